@@ -1,0 +1,53 @@
+# Two commands set everything up: `make demo` and `make test`.
+# Anything below needs only Python 3.11 or 3.12, make, and a package registry.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV_VERSION := 0.13.8
+
+.PHONY: help env demo test test-fast lint format lock clean
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(STAMP)  ## set up .venv with the locked dependencies
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "simspine needs Python 3.11 or 3.12; none was found. Install one, or call make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(STAMP)
+
+demo: env  ## four real videos in, vertebral kinematics out
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m simspine.demo --cores $(CORES)
+
+test: env  ## all tests
+	$(BIN)/python -m pytest -n $(CORES) --dist worksteal
+
+test-fast: env  ## tests without the slow ones
+	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
+
+lint: env  ## style of code and workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/snakemake --lint
+
+format: env  ## rewrite code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile
+
+lock: env  ## renew requirements.lock and environment.yml from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --universal \
+		--generate-hashes --no-annotate --no-header --quiet -o requirements.lock
+
+clean:  ## remove environment and results
+	rm -rf $(VENV) .snakemake results

@@ -1,0 +1,21 @@
+"""Errors a user can act on.
+
+Each message says what was found, what was wanted, where, and what to do. The command line prints it without a
+traceback and exits with code 2; library callers catch :class:`InputError`.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Something handed in (a file, a configuration, an array) cannot be used as it is."""
+
+
+def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "") -> InputError:
+    """The error for a name that does not exist; lists those that do and proposes the nearest."""
+    names = list(available)
+    near = get_close_matches(found, names, n=1, cutoff=0.6)
+    place = f" in {where}" if where else ""
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return InputError(f"unknown {kind} {found!r}{place}.{hint} Available: {', '.join(names) or 'none'}.")

@@ -1,0 +1,115 @@
+"""Cameras, named frames and rigid fits. Pure functions on arrays; lengths in metres, image points in pixels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.types import FRAMES, Camera
+
+# OpenSim (x, y, z) = world (Y, Z, X): a cyclic permutation, determinant +1 (Pose2Sim's zup2yup).
+_FROM_Z_UP = {"z_up": [0, 1, 2], "y_up": [1, 2, 0]}
+_TO_Z_UP = {"z_up": [0, 1, 2], "y_up": [2, 0, 1]}
+
+
+def frame_rotation(source: str, target: str) -> np.ndarray:
+    """(3, 3) rotation taking vectors of the frame `source` to the frame `target`."""
+    for frame in (source, target):
+        if frame not in FRAMES:
+            raise InputError(f"unknown frame {frame!r}; expected one of {', '.join(FRAMES)}.")
+    return np.eye(3)[_TO_Z_UP[source]][_FROM_Z_UP[target]]
+
+
+def change_frame(xyz: np.ndarray, source: str, target: str) -> np.ndarray:
+    """Vectors (..., 3) of the frame `source`, expressed in `target`."""
+    return np.asarray(xyz) @ frame_rotation(source, target).T
+
+
+def project(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
+    """World points (..., 3) m in each camera's image, with distortion: (views, ..., 2) px; NaN behind a camera.
+
+    Model: pinhole with OpenCV's k1 k2 p1 p2 k3 (docs.opencv.org, calib3d).
+    """
+    xyz = np.asarray(xyz, float)
+    return np.stack([project_one(camera, xyz) for camera in cameras])
+
+
+def project_one(camera: Camera, xyz: np.ndarray) -> np.ndarray:
+    """World points (..., 3) m in one camera's image: (..., 2) px; NaN behind the camera."""
+    local = xyz @ camera.R.T + camera.t
+    with np.errstate(divide="ignore", invalid="ignore"):
+        normal = np.where(local[..., 2:] > 1e-9, local[..., :2] / local[..., 2:], np.nan)
+    return to_pixels(camera, distort(normal, camera.distortion))
+
+
+def to_pixels(camera: Camera, normal: np.ndarray) -> np.ndarray:
+    """Normalised image coordinates (..., 2) → pixels, skew included."""
+    return normal @ camera.K[:2, :2].T + camera.K[:2, 2]
+
+
+def distort(normal: np.ndarray, distortion: np.ndarray) -> np.ndarray:
+    """Ideal normalised coordinates (..., 2) → as the lens shows them."""
+    k1, k2, p1, p2, k3 = distortion
+    x, y = normal[..., 0], normal[..., 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    return np.stack(
+        [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1
+    )
+
+
+def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50, tolerance: float = 1e-13) -> np.ndarray:
+    """Pixels (..., 2) → ideal normalised coordinates (..., 2), undoing K and the lens.
+
+    Newton's method on `distort`; NaN where it does not converge (a point far outside the image, where the lens model folds).
+    """
+    pixels = np.asarray(pixels, float)
+    inverse = np.linalg.inv(camera.K[:2, :2])
+    seen = (pixels - camera.K[:2, 2]) @ inverse.T
+    k1, k2, p1, p2, k3 = camera.distortion
+    if not camera.distortion.any():
+        return seen
+    x = seen.copy()
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(iterations):
+            u, v = x[..., 0], x[..., 1]
+            r2 = u * u + v * v
+            radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+            slope = k1 + r2 * (2 * k2 + 3 * r2 * k3)  # d radial / d r²
+            a = radial + 2 * u * u * slope + 2 * p1 * v + 6 * p2 * u
+            b = 2 * u * v * slope + 2 * p1 * u + 2 * p2 * v  # the Jacobian is symmetric
+            d = radial + 2 * v * v * slope + 6 * p1 * v + 2 * p2 * u
+            residual = distort(x, camera.distortion) - seen
+            det = a * d - b * b
+            step = np.stack(
+                [(d * residual[..., 0] - b * residual[..., 1]) / det, (a * residual[..., 1] - b * residual[..., 0]) / det],
+                -1,
+            )
+            x = x - step
+            if not (np.abs(step) > tolerance).any():
+                break
+        residual = np.abs(distort(x, camera.distortion) - seen).max(-1, keepdims=True)
+        folded = (np.abs(x - seen) > 1).any(-1, keepdims=True)  # another branch of the polynomial
+    return np.where((residual < 1e-9) & ~folded, x, np.nan)
+
+
+def rigid_fit(source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (..., 3, 3) and translation (..., 3) with `R @ source + t ≈ target` in weighted least squares.
+
+    source, target: (..., points, 3); points with NaN in either are left out. Kabsch 1976, with the reflection excluded.
+    """
+    source, target = np.broadcast_arrays(np.asarray(source, float), np.asarray(target, float))
+    present = np.isfinite(source).all(-1) & np.isfinite(target).all(-1)
+    w = present.astype(float) if weights is None else np.where(present, weights, 0.0)
+    if (np.count_nonzero(w, axis=-1) < 3).any():
+        raise InputError("a rigid fit needs at least three points present in both sets.")
+    source, target = np.where(present[..., None], source, 0.0), np.where(present[..., None], target, 0.0)
+    total = w.sum(-1)[..., None]
+    a = (w[..., None] * source).sum(-2) / total
+    b = (w[..., None] * target).sum(-2) / total
+    covariance = np.einsum("...p,...pi,...pj->...ij", w, target - b[..., None, :], source - a[..., None, :])
+    u, _, vt = np.linalg.svd(covariance)
+    sign = np.ones((*covariance.shape[:-2], 3))
+    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * sign[..., None, :]) @ vt
+    return rotation, b - np.einsum("...ij,...j->...i", rotation, a)

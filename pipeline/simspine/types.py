@@ -1,0 +1,297 @@
+"""The few types that cross module borders.
+
+Frozen dataclasses over read-only NumPy arrays, checked when they are made. Inside the program lengths are metres, angles
+radians, times seconds and frames right-handed; millimetres and degrees exist only where files are read and written.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+
+from simspine.errors import InputError, unknown_name
+
+
+class Origin(StrEnum):
+    """How a point came to be known. Kept with it to the last file."""
+
+    DETECTED = "detected"  # seen by a detector, or triangulated from points that were
+    INFERRED = "inferred"  # placed by a rule from other points; carries no measurement of its own
+    GIVEN = "given"  # from motion capture or another outside source
+
+
+FRAMES = ("z_up", "y_up")  # z_up: cameras, Human3.6M; y_up: OpenSim. See geometry.change_frame.
+
+
+def _array(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
+    """A read-only copy of `value`, or an error naming the thing, the shape found and the shape wanted."""
+    array = np.array(value, dtype=dtype)
+    wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+        raise InputError(f"{owner}.{field} has shape {array.shape}, expected {wanted}.")
+    array.setflags(write=False)
+    return array
+
+
+def _names(owner: str, names: Iterable[str]) -> tuple[str, ...]:
+    names = tuple(str(name) for name in names)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
+    return names
+
+
+def _rate(owner: str, rate) -> float:
+    rate = float(rate)
+    if not (np.isfinite(rate) and rate > 0):
+        raise InputError(f"{owner}.rate is {rate}, expected a positive number of frames per second.")
+    return rate
+
+
+def _origins(owner: str, origin, names: tuple[str, ...]) -> tuple[Origin, ...]:
+    origin = tuple(Origin(o) for o in origin)
+    if len(origin) != len(names):
+        raise InputError(f"{owner}.origin has {len(origin)} entries, expected one for each of {len(names)} names.")
+    return origin
+
+
+class _Frozen:
+    """What the types share: fields set once, in `__post_init__`; selection by name; comparison by content."""
+
+    def _set(self, **values) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        for field in fields(self):
+            a, b = getattr(self, field.name), getattr(other, field.name)
+            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+                if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+                    return False
+            elif a is not b and (isinstance(a, np.ndarray) or isinstance(b, np.ndarray) or a != b):
+                return False
+        return True
+
+    __hash__ = None
+
+    def index(self, name: str) -> int:
+        """Column of `name`; raises `InputError` listing the names there are."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise unknown_name(f"name in {type(self).__name__}", name, self.names) from None
+
+    def indices(self, names: Iterable[str]) -> list[int]:
+        return [self.index(name) for name in names]
+
+    def with_(self, **changes) -> Self:
+        """A copy with some fields changed, checked anew."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class Camera(_Frozen):
+    """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
+
+    size: (width, height) px. K: (3, 3) px. distortion: (5,) k1 k2 p1 p2 k3, OpenCV's order. R: (3, 3). t: (3,) m.
+    """
+
+    name: str
+    size: tuple[int, int]
+    K: np.ndarray
+    distortion: np.ndarray
+    R: np.ndarray
+    t: np.ndarray
+
+    def __post_init__(self):
+        owner = f"Camera {self.name!r}"
+        size = tuple(int(round(float(v))) for v in self.size)
+        if len(size) != 2 or min(size) <= 0:
+            raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
+        distortion = np.zeros(5)
+        given = np.asarray(self.distortion, float).ravel()
+        if given.size > 5:
+            raise InputError(f"{owner}.distortion has {given.size} coefficients, expected at most 5: k1 k2 p1 p2 k3.")
+        distortion[: given.size] = given
+        self._set(
+            name=str(self.name),
+            size=size,
+            K=_array(owner, "K", self.K, (3, 3)),
+            distortion=_array(owner, "distortion", distortion, (5,)),
+            R=_array(owner, "R", self.R, (3, 3)),
+            t=_array(owner, "t", np.asarray(self.t, float).ravel(), (3,)),
+        )
+        for field in ("K", "distortion", "R", "t"):
+            if not np.isfinite(getattr(self, field)).all():
+                raise InputError(f"{owner}.{field} holds values that are not finite.")
+        if not np.allclose(self.R @ self.R.T, np.eye(3), atol=1e-4) or np.linalg.det(self.R) < 0:
+            raise InputError(f"{owner}.R is not a rotation matrix (determinant {np.linalg.det(self.R):.3f}).")
+        if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
+            raise InputError(f"{owner}.K has focal lengths {self.K[0, 0]:g}, {self.K[1, 1]:g} px; expected positive.")
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Optical centre in the world, (3,) m."""
+        return -self.R.T @ self.t
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints(_Frozen):
+    """2D points of one person in several synchronised views.
+
+    xy: (frames, views, points, 2) px as in the (distorted) image, NaN = none.
+    confidence: (frames, views, points), 0…1; 0 where xy is NaN. origin: one `Origin` per point (default: detected).
+    """
+
+    names: tuple[str, ...]
+    rate: float
+    xy: np.ndarray
+    confidence: np.ndarray
+    origin: tuple[Origin, ...] | None = None
+
+    def __post_init__(self):
+        names = _names("Keypoints", self.names)
+        xy = _array("Keypoints", "xy", self.xy, (None, None, len(names), 2))
+        confidence = np.array(self.confidence, float)
+        if confidence.shape != xy.shape[:3]:
+            raise InputError(f"Keypoints.confidence has shape {confidence.shape}, expected {xy.shape[:3]}.")
+        present = np.isfinite(xy).all(-1)
+        confidence = np.where(present & np.isfinite(confidence), confidence, 0.0)
+        if confidence.size and (confidence.min() < 0 or confidence.max() > 1 + 1e-9):
+            raise InputError(
+                f"Keypoints.confidence spans {confidence.min():g}…{confidence.max():g}, expected 0…1. "
+                "Rescale the detector's scores before handing them in."
+            )
+        self._set(
+            names=names,
+            rate=_rate("Keypoints", self.rate),
+            xy=xy,
+            confidence=_array("Keypoints", "confidence", np.minimum(confidence, 1.0), xy.shape[:3]),
+            origin=_origins("Keypoints", self.origin or (Origin.DETECTED,) * len(names), names),
+        )
+
+    @property
+    def frames(self) -> int:
+        return self.xy.shape[0]
+
+    @property
+    def views(self) -> int:
+        return self.xy.shape[1]
+
+    def select(self, names: Sequence[str]) -> "Keypoints":
+        """The named points, in the order given."""
+        i = self.indices(names)
+        return Keypoints(names, self.rate, self.xy[:, :, i], self.confidence[:, :, i], [self.origin[k] for k in i])
+
+
+@dataclass(frozen=True, eq=False)
+class Markers(_Frozen):
+    """3D points over time.
+
+    xyz: (frames, markers, 3) m, NaN = missing. frame: 'z_up' or 'y_up'. weight: (frames, markers) ≥ 0.
+    covariance: (frames, markers, 3, 3) m². origin: one `Origin` per marker. filled: (frames, markers) bool, True where a
+    gap was interpolated. start: time of the first frame, s.
+    """
+
+    names: tuple[str, ...]
+    rate: float
+    xyz: np.ndarray
+    frame: str = "z_up"
+    weight: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+    origin: tuple[Origin, ...] | None = None
+    filled: np.ndarray | None = None
+    start: float = 0.0
+
+    def __post_init__(self):
+        names = _names("Markers", self.names)
+        if self.frame not in FRAMES:
+            raise InputError(f"Markers.frame is {self.frame!r}, expected one of {', '.join(FRAMES)}.")
+        xyz = _array("Markers", "xyz", self.xyz, (None, len(names), 3))
+        if np.isinf(xyz).any():
+            raise InputError("Markers.xyz holds infinite values; mark missing points with NaN.")
+        shape = xyz.shape[:2]
+        self._set(names=names, rate=_rate("Markers", self.rate), xyz=xyz, start=float(self.start))
+        if self.weight is not None:
+            weight = _array("Markers", "weight", self.weight, shape)
+            if not np.isfinite(weight).all() or (weight < 0).any():
+                raise InputError("Markers.weight must be finite and not negative; use 0 to leave a point out.")
+            self._set(weight=weight)
+        if self.covariance is not None:
+            self._set(covariance=_array("Markers", "covariance", self.covariance, (*shape, 3, 3)))
+        if self.origin is not None:
+            self._set(origin=_origins("Markers", self.origin, names))
+        if self.filled is not None:
+            self._set(filled=_array("Markers", "filled", self.filled, shape, bool))
+
+    @property
+    def frames(self) -> int:
+        return self.xyz.shape[0]
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s."""
+        return self.start + np.arange(self.frames) / self.rate
+
+    @property
+    def present(self) -> np.ndarray:
+        """(frames, markers) bool: where a position exists."""
+        return np.isfinite(self.xyz).all(-1)
+
+    def select(self, names: Sequence[str]) -> "Markers":
+        """The named markers, in the order given."""
+        i = self.indices(names)
+        return self.with_(
+            names=tuple(names),
+            xyz=self.xyz[:, i],
+            weight=None if self.weight is None else self.weight[:, i],
+            covariance=None if self.covariance is None else self.covariance[:, i],
+            origin=None if self.origin is None else tuple(self.origin[k] for k in i),
+            filled=None if self.filled is None else self.filled[:, i],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Motion(_Frozen):
+    """Coordinates of a body over time.
+
+    values: (frames, coordinates), rad where rotational, else m; NaN = frame not solved. rotational: (coordinates,) bool.
+    deviation: standard deviation of `values`, same shape and units. start: time of the first frame, s.
+    """
+
+    names: tuple[str, ...]
+    rate: float
+    values: np.ndarray
+    rotational: np.ndarray
+    deviation: np.ndarray | None = None
+    start: float = 0.0
+
+    def __post_init__(self):
+        names = _names("Motion", self.names)
+        values = _array("Motion", "values", self.values, (None, len(names)))
+        self._set(
+            names=names,
+            rate=_rate("Motion", self.rate),
+            values=values,
+            rotational=_array("Motion", "rotational", self.rotational, (len(names),), bool),
+            start=float(self.start),
+        )
+        if self.deviation is not None:
+            self._set(deviation=_array("Motion", "deviation", self.deviation, values.shape))
+
+    @property
+    def frames(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s."""
+        return self.start + np.arange(self.frames) / self.rate
+
+    def column(self, name: str) -> np.ndarray:
+        """(frames,) values of one coordinate."""
+        return self.values[:, self.index(name)]
