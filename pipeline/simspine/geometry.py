@@ -82,7 +82,10 @@ def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50, toleranc
             residual = distort(x, camera.distortion) - seen
             det = a * d - b * b
             step = np.stack(
-                [(d * residual[..., 0] - b * residual[..., 1]) / det, (a * residual[..., 1] - b * residual[..., 0]) / det],
+                [
+                    (d * residual[..., 0] - b * residual[..., 1]) / det,
+                    (a * residual[..., 1] - b * residual[..., 0]) / det,
+                ],
                 -1,
             )
             x = x - step
@@ -93,7 +96,9 @@ def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50, toleranc
     return np.where((residual < 1e-9) & ~folded, x, np.nan)
 
 
-def rigid_fit(source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def rigid_fit(
+    source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Rotation (..., 3, 3) and translation (..., 3) with `R @ source + t ≈ target` in weighted least squares.
 
     source, target: (..., points, 3); points with NaN in either are left out. Kabsch 1976, with the reflection excluded.
