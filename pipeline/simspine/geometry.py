@@ -61,7 +61,8 @@ def distort(normal: np.ndarray, distortion: np.ndarray) -> np.ndarray:
 def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50, tolerance: float = 1e-13) -> np.ndarray:
     """Pixels (..., 2) → ideal normalised coordinates (..., 2), undoing K and the lens.
 
-    Newton's method on `distort`; NaN where it does not converge (a point far outside the image, where the lens model folds).
+    Newton's method on `distort`; NaN where it does not converge: a point far outside the image, where the lens model
+    folds.
     """
     pixels = np.asarray(pixels, float)
     inverse = np.linalg.inv(camera.K[:2, :2])

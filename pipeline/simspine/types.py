@@ -1,7 +1,7 @@
 """The few types that cross module borders.
 
-Frozen dataclasses over read-only NumPy arrays, checked when they are made. Inside the program lengths are metres, angles
-radians, times seconds and frames right-handed; millimetres and degrees exist only where files are read and written.
+Frozen dataclasses over read-only NumPy arrays, checked when they are made. Inside the program lengths are metres,
+angles radians, times seconds and frames right-handed; millimetres and degrees exist only where files are read and written.
 """
 
 from collections.abc import Iterable, Sequence
@@ -109,7 +109,7 @@ class Camera(_Frozen):
 
     def __post_init__(self):
         owner = f"Camera {self.name!r}"
-        size = tuple(int(round(float(v))) for v in self.size)
+        size = tuple(round(float(v)) for v in self.size)
         if len(size) != 2 or min(size) <= 0:
             raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
         distortion = np.zeros(5)
@@ -193,8 +193,8 @@ class Markers(_Frozen):
     """3D points over time.
 
     xyz: (frames, markers, 3) m, NaN = missing. frame: 'z_up' or 'y_up'. weight: (frames, markers) ≥ 0.
-    covariance: (frames, markers, 3, 3) m². origin: one `Origin` per marker. filled: (frames, markers) bool, True where a
-    gap was interpolated. start: time of the first frame, s.
+    covariance: (frames, markers, 3, 3) m². origin: one `Origin` per marker. filled: (frames, markers) bool, True where
+    a gap was interpolated. start: time of the first frame, s.
     """
 
     names: tuple[str, ...]
@@ -259,8 +259,8 @@ class Markers(_Frozen):
 class Motion(_Frozen):
     """Coordinates of a body over time.
 
-    values: (frames, coordinates), rad where rotational, else m; NaN = frame not solved. rotational: (coordinates,) bool.
-    deviation: standard deviation of `values`, same shape and units. start: time of the first frame, s.
+    values: (frames, coordinates), rad where rotational, else m; NaN = frame not solved. rotational: (coordinates,)
+    bool. deviation: standard deviation of `values`, same shape and units. start: time of the first frame, s.
     """
 
     names: tuple[str, ...]
