@@ -1,0 +1,10 @@
+"""Vertebra-level spine kinematics from synchronised multi-camera video.
+
+The library surface; see `__init__.pyi` for where each name lives. Names are loaded on first use, so that importing
+the package (and `simspine --help`) costs nothing.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,33 @@
+from .body.kinematics import body_poses, forward_kinematics
+from .body.model import Body
+from .errors import InputError
+from .formats.calibration import read_calibration, write_calibration
+from .formats.keypoint_json import read_keypoints, write_keypoints
+from .formats.mot import read_mot, write_mot
+from .formats.trc import read_trc, write_trc
+from .ik.solve import inverse_kinematics
+from .triangulation import triangulate
+from .types import Camera, Keypoints, Markers, Motion, Origin
+
+__all__ = [
+    "Body",
+    "Camera",
+    "InputError",
+    "Keypoints",
+    "Markers",
+    "Motion",
+    "Origin",
+    "body_poses",
+    "forward_kinematics",
+    "inverse_kinematics",
+    "read_calibration",
+    "read_keypoints",
+    "read_mot",
+    "read_trc",
+    "triangulate",
+    "write_calibration",
+    "write_keypoints",
+    "write_mot",
+    "write_trc",
+]
+__version__: str

@@ -1,0 +1,140 @@
+"""The command line: read arguments, call one function, report. Heavy imports wait until a command runs."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from simspine import __version__
+from simspine.errors import InputError
+
+STAGES = {
+    "detect": "Find 2D points in each camera's video, and the person to follow.",
+    "triangulate": "Combine the views into 3D points with covariance.",
+    "merge": "Filter, fill short gaps, and merge with motion capture where there is any.",
+    "scale": "Build the body model and scale it to the person.",
+    "ik": "Fit the body to the markers: joint angles.",
+    "vertebrae": "Vertebral positions, angles per level, lumbar and thoracic curvature.",
+    "quality": "Check every frame; say what was kept, corrected or rejected, and why.",
+    "export": "Write TRC, MOT, marker errors, and the data set's HDF5 and summary.",
+}
+
+
+class _Commands(click.Group):
+    """A command group that turns `InputError` into one clear message and exit code 2."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            click.secho(f"error: {error}", fg="red", err=True)
+            sys.exit(2)
+
+    def list_commands(self, ctx):
+        return list(self.commands)  # in the order of the data, not of the alphabet
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="simspine")
+def main():
+    """Vertebra-level spine kinematics from synchronised multi-camera video.
+
+    The stages detect → triangulate → merge → scale → ik → vertebrae → quality → export run one after another;
+    `snakemake --cores N` runs them all for every subject. Each skips work that is done already.
+    """
+
+
+def _config_option(command):
+    return click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path),
+        default=Path("configs/demo.yaml"),
+        show_default=True,
+        help="Configuration file.",
+    )(command)
+
+
+def _add_stage(name: str, text: str) -> None:
+    @main.command(name, help=text)
+    @_config_option
+    @click.option("--subject", help="Subject; all of them if left out.")
+    @click.option("--trial", help="One trial of the subject; all of them if left out.")
+    @click.option("--force", is_flag=True, help="Do the work again even if it is done.")
+    @click.option("--quiet", is_flag=True, help="No progress bar.")
+    def command(config_path, subject, trial, force, quiet):
+        from simspine.config import read_config
+        from simspine.workflow.run import run_stage
+
+        run_stage(name, read_config(config_path), subject, trial, force=force, quiet=quiet)
+
+
+for _name, _text in STAGES.items():
+    _add_stage(_name, _text)
+
+
+@main.command()
+@_config_option
+def report(config_path):
+    """Write the self-contained HTML report of the results."""
+    from simspine.config import read_config
+    from simspine.workflow.reporting import write_report_of
+
+    click.echo(write_report_of(read_config(config_path)))
+
+
+@main.command()
+@_config_option
+def summary(config_path):
+    """Print the results' headline figures, and where the files are."""
+    from simspine.config import read_config
+    from simspine.workflow.summary import print_summary
+
+    print_summary(read_config(config_path))
+
+
+@main.command()
+@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--calibration", required=True, type=click.Path(path_type=Path), help="Calibration of the cameras.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("configs/mine.yaml"), show_default=True)
+@click.option("--name", default="mine", show_default=True, help="Name of the data set.")
+@click.option("--subject", default="S01", show_default=True)
+@click.option("--trial", default="trial", show_default=True)
+def init(videos, calibration, out, name, subject, trial):
+    """Write a configuration for your own synchronised VIDEOS, one per camera, after checking that they fit."""
+    from simspine.workflow.setup import write_new_config
+
+    click.echo(write_new_config(videos, calibration, out, name, subject, trial))
+
+
+@main.command()
+@_config_option
+@click.option("--schema", is_flag=True, help="Print the configuration's JSON schema and stop.")
+def doctor(config_path, schema):
+    """Check the installation and a configuration: what is there, what fits, what is missing."""
+    import json
+
+    from simspine.config import json_schema, read_config
+    from simspine.workflow.setup import examine
+
+    if schema:
+        click.echo(json.dumps(json_schema(), indent=2))
+    elif not examine(read_config(config_path)):
+        sys.exit(2)
+
+
+@main.group()
+def model():
+    """Body models."""
+
+
+@model.command()
+@click.argument("name")
+@click.option("--markers", default="simspine-release", show_default=True, help="Marker set.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="OpenSim model to write.")
+def build(name, markers, out):
+    """Write the body of the recipe NAME as an OpenSim model."""
+    from simspine.body.recipes import build as build_body
+
+    build_body(name, markers).write_osim(out)
+    click.echo(out)

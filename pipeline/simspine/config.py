@@ -1,0 +1,233 @@
+"""Typed configuration. One YAML file describes a run; its JSON schema is made from these types.
+
+Each section's fields are the keyword arguments of the stage's function, so that the file, the schema and the library
+say the same thing. Lengths are metres, times seconds, frequencies hertz, angles degrees only where the name says so.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from simspine.errors import InputError, unknown_name
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Trial(_Section):
+    """Where one recording comes from: a Pose2Sim project folder, a list of videos, or 2D points made elsewhere."""
+
+    folder: str | None = None
+    """Pose2Sim project folder holding videos/ and calibration/; `pose2sim:Demo_SinglePerson` names a packaged one."""
+    videos: list[str] | None = None
+    """Synchronised videos, one per camera."""
+    keypoints: list[str] | None = None
+    """Folders of OpenPose/Pose2Sim JSON, one per camera in the calibration's order; read instead of detecting."""
+    calibration: str | None = None
+    """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
+    rate: float | None = Field(None, gt=0)
+    """Frames per second; needed with `keypoints`, read from the videos otherwise."""
+    mocap: str | None = None
+    """TRC file of motion-capture markers that replace the points of the same name."""
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if sum(v is not None for v in (self.folder, self.videos, self.keypoints)) != 1:
+            raise ValueError("give exactly one of folder, videos, keypoints")
+        if self.folder is None and self.calibration is None:
+            raise ValueError("videos or keypoints need a calibration file")
+        if self.keypoints is not None and self.rate is None:
+            raise ValueError("keypoints need a rate (frames per second)")
+        return self
+
+
+class Subject(_Section):
+    """One person."""
+
+    trials: dict[Name, Trial] = Field(min_length=1)
+    """Recordings by name."""
+    height: float | None = Field(None, gt=0.5, lt=2.5)
+    """Standing height, m. Estimated from the segments if left out."""
+    mass: float = Field(70.0, gt=5, lt=300)
+    """Body mass, kg. It scales inertia only and does not change kinematics."""
+
+
+class Detection(_Section):
+    """Image → 2D points."""
+
+    detector: Literal["blazepose", "spinepose", "import"] = "blazepose"
+    """blazepose works offline; spinepose sees the spine but is for non-commercial use; import reads `keypoints`."""
+    model: str = "medium"
+    """SpinePose: model id (small, medium, large, xlarge; v1/ or v2/ before it) or a path to an ONNX file."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """SpinePose: where the network runs."""
+    model_complexity: Literal[0, 1, 2] = 1
+    """BlazePose: 0 light, 1 full, 2 heavy. The installed package carries 1."""
+    skeleton: str | None = None
+    """Names of imported points (spinetrack37, halpe26, …); by their number if left out."""
+    infer_spine: bool = True
+    """Place spine points by rule where the detector has none; they stay marked as inferred."""
+
+
+class Triangulation(_Section):
+    """2D points of several views → 3D points with covariance."""
+
+    min_confidence: float = Field(0.3, ge=0, le=1)
+    """Detections below it are not used."""
+    huber_px: float = Field(10.0, gt=0)
+    """Reprojection error from which a view's pull grows linearly instead of quadratically."""
+    max_error_px: float = Field(40.0, gt=0)
+    """A view whose reprojection error exceeds it does not take part."""
+    min_views: int = Field(2, ge=2)
+    """Points seen by fewer consistent views are missing."""
+    fix_swaps: bool = True
+    """Find left and right exchanged in single views, and undo it."""
+
+
+class Filter(_Section):
+    """Zero-phase Butterworth low-pass over each marker's path, and gaps."""
+
+    cutoff_hz: float | None = Field(6.0, gt=0)
+    """Frequency at which the net (forward and backward) filter has −3 dB; null leaves the paths unfiltered."""
+    order: int = Field(4, ge=2, le=8, multiple_of=2)
+    """Order of the net filter."""
+    max_gap_s: float = Field(0.2, ge=0)
+    """Gaps up to this long are interpolated and marked; longer ones stay missing."""
+
+
+class Body(_Section):
+    """The musculoskeletal model."""
+
+    recipe: str = "coupled"
+    """Name of a recipe in opensim_models/, or a path to one."""
+    markers: str | None = None
+    """Marker set; the one of the detector's skeleton if left out."""
+
+
+class Scaling(_Section):
+    """Body segments' sizes from marker distances."""
+
+    min_factor: float = Field(0.7, gt=0)
+    """Smallest plausible ratio of a segment to the generic model's."""
+    max_factor: float = Field(1.4, gt=0)
+    """Largest plausible ratio."""
+    max_asymmetry: float = Field(0.08, gt=0)
+    """Largest plausible difference between left and right, as a share of their mean."""
+    trim: float = Field(0.2, ge=0, lt=1)
+    """Share of extreme frames left out of each segment's length."""
+
+
+class InverseKinematics(_Section):
+    """Markers → joint angles."""
+
+    engine: Literal["opensim"] = "opensim"
+    """Solver."""
+    accuracy: float = Field(1e-5, gt=0, lt=1e-1)
+    """OpenSim's convergence criterion."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Weights by marker that replace those of the marker set."""
+
+
+class Report(_Section):
+    """Pictures and page."""
+
+    sample_frames: int = Field(3, ge=1, le=12)
+    """Frames shown as overlays, per camera and trial."""
+
+
+class Config(_Section):
+    """A run of simspine."""
+
+    name: Name
+    """Name of the data set."""
+    results: str
+    """Folder for all results."""
+    subjects: dict[Name, Subject] = Field(min_length=1)
+    """People by name."""
+    detection: Detection = Detection()
+    triangulation: Triangulation = Triangulation()
+    filter: Filter = Filter()
+    body: Body = Body()
+    scaling: Scaling = Scaling()
+    ik: InverseKinematics = InverseKinematics()
+    report: Report = Report()
+
+    def subject(self, name: str) -> Subject:
+        if name not in self.subjects:
+            raise unknown_name("subject", name, self.subjects, "the configuration")
+        return self.subjects[name]
+
+    def trials(self, subject: str, only: str | None = None) -> list[str]:
+        """Names of the subject's trials, or the one asked for."""
+        trials = list(self.subject(subject).trials)
+        if only is None:
+            return trials
+        if only not in trials:
+            raise unknown_name("trial", only, trials, f"subject {subject}")
+        return [only]
+
+    @property
+    def hash(self) -> str:
+        """Digest of everything that is configured."""
+        return digest(self.model_dump(mode="json"))
+
+
+def digest(value) -> str:
+    """sha256 of a JSON-able value, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def read_config(path: str | Path) -> Config:
+    """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one."""
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"configuration {path} does not exist.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"configuration {path} cannot be read as YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise InputError(f"configuration {path} is not a mapping of sections; see configs/demo.yaml for the layout.")
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        faults = "\n".join(f"  - {_fault(e)}" for e in error.errors())
+        raise InputError(f"configuration {path} does not fit the schema:\n{faults}") from None
+
+
+def _fault(error) -> str:
+    place = ".".join(str(p) for p in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *parents, key = error["loc"]
+        known = list(_section(parents).model_fields)
+        return str(unknown_name("key", str(key), known, ".".join(map(str, parents)) or "the top level"))
+    if error["type"] == "missing":
+        return f"{place}: required, but missing."
+    return f"{place}: {error['msg']} (found {error['input']!r})."
+
+
+def _section(location) -> type[BaseModel]:
+    """The type of the section at a location such as ('subjects', 'S01', 'trials', 'walk')."""
+    section: type[BaseModel] = Config
+    keyed = {"subjects": Subject, "trials": Trial}
+    skip = False
+    for part in location:
+        if skip:
+            skip = False
+        elif part in keyed:
+            section, skip = keyed[part], True
+        elif part in section.model_fields:
+            section = section.model_fields[part].annotation
+    return section
+
+
+def json_schema() -> dict:
+    """JSON schema of the configuration, as in configs/schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}

@@ -1,0 +1,89 @@
+"""Work already done is not repeated, and a result is only called done when it is whole.
+
+A stage's manifest lists, per trial, a fingerprint of all that went in (configuration sections, checksums of the input
+files, package version) and the checksums of the files that came out. It is written last. A trial whose fingerprint and
+files still agree is skipped.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from simspine.config import digest
+from simspine.formats.atomic import write_text
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work of a stage: usually a trial. `settings` is whatever JSON-able values decide the result."""
+
+    name: str
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    settings: dict
+    work: Callable[[], dict]  # does it, writes `outputs`, returns notes (JSON-able) for the manifest
+
+    def fingerprint(self, version: str) -> dict:
+        return {
+            "inputs": {path.name: checksum(path) for path in self.inputs},
+            "settings": digest(self.settings),
+            "version": version,
+        }
+
+
+def run_tasks(stage: str, manifest: Path, tasks: Iterable[Task], version: str, keep: Iterable[str] = ()) -> list[str]:
+    """Run the tasks that are not done yet; returns the names of those that ran.
+
+    Each finished task is recorded at once, so that an interrupted stage resumes where it stopped. Entries of `keep`
+    (other trials of the same subject) stay; others are dropped from the manifest.
+    """
+    tasks = list(tasks)
+    old = read_manifest(manifest)
+    names = {task.name for task in tasks} | set(keep)
+    entries = {name: entry for name, entry in old.items() if name in names}
+    ran = []
+    for task in tasks:
+        fingerprint = task.fingerprint(version)
+        if _done(entries.get(task.name), fingerprint, task.outputs):
+            continue
+        entries.pop(task.name, None)
+        start = time.perf_counter()
+        notes = task.work()
+        entries[task.name] = {
+            "fingerprint": fingerprint,
+            "outputs": {path.name: checksum(path) for path in task.outputs},
+            "seconds": round(time.perf_counter() - start, 3),
+            "notes": notes,
+        }
+        ran.append(task.name)
+        _write(manifest, stage, entries)
+    _write(manifest, stage, entries)  # also when nothing ran: a fresh time stamp tells the workflow that it is up to date
+    return ran
+
+
+def read_manifest(path: Path) -> dict:
+    """Entries by task name; empty if there is no readable manifest (then the work is simply done again)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["tasks"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _done(entry: dict | None, fingerprint: dict, outputs: tuple[Path, ...]) -> bool:
+    if entry is None or entry.get("fingerprint") != fingerprint:
+        return False
+    written = entry.get("outputs", {})
+    return all(path.exists() and written.get(path.name) == checksum(path) for path in outputs)
+
+
+def _write(path: Path, stage: str, entries: dict) -> None:
+    write_text(path, json.dumps({"stage": stage, "tasks": entries}, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,46 @@
+"""Where each file of a run lies. The Snakefile and the stages both take their names from here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Files of one subject below the results folder."""
+
+    results: Path
+    subject: str
+
+    @property
+    def folder(self) -> Path:
+        return self.results / self.subject
+
+    def manifest(self, stage: str) -> Path:
+        """What the stage made, from what: written last, so it exists only if the stage is complete."""
+        return self.folder / "manifests" / f"{stage}.json"
+
+    def keypoints(self, trial: str) -> Path:
+        return self.folder / "keypoints" / f"{trial}.h5"
+
+    def points(self, trial: str) -> Path:
+        return self.folder / "points" / f"{trial}.h5"
+
+    def markers(self, trial: str, suffix: str = ".h5") -> Path:
+        return self.folder / "markers" / f"{trial}{suffix}"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model" / f"{self.subject}.osim"
+
+    @property
+    def scaling(self) -> Path:
+        return self.folder / "model" / "scaling.json"
+
+    def kinematics(self, trial: str, suffix: str = ".h5") -> Path:
+        return self.folder / "kinematics" / f"{trial}{suffix}"
+
+    def vertebrae(self, trial: str, suffix: str = ".h5") -> Path:
+        return self.folder / "vertebrae" / f"{trial}{suffix}"
+
+    def quality(self, trial: str) -> Path:
+        return self.folder / "quality" / f"{trial}.json"
