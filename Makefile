@@ -26,7 +26,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 demo: env  ## four real videos in, vertebral kinematics out
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m simspine.demo --cores $(CORES)
+	@PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --quiet rules
+	@$(BIN)/simspine summary --config configs/demo.yaml
 
 test: env  ## all tests
 	$(BIN)/python -m pytest -n $(CORES) --dist worksteal
@@ -48,6 +49,7 @@ format: env  ## rewrite code in the project's style
 lock: env  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --universal \
 		--generate-hashes --no-annotate --no-header --quiet -o requirements.lock
+	$(BIN)/python .ci/environment.py
 
 clean:  ## remove environment and results
 	rm -rf $(VENV) .snakemake results
