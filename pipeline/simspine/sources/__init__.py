@@ -1,0 +1,1 @@
+"""Where a capture comes from: video files (streamed) and project folders."""
