@@ -1,0 +1,79 @@
+"""What the triangulation used, how well it fits, and why points are missing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+REASONS = ("kept", "seen by too few views", "views disagree")
+KEPT, TOO_FEW, DISAGREE = range(len(REASONS))
+
+
+@dataclass(frozen=True)
+class Report:
+    """Diagnostics of one trial. All arrays are read-only.
+
+    names, views: names of the points and of the cameras. used: (frames, views, points) bool, observations that support the
+    point. error_px: (frames, views, points), distance in the distorted image between the observation (after undoing swaps)
+    and the projected point, for used and dropped observations alike; NaN where there is no observation or no point.
+    swapped: (frames, views, points) bool, observations exchanged with their mirror image. reason: (frames, points) index
+    into `REASONS`. noise_px: (points,) standard deviation of one image coordinate, pooled over the trial.
+    limit_px: (points,) error beyond which an observation is dropped.
+    """
+
+    names: tuple[str, ...]
+    views: tuple[str, ...]
+    used: np.ndarray
+    error_px: np.ndarray
+    swapped: np.ndarray
+    reason: np.ndarray
+    noise_px: np.ndarray
+    limit_px: np.ndarray
+
+    def __post_init__(self):
+        for array in (self.used, self.error_px, self.swapped, self.reason, self.noise_px, self.limit_px):
+            array.setflags(write=False)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(frames, points) bool: points that were found."""
+        return self.reason == KEPT
+
+    @property
+    def point_error_px(self) -> np.ndarray:
+        """(frames, points): mean reprojection error over the used views; NaN where missing."""
+        count = self.used.sum(1)
+        total = np.where(self.used, self.error_px, 0.0).sum(1)
+        return np.where(self.kept, total / np.maximum(count, 1), np.nan)
+
+    def summary(self) -> dict:
+        """Figures for a table. `reprojection_px` is per used observation, `…_all` counts the dropped ones as well,
+        `…_point` is per (frame, point) the mean over its used views. Shares are of what was observed."""
+        observed = np.isfinite(self.error_px)
+        kept, every = self.error_px[self.used], self.error_px[observed]
+        point = self.point_error_px[self.kept]
+        dropped = observed & ~self.used
+        return {
+            "reprojection_px_median": _percentile(kept, 50),
+            "reprojection_px_p90": _percentile(kept, 90),
+            "reprojection_px_median_point": _percentile(point, 50),
+            "reprojection_px_p90_point": _percentile(point, 90),
+            "reprojection_px_median_all": _percentile(every, 50),
+            "reprojection_px_p90_all": _percentile(every, 90),
+            "points_kept_share": _share(self.kept.sum(), self.kept.size),
+            "noise_px_median": _percentile(self.noise_px, 50),
+            "observations_dropped_share": {
+                view: _share(dropped[:, v].sum(), observed[:, v].sum()) for v, view in enumerate(self.views)
+            },
+            "observations_swapped_share": {
+                view: _share(self.swapped[:, v].sum(), self.swapped[:, v].size) for v, view in enumerate(self.views)
+            },
+            "missing": {REASONS[code]: int((self.reason == code).sum()) for code in (TOO_FEW, DISAGREE)},
+        }
+
+
+def _percentile(values: np.ndarray, q: float) -> float | None:
+    return float(np.percentile(values, q)) if values.size else None
+
+
+def _share(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None

@@ -1,0 +1,187 @@
+"""Triangulation of a trial: seeds, robust refinement, noise, swaps, and once more with what was learnt."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.geometry import project_one
+from simspine.triangulation.continuity import expected_position
+from simspine.triangulation.noise import inflation, pooled_noise
+from simspine.triangulation.rays import Rays, observe
+from simspine.triangulation.refine import Fit, inverse3, refine
+from simspine.triangulation.report import DISAGREE, KEPT, TOO_FEW, Report
+from simspine.triangulation.seeds import best_seed
+from simspine.triangulation.swaps import check_mirrors, exchange, find_swaps, limb_groups
+from simspine.types import Camera, Keypoints, Markers, Origin
+
+_CHUNK = 40_000  # observations solved at a time: what fits into a processor's cache
+_HUBER = 1.345  # × noise: 95 % efficient on Gaussian noise (Huber 1964)
+_LIMIT = 4.0  # × noise: one clean observation in 3,000 lies beyond
+_LEAST_LIMIT = 3.0  # px; below this a disagreement is not worth losing a view
+_IMAGE_SHARE = 0.02  # of the longer image side: a detection further off than this is of something else
+
+
+def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> Markers:
+    """3D points of the keypoints, with covariance; options and errors as in `triangulate_with_report`."""
+    return triangulate_with_report(keypoints, cameras, **options)[0]
+
+
+def triangulate_with_report(
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    *,
+    min_confidence: float = 0.3,
+    huber_px: float | None = None,
+    max_error_px: float | None = None,
+    min_views: int = 2,
+    fix_swaps: bool = True,
+    swaps: Sequence[int] | None = None,
+) -> tuple[Markers, Report]:
+    """3D points (m, z_up) of the keypoints with covariance, and what was used to get them.
+
+    cameras: one per view, in the order of the views. min_confidence: detected points below it are not used (points that
+    were inferred by a rule have low confidences by design and only need one above 0). huber_px: where a residual starts to
+    lose influence; default 1.345 × the noise found. max_error_px: an observation further off is never used; default 2 % of
+    the longer image side. Within it, the limit is four times the noise found for the point. min_views: consistent
+    views a point needs. fix_swaps: exchange left and right where a view has them the wrong way round. swaps: (points,)
+    index of each point's mirror image; default from the names (`LKnee` ↔ `RKnee`).
+
+    `Markers.weight` is the mean confidence of the used views, 0 where missing. Method and equations: docs/triangulation.md.
+    Raises InputError where cameras and views differ in number or an option makes no sense.
+    """
+    mirrors = _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views, swaps)
+    cap = max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
+    grid = (keypoints.frames, len(keypoints.names))
+    confidence = _usable(keypoints, min_confidence)
+    rays = observe(cameras, keypoints.xy, _relative(confidence))
+
+    wide = np.full(grid, cap)
+    fit = _solve(rays, wide if huber_px is None else np.full(grid, huber_px), wide)
+    noise, huber, limit = _tune(rays, fit, grid, cap, huber_px)
+
+    swapped = np.zeros(confidence.shape, bool)
+    if fix_swaps:
+        swapped = _swapped(keypoints, rays, fit, mirrors, limit)
+        if swapped.any():
+            keypoints = exchange(keypoints, swapped, mirrors)
+            confidence = _usable(keypoints, min_confidence)
+            rays = observe(cameras, keypoints.xy, _relative(confidence))
+
+    support = fit.used.sum(0).reshape(grid)
+    trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
+    expected = expected_position(fit.xyz.reshape(3, *grid), trusted, keypoints.rate)
+    fit = _solve(rays, np.broadcast_to(huber, grid), np.broadcast_to(limit, grid), expected)
+    noise, *_ = _tune(rays, fit, grid, cap, huber_px)
+    return _results(keypoints, cameras, rays, fit, confidence, swapped, noise, limit, min_views)
+
+
+def _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views, swaps) -> np.ndarray:
+    if len(cameras) != keypoints.views:
+        names = ", ".join(camera.name for camera in cameras) or "none"
+        raise InputError(
+            f"{keypoints.views} views of keypoints but {len(cameras)} cameras ({names}). Give one camera per view, in "
+            "the order of the views."
+        )
+    if keypoints.views < 2:
+        raise InputError("triangulation needs at least two views; got one. Depth cannot be had from a single camera.")
+    if not 0 <= min_confidence <= 1:
+        raise InputError(f"min_confidence is {min_confidence}, expected 0…1.")
+    for name, value in (("huber_px", huber_px), ("max_error_px", max_error_px)):
+        if value is not None and not value > 0:
+            raise InputError(f"{name} is {value}, expected a positive number of pixels, or None to have it chosen.")
+    if not 2 <= min_views <= keypoints.views:
+        raise InputError(f"min_views is {min_views}, expected 2…{keypoints.views} (the views there are).")
+    return check_mirrors(swaps, keypoints.names)
+
+
+def _usable(keypoints: Keypoints, min_confidence: float) -> np.ndarray:
+    """Confidences (frames, views, points), 0 for observations not to be used."""
+    detected = np.array([origin is not Origin.INFERRED for origin in keypoints.origin])
+    floor = np.where(detected, min_confidence, 0.0)
+    return np.where(keypoints.confidence >= floor, keypoints.confidence, 0.0)
+
+
+def _relative(confidence: np.ndarray) -> np.ndarray:
+    """Confidences over their mean for the point, so that the noise of a point means an observation of its usual quality."""
+    seen = confidence > 0
+    mean = confidence.sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
+    return confidence / np.where(mean > 0, mean, 1.0)
+
+
+def _solve(rays: Rays, huber: np.ndarray, limit: np.ndarray, expected=None) -> Fit:
+    """Seeds and refinement of all points, in chunks; huber, limit: (frames, points) px."""
+    views, n = rays.weight.shape
+    huber, limit = huber.reshape(-1), limit.reshape(-1)
+    size = max(1, _CHUNK // views)
+    parts = []
+    for start in range(0, n, size):
+        part = slice(start, start + size)
+        near = None if expected is None else (expected[0].reshape(3, n)[:, part], expected[1].reshape(n)[part])
+        some = rays.take(part)
+        parts.append(refine(some, best_seed(some, limit[part], near), huber[part], limit[part]))
+    fields = ("xyz", "error", "weight", "information")
+    return Fit(*(np.concatenate([getattr(p, field) for p in parts], axis=-1) for field in fields))
+
+
+def _tune(rays: Rays, fit: Fit, grid: tuple[int, int], cap: float, huber_px: float | None):
+    """Noise, Huber's threshold and the limit, each (points,) px, from the residuals of a fit."""
+    noise = pooled_noise(_squares(rays, fit).reshape(grid), fit.used.sum(0).reshape(grid))
+    huber = _HUBER * noise if huber_px is None else np.full(grid[1], huber_px)
+    return noise, huber, np.clip(_LIMIT * noise, min(_LEAST_LIMIT, cap), cap)
+
+
+def _squares(rays: Rays, fit: Fit) -> np.ndarray:
+    """Squared residuals (n,) px² summed over the used views, weighted by confidence only."""
+    return (rays.weight * np.where(fit.used, fit.error, 0.0) ** 2).sum(0)
+
+
+def _swapped(keypoints: Keypoints, rays: Rays, fit: Fit, mirrors: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Observations with left and right exchanged: (frames, views, points) bool."""
+    frames, views, points = keypoints.confidence.shape
+    disagree = (rays.seen & ~fit.used).any(0).reshape(frames, points)
+    xyz = fit.xyz.reshape(3, frames, points)
+    detected = np.array([origin is not Origin.INFERRED for origin in keypoints.origin])
+    swapped = np.zeros((frames, views, points), bool)
+    for sides in limb_groups(keypoints.names, mirrors).values():
+        witnesses = sides[:, detected[sides].all(0)]  # inferred points follow the others, they have nothing to say
+        if witnesses.size:
+            suspect = disagree[:, witnesses].any((1, 2))
+            found = find_swaps(rays, xyz, witnesses, suspect, limit, keypoints.rate)
+            swapped[:, :, sides.ravel()] = found[..., None]
+    return swapped
+
+
+def _results(keypoints, cameras, rays, fit, confidence, swapped, noise, limit, min_views) -> tuple[Markers, Report]:
+    grid = frames, points = (keypoints.frames, len(keypoints.names))
+    used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
+    count = used.sum(1)
+    found = (count >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)
+    seen = rays.seen.sum(0).reshape(grid)
+    used = used & found[:, None]
+
+    xyz = np.where(found[..., None], fit.xyz.T.reshape(*grid, 3), np.nan)
+    variance = noise**2 * inflation(_squares(rays, fit).reshape(grid), count, noise)
+    covariance = inverse3(fit.information).transpose(2, 0, 1).reshape(*grid, 3, 3) * variance[..., None, None]
+    weight = np.where(used, confidence, 0.0).sum(1) / np.maximum(count, 1)
+    markers = Markers(
+        names=keypoints.names,
+        rate=keypoints.rate,
+        xyz=xyz,
+        frame="z_up",
+        weight=np.where(found, weight, 0.0),
+        covariance=np.where(found[..., None, None], covariance, np.nan),
+        origin=keypoints.origin,
+    )
+    projected = np.stack([project_one(camera, xyz) for camera in cameras], 1)
+    report = Report(
+        names=keypoints.names,
+        views=tuple(camera.name for camera in cameras),
+        used=used,
+        error_px=np.linalg.norm(projected - keypoints.xy, axis=-1),
+        swapped=swapped,
+        reason=np.where(found, KEPT, np.where(seen < min_views, TOO_FEW, DISAGREE)),
+        noise_px=noise,
+        limit_px=limit,
+    )
+    return markers, report
