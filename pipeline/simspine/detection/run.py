@@ -1,0 +1,55 @@
+"""Videos through a detector, all views in lockstep; only the points are kept."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from itertools import zip_longest
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine import skeletons
+from simspine.detection.protocol import Detector
+from simspine.errors import InputError
+from simspine.sources.video import Video, check_synchronised
+
+
+class Detections(NamedTuple):
+    """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody."""
+
+    names: tuple[str, ...]
+    rate: float
+    people: np.ndarray
+
+
+def detect_videos(
+    videos: Sequence[Video],
+    make_detector: Callable[[], Detector],
+    progress: Callable[[int, int], None] | None = None,
+) -> Detections:
+    """Run a detector over synchronised videos.
+
+    The detector is made after the videos were checked (a network loads slowly) and closed in the end. `progress` is
+    called with (frames done, frames in all). Raises `InputError` for videos that do not go together or break off; a
+    last frame or two that the decoder delivers for some views only are left out.
+    """
+    check_synchronised(videos)
+    with closing(make_detector()) as detector:
+        points = len(skeletons.load(detector.skeleton))
+        rows = []
+        for images in zip_longest(*videos):  # to the end of each, so that a video cut short is noticed
+            if any(image is None for image in images):
+                continue
+            row = np.full((len(videos), detector.people, points, 3), np.nan, np.float32)
+            for view, found in enumerate(detector.detect(images)):
+                if found.shape[1:] != (points, 3):
+                    raise InputError(
+                        f"the detector gave points of shape {found.shape}, expected (people, {points}, 3) "
+                        f"for its skeleton {detector.skeleton!r}."
+                    )
+                kept = found[: detector.people]
+                row[view, : len(kept)] = kept
+            rows.append(row)
+            if progress is not None:
+                progress(len(rows), videos[0].frames)
+        names = skeletons.load(detector.skeleton).names
+    return Detections(names, float(np.mean([video.rate for video in videos])), np.stack(rows))
