@@ -1,0 +1,1 @@
+"""Vertebral frames, Euler angles, curvature. Method and signs: docs/spine.md."""

@@ -1,0 +1,127 @@
+"""Curvature of the spine: Cobb angles between endplates, and discrete curvature of a chain of points."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from simspine.errors import InputError, unknown_name
+from simspine.spine.endplates import Endplate, Vertebra, endplate
+
+COBB_PLANES = {"sagittal": 2, "frontal": 0}  # the body axis that is perpendicular to the plane
+LLA_LEVELS = (("L1", "superior"), ("S1", "superior"))
+TKA_LEVELS = (("T3", "superior"), ("T12", "inferior"))
+
+
+def cobb(
+    poses: Mapping[str, np.ndarray],
+    upper: Endplate,
+    lower: Endplate,
+    plane: str = "sagittal",
+    reference: str | None = None,
+) -> np.ndarray:
+    """Signed Cobb angle (frames,) rad: how far the upper endplate is turned against the lower one, seen in a plane.
+
+    poses: {body: (frames, 4, 4)} in ground. plane: 'sagittal' (positive = lordosis: the upper one leans back) or
+    'frontal' (positive = the upper one leans to the right). reference: the body whose plane it is; by default the
+    plane midway between those of both endplates' bodies, which no rotation of the pelvis or the thorax alone can
+    distort, and in which the angle does not depend on which end is named first. In a motion without bending and
+    twisting all choices agree. NaN where a pose is, or where an endplate is seen edge-on. Cobb 1948, with the
+    endplate normals in place of lines drawn on a radiograph.
+    """
+    if plane not in COBB_PLANES:
+        raise unknown_name("plane", plane, COBB_PLANES)
+    axis = COBB_PLANES[plane]
+    bodies = (upper.body, lower.body) if reference is None else (reference,)
+    across = sum(_rotation(poses, body)[:, :, axis] for body in bodies)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        across = across / np.linalg.norm(across, axis=-1, keepdims=True)
+    n_upper = _rotation(poses, upper.body) @ np.array(upper.normal)
+    n_lower = _rotation(poses, lower.body) @ np.array(lower.normal)
+    return signed_angle(n_lower, n_upper, across)
+
+
+def signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Angle (...,) rad from a to b about a unit axis, both projected on the plane across it; all (..., 3). NaN if one
+    vanishes.
+    """
+    a = a - (a * axis).sum(-1, keepdims=True) * axis
+    b = b - (b * axis).sum(-1, keepdims=True) * axis
+    angle = np.arctan2((np.cross(a, b) * axis).sum(-1), (a * b).sum(-1))
+    seen = (np.linalg.norm(a, axis=-1) > 1e-6) & (np.linalg.norm(b, axis=-1) > 1e-6)
+    return np.where(seen, angle, np.nan)
+
+
+def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
+    """LLA (frames,) rad: Cobb angle from the superior endplate of S1 to that of L1, lordosis positive."""
+    upper, lower = (endplate(vertebrae, *which) for which in LLA_LEVELS)
+    return cobb(poses, upper, lower, **options)
+
+
+def thoracic_kyphosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
+    """TKA (frames,) rad: Cobb angle from the inferior endplate of T12 to the superior one of T3, kyphosis positive."""
+    upper, lower = (endplate(vertebrae, *which) for which in TKA_LEVELS)
+    return -cobb(poses, upper, lower, **options)
+
+
+def _rotation(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:
+    if body not in poses:
+        raise unknown_name("body", body, poses, "the poses")
+    return np.asarray(poses[body])[:, :3, :3]
+
+
+def chain_curvature(points: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
+    """Curvature at the inner points of a chain: (frames, points − 2) 1/m, the inverse radius of the circle through
+    three neighbours.
+
+    points: (frames, points, 3) m, in order. right: (frames, 3) unit vectors to the subject's right; given, the chain
+    is seen in the sagittal plane and the curvature signed, positive = lordosis (hollow at the back) for a chain from
+    below. Menger curvature; exact on circular arcs with any spacing.
+    """
+    points = np.asarray(points, float)
+    if points.ndim != 3 or points.shape[1] < 3 or points.shape[2] != 3:
+        raise InputError(f"chain has shape {points.shape}, expected (frames, 3 or more points, 3).")
+    if right is not None:
+        axis = np.asarray(right, float)[:, None]
+        points = points - (points * axis).sum(-1, keepdims=True) * axis
+    a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
+    normal = np.cross(a, b)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = 2.0 / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1) * np.linalg.norm(a + b, axis=-1))
+        return (np.linalg.norm(normal, axis=-1) if right is None else (normal * axis).sum(-1)) * size
+
+
+def turning_angles(points: np.ndarray) -> np.ndarray:
+    """Angle (frames, points − 2) rad between the two segments that meet at each inner point of a chain (frames,
+    points, 3).
+    """
+    steps = np.diff(np.asarray(points, float), axis=1)
+    a, b = steps[:, :-1], steps[:, 1:]
+    return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
+
+
+def chain_continuity(points: np.ndarray) -> dict[str, np.ndarray]:
+    """How smooth a chain (frames, points, 3) m is, per frame: (frames,) each.
+
+    'kink': largest turning angle, rad. 'bending': ∫ curvature² ds, 1/m, the energy of a bent elastic rod up to a
+    factor. 'zigzag': largest change of curvature from one inner point to the next, 1/m; large where one point is off
+    the curve.
+    """
+    points = np.asarray(points, float)
+    lengths = np.linalg.norm(np.diff(points, axis=1), axis=-1)
+    curvature = chain_curvature(points)
+    signed = np.linalg.norm(np.diff(_curvature_vectors(points), axis=1), axis=-1)
+    return {
+        "kink": turning_angles(points).max(-1),
+        "bending": (curvature**2 * (lengths[:, :-1] + lengths[:, 1:]) / 2).sum(-1),
+        "zigzag": signed.max(-1) if signed.shape[1] else np.zeros(len(points)),
+    }
+
+
+def _curvature_vectors(points: np.ndarray) -> np.ndarray:
+    """Second derivative along the arc at inner points, (frames, points − 2, 3) 1/m (three-point formula, uneven
+    steps).
+    """
+    a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
+    la, lb = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return 2 * (b / lb - a / la) / (la + lb)

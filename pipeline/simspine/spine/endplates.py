@@ -1,0 +1,115 @@
+"""Where each vertebra of the model is within the body that carries it: centroid and endplate planes.
+
+The figures are data (`opensim_models/endplates.yaml`), measured once from the model's own meshes by
+`simspine.spine.measure`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from simspine.errors import InputError, unknown_name
+
+SIDES = ("superior", "inferior")
+
+
+@dataclass(frozen=True)
+class Endplate:
+    """A plane on a body: centre (m) and unit normal in the body's frame. The normal always points towards the head."""
+
+    body: str
+    centre: tuple[float, float, float]
+    normal: tuple[float, float, float]
+
+    def __post_init__(self):
+        for field in ("centre", "normal"):
+            value = tuple(float(v) for v in getattr(self, field))
+            if len(value) != 3 or not np.isfinite(value).all():
+                raise InputError(f"Endplate.{field} on {self.body!r} is {value}, expected three finite numbers.")
+            object.__setattr__(self, field, value)
+        if abs(np.linalg.norm(self.normal) - 1) > 1e-3:
+            raise InputError(
+                f"Endplate.normal on {self.body!r} has length {np.linalg.norm(self.normal):.4f}, expected 1."
+            )
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """One vertebra as the model carries it: level ('L1'), body, mesh, centroid (m, body frame), endplates (None = has
+    none).
+    """
+
+    level: str
+    body: str
+    centroid: tuple[float, float, float]
+    superior: Endplate | None = None
+    inferior: Endplate | None = None
+    mesh: str = ""
+
+
+Vertebrae = dict[str, Vertebra]
+
+
+def endplate(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> Endplate:
+    """The 'superior' or 'inferior' endplate of a level; raises `InputError` naming those there are."""
+    if level not in vertebrae:
+        raise unknown_name("vertebra", level, vertebrae)
+    if side not in SIDES:
+        raise unknown_name("endplate", side, SIDES)
+    found = getattr(vertebrae[level], side)
+    if found is None:
+        raise InputError(f"the model's {level} has no {side} endplate; choose a level from C3 to S1.")
+    return found
+
+
+def scaled(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> Vertebrae:
+    """The same vertebrae on a scaled body. factors: {body: scale}, 1 where absent.
+
+    Scaling is isotropic within a body, so positions are multiplied and normals stay as they are.
+    """
+    return {
+        level: _scaled_one(vertebra, float(factors.get(vertebra.body, 1.0))) for level, vertebra in vertebrae.items()
+    }
+
+
+def _scaled_one(vertebra: Vertebra, factor: float) -> Vertebra:
+    if not (np.isfinite(factor) and factor > 0):
+        raise InputError(f"scale factor of body {vertebra.body!r} is {factor}, expected a positive number.")
+
+    def grow(point):
+        return tuple(factor * v for v in point)
+
+    plates = {
+        side: None if (plate := getattr(vertebra, side)) is None else replace(plate, centre=grow(plate.centre))
+        for side in SIDES
+    }
+    return replace(vertebra, centroid=grow(vertebra.centroid), **plates)
+
+
+def endplates_path() -> Path:
+    """`endplates.yaml` as shipped: in the wheel beside the package, in a checkout under `opensim_models/`."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_opensim_models", package.parents[1] / "opensim_models"):
+        if (folder / "endplates.yaml").is_file():
+            return folder / "endplates.yaml"
+    raise InputError("endplates.yaml was not found beside the simspine package; reinstall it.")
+
+
+def read_endplates(path: str | Path | None = None) -> Vertebrae:
+    """Vertebrae from a YAML file as `measure.as_yaml` writes it (default: the one shipped), head to sacrum."""
+    path = Path(path or endplates_path())
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["vertebrae"]
+        return {level: _from_yaml(level, entry) for level, entry in entries.items()}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a file of endplates ({type(error).__name__}: {error}).") from error
+
+
+def _from_yaml(level: str, entry: Mapping) -> Vertebra:
+    plates = {
+        side: Endplate(entry["body"], entry[side]["centre"], entry[side]["normal"]) for side in SIDES if entry.get(side)
+    }
+    return Vertebra(level, entry["body"], tuple(entry["centroid"]), mesh=entry.get("mesh", ""), **plates)

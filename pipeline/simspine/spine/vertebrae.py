@@ -1,0 +1,175 @@
+"""Spine kinematics of a trial: angles per level, curvature, spine markers. Signs and sequences: docs/spine.md."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simspine.errors import InputError, unknown_name
+from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
+from simspine.spine.endplates import Vertebra
+from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
+from simspine.spine.rotations import as_rotations, yxz_angles, zxy_angles
+from simspine.types import Markers
+
+# Right-hand rotations about z (right), x (forward), y (up) are extension, bending to the right, turning to the left.
+# We report flexion positive, as clinicians read it.
+_SIGNS = np.array([-1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class SpineKinematics:
+    """What a trial says about the spine.
+
+    levels: names, joints first. angles: (frames, levels, 3) rad: flexion, bending to the right, turning to the left;
+    relative to the neutral pose, for segments in space relative to the ground. lla, tka: (frames,) rad, Cobb L1–S1
+    (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
+    levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': why the model leaves it no freedom
+    of its own, '' if it does}. start: time of the first frame, s. Frames that were not solved are NaN.
+    """
+
+    rate: float
+    start: float
+    levels: tuple[str, ...]
+    angles: np.ndarray
+    lla: np.ndarray
+    tka: np.ndarray
+    markers: Markers
+    repaired: np.ndarray
+    forced: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        levels = tuple(self.levels)
+        frames = np.shape(self.lla)[0] if np.ndim(self.lla) else -1
+        wanted = {
+            "angles": (frames, len(levels), 3),
+            "lla": (frames,),
+            "tka": (frames,),
+            "repaired": (frames, len(levels)),
+        }
+        for name, shape in wanted.items():
+            array = np.array(getattr(self, name), bool if name == "repaired" else float)
+            if array.shape != shape:
+                raise InputError(f"SpineKinematics.{name} has shape {array.shape}, expected {shape}.")
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        if self.markers.frames != frames:
+            raise InputError(f"SpineKinematics.markers has {self.markers.frames} frames, lla has {frames}.")
+        object.__setattr__(self, "levels", levels)
+        object.__setattr__(self, "rate", float(self.rate))
+        object.__setattr__(self, "start", float(self.start))
+        object.__setattr__(self, "forced", {str(k): str(v) for k, v in dict(self.forced).items()})
+
+    @property
+    def frames(self) -> int:
+        return len(self.lla)
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s."""
+        return self.start + np.arange(self.frames) / self.rate
+
+    def level(self, name: str) -> np.ndarray:
+        """(frames, 3) rad of one level; raises `InputError` listing the levels there are."""
+        if name not in self.levels:
+            raise unknown_name("level", name, self.levels)
+        return self.angles[:, self.levels.index(name)]
+
+
+def relative_angles(
+    parent_poses: np.ndarray,
+    child_poses: np.ndarray,
+    neutral: np.ndarray | None = None,
+    axes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Angles of a child body on its parent: (frames, 3) rad: flexion, bending to the right, turning to the left.
+
+    Poses: (frames, 4, 4) or rotations (frames, 3, 3) in ground. neutral: the child's rotation in its parent, (3, 3),
+    where all angles are zero (default: identity). axes: the joint's frame in the parent's, columns x forward, y up, z
+    right (default: the parent's own). With C = parentᵀ child, Q = axesᵀ C neutralᵀ axes is split body-fixed Z-X-Y, as
+    OpenSim's joint rotates. Continuous in time through gimbal lock and whole turns; NaN where a pose is.
+    """
+    return relative_angles_repaired(parent_poses, child_poses, neutral, axes)[0]
+
+
+def relative_angles_repaired(parent_poses, child_poses, neutral=None, axes=None) -> tuple[np.ndarray, np.ndarray]:
+    """`relative_angles`, and in which frames a wrap was undone, (frames,) bool."""
+    parent, child = as_rotations(parent_poses, "parent_poses"), as_rotations(child_poses, "child_poses")
+    neutral = np.eye(3) if neutral is None else np.asarray(neutral, float)[:3, :3]
+    axes = np.eye(3) if axes is None else np.asarray(axes, float)[:3, :3]
+    turn = axes.T @ np.swapaxes(parent, 1, 2) @ child @ neutral.T @ axes
+    angles, repaired = zxy_angles(turn)
+    return angles * _SIGNS, repaired
+
+
+def segment_angles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angles of a segment in space: (frames, 3) rad: forward tilt, tilt to the right, heading to the left of ground's
+    x; and where a wrap was undone, (frames,) bool.
+
+    Sequence Y-X-Z (heading first), so that tilts are about the subject's own axes whichever way the subject faces.
+    """
+    angles, repaired = yxz_angles(as_rotations(poses))
+    return angles[:, ::-1] * _SIGNS, repaired
+
+
+def spine_kinematics(
+    poses: Mapping[str, np.ndarray],
+    markers: Markers,
+    vertebrae: Mapping[str, Vertebra],
+    *,
+    neutral: Mapping[str, np.ndarray] | None = None,
+    levels: Sequence[Level] = LEVELS,
+    forced: Mapping[str, str] | None = None,
+) -> SpineKinematics:
+    """Everything the model says about the spine in one trial.
+
+    poses: {body: (frames, 4, 4)} in ground (m, y_up), NaN where not solved. markers: forward kinematics of the model
+    at the same frames (y_up); the spine's points are taken from it, none may lack. vertebrae: `read_endplates`,
+    scaled or not (angles do not depend on it). neutral: {body: (4, 4)} of the pose in which all angles are zero
+    (default: all bodies aligned, as in the model with lumbar detail). forced: `simspine.spine.forced.forced_reasons`.
+    """
+    if markers.frame != "y_up":
+        raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")
+    needed = {name for level in levels for name in (level.parent, level.child) if name is not None}
+    for body in sorted(needed - set(poses)):
+        raise unknown_name("body", body, poses, "the poses")
+    for body in sorted(needed):
+        if len(poses[body]) != markers.frames:
+            raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")
+    results = [_level_angles(level, poses, neutral or {}) for level in levels]
+    return SpineKinematics(
+        rate=markers.rate,
+        start=markers.start,
+        levels=tuple(level.name for level in levels),
+        angles=np.stack([angles for angles, _ in results], 1),
+        lla=lumbar_lordosis(poses, vertebrae),
+        tka=thoracic_kyphosis(poses, vertebrae),
+        markers=markers.select(SPINE_MARKERS),
+        repaired=np.stack([repaired for _, repaired in results], 1),
+        forced=dict(forced or {}),
+    )
+
+
+def _level_angles(level: Level, poses: Mapping, neutral: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    if level.parent is None:
+        return segment_angles(poses[level.child])
+    at_rest = None
+    if neutral:
+        parent, child = (as_rotations(neutral.get(name, np.eye(3)))[0] for name in (level.parent, level.child))
+        at_rest = parent.T @ child
+    return relative_angles_repaired(poses[level.parent], poses[level.child], at_rest)
+
+
+def vertebra_centroids(
+    poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], rate: float, start: float = 0.0
+) -> Markers:
+    """Centroids of the vertebrae in ground: Markers C1…L5, S1 (m, y_up). vertebrae: scaled as the body is
+    (`endplates.scaled`).
+    """
+    xyz = []
+    for vertebra in vertebrae.values():
+        if vertebra.body not in poses:
+            raise unknown_name("body", vertebra.body, poses, "the poses")
+        pose = np.asarray(poses[vertebra.body], float)
+        xyz.append(pose[:, :3, :3] @ np.array(vertebra.centroid) + pose[:, :3, 3])
+    return Markers(tuple(vertebrae), rate, np.stack(xyz, 1), frame="y_up", start=start)
