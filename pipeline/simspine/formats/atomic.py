@@ -1,0 +1,51 @@
+"""The one place where files come into being: written beside the target, flushed, renamed.
+
+A run that is killed leaves the old file or the new one and nothing between. What may stay behind is a hidden
+`.name.<random>.tmp.suffix`, which no reader of this package looks at.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
+    """A temporary path beside `target`, with its suffix, that becomes `target` when the block ends well.
+
+    Missing parent folders are created. If the block raises, the temporary file is removed and an old `target` is as it
+    was. `sync=False` leaves out the flush to disk (for the thousands of small files of a keypoint folder): still
+    whole or absent after a killed process, not after a power cut.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    suffix = target.suffix
+    stem = target.name.removesuffix(suffix)
+    temporary = target.with_name(f".{stem}.{secrets.token_hex(6)}.tmp{suffix}")
+    try:
+        yield temporary
+        if sync:
+            _flush(temporary)
+        os.replace(temporary, target)  # atomic on one file system (POSIX rename, Windows MoveFileEx)
+    except BaseException:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
+        temporary.unlink(missing_ok=True)
+        raise
+    if sync:
+        with suppress(OSError):  # folders cannot be opened on Windows; the rename itself has happened
+            _flush(target.parent)
+
+
+def write_text(path: str | os.PathLike, text: str, sync: bool = True) -> None:
+    """Write `text` as UTF-8 with `\\n` line ends, atomically (see `atomic_path`)."""
+    with atomic_path(path, sync) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

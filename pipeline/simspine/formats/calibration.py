@@ -1,0 +1,193 @@
+"""Camera calibrations: Pose2Sim TOML (read, written), Qualisys .qca.txt and JSON rigs (read)."""
+
+import json
+import os
+import re
+import tomllib
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+from scipy.spatial.transform import Rotation
+
+from simspine.errors import InputError, unknown_name
+from simspine.formats import _text
+from simspine.formats.atomic import write_text
+from simspine.types import Camera
+
+_NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tables of Pose2Sim's and Caliscope's files
+_SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
+_HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
+_FARTHEST = 200.0  # m; a camera farther from the origin was written in millimetres
+
+
+def read_calibration(path: str | os.PathLike, subject: str | None = None) -> list[Camera]:
+    """The cameras of a calibration file; the format is told from suffix or content.
+
+    Order: that of the file (TOML, JSON), natural order of the serials (Qualisys, as Pose2Sim's converter has it).
+    subject: which rig of a JSON file that holds several.
+
+    Raises `InputError` for an unknown format, missing or malformed entries, fisheye models, and units that cannot be
+    metres.
+    """
+    text = _text.read_text(path).strip()
+    if not text:
+        raise InputError(f"{path}: the file is empty.")
+    suffix = Path(path).suffix.lower()
+    if text.startswith("<"):
+        cameras = _qualisys(text, path)
+    elif suffix == ".json" or text.startswith("{"):
+        cameras = _rig(text, path, subject)
+    elif suffix == ".toml" or "matrix" in text:
+        cameras = _toml(text, path)
+    else:
+        raise InputError(f"{path}: unknown calibration format; known: Pose2Sim .toml, Qualisys .qca.txt, JSON rig.")
+    if not cameras:
+        raise InputError(f"{path}: no camera in the file.")
+    repeated = sorted({c.name for c in cameras if [d.name for d in cameras].count(c.name) > 1})
+    if repeated:
+        raise InputError(f"{path}: several cameras are called {', '.join(repeated)}.")
+    for camera in cameras:
+        if np.linalg.norm(camera.centre) > _FARTHEST:
+            raise InputError(
+                f"{path}: camera {camera.name!r} is {np.linalg.norm(camera.centre):.0f} m from the origin; its "
+                "translation seems to be in millimetres. Divide the translations by 1000."
+            )
+    return cameras
+
+
+def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
+    """Write Pose2Sim's TOML: a table per camera, rotation as Rodrigues vector (rad), translation in m.
+
+    Four distortion coefficients where k3 is 0, as Pose2Sim writes, else OpenCV's five.
+    """
+    names = [camera.name for camera in cameras]
+    if not names or len(set(names)) < len(names) or _NOT_CAMERAS & set(names):
+        taken = ", ".join(sorted(_NOT_CAMERAS))
+        raise InputError(f"{path}: camera names must be unique, at least one, and none of {taken}; got {names}.")
+    tables = {}
+    for camera in cameras:
+        distortion = camera.distortion.tolist()
+        tables[camera.name] = {
+            "name": camera.name,
+            "size": [float(v) for v in camera.size],
+            "matrix": camera.K.tolist(),
+            "distortions": distortion if distortion[4] else distortion[:4],
+            "rotation": Rotation.from_matrix(camera.R).as_rotvec().tolist(),
+            "translation": camera.t.tolist(),
+            "fisheye": False,
+        }
+    write_text(path, tomli_w.dumps(tables | {"metadata": {"adjusted": False, "error": 0.0}}))
+
+
+def _toml(text: str, path) -> list[Camera]:
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML ({error}).") from None
+    tables = {key: table for key, table in tables.items() if isinstance(table, dict) and key not in _NOT_CAMERAS}
+    names = [str(table.get("name", key)) for key, table in tables.items()]
+    if len(set(names)) < len(names):
+        names = list(tables)
+    cameras = []
+    for name, (key, table) in zip(names, tables.items(), strict=True):
+        where = f"{path}, table [{key}]"
+        if table.get("fisheye"):
+            raise InputError(f"{where}: fisheye = true; only OpenCV's pinhole model with k1 k2 p1 p2 k3 is supported.")
+        turn = np.asarray(_entry(table, "rotation", where), float)
+        if turn.size not in (3, 9):
+            raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
+        R = Rotation.from_rotvec(turn.ravel()).as_matrix() if turn.size == 3 else turn.reshape(3, 3)
+        keys = ("size", "matrix", "distortions", "translation")
+        cameras.append(_camera(name, *(_entry(table, key, where) for key in keys), R, where))
+    return cameras
+
+
+def _rig(text: str, path, subject: str | None) -> list[Camera]:
+    """JSON: {subject: {camera: {size, K, dist_k1k2p1p2k3, R_world_to_cam, t_m}}}, or one rig without subject."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON ({error}).") from None
+    if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+        raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras.")
+    if not any("K" in entry for entry in content.values()):
+        if subject is None and len(content) != 1:
+            raise InputError(f"{path}: holds several rigs; say which (subject=…). Available: {', '.join(content)}.")
+        subject = subject or next(iter(content))
+        if subject not in content:
+            raise unknown_name("subject", subject, content, str(path))
+        content = content[subject]
+    cameras = []
+    for name, entry in content.items():
+        where = f"{path}, camera {name!r}"
+        if not isinstance(entry, dict):
+            raise InputError(f"{where}: expected an object with size, K, dist_k1k2p1p2k3, R_world_to_cam and t_m.")
+        keys = ("size", "K", "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
+        cameras.append(_camera(name, *(_entry(entry, key, where) for key in keys), where))
+    return cameras
+
+
+def _qualisys(text: str, path) -> list[Camera]:
+    """Qualisys' export. World to metres, image to pixels, camera axes to OpenCV's.
+
+    `r11…r33` is camera → world with the camera's axes as rows; x, y, z its centre in mm. Focal lengths and centres are
+    in 1/64 px of the sensor, of which `fov_video` is the part in the video. The distortion coefficients belong to
+    normalised coordinates and have no unit, so they are *not* divided by 64 (Pose2Sim's converter does, which all but
+    switches the lens model off).
+    """
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path}: not a readable Qualisys calibration ({error}).") from None
+    entries = list(root.iter("camera"))
+    if not entries:
+        raise InputError(f"{path}: XML without <camera>; a Qualisys calibration (.qca.txt) was expected.")
+    # marker cameras take no video; a file made by hand has no model ("none")
+    video = [e for e in entries if re.search("video|none", e.get("model", "none").lower())] or entries
+    cameras = [_qualisys_camera(entry, path) for entry in video]
+    return sorted(cameras, key=lambda c: [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", c.name)])
+
+
+def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
+    name = entry.get("serial", "")
+    where = f"{path}, camera {name!r}"
+
+    def numbers(tag: str, *keys: str) -> list[float]:
+        child = entry.find(tag)
+        if child is None:
+            raise InputError(f"{where}: no <{tag}>.")
+        return [_text.number(_entry(child.attrib, key, f"{where}, <{tag}>"), f"{where}, <{tag}> {key}") for key in keys]
+
+    left, right, top, bottom = numbers("fov_video", "left", "right", "top", "bottom")
+    fu, fv, cu, cv, skew = numbers("intrinsic", "focalLengthU", "focalLengthV", "centerPointU", "centerPointV", "skew")
+    if skew:
+        raise InputError(f"{where}: skew is {skew:g}; its unit is not documented, only 0 is supported.")
+    K = [[fu / _SUBPIXELS, 0, cu / _SUBPIXELS - left], [0, fv / _SUBPIXELS, cv / _SUBPIXELS - top], [0, 0, 1]]
+    radial = numbers("intrinsic", *(f"radialDistortion{i}" for i in (1, 2, 3)))
+    tangential = numbers("intrinsic", "tangentalDistortion1", "tangentalDistortion2")  # Qualisys' spelling
+    axes = np.reshape(numbers("transform", *(f"r{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3))), (3, 3))
+    R = _HALF_TURN @ axes
+    t = -R @ np.array(numbers("transform", "x", "y", "z")) / 1000
+    return _camera(name, (right - left + 1, bottom - top + 1), K, [*radial[:2], *tangential, radial[2]], t, R, where)
+
+
+def _entry(table, key: str, where: str):
+    try:
+        return table[key]
+    except KeyError:
+        raise InputError(f"{where}: {key!r} is missing. Found: {', '.join(table) or 'nothing'}.") from None
+
+
+def _camera(name, size, K, distortion, t, R, where: str) -> Camera:
+    try:
+        distortion = np.asarray(distortion, float).ravel()
+        if distortion[5:].any():
+            raise InputError(f"{distortion.size} distortion coefficients; only k1 k2 p1 p2 k3 are supported.")
+        K = np.asarray(K, float)
+        if K.shape == (3, 3) and not np.array_equal(K[[1, 2, 2, 2], [0, 0, 1, 2]], [0, 0, 0, 1]):
+            raise InputError(f"the camera matrix is not upper triangular with 1 in its corner: {K.tolist()}.")
+        return Camera(name, size, K, distortion[:5], R, t)
+    except (ValueError, TypeError) as error:  # InputError among them
+        raise InputError(f"{where}: {error}") from None

@@ -1,0 +1,105 @@
+"""Motion files (.mot): coordinates over time, radians and metres inside, degrees and metres in the file."""
+
+import os
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats import _text
+from simspine.formats.sto import Table, read_sto, write_sto
+from simspine.types import Motion
+
+# Lengths by name: OpenSim's habit (_tx _ty _tz) and the abdomen of the lumbar model (Abs_t1, Abs_t2).
+_TRANSLATION = re.compile(r"(_t[xyz]|^Abs_t[123])$")
+_COUPLED = re.compile(r"^(knee_angle_[rl])_beta$")
+_OURS = "coupledInDegrees"  # header key of our own files: nothing to guess
+_MATCH = 0.02  # rad, how near a coupled knee column must be to the knee's own to identify its unit
+
+
+def is_rotational(name: str) -> bool:
+    """Whether a coordinate is an angle, told from its name."""
+    return _TRANSLATION.search(name) is None
+
+
+def read_mot(
+    path: str | os.PathLike, rotational: Mapping[str, bool] | None = None, rate: float | None = None
+) -> Motion:
+    """Coordinates in radians and metres, whatever the header says.
+
+    rotational: name → is an angle, for coordinates whose name does not tell (`is_rotational`). rate: frames/s, needed
+    only for a file of a single row.
+
+    OpenSim writes coordinates of the motion type 'coupled' (`knee_angle_r_beta`, `knee_angle_l_beta`) in radians under
+    a header that says degrees (opensim-core#2088, #3936). Such a column is compared with `knee_angle_[rl]`, which it
+    follows, in both readings; without that, a column that stays within a turn of ±2π is read as radians. A warning
+    says so. Files of `write_mot` say what they hold and are never guessed at.
+
+    Raises `InputError` for everything `read_sto` does, and for a time column that is not uniform.
+    """
+    table = read_sto(path)
+    turning = np.array([(rotational or {}).get(name, is_rotational(name)) for name in table.names], bool)
+    degrees = table.in_degrees
+    if degrees is None:
+        degrees = True
+        _text.notice(f"{path}: the header has no inDegrees; read as degrees, which OpenSim writes by default.")
+    factor = np.where(turning & degrees, np.pi / 180, 1.0)
+    if degrees and table.header.get(_OURS, "").lower() != "yes":
+        for i in _coupled_in_radians(table, path):
+            factor[i] = 1.0
+    found = _text.rate_of(table.time, table.step, str(path))
+    if found is None and rate is None:
+        raise InputError(f"{path}: a single row tells no rate; hand it in (rate=…).")
+    if found is not None:
+        rate = _text.nearest_rate(found, table.time, table.step)
+    return Motion(table.names, rate, table.values * factor, turning, start=float(table.time[0]))
+
+
+def write_mot(path: str | os.PathLike, motion: Motion, degrees: bool = True) -> None:
+    """Write coordinates as OpenSim's tools do, but with *every* angle in degrees, coupled ones included.
+
+    The header says so (`coupledInDegrees=yes`), since OpenSim itself leaves coupled angles in radians. `deviation` has
+    no place in a .mot (see `store`). Frames not solved are NaN, which OpenSim's TimeSeriesTable reads, whereas its older
+    Storage (and so its GUI) stops at them without an error: a warning says so.
+    """
+    factor = np.where(motion.rotational & degrees, 180 / np.pi, 1.0)
+    unsolved = int(np.isnan(motion.values).any(1).sum())
+    if unsolved:
+        _text.notice(
+            f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first of them."
+        )
+    header = {_OURS: "yes"} if degrees else None
+    write_sto(path, "Coordinates", motion.names, motion.time, motion.values * factor, degrees, header)
+
+
+def _coupled_in_radians(table: Table, path) -> list[int]:
+    """Columns that hold radians although the header says degrees."""
+    columns = []
+    for i, name in enumerate(table.names):
+        match = _COUPLED.match(name)
+        if not match or not np.isfinite(table.values[:, i]).any():
+            continue
+        beta, knee = table.values[:, i], match.group(1)
+        evidence = None
+        if knee in table.names:
+            target = np.radians(table.values[:, table.names.index(knee)])
+            both = np.isfinite(beta) & np.isfinite(target)
+            if both.any():
+                as_radians = np.abs(beta - target)[both].max()
+                as_degrees = np.abs(np.radians(beta) - target)[both].max()
+                if min(as_radians, as_degrees) <= _MATCH:
+                    evidence = f"off {knee} by {as_radians:.2g} rad, but by {as_degrees:.2g} rad if degrees"
+                    if as_degrees <= as_radians:
+                        continue
+        if evidence is None:
+            largest = np.nanmax(np.abs(beta))
+            if largest > 2 * np.pi:  # more than a turn of the knee
+                continue
+            evidence = f"its values stay within ±{largest:.3g}"
+        columns.append(i)
+        _text.notice(
+            f"{path}: {name} is read as radians although the header says degrees ({evidence}); "
+            "OpenSim writes coupled coordinates so (opensim-core#2088)."
+        )
+    return columns

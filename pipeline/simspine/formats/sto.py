@@ -1,0 +1,129 @@
+"""OpenSim storage files (.sto, and the table inside a .mot): a header up to `endheader`, labels, rows.
+
+Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and Storage read and write it.
+"""
+
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats import _text
+from simspine.formats.atomic import write_text
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns over time, in the units of the file.
+
+    values: (rows, columns) without the time; NaN where a cell is blank. time: (rows,) s. in_degrees: what the header
+    says, None where it does not. header: every `key=value` of the header. step: s, rounding of the printed times.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    time: np.ndarray
+    values: np.ndarray
+    in_degrees: bool | None
+    header: dict[str, str] = field(default_factory=dict)
+    step: float = 0.0
+
+
+def read_sto(path: str | os.PathLike) -> Table:
+    """Read a storage file without converting anything.
+
+    Raises `InputError` for a file without `endheader`, labels or rows, for rows of wrong length and repeated names.
+    Wrong nRows and nColumns are reported as warnings.
+    """
+    lines = _text.read_lines(path)
+    if not lines:
+        raise InputError(f"{path}: the file is empty.")
+    end = next((i for i, line in enumerate(lines) if line.strip().lower() == "endheader"), None)
+    if end is None:
+        raise InputError(f"{path}: not an OpenSim storage file (.mot, .sto): no line 'endheader'.")
+    header = {}
+    for line in lines[:end]:
+        key, equals, value = line.partition("=")
+        if equals and " " not in key.strip():
+            header[key.strip()] = value.strip()
+    body = [(n, line) for n, line in enumerate(lines[end + 1 :], end + 2) if line.strip()]
+    if not body:
+        raise InputError(f"{path}: nothing after 'endheader'; expected a row of labels.")
+    labels = [label for label in _text.cells(body[0][1]) if label]
+    if labels[0].lower() != "time":
+        raise InputError(f"{path}, line {body[0][0]}: the first column is {labels[0]!r}, expected 'time'.")
+    repeated = sorted({name for name in labels if labels.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path}, line {body[0][0]}: several columns are called {', '.join(repeated)}.")
+    if len(body) == 1:
+        raise InputError(f"{path}: labels but no rows.")
+    values = np.empty((len(body) - 1, len(labels)))
+    stamps = []
+    for i, (n, line) in enumerate(body[1:]):
+        cells = _text.cells(line)
+        if len(cells) < len(labels) or any(cells[len(labels) :]):
+            raise InputError(f"{path}, line {n}: {len(cells)} cells, expected {len(labels)} as in the row of labels.")
+        values[i] = [_text.number(cell, f"{path}, line {n}") for cell in cells[: len(labels)]]
+        stamps.append(cells[0])
+    for key, found in (("nRows", len(values)), ("nColumns", len(labels))):
+        if header.get(key, str(found)) != str(found):
+            _text.notice(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
+    flag = header.get("inDegrees", "").lower()
+    title = "" if "=" in lines[0] or end == 0 else lines[0].strip()
+    return Table(
+        title,
+        tuple(labels[1:]),
+        values[:, 0],
+        values[:, 1:],
+        {"yes": True, "no": False}.get(flag),
+        header,
+        _text.resolution(stamps),
+    )
+
+
+def write_sto(
+    path: str | os.PathLike,
+    title: str,
+    names: tuple[str, ...],
+    time: np.ndarray,
+    values: np.ndarray,
+    in_degrees: bool = False,
+    header: dict[str, str] | None = None,
+) -> None:
+    """Write a storage file. values: (rows, columns) in the units the header states; NaN is written as NaN.
+
+    header: further `key=value` lines; OpenSim keeps them as metadata.
+    """
+    values, time = np.asarray(values, float), np.asarray(time, float)
+    if values.shape != (len(time), len(names)) or not values.size:
+        raise InputError(
+            f"{path}: values have shape {values.shape}, expected ({len(time)} times, {len(names)} names) and not empty."
+        )
+    for name in names:
+        if not name or any(c.isspace() for c in name):
+            raise InputError(f"{path}: column name {name!r} cannot stand in a storage file (empty, or with blanks).")
+    lines = [title, "version=1", f"nRows={len(time)}", f"nColumns={len(names) + 1}"]
+    lines.append(f"inDegrees={'yes' if in_degrees else 'no'}")
+    lines += [f"{key}={value}" for key, value in (header or {}).items()]
+    lines += ["endheader", "\t".join(("time", *names))]
+    for t, row in zip(time.tolist(), (values + 0.0).tolist(), strict=True):
+        lines.append(f"{t:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.12f}" for v in row))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.ndarray) -> None:
+    """Write `_ik_marker_errors.sto` as OpenSim's InverseKinematicsTool does.
+
+    error: (frames, markers) m, distance of each model marker to its target, NaN = no target (left out). Columns: sum of
+    the squared distances in m², unweighted; root of their mean in m; greatest distance in m. A frame without markers: NaN.
+    """
+    error = np.asarray(error, float)
+    present = np.isfinite(error)
+    squared = np.where(present, error, 0.0) ** 2
+    count = present.sum(1)
+    total = np.where(count > 0, squared.sum(1), np.nan)
+    rms = np.sqrt(total / np.maximum(count, 1))
+    greatest = np.where(count > 0, np.sqrt(squared.max(1, initial=0.0)), np.nan)
+    names = ("total_squared_error", "marker_error_RMS", "marker_error_max")
+    write_sto(path, "Model Marker Errors from IK", names, time, np.stack([total, rms, greatest], 1))
