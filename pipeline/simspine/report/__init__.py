@@ -1,0 +1,1 @@
+"""Figures, overlays on images and the self-contained HTML page. Arrays in, figures and bytes out."""

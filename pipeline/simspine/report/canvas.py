@@ -1,0 +1,177 @@
+"""Anti-aliased shapes at fractions of a pixel, text in a real typeface, grids of pictures. Images: uint8, BGR."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, bgr
+
+_SHIFT = 4  # OpenCV takes coordinates in 1/16 px
+_LIMIT = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
+BACKGROUND = (28, 24, 22)
+
+
+def _fixed(point) -> tuple[int, int]:
+    x, y = np.round(np.clip(np.asarray(point, float), -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(int)
+    return int(x), int(y)
+
+
+def line(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float) -> None:
+    """A polyline through (n, 2) points."""
+    import cv2
+
+    points = np.asarray(points, float).reshape(-1, 2)
+    if len(points) > 1:
+        chain = np.array([_fixed(p) for p in points], np.int32).reshape(-1, 1, 2)
+        cv2.polylines(image, [chain], False, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
+
+
+def disc(image: np.ndarray, centre, radius: float, colour, edge=None, edge_width: float = 1.0) -> None:
+    """A filled circle, with an edge around it."""
+    import cv2
+
+    if edge is not None:
+        cv2.circle(image, _fixed(centre), round((radius + edge_width) * (1 << _SHIFT)), edge, -1, cv2.LINE_AA, _SHIFT)
+    cv2.circle(image, _fixed(centre), round(radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
+
+
+def ring(image: np.ndarray, centre, radius: float, colour, width: float) -> None:
+    """A hollow circle."""
+    import cv2
+
+    cv2.circle(image, _fixed(centre), round(radius * (1 << _SHIFT)), colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
+
+
+def square(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
+    """A filled square standing on its side."""
+    import cv2
+
+    for reach, paint in ((half + edge_width, edge), (half, colour)):
+        corners = np.asarray(centre, float) + reach * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        cv2.fillPoly(image, [np.array([_fixed(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SHIFT)
+
+
+def cross(image: np.ndarray, centre, half: float, colour, width: float) -> None:
+    """A diagonal cross."""
+    centre = np.asarray(centre, float)
+    for direction in (np.array([1, 1]), np.array([1, -1])):
+        line(image, np.array([centre - half * direction, centre + half * direction]), colour, width)
+
+
+def blend(below: np.ndarray, above: np.ndarray, opacity: float) -> np.ndarray:
+    """`above` over `below` at an opacity of 0…1."""
+    import cv2
+
+    return cv2.addWeighted(above, opacity, below, 1 - opacity, 0)
+
+
+def blank(width: int, height: int) -> np.ndarray:
+    """An empty dark picture."""
+    return np.full((height, width, 3), BACKGROUND, np.uint8)
+
+
+def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture scaled to fit (width, height), centred on dark."""
+    import cv2
+
+    width, height = size
+    scale = min(width / image.shape[1], height / image.shape[0])
+    inner = (min(width, max(1, round(image.shape[1] * scale))), min(height, max(1, round(image.shape[0] * scale))))
+    if inner != (image.shape[1], image.shape[0]):
+        image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    out = blank(width, height)
+    x, y = (width - inner[0]) // 2, (height - inner[1]) // 2
+    out[y : y + inner[1], x : x + inner[0]] = image
+    return out
+
+
+def grid(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:
+    """Pictures of one size side by side and one above the other, `gap` px apart."""
+    height, width = rows[0][0].shape[:2]
+    columns = max(len(row) for row in rows)
+    out = blank(columns * (width + gap) - gap, len(rows) * (height + gap) - gap)
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            out[i * (height + gap) : i * (height + gap) + height, j * (width + gap) : j * (width + gap) + width] = cell
+    return out
+
+
+@lru_cache(maxsize=16)
+def _font(size: int):
+    import matplotlib
+    from PIL import ImageFont
+
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+
+
+def text_width(text: str, size: int) -> int:
+    """Width of `text` in px."""
+    return int(np.ceil(_font(size).getlength(text)))
+
+
+def write(image: np.ndarray, position: tuple[float, float], text: str, size: int, colour=(255, 255, 255)) -> np.ndarray:
+    """A copy with text whose left end and middle height lie at `position`."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
+    ImageDraw.Draw(picture).text(position, text, font=_font(size), fill=tuple(colour[::-1]), anchor="lm")
+    return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
+
+
+def caption(image: np.ndarray, text: str) -> np.ndarray:
+    """A line of text on a translucent dark bar at the upper edge; shortened with '…' to fit."""
+    height, width = image.shape[:2]
+    size = max(9, round(0.026 * height))
+    bar = min(height, round(1.9 * size))
+    text = " ".join(text.split())
+    if text_width(text, size) > width - size:
+        while text and text_width(text + "…", size) > width - size:
+            text = text[:-1]
+        text += "…"
+    out = image.copy()
+    out[:bar] = blend(out[:bar], np.full_like(out[:bar], BACKGROUND), 0.72)
+    return write(out, (size // 2, bar / 2), text, size)
+
+
+def legend(image: np.ndarray, entries: Sequence[tuple[str, str]]) -> np.ndarray:
+    """The picture with a strip below it that holds symbols and their meaning, in as many lines as they need.
+
+    entries: (kind, text); kinds: detected, inferred, swapped, pruned, model, spine.
+    """
+    if not entries:
+        return image
+    width = image.shape[1]
+    size = int(np.clip(round(0.0125 * width), 11, 20))
+    placed, x, row = [], 0.6 * size, 0
+    for kind, text in entries:
+        need = 2.2 * size + text_width(text, size) + 1.4 * size
+        if x > size and x + need > width:
+            x, row = 0.6 * size, row + 1
+        placed.append((kind, text, x, row))
+        x += need
+    out = np.vstack([image, blank(width, round(1.8 * size * (row + 1) + 0.3 * size))])
+    for kind, text, x, row in placed:
+        y = image.shape[0] + (1.05 + 1.8 * row) * size
+        _symbol(out, kind, np.array([x + 0.9 * size, y]), size / 6)
+        out = write(out, (x + 2.2 * size, y), text, size)
+    return out
+
+
+def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
+    across = np.array([[-4.2, 0], [4.2, 0]]) * unit + at
+    if kind in ("detected", "swapped", "pruned"):
+        disc(image, at, 2.2 * unit, bgr(SKY))
+    if kind == "inferred":
+        ring(image, at, 2.6 * unit, bgr(ORANGE), unit)
+    if kind == "swapped":
+        ring(image, at, 4.0 * unit, bgr(GREEN), unit)
+    if kind == "pruned":
+        cross(image, at, 3.0 * unit, bgr(PURPLE), 1.3 * unit)
+    if kind == "model":
+        line(image, across, (255, 255, 255), 1.1 * unit)
+        square(image, at, 1.7 * unit, (255, 255, 255), BACKGROUND, 0.5 * unit)
+    if kind == "spine":
+        line(image, across, bgr(VERMILLION), 2.2 * unit)
+        disc(image, at, 2.0 * unit, bgr(VERMILLION), (255, 255, 255), 0.7 * unit)

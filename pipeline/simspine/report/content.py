@@ -1,0 +1,156 @@
+"""What the report page says, as plain data: no files, no arrays. `page.write_report` turns it into HTML."""
+
+import base64
+import math
+from dataclasses import dataclass, field
+
+from simspine.errors import InputError, unknown_name
+
+LIGHTS = ("good", "check", "bad")
+# `Finding.severity` in whatever words the stage uses → light.
+_SEVERITY = {
+    "ok": "good", "good": "good", "info": "good", "note": "good", "pass": "good", "warning": "check", "warn": "check",
+    "check": "check", "error": "bad", "fail": "bad", "critical": "bad", "bad": "bad",
+}  # fmt: skip
+_MIME = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
+
+
+def light(severity: str) -> str:
+    """'good', 'check' or 'bad' for the severity of a finding."""
+    try:
+        return _SEVERITY[str(severity).lower()]
+    except KeyError:
+        raise unknown_name("severity", str(severity), _SEVERITY) from None
+
+
+def number(value: float | None, digits: int = 1, unit: str = "") -> str:
+    """'12.3 px'; an en dash where the value is missing, so that nobody reads nan as a result."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.{digits}f}{' ' + unit if unit else ''}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a summary. light: '' or one of `LIGHTS`. note: what the figure means or was compared with."""
+
+    label: str
+    value: str
+    note: str = ""
+    light: str = ""
+
+    def __post_init__(self):
+        if self.light and self.light not in LIGHTS:
+            raise unknown_name("light", self.light, LIGHTS)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A plain table; every row has a cell for each column."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+    def __post_init__(self):
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise InputError(f"a table row has {len(row)} cells, expected {len(self.columns)}: {self.columns}.")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A traffic light: what was found and what to do about it. frames: '3–7, 12' or ''."""
+
+    code: str
+    severity: str
+    message: str
+    suggestion: str = ""
+    frames: str = ""
+    where: str = ""
+
+    @property
+    def light(self) -> str:
+        return light(self.severity)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: `svg` markup out of `embed.svg`, or `data` bytes of a raster `kind` (png, webp, jpeg).
+
+    alt: what it shows, for those who cannot see it. caption: how to read it. wide: pictures too fine for a phone are
+    scrolled sideways there.
+    """
+
+    title: str
+    alt: str
+    caption: str = ""
+    svg: str = ""
+    data: bytes = b""
+    kind: str = "webp"
+    wide: bool = True
+
+    def __post_init__(self):
+        if bool(self.svg) == bool(self.data):
+            raise InputError(f"picture {self.title!r} needs either svg or data, not both or none.")
+        if self.data and self.kind not in _MIME:
+            raise unknown_name("kind of picture", self.kind, _MIME)
+        if self.svg and not self.svg.startswith("<svg"):
+            raise InputError(f"picture {self.title!r}: svg must start with <svg; make it with report.embed.svg.")
+
+    @property
+    def address(self) -> str:
+        """The image as a data URI."""
+        return f"data:{_MIME[self.kind]};base64,{base64.b64encode(self.data).decode('ascii')}"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A name and why it is no measurement: inferred by a rule, or forced by the model."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial's part of the page. rejected: (frames, reason) pairs as text."""
+
+    name: str
+    summary: tuple[Row, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    overlays: tuple[Picture, ...] = ()
+    figures: tuple[Picture, ...] = ()
+    tables: tuple[Table, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from. versions: name → version. inputs: path → SHA-256. settings: what else matters."""
+
+    config_hash: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """The whole page.
+
+    inferred, forced: what is not a measurement; shown in a box of its own before any curve. overview: a table over all
+    trials, for data sets. licences: name → terms. notice: closing words.
+    """
+
+    title: str
+    subtitle: str = ""
+    summary: tuple[Row, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    inferred: tuple[Statement, ...] = ()
+    forced: tuple[Statement, ...] = ()
+    overview: Table | None = None
+    trials: tuple[Trial, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    licences: dict[str, str] = field(default_factory=dict)
+    notice: str = ""

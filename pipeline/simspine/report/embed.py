@@ -1,0 +1,79 @@
+"""Figures and images as bytes for the page: scalable SVG that follows the page's theme, PNG, WebP."""
+
+import re
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.report.style import INK, NAMED, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def svg(figure: "Figure", prefix: str) -> str:
+    """An `<svg>` element to put into HTML.
+
+    prefix: put before every id, so that several figures fit on one page without clashes. Ink becomes `currentColor`
+    and the named colours CSS variables, so that the page can brighten them on dark; metadata and namespaces go, so the
+    element names no address.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", prefix):
+        raise InputError(f"figure prefix {prefix!r} is not an id; use letters, digits, '-' and '_', a letter first.")
+    buffer = BytesIO()
+    with styled():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue().decode("utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    head, body = text.split(">", 1)
+    head = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", head)  # HTML knows the namespaces
+    body = re.sub(r'(\bid=")', rf"\1{prefix}-", body)
+    body = re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}-", body)
+    body = body.replace("xlink:href=", "href=")
+    # Only inside attributes: a name that happens to spell a colour stays as it is.
+    body = re.sub(r'(?:style|fill|stroke)="[^"]*"', lambda m: _themed(m.group(0)), body)
+    return f'{head} role="img">{body}'.strip()
+
+
+def _themed(attribute: str) -> str:
+    attribute = attribute.replace(INK, "currentColor")
+    if attribute.startswith("style"):  # var() is understood there, not in plain SVG attributes
+        for name, colour in NAMED.items():
+            attribute = attribute.replace(colour, f"var(--{name}, {colour})")
+    return attribute
+
+
+def png(figure: "Figure", dpi: int = 150) -> bytes:
+    """The figure as PNG on white, for papers and slides. The same figure gives the same bytes."""
+    buffer = BytesIO()
+    with styled():
+        figure.savefig(buffer, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def webp(image: np.ndarray, quality: int = 82) -> bytes:
+    """A BGR image (height, width, 3) uint8 as lossy WebP, about a third of the size of PNG for photographs."""
+    return _encode(image, ".webp", quality)
+
+
+def jpeg(image: np.ndarray, quality: int = 88) -> bytes:
+    """A BGR image (height, width, 3) uint8 as JPEG, for files that other programs open."""
+    return _encode(image, ".jpg", quality)
+
+
+def _encode(image: np.ndarray, extension: str, quality: int) -> bytes:
+    import cv2
+
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise InputError(
+            f"image has shape {image.shape} and type {image.dtype}, expected (height, width, 3) uint8, BGR."
+        )
+    flag = cv2.IMWRITE_WEBP_QUALITY if extension == ".webp" else cv2.IMWRITE_JPEG_QUALITY
+    done, buffer = cv2.imencode(extension, image, [flag, int(quality)])
+    if not done:
+        raise InputError(f"an image of {image.shape[1]} x {image.shape[0]} px could not be encoded as {extension[1:]}.")
+    return buffer.tobytes()

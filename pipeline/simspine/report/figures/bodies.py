@@ -1,0 +1,130 @@
+"""Stick figures with the spine, seen from the side, the front and above, for a few frames."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.geometry import change_frame
+from simspine.report.figures.common import new_figure
+from simspine.report.style import BLUE, GREY, VERMILLION, WIDTH, marker_style, styled
+from simspine.types import Markers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+VIEWS = ("side (facing right)", "front", "above")
+
+
+def body_axes(xyz: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """(3, 3) rows forward, up, to the person's right, for points in `y_up`, levelled: up stays up.
+
+    left, right: (points, 3) positions of paired points (hips, shoulders). Falls back to the axes of the frame where no
+    pair is present.
+    """
+    across = np.asarray(right, float) - np.asarray(left, float)
+    across = across[np.isfinite(across).all(-1)]
+    up = np.array([0.0, 1.0, 0.0])
+    side = across.mean(0) * [1, 0, 1] if len(across) else np.zeros(3)
+    if np.linalg.norm(side) < 1e-6:
+        side = np.array([0.0, 0.0, 1.0])  # OpenSim's own convention: z to the right
+    side = side / np.linalg.norm(side)
+    return np.stack([np.cross(up, side), up, side])
+
+
+def stick_figures(
+    markers: Markers,
+    frames: Sequence[int],
+    edges: Sequence[tuple[str, str]],
+    spine: Sequence[str],
+    pairs: Sequence[tuple[str, str]] = (("LHip", "RHip"), ("LShoulder", "RShoulder")),
+) -> "Figure":
+    """Body in three views (rows) at some frames (columns), all at one scale.
+
+    edges: pairs of marker names joined by a line. spine: markers of the spine, from below upwards, joined by a thick
+    line. pairs: left and right names that tell which way the person faces. Names the markers lack are skipped.
+    Inferred markers are hollow.
+    """
+    frames = [int(f) for f in frames]
+    if not frames or min(frames) < 0 or max(frames) >= markers.frames:
+        raise InputError(f"frames {frames} do not lie in 0…{markers.frames - 1}; choose at least one that does.")
+    xyz = change_frame(markers.xyz, markers.frame, "y_up")
+    at = {name: i for i, name in enumerate(markers.names)}
+    lines = [(at[a], at[b]) for a, b in edges if a in at and b in at]
+    chain = [at[name] for name in spine if name in at]
+    sides = [(at[a], at[b]) for a, b in pairs if a in at and b in at]
+    origin = [str(o) for o in markers.origin or ("detected",) * len(at)]
+    with styled():
+        local = []
+        for frame in frames:
+            left, right = (xyz[frame, [s[k] for s in sides]].reshape(-1, 3) for k in (0, 1))
+            turned = xyz[frame] @ body_axes(xyz[frame], left, right).T
+            known = turned[np.isfinite(turned).all(-1)]
+            centre = (known.min(0) + known.max(0)) / 2 if len(known) else np.zeros(3)
+            local.append(turned - centre)
+        reach = np.nanmax(np.abs([*np.concatenate(local), np.full(3, 0.3)]), axis=0)  # m; at least a head's size
+        across, tall = max(reach[0], reach[2]), reach[1]
+        cell = WIDTH / len(frames)  # inches
+        figure = new_figure(0.7 + min(9.0, cell * (2 * tall + across) / across))
+        panels = figure.subplots(3, len(frames), squeeze=False, height_ratios=[tall, tall, across])
+        for column, (frame, points) in enumerate(zip(frames, local, strict=True)):
+            # Front view as seen by somebody facing the person: their right is on the viewer's left.
+            for row, (h, v, signs) in enumerate([(0, 1, (1, 1)), (2, 1, (-1, 1)), (0, 2, (1, -1))]):
+                axes = panels[row, column]
+                _draw(axes, points[:, [h, v]] * signs, lines, chain, origin)
+                _bare(axes, across, tall if row < 2 else across)
+                if row == 0:
+                    axes.set_title(f"{markers.time[frame]:.2f} s (frame {frame})", fontsize=9)
+                if column == 0:
+                    axes.set_ylabel(VIEWS[row])
+        _scale_bar(panels[0, 0], across, tall)
+        _legend(figure, origin)
+    return figure
+
+
+def _draw(axes: "Axes", xy: np.ndarray, lines, chain: Sequence[int], origin: Sequence[str]) -> None:
+    for a, b in lines:
+        if a in chain and b in chain:
+            continue
+        hollow = "inferred" in (origin[a], origin[b])
+        axes.plot(*xy[[a, b]].T, color=GREY, linewidth=1.2, linestyle="--" if hollow else "-")
+    for a, b in pairwise(chain):
+        hollow = origin[a] == origin[b] == "inferred"
+        axes.plot(*xy[[a, b]].T, color=VERMILLION, linewidth=2.0, linestyle=(0, (2, 0.8)) if hollow else "-")
+    for i in range(len(xy)):
+        colour = VERMILLION if i in chain else BLUE
+        style = marker_style(origin[i], colour)
+        if origin[i] == "inferred":
+            style["markeredgewidth"] = 0.9
+        axes.plot(*xy[i], markersize=3.2 if i in chain else 2.6, linestyle="none", **style)
+
+
+def _bare(axes: "Axes", half_width: float, half_height: float) -> None:
+    axes.set_xlim(-half_width * 1.06, half_width * 1.06)
+    axes.set_ylim(-half_height * 1.06, half_height * 1.06)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+
+
+def _scale_bar(axes: "Axes", half_width: float, half_height: float) -> None:
+    x, y = -half_width, -half_height * 0.98
+    axes.plot([x, x], [y, y + 0.5], color=GREY, linewidth=2.2, solid_capstyle="butt")
+    axes.text(x + 0.04, y + 0.02, "0.5 m", fontsize=7.5, color=GREY)
+
+
+def _legend(figure: "Figure", origin: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=VERMILLION, linewidth=2.2)]
+    labels = ["spine"]
+    for kind in ("detected", "given", "inferred"):
+        if kind in origin:
+            handles.append(Line2D([], [], linestyle="none", markersize=4, **marker_style(kind, BLUE)))
+            labels.append(f"{kind} point")
+    figure.legend(handles, labels, loc="outside upper left", ncols=4)

@@ -1,0 +1,99 @@
+"""What the figures share: an empty figure, runs of frames, shading of rejected frames, labels that don't overlap."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.report.style import VERMILLION, WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def new_figure(height: float, width: float = WIDTH) -> "Figure":
+    """An empty figure of `width` x `height` inches that lays itself out; no window, no global state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def runs(mask: np.ndarray) -> list[tuple[int, int]]:
+    """Stretches of True in a (frames,) mask as (first, last), both included."""
+    padded = np.concatenate([[False], np.asarray(mask, bool), [False]])
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def frame_ranges(mask: np.ndarray, first: int = 0) -> str:
+    """'3–7, 12' for a (frames,) mask; 'none' where nothing is True."""
+    return ", ".join(f"{a + first}" if a == b else f"{a + first}–{b + first}" for a, b in runs(mask)) or "none"
+
+
+def step(time: np.ndarray) -> float:
+    """Time from frame to frame, s; 1 where there are fewer than two frames."""
+    return float(np.median(np.diff(time))) if len(time) > 1 else 1.0
+
+
+def checked(name: str, value, shape: tuple[int, ...], dtype=float) -> np.ndarray:
+    """`value` as an array of exactly `shape`, or an error that names both shapes."""
+    array = np.asarray(value, dtype)
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
+    return array
+
+
+def shade_rejected(axes: "Axes", time: np.ndarray, status: Sequence[str] | None, labelled: bool = True) -> None:
+    """Rejected frames as hatched stretches, half a frame to either side, with one legend entry."""
+    if status is None:
+        return
+    rejected = np.array([str(s) == "rejected" for s in status], bool)
+    if rejected.shape != np.shape(time):
+        raise InputError(f"status has {rejected.size} entries, expected one for each of {len(time)} frames.")
+    half = step(time) / 2
+    label = f"rejected frames ({rejected.sum()} of {rejected.size})" if labelled else None
+    for a, b in runs(rejected):
+        left, right = time[a] - half, time[b] + half
+        # Two patches: SVG gives a hatch the opacity of the face it lies on.
+        axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=0)
+        axes.axvspan(
+            left, right, facecolor="none", edgecolor=VERMILLION, hatch="////", linewidth=0, label=label, zorder=0
+        )
+        label = None
+
+
+def time_axis(axes: "Axes", time: np.ndarray, labelled: bool = True) -> None:
+    """Limits to the trial and name the axis with its unit."""
+    half = step(time) / 2
+    if len(time):
+        axes.set_xlim(time[0] - half, time[-1] + half)
+    if labelled:
+        axes.set_xlabel("time (s)")
+
+
+def spread(positions: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """Positions moved as little as needed to lie `gap` apart within [low, high]; the order stays.
+
+    Too many for the room share it evenly. For labels at the end of curves.
+    """
+    positions = np.asarray(positions, float)
+    n = len(positions)
+    if n == 0:
+        return positions
+    gap = min(gap, (high - low) / max(n - 1, 1))
+    order = np.argsort(positions, kind="stable")
+    # Substituting y_i = x_i - i·gap turns "at least gap apart" into "not decreasing": isotonic regression (pool
+    # adjacent violators) then gives the least-squares answer.
+    y = np.clip(positions[order], low, high) - gap * np.arange(n)
+    blocks: list[list[float]] = []
+    for value in y:
+        blocks.append([value, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            b, a = blocks.pop(), blocks.pop()
+            blocks.append([(a[0] * a[1] + b[0] * b[1]) / (a[1] + b[1]), a[1] + b[1]])
+    y = np.repeat([b[0] for b in blocks], [int(b[1]) for b in blocks])
+    out = np.empty(n)
+    out[order] = np.clip(y, low, high - gap * (n - 1)) + gap * np.arange(n)
+    return out

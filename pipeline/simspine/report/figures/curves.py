@@ -1,0 +1,169 @@
+"""Angles over time: curvature against normal bands, and the angle of each level about three axes."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simspine.report.figures.common import checked, new_figure, shade_rejected, spread, time_axis
+from simspine.report.style import BLUE, FORCED, FORCED_DASHES, FORCED_LABEL, GREY, MEASURED, SKY, sequence, styled
+from simspine.spine.bands import Band
+from simspine.spine.levels import PLANES, POSITIVE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
+_ONE = "from the one coordinate"  # `spine.forced`: a sum that the data do decide, though not its distribution
+
+
+def forced_mask(levels: Sequence[str], forced: Mapping[str, str]) -> np.ndarray:
+    """(levels, 3) bool: which curves the model sets, from `SpineKinematics.forced` ({level: reason, '' where free}).
+
+    A reason made of parts that begin with a plane ('flexion = 1.857 × L5_S1_Flex_Ext; axial rotation locked') holds
+    for those planes; one that names no plane ('constant: …') for all three. That several levels share one coordinate
+    does not make their *sum* the model's, so that reason marks nothing here.
+    """
+    mask = np.zeros((len(levels), 3), bool)
+    for i, level in enumerate(levels):
+        parts = [part.strip() for part in forced.get(level, "").split(";") if part.strip()]
+        for part in (part for part in parts if _ONE not in part):
+            planes = [k for k, plane in enumerate(PLANES) if part.startswith(plane)]
+            mask[i, planes or slice(None)] = True
+    return mask
+
+
+def curvature(
+    time: np.ndarray,
+    lla: np.ndarray,
+    tka: np.ndarray,
+    bands: Sequence[Band] = (),
+    status: Sequence[str] | None = None,
+    forced: Mapping[str, str] | None = None,
+) -> "Figure":
+    """Lumbar lordosis and thoracic kyphosis (Cobb) over time against normal bands.
+
+    time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all are
+    shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded). forced:
+    may hold 'lla' or 'tka' with the reason; such a curve is drawn as the model's, not as a measurement.
+    """
+    time = np.asarray(time, float)
+    with styled():
+        figure = new_figure(6.0)
+        panels = figure.subplots(2, 1, sharex=True)
+        for axes, key, title, values in (
+            (panels[0], "lla", "Lumbar lordosis angle (L1–S1 Cobb)", lla),
+            (panels[1], "tka", "Thoracic kyphosis angle (T3–T12 Cobb)", tka),
+        ):
+            degrees = np.degrees(checked(key, values, time.shape))
+            _draw_curvature(axes, time, degrees, (forced or {}).get(key, ""))
+            shade_rejected(axes, time, status)
+            chosen = [band for band in bands if band.quantity == key]
+            beside = _draw_bands(axes, chosen)
+            axes.set_title(title)
+            axes.set_ylabel(f"{key.upper()} (°)")
+            axes.margins(y=0.12)
+            axes.legend(loc="upper left", bbox_to_anchor=(beside, 1.03), borderaxespad=0, handlelength=1.5)
+            time_axis(axes, time, labelled=axes is panels[1])
+    return figure
+
+
+def _draw_curvature(axes: "Axes", time: np.ndarray, degrees: np.ndarray, reason: str) -> None:
+    known = degrees[np.isfinite(degrees)]
+    text = f"mean {known.mean():.1f}°, span {np.ptp(known):.1f}°" if known.size else "not known"
+    if reason and _ONE not in reason:
+        axes.plot(time, degrees, **FORCED, label=f"{text}\n{FORCED_LABEL}")
+    else:
+        note = "\n(one coordinate for all levels)" if reason else ""
+        axes.plot(time, degrees, color=BLUE, label=f"this trial: {text}{note}", **MEASURED)
+
+
+def _draw_bands(axes: "Axes", bands: Sequence[Band]) -> float:
+    """Bars in the margin, lettered, their sources in the legend; returns where the legend starts (axes fraction)."""
+    place = axes.get_yaxis_transform()  # x in fractions of the panel, y in degrees
+    for i, band in enumerate(bands):
+        colour, x, letter = (SKY if i == 0 else GREY), 1.025 + 0.03 * i, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 26]
+        if i == 0:
+            axes.axhspan(band.low, band.high, facecolor=SKY, alpha=0.2, linewidth=0, zorder=0)
+        axes.plot([x, x], [band.low, band.high], color=colour, linewidth=4, transform=place, clip_on=False,
+                  solid_capstyle="butt")  # fmt: skip
+        axes.annotate(letter, (x, band.high), xycoords=place, xytext=(0, 2), textcoords="offset points", ha="center",
+                      fontsize=7, annotation_clip=False)  # fmt: skip
+        axes.update_datalim([(0, band.low), (0, band.high)], updatex=False)  # clipped artists do not count otherwise
+        check = "; to be checked" if band.grade == "C" else ""
+        text = fill(f"{letter}  {band.low:g}–{band.high:g}°, {band.span} ({band.source}{check})", 46)
+        axes.plot([], [], color=colour, linewidth=4, label=text, solid_capstyle="butt")
+    return 1.03 + 0.03 * len(bands)
+
+
+def level_angles(
+    time: np.ndarray,
+    levels: Sequence[str],
+    angles: np.ndarray,
+    forced: Mapping[str, str] | None = None,
+    status: Sequence[str] | None = None,
+    positive: Sequence[str] = POSITIVE,
+) -> "Figure":
+    """The angle of each level about three axes: one panel each for flexion–extension, lateral bending, axial rotation.
+
+    time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. forced: see `forced_mask`; dashed grey.
+    positive: what a positive angle means in each panel.
+    """
+    time = np.asarray(time, float)
+    degrees = np.degrees(checked("angles", angles, (len(time), len(levels), 3)))
+    mask = forced_mask(levels, forced or {})
+    with styled():
+        figure = new_figure(8.2)
+        panels = figure.subplots(3, 1, sharex=True)
+        for k, axes in enumerate(panels):
+            shade_rejected(axes, time, status, labelled=k == 0)
+            _draw_levels(axes, time, levels, degrees[:, :, k], mask[:, k])
+            axes.axhline(0, color=GREY, linewidth=0.7, zorder=1)
+            axes.set_title(f"{TITLES[k]}; positive = {positive[k]}")
+            axes.set_ylabel("angle (°)")
+            time_axis(axes, time, labelled=k == 2)
+        _legend(figure, panels, mask)
+    return figure
+
+
+def _draw_levels(
+    axes: "Axes", time: np.ndarray, levels: Sequence[str], degrees: np.ndarray, forced: np.ndarray
+) -> None:
+    colours = iter(sequence(max(1, int((~forced).sum()))))
+    dashes, ends = 0, []
+    for i, level in enumerate(levels):
+        if not np.isfinite(degrees[:, i]).any():
+            continue
+        if forced[i]:
+            style = FORCED | {"linestyle": (0, FORCED_DASHES[dashes % len(FORCED_DASHES)])}
+            dashes += 1
+        else:
+            style = MEASURED | {"color": next(colours)}
+        axes.plot(time, degrees[:, i], **style)
+        known = np.flatnonzero(np.isfinite(degrees[:, i]))
+        ends.append((level, degrees[known[-1], i], style["color"], time[known[-1]]))
+    axes.margins(y=0.08)
+    low, high = axes.get_ylim()
+    room = 1.9 * 72  # the panel's height, points: a label of 7 points needs 8.5
+    places = spread([(end[1] - low) / (high - low) for end in ends], 8.5 / room, 0.01, 0.99)
+    for (level, value, colour, last), place in zip(ends, places, strict=True):
+        axes.annotate(
+            level, xy=(last, value), xytext=(1.03, place), textcoords="axes fraction", color=colour, fontsize=7.5,
+            va="center", ha="left", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 1},
+        )  # fmt: skip
+
+
+def _legend(figure: "Figure", panels, mask: np.ndarray) -> None:
+    from matplotlib.lines import Line2D
+
+    handles, labels = panels[0].get_legend_handles_labels()
+    if not mask.all():
+        handles.append(Line2D([], [], color=BLUE, **MEASURED))
+        labels.append("free in the model")
+    if mask.any():
+        handles.append(Line2D([], [], **FORCED))
+        labels.append(FORCED_LABEL)
+    figure.legend(handles, labels, loc="outside upper left", ncols=3)

@@ -1,0 +1,208 @@
+"""Detections and the reprojected body drawn on video frames, so that a person can judge what the numbers say.
+
+Images are OpenCV's: (height, width, 3) uint8, BGR. Points are pixels of the whole
+image as the camera gave it, distorted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.report import canvas
+from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, bgr
+
+WHITE, DARK = (255, 255, 255), (24, 20, 18)
+ASPECT = 3 / 4  # width / height of a cropped picture: a standing person with room for the arms
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What to draw on one frame of one camera.
+
+    detected: {point: (x, y)} px as a detector saw them. inferred, pruned, swapped: names among them that were placed
+    by a rule, that triangulation left out, whose left and right were exchanged. model: {marker: (x, y)} px of the
+    reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. Points with NaN are
+    skipped.
+    """
+
+    detected: dict[str, tuple[float, float]] = field(default_factory=dict)
+    inferred: frozenset[str] = frozenset()
+    pruned: frozenset[str] = frozenset()
+    swapped: frozenset[str] = frozenset()
+    model: dict[str, tuple[float, float]] = field(default_factory=dict)
+    edges: tuple[tuple[str, str], ...] = ()
+    spine: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name in ("detected", "model"):
+            points = {str(k): np.asarray(v, float) for k, v in getattr(self, name).items()}
+            for key, point in points.items():
+                if point.shape != (2,):
+                    raise InputError(
+                        f"Layer.{name}[{key!r}] has shape {point.shape}, expected (2,): x and y in pixels."
+                    )
+            object.__setattr__(self, name, {k: v for k, v in points.items() if np.isfinite(v).all()})
+
+    def moved(self, scale: float, offset: np.ndarray) -> "Layer":
+        """The same layer in the pixels of a crop: `scale · (x + ½ − offset) − ½` (pixel centres are whole numbers)."""
+        move = {
+            name: {k: scale * (v + 0.5 - offset) - 0.5 for k, v in getattr(self, name).items()}
+            for name in ("detected", "model")
+        }
+        return Layer(move["detected"], self.inferred, self.pruned, self.swapped, move["model"], self.edges, self.spine)
+
+
+def person_box(layer: Layer, size: tuple[int, int], margin: float = 0.1, aspect: float = ASPECT) -> tuple[int, ...]:
+    """(x0, y0, x1, y1) px around the person, `aspect` = width / height; may reach beyond the image of `size` (w, h).
+
+    The body decides, else the detections that were kept; the whole image where there are neither.
+    """
+    kept = {k: v for k, v in layer.detected.items() if k not in layer.pruned}
+    points = np.array(list((layer.model or kept).values()) or [(0, 0), size], float)
+    points = np.clip(points, 0, size)  # a wild reprojection must not shrink the person to a dot
+    low, high = points.min(0), points.max(0)
+    centre, extent = (low + high) / 2, (high - low) * (1 + 2 * margin)
+    height = max(extent[1], extent[0] / aspect, 32.0)
+    half = np.array([height * aspect, height]) / 2
+    # Shift back into the image where there is room for it.
+    centre = np.where(half * 2 <= size, np.clip(centre, half, np.asarray(size) - half), centre)
+    x0, y0 = np.floor(centre - half).astype(int)
+    return int(x0), int(y0), int(x0 + round(height * aspect)), int(y0 + round(height))
+
+
+def draw_overlay(
+    image: np.ndarray, layer: Layer, caption: str = "", height: int | None = 900, crop: bool = True, legend: bool = True
+) -> np.ndarray:
+    """A new picture: the frame, cropped to the person and scaled to `height` px, with layer, caption and legend.
+
+    The legend stands on a strip below, where it hides nothing. height None keeps the scale. Line widths follow the
+    size of the picture. The frame handed in is not changed.
+    """
+    import cv2
+
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise InputError(
+            f"image has shape {image.shape} and type {image.dtype}, expected (height, width, 3) uint8, BGR."
+        )
+    h, w = image.shape[:2]
+    x0, y0, x1, y1 = person_box(layer, (w, h)) if crop else (0, 0, w, h)
+    inside = image[max(y0, 0) : min(y1, h), max(x0, 0) : min(x1, w)]
+    border = (max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0))
+    picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=DARK)
+    scale = 1.0 if height is None else height / picture.shape[0]
+    if scale != 1.0:
+        size = (max(1, round(picture.shape[1] * scale)), int(height))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    layer = layer.moved(scale, np.array([x0, y0], float))
+    unit = max(1.0, max(picture.shape[:2]) / 450)  # line width, px
+    picture = _draw_model(picture, layer, unit)
+    picture = _draw_detections(picture, layer, unit)
+    if caption:
+        picture = canvas.caption(picture, caption)
+    if legend:
+        picture = canvas.legend(picture, legend_entries([layer]))
+    return picture
+
+
+def _draw_model(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
+    shadow, picture = picture, picture.copy()
+    lines = [np.array([layer.model[a], layer.model[b]]) for a, b in layer.edges
+             if a in layer.model and b in layer.model and not (a in layer.spine and b in layer.spine)]  # fmt: skip
+    chain = np.array([layer.model[n] for n in layer.spine if n in layer.model]).reshape(-1, 2)
+    curve = smooth_curve(chain)
+    for line in [*lines, curve]:
+        canvas.line(picture, line, DARK, unit * (4.6 if line is curve else 2.6))
+    picture = canvas.blend(shadow, picture, 0.55)
+    for a, b in layer.detected.items():
+        if a in layer.model and a not in layer.pruned:
+            canvas.line(picture, np.array([b, layer.model[a]]), WHITE, unit * 0.6)
+    for line in lines:
+        canvas.line(picture, line, WHITE, unit * 1.2)
+    canvas.line(picture, curve, bgr(VERMILLION), unit * 2.4)
+    for name, point in layer.model.items():
+        if name in layer.spine:
+            canvas.disc(picture, point, unit * 2.3, bgr(VERMILLION), WHITE, unit * 0.8)
+        else:
+            canvas.square(picture, point, unit * 1.9, WHITE, DARK, unit * 0.6)
+    return picture
+
+
+def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
+    for name, point in layer.detected.items():
+        if name in layer.inferred:
+            canvas.ring(picture, point, unit * 3.2, DARK, unit * 1.7)
+            canvas.ring(picture, point, unit * 3.2, bgr(ORANGE), unit * 0.9)
+        else:
+            canvas.disc(picture, point, unit * 2.4, bgr(SKY), DARK, unit * 0.8)
+        if name in layer.swapped:
+            canvas.ring(picture, point, unit * 4.6, DARK, unit * 2.0)
+            canvas.ring(picture, point, unit * 4.6, bgr(GREEN), unit * 1.1)
+        if name in layer.pruned:
+            canvas.cross(picture, point, unit * 3.6, DARK, unit * 2.6)
+            canvas.cross(picture, point, unit * 3.6, bgr(PURPLE), unit * 1.4)
+    return picture
+
+
+def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
+    """(n, 2) points joined by a natural cubic spline over chord length: ((n − 1)·per_span + 1, 2)."""
+    points = np.asarray(points, float).reshape(-1, 2)
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    keep = np.concatenate([[True], np.diff(length) > 1e-9])
+    points, length = points[keep[: len(points)]], length[keep[: len(length)]]
+    if len(points) < 3:
+        return points
+    from scipy.interpolate import CubicSpline
+
+    at = np.concatenate([np.linspace(a, b, per_span, endpoint=False) for a, b in pairwise(length)])
+    return CubicSpline(length, points, bc_type="natural")(np.append(at, length[-1]))
+
+
+def legend_entries(layers: Sequence[Layer]) -> list[tuple[str, str]]:
+    """(kind, text) of what the layers hold, in a fixed order; kinds are those `canvas.legend` can draw."""
+    entries = []
+    if any(set(x.detected) - x.inferred for x in layers):
+        entries.append(("detected", "detected point"))
+    if any(set(x.detected) & x.inferred for x in layers):
+        entries.append(("inferred", "inferred, not seen"))
+    if any(set(x.detected) & x.swapped for x in layers):
+        entries.append(("swapped", "left/right exchanged"))
+    if any(set(x.detected) & x.pruned for x in layers):
+        entries.append(("pruned", "left out as inconsistent"))
+    if any(set(x.model) - set(x.spine) for x in layers):
+        entries.append(("model", "body, reprojected"))
+    if any(set(x.model) & set(x.spine) for x in layers):
+        entries.append(("spine", "spine, reprojected"))
+    return entries
+
+
+def overlay_sheet(
+    rows: Sequence[Sequence[tuple[np.ndarray, Layer] | None]],
+    cameras: Sequence[str],
+    labels: Sequence[str],
+    height: int = 560,
+) -> np.ndarray:
+    """One picture with a row for each sample frame and a column for each camera, and one legend below.
+
+    rows: (image, layer) per camera, None where a camera has no image. labels: one text per row, such as '0.83 s'.
+    """
+    if len(labels) != len(rows) or any(len(row) != len(cameras) for row in rows) or not rows:
+        raise InputError(
+            f"an overlay sheet needs a label for each row and a cell for each camera; found {len(rows)} rows of "
+            f"{sorted({len(row) for row in rows})} cells, {len(labels)} labels, {len(cameras)} cameras."
+        )
+    size = (round(height * ASPECT), height)
+    cells = []
+    for row, label in zip(rows, labels, strict=True):
+        cells.append([])
+        for cell, camera in zip(row, cameras, strict=True):
+            if cell is None:
+                picture = canvas.caption(canvas.blank(*size), "no image")
+            else:
+                picture = draw_overlay(*cell, caption=f"{camera} · {label}", height=height, legend=False)
+            cells[-1].append(canvas.fit(picture, size))
+    sheet = canvas.grid(cells, gap=max(2, height // 140))
+    return canvas.legend(sheet, legend_entries([cell[1] for row in rows for cell in row if cell]))

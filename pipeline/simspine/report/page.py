@@ -1,0 +1,46 @@
+"""One self-contained HTML page: no requests to anywhere, no scripts, light and dark, phone and paper."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+
+from simspine.formats.atomic import write_text
+from simspine.report.content import LIGHTS, Finding, ReportContent
+
+TEMPLATE = "page.html.j2"
+_WORDS = {"good": "fine", "check": "look at this", "bad": "wrong"}
+
+
+def render(content: ReportContent) -> str:
+    """The page as text. The same content gives the same text."""
+    return _template().render(
+        content=content,
+        lights=LIGHTS,
+        words=_WORDS,
+        counts={light: sum(f.light == light for f in _all_findings(content)) for light in LIGHTS},
+        worst_first=_worst_first,
+    )
+
+
+def write_report(path: str | os.PathLike, content: ReportContent) -> None:
+    """Write the page to `path` atomically: a killed run leaves the old page or the new one."""
+    write_text(path, render(content))
+
+
+def _all_findings(content: ReportContent) -> list[Finding]:
+    return [*content.findings, *(finding for trial in content.trials for finding in trial.findings)]
+
+
+def _worst_first(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: -LIGHTS.index(finding.light))
+
+
+@cache
+def _template():
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("simspine.report", ".")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(TEMPLATE)
