@@ -1,0 +1,276 @@
+"""Which detection in which view is the tracked person: decided by geometry of all views, then by continuity in time.
+
+Neither the order of detections nor their scores are used. Each detection is reduced to a few *landmarks* that
+exchanging left and right does not move: the mid-points of hips, shoulders, knees and ankles. In each frame, two
+detections in different views propose where the landmarks are (the points nearest to both rays), every other view
+supports the proposal with its nearest detection, and the best supported proposals become people. People of successive
+frames are linked into tracks, one track is chosen, and each view gives it the detection nearest to where it is then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from simspine import geometry
+from simspine.errors import InputError
+from simspine.skeletons import Skeleton
+from simspine.skeletons import load as load_skeleton
+from simspine.types import Camera
+
+_PAIRS = ("Hip", "Shoulder", "Knee", "Ankle")
+_FEWEST = 2  # landmarks two detections must share to be compared
+_LEAST_ANGLE = np.radians(8)  # rays nearer to parallel than this do not tell a depth
+_PROPOSALS = 64  # best pairs of detections tried per frame
+_JUMP, _SPEED = 0.3, 4.0  # m, m/s: noise of a position, and how fast a person may have moved since last seen
+
+Chooser = str | Sequence[float]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What all views saw at one instant; NaN where a landmark was not seen."""
+
+    view: np.ndarray  # (detections,)
+    person: np.ndarray  # (detections,) index among the people of its view
+    extent: np.ndarray  # (detections,) px, how far its landmarks spread
+    centre: np.ndarray  # (detections, 3) m, of the camera
+    direction: np.ndarray  # (detections, landmarks, 3), unit viewing rays
+
+
+@dataclass
+class _Track:
+    """A person over time. positions: (landmarks, 3) m at each of the frames, the last known where one was not seen."""
+
+    frames: list[int] = field(default_factory=list)
+    members: list[np.ndarray] = field(default_factory=list)  # its detections in each of them
+    positions: list[np.ndarray] = field(default_factory=list)
+    seen: int = 0  # detections of the person in all views and frames
+    extent: float = 0.0  # px, summed over them
+
+    def add(self, frame: int, position: np.ndarray, members: np.ndarray, extents: np.ndarray) -> None:
+        if self.positions:
+            position = np.where(np.isfinite(position), position, self.positions[-1])
+        self.frames.append(frame)
+        self.members.append(members)
+        self.positions.append(position)
+        self.seen += len(extents)
+        self.extent += float(extents.sum())
+
+
+def associate(
+    people: np.ndarray,
+    cameras: Sequence[Camera],
+    skeleton: Skeleton | str,
+    rate: float,
+    person: Chooser = "most_views",
+    tolerance: float = 0.25,
+    longest_gap: float = 2.0,
+) -> np.ndarray:
+    """One person out of everybody's detections: (frames, views, points, 3); NaN where a view did not see them.
+
+    people: (frames, views, people, points, 3) x px, y px, confidence; padded with NaN, in any order. cameras: one per
+    view. skeleton: of the points. rate: frames/s. person: 'most_views' (seen in the most views and frames; of people
+    seen about equally often, the largest), 'largest' (in the images, on average) or a point (x, y, z) m of the cameras'
+    world (nearest to it on average). tolerance: m, how far landmarks may lie from their rays (median over landmarks).
+    longest_gap: s that somebody may be lost and still be the same one. Raises `InputError` if nobody is consistent in
+    two views.
+    """
+    skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
+    people = _checked(people, cameras, skeleton, person)
+    frames = [_frame(landmarks, cameras) for landmarks in _landmarks(people, skeleton)]
+    found = [_people_of(frame, tolerance) for frame in frames]
+    tracks = _link(frames, found, rate, longest_gap)
+    if not tracks:
+        raise InputError(
+            "nobody was seen consistently in two views of any frame: the detections' rays miss each other by more than "
+            f"{tolerance:g} m. Check that cameras and videos are in the same order, and that the calibration is theirs."
+        )
+    return _gather(people, frames, found, _choose(tracks, person), tolerance, round(longest_gap * rate))
+
+
+def _checked(people, cameras, skeleton, person) -> np.ndarray:
+    people = np.asarray(people)
+    wanted = f"(frames, {len(cameras)} views, people, {len(skeleton)} points, 3)"
+    if people.ndim != 5 or (people.shape[1], *people.shape[3:]) != (len(cameras), len(skeleton), 3):
+        raise InputError(f"people has shape {people.shape}, expected {wanted} for skeleton {skeleton.name!r}.")
+    if len(cameras) < 2:
+        raise InputError("choosing a person by consistency needs at least two cameras.")
+    if isinstance(person, str):
+        if person not in ("most_views", "largest"):
+            raise InputError(f"person is {person!r}, expected 'most_views', 'largest' or a point [x, y, z] in metres.")
+    elif np.shape(person) != (3,) or not np.isfinite(np.asarray(person, float)).all():
+        raise InputError(f"person is {person!r}, expected three coordinates x, y, z in metres.")
+    return people
+
+
+def _landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(frames, views, people, landmarks, 2) px: mid-points that a left-right swap does not move."""
+    pairs = [(skeleton.from_simspine("L" + p), skeleton.from_simspine("R" + p)) for p in _PAIRS]
+    pairs = [(left, right) for left, right in pairs if left is not None and right is not None]
+    if len(pairs) < _FEWEST:
+        raise InputError(f"skeleton {skeleton.name!r} lacks hips and shoulders; people cannot be told apart by it.")
+    xy = np.where(people[..., 2:] > 0, people[..., :2], np.nan).astype(float)
+    return np.stack([(xy[..., left, :] + xy[..., right, :]) / 2 for left, right in pairs], -2)
+
+
+def _frame(landmarks: np.ndarray, cameras: Sequence[Camera]) -> _Frame:
+    view, person = np.nonzero(np.isfinite(landmarks).all(-1).sum(-1) >= _FEWEST)
+    pixels = landmarks[view, person]
+    direction = np.full((*pixels.shape[:2], 3), np.nan)
+    for v in np.unique(view):
+        normal = geometry.undistort(cameras[v], pixels[view == v])
+        local = np.concatenate([normal, np.ones((*normal.shape[:-1], 1))], -1)
+        direction[view == v] = local @ cameras[v].R  # R.T applied to row vectors
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    spread = [np.linalg.norm(np.nanmax(p, 0) - np.nanmin(p, 0)) for p in pixels]
+    return _Frame(view, person, np.array(spread), np.array([c.centre for c in cameras])[view], direction)
+
+
+def _meet(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Points (..., landmarks, 3) nearest in least squares to rays (..., n, landmarks, 3) from centres (..., n, 3).
+
+    NaN where fewer than two rays saw the landmark or they are nearly parallel.
+    """
+    across = np.eye(3) - direction[..., :, None] * direction[..., None, :]
+    across = np.where(np.isfinite(across), across, 0.0)
+    matrix = across.sum(-4)
+    right = np.einsum("...nlij,...nj->...li", across, centre)
+    # of two rays at an angle θ the least eigenvalue of Σ (I − d dᵀ) is 1 − |cos θ|; of one ray it is 0
+    solvable = np.linalg.eigvalsh(matrix)[..., 0] > 1 - np.cos(_LEAST_ANGLE)
+    solution = np.linalg.solve(np.where(solvable[..., None, None], matrix, np.eye(3)), right[..., None])[..., 0]
+    return np.where(solvable[..., None], solution, np.nan)
+
+
+def _miss(frame: _Frame, position: np.ndarray) -> np.ndarray:
+    """(..., detections): how far, m, positions (..., landmarks, 3) lie from each detection's rays.
+
+    The median over landmarks, so that one badly seen landmark does not decide; inf where fewer than two are shared.
+    """
+    offset = position[..., None, :, :] - frame.centre[:, None]
+    depth = (offset * frame.direction).sum(-1)
+    distance = np.linalg.norm(offset - depth[..., None] * frame.direction, axis=-1)
+    shared = np.isfinite(depth)
+    distance = np.sort(np.where(shared & (depth > 0), distance, np.inf), -1)  # behind the camera: infinitely far
+    count = shared.sum(-1)
+    low, high = np.maximum((count - 1) // 2, 0)[..., None], np.minimum(count // 2, distance.shape[-1] - 1)[..., None]
+    median = (np.take_along_axis(distance, low, -1) + np.take_along_axis(distance, high, -1))[..., 0] / 2
+    return np.where(count >= _FEWEST, median, np.inf)
+
+
+def _people_of(frame: _Frame, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """People at one instant: landmarks (landmarks, 3) m, and the detections, at most one per view, that show them."""
+    a, b = np.triu_indices(len(frame.view), 1)
+    different = frame.view[a] != frame.view[b]
+    pairs = np.stack([a[different], b[different]], 1)
+    if not len(pairs):
+        return []
+    proposals = _meet(frame.centre[pairs], frame.direction[pairs])
+    miss = _miss(frame, proposals)  # (pairs, detections)
+    own = np.take_along_axis(miss, pairs, 1).max(1)
+    tried = np.argsort(own)[:_PROPOSALS]
+    miss = miss[tried[own[tried] < tolerance]]
+    found = []
+    while len(miss):
+        nearest, distance = _nearest_per_view(frame, miss)  # (proposals, views)
+        within = distance < tolerance
+        views = within.sum(1)
+        # the most views; among these the least distance, which is below the tolerance and so counts less than one view
+        best = np.argmax(views - np.where(within, distance, 0.0).sum(1) / tolerance / np.maximum(views, 1))
+        if views[best] < 2:
+            break
+        members = nearest[best, within[best]]
+        found.append(_meet(frame.centre[members], frame.direction[members]))
+        miss[:, members] = np.inf
+    return _share_out(frame, np.array(found), tolerance) if found else []
+
+
+def _share_out(frame: _Frame, positions: np.ndarray, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Give each view's detections to the people (n, landmarks, 3) they fit best, at most one each; place them anew.
+
+    Who was found first may have taken a detection of somebody who stands behind them in one view.
+    """
+    miss = _miss(frame, positions)
+    members = [[] for _ in positions]
+    for v in np.unique(frame.view):
+        mine = np.nonzero(frame.view == v)[0]
+        cost = np.where(miss[:, mine] < tolerance, miss[:, mine], 1e3)
+        for i, j in zip(*linear_sum_assignment(cost), strict=True):
+            if cost[i, j] < tolerance:
+                members[i].append(mine[j])
+    return [(_meet(frame.centre[m], frame.direction[m]), np.array(m)) for m in members if len(m) >= 2]
+
+
+def _nearest_per_view(frame: _Frame, miss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For distances (..., detections): index of the nearest detection of each view that has any, and its distance."""
+    nearest = []
+    for v in np.unique(frame.view):
+        mine = np.nonzero(frame.view == v)[0]
+        nearest.append(mine[np.argmin(miss[..., mine], -1)])
+    nearest = np.stack(nearest, -1)
+    return nearest, np.take_along_axis(miss, nearest, -1)
+
+
+def _link(frames: Sequence[_Frame], people: Sequence[list], rate: float, longest_gap: float) -> list[_Track]:
+    """Tracks: people of successive frames, each linked to the nearest track as far as somebody can have moved since."""
+    tracks: list[_Track] = []
+    for f, (frame, found) in enumerate(zip(frames, people, strict=True)):
+        alive = [track for track in tracks if f - track.frames[-1] <= max(longest_gap * rate, 1)]
+        cost = np.full((len(alive), len(found)), np.inf)
+        for i, track in enumerate(alive):
+            reach = _JUMP + _SPEED * (f - track.frames[-1]) / rate
+            for j, (position, _) in enumerate(found):
+                apart = np.linalg.norm(position - track.positions[-1], axis=-1)
+                apart = np.median(apart[np.isfinite(apart)]) if np.isfinite(apart).any() else np.inf
+                cost[i, j] = apart if apart < reach else np.inf
+        linked = {}
+        if cost.size:
+            rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
+            linked = {j: alive[i] for i, j in zip(rows, columns, strict=True) if np.isfinite(cost[i, j])}
+        for j, (position, members) in enumerate(found):
+            track = linked.get(j)
+            if track is None:
+                tracks.append(track := _Track())
+            track.add(f, position, members, frame.extent[members])
+    return tracks
+
+
+def _choose(tracks: Sequence[_Track], person: Chooser) -> _Track:
+    """Never a track far shorter than the longest: those are chance meetings of rays of different people."""
+    most = max(track.seen for track in tracks)
+    if isinstance(person, str) and person == "most_views":  # a few detections more or less are no difference
+        return max((t for t in tracks if t.seen >= 0.9 * most), key=lambda t: t.extent / t.seen)
+    lasting = [track for track in tracks if track.seen >= 0.25 * most]
+    if isinstance(person, str):
+        return max(lasting, key=lambda t: t.extent / t.seen)
+    point = np.asarray(person, float)
+    return min(lasting, key=lambda t: np.nanmean(np.linalg.norm(np.nanmean(t.positions, 1) - point, axis=-1)))
+
+
+def _gather(people, frames: Sequence[_Frame], found, track: _Track, tolerance: float, gap: int) -> np.ndarray:
+    """The chosen person's detections.
+
+    Where the person was not found in two views, the track runs on straight through the gap and takes what lies near it
+    and belongs to nobody else: one view may still see them.
+    """
+    out = np.full((people.shape[0], people.shape[1], *people.shape[3:]), np.nan)
+    known, positions = np.array(track.frames), np.array(track.positions)
+    for f, frame in enumerate(frames):
+        i = min(np.searchsorted(known, f), len(known) - 1)
+        if known[i] == f:
+            members = track.members[i]
+        else:
+            before, after = known[max(i - 1, 0)], known[i]
+            if not len(frame.view) or min(abs(f - before), abs(f - after)) > gap:
+                continue
+            part = np.clip((f - before) / max(after - before, 1), 0, 1)
+            position = positions[i] if part == 1 else (1 - part) * positions[max(i - 1, 0)] + part * positions[i]
+            miss = _miss(frame, position)
+            for _, others in found[f]:
+                miss[others] = np.inf
+            nearest, distance = _nearest_per_view(frame, miss)
+            members = nearest[distance < tolerance]
+        for k in members:
+            out[f, frame.view[k]] = people[f, frame.view[k], frame.person[k]]
+    return out
