@@ -1,0 +1,217 @@
+"""Compiled walks over a `Tree`: poses, marker positions, and their derivatives by the free coordinates.
+
+The derivative of a point x on a body by a rotation slot with direction w and centre o is w × (x − o); by a translation
+slot with direction w it is w. Chain factors come from the slot's function and from couplers.
+"""
+
+import numpy as np
+from numba import njit
+
+from simspine.body.tree import Functions, Tree
+
+
+@njit(cache=True, inline="always")
+def evaluate(functions: Functions, f: int, x: float):
+    """Value and first derivative of function `f` at `x`."""
+    piece = functions.first[f]
+    last = functions.first[f + 1] - 1
+    while piece < last and x >= functions.left[piece + 1]:
+        piece += 1
+    local = x - functions.anchor[piece]
+    value = 0.0
+    slope = 0.0
+    for k in range(functions.coefficients.shape[1] - 1, -1, -1):
+        slope = slope * local + value
+        value = value * local + functions.coefficients[piece, k]
+    return value, slope
+
+
+@njit(cache=True)
+def couple(tree: Tree, q: np.ndarray, factor: np.ndarray) -> None:
+    """Set dependent coordinates of q (coordinates,) from their drivers; factor = d q[c] / d (its free coordinate)."""
+    for c in range(q.size):
+        factor[c] = 1.0
+    for i in range(tree.coupled.size):
+        value, slope = evaluate(tree.functions, tree.coupling[i], q[tree.driver[i]])
+        q[tree.coupled[i]] = value
+        factor[tree.coupled[i]] = slope * factor[tree.driver[i]]
+
+
+@njit(cache=True, inline="always")
+def _turn(R: np.ndarray, axis: np.ndarray, angle: float) -> None:
+    """R ← R · rotation(axis, angle), Rodrigues' formula."""
+    c = np.cos(angle)
+    s = np.sin(angle)
+    v = 1.0 - c
+    x, y, z = axis[0], axis[1], axis[2]
+    a00, a01, a02 = c + v * x * x, v * x * y - s * z, v * x * z + s * y
+    a10, a11, a12 = v * x * y + s * z, c + v * y * y, v * y * z - s * x
+    a20, a21, a22 = v * x * z - s * y, v * y * z + s * x, c + v * z * z
+    for i in range(3):
+        r0, r1, r2 = R[i, 0], R[i, 1], R[i, 2]
+        R[i, 0] = r0 * a00 + r1 * a10 + r2 * a20
+        R[i, 1] = r0 * a01 + r1 * a11 + r2 * a21
+        R[i, 2] = r0 * a02 + r1 * a12 + r2 * a22
+
+
+@njit(cache=True)
+def pose(
+    tree: Tree, q: np.ndarray, R: np.ndarray, p: np.ndarray, direction: np.ndarray, centre: np.ndarray, rate
+) -> None:
+    """Poses of all bodies at q (coordinates,): R (bodies, 3, 3), p (bodies, 3).
+
+    Per slot: direction and centre in the ground, (slots, 3), and the rate (slots,) of its value by its own coordinate.
+    """
+    R[0] = np.eye(3)
+    p[0] = 0.0
+    F = np.empty((3, 3))
+    o = np.empty(3)
+    for j in range(tree.parent.size):
+        a = tree.parent[j]
+        b = tree.child[j]
+        for i in range(3):
+            o[i] = p[a, i]
+            for k in range(3):
+                o[i] += R[a, i, k] * tree.to_joint[j, k, 3]
+                F[i, k] = (
+                    R[a, i, 0] * tree.to_joint[j, 0, k]
+                    + R[a, i, 1] * tree.to_joint[j, 1, k]
+                    + R[a, i, 2] * tree.to_joint[j, 2, k]
+                )
+        # The translation comes first: rotations turn about the shifted origin.
+        for m in range(3, 6):
+            f = tree.function[j, m]
+            if f < 0:
+                continue
+            c = tree.argument[j, m]
+            value, slope = evaluate(tree.functions, f, q[c] if c >= 0 else 0.0)
+            s = tree.slot[j, m]
+            for i in range(3):
+                w = F[i, 0] * tree.axes[j, m, 0] + F[i, 1] * tree.axes[j, m, 1] + F[i, 2] * tree.axes[j, m, 2]
+                o[i] += value * w
+                if s >= 0:
+                    direction[s, i] = w
+            if s >= 0:
+                rate[s] = slope
+        for m in range(3):
+            f = tree.function[j, m]
+            if f < 0:
+                continue
+            c = tree.argument[j, m]
+            value, slope = evaluate(tree.functions, f, q[c] if c >= 0 else 0.0)
+            s = tree.slot[j, m]
+            if s >= 0:
+                rate[s] = slope
+                for i in range(3):
+                    direction[s, i] = (
+                        F[i, 0] * tree.axes[j, m, 0] + F[i, 1] * tree.axes[j, m, 1] + F[i, 2] * tree.axes[j, m, 2]
+                    )
+                    centre[s, i] = o[i]
+            _turn(F, tree.axes[j, m], value)
+        for i in range(3):
+            p[b, i] = o[i]
+            for k in range(3):
+                p[b, i] += F[i, k] * tree.from_joint[j, k, 3]
+                R[b, i, k] = (
+                    F[i, 0] * tree.from_joint[j, 0, k]
+                    + F[i, 1] * tree.from_joint[j, 1, k]
+                    + F[i, 2] * tree.from_joint[j, 2, k]
+                )
+
+
+@njit(cache=True)
+def place(tree: Tree, R: np.ndarray, p: np.ndarray, x: np.ndarray) -> None:
+    """Marker positions x (markers, 3) in the ground from the bodies' poses."""
+    for m in range(tree.marker_body.size):
+        b = tree.marker_body[m]
+        for i in range(3):
+            x[m, i] = (
+                p[b, i]
+                + R[b, i, 0] * tree.marker_offset[m, 0]
+                + R[b, i, 1] * tree.marker_offset[m, 1]
+                + R[b, i, 2] * tree.marker_offset[m, 2]
+            )
+
+
+@njit(cache=True)
+def differentiate(
+    tree: Tree,
+    x: np.ndarray,
+    direction: np.ndarray,
+    centre: np.ndarray,
+    rate: np.ndarray,
+    factor: np.ndarray,
+    J: np.ndarray,
+) -> None:
+    """Jacobian J (markers, free coordinates, 3) of the marker positions x."""
+    J[:] = 0.0
+    for m in range(tree.marker_body.size):
+        b = tree.marker_body[m]
+        for k in range(tree.path_first[b], tree.path_first[b + 1]):
+            s = tree.path[k]
+            c = tree.slot_coordinate[s]
+            column = tree.column[c]
+            if column < 0:
+                continue
+            d = rate[s] * factor[c]
+            w0, w1, w2 = direction[s, 0], direction[s, 1], direction[s, 2]
+            if tree.slot_kind[s] == 0:
+                r0, r1, r2 = x[m, 0] - centre[s, 0], x[m, 1] - centre[s, 1], x[m, 2] - centre[s, 2]
+                J[m, column, 0] += d * (w1 * r2 - w2 * r1)
+                J[m, column, 1] += d * (w2 * r0 - w0 * r2)
+                J[m, column, 2] += d * (w0 * r1 - w1 * r0)
+            else:
+                J[m, column, 0] += d * w0
+                J[m, column, 1] += d * w1
+                J[m, column, 2] += d * w2
+
+
+@njit(cache=True, nogil=True)
+def all_poses(tree: Tree, q: np.ndarray):
+    """Poses R (frames, bodies, 3, 3), p (frames, bodies, 3) and marker positions (frames, markers, 3) at q (frames,
+    coordinates), taken as it is: couplers are not applied, so that any motion can be drawn."""
+    frames = q.shape[0]
+    slots = tree.slot_kind.size
+    R = np.empty((frames, tree.bodies, 3, 3))
+    p = np.empty((frames, tree.bodies, 3))
+    x = np.empty((frames, tree.marker_body.size, 3))
+    direction = np.empty((slots, 3))
+    centre = np.empty((slots, 3))
+    rate = np.empty(slots)
+    for t in range(frames):
+        pose(tree, q[t], R[t], p[t], direction, centre, rate)
+        place(tree, R[t], p[t], x[t])
+    return R, p, x
+
+
+@njit(cache=True)
+def markers_and_jacobian(tree: Tree, z: np.ndarray):
+    """Marker positions (markers, 3) m and Jacobian (markers, free, 3) at the free coordinates z (free,)."""
+    slots = tree.slot_kind.size
+    q = tree.rest.copy()
+    q[tree.free] = z
+    factor = np.empty(q.size)
+    couple(tree, q, factor)
+    R = np.empty((tree.bodies, 3, 3))
+    p = np.empty((tree.bodies, 3))
+    x = np.empty((tree.marker_body.size, 3))
+    direction = np.empty((slots, 3))
+    centre = np.empty((slots, 3))
+    rate = np.empty(slots)
+    J = np.empty((tree.marker_body.size, z.size, 3))
+    pose(tree, q, R, p, direction, centre, rate)
+    place(tree, R, p, x)
+    differentiate(tree, x, direction, centre, rate, factor, J)
+    return x, J
+
+
+@njit(cache=True)
+def expand(tree: Tree, z: np.ndarray):
+    """All coordinates (frames, coordinates) from the free ones z (frames, free): locked at rest, couplers applied."""
+    q = np.empty((z.shape[0], tree.rest.size))
+    factor = np.empty(tree.rest.size)
+    for t in range(z.shape[0]):
+        q[t] = tree.rest
+        q[t][tree.free] = z[t]
+        couple(tree, q[t], factor)
+    return q

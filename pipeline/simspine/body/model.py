@@ -1,0 +1,212 @@
+"""`Body`: a model as the rest of the package sees it. Made from an `.osim` file, never changed in place."""
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from simspine.body import _opensim
+from simspine.errors import InputError, unknown_name
+from simspine.formats.atomic import write_text
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """The coordinates of a body, in the model's order. Arrays are (coordinates,); rad where rotational, else m.
+
+    lower, upper: range, held by the solver only where `clamped`. locked: stays at `default`. depends_on: index of the coordinate
+    that a coupler ties this one to, −1 where there is none.
+    """
+
+    names: tuple[str, ...]
+    rotational: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    default: np.ndarray
+    clamped: np.ndarray
+    locked: np.ndarray
+    depends_on: np.ndarray
+
+    def __post_init__(self):
+        for field in ("rotational", "lower", "upper", "default", "clamped", "locked", "depends_on"):
+            array = np.array(getattr(self, field))
+            array.setflags(write=False)
+            object.__setattr__(self, field, array)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def dependent(self) -> np.ndarray:
+        """(coordinates,) bool: driven by a coupler."""
+        return self.depends_on >= 0
+
+    @property
+    def free(self) -> np.ndarray:
+        """(coordinates,) bool: neither driven by a coupler nor locked; what inverse kinematics solves for."""
+        return ~self.dependent & ~self.locked
+
+    def index(self, name: str) -> int:
+        """Position of `name`; raises `InputError` listing the names there are."""
+        if name not in self.names:
+            raise unknown_name("coordinate", name, self.names)
+        return self.names.index(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """A kinematic tree with markers. Two bodies are equal if their model files are.
+
+    osim: the model file as text. bodies: names of its rigid bodies. marker_bodies: the body that carries each marker.
+    marker_offsets: (markers, 3) m in that body's frame.
+    """
+
+    name: str
+    osim: str
+    bodies: tuple[str, ...]
+    coordinates: Coordinates
+    marker_names: tuple[str, ...]
+    marker_bodies: tuple[str, ...]
+    marker_offsets: np.ndarray
+
+    def __eq__(self, other) -> bool:
+        return self.osim == other.osim if isinstance(other, Body) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.osim)
+
+    def __repr__(self) -> str:
+        return (
+            f"Body({self.name!r}: {len(self.bodies)} bodies, {len(self.coordinates)} coordinates of which "
+            f"{self.coordinates.free.sum()} free, {len(self.marker_names)} markers)"
+        )
+
+    @classmethod
+    def from_osim(cls, path: str | PathLike) -> Self:
+        """The body in an OpenSim model file of any version OpenSim reads. Raises `InputError` if it is none."""
+        path = Path(path)
+        try:
+            osim = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise InputError(f"model file {path} does not exist.") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"model file {path} cannot be read: {error}.") from None
+        return cls.from_text(osim, str(path))
+
+    @classmethod
+    def from_text(cls, osim: str, where: str = "the text handed in") -> Self:
+        """The body in the text of an OpenSim model file. `where` names the source in error messages."""
+        _check_xml(osim, where)
+        try:
+            model = _opensim.load(osim)
+            state = model.initSystem()
+        except RuntimeError as error:
+            raise InputError(f"{where} is XML, but OpenSim cannot make a model of it: {_reason(error)}") from None
+        if model.getBodySet().getSize() == 0:
+            raise InputError(f"{where} is an OpenSim model without bodies.")
+        markers = list(model.getMarkerSet())
+        offsets = np.array([_station(marker) for marker in markers]).reshape(-1, 3)
+        offsets.setflags(write=False)
+        return cls(
+            name=model.getName(),
+            osim=osim,
+            bodies=tuple(body.getName() for body in model.getBodySet()),
+            coordinates=_coordinates(model, state),
+            marker_names=tuple(marker.getName() for marker in markers),
+            marker_bodies=tuple(marker.getParentFrame().findBaseFrame().getName() for marker in markers),
+            marker_offsets=offsets,
+        )
+
+    def write_osim(self, path: str | PathLike) -> None:
+        """Write the model file, atomically."""
+        write_text(path, self.osim)
+
+    def marker_index(self, name: str) -> int:
+        """Position of a marker; raises `InputError` listing the markers there are."""
+        if name not in self.marker_names:
+            raise unknown_name("marker", name, self.marker_names, f"body {self.name!r}")
+        return self.marker_names.index(name)
+
+
+def _check_xml(osim: str, where: str) -> None:
+    """OpenSim takes any of its documents for an empty model, and crashes on some that are not XML: look first."""
+    try:
+        root = ET.fromstring(osim.encode())
+    except ET.ParseError as error:
+        raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
+    if root.tag != "OpenSimDocument" or root.find("Model") is None:
+        inside = ", ".join(child.tag for child in list(root)[:3]) or "nothing"
+        raise InputError(
+            f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}. "
+            "Expected an .osim file, an <OpenSimDocument> holding a <Model>."
+        )
+
+
+def _reason(error: RuntimeError) -> str:
+    """The telling line of an OpenSim exception."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].split("': ", 1)[-1][:300] if lines else "no reason given."
+
+
+def _station(marker) -> np.ndarray:
+    """Offset of a marker in the frame of the body that carries it (its own frame may be one fixed to the body)."""
+    state = marker.getModel().getWorkingState()
+    return marker.findLocationInFrame(state, marker.getParentFrame().findBaseFrame()).to_numpy()
+
+
+def _coordinates(model, state) -> Coordinates:
+    listed = list(model.getCoordinateSet())
+    names = tuple(c.getName() for c in listed)
+    depends_on = np.full(len(names), -1)
+    for coupler in couplers(model):
+        if coupler.isEnforced(state):
+            depends_on[names.index(coupler.getDependentCoordinateName())] = names.index(independent_name(coupler))
+    return Coordinates(
+        names=names,
+        rotational=[_is_rotational(c) for c in listed],
+        lower=[c.getRangeMin() for c in listed],
+        upper=[c.getRangeMax() for c in listed],
+        default=[c.getDefaultValue() for c in listed],
+        clamped=[c.getDefaultClamped() for c in listed],
+        locked=[c.getDefaultLocked() for c in listed],
+        depends_on=depends_on,
+    )
+
+
+def couplers(model) -> list:
+    """The `CoordinateCouplerConstraint`s of an `opensim.Model`."""
+    osim = _opensim.api()
+    cast = osim.CoordinateCouplerConstraint.safeDownCast
+    return [coupler for constraint in model.getConstraintSet() if (coupler := cast(constraint)) is not None]
+
+
+def independent_name(coupler) -> str:
+    """The coordinate that drives a coupler; raises `InputError` where several do, which no model of ours has."""
+    names = coupler.getIndependentCoordinateNames()
+    if names.getSize() != 1:
+        raise InputError(
+            f"the coupler {coupler.getName()!r} has {names.getSize()} independent coordinates; only one is supported."
+        )
+    return names.get(0)
+
+
+def _is_rotational(coordinate) -> bool:
+    """True for an angle. OpenSim's motion type 'coupled' (an angle that also shifts the joint, such as
+    knee_angle_r_beta) says nothing, so the axes of the joint decide."""
+    osim = _opensim.api()
+    if coordinate.getMotionType() != osim.Coordinate.Coupled:
+        return coordinate.getMotionType() == osim.Coordinate.Rotational
+    joint = osim.CustomJoint.safeDownCast(coordinate.getJoint())
+    if joint is None:
+        return False
+    transform = joint.getSpatialTransform()
+    rotations = [transform.getTransformAxis(i) for i in range(3)]
+    return any(coordinate.getName() in coordinate_names(axis) for axis in rotations)
+
+
+def coordinate_names(axis) -> list[str]:
+    """Names of the coordinates that drive one axis of a CustomJoint."""
+    return [axis.get_coordinates(i) for i in range(axis.getCoordinateNames().size())]

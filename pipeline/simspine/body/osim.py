@@ -1,0 +1,269 @@
+"""An `opensim.Model` compiled to a `Tree`, through OpenSim's API, so that every version of the file format works."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from simspine.body import _opensim
+from simspine.body.tree import Functions, Tree
+from simspine.errors import InputError
+
+# Axes of joints that are special cases of the general one: three rotations, then three translations.
+_X, _Y, _Z = np.eye(3)
+_NO = None
+_SPECIAL = {
+    "PinJoint": (_Z, _NO, _NO, _NO, _NO, _NO),
+    "SliderJoint": (_NO, _NO, _NO, _X, _NO, _NO),
+    "UniversalJoint": (_X, _Y, _NO, _NO, _NO, _NO),
+    "GimbalJoint": (_X, _Y, _Z, _NO, _NO, _NO),
+    "BallJoint": (_X, _Y, _Z, _NO, _NO, _NO),
+    "PlanarJoint": (_Z, _NO, _NO, _X, _Y, _NO),
+    "FreeJoint": (_X, _Y, _Z, _X, _Y, _Z),
+    "WeldJoint": (_NO,) * 6,
+}
+_DEGREE = 3
+
+
+def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offsets: np.ndarray) -> Tree:
+    """The model's joints, couplers and markers as flat arrays.
+
+    coordinates: `simspine.body.model.Coordinates` of the model. marker_bodies: body that carries each marker;
+    marker_offsets: (markers, 3) m. Raises `InputError` naming whatever the tree cannot represent.
+    """
+    _refuse_constraints(model)
+    table = _FunctionTable()
+    names, free = coordinates.names, np.flatnonzero(coordinates.free)
+    bodies = {"ground": 0} | {body.getName(): i + 1 for i, body in enumerate(model.getBodySet())}
+    joints = _in_order(list(model.getJointSet()), bodies)
+    count = len(joints)
+    to_joint, from_joint = np.zeros((count, 3, 4)), np.zeros((count, 3, 4))
+    axes, function, argument = np.zeros((count, 6, 3)), np.full((count, 6), -1), np.full((count, 6), -1)
+    for j, joint in enumerate(joints):
+        to_joint[j] = _transform(joint.getParentFrame().findTransformInBaseFrame())
+        from_joint[j] = _inverse(_transform(joint.getChildFrame().findTransformInBaseFrame()))
+        for m, (axis, number, coordinate) in enumerate(_axes(joint, table, names)):
+            axes[j, m], function[j, m], argument[j, m] = axis, number, coordinate
+    parent = np.array([bodies[_base(joint.getParentFrame())] for joint in joints], int)
+    child = np.array([bodies[_base(joint.getChildFrame())] for joint in joints], int)
+    coupled, driver, coupling = _couplings(model, table, names)
+    slot, slot_kind, slot_coordinate = _slots(argument)
+    path_first, path = _paths(parent, child, slot, len(bodies))
+    clamped = coordinates.clamped[free]
+    return Tree(
+        parent=parent,
+        child=child,
+        to_joint=to_joint,
+        from_joint=from_joint,
+        axes=axes,
+        function=function,
+        argument=argument,
+        slot=slot,
+        slot_kind=slot_kind,
+        slot_coordinate=slot_coordinate,
+        path_first=path_first,
+        path=path,
+        column=_columns(coordinates.free, coupled, driver),
+        coupled=coupled,
+        driver=driver,
+        coupling=coupling,
+        functions=table.pack(),
+        marker_body=np.array([bodies[name] for name in marker_bodies], int),
+        marker_offset=np.array(marker_offsets, float).reshape(-1, 3),
+        bodies=len(bodies),
+        free=free,
+        rest=np.array(coordinates.default, float),
+        lower=np.where(clamped, coordinates.lower[free], -np.inf),
+        upper=np.where(clamped, coordinates.upper[free], np.inf),
+    )
+
+
+def _refuse_constraints(model) -> None:
+    for constraint in model.getConstraintSet():
+        kind = constraint.getConcreteClassName()
+        if kind != "CoordinateCouplerConstraint" and constraint.get_isEnforced():
+            raise InputError(
+                f"the model's constraint {constraint.getName()!r} is a {kind}, which ties bodies in a loop; only "
+                "CoordinateCouplerConstraint can be represented. Remove or disable it, or use engine 'opensim'."
+            )
+
+
+def _in_order(joints: list, bodies: dict[str, int]) -> list:
+    """Joints such that each parent body is placed before its children."""
+    ordered, placed = [], {"ground"}
+    while joints:
+        ready = [joint for joint in joints if _base(joint.getParentFrame()) in placed]
+        if not ready:
+            raise InputError("the model's joints do not form a tree: " + ", ".join(j.getName() for j in joints))
+        ordered += ready
+        placed |= {_base(joint.getChildFrame()) for joint in ready}
+        joints = [joint for joint in joints if joint not in ready]
+    return ordered
+
+
+def _base(frame) -> str:
+    return frame.findBaseFrame().getName()
+
+
+def _transform(transform) -> np.ndarray:
+    """(3, 4) rotation and origin of a SimTK::Transform."""
+    R, p = transform.R().asMat33(), transform.p()
+    return np.array([[*(R.get(i, k) for k in range(3)), p.get(i)] for i in range(3)])
+
+
+def _inverse(pose: np.ndarray) -> np.ndarray:
+    R, p = pose[:, :3], pose[:, 3]
+    return np.column_stack([R.T, -R.T @ p])
+
+
+def _axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
+    """For each of the six axes of a joint: direction, function number, coordinate; −1 where nothing is there."""
+    kind = joint.getConcreteClassName()
+    if kind == "CustomJoint":
+        yield from _custom_axes(
+            _opensim.api().CustomJoint.safeDownCast(joint).getSpatialTransform(), joint, table, names
+        )
+    elif kind in _SPECIAL:
+        order = iter(names.index(joint.get_coordinates(i).getName()) for i in range(joint.numCoordinates()))
+        for axis in _SPECIAL[kind]:
+            yield (np.zeros(3), -1, -1) if axis is _NO else (axis, table.linear(1.0, 0.0), next(order))
+    else:
+        raise InputError(
+            f"joint {joint.getName()!r} is a {kind}; known are CustomJoint, {', '.join(_SPECIAL)}. "
+            "Rewrite it as a CustomJoint, or use engine 'opensim'."
+        )
+
+
+def _custom_axes(transform, joint, table: "_FunctionTable", names: tuple[str, ...]):
+    for m in range(6):
+        axis = transform.getTransformAxis(m)
+        drivers = [axis.get_coordinates(i) for i in range(axis.getCoordinateNames().size())]
+        if len(drivers) > 1:
+            raise InputError(
+                f"an axis of joint {joint.getName()!r} depends on {len(drivers)} coordinates; at most one."
+            )
+        vector = np.array([axis.getAxis().get(i) for i in range(3)])
+        function = axis.getFunction()
+        if not drivers and abs(_value(function, 0.0)) == 0.0:
+            yield np.zeros(3), -1, -1
+        else:
+            number = table.add(function, f"joint {joint.getName()!r}")
+            yield vector / np.linalg.norm(vector), number, names.index(drivers[0]) if drivers else -1
+
+
+def _couplings(model, table: "_FunctionTable", names: tuple[str, ...]):
+    """Enforced couplers, drivers first: dependent coordinates, drivers, functions."""
+    found = {}
+    cast = _opensim.api().CoordinateCouplerConstraint.safeDownCast
+    for constraint in model.getConstraintSet():
+        coupler = cast(constraint)
+        if coupler is None or not coupler.get_isEnforced():
+            continue
+        drivers = coupler.getIndependentCoordinateNames()
+        if drivers.getSize() != 1:
+            raise InputError(
+                f"coupler {coupler.getName()!r} has {drivers.getSize()} independent coordinates; only one."
+            )
+        scale = _opensim.api().PropertyHelper.getValueDouble(coupler.getPropertyByName("scale_factor"))
+        number = table.add(coupler.getFunction(), f"coupler {coupler.getName()!r}", scale)
+        found[names.index(coupler.getDependentCoordinateName())] = (names.index(drivers.get(0)), number)
+    ordered: list[tuple[int, int, int]] = []
+    while found:
+        ready = [c for c, (driver, _) in found.items() if driver not in found]
+        if not ready:
+            raise InputError("couplers form a ring: " + ", ".join(names[c] for c in found))
+        ordered += [(c, *found.pop(c)) for c in ready]
+    return tuple(np.array(ordered, int).reshape(-1, 3).T.copy())
+
+
+def _columns(free: np.ndarray, coupled: np.ndarray, driver: np.ndarray) -> np.ndarray:
+    column = np.where(free, np.cumsum(free) - 1, -1)
+    for c, d in zip(coupled, driver, strict=True):
+        column[c] = column[d]
+    return column
+
+
+def _slots(argument: np.ndarray):
+    moving = argument >= 0
+    slot = np.where(moving, np.cumsum(moving).reshape(moving.shape) - 1, -1)
+    joint, axis = np.nonzero(moving)
+    return slot, (axis >= 3).astype(int), argument[joint, axis]
+
+
+def _paths(parent, child, slot, bodies: int):
+    """Slots between the ground and each body."""
+    chains: dict[int, list[int]] = {0: []}
+    for j in range(len(parent)):
+        chains[child[j]] = chains[parent[j]] + [s for s in slot[j] if s >= 0]
+    lists = [chains.get(b, []) for b in range(bodies)]
+    first = np.cumsum([0, *map(len, lists)])
+    return first, np.array([s for chain in lists for s in chain], int)
+
+
+def _value(function, x: float) -> float:
+    return function.calcValue(_opensim.api().Vector(1, float(x)))
+
+
+class _FunctionTable:
+    """Collects functions as piecewise polynomials."""
+
+    def __init__(self):
+        self._pieces: list[list[tuple[float, float, np.ndarray]]] = []
+
+    def linear(self, slope: float, intercept: float) -> int:
+        return self._append([(-np.inf, 0.0, np.array([intercept, slope]))])
+
+    def add(self, function, where: str, scale: float = 1.0) -> int:
+        """Number of an OpenSim function, times `scale`."""
+        osim = _opensim.api()
+        kind = function.getConcreteClassName()
+        if kind == "MultiplierFunction":
+            inner = osim.MultiplierFunction.safeDownCast(function)
+            return self.add(inner.getFunction(), where, scale * inner.getScale())
+        if kind == "Constant":
+            return self.linear(0.0, scale * _value(function, 0.0))
+        if kind == "LinearFunction":
+            line = osim.LinearFunction.safeDownCast(function)
+            return self.linear(scale * line.getSlope(), scale * line.getIntercept())
+        if kind == "PolynomialFunction":
+            listed = osim.PolynomialFunction.safeDownCast(function).getCoefficients()
+            falling = np.array([listed.get(i) for i in range(listed.size())])
+            return self._append([(-np.inf, 0.0, scale * falling[::-1])])
+        if kind in ("SimmSpline", "PiecewiseLinearFunction"):
+            cast = getattr(osim, kind).safeDownCast(function)
+            return self._append(_sampled(function, [cast.getX(i) for i in range(cast.getSize())], scale))
+        raise InputError(
+            f"{where} uses a {kind}; known are Constant, LinearFunction, PolynomialFunction, SimmSpline, "
+            "PiecewiseLinearFunction and MultiplierFunction of these."
+        )
+
+    def pack(self) -> Functions:
+        width = max((len(c) for pieces in self._pieces for _, _, c in pieces), default=1)
+        flat = [piece for pieces in self._pieces for piece in pieces]
+        coefficients = np.zeros((len(flat), width))
+        for row, (_, _, values) in zip(coefficients, flat, strict=True):
+            row[: len(values)] = values
+        first = np.cumsum([0, *(len(pieces) for pieces in self._pieces)])
+        return Functions(first, np.array([p[0] for p in flat]), np.array([p[1] for p in flat]), coefficients)
+
+    def _append(self, pieces) -> int:
+        self._pieces.append(pieces)
+        return len(self._pieces) - 1
+
+
+def _sampled(function, knots: list[float], scale: float):
+    """A spline's cubic on each interval, from four samples of it, which determine it; straight beyond the ends, as
+    OpenSim continues both kinds."""
+    if len(knots) < 2:
+        raise InputError("a spline of the model has fewer than two points.")
+    u = np.linspace(0, 1, _DEGREE + 1)
+    inverse = np.linalg.inv(np.vander(u, increasing=True))
+    pieces = []
+    for a, b in pairwise(knots):
+        values = [scale * _value(function, a + s * (b - a)) for s in u]
+        pieces.append((a, a, inverse @ values / (b - a) ** np.arange(_DEGREE + 1)))
+    before = np.polynomial.Polynomial(pieces[0][2])
+    width = knots[-1] - knots[-2]
+    after = np.polynomial.Polynomial(pieces[-1][2])
+    first = (-np.inf, knots[0], np.array([before(0.0), before.deriv()(0.0)]))
+    last = (knots[-1], knots[-1], np.array([after(width), after.deriv()(width)]))
+    return [first, *pieces, last]

@@ -1,0 +1,285 @@
+"""Bodies from recipes: a base model, a marker set for the detector's skeleton, and what the scaling needs to know.
+
+A built body carries three kinds of markers, told apart by their names (docs/body.md):
+`Name` is fitted to the point of that name, `Name_inferred` to a point a rule has placed, `Name_virtual` is read out.
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from simspine.body import _opensim
+from simspine.body.inferred import inferred_places
+from simspine.body.model import Body
+from simspine.errors import InputError, unknown_name
+from simspine.types import Markers
+
+INFERRED, VIRTUAL = "_inferred", "_virtual"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a marker is: offset (3,) m in the frame of `body`. weight: its weight in inverse kinematics."""
+
+    body: str
+    offset: tuple[float, float, float]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class MarkerSet:
+    """Places of a skeleton's points on the unscaled model, by SIMSPINE name."""
+
+    name: str
+    skeletons: tuple[str, ...]
+    places: Mapping[str, Place]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bodies that share a scale factor, and the marker pairs that measure it: one, or a left and a right one.
+
+    bends: the pair spans joints of the trunk, so that its length changes with posture. max_asymmetry: allowed difference
+    between the sides where that must be wider than for the other segments.
+    """
+
+    name: str
+    bodies: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    bends: bool = False
+    max_asymmetry: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a body is made. See the comments in opensim_models/coupled.yaml."""
+
+    name: str
+    base: Path
+    remove: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    measuring_pose: Mapping[str, float]
+    stature_top: Place
+    sole_bodies: tuple[str, ...]
+    sole_height: float
+    virtual: Mapping[str, Place]
+    inferred: Mapping[str, str]
+    inferred_weight: float
+    coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
+
+
+def models_folder() -> Path:
+    """The folder of recipes: `opensim_models/` in a checkout, `simspine/_opensim_models/` in an installed wheel."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_opensim_models", package.parents[1] / "opensim_models"):
+        if folder.is_dir():
+            return folder
+    raise InputError("the folder opensim_models was not found beside the simspine package; reinstall simspine.")
+
+
+def recipe_path(name: str) -> Path:
+    """The YAML file of a recipe ('coupled') or marker set ('markers/blazepose'); `name` may also be a path to one."""
+    if str(name).endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise InputError(f"recipe {name} does not exist.")
+        return Path(name)
+    folder = models_folder()
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        inside = path.parent if path.parent.is_dir() else folder
+        prefix = inside.relative_to(folder).as_posix().removeprefix(".")
+        known = sorted(f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml"))
+        raise unknown_name("recipe", str(name), known, str(folder))
+    return path
+
+
+def read_recipe(name: str = "coupled") -> Recipe:
+    """The recipe of this name or path; raises `InputError` naming what is missing or not understood."""
+    path = recipe_path(name)
+    data = _yaml(path)
+    try:
+        virtual = read_marker_set(data["virtual"]["from"]).places
+        return Recipe(
+            name=data["name"],
+            base=_base(path, **data["base"]),
+            remove=tuple(data.get("remove", ())),
+            segments=tuple(_segment(key, **entry) for key, entry in data["segments"].items()),
+            measuring_pose={key: float(v) for key, v in data.get("measuring_pose", {}).items()},
+            stature_top=_place(data["stature"]["top"]),
+            sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
+            sole_height=float(data["stature"]["sole"]["height"]),
+            virtual={key: virtual[key] for key in data["virtual"]["names"]},
+            inferred=dict(data["inferred"]["bodies"]),
+            inferred_weight=float(data["inferred"]["weight"]),
+            coordinate_tasks={
+                key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
+            },
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: not a body recipe ({type(error).__name__}: {error}); compare coupled.yaml."
+        ) from error
+
+
+def read_marker_set(name: str) -> MarkerSet:
+    """A marker set by its name ('blazepose'), by a skeleton it serves ('blazepose33'), or by the path of a YAML file."""
+    if not str(name).endswith((".yaml", ".yml")):
+        name = f"markers/{_set_of_skeleton(str(name))}"
+    path = recipe_path(name)
+    data = _yaml(path)
+    try:
+        places = {key: _place(entry) for key, entry in data["markers"].items()}
+        return MarkerSet(data["name"], tuple(data.get("skeletons", ())), places)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not a marker set ({type(error).__name__}: {error}); compare blazepose.yaml."
+        ) from error
+
+
+def build(recipe: str | Recipe = "coupled", skeleton: str = "blazepose") -> Body:
+    """The unscaled body of a recipe, with fit markers for a skeleton's points, the virtual spine and inferred markers.
+
+    skeleton: name of a marker set or of a skeleton that has one. Raises `InputError` for names that do not exist.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    fit = read_marker_set(skeleton)
+    osim = _opensim.api()
+    model = osim.Model(str(recipe.base))
+    for kind in recipe.remove:
+        _removable(model, kind).clearAndDestroy()
+    model.updMarkerSet().clearAndDestroy()
+    model.setName(f"simspine_{recipe.name}_{fit.name}")
+    for name, place in fit.places.items():
+        _add(model, name, place)
+    for name, place in recipe.virtual.items():
+        _add(model, name + VIRTUAL, place)
+    body = _finished(model)
+    return place_inferred(body, recipe)
+
+
+def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
+    """The body with its inferred markers where the rule of `simspine.detection.spine_inference` puts them in the neutral pose.
+
+    The rule sees the body's own hips, shoulders and head, so that in the neutral pose an inferred point and its marker
+    agree and the fit is not biased. To be called again when the body's proportions change (`scale` does).
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    model = _opensim.load(body.osim)
+    markers = model.updMarkerSet()
+    for name in [m.getName() for m in markers if m.getName().endswith(INFERRED)]:
+        markers.remove(markers.getIndex(name))
+    for name, (carrier, offset) in inferred_places(body, recipe.inferred).items():
+        _add(model, name + INFERRED, Place(carrier, tuple(offset)))
+    return _finished(model)
+
+
+def virtual_spine_markers(body: Body) -> dict[str, str]:
+    """SIMSPINE name → the marker of `body` that stands for it, for the fifteen points of the spine.
+
+    In bodies built here that is `<name>_virtual`; in a model from elsewhere the marker of the plain name. Points that
+    the body has neither for are left out; raises `InputError` if that leaves none.
+    """
+    names = read_recipe("coupled").virtual
+    chosen = {}
+    for name in names:
+        found = [candidate for candidate in (name + VIRTUAL, name) if candidate in body.marker_names]
+        if found:
+            chosen[name] = found[0]
+    if not chosen:
+        raise InputError(
+            f"body {body.name!r} has none of the spine's markers ({', '.join(names)}). "
+            f"Its markers: {', '.join(body.marker_names) or 'none'}. Build it with simspine.body.recipes.build."
+        )
+    return chosen
+
+
+def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
+    """Weights of inverse kinematics by marker name: those of the marker set, and of the inferred markers."""
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    weights = {name: place.weight for name, place in read_marker_set(skeleton).places.items()}
+    return weights | {name + INFERRED: recipe.inferred_weight for name in recipe.inferred}
+
+
+def fit_markers(body: Body, markers: Markers) -> Markers:
+    """The markers that `body` has, in their order; raises `InputError` listing both sides if there is none in common."""
+    common = [name for name in markers.names if name in body.marker_names]
+    if not common:
+        raise InputError(
+            f"no marker of the data exists in body {body.name!r}. "
+            f"Data: {', '.join(markers.names)}. Body: {', '.join(body.marker_names) or 'none'}."
+        )
+    return markers.select(common)
+
+
+def _yaml(path: Path) -> dict:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path} is not a mapping; compare the files in {models_folder()}.")
+    return data
+
+
+def _base(recipe: Path, file: str, package: str | None = None) -> Path:
+    """The base model: inside an installed package (found without importing it), else beside the recipe."""
+    if package is None:
+        path = recipe.parent / file
+    else:
+        spec = importlib.util.find_spec(package)
+        if spec is None:
+            raise InputError(f"{recipe} needs the model in the package {package!r}, which is not installed.")
+        path = Path(spec.submodule_search_locations[0]) / file
+    if not path.is_file():
+        raise InputError(f"{recipe} names the model {path}, which does not exist.")
+    return path
+
+
+def _segment(name: str, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None) -> Segment:
+    return Segment(name, tuple(bodies), tuple((str(a), str(b)) for a, b in pairs), bool(bends), max_asymmetry)
+
+
+def _place(entry: Mapping) -> Place:
+    x, y, z = (float(v) for v in entry["offset"])
+    return Place(str(entry["body"]), (x, y, z), float(entry.get("weight", 1.0)))
+
+
+def _set_of_skeleton(name: str) -> str:
+    files = sorted((models_folder() / "markers").glob("*.yaml"))
+    serving = [path.stem for path in files if name in _yaml(path).get("skeletons", ())]
+    if name not in {path.stem for path in files} and not serving:
+        known = [path.stem for path in files] + [s for path in files for s in _yaml(path).get("skeletons", ())]
+        raise unknown_name("marker set or skeleton", name, dict.fromkeys(known), str(models_folder() / "markers"))
+    return serving[0] if serving else name
+
+
+def _removable(model, kind: str):
+    sets = {
+        "forces": model.updForceSet,
+        "controllers": model.updControllerSet,
+        "contact_geometry": model.updContactGeometrySet,
+    }
+    if kind not in sets:
+        raise unknown_name("kind of component to remove", kind, sets)
+    return sets[kind]()
+
+
+def _add(model, name: str, place: Place) -> None:
+    bodies = [body.getName() for body in model.getBodySet()]
+    if place.body not in bodies:
+        raise unknown_name("body", place.body, bodies, f"the place of marker {name!r}")
+    osim = _opensim.api()
+    marker = osim.Marker(name, model.getBodySet().get(place.body), osim.Vec3(*map(float, np.asarray(place.offset))))
+    marker.set_fixed(True)
+    model.addMarker(marker)
+
+
+def _finished(model) -> Body:
+    model.finalizeConnections()
+    return Body.from_text(_opensim.text(model), f"model {model.getName()!r}")

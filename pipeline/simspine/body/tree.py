@@ -1,0 +1,62 @@
+"""A body as flat arrays: the joint tree that the compiled kernels walk.
+
+Every OpenSim joint with explicit coordinates is one of a kind: from the parent's joint frame F, three rotations about
+given axes one after another, and a translation along three given axes, each driven by a function of one coordinate
+(Seth et al. 2010, "Minimal formulation of joint motion for biomechanisms", the form of OpenSim's CustomJoint). Pin,
+slider, universal, gimbal, ball, planar, free and weld joints are special cases. Functions are piecewise polynomials.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Functions(NamedTuple):
+    """Piecewise polynomials.
+
+    Function f owns pieces first[f]…first[f+1]; piece p applies from left[p] on, which is −∞ for
+    a function's first, and is Σ_k coefficients[p, k] (x − anchor[p])^k."""
+
+    first: np.ndarray  # (functions + 1,)
+    left: np.ndarray  # (pieces,) where the piece begins
+    anchor: np.ndarray  # (pieces,) where its polynomial is expanded
+    coefficients: np.ndarray  # (pieces, degree + 1)
+
+
+class Tree(NamedTuple):
+    """Joints in an order in which parents come first. Body 0 is the ground; joint j moves body child[j].
+
+    A slot is one moving axis of a joint: kinds 0–2 rotate, 3–5 translate. Its function's argument is a coordinate;
+    `column` is the free coordinate that drives that coordinate, directly or through couplers, or −1.
+    """
+
+    parent: np.ndarray  # (joints,) body
+    child: np.ndarray  # (joints,) body
+    to_joint: np.ndarray  # (joints, 3, 4) parent body → F
+    from_joint: np.ndarray  # (joints, 3, 4) M → child body
+    axes: np.ndarray  # (joints, 6, 3)
+    function: np.ndarray  # (joints, 6)
+    argument: np.ndarray  # (joints, 6) coordinate, −1 for a constant
+    slot: np.ndarray  # (joints, 6) number of the slot, −1 where nothing moves
+    slot_kind: np.ndarray  # (slots,) 0 rotation, 1 translation
+    slot_coordinate: np.ndarray  # (slots,)
+    path_first: np.ndarray  # (bodies + 1,) slots between ground and a body: path[path_first[b]:path_first[b+1]]
+    path: np.ndarray
+    column: np.ndarray  # (coordinates,) free coordinate that drives it, −1 if none
+    coupled: np.ndarray  # (couplers,) dependent coordinates, in an order in which drivers come first
+    driver: np.ndarray  # (couplers,)
+    coupling: np.ndarray  # (couplers,) function
+    functions: Functions
+    marker_body: np.ndarray  # (markers,)
+    marker_offset: np.ndarray  # (markers, 3) m
+    bodies: int
+    free: np.ndarray  # (free,) coordinates to solve for
+    rest: np.ndarray  # (coordinates,) defaults; locked coordinates stay there
+    lower: np.ndarray  # (free,) bounds, ±inf where not clamped
+    upper: np.ndarray
+
+    def columns_of(self, body: int) -> np.ndarray:
+        """Free coordinates that move a body, ascending."""
+        slots = self.path[self.path_first[body] : self.path_first[body + 1]]
+        columns = np.unique(self.column[self.slot_coordinate[slots]])
+        return columns[columns >= 0]
