@@ -45,8 +45,8 @@ def read_people(
     """Everybody seen: names of the points and (frames, views, people, points, 3) with x px, y px, score.
 
     Person k of one view is not person k of another. Padded with NaN where a view has fewer people. The frame is the
-    last number in a file's name; frames run from the lowest to the highest number found in any folder, and a file missing
-    in one view is NaN there. A point with score 0 (OpenPose's "not found") is NaN. Scores a little over 1 (some
+    last number in a file's name; frames run from the lowest to the highest number found in any folder, and a file
+    missing in one view is NaN there. A point with score 0 (OpenPose's "not found") is NaN. Scores a little over 1 (some
     networks) are cut to 1 with a warning.
 
     Raises `InputError` for missing or empty folders, unreadable files, and people with different numbers of points.
@@ -164,9 +164,9 @@ def _names(skeleton: str | Sequence[str] | None, points: int | None, where) -> t
 
 def _names_by_size(points: int) -> tuple[str, ...]:
     """Names of the known skeleton with that many points, else point_00, point_01, …"""
-    try:
-        from simspine.skeletons import by_size
+    from simspine.skeletons import by_size
 
+    try:
         return tuple(by_size(points).names)
-    except (ImportError, InputError):
+    except InputError:
         return tuple(f"point_{i:02d}" for i in range(points))

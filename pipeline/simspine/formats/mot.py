@@ -13,7 +13,7 @@ from simspine.types import Motion
 
 # Lengths by name: OpenSim's habit (_tx _ty _tz) and the abdomen of the lumbar model (Abs_t1, Abs_t2).
 _TRANSLATION = re.compile(r"(_t[xyz]|^Abs_t[123])$")
-_COUPLED = re.compile(r"^(knee_angle_[rl])_beta$")
+_COUPLED = re.compile(r"^knee_angle_[rl]_beta$")
 _OURS = "coupledInDegrees"  # header key of our own files: nothing to guess
 _MATCH = 0.02  # rad, how near a coupled knee column must be to the knee's own to identify its unit
 
@@ -45,9 +45,8 @@ def read_mot(
         degrees = True
         _text.notice(f"{path}: the header has no inDegrees; read as degrees, which OpenSim writes by default.")
     factor = np.where(turning & degrees, np.pi / 180, 1.0)
-    if degrees and table.header.get(_OURS, "").lower() != "yes":
-        for i in _coupled_in_radians(table, path):
-            factor[i] = 1.0
+    if degrees:
+        factor[_coupled_in_radians(table, path)] = 1.0
     found = _text.rate_of(table.time, table.step, str(path))
     if found is None and rate is None:
         raise InputError(f"{path}: a single row tells no rate; hand it in (rate=…).")
@@ -56,12 +55,14 @@ def read_mot(
     return Motion(table.names, rate, table.values * factor, turning, start=float(table.time[0]))
 
 
-def write_mot(path: str | os.PathLike, motion: Motion, degrees: bool = True) -> None:
+def write_mot(path: str | os.PathLike, motion: Motion, degrees: bool = True, coupled_in_degrees: bool = True) -> None:
     """Write coordinates as OpenSim's tools do, but with *every* angle in degrees, coupled ones included.
 
-    The header says so (`coupledInDegrees=yes`), since OpenSim itself leaves coupled angles in radians. `deviation` has
-    no place in a .mot (see `store`). Frames not solved are NaN, which OpenSim's TimeSeriesTable reads, whereas its older
-    Storage (and so its GUI) stops at them without an error: a warning says so.
+    The header says so (`coupledInDegrees=yes`). OpenSim itself neither writes nor reads coupled angles in degrees: a
+    file meant for its tools or its GUI has `coupled_in_degrees=False` (radians in those columns, as OpenSim has them).
+
+    `deviation` has no place in a .mot (see `store`). Frames not solved are NaN, which OpenSim's TimeSeriesTable
+    reads, whereas its older Storage (and so its GUI) stops at them without an error: a warning says so.
     """
     factor = np.where(motion.rotational & degrees, 180 / np.pi, 1.0)
     unsolved = int(np.isnan(motion.values).any(1).sum())
@@ -69,18 +70,25 @@ def write_mot(path: str | os.PathLike, motion: Motion, degrees: bool = True) -> 
         _text.notice(
             f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first of them."
         )
-    header = {_OURS: "yes"} if degrees else None
+    header = None
+    if degrees:
+        header = {_OURS: "yes" if coupled_in_degrees else "no"}
+        if not coupled_in_degrees:
+            factor[[_COUPLED.match(name) is not None for name in motion.names]] = 1.0
     write_sto(path, "Coordinates", motion.names, motion.time, motion.values * factor, degrees, header)
 
 
 def _coupled_in_radians(table: Table, path) -> list[int]:
     """Columns that hold radians although the header says degrees."""
+    coupled = [i for i, name in enumerate(table.names) if _COUPLED.match(name)]
+    if _OURS in table.header:
+        return [] if table.header[_OURS].lower() == "yes" else coupled
     columns = []
-    for i, name in enumerate(table.names):
-        match = _COUPLED.match(name)
-        if not match or not np.isfinite(table.values[:, i]).any():
+    for i in coupled:
+        name, beta = table.names[i], table.values[:, i]
+        knee = name.removesuffix("_beta")
+        if not np.isfinite(beta).any():
             continue
-        beta, knee = table.values[:, i], match.group(1)
         evidence = None
         if knee in table.names:
             target = np.radians(table.values[:, table.names.index(knee)])

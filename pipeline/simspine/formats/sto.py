@@ -113,10 +113,11 @@ def write_sto(
 
 
 def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.ndarray) -> None:
-    """Write `_ik_marker_errors.sto` as OpenSim's InverseKinematicsTool does.
+    """Write `_ik_marker_errors.sto` as OpenSim's InverseKinematicsTool lays it out.
 
     error: (frames, markers) m, distance of each model marker to its target, NaN = no target (left out). Columns: sum of
-    the squared distances in m², unweighted; root of their mean in m; greatest distance in m. A frame without markers: NaN.
+    the squared distances in m², unweighted; root of their mean in m; greatest distance in m. NaN without any marker.
+    OpenSim divides the sum by all markers, also those without target in the frame; we divide by those that have one.
     """
     error = np.asarray(error, float)
     present = np.isfinite(error)

@@ -19,7 +19,7 @@ SCHEMA = 1
 _MARK = "simspine_schema"
 _SMALL = 4096  # bytes; smaller arrays are neither chunked nor compressed
 
-# Per type: fields kept as attributes, and arrays with their unit (None: texts or booleans). A field of None is left out.
+# Per type: fields kept as attributes, and arrays with their unit (None: texts or booleans). A None is left out.
 _ATTRIBUTES = {
     Camera: ("name", "size"),
     Keypoints: ("rate",),

@@ -1,0 +1,74 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from simspine.formats.atomic import atomic_path, write_text
+
+
+def test_writes_new_file_and_parent_folders(tmp_path):
+    target = tmp_path / "a" / "b" / "x.trc"
+    with atomic_path(target) as temporary:
+        assert temporary.parent == target.parent
+        assert temporary.suffix == ".trc"
+        temporary.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert os.listdir(target.parent) == ["x.trc"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failure_keeps_the_old_file_and_leaves_nothing(tmp_path, error):
+    target = tmp_path / "x.h5"
+    target.write_text("old")
+
+    def fail():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["x.h5"]
+
+
+def test_block_that_writes_nothing_is_an_error(tmp_path):
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "x"):
+        pass
+    assert (tmp_path / "x").read_text() == "old"
+
+
+def test_text_is_utf8_with_plain_line_ends(tmp_path):
+    write_text(tmp_path / "x.txt", "ä\nb\n")
+    assert (tmp_path / "x.txt").read_bytes() == b"\xc3\xa4\nb\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_permissions_are_those_of_an_ordinary_file(tmp_path):
+    write_text(tmp_path / "ours", "x")
+    (tmp_path / "plain").write_text("x")
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_process_leaves_the_old_file(tmp_path):
+    target = tmp_path / "x.trc"
+    target.write_text("old")
+    script = (
+        "import os, signal, sys\n"
+        "from simspine.formats.atomic import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as p, open(p, 'w') as f:\n"
+        "    f.write('half'); f.flush()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert target.read_text() == "old"
+    left = [name for name in os.listdir(tmp_path) if name != "x.trc"]
+    assert left
+    assert all(name.startswith(".") for name in left)  # hidden from the readers' globs
