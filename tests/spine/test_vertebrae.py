@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
 from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.forced import Coupler, forced_reasons
+from simspine.spine.forced import Coupler, couplers_in, forced_reasons
 from simspine.spine.levels import JOINTS, LEVELS, SPINE_MARKERS
 from simspine.spine.vertebrae import relative_angles, segment_angles, spine_kinematics, vertebra_centroids
 from simspine.types import Markers
@@ -32,7 +32,8 @@ class OsimModel:
 
         opensim.Logger.setLevelString("error")
         folder = Path(importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]) / "OpenSim_Setup"
-        self.model = opensim.Model(str(folder / "Model_Pose2Sim_muscles_flex.osim"))
+        self.path = folder / "Model_Pose2Sim_muscles_flex.osim"
+        self.model = opensim.Model(str(self.path))
         self.state = self.model.initSystem()
 
     def poses(self, **coordinates):
@@ -57,7 +58,8 @@ class OsimModel:
         for k in range(constraints.getSize()):
             c = opensim.CoordinateCouplerConstraint.safeDownCast(constraints.get(k))
             line = opensim.LinearFunction.safeDownCast(c.getFunction())
-            yield Coupler(c.getDependentCoordinateName(), c.getIndependentCoordinateNames().get(0), line.getSlope())
+            slope = None if line is None else line.getSlope()
+            yield Coupler(c.getDependentCoordinateName(), c.getIndependentCoordinateNames().get(0), slope)
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +145,17 @@ def test_forced_levels_are_named(model):
     assert "6.572" in reasons["lla"] or "6.571" in reasons["lla"]
     assert "rigid body 'torso'" in reasons["tka"]
     assert "all 6 levels" in reasons["thorax-pelvis"]
+
+
+def test_couplers_in_the_models_text_are_opensims(model):
+    def key(coupler):
+        return coupler.dependent
+
+    read = couplers_in(model.path.read_text(encoding="utf-8"))
+    assert sorted(read, key=key) == sorted(model.couplers(), key=key)
+    assert len(read) == 20
+    with pytest.raises(InputError, match=r"not XML"):
+        couplers_in("knees")
 
 
 def test_nothing_is_forced_without_couplers_or_shared_bodies():

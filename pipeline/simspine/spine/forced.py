@@ -3,9 +3,11 @@
 A trend that a coupler forces is reported as forced, never as a finding.
 """
 
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from simspine.errors import InputError
 from simspine.spine.curvature import LLA_LEVELS, TKA_LEVELS
 from simspine.spine.endplates import Vertebra, endplate
 from simspine.spine.levels import LEVELS, PLANES, Level
@@ -78,3 +80,24 @@ def _span_reason(joints: Sequence[Level], couplers: Mapping[str, Coupler], plane
             total = "" if None in slopes else f", sum of ratios {sum(slopes):.4g}"
             parts.append(f"{plane} of all {len(names)} levels from the one coordinate {drivers.pop()}{total}")
     return "; ".join(parts)
+
+
+def couplers_in(osim: str) -> list[Coupler]:
+    """The enforced coordinate couplers in the text of an `.osim` file."""
+    try:
+        found = ET.fromstring(osim).iter("CoordinateCouplerConstraint")
+    except ET.ParseError as error:
+        raise InputError(f"the model is not XML ({error}); hand in the text of an .osim file.") from error
+    return [_coupler(element) for element in found if element.findtext("isEnforced", "true").strip() == "true"]
+
+
+def _coupler(element: ET.Element) -> Coupler:
+    line = element.find("coupled_coordinates_function/LinearFunction")
+    slope = None
+    if line is not None:
+        slope = float(line.findtext("coefficients").split()[0]) * float(element.findtext("scale_factor", "1"))
+    return Coupler(
+        element.findtext("dependent_coordinate_name").strip(),
+        element.findtext("independent_coordinate_names").strip(),
+        slope,
+    )

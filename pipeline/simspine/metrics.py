@@ -1,0 +1,84 @@
+"""Distances between estimates and references. Missing values (NaN) on either side are left out."""
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.geometry import rigid_fit
+
+
+def mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
+    """Mean distance over all points present in both, in the unit given. Both (frames, points, 3). NaN if there is
+    none.
+    """
+    return _mean(distances(estimate, reference))
+
+
+def p_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
+    """Mean distance after each frame of the estimate was moved, turned and scaled onto the reference (Procrustes).
+
+    Both (frames, points, 3). Frames with fewer than three points in common are left out. Umeyama 1991, no reflection.
+    """
+    return _mean(distances(aligned(estimate, reference), reference))
+
+
+def aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The estimate (frames, points, 3) after the best similarity onto the reference, per frame; NaN where there is
+    none.
+    """
+    estimate, reference = _pair(estimate, reference)
+    present = np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1)
+    out = np.full(estimate.shape, np.nan)
+    enough = present.sum(1) >= 3
+    if not enough.any():
+        return out
+    present, source, target = present[enough, :, None], estimate[enough], reference[enough]
+    count = present.sum(1, keepdims=True)
+    source = source - np.where(present, source, 0).sum(1, keepdims=True) / count
+    middle = np.where(present, target, 0).sum(1, keepdims=True) / count
+    target = target - middle
+    rotation, _ = rigid_fit(source, target)
+    turned = source @ np.swapaxes(rotation, 1, 2)
+    along = np.where(present, turned * target, 0).sum((1, 2), keepdims=True)
+    size = np.where(present, source**2, 0).sum((1, 2), keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out[enough] = along / size * turned + middle
+    return out
+
+
+def distances(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Distance of each point, (frames, points); NaN where either is missing."""
+    estimate, reference = _pair(estimate, reference)
+    return np.linalg.norm(estimate - reference, axis=-1)
+
+
+def marker_rmse(error: np.ndarray, axis: int | None = None) -> np.ndarray | float:
+    """Root mean square of distances (frames, markers), NaN left out. axis 0: per marker, 1: per frame, None: of all."""
+    error = np.asarray(error, float)
+    present = np.isfinite(error)
+    count = present.sum(axis)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rmse = np.sqrt((np.where(present, error, 0.0) ** 2).sum(axis) / np.where(count > 0, count, np.nan))
+    return float(rmse) if axis is None else rmse
+
+
+def angle_rmse(estimate: np.ndarray, reference: np.ndarray, axis: int | None = 0) -> np.ndarray | float:
+    """Root mean square difference of angles (rad), whole turns ignored. axis: as `marker_rmse`; default per column."""
+    estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
+    if estimate.shape != reference.shape:
+        raise InputError(f"angles to compare have shapes {estimate.shape} and {reference.shape}.")
+    difference = (estimate - reference + np.pi) % (2 * np.pi) - np.pi
+    return marker_rmse(difference, axis)
+
+
+def _pair(estimate: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
+    if estimate.shape != reference.shape or estimate.ndim != 3 or estimate.shape[-1] != 3:
+        raise InputError(
+            f"points to compare have shapes {estimate.shape} and {reference.shape}, expected (frames, points, 3) twice."
+        )
+    return estimate, reference
+
+
+def _mean(values: np.ndarray) -> float:
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else float("nan")

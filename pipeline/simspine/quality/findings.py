@@ -1,0 +1,160 @@
+"""What quality control says: findings, and a verdict per frame. Plain data that writes itself as JSON."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from simspine.errors import InputError
+
+
+class Severity(StrEnum):
+    """What a finding means for its frames."""
+
+    INFO = "info"  # noticed and put right: the frames are 'corrected'
+    WARNING = "warning"  # look at it: the frames are kept
+    ERROR = "error"  # the frames are rejected (masked, never deleted)
+
+
+class Status(StrEnum):
+    KEPT = "kept"
+    CORRECTED = "corrected"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing noticed. code: stable word for it. frames: indices, () where it concerns the trial as a whole.
+
+    message: what was found and what is expected, with numbers. suggestion: what to do. where: marker, level or
+    coordinate.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    suggestion: str
+    frames: tuple[int, ...] = ()
+    where: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "severity", Severity(self.severity))
+        object.__setattr__(self, "frames", tuple(sorted({int(k) for k in self.frames})))
+
+    @property
+    def span(self) -> str:
+        """Frames as people write them: '3–7, 12'."""
+        return ", ".join(str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in runs(self.frames))
+
+    def to_dict(self) -> dict:
+        """JSON-able; frames as half-open runs [first, after last]."""
+        return {
+            "code": self.code,
+            "severity": str(self.severity),
+            "where": self.where,
+            "message": self.message,
+            "suggestion": self.suggestion,
+            "frames": [list(run) for run in runs(self.frames)],
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Status and reasons of each frame, and all findings. status: (frames,). reasons: per frame the codes that
+    decided it.
+    """
+
+    status: tuple[Status, ...]
+    reasons: tuple[tuple[str, ...], ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def frames(self) -> int:
+        return len(self.status)
+
+    @property
+    def rejected(self) -> np.ndarray:
+        """(frames,) bool, the mask to use: rejected frames stay in the files."""
+        return np.array([status is Status.REJECTED for status in self.status], bool)
+
+    @property
+    def corrected(self) -> np.ndarray:
+        """(frames,) bool."""
+        return np.array([status is Status.CORRECTED for status in self.status], bool)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Frames per status."""
+        found = Counter(self.status)
+        return {str(status): found[status] for status in Status}
+
+    @property
+    def reason_counts(self) -> dict[str, dict[str, int]]:
+        """{status: {code: frames}}: why frames were corrected or rejected; a frame counts once for each of its
+        reasons.
+        """
+        counts = {str(Status.CORRECTED): Counter(), str(Status.REJECTED): Counter()}
+        for status, codes in zip(self.status, self.reasons, strict=True):
+            if status is not Status.KEPT:
+                counts[str(status)].update(codes)
+        return {status: dict(sorted(found.items())) for status, found in counts.items()}
+
+    def to_dict(self) -> dict:
+        """JSON-able. 'status' maps each status other than kept to runs [first, after last]."""
+        where = {
+            str(status): [list(run) for run in runs(k for k, s in enumerate(self.status) if s is status)]
+            for status in (Status.CORRECTED, Status.REJECTED)
+        }
+        return {
+            "frames": self.frames,
+            "counts": self.counts,
+            "reason_counts": self.reason_counts,
+            "status": where,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+
+def verdict(frames: int, findings: Iterable[Finding]) -> Verdict:
+    """Sum up: an error rejects its frames, an info marks them corrected, a warning changes nothing.
+
+    A finding without frames concerns the trial as a whole and decides no frame.
+    """
+    findings = tuple(findings)
+    codes: dict[Severity, list[list[str]]] = {severity: [[] for _ in range(frames)] for severity in Severity}
+    for finding in findings:
+        if finding.frames and not 0 <= finding.frames[0] <= finding.frames[-1] < frames:
+            raise InputError(
+                f"finding {finding.code!r} names frame {finding.frames[-1]} of a trial of {frames} frames."
+            )
+        for k in finding.frames:
+            if finding.code not in codes[finding.severity][k]:
+                codes[finding.severity][k].append(finding.code)
+    status, reasons = [], []
+    for error, info in zip(codes[Severity.ERROR], codes[Severity.INFO], strict=True):
+        status.append(Status.REJECTED if error else Status.CORRECTED if info else Status.KEPT)
+        reasons.append(tuple(error or info))
+    return Verdict(tuple(status), tuple(reasons), findings)
+
+
+def runs(frames: Iterable[int]) -> list[tuple[int, int]]:
+    """Half-open runs of consecutive numbers in an ascending sequence."""
+    found: list[tuple[int, int]] = []
+    for k in frames:
+        if found and found[-1][1] == k:
+            found[-1] = (found[-1][0], k + 1)
+        else:
+            found.append((int(k), int(k) + 1))
+    return found
+
+
+def where_true(mask: np.ndarray) -> tuple[int, ...]:
+    """Indices of a (frames,) bool array."""
+    return tuple(int(k) for k in np.flatnonzero(mask))
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """'a, b and 3 more'."""
+    names = list(names)
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"

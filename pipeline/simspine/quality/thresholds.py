@@ -1,0 +1,148 @@
+"""Every limit quality control uses, with unit, reason and source. Angles are given in degrees and used in radians.
+
+source: a publication, or 'chosen' with what it was derived from. Nothing else in the package decides on a bare number.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simspine.errors import InputError, unknown_name
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A limit as people write it: value in `unit`. `si`: the same in m, rad, s."""
+
+    name: str
+    value: float
+    unit: str
+    reason: str
+    source: str
+
+    @property
+    def si(self) -> float:
+        return self.value * _TO_SI[self.unit]
+
+
+_TO_SI = {
+    "deg": np.radians(1.0),
+    "deg/s": np.radians(1.0),
+    "cm": 0.01,
+    "m/s": 1.0,
+    "px": 1.0,
+    "frames": 1.0,
+    "%": 0.01,
+    "1": 1.0,
+}
+
+_STANDING = "standing mean 49.8 ± 11.2 (Asian Spine J 2019, n=627), bending range 51 forward, 16 back (Pearcy 1985)"
+_THORACIC = "standing 20–60 (SRS), bending range 22 forward, 14 back (Jiang 2025)"
+_LORDOSIS_SPEED = "fastest bending: lordosis speeds span 114 °/s in the young (PLoS ONE 2012, e50135, n=429)"
+
+_ALL = (
+    # curvature
+    Threshold("lla_low", -24, "deg", "flatter than the flattest back fully bent", f"chosen: {_STANDING}, less 2 SD"),
+    Threshold("lla_high", 88, "deg", "more hollow than any back bent backwards", f"chosen: {_STANDING}, plus 2 SD"),
+    Threshold("tka_low", 5, "deg", "no thoracic kyphosis left", f"chosen: {_THORACIC}"),
+    Threshold("tka_high", 83, "deg", "more round than any back bent forward", f"chosen: {_THORACIC}"),
+    Threshold("curvature_speed", 150, "deg/s", "faster than people bend", f"chosen: {_LORDOSIS_SPEED}"),
+    # continuity
+    Threshold(
+        "jump_level", 250, "deg/s", "one level at twice the speed of the whole back", f"chosen: {_LORDOSIS_SPEED}"
+    ),
+    Threshold("jump_curvature", 400, "deg/s", "a jump, not a motion", f"chosen, over three times {_LORDOSIS_SPEED}"),
+    Threshold(
+        "jump_neck", 1000, "deg/s", "faster than vigorous head shaking",
+        "chosen: 250 rad/s² at about 3 Hz make some 760 °/s (Funk 2015, J Appl Biomech 31:170)",
+    ),
+    Threshold("jump_segment", 1000, "deg/s", "a trunk turns slower than a shaken head", "chosen: as jump_neck"),
+    Threshold("jump_position", 15, "m/s", "faster than the fastest sprinters (about 12 m/s)", "chosen"),
+    Threshold("spike_frames", 3, "frames", "away for at most so long and back again: a spike, not a step", "chosen"),
+    # ranges
+    Threshold(
+        "range_factor", 1.25, "1", "levels may exceed the published range of motion by this factor",
+        "chosen: ranges differ between studies by about a quarter",
+    ),
+    Threshold("coordinate_slack", 1, "deg", "beyond the model's own range by more than rounding", "chosen"),
+    # markers against the model
+    Threshold(
+        "marker_expected", 4, "cm", "points triangulated from images lie this near to a fitted body",
+        "2–4 cm for a state-of-the-art body model (SpineTrack paper, CVPRW 2025)",
+    ),
+    Threshold(
+        "marker_flagged", 10, "cm", "a point that far off is wrong",
+        "the same paper sends such keypoints back to the annotators",
+    ),
+    # images
+    Threshold(
+        "reprojection", 25, "px", "a point this far from its images is not where the cameras see it",
+        "chosen: 90th percentile of BlazePose with the best cameras on 1080×1920 video, 23 px",
+    ),
+    # what is measured at all
+    Threshold("missing", 30, "%", "with more of the markers missing the pose hangs on the rest", "chosen"),
+    Threshold("inferred", 30, "%", "more than this of the points carries no measurement of its own", "chosen"),
+    Threshold(
+        "segment_spread", 5, "%", "bones do not change length: robust spread of a segment over the trial",
+        "chosen: 2 cm on a 40 cm thigh",
+    ),
+    Threshold("segment_deviation", 15, "%", "one frame's segment against its median", "chosen: 3 × segment_spread"),
+    Threshold("symmetry", 10, "%", "left and right segments of one person", "chosen: 2 × segment_spread"),
+)  # fmt: skip
+
+THRESHOLDS: Mapping[str, Threshold] = {threshold.name: threshold for threshold in _ALL}
+
+
+def with_values(changes: Mapping[str, float]) -> dict[str, Threshold]:
+    """The thresholds with some values changed, in their own units; raises `InputError` naming those there are."""
+    changed = dict(THRESHOLDS)
+    for name, value in changes.items():
+        if name not in changed:
+            raise unknown_name("threshold", name, THRESHOLDS)
+        if not np.isfinite(value):
+            raise InputError(f"threshold {name!r} is {value}, expected a number in {changed[name].unit}.")
+        changed[name] = replace(changed[name], value=float(value), source="set by the user")
+    return changed
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """How far a level may turn from the neutral pose, degrees: (low, high) of flexion, bending to the right, turning
+    left.
+    """
+
+    level: str
+    flexion: tuple[float, float]
+    bending: tuple[float, float]
+    rotation: tuple[float, float]
+    source: str
+
+    def limits(self, factor: float = 1.0) -> np.ndarray:
+        """(3, 2) rad: low and high, each times `factor`."""
+        return np.radians([self.flexion, self.bending, self.rotation]) * factor
+
+
+def _level(name: str, flexion: float, bending: float, rotation: float, source: str) -> Envelope:
+    # The neutral pose may be anywhere within the total flexion–extension range, so that range bounds each direction.
+    return Envelope(name, (-flexion, flexion), (-bending, bending), (-rotation, rotation), source)
+
+
+_WP = "White & Panjabi 1990, upper ends of the ranges (from memory of the table: check before citing)"
+_ENVELOPES = (
+    _level("L5-S1", 24, 3, 5, _WP),
+    _level("L4-L5", 21, 6, 2, _WP),
+    _level("L3-L4", 17, 8, 2, _WP),
+    _level("L2-L3", 18, 6, 2, _WP),
+    _level("L1-L2", 16, 6, 2, _WP),
+    _level("T12-L1", 12, 8, 2, _WP),
+    Envelope(
+        "lumbar", (-16, 51), (-17, 18), (-5, 5), "Pearcy 1985, biplanar X-ray, L1–S1 of young men"
+    ),
+    Envelope(
+        "neck", (-63, 64), (-49, 49), (-77, 77),
+        "AnatomyStandard 2020 (C0–C7); rotation: White & Panjabi, sum of levels",
+    ),
+)  # fmt: skip
+
+ENVELOPES: Mapping[str, Envelope] = {envelope.level: envelope for envelope in _ENVELOPES}

@@ -1,0 +1,342 @@
+"""Each check stays silent on a clean trial and fires, on the right frames, where one fault is put in."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simspine.errors import InputError
+from simspine.quality.assess import assess
+from simspine.quality.findings import Finding, Severity, Status, runs, verdict
+from simspine.quality.marker_checks import SEGMENTS
+from simspine.quality.spine_checks import jump_frames
+from simspine.quality.thresholds import ENVELOPES, THRESHOLDS, with_values
+from simspine.spine.levels import CHAIN, LEVELS, SPINE_MARKERS
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.types import Markers, Motion, Origin
+
+FRAMES, RATE = 60, 50.0
+NAMES = tuple(level.name for level in LEVELS)
+LIMBS = tuple(dict.fromkeys(name for ends in SEGMENTS.values() for name in ends))
+ALL = SPINE_MARKERS + LIMBS
+t = np.arange(FRAMES) / RATE
+
+
+def clean():
+    """A person bending forward and back once, all markers 2 cm from the model."""
+    bend = np.radians(20) * np.sin(2 * np.pi * t / 1.2)
+    angles = np.zeros((FRAMES, len(NAMES), 3))
+    for level, share in {"L5-S1": 0.2, "L4-L5": 0.4, "L3-L4": 0.4, "lumbar": 1.0, "thorax": 1.5}.items():
+        angles[:, NAMES.index(level), 0] = share * (bend if level != "lumbar" else np.abs(bend))
+    spine = SpineKinematics(
+        RATE, 0.0, NAMES, angles, np.radians(45) - bend, np.full(FRAMES, np.radians(45)),
+        Markers(SPINE_MARKERS, RATE, np.tile(np.arange(15.0)[:, None] * 0.05, (FRAMES, 1, 3)), "y_up"),
+        np.zeros((FRAMES, len(NAMES)), bool),
+    )  # fmt: skip
+    xyz = np.zeros((FRAMES, len(ALL), 3))
+    for k, name in enumerate(LIMBS):
+        xyz[:, len(SPINE_MARKERS) + k] = [0, 0.4 * ("Knee" in name or "Elbow" in name), 0]
+    return {
+        "spine": spine,
+        "converged": np.ones(FRAMES, bool),
+        "solver_reason": ("",) * FRAMES,
+        "marker_names": ALL,
+        "marker_error": np.full((FRAMES, len(ALL)), 0.02),
+        "measured": Markers(
+            ALL, RATE, xyz, origin=(Origin.DETECTED,) * len(ALL), filled=np.zeros((FRAMES, len(ALL)), bool)
+        ),
+        "reprojection_names": ALL,
+        "reprojection_px": np.full((FRAMES, len(ALL)), 12.0),
+        "motion": Motion(("L5_S1_Flex_Ext", "pelvis_tx"), RATE, np.stack([-0.2 * bend, 9 + t], 1), (True, False)),
+        "ranges": {"L5_S1_Flex_Ext": (-0.2, 0.2), "pelvis_tx": (-5, 5)},
+    }
+
+
+def changed(**fields):
+    """The clean trial's spine with some arrays changed."""
+    spine = clean()["spine"]
+    values = {name: getattr(spine, name) for name in spine.__dataclass_fields__}
+    return SpineKinematics(**(values | fields))
+
+
+def check(**changes):
+    given_trial = clean() | changes
+    return assess(given_trial.pop("spine"), **given_trial)
+
+
+def found(verdict, code):
+    return [finding for finding in verdict.findings if finding.code == code]
+
+
+def put(array, where, value):
+    array = np.array(array, float)
+    array[where] = value
+    return array
+
+
+def test_clean_trial_has_no_findings():
+    result = check()
+    assert result.findings == ()
+    assert result.counts == {"kept": FRAMES, "corrected": 0, "rejected": 0}
+    assert not result.rejected.any()
+
+
+# --- what rejects
+
+
+@pytest.mark.parametrize(("name", "degrees"), [("lla", 95), ("lla", -30), ("tka", 90), ("tka", 0)])
+def test_implausible_curvature_rejects_its_frames(name, degrees):
+    values = getattr(clean()["spine"], name) + 0
+    values[20:40] = np.radians(degrees)
+    result = check(spine=changed(**{name: values}))
+    (finding,) = found(result, f"{name}_implausible")
+    assert finding.frames == tuple(range(20, 40))
+    assert f"{degrees}.0°" in finding.message
+    assert result.rejected[20:40].all()
+    assert result.reason_counts["rejected"][f"{name}_implausible"] == 20
+
+
+def test_a_spike_rejects_only_itself():
+    level = NAMES.index("L4-L5")
+    spine = clean()["spine"]
+    result = check(spine=changed(angles=put(spine.angles, (30, level, 0), spine.angles[30, level, 0] + 0.2)))
+    (finding,) = found(result, "jump")
+    assert finding.frames == (30,)
+    assert "flexion of L4-L5" in finding.message
+    assert result.rejected.sum() == 1
+    assert result.reasons[30] == ("jump",)
+
+
+def test_levels_that_jump_together_make_one_finding():
+    spine = clean()["spine"]
+    lumbar = [NAMES.index(level) for level in ("L5-S1", "L4-L5", "L3-L4")]
+    result = check(spine=changed(angles=put(spine.angles, (30, lumbar, 1), 0.15)))
+    (finding,) = found(result, "jump")
+    assert all(level in finding.message for level in ("L5-S1", "L4-L5", "L3-L4"))
+
+
+def test_a_step_rejects_both_sides():
+    values = np.array(clean()["spine"].tka)
+    values[25:] += np.radians(12)
+    result = check(spine=changed(tka=values))
+    assert found(result, "jump")[0].frames == (24, 25)
+    assert found(result, "tka_fast")
+
+
+def test_a_person_who_teleports_is_rejected():
+    spine = clean()["spine"]
+    xyz = np.array(spine.markers.xyz)
+    xyz[40:] += [0.5, 0, 0]
+    result = check(spine=changed(markers=spine.markers.with_(xyz=xyz)))
+    assert found(result, "jump")[0].frames == (39, 40)
+    assert "position" in found(result, "jump")[0].message
+
+
+@given(st.integers(1, 3), st.integers(3, 20), st.floats(-0.005, 0.005))
+def test_jump_rule(length, start, slope):
+    """A smooth line with one excursion of up to three frames: just these frames; a gap is no jump."""
+    values = slope * np.arange(30)
+    values[start : start + length] += 1.0
+    faulty, speed = jump_frames(values, 50.0, 5.0)
+    assert set(np.flatnonzero(faulty)) == set(range(start, start + length))
+    np.testing.assert_allclose(speed, 50 * (1 + abs(slope)), rtol=1e-9)
+    values[[start - 1, start + length]] = np.nan
+    assert not jump_frames(values, 50.0, 5.0)[0].any()
+
+
+def test_four_frames_away_are_two_steps():
+    values = np.zeros(20)
+    values[10:14] = 1.0
+    assert list(np.flatnonzero(jump_frames(values, 50.0, 5.0)[0])) == [9, 10, 13, 14]
+
+
+def test_unsolved_frames_are_rejected_with_their_reason():
+    converged = np.ones(FRAMES, bool)
+    converged[[4, 5]] = False
+    reason = ["" if ok else "no pelvis marker" for ok in converged]
+    result = check(converged=converged, solver_reason=reason)
+    assert found(result, "not_solved")[0].frames == (4, 5)
+    assert "no pelvis marker" in found(result, "not_solved")[0].message
+    assert result.status[4] is Status.REJECTED
+
+
+def test_frames_without_kinematics_are_rejected_even_if_nobody_says_so():
+    result = check(spine=changed(lla=put(clean()["spine"].lla, 7, np.nan)), converged=None, solver_reason=None)
+    assert found(result, "not_solved")[0].frames == (7,)
+    assert result.rejected.sum() == 1
+
+
+def test_frame_rmse_above_ten_centimetres_rejects():
+    result = check(marker_error=put(clean()["marker_error"], (12,), 0.11))
+    (finding,) = found(result, "frame_rmse")
+    assert finding.frames == (12,)
+    assert "11.0 cm" in finding.message
+    assert result.rejected.sum() == 1
+
+
+# --- what only corrects or warns
+
+
+def test_wrap_repairs_mark_frames_corrected_but_turning_round_does_not():
+    repaired = np.zeros((FRAMES, len(NAMES)), bool)
+    repaired[10:12, NAMES.index("neck")] = True
+    repaired[30:, NAMES.index("pelvis")] = True
+    result = check(spine=changed(repaired=repaired))
+    assert [finding.code for finding in result.findings] == ["wrap_repaired"]
+    np.testing.assert_array_equal(np.flatnonzero(result.corrected), [10, 11])
+
+
+def test_interpolated_gaps_mark_frames_corrected():
+    trial = clean()
+    filled = np.zeros((FRAMES, len(ALL)), bool)
+    filled[5:8, 3] = True
+    result = check(measured=trial["measured"].with_(filled=filled))
+    assert found(result, "gap_filled")[0].frames == (5, 6, 7)
+    assert result.reason_counts == {"corrected": {"gap_filled": 3}, "rejected": {}}
+
+
+def test_fast_curvature_warns():
+    lla = np.radians(45) + np.radians(35) * np.sin(2 * np.pi * t)  # peak 220 °/s
+    result = check(spine=changed(lla=lla))
+    assert found(result, "lla_fast")
+    assert not found(result, "jump")
+    assert result.counts["kept"] == FRAMES
+
+
+def test_level_beyond_published_range_warns_and_says_if_forced():
+    angles = put(clean()["spine"].angles, (slice(None), NAMES.index("L4-L5"), 2), np.radians(4))
+    for forced, words in (({}, "Check the points"), ({"L4-L5": "axial rotation = 1.06 × L5_S1"}, "model forces")):
+        result = check(spine=changed(angles=angles, forced=forced))
+        (finding,) = found(result, "level_range")
+        assert finding.where == "L4-L5"
+        assert len(finding.frames) == FRAMES
+        assert words in finding.suggestion
+        assert result.counts["kept"] == FRAMES
+
+
+def test_coordinate_outside_the_models_range_warns():
+    result = check(ranges={"L5_S1_Flex_Ext": (-0.03, 0.2), "pelvis_tx": (-5, 5)})
+    (finding,) = found(result, "coordinate_range")
+    values = clean()["motion"].values[:, 0]
+    assert finding.frames == tuple(np.flatnonzero(values < -0.03 - np.radians(1)))
+    assert result.counts["rejected"] == 0
+
+
+@pytest.mark.parametrize(("metres", "code"), [(0.05, "marker_far"), (0.12, "marker_flagged")])
+def test_marker_rmse_protocol(metres, code):
+    result = check(marker_error=put(clean()["marker_error"], (slice(None), 4), metres))
+    (finding,) = result.findings
+    assert (finding.code, finding.where) == (code, ALL[4])
+    assert f"{100 * metres:.1f} cm" in finding.message
+    assert result.counts["kept"] == FRAMES
+
+
+def test_reprojection_warns_for_frames_and_points():
+    error = put(clean()["reprojection_px"], (slice(10, 15),), 60.0)
+    assert found(check(reprojection_px=error), "reprojection")[0].frames == tuple(range(10, 15))
+    error = put(clean()["reprojection_px"], (slice(None), 2), 40.0)
+    assert found(check(reprojection_px=error), "reprojection_point")[0].where == ALL[2]
+    error[:, 5] = np.nan
+    error[3] = np.nan
+    assert not found(check(reprojection_px=error), "reprojection")
+
+
+def test_missing_markers_warn():
+    xyz = np.array(clean()["measured"].xyz)
+    xyz[20:22, ::2] = np.nan
+    xyz[:, 0] = np.nan
+    result = check(measured=clean()["measured"].with_(xyz=xyz))
+    assert found(result, "markers_missing")[0].frames == (20, 21)
+    assert found(result, "marker_never_seen")[0].where == ALL[0]
+    nothing = check(measured=clean()["measured"].with_(xyz=xyz * np.nan))
+    assert len(found(nothing, "markers_missing")[0].frames) == FRAMES
+
+
+def test_inferred_spine_points_warn():
+    origin = tuple(Origin.INFERRED if name in CHAIN else Origin.DETECTED for name in ALL)
+    (finding,) = check(measured=clean()["measured"].with_(origin=origin)).findings
+    assert finding.code == "inferred_points"
+    assert "9 of the spine's 9 points" in finding.message
+    few = tuple(Origin.INFERRED if name == "Spine_02" else Origin.DETECTED for name in ALL)
+    assert not check(measured=clean()["measured"].with_(origin=few)).findings
+
+
+def test_stretching_bone_and_asymmetry_warn():
+    xyz = np.array(clean()["measured"].xyz)
+    knee = ALL.index("RKnee")
+    xyz[8, knee, 1] = 0.6
+    result = check(measured=clean()["measured"].with_(xyz=xyz))
+    assert {finding.where: finding.frames for finding in found(result, "bone_length")} == {
+        "right thigh": (8,),
+        "right shank": (8,),
+    }
+    assert not found(result, "asymmetry")
+    xyz = np.array(clean()["measured"].xyz)
+    xyz[:, knee, 1] = 0.5
+    result = check(measured=clean()["measured"].with_(xyz=xyz))
+    assert {finding.where for finding in found(result, "asymmetry")} == {"thigh", "shank"}
+    xyz[::2, knee, 1] = 0.44  # 6 % about its median
+    assert found(check(measured=clean()["measured"].with_(xyz=xyz)), "bone_length")
+
+
+# --- verdict and thresholds
+
+
+def test_an_error_outweighs_an_info_and_reasons_are_counted():
+    findings = [
+        Finding("a", Severity.INFO, "m", "s", (1, 2)),
+        Finding("b", Severity.ERROR, "m", "s", (2, 3)),
+        Finding("c", Severity.ERROR, "m", "s", (3,)),
+        Finding("d", Severity.WARNING, "m", "s", (0, 1, 2, 3)),
+        Finding("e", Severity.ERROR, "m", "s"),
+    ]
+    result = verdict(5, findings)
+    assert [str(s) for s in result.status] == ["kept", "corrected", "rejected", "rejected", "kept"]
+    assert result.reasons == ((), ("a",), ("b",), ("b", "c"), ())
+    assert result.counts == {"kept": 2, "corrected": 1, "rejected": 2}
+    assert result.reason_counts == {"corrected": {"a": 1}, "rejected": {"b": 2, "c": 1}}
+    with pytest.raises(InputError, match=r"frame 2 of a trial of 2"):
+        verdict(2, findings)
+
+
+def test_verdict_writes_itself_as_json():
+    result = check(marker_error=put(clean()["marker_error"], (slice(3, 6),), 0.2))
+    read = json.loads(json.dumps(result.to_dict()))
+    assert read["counts"]["rejected"] == 3
+    assert read["status"]["rejected"] == [[3, 6]]
+    assert read["findings"][0]["frames"] == [[3, 6]]
+    assert found(result, "frame_rmse")[0].span == "3–5"
+
+
+@given(st.sets(st.integers(0, 50)))
+def test_runs_give_back_their_frames(frames):
+    spans = runs(sorted(frames))
+    assert sorted(k for a, b in spans for k in range(a, b)) == sorted(frames)
+    assert all(b < c for (_, b), (c, _) in itertools.pairwise(spans))
+
+
+def test_thresholds_say_why_and_can_be_set():
+    for threshold in THRESHOLDS.values():
+        assert threshold.reason
+        assert threshold.source
+        assert np.isfinite(threshold.si)
+    changed_ones = with_values({"marker_flagged": 1.5})
+    assert changed_ones["marker_flagged"].si == pytest.approx(0.015)
+    assert found(check(thresholds=changed_ones), "frame_rmse")
+    with pytest.raises(InputError, match=r"marker_flaged.*marker_flagged"):
+        with_values({"marker_flaged": 1})
+
+
+def test_every_joint_has_a_published_range():
+    assert {level.name for level in LEVELS if level.coordinates} <= set(ENVELOPES)
+    np.testing.assert_allclose(ENVELOPES["neck"].limits(2)[1], np.radians([-98, 98]))
+
+
+def test_lengths_must_agree():
+    with pytest.raises(InputError, match=r"converged has 3 frames, the spine kinematics 60"):
+        check(converged=np.ones(3, bool))
+    with pytest.raises(InputError, match=r"marker errors have shape"):
+        check(marker_names=ALL[:3])
