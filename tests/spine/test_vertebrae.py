@@ -228,6 +228,15 @@ def test_unsolved_frames_stay_missing_and_time_is_kept():
         spine.lla[0] = 1
 
 
+def test_spine_points_may_go_by_other_names():
+    named = markers(1).with_(names=tuple(f"{name}_virtual" for name in SPINE_MARKERS))
+    names = {name: f"{name}_virtual" for name in SPINE_MARKERS}
+    spine = spine_kinematics(at_rest(), named, read_endplates(), spine_markers=names)
+    assert spine.markers == markers(1)
+    with pytest.raises(InputError, match=r"'Hip'.*Hip_virtual"):
+        spine_kinematics(at_rest(), named, read_endplates())
+
+
 def test_bad_input_is_named():
     poses = at_rest(2)
     with pytest.raises(InputError, match=r"z_up"):

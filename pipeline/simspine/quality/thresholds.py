@@ -45,8 +45,8 @@ _ALL = (
     # curvature
     Threshold("lla_low", -24, "deg", "flatter than the flattest back fully bent", f"chosen: {_STANDING}, less 2 SD"),
     Threshold("lla_high", 88, "deg", "more hollow than any back bent backwards", f"chosen: {_STANDING}, plus 2 SD"),
-    Threshold("tka_low", 5, "deg", "no thoracic kyphosis left", f"chosen: {_THORACIC}"),
-    Threshold("tka_high", 83, "deg", "more round than any back bent forward", f"chosen: {_THORACIC}"),
+    Threshold("tka_low", 6, "deg", "no thoracic kyphosis left", f"chosen: {_THORACIC}"),
+    Threshold("tka_high", 82, "deg", "more round than any back bent forward", f"chosen: {_THORACIC}"),
     Threshold("curvature_speed", 150, "deg/s", "faster than people bend", f"chosen: {_LORDOSIS_SPEED}"),
     # continuity
     Threshold(
@@ -128,7 +128,7 @@ def _level(name: str, flexion: float, bending: float, rotation: float, source: s
     return Envelope(name, (-flexion, flexion), (-bending, bending), (-rotation, rotation), source)
 
 
-_WP = "White & Panjabi 1990, upper ends of the ranges (from memory of the table: check before citing)"
+_WP = "White & Panjabi 1978, 1990, upper ends of ranges (partly from memory: check before citing)"
 _ENVELOPES = (
     _level("L5-S1", 24, 3, 5, _WP),
     _level("L4-L5", 21, 6, 2, _WP),

@@ -90,12 +90,10 @@ def _scaled_one(vertebra: Vertebra, factor: float) -> Vertebra:
 
 
 def endplates_path() -> Path:
-    """`endplates.yaml` as shipped: in the wheel beside the package, in a checkout under `opensim_models/`."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_opensim_models", package.parents[1] / "opensim_models"):
-        if (folder / "endplates.yaml").is_file():
-            return folder / "endplates.yaml"
-    raise InputError("endplates.yaml was not found beside the simspine package; reinstall it.")
+    """`endplates.yaml` as shipped with the recipes."""
+    from simspine.body.recipes import models_folder
+
+    return models_folder() / "endplates.yaml"
 
 
 def read_endplates(path: str | Path | None = None) -> Vertebrae:

@@ -99,7 +99,7 @@ def relative_angles_repaired(parent_poses, child_poses, neutral=None, axes=None)
     axes = np.eye(3) if axes is None else np.asarray(axes, float)[:3, :3]
     turn = axes.T @ np.swapaxes(parent, 1, 2) @ child @ neutral.T @ axes
     angles, repaired = zxy_angles(turn)
-    return angles * _SIGNS, repaired
+    return angles * _SIGNS + 0.0, repaired  # no −0
 
 
 def segment_angles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,7 @@ def segment_angles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Sequence Y-X-Z (heading first), so that tilts are about the subject's own axes whichever way the subject faces.
     """
     angles, repaired = yxz_angles(as_rotations(poses))
-    return angles[:, ::-1] * _SIGNS, repaired
+    return angles[:, ::-1] * _SIGNS + 0.0, repaired
 
 
 def spine_kinematics(
@@ -120,6 +120,7 @@ def spine_kinematics(
     neutral: Mapping[str, np.ndarray] | None = None,
     levels: Sequence[Level] = LEVELS,
     forced: Mapping[str, str] | None = None,
+    spine_markers: Mapping[str, str] | None = None,
 ) -> SpineKinematics:
     """Everything the model says about the spine in one trial.
 
@@ -127,6 +128,8 @@ def spine_kinematics(
     at the same frames (y_up); the spine's points are taken from it, none may lack. vertebrae: `read_endplates`,
     scaled or not (angles do not depend on it). neutral: {body: (4, 4)} of the pose in which all angles are zero
     (default: all bodies aligned, as in the model with lumbar detail). forced: `simspine.spine.forced.forced_reasons`.
+    spine_markers: {spine point: its name in `markers`} where that is another
+    (`simspine.body.recipes.virtual_spine_markers`).
     """
     if markers.frame != "y_up":
         raise InputError(f"markers are in frame {markers.frame!r}; body poses are y_up, so hand in y_up markers.")
@@ -136,6 +139,7 @@ def spine_kinematics(
     for body in sorted(needed):
         if len(poses[body]) != markers.frames:
             raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")
+    points = markers.select([(spine_markers or {}).get(name, name) for name in SPINE_MARKERS])
     results = [_level_angles(level, poses, neutral or {}) for level in levels]
     return SpineKinematics(
         rate=markers.rate,
@@ -144,7 +148,7 @@ def spine_kinematics(
         angles=np.stack([angles for angles, _ in results], 1),
         lla=lumbar_lordosis(poses, vertebrae),
         tka=thoracic_kyphosis(poses, vertebrae),
-        markers=markers.select(SPINE_MARKERS),
+        markers=points.with_(names=SPINE_MARKERS),
         repaired=np.stack([repaired for _, repaired in results], 1),
         forced=dict(forced or {}),
     )
