@@ -112,7 +112,7 @@ def _rig(text: str, path, subject: str | None) -> list[Camera]:
         raise InputError(f"{path}: not valid JSON ({error}).") from None
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras.")
-    if not any("K" in entry for entry in content.values()):
+    if content and not any("K" in entry for entry in content.values()):
         if subject is None and len(content) != 1:
             raise InputError(f"{path}: holds several rigs; say which (subject=…). Available: {', '.join(content)}.")
         subject = subject or next(iter(content))

@@ -65,7 +65,9 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
             return {name: _read(file[name]) for name in (file if names is None else names)}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file.") from None
-    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as HDF5; cut short or damaged? ({error})") from None
 
 
@@ -138,7 +140,8 @@ def _read(node: h5py.Group | h5py.Dataset) -> Any:
     if tag in _TYPES:
         kind = _TYPES[tag]
         fields = {key: _read_attribute(node.attrs[key]) for key in _ATTRIBUTES[kind]}
-        fields |= {key: _read_array(node[key]) for key in _ARRAYS[kind] if key in node}
+        arrays = {key: _read_array(node[key]) for key in _ARRAYS[kind] if key in node}
+        fields |= {key: tuple(a.tolist()) if a.dtype.kind == "U" else a for key, a in arrays.items()}
         return kind(**fields)
     if tag == "array":
         return _read_array(node)
