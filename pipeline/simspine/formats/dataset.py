@@ -1,0 +1,19 @@
+"""One HDF5 file per data set: the tree of the released SIMSPINE data, and what it lacks where its readers never look.
+
+    /metadata/markers_names, kinematic_axes              as released
+    /metadata/simspine/                                  ours: units of the axes, provenance (JSON), models/<subject>
+    /<subject>  attribute model_file                     as released
+    /<subject>/calibration/names K dist R t size         as released
+    /<subject>/<trial>/markers kinematics timestamps     as released: metres (y up), degrees and metres, seconds
+    /<subject>/<trial>/simspine/                         ours: angles, curvature, status, origin, errors, poses …
+
+A reader of the release takes every root group whose name starts with 'S' for a subject, and each group of a subject but
+`calibration` for a trial; so nothing of ours may stand there. All rotations are in degrees, those coupled to others too
+(the release has two in radians). Missing = NaN. Equal data give equal bytes. Details: docs/formats.md.
+"""
+
+from simspine.formats.dataset_read import DatasetFile, open_dataset
+from simspine.formats.dataset_tree import STATUSES, Dataset, Subject, Trial
+from simspine.formats.dataset_write import SCHEMA, write_dataset
+
+__all__ = ["SCHEMA", "STATUSES", "Dataset", "DatasetFile", "Subject", "Trial", "open_dataset", "write_dataset"]

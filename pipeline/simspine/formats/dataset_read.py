@@ -1,0 +1,199 @@
+"""Read a data set lazily, ours or a released one. Layout: `simspine.formats.dataset`."""
+
+import json
+import os
+from typing import Any
+
+import h5py
+import numpy as np
+
+from simspine.errors import InputError, unknown_name
+from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_write import OURS, SCHEMA
+from simspine.types import Camera, Markers, Motion
+
+# In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
+_RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
+_RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
+
+
+def open_dataset(path: str | os.PathLike) -> "DatasetFile":
+    """Open a data set for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
+
+    Reads the release's own file too: what it lacks is None or empty, its degrees become radians, and its two coupled
+    knee coordinates, which it holds in radians, stay so. Raises `InputError` where the file is missing, damaged, or
+    another kind of file.
+    """
+    return DatasetFile(path)
+
+
+class DatasetFile:
+    """An open data set. marker_names, coordinate_names: one list for all trials. schema: None for a released file."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._where = str(path)
+        try:
+            self._file = h5py.File(path, "r")
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such file.") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read as HDF5; cut short or damaged? ({error})") from None
+        try:
+            self._read_metadata()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_metadata(self) -> None:
+        meta = self._file.get("metadata", {})
+        for name in ("markers_names", "kinematic_axes"):
+            if name not in meta:
+                raise InputError(f"{self._where}: no metadata/{name}; this is not a SIMSPINE data set.")
+        schema = self._file.attrs.get("schema")
+        self.schema = None if schema is None else int(schema)
+        if self.schema is not None and self.schema > SCHEMA:
+            raise InputError(f"{self._where}: schema {schema}, this version reads up to {SCHEMA}. Update simspine.")
+        self.marker_names = _texts(meta["markers_names"])
+        self.coordinate_names = _texts(meta["kinematic_axes"])
+        ours = meta.get(OURS, {})
+        self.provenance: dict[str, Any] = json.loads(_text(ours["provenance"])) if "provenance" in ours else {}
+        if "kinematic_units" in ours:
+            units = np.array(_texts(ours["kinematic_units"]))
+        else:
+            units = np.full(len(self.coordinate_names), "deg")
+            units[np.isin(self.coordinate_names, _RELEASED_IN_METRES)] = "m"
+            units[np.isin(self.coordinate_names, _RELEASED_IN_RADIANS)] = "rad"
+        self.rotational = units != "m"
+        self._to_si = np.where(units == "deg", np.pi / 180, 1.0)
+
+    def __enter__(self) -> "DatasetFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what was read stays."""
+        self._file.close()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Names of the subjects, in the order written."""
+        return tuple(name for name in self._file if name != "metadata")
+
+    def trials(self, subject: str) -> tuple[str, ...]:
+        """Names of a subject's trials, in the order written."""
+        return tuple(name for name in self._subject(subject) if name != "calibration")
+
+    def frames(self, subject: str, trial: str) -> int:
+        """Number of frames of a trial, without reading it."""
+        return len(self._trial(subject, trial)["markers"])
+
+    def cameras(self, subject: str) -> tuple[Camera, ...]:
+        """The cameras that saw a subject, in the order of the views; world z up, metres."""
+        group = self._subject(subject)["calibration"]
+        columns = (group[name][()] for name in ("size", "K", "dist", "R", "t"))
+        return tuple(Camera(name, *values) for name, *values in zip(_texts(group["names"]), *columns, strict=True))
+
+    def model(self, subject: str) -> str:
+        """The scaled `.osim` as text; '' in a released file, which holds only a path (`model_file`)."""
+        self._subject(subject)
+        data = self._file.get(f"metadata/{OURS}/models/{subject}")
+        return "" if data is None else _text(data)
+
+    def model_file(self, subject: str) -> str:
+        """Path of the model when the data set was built."""
+        return str(self._subject(subject).attrs.get("model_file", ""))
+
+    def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> Trial:
+        """One trial, or a stretch of its frames; only the chunks needed are read."""
+        group = self._trial(subject, trial)
+        first, last, step = frames.indices(len(group["markers"]))
+        if step != 1:
+            raise InputError(f"frames {frames} has a step of {step}; read a stretch and thin it out yourself.")
+        return _read_trial(self, group, slice(first, max(first, last)))
+
+    def load(self) -> Dataset:
+        """The whole data set in memory."""
+        return Dataset(
+            {
+                name: Subject(
+                    self.cameras(name),
+                    {trial: self.trial(name, trial) for trial in self.trials(name)},
+                    self.model(name),
+                    self.model_file(name),
+                )
+                for name in self.subjects
+            },
+            self.provenance,
+        )
+
+    def _subject(self, subject: str) -> h5py.Group:
+        if subject not in self.subjects:
+            raise unknown_name("subject", subject, self.subjects, self._where)
+        return self._file[subject]
+
+    def _trial(self, subject: str, trial: str) -> h5py.Group:
+        if trial not in self.trials(subject):
+            raise unknown_name("trial", trial, self.trials(subject), f"{self._where}: {subject}")
+        return self._file[subject][trial]
+
+
+def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial:
+    ours = group.get(OURS, {})
+    attributes = ours.attrs if ours else {}
+
+    def part(name: str) -> np.ndarray | None:
+        return ours[name][frames] if name in ours else None
+
+    def texts(name: str, cut: slice = slice(None)) -> tuple[str, ...] | None:
+        return _texts(ours[name])[cut] if name in ours else None
+
+    rate, start = _clock(group["timestamps"][()], attributes)
+    markers = Markers(
+        dataset.marker_names, rate, group["markers"][frames], "y_up", part("marker_weight"), part("marker_covariance"),
+        texts("marker_origin"), part("marker_filled"), start + frames.start / rate,
+    )  # fmt: skip
+    motion_rate = float(attributes.get("kinematics_rate", rate))
+    motion = Motion(
+        dataset.coordinate_names, motion_rate, group["kinematics"][frames] * dataset._to_si, dataset.rotational,
+        part("kinematics_deviation"), float(attributes.get("kinematics_start", start)) + frames.start / motion_rate,
+    )  # fmt: skip
+    poses = {data.attrs["body"]: data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
+    deviation = attributes.get("fk_deviation_m")
+    return Trial(
+        markers,
+        motion,
+        levels=texts("levels") or (),
+        angles=part("level_angles"),
+        lla=part("lla"),
+        tka=part("tka"),
+        forced=json.loads(attributes.get("forced", "{}")),
+        status=texts("status", frames),
+        reasons=texts("reasons", frames),
+        fitted=texts("fitted") or (),
+        fitted_origin=texts("fitted_origin"),
+        marker_error=part("marker_error"),
+        filled=part("filled"),
+        poses=poses,
+        fk_deviation=None if deviation is None else float(deviation),
+    )
+
+
+def _clock(timestamps: np.ndarray, attributes) -> tuple[float, float]:
+    """(rate, time of the first frame); from the timestamps where a released file says no more."""
+    if "rate" in attributes:
+        return float(attributes["rate"]), float(attributes["start"])
+    start = float(timestamps[0]) if len(timestamps) else 0.0
+    if len(timestamps) < 2:
+        return 1.0, start
+    rate = (len(timestamps) - 1) / float(timestamps[-1] - timestamps[0])
+    return (round(rate) if abs(rate - round(rate)) < 1e-3 * rate else rate), start  # 1e-6 s is what a TRC resolves
+
+
+def _texts(data: h5py.Dataset) -> tuple[str, ...]:
+    return tuple(bytes(text).decode("utf-8") for text in data[()])
+
+
+def _text(data: h5py.Dataset) -> str:
+    return data[()].tobytes().decode("utf-8")

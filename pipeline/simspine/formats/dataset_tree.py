@@ -1,0 +1,126 @@
+"""The in-memory tree of a data set: subjects, their trials, and what is known about each. Layout on disk: `dataset`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from simspine.errors import InputError, unknown_name
+from simspine.types import Camera, Markers, Motion, Origin
+
+STATUSES = ("kept", "corrected", "rejected")
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
+
+    levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:
+    (frames,). forced: {level, 'lla' or 'tka': why the model leaves it no freedom of its own}. status: per frame kept,
+    corrected or rejected. reasons: per frame, '' where there is nothing to say. fitted: names of the markers inverse
+    kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted) bool, where a gap
+    of the fitted marker was interpolated. poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m,
+    between `markers` and the forward kinematics of `motion` as written.
+    """
+
+    markers: Markers
+    motion: Motion
+    levels: tuple[str, ...] = ()
+    angles: np.ndarray | None = None
+    lla: np.ndarray | None = None
+    tka: np.ndarray | None = None
+    forced: Mapping[str, str] = field(default_factory=dict)
+    status: tuple[str, ...] | None = None
+    reasons: tuple[str, ...] | None = None
+    fitted: tuple[str, ...] = ()
+    fitted_origin: tuple[Origin, ...] | None = None
+    marker_error: np.ndarray | None = None
+    filled: np.ndarray | None = None
+    poses: Mapping[str, np.ndarray] = field(default_factory=dict)
+    fk_deviation: float | None = None
+
+    def __post_init__(self):
+        frames = self.markers.frames
+        if self.markers.frame != "y_up":
+            raise InputError(f"Trial.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame.")
+        if self.motion.frames != frames:
+            raise InputError(f"Trial.motion has {self.motion.frames} frames, markers have {frames}; cut both alike.")
+        shapes = {
+            "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
+            "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            if getattr(self, name) is not None:
+                self._set(
+                    name, _frozen(f"Trial.{name}", getattr(self, name), shape, bool if name == "filled" else float)
+                )
+        for name in ("levels", "fitted"):
+            self._set(name, tuple(str(text) for text in getattr(self, name)))
+        for name in ("status", "reasons"):
+            texts = getattr(self, name)
+            if texts is not None:
+                self._set(name, tuple(str(text) for text in texts))
+                if len(texts) != frames:
+                    raise InputError(
+                        f"Trial.{name} has {len(texts)} entries, expected one for each of {frames} frames."
+                    )
+        for status in dict.fromkeys(self.status or ()):
+            if status not in STATUSES:
+                raise unknown_name("frame status", status, STATUSES)
+        if self.fitted_origin is not None:
+            self._set("fitted_origin", tuple(Origin(origin) for origin in self.fitted_origin))
+            if len(self.fitted_origin) != len(self.fitted):
+                raise InputError(
+                    f"Trial.fitted_origin has {len(self.fitted_origin)} entries, fitted {len(self.fitted)}."
+                )
+        poses = {str(k): _frozen(f"Trial.poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
+        self._set("poses", MappingProxyType(poses))
+        self._set("forced", MappingProxyType({str(k): str(v) for k, v in self.forced.items()}))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def __eq__(self, other) -> bool:
+        if type(other) is not Trial:
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    __hash__ = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One person. cameras: in the order of the views. model: the scaled `.osim` as text; model_file: where it was."""
+
+    cameras: tuple[Camera, ...]
+    trials: Mapping[str, Trial]
+    model: str = ""
+    model_file: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The whole tree. subjects: names as in the release ('S1') or any other. provenance: what JSON can say."""
+
+    subjects: Mapping[str, Subject]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _frozen(name: str, value: Any, shape: tuple[int, ...], dtype=float) -> np.ndarray:
+    array = np.array(value, dtype)
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
+    array.setflags(write=False)
+    return array
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return list(a) == list(b) and all(_same(a[k], b[k]) for k in a)
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or (a != a and b != b)
+    return type(a) is type(b) and a == b

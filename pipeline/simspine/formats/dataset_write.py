@@ -1,0 +1,137 @@
+"""Write a data set: the released tree, and ours beside it. Layout: `simspine.formats.dataset`."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path
+from simspine.formats.dataset_tree import Dataset, Subject, Trial
+
+SCHEMA = 1
+OURS = "simspine"  # the name of every group that the release does not have
+_CHUNK = 256  # frames
+_GZIP = {"compression": "gzip", "compression_opts": 6, "shuffle": True}
+
+
+def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
+    """Write the data set atomically.
+
+    Raises `InputError` if trials disagree on markers or coordinates (the tree names them once), if there is no trial,
+    or if a name cannot be one in the file.
+    """
+    names, axes, rotational = _common(dataset)
+    for subject, content in dataset.subjects.items():
+        for name in (subject, *content.trials):
+            if not name or "/" in name or name in (".", "calibration", "metadata"):
+                raise InputError(
+                    f"{name!r} cannot name a subject or trial in {path}; use letters, digits, '-' and '_'."
+                )
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+        file.attrs["schema"] = SCHEMA
+        file.attrs["format"] = "SIMSPINE data set; groups named 'simspine' extend the released tree"
+        meta = file.create_group("metadata")
+        meta["markers_names"] = np.array([n.encode() for n in names])
+        meta["kinematic_axes"] = np.array([n.encode() for n in axes])
+        ours = meta.create_group(OURS)
+        ours["kinematic_units"] = np.array([b"deg" if r else b"m" for r in rotational])
+        _put(ours, "provenance", _text(json.dumps(dict(dataset.provenance), sort_keys=True, ensure_ascii=True)))
+        models = ours.create_group("models")
+        for name, subject in dataset.subjects.items():
+            _write_subject(file.create_group(name, track_order=True), subject)
+            if subject.model:
+                data = _put(models, name, _text(subject.model))
+                data.attrs["sha256"] = hashlib.sha256(subject.model.encode()).hexdigest()
+
+
+def _common(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
+    trials = [(f"{s}/{t}", trial) for s, subject in dataset.subjects.items() for t, trial in subject.trials.items()]
+    if not trials:
+        raise InputError("the data set holds no trial; nothing is written.")
+    where, first = trials[0]
+    for name, trial in trials[1:]:
+        for kind, found, wanted in (
+            ("markers", trial.markers.names, first.markers.names),
+            ("coordinates", trial.motion.names, first.motion.names),
+        ):
+            if found != wanted:
+                odd = sorted(set(found) ^ set(wanted)) or "their order"
+                raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
+        if not np.array_equal(trial.motion.rotational, first.motion.rotational):
+            raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
+    return first.markers.names, first.motion.names, first.motion.rotational
+
+
+def _write_subject(group: h5py.Group, subject: Subject) -> None:
+    group.attrs["model_file"] = subject.model_file
+    calibration = group.create_group("calibration")
+    calibration["names"] = np.array([c.name.encode() for c in subject.cameras] or np.empty(0, "S1"))
+    shapes = {"K": (3, 3), "distortion": (5,), "R": (3, 3), "t": (3,), "size": (2,)}
+    for key, unit in (("K", "px"), ("distortion", "1"), ("R", "1"), ("t", "m"), ("size", "px")):
+        values = np.array([getattr(c, key) for c in subject.cameras], "<i4" if key == "size" else "<f8")
+        name = "dist" if key == "distortion" else key
+        _put(calibration, name, values.reshape(-1, *shapes[key]), unit)
+    calibration["dist"].attrs["order"] = "k1 k2 p1 p2 k3 (OpenCV)"
+    calibration["R"].attrs["convention"] = "x_camera = R x_world + t; world z up"
+    for name, trial in subject.trials.items():
+        _write_trial(group.create_group(name, track_order=True), trial)
+
+
+def _write_trial(group: h5py.Group, trial: Trial) -> None:
+    markers, motion = trial.markers, trial.motion
+    _put(group, "markers", markers.xyz, "m").attrs["frame"] = "y_up"
+    _put(group, "kinematics", np.where(motion.rotational, np.degrees(motion.values), motion.values), "deg; m")
+    _put(group, "timestamps", markers.time, "s")
+    ours = group.create_group(OURS, track_order=True)
+    ours.attrs["rate"], ours.attrs["start"] = markers.rate, markers.start
+    ours.attrs["kinematics_rate"], ours.attrs["kinematics_start"] = motion.rate, motion.start
+    if trial.fk_deviation is not None:
+        ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
+    optional = (
+        ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
+        ("marker_filled", markers.filled, None), ("kinematics_deviation", motion.deviation, "rad; m"),
+        ("level_angles", trial.angles, "rad"), ("lla", trial.lla, "rad"), ("tka", trial.tka, "rad"),
+        ("marker_error", trial.marker_error, "m"), ("filled", trial.filled, None),
+    )  # fmt: skip
+    for name, values, unit in optional:
+        if values is not None:
+            _put(ours, name, values, unit)
+    texts = {
+        "marker_origin": markers.origin, "levels": trial.levels, "status": trial.status, "reasons": trial.reasons,
+        "fitted": trial.fitted, "fitted_origin": trial.fitted_origin,
+    }  # fmt: skip
+    for name, values in texts.items():
+        if values is not None:
+            _put(ours, name, _strings(values))
+    if trial.angles is not None:
+        ours["level_angles"].attrs["axes"] = "flexion, lateral bending, axial rotation"
+    ours.attrs["forced"] = json.dumps(dict(trial.forced), sort_keys=True)
+    poses = ours.create_group("poses", track_order=True)
+    for body, values in trial.poses.items():
+        _put(poses, body.replace("/", "_"), values, "1; m").attrs["body"] = body
+
+
+def _put(group: h5py.Group, name: str, values: np.ndarray, unit: str | None = None) -> h5py.Dataset:
+    """A dataset in chunks of frames, compressed where it has a length; its unit as an attribute."""
+    values = np.asarray(values)
+    options = {"chunks": (min(_CHUNK, len(values)), *values.shape[1:]), **_GZIP} if values.size and values.ndim else {}
+    if values.dtype == np.uint8 and values.ndim == 1 and values.size:  # a long text
+        options["chunks"] = (min(values.size, 1 << 16),)
+    data = group.create_dataset(name, data=values, **options)
+    if unit:
+        data.attrs["units"] = unit
+    return data
+
+
+def _text(text: str) -> np.ndarray:
+    """A long text as UTF-8 bytes: attributes end at 64 KiB, and strings of variable length are not compressed."""
+    return np.frombuffer(text.encode("utf-8"), np.uint8)
+
+
+def _strings(texts: Sequence[str]) -> np.ndarray:
+    encoded = [str(text).encode("utf-8") for text in texts]
+    return np.array(encoded, dtype=f"S{max([1, *map(len, encoded)])}")

@@ -1,0 +1,258 @@
+"""The data set: round trip, and a reader written after the description of the released file."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from simspine.errors import InputError
+from simspine.formats.dataset import Dataset, Subject, Trial, open_dataset, write_dataset
+from simspine.types import Camera, Markers, Motion, Origin
+
+NAMES = ("Hip", "Spine_01", "Spine_02")
+AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext", "knee_angle_r_beta")
+ROTATIONAL = (True, False, True, True)
+
+
+K = [[1145.0, 0, 512.5], [0, 1144.2, 515.3], [0, 0, 1]]
+LENS = [-0.2, 0.24, -0.001, 0.002, 0.01]
+
+
+def camera(name, x=0.0):
+    return Camera(name, (1000, 1002), K, LENS, np.eye(3), [x, 0.1, 5.0])
+
+
+def trial(frames=7, seed=0, start=0.5, **changes):
+    rng = np.random.default_rng(seed)
+    xyz = rng.normal(size=(frames, 3, 3))
+    xyz[2, 1] = np.nan
+    values = rng.normal(size=(frames, 4))
+    values[2] = np.nan
+    filled = np.zeros((frames, 2), bool)
+    filled[3, 1] = True
+    content = {
+        "markers": Markers(NAMES, 50, xyz, "y_up", origin=["given", "inferred", "inferred"], start=start,
+                           covariance=rng.normal(size=(frames, 3, 3, 3))),
+        "motion": Motion(AXES, 50, values, ROTATIONAL, deviation=np.abs(rng.normal(size=(frames, 4))), start=start),
+        "levels": ("L5-S1", "L4-L5"), "angles": rng.normal(size=(frames, 2, 3)),
+        "lla": rng.normal(size=frames), "tka": np.full(frames, 0.6),
+        "forced": {"L4-L5": "1.857 × L5_S1", "tka": "constant"},
+        "status": ("kept", "corrected", "rejected", *["kept"] * (frames - 3)),
+        "reasons": ("", "Lücke ≤ 0.1 s filled", "curvature", *[""] * (frames - 3)),
+        "fitted": ("Hip", "LKnee"), "fitted_origin": ("inferred", "detected"),
+        "marker_error": rng.random((frames, 2)), "filled": filled,
+        "poses": {"pelvis": rng.normal(size=(frames, 4, 4)), "torso": rng.normal(size=(frames, 4, 4))},
+        "fk_deviation": 3e-9,
+    }  # fmt: skip
+    return Trial(**(content | changes))
+
+
+def dataset():
+    trials = {"Directions_1": trial(), "Sitting": trial(300, 1)}
+    cameras = (camera("54138969"), camera("55011271", 1))
+    provenance = {"config": "ab" * 32, "inputs": {f"v{i}": "0" * 64 for i in range(2000)}}
+    s1 = Subject(cameras, trials, "<OpenSim é/>" * 9000, "models/S1.osim")
+    return Dataset({"S1": s1, "S5": Subject(cameras[:1], {"Walking": trial(4, 2)})}, provenance)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "new" / "set.h5"
+    content = dataset()
+    write_dataset(path, content)
+    return path, content
+
+
+def read_as_released(path):
+    """After the description of the released file and its readers: every group beside `calibration` is a trial."""
+    out = {}
+    with h5py.File(path, "r", swmr=True) as file:
+        markers = [name.decode() for name in file["metadata"]["markers_names"][:]]
+        axes = [name.decode() for name in file["metadata"]["kinematic_axes"][:]]
+        for subject in [name for name in file if name.startswith("S")]:
+            calibration = file[subject]["calibration"]
+            columns = [calibration[name][:] for name in ("names", "K", "dist", "R", "t", "size")]
+            cameras = [(row[0].decode(), *row[1:]) for row in zip(*columns, strict=True)]
+            assert isinstance(file[subject].attrs["model_file"], str)
+            for action in file[subject]:
+                if action != "calibration":
+                    group = file[subject][action]
+                    out[subject, action] = (
+                        cameras,
+                        group["markers"][:],
+                        group["kinematics"][:],
+                        group["timestamps"][:],
+                    )
+    return markers, axes, out
+
+
+def test_a_reader_of_the_release_reads_it(written):
+    path, content = written
+    markers, axes, trials = read_as_released(path)
+    assert tuple(markers) == NAMES
+    assert tuple(axes) == AXES
+    assert set(trials) == {("S1", "Directions_1"), ("S1", "Sitting"), ("S5", "Walking")}
+    for (subject, name), (cameras, xyz, kinematics, timestamps) in trials.items():
+        source = content.subjects[subject].trials[name]
+        assert xyz.dtype == kinematics.dtype == timestamps.dtype == np.float64
+        np.testing.assert_array_equal(xyz, source.markers.xyz)
+        np.testing.assert_allclose(
+            kinematics[:, [0, 2, 3]], source.motion.values[:, [0, 2, 3]] * 180 / np.pi, rtol=1e-14
+        )
+        np.testing.assert_array_equal(kinematics[:, 1], source.motion.values[:, 1])
+        np.testing.assert_allclose(timestamps, 0.5 + np.arange(len(xyz)) / 50)
+        for (name, K, dist, R, t, size), wanted in zip(cameras, content.subjects[subject].cameras, strict=True):
+            assert (name, tuple(size)) == (wanted.name, wanted.size)
+            for found, array in ((K, wanted.K), (dist, wanted.distortion), (R, wanted.R), (t, wanted.t)):
+                np.testing.assert_array_equal(found, array)
+    with h5py.File(path) as file:
+        assert file["metadata/markers_names"].dtype.kind == file["S1/calibration/names"].dtype.kind == "S"
+        assert file["S1/calibration/size"].dtype == np.int32
+        assert file["S1/calibration/K"].shape == (2, 3, 3)
+
+
+def assert_same(found: Trial, wanted: Trial):
+    # Degrees in the file cost the last bit of an angle.
+    np.testing.assert_allclose(found.motion.values, wanted.motion.values, rtol=1e-15)
+    exact = found.motion.with_(values=wanted.motion.values)
+    rest = {name: getattr(found, name) for name in Trial.__dataclass_fields__} | {"motion": exact}
+    assert Trial(**rest) == wanted
+
+
+def test_round_trip(written):
+    path, content = written
+    with open_dataset(path) as file:
+        found = file.load()
+    assert found.provenance == content.provenance  # larger than an HDF5 attribute can be
+    assert list(found.subjects) == list(content.subjects)
+    for name, subject in content.subjects.items():
+        assert found.subjects[name].cameras == subject.cameras
+        assert found.subjects[name].model == subject.model
+        assert found.subjects[name].model_file == subject.model_file
+        assert list(found.subjects[name].trials) == list(subject.trials)
+        for key, wanted in subject.trials.items():
+            assert_same(found.subjects[name].trials[key], wanted)
+
+
+def test_bare_trial_round_trips(tmp_path):
+    bare = Trial(Markers(NAMES, 30, np.zeros((2, 3, 3)), "y_up"), Motion(AXES, 30, np.zeros((2, 4)), ROTATIONAL))
+    write_dataset(tmp_path / "b.h5", Dataset({"P01": Subject((), {"t": bare})}))
+    with open_dataset(tmp_path / "b.h5") as file:
+        assert file.trial("P01", "t") == bare
+        assert file.cameras("P01") == ()
+        assert file.model("P01") == ""
+
+
+def test_a_stretch_of_frames(written):
+    path, content = written
+    wanted = content.subjects["S1"].trials["Sitting"]
+    with open_dataset(path) as file:
+        assert file.frames("S1", "Sitting") == 300
+        part = file.trial("S1", "Sitting", slice(280, 290))
+        with pytest.raises(InputError, match="step"):
+            file.trial("S1", "Sitting", slice(None, None, 2))
+        assert file.trial("S1", "Sitting", slice(5, 5)).markers.frames == 0
+    np.testing.assert_array_equal(part.markers.xyz, wanted.markers.xyz[280:290])
+    np.testing.assert_array_equal(part.poses["torso"], wanted.poses["torso"][280:290])
+    np.testing.assert_allclose(part.markers.time, wanted.markers.time[280:290])
+    assert part.status == wanted.status[280:290]
+
+
+def test_equal_data_equal_bytes(tmp_path, written):
+    path, _ = written
+    write_dataset(tmp_path / "again.h5", dataset())
+    assert (tmp_path / "again.h5").read_bytes() == path.read_bytes()
+
+
+def test_units_are_said(written):
+    with h5py.File(written[0]) as file:
+        group = file["S1/Sitting"]
+        said = {name: data.attrs["units"] for name, data in group.items() if isinstance(data, h5py.Dataset)}
+        assert said == {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
+        assert group["simspine/lla"].attrs["units"] == "rad"
+        assert group["simspine"].attrs["fk_deviation_m"] == 3e-9
+        assert [u.decode() for u in file["metadata/simspine/kinematic_units"]] == ["deg", "m", "deg", "deg"]
+        assert group["markers"].chunks == (256, 3, 3)
+        assert group["markers"].compression == "gzip"
+
+
+def test_the_released_file_is_read(tmp_path):
+    """Built here after its description: float32 cameras with four coefficients, one coupled knee angle in radians."""
+    with h5py.File(tmp_path / "released.h5", "w") as file:
+        file["metadata/markers_names"] = np.array(NAMES, "S")
+        file["metadata/kinematic_axes"] = np.array(AXES, "S")
+        group = file.create_group("S9")
+        group.attrs["model_file"] = "models/S9.osim"
+        calibration = {
+            "names": np.array(["cam"], "S"), "K": np.eye(3, dtype="f4")[None] * 1000, "R": np.eye(3, dtype="f4")[None],
+            "dist": np.array([[0.1, 0.2, 0.3, 0.4]], "f4"), "t": np.ones((1, 3), "f4"),
+            "size": np.array([[1000, 1002]], "i4"),
+        }  # fmt: skip
+        for name, value in calibration.items():
+            group.create_dataset(f"calibration/{name}", data=value, compression="gzip")
+        group["Eating/markers"] = np.ones((3, 3, 3))
+        group["Eating/kinematics"] = np.array([[90.0, 1.25, 180.0, 0.5]] * 3)
+        group["Eating/timestamps"] = np.round([0.0, 0.02, 0.04], 6)
+    with open_dataset(tmp_path / "released.h5") as file:
+        assert file.schema is None
+        found = file.load().subjects["S9"]
+    np.testing.assert_allclose(found.trials["Eating"].motion.values[0], [np.pi / 2, 1.25, np.pi, 0.5])
+    np.testing.assert_allclose(found.cameras[0].distortion, [0.1, 0.2, 0.3, 0.4, 0], atol=1e-7)
+    assert found.trials["Eating"].markers.rate == 50
+    assert found.trials["Eating"].status is None
+    assert found.model == ""
+
+
+def test_trials_must_agree(tmp_path):
+    other = trial(motion=Motion((*AXES[:3], "hip_flexion_r"), 50, np.zeros((7, 4)), ROTATIONAL))
+    with pytest.raises(InputError, match=r"S1/b and S1/a differ in their coordinates.*hip_flexion_r"):
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"a": trial(), "b": other})}))
+    with pytest.raises(InputError, match="no trial"):
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {})}))
+    with pytest.raises(InputError, match="cannot name"):
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"calibration": trial()})}))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lla": np.zeros(6)}, r"Trial.lla has shape \(6,\), expected \(7,\)"),
+        ({"status": ("kept",) * 6}, "Trial.status has 6 entries"),
+        ({"status": ("keptt",) * 7}, "Did you mean 'kept'"),
+        ({"markers": Markers(NAMES, 50, np.zeros((7, 3, 3)))}, "expected 'y_up'"),
+        ({"poses": {"pelvis": np.zeros((7, 3, 3))}}, r"poses\['pelvis'\]"),
+        ({"motion": Motion(AXES, 50, np.zeros((6, 4)), ROTATIONAL)}, "6 frames, markers have 7"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        trial(**change)
+
+
+def test_clear_errors_when_reading(tmp_path, written):
+    with pytest.raises(InputError, match="no such file"):
+        open_dataset(tmp_path / "none.h5")
+    (tmp_path / "text.h5").write_text("not HDF5")
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        open_dataset(tmp_path / "text.h5")
+    (tmp_path / "short.h5").write_bytes(written[0].read_bytes()[:5000])
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        open_dataset(tmp_path / "short.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(InputError, match="not a SIMSPINE data set"):
+        open_dataset(tmp_path / "other.h5")
+    with open_dataset(written[0]) as file:
+        with pytest.raises(InputError, match=r"Did you mean 'Sitting'.*Directions_1"):
+            file.trial("S1", "Siting")
+        with pytest.raises(InputError, match="Available: S1, S5"):
+            file.cameras("S7")
+
+
+def test_origins_survive(written):
+    with open_dataset(written[0]) as file:
+        found = file.trial("S1", "Directions_1")
+    assert found.markers.origin == (Origin.GIVEN, Origin.INFERRED, Origin.INFERRED)
+    assert json.dumps(found.forced | {}) == json.dumps({"L4-L5": "1.857 × L5_S1", "tka": "constant"})
