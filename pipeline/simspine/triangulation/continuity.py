@@ -8,7 +8,7 @@ _SPEED = 2.0  # m/s; a walker's foot swings at about 4, a trunk moves at less th
 
 
 def expected_position(xyz: np.ndarray, trusted: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (3, frames, points) interpolated between each frame's trusted neighbours, and tolerances (frames, points) m.
+    """Positions (3, frames, points) m between each frame's trusted neighbours, and tolerances (frames, points) m.
 
     xyz: (3, frames, points) m. trusted: (frames, points) bool. A trusted frame is interpolated from its neighbours like
     any other. NaN where there is no trusted frame within half a second on either side.

@@ -1,11 +1,11 @@
 """What the views say: observations as rays, and the reprojection error of a 3D point in pixels.
 
-Arrays here have the points last, (views, components, n) with n = frames × points, so that every operation runs over long
-contiguous rows.
+Arrays here have the points last, (views, components, n) with n = frames × points, so that every operation runs over
+long contiguous rows.
 
-The lens enters once. Each observation is undistorted, and the map from ideal image coordinates to pixels is replaced by
-its tangent at the observation, `lens`; the residual `lens @ (ideal projection − ideal observation)` is then in pixels of
-the distorted image, exact at zero and to first order around it. Reported errors do not use this shortcut.
+The lens enters once. Each observation is undistorted, and the map from ideal image coordinates to pixels is replaced
+by its tangent at the observation, `lens`; the residual `lens @ (ideal projection − ideal observation)` is then in
+pixels of the distorted image, exact at zero and to first order around it. Reported errors do not use this shortcut.
 """
 
 from collections.abc import Sequence
@@ -44,13 +44,6 @@ class Rays:
         """The points `columns` (an index array or a slice)."""
         return Rays(self.R, self.t, self.normal[..., columns], self.lens[..., columns], self.weight[..., columns])
 
-    def put(self, columns: np.ndarray, other: "Rays") -> "Rays":
-        """A copy in which the points `columns` are those of `other`."""
-        copies = [np.array(a) for a in (self.normal, self.lens, self.weight)]
-        for copy, new in zip(copies, (other.normal, other.lens, other.weight), strict=True):
-            copy[..., columns] = new
-        return Rays(self.R, self.t, *copies)
-
 
 def observe(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray) -> Rays:
     """Rays of the pixels xy (frames, views, points, 2) with weights (frames, views, points); n = frames × points.
@@ -77,7 +70,7 @@ def _tangent(ideal: np.ndarray, distortion: np.ndarray) -> np.ndarray:
 
 
 def residuals(rays: Rays, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residuals (views, 2, n) px of points xyz (3, n), their ideal image coordinates (views, 2, n), depths (views, n) m.
+    """Residuals (views, 2, n) px of points xyz (3, n), their image coordinates (views, 2, n), depths (views, n) m.
 
     Only meaningful where the depth exceeds `NEAREST`.
     """

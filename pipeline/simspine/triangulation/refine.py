@@ -57,7 +57,7 @@ def refine(rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray, it
     for _ in range(iterations):
         residual, jacobian, error = linearise(rays, xyz)
         weight = rays.weight * robust_weight(error, huber, limit)
-        information, step = _normal_equations(jacobian, residual, weight)
+        _, step = _normal_equations(jacobian, residual, weight)
         length = np.sqrt((step**2).sum(0))
         step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))
         xyz -= step

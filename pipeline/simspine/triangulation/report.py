@@ -12,12 +12,12 @@ KEPT, TOO_FEW, DISAGREE = range(len(REASONS))
 class Report:
     """Diagnostics of one trial. All arrays are read-only.
 
-    names, views: names of the points and of the cameras. used: (frames, views, points) bool, observations that support the
-    point. error_px: (frames, views, points), distance in the distorted image between the observation (after undoing swaps)
-    and the projected point, for used and dropped observations alike; NaN where there is no observation or no point.
-    swapped: (frames, views, points) bool, observations exchanged with their mirror image. reason: (frames, points) index
-    into `REASONS`. noise_px: (points,) standard deviation of one image coordinate, pooled over the trial.
-    limit_px: (points,) error beyond which an observation is dropped.
+    names, views: names of the points and of the cameras. used: (frames, views, points) bool, observations that support
+    the point. error_px: (frames, views, points), distance in the distorted image between the observation (after
+    undoing swaps) and the projected point, for used and dropped observations alike; NaN where there is no observation
+    or no point. swapped: (frames, views, points) bool, observations exchanged with their mirror image. reason:
+    (frames, points) index into `REASONS`. noise_px: (points,) standard deviation of one image coordinate, pooled over
+    the trial. limit_px: (points,) error beyond which an observation is dropped.
     """
 
     names: tuple[str, ...]

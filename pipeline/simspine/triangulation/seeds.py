@@ -1,9 +1,9 @@
 """First guesses: each pair of views proposes a point, all views judge it.
 
-Trying every subset of views costs 2^views. A pair is the smallest subset that gives a point, and one pair of good views
-suffices to expose all bad ones, so it is enough to try pairs: all of them up to `RANKS` views, beyond that those of the
-`RANKS` most confident views of each point. The cost is then linear in the number of views, and up to RANKS − 2 bad views
-are survived wherever they are.
+Trying every subset of views costs 2^views. A pair is the smallest subset that gives a point, and one pair of good
+views suffices to expose all bad ones, so it is enough to try pairs: all of them up to `RANKS` views, beyond that those
+of the `RANKS` most confident views of each point. The cost is then linear in the number of views, and up to RANKS − 2
+bad views are survived wherever they are.
 """
 
 from itertools import combinations
@@ -33,13 +33,13 @@ def midpoint(centre_a, ray_a, centre_b, ray_b) -> np.ndarray:
 
 
 def misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """Cost (views, n) of points xyz (3, n): weight × min(error² / limit², 1), so a wrong view costs its weight at most."""
+    """Cost (views, n) of xyz (3, n): weight × min(error² / limit², 1), a wrong view costs its weight at most."""
     return rays.weight * np.minimum((errors(rays, xyz) / limit) ** 2, 1.0)
 
 
 def pairs(rays: Rays):
     """Yields, pair by pair, what each of the n points gets proposed: (centre_a, ray_a, centre_b, ray_b, both seen)."""
-    views, n = rays.weight.shape
+    views = len(rays.weight)
     ray, centre, seen = directions(rays), centres(rays), rays.seen
     if views <= RANKS:
         for a, b in combinations(range(views), 2):

@@ -16,8 +16,8 @@ from simspine.triangulation.swaps import check_mirrors, exchange, find_swaps, li
 from simspine.types import Camera, Keypoints, Markers, Origin
 
 _CHUNK = 40_000  # observations solved at a time: what fits into a processor's cache
-_HUBER = 1.345  # × noise: 95 % efficient on Gaussian noise (Huber 1964)
-_LIMIT = 4.0  # × noise: one clean observation in 3,000 lies beyond
+_HUBER = 2.15  # × noise: nine in ten clean observations keep their full weight (χ² with 2 degrees of freedom)
+_LIMIT = 4.5  # × noise: one clean observation in 25,000 lies beyond
 _LEAST_LIMIT = 3.0  # px; below this a disagreement is not worth losing a view
 _IMAGE_SHARE = 0.02  # of the longer image side: a detection further off than this is of something else
 
@@ -40,15 +40,15 @@ def triangulate_with_report(
 ) -> tuple[Markers, Report]:
     """3D points (m, z_up) of the keypoints with covariance, and what was used to get them.
 
-    cameras: one per view, in the order of the views. min_confidence: detected points below it are not used (points that
-    were inferred by a rule have low confidences by design and only need one above 0). huber_px: where a residual starts to
-    lose influence; default 1.345 × the noise found. max_error_px: an observation further off is never used; default 2 % of
-    the longer image side. Within it, the limit is four times the noise found for the point. min_views: consistent
-    views a point needs. fix_swaps: exchange left and right where a view has them the wrong way round. swaps: (points,)
-    index of each point's mirror image; default from the names (`LKnee` ↔ `RKnee`).
+    cameras: one per view, in the order of the views. min_confidence: detected points below it are not used (points
+    that were inferred by a rule have low confidences by design and only need one above 0). huber_px: where a residual
+    starts to lose influence; default 2.15 × the noise found. max_error_px: an observation further off is never used;
+    default 2 % of the longer image side. Within it, the limit is 4.5 × the noise found for the point. min_views:
+    consistent views a point needs. fix_swaps: exchange left and right where a view has them the wrong way round.
+    swaps: (points,) index of each point's mirror image; default from the names (`LKnee` ↔ `RKnee`).
 
-    `Markers.weight` is the mean confidence of the used views, 0 where missing. Method and equations: docs/triangulation.md.
-    Raises InputError where cameras and views differ in number or an option makes no sense.
+    `Markers.weight` is the mean confidence of the used views, 0 where missing. Method and equations:
+    docs/triangulation.md. Raises InputError where cameras and views differ in number or an option makes no sense.
     """
     mirrors = _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views, swaps)
     cap = max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
@@ -85,6 +85,8 @@ def _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views
         )
     if keypoints.views < 2:
         raise InputError("triangulation needs at least two views; got one. Depth cannot be had from a single camera.")
+    if keypoints.frames == 0 or not keypoints.names:
+        raise InputError(f"nothing to triangulate: {keypoints.frames} frames, {len(keypoints.names)} points.")
     if not 0 <= min_confidence <= 1:
         raise InputError(f"min_confidence is {min_confidence}, expected 0…1.")
     for name, value in (("huber_px", huber_px), ("max_error_px", max_error_px)):
@@ -103,7 +105,7 @@ def _usable(keypoints: Keypoints, min_confidence: float) -> np.ndarray:
 
 
 def _relative(confidence: np.ndarray) -> np.ndarray:
-    """Confidences over their mean for the point, so that the noise of a point means an observation of its usual quality."""
+    """Confidences over their mean for the point, so that its noise is that of an observation of its usual quality."""
     seen = confidence > 0
     mean = confidence.sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
     return confidence / np.where(mean > 0, mean, 1.0)
@@ -139,7 +141,7 @@ def _squares(rays: Rays, fit: Fit) -> np.ndarray:
 def _swapped(keypoints: Keypoints, rays: Rays, fit: Fit, mirrors: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Observations with left and right exchanged: (frames, views, points) bool."""
     frames, views, points = keypoints.confidence.shape
-    disagree = (rays.seen & ~fit.used).any(0).reshape(frames, points)
+    disagree = (rays.seen & (fit.error > np.tile(limit, frames))).any(0).reshape(frames, points)
     xyz = fit.xyz.reshape(3, frames, points)
     detected = np.array([origin is not Origin.INFERRED for origin in keypoints.origin])
     swapped = np.zeros((frames, views, points), bool)
@@ -153,7 +155,7 @@ def _swapped(keypoints: Keypoints, rays: Rays, fit: Fit, mirrors: np.ndarray, li
 
 
 def _results(keypoints, cameras, rays, fit, confidence, swapped, noise, limit, min_views) -> tuple[Markers, Report]:
-    grid = frames, points = (keypoints.frames, len(keypoints.names))
+    grid = (keypoints.frames, len(keypoints.names))
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     count = used.sum(1)
     found = (count >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)

@@ -1,9 +1,10 @@
 """Left and right exchanged by a detector: found per view and limb group, and undone.
 
-A detector that takes a back for a front exchanges both sides at once, so the decision is made for a whole group of points
-(legs, arms, face) in one view and frame. As in `seeds`, pairs of views propose, now in two versions (the two views agree on
-left and right, or not), and every other view joins with the labelling that suits it better. A labelling and its complement
-fit equally well; the majority of the views and the continuity with neighbouring frames decide between the two.
+A detector that takes a back for a front exchanges both sides at once, so the decision is made for a whole group of
+points (legs, arms, face) in one view and frame. As in `seeds`, pairs of views propose, now in two versions (the two
+views agree on left and right, or not), and every other view joins with the labelling that suits it better. A labelling
+and its complement fit equally well; the majority of the views and the continuity with neighbouring frames decide
+between the two.
 """
 
 from collections.abc import Sequence
@@ -28,14 +29,18 @@ _WINDOW = 1.0  # s over which the choice between a labelling and its complement 
 
 
 def mirror_indices(names: Sequence[str]) -> np.ndarray:
-    """(points,) index of each point's mirror image: `LKnee` ↔ `RKnee`; its own index for points in the middle."""
-    mirrors = np.arange(len(names))
-    for i, name in enumerate(names):
-        if name[:1] in ("L", "R") and name[1:2].isupper():
-            other = ("R" if name[0] == "L" else "L") + name[1:]
-            if other in names:
-                mirrors[i] = list(names).index(other)
-    return mirrors
+    """(points,) index of each point's mirror image (`LKnee` ↔ `RKnee`, `left_knee` ↔ `right_knee`), or its own."""
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([index.get(_mirrored(name), i) for i, name in enumerate(names)], dtype=int)
+
+
+def _mirrored(name: str) -> str:
+    for left, right in (("left", "right"), ("Left", "Right"), ("L", "R")):
+        for here, there in ((left, right), (right, left)):
+            rest = name.removeprefix(here)
+            if rest != name and (len(here) > 1 or rest[:1].isupper()):
+                return there + rest
+    return name
 
 
 def check_mirrors(swaps, names: Sequence[str]) -> np.ndarray:
@@ -103,9 +108,11 @@ def _label(rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray,
     shape = (len(frames), 2, pairs)
     columns = (frames[:, None, None] * points + sides).reshape(-1)
     keep, swap = rays.take(columns), rays.take((frames[:, None, None] * points + sides[::-1]).reshape(-1))
-    both = keep.seen & swap.seen  # a side alone says nothing about which side it is
-    keep, swap = replace(keep, weight=keep.weight * both), replace(swap, weight=swap.weight * both)
     tolerance = np.broadcast_to(limit[sides], shape).reshape(-1)
+    # A side alone, or two sides no further apart than the noise, say nothing about which is which.
+    apart = np.einsum("vijn,vjn->vin", keep.lens, keep.normal - swap.normal)
+    both = keep.seen & swap.seen & (np.sqrt((apart**2).sum(1)) > tolerance)
+    keep, swap = replace(keep, weight=keep.weight * both), replace(swap, weight=swap.weight * both)
     ray, other, centre = directions(keep), directions(swap), centres(keep)
 
     views, m = len(rays.R), len(frames)
@@ -137,8 +144,8 @@ def _proposers(both: np.ndarray, views: int) -> np.ndarray:
 def _against_the_run(group: np.ndarray, vote: np.ndarray, rate: float) -> np.ndarray:
     """Where the complement of the labelling fits better into the run of frames: (frames,) bool.
 
-    group: (3, frames, 2, pairs) m. vote: (frames,), views for the labelling less views for its complement. From frame to
-    frame the nearer of the two labellings continues; the votes of a whole window, carried along so, decide.
+    group: (3, frames, 2, pairs) m. vote: (frames,), views for the labelling less views for its complement. From frame
+    to frame the nearer of the two labellings continues; the votes of a whole window, carried along so, decide.
     """
     filled = _hold(group)
     stay = np.nansum((filled[:, 1:] - filled[:, :-1]) ** 2, axis=(0, 2, 3))

@@ -1,0 +1,166 @@
+"""Each check of the types says what is wrong; selection, copies, comparison."""
+
+import numpy as np
+import pytest
+
+from simspine.errors import InputError, unknown_name
+from simspine.types import Camera, Keypoints, Markers, Motion, Origin
+
+CAMERA = dict(
+    name="c1", size=(640, 480), K=[[500, 0, 320], [0, 500, 240], [0, 0, 1]], distortion=[0.1], R=np.eye(3), t=[0, 0, 3]
+)
+KEYPOINTS = dict(names=["a", "b"], rate=50, xy=np.ones((3, 2, 2, 2)), confidence=np.ones((3, 2, 2)))
+MARKERS = dict(names=["a", "b"], rate=50, xyz=np.arange(18.0).reshape(3, 2, 3))
+MOTION = dict(names=["a", "b"], rate=50, values=np.zeros((3, 2)), rotational=[True, False])
+
+FAULTS = [
+    (Camera, CAMERA, {"size": (0, 480)}, r"Camera 'c1'.size is \(0, 480\)"),
+    (Camera, CAMERA, {"size": (1, 2, 3)}, r"expected \(width, height\)"),
+    (Camera, CAMERA, {"distortion": np.zeros(8)}, "distortion has 8 coefficients, expected at most 5"),
+    (Camera, CAMERA, {"K": np.eye(4)}, r"Camera 'c1'.K has shape \(4, 4\), expected \(3, 3\)"),
+    (Camera, CAMERA, {"K": np.full((3, 3), np.nan)}, "K holds values that are not finite"),
+    (Camera, CAMERA, {"K": np.diag([-1, 1, 1])}, "focal lengths -1, 1"),
+    (Camera, CAMERA, {"R": np.diag([1, 1, -1])}, "R is not a rotation matrix.*-1"),
+    (Camera, CAMERA, {"R": 2 * np.eye(3)}, "R is not a rotation matrix.*8"),
+    (Camera, CAMERA, {"t": [0, 0]}, r"t has shape \(2,\), expected \(3\)"),
+    (Camera, CAMERA, {"t": [0, 0, np.inf]}, "t holds values that are not finite"),
+    (Keypoints, KEYPOINTS, {"names": ["a", "a"]}, "names must be unique; repeated: a"),
+    (Keypoints, KEYPOINTS, {"rate": 0}, "rate is 0.0"),
+    (Keypoints, KEYPOINTS, {"rate": np.nan}, "rate is nan"),
+    (Keypoints, KEYPOINTS, {"xy": np.ones((3, 2, 5, 2))}, r"xy has shape \(3, 2, 5, 2\), expected \(any, any, 2, 2\)"),
+    (Keypoints, KEYPOINTS, {"confidence": np.ones((3, 2))}, r"confidence has shape \(3, 2\), expected \(3, 2, 2\)"),
+    (Keypoints, KEYPOINTS, {"confidence": np.full((3, 2, 2), 7)}, "spans 7…7, expected 0…1"),
+    (Keypoints, KEYPOINTS, {"confidence": np.full((3, 2, 2), -1)}, "spans -1…-1"),
+    (Keypoints, KEYPOINTS, {"origin": ["detected"]}, "origin has 1 entries, expected one for each of 2 names"),
+    (Keypoints, KEYPOINTS, {"origin": ["detected", "guessed"]}, "guessed"),
+    (Markers, MARKERS, {"names": ["a", "b", "b"]}, "repeated: b"),
+    (Markers, MARKERS, {"rate": -1}, "rate is -1"),
+    (Markers, MARKERS, {"frame": "up"}, "frame is 'up', expected one of z_up, y_up"),
+    (Markers, MARKERS, {"xyz": np.ones((3, 4, 3))}, r"xyz has shape \(3, 4, 3\), expected \(any, 2, 3\)"),
+    (Markers, MARKERS, {"xyz": np.full((3, 2, 3), np.inf)}, "infinite values; mark missing points with NaN"),
+    (Markers, MARKERS, {"weight": np.ones(2)}, r"weight has shape \(2,\), expected \(3, 2\)"),
+    (Markers, MARKERS, {"weight": -np.ones((3, 2))}, "weight must be finite and not negative"),
+    (Markers, MARKERS, {"weight": np.full((3, 2), np.nan)}, "weight must be finite"),
+    (Markers, MARKERS, {"covariance": np.ones((3, 2, 3))}, r"covariance has shape .* expected \(3, 2, 3, 3\)"),
+    (Markers, MARKERS, {"origin": ["given"] * 3}, "origin has 3 entries"),
+    (Markers, MARKERS, {"filled": np.zeros((2, 2))}, r"filled has shape \(2, 2\), expected \(3, 2\)"),
+    (Motion, MOTION, {"values": np.zeros((3, 3))}, r"values has shape \(3, 3\), expected \(any, 2\)"),
+    (Motion, MOTION, {"rotational": [True]}, r"rotational has shape \(1,\), expected \(2\)"),
+    (Motion, MOTION, {"deviation": np.zeros((2, 2))}, r"deviation has shape \(2, 2\), expected \(3, 2\)"),
+    (Motion, MOTION, {"names": ["a", "a"]}, "repeated: a"),
+    (Motion, MOTION, {"rate": "inf"}, "rate is inf"),
+]
+
+
+@pytest.mark.parametrize(("kind", "good", "fault", "message"), FAULTS)
+def test_faults_are_named(kind, good, fault, message):
+    kind(**good)
+    with pytest.raises((InputError, ValueError), match=message):
+        kind(**{**good, **fault})
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"), [(Camera, CAMERA), (Keypoints, KEYPOINTS), (Markers, MARKERS), (Motion, MOTION)]
+)
+def test_equality_copies_and_immutability(kind, arguments):
+    a, b = kind(**arguments), kind(**arguments)
+    assert a == b
+    assert a.with_() == a
+    assert a != "something else"
+    changed = a.with_(name="other") if kind is Camera else a.with_(rate=51)
+    assert changed != a
+    array = next(v for v in vars(a).values() if isinstance(v, np.ndarray))
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+    with pytest.raises(AttributeError):
+        a.rate = 3
+    with pytest.raises(TypeError):
+        hash(a)
+
+
+def test_arrays_are_copied_in():
+    xyz = np.zeros((3, 2, 3))
+    markers = Markers(["a", "b"], 50, xyz)
+    xyz[:] = 9
+    assert (markers.xyz == 0).all()
+
+
+def test_equality_sees_arrays_and_their_absence():
+    markers = Markers(**MARKERS)
+    nan = np.array(MARKERS["xyz"])
+    nan[0] = np.nan
+    assert markers.with_(xyz=nan) == markers.with_(xyz=nan)
+    assert markers.with_(xyz=nan) != markers
+    assert markers.with_(weight=np.ones((3, 2))) != markers
+    assert markers != markers.with_(weight=np.ones((3, 2)))
+    assert Keypoints(**KEYPOINTS) != markers
+
+
+def test_camera():
+    camera = Camera(**CAMERA)
+    assert np.array_equal(camera.distortion, [0.1, 0, 0, 0, 0])
+    assert np.allclose(camera.centre, [0, 0, -3])
+
+
+def test_keypoints_without_a_place_have_no_confidence():
+    xy = np.ones((3, 2, 2, 2))
+    xy[1, 0, 1, 0] = np.nan
+    confidence = np.full((3, 2, 2), 0.5)
+    confidence[2, 1, 0] = np.nan
+    keypoints = Keypoints(["a", "b"], 50, xy, confidence)
+    assert keypoints.confidence[1, 0, 1] == 0
+    assert keypoints.confidence[2, 1, 0] == 0
+    assert keypoints.confidence.sum() == pytest.approx(0.5 * 10)
+    assert keypoints.origin == (Origin.DETECTED,) * 2
+    assert (keypoints.frames, keypoints.views) == (3, 2)
+
+
+def test_select():
+    rng = np.random.default_rng(0)
+    names = ["a", "b", "c"]
+    keypoints = Keypoints(
+        names, 50, rng.normal(size=(4, 2, 3, 2)), rng.random((4, 2, 3)), ["detected", "inferred", "given"]
+    )
+    some = keypoints.select(["c", "a"])
+    assert some.names == ("c", "a")
+    assert np.array_equal(some.xy, keypoints.xy[:, :, [2, 0]])
+    assert np.array_equal(some.confidence, keypoints.confidence[:, :, [2, 0]])
+    assert some.origin == (Origin.GIVEN, Origin.DETECTED)
+
+    markers = Markers(
+        names,
+        50,
+        rng.normal(size=(4, 3, 3)),
+        weight=rng.random((4, 3)),
+        covariance=rng.random((4, 3, 3, 3)),
+        origin=["detected", "inferred", "given"],
+        filled=rng.random((4, 3)) > 0.5,
+        start=2.0,
+    )
+    some = markers.select(["c", "a"])
+    for field in ("xyz", "weight", "covariance", "filled"):
+        assert np.array_equal(getattr(some, field), getattr(markers, field)[:, [2, 0]])
+    assert some.origin == (Origin.GIVEN, Origin.DETECTED)
+    assert some.start == 2.0
+    assert some.select(["a"]) == markers.select(["a"])
+    with pytest.raises(InputError, match=r"unknown name in Markers 'd'.*Available: a, b, c"):
+        markers.select(["a", "d"])
+
+
+def test_times_and_presence():
+    xyz = np.zeros((3, 2, 3))
+    xyz[1, 0, 2] = np.nan
+    markers = Markers(["a", "b"], 50, xyz, start=1.0)
+    assert np.allclose(markers.time, [1.0, 1.02, 1.04])
+    assert markers.present.tolist() == [[True, True], [False, True], [True, True]]
+    motion = Motion(**{**MOTION, "start": 2.0})
+    assert np.allclose(motion.time, [2.0, 2.02, 2.04])
+    assert motion.column("b").shape == (3,)
+    assert motion.frames == 3
+    with pytest.raises(InputError, match=r"unknown name in Motion 'hip'.*Available: a, b"):
+        motion.column("hip")
+
+
+def test_unknown_name_proposes_the_nearest():
+    assert "Did you mean 'LKnee'?" in str(unknown_name("point", "LKne", ["LHip", "LKnee"], "x"))
+    assert "Available: none" in str(unknown_name("point", "p", []))
