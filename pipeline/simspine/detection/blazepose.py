@@ -69,7 +69,13 @@ class BlazePose:
         with _silence():
             from mediapipe.python.solutions.pose import Pose
 
-            return [Pose(**self._options) for _ in range(views)]
+            try:
+                return [Pose(**self._options) for _ in range(views)]
+            except OSError as error:
+                raise InputError(
+                    f"MediaPipe could not load BlazePose of complexity {self._options['model_complexity']} ({error}). "
+                    "It downloads any but complexity 1, which its package holds."
+                ) from None
 
 
 def _points(tracker, image: np.ndarray) -> np.ndarray:

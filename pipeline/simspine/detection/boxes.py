@@ -1,0 +1,74 @@
+"""Where the people are in an image: sources of boxes for detectors that look at one person at a time."""
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import numpy as np
+
+from simspine.detection.protocol import Detector
+from simspine.errors import InputError
+
+BoxSource = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+"""Images of all views → (people, 4) x0 y0 x1 y1 px for each."""
+
+
+def whole_image(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """One box per image: all of it. Fit for one person who fills the picture."""
+    return [np.array([[0.0, 0.0, image.shape[1], image.shape[0]]]) for image in images]
+
+
+class ExtentBoxes:
+    """The extent of another detector's points, widened on each side; the whole image where it sees nobody."""
+
+    def __init__(self, detector: Detector, margin: float = 0.1, min_confidence: float = 0.3):
+        self._detector, self._margin, self._min_confidence = detector, margin, min_confidence
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        found = self._detector.detect(images)
+        return [
+            np.array([self._box(person, image) for person in people]) if len(people) else whole_image([image])[0]
+            for people, image in zip(found, images, strict=True)
+        ]
+
+    def _box(self, person: np.ndarray, image: np.ndarray) -> np.ndarray:
+        sure = person[person[:, 2] >= self._min_confidence, :2]
+        if len(sure) < 2:
+            sure = person[:, :2]
+        low, high = np.nanmin(sure, 0), np.nanmax(sure, 0)
+        widen = self._margin * (high - low)
+        limit = np.array([image.shape[1], image.shape[0]], float)
+        low, high = np.clip(low - widen, 0, limit), np.clip(high + widen, 0, limit)
+        return np.r_[low, high] if (high - low > 1).all() else whole_image([image])[0][0]
+
+    def close(self) -> None:
+        self._detector.close()
+
+
+class YoloxBoxes:
+    """People found by a YOLOX network in a local ONNX file, run by rtmlib (Apache-2.0), largest first."""
+
+    def __init__(self, weights: str | Path, device: str = "cpu", min_score: float = 0.5):
+        weights = Path(weights)
+        if not weights.is_file():
+            raise InputError(
+                f"the person detector's weights {weights} do not exist (a YOLOX network as an .onnx file)."
+            )
+        from rtmlib import YOLOX
+
+        from simspine.detection.onnx_session import input_shape, open_session
+
+        height, width = input_shape(open_session(weights, device), fallback=(640, 640))
+        with redirect_stdout(io.StringIO()):  # rtmlib prints what it loads
+            self._network = YOLOX(
+                str(weights),
+                model_input_size=(height, width),
+                score_thr=min_score,
+                backend="onnxruntime",
+                device=device,
+            )
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        found = [np.asarray(self._network(image), float).reshape(-1, 4) for image in images]
+        return [boxes[np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))] for boxes in found]

@@ -1,0 +1,190 @@
+"""SpinePose: 37 points, nine of them on the spine, one person per box (Khan et al., CVPR workshops 2025).
+
+Its networks are RTMPose (Jiang et al. 2023): a crop goes in, out come for each point two one-dimensional maps, one
+along x and one along y, at `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network serves: the number of
+points decides the skeleton (37 SpineTrack, 26 HALPE, 17 COCO).
+
+SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part of this package.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from simspine import skeletons
+from simspine.detection.boxes import BoxSource
+from simspine.detection.onnx_session import input_shape, open_session
+from simspine.errors import InputError
+
+SIZES = ("small", "medium", "large", "xlarge")
+VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
+PADDING = 1.25  # of the box, as in training
+MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # ImageNet, order red green blue
+DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
+
+
+class SpinePose:
+    """A SimCC network on onnxruntime; crops of all views and people go through it in one call where it takes batches.
+
+    weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
+    people are when `detect` is not told (default: BlazePose's extent of its one person). people: most per image.
+    channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released SpinePose
+    code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models; we do not.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path = "medium",
+        device: str = "cpu",
+        boxes: BoxSource | None = None,
+        people: int = 4,
+        channels: str = "rgb",
+    ):
+        if channels not in ("rgb", "bgr"):
+            raise InputError(f"channels is {channels!r}, expected 'rgb' or 'bgr'.")
+        path = find_weights(weights)
+        self._session = open_session(path, device)
+        self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192))
+        self._points = _points(self._session, path)
+        self.skeleton = skeletons.by_size(self._points).name
+        self.people = people
+        self._channels = channels
+        self._boxes = boxes if boxes is not None else _blazepose_boxes()
+
+    def detect(
+        self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
+        """See `Detector.detect`."""
+        boxes = list(boxes) if boxes is not None else [None] * len(images)
+        if len(boxes) != len(images):
+            raise InputError(f"{len(images)} images, but boxes for {len(boxes)}.")
+        if any(b is None for b in boxes):
+            boxes = [f if b is None else b for b, f in zip(boxes, self._boxes(images), strict=True)]
+        boxes = [_checked(b)[: self.people] for b in boxes]
+        frames = [
+            (image, frame_box(box, self._size)) for image, rows in zip(images, boxes, strict=True) for box in rows
+        ]
+        found = self._run(frames)
+        ends = np.cumsum([len(rows) for rows in boxes])
+        return np.split(found, ends[:-1])
+
+    def _run(self, frames) -> np.ndarray:
+        """(people, points, 3) for pairs of image and framed box."""
+        if not frames:
+            return np.empty((0, self._points, 3))
+        batch = np.stack([self._crop(image, frame) for image, frame in frames])
+        name, size = self._session.get_inputs()[0].name, self._session.get_inputs()[0].shape[0]
+        parts = [batch] if not isinstance(size, int) else [batch[i : i + 1] for i in range(len(batch))]
+        if isinstance(size, int) and size != 1:
+            raise InputError(f"the network takes exactly {size} images at a time; export it with a free batch axis.")
+        x, y = (
+            np.concatenate(maps) for maps in zip(*(self._session.run(None, {name: p})[:2] for p in parts), strict=True)
+        )
+        xy, confidence = decode(x, y, self._size)
+        frame = np.array([f for _, f in frames])[:, None]
+        scale = frame[..., 2:] / np.array(self._size[::-1])
+        return np.concatenate([frame[..., :2] + xy * scale, confidence[..., None]], -1)
+
+    def _crop(self, image: np.ndarray, frame: np.ndarray) -> np.ndarray:
+        import cv2
+
+        height, width = self._size
+        x0, y0, w, h = frame
+        matrix = np.array([[width / w, 0, -x0 * width / w], [0, height / h, -y0 * height / h]])
+        crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        crop = crop[..., ::-1] if self._channels == "rgb" else crop
+        return ((crop.astype(np.float32) - MEAN) / DEVIATION).transpose(2, 0, 1)
+
+    def close(self) -> None:
+        self._session = None
+        close = getattr(self._boxes, "close", None)
+        if close is not None:
+            close()
+
+
+def frame_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """x0 y0 x1 y1 → x0, y0, width, height px of what the network sees: padded, and widened to the aspect of (h, w)."""
+    centre, extent = (box[:2] + box[2:]) / 2, PADDING * (box[2:] - box[:2])
+    aspect = size[1] / size[0]
+    width = max(extent[0], extent[1] * aspect)
+    return np.r_[centre - [width / 2, width / aspect / 2], width, width / aspect]
+
+
+def decode(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """SimCC maps (people, points, bins) → points (people, points, 2) px of the crop, confidence (people, points).
+
+    The bin of the greatest value; confidence is the mean of the two greatest values, cut to 0…1; NaN where it is not
+    positive (the network saw nothing).
+    """
+    split = np.array([x.shape[-1] / size[1], y.shape[-1] / size[0]])
+    xy = np.stack([x.argmax(-1), y.argmax(-1)], -1) / split
+    confidence = np.clip((x.max(-1) + y.max(-1)) / 2, 0.0, 1.0).astype(float)
+    return np.where(confidence[..., None] > 0, xy, np.nan), confidence
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The ONNX file of a path or of a model id: 'medium', 'v1/medium', 'spinepose_v2_medium' (sizes: `SIZES`).
+
+    Ids are resolved, and downloaded at first use, by the optional package spinepose. Without a version: the newest.
+    """
+    path = Path(weights)
+    if path.is_file():
+        return path
+    version, size = _model_id(str(weights))
+    if find_spec("spinepose") is None:
+        raise InputError(
+            f"SpinePose's model {str(weights)!r} needs the package spinepose: pip install 'simspine[spinepose]'. "
+            "Its code and weights are licensed CC-BY-NC-4.0: not for commercial use. "
+            "Or hand in the path of an ONNX file."
+        )
+    from spinepose.pose_estimator import SpinePoseEstimator
+    from spinepose.tools.utils.file import download_checkpoint
+
+    address = SpinePoseEstimator.MODE[size]["pose"]
+    address = address % {"v1": "spinetrack", "v2": "simspine"}[version] if "%s" in address else address
+    try:
+        return Path(download_checkpoint(address))
+    except OSError as error:
+        raise InputError(
+            f"the weights of SpinePose's model {str(weights)!r} could not be downloaded ({error}). "
+            "On a machine without network, copy the ONNX file and hand in its path."
+        ) from None
+
+
+def _model_id(text: str) -> tuple[str, str]:
+    parts = text.removeprefix("spinepose_").replace("/", "_").split("_")
+    size = parts[-1]
+    version = parts[0] if len(parts) == 2 else ("v1" if size == "xlarge" else "v2")
+    if len(parts) > 2 or size not in SIZES or version not in VERSIONS or (version, size) == ("v2", "xlarge"):
+        raise InputError(
+            f"SpinePose's weights {text!r}: no such file, and no model id. Ids: {', '.join(SIZES)}, "
+            "with v1/ or v2/ before it for a version (xlarge: v1 only)."
+        )
+    return version, size
+
+
+def _points(session, path: Path) -> int:
+    outputs = [output.shape for output in session.get_outputs()]
+    if (
+        len(outputs) < 2
+        or any(len(s) != 3 or not isinstance(s[1], int) for s in outputs[:2])
+        or outputs[0][1] != outputs[1][1]
+    ):
+        raise InputError(f"{path} is no SimCC pose network: outputs {outputs}, expected two of (people, points, bins).")
+    return outputs[0][1]
+
+
+def _checked(boxes) -> np.ndarray:
+    boxes = np.asarray(boxes, float).reshape(-1, 4)
+    if not np.isfinite(boxes).all() or (boxes[:, 2:] <= boxes[:, :2]).any():
+        raise InputError(f"person boxes must be x0 y0 x1 y1 with x0 < x1, y0 < y1; got {boxes.tolist()}.")
+    return boxes
+
+
+def _blazepose_boxes() -> BoxSource:
+    from simspine.detection.blazepose import BlazePose
+    from simspine.detection.boxes import ExtentBoxes
+
+    return ExtentBoxes(BlazePose())
