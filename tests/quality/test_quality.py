@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,10 +220,15 @@ def test_level_beyond_published_range_warns_and_says_if_forced():
 
 def test_coordinate_outside_the_models_range_warns():
     result = check(ranges={"L5_S1_Flex_Ext": (-0.03, 0.2), "pelvis_tx": (-5, 5)})
-    (finding,) = found(result, "coordinate_range")
+    (finding,) = found(result, "coordinate_range")  # and not the pelvis, which is at 9 m
     values = clean()["motion"].values[:, 0]
     assert finding.frames == tuple(np.flatnonzero(values < -0.03 - np.radians(1)))
     assert result.counts["rejected"] == 0
+
+
+def test_which_way_the_subject_faces_is_no_matter_of_range():
+    motion = Motion(("pelvis_rotation",), RATE, np.full((FRAMES, 1), 3.0), (True,))
+    assert check(motion=motion, ranges={"pelvis_rotation": (-1.57, 1.57)}).findings == ()
 
 
 @pytest.mark.parametrize(("metres", "code"), [(0.05, "marker_far"), (0.12, "marker_flagged")])
@@ -340,3 +346,10 @@ def test_lengths_must_agree():
         check(converged=np.ones(3, bool))
     with pytest.raises(InputError, match=r"marker errors have shape"):
         check(marker_names=ALL[:3])
+
+
+def test_the_documentation_lists_every_threshold_with_its_value():
+    text = (Path(__file__).parents[2] / "docs" / "spine.md").read_text(encoding="utf-8")
+    for name, threshold in THRESHOLDS.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"| {threshold.value:g}" in row, name

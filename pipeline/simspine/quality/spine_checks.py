@@ -194,18 +194,21 @@ def level_ranges(spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS) ->
     return findings
 
 
+ROOT = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
+
+
 def coordinate_ranges(
     motion: Motion, ranges: Mapping[str, tuple[float, float]], thresholds: Thresholds = THRESHOLDS
 ) -> list[Finding]:
     """Angles beyond the model's own ranges: a warning. The solver holds clamped coordinates inside; others may leave.
 
-    ranges: {coordinate: (lower, upper)} rad, of those to check. Translations are left out: they only say where one
-    stands.
+    ranges: {coordinate: (lower, upper)} rad, of those to check. Left out: translations and the pelvis's own angles,
+    which only say where one stands and faces.
     """
     slack = thresholds["coordinate_slack"].si
     findings = []
     for k, name in enumerate(motion.names):
-        if name not in ranges or not motion.rotational[k]:
+        if name not in ranges or not motion.rotational[k] or name in ROOT:
             continue
         low, high = ranges[name]
         values = motion.values[:, k]

@@ -63,7 +63,7 @@ _ALL = (
     # ranges
     Threshold(
         "range_factor", 1.25, "1", "levels may exceed the published range of motion by this factor",
-        "chosen: ranges differ between studies by about a quarter",
+        "chosen: room for differences between studies and people",
     ),
     Threshold("coordinate_slack", 1, "deg", "beyond the model's own range by more than rounding", "chosen"),
     # markers against the model
