@@ -28,6 +28,8 @@ def svg(figure: "Figure", prefix: str) -> str:
     text = buffer.getvalue().decode("utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    # A style element would hold for the whole page: its two properties go to the root, from where they are inherited.
+    text = re.sub(r"<style[^>]*>.*?</style>\s*", "", text, count=1, flags=re.DOTALL)
     head, body = text.split(">", 1)
     head = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", head)  # HTML knows the namespaces
     body = re.sub(r'(\bid=")', rf"\1{prefix}-", body)
@@ -35,7 +37,7 @@ def svg(figure: "Figure", prefix: str) -> str:
     body = body.replace("xlink:href=", "href=")
     # Only inside attributes: a name that happens to spell a colour stays as it is.
     body = re.sub(r'(?:style|fill|stroke)="[^"]*"', lambda m: _themed(m.group(0)), body)
-    return f'{head} role="img">{body}'.strip()
+    return f'{head} stroke-linejoin="round" stroke-linecap="butt">{body}'.strip()
 
 
 def _themed(attribute: str) -> str:

@@ -44,7 +44,8 @@ def reprojection(
             if good.size
             else "No observation was kept"
         )
-        left.legend(loc="lower right")
+        if everything:
+            left.legend(loc="lower right")
         _kept_bars(right, seen, kept, swapped, cameras)
     return figure
 

@@ -1,0 +1,161 @@
+"""The page: well-formed, self-contained, safe against hostile names, written whole or not at all."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from simspine.errors import InputError
+from simspine.report import content as c
+from simspine.report import embed
+from simspine.report.figures.residuals import marker_errors
+from simspine.report.page import render, write_report
+
+HOSTILE = "<script>alert('x')</script> & \"S1\" </style>"
+VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order, and gathers what the page refers to."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.stack, self.tags, self.ids, self.references, self.text, self.alts = [], [], [], [], "", []
+        self.feed(text)
+        self.close()
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), f"event handler {name}"
+            if name == "id":
+                self.ids.append(value)
+            if name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
+                self.references.append((tag, value))
+            if name == "alt":
+                self.alts.append(value)
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.stack.pop()
+
+    def handle_endtag(self, tag):
+        assert self.stack, f"</{tag}> closes nothing"
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def full(name="S01 walking"):
+    figure = marker_errors([name, "LHip"], np.full((6, 2), 0.03), ["inferred", "detected"])
+    picture = c.Picture("Marker errors", "errors of each marker", "Lower is better.", svg=embed.svg(figure, "f1"))
+    photo = c.Picture(name, name, name, data=embed.webp(np.zeros((20, 30, 3), np.uint8)))
+    findings = (
+        c.Finding("SPINE", "info", "Fine.", "", "", name),
+        c.Finding("FEMUR", "error", name, name, "3–7"),
+        c.Finding("REPROJECTION", "warning", "Look."),
+    )
+    trial = c.Trial(name, (c.Row(name, "1", name, "check"),), findings, (photo,), (picture,),
+                    (c.Table((name, "b"), ((name, "2"),), name),), (("3–7", name),))  # fmt: skip
+    return c.ReportContent(
+        name, name, (c.Row("Frames", "100", "60 Hz", "good"), c.Row("TKA", c.number(float("nan")))), findings,
+        (c.Statement(name, "a rule"),), (c.Statement("L4-L5", name),), c.Table(("trial",), ((name,),)), (trial,),
+        c.Provenance("ab" * 32, {"simspine": "0.1"}, {name: "0" * 64}, {"seed": "0"}), {name: name}, name,
+    )  # fmt: skip
+
+
+def test_page_is_well_formed_and_complete():
+    page = Page(render(full()))
+    for wanted in (
+        "S01 walking", "Frames", "100", "60 Hz", "Inferred, not detected", "Set by the model", "L4-L5", "3–7",
+        "Rejected frames", "Lower is better.", "ab" * 32, "0" * 64, "look at this", "wrong", "fine",
+    ):  # fmt: skip
+        assert wanted in page.text, wanted
+    assert len(page.ids) == len(set(page.ids))
+    inner = {value[1:] for tag, value in page.references if tag == "a"}
+    assert inner
+    assert inner <= set(page.ids)
+    assert all(alt for alt in page.alts)
+    assert "nan" not in page.text.lower().split()
+
+
+def test_page_asks_nobody_for_anything():
+    text = render(full())
+    page = Page(text)
+    assert "script" not in page.tags
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    for tag, value in page.references:
+        assert value.startswith("#" if tag in ("a", "use") else "data:image/"), (tag, value[:60])
+    assert not re.search(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}", re.sub(r"base64,[^\"]*", "", text))
+    assert "@import" not in text
+    assert "default-src 'none'" in text  # the browser enforces it as well
+
+
+def test_hostile_names_stay_text():
+    text = render(full(HOSTILE))
+    page = Page(text)
+    assert "script" not in page.tags
+    assert text.count("</style>") == 1
+    assert "<script" not in text
+    assert page.text.count("alert('x')") > 15  # shown as it is, everywhere
+
+
+def test_worst_findings_come_first():
+    text = Page(render(full())).text
+    section = text[text.index("Findings", text.index("Summary of the run")) :]
+    assert section.index("FEMUR") < section.index("REPROJECTION") < section.index("SPINE")
+
+
+def test_images_are_inside():
+    address = next(value for tag, value in Page(render(full())).references if tag == "img")
+    assert base64.b64decode(address.split(",")[1]) == embed.webp(np.zeros((20, 30, 3), np.uint8))
+
+
+def test_empty_content_still_makes_a_page():
+    page = Page(render(c.ReportContent("Nothing yet")))
+    assert "No finding was reported." in page.text
+    assert "What is not measured" not in page.text
+
+
+def test_ten_trials_with_pictures_stay_small(tmp_path):
+    rng = np.random.default_rng(0)
+    photo = embed.webp(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
+    figure = embed.svg(marker_errors([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05), "f")
+    trials = tuple(
+        c.Trial(f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", svg=figure),))
+        for i in range(10)
+    )
+    write_report(tmp_path / "out" / "report.html", c.ReportContent("Ten", trials=trials))
+    assert 1e5 < (tmp_path / "out" / "report.html").stat().st_size < 15e6
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.html"]  # nothing half-written stays
+
+
+def test_a_failed_write_leaves_the_old_page(tmp_path):
+    target = tmp_path / "report.html"
+    write_report(target, c.ReportContent("old"))
+    with pytest.raises(InputError):
+        write_report(target, c.ReportContent("new", findings=(c.Finding("X", "terrible", "m"),)))
+    assert "old" in target.read_text(encoding="utf-8")
+    assert len(list(tmp_path.iterdir())) == 1
+    write_report(target, c.ReportContent("new"))
+    assert target.read_text(encoding="utf-8") == render(c.ReportContent("new"))
+
+
+def test_content_is_checked():
+    with pytest.raises(InputError, match="either svg or data"):
+        c.Picture("t", "a")
+    with pytest.raises(InputError, match="must start with <svg"):
+        c.Picture("t", "a", svg="<script>")
+    with pytest.raises(InputError, match="2 cells, expected 1"):
+        c.Table(("a",), (("1", "2"),))
+    with pytest.raises(InputError, match="Available: good, check, bad"):
+        c.Row("a", "b", light="green")
+    assert c.number(1.25, 1, "px") == "1.2 px"
+    assert c.number(None) == c.number(float("inf")) == "–"

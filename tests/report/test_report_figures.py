@@ -1,0 +1,305 @@
+"""Figures say what they show: titles, units, legends; forced and inferred things look different."""
+
+import re
+from html.parser import HTMLParser
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simspine.errors import InputError
+from simspine.report import embed
+from simspine.report.figures.bodies import body_axes, stick_figures
+from simspine.report.figures.common import frame_ranges, runs, spread
+from simspine.report.figures.curves import curvature, forced_mask, level_angles
+from simspine.report.figures.presence import STATES, availability, states
+from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
+from simspine.report.style import FORCED, FORCED_LABEL
+from simspine.spine.bands import Band
+from simspine.types import Markers
+
+TIME = 2.0 + np.arange(40) / 20
+STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
+BANDS = (
+    Band("lla", 40, 60, "L1–S1", "Somebody 1999", "A"),
+    Band("lla", 30, 50, "T12–S1", "Else 2001", "C"),
+    Band("tka", 20, 45, "T3–T12", "Third 2005", "A"),
+)
+
+
+def texts(figure):
+    """Everything written in a figure."""
+    found = [t.get_text() for t in figure.findobj(mpl.text.Text)]
+    return " | ".join(text for text in found if text)
+
+
+def curves(axes, length=40):
+    return [line for line in axes.get_lines() if len(line.get_xdata()) == length]
+
+
+def is_dashed(line):
+    return line.is_dashed()
+
+
+def test_curvature_has_units_bands_and_rejected_frames():
+    figure = curvature(TIME, np.radians(np.linspace(40, 50, 40)), np.full(40, np.radians(30)), BANDS, STATUS)
+    said = texts(figure)
+    for wanted in (
+        "Lumbar lordosis", "Thoracic kyphosis", "LLA (°)", "TKA (°)", "time (s)", "rejected frames (4 of 40)",
+        "mean 45.0°, span 10.0°", "mean 30.0°, span 0.0°", "40–60°", "Somebody 1999", "Else 2001; to be",
+    ):  # fmt: skip
+        assert wanted in said.replace("\n", " "), wanted
+    lumbar, thoracic = figure.axes
+    np.testing.assert_allclose(curves(lumbar)[0].get_ydata(), np.linspace(40, 50, 40))
+    low, high = thoracic.get_ylim()
+    assert low < 20 < 45 < high  # the band is in view though the curve is nowhere near its ends
+
+
+def test_forced_curvature_is_not_drawn_as_a_measurement():
+    lla, tka = np.full(40, 0.8), np.full(40, 0.6)
+    forced = {
+        "tka": "constant: T3 and T12 are on the same rigid body",
+        "lla": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext",
+    }
+    free, held = curvature(TIME, lla, tka), curvature(TIME, lla, tka, forced=forced)
+    assert [is_dashed(curves(axes)[0]) for axes in free.axes] == [False, False]
+    assert [is_dashed(curves(axes)[0]) for axes in held.axes] == [False, True]
+    assert FORCED_LABEL in texts(held)
+    assert FORCED_LABEL not in texts(free)
+
+
+def test_forced_mask_reads_reasons():
+    forced = {
+        "L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext; axial rotation locked",
+        "thorax": "constant: one rigid body",
+        "L5-S1": "",
+        "lumbar": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext, sum of ratios 7.1",
+        "tka": "constant: elsewhere",
+    }
+    mask = forced_mask(("L5-S1", "L4-L5", "lumbar", "thorax", "neck"), forced)
+    F, T = False, True
+    np.testing.assert_array_equal(mask, [[F, F, F], [T, F, T], [F, F, F], [T, T, T], [F, F, F]])
+
+
+def test_level_angles_are_degrees_in_three_panels():
+    angles = np.zeros((40, 2, 3))
+    angles[:, 0] = np.radians([10, 20, 30])
+    angles[:, 1] = np.nan
+    figure = level_angles(TIME, ["L5-S1", "L4-L5"], angles, status=STATUS)
+    assert [axes.get_title(loc="left").split(";")[0] for axes in figure.axes] == [
+        "Flexion–extension", "Lateral bending", "Axial rotation",
+    ]  # fmt: skip
+    for axes, value in zip(figure.axes, (10, 20, 30), strict=True):
+        assert "(°)" in axes.get_ylabel()
+        assert [np.unique(line.get_ydata().round(9)).tolist() for line in curves(axes)] == [[value]]
+    assert "L5-S1" in texts(figure)
+    assert "L4-L5" not in texts(figure)  # nothing known: no curve and no label
+
+
+def test_forced_levels_are_dashed_grey():
+    angles = np.random.default_rng(0).normal(size=(40, 3, 3))
+    forced = {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"}
+    figure = level_angles(TIME, ["L5-S1", "L4-L5", "neck"], angles, forced)
+    for k, axes in enumerate(figure.axes):
+        styles = [(is_dashed(line), line.get_color() == FORCED["color"]) for line in curves(axes)]
+        assert styles == [(False, False), (k == 0, k == 0), (False, False)]
+    assert FORCED_LABEL in texts(figure)
+
+
+def test_reprojection_reports_kept_and_swaps():
+    errors = np.full((10, 2, 5), 4.0)
+    errors[:, 1] = 8.0
+    errors[0] = 300.0
+    errors[1, 0, 0] = np.nan
+    kept = errors < 100
+    swapped = np.zeros_like(kept)
+    swapped[2, 1, :3] = True
+    said = texts(reprojection(errors, kept, ["left cam", "right cam"], swapped))
+    for wanted in ("median 8.0 px", "90th percentile 8.0 px", "(px, logarithmic)", "89.8 %", "90.0 %", "3 swapped",
+                   "left cam", "before pruning"):  # fmt: skip
+        assert wanted in said, wanted
+
+
+def test_reprojection_by_point_marks_inferred():
+    errors = np.random.default_rng(1).uniform(1, 20, (10, 2, 3))
+    kept = np.ones_like(errors, bool)
+    kept[:, 0, 1] = False
+    figure = reprojection_by_point(
+        errors, kept, ["Nose", "LHip", "Spine_01"], ["a", "b"], ["detected", "detected", "inferred"]
+    )
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["Nose", "LHip", "Spine_01 ○"]
+    cells = [t.get_text() for t in figure.axes[1].texts]
+    assert cells == ["100", "100", "0", "100", "100", "100"]
+    assert [t.get_text() for t in figure.axes[0].texts][2] == "–"  # no kept observation: no median
+    assert "(px)" in texts(figure)
+
+
+def test_marker_errors_are_millimetres_and_flagged():
+    errors = np.tile([0.010, 0.120, np.nan], (9, 1))
+    figure = marker_errors(["LHip", "Spine_02", "REye"], errors, ["detected", "inferred", "detected"])
+    axes = figure.axes[0]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["Spine_02", "LHip", "REye"]  # worst first, unknown last
+    assert "(mm)" in axes.get_xlabel()
+    assert "flag at 100 mm" in texts(figure)
+    assert "no marker in any frame" in texts(figure)
+    dots = {
+        round(float(line.get_xdata()[0])): line
+        for line in axes.get_lines()
+        if line.get_marker() == "o" and len(line.get_xdata()) == 1
+    }
+    assert dots[120].get_markerfacecolor() == "none"
+    assert dots[10].get_markerfacecolor() != "none"
+    assert "flag at" not in texts(marker_errors(["LHip"], np.full((9, 1), 0.01)))
+
+
+def markers(frame="y_up"):
+    names = ("LHip", "RHip", "LShoulder", "RShoulder", "Hip", "Neck")
+    xyz = np.array([[0, 1, -0.1], [0, 1, 0.1], [0, 1.5, -0.2], [0, 1.5, 0.2], [-0.1, 1, 0], [-0.1, 1.5, 0]])
+    xyz = np.tile(xyz, (4, 1, 1))
+    if frame == "z_up":
+        xyz = xyz[..., [2, 0, 1]]
+    return Markers(names, 10, xyz, frame, origin=["detected"] * 4 + ["inferred"] * 2)
+
+
+def test_states_and_availability():
+    source = markers()
+    xyz = source.xyz.copy()
+    xyz[2, 0] = np.nan
+    filled = np.zeros((4, 6), bool)
+    filled[1, 1] = filled[1, 4] = True
+    state = states(source.with_(xyz=xyz, filled=filled))
+    words = np.array(STATES)[state]
+    assert words[2, 0] == "missing"
+    assert words[1, 1] == words[1, 4] == "filled"
+    assert words[0, 4] == "inferred"
+    assert (words == "detected").sum() == 14
+    figure = availability(source.time, source.names, state, ["kept"] * 4)
+    said = texts(figure)
+    for wanted in ("detected 58.3 %", "inferred 29.2 %", "filled 8.3 %", "missing 4.2 %", "time (s)", "LShoulder"):
+        assert wanted in said, wanted
+    with pytest.raises(InputError, match="indices into missing"):
+        availability(source.time, source.names, state + 3)
+
+
+@pytest.mark.parametrize("frame", ["y_up", "z_up"])
+@pytest.mark.parametrize("turn", [0.0, 1.0, 2.5])
+def test_stick_figures_turn_with_the_person(frame, turn):
+    """However the person stands: the spine is behind in the side view, the right is on the left in the front view."""
+    source = markers("y_up")
+    c, s = np.cos(turn), np.sin(turn)
+    turned = source.xyz @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
+    source = source.with_(xyz=turned if frame == "y_up" else turned[..., [2, 0, 1]], frame=frame)
+    figure = stick_figures(source, [0, 3], [("LHip", "RHip")], ("Hip", "Neck"))
+    assert len(figure.axes) == 6
+    assert figure.axes[0].get_title(loc="left") == "0.00 s (frame 0)"
+
+    def dots(axes):
+        lines = [line for line in axes.get_lines() if line.get_marker() == "o"]
+        return np.array([[line.get_xdata()[0], line.get_ydata()[0]] for line in lines])
+
+    side, front = dots(figure.axes[0]), dots(figure.axes[2])
+    np.testing.assert_allclose(side[0] - side[4], [0.1, 0], atol=1e-12)  # hip joint in front of the sacrum
+    np.testing.assert_allclose(front[1] - front[0], [-0.2, 0], atol=1e-12)  # right hip on the viewer's left
+    hollow = [line.get_markerfacecolor() == "none" for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    assert hollow == [False] * 4 + [True] * 2
+    with pytest.raises(InputError, match="0…3"):
+        stick_figures(source, [4], [], ())
+
+
+def test_body_axes_fall_back():
+    missing = np.full((2, 3), np.nan)
+    np.testing.assert_allclose(body_axes(np.zeros((1, 3)), missing, missing), np.eye(3))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0.001, 0.3))
+def test_spread_keeps_order_and_distance(positions, gap):
+    out = spread(positions, gap, 0.0, 1.0)
+    gap = min(gap, 1 / max(len(positions) - 1, 1))
+    order = np.argsort(positions, kind="stable")
+    assert (np.diff(out[order]) >= gap - 1e-9).all()
+    assert out.min() >= -1e-9
+    assert out.max() <= 1 + 1e-9
+    if (np.diff(np.sort(positions)) >= gap).all():
+        np.testing.assert_allclose(out, positions, atol=1e-9)  # nothing to do, nothing done
+
+
+def test_runs_and_ranges():
+    mask = np.array([1, 0, 1, 1, 1, 0, 0, 1], bool)
+    assert runs(mask) == [(0, 0), (2, 4), (7, 7)]
+    assert frame_ranges(mask, first=1) == "1, 3–5, 8"
+    assert frame_ranges(np.zeros(3, bool)) == "none"
+
+
+def test_wrong_shapes_are_named():
+    with pytest.raises(InputError, match=r"lla has shape \(39,\), expected \(40,\)"):
+        curvature(TIME, np.zeros(39), np.zeros(40))
+    with pytest.raises(InputError, match=r"angles has shape \(40, 2, 3\), expected \(40, 3, 3\)"):
+        level_angles(TIME, ["a", "b", "c"], np.zeros((40, 2, 3)))
+    with pytest.raises(InputError, match="status has 3 entries"):
+        curvature(TIME, np.zeros(40), np.zeros(40), status=["kept"] * 3)
+
+
+def test_everything_missing_still_draws():
+    nothing = np.full(40, np.nan)
+    figures = [
+        curvature(TIME, nothing, nothing, BANDS, ["rejected"] * 40),
+        level_angles(TIME, ["L5-S1"], np.full((40, 1, 3), np.nan)),
+        reprojection(np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool), ["a", "b"]),
+        reprojection_by_point(np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool), ["x", "y", "z"], ["a", "b"]),
+        marker_errors(["x"], np.full((4, 1), np.nan)),
+        stick_figures(markers().with_(xyz=np.full((4, 6, 3), np.nan)), [0], [], ()),
+        availability(TIME[:4], ["x"], np.zeros((4, 1), int)),
+    ]
+    for figure in figures:
+        assert embed.png(figure, dpi=40).startswith(b"\x89PNG")
+
+
+class Collector(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.ids, self.attributes, self.tags, self.data = [], [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_data(self, data):
+        self.data += data
+
+
+def test_svg_for_the_page():
+    names = ["<script>alert(1)</script>", "a $x^2 & b"]
+    figure = marker_errors(names, np.full((5, 2), 0.02))
+    text = embed.svg(figure, "fig-1")
+    page = Collector()
+    page.feed(text)
+    assert page.tags[0] == "svg"
+    assert "script" not in page.tags
+    assert names[0] in page.data
+    assert names[1] in page.data  # a dollar sign is no formula
+    assert page.ids
+    assert all(name.startswith("fig-1-") for name in page.ids)
+    assert len(set(page.ids)) == len(page.ids)
+    used = {m for _, value in page.attributes for m in re.findall(r"url\(#([^)]*)\)", value or "")}
+    used |= {value[1:] for name, value in page.attributes if name == "href"}
+    assert used <= set(page.ids)
+    assert "http" not in text
+    assert "currentColor" in text
+    assert "#1b1f24" not in text
+    assert "var(--blue, #0072b2)" in text
+    assert text == embed.svg(marker_errors(names, np.full((5, 2), 0.02)), "fig-1")  # deterministic
+    with pytest.raises(InputError, match="is not an id"):
+        embed.svg(figure, '1"><script>')
+
+
+def test_matplotlib_stays_as_it_was():
+    before = dict(mpl.rcParams)
+    embed.svg(curvature(TIME, np.zeros(40), np.zeros(40)), "x")
+    assert dict(mpl.rcParams) == before
+    import sys
+
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()
