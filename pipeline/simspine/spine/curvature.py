@@ -23,10 +23,9 @@ def cobb(
 
     poses: {body: (frames, 4, 4)} in ground. plane: 'sagittal' (positive = lordosis: the upper one leans back) or
     'frontal' (positive = the upper one leans to the right). reference: the body whose plane it is; by default the
-    plane midway between those of both endplates' bodies, which favours neither end: naming them the other way round only
-    changes the sign. In a motion without bending and
-    twisting all choices agree. NaN where a pose is, or where an endplate is seen edge-on. Cobb 1948, with the
-    endplate normals in place of lines drawn on a radiograph.
+    plane midway between those of both endplates' bodies, which favours neither end: naming them the other way round
+    only changes the sign. In a motion without bending and twisting all choices agree. NaN where a pose is, or where
+    an endplate is seen edge-on. Cobb 1948, with the endplate normals in place of lines drawn on a radiograph.
     """
     if plane not in COBB_PLANES:
         raise unknown_name("plane", plane, COBB_PLANES)
