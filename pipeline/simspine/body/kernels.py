@@ -26,7 +26,7 @@ def evaluate(functions: Functions, f: int, x: float):
     return value, slope
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def couple(tree: Tree, q: np.ndarray, factor: np.ndarray) -> None:
     """Set dependent coordinates of q (coordinates,) from their drivers; factor = d q[c] / d (its free coordinate)."""
     for c in range(q.size):
@@ -54,7 +54,7 @@ def _turn(R: np.ndarray, axis: np.ndarray, angle: float) -> None:
         R[i, 2] = r0 * a02 + r1 * a12 + r2 * a22
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def pose(
     tree: Tree, q: np.ndarray, R: np.ndarray, p: np.ndarray, direction: np.ndarray, centre: np.ndarray, rate
 ) -> None:
@@ -119,7 +119,7 @@ def pose(
                 )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def place(tree: Tree, R: np.ndarray, p: np.ndarray, x: np.ndarray) -> None:
     """Marker positions x (markers, 3) in the ground from the bodies' poses."""
     for m in range(tree.marker_body.size):
@@ -133,7 +133,7 @@ def place(tree: Tree, R: np.ndarray, p: np.ndarray, x: np.ndarray) -> None:
             )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def differentiate(
     tree: Tree,
     x: np.ndarray,
@@ -184,7 +184,7 @@ def all_poses(tree: Tree, q: np.ndarray):
     return R, p, x
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def markers_and_jacobian(tree: Tree, z: np.ndarray):
     """Marker positions (markers, 3) m and Jacobian (markers, free, 3) at the free coordinates z (free,)."""
     slots = tree.slot_kind.size
@@ -205,7 +205,7 @@ def markers_and_jacobian(tree: Tree, z: np.ndarray):
     return x, J
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def expand(tree: Tree, z: np.ndarray):
     """All coordinates (frames, coordinates) from the free ones z (frames, free): locked at rest, couplers applied."""
     q = np.empty((z.shape[0], tree.rest.size))

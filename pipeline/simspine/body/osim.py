@@ -1,6 +1,6 @@
 """An `opensim.Model` compiled to a `Tree`, through OpenSim's API, so that every version of the file format works."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -46,8 +46,8 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
     parent = np.array([bodies[_base(joint.getParentFrame())] for joint in joints], int)
     child = np.array([bodies[_base(joint.getChildFrame())] for joint in joints], int)
     coupled, driver, coupling = _couplings(model, table, names)
-    slot, slot_kind, slot_coordinate = _slots(argument)
-    path_first, path = _paths(parent, child, slot, len(bodies))
+    slot, slot_kind, slot_coordinate, slot_joint = _slots(argument)
+    path_first, path = _paths(parent, child, slot_joint, len(bodies))
     clamped = coordinates.clamped[free]
     return Tree(
         parent=parent,
@@ -60,6 +60,7 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
         slot=slot,
         slot_kind=slot_kind,
         slot_coordinate=slot_coordinate,
+        slot_joint=slot_joint,
         path_first=path_first,
         path=path,
         column=_columns(coordinates.free, coupled, driver),
@@ -183,17 +184,24 @@ def _columns(free: np.ndarray, coupled: np.ndarray, driver: np.ndarray) -> np.nd
 
 
 def _slots(argument: np.ndarray):
-    moving = argument >= 0
-    slot = np.where(moving, np.cumsum(moving).reshape(moving.shape) - 1, -1)
-    joint, axis = np.nonzero(moving)
-    return slot, (axis >= 3).astype(int), argument[joint, axis]
+    """Number of each moving axis, and per slot: kind (0 rotation, 1 translation), coordinate, joint.
+
+    Within a joint the translations are numbered first, since its rotations turn about the shifted origin.
+    """
+    slot = np.full(argument.shape, -1)
+    listed = []
+    for j, m in product(range(len(argument)), (3, 4, 5, 0, 1, 2)):
+        if argument[j, m] >= 0:
+            slot[j, m] = len(listed)
+            listed.append((int(m >= 3), argument[j, m], j))
+    return slot, *np.array(listed, int).reshape(-1, 3).T.copy()
 
 
-def _paths(parent, child, slot, bodies: int):
+def _paths(parent, child, slot_joint, bodies: int):
     """Slots between the ground and each body."""
     chains: dict[int, list[int]] = {0: []}
     for j in range(len(parent)):
-        chains[child[j]] = chains[parent[j]] + [s for s in slot[j] if s >= 0]
+        chains[child[j]] = chains[parent[j]] + list(np.flatnonzero(slot_joint == j))
     lists = [chains.get(b, []) for b in range(bodies)]
     first = np.cumsum([0, *map(len, lists)])
     return first, np.array([s for chain in lists for s in chain], int)

@@ -15,7 +15,8 @@ class Functions(NamedTuple):
     """Piecewise polynomials.
 
     Function f owns pieces first[f]…first[f+1]; piece p applies from left[p] on, which is −∞ for
-    a function's first, and is Σ_k coefficients[p, k] (x − anchor[p])^k."""
+    a function's first, and is Σ_k coefficients[p, k] (x − anchor[p])^k.
+    """
 
     first: np.ndarray  # (functions + 1,)
     left: np.ndarray  # (pieces,) where the piece begins
@@ -26,7 +27,7 @@ class Functions(NamedTuple):
 class Tree(NamedTuple):
     """Joints in an order in which parents come first. Body 0 is the ground; joint j moves body child[j].
 
-    A slot is one moving axis of a joint: kinds 0–2 rotate, 3–5 translate. Its function's argument is a coordinate;
+    A slot is one moving axis of a joint. A joint translates first, then turns about the shifted origin. Its function's argument is a coordinate;
     `column` is the free coordinate that drives that coordinate, directly or through couplers, or −1.
     """
 
@@ -40,7 +41,8 @@ class Tree(NamedTuple):
     slot: np.ndarray  # (joints, 6) number of the slot, −1 where nothing moves
     slot_kind: np.ndarray  # (slots,) 0 rotation, 1 translation
     slot_coordinate: np.ndarray  # (slots,)
-    path_first: np.ndarray  # (bodies + 1,) slots between ground and a body: path[path_first[b]:path_first[b+1]]
+    slot_joint: np.ndarray  # (slots,)
+    path_first: np.ndarray  # (bodies + 1,) slots from ground to a body, in order: path[path_first[b]:path_first[b+1]]
     path: np.ndarray
     column: np.ndarray  # (coordinates,) free coordinate that drives it, −1 if none
     coupled: np.ndarray  # (couplers,) dependent coordinates, in an order in which drivers come first

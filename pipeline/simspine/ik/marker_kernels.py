@@ -1,0 +1,206 @@
+"""Compiled value, gradient and Hessian of the marker term of one frame.
+
+A marker with precision P acts like a point mass: with the twist ξ of a joint axis taken at the ground's origin, the
+marker x moves by X ξ, X = [−[x]×, I]. So the Gauss–Newton Hessian between two axes, one of which carries the other, is
+ξᵢᵀ (Σ Xᵀ P X) ξⱼ, summed over the markers that the distal one carries: the composite-rigid-body algorithm of dynamics
+(Featherstone 2008, ch. 6) with markers for masses, whose cost does not depend on the number of markers. The
+second-order part of the Hessian, residual · ∂²x/∂qᵢ∂qⱼ, falls out of the same sums: see `spread`.
+"""
+
+import numpy as np
+from numba import njit
+
+from simspine.body.kernels import couple, place, pose
+from simspine.body.tree import Tree
+
+GEMAN_MCCLURE, HUBER, SQUARE = 2, 1, 0
+
+
+@njit(cache=True, inline="always")
+def robust(d2: float, loss: int, scale: float):
+    """ρ and dρ/d(d²) for a squared distance; ρ = d² near 0 for each loss."""
+    if loss == HUBER and d2 > scale * scale:
+        d = np.sqrt(d2)
+        return 2.0 * scale * d - scale * scale, scale / d
+    if loss == GEMAN_MCCLURE:
+        s2 = scale * scale
+        u = s2 / (s2 + d2)
+        return d2 * u, u * u
+    return d2, 1.0
+
+
+@njit(cache=True, error_model="numpy")
+def marker_cost(x: np.ndarray, y: np.ndarray, w: np.ndarray, P: np.ndarray, loss: int, scale: float) -> float:
+    """Σ w ρ(rᵀ P r), r = x − y, over the markers with w > 0. P: (markers, 3, 3), or (0, 3, 3) for the identity."""
+    total = 0.0
+    for m in range(w.size):
+        if w[m] > 0.0:
+            a, b, c = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
+            if P.shape[0] == 0:
+                d2 = a * a + b * b + c * c
+            else:
+                d2 = P[m, 0, 0] * a * a + P[m, 1, 1] * b * b + P[m, 2, 2] * c * c
+                d2 += 2.0 * (P[m, 0, 1] * a * b + P[m, 0, 2] * a * c + P[m, 1, 2] * b * c)
+            total += w[m] * robust(d2, loss, scale)[0]
+    return total
+
+
+@njit(cache=True, inline="always")
+def _moment(a: np.ndarray, x0: float, x1: float, x2: float, i: int) -> float:
+    """Component i of x × a."""
+    if i == 0:
+        return x1 * a[2] - x2 * a[1]
+    if i == 1:
+        return x2 * a[0] - x0 * a[2]
+    return x0 * a[1] - x1 * a[0]
+
+
+@njit(cache=True, error_model="numpy")
+def gather(tree: Tree, x, y, w, P, loss: int, scale: float, K, F, S) -> None:
+    """Sums over the markers that each body carries, directly or further out.
+
+    K = Σ XᵀPX (6, 6), F = Σ XᵀPr (6,), S = Σ x (Pr)ᵀ (3, 3), with a leading axis for the bodies.
+    """
+    K[:] = 0.0
+    F[:] = 0.0
+    S[:] = 0.0
+    weighted = np.empty((3, 3))
+    column = np.empty(3)
+    force = np.empty(3)
+    for m in range(w.size):
+        if w[m] <= 0.0:
+            continue
+        body = tree.marker_body[m]
+        x0, x1, x2 = x[m, 0], x[m, 1], x[m, 2]
+        r0, r1, r2 = x0 - y[m, 0], x1 - y[m, 1], x2 - y[m, 2]
+        if P.shape[0] == 0:
+            weight = w[m] * robust(r0 * r0 + r1 * r1 + r2 * r2, loss, scale)[1]
+            force[0], force[1], force[2] = weight * r0, weight * r1, weight * r2
+            K[body, 0, 0] += weight * (x1 * x1 + x2 * x2)
+            K[body, 1, 1] += weight * (x0 * x0 + x2 * x2)
+            K[body, 2, 2] += weight * (x0 * x0 + x1 * x1)
+            K[body, 1, 0] -= weight * x0 * x1
+            K[body, 2, 0] -= weight * x0 * x2
+            K[body, 2, 1] -= weight * x1 * x2
+            K[body, 3, 1] += weight * x2
+            K[body, 3, 2] -= weight * x1
+            K[body, 4, 0] -= weight * x2
+            K[body, 4, 2] += weight * x0
+            K[body, 5, 0] += weight * x1
+            K[body, 5, 1] -= weight * x0
+            for i in range(3):
+                K[body, 3 + i, 3 + i] += weight
+        else:
+            for i in range(3):
+                column[i] = P[m, i, 0] * r0 + P[m, i, 1] * r1 + P[m, i, 2] * r2
+            weight = w[m] * robust(column[0] * r0 + column[1] * r1 + column[2] * r2, loss, scale)[1]
+            for i in range(3):
+                force[i] = weight * column[i]
+                for k in range(3):
+                    weighted[i, k] = weight * P[m, i, k]
+                    K[body, 3 + i, 3 + k] += weighted[i, k]
+            for k in range(3):  # lower left block: P X_ω = (−P [x]×), row k of it from x × (row k of P)
+                for i in range(3):
+                    K[body, 3 + k, i] += _moment(weighted[k], x0, x1, x2, i)
+            for k in range(3):  # upper left block: −[x]×ᵀ … from x × each column of the block above
+                for i in range(3):
+                    column[i] = _moment(weighted[i], x0, x1, x2, k)
+                for i in range(k, 3):
+                    K[body, i, k] += _moment(column, x0, x1, x2, i)
+        for i in range(3):
+            F[body, 3 + i] += force[i]
+            F[body, i] += _moment(force, x0, x1, x2, i)
+            for k in range(3):
+                S[body, i, k] += x[m, i] * force[k]
+    for j in range(tree.parent.size - 1, -1, -1):
+        a, b = tree.parent[j], tree.child[j]
+        for i in range(6):
+            F[a, i] += F[b, i]
+            for k in range(i + 1):
+                K[a, i, k] += K[b, i, k]
+        for i in range(3):
+            for k in range(3):
+                S[a, i, k] += S[b, i, k]
+
+
+@njit(cache=True, error_model="numpy")
+def spread(tree: Tree, direction, centre, rate, factor, K, F, S, g, H, C) -> None:
+    """Add to the gradient g (free,), the Gauss–Newton Hessian H and its second-order part C (lower triangles).
+
+    Half the derivative of Σ w ρ, so that H is Σ JᵀPJ. The second-order part between a rotation i and an axis j that it
+    carries is Σ f · (wᵢ × ∂x/∂qⱼ), f = P r, which is wᵢ · v with v = (G − tr G) wⱼ, G = S − oⱼ Fᵀ, for a rotation j,
+    and v = wⱼ × F for a translation. The curvature of the axes' own functions is left out (zero unless they are splines).
+    """
+    twist = np.empty((rate.size, 6))
+    for s in range(rate.size):
+        w0, w1, w2 = direction[s, 0], direction[s, 1], direction[s, 2]
+        if tree.slot_kind[s] == 0:
+            twist[s, 0], twist[s, 1], twist[s, 2] = w0, w1, w2
+            twist[s, 3] = centre[s, 1] * w2 - centre[s, 2] * w1
+            twist[s, 4] = centre[s, 2] * w0 - centre[s, 0] * w2
+            twist[s, 5] = centre[s, 0] * w1 - centre[s, 1] * w0
+        else:
+            twist[s, 0] = twist[s, 1] = twist[s, 2] = 0.0
+            twist[s, 3], twist[s, 4], twist[s, 5] = w0, w1, w2
+    h = np.empty(6)
+    v = np.empty(3)
+    for s in range(rate.size):
+        c = tree.slot_coordinate[s]
+        column = tree.column[c]
+        if column < 0:
+            continue
+        d = rate[s] * factor[c]
+        b = tree.child[tree.slot_joint[s]]
+        if K[b, 5, 5] == 0.0 or d == 0.0:
+            continue  # carries no marker
+        for i in range(6):
+            h[i] = 0.0
+            for k in range(6):
+                h[i] += (K[b, i, k] if i >= k else K[b, k, i]) * twist[s, k]
+            g[column] += d * twist[s, i] * F[b, i]
+        w0, w1, w2 = direction[s, 0], direction[s, 1], direction[s, 2]
+        if tree.slot_kind[s] == 0:
+            trace = S[b, 0, 0] + S[b, 1, 1] + S[b, 2, 2]
+            along = w0 * F[b, 3] + w1 * F[b, 4] + w2 * F[b, 5]
+            for i in range(3):
+                trace -= centre[s, i] * F[b, 3 + i]
+            for i in range(3):
+                v[i] = S[b, i, 0] * w0 + S[b, i, 1] * w1 + S[b, i, 2] * w2 - centre[s, i] * along
+                v[i] -= trace * direction[s, i]
+        else:
+            v[0] = w1 * F[b, 5] - w2 * F[b, 4]
+            v[1] = w2 * F[b, 3] - w0 * F[b, 5]
+            v[2] = w0 * F[b, 4] - w1 * F[b, 3]
+        for a in range(tree.path_first[b], tree.path_first[b + 1]):
+            i = tree.path[a]
+            other = tree.column[tree.slot_coordinate[i]]
+            if other < 0:
+                continue
+            e = d * rate[i] * factor[tree.slot_coordinate[i]]
+            value = 0.0
+            for k in range(6):
+                value += twist[i, k] * h[k]
+            bend = 0.0
+            if tree.slot_kind[i] == 0:
+                bend = direction[i, 0] * v[0] + direction[i, 1] * v[1] + direction[i, 2] * v[2]
+            if other == column and i != s:
+                value *= 2.0
+                bend *= 2.0
+            if other < column:
+                H[column, other] += e * value
+                C[column, other] += e * bend
+            else:
+                H[other, column] += e * value
+                C[other, column] += e * bend
+            if i == s:
+                break
+
+
+@njit(cache=True, error_model="numpy")
+def evaluate_frame(tree: Tree, z, q, factor, R, p, direction, centre, rate, x) -> None:
+    """Set everything that depends on the free coordinates z (free,): all coordinates q, poses, axes, markers x."""
+    for i in range(z.size):
+        q[tree.free[i]] = z[i]
+    couple(tree, q, factor)
+    pose(tree, q, R, p, direction, centre, rate)
+    place(tree, R, p, x)
