@@ -7,12 +7,12 @@ compares
 
 - dlt: confidence-weighted linear triangulation of all views, no outlier handling (undistorted);
 - exhaustive: the same for every subset of views: the largest with a mean error of at most 25 px, else the best pair;
-- simspine: this package; with sides as detected (no exchange undone), and with a looser limit.
+- simspine: this package; with sides as detected (no exchange undone), and with a tighter limit.
 
-Errors are distances in the distorted image, px. `observation`: each used observation counts. `point`: per (frame, point)
-the mean over its used views. `all`: dropped observations count as well. A method that drops more shows smaller errors of
-what it uses; `bone_sd_mm` does not know about pixels: the standard deviation over the frames of the lengths of thighs,
-shanks, upper arms and forearms, their median and largest.
+Errors are distances in the distorted image, px. `observation`: each used observation counts. `point`: per (frame,
+point) the mean over its used views. `all`: dropped observations count as well. A method that drops more shows smaller
+errors of what it uses; `bone_sd_mm` does not know about pixels: the standard deviation over the frames of the lengths
+of thighs, shanks, upper arms and forearms, their median and largest.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def main():
             "exhaustive": figures(exhaustive, cameras, keypoints),
             "simspine": figures(ours, cameras, keypoints),
             "simspine, sides as detected": figures(ours, cameras, keypoints, fix_swaps=False),
-            "simspine, max_error_px=60": figures(ours, cameras, keypoints, max_error_px=60),
+            "simspine, max_error_px=38": figures(ours, cameras, keypoints, max_error_px=38),
         },
         "synthetic": {f"{v} views": timing(v) for v in (4, 8, 16)} | {"4 views, 10000 frames": timing(4, 10_000)},
     }

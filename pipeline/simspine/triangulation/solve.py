@@ -19,7 +19,7 @@ _CHUNK = 40_000  # observations solved at a time: what fits into a processor's c
 _HUBER = 2.15  # × noise: nine in ten clean observations keep their full weight (χ² with 2 degrees of freedom)
 _LIMIT = 4.5  # × noise: one clean observation in 25,000 lies beyond
 _LEAST_LIMIT = 3.0  # px; below this a disagreement is not worth losing a view
-_IMAGE_SHARE = 0.02  # of the longer image side: a detection further off than this is of something else
+_IMAGE_SHARE = 0.03  # of the longer image side: a detection further off than this is of something else
 
 
 def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> Markers:
@@ -43,7 +43,7 @@ def triangulate_with_report(
     cameras: one per view, in the order of the views. min_confidence: detected points below it are not used (points
     that were inferred by a rule have low confidences by design and only need one above 0). huber_px: where a residual
     starts to lose influence; default 2.15 × the noise found. max_error_px: an observation further off is never used;
-    default 2 % of the longer image side. Within it, the limit is 4.5 × the noise found for the point. min_views:
+    default 3 % of the longer image side. Within it, the limit is 4.5 × the noise found for the point. min_views:
     consistent views a point needs. fix_swaps: exchange left and right where a view has them the wrong way round.
     swaps: (points,) index of each point's mirror image; default from the names (`LKnee` ↔ `RKnee`).
 
