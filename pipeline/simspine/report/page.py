@@ -8,7 +8,7 @@ from simspine.formats.atomic import write_text
 from simspine.report.content import LIGHTS, Finding, ReportContent
 
 TEMPLATE = "page.html.j2"
-_WORDS = {"good": "fine", "check": "look at this", "bad": "wrong"}
+_WORDS = {"good": "in order", "check": "look at this", "bad": "problem"}
 
 
 def render(content: ReportContent) -> str:

@@ -113,9 +113,9 @@ def _bare(axes: "Axes", half_width: float, half_height: float) -> None:
 
 
 def _scale_bar(axes: "Axes", half_width: float, half_height: float) -> None:
-    x, y = -half_width, -half_height * 0.98
+    x, y = -half_width * 1.02, -half_height
     axes.plot([x, x], [y, y + 0.5], color=GREY, linewidth=2.2, solid_capstyle="butt")
-    axes.text(x + 0.04, y + 0.02, "0.5 m", fontsize=7.5, color=GREY)
+    axes.text(x + 0.05, y + 0.25, "0.5 m", fontsize=7.5, color=GREY, rotation=90, va="center")
 
 
 def _legend(figure: "Figure", origin: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
-_ONE = "from the one coordinate"  # `spine.forced`: a sum that the data do decide, though not its distribution
+ONE_COORDINATE = "from the one coordinate"  # `spine.forced`: a sum that the data do decide, though not its distribution
 
 
 def forced_mask(levels: Sequence[str], forced: Mapping[str, str]) -> np.ndarray:
@@ -29,7 +29,7 @@ def forced_mask(levels: Sequence[str], forced: Mapping[str, str]) -> np.ndarray:
     mask = np.zeros((len(levels), 3), bool)
     for i, level in enumerate(levels):
         parts = [part.strip() for part in forced.get(level, "").split(";") if part.strip()]
-        for part in (part for part in parts if _ONE not in part):
+        for part in (part for part in parts if ONE_COORDINATE not in part):
             planes = [k for k, plane in enumerate(PLANES) if part.startswith(plane)]
             mask[i, planes or slice(None)] = True
     return mask
@@ -73,7 +73,7 @@ def curvature(
 def _draw_curvature(axes: "Axes", time: np.ndarray, degrees: np.ndarray, reason: str) -> None:
     known = degrees[np.isfinite(degrees)]
     text = f"mean {known.mean():.1f}°, span {np.ptp(known):.1f}°" if known.size else "not known"
-    if reason and _ONE not in reason:
+    if reason and ONE_COORDINATE not in reason:
         axes.plot(time, degrees, **FORCED, label=f"{text}\n{FORCED_LABEL}")
     else:
         note = "\n(one coordinate for all levels)" if reason else ""
@@ -93,7 +93,7 @@ def _draw_bands(axes: "Axes", bands: Sequence[Band]) -> float:
                       fontsize=7, annotation_clip=False)  # fmt: skip
         axes.update_datalim([(0, band.low), (0, band.high)], updatex=False)  # clipped artists do not count otherwise
         check = "; to be checked" if band.grade == "C" else ""
-        text = fill(f"{letter}  {band.low:g}–{band.high:g}°, {band.span} ({band.source}{check})", 46)
+        text = fill(f"{letter}: {band.low:g}–{band.high:g}°, {band.span} ({band.source}{check})", 46)
         axes.plot([], [], color=colour, linewidth=4, label=text, solid_capstyle="butt")
     return 1.03 + 0.03 * len(bands)
 

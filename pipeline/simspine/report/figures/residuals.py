@@ -115,7 +115,7 @@ def reprojection_by_point(
         left, right = figure.subplots(1, 2, sharey=True)
         top = np.nanmax(median) if np.isfinite(median).any() else 1.0
         _table(left, median, "viridis_r", 0, top, "{:.0f}")
-        _table(right, 100 * share, "cividis", 0, 100, "{:.0f}")
+        _table(right, 100 * share, "viridis", 0, 100, "{:.0f}")
         left.set_title("Median error of kept observations (px)")
         right.set_title("Observations kept (%)")
         left.set_yticks(range(len(names)), labels, fontsize=7.5)
@@ -181,7 +181,7 @@ def marker_errors(
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=7.5)
         axes.set_xlabel("distance between measured marker and body (mm)")
-        axes.set_title("Marker errors of inverse kinematics: median and middle half of the frames", pad=14)
+        axes.set_title("Marker errors of inverse kinematics: median and middle half of the frames", pad=20)
         _origin_legend(axes, origin)
     return figure
 

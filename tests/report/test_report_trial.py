@@ -1,0 +1,164 @@
+"""From the stages' results to the page: sections, summaries, samples, layers."""
+
+import numpy as np
+import pytest
+
+from simspine.errors import InputError
+from simspine.geometry import change_frame, project
+from simspine.ik.result import Result
+from simspine.quality.findings import Finding, Severity, verdict
+from simspine.report import content
+from simspine.report.page import render
+from simspine.report.sampling import frame_layer, model_reprojection, sample_frames
+from simspine.report.summary import summary_rows
+from simspine.report.trial import not_measured, rejections, trial_section
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.triangulation.report import Report
+from simspine.types import Camera, Keypoints, Markers, Motion, Origin
+
+FRAMES = 20
+NAMES = ("LHip", "RHip", "LKnee", "Spine_01")
+ORIGIN = ("detected", "detected", "given", "inferred")
+FORCED = {
+    "L5-S1": "",
+    "L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext",
+    "tka": "constant: T3 and T12 are on the same rigid body 'torso'",
+    "lla": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext, sum of ratios 7.57",
+}
+
+
+@pytest.fixture
+def measured():
+    xyz = np.random.default_rng(0).uniform(-0.5, 0.5, (FRAMES, 4, 3))
+    return Markers(NAMES, 50, xyz, "z_up", origin=ORIGIN)
+
+
+@pytest.fixture
+def spine(measured):
+    levels = ("L5-S1", "L4-L5", "pelvis")
+    angles = np.zeros((FRAMES, 3, 3))
+    angles[:, 2] = 2.0  # a segment in space: must not squash the curves of the joints
+    return SpineKinematics(
+        50, 0, levels, angles, np.full(FRAMES, 0.8), np.full(FRAMES, 0.6), measured, np.zeros((FRAMES, 3), bool), FORCED
+    )
+
+
+@pytest.fixture
+def judged():
+    findings = [
+        Finding("curvature_speed", Severity.ERROR, "Too fast: 180 °/s.", "Look.", (3, 4, 9)),
+        Finding("jump_level", Severity.ERROR, "A jump.", "Look.", (4,), "L5-S1"),
+        Finding("wrap", Severity.INFO, "A wrap was undone.", "Nothing to do.", (12,)),
+    ]
+    return verdict(FRAMES, findings)
+
+
+@pytest.fixture
+def cameras():
+    turn = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # looks along world y, z up
+    K = [[1000, 0, 500], [0, 1000, 400], [0, 0, 1]]
+    return [Camera(f"c{i}", (1000, 800), K, [0.1, 0, 0, 0, 0], turn, [0.1 * i, 0, 4]) for i in range(2)]
+
+
+def test_section_has_everything(measured, spine, judged):
+    errors = np.full((FRAMES, 2, 4), 3.0)
+    yes = np.ones(errors.shape, bool)
+    report = Report(NAMES, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 4), int), np.ones(4), np.ones(4))
+    motion = Motion(("a",), 50, np.zeros((FRAMES, 1)), (True,))
+    ik = Result(motion, NAMES, np.full((FRAMES, 4), 0.01), np.zeros(FRAMES), yes[:, 0, 0], ("",) * FRAMES)
+    section = trial_section(
+        "walk", "t1", spine=spine, verdict=judged, triangulation=report, ik=ik, measured=measured, model=measured
+    )
+    assert [f.title for f in section.figures] == [
+        "Curvature", "Angles per level", "Reprojection errors", "Reprojection errors by point", "Marker errors",
+        "Seen, inferred, filled, missing", "The body",
+    ]  # fmt: skip
+    assert section.rejected == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
+    assert [f.light for f in section.findings] == ["bad", "bad", "good"]
+    assert section.findings[0].frames == "3–4, 9"
+    curves = section.figures[1].svg
+    assert "L4-L5" in curves
+    assert "pelvis" not in curves
+    assert "Spine_01 ○" in section.figures[3].svg
+    page = render(content.ReportContent("t", trials=(section,)))
+    assert page.count("rejected frames (3 of 20)") == 4  # curvature twice, levels, presence
+
+
+def test_section_leaves_out_what_is_missing(spine):
+    section = trial_section("walk", "t1", spine=spine)
+    assert len(section.figures) == 2
+    assert section.findings == section.rejected == ()
+
+
+def test_not_measured_says_what_and_why(measured, spine):
+    inferred, forced = not_measured([measured, measured], [spine, spine], "a rule")
+    assert inferred == (content.Statement("Spine_01", "a rule"),)
+    assert [statement.name for statement in forced] == ["L4-L5", "TKA", "LLA"]
+    assert forced[2].reason.startswith("the sum follows the images")
+    assert not_measured([], []) == ((), ())
+
+
+def test_rejections_of_nothing():
+    assert rejections(verdict(5, [])) == ()
+
+
+def test_summary_rows():
+    rows = summary_rows(
+        {
+            "frames": 100, "frames_rejected": 3, "views": 4, "reprojection_px_p90": 31.26, "points_kept_share": 0.984,
+            "marker_rms_mm": {"limbs": 24.4, "spine": None}, "femur_m": {"left": 0.41, "right": 0.61},
+            "lla_deg_mean": 41.23, "tka_deg_mean": float("nan"), "something else": 1,
+        },
+        {"frames_rejected": "31–33 jump"},
+    )  # fmt: skip
+    found = {row.label: (row.value, row.light) for row in rows}
+    assert found == {
+        "Frames": ("100", ""),
+        "Frames rejected": ("3 of 100", "check"),
+        "Views": ("4", ""),
+        "Reprojection error, 90th percentile": ("31.3 px", "check"),
+        "Points kept": ("98.4 %", "good"),
+        "Marker RMS, limbs": ("24 mm", ""),
+        "Marker RMS, spine": ("–", ""),
+        "Lumbar lordosis (L1–S1), mean": ("41.2°", ""),
+        "Thoracic kyphosis (T3–T12), mean": ("–", ""),
+        "Femur length, left": ("0.410 m", "good"),
+        "Femur length, right": ("0.610 m", "check"),
+    }
+    assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
+    assert summary_rows({}) == ()
+
+
+def test_sample_frames():
+    assert sample_frames(99, 3) == (16, 49, 82)  # the middles of three thirds
+    assert sample_frames(2, 5) == (0, 1)
+    assert sample_frames(0) == ()
+    avoid = np.ones(10, bool)
+    avoid[[1, 8]] = False
+    assert sample_frames(10, 3, avoid) == (1, 8)
+    assert len(sample_frames(10, 3, np.ones(10, bool))) == 3  # all rejected: show them all the same
+
+
+def test_layer_and_model_reprojection(measured, cameras):
+    """Detections made by projecting the model and moving them by (3, 4) px lie 5 px off, in whatever frame it is."""
+    xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
+    xy[0, 1, 2] = np.nan
+    keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
+    turned = measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
+    for model in (measured, turned):
+        names, distance = model_reprojection(cameras, model, keypoints)
+        assert names == NAMES[:3]  # inferred points judge nobody
+        assert np.isnan(distance[0, 1, 2])
+        np.testing.assert_allclose(distance[np.isfinite(distance)], 5.0)
+    used, swapped = np.ones(xy.shape[:3], bool), np.zeros(xy.shape[:3], bool)
+    used[5, 1, [0, 3]] = False
+    swapped[5, 1, 1] = True
+    layer = frame_layer(keypoints, 5, 1, cameras[1], turned, used, swapped, [("LHip", "RHip")], ("Spine_01",))
+    assert layer.inferred == {"Spine_01"}
+    assert layer.pruned == {"LHip"}  # an inferred point is never 'left out': nobody saw it in the first place
+    assert layer.swapped == {"RHip"}
+    for name in NAMES:
+        np.testing.assert_allclose(layer.detected[name] - layer.model[name], [3, 4])
+    assert keypoints.origin[3] is Origin.INFERRED
+    with pytest.raises(InputError, match="1 cameras"):
+        model_reprojection(cameras[:1], measured, keypoints)
