@@ -9,7 +9,8 @@
 
 A reader of the release takes every root group whose name starts with 'S' for a subject, and each group of a subject but
 `calibration` for a trial; so nothing of ours may stand there. All rotations are in degrees, coupled ones too (the
-release copies OpenSim's files, where the two coupled knee angles are in radians). Missing = NaN. Equal data give equal bytes.
+release copies OpenSim's files, where the two coupled knee angles are in radians). Missing = NaN.
+Equal data give equal bytes.
 """
 
 from simspine.formats.dataset_read import DatasetFile, open_dataset
