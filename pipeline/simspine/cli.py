@@ -1,6 +1,7 @@
 """The command line: read arguments, call one function, report. Heavy imports wait until a command runs."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -21,9 +22,10 @@ STAGES = {
 
 
 class _Commands(click.Group):
-    """A command group that turns `InputError` into one clear message and exit code 2."""
+    """A command group that turns `InputError` into one clear message and exit code 2, and warnings into a line each."""
 
     def invoke(self, ctx):
+        warnings.showwarning = lambda message, *_: click.secho(f"warning: {message}", fg="yellow", err=True)
         try:
             return super().invoke(ctx)
         except InputError as error:

@@ -72,6 +72,8 @@ class Detection(_Section):
     """BlazePose: 0 light, 1 full, 2 heavy. The installed package carries 1."""
     skeleton: str | None = None
     """Names of imported points (spinetrack37, halpe26, …); by their number if left out."""
+    person: Literal["most_views", "largest"] | list[float] = "most_views"
+    """Whom to follow: seen in the most views, largest in the images, or nearest to a point [x, y, z] m of the world."""
     infer_spine: bool = True
     """Place spine points by rule where the detector has none; they stay marked as inferred."""
 
@@ -81,10 +83,10 @@ class Triangulation(_Section):
 
     min_confidence: float = Field(0.3, ge=0, le=1)
     """Detections below it are not used."""
-    huber_px: float = Field(10.0, gt=0)
-    """Reprojection error from which a view's pull grows linearly instead of quadratically."""
-    max_error_px: float = Field(40.0, gt=0)
-    """A view whose reprojection error exceeds it does not take part."""
+    huber_px: float | None = Field(None, gt=0)
+    """Error from which a view's pull grows linearly instead of quadratically; chosen from the noise if left out."""
+    max_error_px: float | None = Field(None, gt=0)
+    """A view with a larger error never takes part; 3 % of the longer image side if left out."""
     min_views: int = Field(2, ge=2)
     """Points seen by fewer consistent views are missing."""
     fix_swaps: bool = True
@@ -106,7 +108,7 @@ class Body(_Section):
     """The musculoskeletal model."""
 
     recipe: str = "coupled"
-    """Name of a recipe in opensim_models/, or a path to one."""
+    """Name of a recipe in opensim_models/, or the path of a YAML file."""
     markers: str | None = None
     """Marker set; the one of the detector's skeleton if left out."""
 

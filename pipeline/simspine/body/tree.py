@@ -27,8 +27,9 @@ class Functions(NamedTuple):
 class Tree(NamedTuple):
     """Joints in an order in which parents come first. Body 0 is the ground; joint j moves body child[j].
 
-    A slot is one moving axis of a joint. A joint translates first, then turns about the shifted origin. Its function's argument is a coordinate;
-    `column` is the free coordinate that drives that coordinate, directly or through couplers, or −1.
+    A slot is one moving axis of a joint. A joint translates first, then turns about the shifted origin. A slot's
+    function takes a coordinate; `column` is the free coordinate that drives that coordinate, directly or through
+    couplers, or −1.
     """
 
     parent: np.ndarray  # (joints,) body

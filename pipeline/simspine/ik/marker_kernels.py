@@ -129,7 +129,7 @@ def spread(tree: Tree, direction, centre, rate, factor, K, F, S, g, H, C) -> Non
 
     Half the derivative of Σ w ρ, so that H is Σ JᵀPJ. The second-order part between a rotation i and an axis j that it
     carries is Σ f · (wᵢ × ∂x/∂qⱼ), f = P r, which is wᵢ · v with v = (G − tr G) wⱼ, G = S − oⱼ Fᵀ, for a rotation j,
-    and v = wⱼ × F for a translation. The curvature of the axes' own functions is left out (zero unless they are splines).
+    and v = wⱼ × F for a translation. The curvature of the axes' own functions is left out (zero unless splines).
     """
     twist = np.empty((rate.size, 6))
     for s in range(rate.size):

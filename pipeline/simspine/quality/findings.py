@@ -1,7 +1,7 @@
 """What quality control says: findings, and a verdict per frame. Plain data that writes itself as JSON."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -114,6 +114,15 @@ class Verdict:
             "status": where,
             "findings": [finding.to_dict() for finding in self.findings],
         }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping) -> "Verdict":
+        """The verdict that `to_dict` stored; status and reasons follow from its findings."""
+        findings = [
+            Finding(**{**entry, "frames": [k for first, end in entry["frames"] for k in range(first, end)]})
+            for entry in stored["findings"]
+        ]
+        return verdict(stored["frames"], findings)
 
 
 def verdict(frames: int, findings: Iterable[Finding]) -> Verdict:

@@ -13,13 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simspine.config import digest
+from simspine.errors import InputError
 from simspine.formats.atomic import write_text
+
+# The stage that makes the files of each folder of a subject.
+MADE_BY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
 
 
 def checksum(path: Path) -> str:
     """sha256 of a file, read in pieces."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        stage = MADE_BY.get(path.parent.name, path.parent.name)
+        raise InputError(f"{path} does not exist. Run `simspine {stage}` with the same configuration first.") from None
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Task:
 
     def fingerprint(self, version: str) -> dict:
         return {
-            "inputs": {path.name: checksum(path) for path in self.inputs},
+            "inputs": [[path.name, checksum(path)] for path in self.inputs],
             "settings": digest(self.settings),
             "version": version,
         }
@@ -66,7 +74,9 @@ def run_tasks(stage: str, manifest: Path, tasks: Iterable[Task], version: str, k
         }
         ran.append(task.name)
         _write(manifest, stage, entries)
-    _write(manifest, stage, entries)  # also when nothing ran: a fresh time stamp tells the workflow that it is up to date
+    _write(
+        manifest, stage, entries
+    )  # also when nothing ran: a fresh time stamp tells the workflow that it is up to date
     return ran
 
 
@@ -87,3 +97,10 @@ def _done(entry: dict | None, fingerprint: dict, outputs: tuple[Path, ...]) -> b
 
 def _write(path: Path, stage: str, entries: dict) -> None:
     write_text(path, json.dumps({"stage": stage, "tasks": entries}, indent=1, sort_keys=True) + "\n")
+
+
+def forget(path: Path, names: Iterable[str]) -> None:
+    """Drop entries, so that their work is done again."""
+    entries = read_manifest(path)
+    if entries:
+        _write(path, path.stem, {name: entry for name, entry in entries.items() if name not in set(names)})

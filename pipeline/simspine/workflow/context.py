@@ -1,0 +1,41 @@
+"""What every stage is handed: the configuration, one subject, its files, and how to show progress."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from simspine.config import Config
+from simspine.workflow.inputs import Capture, capture_of
+from simspine.workflow.paths import Paths
+
+
+@dataclass(frozen=True)
+class Context:
+    config: Config
+    subject: str
+    quiet: bool = False
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(Path(self.config.results), self.subject)
+
+    @property
+    def trials(self) -> list[str]:
+        return self.config.trials(self.subject)
+
+    def capture(self, trial: str) -> Capture:
+        return capture_of(self.config.subject(self.subject).trials[trial])
+
+    @contextmanager
+    def progress(self, text: str) -> Iterator:
+        """A callable (done, total) that moves a progress bar on the terminal; nothing is shown when `quiet`."""
+        if self.quiet:
+            yield lambda done, total: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns) as bar:
+            task = bar.add_task(f"{self.subject} {text}", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)

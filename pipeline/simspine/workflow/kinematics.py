@@ -1,0 +1,209 @@
+"""Stages from markers to a judged spine: scale, ik, vertebrae, quality."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from simspine.body.kinematics import body_poses, forward_kinematics
+from simspine.body.model import Body
+from simspine.body.recipes import build, default_weights, fit_markers, read_recipe, virtual_spine_markers
+from simspine.body.scaling import measure_factors, scale
+from simspine.formats.atomic import write_text
+from simspine.formats.mot import write_mot
+from simspine.formats.sto import write_marker_errors
+from simspine.formats.store import load, save
+from simspine.formats.trc import write_trc
+from simspine.ik.solve import inverse_kinematics
+from simspine.quality.assess import assess
+from simspine.spine.endplates import read_endplates, scaled
+from simspine.spine.forced import couplers_in, forced_reasons
+from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
+from simspine.types import Markers, Origin
+from simspine.workflow.context import Context
+from simspine.workflow.manifest import Task
+from simspine.workflow.results import TrialResults
+
+
+def scale_body(context: Context) -> list[Task]:
+    """markers of all trials → model/<subject>.osim and scaling.json."""
+    config, paths = context.config, context.paths
+    person = config.subject(context.subject)
+    sources = tuple(paths.markers(name) for name in context.trials)
+
+    def work() -> dict:
+        stored = [load(source) for source in sources]
+        recipe = read_recipe(config.body.recipe)
+        body = build(recipe, config.body.markers or stored[0]["skeleton"])
+        markers = _stacked([item["markers"] for item in stored])
+        factors = measure_factors(body, markers, recipe, height=person.height, **config.scaling.model_dump())
+        sized = scale(body, factors, person.mass, recipe)
+        femur = _femur_lengths(sized)
+        sized.write_osim(paths.model)
+        write_text(paths.scaling, json.dumps(factors.as_dict() | {"femur_m": femur}, indent=1) + "\n")
+        return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
+
+    settings = {
+        "body": config.body.model_dump(),
+        "scaling": config.scaling.model_dump(),
+        "height": person.height,
+        "mass": person.mass,
+    }
+    return [Task(context.subject, sources, (paths.model, paths.scaling), settings, work)]
+
+
+def ik(context: Context) -> list[Task]:
+    """markers and model → kinematics/<trial>.mot, _ik_marker_errors.sto, .h5."""
+    config, paths = context.config, context.paths
+    tasks = []
+    for name in context.trials:
+        source = paths.markers(name)
+        out, mot = paths.kinematics(name), paths.kinematics(name, ".mot")
+        sto = paths.kinematics(name, "_ik_marker_errors.sto")
+
+        def work(source=source, out=out, mot=mot, sto=sto) -> dict:
+            stored = load(source)
+            recipe = read_recipe(config.body.recipe)
+            body = Body.from_osim(paths.model)
+            markers = fit_markers(body, stored["markers"])
+            by_name = default_weights(recipe, config.body.markers or stored["skeleton"]) | config.ik.weights
+            result = inverse_kinematics(
+                body,
+                markers,
+                _weights(markers, by_name),
+                engine=config.ik.engine,
+                accuracy=config.ik.accuracy,
+                coordinate_tasks=recipe.coordinate_tasks,
+            )
+            save(out, **{field.name: getattr(result, field.name) for field in fields(result)})
+            write_mot(mot, result.motion)
+            write_marker_errors(sto, result.motion.time, result.marker_error)
+            return {
+                "converged_share": round(float(result.converged.mean()), 4),
+                "marker_rms_m": round(float(np.sqrt(np.nanmean(result.marker_error**2))), 5),
+            }
+
+        settings = {"ik": config.ik.model_dump(), "body": config.body.model_dump()}
+        tasks.append(Task(name, (source, paths.model), (out, mot, sto), settings, work))
+    return tasks
+
+
+def vertebrae(context: Context) -> list[Task]:
+    """kinematics and model → vertebrae/<trial>.h5, .trc: spine points, level angles, LLA and TKA, vertebral centres."""
+    config, paths = context.config, context.paths
+    tasks = []
+    for name in context.trials:
+        source = paths.kinematics(name)
+        out, trc = paths.vertebrae(name), paths.vertebrae(name, ".trc")
+
+        def work(source=source, out=out, trc=trc) -> dict:
+            motion = load(source, ["motion"])["motion"]
+            body = Body.from_osim(paths.model)
+            factors = _factors(paths)
+            markers = forward_kinematics(body, motion)
+            poses = body_poses(body, motion)
+            plates = scaled(read_endplates(), factors)
+            locked = [n for n, held in zip(body.coordinates.names, body.coordinates.locked, strict=True) if held]
+            forced = forced_reasons(couplers_in(body.osim), plates, locked=locked)
+            spine = spine_kinematics(poses, markers, plates, forced=forced, spine_markers=virtual_spine_markers(body))
+            centres = vertebra_centroids(poses, plates, motion.rate, motion.start)
+            save(
+                out,
+                spine_markers=spine.markers,
+                levels=list(spine.levels),
+                angles=spine.angles,
+                lla=spine.lla,
+                tka=spine.tka,
+                repaired=spine.repaired,
+                forced=dict(spine.forced),
+                centres=centres,
+                model_markers=markers,
+                poses=dict(poses),
+            )
+            write_trc(trc, spine.markers)
+            return {"lla_deg_mean": _degrees(spine.lla), "tka_deg_mean": _degrees(spine.tka)}
+
+        tasks.append(Task(name, (source, paths.model, paths.scaling), (out, trc), config.body.model_dump(), work))
+    return tasks
+
+
+def quality(context: Context) -> list[Task]:
+    """Everything of a trial → quality/<trial>.json: findings, and kept, corrected or rejected for each frame."""
+    paths = context.paths
+    tasks = []
+    for name in context.trials:
+        results = TrialResults(paths, name)
+        inputs = paths.vertebrae(name), paths.kinematics(name), paths.markers(name), paths.points(name), paths.model
+        out = paths.quality(name)
+
+        def work(results=results, out=out) -> dict:
+            coordinates = Body.from_osim(paths.model).coordinates
+            ranges = {
+                coordinates.names[i]: (float(coordinates.lower[i]), float(coordinates.upper[i]))
+                for i in np.flatnonzero(coordinates.free)
+            }
+            solved, report = results.result, results.report
+            verdict = assess(
+                results.spine,
+                converged=solved.converged,
+                solver_reason=solved.reason,
+                marker_names=solved.marker_names,
+                marker_error=solved.marker_error,
+                measured=results.markers,
+                reprojection_names=report.names,
+                reprojection_px=report.point_error_px,
+                motion=solved.motion,
+                ranges=ranges,
+            )
+            write_text(out, json.dumps(verdict.to_dict(), indent=1) + "\n")
+            return {"counts": verdict.counts, "reasons": verdict.reason_counts}
+
+        tasks.append(Task(name, inputs, (out,), {}, work))
+    return tasks
+
+
+def _weights(markers: Markers, by_name: dict[str, float]) -> np.ndarray:
+    """(frames, markers): weight of the marker set × confidence. An inferred marker's confidence says nothing new."""
+    weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
+    if markers.weight is None or markers.origin is None:
+        return weights
+    measured = np.array([origin is not Origin.INFERRED for origin in markers.origin])
+    return np.where(measured, weights * markers.weight, weights)
+
+
+def _stacked(trials: Sequence[Markers]) -> Markers:
+    """All trials one after another, with the markers they share."""
+    shared = [name for name in trials[0].names if all(name in markers.names for markers in trials)]
+    chosen = [markers.select(shared) for markers in trials]
+    filled = [np.zeros(m.xyz.shape[:2], bool) if m.filled is None else m.filled for m in chosen]
+    return Markers(
+        shared, chosen[0].rate, np.concatenate([m.xyz for m in chosen]), chosen[0].frame, filled=np.concatenate(filled)
+    )
+
+
+def _femur_lengths(body: Body) -> dict[str, float]:
+    """Hip centre to knee centre, m, in the model's default pose."""
+    from simspine.body.kinematics import neutral_poses
+
+    poses = neutral_poses(body)
+    lengths = {
+        side: float(np.linalg.norm(poses[f"femur_{s}"][:3, 3] - poses[f"tibia_{s}"][:3, 3]))
+        for side, s in (("left", "l"), ("right", "r"))
+    }
+    return _rounded(lengths, 4)
+
+
+def _factors(paths) -> dict[str, float]:
+    """{body: factor} out of scaling.json."""
+    factors = json.loads(paths.scaling.read_text(encoding="utf-8"))["factors"]
+    return {body: entry["factor"] for entry in factors for body in entry["bodies"]}
+
+
+def _rounded(values: dict[str, float], digits: int = 4) -> dict[str, float]:
+    return {name: round(value, digits) for name, value in values.items()}
+
+
+def _degrees(angle: np.ndarray) -> float | None:
+    mean = float(np.degrees(np.nanmean(angle))) if np.isfinite(angle).any() else None
+    return None if mean is None else round(mean, 2)

@@ -1,0 +1,141 @@
+"""report.html of a data set, out of the results' files."""
+
+from pathlib import Path
+
+from simspine.config import Config
+from simspine.report.content import Picture, Provenance, ReportContent
+from simspine.report.embed import webp
+from simspine.report.overlay import overlay_sheet
+from simspine.report.page import write_report
+from simspine.report.sampling import frame_layer, sample_frames
+from simspine.report.trial import not_measured, trial_section
+from simspine.sources.video import open_videos
+from simspine.spine.levels import CHAIN
+from simspine.workflow.context import Context
+from simspine.workflow.dataset import provenance
+from simspine.workflow.paths import Paths
+from simspine.workflow.results import TrialResults, body_edges
+from simspine.workflow.summary import read_summary, rows
+
+LICENCES = {
+    "simspine": "BSD-3-Clause",
+    "Pose2Sim (model, demo videos)": "BSD-3-Clause",
+    "OpenSim": "Apache-2.0",
+    "MediaPipe BlazePose": "Apache-2.0",
+    "SpinePose": "CC-BY-NC-4.0, code and weights: not for commercial use; only if you chose that detector",
+}
+NOTICE = (
+    "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
+    "images of this person's vertebrae and are not for diagnosis."
+)
+
+
+def write_report_of(config: Config) -> Path:
+    """Write <results>/report.html; returns its path."""
+    summary = read_summary(config)
+    origin = provenance(config)
+    sections, measured, spines = [], [], []
+    for subject in config.subjects:
+        paths = Paths(Path(config.results), subject)
+        context = Context(config, subject)
+        for trial in config.trials(subject):
+            results = TrialResults(paths, trial)
+            measured.append(results.markers)
+            spines.append(results.spine)
+            sections.append(_section(context, results, f"t{len(sections) + 1}", config.report.sample_frames))
+    inferred, forced = not_measured(measured, spines)
+    path = Path(config.results) / "report.html"
+    write_report(
+        path,
+        ReportContent(
+            title=config.name,
+            subtitle=f"{len(config.subjects)} subject(s), {len(sections)} trial(s), {summary['frames']} frames",
+            summary=rows(summary),
+            inferred=inferred,
+            forced=forced,
+            trials=tuple(sections),
+            provenance=Provenance(
+                config_hash=config.hash,
+                versions=origin["versions"],
+                inputs={
+                    f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()
+                },
+                settings={
+                    "detector": config.detection.detector,
+                    "body": config.body.recipe,
+                    "inverse kinematics": config.ik.engine,
+                    "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
+                },
+            ),
+            licences=LICENCES,
+            notice=NOTICE,
+        ),
+    )
+    return path
+
+
+def _section(context: Context, results: TrialResults, prefix: str, samples: int):
+    return trial_section(
+        f"{context.subject} · {results.name}",
+        prefix,
+        spine=results.spine,
+        verdict=results.verdict,
+        triangulation=results.report,
+        ik=results.result,
+        measured=results.markers,
+        model=_model_points(results),
+        edges=body_edges(),
+        overlays=_overlays(context, results, samples),
+    )
+
+
+def _model_points(results: TrialResults):
+    """The body's own markers under SIMSPINE names: the limbs fitted, and the fifteen of the spine."""
+    spine, model = results.spine.markers, results.model_markers
+    limbs = [name for name in model.names if name.isalpha() and name not in spine.names]
+    both = model.select(limbs)
+    import numpy as np
+
+    return both.with_(names=(*both.names, *spine.names), xyz=np.concatenate([both.xyz, spine.xyz], 1))
+
+
+def _overlays(context: Context, results: TrialResults, samples: int) -> tuple[Picture, ...]:
+    """One sheet of sample frames × cameras; nothing where the trial came without videos."""
+    paths = context.capture(results.name).videos
+    if not paths:
+        return ()
+    frames = sample_frames(results.spine.frames, samples, results.verdict.rejected)
+    columns = [_images(video, frames) for video in open_videos(paths)]
+    model, keypoints, report = _model_points(results), results.keypoints, results.report
+    sheet = [
+        [
+            (
+                columns[v][frame],
+                frame_layer(keypoints, frame, v, camera, model, report.used, report.swapped, body_edges(), CHAIN),
+            )
+            for v, camera in enumerate(results.cameras)
+        ]
+        for frame in frames
+    ]
+    labels = [f"{results.spine.time[frame]:.2f} s" for frame in frames]
+    image = overlay_sheet(sheet, [camera.name for camera in results.cameras], labels)
+    return (
+        Picture(
+            "On the images",
+            "Detected points and the fitted body drawn on sample frames of each camera",
+            "The fitted body (lines) should lie on the person. Hollow points were inferred, crossed ones left out.",
+            data=webp(image),
+        ),
+    )
+
+
+def _images(video, frames):
+    """{frame: image} of the frames asked for, read in one pass."""
+    wanted = set(frames)
+    found = {}
+    for index, image in enumerate(video):
+        if index in wanted:
+            found[index] = image
+        if index >= max(wanted):
+            break
+    return found

@@ -1,0 +1,150 @@
+"""A trial's results read back from its files, and the figures that sum it up."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from simspine.formats.store import load
+from simspine.ik.result import Result
+from simspine.merging import base_name
+from simspine.quality.findings import Verdict
+from simspine.report.sampling import model_reprojection
+from simspine.skeletons import load as load_skeleton
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.triangulation import Report, exchange
+from simspine.types import Camera, Keypoints, Markers
+from simspine.workflow.paths import Paths
+
+LIMBS = tuple(f"{side}{point}" for side in "LR" for point in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"))
+FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
+INFERRED = "inferred spine"
+HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
+
+
+@dataclass(frozen=True)
+class TrialResults:
+    """One trial of one subject; each part is read when first asked for."""
+
+    paths: Paths
+    name: str
+
+    @cached_property
+    def report(self) -> Report:
+        """What triangulation used, and how well it fits."""
+        return Report(**{k: _plain(v) for k, v in load(self.paths.points(self.name), ["report"])["report"].items()})
+
+    @cached_property
+    def cameras(self) -> list[Camera]:
+        return load(self.paths.keypoints(self.name), ["cameras"])["cameras"]
+
+    @cached_property
+    def keypoints(self) -> Keypoints:
+        """The detections that were triangulated, left and right put right."""
+        keypoints = load(self.paths.keypoints(self.name), ["keypoints"])["keypoints"]
+        return exchange(keypoints.select(self.report.names), self.report.swapped)
+
+    @cached_property
+    def markers(self) -> Markers:
+        """What inverse kinematics fitted, y_up."""
+        return load(self.paths.markers(self.name), ["markers"])["markers"]
+
+    @cached_property
+    def result(self) -> Result:
+        """Of inverse kinematics."""
+        return Result(**{k: _plain(v) for k, v in load(self.paths.kinematics(self.name)).items()})
+
+    @cached_property
+    def model_markers(self) -> Markers:
+        """All markers of the body by forward kinematics, y_up."""
+        return load(self.paths.vertebrae(self.name), ["model_markers"])["model_markers"]
+
+    @cached_property
+    def poses(self) -> dict[str, np.ndarray]:
+        return load(self.paths.vertebrae(self.name), ["poses"])["poses"]
+
+    @cached_property
+    def spine(self) -> SpineKinematics:
+        stored = load(self.paths.vertebrae(self.name))
+        markers = stored["spine_markers"]
+        parts = {k: _plain(stored[k]) for k in ("levels", "angles", "lla", "tka", "repaired", "forced")}
+        return SpineKinematics(rate=markers.rate, start=markers.start, markers=markers, **parts)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        return Verdict.from_dict(json.loads(self.paths.quality(self.name).read_text(encoding="utf-8")))
+
+
+def _plain(value):
+    """Lists of names come back from a file as lists; the types hold tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def group_of(marker: str) -> str:
+    """Group under which a fitted marker's error is reported."""
+    if marker != base_name(marker):
+        return INFERRED
+    for group, names in (("limbs", LIMBS), ("feet", FEET), ("head", HEAD)):
+        if marker in names:
+            return group
+    return "spine"
+
+
+def figures(results: TrialResults) -> dict:
+    """The trial's headline figures; lengths and angles in the units their names say."""
+    summary, spine, solved, verdict = results.report.summary(), results.spine, results.result, results.verdict
+    groups = np.array([group_of(name) for name in solved.marker_names])
+    limbs = [name for name in LIMBS if name in results.keypoints.names and name in results.model_markers.names]
+    _, distance = model_reprojection(results.cameras, results.model_markers, results.keypoints, limbs)
+    return {
+        "frames": spine.frames,
+        "views": len(results.cameras),
+        "reprojection_px_median": summary["reprojection_px_median"],
+        "reprojection_px_p90": summary["reprojection_px_p90"],
+        "points_kept_share": summary["points_kept_share"],
+        "marker_rms_mm": _rms_mm(solved.marker_error[:, groups != INFERRED]),
+        "marker_rms_mm_by_group": {
+            str(group): _rms_mm(solved.marker_error[:, groups == group]) for group in dict.fromkeys(groups)
+        },
+        "model_reprojection_px_median": _median(distance),
+        "model_reprojection_px_by_camera": {
+            camera.name: _median(distance[:, v]) for v, camera in enumerate(results.cameras)
+        },
+        "lla_deg_mean": _mean_degrees(spine.lla[~verdict.rejected]),
+        "tka_deg_mean": _mean_degrees(spine.tka[~verdict.rejected]),
+        "frames_rejected": verdict.counts["rejected"],
+        "frames_corrected": verdict.counts["corrected"],
+        "rejected_because": verdict.reason_counts["rejected"],
+        "observations_dropped_share": summary["observations_dropped_share"],
+        "observations_swapped_share": summary["observations_swapped_share"],
+        "inferred": [n for n, o in zip(results.markers.names, results.markers.origin, strict=True) if o == "inferred"],
+    }
+
+
+def seconds(paths: Paths) -> dict[str, float]:
+    """Computing time per stage of a subject, s, out of the manifests."""
+    spent = {}
+    for file in sorted((paths.folder / "manifests").glob("*.json")):
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        spent[content["stage"]] = round(sum(task["seconds"] for task in content["tasks"].values()), 3)
+    return spent
+
+
+def body_edges() -> tuple[tuple[str, str], ...]:
+    """Pairs of SIMSPINE points that a picture joins by lines."""
+    skeleton = load_skeleton("simspine37")
+    return tuple((skeleton.names[p], n) for n, p in zip(skeleton.names, skeleton.parents, strict=True) if p >= 0)
+
+
+def _rms_mm(error: np.ndarray) -> float | None:
+    return float(1e3 * np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else None
+
+
+def _median(values: np.ndarray) -> float | None:
+    return float(np.nanmedian(values)) if np.isfinite(values).any() else None
+
+
+def _mean_degrees(angle: np.ndarray) -> float | None:
+    return float(np.degrees(np.nanmean(angle))) if np.isfinite(angle).any() else None

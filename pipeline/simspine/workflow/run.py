@@ -1,0 +1,50 @@
+"""Run one stage for one subject or all of them, skipping what is done."""
+
+from simspine import __version__
+from simspine.config import Config
+from simspine.workflow import manifest
+from simspine.workflow.context import Context
+
+
+def run_stage(
+    stage: str, config: Config, subject: str | None, trial: str | None, *, force: bool = False, quiet: bool = False
+) -> None:
+    """Run `stage`; a line per subject says what ran and what was up to date."""
+    subjects = list(config.subjects) if subject is None else [subject]
+    for name in subjects:
+        config.trials(name, trial)  # both must exist
+    for name in subjects:
+        context = Context(config, name, quiet)
+        tasks = _planner(stage)(context)
+        chosen = [task for task in tasks if trial is None or task.name in (trial, name)]
+        path = context.paths.manifest(stage)
+        if force:
+            manifest.forget(path, [task.name for task in chosen])
+        ran = manifest.run_tasks(stage, path, chosen, __version__, keep=[task.name for task in tasks])
+        idle = [task.name for task in chosen if task.name not in ran]
+        done = [f"{', '.join(ran)} done"] if ran else []
+        print(f"{stage} {name}: " + "; ".join([*done, *([f"{', '.join(idle)} up to date"] if idle else [])]))
+    if stage == "export" and subject is None:
+        from simspine.workflow.dataset import export_dataset
+
+        print(export_dataset(config))
+
+
+def _planner(stage: str):
+    """The function that lists the stage's tasks. Imported here so that each stage loads only what it needs."""
+    if stage in ("detect", "triangulate", "merge"):
+        from simspine.workflow import vision
+
+        return {"detect": vision.detect, "triangulate": vision.triangulate, "merge": vision.merge_markers}[stage]
+    if stage == "export":
+        from simspine.workflow.dataset import export
+
+        return export
+    from simspine.workflow import kinematics
+
+    return {
+        "scale": kinematics.scale_body,
+        "ik": kinematics.ik,
+        "vertebrae": kinematics.vertebrae,
+        "quality": kinematics.quality,
+    }[stage]
