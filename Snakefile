@@ -16,11 +16,6 @@ if not workflow.overwrite_configfiles:
 validate(config, "configs/schema.json")
 
 RESULTS = config["results"]
-CONFIG = f"{RESULTS}/config.yaml"
-DONE = f"{RESULTS}/{{subject}}/done/"
-LOG = f"{RESULTS}/logs/{{subject}}_"
-BENCHMARK = f"{RESULTS}/benchmarks/{{subject}}_"
-STAGE = "--config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 wildcard_constraints:
@@ -37,9 +32,12 @@ rule all:
         f"{RESULTS}/report.html",
 
 
+# The resolved configuration, so that --config on the command line reaches the stages too.
 rule configuration:
     output:
-        CONFIG,
+        f"{RESULTS}/config.yaml",
+    log:
+        f"{RESULTS}/logs/configuration.log",
     params:
         config=config,
     run:
@@ -49,137 +47,137 @@ rule configuration:
 rule detect:
     input:
         videos=lambda w: input_files(config, w.subject),
-        config=CONFIG,
+        config=f"{RESULTS}/config.yaml",
     output:
-        touch(DONE + "detect"),
+        touch(f"{RESULTS}/{{subject}}/done/detect"),
     log:
-        LOG + "detect.log",
+        f"{RESULTS}/logs/{{subject}}_detect.log",
     benchmark:
-        BENCHMARK + "detect.tsv"
+        f"{RESULTS}/benchmarks/{{subject}}_detect.tsv"
     conda:
         "environment.yml"
     threads: 2
     shell:
-        "simspine detect " + STAGE
+        "simspine detect --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 rule triangulate:
     input:
-        detect=DONE + "detect",
-        config=CONFIG,
+        detect=f"{RESULTS}/{{subject}}/done/detect",
+        config=f"{RESULTS}/config.yaml",
     output:
-        touch(DONE + "triangulate"),
+        touch(f"{RESULTS}/{{subject}}/done/triangulate"),
     log:
-        LOG + "triangulate.log",
+        f"{RESULTS}/logs/{{subject}}_triangulate.log",
     benchmark:
-        BENCHMARK + "triangulate.tsv"
+        f"{RESULTS}/benchmarks/{{subject}}_triangulate.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine triangulate " + STAGE
+        "simspine triangulate --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 rule merge:
     input:
-        triangulate=DONE + "triangulate",
-        config=CONFIG,
+        triangulate=f"{RESULTS}/{{subject}}/done/triangulate",
+        config=f"{RESULTS}/config.yaml",
     output:
-        touch(DONE + "merge"),
+        touch(f"{RESULTS}/{{subject}}/done/merge"),
     log:
-        LOG + "merge.log",
+        f"{RESULTS}/logs/{{subject}}_merge.log",
     benchmark:
-        BENCHMARK + "merge.tsv"
+        f"{RESULTS}/benchmarks/{{subject}}_merge.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine merge " + STAGE
+        "simspine merge --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 rule scale:
     input:
-        merge=DONE + "merge",
-        config=CONFIG,
+        merge=f"{RESULTS}/{{subject}}/done/merge",
+        config=f"{RESULTS}/config.yaml",
     output:
-        touch(DONE + "scale"),
+        touch(f"{RESULTS}/{{subject}}/done/scale"),
     log:
-        LOG + "scale.log",
+        f"{RESULTS}/logs/{{subject}}_scale.log",
     benchmark:
-        BENCHMARK + "scale.tsv"
+        f"{RESULTS}/benchmarks/{{subject}}_scale.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine scale " + STAGE
+        "simspine scale --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 rule ik:
     input:
-        merge=DONE + "merge",
-        scale=DONE + "scale",
-        config=CONFIG,
+        merge=f"{RESULTS}/{{subject}}/done/merge",
+        scale=f"{RESULTS}/{{subject}}/done/scale",
+        config=f"{RESULTS}/config.yaml",
     output:
-        touch(DONE + "ik"),
+        touch(f"{RESULTS}/{{subject}}/done/ik"),
     log:
-        LOG + "ik.log",
+        f"{RESULTS}/logs/{{subject}}_ik.log",
     benchmark:
-        BENCHMARK + "ik.tsv"
+        f"{RESULTS}/benchmarks/{{subject}}_ik.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine ik " + STAGE
+        "simspine ik --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 rule vertebrae:
     input:
-        ik=DONE + "ik",
-        config=CONFIG,
+        ik=f"{RESULTS}/{{subject}}/done/ik",
+        config=f"{RESULTS}/config.yaml",
     output:
-        touch(DONE + "vertebrae"),
+        touch(f"{RESULTS}/{{subject}}/done/vertebrae"),
     log:
-        LOG + "vertebrae.log",
+        f"{RESULTS}/logs/{{subject}}_vertebrae.log",
     benchmark:
-        BENCHMARK + "vertebrae.tsv"
+        f"{RESULTS}/benchmarks/{{subject}}_vertebrae.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine vertebrae " + STAGE
+        "simspine vertebrae --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 rule quality:
     input:
-        vertebrae=DONE + "vertebrae",
-        config=CONFIG,
+        vertebrae=f"{RESULTS}/{{subject}}/done/vertebrae",
+        config=f"{RESULTS}/config.yaml",
     output:
-        touch(DONE + "quality"),
+        touch(f"{RESULTS}/{{subject}}/done/quality"),
     log:
-        LOG + "quality.log",
+        f"{RESULTS}/logs/{{subject}}_quality.log",
     benchmark:
-        BENCHMARK + "quality.tsv"
+        f"{RESULTS}/benchmarks/{{subject}}_quality.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine quality " + STAGE
+        "simspine quality --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 rule export:
     input:
-        quality=DONE + "quality",
-        config=CONFIG,
+        quality=f"{RESULTS}/{{subject}}/done/quality",
+        config=f"{RESULTS}/config.yaml",
     output:
-        touch(DONE + "export"),
+        touch(f"{RESULTS}/{{subject}}/done/export"),
     log:
-        LOG + "export.log",
+        f"{RESULTS}/logs/{{subject}}_export.log",
     benchmark:
-        BENCHMARK + "export.tsv"
+        f"{RESULTS}/benchmarks/{{subject}}_export.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine export " + STAGE
+        "simspine export --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
 
 
 rule dataset:
     input:
-        expand(DONE + "export", subject=config["subjects"]),
-        config=CONFIG,
+        exports=expand(f"{RESULTS}/{{subject}}/done/export", subject=config["subjects"]),
+        config=f"{RESULTS}/config.yaml",
     output:
         f"{RESULTS}/{config['name']}.h5",
         report(f"{RESULTS}/summary.json", category="Summary"),
@@ -195,8 +193,8 @@ rule dataset:
 
 rule page:
     input:
-        f"{RESULTS}/summary.json",
-        config=CONFIG,
+        summary=f"{RESULTS}/summary.json",
+        config=f"{RESULTS}/config.yaml",
     output:
         report(f"{RESULTS}/report.html", category="Report"),
     log:

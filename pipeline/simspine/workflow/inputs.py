@@ -1,5 +1,6 @@
 """Which files a trial starts from, and a resolved configuration for the stages of a workflow."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def input_files(config: dict, subject: str) -> list[str]:
 
 def write_config(config: dict, path: str | Path) -> None:
     """The resolved configuration as YAML."""
-    write_text(Path(path), yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    plain = json.loads(json.dumps(config))  # a workflow manager may hand in its own kinds of dict
+    write_text(Path(path), yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
 def _existing(path: str, kind: str) -> Path:

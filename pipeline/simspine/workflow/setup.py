@@ -1,0 +1,77 @@
+"""Before the first run: a configuration for one's own videos, and a look at whether everything is in place."""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+
+from simspine.config import Config
+from simspine.errors import InputError
+from simspine.formats.atomic import write_text
+from simspine.formats.calibration import read_calibration
+from simspine.sources.pose2sim import match_cameras
+from simspine.sources.video import check_synchronised, open_videos
+from simspine.workflow.inputs import capture_of
+
+NEEDED = {
+    "opensim": "reference engine, models",
+    "pose2sim": "the body model, the demo's videos",
+    "mediapipe": "BlazePose detector",
+    "opencv-python-headless": "video",
+    "snakemake": "workflow",
+}
+OPTIONAL = {"spinepose": "SpinePose's weights by name (non-commercial)", "torch": "extras spinepose and learn"}
+
+
+def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name: str, subject: str, trial: str) -> str:
+    """Write a configuration for synchronised videos; returns what to do next. Nothing is written if they do not fit."""
+    if out.exists():
+        raise InputError(f"{out} exists already. Choose another --out, or edit it.")
+    opened = open_videos(videos)
+    check_synchronised(opened)
+    match_cameras(opened, read_calibration(calibration))
+    trials = {trial: {"videos": [str(video) for video in videos], "calibration": str(calibration)}}
+    content = {"name": name, "results": f"results/{name}", "subjects": {subject: {"trials": trials}}}
+    Config.model_validate(content)
+    lines = (
+        "# Written by `simspine init`. All settings with their defaults: `simspine doctor --schema`.\n"
+        "# Height (m) and mass (kg) of the person go under the subject's name, beside `trials`.\n"
+    )
+    write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    return f"{out} written. Next: snakemake --cores 2 --configfile {out}"
+
+
+def examine(config: Config) -> bool:
+    """Print what is installed and whether the configuration's inputs fit; True if a run can start."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    good = True
+    for package, use in (NEEDED | OPTIONAL).items():
+        try:
+            console.print(f"[green]ok[/]       {package} {version(package)}: {use}")
+        except PackageNotFoundError:
+            needed = package in NEEDED
+            good = good and not needed
+            console.print(f"[{'red' if needed else 'dim'}]missing[/]  {package}: {use}")
+    for subject, person in config.subjects.items():
+        for name, trial in person.trials.items():
+            try:
+                console.print(f"[green]ok[/]       {subject}/{name}: {_described(trial)}")
+            except InputError as fault:
+                good = False
+                console.print(f"[red]fault[/]    {subject}/{name}: {fault}", markup=True)
+    return good
+
+
+def _described(trial) -> str:
+    capture = capture_of(trial)
+    cameras = read_calibration(capture.calibration)
+    if capture.keypoints:
+        return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras"
+    videos = open_videos(capture.videos)
+    check_synchronised(videos)
+    match_cameras(videos, cameras)
+    first = videos[0]
+    return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s"
