@@ -27,7 +27,10 @@ def forward_kinematics(body: Body, motion: Motion) -> Markers:
 
 
 def body_poses(body: Body, motion: Motion) -> dict[str, np.ndarray]:
-    """Pose of each body in ground (y_up): {name: (frames, 4, 4)}, `x_ground = pose @ x_body`; NaN in frames with NaN values."""
+    """Pose of each body in ground (y_up): {name: (frames, 4, 4)}, `x_ground = pose @ x_body`.
+
+    NaN in frames with NaN values. Coordinates that `motion` lacks, and errors, as in `forward_kinematics`.
+    """
     return _poses(body, motion, body.bodies)
 
 
@@ -75,7 +78,10 @@ def follow_couplers(body: Body, values: np.ndarray, model=None) -> np.ndarray:
 
 
 def complete(body: Body, motion: Motion) -> np.ndarray:
-    """Values (frames, coordinates) for all coordinates of `body`, in its order: defaults and couplers where `motion` has none."""
+    """Values (frames, coordinates) for all coordinates of `body`, in its order.
+
+    Where `motion` has none, the default, or for a driven coordinate what its coupler says.
+    """
     names = body.coordinates.names
     unknown = [name for name in motion.names if name not in names]
     if unknown:

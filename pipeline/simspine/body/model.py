@@ -17,8 +17,8 @@ from simspine.formats.atomic import write_text
 class Coordinates:
     """The coordinates of a body, in the model's order. Arrays are (coordinates,); rad where rotational, else m.
 
-    lower, upper: range, held by the solver only where `clamped`. locked: stays at `default`. depends_on: index of the coordinate
-    that a coupler ties this one to, −1 where there is none.
+    lower, upper: range, held by the solver only where `clamped`. locked: stays at `default`. depends_on: index of the
+    coordinate that a coupler ties this one to, −1 where there is none.
     """
 
     names: tuple[str, ...]

@@ -1,7 +1,7 @@
 """A marker's place as the sum of the bodies' shares, each of which grows with its body's factor.
 
-In a fixed pose the way from ground to a marker runs through the bodies of the tree: within each body it is a vector that is
-scaled with that body, and an isotropic scaling turns nothing. So distances in a scaled body need no new model.
+In a fixed pose the way from ground to a marker runs through the bodies of the tree: within each body it is a vector
+that is scaled with that body, and an isotropic scaling turns nothing. So distances in a scaled body need no new model.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,10 @@ Path = dict[str, np.ndarray]  # {body: (3,) m}, in ground
 
 
 def marker_paths(body: Body, pose: Mapping[str, float], points: Mapping[str, tuple] | None = None) -> dict[str, Path]:
-    """The path from ground to each marker of `body`, or to `points` {name: (body, offset)}, in a pose (values of coordinates).
+    """The path from ground to each marker of `body`, or to `points` {name: (body, offset)}.
 
-    Shifts within a joint belong to its parent body, as OpenSim scales them.
+    pose: values of coordinates that are not at their default. Shifts within a joint belong to its parent body, as
+    OpenSim scales them.
     """
     if points is None:
         points = dict(zip(body.marker_names, zip(body.marker_bodies, body.marker_offsets, strict=True), strict=True))

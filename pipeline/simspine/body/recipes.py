@@ -43,8 +43,8 @@ class MarkerSet:
 class Segment:
     """Bodies that share a scale factor, and the marker pairs that measure it: one, or a left and a right one.
 
-    bends: the pair spans joints of the trunk, so that its length changes with posture. max_asymmetry: allowed difference
-    between the sides where that must be wider than for the other segments.
+    bends: the pair spans joints of the trunk, so that its length changes with posture. max_asymmetry: allowed
+    difference between the sides where that must be wider than for the other segments.
     """
 
     name: str
@@ -128,7 +128,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
 
 
 def read_marker_set(name: str) -> MarkerSet:
-    """A marker set by its name ('blazepose'), by a skeleton it serves ('blazepose33'), or by the path of a YAML file."""
+    """A marker set by its name ('blazepose'), by a skeleton it serves ('blazepose33') or by its YAML file's path."""
     if not str(name).endswith((".yaml", ".yml")):
         name = f"markers/{_set_of_skeleton(str(name))}"
     path = recipe_path(name)
@@ -164,7 +164,7 @@ def build(recipe: str | Recipe = "coupled", skeleton: str = "blazepose") -> Body
 
 
 def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
-    """The body with its inferred markers where the rule of `simspine.detection.spine_inference` puts them in the neutral pose.
+    """The body with its inferred markers where `simspine.detection.spine_inference` puts them in the neutral pose.
 
     The rule sees the body's own hips, shoulders and head, so that in the neutral pose an inferred point and its marker
     agree and the fit is not biased. To be called again when the body's proportions change (`scale` does).
@@ -207,7 +207,7 @@ def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
 
 
 def fit_markers(body: Body, markers: Markers) -> Markers:
-    """The markers that `body` has, in their order; raises `InputError` listing both sides if there is none in common."""
+    """The markers that `body` has, in their order; raises `InputError` listing both sides if there is none."""
     common = [name for name in markers.names if name in body.marker_names]
     if not common:
         raise InputError(

@@ -45,7 +45,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class ScaleFactors:
-    """Factors of all segments; stature of the scaled body and its ratio to the unscaled one's; the height given, if any."""
+    """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given."""
 
     factors: tuple[Factor, ...]
     stature: float
@@ -81,11 +81,13 @@ def measure_factors(
     """Scale factors of the segments of `recipe` from the distances between markers.
 
     body: unscaled. markers: in any frame of reference; interpolated points are not used. Each distance is the median
-    over the frames that have both markers, without the share `trim` of extremes (half at each end); a segment's sides are averaged.
-    Distances across the trunk depend on its bending: see `Segment.bends`. A segment without enough frames (`min_frames`) gets the stature
-    factor (height / stature of the unscaled body, if `height` in m is given), else the mean of those measured, and is
-    marked `assumed`. Raises `InputError` naming segment and numbers for a factor outside min_factor … max_factor, for
-    sides that differ by more than max_asymmetry of their mean, and where nothing can be measured.
+    over the frames that have both markers, without the share `trim` of extremes (half at each end); a segment's sides
+    are averaged. Distances across the trunk are those of its straighter frames: bending shortens them. A segment
+    without `min_frames` frames gets the stature factor (height / stature of the unscaled body, if `height` in m is
+    given), else the mean of those measured, and is marked `assumed`.
+
+    Raises `InputError` naming segment and numbers for a factor outside min_factor … max_factor, for sides that differ
+    by more than max_asymmetry of their mean, and where nothing can be measured.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     if not 0 <= trim < 1:
@@ -116,8 +118,8 @@ def measure_factors(
 def scale(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: str | Recipe = "coupled") -> Body:
     """The body with its segments scaled (geometry, joints, markers, inertia) by OpenSim's `Model.scale`.
 
-    mass: kg; shared among the bodies as in the unscaled model; by default it grows with the cube of the stature. The inferred
-    markers are placed anew (see `recipes.place_inferred`).
+    mass: kg; shared among the bodies as in the unscaled model; by default it grows with the cube of the stature. The
+    inferred markers are placed anew (see `recipes.place_inferred`).
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     osim = _opensim.api()
@@ -190,7 +192,7 @@ def _solve(
         step = {}
         for name, sides in measured.items():
             now = np.mean([distance(paths[a], paths[b], by_body) for (a, b), *_ in sides])
-            step[name] = sizes[name] * float(np.mean([side[1] for side in sides])) / now
+            step[name] = float(sizes[name] * np.mean([side[1] for side in sides]) / now)
         rest = stature_factor or float(np.mean(list(step.values())))
         new = {name: step.get(name, rest) for name in sizes}
         change = max(abs(new[name] - sizes[name]) for name in sizes)
@@ -233,7 +235,8 @@ def _check(factor: Factor, low: float, high: float) -> None:
     numbers = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m (model {s.model:.3f} m)" for s in factor.sides)
     raise InputError(
         f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:g}…{high:g}: "
-        f"{numbers or factor.reason}. Are the points in metres, and of one person? Otherwise change min_factor and max_factor."
+        f"{numbers or factor.reason}. Are the points in metres, and of one person? "
+        "If so, change min_factor or max_factor."
     )
 
 

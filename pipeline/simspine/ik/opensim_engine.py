@@ -1,6 +1,6 @@
 """The reference engine: OpenSim's InverseKinematicsSolver, frame by frame, through the API.
 
-It does what the InverseKinematicsTool does (same solver, same objective), except that a bad frame costs that frame only.
+It does what the InverseKinematicsTool does (same solver, same objective), except that a bad frame costs only itself.
 """
 
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ def solve(
 ) -> Result:
     """Coordinates that minimise, in each frame, OpenSim's objective.
 
-    markers: in frame y_up, names all in `body`. weights: (frames, markers) ≥ 0. coordinate_tasks: {coordinate: (target in
-    rad or m, weight)}. accuracy: of the assembly solver, relative. min_markers: frames with fewer present and weighted markers are
-    not solved. start: (coordinates,) to begin with; by default a rigid fit of the trunk. Each frame continues from the one
-    before. A frame that fails is tried once more from a fresh start, then given up as NaN with a reason.
+    markers: in frame y_up, names all in `body`. weights: (frames, markers) ≥ 0. coordinate_tasks: {coordinate: (target
+    in rad or m, weight)}. accuracy: of the assembly solver. min_markers: frames with fewer present and weighted markers
+    are not solved. start: (coordinates,) to begin with; by default a rigid fit of the trunk. Each frame continues from
+    the one before. A frame that fails is tried once more from a fresh start, then given up as NaN with a reason.
 
     OpenSim divides the markers' part by the sum of the weights of the markers present, and both parts by two, so a
     coordinate task of weight w pulls like w·Σ weights; `Result.cost` is Σ w d² + Σ w_c (Σ w) (q − q₀)².
@@ -62,7 +62,10 @@ def solve(
 
 
 def objective(body: Body, values: np.ndarray, error: np.ndarray, weights: np.ndarray, tasks) -> np.ndarray:
-    """(frames,) Σ w d² + Σ w_c (Σ w) (q − q₀)² over the markers present. Arguments as in `solve`; error: (frames, markers) m."""
+    """(frames,) Σ w d² + Σ w_c (Σ w) (q − q₀)², sums over the markers present.
+
+    values: (frames, coordinates). error: (frames, markers) m, NaN = missing. weights, tasks: as in `solve`.
+    """
     w = np.where(np.isfinite(error), weights, 0.0)
     cost = (w * np.nan_to_num(error) ** 2).sum(1)
     for name, (target, weight) in tasks.items():
@@ -95,15 +98,15 @@ class _Engine:
         self._solver.setAccuracy(accuracy)
 
     def attempt(self, t: int, start: np.ndarray | None = None) -> tuple[np.ndarray | None, str]:
-        """Coordinates of frame t, or None and OpenSim's reason. start: coordinates to assemble from; else from the last pose."""
+        """Coordinates of frame t, or None and OpenSim's reason. start: values to assemble from, else the last pose."""
         self._state.setTime(float(self._time[t]))
-        if self._varying:
-            for name, weight in zip(self._names, self._weights[t].tolist(), strict=True):
-                self._solver.updateMarkerWeight(name, weight)
         try:
             if start is not None:
                 place(self._coordinates, start, self._state)
-                self._solver.assemble(self._state)
+                self._solver.assemble(self._state)  # with each marker's largest weight
+            if self._varying:  # only now: before the first assembly OpenSim crashes, and each assembly resets weights
+                for name, weight in zip(self._names, self._weights[t].tolist(), strict=True):
+                    self._solver.updateMarkerWeight(name, weight)
             self._solver.track(self._state)
         except RuntimeError as error:
             return None, "OpenSim: " + _last_line(error)

@@ -27,13 +27,14 @@ def inverse_kinematics(
 ) -> Result:
     """Coordinates of `body` whose markers fit the ones given, in the least squares of weights × squared distances.
 
-    markers: of frame z_up (turned to y_up) or y_up; NaN = missing. weights: {marker: w}, 1 where absent, or (frames, markers);
-    by default `markers.weight`, else 1. Locked coordinates and couplers are respected. coordinate_tasks: {coordinate:
-    (target, weight)}, target in rad or m. accuracy: OpenSim's convergence criterion; at its usual 1e-5 markers that could be
-    met exactly are met within a few millimetres only. min_markers: frames with fewer are not solved and say so.
+    markers: of frame z_up (turned to y_up) or y_up; NaN = missing. weights: {marker: w}, 1 where absent, or (frames,
+    markers); by default `markers.weight`, else 1. Locked coordinates and couplers are respected. coordinate_tasks:
+    {coordinate: (target, weight)}, target in rad or m; see docs/body.md for how hard they pull. accuracy: OpenSim's
+    convergence criterion; at its usual 1e-5 markers that could be met exactly are met within a few millimetres only.
+    min_markers: frames with fewer are not solved and say so.
 
-    Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing, and terms the
-    engine does not have.
+    Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing, and terms
+    the engine does not have.
     """
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
@@ -86,5 +87,6 @@ def _check_names(body: Body, markers: Markers) -> None:
         raise InputError(
             f"{len(unknown)} of {len(markers.names)} markers do not exist in body {body.name!r}: {', '.join(unknown)}. "
             f"The body has: {', '.join(body.marker_names) or 'none'}. "
-            "Rename the markers, choose another marker set for the body, or leave them out (simspine.body.recipes.fit_markers)."
+            "Rename the markers, choose another marker set for the body, or leave them out "
+            "(simspine.body.recipes.fit_markers)."
         )

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simspine.body import _opensim
-from simspine.body.kinematics import neutral_markers, neutral_poses
+from simspine.body.kinematics import neutral_markers, neutral_poses, pose_matrix
 from simspine.body.model import Body, coordinate_names
 from simspine.geometry import rigid_fit
 
@@ -66,9 +66,7 @@ def _root_joint(body: Body) -> _RootJoint | None:
         model.realizePosition(state)
         frames = (joint.getParentFrame(), joint.getChildFrame())
         offsets = [frame.findTransformInBaseFrame() for frame in frames]
-        if not all(
-            np.allclose([*t.p().to_numpy(), t.R().get(0, 0), t.R().get(1, 1)], [0, 0, 0, 1, 1]) for t in offsets
-        ):
+        if not all(np.allclose(pose_matrix(offset), np.eye(4)) for offset in offsets):
             return None
         axes = [custom.getSpatialTransform().getTransformAxis(i) for i in range(6)]
         if not all(_is_plain(osim, axis) for axis in axes):

@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import yaml
+
+from simspine.body.kinematics import neutral_markers
+from simspine.body.recipes import (
+    INFERRED,
+    VIRTUAL,
+    build,
+    default_weights,
+    fit_markers,
+    models_folder,
+    read_marker_set,
+    read_recipe,
+    recipe_path,
+    virtual_spine_markers,
+)
+from simspine.detection.spine_inference import SPINE, infer_spine
+from simspine.errors import InputError
+from simspine.types import Markers
+
+FIFTEEN = (
+    "Hip Spine_01 Spine_02 Spine_03 Spine_04 Spine_05 Neck Neck_02 Neck_03 Head Nose "
+    "LClavicle RClavicle LLatissimus RLatissimus"
+).split()
+
+
+def at(body, name):
+    i = body.marker_index(name)
+    return body.marker_bodies[i], body.marker_offsets[i]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "offset"),
+    [
+        ("Hip", "pelvis", (-0.156261847, 0.00408845477, 0.0)),
+        ("Spine_02", "lumbar3", (-0.0476992972, -0.00416146589, 0.0)),
+        ("Spine_05", "torso", (-0.0750343156, 0.338510289, -0.000626252085)),
+        ("RAnkle", "tibia_r", (-0.000286309761, -0.376839774, 0.0149595485)),
+        ("LClavicle", "torso", (0.0297783607, 0.371409386, -0.0251333179)),
+        ("LSmallToe", "toes_l", (0.0271166487, 0.00957164388, -0.0287801614)),
+    ],
+)
+def test_release_markers_are_where_the_release_has_them(release, name, body, offset):
+    carrier, found = at(release, name)
+    assert carrier == body
+    np.testing.assert_allclose(found, offset, atol=1e-12)
+
+
+def test_release_set_is_complete(release):
+    assert len(read_marker_set("simspine-release").places) == 33
+    weights = default_weights("coupled", "simspine-release")
+    assert (weights["LShoulder"], weights["Spine_03"], weights["LClavicle"], weights["Nose"]) == (2.0, 0.5, 0.3, 0.1)
+    assert len([n for n in release.marker_names if not n.endswith((VIRTUAL, INFERRED))]) == 33
+
+
+@pytest.mark.parametrize("skeleton", ["blazepose", "halpe26", "human36m", "simspine-release"])
+def test_left_mirrors_right(skeleton):
+    places = read_marker_set(skeleton).places
+    for name, place in places.items():
+        if name[0] == "R" and name[1].isupper():
+            other = places["L" + name[1:]]
+            tolerance = 2e-3 if name == "RClavicle" else 1e-6  # so in the release
+            np.testing.assert_allclose(other.offset, np.array(place.offset) * [1, 1, -1], atol=tolerance)
+            assert other.weight == place.weight
+            assert other.body == place.body.removesuffix("_r") + ("_l" if place.body.endswith("_r") else "")
+
+
+def test_virtual_spine_is_the_releases_whatever_the_detector(blazepose, release):
+    for body in (blazepose, release):
+        virtual = virtual_spine_markers(body)
+        assert list(virtual) == FIFTEEN
+        for point, marker in virtual.items():
+            carrier, offset = at(body, marker)
+            place = read_marker_set("simspine-release").places[point]
+            assert carrier == place.body
+            np.testing.assert_allclose(offset, place.offset, atol=1e-12)
+
+
+def test_three_kinds_of_markers_do_not_mix(blazepose):
+    assert "Spine_03" not in blazepose.marker_names  # BlazePose does not see it
+    assert {"Spine_03_virtual", "Spine_03_inferred", "Nose", "Nose_virtual"} <= set(blazepose.marker_names)
+    assert len(blazepose.marker_names) == 21 + 15 + 9
+
+
+@pytest.mark.parametrize("kind", ["blazepose", "release"])
+def test_inferred_markers_follow_the_rule_in_the_neutral_pose(kind, request):
+    body = request.getfixturevalue(kind)
+    places = neutral_markers(body)
+    spine = infer_spine(places, body.marker_names)
+    found = places[[body.marker_index(name + INFERRED) for name in SPINE]]
+    np.testing.assert_allclose(found, spine, atol=1e-9)
+    carriers = [body.marker_bodies[body.marker_index(name + INFERRED)] for name in SPINE]
+    assert carriers == ["pelvis", "lumbar5", "lumbar3", "lumbar1"] + ["torso"] * 5
+
+
+def test_inferred_markers_lie_in_the_trunk(blazepose):
+    """An independent look: up to 10 cm in front of the spinous processes, within 9 cm of their height, ascending."""
+    places = neutral_markers(blazepose)
+    inferred = places[[blazepose.marker_index(n + INFERRED) for n in SPINE]]
+    anatomical = places[[blazepose.marker_index(n + VIRTUAL) for n in SPINE]]
+    forward, up, right = (inferred - anatomical).T
+    assert (forward > 0).all()
+    assert (forward < 0.10).all()
+    assert np.abs(up).max() < 0.09
+    np.testing.assert_allclose(inferred[:, 2], 0, atol=1e-3)
+    assert (np.diff(inferred[:, 1]) > 0).all()
+
+
+def test_without_a_head_nothing_is_inferred():
+    body = build("coupled", "human36m17")
+    assert not [name for name in body.marker_names if name.endswith(INFERRED)]
+    assert len(body.marker_names) == 12 + 15
+
+
+def test_plain_names_serve_as_virtual_markers_in_models_from_elsewhere(release):
+    from simspine.body.model import Body
+
+    plain = Body.from_text(release.osim.replace("_virtual", "_other"))
+    assert virtual_spine_markers(plain)["Spine_04"] == "Spine_04"
+    with pytest.raises(InputError, match="none of the spine's markers"):
+        virtual_spine_markers(Body.from_text(release.osim.replace('<Marker name="', '<Marker name="X')))
+
+
+def test_unknown_names_list_those_there_are():
+    with pytest.raises(InputError, match="Did you mean 'blazepose33'"):
+        build("coupled", "blazepose32")
+    with pytest.raises(InputError, match="coupled"):
+        build("cuopled", "blazepose")
+    with pytest.raises(InputError, match="does not exist"):
+        recipe_path("nowhere/else.yaml")
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    data = yaml.safe_load((models_folder() / "markers" / "human36m.yaml").read_text())
+    data["markers"]["LKnee"]["body"] = "femur"
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(InputError, match="unknown body 'femur'.*LKnee.*femur_l"):
+        build("coupled", str(path))
+    path.write_text("markers: {LKnee: {body: femur_l, offset: [1, 2]}}")
+    with pytest.raises(InputError, match="not a marker set"):
+        read_marker_set(str(path))
+    path.write_text("name: mine")
+    with pytest.raises(InputError, match="not a body recipe.*virtual"):
+        read_recipe(str(path))
+    path.write_text("[1, 2]")
+    with pytest.raises(InputError, match="not a mapping"):
+        read_recipe(str(path))
+
+
+def test_fit_markers_keeps_what_the_body_has(blazepose):
+    markers = Markers(("Tail", "LKnee", "RSmallToe"), 50, np.zeros((2, 3, 3)))
+    assert fit_markers(blazepose, markers).names == ("LKnee",)
+    with pytest.raises(InputError, match=r"Tail.*LKnee"):
+        fit_markers(blazepose, markers.select(["Tail"]))
