@@ -19,10 +19,10 @@ from simspine.detection.spine_inference import SPINE, infer_spine
 from simspine.errors import InputError
 from simspine.types import Markers
 
-FIFTEEN = (
-    "Hip Spine_01 Spine_02 Spine_03 Spine_04 Spine_05 Neck Neck_02 Neck_03 Head Nose "
-    "LClavicle RClavicle LLatissimus RLatissimus"
-).split()
+FIFTEEN = [
+    *("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03", "Head", "Nose"),
+    *("LClavicle", "RClavicle", "LLatissimus", "RLatissimus"),
+]
 
 
 def at(body, name):
@@ -99,7 +99,7 @@ def test_inferred_markers_lie_in_the_trunk(blazepose):
     places = neutral_markers(blazepose)
     inferred = places[[blazepose.marker_index(n + INFERRED) for n in SPINE]]
     anatomical = places[[blazepose.marker_index(n + VIRTUAL) for n in SPINE]]
-    forward, up, right = (inferred - anatomical).T
+    forward, up, _ = (inferred - anatomical).T
     assert (forward > 0).all()
     assert (forward < 0.10).all()
     assert np.abs(up).max() < 0.09
@@ -136,13 +136,13 @@ def test_a_recipe_of_ones_own(tmp_path):
     data["markers"]["LKnee"]["body"] = "femur"
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(InputError, match="unknown body 'femur'.*LKnee.*femur_l"):
+    with pytest.raises(InputError, match=r"unknown body 'femur'.*LKnee.*femur_l"):
         build("coupled", str(path))
     path.write_text("markers: {LKnee: {body: femur_l, offset: [1, 2]}}")
     with pytest.raises(InputError, match="not a marker set"):
         read_marker_set(str(path))
     path.write_text("name: mine")
-    with pytest.raises(InputError, match="not a body recipe.*virtual"):
+    with pytest.raises(InputError, match=r"not a body recipe.*virtual"):
         read_recipe(str(path))
     path.write_text("[1, 2]")
     with pytest.raises(InputError, match="not a mapping"):
