@@ -1,7 +1,8 @@
 """The few types that cross module borders.
 
 Frozen dataclasses over read-only NumPy arrays, checked when they are made. Inside the program lengths are metres,
-angles radians, times seconds and frames right-handed; millimetres and degrees exist only where files are read and written.
+angles radians, times seconds and frames right-handed; millimetres and degrees exist only where files are read and
+written.
 """
 
 from collections.abc import Iterable, Sequence

@@ -75,7 +75,25 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
         rest=np.array(coordinates.default, float),
         lower=np.where(clamped, coordinates.lower[free], -np.inf),
         upper=np.where(clamped, coordinates.upper[free], np.inf),
+        turning=np.array(coordinates.rotational[free], bool),
+        periodic=_periodic(function, argument, table.pack(), driver, len(names))[free] & ~clamped,
     )
+
+
+def _periodic(function, argument, functions: Functions, driver: np.ndarray, count: int) -> np.ndarray:
+    """(coordinates,) bool: drives rotations only, each as it is or reversed, and no other coordinate."""
+    periodic = np.zeros(count, bool)
+    for c in range(count):
+        used = function[argument == c]
+        kinds = np.nonzero(argument == c)[1]
+        plain = [
+            functions.first[f + 1] - functions.first[f] == 1
+            and abs(functions.coefficients[functions.first[f], 1]) == 1.0
+            and not functions.coefficients[functions.first[f], 2:].any()
+            for f in used
+        ]
+        periodic[c] = len(used) > 0 and all(plain) and (kinds < 3).all() and c not in driver
+    return periodic
 
 
 def _refuse_constraints(model) -> None:

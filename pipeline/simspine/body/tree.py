@@ -57,6 +57,8 @@ class Tree(NamedTuple):
     rest: np.ndarray  # (coordinates,) defaults; locked coordinates stay there
     lower: np.ndarray  # (free,) bounds, ±inf where not clamped
     upper: np.ndarray
+    turning: np.ndarray  # (free,) bool: angles; a step of the solver may not take them far
+    periodic: np.ndarray  # (free,) bool: angles that mean the same after a full turn
 
     def columns_of(self, body: int) -> np.ndarray:
         """Free coordinates that move a body, ascending."""

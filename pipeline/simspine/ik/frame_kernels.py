@@ -11,6 +11,7 @@ from simspine.body.tree import Tree
 from simspine.ik.marker_kernels import SQUARE, evaluate_frame, gather, marker_cost, spread
 
 CONVERGED, STALLED, OUT_OF_ITERATIONS, UNSOLVED = 0, 1, 2, 3
+MAX_TURN = 0.5  # rad, of any angle in one step
 REORDER = {"reassoc", "contract", "arcp"}  # lets sums run in vector registers; NaN and infinity keep their meaning
 
 
@@ -148,6 +149,13 @@ def fit_frame(tree: Tree, ridge, target, y, w, z, x, iterations: int, tolerance:
                 else:
                     damping = max(10.0 * damping, 1e-6)
                 continue
+            largest = MAX_TURN
+            for i in range(n):
+                if tree.turning[i]:
+                    largest = max(largest, abs(trial[i] - z[i]))
+            if largest > MAX_TURN:  # near a gimbal lock two angles could otherwise wind up against each other
+                for i in range(n):
+                    trial[i] = z[i] + (trial[i] - z[i]) * MAX_TURN / largest
             promise = 0.0
             for i in range(n):
                 promise -= g[i] * (trial[i] - z[i])
@@ -177,25 +185,39 @@ def fit_frame(tree: Tree, ridge, target, y, w, z, x, iterations: int, tolerance:
 
 
 @njit(cache=True, nogil=True, fastmath=REORDER, error_model="numpy")
-def fit_frames(tree: Tree, ridge, target, y, w, start, iterations: int, tolerance: float, jump: float):
+def fit_frames(tree: Tree, ridge, target, hold: float, y, w, start, iterations: int, tolerance: float, jump: float):
     """Fit frames one after another, each from the one before, then look back where that may have gone wrong.
 
-    ridge (frames, free); y (frames, markers, 3); w (frames, markers); start (free,). On the way back a frame is tried
+    ridge (frames, free), target (free,): coordinate tasks. hold: weight that ties every coordinate to where the frame's
+    fit began; 0 for OpenSim's objective, more for a calm start of a trajectory. y (frames, markers, 3); w (frames,
+    markers); start (free,). On the way back a frame is tried
     from its successor's solution where the two differ by more than `jump` in any coordinate, where its cost is clearly
     higher, or where it did not converge; and from `start` where it is still much worse than the trial's median. The
     better solution stays. Returns z (frames, free), cost, status (frames,). A frame with all w = 0 is NaN, UNSOLVED.
     """
     frames = y.shape[0]
-    z = np.full((frames, start.size), np.nan)
+    n = start.size
+    z = np.full((frames, n), np.nan)
     x = np.empty((y.shape[1], 3))
     cost = np.full(frames, np.nan)
     status = np.full(frames, UNSOLVED)
     current = start.copy()
+    pull = np.empty(n)
+    aim = np.empty(n)
     for t in range(frames):
         if not np.any(w[t] > 0.0):
             continue
-        cost[t], status[t], _ = fit_frame(tree, ridge[t], target, y[t], w[t], current, x, iterations, tolerance)
+        before = current.copy()
+        for i in range(n):
+            pull[i] = ridge[t, i] + hold
+            aim[i] = (ridge[t, i] * target[i] + hold * before[i]) / pull[i] if pull[i] > 0.0 else 0.0
+        cost[t], status[t], _ = fit_frame(tree, pull, aim, y[t], w[t], current, x, iterations, tolerance)
+        for i in range(n):
+            if tree.periodic[i]:
+                current[i] -= 2 * np.pi * np.round((current[i] - before[i]) / (2 * np.pi))
         z[t] = current
+    if hold > 0.0:
+        return z, cost, status
     usual = np.nanmedian(cost)
     for t in range(frames - 1, -1, -1):
         if status[t] == UNSOLVED:
@@ -206,7 +228,7 @@ def fit_frames(tree: Tree, ridge, target, y, w, start, iterations: int, toleranc
                 if after < 0:
                     continue
                 suspicious = status[t] != CONVERGED or cost[t] > 1.5 * cost[after]
-                for i in range(start.size):
+                for i in range(n):
                     suspicious = suspicious or abs(z[t, i] - z[after, i]) > jump
                 if not suspicious:
                     continue

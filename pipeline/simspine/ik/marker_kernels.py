@@ -204,3 +204,53 @@ def evaluate_frame(tree: Tree, z, q, factor, R, p, direction, centre, rate, x) -
     couple(tree, q, factor)
     pose(tree, q, R, p, direction, centre, rate)
     place(tree, R, p, x)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def frames_cost(tree: Tree, z, y, w, P, loss: int, scale: float):
+    """Σ_m w ρ of each frame, (frames,). z (frames, free), y (frames, markers, 3), P (frames, markers or 0, 3, 3)."""
+    slots = tree.slot_kind.size
+    q = tree.rest.copy()
+    factor = np.empty(q.size)
+    R = np.empty((tree.bodies, 3, 3))
+    p = np.empty((tree.bodies, 3))
+    direction = np.empty((slots, 3))
+    centre = np.empty((slots, 3))
+    rate = np.empty(slots)
+    x = np.empty((w.shape[1], 3))
+    cost = np.empty(z.shape[0])
+    for t in range(z.shape[0]):
+        evaluate_frame(tree, z[t], q, factor, R, p, direction, centre, rate, x)
+        cost[t] = marker_cost(x, y[t], w[t], P[t], loss, scale)
+    return cost
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def frames_normal(tree: Tree, z, y, w, P, loss: int, scale: float, newton: bool):
+    """Half the Hessian (frames, free, free), lower triangles, and half the gradient (frames, free) of `frames_cost`."""
+    slots = tree.slot_kind.size
+    n = z.shape[1]
+    q = tree.rest.copy()
+    factor = np.empty(q.size)
+    R = np.empty((tree.bodies, 3, 3))
+    p = np.empty((tree.bodies, 3))
+    direction = np.empty((slots, 3))
+    centre = np.empty((slots, 3))
+    rate = np.empty(slots)
+    x = np.empty((w.shape[1], 3))
+    K = np.empty((tree.bodies, 6, 6))
+    F = np.empty((tree.bodies, 6))
+    S = np.empty((tree.bodies, 3, 3))
+    C = np.zeros((n, n))
+    H = np.zeros((z.shape[0], n, n))
+    g = np.zeros((z.shape[0], n))
+    for t in range(z.shape[0]):
+        evaluate_frame(tree, z[t], q, factor, R, p, direction, centre, rate, x)
+        gather(tree, x, y[t], w[t], P[t], loss, scale, K, F, S)
+        C[:] = 0.0
+        spread(tree, direction, centre, rate, factor, K, F, S, g[t], H[t], C)
+        if newton:
+            for i in range(n):
+                for k in range(i + 1):
+                    H[t, i, k] += C[i, k]
+    return H, g

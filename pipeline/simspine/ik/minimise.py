@@ -1,0 +1,72 @@
+"""Levenberg–Marquardt over a whole stretch of frames, for any sum of terms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.ik.banded import BandedSystem
+from simspine.ik.terms import Term
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """z: (frames, free). cost: (frames,) of all terms. reason: '' if converged, else why the iteration stopped."""
+
+    z: np.ndarray
+    cost: np.ndarray
+    steps: int
+    reason: str
+
+
+def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, tolerance: float = 1e-6) -> Minimum:
+    """Minimise Σ terms from z (frames, free).
+
+    Converged when a step promises to lower the cost by less than `tolerance` of it. Steps are Gauss–Newton's far away
+    and Newton's near the end, where that has a positive Hessian; both are damped until the cost falls.
+    """
+    system = BandedSystem(*z.shape)
+    cost = _cost(terms, z)
+    damping, near, steps, reason = 1e-8, False, 0, "out of iterations"
+    while steps < iterations and reason == "out of iterations":
+        steps += 1
+        newton = near
+        gradient = assemble(terms, z, system, newton)
+        for _ in range(20):
+            factor = system.factorise(damping * system.band[0].reshape(z.shape) + 1e-12)
+            if factor is None:
+                if newton:
+                    newton = False
+                    gradient = assemble(terms, z, system, newton)
+                else:
+                    damping = max(10 * damping, 1e-8)
+                continue
+            step = -factor.solve(gradient)
+            promise = -float((gradient * step).sum())
+            if promise <= tolerance * cost.sum() + 1e-16 * len(z):
+                reason = ""
+            trial = z + step
+            new = _cost(terms, trial)
+            if new.sum() < cost.sum():
+                near = cost.sum() - new.sum() < 0.3 * cost.sum()
+                z, cost, damping = trial, new, 0.1 * damping
+                break
+            if reason == "":
+                break
+            damping = max(10 * damping, 1e-8)
+        else:
+            reason = "no step lowers the cost any more"
+    return Minimum(z, cost, steps, reason)
+
+
+def assemble(terms: Sequence[Term], z: np.ndarray, system: BandedSystem, newton: bool) -> np.ndarray:
+    """Fill `system` with half the Hessian of all terms; returns half the gradient (frames, free)."""
+    system.clear()
+    gradient = np.zeros(z.shape)
+    for term in terms:
+        term.add(z, system, gradient, newton)
+    return gradient
+
+
+def _cost(terms: Sequence[Term], z: np.ndarray) -> np.ndarray:
+    return np.sum([term.cost(z) for term in terms], axis=0)

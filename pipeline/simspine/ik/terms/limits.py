@@ -1,0 +1,31 @@
+"""Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.ik.banded import BandedSystem
+
+
+@dataclass(frozen=True, eq=False)
+class LimitTerm:
+    """lower, upper: (free,) rad or m, ±inf for none. sd: what an excess is measured in, same units."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    sd: float = np.radians(1.0)
+    data = False
+
+    def _excess(self, z: np.ndarray) -> np.ndarray:
+        return np.minimum(z - self.lower, 0.0) + np.maximum(z - self.upper, 0.0)
+
+    def cost(self, z: np.ndarray) -> np.ndarray:
+        return (self._excess(z) ** 2).sum(1) / self.sd**2
+
+    def add(self, z: np.ndarray, system: BandedSystem, gradient: np.ndarray, newton: bool) -> None:
+        excess = self._excess(z)
+        system.add_diagonal((excess != 0.0) / self.sd**2)
+        gradient += excess / self.sd**2
+
+    def window(self, frames: slice) -> "LimitTerm":
+        return self
