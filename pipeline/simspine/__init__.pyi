@@ -6,6 +6,7 @@ from .formats.keypoint_json import read_keypoints, write_keypoints
 from .formats.mot import read_mot, write_mot
 from .formats.trc import read_trc, write_trc
 from .ik.solve import inverse_kinematics
+from .spine.shape.complete import complete_spine
 from .triangulation import triangulate
 from .types import Camera, Keypoints, Markers, Motion, Origin
 
@@ -18,6 +19,7 @@ __all__ = [
     "Motion",
     "Origin",
     "body_poses",
+    "complete_spine",
     "forward_kinematics",
     "inverse_kinematics",
     "read_calibration",

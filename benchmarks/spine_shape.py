@@ -1,0 +1,116 @@
+"""Cross-validation of the spine shape model on CT scans.
+
+    python benchmarks/spine_shape.py CSV [--json figures.json] [--repeats 20] [--strength 30]
+
+CSV: columns scan, level, x_mm, y_mm, z_mm (see simspine.spine.shape_fit). Five folds over scans; scans that may be of
+one person stay together; every fold's statistics are learned anew from the other four. From noisy T3 T8 L1 L3 L5 the
+other levels from T1 to L5 are completed; per scan the mean over levels and noise draws, then the mean over scans.
+
+- spline: natural cubic spline over the level's number, the baseline;
+- model: `complete_spine` (variance of the noise given; (1 mm)² at no noise);
+- known shape: the same with the scan's own exact shape and size as prior, so only position and orientation are unknown.
+  No estimate that moves with the points can be better on average; it is the floor for any shape model;
+- cover: share of true centres inside the 90 % ellipsoid.
+
+`inner` leaves out T1 and T2, where the spline extrapolates.
+"""
+
+import argparse
+import json
+import time
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.stats import chi2
+
+from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters
+from simspine.spine.shape.complete import complete_spine
+from simspine.spine.shape.learn import folds
+from simspine.spine.shape.model import ShapeModel
+from simspine.spine.shape_fit import STRENGTH, learn_shape, read_table
+
+GIVEN = [LEVELS.index(level) for level in ("T3", "T8", "L1", "L3", "L5")]
+FIRST, INNER = LEVELS.index("T1"), LEVELS.index("T4")
+NOISE = (0.0, 0.005, 0.015, 0.03)
+
+
+def exact_shape(centres: np.ndarray, model: ShapeModel) -> ShapeModel:
+    """A model that knows this scan's shape (24, 3); where levels are missing, the learned mean."""
+    own = np.concatenate([bond_parameters(centres).reshape(3, -1), np.full((3, 1), np.nan)], 1).ravel()
+    mean = np.where(np.isfinite(own), own, model.mean)
+    return ShapeModel(mean, 1e-10 * np.eye(3 * BONDS), {}, {})
+
+
+def evaluate(centres, model, sd, repeats, rng):
+    """Errors (levels, draws) of each method in m, and whether the ellipsoids cover (levels, draws)."""
+    wanted = [k for k in range(FIRST, BONDS) if k not in GIVEN and np.isfinite(centres[k]).all()]
+    seen = centres[GIVEN] + rng.normal(0, sd, (repeats if sd else 1, len(GIVEN), 3))
+    points = {LEVELS[k]: seen[:, i] for i, k in enumerate(GIVEN)}
+    variance = sd**2 if sd else None
+    spine = complete_spine(points, variance, model=model)
+    known = complete_spine(points, variance, model=exact_shape(centres, model))
+    spline = CubicSpline(GIVEN, seen, axis=1, bc_type="natural")(wanted)
+    errors, cover = {"spline": [], "model": [], "known shape": []}, []
+    for i, k in enumerate(wanted):
+        d = spine.positions[LEVELS[k]] - centres[k]
+        q = np.einsum("fi,fij,fj->f", d, np.linalg.inv(spine.covariance[LEVELS[k]]), d)
+        cover.append(q < chi2.ppf(0.9, 3))
+        errors["model"].append(np.linalg.norm(d, axis=1))
+        errors["known shape"].append(np.linalg.norm(known.positions[LEVELS[k]] - centres[k], axis=1))
+        errors["spline"].append(np.linalg.norm(spline[:, i] - centres[k], axis=1))
+    return np.array(wanted), {name: np.array(e) for name, e in errors.items()}, np.array(cover)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("csv")
+    parser.add_argument("--json")
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--strength", type=float, default=STRENGTH)
+    options = parser.parse_args()
+    scans, table = read_table(options.csv)
+    found = {sd: [] for sd in NOISE}
+    for number, held_out in enumerate(folds(scans, 5)):
+        model = learn_shape(np.delete(table, held_out, 0), options.strength)
+        rng = np.random.default_rng(number)
+        for i in held_out:
+            if np.isfinite(table[i, GIVEN]).all():
+                for sd in NOISE:
+                    found[sd].append(evaluate(table[i], model, sd, options.repeats, rng))
+    rows = []
+    for sd, results in found.items():
+        row = {"noise_mm": 1e3 * sd, "scans": len(results), "cover_90": float(np.mean([c.mean() for *_, c in results]))}
+        for part, first in (("", FIRST), ("inner ", INNER)):
+            for name in results[0][1]:
+                row[part + name] = 1e3 * float(np.mean([e[name][w >= first].mean() for w, e, _ in results]))
+        row["ratio"] = row["model"] / row["spline"]
+        row["inner ratio"] = row["inner model"] / row["inner spline"]
+        row["floor ratio"] = row["known shape"] / row["spline"] if sd else 0.0
+        rows.append(row)
+    names = ("noise_mm", "scans", "spline", "model", "ratio", "known shape", "floor ratio", "cover_90",
+             "inner spline", "inner model", "inner ratio")  # fmt: skip
+    print("| " + " | ".join(names) + " |")
+    print("|" + "---|" * len(names))
+    for row in rows:
+        print("| " + " | ".join(f"{row[n]:.3g}" for n in names) + " |")
+    times = {}
+    for label, levels, sd in (("5 points, 1 mm", GIVEN, 0.001), ("5 points, 15 mm", GIVEN, 0.015),
+                              ("17 points, 15 mm", range(FIRST, BONDS), 0.015)):  # fmt: skip
+        whole = next(x for x in table if np.isfinite(x[FIRST:]).all())
+        points = {LEVELS[k]: whole[k] + np.random.default_rng(k).normal(0, sd, 3) for k in levels}
+        many = {level: np.repeat(p[None], 64, 0) for level, p in points.items()}
+        for kind, given, count in (("one", points, 1), ("in a batch of 64", many, 64)):
+            spent = []
+            for _ in range(10):
+                start = time.perf_counter()
+                complete_spine(given, sd**2)
+                spent.append(time.perf_counter() - start)
+            times[f"{label}, {kind}"] = 1e3 * float(np.median(spent)) / count
+            print(f"{label}, {kind}: {times[f'{label}, {kind}']:.2f} ms per completion")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump({"table": rows, "ms_per_completion": times}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Statistical shape of the spine. Method: docs/spine-shape.md."""
