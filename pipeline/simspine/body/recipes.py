@@ -13,9 +13,14 @@ import numpy as np
 import yaml
 
 from simspine.body import _opensim
+from simspine.body.articulate import articulate
+from simspine.body.articulation import Articulation, articulation_from, prior_of
 from simspine.body.inferred import inferred_places
-from simspine.body.model import Body
+from simspine.body.kinematics import neutral_poses
+from simspine.body.model import Body, _check_xml
 from simspine.errors import InputError, unknown_name
+from simspine.ik.assumptions import Prior
+from simspine.spine.endplates import read_endplates
 from simspine.types import Markers
 
 INFERRED, VIRTUAL = "_inferred", "_virtual"
@@ -70,6 +75,7 @@ class Recipe:
     inferred: Mapping[str, str]
     inferred_weight: float
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
+    articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
 
 
 def models_folder() -> Path:
@@ -92,7 +98,7 @@ def recipe_path(name: str) -> Path:
     if not path.is_file():
         inside = path.parent if path.parent.is_dir() else folder
         prefix = inside.relative_to(folder).as_posix().removeprefix(".")
-        known = sorted(f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml"))
+        known = sorted(f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml") if p.stem != "endplates")
         raise unknown_name("recipe", str(name), known, str(folder))
     return path
 
@@ -101,23 +107,29 @@ def read_recipe(name: str = "coupled") -> Recipe:
     """The recipe of this name or path; raises `InputError` naming what is missing or not understood."""
     path = recipe_path(name)
     data = _yaml(path)
+    if "from" in data:  # what the file does not say is as there
+        data = _yaml(recipe_path(data["from"])) | data
     try:
+        split = None
+        if "articulation" in data:
+            split = articulation_from(data["articulation"], data["regions"], read_endplates())
         virtual = read_marker_set(data["virtual"]["from"]).places
         return Recipe(
             name=data["name"],
             base=_base(path, **data["base"]),
             remove=tuple(data.get("remove", ())),
-            segments=tuple(_segment(key, **entry) for key, entry in data["segments"].items()),
+            segments=tuple(_segment(key, split, **entry) for key, entry in data["segments"].items()),
             measuring_pose={key: float(v) for key, v in data.get("measuring_pose", {}).items()},
             stature_top=_place(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
             sole_height=float(data["stature"]["sole"]["height"]),
             virtual={key: virtual[key] for key in data["virtual"]["names"]},
-            inferred=dict(data["inferred"]["bodies"]),
+            inferred={key: _carrier(split, key, body) for key, body in data["inferred"]["bodies"].items()},
             inferred_weight=float(data["inferred"]["weight"]),
             coordinate_tasks={
                 key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
             },
+            articulation=split,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
@@ -149,16 +161,18 @@ def build(recipe: str | Recipe = "coupled", skeleton: str = "blazepose") -> Body
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     fit = read_marker_set(skeleton)
-    osim = _opensim.api()
-    model = osim.Model(str(recipe.base))
+    model = _base_model(recipe.base)
     for kind in recipe.remove:
         _removable(model, kind).clearAndDestroy()
     model.updMarkerSet().clearAndDestroy()
+    if recipe.articulation is not None:
+        whole = _finished(model)
+        model = _opensim.load(articulate(whole.osim, recipe.articulation, neutral_poses(whole)))
     model.setName(f"simspine_{recipe.name}_{fit.name}")
     for name, place in fit.places.items():
-        _add(model, name, place)
+        _add(model, name, _on(recipe, name, place))
     for name, place in recipe.virtual.items():
-        _add(model, name + VIRTUAL, place)
+        _add(model, name + VIRTUAL, _on(recipe, name, place))
     body = _finished(model)
     return place_inferred(body, recipe)
 
@@ -206,6 +220,12 @@ def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
     return weights | {name + INFERRED: recipe.inferred_weight for name in recipe.inferred}
 
 
+def read_prior(recipe: str | Recipe) -> Prior:
+    """What a recipe believes about posture and rhythm; empty where couplers decide instead. Names: coordinates; rad."""
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
+    return Prior() if recipe.articulation is None else prior_of(recipe.articulation)
+
+
 def fit_markers(body: Body, markers: Markers) -> Markers:
     """The markers that `body` has, in their order; raises `InputError` listing both sides if there is none."""
     common = [name for name in markers.names if name in body.marker_names]
@@ -241,13 +261,26 @@ def _base(recipe: Path, file: str, package: str | None = None) -> Path:
     return path
 
 
-def _segment(name: str, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None) -> Segment:
-    return Segment(name, tuple(bodies), tuple((str(a), str(b)) for a, b in pairs), bool(bends), max_asymmetry)
+def _segment(name: str, split, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None) -> Segment:
+    bodies = tuple(bodies) if split is None else split.bodies_of(bodies)
+    return Segment(name, bodies, tuple((str(a), str(b)) for a, b in pairs), bool(bends), max_asymmetry)
 
 
 def _place(entry: Mapping) -> Place:
     x, y, z = (float(v) for v in entry["offset"])
     return Place(str(entry["body"]), (x, y, z), float(entry.get("weight", 1.0)))
+
+
+def _carrier(split: Articulation | None, point: str, body: str) -> str:
+    """The body that carries a point where `body` may have been split."""
+    return body if split is None or body != split.split else split.carries.get(point, split.girdle)
+
+
+def _on(recipe: Recipe, point: str, place: Place) -> Place:
+    """A place on the unsplit model, on the recipe's."""
+    if recipe.articulation is None:
+        return place
+    return Place(*recipe.articulation.relocate(place.body, place.offset, point), place.weight)
 
 
 def _set_of_skeleton(name: str) -> str:
@@ -257,6 +290,17 @@ def _set_of_skeleton(name: str) -> str:
         known = [path.stem for path in files] + [s for path in files for s in _yaml(path).get("skeletons", ())]
         raise unknown_name("marker set or skeleton", name, dict.fromkeys(known), str(models_folder() / "markers"))
     return serving[0] if serving else name
+
+
+def _base_model(path: Path):
+    """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for beside it."""
+    try:
+        _check_xml(path.read_text(encoding="utf-8-sig"), f"model file {path}")
+        return _opensim.api().Model(str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"model file {path} cannot be read: {error}.") from None
+    except RuntimeError as error:
+        raise InputError(f"{path} is XML, but OpenSim cannot make a model of it: {error}") from None
 
 
 def _removable(model, kind: str):

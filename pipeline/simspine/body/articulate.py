@@ -1,0 +1,202 @@
+"""Rewrite a model file: a rigid torso becomes vertebrae with a joint per level, lumbar couplers go.
+
+XML in, XML out. In the neutral pose nothing moves: new frames are parallel to the old one, what it carried keeps its
+place.
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+
+import numpy as np
+
+from simspine.body.articulation import AXES, Articulation
+from simspine.errors import InputError
+from simspine.spine.measure import MESH_LEVELS
+
+# What a body owns beside its mass: gone, since muscles that wrapped around it are.
+_LEFT_OUT = ("WrapObjectSet",)
+
+
+def articulate(osim: str, plan: Articulation, neutral: Mapping[str, np.ndarray]) -> str:
+    """The text of an `.osim` file with the plan carried out.
+
+    osim: a model without muscles, as OpenSim 4 writes it. neutral: {body: (4, 4)} poses in its neutral pose. Raises
+    `InputError` naming what the model lacks.
+    """
+    root = ET.fromstring(osim)
+    model = root.find("Model")
+    bodies, joints = model.find("BodySet/objects"), model.find("JointSet/objects")
+    template = _named(joints, _joint_below(joints, plan.split))
+    level_joints = [deepcopy(template) for _ in plan.levels]
+    joints.remove(_named(joints, plan.replaced_joint))
+    _split_body(bodies, plan)
+    _rehang(joints, plan)
+    for level, joint in zip(plan.levels, level_joints, strict=True):
+        if plan.pair(level)[0] in plan.origins:
+            joints.append(_level_joint(joint, plan, level, neutral))
+    for name, carrier in plan.weld.items():
+        _weld(joints, name, carrier, neutral)
+    _uncouple(model.find("ConstraintSet/objects"), {c.get("name") for c in joints.iter("Coordinate")}, plan)
+    _limit(joints, plan)
+    ET.indent(root, "\t")
+    return ET.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _split_body(bodies: ET.Element, plan: Articulation) -> None:
+    whole = _named(bodies, plan.split)
+    at = list(bodies).index(whole)
+    bodies.remove(whole)
+    frames = whole.findall("components/PhysicalOffsetFrame")
+    masses = split_mass(plan, *(_numbers(whole, key) for key in ("mass", "mass_center", "inertia")))
+    for name, origin in plan.origins.items():
+        body = deepcopy(whole)
+        body.set("name", name)
+        components = body.find("components")
+        components[:] = [deepcopy(f) for f in frames if _carrier(f, plan) == name]
+        for frame in components:
+            _shift(frame, origin)
+        for child in [child for child in body if child.tag in _LEFT_OUT]:
+            body.remove(child)
+        for key, value in zip(("mass", "mass_center", "inertia"), masses[name], strict=True):
+            body.find(key).text = _text(value)
+        bodies.insert(at, body)
+        at += 1
+
+
+def split_mass(plan: Articulation, mass, centre, inertia) -> dict[str, tuple[float, np.ndarray, np.ndarray]]:
+    """Mass (kg), its centre (m, own frame), inertia (6,) about it, for each new body.
+
+    Each slice hangs by the same vector from its vertebra, as ribs and what they hold hang forwards and down, so that
+    the whole keeps its centre; what inertia the slices' places leave over is shared like the mass.
+    """
+    names = list(plan.origins)
+    places = np.array(list(plan.origins.values()))
+    spacing = np.gradient(places[:, 1])
+    neck = np.array([name.startswith("C") for name in names])
+    share = np.where(neck, plan.neck_mass_share, 1 - plan.neck_mass_share) * spacing
+    share = share / np.where(neck, spacing[neck].sum(), spacing[~neck].sum())
+    hang = np.asarray(centre, float) - share @ places
+    d = places + hang - centre
+    spread = np.array([(share * v).sum() for v in (
+        d[:, 1] ** 2 + d[:, 2] ** 2, d[:, 0] ** 2 + d[:, 2] ** 2, d[:, 0] ** 2 + d[:, 1] ** 2,
+        -d[:, 0] * d[:, 1], -d[:, 0] * d[:, 2], -d[:, 1] * d[:, 2],
+    )])  # fmt: skip
+    left = np.asarray(inertia, float) - float(mass[0]) * spread
+    return {name: (s * float(mass[0]), hang, s * left) for name, s in zip(names, share, strict=True)}
+
+
+def _carrier(frame: ET.Element, plan: Articulation) -> str:
+    """The new body for a frame with a mesh: that of the mesh's vertebra, else the girdle."""
+    level = MESH_LEVELS.get(frame.findtext(".//mesh_file", "").strip())
+    return level if level in plan.origins else plan.girdle
+
+
+def _rehang(joints: ET.Element, plan: Articulation) -> None:
+    """Joints that the split body hung from, or that hung from it, get one of the new ones."""
+    lowest = next(iter(plan.origins))
+    for joint in joints:
+        for frame in joint.findall("frames/PhysicalOffsetFrame"):
+            if frame.findtext("socket_parent").strip() != f"/bodyset/{plan.split}":
+                continue
+            is_child = joint.findtext("socket_child_frame").strip() == frame.get("name")
+            name = lowest if is_child else plan.girdle
+            frame.find("socket_parent").text = f"/bodyset/{name}"
+            _shift(frame, plan.origins[name])
+
+
+def _level_joint(joint: ET.Element, plan: Articulation, level: str, neutral: Mapping[str, np.ndarray]) -> ET.Element:
+    """The template with the level's name, bodies, centre and coordinates."""
+    below, above = plan.pair(level)
+    old = joint.get("name").split("_IVD")[0]
+    joint.set("name", f"{level}_IVDjnt")
+    for coordinate, axis in zip(joint.iter("Coordinate"), AXES, strict=True):
+        coordinate.set("name", f"{level}_{axis}")
+    for listed in joint.iterfind("SpatialTransform/TransformAxis/coordinates"):
+        listed.text = (listed.text or "").replace(old, level)
+    centre = plan.centre(level)
+    for which, body in (("parent", below), ("child", above)):
+        name = joint.findtext(f"socket_{which}_frame").strip()
+        frame = next(f for f in joint.iter("PhysicalOffsetFrame") if f.get("name") == name)
+        frame.set("name", f"{body}_offset")
+        joint.find(f"socket_{which}_frame").text = f"{body}_offset"
+        frame.find("socket_parent").text = f"/bodyset/{body}"
+        origin = plan.origins[body] if body in plan.origins else _relative(neutral, plan.split, body)[:3, 3]
+        frame.find("translation").text = _text(centre - origin)
+        frame.find("orientation").text = "0 0 0"
+    return joint
+
+
+def _relative(neutral: Mapping[str, np.ndarray], parent: str, child: str) -> np.ndarray:
+    """Pose (4, 4) of a body in another in the neutral pose. They must be parallel, as all along the spine are."""
+    pose = np.linalg.inv(neutral[parent]) @ neutral[child]
+    if not np.allclose(pose[:3, :3], np.eye(3), atol=1e-8):
+        raise InputError(f"bodies {parent!r} and {child!r} are turned against one another in the neutral pose.")
+    return pose
+
+
+def _weld(joints: ET.Element, name: str, carrier: str, neutral: Mapping[str, np.ndarray]) -> None:
+    """Fix a body to another where it is in the neutral pose."""
+    joints.remove(_named(joints, _joint_below(joints, name)))
+    offset = _text(_relative(neutral, carrier, name)[:3, 3])
+    joints.append(
+        ET.fromstring(
+            f'<WeldJoint name="{name}_weld"><socket_parent_frame>{carrier}_offset</socket_parent_frame>'
+            f"<socket_child_frame>{name}_offset</socket_child_frame><frames>"
+            f'<PhysicalOffsetFrame name="{carrier}_offset"><socket_parent>/bodyset/{carrier}</socket_parent>'
+            f"<translation>{offset}</translation><orientation>0 0 0</orientation></PhysicalOffsetFrame>"
+            f'<PhysicalOffsetFrame name="{name}_offset"><socket_parent>/bodyset/{name}</socket_parent>'
+            "<translation>0 0 0</translation><orientation>0 0 0</orientation></PhysicalOffsetFrame>"
+            "</frames></WeldJoint>"
+        )
+    )
+
+
+def _uncouple(constraints: ET.Element, coordinates: set[str], plan: Articulation) -> None:
+    """Remove the couplers of the levels, and of coordinates that are gone."""
+    freed = {f"{level}_{axis}" for level in plan.levels for axis in AXES}
+    for coupler in list(constraints):
+        dependent = coupler.findtext("dependent_coordinate_name", "").strip()
+        if dependent in freed or (dependent and dependent not in coordinates):
+            constraints.remove(coupler)
+
+
+def _limit(joints: ET.Element, plan: Articulation) -> None:
+    found = {c.get("name"): c for c in joints.iter("Coordinate")}
+    for region in plan.regions:
+        for axis, motions in zip(AXES, region.axes, strict=True):
+            for level, low, high in zip(region.levels, motions.lower, motions.upper, strict=True):
+                coordinate = found[f"{level}_{axis}"]
+                coordinate.find("range").text = _text((low, high))
+                coordinate.find("clamped").text = "true"
+                coordinate.find("default_value").text = "0"
+
+
+def _joint_below(joints: ET.Element, body: str) -> str:
+    """Name of the joint whose child is `body`."""
+    for joint in joints:
+        child = joint.findtext("socket_child_frame").strip()
+        for frame in joint.findall("frames/PhysicalOffsetFrame"):
+            if frame.get("name") == child and frame.findtext("socket_parent").strip() == f"/bodyset/{body}":
+                return joint.get("name")
+    raise InputError(f"the model has no joint that carries the body {body!r}; is the base model another one?")
+
+
+def _named(objects: ET.Element, name: str) -> ET.Element:
+    for element in objects:
+        if element.get("name") == name:
+            return element
+    raise InputError(f"the model has no {name!r}; is the base model another one?")
+
+
+def _shift(frame: ET.Element, origin: Sequence[float]) -> None:
+    """Express a frame's place from a new origin."""
+    frame.find("translation").text = _text(_numbers(frame, "translation") - np.asarray(origin))
+
+
+def _numbers(element: ET.Element, tag: str) -> np.ndarray:
+    return np.array(element.findtext(tag).split(), float)
+
+
+def _text(values) -> str:
+    return " ".join(repr(float(v)) for v in np.atleast_1d(values))
