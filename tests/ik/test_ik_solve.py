@@ -82,7 +82,7 @@ def test_bad_weights(release, markers, weights, telling):
 @pytest.mark.parametrize("term", ["smoothness", "prior"])
 def test_terms_the_engine_does_not_have(release, markers, term):
     with pytest.raises(InputError, match=f"'opensim'.*no term for {term}"):
-        inverse_kinematics(release, markers, **{term: 1.0})
+        inverse_kinematics(release, markers, engine="opensim", **{term: object()})
 
 
 def test_unknown_engine_and_coordinate(release, markers):

@@ -1,7 +1,10 @@
 """OpenSim, quietly: the one place that imports it, and models held in memory as text."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+from simspine.errors import InputError
 
 
 def api():
@@ -30,3 +33,16 @@ def text(model) -> str:
         path = Path(folder) / "model.osim"
         model.printToXML(str(path))
         return path.read_text(encoding="utf-8")
+
+
+def place(coordinates: Sequence, row: Sequence[float], state) -> None:
+    """Set `opensim.Coordinate`s to values (rad, m) without enforcing constraints; locked ones too."""
+    for coordinate, value in zip(coordinates, row, strict=True):
+        if coordinate.getLocked(state):
+            if value == coordinate.getDefaultValue():
+                continue
+            raise InputError(
+                f"the coordinate {coordinate.getName()!r} is locked at {coordinate.getDefaultValue():g} in the model, "
+                f"but the motion has {value:g}. Unlock it in the model or leave it out of the motion."
+            )
+        coordinate.setValue(state, value, False)

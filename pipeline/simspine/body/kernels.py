@@ -206,12 +206,26 @@ def markers_and_jacobian(tree: Tree, z: np.ndarray):
 
 
 @njit(cache=True, error_model="numpy")
-def expand(tree: Tree, z: np.ndarray):
-    """All coordinates (frames, coordinates) from the free ones z (frames, free): locked at rest, couplers applied."""
-    q = np.empty((z.shape[0], tree.rest.size))
+def apply_couplers(tree: Tree, q: np.ndarray) -> None:
+    """Set the driven coordinates of q (frames, coordinates) to what their couplers say."""
     factor = np.empty(tree.rest.size)
+    for t in range(q.shape[0]):
+        couple(tree, q[t], factor)
+
+
+@njit(cache=True, error_model="numpy")
+def expand(tree: Tree, z: np.ndarray):
+    """All coordinates (frames, coordinates) from the free ones z (frames, free): locked at rest, couplers applied.
+
+    Also (frames, coordinates) the derivative of each by the free coordinate that drives it (0 where none does).
+    """
+    q = np.empty((z.shape[0], tree.rest.size))
+    factor = np.empty(q.shape)
     for t in range(z.shape[0]):
         q[t] = tree.rest
         q[t][tree.free] = z[t]
-        couple(tree, q[t], factor)
-    return q
+        couple(tree, q[t], factor[t])
+        for c in range(tree.rest.size):
+            if tree.column[c] < 0:
+                factor[t, c] = 0.0
+    return q, factor

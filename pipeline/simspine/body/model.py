@@ -9,6 +9,8 @@ from typing import Self
 import numpy as np
 
 from simspine.body import _opensim
+from simspine.body.osim import compile_tree
+from simspine.body.tree import Tree
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import write_text
 
@@ -61,7 +63,8 @@ class Body:
     """A kinematic tree with markers. Two bodies are equal if their model files are.
 
     osim: the model file as text. bodies: names of its rigid bodies. marker_bodies: the body that carries each marker.
-    marker_offsets: (markers, 3) m in that body's frame.
+    marker_offsets: (markers, 3) m in that body's frame. tree: joints, couplers and markers as flat arrays, which the
+    compiled kernels walk; its body 0 is the ground, its body i + 1 is bodies[i].
     """
 
     name: str
@@ -71,6 +74,7 @@ class Body:
     marker_names: tuple[str, ...]
     marker_bodies: tuple[str, ...]
     marker_offsets: np.ndarray
+    tree: Tree
 
     def __eq__(self, other) -> bool:
         return self.osim == other.osim if isinstance(other, Body) else NotImplemented
@@ -86,7 +90,11 @@ class Body:
 
     @classmethod
     def from_osim(cls, path: str | PathLike) -> Self:
-        """The body in an OpenSim model file of any version OpenSim reads. Raises `InputError` if it is none."""
+        """The body in an OpenSim model file of any version OpenSim reads.
+
+        Raises `InputError` if it is none, or holds what a tree cannot represent (a loop, an unknown joint or function),
+        by name.
+        """
         path = Path(path)
         try:
             osim = path.read_text(encoding="utf-8-sig")
@@ -110,14 +118,17 @@ class Body:
         markers = list(model.getMarkerSet())
         offsets = np.array([_station(marker) for marker in markers]).reshape(-1, 3)
         offsets.setflags(write=False)
+        coordinates = _coordinates(model, state)
+        carriers = tuple(marker.getParentFrame().findBaseFrame().getName() for marker in markers)
         return cls(
             name=model.getName(),
             osim=osim,
             bodies=tuple(body.getName() for body in model.getBodySet()),
-            coordinates=_coordinates(model, state),
+            coordinates=coordinates,
             marker_names=tuple(marker.getName() for marker in markers),
-            marker_bodies=tuple(marker.getParentFrame().findBaseFrame().getName() for marker in markers),
+            marker_bodies=carriers,
             marker_offsets=offsets,
+            tree=compile_tree(model, coordinates, carriers, offsets),
         )
 
     def write_osim(self, path: str | PathLike) -> None:

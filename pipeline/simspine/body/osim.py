@@ -102,7 +102,7 @@ def _refuse_constraints(model) -> None:
         if kind != "CoordinateCouplerConstraint" and constraint.get_isEnforced():
             raise InputError(
                 f"the model's constraint {constraint.getName()!r} is a {kind}, which ties bodies in a loop; only "
-                "CoordinateCouplerConstraint can be represented. Remove or disable it, or use engine 'opensim'."
+                "CoordinateCouplerConstraint can be represented. Remove it from the model, or disable it."
             )
 
 
@@ -148,7 +148,7 @@ def _axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
     else:
         raise InputError(
             f"joint {joint.getName()!r} is a {kind}; known are CustomJoint, {', '.join(_SPECIAL)}. "
-            "Rewrite it as a CustomJoint, or use engine 'opensim'."
+            "Rewrite it as a CustomJoint."
         )
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from simspine.body import _opensim
-from simspine.body.kinematics import neutral_motion, place
+from simspine.body._opensim import place
+from simspine.body.kinematics import neutral_motion
 from simspine.body.model import Body
 
 Path = dict[str, np.ndarray]  # {body: (3,) m}, in ground

@@ -141,7 +141,7 @@ def fit_frame(tree: Tree, ridge, target, y, w, z, x, iterations: int, tolerance:
         # Far away Gauss–Newton is the safer guide; near the end the full Hessian needs fewer steps.
         newton = 1.0 if near else 0.0
         improved = False
-        for _ in range(15):
+        for _ in range(25):
             active[:count] = free[:count]
             if not box_step(tree, H, C, newton, damping, g, z, active, count, A, step, trial):
                 if newton > 0.0:
@@ -154,8 +154,8 @@ def fit_frame(tree: Tree, ridge, target, y, w, z, x, iterations: int, tolerance:
                 if tree.turning[i]:
                     largest = max(largest, abs(trial[i] - z[i]))
             if largest > MAX_TURN:  # near a gimbal lock two angles could otherwise wind up against each other
-                for i in range(n):
-                    trial[i] = z[i] + (trial[i] - z[i]) * MAX_TURN / largest
+                damping = max(10.0 * damping, 1e-6)
+                continue
             promise = 0.0
             for i in range(n):
                 promise -= g[i] * (trial[i] - z[i])
@@ -185,28 +185,50 @@ def fit_frame(tree: Tree, ridge, target, y, w, z, x, iterations: int, tolerance:
 
 
 @njit(cache=True, nogil=True, fastmath=REORDER, error_model="numpy")
-def fit_frames(tree: Tree, ridge, target, hold: float, y, w, start, iterations: int, tolerance: float, jump: float):
+def fit_best(
+    tree: Tree, ridge, target, y, w, starts, z, x, cost: float, status: int, iterations: int, tolerance: float
+):
+    """Try every start (starts, free) on one frame; z keeps the best solution, if better than `cost`."""
+    trial = np.empty(z.size)
+    for k in range(starts.shape[0]):
+        trial[:] = starts[k]
+        new, how, _ = fit_frame(tree, ridge, target, y, w, trial, x, iterations, tolerance)
+        if np.isnan(cost) or new < cost:
+            cost = new
+            status = how
+            z[:] = trial
+    return cost, status
+
+
+@njit(cache=True, nogil=True, fastmath=REORDER, error_model="numpy")
+def fit_frames(tree: Tree, ridge, target, hold: float, y, w, starts, iterations: int, tolerance: float, jump: float):
     """Fit frames one after another, each from the one before, then look back where that may have gone wrong.
 
     ridge (frames, free), target (free,): coordinate tasks. hold: weight that ties every coordinate to where the frame's
     fit began; 0 for OpenSim's objective, more for a calm start of a trajectory. y (frames, markers, 3); w (frames,
-    markers); start (free,). On the way back a frame is tried
-    from its successor's solution where the two differ by more than `jump` in any coordinate, where its cost is clearly
-    higher, or where it did not converge; and from `start` where it is still much worse than the trial's median. The
-    better solution stays. Returns z (frames, free), cost, status (frames,). A frame with all w = 0 is NaN, UNSOLVED.
+    markers); starts (starts, free): all are tried on the first frame and on frames that stay much worse than the
+    trial's median. On the way back a frame is tried from its successor's solution where the two differ by more than
+    `jump` in any coordinate, where its cost is clearly higher, or where it did not converge. The best solution stays.
+    Returns z (frames, free), cost, status (frames,). A frame with all w = 0 is NaN, UNSOLVED.
     """
     frames = y.shape[0]
-    n = start.size
+    n = starts.shape[1]
     z = np.full((frames, n), np.nan)
     x = np.empty((y.shape[1], 3))
     cost = np.full(frames, np.nan)
     status = np.full(frames, UNSOLVED)
-    current = start.copy()
+    current = starts[0].copy()
     pull = np.empty(n)
     aim = np.empty(n)
+    begun = False
     for t in range(frames):
         if not np.any(w[t] > 0.0):
             continue
+        if not begun:
+            begun = True
+            fit_best(
+                tree, ridge[t], target, y[t], w[t], starts, current, x, np.nan, UNSOLVED, 4 * iterations, tolerance
+            )
         before = current.copy()
         for i in range(n):
             pull[i] = ridge[t, i] + hold
@@ -222,24 +244,27 @@ def fit_frames(tree: Tree, ridge, target, hold: float, y, w, start, iterations: 
     for t in range(frames - 1, -1, -1):
         if status[t] == UNSOLVED:
             continue
-        after = t + 1 if t + 1 < frames and status[t + 1] != UNSOLVED else -1
-        for attempt in range(2):
-            if attempt == 0:
-                if after < 0:
-                    continue
-                suspicious = status[t] != CONVERGED or cost[t] > 1.5 * cost[after]
-                for i in range(n):
-                    suspicious = suspicious or abs(z[t, i] - z[after, i]) > jump
-                if not suspicious:
-                    continue
-                current[:] = z[after]
-            else:
-                if cost[t] < 4.0 * usual and status[t] != STALLED:
-                    continue
-                current[:] = start
-            new, how, _ = fit_frame(tree, ridge[t], target, y[t], w[t], current, x, iterations, tolerance)
-            if new < cost[t]:
-                cost[t] = new
-                status[t] = how
-                z[t] = current
+        if t + 1 < frames and status[t + 1] != UNSOLVED:
+            suspicious = status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1]
+            for i in range(n):
+                suspicious = suspicious or abs(z[t, i] - z[t + 1, i]) > jump
+            if suspicious:
+                cost[t], status[t] = fit_best(
+                    tree,
+                    ridge[t],
+                    target,
+                    y[t],
+                    w[t],
+                    z[t + 1 : t + 2],
+                    z[t],
+                    x,
+                    cost[t],
+                    status[t],
+                    iterations,
+                    tolerance,
+                )
+        if cost[t] > 4.0 * usual or status[t] == STALLED:
+            cost[t], status[t] = fit_best(
+                tree, ridge[t], target, y[t], w[t], starts, z[t], x, cost[t], status[t], iterations, tolerance
+            )
     return z, cost, status

@@ -4,15 +4,17 @@ It does what the InverseKinematicsTool does (same solver, same objective), excep
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from simspine.body import _opensim
-from simspine.body.kinematics import follow_couplers, forward_kinematics, place
+from simspine.body._opensim import place
+from simspine.body.kinematics import follow_couplers
 from simspine.body.model import Body
-from simspine.ik.result import Result
+from simspine.ik.result import Result, result_of
 from simspine.ik.start import Start
-from simspine.types import Markers, Motion
+from simspine.types import Markers
 
 
 def solve(
@@ -54,23 +56,9 @@ def solve(
         reasons.append(failure)
         if row is not None:
             values[t] = row
-    values = follow_couplers(body, values, engine.model)
-    motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
-    error = np.linalg.norm(forward_kinematics(body, motion).select(markers.names).xyz - markers.xyz, axis=-1)
-    cost = objective(body, values, error, weights, tasks)
-    return Result(motion, markers.names, error, cost, np.isfinite(values).all(1), tuple(reasons))
-
-
-def objective(body: Body, values: np.ndarray, error: np.ndarray, weights: np.ndarray, tasks) -> np.ndarray:
-    """(frames,) Σ w d² + Σ w_c (Σ w) (q − q₀)², sums over the markers present.
-
-    values: (frames, coordinates). error: (frames, markers) m, NaN = missing. weights, tasks: as in `solve`.
-    """
-    w = np.where(np.isfinite(error), weights, 0.0)
-    cost = (w * np.nan_to_num(error) ** 2).sum(1)
-    for name, (target, weight) in tasks.items():
-        cost = cost + weight * w.sum(1) * (values[:, body.coordinates.index(name)] - target) ** 2
-    return np.where(np.isfinite(values).all(1), cost, np.nan)
+    values = follow_couplers(body, values)
+    result = result_of(body, markers, values, weights, tasks, reasons)
+    return replace(result, converged=np.isfinite(values).all(1))  # a frame solved after a restart has a reason too
 
 
 class _Engine:

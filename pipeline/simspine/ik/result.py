@@ -1,11 +1,26 @@
 """What inverse kinematics gives back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simspine.body.kinematics import forward_kinematics
+from simspine.body.model import Body
 from simspine.errors import InputError
-from simspine.types import Motion
+from simspine.types import Markers, Motion
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What the trajectory engine knows about its result. z: (frames, free) coordinates, blocks: (frames, free, free)
+    their covariance. response: (coordinates,) how much of a lasting change of a coordinate the estimate would show:
+    1 = measured, 0 = assumed; driven coordinates have their driver's, locked ones NaN.
+    """
+
+    z: np.ndarray
+    blocks: np.ndarray
+    response: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +39,7 @@ class Result:
     cost: np.ndarray
     converged: np.ndarray
     reason: tuple[str, ...]
+    posterior: Posterior | None = None
 
     def __post_init__(self):
         frames = self.motion.frames
@@ -38,6 +54,9 @@ class Result:
             raise InputError(f"Result.reason has {len(self.reason)} entries, expected {frames}.")
         object.__setattr__(self, "reason", tuple(self.reason))
 
+    def with_motion(self, motion: Motion) -> "Result":
+        return replace(self, motion=motion)
+
     @property
     def marker_rms(self) -> np.ndarray:
         """(frames,) m: root mean square of the marker errors of each frame; NaN where not solved."""
@@ -45,3 +64,39 @@ class Result:
         squares = np.where(present, self.marker_error, 0.0) ** 2
         with np.errstate(invalid="ignore"):
             return np.sqrt(squares.sum(1) / np.where(present.any(1), present.sum(1), np.nan))
+
+
+def result_of(
+    body: Body,
+    markers: Markers,
+    values: np.ndarray,
+    weights: np.ndarray,
+    tasks: Mapping[str, tuple[float, float]],
+    reasons: Sequence[str],
+    cost: np.ndarray | None = None,
+    posterior: Posterior | None = None,
+) -> Result:
+    """The `Result` for coordinates found: marker errors from forward kinematics, and OpenSim's objective as the cost.
+
+    values: (frames, coordinates), NaN where not solved. A frame converged if it has values and no reason.
+    """
+    motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
+    error = np.linalg.norm(forward_kinematics(body, motion).select(markers.names).xyz - markers.xyz, axis=-1)
+    solved = np.isfinite(values).all(1)
+    cost = objective(body, values, error, weights, tasks) if cost is None else cost
+    converged = solved & np.array([not reason for reason in reasons], bool)
+    return Result(motion, markers.names, error, cost, converged, tuple(reasons), posterior)
+
+
+def objective(
+    body: Body, values: np.ndarray, error: np.ndarray, weights: np.ndarray, tasks: Mapping[str, tuple[float, float]]
+) -> np.ndarray:
+    """(frames,) Σ w d² + Σ w_c (Σ w) (q − q₀)² over the markers present; error: (frames, markers) m.
+
+    OpenSim divides the markers' part by the sum of their weights, so a task of weight w_c pulls like w_c·Σ w.
+    """
+    w = np.where(np.isfinite(error), weights, 0.0)
+    cost = (w * np.nan_to_num(error) ** 2).sum(1)
+    for name, (target, weight) in tasks.items():
+        cost = cost + weight * w.sum(1) * (values[:, body.coordinates.index(name)] - target) ** 2
+    return np.where(np.isfinite(values).all(1), cost, np.nan)

@@ -6,60 +6,101 @@ import numpy as np
 
 from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
-from simspine.geometry import change_frame
+from simspine.ik.assumptions import Prior, Smoothness
 from simspine.ik.result import Result
+from simspine.merging import in_frame
 from simspine.types import Markers
 
-ENGINES = ("opensim",)
+ENGINES = ("frames", "trajectory", "opensim")
 
 
 def inverse_kinematics(
     body: Body,
     markers: Markers,
     weights: Mapping[str, float] | np.ndarray | None = None,
-    smoothness=None,
-    prior=None,
+    smoothness: Smoothness | None = None,
+    prior: Prior | None = None,
     *,
-    engine: str = "opensim",
+    engine: str | None = None,
     coordinate_tasks: Mapping[str, tuple[float, float]] | None = None,
-    accuracy: float = 1e-5,
+    tolerance: float = 1e-5,
     min_markers: int = 3,
+    marker_sd: float = 0.02,
+    correlation_s: float = 0.0,
+    use_covariance: bool = False,
+    loss: str = "square",
+    loss_scale: float = 3.0,
+    uncertainty: bool = True,
+    threads: int = 1,
+    window: int = 600,
+    overlap: int = 60,
 ) -> Result:
-    """Coordinates of `body` whose markers fit the ones given, in the least squares of weights × squared distances.
+    """Coordinates of `body` whose markers fit the ones given.
+
+    Without smoothness and prior: in each frame the least squares of weights × squared distances, exactly the objective
+    of OpenSim's tool, locked coordinates and couplers respected (engine 'frames', or 'opensim' itself for reference).
+    With either: the whole trial at once (engine 'trajectory'), with a posterior covariance if `uncertainty`.
 
     markers: of frame z_up (turned to y_up) or y_up; NaN = missing. weights: {marker: w}, 1 where absent, or (frames,
-    markers); by default `markers.weight`, else 1. Locked coordinates and couplers are respected. coordinate_tasks:
-    {coordinate: (target, weight)}, target in rad or m; see docs/body.md for how hard they pull. accuracy: OpenSim's
-    convergence criterion; at its usual 1e-5 markers that could be met exactly are met within a few millimetres only.
-    min_markers: frames with fewer are not solved and say so.
+    markers); by default `markers.weight`, else 1. coordinate_tasks (frame-wise engines): {coordinate: (target,
+    weight)}, target in rad or m; see docs/body.md for how hard they pull. tolerance: relative decrease of the cost at
+    which to stop; OpenSim's `accuracy`. min_markers: frames with fewer are not solved and say so (trajectory: carried
+    by the frames around).
+
+    Trajectory only. marker_sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_s: s, for
+    how long a marker's error lasts; errors that last average out less. use_covariance: take `markers.covariance` plus
+    marker_sd² instead. loss: 'square', 'huber' or 'geman-mcclure', from loss_scale standard deviations on. threads,
+    window, overlap (frames): how long trials are cut; see `simspine.ik.trajectory`.
 
     Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing, and terms
-    the engine does not have.
+    the engine does not have. One bad frame never raises: its reason is in the result.
     """
+    engine = engine or ("frames" if smoothness is None and prior is None else "trajectory")
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
-    for term, value in (("smoothness", smoothness), ("prior", prior)):
-        if value is not None:
-            raise InputError(
-                f"the engine {engine!r} solves frame by frame and has no term for {term}; leave {term}=None."
-            )
+    if engine != "trajectory":
+        for term, value in (("smoothness", smoothness), ("prior", prior)):
+            if value is not None:
+                raise InputError(
+                    f"the engine {engine!r} solves frame by frame and has no term for {term}; leave {term}=None."
+                )
+    elif coordinate_tasks:
+        raise InputError("the engine 'trajectory' has no coordinate tasks; state a prior (simspine.ik.assumptions).")
+    for name, value in (("marker_sd", marker_sd), ("loss_scale", loss_scale), ("tolerance", tolerance)):
+        if not (np.isfinite(value) and value > 0):
+            raise InputError(f"{name} is {value}, expected a positive number.")
     if markers.frames == 0:
         raise InputError("the markers have no frames; nothing to solve.")
     _check_names(body, markers)
-    if coordinate_tasks:
-        for name in coordinate_tasks:
-            body.coordinates.index(name)
     if not markers.present.any():
         raise InputError(
             f"all {len(markers.names)} markers are missing in all {markers.frames} frames; nothing to solve."
         )
-    from simspine.ik import opensim_engine
-
-    turned = markers.with_(xyz=change_frame(markers.xyz, markers.frame, "y_up"), frame="y_up", covariance=None)
+    turned = in_frame(markers, "y_up")
     w = marker_weights(markers, weights)
-    if not (w * markers.present).any():
+    enough = ((w > 0) & markers.present).sum(1) >= min_markers
+    if not ((w > 0) & markers.present).any():
         raise InputError("no marker that is present has a weight above zero; nothing to solve.")
-    return opensim_engine.solve(body, turned, w, coordinate_tasks, accuracy, min_markers)
+    for name in coordinate_tasks or {}:
+        body.coordinates.index(name)
+    if engine == "opensim":
+        from simspine.ik import opensim_engine
+
+        return opensim_engine.solve(body, turned, w, coordinate_tasks, tolerance, min_markers)
+    if engine == "frames":
+        from simspine.ik import frame_engine
+
+        return frame_engine.solve(body, turned, w, coordinate_tasks, tolerance, min_markers)
+    if not enough.any():
+        raise InputError(f"no frame has {min_markers} markers or more; nothing to solve.")
+    from simspine.ik import trajectory_engine
+
+    return trajectory_engine.solve(
+        body, turned, w, smoothness, prior,
+        marker_sd=marker_sd, correlation_s=correlation_s, use_covariance=use_covariance, loss=loss,
+        loss_scale=loss_scale, tolerance=tolerance, min_markers=min_markers, uncertainty=uncertainty, threads=threads,
+        window=window, overlap=overlap,
+    )  # fmt: skip
 
 
 def marker_weights(markers: Markers, weights: Mapping[str, float] | np.ndarray | None) -> np.ndarray:

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.body import _opensim
-from simspine.body.kinematics import neutral_markers, neutral_poses, pose_matrix
-from simspine.body.model import Body, coordinate_names
+from simspine.body.kinematics import neutral_markers, neutral_motion, neutral_poses
+from simspine.body.model import Body
+from simspine.body.tree import Tree
 from simspine.geometry import rigid_fit
 
 TRUNK = ("pelvis", "sacrum", "lumbar5", "lumbar4", "lumbar3", "lumbar2", "lumbar1", "torso", "head")
@@ -15,10 +15,14 @@ class Start:
     """Start values for a body and a selection of its markers (`markers`: their indices in the body)."""
 
     def __init__(self, body: Body, markers: list[int]):
-        self._default = body.coordinates.default.copy()
-        self._neutral = neutral_markers(body)[markers]
-        self._trunk = np.array([body.marker_bodies[i] in TRUNK for i in markers], bool)
-        self._root = _root_joint(body)
+        self._default = neutral_motion(body).values[0].copy()
+        poses = neutral_poses(body)
+        self._neutral = neutral_markers(body, poses)[markers]
+        carriers = [body.marker_bodies[i] for i in markers]
+        self._trunk = np.array([name in TRUNK or (name[:1] in "TC" and name[1:].isdigit()) for name in carriers], bool)
+        self._tree = body.tree
+        self.root = root_joint(body.tree)
+        self._child = None if self.root is None else poses[body.bodies[body.tree.child[self.root] - 1]]
 
     def values(self, observed: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Coordinates (coordinates,) for observed markers (markers, 3) m, NaN = missing.
@@ -29,57 +33,39 @@ class Start:
         values = self._default.copy()
         usable = np.isfinite(observed).all(-1) & (weights > 0)
         chosen = usable & self._trunk if (usable & self._trunk).sum() >= 3 else usable
-        if self._root is None or chosen.sum() < 3:
+        if self.root is None or chosen.sum() < 3:
             return values
         rotation, translation = rigid_fit(self._neutral[chosen], observed[chosen], weights[chosen])
-        self._root.place(values, rotation, translation)
+        moved = np.column_stack([rotation @ self._child[:3, :3], rotation @ self._child[:3, 3] + translation])
+        place_root(self._tree, self.root, moved, values)
         return values
 
 
-class _RootJoint:
-    """A joint to ground that turns about three axes, one after the other, and moves along three."""
-
-    def __init__(self, rotations, translations, axes, directions, pose):
-        self.rotations, self.translations = rotations, translations  # indices of coordinates
-        self.axes, self.directions = axes, directions
-        self.pose = pose  # (4, 4) of the joint's child in ground, all coordinates at their default
-
-    def place(self, values: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> None:
-        """Set the root's coordinates in `values` so that its child is moved rigidly from the neutral pose."""
-        turned = rotation @ self.pose[:3, :3]
-        moved = rotation @ self.pose[:3, 3] + translation
-        values[self.rotations] = Rotation.from_matrix(turned).as_davenport(self.axes, "intrinsic")
-        values[self.translations] = np.linalg.solve(self.directions.T, moved)
-
-
-def _root_joint(body: Body) -> _RootJoint | None:
-    """The root of the tree, or None where it is not a CustomJoint with six linear axes straight on ground."""
-    osim = _opensim.api()
-    model = _opensim.load(body.osim)
-    state = model.initSystem()
-    for joint in model.getJointSet():
-        if joint.getParentFrame().findBaseFrame().getName() != "ground":
-            continue
-        custom = osim.CustomJoint.safeDownCast(joint)
-        if custom is None or joint.numCoordinates() != 6:
-            return None
-        model.realizePosition(state)
-        frames = (joint.getParentFrame(), joint.getChildFrame())
-        offsets = [frame.findTransformInBaseFrame() for frame in frames]
-        if not all(np.allclose(pose_matrix(offset), np.eye(4)) for offset in offsets):
-            return None
-        axes = [custom.getSpatialTransform().getTransformAxis(i) for i in range(6)]
-        if not all(_is_plain(osim, axis) for axis in axes):
-            return None
-        indices = [body.coordinates.index(coordinate_names(axis)[0]) for axis in axes]
-        directions = np.array([axis.get_axis().to_numpy() for axis in axes])
-        child = joint.getChildFrame().findBaseFrame().getName()
-        return _RootJoint(indices[:3], indices[3:], directions[:3], directions[3:], neutral_poses(body)[child])
+def root_joint(tree: Tree) -> int | None:
+    """The joint to ground that turns about three axes and moves along three, each by a coordinate of its own, as it
+    is; None where the model has no such root."""
+    for j in np.flatnonzero(tree.parent == 0):
+        f = tree.function[j]
+        single = (tree.argument[j] >= 0).all() and len(set(tree.argument[j])) == 6
+        if single and all(_is_plain(tree, int(i)) for i in f):
+            return int(j)
     return None
 
 
-def _is_plain(osim, axis) -> bool:
-    """Driven by one coordinate, as it is."""
-    function = axis.getFunction()
-    values = [function.calcValue(osim.Vector(1, x)) for x in (0.0, 1.0)]
-    return len(coordinate_names(axis)) == 1 and np.allclose(values, [0.0, 1.0])
+def place_root(tree: Tree, j: int, pose: np.ndarray, values: np.ndarray) -> None:
+    """Set the root's coordinates in `values` (coordinates,) so that its child has the pose (3, 4) in ground."""
+    F, M = tree.to_joint[j], tree.from_joint[j]
+    turned = F[:, :3].T @ pose[:, :3] @ M[:, :3].T
+    moved = F[:, :3].T @ (pose[:, 3] - F[:, 3]) - turned @ M[:, 3]
+    axes, directions = tree.axes[j, :3], tree.axes[j, 3:]
+    values[tree.argument[j, :3]] = Rotation.from_matrix(turned).as_davenport(axes, "intrinsic")
+    values[tree.argument[j, 3:]] = np.linalg.solve(directions.T, moved)
+
+
+def _is_plain(tree: Tree, f: int) -> bool:
+    """The function is its argument."""
+    functions = tree.functions
+    piece = functions.first[f]
+    wanted = np.zeros(functions.coefficients.shape[1])
+    wanted[1] = 1.0
+    return functions.first[f + 1] - piece == 1 and np.array_equal(functions.coefficients[piece], wanted)

@@ -1,0 +1,109 @@
+"""The engine 'trajectory': markers, smoothness, beliefs and limits over the whole trial, with standard deviations."""
+
+import numpy as np
+
+from simspine.body.kernels import expand
+from simspine.body.model import Body
+from simspine.ik.assumptions import Belief, Prior, Smoothness
+from simspine.ik.frame_engine import first_poses, observations
+from simspine.ik.result import Posterior, Result, result_of
+from simspine.ik.terms.limits import LimitTerm
+from simspine.ik.terms.markers import MarkerTerm
+from simspine.ik.terms.prior import PriorTerm
+from simspine.ik.terms.smoothness import SmoothnessTerm
+from simspine.ik.trajectory import solve_trajectory
+from simspine.ik.uncertainty import coordinate_deviation
+from simspine.types import Markers
+
+WIDE = 1.5  # rad: how far an angle nobody has a belief about may be from its default, one standard deviation
+HOLD = 0.05  # rad: how far a coordinate may move from frame to frame while the start is sought
+
+
+def solve(
+    body: Body,
+    markers: Markers,
+    weights: np.ndarray,
+    smoothness: Smoothness | None,
+    prior: Prior | None,
+    *,
+    marker_sd: float,
+    correlation_s: float,
+    use_covariance: bool,
+    loss: str,
+    loss_scale: float,
+    tolerance: float,
+    min_markers: int,
+    uncertainty: bool,
+    threads: int,
+    window: int,
+    overlap: int,
+) -> Result:
+    """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers)."""
+    tree, y, w, usable = observations(body, markers, weights, min_markers)
+    # Errors that last make the frames of one error time worth a single one.
+    w = w / max(1.0, correlation_s * markers.rate)
+    precision = None
+    scale = loss_scale
+    if use_covariance and markers.covariance is not None:
+        precision = _precision(markers.covariance, marker_sd)
+        w = np.where(np.isfinite(precision).all((2, 3)), w, 0.0)
+        precision = np.nan_to_num(precision)
+    else:
+        w, scale = w / marker_sd**2, loss_scale * marker_sd
+    free = tree.free
+    names = [body.coordinates.names[i] for i in free]
+    rotational = body.coordinates.rotational[free]
+    terms = [MarkerTerm(tree, y, w, precision, loss, scale), LimitTerm(tree.lower, tree.upper)]
+    if smoothness is not None:
+        velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
+        terms.append(SmoothnessTerm(markers.rate, velocity, acceleration))
+    S, mean, precisions = Prior([*(prior.beliefs if prior else ()), *_wide(body, names)]).arrays(names)
+    terms.append(PriorTerm(S, mean, np.diag(precisions)))
+    found = solve_trajectory(
+        terms,
+        first_poses(body, markers, weights),
+        hold=1.0 / HOLD**2,
+        window=window,
+        overlap=overlap,
+        tolerance=tolerance,
+        uncertainty=uncertainty,
+        threads=threads,
+    )
+    reasons = [
+        r if ok else "no markers: carried by the frames around" for r, ok in zip(found.reason, usable, strict=True)
+    ]
+    values, _ = expand(tree, found.z)
+    posterior = None
+    if uncertainty:
+        response = np.full(len(body.coordinates), np.nan)
+        driven = tree.column >= 0
+        response[driven] = found.response[tree.column[driven]]
+        posterior = Posterior(found.z, found.blocks, response)
+    result = result_of(body, markers, values, weights, {}, reasons, cost=found.cost, posterior=posterior)
+    if posterior is None:
+        return result
+    deviation = coordinate_deviation(tree, found.z, found.blocks)
+    return result.with_motion(result.motion.with_(deviation=deviation))
+
+
+def _precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
+    """Inverse of the triangulation's covariance plus what the body's markers themselves are off by."""
+    total = covariance + marker_sd**2 * np.eye(3)
+    known = np.isfinite(total).all((2, 3))
+    precision = np.full(total.shape, np.nan)
+    precision[known] = np.linalg.inv(total[known])
+    return precision
+
+
+def _wide(body: Body, names: list[str]) -> list[Belief]:
+    """A wide belief about every coordinate but the root's, so that what no marker sees stays at its default."""
+    from simspine.ik.start import root_joint
+
+    root = root_joint(body.tree)
+    placed = set() if root is None else {body.coordinates.names[c] for c in body.tree.argument[root]}
+    c = body.coordinates
+    return [
+        Belief({name: 1.0}, float(c.default[c.index(name)]), WIDE, "wide default")
+        for name in names
+        if name not in placed
+    ]
