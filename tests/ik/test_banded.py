@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from simspine.ik.banded import BandedSystem
+
+
+def random_system(frames, n, rng):
+    system = BandedSystem(frames, n)
+    A = rng.normal(size=(frames, n, n))
+    system.add_blocks(A @ A.transpose(0, 2, 1) + 4 * n * np.eye(n))
+    for lag in (1, 2):
+        if frames > lag:
+            system.add_diagonal(rng.normal(size=(frames - lag, n)), lag)
+    return system
+
+
+@pytest.mark.parametrize(("frames", "n"), [(1, 3), (2, 4), (3, 2), (9, 5)])
+def test_solution_and_inverse_are_those_of_the_dense_system(frames, n):
+    rng = np.random.default_rng(frames)
+    system = random_system(frames, n, rng)
+    H, b = system.dense(), rng.normal(size=(frames, n))
+    factor = system.factorise()
+    np.testing.assert_allclose(factor.solve(b).ravel(), np.linalg.solve(H, b.ravel()), atol=1e-12)
+    many = rng.normal(size=(frames, n, 3))
+    expected = np.linalg.solve(H, many.reshape(frames * n, 3)).reshape(many.shape)
+    np.testing.assert_allclose(factor.solve(many), expected, atol=1e-12)
+    inverse = np.linalg.inv(H)
+    blocks = [inverse[t * n : (t + 1) * n, t * n : (t + 1) * n] for t in range(frames)]
+    np.testing.assert_allclose(factor.inverse_blocks(), blocks, atol=1e-12)
+
+
+def test_only_lower_triangles_of_blocks_count():
+    system, other = BandedSystem(2, 3), BandedSystem(2, 3)
+    blocks = np.random.default_rng(0).normal(size=(2, 3, 3))
+    system.add_blocks(blocks)
+    other.add_blocks(np.tril(blocks))
+    np.testing.assert_array_equal(system.band, other.band)
+
+
+def test_a_system_that_is_not_positive_has_no_factor():
+    system = BandedSystem(3, 2)
+    system.add_blocks(np.tile(np.diag([1.0, -1.0]), (3, 1, 1)))
+    assert system.factorise() is None
+    assert system.factorise(np.full((3, 2), 2.0)) is not None

@@ -1,0 +1,100 @@
+"""Each term's gradient and Hessian against difference quotients of its cost."""
+
+import numpy as np
+import pytest
+
+from simspine.ik.banded import BandedSystem
+from simspine.ik.frame_engine import observations
+from simspine.ik.terms.limits import LimitTerm
+from simspine.ik.terms.markers import MarkerTerm
+from simspine.ik.terms.prior import PriorTerm
+from simspine.ik.terms.smoothness import SmoothnessTerm
+
+FRAMES = 4
+
+
+def marker_term(body, names, rng, **options):
+    from simspine.body.kinematics import forward_kinematics, neutral_motion
+
+    markers = forward_kinematics(body, neutral_motion(body)).select(names)
+    tree, y, w, _ = observations(body, markers, np.ones((1, len(names))), 3)
+    y = np.repeat(y, FRAMES, 0) + rng.normal(0, 0.1, (FRAMES, len(names), 3))
+    w = np.repeat(w, FRAMES, 0) * rng.uniform(0.5, 2, (FRAMES, len(names)))
+    w[1, 3] = 0.0  # a missing marker
+    if options.pop("precise", False):
+        A = rng.normal(size=(FRAMES, len(names), 3, 3))
+        options["precision"] = A @ A.transpose(0, 1, 3, 2)
+    return MarkerTerm(tree, y, w, **options)
+
+
+@pytest.fixture(
+    params=["square", "precise", "huber", "geman-mcclure", "smoothness", "prior", "limits"],
+)
+def term_and_z(request, release, fit_names):
+    rng = np.random.default_rng(7)
+    n = release.tree.free.size
+    z = release.tree.rest[release.tree.free] + rng.normal(0, 0.2, (FRAMES, n))
+    kind = request.param
+    if kind == "smoothness":
+        return SmoothnessTerm(50.0, rng.uniform(0, 0.1, n), rng.uniform(0, 1e-4, n)), z
+    if kind == "prior":
+        A = rng.normal(size=(3, 3))
+        return PriorTerm(rng.normal(size=(3, n)), rng.normal(size=3), A @ A.T), z
+    if kind == "limits":
+        return LimitTerm(np.full(n, -0.05), np.full(n, 0.1), 0.3), z
+    options = {"precise": kind == "precise"}
+    if kind in ("huber", "geman-mcclure"):
+        options |= {"loss": kind, "scale": 0.1}
+    return marker_term(release, fit_names, rng, **options), z
+
+
+def filled(term, z, newton):
+    system, gradient = BandedSystem(*z.shape), np.zeros(z.shape)
+    term.add(z, system, gradient, newton)
+    return system.dense(), gradient
+
+
+def test_gradient_is_half_the_difference_quotient(term_and_z):
+    term, z = term_and_z
+    _, gradient = filled(term, z, False)
+    h = 1e-6
+    for i in range(z.shape[1]):
+        for t in (0, 1, FRAMES - 1):
+            step = np.zeros_like(z)
+            step[t, i] = h
+            slope = (term.cost(z + step).sum() - term.cost(z - step).sum()) / (4 * h)
+            assert gradient[t, i] == pytest.approx(slope, rel=1e-5, abs=1e-6), f"frame {t}, column {i}"
+
+
+def test_hessian_is_the_difference_quotient_of_the_gradient(term_and_z, release):
+    """With the second-order part. Robust losses leave out the change of their weights, and splines (the knees) their
+    own curvature, so those are not asked."""
+    term, z = term_and_z
+    if getattr(term, "loss", "square") != "square":
+        term = MarkerTerm(term.tree, term.y, term.w)
+    H, _ = filled(term, z, True)
+    h, n = 1e-6, z.shape[1]
+    names = [release.coordinates.names[c] for c in release.tree.free]
+    for i in range(n):
+        if names[i].startswith("knee"):
+            continue
+        step = np.zeros_like(z)
+        step[1, i] = h
+        difference = (filled(term, z + step, True)[1] - filled(term, z - step, True)[1]).ravel() / (2 * h)
+        np.testing.assert_allclose(H[:, n + i], difference, atol=1e-5 * max(1, np.abs(H).max()), err_msg=f"column {i}")
+
+
+def test_gauss_newton_hessian_is_never_negative(term_and_z):
+    term, z = term_and_z
+    eigenvalues = np.linalg.eigvalsh(filled(term, z, False)[0])
+    assert eigenvalues.min() >= -1e-9 * eigenvalues.max()
+
+
+def test_robust_losses_are_square_near_zero_and_flat_far_away(release, fit_names):
+    z = np.repeat(release.tree.rest[release.tree.free][None], FRAMES, 0)
+    square = marker_term(release, fit_names, np.random.default_rng(0))
+    for loss in ("huber", "geman-mcclure"):
+        near = MarkerTerm(square.tree, square.y, square.w, None, loss, 1e3)
+        np.testing.assert_allclose(near.cost(z), square.cost(z), rtol=1e-5)
+        far = MarkerTerm(square.tree, square.y + 10.0, square.w, None, loss, 0.01)
+        assert (far.cost(z) < 1e-2 * MarkerTerm(square.tree, square.y + 10.0, square.w).cost(z)).all()

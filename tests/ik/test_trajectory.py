@@ -1,0 +1,207 @@
+"""The whole-trajectory engine: a dense solution, seams, gaps, honest standard deviations."""
+
+import numpy as np
+import pytest
+from scipy.interpolate import CubicSpline
+from scipy.optimize import least_squares
+
+from simspine.body.kernels import expand
+from simspine.body.kinematics import forward_kinematics
+from simspine.errors import InputError
+from simspine.ik.assumptions import Belief, Prior, Smoothness
+from simspine.ik.minimise import minimise
+from simspine.ik.solve import inverse_kinematics
+from simspine.ik.terms.markers import MarkerTerm
+from simspine.ik.terms.prior import PriorTerm
+from simspine.ik.terms.smoothness import SmoothnessTerm
+from simspine.types import Motion
+
+RATE = 60.0
+
+
+@pytest.fixture(scope="module")
+def moving(release, fit_names):
+    """A smooth random motion about a standing pose, and its markers with noise: (motion, markers)."""
+
+    def make(frames, noise=0.02, seed=0, size=0.25):
+        rng = np.random.default_rng(seed)
+        tree, c = release.tree, release.coordinates
+        names = [c.names[i] for i in tree.free]
+        middle = np.array([-0.2 if name.startswith("arm_add") else c.default[c.index(name)] for name in names])
+        low, high = np.maximum(tree.lower, middle - 1), np.minimum(tree.upper, middle + 1)
+        middle = np.clip(middle, low + 0.15 * (high - low), high - 0.15 * (high - low))
+        middle[:6] = [0, 0, 0, 0, 0.94, 0]
+        amplitude = np.minimum(np.minimum(high - middle, middle - low), size)
+        knots = middle + rng.uniform(-0.6, 0.6, (frames // 40 + 4, len(middle))) * amplitude
+        z = CubicSpline(np.arange(len(knots)) * 40, knots)(np.arange(frames))
+        motion = Motion(c.names, RATE, expand(tree, np.clip(z, tree.lower, tree.upper))[0], c.rotational)
+        markers = forward_kinematics(release, motion).select(fit_names)
+        return motion, markers.with_(xyz=markers.xyz + rng.normal(0, noise, markers.xyz.shape))
+
+    return make
+
+
+SMOOTH = Smoothness(acceleration=20.0)
+
+
+@pytest.mark.slow
+def test_a_short_trial_equals_the_dense_solution(release, moving):
+    """scipy's trust region on all residuals of four frames at once finds the same minimum."""
+    motion, markers = moving(4)
+    tree = release.tree._replace(
+        marker_body=release.tree.marker_body[[release.marker_index(n) for n in markers.names]],
+        marker_offset=release.tree.marker_offset[[release.marker_index(n) for n in markers.names]],
+    )
+    n = tree.free.size
+    w = np.full(markers.xyz.shape[:2], 1 / 0.02**2)
+    smooth, prior = (
+        SmoothnessTerm(RATE, np.full(n, 0.01), np.full(n, 1 / 20.0**2)),
+        PriorTerm(np.eye(n), tree.rest[tree.free], np.eye(n)),
+    )
+    start = motion.values[:, tree.free]
+    found = minimise([MarkerTerm(tree, np.array(markers.xyz), w), smooth, prior], start, tolerance=1e-16)
+
+    def residuals(flat):
+        from simspine.body.kernels import all_poses
+
+        z = flat.reshape(-1, n)
+        x = all_poses(tree, expand(tree, z)[0])[2]
+        return np.concatenate([
+            ((x - markers.xyz) / 0.02).ravel(),
+            (0.1 * np.diff(z, axis=0) * RATE).ravel(),
+            (np.diff(z, n=2, axis=0) * RATE**2 / 20.0).ravel(),
+            (z - tree.rest[tree.free]).ravel(),
+        ])  # fmt: skip
+
+    dense = least_squares(residuals, start.ravel(), xtol=1e-15, ftol=1e-15, gtol=1e-12)
+    assert found.cost.sum() == pytest.approx(2 * dense.cost, rel=1e-10)
+    np.testing.assert_allclose(found.z, dense.x.reshape(-1, n), atol=1e-5)
+
+
+def test_windows_make_no_seam(release, moving):
+    _, markers = moving(300)
+    whole = inverse_kinematics(release, markers, smoothness=SMOOTH, window=300, tolerance=1e-12)
+    cut = inverse_kinematics(release, markers, smoothness=SMOOTH, window=100, overlap=60, tolerance=1e-12)
+    assert whole.converged.all()
+    assert cut.converged.all()
+    deviation = np.maximum(whole.motion.deviation, 1e-9)
+    apart = np.abs(cut.motion.values - whole.motion.values) / deviation
+    assert apart.max() < 0.2  # standard deviations; the worst are angles that hardly any marker sees
+    assert np.quantile(apart, 0.95) < 0.02
+    np.testing.assert_allclose(cut.motion.deviation, whole.motion.deviation, rtol=0.05, atol=1e-6)
+
+
+def test_threads_change_nothing(release, moving):
+    _, markers = moving(160)
+    one, two = (
+        inverse_kinematics(release, markers, smoothness=SMOOTH, window=60, overlap=20, threads=k) for k in (1, 2)
+    )
+    np.testing.assert_array_equal(one.motion.values, two.motion.values)
+
+
+def test_smoothness_halves_the_error(release, moving):
+    motion, markers = moving(240)
+    plain = inverse_kinematics(release, markers)
+    smooth = inverse_kinematics(release, markers, smoothness=SMOOTH)
+    c = release.coordinates
+    seen = [c.index(name) for name in ("pelvis_tilt", "hip_flexion_r", "knee_angle_l", "L5_S1_Flex_Ext")]
+    error = [np.sqrt(np.mean((r.motion.values - motion.values)[:, seen] ** 2)) for r in (plain, smooth)]
+    assert error[1] < 0.5 * error[0]
+
+
+@pytest.mark.slow
+def test_deviations_cover_the_truth(release, moving):
+    """90 % intervals hold the truth in about 90 % of the cases where the assumptions are those of the data."""
+    inside, count = 0, 0
+    for seed in range(4):
+        motion, markers = moving(240, seed=seed)
+        result = inverse_kinematics(release, markers, smoothness=SMOOTH)
+        c = release.coordinates
+        seen = [c.index(n) for n in c.names if n.startswith(("pelvis", "hip", "knee", "L5", "neck", "ankle"))
+                and not n.endswith("beta")]  # fmt: skip
+        error = np.abs(result.motion.values - motion.values)[20:-20, seen]
+        inside += (error < 1.645 * result.motion.deviation[20:-20, seen]).sum()
+        count += error.size
+    assert 0.86 < inside / count < 0.97  # the motion is a little calmer than assumed
+
+
+def test_missing_frames_are_bridged_and_say_so(release, moving):
+    motion, markers = moving(120)
+    xyz = np.array(markers.xyz)
+    xyz[50:66] = np.nan
+    result = inverse_kinematics(release, markers.with_(xyz=xyz), smoothness=SMOOTH)
+    assert not result.converged[50:66].any()
+    assert "no markers" in result.reason[57]
+    assert result.converged[:50].all()
+    knee = release.coordinates.index("knee_angle_r")
+    assert result.motion.deviation[57, knee] > 2 * result.motion.deviation[30, knee]
+    assert abs(result.motion.values[57, knee] - motion.values[57, knee]) < 3 * result.motion.deviation[57, knee]
+
+
+def test_what_no_marker_sees_stays_and_is_told(release, moving):
+    _, markers = moving(60)
+    result = inverse_kinematics(release, markers, smoothness=SMOOTH)
+    c = release.coordinates
+    response = result.posterior.response
+    assert response[c.index("wrist_flex_r")] == pytest.approx(0, abs=1e-9)
+    assert response[c.index("knee_angle_r")] > 0.95
+    assert response[c.index("L4_L5_Flex_Ext")] == response[c.index("L5_S1_Flex_Ext")]  # tied to it
+    assert np.isnan(response[c.index("Abs_t1")])
+    np.testing.assert_allclose(result.motion.column("wrist_flex_r"), c.default[c.index("wrist_flex_r")], atol=1e-6)
+
+
+def test_a_belief_pulls_where_data_are_weak(release, moving):
+    _, markers = moving(40)
+    few = markers.select([n for n in markers.names if not n.startswith(("Spine", "Neck", "Hip"))])
+    free, held = (
+        inverse_kinematics(release, few, smoothness=SMOOTH, prior=prior)
+        for prior in (None, Prior([Belief({"L5_S1_Flex_Ext": 1.0}, 0.05, 1e-4)]))
+    )
+    assert np.abs(held.motion.column("L5_S1_Flex_Ext") - 0.05).max() < 1e-3
+    assert np.abs(free.motion.column("L5_S1_Flex_Ext") - 0.05).max() > 5e-3
+
+
+def test_an_outlier_is_shrugged_off_by_a_robust_loss(release, moving):
+    motion, markers = moving(60, noise=0.005)
+    xyz = np.array(markers.xyz)
+    xyz[20:30, markers.index("LKnee")] += 0.4
+    bad = markers.with_(xyz=xyz)
+    knee = release.coordinates.index("hip_flexion_l")
+    error = {
+        loss: np.abs(
+            inverse_kinematics(release, bad, smoothness=SMOOTH, loss=loss, marker_sd=0.005).motion.values[25, knee]
+            - motion.values[25, knee]
+        )
+        for loss in ("square", "huber", "geman-mcclure")
+    }
+    assert error["huber"] < 0.3 * error["square"]
+    assert error["geman-mcclure"] < error["huber"]
+
+
+def test_errors_that_last_widen_the_intervals(release, moving):
+    _, markers = moving(60)
+    once, lasting = (inverse_kinematics(release, markers, smoothness=SMOOTH, correlation_s=s) for s in (0.0, 0.1))
+    assert np.median(lasting.motion.deviation / np.maximum(once.motion.deviation, 1e-12)) > 1.3
+
+
+@pytest.mark.parametrize(
+    ("options", "telling"),
+    [
+        ({"smoothness": Smoothness(acceleration={"knee_angel_r": 1.0})}, "Did you mean 'knee_angle_r'"),
+        ({"smoothness": Smoothness(acceleration=-1.0)}, "expected a positive standard deviation"),
+        ({"prior": Prior([Belief({"L5_S1_Flex_Xt": 1.0}, 0.0, 1.0)])}, "Did you mean 'L5_S1_Flex_Ext'"),
+        ({"smoothness": SMOOTH, "loss": "hubert"}, "Did you mean 'huber'"),
+        ({"smoothness": SMOOTH, "marker_sd": 0.0}, "marker_sd is 0"),
+        ({"smoothness": SMOOTH, "coordinate_tasks": {"L5_S1_Flex_Ext": (0, 1)}}, "no coordinate tasks"),
+        ({"smoothness": SMOOTH, "min_markers": 99}, "no frame has 99 markers"),
+    ],
+)
+def test_clear_errors(release, moving, options, telling):
+    _, markers = moving(5)
+    with pytest.raises(InputError, match=telling):
+        inverse_kinematics(release, markers, **options)
+
+
+def test_a_belief_needs_a_width():
+    with pytest.raises(InputError, match="sd 0"):
+        Belief({"knee_angle_r": 1.0}, 0.0, 0.0)
