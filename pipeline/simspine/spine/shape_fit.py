@@ -17,7 +17,7 @@ from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters
 from simspine.spine.shape.learn import learn
 from simspine.spine.shape.model import ShapeModel, as_json, bond_names
 
-STRENGTH = 30.0  # scans' worth of the structured covariance
+STRENGTH = 100.0  # scans' worth of the structured covariance
 SOURCE = (
     "Vertebral body centroids of supine CT scans, VerSe 2019/2020 (Sekuboyina et al. 2021, Medical Image Analysis; "
     "Löffler et al. 2020, Radiology: AI), as published in the landmark tables of "

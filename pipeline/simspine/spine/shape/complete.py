@@ -30,16 +30,16 @@ class Spine:
 def complete_spine(
     points: Mapping[str, np.ndarray],
     covariance: float | np.ndarray | Mapping[str, np.ndarray | float] | None = None,
-    posture: str = "supine",
+    posture: str = "any",
     model: ShapeModel | None = None,
 ) -> Spine:
     """Centres of all vertebrae C1…L5 and S1, with covariance, from two or more of them, noisy or not.
 
     points: {level: (3,)} m, or {level: (frames, 3)}: frames are independent of each other, every level is in all
     frames. Any position and orientation in space; the result moves with them. covariance of the points' error:
-    variance in m² (per axis), (3, 3) m², or {level: one of these, or (frames, 3, 3)}; default (1 mm)². posture:
-    'supine' (as learned), 'standing', 'any' (adds what movement adds; see docs/spine-shape.md). model: other
-    statistics than those shipped.
+    variance in m² (per axis), (3, 3) m², or {level: one of these, or (frames, 3, 3)}; default (1 mm)². posture: 'any'
+    (what was learned lying, widened by what movement adds), 'standing', 'supine' (as learned); see
+    docs/spine-shape.md. model: other statistics than those shipped.
 
     A centre given is returned as its best estimate too, not as it was given. With two points, or nearly straight ones,
     the spin about their line is unknown: the positions are then means over the circle and their covariance says so.
