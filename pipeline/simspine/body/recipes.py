@@ -24,6 +24,7 @@ from simspine.spine.endplates import read_endplates
 from simspine.types import Markers
 
 INFERRED, VIRTUAL = "_inferred", "_virtual"
+NOT_RECIPES = ("endplates", "meanings")  # other data in the same folder
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ def recipe_path(name: str) -> Path:
     if not path.is_file():
         inside = path.parent if path.parent.is_dir() else folder
         prefix = inside.relative_to(folder).as_posix().removeprefix(".")
-        known = sorted(f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml") if p.stem != "endplates")
+        known = sorted(
+            f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml") if p.stem not in NOT_RECIPES
+        )
         raise unknown_name("recipe", str(name), known, str(folder))
     return path
 
@@ -147,6 +150,8 @@ def read_marker_set(name: str) -> MarkerSet:
     data = _yaml(path)
     try:
         places = {key: _place(entry) for key, entry in data["markers"].items()}
+        if "from" in data:  # points the file does not name are as there
+            places = {**read_marker_set(data["from"]).places, **places}
         return MarkerSet(data["name"], tuple(data.get("skeletons", ())), places)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
