@@ -11,7 +11,7 @@ from simspine.ik.result import Result
 from simspine.merging import in_frame
 from simspine.types import Markers
 
-ENGINES = ("frames", "trajectory", "opensim")
+TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5, "opensim": 1e-5}  # by engine
 
 
 def inverse_kinematics(
@@ -23,7 +23,7 @@ def inverse_kinematics(
     *,
     engine: str | None = None,
     coordinate_tasks: Mapping[str, tuple[float, float]] | None = None,
-    tolerance: float = 1e-5,
+    tolerance: float | None = None,
     min_markers: int = 3,
     marker_sd: float = 0.02,
     correlation_s: float = 0.0,
@@ -44,7 +44,7 @@ def inverse_kinematics(
     markers: of frame z_up (turned to y_up) or y_up; NaN = missing. weights: {marker: w}, 1 where absent, or (frames,
     markers); by default `markers.weight`, else 1. coordinate_tasks (frame-wise engines): {coordinate: (target,
     weight)}, target in rad or m; see docs/body.md for how hard they pull. tolerance: relative decrease of the cost at
-    which to stop; OpenSim's `accuracy`. min_markers: frames with fewer are not solved and say so (trajectory: carried
+    which to stop, 1e-5 by default (trajectory: 5e-5); OpenSim's `accuracy`. min_markers: frames with fewer are not solved and say so (trajectory: carried
     by the frames around).
 
     Trajectory only. marker_sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_s: s, for
@@ -56,8 +56,8 @@ def inverse_kinematics(
     the engine does not have. One bad frame never raises: its reason is in the result.
     """
     engine = engine or ("frames" if smoothness is None and prior is None else "trajectory")
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES)
+    if engine not in TOLERANCES:
+        raise unknown_name("engine", engine, TOLERANCES)
     if engine != "trajectory":
         for term, value in (("smoothness", smoothness), ("prior", prior)):
             if value is not None:
@@ -66,6 +66,7 @@ def inverse_kinematics(
                 )
     elif coordinate_tasks:
         raise InputError("the engine 'trajectory' has no coordinate tasks; state a prior (simspine.ik.assumptions).")
+    tolerance = TOLERANCES[engine] if tolerance is None else tolerance
     for name, value in (("marker_sd", marker_sd), ("loss_scale", loss_scale), ("tolerance", tolerance)):
         if not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} is {value}, expected a positive number.")

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from threadpoolctl import threadpool_limits
 
 from simspine.body.tree import Tree
@@ -17,6 +18,9 @@ from simspine.ik.frame_kernels import fit_frames
 from simspine.ik.minimise import assemble, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
+
+
+SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +106,8 @@ def starting_path(markers: MarkerTerm, starts: np.ndarray, hold: float) -> np.nd
     z, _, _ = fit_frames(tree, ridge, np.zeros(n), hold / scale, markers.y, markers.w / scale, starts, 15, 1e-3, 0.5)
     known = np.isfinite(z).all(1)
     time = np.arange(frames)
-    return np.column_stack([np.interp(time, time[known], z[known, i]) for i in range(n)])
+    whole = np.column_stack([np.interp(time, time[known], z[known, i]) for i in range(n)])
+    return gaussian_filter1d(whole, SMOOTHING, axis=0, mode="nearest")
 
 
 def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, uncertainty: bool) -> Stretch:

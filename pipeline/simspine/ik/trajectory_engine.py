@@ -16,7 +16,7 @@ from simspine.ik.uncertainty import coordinate_deviation
 from simspine.types import Markers
 
 WIDE = 1.5  # rad: how far an angle nobody has a belief about may be from its default, one standard deviation
-HOLD = 0.05  # rad: how far a coordinate may move from frame to frame while the start is sought
+HOLD = 0.2
 
 
 def solve(
