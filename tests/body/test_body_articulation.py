@@ -16,6 +16,7 @@ from simspine.errors import InputError
 from simspine.ik.opensim_engine import solve
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import read_endplates, scaled
+from simspine.spine.forced import couplers_in, forced_reasons
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.types import Motion
@@ -294,6 +295,14 @@ def test_levels_serve_spine_kinematics(articulated, plan):
     np.testing.assert_allclose(spine.level("thorax-pelvis")[0], [0.1, 0, 0], atol=1e-8)
     np.testing.assert_allclose(spine.level("thoracic")[0], [0.1, 0, 0], atol=1e-8)
     np.testing.assert_allclose(spine.level("lumbar")[0], 0, atol=1e-8)
+
+
+def test_nothing_is_forced(articulated, plan):
+    """Every level has freedom of its own, and so have both curvatures."""
+    plates = carried_vertebrae(plan, read_endplates())
+    reasons = forced_reasons(couplers_in(articulated.osim), plates, levels=spine_levels(plan))
+    assert {"lla", "tka", "T7-T8", "skull-C1"} <= set(reasons)
+    assert not any(reasons.values())
 
 
 def test_names_of_the_coupled_body(articulated, release, plan):
