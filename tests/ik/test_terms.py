@@ -38,8 +38,9 @@ def term_and_z(request, release, fit_names):
     if kind == "smoothness":
         return SmoothnessTerm(50.0, rng.uniform(0, 0.1, n), rng.uniform(0, 1e-4, n)), z
     if kind == "prior":
-        A = rng.normal(size=(3, 3))
-        return PriorTerm(rng.normal(size=(3, n)), rng.normal(size=3), A @ A.T), z
+        return PriorTerm(
+            rng.normal(size=(3, n)), rng.normal(size=3), rng.uniform(0.5, 2, 3), np.array([0, 0.5, 0.9])
+        ), z
     if kind == "limits":
         return LimitTerm(np.full(n, -0.05), np.full(n, 0.1), 0.3), z
     options = {"precise": kind == "precise"}
@@ -98,3 +99,12 @@ def test_robust_losses_are_square_near_zero_and_flat_far_away(release, fit_names
         np.testing.assert_allclose(near.cost(z), square.cost(z), rtol=1e-5)
         far = MarkerTerm(square.tree, square.y + 10.0, square.w, None, loss, 0.01)
         assert (far.cost(z) < 1e-2 * MarkerTerm(square.tree, square.y + 10.0, square.w).cost(z)).all()
+
+
+def test_a_belief_is_as_sure_in_long_trials_as_in_short_ones():
+    """Without data, each frame's standard deviation is the belief's, however many frames there are."""
+    for frames in (1, 7, 60):
+        term = PriorTerm(np.eye(2), np.zeros(2), np.array([4.0, 25.0]), np.array([0.9, 0.0]))
+        H, _ = filled(term, np.zeros((frames, 2)), False)
+        deviation = np.sqrt(np.diag(np.linalg.inv(H))).reshape(frames, 2)
+        np.testing.assert_allclose(deviation, np.tile([0.5, 0.2], (frames, 1)))

@@ -158,6 +158,9 @@ def spine_levels(articulation: Articulation) -> tuple[Level, ...]:
     return (*joints, *sums, Level("thorax-pelvis", "pelvis", girdle), *segments)
 
 
+RHYTHM_LASTS = 10.0  # s: how a person shares a motion out over the levels is a trait, not of the moment
+
+
 def prior_of(articulation: Articulation) -> Prior:
     """Rhythm within regions and posture of levels as independent beliefs; formulas: opensim_models/articulated.yaml."""
     beliefs = []
@@ -168,7 +171,7 @@ def prior_of(articulation: Articulation) -> Prior:
                 own = share * motions.whole
                 rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
                 sd = float(np.hypot(motions.spread * own, motions.shape))
-                beliefs.append(Belief(rhythm, 0.0, sd, f"{region.name} rhythm: {motions.source}"))
+                beliefs.append(Belief(rhythm, 0.0, sd, f"{region.name} rhythm: {motions.source}", RHYTHM_LASTS))
                 beliefs.append(Belief({name: 1.0}, 0.0, float(np.sqrt(len(names)) * own), f"posture: {motions.source}"))
     return Prior(tuple(beliefs))
 

@@ -83,8 +83,8 @@ def complete(body: Body, motion: Motion) -> np.ndarray:
         moved = followed[np.isfinite(followed[:, i]) & (followed[:, i] != body.coordinates.default[i]), i]
         if moved.size:
             raise InputError(
-                f"the coordinate {names[i]!r} is locked at {body.coordinates.default[i]:g} in the model, but the motion "
-                f"has {moved[0]:g}. Unlock it in the model or leave it out of the motion."
+                f"the coordinate {names[i]!r} is locked at {body.coordinates.default[i]:g} in the model, but the "
+                f"motion has {moved[0]:g}. Unlock it in the model or leave it out of the motion."
             )
     followed[~np.isfinite(followed).all(1)] = np.nan  # a pose is known as a whole or not
     return followed

@@ -39,16 +39,24 @@ class Smoothness:
 
 @dataclass(frozen=True)
 class Belief:
-    """Σ coefficient × coordinate = mean ± sd (rad, m). source: where the numbers are from."""
+    """Σ coefficient × coordinate = mean ± sd (rad, m).
+
+    source: where the numbers are from. lasts: s, how long a departure lasts; long for a person's way of moving, short
+    for a posture. The belief counts about once in that time, not in each frame.
+    """
 
     combination: Mapping[str, float]
     mean: float
     sd: float
     source: str = ""
+    lasts: float = 1.0
 
     def __post_init__(self):
-        if not (np.isfinite(self.mean) and np.isfinite(self.sd) and self.sd > 0):
-            raise InputError(f"a belief about {dict(self.combination)} has mean {self.mean} and sd {self.sd}.")
+        if not (np.isfinite(self.mean) and np.isfinite(self.sd) and self.sd > 0 and self.lasts >= 0):
+            raise InputError(
+                f"a belief about {dict(self.combination)} has mean {self.mean}, sd {self.sd} and lasts {self.lasts} s; "
+                "expected finite numbers, a positive sd and a time of 0 or more."
+            )
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,8 @@ class Prior:
 
     beliefs: Sequence[Belief] = field(default_factory=tuple)
 
-    def arrays(self, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """S (beliefs, coordinates), mean (beliefs,), precision (beliefs,) for the coordinates `names`."""
+    def arrays(self, names: Sequence[str], rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """S (beliefs, coordinates `names`), mean, precision and decay per frame (beliefs,)."""
         S = np.zeros((len(self.beliefs), len(names)))
         for row, belief in zip(S, self.beliefs, strict=True):
             for name, coefficient in belief.combination.items():
@@ -66,4 +74,7 @@ class Prior:
                     raise unknown_name("coordinate", name, names, "the prior")
                 row[list(names).index(name)] = coefficient
         mean = np.array([belief.mean for belief in self.beliefs])
-        return S, mean, np.array([1.0 / belief.sd**2 for belief in self.beliefs])
+        lasts = np.array([belief.lasts for belief in self.beliefs])
+        with np.errstate(divide="ignore"):
+            decay = np.where(lasts > 0, np.exp(-1.0 / (rate * lasts)), 0.0)
+        return S, mean, np.array([1.0 / belief.sd**2 for belief in self.beliefs]), decay

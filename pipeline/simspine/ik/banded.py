@@ -1,9 +1,9 @@
 """A symmetric positive definite system whose unknowns are coupled over two frames: block pentadiagonal in time.
 
-n unknowns per frame. Blocks on the diagonal are full, blocks beside it (one and two frames apart) diagonal, as velocity
-and acceleration terms make them, so the band reaches 2 n below the diagonal and one Cholesky sweep by LAPACK costs
-O(frames · n³). The same factor gives the blocks of the inverse inside the band (Takahashi, Fagan & Chin 1973), hence
-marginal variances.
+n unknowns per frame. Blocks on the diagonal and one frame beside it may be full; those two frames beside it are
+diagonal, as acceleration terms make them, so the band reaches 2 n below the diagonal and one Cholesky sweep by LAPACK
+costs O(frames · n³). The same factor gives the blocks of the inverse inside the band (Takahashi, Fagan & Chin 1973),
+hence marginal variances.
 """
 
 import numpy as np
@@ -30,6 +30,12 @@ class BandedSystem:
     def add_diagonal(self, values: np.ndarray, lag: int = 0) -> None:
         """Add values (frames − lag, n) between each unknown and itself `lag` frames later."""
         self.band[lag * self.n, : (self.frames - lag) * self.n] += values.reshape(-1)
+
+    def add_coupling(self, block: np.ndarray) -> None:
+        """Add (n, n) between each frame (columns) and the next (rows), the same for all frames."""
+        columns = self.band.reshape(2 * self.n + 1, self.n, self.frames, order="F")
+        for j in range(self.n):
+            columns[self.n - j : 2 * self.n - j, j, :-1] += block[:, j, None]
 
     def factorise(self, damping: np.ndarray | None = None) -> "Factor | None":
         """Cholesky factor of H + diag(damping (frames, n)), or None if that is not positive definite."""

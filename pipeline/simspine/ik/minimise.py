@@ -8,7 +8,6 @@ import numpy as np
 from simspine.ik.banded import BandedSystem
 from simspine.ik.terms import Term
 
-
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 
 

@@ -44,8 +44,8 @@ def inverse_kinematics(
     markers: of frame z_up (turned to y_up) or y_up; NaN = missing. weights: {marker: w}, 1 where absent, or (frames,
     markers); by default `markers.weight`, else 1. coordinate_tasks (frame-wise engines): {coordinate: (target,
     weight)}, target in rad or m; see docs/body.md for how hard they pull. tolerance: relative decrease of the cost at
-    which to stop, 1e-5 by default (trajectory: 5e-5); OpenSim's `accuracy`. min_markers: frames with fewer are not solved and say so (trajectory: carried
-    by the frames around).
+    which to stop, by default 1e-5 (trajectory: 5e-5); OpenSim's `accuracy`. min_markers: frames with fewer are not
+    solved and say so (trajectory: carried by the frames around).
 
     Trajectory only. marker_sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_s: s, for
     how long a marker's error lasts; errors that last average out less. use_covariance: take `markers.covariance` plus

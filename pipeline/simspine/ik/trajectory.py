@@ -19,7 +19,6 @@ from simspine.ik.minimise import assemble, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
 
-
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
 
@@ -107,6 +106,9 @@ def starting_path(markers: MarkerTerm, starts: np.ndarray, hold: float) -> np.nd
     known = np.isfinite(z).all(1)
     time = np.arange(frames)
     whole = np.column_stack([np.interp(time, time[known], z[known, i]) for i in range(n)])
+    seen = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
+    unseen = [i for i in range(n) if i not in seen]
+    whole[:, unseen] = tree.rest[tree.free[unseen]]
     return gaussian_filter1d(whole, SMOOTHING, axis=0, mode="nearest")
 
 

@@ -57,8 +57,8 @@ def solve(
     if smoothness is not None:
         velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
         terms.append(SmoothnessTerm(markers.rate, velocity, acceleration))
-    S, mean, precisions = Prior([*(prior.beliefs if prior else ()), *_wide(body, names)]).arrays(names)
-    terms.append(PriorTerm(S, mean, np.diag(precisions)))
+    beliefs = Prior([*(prior.beliefs if prior else ()), *_wide(body, names)])
+    terms.append(PriorTerm(*beliefs.arrays(names, markers.rate)))
     found = solve_trajectory(
         terms,
         first_poses(body, markers, weights),

@@ -1,4 +1,10 @@
-"""Posture and rhythm: Σ_t |S z_t − μ|²_Λ, Gaussian beliefs about linear combinations of coordinates."""
+"""Posture and rhythm: |S z_t − μ|²_Λ, Gaussian beliefs about linear combinations of coordinates.
+
+A departure d from what is believed lasts: somebody's stiff level is stiff in the next frame too. Counting the belief
+anew in each frame would make it surer the more frames there are, so departures are a stationary process (Ornstein and
+Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame:
+E = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²), whatever their number.
+"""
 
 from dataclasses import dataclass
 
@@ -9,21 +15,44 @@ from simspine.ik.banded import BandedSystem
 
 @dataclass(frozen=True, eq=False)
 class PriorTerm:
-    """S: (beliefs, free). mean: (beliefs,). precision: (beliefs, beliefs), symmetric, not negative."""
+    """S: (beliefs, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame): (beliefs,)."""
 
     S: np.ndarray
     mean: np.ndarray
     precision: np.ndarray
+    decay: np.ndarray
     data = False
 
+    def _innovations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What each frame adds to the departure, and its precision: both (frames, beliefs)."""
+        departure = z @ self.S.T - self.mean
+        added = departure.copy()
+        added[1:] -= self.decay * departure[:-1]
+        weight = np.tile(self.precision / (1 - self.decay**2), (len(z), 1))
+        weight[0] = self.precision
+        return added, weight
+
     def cost(self, z: np.ndarray) -> np.ndarray:
-        difference = z @ self.S.T - self.mean
-        return np.einsum("ti,ij,tj->t", difference, self.precision, difference)
+        added, weight = self._innovations(z)
+        return (weight * added**2).sum(1)
 
     def add(self, z: np.ndarray, system: BandedSystem, gradient: np.ndarray, newton: bool) -> None:
-        pull = self.S.T @ self.precision
-        system.add_blocks(np.broadcast_to(pull @ self.S, (len(z), *2 * (z.shape[1],))))
-        gradient += (z @ self.S.T - self.mean) @ pull.T
+        added, weight = self._innovations(z)
+        pull = weight * added
+        pull[:-1] -= self.decay * pull[1:]
+        gradient += pull @ self.S
+        later = self.precision / (1 - self.decay**2)
+        own = [self._block(self.precision), self._block(later)]  # first frame, others
+        passed = self._block(later * self.decay**2)  # every frame but the last
+        blocks = np.broadcast_to(own[1] + passed, (len(z), *own[1].shape)).copy()
+        blocks[0] += own[0] - own[1]
+        blocks[-1] -= passed
+        system.add_blocks(blocks)
+        if len(z) > 1:
+            system.add_coupling(-self._block(later * self.decay))
+
+    def _block(self, weight: np.ndarray) -> np.ndarray:
+        return (self.S.T * weight) @ self.S
 
     def window(self, frames: slice) -> "PriorTerm":
         return self
