@@ -3,6 +3,7 @@
 # What a stage does is in pipeline/simspine/; by hand: `simspine STAGE --config C --subject S`.
 from snakemake.utils import min_version, validate
 
+from simspine.config import check_config
 from simspine.workflow.inputs import input_files, write_config
 
 min_version("9.0")
@@ -13,7 +14,8 @@ if not workflow.overwrite_configfiles:
     configfile: "configs/demo.yaml"
 
 
-validate(config, "configs/schema.json")
+check_config(config)  # one line per fault, with the right key for a misspelt one
+validate(config, "configs/schema.json")  # the same schema; fills in the defaults
 
 RESULTS = config["results"]
 
@@ -58,7 +60,7 @@ rule detect:
         "environment.yml"
     threads: 2
     shell:
-        "simspine detect --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
+        "simspine detect --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
 
 
 rule triangulate:
@@ -74,7 +76,7 @@ rule triangulate:
     conda:
         "environment.yml"
     shell:
-        "simspine triangulate --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
+        "simspine triangulate --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
 
 
 rule merge:
@@ -90,7 +92,7 @@ rule merge:
     conda:
         "environment.yml"
     shell:
-        "simspine merge --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
+        "simspine merge --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
 
 
 rule scale:
@@ -106,7 +108,7 @@ rule scale:
     conda:
         "environment.yml"
     shell:
-        "simspine scale --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
+        "simspine scale --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
 
 
 rule ik:
@@ -123,7 +125,7 @@ rule ik:
     conda:
         "environment.yml"
     shell:
-        "simspine ik --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
+        "simspine ik --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
 
 
 rule vertebrae:
@@ -139,7 +141,7 @@ rule vertebrae:
     conda:
         "environment.yml"
     shell:
-        "simspine vertebrae --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
+        "simspine vertebrae --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
 
 
 rule quality:
@@ -155,7 +157,7 @@ rule quality:
     conda:
         "environment.yml"
     shell:
-        "simspine quality --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
+        "simspine quality --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
 
 
 rule export:
@@ -171,7 +173,7 @@ rule export:
     conda:
         "environment.yml"
     shell:
-        "simspine export --config {input.config} --subject {wildcards.subject} --quiet > {log} 2>&1"
+        "simspine export --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
 
 
 rule dataset:
@@ -188,7 +190,7 @@ rule dataset:
     conda:
         "environment.yml"
     shell:
-        "simspine export --config {input.config} --quiet > {log} 2>&1"
+        "simspine export --config {input.config} --quiet 2>&1 | tee {log}"
 
 
 rule page:
@@ -204,4 +206,4 @@ rule page:
     conda:
         "environment.yml"
     shell:
-        "simspine report --config {input.config} > {log} 2>&1"
+        "simspine report --config {input.config} 2>&1 | tee {log}"

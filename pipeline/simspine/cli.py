@@ -1,5 +1,7 @@
 """The command line: read arguments, call one function, report. Heavy imports wait until a command runs."""
 
+import errno
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -22,15 +24,23 @@ STAGES = {
 
 
 class _Commands(click.Group):
-    """A command group that turns `InputError` into one clear message and exit code 2, and warnings into a line each."""
+    """A command group that turns bad input into one clear message and exit code 2, and warnings into a line each.
+
+    What the operating system refuses (no permission, disk full) is the user's to mend as well.
+    """
 
     def invoke(self, ctx):
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {message}", fg="yellow", err=True)
         try:
             return super().invoke(ctx)
         except InputError as error:
-            click.secho(f"error: {error}", fg="red", err=True)
-            sys.exit(2)
+            message = str(error)
+        except OSError as error:
+            if error.errno in (None, errno.EPIPE):  # a bug of ours; a closed pipe, which click handles
+                raise
+            message = f"{error.filename or 'a file'}: {os.strerror(error.errno)}."
+        click.secho(f"error: {message}", fg="red", err=True)
+        sys.exit(2)
 
     def list_commands(self, ctx):
         return list(self.commands)  # in the order of the data, not of the alphabet

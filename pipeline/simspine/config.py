@@ -6,6 +6,7 @@ say the same thing. Lengths are metres, times seconds, frequencies hertz, angles
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -195,13 +196,18 @@ def read_config(path: str | Path) -> Config:
         raise InputError(f"configuration {path} does not exist.") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"configuration {path} cannot be read as YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise InputError(f"configuration {path} is not a mapping of sections; see configs/demo.yaml for the layout.")
+    return check_config(data, f"configuration {path}")
+
+
+def check_config(data, where: str = "the configuration") -> Config:
+    """A `Config` out of plain mappings, as a YAML file holds them; `InputError` as in `read_config`."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"{where} is not a mapping of sections; see configs/demo.yaml for the layout.")
     try:
         return Config.model_validate(data)
     except ValidationError as error:
         faults = "\n".join(f"  - {_fault(e)}" for e in error.errors())
-        raise InputError(f"configuration {path} does not fit the schema:\n{faults}") from None
+        raise InputError(f"{where} does not fit the schema:\n{faults}") from None
 
 
 def _fault(error) -> str:
@@ -209,9 +215,11 @@ def _fault(error) -> str:
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
         known = list(_section(parents).model_fields)
-        return str(unknown_name("key", str(key), known, ".".join(map(str, parents)) or "the top level"))
+        return str(unknown_name("key", str(key), known, ".".join(map(str, parents)) or "the file's top level"))
     if error["type"] == "missing":
         return f"{place}: required, but missing."
+    if error["type"] == "value_error":  # ours, about several keys: its text says it all
+        return f"{place}: {error['ctx']['error']}."
     return f"{place}: {error['msg']} (found {error['input']!r})."
 
 

@@ -1,5 +1,6 @@
 """Triangulated points and motion capture → the one marker set that inverse kinematics fits."""
 
+import warnings
 from collections.abc import Mapping
 from itertools import permutations, product
 
@@ -80,11 +81,11 @@ def merge(
     `mocap_sd`² m² where mocap brings none; where the marker is missing it is missing, since a marker and a detector's
     point of the same name lie centimetres apart. Raises InputError if no marker corresponds, the times do not overlap,
     or the two disagree by more than `max_misfit` m (root mean square) and then says whether axes, mirror, unit or
-    origin do.
+    origin do. Markers of `mocap` without data in any frame are left out with a warning.
     """
     if mocap is None:
         return points
-    pairs = _pairs(points, mocap, correspondence)
+    pairs = _with_data(mocap, _pairs(points, mocap, correspondence))
     mocap = in_frame(mocap, points.frame).select(list(pairs))
     if mocap.covariance is None:
         mocap = mocap.with_(covariance=np.tile(mocap_sd**2 * np.eye(3), (*mocap.xyz.shape[:2], 1, 1)))
@@ -107,6 +108,20 @@ def merge(
     for column in columns:
         origin[column] = Origin.GIVEN
     return points.with_(xyz=xyz, weight=weight, covariance=covariance, origin=tuple(origin), filled=filled)
+
+
+def _with_data(mocap: Markers, pairs: dict[str, str]) -> dict[str, str]:
+    """The pairs whose marker is present in at least one frame: one without any data cannot replace a point."""
+    seen = dict(zip(mocap.names, mocap.present.any(0), strict=True))
+    absent = [name for name in pairs if not seen[name]]
+    if len(absent) == len(pairs):
+        raise InputError(
+            f"all {len(absent)} markers of the motion capture that correspond to a point are missing in all "
+            f"{mocap.frames} frames: {', '.join(absent)}. Export the trial again, or leave the motion capture out."
+        )
+    if absent:
+        warnings.warn(f"left out, without data in any frame of the motion capture: {', '.join(absent)}.", stacklevel=3)
+    return {marker: point for marker, point in pairs.items() if seen[marker]}
 
 
 def _pairs(points: Markers, mocap: Markers, correspondence: Mapping[str, str] | None) -> dict[str, str]:

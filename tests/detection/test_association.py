@@ -142,6 +142,8 @@ def test_values_are_handed_through_untouched():
 
 def test_unusable_input_is_named():
     people, cameras, _ = scene(frames=3)
+    apart, three, _ = scene(frames=3, views=3)
+    apart[..., 1] += 1000 * np.arange(3)[:, None, None]  # px: each view sees them higher above ground than the last
     with pytest.raises(InputError, match=r"expected \(frames, 3 views, people, 26 points, 3\)"):
         associate(people, cameras[:3], SKELETON, RATE)
     with pytest.raises(InputError, match="'most_views', 'largest' or a point"):
@@ -151,4 +153,6 @@ def test_unusable_input_is_named():
     with pytest.raises(InputError, match="at least two cameras"):
         associate(people[:, :1], cameras[:1], SKELETON, RATE)
     with pytest.raises(InputError, match="nobody was seen consistently"):
+        associate(apart, three, SKELETON, RATE)
+    with pytest.raises(InputError, match="nobody was detected in any of 3 frames of 4 views"):
         associate(np.full_like(people, np.nan), cameras, SKELETON, RATE)

@@ -82,6 +82,11 @@ def associate(
     frames = [_frame(landmarks, cameras) for landmarks in _landmarks(people, skeleton)]
     found = [_people_of(frame, tolerance) for frame in frames]
     tracks = _link(frames, found, rate, longest_gap)
+    if not any(len(frame.view) for frame in frames):
+        raise InputError(
+            f"nobody was detected in any of {len(frames)} frames of {len(cameras)} views. Is the person in the images, "
+            "upright and large enough?"
+        )
     if not tracks:
         raise InputError(
             "nobody was seen consistently in two views of any frame: the detections' rays miss each other by more than "

@@ -95,7 +95,7 @@ def _toml(text: str, path) -> list[Camera]:
         where = f"{path}, table [{key}]"
         if table.get("fisheye"):
             raise InputError(f"{where}: fisheye = true; only OpenCV's pinhole model with k1 k2 p1 p2 k3 is supported.")
-        turn = np.asarray(_entry(table, "rotation", where), float)
+        turn = _floats(_entry(table, "rotation", where), f"{where}: rotation")
         if turn.size not in (3, 9):
             raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
         R = Rotation.from_rotvec(turn.ravel()).as_matrix() if turn.size == 3 else turn.reshape(3, 3)
@@ -171,6 +171,13 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
     R = _HALF_TURN @ axes
     t = -R @ np.array(numbers("transform", "x", "y", "z")) / 1000
     return _camera(name, (right - left + 1, bottom - top + 1), K, [*radial[:2], *tangential, radial[2]], t, R, where)
+
+
+def _floats(values, where: str) -> np.ndarray:
+    try:
+        return np.asarray(values, float)
+    except (ValueError, TypeError):
+        raise InputError(f"{where} is {values!r}, expected numbers.") from None
 
 
 def _entry(table, key: str, where: str):

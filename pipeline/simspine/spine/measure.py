@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from simspine.body import _opensim
 from simspine.errors import InputError
 from simspine.spine.endplates import SIDES, Endplate, Vertebra, Vertebrae
 
@@ -51,9 +52,7 @@ def measure_model(model: str | Path, geometry: str | Path) -> Vertebrae:
 
 def attached_bones(model: str | Path, geometry: str | Path) -> list[Bone]:
     """The spine's meshes as OpenSim attaches them: scale factors, then the offset of the frame that carries each."""
-    import opensim
-
-    opensim.Logger.setLevelString("error")
+    opensim = _opensim.api()
     osim = opensim.Model(str(model))
     osim.initSystem()
     bones = []

@@ -12,7 +12,7 @@ from simspine.body.model import Body
 from simspine.body.recipes import virtual_spine_markers
 from simspine.config import Config
 from simspine.formats.atomic import write_text
-from simspine.formats.calibration import write_calibration
+from simspine.formats.calibration import read_calibration, write_calibration
 from simspine.formats.dataset import Dataset, Subject, Trial, write_dataset
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
@@ -27,27 +27,33 @@ PACKAGES = ("simspine", "opensim", "pose2sim", "mediapipe", "numpy", "scipy", "o
 
 
 def export(context: Context) -> list[Task]:
-    """results/<name>/export/{cameras,models,markers,kinematics}: TRC, MOT, marker errors, model, calibration."""
+    """results/<name>/export/{cameras,models,markers,kinematics}: TRC, MOT, marker errors, model, calibration.
+
+    Trials that share a calibration share the exported one, as in the release; otherwise each has its own.
+    """
     root, subject, paths = Path(context.config.results) / "export", context.subject, context.paths
+    calibrations = {trial: context.capture(trial).calibration for trial in context.trials}
+    shared = len(set(calibrations.values())) == 1
     tasks = []
-    for trial in context.trials:
+    for trial, calibration in calibrations.items():
         stem = f"{subject}_{trial}"
         folder = root / "kinematics" / subject / stem
         trc = root / "markers" / subject / f"{stem}.trc"
         mot, sto = folder / f"{stem}.mot", folder / f"{stem}_ik_marker_errors.sto"
-        model, cameras = root / "models" / f"{subject}.osim", root / "cameras" / f"Calib_{subject}.toml"
+        model = root / "models" / f"{subject}.osim"
+        cameras = root / "cameras" / f"Calib_{subject if shared else stem}.toml"
 
-        def work(trial=trial, trc=trc, mot=mot, sto=sto, model=model, cameras=cameras) -> dict:
+        def work(trial=trial, trc=trc, mot=mot, sto=sto, model=model, cameras=cameras, calibration=calibration):
             results = TrialResults(paths, trial)
             solved = results.result
             write_trc(trc, results.spine.markers)
             write_mot(mot, solved.motion)
             write_marker_errors(sto, solved.motion.time, solved.marker_error)
             write_text(model, paths.model.read_text(encoding="utf-8"))
-            write_calibration(cameras, results.cameras)
+            write_calibration(cameras, read_calibration(calibration))
             return {}
 
-        inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model)
+        inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model, calibration)
         tasks.append(Task(trial, inputs, (trc, mot, sto, model, cameras), {}, work))
     return tasks
 

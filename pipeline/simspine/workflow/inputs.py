@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from simspine.config import Config, Trial
+from simspine.config import Trial, check_config
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.sources.pose2sim import demo_folder, find_capture
@@ -24,10 +24,9 @@ class Capture:
     mocap: Path | None = None
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """All input files, for checksums; every JSON of a keypoint folder counts."""
-        frames = tuple(file for folder in self.keypoints for file in sorted(folder.glob("*.json")))
-        return (self.calibration, *self.videos, *frames, *((self.mocap,) if self.mocap else ()))
+    def detected(self) -> tuple[Path, ...]:
+        """What the 2D points are made from; a folder of keypoints stands for its files."""
+        return (self.calibration, *self.videos, *self.keypoints)
 
 
 def capture_of(trial: Trial) -> Capture:
@@ -41,7 +40,7 @@ def capture_of(trial: Trial) -> Capture:
     calibration = _existing(trial.calibration, "calibration")
     if trial.videos is not None:
         return Capture(calibration, videos=tuple(_existing(v, "video") for v in trial.videos), mocap=mocap)
-    folders = tuple(_existing(k, "keypoint folder") for k in trial.keypoints)
+    folders = tuple(_existing(k, "keypoint folder", folder=True) for k in trial.keypoints)
     return Capture(calibration, keypoints=folders, mocap=mocap)
 
 
@@ -51,9 +50,16 @@ def packaged_folder(name: str) -> Path:
 
 
 def input_files(config: dict, subject: str) -> list[str]:
-    """All input files of a subject, for the workflow's dependencies."""
-    trials = Config.model_validate(config).subject(subject).trials.values()
-    return [str(file) for trial in trials for file in capture_of(trial).files]
+    """Inputs of a subject whose times tell a workflow manager whether to call `detect` again.
+
+    A folder of keypoints (its time changes with the files in it) and its newest file stand for their thousands.
+    """
+    paths = []
+    for trial in check_config(config).subject(subject).trials.values():
+        capture = capture_of(trial)
+        newest = [max(folder.glob("*.json"), key=_age, default=folder) for folder in capture.keypoints]
+        paths += [*capture.detected, *newest, *((capture.mocap,) if capture.mocap else ())]
+    return list(dict.fromkeys(map(str, paths)))
 
 
 def write_config(config: dict, path: str | Path) -> None:
@@ -62,8 +68,14 @@ def write_config(config: dict, path: str | Path) -> None:
     write_text(Path(path), yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-def _existing(path: str, kind: str) -> Path:
+def _age(path: Path) -> tuple[float, str]:
+    return path.stat().st_mtime, path.name
+
+
+def _existing(path: str, kind: str, folder: bool = False) -> Path:
     found = Path(path)
     if not found.exists():
         raise InputError(f"{kind} {found} does not exist (looked from {Path.cwd()}).")
+    if found.is_dir() != folder:
+        raise InputError(f"{kind} {found} is {'no' if folder else 'a'} folder.")
     return found

@@ -3,13 +3,23 @@
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
-from simspine.body.recipes import build, default_weights, fit_markers, read_recipe, virtual_spine_markers
+from simspine.body.recipes import (
+    build,
+    default_weights,
+    fit_markers,
+    models_folder,
+    read_recipe,
+    virtual_spine_markers,
+)
 from simspine.body.scaling import measure_factors, scale
+from simspine.config import Body as BodyOptions
+from simspine.errors import unknown_name
 from simspine.formats.atomic import write_text
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
@@ -22,7 +32,7 @@ from simspine.spine.forced import couplers_in, forced_reasons
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.types import Markers, Origin
 from simspine.workflow.context import Context
-from simspine.workflow.manifest import Task
+from simspine.workflow.manifest import Task, read_json
 from simspine.workflow.results import TrialResults
 
 
@@ -50,7 +60,8 @@ def scale_body(context: Context) -> list[Task]:
         "height": person.height,
         "mass": person.mass,
     }
-    return [Task(context.subject, sources, (paths.model, paths.scaling), settings, work)]
+    inputs = (*sources, *body_files(config.body))
+    return [Task(context.subject, inputs, (paths.model, paths.scaling), settings, work)]
 
 
 def ik(context: Context) -> list[Task]:
@@ -67,13 +78,16 @@ def ik(context: Context) -> list[Task]:
             recipe = read_recipe(config.body.recipe)
             body = Body.from_osim(paths.model)
             markers = fit_markers(body, stored["markers"])
+            for marker in config.ik.weights:
+                if marker not in body.marker_names:
+                    raise unknown_name("marker", marker, body.marker_names, "ik.weights of the configuration")
             by_name = default_weights(recipe, config.body.markers or stored["skeleton"]) | config.ik.weights
             result = inverse_kinematics(
                 body,
                 markers,
                 _weights(markers, by_name),
                 engine=config.ik.engine,
-                accuracy=config.ik.accuracy,
+                tolerance=config.ik.accuracy,
                 coordinate_tasks=recipe.coordinate_tasks,
             )
             save(out, **{field.name: getattr(result, field.name) for field in fields(result)})
@@ -85,7 +99,8 @@ def ik(context: Context) -> list[Task]:
             }
 
         settings = {"ik": config.ik.model_dump(), "body": config.body.model_dump()}
-        tasks.append(Task(name, (source, paths.model), (out, mot, sto), settings, work))
+        inputs = (source, paths.model, *body_files(config.body))
+        tasks.append(Task(name, inputs, (out, mot, sto), settings, work))
     return tasks
 
 
@@ -163,6 +178,12 @@ def quality(context: Context) -> list[Task]:
     return tasks
 
 
+def body_files(options: BodyOptions) -> tuple[Path, ...]:
+    """Files that the body is made from besides the markers: recipes, marker sets, base model."""
+    own = [Path(name) for name in (options.recipe, options.markers) if name and name.endswith((".yaml", ".yml"))]
+    return (*own, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
+
+
 def _weights(markers: Markers, by_name: dict[str, float]) -> np.ndarray:
     """(frames, markers): weight of the marker set × confidence. An inferred marker's confidence says nothing new."""
     weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
@@ -196,7 +217,7 @@ def _femur_lengths(body: Body) -> dict[str, float]:
 
 def _factors(paths) -> dict[str, float]:
     """{body: factor} out of scaling.json."""
-    factors = json.loads(paths.scaling.read_text(encoding="utf-8"))["factors"]
+    factors = read_json(paths.scaling)["factors"]
     return {body: entry["factor"] for entry in factors for body in entry["bodies"]}
 
 

@@ -21,13 +21,29 @@ MADE_BY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "
 
 
 def checksum(path: Path) -> str:
-    """sha256 of a file, read in pieces."""
+    """sha256 of a file, read in pieces; of a folder, of the names and checksums of its JSON files."""
     try:
+        if path.is_dir():
+            return digest([[file.name, checksum(file)] for file in sorted(path.glob("*.json"))])
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        stage = MADE_BY.get(path.parent.name, path.parent.name)
-        raise InputError(f"{path} does not exist. Run `simspine {stage}` with the same configuration first.") from None
+        raise InputError(f"{path} does not exist. {_remedy(path)}") from None
+
+
+def read_json(path: Path) -> dict:
+    """A stage's JSON file; `InputError` saying which stage makes it if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist. {_remedy(path)}") from None
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: not JSON ({error}). {_remedy(path)}") from None
+
+
+def _remedy(path: Path) -> str:
+    stage = "export" if path.name == "summary.json" else MADE_BY.get(path.parent.name, path.parent.name)
+    return f"Run `simspine {stage}` with the same configuration first."
 
 
 @dataclass(frozen=True)

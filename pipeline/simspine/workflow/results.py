@@ -1,9 +1,7 @@
 """A trial's results read back from its files, and the figures that sum it up."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from simspine.skeletons import load as load_skeleton
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import Report, exchange
 from simspine.types import Camera, Keypoints, Markers
+from simspine.workflow.manifest import read_json, read_manifest
 from simspine.workflow.paths import Paths
 
 LIMBS = tuple(f"{side}{point}" for side in "LR" for point in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"))
@@ -74,7 +73,7 @@ class TrialResults:
 
     @cached_property
     def verdict(self) -> Verdict:
-        return Verdict.from_dict(json.loads(self.paths.quality(self.name).read_text(encoding="utf-8")))
+        return Verdict.from_dict(read_json(self.paths.quality(self.name)))
 
 
 def _plain(value):
@@ -127,8 +126,7 @@ def seconds(paths: Paths) -> dict[str, float]:
     """Computing time per stage of a subject, s, out of the manifests."""
     spent = {}
     for file in sorted((paths.folder / "manifests").glob("*.json")):
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
-        spent[content["stage"]] = round(sum(task["seconds"] for task in content["tasks"].values()), 3)
+        spent[file.stem] = round(sum(task["seconds"] for task in read_manifest(file).values()), 3)
     return spent
 
 

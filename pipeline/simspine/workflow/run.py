@@ -1,7 +1,11 @@
 """Run one stage for one subject or all of them, skipping what is done."""
 
+import os
+from pathlib import Path
+
 from simspine import __version__
 from simspine.config import Config
+from simspine.errors import InputError
 from simspine.workflow import manifest
 from simspine.workflow.context import Context
 
@@ -15,6 +19,7 @@ def run_stage(
         config.trials(name, trial)  # both must exist
     for name in subjects:
         context = Context(config, name, quiet)
+        check_writable(context.paths.folder)
         tasks = _planner(stage)(context)
         chosen = [task for task in tasks if trial is None or task.name in (trial, name)]
         path = context.paths.manifest(stage)
@@ -28,6 +33,15 @@ def run_stage(
         from simspine.workflow.dataset import export_dataset
 
         print(export_dataset(config))
+
+
+def check_writable(folder: Path) -> None:
+    """`InputError` if results cannot go to `folder`: better now than after an hour of detection."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"results cannot be written to {folder}: {there} is a file. Change `results`.")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
 
 
 def _planner(stage: str):

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import yaml
 
-from simspine.config import Config
+from simspine.body.recipes import read_marker_set, read_recipe
+from simspine.config import Config, Trial, check_config
+from simspine.detection.imported import read_detections
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration
+from simspine.formats.trc import read_trc
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
 from simspine.workflow.inputs import capture_of
+from simspine.workflow.run import check_writable
+from simspine.workflow.vision import check_folders
 
 NEEDED = {
     "opensim": "reference engine, models",
@@ -33,7 +38,7 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
     match_cameras(opened, read_calibration(calibration))
     trials = {trial: {"videos": [str(video) for video in videos], "calibration": str(calibration)}}
     content = {"name": name, "results": f"results/{name}", "subjects": {subject: {"trials": trials}}}
-    Config.model_validate(content)
+    check_config(content, "the configuration from these arguments")
     lines = (
         "# Written by `simspine init`. All settings with their defaults: `simspine doctor --schema`.\n"
         "# Height (m) and mass (kg) of the person go under the subject's name, beside `trials`.\n"
@@ -45,33 +50,54 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
 def examine(config: Config) -> bool:
     """Print what is installed and whether the configuration's inputs fit; True if a run can start."""
     from rich.console import Console
+    from rich.markup import escape
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
+
+    def say(status: str, text: str) -> None:
+        console.print(status + escape(text))
+
     good = True
     for package, use in (NEEDED | OPTIONAL).items():
         try:
-            console.print(f"[green]ok[/]       {package} {version(package)}: {use}")
+            say("[green]ok[/]       ", f"{package} {version(package)}: {use}")
         except PackageNotFoundError:
             needed = package in NEEDED
             good = good and not needed
-            console.print(f"[{'red' if needed else 'dim'}]missing[/]  {package}: {use}")
+            say(f"[{'red' if needed else 'dim'}]missing[/]  ", f"{package}: {use}")
     for subject, person in config.subjects.items():
         for name, trial in person.trials.items():
             try:
-                console.print(f"[green]ok[/]       {subject}/{name}: {_described(trial)}")
+                say("[green]ok[/]       ", f"{subject}/{name}: {_described(name, trial, config)}")
             except InputError as fault:
                 good = False
-                console.print(f"[red]fault[/]    {subject}/{name}: {fault}", markup=True)
+                say("[red]fault[/]    ", f"{subject}/{name}: {fault}")
+    try:
+        say("[green]ok[/]       ", f"body: recipe {_body(config)}")
+        check_writable(Path(config.results))
+    except InputError as fault:
+        good = False
+        say("[red]fault[/]    ", str(fault))
     return good
 
 
-def _described(trial) -> str:
+def _body(config: Config) -> str:
+    recipe = read_recipe(config.body.recipe)
+    if config.body.markers is None:
+        return recipe.name
+    return f"{recipe.name}, markers {read_marker_set(config.body.markers).name}"
+
+
+def _described(name: str, trial: Trial, config: Config) -> str:
     capture = capture_of(trial)
     cameras = read_calibration(capture.calibration)
+    mocap = "" if capture.mocap is None else f", {len(read_trc(capture.mocap).names)} markers of motion capture"
     if capture.keypoints:
-        return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras"
+        check_folders(name, capture, cameras)
+        read_detections(capture.keypoints, trial.rate, config.detection.skeleton)
+        return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras{mocap}"
     videos = open_videos(capture.videos)
     check_synchronised(videos)
     match_cameras(videos, cameras)
     first = videos[0]
-    return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s"
+    return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s{mocap}"

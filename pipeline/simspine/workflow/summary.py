@@ -1,14 +1,13 @@
 """summary.json: the headline figures of a data set; and the table that the command line prints."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from simspine.config import Config
-from simspine.errors import InputError
 from simspine.report.content import Row
 from simspine.report.summary import summary_rows
+from simspine.workflow.manifest import read_json
 from simspine.workflow.paths import Paths
 from simspine.workflow.results import TrialResults, figures, seconds
 
@@ -31,7 +30,7 @@ def summarise(config: Config) -> dict:
             trials[f"{subject}/{trial}"] = figures(TrialResults(paths, trial))
         for stage, value in seconds(paths).items():
             spent[stage] = round(spent.get(stage, 0.0) + value, 3)
-        femurs.append(json.loads(paths.scaling.read_text(encoding="utf-8"))["femur_m"])
+        femurs.append(read_json(paths.scaling)["femur_m"])
     entries = list(trials.values())
     weights = [entry["frames"] for entry in entries]
     reasons: dict[str, int] = {}
@@ -53,11 +52,7 @@ def summarise(config: Config) -> dict:
 
 
 def read_summary(config: Config) -> dict:
-    path = Path(config.results) / "summary.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.") from None
+    return read_json(Path(config.results) / "summary.json")
 
 
 def rows(summary: dict) -> tuple[Row, ...]:

@@ -1,5 +1,6 @@
 """Stages from images to markers: detect, triangulate, merge."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -18,10 +19,11 @@ from simspine.geometry import change_frame
 from simspine.merging import label_inferred, merge
 from simspine.skeletons import translate
 from simspine.sources.pose2sim import match_cameras
-from simspine.sources.video import open_videos
+from simspine.sources.video import check_synchronised, open_videos
 from simspine.triangulation import triangulate_with_report
-from simspine.types import Keypoints
+from simspine.types import Camera, Keypoints
 from simspine.workflow.context import Context
+from simspine.workflow.inputs import Capture
 from simspine.workflow.manifest import Task
 
 
@@ -43,29 +45,35 @@ def detect(context: Context) -> list[Task]:
                 "seen_share": _share(np.isfinite(keypoints.xy).any((2, 3))),
             }
 
-        tasks.append(Task(name, capture.files, (out,), settings | {"rate": trial.rate}, work))
+        tasks.append(Task(name, capture.detected, (out,), settings | {"rate": trial.rate}, work))
     return tasks
 
 
-def _detections(context: Context, name: str, trial: Trial, capture) -> tuple[Detections, str, list]:
+def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> tuple[Detections, str, list]:
     """Everybody seen in each view, the name of the points' skeleton, and the cameras in the order of the views."""
     options = context.config.detection
     cameras = read_calibration(capture.calibration)
     if capture.keypoints:
-        if len(cameras) != len(capture.keypoints):
-            raise InputError(
-                f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "
-                f"{len(cameras)} cameras ({', '.join(c.name for c in cameras)}). Give one folder per camera, in order."
-            )
+        check_folders(name, capture, cameras)
         detections, skeleton = read_detections(capture.keypoints, trial.rate, options.skeleton)
         return detections, skeleton.name, cameras
     if options.detector == "import":
         raise InputError(f"trial {name!r}: detector 'import' reads `keypoints` folders, but the trial gives videos.")
     videos = open_videos(capture.videos)
+    check_synchronised(videos)
     cameras = match_cameras(videos, cameras)
     with context.progress(f"{name}: detecting") as progress:
         detections = detect_videos(videos, lambda: _detector(options), progress)
     return detections, _skeleton_of(options.detector), cameras
+
+
+def check_folders(name: str, capture: Capture, cameras: Sequence[Camera]) -> None:
+    """`InputError` unless there are as many folders of keypoints as cameras."""
+    if len(cameras) != len(capture.keypoints):
+        raise InputError(
+            f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "
+            f"{len(cameras)} cameras ({', '.join(c.name for c in cameras)}). Give one folder per camera, in order."
+        )
 
 
 def _detector(options):
@@ -124,7 +132,10 @@ def merge_markers(context: Context) -> list[Task]:
         def work(source=source, mocap=mocap, out=out, trc=trc) -> dict:
             stored = load(source)
             given = None if mocap is None else read_trc(mocap)
-            markers = label_inferred(merge(smooth(stored["points"], **options), given))
+            try:
+                markers = label_inferred(merge(smooth(stored["points"], **options), given))
+            except InputError as error:
+                raise error if mocap is None else InputError(f"{mocap} with {source}: {error}") from None
             turned = markers.with_(xyz=change_frame(markers.xyz, markers.frame, "y_up"), frame="y_up", covariance=None)
             save(out, markers=turned, skeleton=stored["skeleton"])
             write_trc(trc, turned)

@@ -1,0 +1,119 @@
+"""The command line's own behaviour; what stages do with bad input is in workflow/test_bad_input.py."""
+
+import errno
+import json
+import xml.etree.ElementTree as ElementTree
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from simspine import __version__
+from simspine.cli import STAGES, main
+from simspine.config import json_schema
+from simspine.errors import InputError
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_help_lists_the_stages_in_the_order_of_the_data():
+    text = call("--help").output.split("Commands:")[1]
+    order = ["detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export"]
+    assert list(STAGES) == order
+    places = [text.index(f"\n  {stage} ") for stage in order]
+    assert places == sorted(places)
+    for command in ("report", "summary", "init", "doctor", "model"):
+        assert f"\n  {command} " in text
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_takes_config_subject_and_trial(stage):
+    text = call(stage, "--help").output
+    for option in ("--config", "--subject", "--trial", "--force", "--quiet"):
+        assert option in text
+
+
+def test_version():
+    assert call("--version").output == f"simspine, version {__version__}\n"
+
+
+def test_schema_is_printed():
+    done = call("doctor", "--schema")
+    assert done.exit_code == 0
+    assert json.loads(done.output) == json_schema()
+
+
+@pytest.mark.parametrize("arguments", [["detct"], ["ik", "--subjct", "S01"], ["init"]])
+def test_wrong_command_or_option(arguments):
+    done = call(*arguments)
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+
+
+@pytest.fixture
+def command():
+    """Make a command of `main` that does as it is told, for one test."""
+
+    def add(work):
+        @main.command("experiment")
+        def experiment():
+            work()
+
+        return call("experiment")
+
+    yield add
+    main.commands.pop("experiment", None)
+
+
+def raising(error):
+    def work():
+        raise error
+
+    return work
+
+
+def test_bad_input_is_one_message_and_code_2(command):
+    done = command(raising(InputError("the cat is missing.")))
+    assert (done.exit_code, done.stderr, done.stdout) == (2, "error: the cat is missing.\n", "")
+
+
+def test_what_the_system_refuses_is_a_message_too(command):
+    done = command(raising(PermissionError(errno.EACCES, "Permission denied", "/locked/file")))
+    assert (done.exit_code, done.stderr) == (2, "error: /locked/file: Permission denied.\n")
+
+
+def test_a_bug_stays_visible(command):
+    """Only bad input is polite: an error of ours keeps its traceback."""
+    done = command(raising(KeyError("a")))
+    assert isinstance(done.exception, KeyError)
+    assert done.exit_code == 1
+
+
+def test_a_warning_is_one_line_and_the_work_goes_on(command):
+    import warnings
+
+    def work():
+        warnings.warn("the clock is late", stacklevel=1)
+        click.echo("done")
+
+    done = command(work)
+    assert (done.exit_code, done.stdout) == (0, "done\n")
+    assert done.stderr == "warning: the clock is late\n"
+
+
+def test_model_build_writes_a_model(tmp_path):
+    out = tmp_path / "body.osim"
+    done = call("model", "build", "coupled", "--markers", "blazepose", "--out", out)
+    assert done.exit_code == 0, done.output
+    root = ElementTree.parse(out).getroot()
+    assert root.tag == "OpenSimDocument"
+    assert {"LKnee", "Spine_03_virtual"} <= {marker.get("name") for marker in root.iter("Marker")}
+
+
+def test_model_build_of_an_unknown_recipe_writes_nothing(tmp_path):
+    done = call("model", "build", "couple", "--out", tmp_path / "body.osim")
+    assert done.exit_code == 2
+    assert "Did you mean 'coupled'?" in done.stderr
+    assert list(tmp_path.iterdir()) == []

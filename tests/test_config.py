@@ -1,0 +1,264 @@
+"""The configuration: what it accepts, and what it says about the rest."""
+
+import contextlib
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simspine.config import Config, check_config, digest, read_config
+from simspine.errors import InputError
+
+FULL = {
+    "name": "study",
+    "results": "results/study",
+    "subjects": {
+        "S01": {
+            "height": 1.8,
+            "mass": 75.0,
+            "trials": {
+                "walk": {"videos": ["a.mp4", "b.mp4"], "calibration": "c.toml", "mocap": "m.trc"},
+                "bow": {"folder": "project"},
+                "old": {"keypoints": ["a", "b"], "calibration": "c.toml", "rate": 50.0},
+            },
+        }
+    },
+    "detection": {"detector": "spinepose", "person": [0.0, 1.0, 1.0], "infer_spine": False},
+    "triangulation": {"min_confidence": 0.2, "huber_px": 4.0, "max_error_px": 40.0, "min_views": 3, "fix_swaps": False},
+    "filter": {"cutoff_hz": 8.0, "order": 2, "max_gap_s": 0.1},
+    "body": {"recipe": "coupled", "markers": "blazepose"},
+    "scaling": {"min_factor": 0.8, "max_factor": 1.3, "max_asymmetry": 0.1, "trim": 0.1},
+    "ik": {"weights": {"LKnee": 2.0}},
+    "report": {"sample_frames": 2},
+}
+
+
+def changed(path: tuple, value, base=FULL):
+    """A copy of the configuration with one entry set; `None` in the place of a value removes the entry."""
+    data = copy.deepcopy(base)
+    section = data
+    for key in path[:-1]:
+        section = section[key]
+    if value is REMOVED:
+        del section[path[-1]]
+    else:
+        section[path[-1]] = value
+    return data
+
+
+REMOVED = object()
+WALK, BOW, OLD = (("subjects", "S01", "trials", trial) for trial in ("walk", "bow", "old"))
+
+
+def refusal(tmp_path: Path, data) -> str:
+    file = tmp_path / "c.yaml"
+    file.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    with pytest.raises(InputError) as fault:
+        read_config(file)
+    assert str(file) in str(fault.value)
+    return str(fault.value)
+
+
+def test_everything_can_be_said(tmp_path):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(FULL, sort_keys=False))
+    config = read_config(tmp_path / "c.yaml")
+    dumped = config.model_dump(exclude_unset=True)
+    assert dumped == FULL
+    assert config.trials("S01") == ["walk", "bow", "old"]
+    assert config.trials("S01", "bow") == ["bow"]
+
+
+def test_defaults_are_those_of_the_stages():
+    """The file, the schema and the library say the same thing."""
+    import inspect
+
+    from simspine.body.scaling import measure_factors
+    from simspine.filtering import smooth
+    from simspine.triangulation import triangulate_with_report
+
+    minimal = check_config({key: FULL[key] for key in ("name", "results", "subjects")})
+    for section, function in (
+        ("filter", smooth),
+        ("scaling", measure_factors),
+        ("triangulation", triangulate_with_report),
+    ):
+        options = getattr(minimal, section).model_dump()
+        parameters = inspect.signature(function).parameters
+        assert options == {name: parameters[name].default for name in options}, section
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "right", "where"),
+    [
+        ((), "nmae", "name", "the file's top level"),
+        ((), "subject", "subjects", "the file's top level"),
+        (("subjects", "S01"), "hight", "height", "subjects.S01"),
+        (("subjects", "S01", "trials", "walk"), "video", "videos", "subjects.S01.trials.walk"),
+        (("detection",), "infer_spin", "infer_spine", "detection"),
+        (("triangulation",), "min_confidance", "min_confidence", "triangulation"),
+        (("filter",), "cutof_hz", "cutoff_hz", "filter"),
+        (("body",), "reciep", "recipe", "body"),
+        (("scaling",), "maxfactor", "max_factor", "scaling"),
+        (("ik",), "weight", "weights", "ik"),
+        (("report",), "sample_frame", "sample_frames", "report"),
+    ],
+)
+def test_misspelt_key_proposes_the_right_one(tmp_path, path, wrong, right, where):
+    message = refusal(tmp_path, changed((*path, wrong), 1))
+    assert f"unknown key {wrong!r} in {where}. Did you mean {right!r}? Available: " in message
+    assert len(message.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("name",), REMOVED, "name: required, but missing."),
+        (("subjects",), {}, "subjects: "),
+        (("subjects", "S01", "trials"), {}, "subjects.S01.trials: "),
+        (("subjects", "S01", "trials"), REMOVED, "subjects.S01.trials: required, but missing."),
+        (("subjects", "S01", "height"), 180, "subjects.S01.height: Input should be less than 2.5 (found 180)."),
+        (("filter", "cutoff_hz"), "six", "filter.cutoff_hz: "),
+        (("filter", "order"), 3, "filter.order: Input should be a multiple of 2 (found 3)."),
+        (("triangulation", "min_views"), 1, "triangulation.min_views: "),
+        (("triangulation", "min_views"), 2.5, "(found 2.5)."),
+        (("detection", "detector"), "openpose", "'blazepose', 'spinepose' or 'import' (found 'openpose')."),
+        (("filter",), [1], "filter: "),
+        (("name",), "a/b", "name: "),
+        (("name",), "../up", "name: "),
+        ((*WALK, "folder"), "project", "trials.walk: give exactly one of folder, videos, keypoints."),
+        ((*BOW, "folder"), None, "trials.bow: give exactly one of folder, videos, keypoints."),
+        ((*WALK, "calibration"), REMOVED, "videos or keypoints need a calibration file."),
+        ((*OLD, "rate"), REMOVED, "keypoints need a rate (frames per second)."),
+        ((*OLD, "rate"), -1, "trials.old.rate: "),
+    ],
+)  # fmt: skip
+def test_wrong_value_names_its_place(tmp_path, path, value, words):
+    message = refusal(tmp_path, changed(path, value))
+    assert words in message
+    assert len(message.splitlines()) <= 3
+
+
+def test_all_faults_in_one_message(tmp_path):
+    data = changed(("filter", "cutof_hz"), 6)
+    data = changed(("subjects", "S01", "hight"), 1.8, data)
+    data = changed(("triangulation", "min_views"), 0, data)
+    data = changed(("name",), REMOVED, data)
+    message = refusal(tmp_path, data)
+    assert len(message.splitlines()) == 5
+    for words in ("'cutof_hz'", "'hight'", "min_views", "name: required"):
+        assert words in message
+
+
+@pytest.mark.parametrize("text", ["", "just words", "- a\n- b\n", "3", "null"])
+def test_yaml_that_is_no_mapping(tmp_path, text):
+    assert "is not a mapping of sections" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: b: c", "\tname: x", "!!python/object:os.system {}"])
+def test_not_yaml(tmp_path, text):
+    assert "cannot be read as YAML" in refusal(tmp_path, text)
+
+
+def test_not_text(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(InputError, match="cannot be read as YAML"):
+        read_config(tmp_path / "c.yaml")
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.yaml does not exist"):
+        read_config(tmp_path / "nowhere.yaml")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_config(tmp_path)
+
+
+def test_unknown_subject_and_trial():
+    config = check_config(FULL)
+    with pytest.raises(InputError, match=r"unknown subject 'S1'.*Did you mean 'S01'"):
+        config.trials("S1")
+    with pytest.raises(InputError, match=r"unknown trial 'wakl'.*Did you mean 'walk'"):
+        config.trials("S01", "wakl")
+
+
+def test_configuration_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        check_config(FULL).filter.order = 2
+
+
+def leaves(data, path=()):
+    """Paths of all values that are not sections."""
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+OTHER = {
+    ("detection", "detector"): "blazepose",
+    ("filter", "order"): 4,
+    ("triangulation", "min_views"): 4,
+    ("report", "sample_frames"): 5,
+}
+
+
+@pytest.mark.parametrize("path", list(leaves(FULL)), ids=".".join)
+def test_hash_changes_with_any_value(path):
+    value = FULL
+    for key in path:
+        value = value[key]
+    if path in OTHER:
+        other = OTHER[path]
+    elif isinstance(value, bool):
+        other = not value
+    elif isinstance(value, list):
+        other = [*value[:-1], value[-1] * 2]
+    else:
+        other = value + "x" if isinstance(value, str) else value * 1.01
+    assert check_config(changed(path, other)).hash != check_config(FULL).hash
+
+
+def shuffled(data, rng):
+    if not isinstance(data, dict):
+        return data
+    items = list(data.items())
+    rng.shuffle(items)
+    return {key: shuffled(value, rng) for key, value in items}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_hash_does_not_depend_on_the_order_of_keys(rng):
+    assert check_config(shuffled(FULL, rng)).hash == check_config(FULL).hash
+
+
+def test_hash_counts_the_default_like_the_same_value_said():
+    unsaid = {key: value for key, value in FULL.items() if key != "filter"}
+    said = unsaid | {"filter": {"cutoff_hz": 6.0, "order": 4, "max_gap_s": 0.2}}
+    assert check_config(unsaid).hash == check_config(said).hash
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(sorted({*Config.model_fields, "S01", "trials", "walk", "x"})) | st.text(max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON, max_size=3), max_size=6))
+def test_whatever_is_written_the_answer_is_a_message(data):
+    """No input makes the check itself fail."""
+    with contextlib.suppress(InputError):
+        check_config(data)
+
+
+@given(st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), min_size=1, max_size=4))
+def test_digest_tells_values_apart(value):
+    key = next(iter(value))
+    assert digest(value) == digest(dict(reversed(value.items())))
+    assert digest(value) != digest(value | {key: [value[key]]})

@@ -1,0 +1,115 @@
+"""Lists of packages that must agree: pyproject.toml, requirements.lock, environment.yml; and the schema on disk."""
+
+import importlib.util
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from simspine.config import json_schema, read_config
+
+ROOT = Path(__file__).parents[1]
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+@pytest.fixture(scope="module")
+def maker():
+    """The script .ci/environment.py as a module."""
+    spec = importlib.util.spec_from_file_location("environment", ROOT / ".ci/environment.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def entries() -> dict[str, list[str]]:
+    """Requirement of each entry of the lock → its hashes."""
+    blocks = re.split(r"\n(?=\S)", LOCK.strip())
+    return {block.split("\\")[0].strip(): re.findall(r"--hash=(\S+)", block) for block in blocks}
+
+
+def test_environment_yml_is_what_the_lock_makes(maker):
+    assert (ROOT / "environment.yml").read_text() == maker.environment(LOCK), "run `make lock`"
+
+
+def test_conda_and_pip_users_get_the_same_versions(maker):
+    """Read independently of the script that wrote the file."""
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pinned = dict(entry.split("=") for entry in listed if "=" in entry)
+    assert pinned.pop("python") == "3.11"
+    assert len(pinned) > 10
+    locked = maker.locked(LOCK)
+    for name, version in pinned.items():
+        assert locked[name.removesuffix("-base")] == version, name
+
+
+def test_every_direct_dependency_is_locked_within_its_bounds(maker):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    for python in ("3.11", "3.12"):
+        locked = {canonicalize_name(name): version for name, version in maker.locked(LOCK, python).items()}
+        for text in wanted:
+            requirement = Requirement(text)
+            version = locked.get(canonicalize_name(requirement.name))
+            assert version is not None, f"{requirement.name} is not locked for Python {python}"
+            assert requirement.specifier.contains(version), f"{requirement} but {version} is locked"
+
+
+def test_the_lock_names_no_place():
+    """Neither registry nor mirror: whoever installs uses their own."""
+    assert "://" not in LOCK
+    assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host", LOCK)
+
+
+def test_every_locked_package_has_hashes():
+    found = entries()
+    assert len(found) > 80
+    for requirement, hashes in found.items():
+        Requirement(requirement)  # well-formed
+        assert re.fullmatch(r"[a-z0-9-]+==\S+( ;.*)?", requirement), requirement
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", value) for value in hashes), requirement
+
+
+def test_nothing_of_spineposes_licence_is_locked(maker):
+    """Its code and weights are for non-commercial use only; it is an extra that users choose."""
+    assert "spinepose" not in maker.locked(LOCK)
+    assert "torch" not in maker.locked(LOCK)
+
+
+def test_schema_on_disk_is_that_of_the_types():
+    expected = json.dumps(json_schema(), indent=2) + "\n"
+    assert (ROOT / "configs/schema.json").read_text() == expected, (
+        "run `simspine doctor --schema > configs/schema.json`"
+    )
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_configurations_are_valid(file):
+    """By the types, and by the schema as other tools read it."""
+    import jsonschema
+
+    read_config(file)
+    jsonschema.validate(yaml.safe_load(file.read_text()), json_schema())
+
+
+def test_schema_refuses_what_the_types_refuse():
+    import jsonschema
+
+    demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    for wrong in ({"filterr": {}}, {"filter": {"order": 3}}, {"subjects": {}}, {"name": "a/b"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(demo | wrong, json_schema())
+
+
+def test_every_setting_is_explained():
+    """The schema is what editors show: no field without a description."""
+    schema = json_schema()
+    for name, section in [("Config", schema), *schema["$defs"].items()]:
+        for key, field in section["properties"].items():
+            if key not in ("detection", "triangulation", "filter", "body", "scaling", "ik", "report"):
+                assert field.get("description"), f"{name}.{key}"

@@ -1,0 +1,175 @@
+"""Start-up is cheap, the library surface is what it promises, and heavy packages stay with the stages that use them."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import simspine
+
+HEAVY = (
+    "opensim", "cv2", "mediapipe", "matplotlib", "scipy", "numba", "h5py", "onnxruntime", "torch", "jinja2", "pandas",
+)  # fmt: skip
+PACKAGE = Path(simspine.__file__).parent
+SURFACE = (
+    "read_trc", "write_trc", "read_mot", "write_mot", "read_calibration", "read_keypoints", "triangulate", "Body",
+    "inverse_kinematics", "forward_kinematics", "body_poses", "Camera", "Keypoints", "Markers", "Motion", "InputError",
+)  # fmt: skip
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded_by(code: str, heavy=HEAVY) -> set[str]:
+    """Heavy packages in memory after running the code in a fresh interpreter."""
+    return set(python(f"{code}\nimport sys\nprint(*[m for m in {heavy!r} if m in sys.modules])").split())
+
+
+def test_help_takes_less_than_0_4_s():
+    command = [Path(sys.executable).with_name("simspine"), "--help"]
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.4
+
+
+def test_help_loads_nothing_heavy():
+    code = "from click.testing import CliRunner; from simspine.cli import main; CliRunner().invoke(main, ['--help'])"
+    assert loaded_by(code, (*HEAVY, "numpy", "pydantic", "yaml")) == set()
+
+
+def test_import_loads_nothing_heavy():
+    assert loaded_by("import simspine as ss; ss.__all__; ss.__version__", (*HEAVY, "numpy")) == set()
+
+
+def test_reading_a_configuration_loads_nothing_heavy():
+    assert loaded_by("from simspine.config import read_config, json_schema; json_schema()") == set()
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_library_surface(name):
+    assert name in simspine.__all__
+    found = getattr(simspine, name)
+    assert callable(found)
+    assert found.__doc__, name
+
+
+def test_every_name_offered_resolves():
+    assert set(simspine.__all__) >= set(SURFACE)
+    for name in simspine.__all__:
+        assert getattr(simspine, name) is not None
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="read_trk"):
+        simspine.read_trk  # noqa: B018
+
+
+# Which heavy packages each room may load when it is imported; everything else of HEAVY waits until it is used.
+ROOMS = {
+    "simspine.types": set(),
+    "simspine.geometry": set(),
+    "simspine.skeletons": set(),
+    "simspine.metrics": set(),
+    "simspine.formats.trc": set(),
+    "simspine.formats.mot": set(),
+    "simspine.formats.sto": set(),
+    "simspine.formats.keypoint_json": set(),
+    "simspine.formats.calibration": {"scipy"},
+    "simspine.formats.store": {"h5py"},
+    "simspine.sources.video": set(),
+    "simspine.sources.pose2sim": set(),
+    "simspine.detection.run": set(),
+    "simspine.detection.blazepose": set(),
+    "simspine.detection.spinepose": set(),
+    "simspine.detection.spine_inference": set(),
+    "simspine.detection.association": {"scipy"},
+    "simspine.triangulation": {"scipy", "numba"},
+    "simspine.filtering": {"scipy"},
+    "simspine.merging": {"scipy"},
+    "simspine.spine.vertebrae": {"scipy"},
+    "simspine.spine.curvature": {"scipy"},
+    "simspine.quality.assess": {"scipy"},
+    "simspine.workflow.manifest": set(),
+    "simspine.workflow.inputs": set(),
+    "simspine.workflow.run": set(),
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_load_only_what_they_may(room):
+    assert loaded_by(f"import {room}") <= ROOMS[room]
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports_of(path: Path, top_level: bool = True) -> set[str]:
+    """Names of the modules that a file imports; with `top_level` only those loaded together with it."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def packages_of(path: Path) -> set[str]:
+    """Packages that a file imports anywhere in it."""
+    return {name.split(".")[0] for name in imports_of(path, top_level=False)}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_opensim_is_imported_in_one_place():
+    users = [path.relative_to(PACKAGE).as_posix() for path in modules() if "opensim" in packages_of(path)]
+    assert users == ["body/_opensim.py"]
+
+
+@pytest.mark.parametrize(
+    ("package", "rooms"),
+    [("mediapipe", {"detection"}), ("cv2", {"sources", "detection", "report"}), ("matplotlib", {"report", "body"}),
+     ("jinja2", {"report"}), ("onnxruntime", {"detection"}), ("snakemake", set()), ("click", {"cli"})],
+)  # fmt: skip
+def test_heavy_packages_have_their_rooms(package, rooms):
+    assert {room(path) for path in modules() if package in packages_of(path)} <= rooms
+
+
+def test_only_the_shell_knows_the_shell():
+    """Stages are pure functions: nothing below imports the workflow, the configuration or the command line."""
+    shell = ("simspine.workflow", "simspine.config", "simspine.cli")
+    for path in modules():
+        if room(path) not in ("workflow", "config", "cli"):
+            used = [name for name in imports_of(path, top_level=False) if name.startswith(shell)]
+            assert not used, f"{path.relative_to(PACKAGE)} imports {used}"
+
+
+def test_mathematics_opens_no_files():
+    """`open`, `read_text` and friends stay with formats, sources, recipes, the report and the shell."""
+    for path in modules():
+        if room(path) in ("triangulation", "geometry", "filtering", "merging", "types", "metrics", "quality"):
+            calls = {
+                node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
+            }
+            assert not calls & {"open", "read_text", "write_text", "read_bytes", "write_bytes", "print"}, path
+
+
+def test_modules_stay_small():
+    sizes = {path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines()) for path in modules()}
+    assert {name: size for name, size in sizes.items() if size > 400} == {}

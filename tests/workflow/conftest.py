@@ -1,0 +1,235 @@
+"""Synthetic projects: a body of known size in known poses, seen by four known cameras; and the command line on them."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from small_videos import HEIGHT, WIDTH, write_video
+
+from simspine.body.kinematics import follow_couplers, forward_kinematics
+from simspine.body.model import Body
+from simspine.body.recipes import INFERRED, VIRTUAL, build, models_folder
+from simspine.body.scaling import measure_factors, scale
+from simspine.cli import main
+from simspine.config import Config, read_config
+from simspine.formats.calibration import write_calibration
+from simspine.formats.keypoint_json import write_keypoints
+from simspine.geometry import change_frame, project
+from simspine.skeletons import load as load_skeleton
+from simspine.types import Camera, Keypoints, Markers, Motion
+from simspine.workflow.run import run_stage
+
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
+RATE, FRAMES, NOISE_PX = 30.0, 16, 0.5
+SIZE = 1.06  # of the person relative to the generic model, in every segment
+SWING = {  # rad, half-way through the trial: a bow to the left with bent arms and one bent leg
+    "pelvis_tilt": -0.15,
+    "pelvis_list": 0.08,
+    "hip_flexion_r": 0.5,
+    "hip_flexion_l": 0.3,
+    "knee_angle_r": 0.6,
+    "knee_angle_l": 0.35,
+    "L5_S1_Flex_Ext": -0.12,
+    "L5_S1_Lat_Bending": 0.06,
+    "L5_S1_axial_rotation": 0.04,
+    "neck_flexion": -0.1,
+    "arm_flex_r": 0.4,
+    "elbow_flex_r": 0.6,
+    "elbow_flex_l": 0.4,
+}
+ARMS = {"arm_add_r": 0.1, "arm_add_l": 0.1, "elbow_flex_r": 0.6, "elbow_flex_l": 0.6}  # rad: not the model's T-pose
+
+
+def ring(views: int = 4) -> list[Camera]:
+    """Cameras on a circle of 4 m, at different heights, with lenses that distort."""
+    cameras = []
+    for k in range(views):
+        angle = 2 * np.pi * k / views + 0.4
+        centre = np.array([4 * np.cos(angle), 4 * np.sin(angle), 1.0 + 0.3 * (k % 2)])
+        forward = np.array([0, 0, 1.0]) - centre
+        forward /= np.linalg.norm(forward)
+        right = np.cross(forward, [0, 0, 1.0])
+        right /= np.linalg.norm(right)
+        R = np.stack([right, np.cross(forward, right), forward])
+        K = [[1500.0, 0, 960], [0, 1500.0, 540], [0, 0, 1]]
+        cameras.append(Camera(f"cam{k + 1:02d}", (1920, 1080), K, (-0.05, 0.02, 1e-3, -1e-3, 0), R, -R @ centre))
+    return cameras
+
+
+def dance(body: Body, frames: int = FRAMES) -> Motion:
+    """Half a slow swing from upright and back, so slow that a 6 Hz low-pass leaves it alone."""
+    coordinates = body.coordinates
+    share = np.sin(np.pi * np.arange(frames) / (2 * (frames - 1))) ** 2
+    values = np.tile(coordinates.default, (frames, 1))
+    for name, size in ARMS.items():
+        values[:, coordinates.index(name)] = size
+    for name, size in SWING.items():
+        values[:, coordinates.index(name)] += size * share
+    values[:, coordinates.index("pelvis_tx")] = 0.1 * share
+    values[:, coordinates.index("pelvis_ty")] = 0.98 - 0.02 * share
+    return Motion(coordinates.names, RATE, follow_couplers(body, values), coordinates.rotational)
+
+
+def of_size(factor: float) -> Body:
+    """The recipe's body with every segment enlarged by `factor`."""
+    body = build("coupled", "simspine37")
+    c = body.coordinates
+    hanging = c.default.copy()
+    hanging[[c.index("arm_add_r"), c.index("arm_add_l")]] = 0.0  # the pose in which the recipe measures segments
+    markers = forward_kinematics(body, Motion(c.names, RATE, np.tile(hanging, (5, 1)), c.rotational))
+    return scale(body, measure_factors(body, markers.with_(xyz=factor * markers.xyz)))
+
+
+@dataclass(frozen=True)
+class Truth:
+    body: Body
+    motion: Motion
+    markers: Markers  # y_up
+    cameras: list[Camera]
+    keypoints: Keypoints  # the 37 points, by SpineTrack's names
+    size: float = SIZE
+
+
+@pytest.fixture(scope="session")
+def truth() -> Truth:
+    body = of_size(SIZE)
+    motion, cameras = dance(body), ring()
+    markers = forward_kinematics(body, motion)
+    markers = markers.select([n for n in markers.names if not n.endswith((INFERRED, VIRTUAL))])
+    table = load_skeleton("spinetrack37")
+    xy = np.full((FRAMES, len(cameras), len(table), 2), np.nan)  # the body has no markers for eyes and ears
+    for i, native in enumerate(table.names):
+        name = table.to_simspine[native]
+        if name in markers.names:
+            xyz = change_frame(markers.xyz[:, markers.index(name)], "y_up", "z_up")
+            xy[:, :, i] = project(cameras, xyz).transpose(1, 0, 2)
+    xy = xy + np.random.default_rng(1).normal(0, NOISE_PX, xy.shape)
+    return Truth(body, motion, markers, cameras, Keypoints(table.names, RATE, xy, np.full(xy.shape[:3], 0.9)))
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a configuration, its inputs and its results."""
+
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def settings(self) -> dict:
+        return yaml.safe_load(self.file.read_text())
+
+    @property
+    def config(self) -> Config:
+        return read_config(self.file)
+
+    def write(self, settings: dict) -> None:
+        self.file.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+    def trial(self, **changes) -> None:
+        """Change the section of the trial."""
+        settings = self.settings
+        settings["subjects"]["S01"]["trials"]["bow"].update(changes)
+        self.write(settings)
+
+    def change(self, **sections) -> None:
+        self.write(self.settings | sections)
+
+    def run(self, *stages: str, trial: str | None = None, force: bool = False) -> None:
+        for stage in stages:
+            run_stage(stage, self.config, None, trial, force=force, quiet=True)
+
+    def contents(self) -> dict[str, bytes]:
+        """All files of the results, by name."""
+        files = (path for path in self.results.rglob("*") if path.is_file())
+        return {path.relative_to(self.results).as_posix(): path.read_bytes() for path in files}
+
+
+def write_inputs(folder: Path, truth: Truth, trial: str = "bow") -> dict:
+    """Calibration and keypoint folders; the trial's section of the configuration."""
+    write_calibration(folder / "cameras.toml", truth.cameras)
+    folders = write_keypoints(folder / "pose" / trial, truth.keypoints, [camera.name for camera in truth.cameras])
+    return {"keypoints": [str(f) for f in folders], "calibration": str(folder / "cameras.toml"), "rate": RATE}
+
+
+@pytest.fixture(scope="session")
+def finished(truth, tmp_path_factory) -> Project:
+    """A project run through all stages, to look at; never to be changed."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    # The recipe lies elsewhere, so that a copy of the project names it too.
+    recipe_file = tmp_path_factory.mktemp("recipe") / "free.yaml"
+    # Without the task that draws the lumbar flexion to zero, which would hide what the markers say (docs/body.md).
+    recipe = yaml.safe_load((models_folder() / "coupled.yaml").read_text())
+    recipe_file.write_text(yaml.safe_dump(recipe | {"coordinate_tasks": {}}))
+    project.write(
+        {
+            "name": "synthetic",
+            "results": str(project.results),
+            "subjects": {"S01": {"trials": {"bow": write_inputs(project.folder, truth)}}},
+            "detection": {"detector": "import", "skeleton": "spinetrack37"},
+            "body": {"recipe": str(recipe_file)},
+        }
+    )
+    project.run(*STAGES)
+    return project
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Project:
+    """A copy of the finished project that a test may spoil."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished.folder, folder)
+    copy = Project(folder)
+    copy.file.write_text(finished.file.read_text().replace(str(finished.folder), str(folder)))
+    return copy
+
+
+@pytest.fixture
+def filmed(copied, truth):
+    """The project with four small videos in the place of keypoints; old results of all stages are there."""
+
+    def small(camera):
+        scale = WIDTH / camera.size[0]
+        return camera.with_(size=(WIDTH, HEIGHT), K=camera.K * [[scale], [scale], [1]])
+
+    write_calibration(copied.folder / "cameras.toml", [small(camera) for camera in truth.cameras])
+    videos = [str(write_video(copied.folder / f"{camera.name}.mp4")) for camera in truth.cameras]
+    settings = copied.settings
+    settings["subjects"]["S01"]["trials"]["bow"] = {
+        "videos": videos,
+        "calibration": str(copied.folder / "cameras.toml"),
+    }
+    settings["detection"] = {"detector": "blazepose"}
+    copied.write(settings)
+    return copied
+
+
+@pytest.fixture
+def refused():
+    """Run a command that must fail as bad input should; returns its message.
+
+    Exit code 2, one message and no traceback, and the results folder exactly as it was.
+    """
+
+    def check(project: Project, *command: str, config: Path | None = None) -> str:
+        before = project.contents()
+        done = CliRunner().invoke(main, [*command, "--config", str(config or project.file)])
+        assert isinstance(done.exception, SystemExit), done.exception
+        assert done.exit_code == 2, done.output
+        assert len(re.findall("^error: ", done.stderr, re.MULTILINE)) == 1
+        assert "Traceback" not in done.output
+        assert project.contents() == before
+        return done.stderr
+
+    return check

@@ -1,0 +1,366 @@
+"""What goes wrong with people's data: one message that says what was found, wanted and where; results untouched."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from small_videos import drop_camera, write_video
+
+from simspine.body.recipes import models_folder
+from simspine.cli import main
+from simspine.formats.store import load
+from simspine.formats.trc import read_trc, write_trc
+from simspine.types import Origin
+
+# Cameras and videos
+
+
+def test_camera_missing_in_the_calibration(filmed, refused):
+    drop_camera(filmed)
+    message = refused(filmed, "detect")
+    assert "cam04 has none" in message
+    assert "views:   cam01, cam02, cam03, cam04" in message
+    assert "cameras: cam01, cam02, cam03\n" in message
+
+
+def test_camera_missing_for_a_folder_of_keypoints(copied, refused):
+    drop_camera(copied)
+    message = refused(copied, "detect")
+    assert "4 folders of keypoints" in message
+    assert "3 cameras (cam01, cam02, cam03)" in message
+
+
+def test_videos_of_different_lengths(filmed, refused):
+    write_video(filmed.folder / "cam03.mp4", frames=9)
+    message = refused(filmed, "detect")
+    assert "lengths differ (9 to 12 frames)" in message
+    assert "cam03.mp4       9" in message
+
+
+def test_videos_of_different_rates(filmed, refused):
+    write_video(filmed.folder / "cam02.mp4", rate=25)
+    message = refused(filmed, "detect")
+    assert "frame rates differ (25 to 30 frames/s)" in message
+    assert "cam02.mp4      12    25.000" in message
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:600], lambda b: b[: len(b) // 2], lambda b: b"a text\n", lambda b: b""]
+)
+def test_corrupt_video(filmed, refused, damage):
+    file = filmed.folder / "cam02.mp4"
+    file.write_bytes(damage(file.read_bytes()))
+    message = refused(filmed, "detect")
+    assert "cam02.mp4 cannot be opened as a video" in message
+    assert "cam01.mp4" not in message
+
+
+def test_video_that_does_not_exist(filmed, refused):
+    (filmed.folder / "cam02.mp4").unlink()
+    assert "cam02.mp4 does not exist" in refused(filmed, "detect")
+
+
+@pytest.mark.slow
+def test_videos_without_a_person(filmed, refused):
+    assert "nobody was detected in any of 12 frames of 4 views" in refused(filmed, "detect", "--quiet")
+
+
+def test_videos_for_the_detector_that_imports(filmed, refused):
+    filmed.change(detection={"detector": "import"})
+    assert "but the trial gives videos" in refused(filmed, "detect")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the file is empty"),
+        ("garbage", "not valid TOML"),
+        ("<camera", "not a readable Qualisys calibration"),
+        ("[cam01]\nname = 'cam01'\n", "'rotation' is missing. Found: name"),
+        ("[cam01]\nrotation = ['a', 1, 2]\n", "rotation is ['a', 1, 2], expected numbers"),
+    ],
+)
+def test_calibration_that_is_none(copied, refused, text, words):
+    (copied.folder / "cameras.toml").write_text(text)
+    message = refused(copied, "detect")
+    assert words in message
+    assert "cameras.toml" in message
+
+
+def test_calibration_that_is_a_folder(copied, refused):
+    copied.trial(calibration=str(copied.folder))
+    assert "is a folder." in refused(copied, "detect")
+
+
+# Keypoints
+
+
+def test_keypoint_folder_without_files(copied, refused):
+    for file in (copied.folder / "pose/bow/cam02_json").iterdir():
+        file.unlink()
+    assert "cam02_json: no .json file in the folder" in refused(copied, "detect")
+
+
+def test_keypoint_folder_that_does_not_exist(copied, refused):
+    shutil.rmtree(copied.folder / "pose/bow/cam02_json")
+    assert "cam02_json does not exist" in refused(copied, "detect")
+
+
+def test_keypoint_file_cut_short(copied, refused):
+    file = copied.folder / "pose/bow/cam02_json/cam02_000003.json"
+    file.write_text(file.read_text()[:100])
+    assert "cam02_000003.json: not a keypoint file" in refused(copied, "detect")
+
+
+def test_skeleton_that_does_not_exist(copied, refused):
+    copied.change(detection={"detector": "import", "skeleton": "spinetrac37"})
+    message = refused(copied, "detect")
+    assert "Did you mean 'spinetrack37'?" in message
+    assert "halpe26" in message
+
+
+def test_skeleton_of_another_size(copied, refused):
+    copied.change(detection={"detector": "import", "skeleton": "halpe26"})
+    assert "the files hold 37 points, the skeleton 26" in refused(copied, "detect")
+
+
+def test_nobody_in_the_keypoints(copied, refused):
+    for file in copied.folder.glob("pose/bow/*/*.json"):
+        file.write_text('{"version": 1.3, "people": []}')
+    assert "nobody was detected" in refused(copied, "detect")
+
+
+# Motion capture
+
+
+def mocap_of(project, names=None, missing=()) -> Path:
+    """Write the project's own markers as motion capture, renamed or with markers missing."""
+    markers = read_trc(project.results / "S01/markers/bow.trc")
+    xyz = markers.xyz.copy()
+    xyz[:, markers.indices(missing)] = np.nan
+    path = project.folder / "mocap.trc"
+    write_trc(path, markers.with_(names=names or markers.names, xyz=xyz))
+    project.trial(mocap=str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "the file is empty"), ("a\nb\n", "not a TRC file"), (None, "a header without data")],
+)
+def test_empty_trc(copied, refused, text, words):
+    path = mocap_of(copied)
+    path.write_text("\n".join(path.read_text().splitlines()[:5]) + "\n" if text is None else text)
+    message = refused(copied, "merge")
+    assert words in message
+    assert str(path) in message
+
+
+def test_names_that_do_not_match(copied, refused):
+    names = read_trc(copied.results / "S01/markers/bow.trc").names
+    mocap_of(copied, names=[f"skin_{name}" for name in names])
+    message = refused(copied, "merge")
+    assert "mocap.trc" in message
+    for name in names:
+        assert f"skin_{name}" in message
+        assert f" {name}," in message or f" {name}." in message
+
+
+def test_marker_without_any_data_is_left_out(copied):
+    """The point of that name keeps what the cameras saw of it; the others are replaced."""
+    mocap_of(copied, missing=["LKnee"])
+    done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
+    assert done.exit_code == 0, done.output
+    assert "left out, without data in any frame of the motion capture: LKnee" in done.stderr
+    markers = load(copied.results / "S01/markers/bow.h5")["markers"]
+    assert markers.present.all()
+    origin = dict(zip(markers.names, markers.origin, strict=True))
+    assert origin.pop("LKnee") is Origin.DETECTED
+    assert set(origin.values()) == {Origin.GIVEN}
+
+
+def test_motion_capture_without_any_data(copied, refused):
+    mocap_of(copied, missing=read_trc(copied.results / "S01/markers/bow.trc").names)
+    assert "all 33 markers of the motion capture" in refused(copied, "merge")
+
+
+def test_motion_capture_that_does_not_exist(copied, refused):
+    copied.trial(mocap="nowhere.trc")
+    assert "mocap file nowhere.trc does not exist (looked from " in refused(copied, "merge")
+
+
+# Configuration
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"filterr": {}}, "Did you mean 'filter'?"),
+        ({"filter": {"cutof_hz": 6}}, "unknown key 'cutof_hz' in filter. Did you mean 'cutoff_hz'?"),
+        ({"ik": {"accuracy": "fine"}}, "ik.accuracy"),
+        ({"filter": {"cutoff_hz": 15}}, "must lie between 0 and 15 Hz, half the rate of 30 frames/s"),
+        ({"triangulation": {"min_views": 5}}, "min_views is 5, expected 2…4"),
+        ({"detection": {"person": [1, 2]}}, "expected three coordinates"),
+    ],
+)
+def test_configuration(copied, refused, wrong, words):
+    copied.change(**wrong)
+    stage = {"filter": "merge", "triangulation": "triangulate", "detection": "detect"}.get(next(iter(wrong)), "ik")
+    assert words in refused(copied, stage)
+
+
+def test_configuration_that_does_not_exist(copied, refused):
+    assert "nowhere.yaml does not exist" in refused(copied, "ik", config=Path("nowhere.yaml"))
+
+
+def test_weight_of_a_marker_that_does_not_exist(copied, refused):
+    copied.change(ik={"weights": {"LKne": 2.0}})
+    message = refused(copied, "ik")
+    assert "unknown marker 'LKne' in ik.weights of the configuration. Did you mean 'LKnee'?" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--subject", "S1"], "unknown subject 'S1' in the configuration. Did you mean 'S01'? Available: S01."),
+        (["--trial", "bov"], "unknown trial 'bov' in subject S01. Did you mean 'bow'? Available: bow."),
+    ],
+)
+def test_unknown_subject_and_trial(copied, refused, arguments, words):
+    assert words in refused(copied, "ik", *arguments)
+
+
+# Models
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("junk", "it is not XML"),
+        ("<html><p/></html>", "it is a <html> holding p"),
+        ("<OpenSimDocument Version='40000'><ForceSet/></OpenSimDocument>", "<OpenSimDocument> holding ForceSet"),
+    ],
+)
+def test_base_model_that_is_not_opensims(copied, refused, text, words):
+    base = copied.folder / "base.osim"
+    base.write_text(text)
+    recipe = yaml.safe_load((models_folder() / "coupled.yaml").read_text()) | {"base": {"file": str(base)}}
+    (copied.folder / "mine.yaml").write_text(yaml.safe_dump(recipe))
+    copied.change(body={"recipe": str(copied.folder / "mine.yaml")})
+    message = refused(copied, "scale")
+    assert f"{base} is not an OpenSim model" in message
+    assert words in message
+
+
+@pytest.mark.parametrize("stage", ["ik", "vertebrae"])
+def test_scaled_model_replaced_by_something_else(copied, refused, stage):
+    (copied.results / "S01/model/S01.osim").write_text("junk")
+    assert "S01.osim is not an OpenSim model" in refused(copied, stage)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"recipe": "couple"}, "unknown recipe 'couple'"),
+        ({"recipe": "nowhere.yaml"}, "recipe nowhere.yaml does not exist"),
+        ({"markers": "blazepos"}, "Did you mean 'blazepose'?"),
+    ],
+)
+def test_unknown_recipe_and_marker_set(copied, refused, body, words):
+    copied.change(body=body)
+    assert words in refused(copied, "scale")
+
+
+# Files of our own
+
+
+@pytest.mark.parametrize(
+    ("stage", "before"),
+    [
+        ("triangulate", "detect"),
+        ("merge", "triangulate"),
+        ("scale", "merge"),
+        ("ik", "merge"),
+        ("vertebrae", "ik"),
+        ("quality", "vertebrae"),
+        ("export", "quality"),
+        ("report", "export"),
+        ("summary", "export"),
+    ],
+)
+def test_stage_before_its_predecessor(copied, refused, stage, before):
+    shutil.rmtree(copied.results)
+    assert f"Run `simspine {before}` with the same configuration first" in refused(copied, stage)
+    assert not copied.results.exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "stage", "words"),
+    [
+        ("S01/keypoints/bow.h5", "triangulate", "cannot be read as HDF5"),
+        ("S01/model/scaling.json", "vertebrae", "Run `simspine scale`"),
+    ],
+)
+def test_damaged_results(copied, refused, file, stage, words):
+    (copied.results / file).write_text("x")
+    message = refused(copied, stage)
+    assert file in message
+    assert words in message
+
+
+def test_damaged_verdict_stops_the_data_set(copied):
+    (copied.results / "S01/quality/bow.json").write_text("x")
+    old = (copied.results / "synthetic.h5").read_bytes()
+    done = CliRunner().invoke(main, ["export", "--config", str(copied.file)])
+    assert done.exit_code == 2
+    assert "quality/bow.json is damaged" in done.stderr
+    assert (copied.results / "synthetic.h5").read_bytes() == old
+
+
+def test_results_below_a_file(copied, refused):
+    (copied.folder / "file").write_text("")
+    copied.change(results=str(copied.folder / "file"))
+    assert f"{copied.folder / 'file'} is a file" in refused(copied, "detect")
+
+
+def test_results_folder_that_nobody_can_write(copied, refused):
+    """/proc takes no folders, not even root's."""
+    copied.change(results="/proc/simspine")
+    message = refused(copied, "detect")
+    assert "/proc/simspine" in message
+
+
+def test_disk_full(copied, refused, monkeypatch):
+    import errno
+    import os
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert "No space left on device" in refused(copied, "detect", "--force")
+
+
+def test_as_a_user_sees_it(copied):
+    """A process of its own: nothing but the message on stderr, nothing on stdout."""
+    copied.trial(calibration="nowhere.toml")
+    command = [Path(sys.executable).with_name("simspine"), "detect", "--config", copied.file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=copied.folder)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"error: calibration nowhere.toml does not exist (looked from {copied.folder}).\n"
+
+
+def test_corrupt_video_as_a_user_sees_it(filmed):
+    """The decoder's own complaints do not bury the message."""
+    (filmed.folder / "cam02.mp4").write_bytes((filmed.folder / "cam02.mp4").read_bytes()[:600])
+    command = [Path(sys.executable).with_name("simspine"), "detect", "--config", filmed.file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {filmed.folder / 'cam02.mp4'} cannot be opened as a video")
+    assert len(done.stderr.splitlines()) == 1

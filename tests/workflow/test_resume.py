@@ -1,0 +1,264 @@
+"""Work that is done is not repeated, work that is not done is; interrupted work goes on where it stopped."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from simspine.cli import STAGES as COMMANDS
+from simspine.workflow import kinematics
+from simspine.workflow.manifest import Task, checksum, read_manifest, run_tasks
+
+STAGES = tuple(COMMANDS)
+RESULTS = ("S01/keypoints", "S01/points", "S01/markers", "S01/model", "S01/kinematics", "S01/vertebrae", "S01/quality")
+
+
+def ran(capsys) -> dict[str, str]:
+    """{stage: 'done' or 'up to date'} out of what the stages printed."""
+    lines = [line for line in capsys.readouterr().out.splitlines() if ": " in line and not line.startswith("/")]
+    return {line.split()[0]: line.rsplit(" ", 1)[-1] if line.endswith("done") else "up to date" for line in lines}
+
+
+def made(project) -> dict[str, int]:
+    """When each result file was written, ns."""
+    files = (path for folder in RESULTS for path in (project.results / folder).iterdir())
+    return {path.relative_to(project.results).as_posix(): path.stat().st_mtime_ns for path in files}
+
+
+def test_second_run_does_nothing(copied, capsys):
+    before = made(copied)
+    copied.run(*STAGES)
+    assert set(ran(capsys).values()) == {"up to date"}
+    assert made(copied) == before
+
+
+def test_a_setting_of_a_stage_repeats_it_and_what_follows(copied, capsys):
+    copied.change(ik={"weights": {"LKnee": 0.5}})
+    copied.run(*STAGES)
+    first = STAGES.index("ik")
+    assert ran(capsys) == dict.fromkeys(STAGES[:first], "up to date") | dict.fromkeys(STAGES[first:], "done")
+
+
+def test_a_stage_repeated_with_equal_results_stops_there(copied, capsys):
+    """Later stages go by the content of files, not by their time."""
+    copied.change(triangulation={"max_error_px": 57.0})  # 3 % of 1920 px is 57.6: no view lies between
+    copied.run(*STAGES[:3])
+    assert ran(capsys) == {"detect": "up to date", "triangulate": "done", "merge": "up to date"}
+
+
+def test_the_mass_repeats_scaling_but_not_triangulation(copied, capsys):
+    settings = copied.settings
+    settings["subjects"]["S01"]["mass"] = 80.0
+    copied.write(settings)
+    copied.run(*STAGES[:4])
+    assert ran(capsys) == {"detect": "up to date", "triangulate": "up to date", "merge": "up to date", "scale": "done"}
+
+
+@pytest.mark.slow
+def test_a_changed_recipe_repeats_scaling(copied, capsys):
+    """The configuration only names the recipe; its content counts."""
+    recipe = yaml.safe_load(Path(copied.settings["body"]["recipe"]).read_text())
+    file = copied.folder / "mine.yaml"
+    file.write_text(yaml.safe_dump(recipe))
+    copied.change(body={"recipe": str(file)})
+    copied.run("scale")
+    capsys.readouterr()
+    copied.run("scale")
+    assert ran(capsys) == {"scale": "up to date"}
+    recipe["segments"]["foot"]["max_asymmetry"] = 0.21
+    file.write_text(yaml.safe_dump(recipe))
+    copied.run("merge", "scale")
+    assert ran(capsys) == {"merge": "up to date", "scale": "done"}
+
+
+def test_a_changed_input_file_repeats_detection(copied, capsys):
+    file = sorted(copied.folder.glob("pose/bow/cam01_json/*.json"))[3]
+    content = json.loads(file.read_text())
+    content["people"][0]["pose_keypoints_2d"][0] += 1.0
+    file.write_text(json.dumps(content))
+    copied.run("detect")
+    assert ran(capsys) == {"detect": "done"}
+
+
+@pytest.mark.parametrize("spoil", [lambda p: p.unlink(), lambda p: p.write_text("x")])
+@pytest.mark.parametrize("file", ["S01/points/bow.h5", "S01/markers/bow.trc", "export/models/S01.osim"])
+def test_a_spoilt_result_is_made_again(copied, capsys, file, spoil):
+    before = copied.contents()
+    spoil(copied.results / file)
+    stage = {"points": "triangulate", "markers": "merge", "models": "export"}[Path(file).parent.name]
+    copied.run(stage)
+    assert ran(capsys)[stage] == "done"
+    assert copied.contents()[file] == before[file], "equal input gives equal bytes"
+
+
+def test_force_repeats_what_is_done(copied, capsys):
+    before = made(copied)
+    copied.run("merge", force=True)
+    assert ran(capsys) == {"merge": "done"}
+    after = made(copied)
+    assert {name for name in after if after[name] != before[name]} == {"S01/markers/bow.h5", "S01/markers/bow.trc"}
+
+
+@pytest.fixture
+def two_trials(copied):
+    settings = copied.settings
+    trials = settings["subjects"]["S01"]["trials"]
+    trials["again"] = dict(trials["bow"])
+    copied.write(settings)
+    return copied
+
+
+def test_a_new_trial_leaves_the_old_one_alone(two_trials, capsys):
+    two_trials.run("detect")
+    assert capsys.readouterr().out.strip() == "detect S01: again done; bow up to date"
+
+
+def test_one_trial_only(two_trials, capsys):
+    two_trials.run("detect", trial="again")
+    assert capsys.readouterr().out.strip() == "detect S01: again done"
+    assert set(read_manifest(two_trials.results / "S01/manifests/detect.json")) == {"bow", "again"}
+    two_trials.run("detect")
+    assert capsys.readouterr().out.strip() == "detect S01: bow, again up to date"
+
+
+@pytest.mark.slow
+def test_two_trials_to_the_end(two_trials, capsys):
+    two_trials.run(*STAGES)
+    summary = json.loads((two_trials.results / "summary.json").read_text())
+    assert summary["frames"] == 32
+    assert set(summary["trials"]) == {"S01/bow", "S01/again"}
+    capsys.readouterr()
+    two_trials.run(*STAGES)
+    assert set(ran(capsys).values()) == {"up to date"}
+
+
+@pytest.mark.slow
+def test_trials_with_calibrations_of_their_own(two_trials, capsys):
+    """Each keeps its exported calibration; with one file for both, every run would undo the other's."""
+    settings = two_trials.settings
+    calibration = two_trials.folder / "cameras.toml"
+    other = two_trials.folder / "other.toml"
+    other.write_text(calibration.read_text().replace("1920.0", "1918.0"))
+    settings["subjects"]["S01"]["trials"]["again"]["calibration"] = str(other)
+    two_trials.write(settings)
+    two_trials.run(*STAGES)
+    capsys.readouterr()
+    two_trials.run("export")
+    assert ran(capsys)["export"] == "up to date"
+    exported = {path.name: path.read_text() for path in (two_trials.results / "export/cameras").glob("Calib_S01_*")}
+    assert set(exported) == {"Calib_S01_bow.toml", "Calib_S01_again.toml"}
+    assert "1918.0" in exported["Calib_S01_again.toml"]
+    assert "1918.0" not in exported["Calib_S01_bow.toml"]
+
+
+def test_a_trial_that_left_the_configuration_leaves_the_manifest(two_trials):
+    two_trials.run("detect")
+    settings = two_trials.settings
+    del settings["subjects"]["S01"]["trials"]["bow"]
+    two_trials.write(settings)
+    two_trials.run("detect")
+    assert set(read_manifest(two_trials.results / "S01/manifests/detect.json")) == {"again"}
+
+
+@pytest.mark.slow
+def test_an_interrupted_stage_keeps_what_was_done(two_trials, monkeypatch, capsys):
+    two_trials.run("detect", "triangulate", "merge", "scale")
+    two_trials.change(ik={"weights": {"LKnee": 0.5}})
+    solve, calls = kinematics.inverse_kinematics, []
+
+    def power_cut(*args, **options):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return solve(*args, **options)
+
+    monkeypatch.setattr(kinematics, "inverse_kinematics", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        two_trials.run("ik")
+    kept = made(two_trials)["S01/kinematics/bow.h5"]
+    assert not [name for name in two_trials.contents() if ".tmp" in name]
+    monkeypatch.setattr(kinematics, "inverse_kinematics", solve)
+    capsys.readouterr()
+    two_trials.run("ik")
+    assert capsys.readouterr().out.strip() == "ik S01: again done; bow up to date"
+    assert made(two_trials)["S01/kinematics/bow.h5"] == kept
+
+
+def test_a_file_cut_off_while_written_leaves_the_old_one(copied, monkeypatch):
+    """Killed between writing the new file and renaming it."""
+    copied.change(filter={"cutoff_hz": 5.0})
+    before = copied.contents()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        copied.run("merge")
+    assert copied.contents() == before
+
+
+def test_a_damaged_manifest_only_costs_time(copied, capsys):
+    (copied.results / "S01/manifests/merge.json").write_text("{")
+    copied.run("merge")
+    assert ran(capsys) == {"merge": "done"}
+
+
+# The mechanism by itself
+
+
+def copy_task(folder: Path, settings=None) -> Task:
+    source, target = folder / "in.txt", folder / "out" / "x.txt"
+
+    def work() -> dict:
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(source.read_text().upper())
+        return {"length": len(source.read_text())}
+
+    return Task("x", (source,), (target,), settings or {}, work)
+
+
+def test_manifest_records_what_went_in_and_came_out(tmp_path):
+    (tmp_path / "in.txt").write_text("abc")
+    manifest = tmp_path / "m.json"
+    assert run_tasks("copy", manifest, [copy_task(tmp_path)], "1.0") == ["x"]
+    entry = read_manifest(manifest)["x"]
+    assert entry["notes"] == {"length": 3}
+    # sha256("abc") is FIPS 180-4's own example
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert entry["fingerprint"]["inputs"] == [["in.txt", abc]]
+    assert entry["outputs"] == {"x.txt": checksum(tmp_path / "out/x.txt")}
+    assert run_tasks("copy", manifest, [copy_task(tmp_path)], "1.0") == []
+
+
+def test_input_settings_and_version_each_make_it_run(tmp_path):
+    (tmp_path / "in.txt").write_text("abc")
+    manifest = tmp_path / "m.json"
+    run_tasks("copy", manifest, [copy_task(tmp_path)], "1.0")
+    assert run_tasks("copy", manifest, [copy_task(tmp_path, {"a": 1})], "1.0") == ["x"]
+    assert run_tasks("copy", manifest, [copy_task(tmp_path, {"a": 1})], "1.1") == ["x"]
+    (tmp_path / "in.txt").write_text("abd")
+    assert run_tasks("copy", manifest, [copy_task(tmp_path, {"a": 1})], "1.1") == ["x"]
+    assert (tmp_path / "out/x.txt").read_text() == "ABD"
+
+
+def test_a_touched_but_equal_input_does_not(tmp_path):
+    (tmp_path / "in.txt").write_text("abc")
+    run_tasks("copy", tmp_path / "m.json", [copy_task(tmp_path)], "1.0")
+    later = time.time() + 100
+    os.utime(tmp_path / "in.txt", (later, later))
+    assert run_tasks("copy", tmp_path / "m.json", [copy_task(tmp_path)], "1.0") == []
+
+
+def test_checksum_of_a_folder_sees_names_and_contents(tmp_path):
+    (tmp_path / "a.json").write_text("1")
+    first = checksum(tmp_path)
+    (tmp_path / "note.txt").write_text("not a keypoint file")
+    assert checksum(tmp_path) == first
+    (tmp_path / "a.json").write_text("2")
+    second = checksum(tmp_path)
+    (tmp_path / "a.json").rename(tmp_path / "b.json")
+    assert len({first, second, checksum(tmp_path)}) == 3

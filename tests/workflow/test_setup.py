@@ -1,0 +1,108 @@
+"""`simspine init` and `simspine doctor`."""
+
+import pytest
+from click.testing import CliRunner
+from small_videos import drop_camera, write_video
+
+from simspine.cli import main
+from simspine.config import read_config
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def videos(filmed):
+    return filmed, sorted(filmed.folder.glob("cam*.mp4"))
+
+
+def test_init_writes_a_configuration_that_works(videos):
+    project, files = videos
+    out = project.folder / "mine.yaml"
+    done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--subject", "Ada")
+    assert done.exit_code == 0, done.output
+    assert f"--configfile {out}" in done.output
+    config = read_config(out)
+    assert list(config.subjects) == ["Ada"]
+    assert config.subjects["Ada"].trials["trial"].videos == [str(file) for file in files]
+    assert config.results == "results/mine"
+    assert call("doctor", "--config", out).exit_code == 0
+
+
+@pytest.mark.parametrize("fault", ["length", "camera", "exists", "name"])
+def test_init_writes_nothing_where_something_does_not_fit(videos, fault):
+    project, files = videos
+    out, name = project.folder / "mine.yaml", "mine"
+    if fault == "length":
+        write_video(files[2], frames=9)
+    elif fault == "camera":
+        drop_camera(project)
+    elif fault == "exists":
+        out.write_text("name: precious\n")
+    else:
+        name = "not/a name"
+    done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--name", name)
+    assert done.exit_code == 2
+    wanted = {"length": "lengths differ", "camera": "cam04 has none", "exists": "exists already", "name": "name: "}
+    assert wanted[fault] in done.stderr
+    assert "Traceback" not in done.output
+    assert out.exists() == (fault == "exists")
+    if fault == "exists":
+        assert out.read_text() == "name: precious\n"
+
+
+def test_init_without_videos_explains_itself():
+    done = call("init", "--calibration", "c.toml")
+    assert done.exit_code == 2
+    assert "VIDEOS" in done.stderr
+
+
+def test_doctor_is_content_with_a_good_project(copied):
+    done = call("doctor", "--config", copied.file)
+    assert done.exit_code == 0, done.output
+    assert "S01/bow: 4 folders of keypoints, 4 cameras" in done.output
+    assert "body: recipe coupled" in done.output
+    assert "fault" not in done.output
+
+
+def test_doctor_describes_videos(videos):
+    project, _ = videos
+    done = call("doctor", "--config", project.file)
+    assert done.exit_code == 0, done.output
+    assert "S01/bow: 4 videos, 12 frames at 30 Hz, 0.4 s" in done.output
+
+
+FAULTS = {
+    "S01/bow: calibration nowhere.toml does not exist": lambda p: p.trial(calibration="nowhere.toml"),
+    "S01/bow: trial 'bow' has 4 folders of keypoints": drop_camera,
+    "cam02_json: no .json file": lambda p: [f.unlink() for f in p.folder.glob("pose/bow/cam02_json/*")],
+    "unknown recipe 'couple'": lambda p: p.change(body={"recipe": "couple"}),
+    "unknown marker set or skeleton 'blaze'": lambda p: p.change(body={"markers": "blaze"}),
+    "mocap file nowhere.trc does not exist": lambda p: p.trial(mocap="nowhere.trc"),
+    "[red]odd[/red] name.toml does not exist": lambda p: p.trial(calibration="[red]odd[/red] name.toml"),
+    "/file is a file": lambda p: ((p.folder / "file").write_text(""), p.change(results=str(p.folder / "file"))),
+}
+
+
+@pytest.mark.parametrize("words", FAULTS)
+def test_doctor_finds_the_fault_and_exits_with_2(copied, words):
+    FAULTS[words](copied)
+    before = copied.contents()
+    done = call("doctor", "--config", copied.file)
+    assert done.exit_code == 2, done.output
+    assert words in done.output
+    assert done.output.count("fault  ") == 1
+    assert copied.contents() == before
+
+
+def test_doctor_looks_at_every_trial_before_it_gives_up(copied):
+    settings = copied.settings
+    trials = settings["subjects"]["S01"]["trials"]
+    for name in ("b", "c"):
+        trials[name] = trials["bow"] | {"calibration": f"{name}.toml"}
+    copied.write(settings)
+    done = call("doctor", "--config", copied.file)
+    assert "S01/b: calibration b.toml" in done.output
+    assert "S01/c: calibration c.toml" in done.output
+    assert done.output.count("fault  ") == 2

@@ -1,0 +1,133 @@
+"""The Snakefile: whose subjects it runs, what it says about a wrong configuration, what it repeats."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
+RULES = ("configuration", *STAGES, "dataset", "page", "all")
+
+
+@pytest.fixture
+def snakemake(tmp_path):
+    """Run Snakemake on the Snakefile in a folder of its own, so that no other run's lock or records are touched."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    shutil.copy(ROOT / "Snakefile", root)
+    shutil.copy(ROOT / "environment.yml", root)
+    shutil.copytree(ROOT / "configs", root / "configs")
+
+    def run(*arguments):
+        return subprocess.run(
+            [BIN / "snakemake", "--cores", "1", *map(str, arguments)],
+            cwd=root,
+            env=os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    run.root = root
+    return run
+
+
+def planned(output: str) -> dict[str, int]:
+    """{rule: jobs} out of the table that a dry run prints."""
+    table = output.split("Job stats:")[1].split("total")[0]
+    return {rule: int(jobs) for rule, jobs in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+@pytest.mark.slow
+def test_lint_finds_nothing(snakemake):
+    done = snakemake("--lint")
+    assert done.returncode == 0, done.stderr
+    assert "in a good condition" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_default_is_the_demo(snakemake):
+    done = snakemake("--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert planned(done.stdout) == dict.fromkeys(RULES, 1)
+    assert "results/demo/report.html" in done.stdout
+    assert "subject=S01" in done.stdout
+    assert not (snakemake.root / "results").exists()
+
+
+@pytest.fixture
+def second(snakemake):
+    """A configuration of two other subjects."""
+    demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    trials = demo["subjects"]["S01"]
+    settings = demo | {"name": "other", "results": "results/other", "subjects": {"Ada": trials, "Bo": trials}}
+    file = snakemake.root / "second.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    return file
+
+
+@pytest.mark.slow
+def test_another_configuration_replaces_the_demos(snakemake, second):
+    """Snakemake merges configuration files; the demo's subject must not join the others."""
+    done = snakemake("--dry-run", "--configfile", second)
+    assert done.returncode == 0, done.stderr
+    assert planned(done.stdout) == {rule: 2 if rule in STAGES else 1 for rule in RULES}
+    assert "subject=Ada" in done.stdout
+    assert "subject=Bo" in done.stdout
+    assert "S01" not in done.stdout
+    assert "results/demo" not in done.stdout
+
+
+@pytest.mark.slow
+def test_a_misspelt_key_stops_it_with_the_right_one(snakemake, second):
+    second.write_text(second.read_text().replace("cutoff_hz", "cutof_hz"))
+    done = snakemake("--dry-run", "--configfile", second)
+    assert done.returncode != 0
+    assert "unknown key 'cutof_hz' in filter. Did you mean 'cutoff_hz'?" in done.stdout
+    message = done.stdout[done.stdout.index("InputError") :]
+    assert len(message.splitlines()) < 8, "one message, not a dump of the schema"
+
+
+@pytest.mark.slow
+def test_a_missing_input_stops_it_before_anything_runs(snakemake, second):
+    second.write_text(second.read_text().replace("pose2sim:Demo_SinglePerson", "nowhere"))
+    done = snakemake("--configfile", second)
+    assert done.returncode != 0
+    assert "project folder nowhere does not exist" in done.stderr
+    assert not (snakemake.root / "results").exists()
+
+
+@pytest.mark.slow
+def test_a_stage_that_fails_shows_its_message(snakemake, copied):
+    """On the terminal, however quiet Snakemake is told to be, and in the log; jobs that depend on it do not start."""
+    (copied.folder / "cameras.toml").write_text("garbage")
+    done = snakemake("--configfile", copied.file, "--quiet", "rules")
+    assert done.returncode != 0
+    assert "cameras.toml: not valid TOML" in done.stdout
+    assert "not valid TOML" in (copied.results / "logs/S01_detect.log").read_text()
+    assert not (copied.results / "logs/S01_triangulate.log").exists()
+
+
+@pytest.mark.slow
+def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
+    """The first stages of the synthetic project (`make demo` runs all); a keypoint file changed in place counts."""
+    shutil.rmtree(copied.results)
+    arguments = ("--configfile", copied.file, "--until", "triangulate")
+    first = snakemake(*arguments)
+    assert first.returncode == 0, first.stderr
+    assert "triangulate S01: bow done" in first.stdout
+    made = copied.contents()
+    assert {"config.yaml", "S01/points/bow.h5", "logs/S01_triangulate.log", "benchmarks/S01_detect.tsv"} <= set(made)
+    assert planned(snakemake(*arguments, "--dry-run").stdout) == {}
+    assert snakemake(*arguments).returncode == 0
+    assert copied.contents() == made
+    file = sorted(copied.folder.glob("pose/bow/cam02_json/*.json"))[4]
+    file.write_text(file.read_text())
+    assert planned(snakemake(*arguments, "--dry-run").stdout) == {"detect": 1, "triangulate": 1}
