@@ -108,8 +108,8 @@ class Filter(_Section):
 class Body(_Section):
     """The musculoskeletal model."""
 
-    recipe: str = "coupled"
-    """Name of a recipe in opensim_models/, or the path of a YAML file."""
+    recipe: str = "articulated"
+    """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release. Or a YAML file's path."""
     markers: str | None = None
     """Marker set; the one of the detector's skeleton if left out."""
 
@@ -130,12 +130,24 @@ class Scaling(_Section):
 class InverseKinematics(_Section):
     """Markers → joint angles."""
 
-    engine: Literal["opensim"] = "opensim"
-    """Solver."""
-    accuracy: float = Field(1e-5, gt=0, lt=1e-1)
-    """OpenSim's convergence criterion."""
+    engine: Literal["trajectory", "frames", "opensim"] = "trajectory"
+    """trajectory: the whole trial at once, with standard deviations. frames: each by itself. opensim: its own tool."""
+    accuracy: float | None = Field(None, gt=0, lt=1e-1)
+    """Relative decrease of the cost at which to stop; by engine if left out."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Weights by marker that replace those of the marker set."""
+    marker_sd_m: float = Field(0.02, gt=0, lt=1)
+    """Trajectory: how far a marker of weight 1 is off, one standard deviation of a coordinate, m."""
+    error_lasts_s: float = Field(0.1, ge=0)
+    """Trajectory: for how long a marker's error lasts; lasting errors average out less and widen the intervals."""
+    use_covariance: bool = False
+    """Trajectory: add each point's triangulation covariance to marker_sd_m²."""
+    acceleration_sd: float = Field(20.0, gt=0)
+    """Trajectory: how fast angles change their speed, one standard deviation, rad/s²; smaller is calmer."""
+    loss: Literal["square", "huber", "geman-mcclure"] = "huber"
+    """Trajectory: how markers far off count."""
+    loss_from_sd: float = Field(3.0, gt=0)
+    """Trajectory: how many standard deviations are far."""
 
 
 class Report(_Section):

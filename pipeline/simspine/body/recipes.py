@@ -5,6 +5,7 @@ A built body carries three kinds of markers, told apart by their names (docs/bod
 """
 
 import importlib.util
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.model import Body, _check_xml
 from simspine.errors import InputError, unknown_name
-from simspine.ik.assumptions import Prior
+from simspine.ik.assumptions import Belief, Prior
 from simspine.spine.endplates import read_endplates
 from simspine.types import Markers
 
@@ -76,6 +77,7 @@ class Recipe:
     inferred: Mapping[str, str]
     inferred_weight: float
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
+    beliefs: tuple[Belief, ...] = ()  # of the trajectory engine, beside those of the articulation
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
 
 
@@ -132,6 +134,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             coordinate_tasks={
                 key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
             },
+            beliefs=tuple(_belief(**entry) for entry in data.get("beliefs", ())),
             articulation=split,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -226,9 +229,10 @@ def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
 
 
 def read_prior(recipe: str | Recipe) -> Prior:
-    """What a recipe believes about posture and rhythm; empty where couplers decide instead. Names: coordinates; rad."""
+    """What a recipe believes about posture and, where no couplers decide it, about rhythm. Names: coordinates; rad."""
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    return Prior() if recipe.articulation is None else prior_of(recipe.articulation)
+    levels = () if recipe.articulation is None else prior_of(recipe.articulation).beliefs
+    return Prior((*recipe.beliefs, *levels))
 
 
 def fit_markers(body: Body, markers: Markers) -> Markers:
@@ -269,6 +273,11 @@ def _base(recipe: Path, file: str, package: str | None = None) -> Path:
 def _segment(name: str, split, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None) -> Segment:
     bodies = tuple(bodies) if split is None else split.bodies_of(bodies)
     return Segment(name, bodies, tuple((str(a), str(b)) for a, b in pairs), bool(bends), max_asymmetry)
+
+
+def _belief(of: Mapping[str, float], sd: float, source: str, mean: float = 0.0, lasts: float = 1.0) -> Belief:
+    """Degrees in the file."""
+    return Belief({k: float(v) for k, v in of.items()}, math.radians(mean), math.radians(sd), source, float(lasts))
 
 
 def _place(entry: Mapping) -> Place:

@@ -25,7 +25,8 @@ class SpineKinematics:
     relative to the neutral pose, for segments in space relative to the ground. lla, tka: (frames,) rad, Cobb L1–S1
     (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
     levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': why the model leaves it no freedom
-    of its own, '' if it does}. start: time of the first frame, s. Frames that were not solved are NaN.
+    of its own, '' if it does}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
+    angles_sd: standard deviations of the same shapes, None where the solver gave none.
     """
 
     rate: float
@@ -37,6 +38,9 @@ class SpineKinematics:
     markers: Markers
     repaired: np.ndarray
     forced: dict[str, str] = field(default_factory=dict)
+    lla_sd: np.ndarray | None = None
+    tka_sd: np.ndarray | None = None
+    angles_sd: np.ndarray | None = None
 
     def __post_init__(self):
         levels = tuple(self.levels)
@@ -47,6 +51,9 @@ class SpineKinematics:
             "tka": (frames,),
             "repaired": (frames, len(levels)),
         }
+        for name in ("lla", "tka", "angles"):
+            if getattr(self, f"{name}_sd") is not None:
+                wanted[f"{name}_sd"] = wanted[name]
         for name, shape in wanted.items():
             array = np.array(getattr(self, name), bool if name == "repaired" else float)
             if array.shape != shape:
@@ -140,7 +147,7 @@ def spine_kinematics(
         if len(poses[body]) != markers.frames:
             raise InputError(f"poses of {body!r} have {len(poses[body])} frames, the markers {markers.frames}.")
     points = markers.select([(spine_markers or {}).get(name, name) for name in SPINE_MARKERS])
-    results = [_level_angles(level, poses, neutral or {}) for level in levels]
+    results = [level_angles(level, poses, neutral or {}) for level in levels]
     return SpineKinematics(
         rate=markers.rate,
         start=markers.start,
@@ -154,7 +161,8 @@ def spine_kinematics(
     )
 
 
-def _level_angles(level: Level, poses: Mapping, neutral: Mapping) -> tuple[np.ndarray, np.ndarray]:
+def level_angles(level: Level, poses: Mapping, neutral: Mapping) -> tuple[np.ndarray, np.ndarray]:
+    """Angles (frames, 3) rad of a level, signed as in `SpineKinematics`, and (frames,) where a wrap was undone."""
     if level.parent is None:
         return segment_angles(poses[level.child])
     at_rest = None

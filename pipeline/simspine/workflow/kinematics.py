@@ -7,28 +7,36 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.body.articulation import carried_vertebrae, spine_levels
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
 from simspine.body.recipes import (
+    Recipe,
     build,
     default_weights,
     fit_markers,
     models_folder,
+    read_prior,
     read_recipe,
     virtual_spine_markers,
 )
 from simspine.body.scaling import measure_factors, scale
 from simspine.config import Body as BodyOptions
+from simspine.config import InverseKinematics
 from simspine.errors import unknown_name
 from simspine.formats.atomic import write_text
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
+from simspine.ik.assumptions import Smoothness
+from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.quality.assess import assess
+from simspine.spine.deviation import spine_deviation, with_deviation
 from simspine.spine.endplates import read_endplates, scaled
 from simspine.spine.forced import couplers_in, forced_reasons
+from simspine.spine.levels import LEVELS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.types import Markers, Origin
 from simspine.workflow.context import Context
@@ -82,15 +90,11 @@ def ik(context: Context) -> list[Task]:
                 if marker not in body.marker_names:
                     raise unknown_name("marker", marker, body.marker_names, "ik.weights of the configuration")
             by_name = default_weights(recipe, config.body.markers or stored["skeleton"]) | config.ik.weights
-            result = inverse_kinematics(
-                body,
-                markers,
-                _weights(markers, by_name),
-                engine=config.ik.engine,
-                tolerance=config.ik.accuracy,
-                coordinate_tasks=recipe.coordinate_tasks,
-            )
-            save(out, **{field.name: getattr(result, field.name) for field in fields(result)})
+            result = _solve(config.ik, recipe, body, markers, _weights(markers, by_name, config.ik.engine))
+            sure = None if result.posterior is None else _deviation(recipe, body, _factors(paths), result)
+            parts = {field.name: getattr(result, field.name) for field in fields(result)}
+            response = None if result.posterior is None else result.posterior.response
+            save(out, **parts | {"posterior": None}, response=response, deviation=sure)
             write_mot(mot, result.motion)
             write_marker_errors(sto, result.motion.time, result.marker_error)
             return {
@@ -104,6 +108,45 @@ def ik(context: Context) -> list[Task]:
     return tasks
 
 
+def _solve(options: InverseKinematics, recipe: Recipe, body: Body, markers: Markers, weights: np.ndarray) -> Result:
+    """Inverse kinematics as configured."""
+    if options.engine != "trajectory":
+        return inverse_kinematics(
+            body,
+            markers,
+            weights,
+            engine=options.engine,
+            tolerance=options.accuracy,
+            coordinate_tasks=recipe.coordinate_tasks,
+        )
+    return inverse_kinematics(
+        body,
+        markers,
+        weights,
+        Smoothness(acceleration=options.acceleration_sd),
+        read_prior(recipe),
+        tolerance=options.accuracy,
+        marker_sd=options.marker_sd_m,
+        correlation_s=options.error_lasts_s,
+        use_covariance=options.use_covariance,
+        loss=options.loss,
+        loss_scale=options.loss_from_sd,
+    )
+
+
+def _spine_of(recipe: Recipe, factors: dict[str, float]) -> tuple[dict, tuple]:
+    """Vertebrae and levels of the recipe's body, scaled."""
+    vertebrae = scaled(carried_vertebrae(recipe.articulation, read_endplates()), factors)
+    return vertebrae, LEVELS if recipe.articulation is None else spine_levels(recipe.articulation)
+
+
+def _deviation(recipe: Recipe, body: Body, factors: dict[str, float], result: Result) -> dict:
+    """Standard deviations of what the next stage publishes, from the posterior, which is too large to keep."""
+    plates, levels = _spine_of(recipe, factors)
+    chosen = virtual_spine_markers(body)
+    return spine_deviation(body, result.posterior, plates, levels, [body.marker_index(m) for m in chosen.values()])
+
+
 def vertebrae(context: Context) -> list[Task]:
     """kinematics and model → vertebrae/<trial>.h5, .trc: spine points, level angles, LLA and TKA, vertebral centres."""
     config, paths = context.config, context.paths
@@ -113,15 +156,20 @@ def vertebrae(context: Context) -> list[Task]:
         out, trc = paths.vertebrae(name), paths.vertebrae(name, ".trc")
 
         def work(source=source, out=out, trc=trc) -> dict:
-            motion = load(source, ["motion"])["motion"]
+            stored = load(source, ["motion", "deviation"])
+            motion = stored["motion"]
             body = Body.from_osim(paths.model)
             factors = _factors(paths)
             markers = forward_kinematics(body, motion)
             poses = body_poses(body, motion)
-            plates = scaled(read_endplates(), factors)
+            recipe = read_recipe(config.body.recipe)
+            plates, levels = _spine_of(recipe, factors)
             locked = [n for n, held in zip(body.coordinates.names, body.coordinates.locked, strict=True) if held]
-            forced = forced_reasons(couplers_in(body.osim), plates, locked=locked)
-            spine = spine_kinematics(poses, markers, plates, forced=forced, spine_markers=virtual_spine_markers(body))
+            forced = forced_reasons(couplers_in(body.osim), plates, locked=locked, levels=levels)
+            spine = spine_kinematics(
+                poses, markers, plates, levels=levels, forced=forced, spine_markers=virtual_spine_markers(body)
+            )
+            spine = with_deviation(spine, stored["deviation"])
             centres = vertebra_centroids(poses, plates, motion.rate, motion.start)
             save(
                 out,
@@ -130,6 +178,9 @@ def vertebrae(context: Context) -> list[Task]:
                 angles=spine.angles,
                 lla=spine.lla,
                 tka=spine.tka,
+                lla_sd=spine.lla_sd,
+                tka_sd=spine.tka_sd,
+                angles_sd=spine.angles_sd,
                 repaired=spine.repaired,
                 forced=dict(spine.forced),
                 centres=centres,
@@ -184,13 +235,18 @@ def body_files(options: BodyOptions) -> tuple[Path, ...]:
     return (*own, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
 
 
-def _weights(markers: Markers, by_name: dict[str, float]) -> np.ndarray:
-    """(frames, markers): weight of the marker set × confidence. An inferred marker's confidence says nothing new."""
+def _weights(markers: Markers, by_name: dict[str, float], engine: str) -> np.ndarray:
+    """(frames, markers): weight of the marker set × confidence.
+
+    An inferred marker is no measurement. The trajectory engine, which has beliefs for what is not seen, leaves it out;
+    the frame-wise ones, which have none, keep it with its low weight.
+    """
     weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
-    if markers.weight is None or markers.origin is None:
-        return weights
-    measured = np.array([origin is not Origin.INFERRED for origin in markers.origin])
-    return np.where(measured, weights * markers.weight, weights)
+    origin = markers.origin or (Origin.DETECTED,) * len(markers.names)
+    inferred = np.array([o is Origin.INFERRED for o in origin])
+    confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
+    rule = 0.0 if engine == "trajectory" else weights
+    return np.where(inferred, rule, weights * confidence)
 
 
 def _stacked(trials: Sequence[Markers]) -> Markers:

@@ -1,6 +1,6 @@
 """A trial's results read back from its files, and the figures that sum it up."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -53,7 +53,13 @@ class TrialResults:
     @cached_property
     def result(self) -> Result:
         """Of inverse kinematics."""
-        return Result(**{k: _plain(v) for k, v in load(self.paths.kinematics(self.name)).items()})
+        stored = load(self.paths.kinematics(self.name))
+        return Result(**{field.name: _plain(stored[field.name]) for field in fields(Result)})
+
+    @cached_property
+    def response(self) -> np.ndarray | None:
+        """(coordinates,) share of each coordinate that the data decided; see `simspine.ik.result.Posterior`."""
+        return load(self.paths.kinematics(self.name), ["response"])["response"]
 
     @cached_property
     def model_markers(self) -> Markers:
@@ -68,7 +74,10 @@ class TrialResults:
     def spine(self) -> SpineKinematics:
         stored = load(self.paths.vertebrae(self.name))
         markers = stored["spine_markers"]
-        parts = {k: _plain(stored[k]) for k in ("levels", "angles", "lla", "tka", "repaired", "forced")}
+        parts = {
+            k: _plain(stored[k])
+            for k in ("levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "angles_sd", "repaired", "forced")
+        }
         return SpineKinematics(rate=markers.rate, start=markers.start, markers=markers, **parts)
 
     @cached_property
