@@ -10,10 +10,11 @@ from simspine.body import _opensim
 from simspine.body.articulate import articulate, split_mass
 from simspine.body.articulation import AXES, carried_vertebrae, in_coupled_names, spine_levels
 from simspine.body.kinematics import body_poses, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
-from simspine.body.recipes import build, models_folder, read_prior, read_recipe
+from simspine.body.recipes import build, read_prior, read_recipe
 from simspine.body.scaling import measure_factors, scale
 from simspine.errors import InputError
 from simspine.ik.opensim_engine import solve
+from simspine.recipe_files import models_folder
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import read_endplates, scaled
 from simspine.spine.forced import couplers_in, forced_reasons

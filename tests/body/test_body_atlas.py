@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from simspine.body import atlas as module
-from simspine.body.atlas import FIGURE, page, survey
+from simspine.body.atlas import survey
+from simspine.body.atlas_page import FIGURE, page
 from simspine.body.kinematics import neutral_markers
-from simspine.body.recipes import build, read_marker_set, read_recipe
+from simspine.body.marker_sets import read_marker_set
+from simspine.body.recipes import build, read_recipe
 from simspine.skeletons import load
 from simspine.spine.endplates import read_endplates
 

@@ -3,20 +3,19 @@ import pytest
 import yaml
 
 from simspine.body.kinematics import neutral_markers
+from simspine.body.marker_sets import read_marker_set
 from simspine.body.recipes import (
     INFERRED,
     VIRTUAL,
     build,
     default_weights,
     fit_markers,
-    models_folder,
-    read_marker_set,
     read_recipe,
-    recipe_path,
     virtual_spine_markers,
 )
 from simspine.detection.spine_inference import SPINE, infer_spine
 from simspine.errors import InputError
+from simspine.recipe_files import models_folder, recipe_path
 from simspine.types import Markers
 
 FIFTEEN = [

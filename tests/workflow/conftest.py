@@ -13,13 +13,14 @@ from small_videos import HEIGHT, WIDTH, write_video
 
 from simspine.body.kinematics import follow_couplers, forward_kinematics
 from simspine.body.model import Body
-from simspine.body.recipes import INFERRED, VIRTUAL, build, models_folder
+from simspine.body.recipes import INFERRED, VIRTUAL, build
 from simspine.body.scaling import measure_factors, scale
 from simspine.cli import main
 from simspine.config import Config, read_config
 from simspine.formats.calibration import write_calibration
 from simspine.formats.keypoint_json import write_keypoints
 from simspine.geometry import change_frame, project
+from simspine.recipe_files import models_folder
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Camera, Keypoints, Markers, Motion
 from simspine.workflow.run import run_stage

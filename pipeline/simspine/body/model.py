@@ -107,7 +107,7 @@ class Body:
     @classmethod
     def from_text(cls, osim: str, where: str = "the text handed in") -> Self:
         """The body in the text of an OpenSim model file. `where` names the source in error messages."""
-        _check_xml(osim, where)
+        check_xml(osim, where)
         try:
             model = _opensim.load(osim)
             state = model.initSystem()
@@ -142,7 +142,7 @@ class Body:
         return self.marker_names.index(name)
 
 
-def _check_xml(osim: str, where: str) -> None:
+def check_xml(osim: str, where: str) -> None:
     """OpenSim takes any of its documents for an empty model, and crashes on some that are not XML: look first."""
     try:
         root = ET.fromstring(osim.encode())

@@ -11,39 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from simspine.body import _opensim
 from simspine.body.articulate import articulate
 from simspine.body.articulation import Articulation, articulation_from, prior_of
 from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
-from simspine.body.model import Body, _check_xml
+from simspine.body.marker_sets import Place, place_of, read_marker_set
+from simspine.body.model import Body, check_xml
 from simspine.errors import InputError, unknown_name
 from simspine.ik.assumptions import Belief, Prior
+from simspine.recipe_files import read_yaml, recipe_path
 from simspine.spine.endplates import read_endplates
 from simspine.types import Markers
 
 INFERRED, VIRTUAL = "_inferred", "_virtual"
-NOT_RECIPES = ("endplates", "meanings")  # other data in the same folder
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a marker is: offset (3,) m in the frame of `body`. weight: its weight in inverse kinematics."""
-
-    body: str
-    offset: tuple[float, float, float]
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class MarkerSet:
-    """Places of a skeleton's points on the unscaled model, by SIMSPINE name."""
-
-    name: str
-    skeletons: tuple[str, ...]
-    places: Mapping[str, Place]
 
 
 @dataclass(frozen=True)
@@ -81,39 +63,12 @@ class Recipe:
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
 
 
-def models_folder() -> Path:
-    """The folder of recipes: `opensim_models/` in a checkout, `simspine/_opensim_models/` in an installed wheel."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_opensim_models", package.parents[1] / "opensim_models"):
-        if folder.is_dir():
-            return folder
-    raise InputError("the folder opensim_models was not found beside the simspine package; reinstall simspine.")
-
-
-def recipe_path(name: str) -> Path:
-    """The YAML file of a recipe ('coupled') or marker set ('markers/blazepose'); `name` may also be a path to one."""
-    if str(name).endswith((".yaml", ".yml")):
-        if not Path(name).is_file():
-            raise InputError(f"recipe {name} does not exist.")
-        return Path(name)
-    folder = models_folder()
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        inside = path.parent if path.parent.is_dir() else folder
-        prefix = inside.relative_to(folder).as_posix().removeprefix(".")
-        known = sorted(
-            f"{prefix}/{p.stem}".removeprefix("/") for p in inside.glob("*.yaml") if p.stem not in NOT_RECIPES
-        )
-        raise unknown_name("recipe", str(name), known, str(folder))
-    return path
-
-
 def read_recipe(name: str = "coupled") -> Recipe:
     """The recipe of this name or path; raises `InputError` naming what is missing or not understood."""
     path = recipe_path(name)
-    data = _yaml(path)
+    data = read_yaml(path)
     if "from" in data:  # what the file does not say is as there
-        data = _yaml(recipe_path(data["from"])) | data
+        data = read_yaml(recipe_path(data["from"])) | data
     try:
         split = None
         if "articulation" in data:
@@ -125,7 +80,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             remove=tuple(data.get("remove", ())),
             segments=tuple(_segment(key, split, **entry) for key, entry in data["segments"].items()),
             measuring_pose={key: float(v) for key, v in data.get("measuring_pose", {}).items()},
-            stature_top=_place(data["stature"]["top"]),
+            stature_top=place_of(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
             sole_height=float(data["stature"]["sole"]["height"]),
             virtual={key: virtual[key] for key in data["virtual"]["names"]},
@@ -142,23 +97,6 @@ def read_recipe(name: str = "coupled") -> Recipe:
             raise
         raise InputError(
             f"{path}: not a body recipe ({type(error).__name__}: {error}); compare coupled.yaml."
-        ) from error
-
-
-def read_marker_set(name: str) -> MarkerSet:
-    """A marker set by its name ('blazepose'), by a skeleton it serves ('blazepose33') or by its YAML file's path."""
-    if not str(name).endswith((".yaml", ".yml")):
-        name = f"markers/{_set_of_skeleton(str(name))}"
-    path = recipe_path(name)
-    data = _yaml(path)
-    try:
-        places = {key: _place(entry) for key, entry in data["markers"].items()}
-        if "from" in data:  # points the file does not name are as there
-            places = {**read_marker_set(data["from"]).places, **places}
-        return MarkerSet(data["name"], tuple(data.get("skeletons", ())), places)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not a marker set ({type(error).__name__}: {error}); compare blazepose.yaml."
         ) from error
 
 
@@ -246,16 +184,6 @@ def fit_markers(body: Body, markers: Markers) -> Markers:
     return markers.select(common)
 
 
-def _yaml(path: Path) -> dict:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as YAML: {error}") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path} is not a mapping; compare the files in {models_folder()}.")
-    return data
-
-
 def _base(recipe: Path, file: str, package: str | None = None) -> Path:
     """The base model: inside an installed package (found without importing it), else beside the recipe."""
     if package is None:
@@ -280,11 +208,6 @@ def _belief(of: Mapping[str, float], sd: float, source: str, mean: float = 0.0, 
     return Belief({k: float(v) for k, v in of.items()}, math.radians(mean), math.radians(sd), source, float(lasts))
 
 
-def _place(entry: Mapping) -> Place:
-    x, y, z = (float(v) for v in entry["offset"])
-    return Place(str(entry["body"]), (x, y, z), float(entry.get("weight", 1.0)))
-
-
 def _carrier(split: Articulation | None, point: str, body: str) -> str:
     """The body that carries a point where `body` may have been split."""
     return body if split is None or body != split.split else split.carries.get(point, split.girdle)
@@ -297,19 +220,10 @@ def _on(recipe: Recipe, point: str, place: Place) -> Place:
     return Place(*recipe.articulation.relocate(place.body, place.offset, point), place.weight)
 
 
-def _set_of_skeleton(name: str) -> str:
-    files = sorted((models_folder() / "markers").glob("*.yaml"))
-    serving = [path.stem for path in files if name in _yaml(path).get("skeletons", ())]
-    if name not in {path.stem for path in files} and not serving:
-        known = [path.stem for path in files] + [s for path in files for s in _yaml(path).get("skeletons", ())]
-        raise unknown_name("marker set or skeleton", name, dict.fromkeys(known), str(models_folder() / "markers"))
-    return serving[0] if serving else name
-
-
 def _base_model(path: Path):
     """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for beside it."""
     try:
-        _check_xml(path.read_text(encoding="utf-8-sig"), f"model file {path}")
+        check_xml(path.read_text(encoding="utf-8-sig"), f"model file {path}")
         return _opensim.api().Model(str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"model file {path} cannot be read: {error}.") from None

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from simspine.errors import InputError, unknown_name
+from simspine.recipe_files import models_folder
 
 SIDES = ("superior", "inferior")
 
@@ -91,8 +92,6 @@ def _scaled_one(vertebra: Vertebra, factor: float) -> Vertebra:
 
 def endplates_path() -> Path:
     """`endplates.yaml` as shipped with the recipes."""
-    from simspine.body.recipes import models_folder
-
     return models_folder() / "endplates.yaml"
 
 

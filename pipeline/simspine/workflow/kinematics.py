@@ -15,7 +15,6 @@ from simspine.body.recipes import (
     build,
     default_weights,
     fit_markers,
-    models_folder,
     read_prior,
     read_recipe,
     virtual_spine_markers,
@@ -33,6 +32,7 @@ from simspine.ik.assumptions import Smoothness
 from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.quality.assess import assess
+from simspine.recipe_files import models_folder
 from simspine.spine.deviation import spine_deviation, with_deviation
 from simspine.spine.endplates import read_endplates, scaled
 from simspine.spine.forced import couplers_in, forced_reasons

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from simspine.body.recipes import read_marker_set, read_recipe
+from simspine.body.marker_sets import read_marker_set
+from simspine.body.recipes import read_recipe
 from simspine.config import Config, Trial, check_config
 from simspine.detection.imported import read_detections
 from simspine.errors import InputError
