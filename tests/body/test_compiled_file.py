@@ -1,0 +1,62 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from simspine.body.compiled_file import read_body, write_body
+from simspine.body.recipes import build
+from simspine.errors import InputError
+from simspine.formats.store import save
+
+WITHOUT_OPENSIM = """
+import sys
+sys.modules["opensim"] = None  # any import of it fails
+import numpy as np
+from simspine.body.compiled_file import read_body
+from simspine.body.kinematics import forward_kinematics, neutral_motion
+from simspine.ik.assumptions import Smoothness
+from simspine.ik.solve import inverse_kinematics
+body = read_body(sys.argv[1])
+markers = forward_kinematics(body, neutral_motion(body, {"hip_flexion_r": 0.4, "arm_add_r": -0.3, "arm_add_l": -0.3}))
+fit = markers.select([n for n in markers.names if not n.endswith(("_virtual", "_inferred"))])
+for options in ({}, {"smoothness": Smoothness()}):
+    result = inverse_kinematics(body, fit, **options)
+    assert result.converged.all(), result.reason
+    assert abs(result.motion.column("hip_flexion_r")[0] - 0.4) < 0.02, result.motion.column("hip_flexion_r")
+"""
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    body, path = build("coupled", "blazepose"), tmp_path_factory.mktemp("body") / "body.h5"
+    write_body(path, body)
+    return body, path
+
+
+def test_round_trip(written):
+    body, path = written
+    again = read_body(path)
+    assert again == body
+    assert again.coordinates.names == body.coordinates.names
+    np.testing.assert_array_equal(again.coordinates.free, body.coordinates.free)
+    for a, b in zip(again.tree, body.tree, strict=True):
+        if isinstance(a, tuple):
+            assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+        else:
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_the_solver_runs_without_opensim(written):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_OPENSIM, written[1]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_other_files_are_refused(written, tmp_path):
+    save(tmp_path / "other.h5", something=1)
+    with pytest.raises(InputError, match="no compiled body"):
+        read_body(tmp_path / "other.h5")
+    save(tmp_path / "newer.h5", compiled_body=99)
+    with pytest.raises(InputError, match="version 99; expected version 1"):
+        read_body(tmp_path / "newer.h5")
