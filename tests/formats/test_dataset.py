@@ -40,6 +40,8 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "forced": {"L4-L5": "1.857 × L5_S1", "tka": "constant"},
         "status": ("kept", "corrected", "rejected", *["kept"] * (frames - 3)),
         "reasons": ("", "Lücke ≤ 0.1 s filled", "curvature", *[""] * (frames - 3)),
+        "angles_sd": rng.random((frames, 2, 3)), "lla_sd": rng.random(frames), "tka_sd": rng.random(frames),
+        "response": np.array([0.9, 1.0, 0.1, np.nan]),
         "fitted": ("Hip", "LKnee"), "fitted_origin": ("inferred", "detected"),
         "marker_error": rng.random((frames, 2)), "filled": filled,
         "poses": {"pelvis": rng.normal(size=(frames, 4, 4)), "torso": rng.normal(size=(frames, 4, 4))},
@@ -116,6 +118,9 @@ def assert_same(found: Trial, wanted: Trial):
     # Degrees in the file cost the last bit of an angle.
     np.testing.assert_allclose(found.motion.values, wanted.motion.values, rtol=1e-15)
     exact = found.motion.with_(values=wanted.motion.values)
+    if wanted.motion.deviation is not None:
+        np.testing.assert_allclose(found.motion.deviation, wanted.motion.deviation, rtol=1e-15)
+        exact = exact.with_(deviation=wanted.motion.deviation)
     rest = {name: getattr(found, name) for name in Trial.__dataclass_fields__} | {"motion": exact}
     assert Trial(**rest) == wanted
 
@@ -171,6 +176,14 @@ def test_units_are_said(written):
         said = {name: data.attrs["units"] for name, data in group.items() if isinstance(data, h5py.Dataset)}
         assert said == {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
         assert group["simspine/lla"].attrs["units"] == "rad"
+        for name, unit in (
+            ("kinematics_sd", "deg; m"), ("level_angles_sd", "rad"), ("lla_sd", "rad"), ("tka_sd", "rad"),
+            ("marker_covariance", "m2"), ("response", "1"),
+        ):  # fmt: skip
+            assert group[f"simspine/{name}"].attrs["units"] == unit, name
+        deviation = written[1].subjects["S1"].trials["Sitting"].motion.deviation
+        np.testing.assert_allclose(group["simspine/kinematics_sd"][:, 0], np.degrees(deviation[:, 0]))
+        np.testing.assert_array_equal(group["simspine/kinematics_sd"][:, 1], deviation[:, 1])
         assert group["simspine"].attrs["fk_deviation_m"] == 3e-9
         assert [u.decode() for u in file["metadata/simspine/kinematic_units"]] == ["deg", "m", "deg", "deg"]
         assert group["markers"].chunks == (256, 3, 3)

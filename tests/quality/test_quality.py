@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simspine.body.articulation import spine_levels
+from simspine.body.recipes import read_recipe
 from simspine.errors import InputError
 from simspine.quality.assess import assess
 from simspine.quality.findings import Finding, Severity, Status, runs, verdict
@@ -218,6 +220,22 @@ def test_level_beyond_published_range_warns_and_says_if_forced():
         assert result.counts["kept"] == FRAMES
 
 
+def test_assumed_angles_are_not_held_against_ranges():
+    """4° of rotation at L4-L5 is beyond 1.25 × 2°: by how much depends on the standard deviation."""
+    k = NAMES.index("L4-L5")
+    angles = put(clean()["spine"].angles, (slice(None), k, 2), np.radians(4))
+    shares = np.full((len(NAMES), 3), np.nan)
+    for share, warned in ((0.19, 0), (0.21, 1), (np.nan, 1)):
+        shares[k, 2] = share
+        assert len(found(check(spine=changed(angles=angles), level_shares=shares), "level_range")) == warned, share
+    for sd, warned in ((0.74, 1), (0.76, 0)):  # 4° − 2 sd against 2.5°
+        spine = changed(angles=angles, angles_sd=np.full(angles.shape, np.radians(sd)))
+        assert len(found(check(spine=spine), "level_range")) == warned, sd
+    for share, warned in ((0.1, 0), (0.5, 1)):
+        result = check(ranges={"L5_S1_Flex_Ext": (-0.03, 0.2)}, response={"L5_S1_Flex_Ext": share})
+        assert len(found(result, "coordinate_range")) == warned
+
+
 def test_coordinate_outside_the_models_range_warns():
     result = check(ranges={"L5_S1_Flex_Ext": (-0.03, 0.2), "pelvis_tx": (-5, 5)})
     (finding,) = found(result, "coordinate_range")  # and not the pelvis, which is at 9 m
@@ -338,6 +356,13 @@ def test_thresholds_say_why_and_can_be_set():
 
 def test_every_joint_has_a_published_range():
     assert {level.name for level in LEVELS if level.coordinates} <= set(ENVELOPES)
+    articulated = spine_levels(read_recipe("articulated").articulation)
+    assert {level.name for level in articulated if level.coordinates} <= set(ENVELOPES)
+    for envelope in ENVELOPES.values():
+        low, high = envelope.limits().T
+        assert (low < 0).all()
+        assert (high > 0).all()
+        assert envelope.source
     np.testing.assert_allclose(ENVELOPES["neck"].limits(2)[1], np.radians([-98, 98]))
 
 
@@ -353,3 +378,8 @@ def test_the_documentation_lists_every_threshold_with_its_value():
     for name, threshold in THRESHOLDS.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         assert f"| {threshold.value:g}" in row, name
+    for name, envelope in ENVELOPES.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| {name} | -"))
+        assert [cell.strip() for cell in row.split("|")[2:5]] == [
+            f"{low:g} … {high:g}" for low, high in (envelope.flexion, envelope.bending, envelope.rotation)
+        ], name

@@ -106,8 +106,10 @@ def test_summary_rows():
     rows = summary_rows(
         {
             "frames": 100, "frames_rejected": 3, "views": 4, "reprojection_px_p90": 31.26, "points_kept_share": 0.984,
-            "marker_rms_mm": {"limbs": 24.4, "spine": None}, "femur_m": {"left": 0.41, "right": 0.61},
-            "lla_deg_mean": 41.23, "tka_deg_mean": float("nan"), "something else": 1,
+            "marker_rms_mm": 24.4, "marker_rms_mm_by_group": {"limbs": 24.4, "spine": None},
+            "model_reprojection_px_median": 13.4, "model_reprojection_px_by_camera": {"a": 9.0, "b": 31.0},
+            "femur_m": {"left": 0.41, "right": 0.61},
+            "lla_deg_mean": 41.23, "lla_deg_sd": 16.74, "tka_deg_mean": float("nan"), "something else": 1,
         },
         {"frames_rejected": "31–33 jump"},
     )  # fmt: skip
@@ -116,17 +118,29 @@ def test_summary_rows():
         "Frames": ("100", ""),
         "Frames rejected": ("3 of 100", "check"),
         "Views": ("4", ""),
-        "Reprojection error, 90th percentile": ("31.3 px", "check"),
-        "Points kept": ("98.4 %", "good"),
-        "Marker RMS, limbs": ("24 mm", ""),
-        "Marker RMS, spine": ("–", ""),
-        "Lumbar lordosis (L1–S1), mean": ("41.2°", ""),
-        "Thoracic kyphosis (T3–T12), mean": ("–", ""),
-        "Femur length, left": ("0.410 m", "good"),
-        "Femur length, right": ("0.610 m", "check"),
+        "Reprojection, 90th percentile": ("31.3 px", "check"),
+        "Detected points kept": ("98.4 %", "good"),
+        "Marker RMS": ("24 mm", ""),
+        "Body to detected limb points": ("13.4 px", "check"),  # one camera is beyond the limit
+        "Lumbar lordosis, L1–S1": ("41.2° ± 16.7°", "check"),
+        "Thoracic kyphosis, T3–T12": ("–", ""),
+        "Femur length": ("0.410 / 0.610 m", "check"),
     }
+    notes = {row.label: row.note for row in rows}
+    assert notes["Marker RMS"] == "limbs 24, spine –"
+    assert notes["Body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
+    assert notes["Lumbar lordosis, L1–S1"] == "mostly assumed: adults differ by ± 11°"
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()
+
+
+def test_angles_in_the_summary_say_how_sure_they_are():
+    (sure,) = summary_rows({"lla_deg_mean": 41.23, "lla_deg_sd": 2.04})
+    assert (sure.value, sure.note, sure.light) == ("41.2° ± 2.0°", "± typical sd", "")
+    (given,) = summary_rows({"tka_deg_mean": 45.0, "tka_deg_sd": None, "set_by_model": ["tka"]})
+    assert (given.value, given.note) == ("45.0°", "set by the model, cannot change")
+    equal = summary_rows({"femur_m": {"left": 0.4047, "right": 0.4047}})
+    assert equal[0].value == "0.405 m"
 
 
 def test_sample_frames():

@@ -6,11 +6,14 @@
     /<subject>/calibration/names K dist R t size         as released
     /<subject>/<trial>/markers kinematics timestamps     as released: metres (y up), degrees and metres, seconds
     /<subject>/<trial>/simspine/                         ours: angles, curvature, status, origin, errors, poses …
+        kinematics_sd  level_angles_sd  lla_sd  tka_sd   standard deviations, in the units of what they belong to
+        marker_covariance                                (frames, markers, 3, 3) m²
+        response                                         (coordinates,) share of each that the data decided, 0…1
 
 A reader of the release takes every root group whose name starts with 'S' for a subject, and each group of a subject but
 `calibration` for a trial; so nothing of ours may stand there. All rotations are in degrees, coupled ones too (the
 release copies OpenSim's files, where the two coupled knee angles are in radians). Missing = NaN.
-Equal data give equal bytes.
+Equal data give equal bytes. Each data set, its shape and unit: docs/formats.md.
 """
 
 from simspine.formats.dataset_read import DatasetFile, open_dataset

@@ -154,10 +154,12 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         dataset.marker_names, rate, group["markers"][frames], "y_up", part("marker_weight"), part("marker_covariance"),
         texts("marker_origin"), part("marker_filled"), start + frames.start / rate,
     )  # fmt: skip
+    sd = part("kinematics_sd")
+    sd = None if sd is None else sd * dataset._to_si
     motion_rate = float(attributes.get("kinematics_rate", rate))
     motion = Motion(
         dataset.coordinate_names, motion_rate, group["kinematics"][frames] * dataset._to_si, dataset.rotational,
-        part("kinematics_deviation"), float(attributes.get("kinematics_start", start)) + frames.start / motion_rate,
+        sd, float(attributes.get("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
     poses = {data.attrs["body"]: data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
     deviation = attributes.get("fk_deviation_m")
@@ -168,6 +170,10 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         angles=part("level_angles"),
         lla=part("lla"),
         tka=part("tka"),
+        angles_sd=part("level_angles_sd"),
+        lla_sd=part("lla_sd"),
+        tka_sd=part("tka_sd"),
+        response=ours["response"][()] if "response" in ours else None,
         forced=json.loads(attributes.get("forced", "{}")),
         status=texts("status", frames),
         reasons=texts("reasons", frames),

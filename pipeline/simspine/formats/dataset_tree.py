@@ -18,11 +18,14 @@ class Trial:
     """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
 
     levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:
-    (frames,). forced: {level, 'lla' or 'tka': why the model leaves it no freedom of its own}. status: per frame kept,
-    corrected or rejected. reasons: per frame, '' where there is nothing to say. fitted: names of the markers inverse
-    kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted) bool, where a gap
-    of the fitted marker was interpolated. poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m,
-    between `markers` and the forward kinematics of `motion` as written.
+    (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; those of the coordinates are
+    `motion.deviation`, the covariances of the points `markers.covariance`. response: (coordinates,) share of each
+    coordinate that the data decided, 0…1, NaN where there is none. forced: {level, 'lla' or 'tka': why the model leaves
+    it no freedom of its own}. status: per frame kept, corrected or rejected. reasons: per frame, '' where there is
+    nothing to say. fitted: names of the markers inverse kinematics fitted, with their origin; marker_error:
+    (frames, fitted) m; filled: (frames, fitted) bool, where a gap of the fitted marker was interpolated. poses:
+    {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` and the forward
+    kinematics of `motion` as written.
     """
 
     markers: Markers
@@ -31,6 +34,10 @@ class Trial:
     angles: np.ndarray | None = None
     lla: np.ndarray | None = None
     tka: np.ndarray | None = None
+    angles_sd: np.ndarray | None = None
+    lla_sd: np.ndarray | None = None
+    tka_sd: np.ndarray | None = None
+    response: np.ndarray | None = None
     forced: Mapping[str, str] = field(default_factory=dict)
     status: tuple[str, ...] | None = None
     reasons: tuple[str, ...] | None = None
@@ -49,6 +56,8 @@ class Trial:
             raise InputError(f"Trial.motion has {self.motion.frames} frames, markers have {frames}; cut both alike.")
         shapes = {
             "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
+            "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
+            "response": (len(self.motion.names),),
             "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),
         }  # fmt: skip
         for name, shape in shapes.items():

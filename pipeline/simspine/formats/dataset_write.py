@@ -91,10 +91,15 @@ def _write_trial(group: h5py.Group, trial: Trial) -> None:
     ours.attrs["kinematics_rate"], ours.attrs["kinematics_start"] = motion.rate, motion.start
     if trial.fk_deviation is not None:
         ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
+    deviation = motion.deviation
+    if deviation is not None:
+        deviation = np.where(motion.rotational, np.degrees(deviation), deviation)
     optional = (
         ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
-        ("marker_filled", markers.filled, None), ("kinematics_deviation", motion.deviation, "rad; m"),
+        ("marker_filled", markers.filled, None), ("kinematics_sd", deviation, "deg; m"),
+        ("response", trial.response, "1"),
         ("level_angles", trial.angles, "rad"), ("lla", trial.lla, "rad"), ("tka", trial.tka, "rad"),
+        ("level_angles_sd", trial.angles_sd, "rad"), ("lla_sd", trial.lla_sd, "rad"), ("tka_sd", trial.tka_sd, "rad"),
         ("marker_error", trial.marker_error, "m"), ("filled", trial.filled, None),
     )  # fmt: skip
     for name, values, unit in optional:

@@ -24,6 +24,8 @@ def assess(
     reprojection_px: np.ndarray | None = None,
     motion: Motion | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    response: Mapping[str, float] | None = None,
+    level_shares: np.ndarray | None = None,
     segments: Mapping[str, tuple[str, str]] = marker_checks.SEGMENTS,
     thresholds: Mapping[str, Threshold] = THRESHOLDS,
 ) -> Verdict:
@@ -32,7 +34,9 @@ def assess(
     spine: `spine_kinematics`. converged, solver_reason: (frames,) of inverse kinematics. marker_error: (frames,
     markers) m, of `marker_names`. measured: the markers inverse kinematics fitted (any frame), with origin and
     filled. reprojection_px: (frames, points) of `reprojection_names`. motion with ranges {coordinate: (lower, upper)}
-    rad. Rejected frames are masked, not removed. Raises `InputError` where lengths differ.
+    rad. response: {coordinate: share that the data decided}, level_shares: the same per level and plane, (levels, 3)
+    (`quality.decided.level_shares`); what was mostly assumed is not held against ranges. Rejected frames are masked,
+    not removed. Raises `InputError` where lengths differ.
     """
     lengths = {
         "converged": converged,
@@ -55,9 +59,9 @@ def assess(
     findings += spine_checks.jumps(spine, thresholds)
     findings += spine_checks.curvature_speed(spine, thresholds)
     findings += spine_checks.wraps(spine, thresholds)
-    findings += spine_checks.level_ranges(spine, thresholds)
+    findings += spine_checks.level_ranges(spine, thresholds, level_shares)
     if motion is not None and ranges:
-        findings += spine_checks.coordinate_ranges(motion, ranges, thresholds)
+        findings += spine_checks.coordinate_ranges(motion, ranges, thresholds, response)
     if measured is not None:
         findings += marker_checks.presence(measured, thresholds)
         findings += marker_checks.bone_lengths(measured, segments, thresholds)

@@ -161,9 +161,21 @@ def wraps(spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS) -> list[F
     return findings
 
 
-def level_ranges(spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
-    """Levels beyond the published range of motion times a factor: a warning, as neutral poses and people differ."""
+def level_ranges(
+    spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS, shares: np.ndarray | None = None
+) -> list[Finding]:
+    """Levels beyond the published range of motion times a factor: a warning, as neutral poses and people differ.
+
+    shares: (levels, 3) share of each angle that the data decided (`quality.decided.level_shares`), NaN where not known.
+    An angle that was mostly assumed is not checked: that would be a warning about the assumption. Where the kinematics
+    have standard deviations, a value is beyond a limit only if it is so beyond doubt.
+    """
     factor = thresholds["range_factor"]
+    with np.errstate(invalid="ignore"):
+        assumed = np.zeros((len(spine.levels), 3), bool) if shares is None else shares < thresholds["assumed"].si
+    doubt = np.zeros_like(spine.angles)
+    if spine.angles_sd is not None:
+        doubt = thresholds["range_sd"].si * np.nan_to_num(spine.angles_sd)
     findings = []
     for k, level in enumerate(spine.levels):
         if level not in ENVELOPES:
@@ -173,8 +185,9 @@ def level_ranges(spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS) ->
         for axis, plane in enumerate(PLANES):
             values = spine.angles[:, k, axis]
             with np.errstate(invalid="ignore"):
-                beyond = (values < limits[axis, 0]) | (values > limits[axis, 1])
-            if not beyond.any():
+                room = doubt[:, k, axis]
+                beyond = (values + room < limits[axis, 0]) | (values - room > limits[axis, 1])
+            if assumed[k, axis] or not beyond.any():
                 continue
             low, high = np.degrees(limits[axis])
             forced = spine.forced.get(level, "")
@@ -198,17 +211,24 @@ ROOT = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
 
 
 def coordinate_ranges(
-    motion: Motion, ranges: Mapping[str, tuple[float, float]], thresholds: Thresholds = THRESHOLDS
+    motion: Motion,
+    ranges: Mapping[str, tuple[float, float]],
+    thresholds: Thresholds = THRESHOLDS,
+    response: Mapping[str, float] | None = None,
 ) -> list[Finding]:
     """Angles beyond the model's own ranges: a warning. The solver holds clamped coordinates inside; others may leave.
 
     ranges: {coordinate: (lower, upper)} rad, of those to check. Left out: translations and the pelvis's own angles,
-    which only say where one stands and faces.
+    which only say where one stands and faces. response: {coordinate: share that the data decided}; those that were
+    mostly assumed are left out.
     """
+    response = response or {}
     slack = thresholds["coordinate_slack"].si
     findings = []
     for k, name in enumerate(motion.names):
         if name not in ranges or not motion.rotational[k] or name in ROOT:
+            continue
+        if response.get(name, 1.0) < thresholds["assumed"].si:
             continue
         low, high = ranges[name]
         values = motion.values[:, k]

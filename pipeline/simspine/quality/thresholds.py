@@ -65,6 +65,10 @@ _ALL = (
         "range_factor", 1.25, "1", "levels may exceed the published range of motion by this factor",
         "chosen: room for differences between studies and people",
     ),
+    Threshold(
+        "range_sd", 2, "1", "a level is beyond a range if it is so by this many of its standard deviations",
+        "chosen: about 95 %; without standard deviations any excess counts",
+    ),
     Threshold("coordinate_slack", 1, "deg", "beyond the model's own range by more than rounding", "chosen"),
     # markers against the model
     Threshold(
@@ -82,6 +86,11 @@ _ALL = (
     ),
     # what is measured at all
     Threshold("missing", 30, "%", "with more of the markers missing the pose hangs on the rest", "chosen"),
+    Threshold(
+        "assumed", 20, "%", "an angle that follows the data less than this is a belief: its range is not checked",
+        "chosen: share of the data in the estimate (Rodgers 2000, Inverse Methods, ch. 3)",
+    ),
+    Threshold("measured", 80, "%", "from here on an angle is called measured", "chosen: as assumed"),
     Threshold("inferred", 30, "%", "more than this of the points carries no measurement of its own", "chosen"),
     Threshold(
         "segment_spread", 5, "%", "bones do not change length: robust spread of a segment over the trial",
@@ -129,6 +138,12 @@ def _level(name: str, flexion: float, bending: float, rotation: float, source: s
 
 
 _WP = "White & Panjabi 1978, 1990, upper ends of ranges (partly from memory: check before citing)"
+_TW = (
+    "flexion: the larger of Wilke 2017 and White & Panjabi 1990; bending: White & Panjabi 1990, upper ends (from "
+    "memory: check before citing); rotation: the larger of White & Panjabi 1978 and Fujimori 2012"
+)
+_CW = "White & Panjabi 1978 (C2–C3 from memory: check before citing)"
+_UW = "the larger of White & Panjabi 1978 and Panjabi 1988"
 _ENVELOPES = (
     _level("L5-S1", 24, 3, 5, _WP),
     _level("L4-L5", 21, 6, 2, _WP),
@@ -136,6 +151,29 @@ _ENVELOPES = (
     _level("L2-L3", 18, 6, 2, _WP),
     _level("L1-L2", 16, 6, 2, _WP),
     _level("T12-L1", 12, 8, 2, _WP),
+    _level("T11-T12", 20, 13, 2, _TW),
+    _level("T10-T11", 14, 10, 2.6, _TW),
+    _level("T9-T10", 8, 7, 4, _TW),
+    _level("T8-T9", 8, 7, 6, _TW),
+    _level("T7-T8", 8, 8, 8, _TW),
+    _level("T6-T7", 8, 7, 8, _TW),
+    _level("T5-T6", 8, 7, 8, _TW),
+    _level("T4-T5", 8, 7, 9, _TW),
+    _level("T3-T4", 7, 7, 9, _TW),
+    _level("T2-T3", 8, 7, 9, _TW),
+    _level("T1-T2", 14, 6, 9, _TW),
+    _level("C7-T1", 9, 4, 2, _CW),
+    _level("C6-C7", 17, 7, 6, _CW),
+    _level("C5-C6", 20, 8, 7, _CW),
+    _level("C4-C5", 20, 11, 7, _CW),
+    _level("C3-C4", 15, 11, 7, _CW),
+    _level("C2-C3", 10, 10, 3, _CW),
+    _level("C1-C2", 22.4, 6.7, 40, _UW),
+    _level("skull-C1", 25, 5.5, 5, _UW),
+    Envelope(
+        "thoracic", (-13.8, 22.2), (-15.6, 15.6), (-24.9, 24.9),
+        "Jiang 2025 in vivo; bending Fujimori 2014, rotation Fujimori 2012, both T1 on L1",
+    ),
     Envelope(
         "lumbar", (-16, 51), (-17, 18), (-5, 5), "Pearcy 1985, biplanar X-ray, L1–S1 of young men"
     ),

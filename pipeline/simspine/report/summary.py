@@ -4,56 +4,97 @@ from collections.abc import Mapping
 from typing import Any
 
 from simspine.report.content import Row, number
+from simspine.spine.bands import bands
 
-# key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, or None
+# key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, key of the parts
 _LINES = (
-    ("frames", "Frames", "", 0, "", None),
-    ("views", "Views", "", 0, "cameras", None),
-    ("reprojection_px_median", "Reprojection error, median", "px", 1, "of kept observations", None),
-    ("reprojection_px_p90", "Reprojection error, 90th percentile", "px", 1, "at most 25 wanted", (0, 25)),
-    ("points_kept_share", "Points kept", "%", 1, "of frames × points; at least 97 wanted", (0.97, 1)),
-    ("marker_rms_mm", "Marker RMS", "mm", 0, "measured marker to body", None),
-    ("model_reprojection_px_median", "Body to detected limb points, median", "px", 1, "at most 30 wanted", (0, 30)),
-    ("lla_deg_mean", "Lumbar lordosis (L1–S1), mean", "°", 1, "", None),
-    ("tka_deg_mean", "Thoracic kyphosis (T3–T12), mean", "°", 1, "", None),
-    ("femur_m", "Femur length", "m", 3, "0.36–0.48 is human", (0.36, 0.48)),
-    ("seconds", "Time taken", "s", 0, "", None),
+    ("frames", "Frames", "", 0, "", None, ""),
+    ("views", "Views", "", 0, "cameras", None, ""),
+    ("reprojection_px_median", "Reprojection, median", "px", 1, "detected points", None, ""),
+    ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "at most 25 wanted", (0, 25), ""),
+    ("points_kept_share", "Detected points kept", "%", 1, "at least 97 wanted", (0.97, 1), ""),
+    ("marker_rms_mm", "Marker RMS", "mm", 0, "", None, "marker_rms_mm_by_group"),
+    ("model_reprojection_px_median", "Body to detected limb points", "px", 1, "at most 30 wanted", (0, 30),
+     "model_reprojection_px_by_camera"),
+    ("lla_deg_mean", "Lumbar lordosis, L1–S1", "°", 1, "", None, ""),
+    ("tka_deg_mean", "Thoracic kyphosis, T3–T12", "°", 1, "", None, ""),
+    ("femur_m", "Femur length", "m", 3, "0.36–0.48 is human", (0.36, 0.48), ""),
+    ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
+_ANGLES = ("lla", "tka")
+MOSTLY_ASSUMED = "mostly assumed"
+
+
+def spread_of_adults(quantity: str) -> float:
+    """Half the width of the first published band of 'lla' or 'tka', degrees: how much standing adults differ."""
+    band = bands(quantity)[0]
+    return (band.high - band.low) / 2
+
+
+def mostly_assumed(quantity: str, sd: float | None) -> bool:
+    """Whether 'lla' or 'tka' with this standard deviation, degrees, says less than that the person is an adult."""
+    return sd is not None and sd == sd and sd >= spread_of_adults(quantity)
 
 
 def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> tuple[Row, ...]:
     """Rows for what `summary.json` holds, in a fixed order; keys it lacks are left out, unknown ones are not shown.
 
-    A value may be a number, None or NaN (shown as '–'), or a mapping {group: number} (one row each). `frames_rejected`
-    is a count; its note should say why. notes: {key: text} put in place of the default note. Lights follow the limits
-    stated in the notes.
+    A value may be a number, None or NaN (shown as '–'), or a mapping {part: number}, whose parts share the row. Parts
+    beside a value (by group, by camera) go to the note. `frames_rejected` is a count; its note should say why. notes:
+    {key: text} put in place of the default note. Lights follow the limits stated in the notes.
     """
     notes = notes or {}
     rows = []
-    for key, label, unit, digits, note, limit in _LINES:
+    for key, label, unit, digits, note, limit, parts in _LINES:
         if key not in summary:
             continue
-        value = summary[key]
-        for group, one in value.items() if isinstance(value, Mapping) else [("", value)]:
-            name = f"{label}, {group}" if group else label
-            rows.append(Row(name, _text(one, unit, digits), notes.get(key, note), _light(one, limit)))
+        value, quantity = summary[key], key[:3]
+        text = _text(value, unit, digits)
+        if quantity in _ANGLES:
+            given = quantity in summary.get("set_by_model", ())
+            text, note, light = _sure(text, quantity, summary.get(f"{quantity}_deg_sd"), given)
+        else:
+            note = "; ".join(filter(None, (_parts(summary.get(parts), digits), note)))
+            light = _light(summary.get(parts) or value, limit)
+        rows.append(Row(label, text, notes.get(key, note), light))
     if "frames_rejected" in summary:
         count = int(summary["frames_rejected"])
         total = f" of {int(summary['frames'])}" if "frames" in summary else ""
         why = notes.get("frames_rejected", "" if count else "none")
-        rows.insert(min(len(rows), 2), Row("Frames rejected", f"{count}{total}", why, "check" if count else "good"))
+        rows.insert(min(len(rows), 1), Row("Frames rejected", f"{count}{total}", why, "check" if count else "good"))
     return tuple(rows)
 
 
-def _text(value: float | None, unit: str, digits: int) -> str:
+def _sure(text: str, quantity: str, sd: float | None, given: bool) -> tuple[str, str, str]:
+    """Value, note and light of an angle with its standard deviation, degrees. given: the model sets it."""
+    if given:
+        return text, "set by the model, cannot change", ""
+    if sd is None or sd != sd or text == "–":
+        return text, "", ""
+    wide = mostly_assumed(quantity, sd)
+    note = f"{MOSTLY_ASSUMED}: adults differ by ± {spread_of_adults(quantity):.0f}°" if wide else "± typical sd"
+    return f"{text} ± {sd:.1f}°", note, "check" if wide else ""
+
+
+def _parts(parts: Mapping[str, float | None] | None, digits: int) -> str:
+    """'limbs 18, feet 19' for {part: value}."""
+    return ", ".join(f"{name} {number(value, digits)}" for name, value in (parts or {}).items())
+
+
+def _text(value: float | Mapping[str, float | None] | None, unit: str, digits: int) -> str:
+    if isinstance(value, Mapping):
+        texts = [number(v, digits) for v in value.values()]
+        return f"{texts[0] if len(set(texts)) == 1 else ' / '.join(texts)} {unit}".strip() if texts else "–"
     if unit == "%" and value is not None:
         value = 100 * value
     text = number(value, digits, "" if unit == "°" else unit)
     return f"{text}°" if unit == "°" and text != "–" else text
 
 
-def _light(value: float | None, limit: tuple | None) -> str:
-    if limit is None or value is None or value != value:
+def _light(value: float | Mapping[str, float | None] | None, limit: tuple | None) -> str:
+    """Of the worst part."""
+    values = list(value.values()) if isinstance(value, Mapping) else [value]
+    known = [v for v in values if v is not None and v == v]
+    if limit is None or not known:
         return ""
-    low, high = limit
-    return "good" if low <= value <= high else "check"
+    return "good" if all(limit[0] <= v <= limit[1] for v in known) else "check"

@@ -1,5 +1,6 @@
 """What the triangulation used, how well it fits, and why points are missing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,18 @@ class Report:
         count = self.used.sum(1)
         total = np.where(self.used, self.error_px, 0.0).sum(1)
         return np.where(self.kept, total / np.maximum(count, 1), np.nan)
+
+    def of(self, names: Iterable[str]) -> "Report":
+        """The report on some of the points, in the order of the report; names it lacks are skipped."""
+        wanted = set(names)
+        keep = [i for i, name in enumerate(self.names) if name in wanted]
+        return Report(
+            tuple(self.names[i] for i in keep),
+            self.views,
+            *(getattr(self, field)[..., keep] for field in ("used", "error_px", "swapped", "reason")),
+            self.noise_px[keep],
+            self.limit_px[keep],
+        )
 
     def summary(self) -> dict:
         """Figures for a table. `reprojection_px` is per used observation, `…_all` counts the dropped ones as well,

@@ -41,7 +41,7 @@ from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.types import Markers, Origin
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task, read_json
-from simspine.workflow.results import TrialResults
+from simspine.workflow.results import TrialResults, level_table
 
 
 def scale_body(context: Context) -> list[Task]:
@@ -196,7 +196,7 @@ def vertebrae(context: Context) -> list[Task]:
 
 def quality(context: Context) -> list[Task]:
     """Everything of a trial → quality/<trial>.json: findings, and kept, corrected or rejected for each frame."""
-    paths = context.paths
+    paths, recipe = context.paths, context.config.body.recipe
     tasks = []
     for name in context.trials:
         results = TrialResults(paths, name)
@@ -209,7 +209,7 @@ def quality(context: Context) -> list[Task]:
                 coordinates.names[i]: (float(coordinates.lower[i]), float(coordinates.upper[i]))
                 for i in np.flatnonzero(coordinates.free)
             }
-            solved, report = results.result, results.report
+            solved, report, known = results.result, results.report, results.response
             verdict = assess(
                 results.spine,
                 converged=solved.converged,
@@ -221,6 +221,8 @@ def quality(context: Context) -> list[Task]:
                 reprojection_px=report.point_error_px,
                 motion=solved.motion,
                 ranges=ranges,
+                response=None if known is None else dict(zip(solved.motion.names, known, strict=True)),
+                level_shares=results.shares(level_table(recipe)),
             )
             write_text(out, json.dumps(verdict.to_dict(), indent=1) + "\n")
             return {"counts": verdict.counts, "reasons": verdict.reason_counts}

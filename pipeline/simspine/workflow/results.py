@@ -1,19 +1,24 @@
 """A trial's results read back from its files, and the figures that sum it up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
 
+from simspine.body.articulation import spine_levels
+from simspine.body.recipes import read_recipe
 from simspine.formats.store import load
 from simspine.ik.result import Result
 from simspine.merging import base_name
+from simspine.quality.decided import forced_mask, level_shares
 from simspine.quality.findings import Verdict
 from simspine.report.sampling import model_reprojection
 from simspine.skeletons import load as load_skeleton
+from simspine.spine.levels import LEVELS, Level
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import Report, exchange
-from simspine.types import Camera, Keypoints, Markers
+from simspine.types import Camera, Keypoints, Markers, Origin
 from simspine.workflow.manifest import read_json, read_manifest
 from simspine.workflow.paths import Paths
 
@@ -81,6 +86,15 @@ class TrialResults:
         return SpineKinematics(rate=markers.rate, start=markers.start, markers=markers, **parts)
 
     @cached_property
+    def centres(self) -> Markers:
+        """Centres of the vertebrae C1…S1, y_up."""
+        return load(self.paths.vertebrae(self.name), ["centres"])["centres"]
+
+    def shares(self, table: Sequence[Level]) -> np.ndarray:
+        """(levels, 3) share of each level's angle that the data decided; table: `level_table` of the body's recipe."""
+        return level_shares(self.spine.levels, table, self.result.motion.names, self.response)
+
+    @cached_property
     def verdict(self) -> Verdict:
         return Verdict.from_dict(read_json(self.paths.quality(self.name)))
 
@@ -88,6 +102,17 @@ class TrialResults:
 def _plain(value):
     """Lists of names come back from a file as lists; the types hold tuples."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def level_table(recipe: str) -> tuple[Level, ...]:
+    """The levels of a recipe's body, with their coordinates."""
+    articulation = read_recipe(recipe).articulation
+    return LEVELS if articulation is None else spine_levels(articulation)
+
+
+def detected_names(keypoints: Keypoints) -> list[str]:
+    """Points that a detector saw or somebody gave: all but those placed by a rule."""
+    return [n for n, o in zip(keypoints.names, keypoints.origin, strict=True) if o is not Origin.INFERRED]
 
 
 def group_of(marker: str) -> str:
@@ -101,8 +126,14 @@ def group_of(marker: str) -> str:
 
 
 def figures(results: TrialResults) -> dict:
-    """The trial's headline figures; lengths and angles in the units their names say."""
-    summary, spine, solved, verdict = results.report.summary(), results.spine, results.result, results.verdict
+    """The trial's headline figures; lengths and angles in the units their names say.
+
+    Reprojection and shares kept are of detected points: an inferred one would judge the rule that placed it.
+    """
+    summary = results.report.of(detected_names(results.keypoints)).summary()
+    spine, solved, verdict = results.spine, results.result, results.verdict
+    kept = ~verdict.rejected
+    given = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
     groups = np.array([group_of(name) for name in solved.marker_names])
     limbs = [name for name in LIMBS if name in results.keypoints.names and name in results.model_markers.names]
     _, distance = model_reprojection(results.cameras, results.model_markers, results.keypoints, limbs)
@@ -114,14 +145,18 @@ def figures(results: TrialResults) -> dict:
         "points_kept_share": summary["points_kept_share"],
         "marker_rms_mm": _rms_mm(solved.marker_error[:, groups != INFERRED]),
         "marker_rms_mm_by_group": {
-            str(group): _rms_mm(solved.marker_error[:, groups == group]) for group in dict.fromkeys(groups)
+            str(group): _rms_mm(solved.marker_error[:, groups == group])
+            for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
         },
         "model_reprojection_px_median": _median(distance),
         "model_reprojection_px_by_camera": {
             camera.name: _median(distance[:, v]) for v, camera in enumerate(results.cameras)
         },
-        "lla_deg_mean": _mean_degrees(spine.lla[~verdict.rejected]),
-        "tka_deg_mean": _mean_degrees(spine.tka[~verdict.rejected]),
+        "lla_deg_mean": _mean_degrees(spine.lla[kept]),
+        "lla_deg_sd": None if "lla" in given else _typical_degrees(spine.lla_sd, kept),
+        "tka_deg_mean": _mean_degrees(spine.tka[kept]),
+        "tka_deg_sd": None if "tka" in given else _typical_degrees(spine.tka_sd, kept),
+        "set_by_model": given,
         "frames_rejected": verdict.counts["rejected"],
         "frames_corrected": verdict.counts["corrected"],
         "rejected_because": verdict.reason_counts["rejected"],
@@ -151,6 +186,12 @@ def _rms_mm(error: np.ndarray) -> float | None:
 
 def _median(values: np.ndarray) -> float | None:
     return float(np.nanmedian(values)) if np.isfinite(values).any() else None
+
+
+def _typical_degrees(deviation: np.ndarray | None, kept: np.ndarray) -> float | None:
+    """Median standard deviation over the kept frames."""
+    median = None if deviation is None else _median(deviation[kept])
+    return None if median is None else float(np.degrees(median))
 
 
 def _mean_degrees(angle: np.ndarray) -> float | None:

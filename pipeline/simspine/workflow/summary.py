@@ -14,7 +14,7 @@ from simspine.workflow.results import TrialResults, figures, seconds
 # Figures of a data set are means over its trials, weighted by frames; counts are summed.
 _MEANS = (
     "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "marker_rms_mm",
-    "model_reprojection_px_median", "lla_deg_mean", "tka_deg_mean",
+    "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
 )  # fmt: skip
 LIGHT_STYLE = {"check": "yellow", "bad": "red"}
 _SUMS = ("frames", "frames_rejected", "frames_corrected")
@@ -43,6 +43,7 @@ def summarise(config: Config) -> dict:
         "views": max(entry["views"] for entry in entries),
         **{key: _mean([entry[key] for entry in entries], weights) for key in _MEANS},
         **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in _BY_NAME},
+        "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
         "rejected_because": reasons,
         "femur_m": {side: float(np.mean([femur[side] for femur in femurs])) for side in ("left", "right")},
         "seconds": round(sum(spent.values()), 3),
@@ -57,12 +58,8 @@ def read_summary(config: Config) -> dict:
 
 def rows(summary: dict) -> tuple[Row, ...]:
     """Lines of the table, for the terminal and the report."""
-    shown = summary | {
-        "marker_rms_mm": summary["marker_rms_mm_by_group"],
-        "model_reprojection_px_median": summary["model_reprojection_px_by_camera"],
-    }
     why = ", ".join(f"{code.replace('_', ' ')} {count}" for code, count in summary["rejected_because"].items())
-    return summary_rows(shown, {"frames_rejected": why or "none"})
+    return summary_rows(summary, {"frames_rejected": why or "none"})
 
 
 def print_summary(config: Config) -> None:
