@@ -1,0 +1,113 @@
+"""Links and names in the documentation lead somewhere."""
+
+import importlib
+import re
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "THIRD_PARTY.md",
+    ROOT / "opensim_models/README.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
+IDS = [page.relative_to(ROOT).as_posix() for page in PAGES]
+pages = pytest.mark.parametrize("page", PAGES, ids=IDS)
+
+
+def prose(page: Path) -> str:
+    """The page without fenced code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Names that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+@pages
+def test_links_and_images_resolve(page):
+    for text, target in re.findall(r"\[([^\]]*)\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path) if path else page
+        assert there.exists(), f"[{text}]({target})"
+        if anchor:
+            assert anchor in anchors(there), f"[{text}]({target}): headings are {sorted(anchors(there))}"
+
+
+@pages
+def test_images_have_alternative_texts(page):
+    for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", prose(page)):
+        assert len(alt) > 20, target
+
+
+@pages
+def test_module_names_exist(page):
+    """`simspine.x.y` in code marks is a module, or something in one."""
+    for name in set(re.findall(r"`(simspine(?:\.\w+)+)", prose(page))):
+        module, missing = name, []
+        while not _is_module(module):
+            module, _, last = module.rpartition(".")
+            missing.insert(0, last)
+        found = importlib.import_module(module)
+        for part in missing:
+            found = getattr(found, part, None)
+            assert found is not None, f"{name} in {page.name}"
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@pages
+def test_source_files_named_in_code_marks_exist(page):
+    """Python files by their name or the end of their path; folders of the architecture page's table of rooms."""
+    files = [path.as_posix() for top in ("pipeline", "tests", "benchmarks") for path in ROOT.glob(f"{top}/**/*.py*")]
+    for name in set(re.findall(r"`([\w./-]+\.pyi?)`", prose(page))):
+        assert any(file.endswith(f"/{name}") for file in files), f"{name} in {page.name}"
+    if page.stem == "architecture":
+        rooms = re.findall(r"^\| `([a-z_]+/|[a-z_]+\.py)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+        package = ROOT / "pipeline/simspine"
+        there = {path.name + "/" for path in package.iterdir() if (path / "__init__.py").exists()}
+        there |= {path.name for path in package.glob("*.py")} - {"__init__.py"}
+        assert set(rooms) == there, "the table of rooms is the package's"
+
+
+@pages
+def test_nothing_of_a_machine(page):
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"(^|[\s`(])/(home|root|work|tmp|Users)/|\.\./shared", text)
+
+
+def test_the_index_lists_every_page():
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    for page in ROOT.glob("docs/**/*.md"):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert name == "README.md" or f"({name})" in index, name
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 250
+
+
+def test_every_dependency_has_its_licence():
+    listed = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    for requirement in (*project["project"]["dependencies"], *project["dependency-groups"]["dev"]):
+        name = re.match(r"[\w-]+", requirement).group()
+        assert re.search(rf"\b{name}\b", listed), name
+    for extra in extras:
+        assert f"`{extra}`" in listed, extra
+    assert "CC-BY-NC-4.0" in listed

@@ -1,0 +1,243 @@
+"""What README and how-to pages say to type: code runs, commands and options exist, settings are as the tables say."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import yaml
+
+from simspine.cli import main
+from simspine.config import Config, check_config, read_config
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
+FRAMES, RATE = 12, 60.0
+
+
+def blocks(language: str) -> list:
+    """Fenced blocks of a language in all pages, as test parameters named page-number."""
+    found = []
+    for page in PAGES:
+        texts = re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        found += [pytest.param(text, id=f"{page.stem}-{i}") for i, text in enumerate(texts, 1)]
+    return found
+
+
+def table(page: Path, first: str, width: int) -> list[list[str]]:
+    """Rows of the Markdown tables whose first cell is code starting with `first`."""
+    rows = re.findall(rf"^\| `{first}.*\|$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [[cell.strip() for cell in row.strip("|").split(" | ")][:width] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A folder as the pages assume: calibration, folders of keypoints, and the results of a run called demo.
+
+    The person is the articulated body itself, standing, with one knee that bends, seen by three cameras.
+    """
+    from simspine.body.kinematics import follow_couplers, forward_kinematics
+    from simspine.body.recipes import build
+    from simspine.formats.calibration import write_calibration
+    from simspine.formats.keypoint_json import write_keypoints
+    from simspine.geometry import change_frame, project
+    from simspine.skeletons import load
+    from simspine.types import Camera, Keypoints, Motion
+    from simspine.workflow.run import run_stage
+
+    folder = tmp_path_factory.mktemp("readme")
+    cameras = []
+    for name, angle in (("cam01", 0.3), ("cam02", 2.2), ("cam03", 4.4)):
+        centre = 4 * np.array([np.cos(angle), np.sin(angle), 0.3])
+        forward = (np.array([0, 0, 1.0]) - centre) / np.linalg.norm(np.array([0, 0, 1.0]) - centre)
+        right = np.cross(forward, [0, 0, 1.0]) / np.linalg.norm(np.cross(forward, [0, 0, 1.0]))
+        R = np.stack([right, np.cross(forward, right), forward])
+        K = [[1500.0, 0, 960], [0, 1500.0, 540], [0, 0, 1]]
+        cameras.append(Camera(name, (1920, 1080), K, np.zeros(5), R, -R @ centre))
+    body = build("articulated", "spinetrack37")
+    c = body.coordinates
+    values = np.tile(c.default, (FRAMES, 1))
+    for name, value in {"pelvis_ty": 0.95, "arm_add_r": 0.1, "arm_add_l": 0.1, "hip_flexion_r": 0.3}.items():
+        values[:, c.index(name)] = value
+    values[:, c.index("knee_angle_r")] = np.radians(np.linspace(30, 40, FRAMES))
+    markers = forward_kinematics(body, Motion(c.names, RATE, follow_couplers(body, values), c.rotational))
+    skeleton = load("spinetrack37")
+    xy = np.full((FRAMES, 3, len(skeleton), 2), np.nan)
+    for i, native in enumerate(skeleton.names):
+        point = skeleton.to_simspine[native]
+        if point in markers.names:
+            there = change_frame(markers.xyz[:, markers.index(point)], "y_up", "z_up")
+            xy[:, :, i] = project(cameras, there).transpose(1, 0, 2)
+    xy += np.random.default_rng(0).normal(0, 0.5, xy.shape)
+    write_calibration(folder / "Calib.toml", cameras)
+    keypoints = Keypoints(skeleton.names, RATE, xy, np.full(xy.shape[:3], 0.9))
+    folders = write_keypoints(folder / "pose", keypoints, [camera.name for camera in cameras])
+    trial = {"keypoints": [str(f) for f in folders], "calibration": str(folder / "Calib.toml"), "rate": RATE}
+    config = check_config(
+        {
+            "name": "demo",
+            "results": str(folder / "results/demo"),
+            "subjects": {"S01": {"trials": {"balance": trial}}},
+            "detection": {"detector": "import"},
+        }
+    )
+    for stage in STAGES:
+        run_stage(stage, config, None, None, quiet=True)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", blocks("python"))
+def test_code_runs(code, project, monkeypatch):
+    monkeypatch.chdir(project)
+    space = {}
+    exec(compile(code, "<block>", "exec"), space)
+    if "knee" in space:  # both blocks that read it: radians or degrees of the knee that the cameras saw
+        knee = space["knee"] if np.max(space["knee"]) > 5 else np.degrees(space["knee"])
+        assert np.abs(knee - np.linspace(30, 40, FRAMES)).max() < 4
+    if "flexion" in space:
+        assert np.degrees(np.abs(space["flexion"] + space["trial"].motion.column("L4_L5_Flex_Ext"))).max() < 1e-6
+    if "head" in space:
+        assert np.ptp(space["head"][:, 1, 3]) < 0.05
+        assert 1.3 < space["head"][0, 1, 3] < 1.8
+        assert len(space["points"].names) == 15
+
+
+@pytest.mark.slow
+def test_files_of_the_tables_exist(project):
+    """Result files and HDF5 paths that the pages list; the page, the report's, is written from videos elsewhere."""
+    import h5py
+
+    for row in table(ROOT / "README.md", "results/", 1):
+        path = row[0].strip("`")
+        if not path.endswith("report.html"):
+            assert (project / path).exists(), path
+    with h5py.File(project / "results/demo/demo.h5") as file:
+        group = ""
+        for row in table(ROOT / "docs/how-to/reading-results.md", "(?:S01|metadata)/", 1):
+            for path in re.findall("`([^`]+)`", row[0]):
+                group = path.rpartition("/")[0] if "/" in path else group
+                name = path if "/" in path else f"{group}/{path}"
+                assert name in file, name
+
+
+def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The click command that words call, and what is left of them."""
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"simspine {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def check_simspine(words: list[str]) -> None:
+    command, rest = command_of(words)
+    options = {name for parameter in command.params for name in parameter.opts} | {"-h", "--help"}
+    for word in rest:
+        if word.startswith("-"):
+            assert word in options, f"simspine {' '.join(words)}"
+    needed = [p for p in command.params if p.required and isinstance(p, click.Option)]
+    for parameter in needed:
+        assert set(parameter.opts) & set(rest), f"simspine {' '.join(words)} lacks {parameter.opts}"
+
+
+def check_line(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    program, rest = words[0], words[1:]
+    if program == "simspine":
+        check_simspine(rest)
+    elif program == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert rest[0] in targets, line
+    elif program == "snakemake":
+        from snakemake.cli import get_argument_parser
+
+        known = get_argument_parser()._option_string_actions
+        assert all(word in known for word in rest if word.startswith("-")), line
+    elif program == "conda":
+        assert (ROOT / rest[rest.index("-f") + 1]).is_file()
+    elif program in ("pip", ".venv/bin/uv"):
+        if "-r" in rest:
+            assert (ROOT / rest[rest.index("-r") + 1]).is_file()
+        for extra in re.findall(r"\.\[([a-z]+)\]", line):
+            assert re.search(rf"^{extra} = ", (ROOT / "pyproject.toml").read_text(), re.MULTILINE), extra
+    else:
+        assert line in ("source .venv/bin/activate",), f"no check for: {line}"
+
+
+@pytest.mark.parametrize("text", blocks("sh"))
+def test_commands_and_options_exist(text):
+    for line in text.strip().splitlines():
+        for part in line.split("&&"):
+            if part.strip().startswith("conda activate"):
+                assert f"name: {part.split()[-1]}" in (ROOT / "environment.yml").read_text()
+            else:
+                check_line(part.strip())
+
+
+def test_commands_in_the_text_exist():
+    """`simspine …` and `make …` in sentences and tables."""
+    count = 0
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for words in re.findall(r"`(?:simspine) ([a-z-][^`]*)`", text):
+            if words != "needs Python 3.11 or 3.12":  # a message
+                check_simspine(shlex.split(words)) if words != "--version" else None
+                count += 1
+        for words in re.findall(r"`make ([^`]+)`", text):
+            check_line(f"make {words}")
+            count += 1
+    assert count > 5
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_settings_in_examples_are_valid(text):
+    """Whole configurations, and sections of one."""
+    demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    check_config(demo | yaml.safe_load(text), "the example")
+
+
+def test_every_yaml_in_a_sentence_is_valid():
+    demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    found = [
+        text
+        for page in PAGES
+        for text in re.findall(r"`((?:detection|body|ik|filter): \{[^`]*\})`", page.read_text(encoding="utf-8"))
+    ]
+    assert len(found) > 3
+    for text in found:
+        check_config(demo | yaml.safe_load(text.replace("…", "halpe26")), text)
+
+
+def test_defaults_in_tables_are_the_defaults():
+    sections = "(?:detection|triangulation|filter|body|scaling|ik|report)"
+    rows = table(ROOT / "README.md", rf"{sections}\.", 2) + table(ROOT / "docs/inverse-kinematics.md", r"ik\.", 2)
+    assert len(rows) > 12
+    config = Config(name="x", results="x", subjects=read_config(ROOT / "configs/demo.yaml").subjects)
+    for keys, default in rows:
+        names = re.findall(r"`([a-z_]+)\.([a-z_]+)`", keys)
+        values = re.findall("`([^`]+)`", default)
+        for (section, name), value in zip(names, values, strict=False):
+            assert getattr(getattr(config, section), name) == yaml.safe_load(value), f"{section}.{name}"
+        assert all(hasattr(getattr(config, section), name) for section, name in names), keys
+
+
+def test_messages_of_the_troubleshooting_table_exist():
+    """What the table quotes is what the program says."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("## When it stops")[1].split("\n## ")[0]
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pipeline").rglob("*.py"))
+    sources += (ROOT / "Makefile").read_text()
+    sources = re.sub(r'"\s*\n\s*f?"', "", sources)  # strings continued on the next line
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) > 6
+    for row in rows:
+        for quoted in re.findall("`([^`]+)`", row):
+            for part in filter(None, (piece.strip() for piece in quoted.split("…"))):
+                part = part.replace("'thigh' ", "")
+                if part not in sources:
+                    words = [word for word in part.split() if len(word) > 3]
+                    assert all(word.strip(",.'") in sources for word in words), part
