@@ -125,6 +125,8 @@ class Scaling(_Section):
     """Largest plausible difference between left and right, as a share of their mean."""
     trim: float = Field(0.2, ge=0, lt=1)
     """Share of extreme frames left out of each segment's length."""
+    calibrate: bool = True
+    """Then fit sizes and constant marker offsets together over some frames, each near what was measured."""
 
 
 class InverseKinematics(_Section):

@@ -65,3 +65,17 @@ class Tree(NamedTuple):
         slots = self.path[self.path_first[body] : self.path_first[body + 1]]
         columns = np.unique(self.column[self.slot_coordinate[slots]])
         return columns[columns >= 0]
+
+
+def scaled_tree(tree: Tree, factors: np.ndarray) -> Tree:
+    """The tree with each body (and what it carries) grown by factors (bodies,), ground first.
+
+    A joint's place in its parent, and the paths it moves along, grow with the parent; its place in the child with the
+    child; markers with their carrier. Angles stay. The same as OpenSim's `Model.scale` with isotropic factors.
+    """
+    to_joint, from_joint, axes = tree.to_joint.copy(), tree.from_joint.copy(), tree.axes.copy()
+    to_joint[:, :, 3] *= factors[tree.parent][:, None]
+    from_joint[:, :, 3] *= factors[tree.child][:, None]
+    axes[:, 3:] *= factors[tree.parent][:, None, None]
+    offsets = tree.marker_offset * factors[tree.marker_body][:, None]
+    return tree._replace(to_joint=to_joint, from_joint=from_joint, axes=axes, marker_offset=offsets)

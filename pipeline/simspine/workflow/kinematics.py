@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.body.articulation import carried_vertebrae, spine_levels
+from simspine.body.calibration import calibrate
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
 from simspine.body.recipes import (
@@ -55,11 +56,24 @@ def scale_body(context: Context) -> list[Task]:
         recipe = read_recipe(config.body.recipe)
         body = build(recipe, config.body.markers or stored[0]["skeleton"])
         markers = _stacked([item["markers"] for item in stored])
-        factors = measure_factors(body, markers, recipe, height=person.height, **config.scaling.model_dump())
-        sized = scale(body, factors, person.mass, recipe)
+        options = config.scaling.model_dump()
+        fine = options.pop("calibrate")
+        factors = measure_factors(body, markers, recipe, height=person.height, **options)
+        fitted = {}
+        if fine:
+            chosen = _measured(fit_markers(body, markers))
+            weights = _weights(
+                chosen, default_weights(recipe, config.body.markers or stored[0]["skeleton"]), "trajectory"
+            )
+            limits = (config.scaling.min_factor, config.scaling.max_factor)
+            prior = read_prior(recipe)
+            sized, found = calibrate(body, recipe, chosen, weights, factors, person.mass, prior=prior, bounds=limits)
+            factors, fitted = found.factors, {"calibration": found.as_dict()}
+        else:
+            sized = scale(body, factors, person.mass, recipe)
         femur = _femur_lengths(sized)
         sized.write_osim(paths.model)
-        write_text(paths.scaling, json.dumps(factors.as_dict() | {"femur_m": femur}, indent=1) + "\n")
+        write_text(paths.scaling, json.dumps(factors.as_dict() | fitted | {"femur_m": femur}, indent=1) + "\n")
         return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
 
     settings = {
@@ -251,13 +265,24 @@ def _weights(markers: Markers, by_name: dict[str, float], engine: str) -> np.nda
     return np.where(inferred, rule, weights * confidence)
 
 
+def _measured(markers: Markers) -> Markers:
+    """Without the markers that a rule inferred."""
+    origin = markers.origin or (Origin.DETECTED,) * len(markers.names)
+    return markers.select([n for n, o in zip(markers.names, origin, strict=True) if o is not Origin.INFERRED])
+
+
 def _stacked(trials: Sequence[Markers]) -> Markers:
     """All trials one after another, with the markers they share."""
     shared = [name for name in trials[0].names if all(name in markers.names for markers in trials)]
     chosen = [markers.select(shared) for markers in trials]
-    filled = [np.zeros(m.xyz.shape[:2], bool) if m.filled is None else m.filled for m in chosen]
-    return Markers(
-        shared, chosen[0].rate, np.concatenate([m.xyz for m in chosen]), chosen[0].frame, filled=np.concatenate(filled)
+    shapes = [m.xyz.shape[:2] for m in chosen]
+    filled = [np.zeros(n, bool) if m.filled is None else m.filled for m, n in zip(chosen, shapes, strict=True)]
+    weight = [np.ones(n) if m.weight is None else m.weight for m, n in zip(chosen, shapes, strict=True)]
+    return chosen[0].with_(
+        xyz=np.concatenate([m.xyz for m in chosen]),
+        weight=np.concatenate(weight),
+        filled=np.concatenate(filled),
+        covariance=None,
     )
 
 
