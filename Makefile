@@ -26,7 +26,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 demo: env  ## four real videos in, vertebral kinematics out
-	@PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --quiet rules
+	@echo "Running the workflow on the four videos inside the pose2sim package (one to two minutes)."
+	@PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --quiet all
 	@$(BIN)/simspine summary --config configs/demo.yaml
 
 test: env  ## all tests

@@ -1,3 +1,4 @@
+from .body.compiled_file import read_body, write_body
 from .body.kinematics import body_poses, forward_kinematics
 from .body.model import Body
 from .errors import InputError
@@ -5,12 +6,14 @@ from .formats.calibration import read_calibration, write_calibration
 from .formats.keypoint_json import read_keypoints, write_keypoints
 from .formats.mot import read_mot, write_mot
 from .formats.trc import read_trc, write_trc
+from .ik.assumptions import Belief, Prior, Smoothness
 from .ik.solve import inverse_kinematics
 from .spine.shape.complete import complete_spine
 from .triangulation import triangulate
 from .types import Camera, Keypoints, Markers, Motion, Origin
 
 __all__ = [
+    "Belief",
     "Body",
     "Camera",
     "InputError",
@@ -18,15 +21,19 @@ __all__ = [
     "Markers",
     "Motion",
     "Origin",
+    "Prior",
+    "Smoothness",
     "body_poses",
     "complete_spine",
     "forward_kinematics",
     "inverse_kinematics",
+    "read_body",
     "read_calibration",
     "read_keypoints",
     "read_mot",
     "read_trc",
     "triangulate",
+    "write_body",
     "write_calibration",
     "write_keypoints",
     "write_mot",
