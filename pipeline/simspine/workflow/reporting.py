@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from simspine.config import Config
-from simspine.report.content import Picture, Provenance, ReportContent
+from simspine.report.content import Picture, Provenance, ReportContent, Table, number
 from simspine.report.embed import webp
 from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
 from simspine.report.sampling import frame_layer, sample_frames
-from simspine.report.trial import not_measured, trial_section
+from simspine.report.sureness import assumed_statements
+from simspine.report.trial import RULE, not_measured, trial_section
 from simspine.sources.video import open_videos
-from simspine.spine.levels import CHAIN
+from simspine.spine.levels import CHAIN, Level
 from simspine.workflow.context import Context
 from simspine.workflow.dataset import provenance
 from simspine.workflow.paths import Paths
-from simspine.workflow.results import TrialResults, body_edges
+from simspine.workflow.results import TrialResults, body_edges, level_table
 from simspine.workflow.summary import read_summary, rows
 
 LICENCES = {
@@ -34,7 +37,8 @@ def write_report_of(config: Config) -> Path:
     """Write <results>/report.html; returns its path."""
     summary = read_summary(config)
     origin = provenance(config)
-    sections, measured, spines = [], [], []
+    sections, measured, spines, shares, kept = [], [], [], [], []
+    levels = level_table(config.body.recipe)
     for subject in config.subjects:
         paths = Paths(Path(config.results), subject)
         context = Context(config, subject)
@@ -42,8 +46,11 @@ def write_report_of(config: Config) -> Path:
             results = TrialResults(paths, trial)
             measured.append(results.markers)
             spines.append(results.spine)
-            sections.append(_section(context, results, f"t{len(sections) + 1}", config.report.sample_frames))
-    inferred, forced = not_measured(measured, spines)
+            shares.append(results.shares(levels))
+            kept.append(~results.verdict.rejected)
+            sections.append(_section(context, results, f"t{len(sections) + 1}", levels, shares[-1]))
+    rule = f"{RULE}; not fitted, only drawn" if config.ik.engine == "trajectory" else RULE
+    inferred, forced = not_measured(measured, spines, rule)
     path = Path(config.results) / "report.html"
     write_report(
         path,
@@ -53,6 +60,8 @@ def write_report_of(config: Config) -> Path:
             summary=rows(summary),
             inferred=inferred,
             forced=forced,
+            assumed=assumed_statements(spines, shares, kept),
+            overview=_overview(summary["trials"]),
             trials=tuple(sections),
             provenance=Provenance(
                 config_hash=config.hash,
@@ -74,7 +83,33 @@ def write_report_of(config: Config) -> Path:
     return path
 
 
-def _section(context: Context, results: TrialResults, prefix: str, samples: int):
+def _overview(trials: dict) -> Table | None:
+    """A line per trial, where there are several."""
+    if len(trials) < 2:
+        return None
+
+    def angle(entry: dict, key: str) -> str:
+        text, sd = number(entry[f"{key}_deg_mean"]), entry.get(f"{key}_deg_sd")
+        return text if text == "–" else f"{text}°{'' if sd is None else f' ± {sd:.1f}°'}"
+
+    return Table(
+        ("Trial", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
+        tuple(
+            (
+                name.replace("/", " · "),
+                str(entry["frames"]),
+                str(entry["frames_rejected"]),
+                number(entry["reprojection_px_median"], 1, "px"),
+                number(entry["marker_rms_mm"], 0, "mm"),
+                angle(entry, "lla"),
+                angle(entry, "tka"),
+            )
+            for name, entry in trials.items()
+        ),
+    )
+
+
+def _section(context: Context, results: TrialResults, prefix: str, levels: tuple[Level, ...], shares: np.ndarray):
     return trial_section(
         f"{context.subject} · {results.name}",
         prefix,
@@ -84,8 +119,11 @@ def _section(context: Context, results: TrialResults, prefix: str, samples: int)
         ik=results.result,
         measured=results.markers,
         model=_model_points(results),
+        centres=results.centres,
+        levels=levels,
+        shares=shares,
         edges=body_edges(),
-        overlays=_overlays(context, results, samples),
+        overlays=_overlays(context, results, context.config.report.sample_frames),
     )
 
 
@@ -94,8 +132,6 @@ def _model_points(results: TrialResults):
     spine, model = results.spine.markers, results.model_markers
     limbs = [name for name in model.names if name.isalpha() and name not in spine.names]
     both = model.select(limbs)
-    import numpy as np
-
     return both.with_(names=(*both.names, *spine.names), xyz=np.concatenate([both.xyz, spine.xyz], 1))
 
 

@@ -54,10 +54,13 @@ def _planner(stage: str):
         from simspine.workflow.dataset import export
 
         return export
+    if stage == "scale":
+        from simspine.workflow.bodies import scale_body
+
+        return scale_body
     from simspine.workflow import kinematics
 
     return {
-        "scale": kinematics.scale_body,
         "ik": kinematics.ik,
         "vertebrae": kinematics.vertebrae,
         "quality": kinematics.quality,

@@ -1,0 +1,128 @@
+"""The stage scale: markers of all trials → the person's body; and what later stages ask about it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from simspine.body.calibration import calibrate
+from simspine.body.kinematics import neutral_poses
+from simspine.body.model import Body
+from simspine.body.recipes import (
+    build,
+    default_weights,
+    fit_markers,
+    read_prior,
+    read_recipe,
+)
+from simspine.body.scaling import measure_factors, scale
+from simspine.config import Body as BodyOptions
+from simspine.formats.atomic import write_text
+from simspine.formats.store import load
+from simspine.recipe_files import models_folder
+from simspine.types import Markers, Origin
+from simspine.workflow.context import Context
+from simspine.workflow.manifest import Task, read_json
+
+
+def scale_body(context: Context) -> list[Task]:
+    """markers of all trials → model/<subject>.osim and scaling.json."""
+    config, paths = context.config, context.paths
+    person = config.subject(context.subject)
+    sources = tuple(paths.markers(name) for name in context.trials)
+
+    def work() -> dict:
+        stored = [load(source) for source in sources]
+        recipe = read_recipe(config.body.recipe)
+        body = build(recipe, config.body.markers or stored[0]["skeleton"])
+        markers = _stacked([item["markers"] for item in stored])
+        options = config.scaling.model_dump()
+        fine = options.pop("calibrate")
+        factors = measure_factors(body, markers, recipe, height=person.height, **options)
+        fitted = {}
+        if fine:
+            chosen = _measured(fit_markers(body, markers))
+            weights = fit_weights(
+                chosen, default_weights(recipe, config.body.markers or stored[0]["skeleton"]), "trajectory"
+            )
+            limits = (config.scaling.min_factor, config.scaling.max_factor)
+            prior = read_prior(recipe)
+            sized, found = calibrate(body, recipe, chosen, weights, factors, person.mass, prior=prior, bounds=limits)
+            factors, fitted = found.factors, {"calibration": found.as_dict()}
+        else:
+            sized = scale(body, factors, person.mass, recipe)
+        femur = _femur_lengths(sized)
+        sized.write_osim(paths.model)
+        write_text(paths.scaling, json.dumps(factors.as_dict() | fitted | {"femur_m": femur}, indent=1) + "\n")
+        return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
+
+    settings = {
+        "body": config.body.model_dump(),
+        "scaling": config.scaling.model_dump(),
+        "height": person.height,
+        "mass": person.mass,
+    }
+    inputs = (*sources, *body_files(config.body))
+    return [Task(context.subject, inputs, (paths.model, paths.scaling), settings, work)]
+
+
+def body_files(options: BodyOptions) -> tuple[Path, ...]:
+    """Files that the body is made from besides the markers: recipes, marker sets, base model."""
+    own = [Path(name) for name in (options.recipe, options.markers) if name and name.endswith((".yaml", ".yml"))]
+    return (*own, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
+
+
+def fit_weights(markers: Markers, by_name: dict[str, float], engine: str) -> np.ndarray:
+    """(frames, markers): weight of the marker set × confidence.
+
+    An inferred marker is no measurement. The trajectory engine, which has beliefs for what is not seen, leaves it out;
+    the frame-wise ones, which have none, keep it with its low weight.
+    """
+    weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
+    origin = markers.origin or (Origin.DETECTED,) * len(markers.names)
+    inferred = np.array([o is Origin.INFERRED for o in origin])
+    confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
+    rule = 0.0 if engine == "trajectory" else weights
+    return np.where(inferred, rule, weights * confidence)
+
+
+def _measured(markers: Markers) -> Markers:
+    """Without the markers that a rule inferred."""
+    origin = markers.origin or (Origin.DETECTED,) * len(markers.names)
+    return markers.select([n for n, o in zip(markers.names, origin, strict=True) if o is not Origin.INFERRED])
+
+
+def _stacked(trials: Sequence[Markers]) -> Markers:
+    """All trials one after another, with the markers they share."""
+    shared = [name for name in trials[0].names if all(name in markers.names for markers in trials)]
+    chosen = [markers.select(shared) for markers in trials]
+    shapes = [m.xyz.shape[:2] for m in chosen]
+    filled = [np.zeros(n, bool) if m.filled is None else m.filled for m, n in zip(chosen, shapes, strict=True)]
+    weight = [np.ones(n) if m.weight is None else m.weight for m, n in zip(chosen, shapes, strict=True)]
+    return chosen[0].with_(
+        xyz=np.concatenate([m.xyz for m in chosen]),
+        weight=np.concatenate(weight),
+        filled=np.concatenate(filled),
+        covariance=None,
+    )
+
+
+def _femur_lengths(body: Body) -> dict[str, float]:
+    """Hip centre to knee centre, m, in the model's default pose."""
+    poses = neutral_poses(body)
+    lengths = {
+        side: float(np.linalg.norm(poses[f"femur_{s}"][:3, 3] - poses[f"tibia_{s}"][:3, 3]))
+        for side, s in (("left", "l"), ("right", "r"))
+    }
+    return _rounded(lengths, 4)
+
+
+def scale_factors(paths) -> dict[str, float]:
+    """{body: factor} out of scaling.json."""
+    factors = read_json(paths.scaling)["factors"]
+    return {body: entry["factor"] for entry in factors for body in entry["bodies"]}
+
+
+def _rounded(values: dict[str, float], digits: int = 4) -> dict[str, float]:
+    return {name: round(value, digits) for name, value in values.items()}
