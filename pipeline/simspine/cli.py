@@ -87,12 +87,16 @@ for _name, _text in STAGES.items():
 
 @main.command()
 @_config_option
-def report(config_path):
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Write one PNG of the first trial instead of the page."
+)
+def report(config_path, picture):
     """Write the self-contained HTML report of the results."""
     from simspine.config import read_config
-    from simspine.workflow.reporting import write_report_of
+    from simspine.workflow.reporting import write_picture_of, write_report_of
 
-    click.echo(write_report_of(read_config(config_path)))
+    config = read_config(config_path)
+    click.echo(write_report_of(config) if picture is None else write_picture_of(config, picture))
 
 
 @main.command()

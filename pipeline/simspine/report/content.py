@@ -46,11 +46,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A plain table; every row has a cell for each column."""
+    """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+    folded: str = ""
 
     def __post_init__(self):
         for row in self.rows:
@@ -139,8 +140,8 @@ class Provenance:
 class ReportContent:
     """The whole page.
 
-    inferred, forced: what is not a measurement; shown in a box of its own before any curve. overview: a table over all
-    trials, for data sets. licences: name → terms. notice: closing words.
+    inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
+    over all trials, for data sets. licences: name → terms. notice: closing words.
     """
 
     title: str
@@ -154,3 +155,4 @@ class ReportContent:
     provenance: Provenance = field(default_factory=Provenance)
     licences: dict[str, str] = field(default_factory=dict)
     notice: str = ""
+    assumed: tuple[Statement, ...] = ()

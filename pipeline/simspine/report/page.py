@@ -8,6 +8,7 @@ from simspine.formats.atomic import write_text
 from simspine.report.content import LIGHTS, Finding, ReportContent
 
 TEMPLATE = "page.html.j2"
+FEW = 2  # findings of one kind that are shown one by one; more share a box
 _WORDS = {"good": "in order", "check": "look at this", "bad": "problem"}
 
 
@@ -18,7 +19,7 @@ def render(content: ReportContent) -> str:
         lights=LIGHTS,
         words=_WORDS,
         counts={light: sum(f.light == light for f in _all_findings(content)) for light in LIGHTS},
-        worst_first=_worst_first,
+        grouped=_grouped,
     )
 
 
@@ -31,8 +32,13 @@ def _all_findings(content: ReportContent) -> list[Finding]:
     return [*content.findings, *(finding for trial in content.trials for finding in trial.findings)]
 
 
-def _worst_first(findings: Sequence[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda finding: -LIGHTS.index(finding.light))
+def _grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Findings with the same code and light together, the worst first; a few of a kind stay single."""
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault((finding.light, finding.code), []).append(finding)
+    groups = [part for kind in kinds.values() for part in ([kind] if len(kind) > FEW else [[f] for f in kind])]
+    return sorted(groups, key=lambda group: -LIGHTS.index(group[0].light))
 
 
 @cache

@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.merging import base_name
+from simspine.quality.decided import ONE_COORDINATE
 from simspine.quality.findings import Finding, Status, Verdict
 from simspine.report import content, embed
 from simspine.report.figures.bodies import stick_figures
+from simspine.report.figures.chain import spine_chain
 from simspine.report.figures.common import frame_ranges
-from simspine.report.figures.curves import ONE_COORDINATE, curvature, level_angles
+from simspine.report.figures.curves import curvature, level_angles
+from simspine.report.figures.levels import level_map, range_profile
 from simspine.report.figures.presence import availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
 from simspine.report.sampling import sample_frames
+from simspine.report.sureness import angle_table
 from simspine.spine.bands import BANDS, Band
-from simspine.spine.levels import CHAIN, JOINTS
+from simspine.spine.levels import CHAIN, LEVELS, Level
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Markers, Origin
 
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from simspine.ik.result import Result
     from simspine.triangulation.report import Report
 
+MANY = 8  # levels: more curves than that are drawn as a map
 _SUM = "the sum follows the images, its distribution over the levels is the model's"
 RULE = "two smooth curves through hips, shoulders and head, points evenly spaced along them"
 
@@ -39,6 +45,9 @@ def trial_section(
     model: Markers | None = None,
     edges: Sequence[tuple[str, str]] = (),
     overlays: Sequence[content.Picture] = (),
+    centres: Markers | None = None,
+    levels: Sequence[Level] = LEVELS,
+    shares: np.ndarray | None = None,
     bands: Sequence[Band] = BANDS,
     summary: Sequence[content.Row] = (),
 ) -> content.Trial:
@@ -46,9 +55,13 @@ def trial_section(
 
     prefix: an id, different for each trial of the page ('t1'). measured: the markers inverse kinematics fitted, with
     origin and filled. model: the body's markers by forward kinematics. edges: pairs of names for the stick figure.
+    centres: of the vertebrae. levels: of the body, with their coordinates. shares: (levels of `spine`, 3) share of each
+    angle that the data decided, NaN = not known (`quality.decided.level_shares`).
     """
     status = None if verdict is None else [str(s) for s in verdict.status]
     origin = dict(zip(measured.names, measured.origin or (), strict=False)) if measured is not None else {}
+    for name in list(origin):  # triangulation knows an inferred point by its plain name
+        origin.setdefault(base_name(name), origin[name])
     figures = []
 
     def add(figure, key: str, title: str, alt: str, caption: str) -> None:
@@ -56,22 +69,50 @@ def trial_section(
 
     if spine is not None:
         add(
-            curvature(spine.time, spine.lla, spine.tka, bands, status, spine.forced),
+            curvature(spine.time, spine.lla, spine.tka, bands, status, spine.forced,
+                      spine.lla_sd, spine.tka_sd),
             "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
             "Bars beside the panels are published ranges of standing adults; sitting or bending leaves them by rights. "
-            "A dashed grey curve is the model's, not the person's.",
+            "A dashed grey curve is the model's, not the person's; a dashed orange one is less sure than the spread "
+            "among standing adults: it is mostly what the body model believes of anybody.",
         )  # fmt: skip
-        joints = [level.name for level in JOINTS if level.name in spine.levels] or list(spine.levels)
-        angles = spine.angles[:, [spine.levels.index(level) for level in joints]]
+        joints = [level.name for level in levels if level.coordinates and level.name in spine.levels]
+        joints = joints or list(spine.levels)
+        at = [spine.levels.index(level) for level in joints]
+        angles = spine.angles[:, at]
+        shares = np.full((len(spine.levels), 3), np.nan) if shares is None else shares
+    if spine is not None and len(joints) > MANY:
+        add(
+            level_map(spine.time, joints, angles, shares[at], status, spine.forced),
+            "map", "Angles per level", "Flexion, lateral bending and axial rotation of all levels over time as colours",
+            "Relative to the model's neutral pose, from the sacrum (below) to the skull. The bars say how much of each "
+            "row the data decided; where they are hollow, the colours are mostly what is believed of spines.",
+        )  # fmt: skip
+        sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
+        add(
+            range_profile(joints, angles, sd, shares[at], status, spine.forced),
+            "range", "Range of each level", "For each level the range of its angles with a 95 % interval",
+            "Boxes: from the least to the greatest angle; lines: 1.96 standard deviations beyond. A hollow box moves "
+            "as the model shares motion out over its levels, not as this level was seen to move.",
+        )  # fmt: skip
+    elif spine is not None:
         add(
             level_angles(spine.time, joints, angles, spine.forced, status),
             "levels", "Angles per level", "Flexion, lateral bending and axial rotation of each level over time",
             "Relative to the model's neutral pose. Levels in dashed grey are fixed ratios of a solid one: together "
             "they say how much the lumbar spine moved, not how the motion was shared out.",
         )  # fmt: skip
-    if triangulation is not None:
+    if spine is not None and (spine.markers.covariance is not None or centres is not None):
+        rejected = None if verdict is None else verdict.rejected
         add(
-            reprojection(triangulation.error_px, triangulation.used, triangulation.views, triangulation.swapped),
+            spine_chain(spine.markers, sample_frames(spine.frames, 5, rejected), centres),
+            "chain", "The spine", "Points of the spine from the side and the front at five times, with ellipses",
+            _chain_caption(spine.markers),
+        )  # fmt: skip
+    if triangulation is not None:
+        seen = triangulation.of(n for n in triangulation.names if origin.get(n) is not Origin.INFERRED)
+        add(
+            reprojection(seen.error_px, seen.used, seen.views, seen.swapped),
             "reprojection", "Reprojection errors", "Distribution of reprojection errors and share kept per camera",
             "How far the triangulated points land from the detections in each image. Observations the other cameras "
             "contradict are left out; the dashed curve shows the errors with them.",
@@ -105,14 +146,25 @@ def trial_section(
             "body", "The body", "Stick figures from the side, the front and above",
             "The body's own markers (forward kinematics of the angles), the spine in colour.",
         )  # fmt: skip
+    kept = None if verdict is None else ~verdict.rejected
     return content.Trial(
         name,
         tuple(summary),
         () if verdict is None else tuple(map(page_finding, verdict.findings)),
         tuple(overlays),
         tuple(figures),
+        () if spine is None or spine.angles_sd is None else (angle_table(spine, shares, levels, kept),),
         rejected=() if verdict is None else rejections(verdict),
     )
+
+
+def _chain_caption(markers: Markers) -> str:
+    text = "Points near the spinous processes, by forward kinematics of the angles; moved to one centre, not turned."
+    if markers.covariance is None:
+        return text
+    variance = np.diagonal(markers.covariance, axis1=-2, axis2=-1)
+    typical = 200 * np.sqrt(np.nanmedian(variance))  # 2 sd, cm
+    return f"{text} Ellipses hold 86 % of what the fit leaves possible: ± {typical:.1f} cm in a typical direction."
 
 
 def page_finding(finding: Finding) -> content.Finding:
@@ -136,7 +188,7 @@ def not_measured(
 ) -> tuple[tuple[content.Statement, ...], tuple[content.Statement, ...]]:
     """(inferred, forced) statements for the box 'What is not measured', over all trials; equal reasons share a line."""
     inferred = dict.fromkeys(
-        name
+        base_name(name)
         for markers in measured
         for name, origin in zip(markers.names, markers.origin or (), strict=False)
         if origin is Origin.INFERRED

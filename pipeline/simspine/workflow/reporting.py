@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from simspine.config import Config
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path
 from simspine.report.content import Picture, Provenance, ReportContent, Table, number
 from simspine.report.embed import webp
 from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
+from simspine.report.poster import poster
 from simspine.report.sampling import frame_layer, sample_frames
 from simspine.report.sureness import assumed_statements
 from simspine.report.trial import RULE, not_measured, trial_section
@@ -20,6 +23,7 @@ from simspine.workflow.paths import Paths
 from simspine.workflow.results import TrialResults, body_edges, level_table
 from simspine.workflow.summary import read_summary, rows
 
+MOST_VIEWS = 4  # more would be too small on a picture
 LICENCES = {
     "simspine": "BSD-3-Clause",
     "Pose2Sim (model, demo videos)": "BSD-3-Clause",
@@ -109,6 +113,28 @@ def _overview(trials: dict) -> Table | None:
     )
 
 
+def write_picture_of(config: Config, path: Path) -> Path:
+    """One picture of the first trial that came with videos: one moment in up to four cameras, and the curvature."""
+    for subject in config.subjects:
+        context = Context(config, subject)
+        for trial in config.trials(subject):
+            if not context.capture(trial).videos:
+                continue
+            results = TrialResults(Paths(Path(config.results), subject), trial)
+            sheet = _sheet(context, results, 1, MOST_VIEWS)
+            status = [str(status) for status in results.verdict.status]
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(poster(sheet, results.spine, status, _credit(config, subject, trial)))
+            return path
+    raise InputError(f"{config.name}: no trial came with videos; the picture shows the body on images.")
+
+
+def _credit(config: Config, subject: str, trial: str) -> str:
+    source = str(config.subjects[subject].trials[trial].folder or "")
+    images = " · videos: demo data of Pose2Sim, BSD-3-Clause" if source.startswith("pose2sim:") else ""
+    return f"{config.name}, {subject} · {trial}{images}"
+
+
 def _section(context: Context, results: TrialResults, prefix: str, levels: tuple[Level, ...], shares: np.ndarray):
     return trial_section(
         f"{context.subject} · {results.name}",
@@ -137,24 +163,9 @@ def _model_points(results: TrialResults):
 
 def _overlays(context: Context, results: TrialResults, samples: int) -> tuple[Picture, ...]:
     """One sheet of sample frames × cameras; nothing where the trial came without videos."""
-    paths = context.capture(results.name).videos
-    if not paths:
+    if not context.capture(results.name).videos:
         return ()
-    frames = sample_frames(results.spine.frames, samples, results.verdict.rejected)
-    columns = [_images(video, frames) for video in open_videos(paths)]
-    model, keypoints, report = _model_points(results), results.keypoints, results.report
-    sheet = [
-        [
-            (
-                columns[v][frame],
-                frame_layer(keypoints, frame, v, camera, model, report.used, report.swapped, body_edges(), CHAIN),
-            )
-            for v, camera in enumerate(results.cameras)
-        ]
-        for frame in frames
-    ]
-    labels = [f"{results.spine.time[frame]:.2f} s" for frame in frames]
-    image = overlay_sheet(sheet, [camera.name for camera in results.cameras], labels)
+    image = _sheet(context, results, samples)
     return (
         Picture(
             "On the images",
@@ -163,6 +174,27 @@ def _overlays(context: Context, results: TrialResults, samples: int) -> tuple[Pi
             data=webp(image),
         ),
     )
+
+
+def _sheet(context: Context, results: TrialResults, samples: int, most: int | None = None) -> np.ndarray:
+    """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
+    paths = context.capture(results.name).videos[:most]
+    frames = sample_frames(results.spine.frames, samples, results.verdict.rejected)
+    columns = [_images(video, frames) for video in open_videos(paths)]
+    model, keypoints, report = _model_points(results), results.keypoints, results.report
+    cameras = results.cameras[:most]
+    sheet = [
+        [
+            (
+                columns[v][frame],
+                frame_layer(keypoints, frame, v, camera, model, report.used, report.swapped, body_edges(), CHAIN),
+            )
+            for v, camera in enumerate(cameras)
+        ]
+        for frame in frames
+    ]
+    labels = [f"{results.spine.time[frame]:.2f} s" for frame in frames]
+    return overlay_sheet(sheet, [camera.name for camera in cameras], labels)
 
 
 def _images(video, frames):

@@ -45,7 +45,9 @@ def checked(name: str, value, shape: tuple[int, ...], dtype=float) -> np.ndarray
     return array
 
 
-def shade_rejected(axes: "Axes", time: np.ndarray, status: Sequence[str] | None, labelled: bool = True) -> None:
+def shade_rejected(
+    axes: "Axes", time: np.ndarray, status: Sequence[str] | None, labelled: bool = True, zorder: float = 0
+) -> None:
     """Rejected frames as hatched stretches, half a frame to either side, with one legend entry."""
     if status is None:
         return
@@ -57,9 +59,9 @@ def shade_rejected(axes: "Axes", time: np.ndarray, status: Sequence[str] | None,
     for a, b in runs(rejected):
         left, right = time[a] - half, time[b] + half
         # Two patches: SVG gives a hatch the opacity of the face it lies on.
-        axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=0)
+        axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=zorder)
         axes.axvspan(
-            left, right, facecolor="none", edgecolor=VERMILLION, hatch="////", linewidth=0, label=label, zorder=0
+            left, right, facecolor="none", edgecolor=VERMILLION, hatch="////", linewidth=0, label=label, zorder=zorder
         )
         label = None
 

@@ -6,33 +6,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.quality.decided import ONE_COORDINATE, forced_mask
 from simspine.report.figures.common import checked, new_figure, shade_rejected, spread, time_axis
-from simspine.report.style import BLUE, FORCED, FORCED_DASHES, FORCED_LABEL, GREY, MEASURED, SKY, sequence, styled
+from simspine.report.style import (
+    BLUE,
+    FORCED,
+    FORCED_DASHES,
+    FORCED_LABEL,
+    GREY,
+    MEASURED,
+    ORANGE,
+    SKY,
+    sequence,
+    styled,
+)  # fmt: skip
+from simspine.report.summary import MOSTLY_ASSUMED, mostly_assumed, spread_of_adults
 from simspine.spine.bands import Band
-from simspine.spine.levels import PLANES, POSITIVE
+from simspine.spine.levels import POSITIVE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_95 = 1.96  # standard deviations to either side
 TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
-ONE_COORDINATE = "from the one coordinate"  # `spine.forced`: a sum that the data do decide, though not its distribution
-
-
-def forced_mask(levels: Sequence[str], forced: Mapping[str, str]) -> np.ndarray:
-    """(levels, 3) bool: which curves the model sets, from `SpineKinematics.forced` ({level: reason, '' where free}).
-
-    A reason made of parts that begin with a plane ('flexion = 1.857 × L5_S1_Flex_Ext; axial rotation locked') holds
-    for those planes; one that names no plane ('constant: …') for all three. That several levels share one coordinate
-    does not make their *sum* the model's, so that reason marks nothing here.
-    """
-    mask = np.zeros((len(levels), 3), bool)
-    for i, level in enumerate(levels):
-        parts = [part.strip() for part in forced.get(level, "").split(";") if part.strip()]
-        for part in (part for part in parts if ONE_COORDINATE not in part):
-            planes = [k for k, plane in enumerate(PLANES) if part.startswith(plane)]
-            mask[i, planes or slice(None)] = True
-    return mask
 
 
 def curvature(
@@ -42,23 +39,28 @@ def curvature(
     bands: Sequence[Band] = (),
     status: Sequence[str] | None = None,
     forced: Mapping[str, str] | None = None,
+    lla_sd: np.ndarray | None = None,
+    tka_sd: np.ndarray | None = None,
 ) -> "Figure":
     """Lumbar lordosis and thoracic kyphosis (Cobb) over time against normal bands.
 
-    time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all are
-    shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded). forced:
-    may hold 'lla' or 'tka' with the reason; such a curve is drawn as the model's, not as a measurement.
+    time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all
+    are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
+    forced: may hold 'lla' or 'tka' with the reason; such a curve is drawn as the model's, not as a measurement.
+    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve less sure than the spread among
+    standing adults is drawn as assumed: dashed, orange, and it says so.
     """
     time = np.asarray(time, float)
     with styled():
         figure = new_figure(6.0)
         panels = figure.subplots(2, 1, sharex=True)
-        for axes, key, title, values in (
-            (panels[0], "lla", "Lumbar lordosis angle (L1–S1 Cobb)", lla),
-            (panels[1], "tka", "Thoracic kyphosis angle (T3–T12 Cobb)", tka),
+        for axes, key, title, values, sd in (
+            (panels[0], "lla", "Lumbar lordosis angle (L1–S1 Cobb)", lla, lla_sd),
+            (panels[1], "tka", "Thoracic kyphosis angle (T3–T12 Cobb)", tka, tka_sd),
         ):
             degrees = np.degrees(checked(key, values, time.shape))
-            _draw_curvature(axes, time, degrees, (forced or {}).get(key, ""))
+            doubt = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
+            draw_curvature(axes, time, degrees, (forced or {}).get(key, ""), doubt, key)
             shade_rejected(axes, time, status)
             chosen = [band for band in bands if band.quantity == key]
             beside = _draw_bands(axes, chosen)
@@ -70,14 +72,39 @@ def curvature(
     return figure
 
 
-def _draw_curvature(axes: "Axes", time: np.ndarray, degrees: np.ndarray, reason: str) -> None:
+def draw_curvature(
+    axes: "Axes", time: np.ndarray, degrees: np.ndarray, reason: str, sd: np.ndarray | None, quantity: str
+) -> None:
+    """One curve with its band. sd: (frames,) degrees or None. reason: why the model sets it, '' if it does not."""
     known = degrees[np.isfinite(degrees)]
     text = f"mean {known.mean():.1f}°, span {np.ptp(known):.1f}°" if known.size else "not known"
     if reason and ONE_COORDINATE not in reason:
         axes.plot(time, degrees, **FORCED, label=f"{text}\n{FORCED_LABEL}")
-    else:
-        note = "\n(one coordinate for all levels)" if reason else ""
-        axes.plot(time, degrees, color=BLUE, label=f"this trial: {text}{note}", **MEASURED)
+        return
+    note = "\n(one coordinate for all levels)" if reason else ""
+    typical = None if sd is None or not np.isfinite(sd).any() else float(np.nanmedian(sd))
+    wide = mostly_assumed(quantity, typical)
+    colour = ORANGE if wide else BLUE
+    style = MEASURED | ({"linestyle": (0, (5, 2))} if wide else {})
+    axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **style)
+    if typical is None:
+        return
+    low, high = degrees - _95 * sd, degrees + _95 * sd
+    label = f"95 % band, typically ±{_95 * typical:.0f}°"
+    axes.fill_between(time, low, high, facecolor=colour, alpha=0.22, linewidth=0, label=label, zorder=1)
+    for edge in (low, high):
+        axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
+    if wide:
+        others = f"standing adults differ by ±{_95 * spread_of_adults(quantity):.0f}°"
+        axes.text(0.01, 0.03, f"{MOSTLY_ASSUMED.upper()}: ±{_95 * typical:.0f}°; {others}", transform=axes.transAxes,
+                  fontweight="bold", fontsize=8, va="bottom", zorder=4)  # fmt: skip
+
+
+def shade_band(axes: "Axes", band: Band, label: str | None = None) -> None:
+    """A published band across the panel, with edges that show through whatever lies above."""
+    axes.axhspan(band.low, band.high, facecolor=SKY, alpha=0.2, linewidth=0, zorder=0, label=label)
+    for edge in (band.low, band.high):
+        axes.axhline(edge, color=SKY, linewidth=1.0, zorder=2)
 
 
 def _draw_bands(axes: "Axes", bands: Sequence[Band]) -> float:
@@ -86,7 +113,7 @@ def _draw_bands(axes: "Axes", bands: Sequence[Band]) -> float:
     for i, band in enumerate(bands):
         colour, x, letter = (SKY if i == 0 else GREY), 1.025 + 0.03 * i, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 26]
         if i == 0:
-            axes.axhspan(band.low, band.high, facecolor=SKY, alpha=0.2, linewidth=0, zorder=0)
+            shade_band(axes, band)
         axes.plot([x, x], [band.low, band.high], color=colour, linewidth=4, transform=place, clip_on=False,
                   solid_capstyle="butt")  # fmt: skip
         axes.annotate(letter, (x, band.high), xycoords=place, xytext=(0, 2), textcoords="offset points", ha="center",

@@ -1,0 +1,203 @@
+"""Many levels at once: angles as a map of level over time, and the range of motion of each level, with what decided it.
+
+For a spine of single vertebrae, whose 25 levels are too many curves for one panel.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simspine.quality.decided import forced_mask
+from simspine.report.figures.common import checked, new_figure, shade_rejected, step, time_axis
+from simspine.report.figures.curves import TITLES
+from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, styled
+from simspine.spine.levels import POSITIVE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HALF = 0.5  # from this share on an angle counts as decided by the data in a picture: filled, not hollow
+_NICE = np.array([1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 180.0])  # ends of a colour scale, degrees
+_95 = 1.96
+SHORT = ("flexion", "to the right", "to the left")
+
+
+def level_map(
+    time: np.ndarray,
+    levels: Sequence[str],
+    angles: np.ndarray,
+    shares: np.ndarray,
+    status: Sequence[str] | None = None,
+    forced: Mapping[str, str] | None = None,
+) -> "Figure":
+    """Angles of all levels as three maps (level × time, from the sacrum up), beside each the share the data decided.
+
+    time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
+    see `quality.decided.forced_mask`. Rejected frames are hatched.
+    """
+    time = np.asarray(time, float)
+    degrees = np.degrees(checked("angles", angles, (len(time), len(levels), 3)))
+    shares = checked("shares", shares, (len(levels), 3))
+    mask = forced_mask(levels, forced or {})
+    half = step(time) / 2
+    with styled():
+        figure = new_figure(1.6 + 0.165 * len(levels))
+        panels = figure.subplots(1, 6, width_ratios=[1, 0.24] * 3, sharey=True, gridspec_kw={"wspace": 0.02})
+        for k, title in enumerate(TITLES):
+            axes, beside = panels[2 * k], panels[2 * k + 1]
+            values = degrees[:, :, k]
+            limit = _limit(values)
+            image = axes.imshow(
+                values.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", origin="lower",
+                interpolation="nearest", extent=(time[0] - half, time[-1] + half, -0.5, len(levels) - 0.5), zorder=1,
+            )  # fmt: skip
+            shade_rejected(axes, time, status, labelled=k == 0, zorder=2)
+            axes.grid(False)
+            axes.set_title(f"{title}\n", fontsize=9.5)
+            time_axis(axes, time)
+            bar = figure.colorbar(image, ax=[axes, beside], location="bottom", extend="both", aspect=28, pad=0.02)
+            bar.set_label(f"°, positive = {POSITIVE[k]}", fontsize=7.5)
+            bar.outline.set_linewidth(0.5)
+            _draw_shares(beside, shares[:, k], mask[:, k])
+            for edge in _borders(levels):
+                axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
+        name_levels(panels[0], levels)
+        handles, labels = panels[0].get_legend_handles_labels()
+        if handles:
+            figure.legend(handles, labels, loc="outside upper left")
+    return figure
+
+
+def _limit(degrees: np.ndarray) -> float:
+    """End of the colour scale: most values within it; a few levels that turn far must not bleach the others."""
+    known = np.abs(degrees[np.isfinite(degrees)])
+    wanted = np.percentile(known, 95) if known.size else 1.0
+    return float(_NICE[min(np.searchsorted(_NICE, wanted), len(_NICE) - 1)])
+
+
+def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
+    for i, share in enumerate(shares):
+        if forced[i]:
+            axes.plot([0, 1], [i, i], **FORCED)
+        elif np.isfinite(share):
+            sure = share >= HALF
+            face, edge = (BLUE, BLUE) if sure else ("none", ORANGE)
+            axes.barh(i, max(share, 0.015), 0.66, facecolor=face, edgecolor=edge, linewidth=0.9)
+            axes.annotate(f"{100 * share:.0f}", (0.0 if sure else share, i), xytext=(2, -0.4), va="center", fontsize=6,
+                          textcoords="offset points", color="white" if sure else INK)  # fmt: skip
+    axes.set_xlim(0, 1.05)
+    axes.set_xticks([])
+    axes.grid(False)
+    axes.spines[["bottom", "left"]].set_visible(False)
+    axes.tick_params(left=False)
+    axes.set_title("data\n%", fontsize=7.5, fontweight="normal")
+
+
+def range_profile(
+    levels: Sequence[str],
+    angles: np.ndarray,
+    sd: np.ndarray | None,
+    shares: np.ndarray,
+    status: Sequence[str] | None = None,
+    forced: Mapping[str, str] | None = None,
+) -> "Figure":
+    """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
+
+    angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A bar from the least to the greatest
+    angle, a line to 1.96 standard deviations beyond either; how far the angle moved as a number. Filled: decided by
+    the data; hollow: mostly assumed; dashed grey: set by the model.
+    """
+    angles = np.asarray(angles, float)
+    angles = checked("angles", angles, (len(angles), len(levels), 3))
+    shares = checked("shares", shares, (len(levels), 3))
+    mask = forced_mask(levels, forced or {})
+    kept = slice(None) if status is None else np.array([str(s) != "rejected" for s in status], bool)
+    ends = ends_of(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
+    with styled():
+        figure = new_figure(1.2 + 0.165 * len(levels))
+        panels = figure.subplots(1, 3, sharey=True)
+        for k, (axes, title) in enumerate(zip(panels, TITLES, strict=True)):
+            axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
+            for i in range(len(levels)):
+                _draw_range(axes, i, ends[:, i, k], shares[i, k], mask[i, k])
+            for edge in _borders(levels):
+                axes.axhline(edge, color=INK, linewidth=0.8)
+            axes.set_title(title)
+            axes.set_xlabel(f"angle (°), positive = {SHORT[k]}")
+            axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=7.5, ha="right", va="bottom")
+            axes.grid(axis="y", visible=False)
+            low, high = axes.get_xlim()
+            axes.set_xlim(low, high + 0.12 * (high - low))  # room for the numbers
+        name_levels(panels[0], levels)
+        _profile_legend(figure, shares, mask, sd is not None)
+    return figure
+
+
+def ends_of(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
+    """(4, levels, 3) degrees: least angle less 1.96 sd, least, greatest, greatest plus 1.96 sd; NaN = not known.
+
+    angles, sd: (frames, levels, 3) rad, NaN = not known. Without sd the outer ends are the inner ones.
+    """
+    if not len(angles):
+        return np.full((4, *angles.shape[1:]), np.nan)
+    known = np.isfinite(angles)
+    order = np.where(known, angles, np.inf).argmin(0), np.where(known, angles, -np.inf).argmax(0)
+    low, high = (np.take_along_axis(angles, frame[None], 0)[0] for frame in order)
+    doubt = [0.0 if sd is None else _95 * np.take_along_axis(sd, frame[None], 0)[0] for frame in order]
+    return np.degrees([low - doubt[0], low, high, high + doubt[1]])
+
+
+def _draw_range(axes: "Axes", i: int, ends: np.ndarray, share: float, forced: bool) -> None:
+    if not np.isfinite(ends[1]):
+        return
+    sure = not share < HALF  # not known counts as sure: the solver gave no share
+    colour = GREY if forced else BLUE if sure else ORANGE
+    dash = "--" if forced else "-"
+    for a, b in ((ends[0], ends[1]), (ends[2], ends[3])):
+        if np.isfinite(a) and np.isfinite(b) and a < b:
+            axes.plot([a, b], [i, i], color=colour, linewidth=1.1, linestyle=dash, solid_capstyle="butt")
+    face = colour if sure and not forced else "none"
+    axes.barh(i, ends[2] - ends[1], 0.56, ends[1], facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
+    place = axes.get_yaxis_transform()
+    axes.text(1.0, i, f"{ends[2] - ends[1]:.1f}°", transform=place, fontsize=6.5, ha="right", va="center")
+
+
+def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    entries = (
+        (not (mask | (shares < HALF)).all(), BLUE, BLUE, "-", "decided by the data"),
+        (bool((~mask & (shares < HALF)).any()), "none", ORANGE, "-", "mostly assumed"),
+        (bool(mask.any()), "none", GREY, "--", FORCED_LABEL),
+    )
+    handles = [
+        Patch(facecolor=face, edgecolor=edge, linestyle=dash, label=f"range over the trial, {label}")
+        for shown, face, edge, dash, label in entries
+        if shown
+    ]
+    if interval:
+        handles.append(Line2D([], [], color=GREY, linewidth=1.1, label="95 % interval"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+
+
+def name_levels(axes: "Axes", levels: Sequence[str]) -> None:
+    """Levels as ticks, from below."""
+    axes.set_yticks(range(len(levels)), levels, fontsize=7.5)
+    axes.set_ylim(-0.6, len(levels) - 0.4)
+    axes.tick_params(axis="y", length=0)
+
+
+def region(level: str) -> str:
+    """'lumbar', 'thoracic' or 'cervical' for a level named after its vertebrae, upper one first; T12–L1 is lumbar."""
+    upper, _, lower = level.partition("-")
+    if lower[:1] in ("L", "S"):
+        return "lumbar"
+    return "thoracic" if upper[:1] == "T" else "cervical"
+
+
+def _borders(levels: Sequence[str]) -> list[float]:
+    """Heights between regions."""
+    return [i - 0.5 for i in range(1, len(levels)) if region(levels[i]) != region(levels[i - 1])]
