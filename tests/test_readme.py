@@ -205,7 +205,7 @@ def test_every_yaml_in_a_sentence_is_valid():
     found = [
         text
         for page in PAGES
-        for text in re.findall(r"`((?:detection|body|ik|filter): \{[^`]*\})`", page.read_text(encoding="utf-8"))
+        for text in re.findall(r"`((?:detection|body|ik|filter|scaling): \{[^`]*\})`", page.read_text(encoding="utf-8"))
     ]
     assert len(found) > 3
     for text in found:
