@@ -1,6 +1,7 @@
 """The data set: round trip, and a reader written after the description of the released file."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -269,3 +270,16 @@ def test_origins_survive(written):
         found = file.trial("S1", "Directions_1")
     assert found.markers.origin == (Origin.GIVEN, Origin.INFERRED, Origin.INFERRED)
     assert json.dumps(found.forced | {}) == json.dumps({"L4-L5": "1.857 × L5_S1", "tka": "constant"})
+
+
+def test_the_documentation_lists_every_data_set(written):
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    text = text[text.index("## Data set file") :]
+    found = set()
+    with h5py.File(written[0]) as file:
+        file.visititems(lambda name, item: found.add(name) if isinstance(item, h5py.Dataset) else None)
+        found |= set(file["S1/Sitting/simspine"].attrs) | set(file.attrs)
+    for name in found:
+        parts = name.split("/")
+        known = parts[-1] if parts[-2:-1] not in (["poses"], ["models"]) else f"{parts[-2]}/<"
+        assert f"`{known}" in text or f"/{known}`" in text, name

@@ -84,6 +84,18 @@ def test_section_has_everything(measured, spine, judged):
     assert page.count("rejected frames (3 of 20)") == 4  # curvature twice, levels, presence
 
 
+def test_points_inferred_by_a_rule_do_not_judge_the_cameras():
+    """Triangulation knows 'Spine_01', the fit 'Spine_01_inferred': its 90 px must not enter the distribution."""
+    errors = np.tile([3.0, 90.0], (FRAMES, 2, 1))
+    yes = np.ones(errors.shape, bool)
+    names = ("LHip", "Spine_01")
+    report = Report(names, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 2), int), np.ones(2), np.ones(2))
+    markers = Markers(("LHip", "Spine_01_inferred"), 50, np.zeros((FRAMES, 2, 3)), origin=("detected", "inferred"))
+    section = trial_section("walk", "t1", triangulation=report, measured=markers)
+    assert "90th percentile 3.0 px" in section.figures[0].svg
+    assert "Spine_01 ○" in section.figures[1].svg
+
+
 def test_section_leaves_out_what_is_missing(spine):
     section = trial_section("walk", "t1", spine=spine)
     assert len(section.figures) == 2
