@@ -73,6 +73,7 @@ def test_section_has_everything(measured, spine, judged):
         "Curvature", "Angles per level", "Reprojection errors", "Reprojection errors by point", "Marker errors",
         "Seen, inferred, filled, missing", "The body",
     ]  # fmt: skip
+    assert section.name == "walk"
     assert section.rejected == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
     assert [f.light for f in section.findings] == ["bad", "bad", "good"]
     assert section.findings[0].frames == "3–4, 9"

@@ -60,8 +60,8 @@ def trial_section(
     """
     status = None if verdict is None else [str(s) for s in verdict.status]
     origin = dict(zip(measured.names, measured.origin or (), strict=False)) if measured is not None else {}
-    for name in list(origin):  # triangulation knows an inferred point by its plain name
-        origin.setdefault(base_name(name), origin[name])
+    for point in list(origin):  # triangulation knows an inferred point by its plain name
+        origin.setdefault(base_name(point), origin[point])
     figures = []
 
     def add(figure, key: str, title: str, alt: str, caption: str) -> None:
