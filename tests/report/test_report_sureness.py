@@ -12,7 +12,7 @@ from simspine.report.figures.levels import ends_of, level_map, range_profile, re
 from simspine.report.page import render
 from simspine.report.poster import poster
 from simspine.report.style import BLUE, GREY, ORANGE
-from simspine.report.summary import MOSTLY_ASSUMED, mostly_assumed
+from simspine.report.summary import VERY_UNSURE, very_unsure
 from simspine.report.sureness import angle_table, assumed_statements
 from simspine.report.trial import MANY, trial_section
 from simspine.spine.levels import SPINE_MARKERS, Level
@@ -68,18 +68,18 @@ def test_the_band_has_its_width_and_an_unsure_curve_says_so():
         assert main.get_color() == (ORANGE if assumed else BLUE)
         said = " ".join(t.get_text() for t in [*axes.texts, *axes.get_legend().get_texts()])
         assert f"±{1.96 * sd:.0f}°" in said
-        assert (MOSTLY_ASSUMED.upper() in said) == assumed
+        assert (VERY_UNSURE.upper() in said) == assumed
 
 
 def test_what_the_model_sets_gets_no_band():
     s = spine(forced={"tka": "constant: one rigid body"})
     _, thoracic = curvature(s.time, s.lla, s.tka, forced=s.forced, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     assert not thoracic.collections
-    assert MOSTLY_ASSUMED.upper() not in texts(thoracic.figure)
+    assert VERY_UNSURE.upper() not in texts(thoracic.figure)
 
 
-def test_mostly_assumed_is_less_sure_than_adults_differ():
-    assert [mostly_assumed("lla", sd) for sd in (None, float("nan"), 11.1, 11.3)] == [False, False, False, True]
+def test_very_unsure_is_less_sure_than_adults_differ():
+    assert [very_unsure("lla", sd) for sd in (None, float("nan"), 11.1, 11.3)] == [False, False, False, True]
 
 
 def test_map_shows_every_level_in_degrees():
@@ -163,6 +163,7 @@ def test_table_of_angles():
 def test_assumed_statements_sum_up_runs_of_levels():
     kept = np.ones(FRAMES, bool)
     statements = assumed_statements([spine()], [SHARES], [kept])
+    assert "± 39° (95 %), while standing adults differ by ± 20°" in statements[0].reason
     assert [s.name for s in statements] == [
         "TKA, thoracic kyphosis", "Flexion of 8 of 9 levels", "Lateral bending of 9 of 9 levels",
         "Axial rotation of 8 of 9 levels",
@@ -187,7 +188,7 @@ def test_many_levels_are_drawn_as_a_map():
     assert [f.title for f in few.figures] == ["Curvature", "Angles per level"]
     assert few.tables == ()
     page = render(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
-    assert "Assumed, not measured" in page
+    assert "Assumed, or very unsure" in page
     assert page.index("sd 17°") < page.index("All 27 angles")
     assert page.count("<details>") == page.count("</details>") == 1
 

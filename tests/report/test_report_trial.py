@@ -142,7 +142,7 @@ def test_summary_rows():
     notes = {row.label: row.note for row in rows}
     assert notes["Marker RMS"] == "limbs 24, spine –"
     assert notes["Body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
-    assert notes["Lumbar lordosis, L1–S1"] == "mostly assumed: adults differ by ± 11°"
+    assert notes["Lumbar lordosis, L1–S1"] == "very unsure: adults differ by ± 11°"
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()
 

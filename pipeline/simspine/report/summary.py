@@ -22,7 +22,7 @@ _LINES = (
     ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
 _ANGLES = ("lla", "tka")
-MOSTLY_ASSUMED = "mostly assumed"
+VERY_UNSURE = "very unsure"
 
 
 def spread_of_adults(quantity: str) -> float:
@@ -31,7 +31,7 @@ def spread_of_adults(quantity: str) -> float:
     return (band.high - band.low) / 2
 
 
-def mostly_assumed(quantity: str, sd: float | None) -> bool:
+def very_unsure(quantity: str, sd: float | None) -> bool:
     """Whether 'lla' or 'tka' with this standard deviation, degrees, says less than that the person is an adult."""
     return sd is not None and sd == sd and sd >= spread_of_adults(quantity)
 
@@ -71,8 +71,8 @@ def _sure(text: str, quantity: str, sd: float | None, given: bool) -> tuple[str,
         return text, "set by the model, cannot change", ""
     if sd is None or sd != sd or text == "–":
         return text, "", ""
-    wide = mostly_assumed(quantity, sd)
-    note = f"{MOSTLY_ASSUMED}: adults differ by ± {spread_of_adults(quantity):.0f}°" if wide else "± typical sd"
+    wide = very_unsure(quantity, sd)
+    note = f"{VERY_UNSURE}: adults differ by ± {spread_of_adults(quantity):.0f}°" if wide else "± typical sd"
     return f"{text} ± {sd:.1f}°", note, "check" if wide else ""
 
 

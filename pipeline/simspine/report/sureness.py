@@ -8,7 +8,7 @@ import numpy as np
 from simspine.quality.decided import Decided, decided, forced_mask
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import Statement, Table, number
-from simspine.report.summary import mostly_assumed, spread_of_adults
+from simspine.report.summary import spread_of_adults, very_unsure
 from simspine.spine.levels import PLANES, Level
 from simspine.spine.vertebrae import SpineKinematics
 
@@ -75,12 +75,13 @@ def assumed_statements(
             and not forced_mask([quantity], spine.forced).any()
         ]
         sd = float(np.mean(found)) if found else None
-        if sd is not None and mostly_assumed(quantity, sd):
+        if sd is not None and very_unsure(quantity, sd):
             adults = spread_of_adults(quantity)
             statements.append(
                 Statement(
                     _NAMES[quantity],
-                    f"sd {sd:.0f}°, no less than the {adults:.0f}° by which standing adults differ among themselves",
+                    f"known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by ± {1.96 * adults:.0f}°: it "
+                    "says little more than that this is an adult",
                 )
             )
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = {}

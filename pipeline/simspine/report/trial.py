@@ -74,7 +74,7 @@ def trial_section(
             "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
             "Bars beside the panels are published ranges of standing adults; sitting or bending leaves them by rights. "
             "A dashed grey curve is the model's, not the person's; a dashed orange one is less sure than the spread "
-            "among standing adults: it is mostly what the body model believes of anybody.",
+            "among standing adults: it says little about this person.",
         )  # fmt: skip
         joints = [level.name for level in levels if level.coordinates and level.name in spine.levels]
         joints = joints or list(spine.levels)

@@ -20,7 +20,7 @@ from simspine.report.style import (
     sequence,
     styled,
 )  # fmt: skip
-from simspine.report.summary import MOSTLY_ASSUMED, mostly_assumed, spread_of_adults
+from simspine.report.summary import VERY_UNSURE, spread_of_adults, very_unsure
 from simspine.spine.bands import Band
 from simspine.spine.levels import POSITIVE
 
@@ -48,7 +48,7 @@ def curvature(
     are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
     forced: may hold 'lla' or 'tka' with the reason; such a curve is drawn as the model's, not as a measurement.
     lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve less sure than the spread among
-    standing adults is drawn as assumed: dashed, orange, and it says so.
+    standing adults is drawn dashed and orange, and says so.
     """
     time = np.asarray(time, float)
     with styled():
@@ -83,7 +83,7 @@ def draw_curvature(
         return
     note = "\n(one coordinate for all levels)" if reason else ""
     typical = None if sd is None or not np.isfinite(sd).any() else float(np.nanmedian(sd))
-    wide = mostly_assumed(quantity, typical)
+    wide = very_unsure(quantity, typical)
     colour = ORANGE if wide else BLUE
     style = MEASURED | ({"linestyle": (0, (5, 2))} if wide else {})
     axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **style)
@@ -96,7 +96,7 @@ def draw_curvature(
         axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
     if wide:
         others = f"standing adults differ by ±{_95 * spread_of_adults(quantity):.0f}°"
-        axes.text(0.01, 0.03, f"{MOSTLY_ASSUMED.upper()}: ±{_95 * typical:.0f}°; {others}", transform=axes.transAxes,
+        axes.text(0.01, 0.03, f"{VERY_UNSURE.upper()}: ±{_95 * typical:.0f}°; {others}", transform=axes.transAxes,
                   fontweight="bold", fontsize=8, va="bottom", zorder=4)  # fmt: skip
 
 
