@@ -125,8 +125,8 @@ class Scaling(_Section):
     """Largest plausible difference between left and right, as a share of their mean."""
     trim: float = Field(0.2, ge=0, lt=1)
     """Share of extreme frames left out of each segment's length."""
-    calibrate: bool = True
-    """Then fit sizes and constant marker offsets together over some frames, each near what was measured."""
+    calibrate: bool = False
+    """Then fit sizes and constant marker offsets together. Needs varied postures: one movement looks like an offset."""
 
 
 class InverseKinematics(_Section):
@@ -140,7 +140,7 @@ class InverseKinematics(_Section):
     """Weights by marker that replace those of the marker set."""
     marker_sd_m: float = Field(0.02, gt=0, lt=1)
     """Trajectory: how far a marker of weight 1 is off, one standard deviation of a coordinate, m."""
-    error_lasts_s: float = Field(0.1, ge=0)
+    error_lasts_s: float = Field(1.0, ge=0)
     """Trajectory: for how long a marker's error lasts; lasting errors average out less and widen the intervals."""
     use_covariance: bool = False
     """Trajectory: add each point's triangulation covariance to marker_sd_m²."""

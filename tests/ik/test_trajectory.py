@@ -86,9 +86,8 @@ def test_windows_make_no_seam(release, moving):
     assert cut.converged.all()
     deviation = np.maximum(whole.motion.deviation, 1e-9)
     apart = np.abs(cut.motion.values - whole.motion.values) / deviation
-    seen = np.nan_to_num(whole.posterior.response) > 0.9
-    assert apart[:, seen].max() < 0.1  # standard deviations
-    assert apart.max() < 1.0  # the rest are angles that hardly any marker sees
+    assert np.quantile(apart, 0.99) < 0.1  # standard deviations
+    assert apart.max() < 1.0  # forearm rotation, which hardly any marker sees
     np.testing.assert_allclose(cut.motion.deviation, whole.motion.deviation, rtol=0.05, atol=1e-6)
 
 
@@ -206,3 +205,18 @@ def test_clear_errors(release, moving, options, telling):
 def test_a_belief_needs_a_width():
     with pytest.raises(InputError, match="sd 0"):
         Belief({"knee_angle_r": 1.0}, 0.0, 0.0)
+
+
+def test_lasting_errors_are_as_wide_as_a_single_frame_at_most(release, moving):
+    """Smoothing over frames that share one error adds nothing: the intervals are those of one frame."""
+    _, markers = moving(60)
+    white, lasting, single = (
+        inverse_kinematics(release, markers.with_(xyz=xyz), smoothness=s, correlation_s=c, engine="trajectory")
+        for xyz, s, c in ((markers.xyz, SMOOTH, 0.0), (markers.xyz, SMOOTH, 10.0), (markers.xyz, None, 0.0))
+    )
+    c = release.coordinates
+    seen = [c.index(n) for n in ("pelvis_tx", "hip_flexion_r", "knee_angle_l", "L5_S1_Flex_Ext")]
+    ratio = lasting.motion.deviation[10:50][:, seen] / single.motion.deviation[10:50][:, seen]
+    assert np.quantile(ratio, 0.05) > 0.8
+    assert np.quantile(ratio, 0.95) < 1.2
+    assert (white.motion.deviation[30, seen] < 0.8 * lasting.motion.deviation[30, seen]).all()

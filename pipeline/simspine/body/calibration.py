@@ -75,6 +75,8 @@ def calibrate(
     problem = _Problem(
         unscaled, factors, measured, some, w / marker_sd**2, factor_sd * np.where(assumed, 2.0, 1.0), offset_sd
     )
+    # The frames are far apart, so each is a posture of its own, and a belief counts in each.
+    prior = Prior(tuple(replace(belief, lasts=0.0) for belief in prior.beliefs)) if prior else None
     change, offsets = np.zeros(len(measured)), np.zeros((len(names), 3))
     best, first = None, None
     for _ in range(rounds + 1):

@@ -48,9 +48,9 @@ def inverse_kinematics(
     solved and say so (trajectory: carried by the frames around).
 
     Trajectory only. marker_sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_s: s, for
-    how long a marker's error lasts; errors that last average out less. use_covariance: take `markers.covariance` plus
-    marker_sd² instead. loss: 'square', 'huber' or 'geman-mcclure', from loss_scale standard deviations on. threads,
-    window, overlap (frames): how long trials are cut; see `simspine.ik.trajectory`.
+    how long a marker's error lasts; errors that last do not average out over frames. use_covariance: take
+    `markers.covariance` plus marker_sd² instead. loss: 'square', 'huber' or 'geman-mcclure', from loss_scale standard
+    deviations on. threads, window, overlap (frames): how long trials are cut; see `simspine.ik.trajectory`.
 
     Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing, and terms
     the engine does not have. One bad frame never raises: its reason is in the result.

@@ -6,6 +6,7 @@ from simspine.body.kernels import expand
 from simspine.body.model import Body
 from simspine.ik.assumptions import Belief, Prior, Smoothness
 from simspine.ik.frame_engine import first_poses, observations
+from simspine.ik.lasting import lasting_covariance
 from simspine.ik.result import Posterior, Result, result_of
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
@@ -40,8 +41,9 @@ def solve(
 ) -> Result:
     """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers)."""
     tree, y, w, usable = observations(body, markers, weights, min_markers)
-    # Errors that last make the frames of one error time worth a single one.
-    w = w / max(1.0, correlation_s * markers.rate)
+    # Errors that last make the frames of one error time worth a single one. Thinning the markers would also give the
+    # motion up to smoothness, although a lasting error does not hide it; so beliefs are weighed up instead.
+    lasting = max(1.0, correlation_s * markers.rate)
     precision = None
     scale = loss_scale
     if use_covariance and markers.covariance is not None:
@@ -58,7 +60,9 @@ def solve(
         velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
         terms.append(SmoothnessTerm(markers.rate, velocity, acceleration))
     beliefs = Prior([*(prior.beliefs if prior else ()), *_wide(body, names)])
-    terms.append(PriorTerm(*beliefs.arrays(names, markers.rate)))
+    S, mean, precisions, decay = beliefs.arrays(names, markers.rate)
+    terms.append(PriorTerm(S, mean, lasting * precisions, decay))
+    shown, believed = terms[0], terms[-1]
     found = solve_trajectory(
         terms,
         first_poses(body, markers, weights),
@@ -78,11 +82,12 @@ def solve(
         response = np.full(len(body.coordinates), np.nan)
         driven = tree.column >= 0
         response[driven] = found.response[tree.column[driven]]
-        posterior = Posterior(found.z, found.blocks, response)
+        blocks = found.blocks if lasting == 1.0 else lasting_covariance(shown, believed, found.z, found.blocks, lasting)
+        posterior = Posterior(found.z, blocks, response)
     result = result_of(body, markers, values, weights, {}, reasons, cost=found.cost, posterior=posterior)
     if posterior is None:
         return result
-    deviation = coordinate_deviation(tree, found.z, found.blocks)
+    deviation = coordinate_deviation(tree, found.z, posterior.blocks)
     return result.with_motion(result.motion.with_(deviation=deviation))
 
 

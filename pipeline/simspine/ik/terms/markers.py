@@ -43,6 +43,11 @@ class MarkerTerm:
         system.add_blocks(H)
         gradient += g
 
+    def information(self, z: np.ndarray) -> np.ndarray:
+        """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ."""
+        H, _ = frames_normal(self.tree, z, *self._arguments(), False)
+        return np.tril(H) + np.tril(H, -1).transpose(0, 2, 1)
+
     def window(self, frames: slice) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]
         return replace(self, y=self.y[frames], w=self.w[frames], precision=precision)

@@ -51,6 +51,10 @@ class PriorTerm:
         if len(z) > 1:
             system.add_coupling(-self._block(later * self.decay))
 
+    def information(self) -> np.ndarray:
+        """(free, free): what the beliefs say about a single frame."""
+        return self._block(self.precision)
+
     def _block(self, weight: np.ndarray) -> np.ndarray:
         return (self.S.T * weight) @ self.S
 
