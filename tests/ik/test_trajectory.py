@@ -218,5 +218,5 @@ def test_lasting_errors_are_as_wide_as_a_single_frame_at_most(release, moving):
     seen = [c.index(n) for n in ("pelvis_tx", "hip_flexion_r", "knee_angle_l", "L5_S1_Flex_Ext")]
     ratio = lasting.motion.deviation[10:50][:, seen] / single.motion.deviation[10:50][:, seen]
     assert np.quantile(ratio, 0.05) > 0.8
-    assert np.quantile(ratio, 0.95) < 1.2
+    assert np.quantile(ratio, 0.95) < 1.4  # beliefs that last tie the frames of the other a little
     assert (white.motion.deviation[30, seen] < 0.8 * lasting.motion.deviation[30, seen]).all()
