@@ -5,6 +5,7 @@ import numpy as np
 from simspine.body.kernels import expand
 from simspine.body.model import Body
 from simspine.ik.assumptions import Belief, Prior, Smoothness
+from simspine.ik.branches import readable
 from simspine.ik.frame_engine import first_poses, observations
 from simspine.ik.lasting import lasting_covariance
 from simspine.ik.result import Posterior, Result, result_of
@@ -76,19 +77,21 @@ def solve(
     reasons = [
         r if ok else "no markers: carried by the frames around" for r, ok in zip(found.reason, usable, strict=True)
     ]
-    values, _ = expand(tree, found.z)
+    blocks = found.blocks
+    if uncertainty and lasting > 1.0:
+        blocks = lasting_covariance(shown, believed, found.z, blocks, lasting)
+    z, blocks = readable(body, found.z, blocks)
+    values, _ = expand(tree, z)
     posterior = None
     if uncertainty:
         response = np.full(len(body.coordinates), np.nan)
         driven = tree.column >= 0
         response[driven] = found.response[tree.column[driven]]
-        blocks = found.blocks if lasting == 1.0 else lasting_covariance(shown, believed, found.z, found.blocks, lasting)
-        posterior = Posterior(found.z, blocks, response)
+        posterior = Posterior(z, blocks, response)
     result = result_of(body, markers, values, weights, {}, reasons, cost=found.cost, posterior=posterior)
     if posterior is None:
         return result
-    deviation = coordinate_deviation(tree, found.z, posterior.blocks)
-    return result.with_motion(result.motion.with_(deviation=deviation))
+    return result.with_motion(result.motion.with_(deviation=coordinate_deviation(tree, z, blocks)))
 
 
 def _precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
