@@ -79,16 +79,19 @@ def test_a_short_trial_equals_the_dense_solution(release, moving):
 
 
 def test_windows_make_no_seam(release, moving):
+    """With every angle held a little by a belief, so that both problems are solved to the end."""
     _, markers = moving(300)
-    whole = inverse_kinematics(release, markers, smoothness=SMOOTH, window=300, tolerance=1e-6)
-    cut = inverse_kinematics(release, markers, smoothness=SMOOTH, window=100, overlap=60, tolerance=1e-6)
+    c = release.coordinates
+    held = Prior([Belief({n: 1.0}, float(c.default[c.index(n)]), 0.3) for n in c.names if "arm" in n or "pro_sup" in n])
+    options = {"smoothness": SMOOTH, "prior": held, "tolerance": 1e-8}
+    whole = inverse_kinematics(release, markers, window=300, **options)
+    cut = inverse_kinematics(release, markers, window=100, overlap=60, **options)
     assert whole.converged.all()
     assert cut.converged.all()
-    deviation = np.maximum(whole.motion.deviation, 1e-9)
-    apart = np.abs(cut.motion.values - whole.motion.values) / deviation
-    assert np.quantile(apart, 0.95) < 0.1  # standard deviations
-    assert apart.max() < 1.0  # forearm rotation, which hardly any marker sees
-    np.testing.assert_allclose(cut.motion.deviation, whole.motion.deviation, rtol=0.05, atol=1e-6)
+    apart = np.abs(cut.motion.values - whole.motion.values) / np.maximum(whole.motion.deviation, 1e-9)
+    assert np.quantile(apart, 0.99) < 0.1  # standard deviations
+    assert apart.max() < 0.3
+    np.testing.assert_allclose(cut.motion.deviation, whole.motion.deviation, rtol=0.02, atol=1e-6)
 
 
 def test_threads_change_nothing(release, moving):
