@@ -91,7 +91,7 @@ def test_windows_make_no_seam(release, moving):
     apart = np.abs(cut.motion.values - whole.motion.values) / np.maximum(whole.motion.deviation, 1e-9)
     assert np.quantile(apart, 0.99) < 0.1  # standard deviations
     assert apart.max() < 0.3
-    np.testing.assert_allclose(cut.motion.deviation, whole.motion.deviation, rtol=0.02, atol=1e-6)
+    np.testing.assert_allclose(cut.motion.deviation, whole.motion.deviation, rtol=0.05, atol=1e-6)
 
 
 def test_threads_change_nothing(release, moving):
