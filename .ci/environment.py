@@ -10,8 +10,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 FROM_CONDA_FORGE = [
-    "numpy", "scipy", "h5py", "matplotlib", "click", "jinja2", "lazy-loader", "numba", "pydantic", "pyyaml", "rich", "tomli-w",
-    "hypothesis", "pytest", "pytest-xdist", "ruff",
+    "numpy", "scipy", "h5py", "matplotlib", "click", "jinja2", "lazy-loader", "numba", "pillow", "pydantic", "pyyaml",
+    "rich", "threadpoolctl", "tomli-w", "hypothesis", "pytest", "pytest-xdist", "ruff",
 ]  # fmt: skip
 CONDA_NAME = {"matplotlib": "matplotlib-base"}  # without the GUI toolkits
 

@@ -1,8 +1,9 @@
 """Standard deviations when the markers' errors last: a detector that puts a hip too low does so for many frames.
 
 Two covariances are too wide rather than too narrow then: the trajectory's, times the number of frames that share one
-error (as if only every such frame had been seen); and that of a single frame with the beliefs, smoothness left out (as
-if only this one had been seen). Each coordinate gets the narrower of the two, with the correlations of the single frame.
+error (as if only every such frame had been seen); and that of a single frame with the beliefs, smoothness left out
+(as if only this one had been seen). Each coordinate gets the narrower of the two, with the correlations of the single
+frame.
 """
 
 import numpy as np
