@@ -3,8 +3,10 @@
 import numpy as np
 from numba import njit
 
+from simspine.ik.sparsity import INNER
 
-@njit(cache=True, error_model="numpy")
+
+@njit(**INNER)
 def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
     """X = L⁻¹ of a lower triangular matrix."""
     n = L.shape[0]

@@ -12,6 +12,7 @@ from numba import njit
 
 from simspine.body.kernels import couple, place, pose
 from simspine.body.tree import Tree
+from simspine.ik.sparsity import INNER, REORDER, Sparsity, sparsity
 
 GEMAN_MCCLURE, HUBER, SQUARE = 2, 1, 0
 
@@ -29,7 +30,7 @@ def robust(d2: float, loss: int, scale: float):
     return d2, 1.0
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def marker_cost(x: np.ndarray, y: np.ndarray, w: np.ndarray, P: np.ndarray, loss: int, scale: float) -> float:
     """Σ w ρ(rᵀ P r), r = x − y, over the markers with w > 0. P: (markers, 3, 3), or (0, 3, 3) for the identity."""
     total = 0.0
@@ -55,7 +56,7 @@ def _moment(a: np.ndarray, x0: float, x1: float, x2: float, i: int) -> float:
     return x0 * a[1] - x1 * a[0]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def gather(tree: Tree, x, y, w, P, loss: int, scale: float, K, F, S) -> None:
     """Sums over the markers that each body carries, directly or further out.
 
@@ -118,85 +119,89 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale: float, K, F, S) -> None:
             F[a, i] += F[b, i]
             for k in range(i + 1):
                 K[a, i, k] += K[b, i, k]
+                K[b, k, i] = K[b, i, k]  # this body's sum is complete
         for i in range(3):
             for k in range(3):
                 S[a, i, k] += S[b, i, k]
 
 
-@njit(cache=True, error_model="numpy")
-def spread(tree: Tree, direction, centre, rate, factor, K, F, S, g, H, C) -> None:
-    """Add to the gradient g (free,), the Gauss–Newton Hessian H and its second-order part C (lower triangles).
+@njit(**INNER, fastmath=REORDER)
+def spread(tree: Tree, pattern: Sparsity, direction, centre, rate, factor, K, F, S, T, g, H, C) -> None:
+    """Set the gradient g (free,), the Gauss–Newton Hessian H and its second-order part C, packed (see `sparsity`).
 
     Half the derivative of Σ w ρ, so that H is Σ JᵀPJ. The second-order part between a rotation i and an axis j that it
     carries is Σ f · (wᵢ × ∂x/∂qⱼ), f = P r, which is wᵢ · v with v = (G − tr G) wⱼ, G = S − oⱼ Fᵀ, for a rotation j,
     and v = wⱼ × F for a translation. The curvature of the axes' own functions is left out (zero unless splines).
+
+    T (entries, 6), scratch: for each body and column, the sum of the twists of the axes on the way that this column
+    drives. Both parts are linear in the carrying axis' twist, so one product per column serves all its axes.
     """
-    twist = np.empty((rate.size, 6))
-    for s in range(rate.size):
-        w0, w1, w2 = direction[s, 0], direction[s, 1], direction[s, 2]
-        if tree.slot_kind[s] == 0:
-            twist[s, 0], twist[s, 1], twist[s, 2] = w0, w1, w2
-            twist[s, 3] = centre[s, 1] * w2 - centre[s, 2] * w1
-            twist[s, 4] = centre[s, 2] * w0 - centre[s, 0] * w2
-            twist[s, 5] = centre[s, 0] * w1 - centre[s, 1] * w0
-        else:
-            twist[s, 0] = twist[s, 1] = twist[s, 2] = 0.0
-            twist[s, 3], twist[s, 4], twist[s, 5] = w0, w1, w2
+    g[:] = 0.0
+    H[:] = 0.0
+    C[:] = 0.0
+    twist = np.empty(6)
     h = np.empty(6)
     v = np.empty(3)
-    for s in range(rate.size):
-        c = tree.slot_coordinate[s]
-        column = tree.column[c]
-        if column < 0:
-            continue
-        d = rate[s] * factor[c]
-        b = tree.child[tree.slot_joint[s]]
-        if K[b, 5, 5] == 0.0 or d == 0.0:
+    for j in range(tree.parent.size):
+        b = tree.child[j]
+        if K[b, 5, 5] == 0.0:
             continue  # carries no marker
-        for i in range(6):
-            h[i] = 0.0
-            for k in range(6):
-                h[i] += (K[b, i, k] if i >= k else K[b, k, i]) * twist[s, k]
-            g[column] += d * twist[s, i] * F[b, i]
-        w0, w1, w2 = direction[s, 0], direction[s, 1], direction[s, 2]
-        if tree.slot_kind[s] == 0:
-            trace = S[b, 0, 0] + S[b, 1, 1] + S[b, 2, 2]
-            along = w0 * F[b, 3] + w1 * F[b, 4] + w2 * F[b, 5]
-            for i in range(3):
-                trace -= centre[s, i] * F[b, 3 + i]
-            for i in range(3):
-                v[i] = S[b, i, 0] * w0 + S[b, i, 1] * w1 + S[b, i, 2] * w2 - centre[s, i] * along
-                v[i] -= trace * direction[s, i]
-        else:
-            v[0] = w1 * F[b, 5] - w2 * F[b, 4]
-            v[1] = w2 * F[b, 3] - w0 * F[b, 5]
-            v[2] = w0 * F[b, 4] - w1 * F[b, 3]
-        for a in range(tree.path_first[b], tree.path_first[b + 1]):
-            i = tree.path[a]
-            other = tree.column[tree.slot_coordinate[i]]
-            if other < 0:
+        first, last = pattern.entry_first[b], pattern.entry_first[b + 1]
+        for e in range(first, last):
+            before = pattern.entry_parent[e]
+            for i in range(6):
+                T[e, i] = T[before, i] if before >= 0 else 0.0
+        for s in range(pattern.slot_first[j], pattern.slot_first[j + 1]):
+            own = pattern.slot_entry[s]
+            d = rate[s] * factor[tree.slot_coordinate[s]]
+            if own < 0 or d == 0.0:
                 continue
-            e = d * rate[i] * factor[tree.slot_coordinate[i]]
-            value = 0.0
-            for k in range(6):
-                value += twist[i, k] * h[k]
-            bend = 0.0
-            if tree.slot_kind[i] == 0:
-                bend = direction[i, 0] * v[0] + direction[i, 1] * v[1] + direction[i, 2] * v[2]
-            if other == column and i != s:
-                value *= 2.0
-                bend *= 2.0
-            if other < column:
-                H[column, other] += e * value
-                C[column, other] += e * bend
+            w0, w1, w2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
+            if tree.slot_kind[s] == 0:
+                o0, o1, o2 = centre[s, 0], centre[s, 1], centre[s, 2]
+                twist[0], twist[1], twist[2] = w0, w1, w2
+                twist[3], twist[4], twist[5] = o1 * w2 - o2 * w1, o2 * w0 - o0 * w2, o0 * w1 - o1 * w0
+                along = w0 * F[b, 3] + w1 * F[b, 4] + w2 * F[b, 5]
+                trace = S[b, 0, 0] + S[b, 1, 1] + S[b, 2, 2] - o0 * F[b, 3] - o1 * F[b, 4] - o2 * F[b, 5]
+                for i in range(3):
+                    v[i] = S[b, i, 0] * w0 + S[b, i, 1] * w1 + S[b, i, 2] * w2
+                    v[i] -= centre[s, i] * along + trace * twist[i]
             else:
-                H[other, column] += e * value
-                C[other, column] += e * bend
-            if i == s:
-                break
+                twist[0] = twist[1] = twist[2] = 0.0
+                twist[3], twist[4], twist[5] = w0, w1, w2
+                v[0] = w1 * F[b, 5] - w2 * F[b, 4]
+                v[1] = w2 * F[b, 3] - w0 * F[b, 5]
+                v[2] = w0 * F[b, 4] - w1 * F[b, 3]
+            column = pattern.entry_column[own]
+            depth = pattern.depth[column]
+            for i in range(6):
+                h[i] = 0.0
+            for k in range(6):
+                for i in range(6):
+                    h[i] += K[b, k, i] * twist[k]
+            for i in range(6):
+                g[column] += twist[i] * F[b, i]
+                H[column, depth] += twist[i] * h[i]
+            C[column, depth] += twist[0] * v[0] + twist[1] * v[1] + twist[2] * v[2]
+            for e in range(first, last):
+                bend = T[e, 0] * v[0] + T[e, 1] * v[1] + T[e, 2] * v[2]
+                value = T[e, 0] * h[0] + T[e, 1] * h[1] + T[e, 2] * h[2]
+                value += T[e, 3] * h[3] + T[e, 4] * h[4] + T[e, 5] * h[5]
+                other = pattern.entry_column[e]
+                if other == column:
+                    H[column, depth] += 2.0 * value
+                    C[column, depth] += 2.0 * bend
+                elif pattern.depth[other] < depth:
+                    H[column, pattern.depth[other]] += value
+                    C[column, pattern.depth[other]] += bend
+                else:
+                    H[other, depth] += value
+                    C[other, depth] += bend
+            for i in range(6):
+                T[own, i] += twist[i]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INNER)
 def evaluate_frame(tree: Tree, z, q, factor, R, p, direction, centre, rate, x) -> None:
     """Set everything that depends on the free coordinates z (free,): all coordinates q, poses, axes, markers x."""
     for i in range(z.size):
@@ -225,9 +230,13 @@ def frames_cost(tree: Tree, z, y, w, P, loss: int, scale: float):
     return cost
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def frames_normal(tree: Tree, z, y, w, P, loss: int, scale: float, newton: bool):
     """Half the Hessian (frames, free, free), lower triangles, and half the gradient (frames, free) of `frames_cost`."""
+    return _frames_normal(tree, sparsity(tree), z, y, w, P, loss, scale, newton)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _frames_normal(tree: Tree, pattern: Sparsity, z, y, w, P, loss: int, scale: float, newton: bool):
     slots = tree.slot_kind.size
     n = z.shape[1]
     q = tree.rest.copy()
@@ -241,16 +250,17 @@ def frames_normal(tree: Tree, z, y, w, P, loss: int, scale: float, newton: bool)
     K = np.empty((tree.bodies, 6, 6))
     F = np.empty((tree.bodies, 6))
     S = np.empty((tree.bodies, 3, 3))
-    C = np.zeros((n, n))
-    H = np.zeros((z.shape[0], n, n))
-    g = np.zeros((z.shape[0], n))
+    T = np.empty((pattern.entry_column.size, 6))
+    H = np.empty(pattern.chain.shape)
+    C = np.empty(pattern.chain.shape)
+    blocks = np.zeros((z.shape[0], n, n))
+    g = np.empty((z.shape[0], n))
     for t in range(z.shape[0]):
         evaluate_frame(tree, z[t], q, factor, R, p, direction, centre, rate, x)
         gather(tree, x, y[t], w[t], P[t], loss, scale, K, F, S)
-        C[:] = 0.0
-        spread(tree, direction, centre, rate, factor, K, F, S, g[t], H[t], C)
-        if newton:
-            for i in range(n):
-                for k in range(i + 1):
-                    H[t, i, k] += C[i, k]
-    return H, g
+        spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g[t], H, C)
+        for c in range(n):
+            for e in range(pattern.depth[c] + 1):
+                i = pattern.chain[c, e]
+                blocks[t, max(c, i), min(c, i)] = H[c, e] + (C[c, e] if newton else 0.0)
+    return blocks, g

@@ -1,0 +1,175 @@
+"""Compiled Newton's method for one frame: Σ_m w_m ρ(|x_m(q) − y_m|), the objective of OpenSim's tool.
+
+Clamped coordinates stay inside their range by an active set: a coordinate at a bound whose gradient points outwards
+does not take part in the step (projected Newton, Bertsekas 1982). Angles move by no more than a trust radius.
+"""
+
+import numpy as np
+from numba import njit
+
+from simspine.body.tree import Tree
+from simspine.ik.marker_kernels import SQUARE, evaluate_frame, gather, marker_cost, spread
+from simspine.ik.sparsity import INNER, REORDER, Sparsity, solve_packed
+
+CONVERGED, STALLED, OUT_OF_ITERATIONS, UNSOLVED, GIVEN_UP = 0, 1, 2, 3, 4
+RIDGE = 1e-8  # of the diagonal, for directions that no marker sees
+NEAR = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
+
+
+@njit(**INNER, fastmath=REORDER)
+def box_step(
+    tree: Tree, pattern: Sparsity, H, C, newton: float, radius: float, g, z, held, fixed, A, rhs, step, trial
+) -> float:
+    """Lower the quadratic model inside the bounds, angles by at most `radius`: trial, and what it promises to lower.
+
+    Goes towards the model's minimum up to the first bound, stays on it, and on with the others, so that each part of
+    the way lowers the model. Coordinates that are `held` stay. −1 where the model is not positive. fixed, A, step:
+    scratch.
+    """
+    n = z.size
+    trial[:] = z
+    fixed[:] = held
+    promise = 0.0
+    for _ in range(n + 1):
+        for c in range(n):
+            step[c] = -g[c]
+        for c in range(n):
+            moved = trial[c] - z[c]
+            for e in range(pattern.depth[c]):
+                i = pattern.chain[c, e]
+                m = H[c, e] + newton * C[c, e]
+                A[c, e] = 0.0 if fixed[c] or fixed[i] else m
+                step[i] -= m * moved
+                step[c] -= m * (trial[i] - z[i])
+            e = pattern.depth[c]
+            A[c, e] = (1.0 + RIDGE) * H[c, e] + newton * C[c, e] + 1e-9
+            step[c] -= A[c, e] * moved
+        rhs[:] = step
+        if not solve_packed(pattern, A, fixed, step):
+            return -1.0
+        share = 1.0
+        first = -1
+        gain = 0.0
+        for i in range(n):
+            if not fixed[i]:
+                gain += rhs[i] * step[i]
+                reach = radius if tree.turning[i] else np.inf
+                if step[i] > 0.0:
+                    room = min(tree.upper[i], z[i] + reach) - trial[i]
+                else:
+                    room = max(tree.lower[i], z[i] - reach) - trial[i]
+                if share * abs(step[i]) > abs(room):
+                    share = room / step[i]
+                    first = i
+        for i in range(n):
+            if not fixed[i]:
+                trial[i] += share * step[i]
+        promise += gain * share * (2.0 - share)
+        if first < 0:
+            break
+        fixed[first] = True
+    for i in range(n):
+        trial[i] = min(max(trial[i], tree.lower[i]), tree.upper[i])
+    return promise
+
+
+@njit(**INNER, fastmath=REORDER)
+def fit_frame(
+    tree: Tree,
+    pattern: Sparsity,
+    ridge,
+    target,
+    y,
+    w,
+    z,
+    x,
+    iterations: int,
+    tolerance: float,
+    longest: float,
+    beat: float,
+):
+    """Fit one frame, from and into z (free,); x (markers, 3) receives the markers. Returns cost, status, steps.
+
+    ridge (free,), target (free,): Σ ridge (z − target)², OpenSim's coordinate tasks; it is part of the cost.
+    Converged when a step promises to lower the cost by less than `tolerance` times the cost (or 1e-16 m²). Given
+    up when it seems to end above `beat`. longest: rad, of any angle in one step.
+    """
+    n = z.size
+    slots = tree.slot_kind.size
+    q = tree.rest.copy()
+    factor = np.empty(q.size)
+    R = np.empty((tree.bodies, 3, 3))
+    p = np.empty((tree.bodies, 3))
+    direction = np.empty((slots, 3))
+    centre = np.empty((slots, 3))
+    rate = np.empty(slots)
+    K = np.empty((tree.bodies, 6, 6))
+    F = np.empty((tree.bodies, 6))
+    S = np.empty((tree.bodies, 3, 3))
+    T = np.empty((pattern.entry_column.size, 6))
+    H = np.empty(pattern.chain.shape)
+    C = np.empty(pattern.chain.shape)
+    A = np.empty(pattern.chain.shape)
+    g = np.empty(n)
+    rhs = np.empty(n)
+    step = np.empty(n)
+    held = np.empty(n, np.bool_)
+    fixed = np.empty(n, np.bool_)
+    trial = np.empty(n)
+    trial_x = np.empty_like(x)
+    P = np.empty((0, 3, 3))
+
+    for i in range(n):
+        z[i] = min(max(z[i], tree.lower[i]), tree.upper[i])
+    evaluate_frame(tree, z, q, factor, R, p, direction, centre, rate, x)
+    cost = marker_cost(x, y, w, P, np.int64(SQUARE), 0.0)
+    for i in range(n):
+        cost += ridge[i] * (z[i] - target[i]) ** 2
+    radius = longest
+    near = False
+    status = OUT_OF_ITERATIONS
+    steps = 0
+    while steps < iterations and status == OUT_OF_ITERATIONS:
+        steps += 1
+        gather(tree, x, y, w, P, np.int64(SQUARE), 0.0, K, F, S)
+        spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g, H, C)
+        for i in range(n):
+            H[i, pattern.depth[i]] += ridge[i]
+            g[i] += ridge[i] * (z[i] - target[i])
+            held[i] = (z[i] <= tree.lower[i] and g[i] > 0.0) or (z[i] >= tree.upper[i] and g[i] < 0.0)
+        newton = 1.0 if near else 0.0
+        improved = False
+        for _ in range(25):
+            promise = box_step(tree, pattern, H, C, newton, radius, g, z, held, fixed, A, rhs, step, trial)
+            if promise < 0.0:
+                if newton == 0.0:
+                    break
+                newton = 0.0
+                continue
+            largest = 0.0
+            for i in range(n):
+                if tree.turning[i]:
+                    largest = max(largest, abs(trial[i] - z[i]))
+            if near and cost - 2.0 * promise > beat:
+                return cost, GIVEN_UP, steps
+            done = promise <= (10.0 if newton > 0.0 else 1.0) * tolerance * cost + 1e-16  # Newton's converge squared
+            if done:
+                status = CONVERGED
+            evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, trial_x)
+            new = marker_cost(trial_x, y, w, P, np.int64(SQUARE), 0.0)
+            for i in range(n):
+                new += ridge[i] * (trial[i] - target[i]) ** 2
+            if new < cost:
+                near = cost - new < NEAR * cost
+                cost = new
+                z[:] = trial
+                x[:] = trial_x
+                radius = min(2.0 * radius, longest)
+                improved = True
+                break
+            if done:
+                break
+            radius = 0.25 * largest
+        if not improved and status == OUT_OF_ITERATIONS:
+            status = STALLED
+    return cost, status, steps
