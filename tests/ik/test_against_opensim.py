@@ -32,19 +32,19 @@ def test_cost_is_never_higher(solved):
 
 @pytest.mark.slow
 def test_what_the_markers_show_is_the_same(release, solved):
-    """Coordinates that 5 mm of noise shake by less than 3°, or 5 mm, in frames where OpenSim came within 1 %."""
+    """Coordinates that 5 mm of noise shake by less than 0.03 rad, or 5 mm, in frames where OpenSim came within 1 %."""
     markers, opensim, ours = solved
     tree, y, w, _ = observations(release, markers, np.ones(markers.xyz.shape[:2]), 3)
     free = tree.free
     none = np.empty((FRAMES, 0, 3, 3))
     lower, _ = frames_normal(tree, ours.motion.values[:, free], y, w, none, SQUARE, 0.0, True)
     precision = (lower + np.tril(lower, -1).transpose(0, 2, 1)) / NOISE**2
-    # A wide prior of 60° keeps apart what no marker sees from what follows from it.
-    sd = np.sqrt(np.einsum("tii->ti", np.linalg.inv(precision + np.eye(free.size)))).max(0)
+    # A very wide prior: what no marker sees must not make what hangs on it look observed.
+    sd = np.sqrt(np.einsum("tii->ti", np.linalg.inv(precision + 0.01 * np.eye(free.size)))).max(0)
     turn = release.coordinates.rotational[free]
-    observed = sd < np.where(turn, np.radians(3.0), 0.005)
+    observed = sd < np.where(turn, 0.03, 0.005)
     close = opensim.cost <= 1.01 * ours.cost
-    assert observed.sum() >= 18
+    assert observed.sum() >= 14
     assert close.mean() > 0.7
     difference = np.abs(opensim.motion.values - ours.motion.values)[close][:, free].max(0)
     for i in np.flatnonzero(observed):

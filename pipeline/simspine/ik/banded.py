@@ -9,6 +9,8 @@ hence marginal variances.
 import numpy as np
 from scipy.linalg.lapack import dpbtrf, dpbtrs
 
+from simspine.ik.banded_kernels import add_between, add_lower, selected_inverse
+
 
 class BandedSystem:
     """H x = b with H of (frames · n)²; band[d, i] = H[i + d, i], lower triangle, d = 0…2 n."""
@@ -17,15 +19,14 @@ class BandedSystem:
         self.frames, self.n = frames, n
         # Fortran order, as LAPACK wants it: a column of H is contiguous.
         self.band = np.zeros((2 * n + 1, frames * n), order="F")
+        self._factor: np.ndarray | None = None
 
     def clear(self) -> None:
         self.band[:] = 0.0
 
     def add_blocks(self, blocks: np.ndarray) -> None:
         """Add (frames, n, n) symmetric blocks to the diagonal; only lower triangles are read."""
-        columns = self.band.reshape(2 * self.n + 1, self.n, self.frames, order="F")
-        for i in range(self.n):  # column i of a block: rows i…n−1 go to offsets 0…n−1−i
-            columns[: self.n - i, i] += blocks[:, i:, i].T
+        add_lower(self.band, np.ascontiguousarray(blocks, float))
 
     def add_diagonal(self, values: np.ndarray, lag: int = 0) -> None:
         """Add values (frames − lag, n) between each unknown and itself `lag` frames later."""
@@ -33,13 +34,18 @@ class BandedSystem:
 
     def add_coupling(self, block: np.ndarray) -> None:
         """Add (n, n) between each frame (columns) and the next (rows), the same for all frames."""
-        columns = self.band.reshape(2 * self.n + 1, self.n, self.frames, order="F")
-        for j in range(self.n):
-            columns[self.n - j : 2 * self.n - j, j, :-1] += block[:, j, None]
+        add_between(self.band, np.ascontiguousarray(block, float))
 
     def factorise(self, damping: np.ndarray | None = None) -> "Factor | None":
-        """Cholesky factor of H + diag(damping (frames, n)), or None if that is not positive definite."""
-        band = self.band.copy(order="F")
+        """Cholesky factor of H + diag(damping (frames, n)), or None if that is not positive definite.
+
+        The factor lies in memory that the next one overwrites: a band is large, and fresh memory costs more than the
+        copy.
+        """
+        if self._factor is None:
+            self._factor = np.empty_like(self.band)
+        band = self._factor
+        np.copyto(band, self.band)
         if damping is not None:
             band[0] += damping.reshape(-1)
         lower, info = dpbtrf(band, lower=1, overwrite_ab=1)
@@ -73,6 +79,4 @@ class Factor:
         Backwards in time: with M = [L_{t+1,t}; L_{t+2,t}] L_tt⁻¹ and W the inverse's block of frames t+1, t+2,
         (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M.
         """
-        from simspine.ik.banded_kernels import selected_inverse
-
         return selected_inverse(self.lower, self.frames, self.n)

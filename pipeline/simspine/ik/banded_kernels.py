@@ -1,9 +1,31 @@
-"""Compiled selected inversion; see `banded.Factor.inverse_blocks`."""
+"""Compiled loops over the blocks of a banded system: filling it, and selected inversion; see `banded`."""
 
 import numpy as np
 from numba import njit
 
 from simspine.ik.sparsity import INNER
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_lower(band: np.ndarray, blocks: np.ndarray) -> None:
+    """band (2 n + 1, frames · n) += the lower triangles of blocks (frames, n, n); one frame's part fits the cache."""
+    frames, n = blocks.shape[:2]
+    for t in range(frames):
+        for i in range(n):
+            for j in range(i, n):
+                band[j - i, t * n + i] += blocks[t, j, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_between(band: np.ndarray, block: np.ndarray) -> None:
+    """band += block (n, n) between each frame and the next; zeros, which are most, cost nothing."""
+    n = block.shape[0]
+    frames = band.shape[1] // n
+    for j in range(n):
+        for i in range(n):
+            if block[i, j] != 0.0:
+                for t in range(frames - 1):
+                    band[n + i - j, t * n + j] += block[i, j]
 
 
 @njit(**INNER)

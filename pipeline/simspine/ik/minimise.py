@@ -24,9 +24,10 @@ class Minimum:
 def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, tolerance: float = 1e-6) -> Minimum:
     """Minimise Σ terms from z (frames, free).
 
-    Converged when a step promises to lower the cost by less than `tolerance` of it. Steps are Gauss–Newton's far away
-    and Newton's near the end, where that has a positive Hessian. Each frame has a damping of its own, which grows where
-    the cost around it rose and shrinks where it fell, so that a few awkward frames do not hold up the others.
+    Converged when a step promises to lower the cost by less than `tolerance` of it, ten times that where it is
+    Newton's, whose error falls with the square; that step is still taken. Steps are Gauss–Newton's far away and
+    Newton's near the end, where that has a positive Hessian. Each frame has a damping of its own, which grows where the
+    cost around it rose and shrinks where it fell, so that a few awkward frames do not hold up the others.
     """
     system = BandedSystem(*z.shape)
     cost = _cost(terms, z)
@@ -47,7 +48,7 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
             step = -factor.solve(gradient)
             step *= np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
             promise = -float((gradient * step).sum())
-            if promise <= tolerance * cost.sum() + 1e-16 * len(z):
+            if promise <= (10.0 if newton else 1.0) * tolerance * cost.sum() + 1e-16 * len(z):
                 reason = ""
             trial = z + step
             new = _cost(terms, trial)
