@@ -23,28 +23,22 @@ def box_step(
     """Lower the quadratic model inside the bounds, angles by at most `radius`: trial, and what it promises to lower.
 
     Goes towards the model's minimum up to the first bound, stays on it, and on with the others, so that each part of
-    the way lowers the model. Coordinates that are `held` stay. −1 where the model is not positive. fixed, A, step:
-    scratch.
+    the way lowers the model. Coordinates that are `held` stay. −1 where the model is not positive. fixed, A, rhs,
+    step: scratch.
     """
     n = z.size
     trial[:] = z
     fixed[:] = held
     promise = 0.0
+    for c in range(n):
+        rhs[c] = -g[c]
     for _ in range(n + 1):
+        step[:] = rhs
         for c in range(n):
-            step[c] = -g[c]
-        for c in range(n):
-            moved = trial[c] - z[c]
-            for e in range(pattern.depth[c]):
-                i = pattern.chain[c, e]
-                m = H[c, e] + newton * C[c, e]
-                A[c, e] = 0.0 if fixed[c] or fixed[i] else m
-                step[i] -= m * moved
-                step[c] -= m * (trial[i] - z[i])
-            e = pattern.depth[c]
-            A[c, e] = (1.0 + RIDGE) * H[c, e] + newton * C[c, e] + 1e-9
-            step[c] -= A[c, e] * moved
-        rhs[:] = step
+            depth = pattern.depth[c]
+            for e in range(depth):
+                A[c, e] = 0.0 if fixed[pattern.chain[c, e]] else H[c, e] + newton * C[c, e]
+            A[c, depth] = (1.0 + RIDGE) * H[c, depth] + newton * C[c, depth] + 1e-9
         if not solve_packed(pattern, A, fixed, step):
             return -1.0
         share = 1.0
@@ -64,6 +58,7 @@ def box_step(
         for i in range(n):
             if not fixed[i]:
                 trial[i] += share * step[i]
+                rhs[i] *= 1.0 - share  # what is left of the slope there
         promise += gain * share * (2.0 - share)
         if first < 0:
             break
