@@ -15,8 +15,7 @@ from simspine.filtering import smooth
 from simspine.formats.calibration import read_calibration
 from simspine.formats.store import load, save
 from simspine.formats.trc import read_trc, write_trc
-from simspine.geometry import change_frame
-from simspine.merging import label_inferred, merge
+from simspine.merging import in_frame, label_inferred, merge
 from simspine.skeletons import translate
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
@@ -136,7 +135,7 @@ def merge_markers(context: Context) -> list[Task]:
                 markers = label_inferred(merge(smooth(stored["points"], **options), given))
             except InputError as error:
                 raise error if mocap is None else InputError(f"{mocap} with {source}: {error}") from None
-            turned = markers.with_(xyz=change_frame(markers.xyz, markers.frame, "y_up"), frame="y_up", covariance=None)
+            turned = in_frame(markers, "y_up").with_(covariance=None)
             save(out, markers=turned, skeleton=stored["skeleton"])
             write_trc(trc, turned)
             missing = {n: int(m) for n, m in zip(turned.names, (~turned.present).sum(0), strict=True) if m}
