@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from simspine import __version__
+from simspine.commands.bench import bench
+from simspine.commands.model import model
 from simspine.errors import InputError
 
 STAGES = {
@@ -139,63 +141,5 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-@main.group()
-def model():
-    """Body models."""
-
-
-@model.command()
-@click.argument("name")
-@click.option("--markers", default="simspine-release", show_default=True, help="Marker set.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="OpenSim model to write.")
-def build(name, markers, out):
-    """Write the body of the recipe NAME as an OpenSim model."""
-    from simspine.body.recipes import build as build_body
-
-    build_body(name, markers).write_osim(out)
-    click.echo(out)
-
-
-@main.group()
-def bench():
-    """Measure speed and quality on this machine; the goals are printed beside."""
-
-
-def _write_figures(metrics, settings, path) -> None:
-    import json
-
-    from simspine.benchmark.report import as_json, as_table
-    from simspine.formats.atomic import write_text
-
-    click.echo(as_table(metrics))
-    if path is not None:
-        write_text(path, json.dumps(as_json(metrics, settings), indent=1) + "\n")
-
-
-_json_option = click.option("--json", "path", type=click.Path(path_type=Path), help="File for the figures.")
-
-
-@bench.command("ik")
-@_json_option
-@click.option("--opensim-frames", default=200, show_default=True, help="Frames that OpenSim solves.")
-@click.option("--frames", default=5000, show_default=True, help="Frames that we solve; memory also at four times that.")
-@click.option("--quick", is_flag=True, help="A few frames only: shows that it runs, not how fast.")
-def bench_ik(path, opensim_frames, frames, quick):
-    """Inverse kinematics beside OpenSim's."""
-    from dataclasses import asdict
-
-    from simspine.benchmark.ik import QUICK, Sizes, measure
-
-    sizes = QUICK if quick else Sizes(opensim_frames, frames, 4 * frames)
-    _write_figures(measure(sizes, lambda line: click.echo(line, err=True)), {"frames": asdict(sizes)}, path)
-
-
-@bench.command("triangulation")
-@_json_option
-@click.option("--detections", type=click.Path(path_type=Path), help="npz to keep the detected points in.")
-@click.option("--quick", is_flag=True, help="Synthetic views only, few frames.")
-def bench_triangulation(path, detections, quick):
-    """Triangulation of the demonstration's videos and of synthetic views."""
-    from simspine.benchmark.triangulation import measure
-
-    _write_figures(measure(detections, quick), {"quick": quick}, path)
+for _group in (model, bench):
+    main.add_command(_group)
