@@ -60,6 +60,44 @@ class Subject(_Section):
     """Body mass, kg. It scales inertia only and does not change kinematics."""
 
 
+class HumanCapture(_Section):
+    """A copy of Human3.6M, or a virtual capture in its layout: subjects and trials follow from it."""
+
+    human36m: str
+    """Folder of the copy."""
+    layout: Literal["auto", "archives", "fetch", "videopose3d"] = "auto"
+    """archives: the official ones, unpacked. fetch: annot.h5 per action. videopose3d: its .npz. auto: look."""
+    cameras: str | None = None
+    """File or folder of camera parameters; found in the copy if left out."""
+    subjects: list[Name] | None = Field(None, min_length=1)
+    """Subjects by their names in the data set (S1, S5, …); all seven with published motion capture if left out."""
+    actions: list[str] | None = Field(None, min_length=1)
+    """Actions or single trials (Walking, Walking_1); all fifteen if left out."""
+    faults: Literal["skip", "keep"] = "skip"
+    """Trials with known faults: left out, or used; named with the reason in the results either way."""
+    detections: str | None = None
+    """Folder of <subject>/<trial>.h5 with 2D points, read instead of the videos (detector: import)."""
+
+
+class Virtual(_Section):
+    """What `simspine capture virtual` writes to the folder that `capture.human36m` names."""
+
+    preset: Literal["small", "large"] = "small"
+    """small: 2 subjects, 4 actions, 300 frames a trial. large: 7 subjects, 15 actions, as long as in Human3.6M."""
+    seed: int = Field(1, ge=0)
+    """Decides everything random: the same seed gives the same bytes."""
+    subjects: int | None = Field(None, ge=1, le=7)
+    """How many people, if not as in the preset."""
+    actions: list[str] | None = Field(None, min_length=1)
+    """Actions, if not those of the preset; two trials of each."""
+    frames: int | None = Field(None, ge=20)
+    """Frames of every trial, if not as in the preset."""
+    detections: Literal["exact", "finetuned", "zero-shot"] = "finetuned"
+    """How far off the 2D points are: not at all, or like a detector trained on such data, or on other data."""
+    cameras: str | None = None
+    """Calibration file of another rig than four cameras like those of Human3.6M."""
+
+
 class Detection(_Section):
     """Image → 2D points."""
 
@@ -168,6 +206,10 @@ class Config(_Section):
     """Folder for all results."""
     subjects: dict[Name, Subject] = Field(min_length=1)
     """People by name."""
+    capture: HumanCapture | None = None
+    """The data set that subjects and trials are from."""
+    virtual: Virtual | None = None
+    """Make that data set first, with known truth."""
     detection: Detection = Detection()
     triangulation: Triangulation = Triangulation()
     filter: Filter = Filter()
