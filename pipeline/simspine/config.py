@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -290,7 +290,8 @@ def _section(location) -> type[BaseModel]:
         elif part in keyed:
             section, skip = keyed[part], True
         elif part in section.model_fields:
-            section = section.model_fields[part].annotation
+            kinds = get_args(section.model_fields[part].annotation) or (section.model_fields[part].annotation,)
+            section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), section)
     return section
 
 
