@@ -1,0 +1,189 @@
+"""How far an estimated spine is from the true one: signed errors of a trial, and the figures that sum them up.
+
+Definitions, and why they are these: docs/accuracy.md. Inside metres, radians, seconds; `figures` gives mm and degrees
+for tables.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.metrics import aligned
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.types import Markers
+
+PLANES = ("flexion", "lateral", "axial")
+Z90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution
+
+
+@dataclass(frozen=True)
+class Spine:
+    """A spine over a trial, estimated or true. kinematics: points (y_up), levels' angles, LLA, TKA, deviations.
+    centres: vertebral centroids (y_up), by level name. rejected: (frames,) bool, frames a method gives up.
+    """
+
+    kinematics: SpineKinematics
+    centres: Markers
+    rejected: np.ndarray
+
+
+@dataclass(frozen=True)
+class SpineErrors:
+    """Errors of one trial, estimate minus truth, NaN where either has none.
+
+    points: names; offset: (frames, points, 3) m; aligned: (frames, points) m, distances after a similarity per frame.
+    vertebrae: names; vertebra: (frames, vertebrae) m, distances. levels: names; angles: (frames, levels, 3) rad. lla,
+    tka: (frames,) rad. acceleration: (frames − 2, points, 2, 3) m/s², estimated and true. score: errors in standard
+    deviations, {'lla', 'tka', 'angles', 'points'}, empty where the method gives none. rejected: (frames,) bool.
+    """
+
+    rate: float
+    points: tuple[str, ...]
+    offset: np.ndarray
+    aligned: np.ndarray
+    vertebrae: tuple[str, ...]
+    vertebra: np.ndarray
+    levels: tuple[str, ...]
+    angles: np.ndarray
+    lla: np.ndarray
+    tka: np.ndarray
+    acceleration: np.ndarray
+    score: Mapping[str, np.ndarray]
+    rejected: np.ndarray
+
+
+def errors(estimate: Spine, truth: Spine, levels: Sequence[str]) -> SpineErrors:
+    """Errors of a trial at the points and vertebrae both have, and at `levels`. Frames must agree, or `InputError`.
+
+    A level that the estimate lacks is rigid in its body: its angles are 0 throughout.
+    """
+    a, b = estimate.kinematics, truth.kinematics
+    if a.frames != b.frames or not np.isclose(a.rate, b.rate):
+        raise InputError(
+            f"estimate has {a.frames} frames at {a.rate:g}/s, truth {b.frames} at {b.rate:g}/s; they must agree."
+        )
+    points = tuple(n for n in b.markers.names if n in a.markers.names)
+    found, wanted = a.markers.select(points), b.markers.select(points)
+    centres = tuple(n for n in truth.centres.names if n in estimate.centres.names)
+    angles = _angles(a, levels) - _angles(b, levels)
+    angles = (angles + np.pi) % (2 * np.pi) - np.pi
+    score = {}
+    if a.lla_sd is not None:
+        score = {"lla": (a.lla - b.lla) / a.lla_sd, "tka": (a.tka - b.tka) / a.tka_sd}
+        sd = np.full(angles.shape, np.nan)
+        for i, name in enumerate(levels):
+            if name in a.levels:
+                sd[:, i] = a.angles_sd[:, a.levels.index(name)]
+        score["angles"] = angles / sd
+        if found.covariance is not None:
+            variance = np.einsum("tmii->tmi", found.covariance)
+            score["points"] = (found.xyz - wanted.xyz) / np.sqrt(variance)
+    return SpineErrors(
+        rate=b.rate,
+        points=points,
+        offset=found.xyz - wanted.xyz,
+        aligned=np.linalg.norm(aligned(found.xyz, wanted.xyz) - wanted.xyz, axis=-1),
+        vertebrae=centres,
+        vertebra=np.linalg.norm(estimate.centres.select(centres).xyz - truth.centres.select(centres).xyz, axis=-1),
+        levels=tuple(levels),
+        angles=angles,
+        lla=a.lla - b.lla,
+        tka=a.tka - b.tka,
+        acceleration=np.stack([np.diff(x.xyz, n=2, axis=0) * b.rate**2 for x in (found, wanted)], 2),
+        score=score,
+        rejected=np.asarray(estimate.rejected, bool),
+    )
+
+
+def _angles(spine: SpineKinematics, levels: Sequence[str]) -> np.ndarray:
+    zero = np.where(np.isfinite(spine.lla), 0.0, np.nan)[:, None] * np.ones(3)
+    return np.stack([spine.level(name) if name in spine.levels else zero for name in levels], 1)
+
+
+def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Figures over all frames of some trials, mm and degrees. regions: {name: its levels}, for angles and coverage.
+
+    `mpjpe_mm`, `p_mpjpe_mm`: mean distance of the spine's points, after a similarity per frame. `vertebrae_mm`: mean
+    distance of vertebral centres. `lla_rmse_deg`, `lla_bias_deg`, `lla_sd_deg`, the same for tka.
+    `<region>_<plane>_rmse_deg`: root mean square over the region's levels; `…_motion_rmse_deg`: after the trial's mean
+    was taken off both. `velocity_mm_s`: root mean square of the velocity's error. `jitter_m_s2`: of the acceleration's.
+    `liveliness`: rms acceleration over the true one. `coverage_…`: share of errors within the 90 % interval.
+    `failed_share`: frames without a result or rejected.
+    """
+    if not trials:
+        raise InputError("no trials to sum up.")
+    distance = _pool(np.linalg.norm(t.offset, axis=-1) for t in trials)
+    result = {
+        "mpjpe_mm": 1e3 * distance.mean(),
+        "p_mpjpe_mm": 1e3 * _pool(t.aligned for t in trials).mean(),
+        "vertebrae_mm": 1e3 * _pool(t.vertebra for t in trials).mean(),
+    }
+    for name in ("lla", "tka"):
+        error = np.degrees(_pool(getattr(t, name) for t in trials))
+        result |= {f"{name}_rmse_deg": _rms(error), f"{name}_bias_deg": error.mean(), f"{name}_sd_deg": error.std()}
+    for region, names in regions.items():
+        for k, plane in enumerate(PLANES):
+            chosen = [t.angles[:, [t.levels.index(n) for n in names], k] for t in trials]
+            moved = [x - np.nanmean(x, axis=0) for x in chosen]
+            result[f"{region}_{plane}_rmse_deg"] = np.degrees(_rms(_pool(chosen)))
+            result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(_pool(moved)))
+    velocity = _pool(np.linalg.norm(np.gradient(t.offset, 1 / t.rate, axis=0), axis=-1) for t in trials)
+    jitter = _pool(np.linalg.norm(t.acceleration[:, :, 0] - t.acceleration[:, :, 1], axis=-1) for t in trials)
+    estimated, true = (_pool(np.linalg.norm(t.acceleration[:, :, i], axis=-1) for t in trials) for i in (0, 1))
+    result |= {
+        "velocity_mm_s": 1e3 * _rms(velocity),
+        "jitter_m_s2": _rms(jitter),
+        "liveliness": _rms(estimated) / _rms(true),
+    }
+    result |= coverage(trials, regions)
+    result["failed_share"] = float(
+        np.mean(np.concatenate([t.rejected | ~np.isfinite(t.offset).all((1, 2)) for t in trials]))
+    )
+    return {name: float(value) for name, value in result.items()}
+
+
+def coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Share of errors inside the estimate's 90 % intervals; nothing where the method gives no deviations."""
+    if not all(t.score for t in trials):
+        return {}
+    shares = {f"coverage_{name}": _inside(t.score[name] for t in trials) for name in ("lla", "tka")}
+    for region, names in regions.items():
+        for k, plane in enumerate(PLANES):
+            chosen = (t.score["angles"][:, [t.levels.index(n) for n in names], k] for t in trials)
+            shares[f"coverage_{region}_{plane}"] = _inside(chosen)
+    if all("points" in t.score for t in trials):
+        shares["coverage_points"] = _inside(t.score["points"] for t in trials)
+    return {name: share for name, share in shares.items() if np.isfinite(share)}
+
+
+def by_name(trials: Sequence[SpineErrors]) -> dict[str, dict[str, float]]:
+    """{'points': {name: mean distance, mm}, 'vertebrae': the same, 'flexion', 'lateral', 'axial': {level: rms, deg}}."""
+    distance = np.concatenate([np.linalg.norm(t.offset, axis=-1) for t in trials])
+    vertebra, angles = (np.concatenate([getattr(t, n) for t in trials]) for n in ("vertebra", "angles"))
+    first = trials[0]
+    table = {
+        "points": dict(zip(first.points, 1e3 * np.nanmean(distance, 0), strict=True)),
+        "vertebrae": dict(zip(first.vertebrae, 1e3 * np.nanmean(vertebra, 0), strict=True)),
+    }
+    for k, plane in enumerate(PLANES):
+        rms = np.degrees(np.sqrt(np.nanmean(angles[..., k] ** 2, 0)))
+        table[plane] = dict(zip(first.levels, rms, strict=True))
+    return {key: {name: round(float(v), 3) for name, v in row.items()} for key, row in table.items()}
+
+
+def _pool(arrays) -> np.ndarray:
+    """All finite values in one row; a single NaN where there is none, so that means over nothing are NaN."""
+    values = np.concatenate([np.ravel(array) for array in arrays])
+    values = values[np.isfinite(values)]
+    return values if values.size else np.array([np.nan])
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _inside(arrays) -> float:
+    score = _pool(arrays)
+    return float(np.mean(np.abs(score) <= Z90)) if np.isfinite(score).all() else float("nan")

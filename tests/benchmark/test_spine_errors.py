@@ -1,0 +1,124 @@
+"""Figures against errors put in on purpose."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simspine.benchmark.spine_errors import Spine, by_name, errors, figures
+from simspine.errors import InputError
+from simspine.spine.levels import SPINE_MARKERS
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.types import Markers
+
+RATE, FRAMES = 50.0, 200
+LEVELS = ("L5-S1", "L4-L5")
+REGIONS = {"lumbar": LEVELS}
+
+
+def spine(offset=0.0, turn=0.0, lla=0.0, sd=None, seed=0, levels=LEVELS):
+    """A spine that sways; points off by `offset` (m), angles by `turn`, LLA by `lla` (rad); sd: of everything."""
+    rng = np.random.default_rng(seed)
+    place = np.random.default_rng(9).normal(0, 0.2, (len(SPINE_MARKERS), 3))
+    sway = 0.1 * np.sin(2 * np.pi * np.arange(FRAMES) / RATE)
+    xyz = place + sway[:, None, None] + offset
+    angles = np.zeros((FRAMES, len(levels), 3)) + 0.1 * sway[:, None, None] + turn
+    curve = 0.8 + sway
+    covariance = None
+    if sd is not None:
+        xyz = xyz + rng.normal(0, sd, xyz.shape)
+        angles = angles + rng.normal(0, sd, angles.shape)
+        lla = lla + rng.normal(0, sd, FRAMES)
+        covariance = np.tile(sd**2 * np.eye(3), (*xyz.shape[:2], 1, 1))
+    known = {} if sd is None else {k: np.full(s, sd) for k, s in
+                                   (("lla_sd", FRAMES), ("tka_sd", FRAMES), ("angles_sd", angles.shape))}  # fmt: skip
+    kinematics = SpineKinematics(
+        rate=RATE, start=0.0, levels=levels, angles=angles, lla=curve + lla, tka=curve,
+        markers=Markers(SPINE_MARKERS, RATE, xyz, "y_up", covariance=covariance),
+        repaired=np.zeros((FRAMES, len(levels)), bool), **known,
+    )  # fmt: skip
+    return Spine(kinematics, Markers(("L1", "S1"), RATE, xyz[:, :2], "y_up"), np.zeros(FRAMES, bool))
+
+
+def test_nothing_wrong_is_zero_everywhere():
+    found = figures([errors(spine(), spine(), LEVELS)], REGIONS)
+    assert found.pop("liveliness") == pytest.approx(1)
+    np.testing.assert_allclose(list(found.values()), 0, atol=1e-9)
+
+
+def test_constant_errors():
+    one = errors(spine(offset=[0.003, 0.0, 0.004], turn=0.02, lla=-0.05), spine(), LEVELS)
+    found = figures([one, one], REGIONS)
+    assert found["mpjpe_mm"] == pytest.approx(5)
+    assert found["vertebrae_mm"] == pytest.approx(5)
+    assert found["p_mpjpe_mm"] == pytest.approx(0, abs=1e-6)
+    assert found["lla_bias_deg"] == pytest.approx(np.degrees(-0.05))
+    assert found["lla_rmse_deg"] == pytest.approx(np.degrees(0.05))
+    assert found["lla_sd_deg"] == pytest.approx(0, abs=1e-9)
+    assert found["tka_rmse_deg"] == pytest.approx(0, abs=1e-9)
+    assert found["lumbar_flexion_rmse_deg"] == pytest.approx(np.degrees(0.02))
+    assert found["lumbar_flexion_motion_rmse_deg"] == pytest.approx(0, abs=1e-9)  # the posture's, not the motion's
+    assert found["velocity_mm_s"] == pytest.approx(0, abs=1e-6)
+    assert found["jitter_m_s2"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_wave_of_error_has_its_speed_and_acceleration():
+    time, amplitude, omega = np.arange(FRAMES) / RATE, 0.002, 2 * np.pi * 2.0
+    offset = np.zeros((FRAMES, 1, 3))
+    offset[:, 0, 1] = amplitude * np.sin(omega * time)
+    found = figures([errors(spine(offset=offset), spine(), LEVELS)], REGIONS)
+    assert found["velocity_mm_s"] == pytest.approx(1e3 * amplitude * omega / np.sqrt(2), rel=0.02)
+    assert found["jitter_m_s2"] == pytest.approx(amplitude * omega**2 / np.sqrt(2), rel=0.02)
+
+
+def test_damped_motion_is_not_lively():
+    true = spine()
+    damped = replace(true.kinematics, markers=true.kinematics.markers.with_(xyz=0.5 * true.kinematics.markers.xyz))
+    found = figures([errors(replace(true, kinematics=damped), true, LEVELS)], REGIONS)
+    assert found["liveliness"] == pytest.approx(0.5)
+    assert found["jitter_m_s2"] > 0
+
+
+def test_coverage_of_errors_as_large_as_believed_is_nine_in_ten():
+    honest = figures([errors(spine(sd=0.01, seed=s), spine(), LEVELS) for s in range(5)], REGIONS)
+    for name in ("lla", "lumbar_flexion", "lumbar_axial", "points"):
+        assert honest[f"coverage_{name}"] == pytest.approx(0.9, abs=0.03)
+    assert honest["coverage_tka"] == 1.0  # no error at all there
+    unsure = spine(sd=0.01)
+    sure = replace(unsure, kinematics=replace(unsure.kinematics, lla_sd=unsure.kinematics.lla_sd / 3))
+    assert figures([errors(sure, spine(), LEVELS)], REGIONS)["coverage_lla"] < 0.6
+    assert "coverage_lla" not in figures([errors(spine(), spine(), LEVELS)], REGIONS)
+
+
+def test_a_level_the_body_lacks_is_rigid():
+    one = errors(spine(levels=("L5-S1",)), spine(turn=0.02), LEVELS)
+    np.testing.assert_allclose(one.angles[:, 1], -spine(turn=0.02).kinematics.angles[:, 1])
+
+
+def test_frames_without_result_or_rejected_are_counted_and_left_out():
+    estimate = spine(offset=[0.01, 0, 0])
+    xyz = np.array(estimate.kinematics.markers.xyz)
+    xyz[:20] = np.nan
+    kinematics = replace(estimate.kinematics, markers=estimate.kinematics.markers.with_(xyz=xyz))
+    gone = replace(estimate, kinematics=kinematics, rejected=np.arange(FRAMES) >= FRAMES - 30)
+    found = figures([errors(gone, spine(), LEVELS)], REGIONS)
+    assert found["failed_share"] == pytest.approx(50 / FRAMES)
+    assert found["mpjpe_mm"] == pytest.approx(10)
+
+
+def test_by_name():
+    table = by_name([errors(spine(offset=[0.003, 0, 0], turn=0.01), spine(), LEVELS)])
+    assert table["points"]["Hip"] == pytest.approx(3)
+    assert table["vertebrae"] == {"L1": pytest.approx(3), "S1": pytest.approx(3)}
+    assert table["axial"]["L4-L5"] == pytest.approx(np.degrees(0.01), abs=1e-3)
+
+
+def test_trials_of_another_length_are_refused():
+    short = spine()
+    cut = replace(short.kinematics, lla=short.kinematics.lla[:10], tka=short.kinematics.tka[:10],
+                  angles=short.kinematics.angles[:10], repaired=short.kinematics.repaired[:10],
+                  markers=short.kinematics.markers.with_(xyz=short.kinematics.markers.xyz[:10]))  # fmt: skip
+    with pytest.raises(InputError, match="they must agree"):
+        errors(replace(short, kinematics=cut), spine(), LEVELS)
+    with pytest.raises(InputError, match="no trials"):
+        figures([], REGIONS)
