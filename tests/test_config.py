@@ -129,8 +129,8 @@ def test_misspelt_key_proposes_the_right_one(tmp_path, path, wrong, right, where
         (("filter",), [1], "filter: "),
         (("name",), "a/b", "name: "),
         (("name",), "../up", "name: "),
-        ((*WALK, "folder"), "project", "trials.walk: give exactly one of folder, videos, keypoints."),
-        ((*BOW, "folder"), None, "trials.bow: give exactly one of folder, videos, keypoints."),
+        ((*WALK, "folder"), "project", "trials.walk: give exactly one of folder, videos, keypoints, capture."),
+        ((*BOW, "folder"), None, "trials.bow: give exactly one of folder, videos, keypoints, capture."),
         ((*WALK, "calibration"), REMOVED, "videos or keypoints need a calibration file."),
         ((*OLD, "rate"), REMOVED, "keypoints need a rate (frames per second)."),
         ((*OLD, "rate"), -1, "trials.old.rate: "),
@@ -263,3 +263,78 @@ def test_digest_tells_values_apart(value):
     key = next(iter(value))
     assert digest(value) == digest(dict(reversed(value.items())))
     assert digest(value) != digest(value | {key: [value[key]]})
+
+
+def virtual(**changes) -> dict:
+    return {
+        "name": "v",
+        "results": "results/v",
+        "virtual": {},
+        "capture": {"human36m": "results/v/capture", "detections": "results/v/capture/detections"},
+        "detection": {"detector": "import"},
+    } | changes
+
+
+def test_subjects_and_trials_follow_from_the_data_set():
+    """Without a look at any file: neither folder exists."""
+    whole = check_config({"name": "h", "results": "r", "capture": {"human36m": "nowhere"}})
+    assert list(whole.subjects) == ["S1", "S5", "S6", "S7", "S8", "S9", "S11"]
+    assert sum(len(whole.trials(subject)) for subject in whole.subjects) == 210
+    assert whole.trials("S1")[:3] == ["Directions_1", "Directions_2", "Discussion_1"]
+    some = check_config(
+        {"name": "h", "results": "r", "capture": {"human36m": "nowhere", "subjects": ["S5"], "actions": ["Photo_2"]}}
+    )
+    assert {s: list(person.trials) for s, person in some.subjects.items()} == {"S5": ["TakingPhoto_2"]}
+    assert some.subjects["S5"].trials["TakingPhoto_2"].capture == "TakingPhoto_2"
+
+
+def test_a_resolved_configuration_resolves_to_itself():
+    first = check_config(virtual(subjects={"S1": {"height": 1.7}}))
+    again = check_config(first.model_dump(mode="json"))
+    assert again == first
+    assert again.hash == first.hash
+
+
+def test_a_virtual_capture_is_as_its_preset_says():
+    small = check_config(virtual())
+    assert {s: len(person.trials) for s, person in small.subjects.items()} == {"S1": 8, "S5": 8}
+    assert small.virtual.resolved().frames == 300
+    large = check_config(virtual(virtual={"preset": "large"}))
+    assert [len(person.trials) for person in large.subjects.values()] == [30] * 7
+    assert large.virtual.resolved().frames is None
+    own = check_config(virtual(virtual={"subjects": 1, "actions": ["Walking"], "frames": 50}))
+    assert {s: list(p.trials) for s, p in own.subjects.items()} == {"S1": ["Walking_1", "Walking_2"]}
+
+
+def test_what_is_known_about_a_subject_joins_the_data_set():
+    settings = virtual(
+        subjects={
+            "S1": {"height": 1.7},
+            "S5": {"trials": {"w": {"capture": "Walking_1"}}},
+            "guest": {"trials": {"own": {"folder": "project"}}},
+        }
+    )
+    config = check_config(settings)
+    assert config.subjects["S1"].height == 1.7
+    assert len(config.trials("S1")) == 8
+    assert config.trials("S5") == ["w"]
+    assert list(config.subjects) == ["S1", "S5", "guest"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"capture": None}, "virtual: needs `capture: {human36m: folder}`"),
+        ({"capture": None, "virtual": None}, "subjects: required, but missing."),
+        ({"capture": {"human36m": "x", "subjects": ["S2"]}}, "unknown subject 'S2' in capture.subjects"),
+        ({"capture": {"human36m": "x", "subjects": ["S9"]}}, "Available: S1, S5."),
+        ({"capture": {"human36m": "x", "actions": ["Wlaking"]}}, "Did you mean 'Walking'?"),
+        ({"capture": {"human36m": "x", "actions": ["Eating"]}}, "virtual.actions are Greeting, Phoning"),
+        ({"capture": {"humans": "x"}}, "unknown key 'humans' in capture. Did you mean 'human36m'?"),
+        ({"virtual": {"preset": "huge"}}, "virtual.preset: "),
+        ({"virtual": {"detections": "perfect"}}, "virtual.detections: "),
+        ({"subjects": {"guest": {"height": 1.7}}}, "subjects.guest.trials: required, but missing."),
+    ],
+)
+def test_faults_of_a_capture_are_named(tmp_path, changes, words):
+    assert words in refusal(tmp_path, virtual(**changes))

@@ -35,14 +35,18 @@ class Trial(_Section):
     """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
     rate: float | None = Field(None, gt=0)
     """Frames per second; needed with `keypoints`, read from the videos otherwise."""
+    capture: str | None = None
+    """A trial of the data set that the section `capture` names, such as Walking_1; all of them if none is named."""
+    rig: str | None = None
+    """Which rig of a JSON calibration that holds several; the subject's if left out."""
     mocap: str | None = None
     """TRC file of motion-capture markers that replace the points of the same name."""
 
     @model_validator(mode="after")
     def _one_source(self):
-        if sum(v is not None for v in (self.folder, self.videos, self.keypoints)) != 1:
-            raise ValueError("give exactly one of folder, videos, keypoints")
-        if self.folder is None and self.calibration is None:
+        if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture)) != 1:
+            raise ValueError("give exactly one of folder, videos, keypoints, capture")
+        if self.folder is None and self.capture is None and self.calibration is None:
             raise ValueError("videos or keypoints need a calibration file")
         if self.keypoints is not None and self.rate is None:
             raise ValueError("keypoints need a rate (frames per second)")
@@ -52,8 +56,8 @@ class Trial(_Section):
 class Subject(_Section):
     """One person."""
 
-    trials: dict[Name, Trial] = Field(min_length=1)
-    """Recordings by name."""
+    trials: dict[Name, Trial] = Field(default_factory=dict, min_length=1)
+    """Recordings by name. May be left out for a subject of the data set in section `capture`."""
     height: float | None = Field(None, gt=0.5, lt=2.5)
     """Standing height, m. Estimated from the segments if left out."""
     mass: float = Field(70.0, gt=5, lt=300)
@@ -76,7 +80,10 @@ class HumanCapture(_Section):
     faults: Literal["skip", "keep"] = "skip"
     """Trials with known faults: left out, or used; named with the reason in the results either way."""
     detections: str | None = None
-    """Folder of <subject>/<trial>.h5 with 2D points, read instead of the videos (detector: import)."""
+    """Folder of <subject>/<trial>.h5 with 2D points, which the detector `import` reads."""
+
+
+SMALL = {"subjects": 2, "actions": ["Greeting", "Phoning", "Sitting", "Walking"], "frames": 300}
 
 
 class Virtual(_Section):
@@ -92,10 +99,15 @@ class Virtual(_Section):
     """Actions, if not those of the preset; two trials of each."""
     frames: int | None = Field(None, ge=20)
     """Frames of every trial, if not as in the preset."""
-    detections: Literal["exact", "finetuned", "zero-shot"] = "finetuned"
-    """How far off the 2D points are: not at all, or like a detector trained on such data, or on other data."""
+    detections: str = Field("finetuned", pattern=r"^(exact|finetuned|zero-shot|.*\.ya?ml)$")
+    """How far off the 2D points are: exact, finetuned or zero-shot; or a YAML file with figures of one's own."""
     cameras: str | None = None
     """Calibration file of another rig than four cameras like those of Human3.6M."""
+
+    def resolved(self) -> "Virtual":
+        """With the preset's figures where none are given; `frames` None means lengths as in Human3.6M."""
+        preset = SMALL if self.preset == "small" else {"subjects": 7}
+        return self.model_copy(update={key: value for key, value in preset.items() if getattr(self, key) is None})
 
 
 class Detection(_Section):
@@ -200,12 +212,21 @@ class Report(_Section):
 class Config(_Section):
     """A run of simspine."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["subjects"]},
+                {"required": ["capture"], "properties": {"capture": {"type": "object"}}},
+            ]
+        }
+    )
+
     name: Name
     """Name of the data set."""
     results: str
     """Folder for all results."""
-    subjects: dict[Name, Subject] = Field(min_length=1)
-    """People by name."""
+    subjects: dict[Name, Subject] = Field(default_factory=dict, min_length=1)
+    """People by name; with `capture`, only those there is something to say about, such as their height."""
     capture: HumanCapture | None = None
     """The data set that subjects and trials are from."""
     virtual: Virtual | None = None
@@ -217,6 +238,22 @@ class Config(_Section):
     scaling: Scaling = Scaling()
     ik: InverseKinematics = InverseKinematics()
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _everybody(self):
+        """Subjects and trials of the data set join those named; no file is looked at."""
+        if self.capture is not None:
+            self.__dict__["subjects"] = _people_of(self.capture, self.virtual, self.subjects)
+        elif self.virtual is not None:
+            raise ValueError("virtual: needs `capture: {human36m: folder}`, the folder to write to")
+        elif not self.subjects:
+            raise ValueError("subjects: required, but missing")
+        for name, person in self.subjects.items():
+            if not person.trials:
+                raise ValueError(f"subjects.{name}.trials: required, but missing")
+            if self.capture is None and any(trial.capture for trial in person.trials.values()):
+                raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
+        return self
 
     def subject(self, name: str) -> Subject:
         if name not in self.subjects:
@@ -236,6 +273,26 @@ class Config(_Section):
     def hash(self) -> str:
         """Digest of everything that is configured."""
         return digest(self.model_dump(mode="json"))
+
+
+def _people_of(capture: HumanCapture, virtual: Virtual | None, named: Mapping[str, Subject]) -> dict[str, Subject]:
+    """Everybody in the data set with all trials, and those named besides."""
+    from simspine.sources.human36m.names import SUBJECTS, select_trials
+
+    made = None if virtual is None else virtual.resolved()
+    known = SUBJECTS if made is None else SUBJECTS[: made.subjects]
+    there = select_trials(None if made is None else made.actions)
+    trials = {trial: Trial(capture=trial) for trial in select_trials(capture.actions) if trial in there}
+    if not trials:
+        raise ValueError(f"capture.actions: none of them is made; virtual.actions are {', '.join(made.actions)}")
+    for name in capture.subjects or ():
+        if name not in known:
+            raise unknown_name("subject", name, known, "capture.subjects")
+    people = {}
+    for name in capture.subjects or known:
+        person = named.get(name, Subject())
+        people[name] = person if person.trials else person.model_copy(update={"trials": trials})
+    return people | {name: person for name, person in named.items() if name not in people}
 
 
 def digest(value) -> str:
@@ -275,7 +332,8 @@ def _fault(error) -> str:
     if error["type"] == "missing":
         return f"{place}: required, but missing."
     if error["type"] == "value_error":  # ours, about several keys: its text says it all
-        return f"{place}: {error['ctx']['error']}."
+        text = str(error["ctx"]["error"]).rstrip(".")
+        return f"{place}: {text}." if place else f"{text}."
     return f"{place}: {error['msg']} (found {error['input']!r})."
 
 
