@@ -130,7 +130,7 @@ def test_blending_where_model_and_measurement_agree_only_smooths():
     names = ("RShoulder", "LShoulder", *CHAIN, *peer.FROM_MODEL, "RLatissimus", "LLatissimus", "REye")
     rng = np.random.default_rng(1)
     xyz = rng.normal(size=(4, len(names), 3))
-    xyz[:, 2 : 2 + 9] = straight(4) + [0.3, 0.9, 0.1]
+    xyz[:, 2 : 2 + 9] = straight(4) + np.array([0.3, 0.9, 0.1])
     measured = Markers(names, RATE, xyz, "y_up")
     out = peer.blended(measured, measured)
     chain = measured.select(CHAIN).xyz

@@ -159,7 +159,7 @@ def coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]
 
 
 def by_name(trials: Sequence[SpineErrors]) -> dict[str, dict[str, float]]:
-    """{'points': {name: mean distance, mm}, 'vertebrae': the same, 'flexion', 'lateral', 'axial': {level: rms, deg}}."""
+    """{'points', 'vertebrae': {name: mean distance, mm}, 'flexion', 'lateral', 'axial': {level: rms, deg}}."""
     distance = np.concatenate([np.linalg.norm(t.offset, axis=-1) for t in trials])
     vertebra, angles = (np.concatenate([getattr(t, n) for t in trials]) for n in ("vertebra", "angles"))
     first = trials[0]
