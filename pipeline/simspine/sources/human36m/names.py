@@ -1,0 +1,137 @@
+"""What the trials of Human3.6M are called: fifteen actions, two trials each, and the file names of each subject.
+
+A trial is named `<Action>_<1|2>` here, numbered as the data set's own table numbers its sub-actions (the `mapping` of
+metadata.xml). File names do not follow that order: `Directions 1` is mostly sub-action 1 and `Directions` sub-action
+2, but S5 has `Discussion 2` and `Discussion 3`, S11 `Phoning 3` before `Phoning 2`, and of `SittingDown` the file
+without a number is now the first, now the second. `trials.csv` says which is which, so nothing is guessed.
+"""
+
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from simspine.errors import InputError, unknown_name
+
+TRAIN = ("S1", "S5", "S6", "S7", "S8")
+TEST = ("S9", "S11")
+SUBJECTS = TRAIN + TEST  # those with published motion capture
+ACTIONS = (
+    "Directions", "Discussion", "Eating", "Greeting", "Phoning", "Posing", "Purchases", "Sitting", "SittingDown",
+    "Smoking", "TakingPhoto", "Waiting", "Walking", "WalkingDog", "WalkTogether",
+)  # fmt: skip
+RATE = 50.0  # frames/s of motion capture and videos
+CAMERAS = {"54138969": (1000, 1002), "55011271": (1000, 1000), "58860488": (1000, 1000), "60457274": (1000, 1002)}
+
+# S1's files say TakingPhoto and WalkingDog, all others' Photo and WalkDog; metadata.xml says WalkingTogether.
+_SPELLINGS = {action.lower(): action for action in ACTIONS} | {
+    "photo": "TakingPhoto", "walkdog": "WalkingDog", "walkingtogether": "WalkTogether",
+}  # fmt: skip
+_EVERYTHING = "all"  # files `_ALL` hold the whole session and are no trial
+
+
+@dataclass(frozen=True)
+class FileNames:
+    """File names of one subject, sorted out.
+
+    trials: canonical trial → the name (without ending) it has on disk, in canonical order. strays: names that are no
+    trial of this subject (an `_ALL` session is left out silently).
+    """
+
+    trials: dict[str, str]
+    strays: tuple[str, ...]
+
+
+def canonical_trials(subject: str | None = None) -> list[str]:
+    """The 30 trials a subject has (`Directions_1`, `Directions_2`, …), without a look at any file."""
+    if subject is not None and subject not in SUBJECTS:
+        raise unknown_name("subject of Human3.6M", subject, SUBJECTS)
+    return [f"{action}_{number}" for action in ACTIONS for number in (1, 2)]
+
+
+def canonical_action(name: str) -> str:
+    """The action that a spelling stands for (`Photo`, `taking photo`, `Walking_Together`); `InputError` for none."""
+    action = _SPELLINGS.get(re.sub(r"[\s_-]+", "", name).lower())
+    if action is None:
+        raise unknown_name("action of Human3.6M", name, ACTIONS)
+    return action
+
+
+def split_trial(trial: str) -> tuple[str, int]:
+    """`Photo-2` → ('TakingPhoto', 2), by canonical numbers, not those of files; `InputError` if it is no trial."""
+    name, number = _split(trial)
+    if number not in (1, 2):
+        raise InputError(f"{trial!r} is no trial of Human3.6M; expected an action and its number, such as Walking_1.")
+    return canonical_action(name), number
+
+
+def select_trials(actions: Iterable[str] | None = None) -> list[str]:
+    """Trials named by actions or single trials (`Walking`, `Photo_1`), in canonical order; all 30 if None."""
+    if actions is None:
+        return canonical_trials()
+    chosen = set()
+    for name in actions:
+        if _split(name)[1] is None:
+            chosen |= {f"{canonical_action(name)}_{number}" for number in (1, 2)}
+        else:
+            chosen.add("{}_{}".format(*split_trial(name)))
+    return [trial for trial in canonical_trials() if trial in chosen]
+
+
+def official_name(subject: str, trial: str) -> str:
+    """The file name, without camera and ending, of a trial in the official archives: ('S1', 'Eating_1') → `Eating 2`.
+
+    Subjects that the data set does not have get the commonest pattern (`Eating 1`, `Eating`).
+    """
+    action, number = split_trial(trial)
+    if subject in SUBJECTS:
+        return _table()[subject][f"{action}_{number}"]
+    return f"{action} 1" if number == 1 else action
+
+
+def match_files(subject: str, names: Iterable[str]) -> FileNames:
+    """Which trial each file of a subject holds. names: without ending and camera, in any order and spelling.
+
+    Spaces, underscores, capitals and the spellings of actions do not matter; numbers do. Raises `InputError` where two
+    names mean the same trial.
+    """
+    wanted = {_key(official_name(subject, trial)): trial for trial in canonical_trials()}
+    found, strays = {}, []
+    for name in sorted(set(names)):
+        trial = wanted.get(_key(name))
+        if trial is None:
+            if _split(name)[0].strip(" _").lower() != _EVERYTHING:
+                strays.append(name)
+        elif trial in found:
+            raise InputError(
+                f"{subject}: {found[trial]!r} and {name!r} both name the trial {trial}. Keep one of them in the folder."
+            )
+        else:
+            found[trial] = name
+    return FileNames({trial: found[trial] for trial in canonical_trials() if trial in found}, tuple(strays))
+
+
+def subject_order(subjects: Iterable[str]) -> list[str]:
+    """Subjects by their numbers (S1, S5, …, S11), others after them by name."""
+    return sorted(subjects, key=lambda s: (not re.fullmatch(r"S\d+", s), int(s[1:]) if s[1:].isdigit() else 0, s))
+
+
+def _split(name: str) -> tuple[str, int | None]:
+    match = re.fullmatch(r"\s*(.*?)[\s_-]*(\d+)?\s*", name, flags=re.DOTALL)
+    return match[1], None if match[2] is None else int(match[2])
+
+
+def _key(name: str) -> tuple[str, int | None]:
+    """Equal for names that differ only in spelling."""
+    stem, number = _split(name)
+    plain = re.sub(r"[\s_-]+", "", stem).lower()
+    return _SPELLINGS.get(plain, plain), number
+
+
+@cache
+def _table() -> dict[str, dict[str, str]]:
+    """{subject: {trial: file name}}; source of the table: the mapping in metadata.xml as public code quotes it."""
+    rows = list(csv.DictReader(files(__package__).joinpath("trials.csv").read_text(encoding="utf-8").splitlines()))
+    return {subject: {row["trial"]: row[subject] for row in rows} for subject in SUBJECTS}
