@@ -89,3 +89,23 @@ def test_a_detector_that_breaks_its_promise_is_named(tmp_path):
 
     with pytest.raises(InputError, match=r"\(0, 17, 3\), expected \(people, 26, 3\)"):
         detect_videos(open_videos(_videos(tmp_path)), lambda: Wrong([]))
+
+
+def test_known_boxes_reach_the_detector(tmp_path):
+    """One per view and frame; unknown ones are left to the detector, the last ones hold to the end."""
+    told = []
+
+    class Listening(Brightness):
+        def detect(self, images, boxes=None):
+            told.append(boxes)
+            return super().detect(images)
+
+    _videos(tmp_path)
+    boxes = np.arange(6 * 3 * 4.0).reshape(6, 3, 4)
+    boxes[2, 1] = np.nan
+    detect_videos(open_videos(sorted(tmp_path.glob("*.avi"))), lambda: Listening([]), boxes=boxes)
+    assert len(told) == 8
+    assert told[2][1] is None
+    for frame, given in enumerate(told):
+        for view in {0, 1, 2} - ({1} if frame == 2 else set()):
+            assert np.array_equal(given[view], boxes[min(frame, 5), view][None])

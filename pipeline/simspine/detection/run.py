@@ -25,12 +25,14 @@ def detect_videos(
     videos: Sequence[Video],
     make_detector: Callable[[], Detector],
     progress: Callable[[int, int], None] | None = None,
+    boxes: np.ndarray | None = None,
 ) -> Detections:
     """Run a detector over synchronised videos.
 
     The detector is made after the videos were checked (a network loads slowly) and closed in the end. `progress` is
-    called with (frames done, frames in all). Raises `InputError` for videos that do not go together or break off; a
-    last frame or two that the decoder delivers for some views only are left out.
+    called with (frames done, frames in all). boxes: (frames, views, 4) x0 y0 x1 y1 px where the one person is known to
+    be, NaN = not known; the last one holds for frames beyond. Raises `InputError` for videos that do not go together
+    or break off; a last frame or two that the decoder delivers for some views only are left out.
     """
     check_synchronised(videos)
     with closing(make_detector()) as detector:
@@ -40,7 +42,7 @@ def detect_videos(
             if any(image is None for image in images):
                 continue
             row = np.full((len(videos), detector.people, points, 3), np.nan, np.float32)
-            for view, found in enumerate(detector.detect(images)):
+            for view, found in enumerate(detector.detect(images, _boxes_at(boxes, len(rows)))):
                 if found.shape[1:] != (points, 3):
                     raise InputError(
                         f"the detector gave points of shape {found.shape}, expected (people, {points}, 3) "
@@ -53,3 +55,11 @@ def detect_videos(
                 progress(len(rows), videos[0].frames)
         names = skeletons.load(detector.skeleton).names
     return Detections(names, float(np.mean([video.rate for video in videos])), np.stack(rows))
+
+
+def _boxes_at(boxes: np.ndarray | None, frame: int) -> list[np.ndarray | None] | None:
+    """What a detector is told about one frame: a box per view, or nothing."""
+    if boxes is None or not len(boxes):
+        return None
+    now = boxes[min(frame, len(boxes) - 1)]
+    return [box[None] if np.isfinite(box).all() else None for box in now]
