@@ -11,6 +11,7 @@ import click
 from simspine import __version__
 from simspine.commands.bench import bench
 from simspine.commands.model import model
+from simspine.commands.validate import validate
 from simspine.errors import InputError
 
 STAGES = {
@@ -141,5 +142,5 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-for _group in (model, bench):
+for _group in (model, bench, validate):
     main.add_command(_group)

@@ -1,0 +1,32 @@
+"""simspine validate: the paper's tables and figures for any data set."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("dataset", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("configs/demo.yaml"),
+    show_default=True,
+    help="Configuration file; its results are taken where no DATASET is named.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the files; default: validation/ beside it.")
+def validate(dataset, config_path, out):
+    """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
+
+    Each figure says what the data decided, and what the model or a belief did. Columns: docs/validation.md.
+    """
+    from simspine.workflow.validating import write_validation
+
+    if dataset is None:
+        from simspine.config import read_config
+
+        config = read_config(config_path)
+        dataset = Path(config.results) / f"{config.name}.h5"
+    for path in write_validation(dataset, out or dataset.parent / "validation"):
+        click.echo(path)

@@ -1,0 +1,101 @@
+"""Distribution of LLA and TKA in each action, beside the paper's means and the published normal range."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simspine.quality.decided import Decided
+from simspine.report.figures.common import new_figure
+from simspine.report.figures.curves import shade_band
+from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, VERMILLION, styled
+from simspine.spine.bands import bands
+from simspine.validation.curvature import CurvatureRow, as_records, curvature_table, grouped, pooled
+from simspine.validation.published import BY_ACTION
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_FRAMES = 4000  # per violin: more change its outline by less than a line's width
+TITLES = {"lla": "Lumbar lordosis angle (L1–S1 Cobb)", "tka": "Thoracic kyphosis angle (T3–T12 Cobb)"}
+
+
+def curvature_violins(dataset) -> "Figure":
+    """LLA and TKA of the kept frames per action; filled: decided by the data, hollow: mostly assumed or set.
+
+    dataset: as `simspine.validation.curvature_table` takes it. The points beside are the paper's mean ± SD.
+    """
+    some = as_records(dataset)
+    groups = grouped(some, lambda record: record.action, BY_ACTION)
+    rows = {row.name: row for row in curvature_table(some) if row.group == "action" and row.name in groups}
+    with styled():
+        figure = new_figure(6.4)
+        panels = figure.subplots(2, 1, sharex=True)
+        for axes, quantity in zip(panels, ("lla", "tka"), strict=True):
+            band = bands(quantity)[0]
+            shade_band(axes, band)
+            for i, (name, part) in enumerate(groups.items()):
+                _draw(axes, i, np.degrees(pooled(part, quantity)), rows[name], quantity)
+            axes.set_title(TITLES[quantity])
+            axes.set_ylabel(f"{quantity.upper()} (°)")
+            axes.text(
+                0.995, band.high, f"published: {band.low:g}–{band.high:g}° ({band.source.split(',')[0]})",
+                transform=axes.get_yaxis_transform(), fontsize=7, ha="right", va="bottom",
+            )  # fmt: skip
+            axes.margins(y=0.1)
+            axes.grid(axis="x", visible=False)
+        panels[1].set_xticks(range(len(groups)), groups, rotation=0 if len(groups) < 7 else 40,
+                             ha="center" if len(groups) < 7 else "right")  # fmt: skip
+        room = max(0.0, 6 - len(groups)) / 2  # a few violins stay slim
+        panels[1].set_xlim(-0.6 - room, len(groups) - 0.4 + room)
+        _legend(figure, rows.values())
+    return figure
+
+
+def _draw(axes: "Axes", at: float, values: np.ndarray, row: CurvatureRow, quantity: str) -> None:
+    """One violin with its mean and standard deviation, and the paper's beside it."""
+    word = getattr(row, f"{quantity}_decided")
+    colour, filled = _look(word)
+    values = values[:: -(-len(values) // MOST_FRAMES)] if len(values) else values
+    if len(values) and np.ptp(values) > 1e-6:
+        body = axes.violinplot([values], [at], widths=0.6, showextrema=False)["bodies"][0]
+        body.set(facecolor=colour if filled else "none", edgecolor=colour, alpha=0.35 if filled else 1, linewidth=1.1)
+        if word == Decided.FORCED:
+            body.set_linestyle(FORCED["linestyle"])
+    elif len(values):  # constant: a violin of no height
+        axes.plot([at - 0.3, at + 0.3], [values[0]] * 2, color=colour, linewidth=1.4,
+                  linestyle=FORCED["linestyle"] if word == Decided.FORCED else "-")  # fmt: skip
+    mean, sd = getattr(row, f"{quantity}_mean_deg"), getattr(row, f"{quantity}_sd_deg")
+    if np.isfinite(mean):
+        axes.errorbar(at, mean, sd, fmt="o", color=INK, markersize=3.5, capsize=2.5, linewidth=1, zorder=4)
+    mean, sd = getattr(row, f"paper_{quantity}_mean_deg"), getattr(row, f"paper_{quantity}_sd_deg")
+    if np.isfinite(mean):
+        axes.errorbar(at + 0.38, mean, sd, fmt="D", color=VERMILLION, markersize=3, capsize=2, linewidth=0.9, zorder=4)
+
+
+def _look(word: str) -> tuple[str, bool]:
+    """Colour, and whether filled."""
+    if word == Decided.FORCED:
+        return GREY, False
+    return (ORANGE, False) if word == Decided.ASSUMED else (BLUE, True)
+
+
+def _legend(figure: "Figure", rows: Sequence[CurvatureRow]) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    words = {getattr(row, f"{q}_decided") for row in rows for q in ("lla", "tka")}
+    handles = []
+    if words - {Decided.FORCED, Decided.ASSUMED}:
+        handles.append(Patch(facecolor=BLUE, alpha=0.35, label="kept frames"))
+    if Decided.ASSUMED in words:
+        handles.append(Patch(facecolor="none", edgecolor=ORANGE, label="kept frames, mostly assumed"))
+    if Decided.FORCED in words:
+        handles.append(Patch(facecolor="none", edgecolor=GREY, linestyle="--", label=FORCED_LABEL))
+    handles.append(Line2D([], [], color=INK, marker="o", markersize=3.5, linewidth=1, label="mean ± SD"))
+    if any(np.isfinite(row.paper_lla_mean_deg) for row in rows):
+        handles.append(
+            Line2D([], [], color=VERMILLION, marker="D", markersize=3, linewidth=0.9, label="paper, mean ± SD")
+        )
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))

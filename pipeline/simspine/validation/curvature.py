@@ -1,0 +1,131 @@
+"""LLA and TKA by action and by subject, laid out as the paper's Table B2, beside the paper's own values."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, Curvature
+from simspine.validation.records import Record, records
+from simspine.validation.sureness import is_forced, known_share, spread_of_adults, typical, word
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class CurvatureRow:
+    """One line. Degrees; NaN = not known. group: 'action', 'subject' or 'all'.
+
+    mean, sd: over all kept frames of the line (in lines of means: unweighted means of the lines above). uncertainty:
+    typical (median) standard deviation of one frame's estimate. share: of the estimate that the data decided, 0…1,
+    beside what is known of standing adults (`sureness.known_share`). decided: in a word; 'set by the model' is no
+    finding about a person.
+    """
+
+    group: str
+    name: str
+    subjects: int
+    trials: int
+    frames: int
+    rejected: int
+    lla_mean_deg: float
+    lla_sd_deg: float
+    lla_uncertainty_deg: float
+    lla_share: float
+    lla_decided: str
+    tka_mean_deg: float
+    tka_sd_deg: float
+    tka_uncertainty_deg: float
+    tka_share: float
+    tka_decided: str
+    paper_lla_mean_deg: float = NAN
+    paper_lla_sd_deg: float = NAN
+    paper_tka_mean_deg: float = NAN
+    paper_tka_sd_deg: float = NAN
+
+
+def curvature_table(dataset) -> tuple[CurvatureRow, ...]:
+    """Rows per action, their unweighted mean, rows per subject, their unweighted mean, and all frames together.
+
+    dataset: a `Dataset`, an open `DatasetFile`, or the `Record`s of one. Rejected frames are left out and counted; no
+    other outlier is removed.
+    """
+    some = as_records(dataset)
+    rows: list[CurvatureRow] = []
+    for group, key, paper, over in (
+        ("action", lambda record: record.action, BY_ACTION, OVER_ACTIONS),
+        ("subject", lambda record: record.subject, BY_SUBJECT, OVER_SUBJECTS),
+    ):
+        lines = [_row(group, name, part, paper.get(name)) for name, part in grouped(some, key, paper).items()]
+        rows += [*lines, _mean_of(group, lines, over)] if lines else []
+    return (*rows, _row("all", "all frames", some, None)) if some else ()
+
+
+def as_records(dataset) -> Sequence[Record]:
+    """Records as they are; of anything else its records."""
+    if isinstance(dataset, Sequence) and all(isinstance(part, Record) for part in dataset):
+        return dataset
+    return records(dataset)
+
+
+def grouped(some: Iterable[Record], key, first: Mapping[str, object] = {}) -> dict[str, list[Record]]:
+    """{name: records}: names known to `first` in its order, then the others by alphabet."""
+    found: dict[str, list[Record]] = {}
+    for record in some:
+        found.setdefault(key(record), []).append(record)
+    order = {name: i for i, name in enumerate(first)}
+    return {name: found[name] for name in sorted(found, key=lambda name: (order.get(name, len(order)), name))}
+
+
+def pooled(some: Iterable[Record], quantity: str) -> np.ndarray:
+    """All known values (n,) of 'lla' or 'tka' in kept frames, rad."""
+    parts = [getattr(record, quantity)[record.kept] for record in some]
+    values = np.concatenate(parts) if parts else np.empty(0)
+    return values[np.isfinite(values)]
+
+
+def _row(group: str, name: str, some: Sequence[Record], paper: Curvature | None) -> CurvatureRow:
+    found: dict[str, float | str] = {}
+    for quantity in ("lla", "tka"):
+        values = np.degrees(pooled(some, quantity))
+        forced = is_forced(some, quantity)
+        sds = [sd[r.kept] for r in some if (sd := getattr(r, f"{quantity}_sd")) is not None]
+        sd = NAN if forced else typical(sds)
+        share = NAN if forced else known_share(sd, spread_of_adults(quantity))
+        found |= {
+            f"{quantity}_mean_deg": float(values.mean()) if values.size else NAN,
+            f"{quantity}_sd_deg": float(values.std()) if values.size else NAN,
+            f"{quantity}_uncertainty_deg": float(np.degrees(sd)),
+            f"{quantity}_share": share,
+            f"{quantity}_decided": str(word(share, forced)),
+        }
+    kept = sum(int(record.kept.sum()) for record in some)
+    everything = sum(record.frames for record in some)
+    return CurvatureRow(
+        group, name, len({r.subject for r in some}), len(some), kept, everything - kept, **found, **_paper(paper)
+    )
+
+
+def _mean_of(group: str, lines: Sequence[CurvatureRow], paper: Curvature) -> CurvatureRow:
+    """Unweighted means of lines, as the paper averages."""
+    means = {
+        field.name: _mean([getattr(line, field.name) for line in lines])
+        for field in fields(CurvatureRow)
+        if field.name.endswith(("_deg", "_share")) and not field.name.startswith("paper")
+    }
+    words = {
+        f"{q}_decided": str(word(means[f"{q}_share"], any("model" in getattr(line, f"{q}_decided") for line in lines)))
+        for q in ("lla", "tka")
+    }
+    counts = {name: sum(getattr(line, name) for line in lines) for name in ("trials", "frames", "rejected")}
+    subjects = len(lines) if group == "subject" else max(line.subjects for line in lines)
+    return CurvatureRow(group, f"mean of the {group}s", subjects, **counts, **means, **words, **_paper(paper))
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else NAN
+
+
+def _paper(paper: Curvature | None) -> dict[str, float]:
+    return {} if paper is None else {f"paper_{name}_deg": value for name, value in vars(paper).items()}

@@ -1,0 +1,40 @@
+"""Validation tables and figures of a data set, written as files."""
+
+from pathlib import Path
+
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path, write_text
+from simspine.formats.dataset import open_dataset
+from simspine.report.figures.validation import figures
+from simspine.report.style import styled
+from simspine.validation import as_csv, as_markdown, records, tables
+
+DPI = 160
+
+
+def write_validation(dataset: Path, out: Path) -> list[Path]:
+    """Write <table>.csv, validation.md with all tables and figures, and each figure as PNG and SVG into `out`.
+
+    dataset: a data set's HDF5 file, ours or a released one. Returns the files written.
+    """
+    with open_dataset(dataset) as file:
+        some = records(file)
+    if not some:
+        raise InputError(f"{dataset}: holds no trial, so there is nothing to validate.")
+    made, text = [], [f"# Validation of {dataset.stem}", ""]
+    for name, rows in tables(some).items():
+        made.append(out / f"{name}.csv")
+        write_text(made[-1], as_csv(rows))
+        text.append(as_markdown(name, rows))
+    for name, figure in figures(some).items():
+        for kind in ("png", "svg"):
+            made.append(out / f"{name}.{kind}")
+            with atomic_path(made[-1]) as temporary, styled():
+                figure.savefig(temporary, format=kind, dpi=DPI, facecolor="white", metadata=_NO_DATE[kind])
+        text += [f"![{name.replace('_', ' ')}]({name}.png)", ""]
+    made.append(out / "validation.md")
+    write_text(made[-1], "\n".join(text))
+    return made
+
+
+_NO_DATE = {"png": {}, "svg": {"Date": None}}  # equal data give equal bytes

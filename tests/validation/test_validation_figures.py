@@ -1,0 +1,91 @@
+"""Figures show the tables' numbers, and what is forced as forced."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli import main
+from simspine.formats.dataset import write_dataset
+from simspine.formats.dataset_tree import Dataset
+from simspine.report.figures.gallery import course
+from simspine.report.figures.rom import lumbar_profile
+from simspine.report.figures.validation import figures
+from simspine.report.figures.violins import curvature_violins
+from simspine.report.style import FORCED_LABEL, GREY
+from simspine.validation import curvature_table, lumbar_rom, records
+
+
+def texts(figure) -> str:
+    from matplotlib.text import Text
+
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_every_figure_has_titles_units_and_a_legend(small_dataset):
+    made = figures(small_dataset)
+    assert list(made) == ["lla_tka", "lumbar_rom", "neck_rom", "kinematics"]
+    for name, figure in made.items():
+        assert figure.legends, name
+        assert "°" in texts(figure), name
+        assert any(axes.get_title(loc="left") for axes in figure.axes), name
+
+
+def test_violins_stand_at_the_table_s_means(small_dataset):
+    axes = curvature_violins(small_dataset).axes[0]
+    actions = {record.action for record in records(small_dataset)}
+    rows = [row for row in curvature_table(small_dataset) if row.name in actions]
+    ours = [c for c in axes.containers if c.lines[0].get_marker() == "o"]
+    paper = [c for c in axes.containers if c.lines[0].get_marker() == "D"]
+    np.testing.assert_allclose([c.lines[0].get_ydata()[0] for c in ours], [row.lla_mean_deg for row in rows])
+    assert [c.lines[0].get_ydata()[0] for c in paper] == [36.09, 36.08]
+    assert [label.get_text() for label in axes.figure.axes[1].get_xticklabels()] == [row.name for row in rows]
+
+
+def test_constant_curvature_is_a_line_not_a_crash(small_dataset):
+    figure = curvature_violins(small_dataset)
+    assert len(figure.axes[0].collections) > len(figure.axes[1].collections)  # no violin of a rigid thorax
+    assert FORCED_LABEL in texts(figure)
+
+
+def test_forced_levels_are_hollow_and_grey(small_dataset):
+    axes = lumbar_profile(small_dataset).axes[0]
+    rows = [row for row in lumbar_rom(small_dataset) if row.plane == "flexion" and row.level != "lumbar"]
+    points = [container.lines[0] for container in axes.containers]
+    np.testing.assert_allclose([p.get_ydata()[0] for p in points], [row.rom_mean_deg for row in rows])
+    grey = [p.get_color() == GREY and p.get_markerfacecolor() == "white" for p in points]
+    assert grey == [row.decided == "set by the model" for row in rows]
+    assert grey == [True] * 5 + [False]
+
+
+def test_course_of_a_trial_leaves_rejected_frames_open():
+    values = np.radians(np.arange(101.0))
+    kept = np.ones(101, bool)
+    kept[40:60] = False
+    drawn = course(values, kept)
+    np.testing.assert_allclose(drawn[:40], np.arange(40))
+    assert np.isnan(drawn[40:60]).all()
+    np.testing.assert_allclose(course(values[::4], kept[::4] | True), np.arange(101), atol=1e-9)
+
+
+def test_nothing_to_draw_gives_no_figures():
+    assert figures(Dataset({})) == {}
+
+
+def test_command_writes_tables_and_figures(small_dataset, tmp_path):
+    write_dataset(tmp_path / "small.h5", small_dataset)
+    done = CliRunner().invoke(main, ["validate", str(tmp_path / "small.h5")], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    made = {path.name for path in (tmp_path / "validation").iterdir()}
+    names = ("lla_tka", "lumbar_rom", "neck_rom", "kinematics")
+    wanted = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert made == wanted | {f"{name}.csv" for name in names[:3]} | {"validation.md"}
+    page = (tmp_path / "validation/validation.md").read_text(encoding="utf-8")
+    assert all(f"({name}.png)" in page for name in names)
+    assert "set by the model" in page
+
+
+@pytest.mark.parametrize("arguments", [["nothing.h5"], ["--config", "nothing.yaml"]])
+def test_what_is_missing_is_named(arguments):
+    done = CliRunner().invoke(main, ["validate", *arguments])
+    assert done.exit_code == 2
+    assert arguments[-1] in done.output
