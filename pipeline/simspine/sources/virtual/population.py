@@ -16,8 +16,8 @@ SHIFTS = ("forward", "up", "right")  # translations of a level, along the axes o
 class Levels:
     """Published figures of the levels, from the sacrum up; arrays (levels,) or (levels, 3: flexion, bending, rotation).
 
-    spacing: of the vertebral centres, mean and sd, m; NaN where none is published, or where it is no height (C1's ring).
-    motion: rad; motion_cv: its spread between people, relative.
+    spacing: of the vertebral centres, mean and sd, m; NaN where none is published, or where it is no height
+    (C1's ring). motion: rad; motion_cv: its spread between people, relative.
     """
 
     names: tuple[str, ...]

@@ -31,21 +31,25 @@ def wander(rng: np.random.Generator, time: np.ndarray, knot: float) -> np.ndarra
 
 
 def passing(time: np.ndarray, at: Sequence[float], values: Sequence[float], last: float) -> np.ndarray:
-    """Stepwise values with least-jerk transitions: values[0], from each time at[i] on to values[i + 1] within `last`."""
+    """Stepwise values with least-jerk transitions: values[0], from each time at[i] on to values[i + 1] in `last` s."""
     out = np.full(len(time), float(values[0]))
     for start, before, after in zip(at, values, values[1:], strict=False):
         out += (after - before) * ease((time - start) / last)
     return out
 
 
-# Joint angles over a stride from heel strike (degrees), of the size and course of level walking (Winter 2009, ch. 4; C).
+# Joint angles over a stride from heel strike (degrees), thigh from the vertical: level walking (Winter 2009, ch. 4; C),
+# moved by up to 14° (ankle at push-off), else 5°, so that a model leg's lowest point stays within 5 mm of a floor that
+# the hips rise and sink over by ± 18 mm, and the standing foot lies flat and glides by 2 cm at most.
 _GAIT = {
-    "hip_flexion": ((0, 21), (0.12, 16), (0.3, -2), (0.5, -18), (0.62, -11), (0.78, 16), (0.9, 24)),
-    "knee_angle": ((0, 5), (0.14, 17), (0.38, 6), (0.52, 12), (0.62, 38), (0.73, 61), (0.86, 32), (0.95, 7)),
-    "ankle_angle": ((0, 0), (0.07, -5), (0.25, 5), (0.46, 10), (0.62, -17), (0.75, -3), (0.88, 1)),
-    "mtp_angle": ((0, 0), (0.2, 0), (0.42, 4), (0.57, 22), (0.7, 4), (0.85, 0)),
+    "hip_flexion": ((0, 22.2), (0.12, 19.9), (0.3, -0.1), (0.5, -17.2), (0.62, -12.3), (0.78, 20.5), (0.9, 23.5)),
+    "knee_angle": (
+        (0, 10.1), (0.14, 18.4), (0.38, 6.2), (0.52, 13.1), (0.62, 36.5), (0.73, 63.6), (0.86, 35.5), (0.95, 6.2),
+    ),
+    "ankle_angle": ((0, -3.9), (0.07, -2.6), (0.25, 8.0), (0.46, 13.2), (0.62, -3.6), (0.75, -1.4), (0.88, 7.6)),
+    "mtp_angle": ((0, 0.4), (0.2, -1.8), (0.42, -1.9), (0.57, 28.2), (0.7, 3.9), (0.85, 2.7)),
     "hip_adduction": ((0, 0), (0.15, 5), (0.35, 3), (0.6, -4), (0.8, -3)),
-}
+}  # fmt: skip
 
 
 @cache
@@ -101,7 +105,7 @@ def soft_limit(values: np.ndarray, low: np.ndarray, high: np.ndarray, margin: fl
 
 
 def over(required: np.ndarray, frames: int) -> np.ndarray:
-    """A smooth curve (n,) nowhere below `required`: its running maximum over ± `frames`, smoothed by a kernel as wide."""
+    """A smooth curve (n,) nowhere below `required`: its maximum over ± `frames`, smoothed by a kernel as wide."""
     from scipy.ndimage import convolve1d, maximum_filter1d
 
     # three uniform averages in a row: twice differentiable, of limited width

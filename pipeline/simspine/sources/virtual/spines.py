@@ -18,15 +18,15 @@ Stream = Callable[..., np.random.Generator]
 class Spine:
     """A person's spine; levels from L5–S1 to C1–skull as in `population.Levels`, 25 of them.
 
-    spacing: (levels,) m between the centres of neighbouring vertebrae, NaN where none is published (scaled like the
-    rest). vertebra: (levels,) height of the vertebra above each level, relative to its neighbours'; the disc has what the
-    vertebrae leave of the spacing. lordosis, kyphosis: standing LLA and TKA, rad. lordosis_parts
-    (5,), kyphosis_parts (9,): parts of the levels, from below, in what differs from the generic curve; sum 1.
-    own_curve: (levels, 2) rad, a level's own deviation in flexion and bending. wedge: (levels, 2) rad, tilt of the lower
-    and the upper endplate of the vertebra above each level. centre: (levels, 3) m, centre of rotation from the disc's
-    middle. shares: (levels, 3) of a region's flexion, bending, rotation; sums 1 per region. change: (levels, 3) of the
-    share with the amount of motion. rotation_per_bending: (levels,). shift: (levels, 3) m/rad: forward per flexion, up
-    per flexion, right per bending. c7_behind_hips: m, when standing. head_tilt: rad, forward.
+    spacing: (levels,) m between the centres of neighbouring vertebrae, NaN where none is published (sized like the next
+    ones). vertebra: (levels,) height of the vertebra above each level, relative to its neighbours'; the disc has what
+    the vertebrae leave of the spacing. lordosis, kyphosis: standing LLA and TKA, rad. lordosis_parts (5,),
+    kyphosis_parts (9,): parts of the levels, from below, in what differs from the generic curve; sum 1. own_curve:
+    (levels, 2) rad, a level's own deviation in flexion and bending. wedge: (levels, 2) rad, tilt of the lower and the
+    upper endplate of the vertebra above each level. centre: (levels, 3) m, centre of rotation from the disc's middle.
+    shares: (levels, 3) of a region's flexion, bending, rotation; sum 1 per region. change: (levels, 3) of the share
+    with the amount of motion. rotation_per_bending: (levels,). shift: (levels, 3) m/rad: forward per flexion, up per
+    flexion, right per bending. c7_behind_hips: m, when standing. head_tilt: rad, forward.
     """
 
     spacing: np.ndarray
@@ -79,7 +79,7 @@ def _spacing(draw: Stream, stature: float) -> np.ndarray:
     """
     table, levels = read_population(), read_levels()
     relative = levels.spacing_sd / levels.spacing
-    tall, spread = _stature_spread()
+    spread = _stature_spread()
     trunk = np.sqrt(max(table["spine_arc_cv"] ** 2 - spread**2, 0.0))
     own = np.sqrt(np.maximum(relative**2 - table["spine_arc_cv"] ** 2, 0.02**2))
     common = 1 + trunk * float(truncated(draw("trunk"), 0.0, 1.0))
@@ -87,12 +87,12 @@ def _spacing(draw: Stream, stature: float) -> np.ndarray:
     return levels.spacing * ratio * common * (1 + own * truncated(draw("spacing"), np.zeros(len(own)), 1.0))
 
 
-def _stature_spread() -> tuple[float, float]:
-    """Mean stature (m) of both sexes together, and its relative sd."""
+def _stature_spread() -> float:
+    """Relative sd of the stature of both sexes together."""
     both = list(read_population()["stature_m"].values())
     mean = np.mean([m for m, _ in both])
     variance = np.mean([sd**2 + (m - mean) ** 2 for m, sd in both])
-    return float(mean), float(np.sqrt(variance) / mean)
+    return float(np.sqrt(variance) / mean)
 
 
 def _parts(rng: np.random.Generator, mean: np.ndarray, cv: float) -> np.ndarray:

@@ -44,8 +44,11 @@ class Generic:
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """factors: {body: scale}; the legs' are those of the stature until `with_legs` has fitted them. thorax: of ribs and shoulders. below, above: (levels, 3) m, centres of the levels in their bodies. wedge: {body:
-    tilt of its lower and upper endplate, rad}.
+    """How large the parts of a body are.
+
+    factors: {body: scale}; the legs' are those of the stature until `with_legs` has fitted them. thorax: scale of ribs
+    and shoulders. below, above: (levels, 3) m, centres of the levels in their bodies. wedge: {body: tilt of its lower
+    and upper endplate, rad}.
     """
 
     factors: dict[str, float]
@@ -94,14 +97,16 @@ def with_legs(subject: Subject, generic: Generic, sizes: Sizes, stance: Stance) 
 
 
 def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
-    """(levels,) size of a spacing relative to the generic one; where none is published, that of the next level."""
+    """(levels,) size of a spacing relative to the generic one; where none is published, the mean of the next three."""
     ratio = np.full(len(spacing), np.nan)
     for k in np.flatnonzero(np.isfinite(spacing)):
         below, above = (generic.vertebra(name) for name in generic.chain[k : k + 2])
         apart = (generic.below[k] - below.centroid) - (generic.above[k] - above.centroid)
         ratio[k] = spacing[k] / np.linalg.norm(apart)
     known = np.flatnonzero(np.isfinite(ratio))
-    return ratio[known[np.abs(np.arange(len(ratio))[:, None] - known).argmin(1)]]
+    for k in np.flatnonzero(np.isnan(ratio)):
+        ratio[k] = ratio[known[np.argsort(np.abs(known - k), kind="stable")[:3]]].mean()
+    return ratio
 
 
 def _joint(subject: Subject, generic: Generic, factors: Mapping, ratio: np.ndarray, k: int):
@@ -158,7 +163,7 @@ def _tilt(normal: tuple[float, float, float]) -> float:
 
 
 def _balanced(subject: Subject, generic: Generic, sizes: Sizes, curve: np.ndarray) -> tuple[float, np.ndarray]:
-    """Tilt of the pelvis that puts C7 where it belongs over the hips, and the curve with the neck that lifts the gaze."""
+    """Tilt of the pelvis that puts C7 where it belongs over the hips; the curve, with the neck that lifts the gaze."""
     c7 = generic.chain.index("C7")
     x, y = (_chain(generic, sizes, curve)[c7] - sizes.factors["pelvis"] * generic.hips[:2]).tolist()
     behind = subject.spine.c7_behind_hips
