@@ -1,0 +1,104 @@
+"""Known faults of the data set, as a table with sources (`faults.csv`), and what each of them spoils.
+
+Sources count sub-actions or name files, which are numbered differently (see `names`); translated, they agree.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from simspine.sources.human36m.names import SUBJECTS
+
+SPOILS = ("trial", "video", "points_2d")
+LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of one trial.
+
+    spoils: 'trial' (motion capture and images do not belong together: unusable), 'video' (the images of one camera),
+    'points_2d' (published 2D points only). camera: None where all are concerned. sources: where it was reported, or
+    'found in the files'.
+    """
+
+    subject: str
+    trial: str
+    camera: str | None
+    spoils: str
+    reason: str
+    sources: tuple[str, ...]
+
+    def __str__(self) -> str:
+        camera = f", camera {self.camera}" if self.camera else ""
+        return f"{self.subject} {self.trial}{camera}: {self.reason} ({'; '.join(self.sources)})"
+
+
+def faults_of(subject: str, trial: str | None = None) -> list[Fault]:
+    """Known faults of a subject, or of one trial (canonical name). None for subjects the data set does not have."""
+    return [fault for fault in known_faults() if fault.subject == subject and trial in (None, fault.trial)]
+
+
+def unusable(faults: Sequence[Fault]) -> bool:
+    """Whether one of them makes the whole trial unusable."""
+    return any(fault.spoils == "trial" for fault in faults)
+
+
+def spoilt_videos(faults: Sequence[Fault]) -> set[str]:
+    """Cameras whose video must not be used."""
+    return {fault.camera for fault in faults if fault.spoils == "video" and fault.camera}
+
+
+@cache
+def known_faults() -> tuple[Fault, ...]:
+    """The table, ordered by subject."""
+    text = files(__package__).joinpath("faults.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    faults = [
+        Fault(
+            subject=row["subject"],
+            trial=row["trial"],
+            camera=row["camera"] or None,
+            spoils=row["spoils"],
+            reason=row["reason"],
+            sources=tuple(row["sources"].split("; ")),
+        )
+        for row in rows
+    ]
+    return tuple(sorted(faults, key=lambda fault: SUBJECTS.index(fault.subject)))
+
+
+def length_faults(
+    subject: str, trial: str, positions: int | None, points_2d: dict[str, int], videos: dict[str, int]
+) -> list[Fault]:
+    """Faults that show in numbers of rows: frames of the motion capture, and of 2D points and video by camera.
+
+    2D points are made from the motion capture and must have as many rows. A video may be longer by 2 % (the common
+    case, the surplus at its end is left out), not shorter.
+    """
+    if positions is None:
+        positions = int(np.median(list(points_2d.values()))) if points_2d else None
+    if positions is None:
+        return []
+    found = [
+        Fault(
+            subject, trial, camera, "points_2d", f"{rows} rows of 2D points for {positions} of motion capture", _FOUND
+        )
+        for camera, rows in points_2d.items()
+        if rows != positions
+    ]
+    for camera, frames in videos.items():
+        if frames < positions:
+            text = f"the video has {frames} frames, the motion capture {positions}"
+            found.append(Fault(subject, trial, camera, "video", text, _FOUND))
+        elif frames > positions * (1 + LONGER_IS_NORMAL) + 2:
+            text = f"the video has {frames} frames, the motion capture only {positions}: they may not start together"
+            found.append(Fault(subject, trial, camera, "video", text, _FOUND))
+    return found
+
+
+_FOUND = ("found in the files",)
