@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass, field
 
 from simspine.errors import InputError, unknown_name
+from simspine.report.player.pack import Packed
 
 LIGHTS = ("good", "check", "bad")
 # `Finding.severity` in whatever words the stage uses → light.
@@ -46,14 +47,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened."""
+    """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
+
+    links: for each row where its first cell leads, none if empty.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     folded: str = ""
+    links: tuple[str, ...] = ()
 
     def __post_init__(self):
+        if self.links and len(self.links) != len(self.rows):
+            raise InputError(f"a table of {len(self.rows)} rows has {len(self.links)} links, expected one for each.")
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise InputError(f"a table row has {len(row)} cells, expected {len(self.columns)}: {self.columns}.")
@@ -115,7 +122,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial's part of the page. rejected: (frames, reason) pairs as text."""
+    """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed."""
 
     name: str
     summary: tuple[Row, ...] = ()
@@ -124,6 +131,7 @@ class Trial:
     figures: tuple[Picture, ...] = ()
     tables: tuple[Table, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
+    player: Packed | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,8 @@ class ReportContent:
     """The whole page.
 
     inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
-    over all trials, for data sets. licences: name → terms. notice: closing words.
+    over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
+    this one belongs to. alone: a player and nothing else.
     """
 
     title: str
@@ -156,3 +165,5 @@ class ReportContent:
     licences: dict[str, str] = field(default_factory=dict)
     notice: str = ""
     assumed: tuple[Statement, ...] = ()
+    home: tuple[str, str] | None = None
+    alone: bool = False

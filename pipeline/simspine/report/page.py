@@ -1,4 +1,4 @@
-"""One self-contained HTML page: no requests to anywhere, no scripts, light and dark, phone and paper."""
+"""One self-contained HTML page: no requests to anywhere, light and dark, phone and paper, 3D players."""
 
 import os
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from functools import cache
 
 from simspine.formats.atomic import write_text
 from simspine.report.content import LIGHTS, Finding, ReportContent
+from simspine.report.player.assets import policy, scripts
+from simspine.report.style import NAMED
 
 TEMPLATE = "page.html.j2"
 FEW = 2  # findings of one kind that are shown one by one; more share a box
@@ -14,8 +16,12 @@ _WORDS = {"good": "in order", "check": "look at this", "bad": "problem"}
 
 def render(content: ReportContent) -> str:
     """The page as text. The same content gives the same text."""
+    carried = scripts(any(trial.player for trial in content.trials))
     return _template().render(
         content=content,
+        scripts=carried | {"player": carried.get("player", "")},
+        policy=policy(carried),
+        named=NAMED,
         lights=LIGHTS,
         words=_WORDS,
         counts={light: sum(f.light == light for f in _all_findings(content)) for light in LIGHTS},

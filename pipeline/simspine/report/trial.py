@@ -17,6 +17,7 @@ from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.levels import level_map, range_profile
 from simspine.report.figures.presence import availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
+from simspine.report.player.pack import Packed
 from simspine.report.sampling import sample_frames
 from simspine.report.sureness import angle_table
 from simspine.spine.bands import BANDS, Band
@@ -50,13 +51,14 @@ def trial_section(
     shares: np.ndarray | None = None,
     bands: Sequence[Band] = BANDS,
     summary: Sequence[content.Row] = (),
+    player: Packed | None = None,
 ) -> content.Trial:
     """Figures, findings and reasons of one trial; what is not handed in is left out.
 
     prefix: an id, different for each trial of the page ('t1'). measured: the markers inverse kinematics fitted, with
     origin and filled. model: the body's markers by forward kinematics. edges: pairs of names for the stick figure.
     centres: of the vertebrae. levels: of the body, with their coordinates. shares: (levels of `spine`, 3) share of each
-    angle that the data decided, NaN = not known (`quality.decided.level_shares`).
+    angle that the data decided, NaN = not known (`quality.decided.level_shares`). player: the trial in 3D.
     """
     status = None if verdict is None else [str(s) for s in verdict.status]
     origin = dict(zip(measured.names, measured.origin or (), strict=False)) if measured is not None else {}
@@ -155,6 +157,7 @@ def trial_section(
         tuple(figures),
         () if spine is None or spine.angles_sd is None else (angle_table(spine, shares, levels, kept),),
         rejected=() if verdict is None else rejections(verdict),
+        player=player,
     )
 
 

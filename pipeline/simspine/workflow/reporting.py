@@ -1,28 +1,37 @@
 """report.html of a data set, out of the results' files."""
 
+import warnings
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
 from simspine.config import Config
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.report.content import Picture, Provenance, ReportContent, Table, number
+from simspine.report.content import Picture, Provenance, ReportContent, Table, Trial, number
 from simspine.report.embed import webp
 from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
+from simspine.report.player.library import three
+from simspine.report.player.pack import Packed, pack
 from simspine.report.poster import poster
 from simspine.report.sampling import frame_layer, sample_frames
 from simspine.report.sureness import assumed_statements
 from simspine.report.trial import RULE, not_measured, trial_section
 from simspine.sources.video import open_videos
 from simspine.spine.levels import CHAIN, Level
+from simspine.types import Markers
 from simspine.workflow.context import Context
 from simspine.workflow.dataset import provenance
 from simspine.workflow.paths import Paths
 from simspine.workflow.results import TrialResults, body_edges, level_table
 from simspine.workflow.summary import read_summary, rows
+from simspine.workflow.viewing import scene_of
 
+FEW = 3  # trials that share one page
+ENOUGH = 500  # frames of a trial for a median
 MOST_VIEWS = 4  # more would be too small on a picture
 LICENCES = {
     "simspine": "BSD-3-Clause",
@@ -38,56 +47,100 @@ NOTICE = (
 
 
 def write_report_of(config: Config) -> Path:
-    """Write <results>/report.html; returns its path."""
+    """Write <results>/report.html; returns its path.
+
+    With up to `FEW` trials all is on that page. With more, each trial has a page in <results>/report/, and the first
+    page links to them: it would grow beyond what a browser opens quickly.
+    """
     summary = read_summary(config)
-    origin = provenance(config)
-    sections, measured, spines, shares, kept = [], [], [], [], []
-    levels = level_table(config.body.recipe)
-    for subject in config.subjects:
-        paths = Paths(Path(config.results), subject)
-        context = Context(config, subject)
-        for trial in config.trials(subject):
-            results = TrialResults(paths, trial)
-            measured.append(results.markers)
-            spines.append(results.spine)
-            shares.append(results.shares(levels))
-            kept.append(~results.verdict.rejected)
-            sections.append(_section(context, results, f"t{len(sections) + 1}", levels, shares[-1]))
-    rule = f"{RULE}; not fitted, only drawn" if config.ik.engine == "trajectory" else RULE
-    inferred, forced = not_measured(measured, spines, rule)
     path = Path(config.results) / "report.html"
-    write_report(
-        path,
-        ReportContent(
-            title=config.name,
-            subtitle=f"{len(config.subjects)} subject(s), {len(sections)} trial(s), {summary['frames']} frames",
-            summary=rows(summary),
-            inferred=inferred,
-            forced=forced,
-            assumed=assumed_statements(spines, shares, kept),
-            overview=_overview(summary["trials"]),
-            trials=tuple(sections),
-            provenance=Provenance(
-                config_hash=config.hash,
-                versions=origin["versions"],
-                inputs={
-                    f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()
-                },
-                settings={
-                    "detector": config.detection.detector,
-                    "body": config.body.recipe,
-                    "inverse kinematics": config.ik.engine,
-                    "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
-                },
-            ),
-            licences=LICENCES,
-            notice=NOTICE,
-        ),
-    )
+    names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
+    apart = len(names) > FEW
+    levels = level_table(config.body.recipe)
+    whole = _Whole()
+    sections, links = [], []
+    for order, (subject, trial) in enumerate(names, 1):
+        context = Context(config, subject)
+        results = TrialResults(context.paths, trial)
+        section = _section(context, results, f"t{order}", levels, results.shares(levels))
+        whole.add(results, levels)
+        if apart:
+            page = path.parent / "report" / f"{subject}_{trial}.html"
+            page.parent.mkdir(exist_ok=True)
+            links.append(f"report/{quote(page.name)}")
+            write_report(page, _trial_page(config, section))
+            section = replace(section, figures=(), overlays=(), tables=(), player=None, summary=(), rejected=())
+        sections.append(section)
+    write_report(path, _front_page(config, summary, whole, sections, links))
     return path
 
 
-def _overview(trials: dict) -> Table | None:
+class _Whole:
+    """What is gathered over all trials for the box 'What is not measured': names, and as many frames as that needs.
+
+    Two hundred long trials would not fit into memory as a whole.
+    """
+
+    def __init__(self):
+        self.measured, self.spines, self.shares, self.kept = [], [], [], []
+
+    def add(self, results: TrialResults, levels: tuple[Level, ...]) -> None:
+        some = slice(None, None, max(1, results.spine.frames // ENOUGH))
+        spine = results.spine
+        self.measured.append(_few(results.markers, some))
+        arrays = ("angles", "lla", "tka", "repaired", "lla_sd", "tka_sd", "angles_sd")
+        fewer = {name: value[some] for name in arrays if (value := getattr(spine, name)) is not None}
+        self.spines.append(replace(spine, markers=_few(spine.markers, some), **fewer))
+        self.shares.append(results.shares(levels))
+        self.kept.append(~results.verdict.rejected[some])
+
+
+def _few(markers: Markers, some: slice) -> Markers:
+    """Positions and origins of some frames."""
+    return Markers(markers.names, markers.rate, markers.xyz[some], markers.frame, origin=markers.origin)
+
+
+def _front_page(config: Config, summary: dict, whole: _Whole, sections: list[Trial], links: list[str]) -> ReportContent:
+    """The page of the data set. links: addresses of the trials' own pages, none if all are on this one."""
+    origin = provenance(config)
+    rule = f"{RULE}; not fitted, only drawn" if config.ik.engine == "trajectory" else RULE
+    inferred, forced = not_measured(whole.measured, whole.spines, rule)
+    findings = [replace(f, where=" · ".join(filter(None, (s.name, f.where)))) for s in sections for f in s.findings]
+    return ReportContent(
+        title=config.name,
+        subtitle=f"{len(config.subjects)} subject(s), {len(sections)} trial(s), {summary['frames']} frames",
+        summary=rows(summary),
+        findings=tuple(findings) if links else (),
+        inferred=inferred,
+        forced=forced,
+        assumed=assumed_statements(whole.spines, whole.shares, whole.kept),
+        overview=_overview(summary["trials"], links),
+        trials=() if links else tuple(sections),
+        provenance=Provenance(
+            config_hash=config.hash,
+            versions=origin["versions"],
+            inputs={f"{t}: {file}": sha for t, files in origin["inputs_sha256"].items() for file, sha in files.items()},
+            settings={
+                "detector": config.detection.detector,
+                "body": config.body.recipe,
+                "inverse kinematics": config.ik.engine,
+                "low-pass": f"{config.filter.cutoff_hz} Hz, order {config.filter.order}, zero phase",
+            },
+        ),
+        licences=LICENCES,
+        notice=NOTICE,
+    )
+
+
+def _trial_page(config: Config, section: Trial) -> ReportContent:
+    """The page of one trial of many."""
+    return ReportContent(
+        title=section.name, subtitle=config.name, trials=(section,), notice=NOTICE, alone=True,
+        home=("../report.html", f"{config.name}, all trials"),
+    )  # fmt: skip
+
+
+def _overview(trials: dict, links: list[str]) -> Table | None:
     """A line per trial, where there are several."""
     if len(trials) < 2:
         return None
@@ -110,6 +163,7 @@ def _overview(trials: dict) -> Table | None:
             )
             for name, entry in trials.items()
         ),
+        links=tuple(links),
     )
 
 
@@ -139,6 +193,7 @@ def _section(context: Context, results: TrialResults, prefix: str, levels: tuple
     return trial_section(
         f"{context.subject} · {results.name}",
         prefix,
+        player=player_of(results),
         spine=results.spine,
         verdict=results.verdict,
         triangulation=results.report,
@@ -151,6 +206,16 @@ def _section(context: Context, results: TrialResults, prefix: str, levels: tuple
         edges=body_edges(),
         overlays=_overlays(context, results, context.config.report.sample_frames),
     )
+
+
+def player_of(results: TrialResults) -> Packed | None:
+    """The 3D view of a trial; None, with a warning, where the package that brings its library is missing."""
+    try:
+        three()
+    except InputError as error:
+        warnings.warn(f"the report is without its 3D player: {error}", stacklevel=2)
+        return None
+    return pack(scene_of(results))
 
 
 def _model_points(results: TrialResults):

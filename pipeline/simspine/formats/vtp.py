@@ -1,0 +1,53 @@
+"""Read surfaces from VTK's XML polygon files (.vtp), as OpenSim's models name them for their bones. ASCII only.
+
+Format: VTK File Formats, "XML file formats, PolyData". OpenSim's own reader takes points and polygons and nothing else
+(Simbody `PolygonalMesh::loadVtpFile`); so does this one.
+"""
+
+import os
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError
+
+
+def read_vtp(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 3) in the file's unit (OpenSim: m), and triangles (t, 3) of point numbers.
+
+    Polygons of more than three corners are split into fans. Raises `InputError` for what is no ASCII .vtp file.
+    """
+    path = Path(path)
+    try:
+        piece = ET.parse(path).getroot().find("PolyData/Piece")
+    except FileNotFoundError:
+        raise InputError(f"mesh {path} does not exist.") from None
+    except (ET.ParseError, UnicodeDecodeError) as error:
+        raise InputError(f"mesh {path} is not XML: {error}. Expected a .vtp file.") from None
+    if piece is None:
+        raise InputError(f"mesh {path} holds no <PolyData><Piece>; expected a .vtp file of polygons.")
+    points = _numbers(path, piece.find("Points/DataArray"), float).reshape(-1, 3)
+    polygons = {array.get("Name"): array for array in piece.findall("Polys/DataArray")}
+    corners = _numbers(path, polygons.get("connectivity"), int)
+    ends = _numbers(path, polygons.get("offsets"), int)
+    starts = np.concatenate([[0], ends[:-1]]).astype(int)
+    if corners.size and (corners.min() < 0 or corners.max() >= len(points) or ends[-1] != len(corners)):
+        raise InputError(f"mesh {path}: its polygons name points that are not there; the file is damaged.")
+    fans = [
+        (corners[start], corners[k], corners[k + 1])
+        for start, end in zip(starts, ends, strict=True)
+        for k in range(start + 1, end - 1)
+    ]
+    return points, np.array(fans, int).reshape(-1, 3)
+
+
+def _numbers(path: Path, array: ET.Element | None, dtype: type) -> np.ndarray:
+    if array is None:
+        raise InputError(f"mesh {path} lacks points or polygons; expected a .vtp file of polygons.")
+    if array.get("format", "ascii") != "ascii":
+        raise InputError(f"mesh {path} is stored as {array.get('format')}; save it as ASCII .vtp.")
+    try:
+        return np.array((array.text or "").split(), dtype)
+    except ValueError as error:
+        raise InputError(f"mesh {path} holds text among its numbers: {error}.") from None

@@ -1,0 +1,122 @@
+"""The bones of a body, out of the meshes its model file names, light enough for a page."""
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simspine.formats.vtp import read_vtp
+
+FINE, COARSE = 0.0, 0.006  # m: edge of the cells whose points become one
+# Vertebrae are what the page is about, and long bones have few points as they are; ribs and skull have thousands.
+_DENSE = 1200  # triangles: meshes with more are thinned
+_VERTEBRAE = ("sacrum", "lumbar", "thoracic", "cerv")  # how the mesh files are named
+_COARSE_CARRIERS = ("hand", "toes", "calcn", "talus")
+
+
+@dataclass(frozen=True, eq=False)
+class Bone:
+    """A triangle mesh fixed to a body. points: (n, 3) m in the body's frame. triangles: (t, 3) point numbers.
+
+    vertebra: of the spine, sacrum included; not a rib or a shoulder blade on the same body.
+    """
+
+    body: str
+    points: np.ndarray
+    triangles: np.ndarray
+    vertebra: bool = False
+
+
+def bones(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
+    """The bones in a model file's text, one or two for each body, and the mesh files that were not found.
+
+    folder: where the meshes lie. Only `.vtp` meshes are read. A body's scale factors and the offset frames that carry
+    a mesh are applied, so that a pose of the body (4, 4) is all that is needed to place them.
+    """
+    found, missing = [], []
+    for body in ET.fromstring(osim.encode()).iter("Body"):
+        parts: dict[bool, list[Bone]] = {}
+        for mesh, offset in _meshes(body):
+            name = (mesh.findtext("mesh_file") or "").strip()
+            path = folder / name
+            if path.suffix.lower() != ".vtp" or not path.is_file():
+                missing.append(name)
+                continue
+            points, triangles = read_vtp(path)
+            points = points * _vector(mesh, "scale_factors", 1.0)
+            dense = len(triangles) > _DENSE or body.get("name", "").startswith(_COARSE_CARRIERS)
+            points, triangles = thinned(points, triangles, COARSE if dense else FINE)
+            bone = Bone(
+                body.get("name", ""), points @ offset[:3, :3].T + offset[:3, 3], triangles, name.startswith(_VERTEBRAE)
+            )
+            parts.setdefault(bone.vertebra, []).append(bone)
+        found += [joined(same) for same in parts.values()]
+    return tuple(found), tuple(dict.fromkeys(missing))
+
+
+def _meshes(body: ET.Element):
+    """(mesh, (4, 4) pose of its frame in the body) of all meshes of a body; frames sit on the body itself."""
+    for mesh in body.findall("attached_geometry/Mesh"):
+        yield mesh, np.eye(4)
+    for frame in body.findall("components/PhysicalOffsetFrame"):
+        from scipy.spatial.transform import Rotation
+
+        offset = np.eye(4)
+        offset[:3, 3] = _vector(frame, "translation", 0.0)
+        offset[:3, :3] = Rotation.from_euler("XYZ", _vector(frame, "orientation", 0.0)).as_matrix()
+        for mesh in frame.findall("attached_geometry/Mesh"):
+            yield mesh, offset
+
+
+def _vector(element: ET.Element, name: str, default: float) -> np.ndarray:
+    text = element.findtext(name)
+    return np.full(3, default) if text is None else np.array(text.split(), float)
+
+
+def joined(parts: list[Bone]) -> Bone:
+    """Several bones of one body and kind as one."""
+    starts = np.cumsum([0] + [len(part.points) for part in parts[:-1]])
+    return Bone(
+        parts[0].body,
+        np.concatenate([part.points for part in parts]),
+        np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=True)]),
+        parts[0].vertebra,
+    )
+
+
+def thinned(points: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points of one cell of a grid become their mean; triangles that collapse or repeat go.
+
+    Vertex clustering (Rossignac & Borrel 1993). cell 0: points at the same place are joined, nothing else.
+    """
+    keys = np.round(points / cell if cell > 0 else points * 1e7).astype(np.int64)
+    _, cluster = np.unique(keys, axis=0, return_inverse=True)
+    cluster = cluster.ravel()
+    sums = np.zeros((cluster.max() + 1, 3))
+    np.add.at(sums, cluster, points)
+    centres = sums / np.bincount(cluster)[:, None]
+    corners = cluster[triangles]
+    solid = (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 2] != corners[:, 0])
+    corners = corners[solid]
+    # The smallest corner first keeps the winding and makes doubles equal.
+    corners = np.take_along_axis(corners, (corners.argmin(1)[:, None] + np.arange(3)) % 3, 1)
+    corners = np.unique(corners, axis=0)
+    used, corners = np.unique(corners, return_inverse=True)
+    return centres[used], corners.reshape(-1, 3)
+
+
+def segments(osim: str) -> tuple[tuple[str, str], ...]:
+    """(parent, child) bodies of each joint of a model file's text; those on the ground are left out."""
+    pairs = []
+    for joints in ET.fromstring(osim.encode()).iter("JointSet"):
+        for joint in joints.findall("objects/*"):
+            frames = {frame.get("name"): frame.findtext("socket_parent") for frame in joint.findall("frames/*")}
+            ends = []
+            for side in ("parent", "child"):
+                socket = (joint.findtext(f"socket_{side}_frame") or "").strip()
+                path = (frames.get(socket) or socket).strip()
+                ends.append(path.rsplit("/", 1)[-1])
+            if all(ends) and "ground" not in ends:
+                pairs.append(tuple(ends))
+    return tuple(pairs)

@@ -1,0 +1,136 @@
+"""A scene as a short JSON header and one block of numbers, small enough for a page.
+
+Every length is stored as a 16-bit whole number between the least and greatest of its array (about 0.1 mm for a room of
+6 m), unit quaternions with steps of 3e-5 (0.004°); NaN has a code of its own. A page's script reads them without
+parsing.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.report.player.scene import MOST_FRAMES, Scene, floor_height, frustum, tube_radius
+
+MISSING = -32768
+_TOP = 32767
+
+
+@dataclass(frozen=True)
+class Packed:
+    """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers."""
+
+    header: str
+    block: str
+    name: str
+    summary: str
+    frames: int
+    rejected: int
+
+
+class _Block:
+    """Arrays one after another, each at a multiple of four bytes."""
+
+    def __init__(self):
+        self.entries, self.parts, self.size = {}, [], 0
+
+    def _append(self, name: str, array: np.ndarray, **more) -> None:
+        data = np.ascontiguousarray(array).tobytes()
+        data += b"\0" * (-len(data) % 4)
+        self.entries[name] = {"at": self.size, "type": array.dtype.name, "shape": list(array.shape), **more}
+        self.parts.append(data)
+        self.size += len(data)
+
+    def lengths(self, name: str, values: np.ndarray) -> None:
+        values = np.asarray(values, float)
+        known = values[np.isfinite(values)]
+        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+        middle, scale = (low + high) / 2, max(high - low, 1e-9) / 2 / _TOP
+        codes = np.where(np.isfinite(values), np.round((np.nan_to_num(values) - middle) / scale), MISSING)
+        self._append(name, np.clip(codes, MISSING, _TOP).astype("<i2"), scale=scale, middle=middle)
+
+    def whole(self, name: str, values: np.ndarray) -> None:
+        values = np.asarray(values)
+        kind = next(k for k, top in (("<u1", 255), ("<u2", 65535), ("<u4", 2**32)) if values.max(initial=0) <= top)
+        self._append(name, values.astype(kind))
+
+
+def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
+    """The scene for a page; of more than `most` frames every second, third … is kept."""
+    step = max(1, -(-scene.frames // most))
+    at = slice(None, None, step)
+    block = _Block()
+    header = {
+        "name": scene.name, "rate": scene.spine.rate / step, "start": scene.spine.start, "step": step,
+        "frames": len(range(scene.frames)[at]), "total": scene.frames,
+    }  # fmt: skip
+    block.lengths("spine", scene.spine.xyz[at])
+    header["spine"] = list(scene.spine.names)
+    radius = tube_radius(scene.spine)
+    if radius is not None:
+        block.lengths("tube", radius[at])
+    if scene.points is not None:
+        points = scene.points
+        block.lengths("points", points.xyz[at])
+        header["points"] = list(points.names)
+        header["origin"] = [str(o) for o in points.origin or ["detected"] * len(points.names)]
+        if points.filled is not None:
+            block.whole("filled", points.filled[at])
+    if scene.poses:
+        names = list(scene.poses)
+        poses = np.stack([scene.poses[name][at] for name in names], 1)
+        block.lengths("place", poses[..., :3, 3])
+        block.lengths("turn", quaternions(poses[..., :3, :3]))
+        header["bodies"] = names
+        header["segments"] = [[names.index(a), names.index(b)] for a, b in scene.segments if {a, b} <= set(names)]
+        bones = [bone for bone in scene.bones if bone.body in names]
+        header["bones"] = [[names.index(bone.body), bone.vertebra] for bone in bones]
+        for i, bone in enumerate(bones):
+            block.lengths(f"bone/{i}", bone.points)
+            block.whole(f"face/{i}", bone.triangles)
+    header["floor"] = floor_height(scene.poses, scene.bones, scene.points)
+    header["cameras"] = [{"name": c.name, "frustum": np.round(frustum(c), 4).tolist()} for c in scene.cameras]
+    reasons = [f"{s}|{r}" for s, r in zip(scene.status or (), scene.reasons or scene.status or (), strict=True)][at]
+    kinds = list(dict.fromkeys(reasons))
+    if reasons:
+        block.whole("status", np.array([kinds.index(reason) for reason in reasons]))
+        header["status"] = [kind.split("|", 1) for kind in kinds]
+    header["curves"] = []
+    for i, curve in enumerate(scene.curves):
+        block.lengths(f"curve/{i}", curve.values[at])
+        if curve.sd is not None:
+            block.lengths(f"sd/{i}", curve.sd[at])
+        header["curves"].append({"name": curve.name, "label": curve.label, "band": curve.band, "note": curve.note})
+    header["arrays"] = block.entries
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return Packed(
+        text, base64.b64encode(b"".join(block.parts)).decode("ascii"), scene.name, scene.summary,
+        scene.frames, int(scene.rejected.sum()),
+    )  # fmt: skip
+
+
+def quaternions(rotations: np.ndarray) -> np.ndarray:
+    """(..., 3, 3) rotations → (..., 4) unit quaternions x y z w; NaN where a rotation is."""
+    from scipy.spatial.transform import Rotation
+
+    flat = rotations.reshape(-1, 3, 3)
+    known = np.isfinite(flat).all((1, 2))
+    out = np.full((len(flat), 4), np.nan)
+    if known.any():
+        out[known] = Rotation.from_matrix(flat[known]).as_quat()
+    return out.reshape(*rotations.shape[:-2], 4)
+
+
+def unpack(packed: Packed) -> tuple[dict, dict[str, np.ndarray]]:
+    """Header and arrays as a page's script reads them: lengths in m (NaN = missing), whole numbers as they are."""
+    header, data = json.loads(packed.header), base64.b64decode(packed.block)
+    arrays = {}
+    for name, entry in header["arrays"].items():
+        kind = np.dtype(entry["type"]).newbyteorder("<")
+        raw = np.frombuffer(data, kind, int(np.prod(entry["shape"])), entry["at"]).reshape(entry["shape"])
+        if "scale" in entry:
+            arrays[name] = np.where(raw == MISSING, np.nan, raw * entry["scale"] + entry["middle"])
+        else:
+            arrays[name] = raw
+    return header, arrays

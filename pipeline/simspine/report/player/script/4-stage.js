@@ -1,0 +1,373 @@
+// The 3D view of one trial. Draws only when something changed; coarser while moving if the machine is slow.
+
+const RIB = 0.42; // opacity
+const ORIGINS = ["detected", "inferred", "given"];
+
+class Stage {
+  constructor(element, data) {
+    this.element = element;
+    this.data = data;
+    this.frame = -1;
+    this.shown = { bones: true, segments: !data.header.bones?.length, spine: true, tube: true, points: true, cameras: true, floor: true };
+    this.follow = false;
+    this.renderer = this.makeRenderer();
+    element.prepend(this.renderer.domElement);
+    this.renderer.domElement.setAttribute("aria-hidden", "true");
+    this.scene = new THREE.Scene();
+    this.camera = new THREE.PerspectiveCamera(32, 1, 0.05, 80);
+    this.orbit = new Orbit(this.camera, element, () => this.move());
+    this.sky = new THREE.HemisphereLight(0xffffff, 0xffffff, 0.75);
+    this.lamp = new THREE.DirectionalLight(0xffffff, 0.55);
+    this.scene.add(this.sky, this.lamp, this.lamp.target);
+    this.groups = {};
+    for (const name of Object.keys(this.shown)) {
+      this.groups[name] = new THREE.Group();
+      this.scene.add(this.groups[name]);
+    }
+    this.makeBones();
+    this.makeSegments();
+    this.makeSpine();
+    this.makePoints();
+    this.makeCameras();
+    this.dirty = true;
+    this.lastMove = -1e9;
+    this.coarse = 1;
+    this.drawn = [];
+    new ResizeObserver(() => this.resize()).observe(element);
+    this.resize();
+    this.setView("side");
+    this.paint();
+    this.tick = this.tick.bind(this);
+    requestAnimationFrame(this.tick);
+  }
+
+  makeRenderer() {
+    const probe = document.createElement("canvas").getContext("webgl");
+    if (!probe) throw new Error("no WebGL");
+    const info = probe.getExtension("WEBGL_debug_renderer_info");
+    const name = info ? probe.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
+    this.software = /swiftshader|llvmpipe|software|basic render/i.test(name);
+    probe.getExtension("WEBGL_lose_context")?.loseContext();
+    // Without a graphics card, smooth edges cost half the frames: they are drawn when the picture rests.
+    return new THREE.WebGLRenderer({ antialias: !this.software, alpha: true, preserveDrawingBuffer: true });
+  }
+
+  makeBones() {
+    this.bones = [];
+    this.matter = {};
+    for (const kind of ["bone", "vertebra"]) this.matter[kind] = new THREE.MeshLambertMaterial();
+    // Ribs and shoulder blades stand before the spine: it shows through them.
+    this.matter.rib = new THREE.MeshLambertMaterial({ transparent: true, opacity: RIB, depthWrite: false });
+    const { header, arrays } = this.data;
+    const spinal = new Set((header.bones ?? []).filter(([, vertebra]) => vertebra).map(([body]) => body));
+    (header.bones ?? []).forEach(([body, vertebra], i) => {
+      const shape = new THREE.BufferGeometry();
+      shape.setAttribute("position", new THREE.BufferAttribute(arrays[`bone/${i}`], 3));
+      shape.setIndex(new THREE.BufferAttribute(new Uint32Array(arrays[`face/${i}`]), 1));
+      shape.computeVertexNormals();
+      const mesh = new THREE.Mesh(shape, this.matter[vertebra ? "vertebra" : spinal.has(body) ? "rib" : "bone"]);
+      mesh.matrixAutoUpdate = false;
+      mesh.frustumCulled = false;
+      this.bones.push([body, mesh]);
+      this.groups.bones.add(mesh);
+    });
+  }
+
+  makeSegments() {
+    const pairs = this.data.header.segments ?? [];
+    this.matter.segment = new THREE.MeshLambertMaterial();
+    const rod = new THREE.CylinderGeometry(0.008, 0.008, 1, 8, 1);
+    rod.rotateX(Math.PI / 2);
+    rod.translate(0, 0, 0.5);
+    this.rods = new THREE.InstancedMesh(rod, this.matter.segment, Math.max(1, pairs.length));
+    this.rods.frustumCulled = false;
+    this.rods.count = pairs.length;
+    const ball = new THREE.SphereGeometry(0.014, 10, 8);
+    this.joints = new THREE.InstancedMesh(ball, this.matter.segment, Math.max(1, pairs.length));
+    this.joints.frustumCulled = false;
+    this.joints.count = pairs.length;
+    this.groups.segments.add(this.rods, this.joints);
+  }
+
+  makeSpine() {
+    const count = this.data.header.spine.length;
+    this.matter.spine = new THREE.MeshLambertMaterial();
+    this.matter.tube = new THREE.MeshLambertMaterial({ transparent: true, opacity: 0.28, depthWrite: false });
+    this.curve = new Tube(this.matter.spine, count);
+    this.groups.spine.add(this.curve.mesh);
+    if (this.data.arrays.tube) {
+      this.doubt = new Tube(this.matter.tube, count);
+      this.doubt.mesh.renderOrder = 2;
+      this.groups.tube.add(this.doubt.mesh);
+    }
+  }
+
+  makePoints() {
+    this.dots = {};
+    const origin = this.data.header.origin ?? [];
+    for (const kind of ORIGINS) {
+      const which = origin.flatMap((name, i) => (name === kind ? [i] : []));
+      if (!which.length) continue;
+      // What was inferred is hollow here as in every figure.
+      const hollow = kind === "inferred";
+      const shape = hollow ? new THREE.IcosahedronGeometry(0.016, 1) : new THREE.SphereGeometry(0.013, 12, 9);
+      this.matter[kind] = hollow
+        ? new THREE.MeshBasicMaterial({ wireframe: true })
+        : new THREE.MeshLambertMaterial();
+      const mesh = new THREE.InstancedMesh(shape, this.matter[kind], which.length);
+      mesh.frustumCulled = false;
+      this.dots[kind] = { which, mesh };
+      this.groups.points.add(mesh);
+    }
+  }
+
+  makeCameras() {
+    this.matter.camera = new THREE.LineBasicMaterial();
+    this.labels = [];
+    const order = [0, 1, 0, 2, 0, 3, 0, 4, 1, 2, 2, 3, 3, 4, 4, 1];
+    for (const camera of this.data.header.cameras) {
+      const ends = order.map((i) => new THREE.Vector3(...camera.frustum[i]));
+      this.groups.cameras.add(new THREE.LineSegments(new THREE.BufferGeometry().setFromPoints(ends), this.matter.camera));
+      const label = document.createElement("span");
+      label.className = "p-label";
+      label.textContent = camera.name;
+      label.setAttribute("aria-hidden", "true");
+      this.element.append(label);
+      this.labels.push([label, ends[0]]);
+    }
+  }
+
+  makeFloor() {
+    this.groups.floor.clear();
+    const grid = new THREE.GridHelper(6, 12, this.colour("--p-floor-strong"), this.colour("--p-floor"));
+    const centre = this.middle();
+    grid.position.set(Math.round(centre.x * 2) / 2, this.data.header.floor, Math.round(centre.z * 2) / 2);
+    this.groups.floor.add(grid);
+  }
+
+  colour(name) {
+    return new THREE.Color(getComputedStyle(this.element).getPropertyValue(name).trim() || "#888");
+  }
+
+  // Take the colours of the page, light or dark.
+  paint() {
+    for (const [kind, material] of Object.entries(this.matter)) material.color.copy(this.colour(`--p-${kind}`));
+    this.sky.groundColor.copy(this.colour("--p-shade"));
+    this.filled = this.colour("--p-filled");
+    this.seen = this.colour("--p-detected");
+    if (this.dots.detected) this.matter.detected.color.set(0xffffff); // coloured one by one
+    this.makeFloor();
+    this.show(this.frame);
+  }
+
+  bodyAt(body, frame) {
+    const i = 3 * (frame * this.data.header.bodies.length + body);
+    return new THREE.Vector3(...this.data.arrays.place.subarray(i, i + 3));
+  }
+
+  // Middle of the body over the whole trial, or at a frame.
+  middle(frame) {
+    const spine = this.data.arrays.spine;
+    const count = this.data.header.spine.length;
+    const sum = new THREE.Vector3();
+    let known = 0;
+    const frames = frame === undefined ? [...Array(this.data.header.frames).keys()] : [frame];
+    for (const f of frames) {
+      const x = spine[3 * f * count];
+      if (!Number.isFinite(x)) continue;
+      sum.add(new THREE.Vector3(x, spine[3 * f * count + 1], spine[3 * f * count + 2]));
+      known++;
+    }
+    return known ? sum.divideScalar(known) : sum;
+  }
+
+  setView(name) {
+    const forward = this.facing();
+    const turns = { front: 0, side: Math.PI / 2, back: Math.PI, oblique: 0.7 * Math.PI, top: 0, cameras: Math.PI / 4 };
+    this.orbit.turn = forward + turns[name];
+    this.orbit.tilt = { top: 1.5, cameras: 0.45 }[name] ?? 0.08;
+    this.orbit.target.copy(this.middle(this.follow ? this.frame : undefined));
+    this.orbit.target.y = this.data.header.floor + 0.88;
+    const fit = Math.min(1, this.camera.aspect / 0.62);
+    this.orbit.distance = 3.5 / fit;
+    if (name === "cameras") {
+      const far = Math.max(2, ...this.data.header.cameras.map((c) => new THREE.Vector3(...c.frustum[0]).distanceTo(this.orbit.target)));
+      this.orbit.distance = (far * 2.3) / Math.min(1, this.camera.aspect);
+    }
+    this.move();
+  }
+
+  // Direction the pelvis faces in the first known frame, as an angle around y: OpenSim's pelvis looks along its x.
+  facing() {
+    const { header, arrays } = this.data;
+    const body = (header.bodies ?? []).indexOf("pelvis");
+    for (let frame = 0; body >= 0 && frame < header.frames; frame++) {
+      const i = 4 * (frame * header.bodies.length + body);
+      const ahead = new THREE.Vector3(1, 0, 0).applyQuaternion(new THREE.Quaternion(...arrays.turn.subarray(i, i + 4)));
+      if (Number.isFinite(ahead.x)) return Math.atan2(ahead.z, ahead.x);
+    }
+    return 0;
+  }
+
+  toggle(name, on) {
+    this.shown[name] = on;
+    this.show(this.frame);
+  }
+
+  show(frame) {
+    if (this.follow && frame >= 0 && this.frame >= 0) {
+      const step = this.middle(frame).sub(this.middle(this.frame));
+      this.orbit.target.add(step.setY(0));
+      this.lastMove = performance.now();
+    }
+    this.frame = frame;
+    for (const [name, group] of Object.entries(this.groups)) group.visible = this.shown[name];
+    this.dirty = true;
+    if (frame < 0) return;
+    if (this.shown.bones) this.poseBones(frame);
+    if (this.shown.segments) this.poseSegments(frame);
+    this.bendSpine(frame);
+    if (this.shown.points) this.placePoints(frame);
+    const rejected = statusOf(this.data, frame)[0] === "rejected";
+    this.matter.rib.opacity = rejected ? RIB / 2 : RIB;
+    for (const kind of ["bone", "vertebra", "segment"]) {
+      this.matter[kind].opacity = rejected ? 0.35 : 1;
+      if (this.matter[kind].transparent !== rejected) this.matter[kind].needsUpdate = true;
+      this.matter[kind].transparent = rejected;
+    }
+  }
+
+  poseBones(frame) {
+    const { header, arrays } = this.data;
+    const turn = new THREE.Quaternion();
+    const size = new THREE.Vector3(1, 1, 1);
+    for (const [body, mesh] of this.bones) {
+      const i = 4 * (frame * header.bodies.length + body);
+      turn.set(arrays.turn[i], arrays.turn[i + 1], arrays.turn[i + 2], arrays.turn[i + 3]).normalize();
+      const place = this.bodyAt(body, frame);
+      mesh.visible = Number.isFinite(place.x) && Number.isFinite(turn.x);
+      mesh.matrix.compose(place, turn, size);
+    }
+  }
+
+  poseSegments(frame) {
+    const up = new THREE.Object3D();
+    (this.data.header.segments ?? []).forEach(([a, b], i) => {
+      const from = this.bodyAt(a, frame);
+      const to = this.bodyAt(b, frame);
+      const known = Number.isFinite(from.x) && Number.isFinite(to.x);
+      up.position.copy(known ? from : up.position.set(0, -99, 0));
+      up.lookAt(known ? to : up.position);
+      up.scale.set(1, 1, Math.max(1e-4, known ? from.distanceTo(to) : 0));
+      up.updateMatrix();
+      this.rods.setMatrixAt(i, up.matrix);
+      up.position.copy(known ? to : up.position);
+      up.scale.set(1, 1, 1);
+      up.updateMatrix();
+      this.joints.setMatrixAt(i, up.matrix);
+    });
+    this.rods.instanceMatrix.needsUpdate = this.joints.instanceMatrix.needsUpdate = true;
+  }
+
+  bendSpine(frame) {
+    const { header, arrays } = this.data;
+    const count = header.spine.length;
+    const points = [];
+    const radii = [];
+    for (let i = 0; i < count; i++) {
+      const at = 3 * (frame * count + i);
+      if (!Number.isFinite(arrays.spine[at])) continue;
+      points.push(new THREE.Vector3(arrays.spine[at], arrays.spine[at + 1], arrays.spine[at + 2]));
+      const radius = arrays.tube?.[frame * count + i];
+      radii.push(Number.isFinite(radius) ? radius : 0);
+    }
+    const known = points.length > 2;
+    this.curve.mesh.visible = known;
+    if (this.doubt) this.doubt.mesh.visible = known;
+    if (!known) return;
+    if (this.shown.spine) this.curve.fill(points, points.map(() => 0.006));
+    if (this.doubt && this.shown.tube) this.doubt.fill(points, radii);
+  }
+
+  placePoints(frame) {
+    const { header, arrays } = this.data;
+    const at = new THREE.Matrix4();
+    for (const [kind, { which, mesh }] of Object.entries(this.dots)) {
+      which.forEach((point, i) => {
+        const k = 3 * (frame * header.points.length + point);
+        const known = Number.isFinite(arrays.points[k]);
+        at.makeTranslation(known ? arrays.points[k] : 0, known ? arrays.points[k + 1] : -99, known ? arrays.points[k + 2] : 0);
+        mesh.setMatrixAt(i, at);
+        if (kind === "detected") mesh.setColorAt(i, arrays.filled?.[frame * header.points.length + point] ? this.filled : this.seen);
+      });
+      mesh.instanceMatrix.needsUpdate = true;
+      if (mesh.instanceColor) mesh.instanceColor.needsUpdate = true;
+    }
+  }
+
+  move() {
+    this.lastMove = performance.now();
+    this.dirty = true;
+  }
+
+  resize() {
+    const width = this.element.clientWidth;
+    const height = this.element.clientHeight;
+    if (!width || !height) return;
+    this.camera.aspect = width / height;
+    this.camera.updateProjectionMatrix();
+    this.size = [width, height];
+    this.ratio = 0;
+    this.dirty = true;
+  }
+
+  // One picture. fine: smooth edges, for when nothing moves.
+  draw(fine) {
+    const plain = Math.min(2, window.devicePixelRatio || 1);
+    const ratio = fine ? (this.software ? Math.max(2, plain) : plain) : plain * this.coarse;
+    if (ratio !== this.ratio) {
+      this.ratio = ratio;
+      this.renderer.setPixelRatio(ratio);
+      this.renderer.setSize(...this.size);
+    }
+    this.orbit.place();
+    this.lamp.position.copy(this.camera.position).add(new THREE.Vector3(0.6, 1.4, 0.4));
+    this.lamp.target.position.copy(this.orbit.target);
+    this.renderer.render(this.scene, this.camera);
+    this.placeLabels();
+  }
+
+  placeLabels() {
+    for (const [label, place] of this.labels) {
+      const p = place.clone().project(this.camera);
+      const inside = this.shown.cameras && p.z < 1 && Math.abs(p.x) < 0.97 && Math.abs(p.y) < 0.97;
+      label.hidden = !inside;
+      if (inside) label.style.transform = `translate(${((p.x + 1) / 2) * this.size[0]}px, ${((1 - p.y) / 2) * this.size[1]}px)`;
+    }
+  }
+
+  tick(now) {
+    requestAnimationFrame(this.tick);
+    if (!this.size || this.element.offsetParent === null) return;
+    const moving = this.playing || now - this.lastMove < 200;
+    if (this.dirty) {
+      this.dirty = false;
+      this.draw(!moving);
+      this.restless = moving;
+      if (moving) this.pace(now);
+    } else if (this.restless && !moving) {
+      this.restless = false;
+      this.draw(true);
+    }
+  }
+
+  // Times of the last pictures; fewer points per picture where they come too slowly.
+  pace(now) {
+    if (this.drawn.length && now - this.drawn[this.drawn.length - 1] > 400) this.drawn = [];
+    this.drawn.push(now);
+    if (this.drawn.length < 24) return;
+    const each = (now - this.drawn[0]) / (this.drawn.length - 1);
+    this.drawn = [];
+    if (this.software && each > 31 && this.coarse > 0.6) this.coarse *= 0.85;
+  }
+}

@@ -1,0 +1,190 @@
+// One player: controls, keyboard, playback; joins the stage and the plot. Starts when it comes into view.
+
+const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
+
+class Player {
+  constructor(root) {
+    this.root = root;
+    const part = (name) => root.querySelector(`[data-part="${name}"]`);
+    this.part = part;
+    this.data = readData(part("header"), part("block"));
+    this.frame = 0;
+    this.speed = 1;
+    this.playing = false;
+    this.plot = new Plot(part("plot"), this.data, (frame) => this.seek(frame));
+    this.stage = new Stage(part("stage"), this.data);
+    this.slider = part("slider");
+    this.slider.max = this.data.header.frames - 1;
+    this.marks(part("marks"));
+    this.wire();
+    this.fitLegend();
+    root.dataset.ready = "yes";
+    for (const control of root.querySelectorAll("[disabled]")) control.disabled = false;
+    this.seek(0);
+    this.stage.setView("oblique");
+  }
+
+  wire() {
+    const { part } = this;
+    part("play").addEventListener("click", () => this.toggle());
+    part("back").addEventListener("click", () => this.step(-1));
+    part("next").addEventListener("click", () => this.step(1));
+    this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
+    part("speed").addEventListener("change", () => this.setSpeed(Number(part("speed").value)));
+    for (const button of this.root.querySelectorAll("[data-view]")) {
+      button.addEventListener("click", () => this.stage.setView(button.dataset.view));
+    }
+    for (const box of this.root.querySelectorAll("[data-show]")) {
+      box.checked = this.stage.shown[box.dataset.show];
+      box.addEventListener("change", () => this.stage.toggle(box.dataset.show, box.checked));
+    }
+    const follow = part("follow");
+    follow.addEventListener("change", () => (this.stage.follow = follow.checked));
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("simspine-theme", () => this.stage.paint());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.stage.paint());
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const control = event.target.closest("select, input[type=checkbox], button, a");
+    if (control && (event.key === " " || event.key.startsWith("Arrow"))) return; // theirs
+    if (event.target === this.slider && !event.shiftKey && event.key !== " " && event.key !== "+" && event.key !== "-") return;
+    const second = Math.max(1, Math.round(this.data.header.rate));
+    const actions = {
+      " ": () => this.toggle(),
+      ArrowLeft: () => (event.shiftKey ? this.stage.orbit.rotate(0.12, 0) : this.step(-1)),
+      ArrowRight: () => (event.shiftKey ? this.stage.orbit.rotate(-0.12, 0) : this.step(1)),
+      ArrowUp: () => (event.shiftKey ? this.stage.orbit.rotate(0, 0.1) : this.faster(1)),
+      ArrowDown: () => (event.shiftKey ? this.stage.orbit.rotate(0, -0.1) : this.faster(-1)),
+      PageUp: () => this.step(-second),
+      PageDown: () => this.step(second),
+      Home: () => this.seek(0),
+      End: () => this.seek(this.data.header.frames - 1),
+      "+": () => this.stage.orbit.zoom(0.85),
+      "=": () => this.stage.orbit.zoom(0.85),
+      "-": () => this.stage.orbit.zoom(1 / 0.85),
+    };
+    if (!actions[event.key]) return;
+    event.preventDefault();
+    actions[event.key]();
+  }
+
+  // Where frames were rejected or corrected, under the slider.
+  marks(element) {
+    const frames = Math.max(1, this.data.header.frames);
+    for (const status of ["corrected", "rejected"]) {
+      for (const [a, b] of stretches(this.data, status)) {
+        const mark = document.createElement("i");
+        mark.className = status;
+        mark.style.left = `${(100 * a) / frames}%`;
+        mark.style.width = `${Math.max(0.4, (100 * (b + 1 - a)) / frames)}%`;
+        element.append(mark);
+      }
+    }
+  }
+
+  // The legend names only what there is.
+  fitLegend() {
+    const { header, arrays } = this.data;
+    const there = new Set(header.origin ?? []);
+    if (arrays.filled?.some(Boolean)) there.add("filled");
+    if (arrays.tube) there.add("tube");
+    for (const item of this.root.querySelectorAll("[data-legend]")) item.hidden = !there.has(item.dataset.legend);
+    for (const box of this.root.querySelectorAll("[data-show]")) {
+      const absent = { bones: !header.bones?.length, segments: !header.segments?.length, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
+      box.closest("label").hidden = Boolean(absent[box.dataset.show]);
+    }
+  }
+
+  setSpeed(speed) {
+    this.speed = speed;
+    this.part("speed").value = String(speed);
+    this.since = undefined;
+  }
+
+  faster(direction) {
+    const at = SPEEDS.indexOf(this.speed) + direction;
+    if (at >= 0 && at < SPEEDS.length) this.setSpeed(SPEEDS[at]);
+  }
+
+  toggle(on = !this.playing) {
+    this.playing = this.stage.playing = on;
+    this.root.dataset.playing = on ? "yes" : "no";
+    this.part("play").setAttribute("aria-label", on ? "Pause" : "Play");
+    this.since = undefined;
+    if (!on) this.stage.move();
+    if (on) requestAnimationFrame((now) => this.advance(now));
+  }
+
+  advance(now) {
+    if (!this.playing) return;
+    requestAnimationFrame((next) => this.advance(next));
+    if (this.since === undefined) [this.since, this.from] = [now, this.frame];
+    const gone = Math.floor(((now - this.since) / 1000) * this.data.header.rate * this.speed + 1e-6);
+    const frame = (this.from + gone) % this.data.header.frames;
+    if (frame !== this.frame) this.show(frame);
+  }
+
+  step(by) {
+    this.toggle(false);
+    this.seek(this.frame + by);
+  }
+
+  seek(frame) {
+    const last = this.data.header.frames - 1;
+    this.since = undefined;
+    this.stage.move();
+    this.show(Math.min(last, Math.max(0, frame)));
+  }
+
+  show(frame) {
+    this.frame = frame;
+    const { header } = this.data;
+    const time = `${seconds(this.data, frame).toFixed(2)} s`;
+    const [status, reason] = statusOf(this.data, frame);
+    const number = frame * header.step;
+    this.slider.value = frame;
+    this.slider.setAttribute("aria-valuetext", `frame ${number} of ${header.total}, ${time}${status === "rejected" ? ", rejected" : ""}`);
+    this.part("time").textContent = time;
+    this.part("frame").textContent = `frame ${number} of ${header.total - 1}`;
+    const badge = this.part("badge");
+    badge.hidden = status === "kept";
+    badge.className = `p-badge ${status}`;
+    badge.textContent = status === "kept" ? "" : `${status}${reason && reason !== status ? `: ${reason.replaceAll("_", " ")}` : ""}`;
+    this.root.dataset.status = status;
+    this.plot.show(frame);
+    this.stage.show(frame);
+  }
+}
+
+// three.js waits as text until the first player is looked at, so that the page appears at once.
+function loadLibrary() {
+  if (window.THREE) return;
+  const script = document.createElement("script");
+  script.textContent = document.getElementById("three-js").textContent;
+  document.head.append(script);
+}
+
+function start(root) {
+  if (root.dataset.ready) return;
+  root.dataset.ready = "starting";
+  try {
+    loadLibrary();
+    root.player = new Player(root);
+  } catch (error) {
+    root.dataset.ready = "failed";
+    root.querySelector('[data-part="failed"]').hidden = false;
+    console.warn("The 3D view could not start:", error);
+  }
+}
+
+const watcher = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (!entry.isIntersecting) continue;
+    watcher.unobserve(entry.target);
+    // After the page's first picture.
+    requestAnimationFrame(() => setTimeout(() => start(entry.target)));
+  }
+}, { rootMargin: "150px" });
+for (const root of document.querySelectorAll(".player")) watcher.observe(root);

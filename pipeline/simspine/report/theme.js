@@ -1,0 +1,31 @@
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const button = document.getElementById("theme");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  let chosen = null;
+  try {
+    chosen = localStorage.getItem("simspine-theme");
+  } catch {
+    // Some browsers keep nothing for pages opened from a folder.
+  }
+  const shown = () => chosen ?? (dark.matches ? "dark" : "light");
+  const apply = () => {
+    if (chosen) root.dataset.theme = chosen;
+    button.textContent = shown() === "dark" ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Switch to the ${button.textContent.toLowerCase()} theme`);
+    button.hidden = false;
+    document.dispatchEvent(new Event("simspine-theme"));
+  };
+  button.addEventListener("click", () => {
+    chosen = shown() === "dark" ? "light" : "dark";
+    try {
+      localStorage.setItem("simspine-theme", chosen);
+    } catch {
+      // see above
+    }
+    apply();
+  });
+  dark.addEventListener("change", apply);
+  apply();
+})();
