@@ -15,9 +15,13 @@ from simspine.errors import InputError
 from simspine.quality.assess import assess
 from simspine.quality.findings import Finding, Severity, Status, runs, verdict
 from simspine.quality.marker_checks import SEGMENTS
+from simspine.quality.shape_checks import LEVEL_OF
 from simspine.quality.spine_checks import jump_frames
 from simspine.quality.thresholds import ENVELOPES, THRESHOLDS, with_values
 from simspine.spine.levels import CHAIN, LEVELS, SPINE_MARKERS
+from simspine.spine.shape.chain import LEVELS as SHAPE_LEVELS
+from simspine.spine.shape.chain import positions
+from simspine.spine.shape.model import shipped
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Markers, Motion, Origin
 
@@ -40,6 +44,9 @@ def clean():
         np.zeros((FRAMES, len(NAMES)), bool),
     )  # fmt: skip
     xyz = np.zeros((FRAMES, len(ALL), 3))
+    centres = positions(shipped().mean)  # of a typical spine
+    for point, level in LEVEL_OF.items():
+        xyz[:, ALL.index(point)] = centres[SHAPE_LEVELS.index(level)]
     for k, name in enumerate(LIMBS):
         xyz[:, len(SPINE_MARKERS) + k] = [0, 0.4 * ("Knee" in name or "Elbow" in name), 0]
     return {
@@ -383,3 +390,29 @@ def test_the_documentation_lists_every_threshold_with_its_value():
         assert [cell.strip() for cell in row.split("|")[2:5]] == [
             f"{low:g} … {high:g}" for low, high in (envelope.flexion, envelope.bending, envelope.rotation)
         ], name
+
+
+def test_a_level_that_travels_too_far_warns_though_no_angle_is_out_of_range():
+    """L4-L5 from −20° to 20°: each within the bounds about an unknown neutral pose, together twice 21°."""
+    spine = clean()["spine"]
+    values = np.radians(20) * np.linspace(-1, 1, FRAMES)
+    level = NAMES.index("L4-L5")
+    angles = put(spine.angles, (slice(None), level, 0), values)
+    (finding,) = found(check(spine=changed(angles=angles)), "level_extent")
+    assert "flexion of L4-L5 travels 39.2°" in finding.message
+    assert not found(check(spine=changed(angles=angles)), "level_range")
+    forced = changed(angles=angles, forced={"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    assert not found(check(spine=forced), "level_extent")
+    shares = np.full((len(NAMES), 3), 0.1)
+    assert not found(check(spine=changed(angles=angles), level_shares=shares), "level_extent")
+
+
+def test_published_extents_are_both_directions_together():
+    np.testing.assert_allclose(np.degrees(ENVELOPES["L4-L5"].extent), [21, 12, 4])
+    np.testing.assert_allclose(np.degrees(ENVELOPES["lumbar"].extent), [67, 35, 10])
+
+
+def test_findings_say_whose_they_are():
+    tka = put(clean()["spine"].tka, slice(None), np.radians(90))
+    result = check(spine=changed(tka=tka), subject="S9", trial="Posing")
+    assert {(f.subject, f.trial) for f in result.findings} == {("S9", "Posing")}

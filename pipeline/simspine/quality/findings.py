@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -29,7 +29,7 @@ class Finding:
     """One thing noticed. code: stable word for it. frames: indices, () where it concerns the trial as a whole.
 
     message: what was found and what is expected, with numbers. suggestion: what to do. where: marker, level or
-    coordinate.
+    coordinate. subject, trial: whose it is, '' where the check was not told.
     """
 
     code: str
@@ -38,6 +38,8 @@ class Finding:
     suggestion: str
     frames: tuple[int, ...] = ()
     where: str = ""
+    subject: str = ""
+    trial: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "severity", Severity(self.severity))
@@ -49,8 +51,10 @@ class Finding:
         return ", ".join(str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in runs(self.frames))
 
     def to_dict(self) -> dict:
-        """JSON-able; frames as half-open runs [first, after last]."""
+        """JSON-able; frames as half-open runs [first, after last]; subject and trial where known."""
+        whose = {"subject": self.subject, "trial": self.trial}
         return {
+            **{key: name for key, name in whose.items() if name},
             "code": self.code,
             "severity": str(self.severity),
             "where": self.where,
@@ -101,6 +105,16 @@ class Verdict:
                 counts[str(status)].update(codes)
         return {status: dict(sorted(found.items())) for status, found in counts.items()}
 
+    @property
+    def worst(self) -> Severity | None:
+        """The gravest severity among the findings; None where there are none."""
+        return worst(self.findings)
+
+    def of(self, subject: str, trial: str) -> "Verdict":
+        """The same verdict, its findings marked with whose they are."""
+        marked = tuple(replace(finding, subject=subject, trial=trial) for finding in self.findings)
+        return replace(self, findings=marked)
+
     def to_dict(self) -> dict:
         """JSON-able. 'status' maps each status other than kept to runs [first, after last]."""
         where = {
@@ -145,6 +159,11 @@ def verdict(frames: int, findings: Iterable[Finding]) -> Verdict:
         status.append(Status.REJECTED if error else Status.CORRECTED if info else Status.KEPT)
         reasons.append(tuple(error or info))
     return Verdict(tuple(status), tuple(reasons), findings)
+
+
+def worst(findings: Iterable[Finding]) -> Severity | None:
+    """The gravest severity; None of nothing."""
+    return max((finding.severity for finding in findings), key=tuple(Severity).index, default=None)
 
 
 def runs(frames: Iterable[int]) -> list[tuple[int, int]]:

@@ -50,9 +50,7 @@ def marker_distance(names: Sequence[str], error: np.ndarray, thresholds: Thresho
     trial is above it is flagged, one above `marker_expected` (4 cm) noted; both only warn: the frames may be good
     without it.
     """
-    error = np.asarray(error, float)
-    if error.ndim != 2 or error.shape[1] != len(names):
-        raise InputError(f"marker errors have shape {error.shape}, expected (frames, {len(names)}).")
+    error = _checked("marker errors", error, len(names))
     expected, flagged = thresholds["marker_expected"], thresholds["marker_flagged"]
     findings = []
     per_frame = marker_rmse(error, axis=1)
@@ -96,9 +94,7 @@ def reprojection(names: Sequence[str], error: np.ndarray, thresholds: Thresholds
     """Frames whose points lie, in the median, far from their images: a warning. error: (frames, points) px, NaN =
     missing.
     """
-    error = np.asarray(error, float)
-    if error.ndim != 2 or error.shape[1] != len(names):
-        raise InputError(f"reprojection errors have shape {error.shape}, expected (frames, {len(names)}).")
+    error = _checked("reprojection errors", error, len(names))
     limit = thresholds["reprojection"]
     findings = []
     median = _nanmedian(error, 1)
@@ -258,6 +254,14 @@ def _symmetry(medians: Mapping[str, float], limit: Threshold) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _checked(what: str, error: np.ndarray, columns: int) -> np.ndarray:
+    """As floats (frames, columns)."""
+    error = np.asarray(error, float)
+    if error.ndim != 2 or error.shape[1] != columns:
+        raise InputError(f"{what} have shape {error.shape}, expected (frames, {columns}).")
+    return error
 
 
 def _nanmedian(values: np.ndarray, axis: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from simspine.quality.decided import forced_mask
 from simspine.quality.findings import Finding, Severity, listed, where_true
 from simspine.quality.thresholds import ENVELOPES, THRESHOLDS, Threshold
 from simspine.spine.levels import PLANES
@@ -207,6 +208,45 @@ def level_ranges(
     return findings
 
 
+def level_extents(
+    spine: SpineKinematics, thresholds: Thresholds = THRESHOLDS, shares: np.ndarray | None = None
+) -> list[Finding]:
+    """Levels that move further over the trial than people can, from one end to the other: a warning.
+
+    An angle may stay within its range about a neutral pose nobody knows and still travel too far. Travel: percentile 1
+    to 99 of the trial's frames. Angles forced by the model, or mostly assumed (shares as in `level_ranges`), are left
+    out.
+    """
+    factor = thresholds["range_factor"]
+    forced = forced_mask(spine.levels, spine.forced)
+    findings = []
+    for k, level in enumerate(spine.levels):
+        if level not in ENVELOPES:
+            continue
+        limits = ENVELOPES[level].extent
+        for axis, plane in enumerate(PLANES):
+            values = spine.angles[:, k, axis]
+            values = values[np.isfinite(values)]
+            little = shares is not None and shares[k, axis] < thresholds["assumed"].si
+            if not values.size or little or forced[k, axis]:
+                continue
+            travel = float(np.ptp(np.percentile(values, _TRAVEL)))
+            if travel > factor.si * limits[axis]:
+                findings.append(
+                    Finding(
+                        "level_extent",
+                        Severity.WARNING,
+                        f"{plane} of {level} travels {np.degrees(travel):.1f}° over the trial, people at most "
+                        f"{np.degrees(limits[axis]):.1f}° ({ENVELOPES[level].source}), expected below "
+                        f"{factor.value:g} times that.",
+                        "Check the points above and below this level, and how smooth the motion is.",
+                        where=level,
+                    )
+                )
+    return findings
+
+
+_TRAVEL = (1, 99)  # per cent: as `simspine.validation` takes a range of motion
 ROOT = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
 
 

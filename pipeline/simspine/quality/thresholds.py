@@ -70,6 +70,29 @@ _ALL = (
         "chosen: about 95 %; without standard deviations any excess counts",
     ),
     Threshold("coordinate_slack", 1, "deg", "beyond the model's own range by more than rounding", "chosen"),
+    # shape
+    Threshold(
+        "shape", 7, "1", "fitted vertebrae: standard deviations from real spines, as a normal distribution has them",
+        "chosen: beyond all of 64 CT scans of patients, at most 6.2 as a whole and 6.7 for one vertebra "
+        "(docs/spine-shape.md)",
+    ),
+    Threshold(
+        "shape_seen", 5, "1", "the same of points measured on the back", "chosen: once in three million if all is well"
+    ),
+    Threshold(
+        "shape_skin", 1.5, "cm", "points seen on the back lie this differently behind their vertebrae, per axis",
+        "chosen: about a quarter of the 6 cm that back surface and vertebral body are apart",
+    ),
+    Threshold("shape_frames", 100, "frames", "evenly chosen frames whose shape is checked", "chosen: half a second"),
+    # left and right
+    Threshold(
+        "trunk_twist", 75, "deg", "shoulders turned further against the hips: sides are exchanged at one end",
+        "chosen: T1 on L1 24.9 (Fujimori 2012) and L1–S1 5 (Pearcy 1985) to one side, doubled for the shoulder girdle",
+    ),
+    Threshold(
+        "feet_back", 110, "deg", "both feet further from where the pelvis faces: sides or front and back are exchanged",
+        "chosen: hips turn out by 45 to 60",
+    ),
     # markers against the model
     Threshold(
         "marker_expected", 4, "cm", "points triangulated from images lie this near to a fitted body",
@@ -118,7 +141,7 @@ def with_values(changes: Mapping[str, float]) -> dict[str, Threshold]:
 @dataclass(frozen=True)
 class Envelope:
     """How far a level may turn from the neutral pose, degrees: (low, high) of flexion, bending to the right, turning
-    left.
+    left. flexion_total: flexion and extension together, where these bounds are wider because neutral poses differ.
     """
 
     level: str
@@ -126,6 +149,16 @@ class Envelope:
     bending: tuple[float, float]
     rotation: tuple[float, float]
     source: str
+    flexion_total: float | None = None
+
+    @property
+    def extent(self) -> np.ndarray:
+        """(3,) rad: published total range of motion, both directions together."""
+        low, high = self.limits().T
+        total = high - low
+        if self.flexion_total is not None:
+            total[0] = np.radians(self.flexion_total)
+        return total
 
     def limits(self, factor: float = 1.0) -> np.ndarray:
         """(3, 2) rad: low and high, each times `factor`."""
@@ -134,7 +167,7 @@ class Envelope:
 
 def _level(name: str, flexion: float, bending: float, rotation: float, source: str) -> Envelope:
     # The neutral pose may be anywhere within the total flexion–extension range, so that range bounds each direction.
-    return Envelope(name, (-flexion, flexion), (-bending, bending), (-rotation, rotation), source)
+    return Envelope(name, (-flexion, flexion), (-bending, bending), (-rotation, rotation), source, flexion)
 
 
 _WP = "White & Panjabi 1978, 1990, upper ends of ranges (partly from memory: check before citing)"

@@ -190,6 +190,9 @@ def quality(context: Context) -> list[Task]:
                 ranges=ranges,
                 response=None if known is None else dict(zip(solved.motion.names, known, strict=True)),
                 level_shares=results.shares(level_table(recipe)),
+                centres=results.centres,
+                subject=context.subject,
+                trial=results.name,
             )
             write_text(out, json.dumps(verdict.to_dict(), indent=1) + "\n")
             return {"counts": verdict.counts, "reasons": verdict.reason_counts}

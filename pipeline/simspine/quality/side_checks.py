@@ -1,0 +1,92 @@
+"""Are left and right where they belong? Shoulders against hips, feet against the pelvis. Pure functions → findings."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from simspine.quality.findings import Finding, Severity, where_true
+from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.types import Markers
+
+Thresholds = Mapping[str, Threshold]
+HIPS, SHOULDERS = ("RHip", "LHip"), ("RShoulder", "LShoulder")
+FEET = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
+LEVEL_HIPS = 0.5  # share of the hips' distance that must be horizontal for 'forward' to mean anything
+
+
+def sides(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
+    """Frames in which left and right seem to be exchanged somewhere: a warning. Points not there are not checked."""
+    findings = []
+    for code, angle, limit, message, suggestion in (
+        (
+            "trunk_twist",
+            trunk_twist(measured),
+            thresholds["trunk_twist"],
+            "shoulders are turned against the hips by up to",
+            "Left and right are probably exchanged at the shoulders or at the hips: look at each camera's points.",
+        ),
+        (
+            "feet_backwards",
+            feet_turn(measured),
+            thresholds["feet_back"],
+            "both feet point away from where the pelvis faces by up to",
+            "Left and right of the hips, or heels and toes, are probably exchanged.",
+        ),
+    ):
+        with np.errstate(invalid="ignore"):
+            odd = angle > limit.si
+        if odd.any():
+            findings.append(
+                Finding(
+                    code,
+                    Severity.WARNING,
+                    f"{message} {np.degrees(angle[odd].max()):.0f}° in {odd.sum()} frames, expected below "
+                    f"{limit.value:g}°.",
+                    suggestion,
+                    where_true(odd),
+                )
+            )
+    return findings
+
+
+def trunk_twist(measured: Markers) -> np.ndarray:
+    """(frames,) rad, 0…π: turn between the line of the hips and that of the shoulders, seen along the trunk."""
+    if not {*HIPS, *SHOULDERS} <= set(measured.names):
+        return np.full(measured.frames, np.nan)
+    hip, shoulder = (_pair(measured, names) for names in (HIPS, SHOULDERS))
+    trunk = _unit(shoulder[1] - hip[1])
+    lines = [_unit(line - (line * trunk).sum(-1, keepdims=True) * trunk) for line in (hip[0], shoulder[0])]
+    return np.arccos(np.clip((lines[0] * lines[1]).sum(-1), -1, 1))
+
+
+def feet_turn(measured: Markers) -> np.ndarray:
+    """(frames,) rad, 0…π: turn about the vertical of the foot that is nearer to it from where the pelvis faces.
+
+    NaN where a point is missing, or the hips' line is too steep to tell (someone lying on the side).
+    """
+    names = {*HIPS, *(name for foot in FEET for name in foot)}
+    if not names <= set(measured.names):
+        return np.full(measured.frames, np.nan)
+    up = np.array([0.0, 1, 0] if measured.frame == "y_up" else [0.0, 0, 1])
+    right = _pair(measured, HIPS)[0]
+    forward = np.cross(up, right)  # x forward, y up, z right
+    steep = np.linalg.norm(forward, axis=-1) < LEVEL_HIPS * np.linalg.norm(right, axis=-1)
+    turns = []
+    for heel, toe in FEET:
+        a, b = measured.indices((heel, toe))
+        foot = measured.xyz[:, b] - measured.xyz[:, a]
+        foot = foot - (foot @ up)[:, None] * up
+        turns.append(np.arccos(np.clip((_unit(foot) * _unit(forward)).sum(-1), -1, 1)))
+    return np.where(steep, np.nan, np.minimum(*turns))
+
+
+def _pair(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """From the left point to the right one, and the middle, (frames, 3) each."""
+    right, left = (measured.xyz[:, i] for i in measured.indices(names))
+    return right - left, (right + left) / 2
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """NaN where there is no direction."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 1e-9, length, np.nan)

@@ -1,0 +1,136 @@
+"""Shape and side checks: silent on a plausible person, and the fault is found where it was put."""
+
+import re
+
+import numpy as np
+import pytest
+
+from simspine.quality.findings import Severity
+from simspine.quality.shape_checks import LEVEL_OF, fitted_shape, looked_at, measured_shape
+from simspine.quality.side_checks import feet_turn, sides, trunk_twist
+from simspine.skeletons import load
+from simspine.spine.shape.chain import LEVELS, positions
+from simspine.spine.shape.model import shipped
+from simspine.types import Markers, Origin
+
+FRAMES = 12
+SPINE = positions(shipped().mean)
+
+
+def centres(frames: int = FRAMES) -> Markers:
+    return Markers(LEVELS, 50, np.tile(SPINE, (frames, 1, 1)), "y_up")
+
+
+def moved(points: Markers, name: str, frames, shift) -> Markers:
+    xyz = np.array(points.xyz)
+    xyz[frames, points.index(name)] += shift
+    return points.with_(xyz=xyz)
+
+
+def test_the_table_of_levels_is_the_skeleton_s():
+    skeleton = load("simspine37")
+    levels = dict(zip(skeleton.names, skeleton.levels, strict=True))
+    assert {name: levels[name] for name in LEVEL_OF} == LEVEL_OF
+
+
+def test_a_plausible_spine_gives_no_finding():
+    assert fitted_shape(centres()) == []
+
+
+def test_a_vertebra_out_of_line_is_named_with_its_frames():
+    findings = fitted_shape(moved(centres(), "T8", [3, 4], [0.05, 0, 0]))
+    level = next(f for f in findings if f.where == "T8")
+    assert level.code == "shape_fitted_level"
+    assert level.severity is Severity.WARNING
+    assert level.frames == (3, 4)
+    assert float(re.search(r"lies ([\d.]+) cm", level.message)[1]) == pytest.approx(5, rel=0.2)
+    assert {f.code for f in findings} == {"shape_fitted", "shape_fitted_level"}
+
+
+def test_points_in_another_unit_are_a_finding_not_a_crash():
+    (finding,) = fitted_shape(centres().with_(xyz=1000 * centres().xyz))
+    assert finding.code == "shape_fitted"
+    assert "unit" in finding.suggestion
+
+
+def test_unsolved_frames_are_not_looked_at():
+    points = centres()
+    xyz = np.array(points.xyz)
+    xyz[2:] = np.nan
+    assert list(looked_at(points.with_(xyz=xyz), 100)) == [0, 1]
+    xyz[:] = np.nan
+    assert fitted_shape(points.with_(xyz=xyz)) == []
+
+
+def test_long_trials_are_thinned_evenly():
+    chosen = looked_at(centres(1000), 100)
+    assert len(chosen) == 100
+    assert (chosen[0], chosen[-1]) == (0, 999)
+    assert set(np.diff(chosen)) <= {10, 11}
+
+
+def seen(origin: Origin = Origin.DETECTED) -> Markers:
+    """The eight points on the back: 6 cm behind their vertebrae."""
+    xyz = np.tile([SPINE[LEVELS.index(level)] - [0.06, 0, 0] for level in LEVEL_OF.values()], (FRAMES, 1, 1))
+    return Markers(tuple(LEVEL_OF), 50, xyz, "y_up", origin=(origin,) * len(LEVEL_OF))
+
+
+def test_points_on_the_back_pass_and_an_outlier_does_not():
+    assert measured_shape(seen()) == []
+    findings = measured_shape(moved(seen(), "Spine_04", [5], [0.2, 0.1, 0]))
+    assert "T8" in {f.where for f in findings}
+    assert all(5 in f.frames for f in findings)
+
+
+def test_inferred_points_prove_nothing():
+    assert measured_shape(moved(seen(Origin.INFERRED), "Spine_04", [5], [0.2, 0.1, 0])) == []
+
+
+def person(frame: str = "y_up") -> Markers:
+    """Standing upright, facing x (y up, z right)."""
+    at = {"RHip": (0, 1, 0.1), "LHip": (0, 1, -0.1), "RShoulder": (0, 1.5, 0.18), "LShoulder": (0, 1.5, -0.18)}
+    for side, z in (("R", 0.1), ("L", -0.1)):
+        at |= {f"{side}Heel": (-0.05, 0, z), f"{side}BigToe": (0.15, 0, z)}
+    xyz = np.tile(list(at.values()), (FRAMES, 1, 1)).astype(float)
+    order = [0, 1, 2] if frame == "y_up" else [2, 0, 1]  # x, y, z = world Y, Z, X
+    return Markers(tuple(at), 50, xyz[..., order], frame)
+
+
+def turned(names, degrees: float) -> Markers:
+    """Some points turned to the left about the vertical axis through the origin, in frame 7."""
+    points = person()
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    xyz = np.array(points.xyz)
+    rows = points.indices(names)
+    xyz[7, rows] = xyz[7, rows] @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
+    return points.with_(xyz=xyz)
+
+
+@pytest.mark.parametrize("frame", ["y_up", "z_up"])
+def test_a_person_who_stands_straight_is_fine(frame):
+    assert sides(person(frame)) == []
+    np.testing.assert_allclose(feet_turn(person(frame)), 0, atol=1e-7)
+
+
+@pytest.mark.parametrize("degrees", [30, 80, 180])
+def test_twist_is_the_turn_between_shoulders_and_hips(degrees):
+    points = turned(("RShoulder", "LShoulder"), degrees)
+    assert np.degrees(trunk_twist(points)[7]) == pytest.approx(degrees)
+    found = [f for f in sides(points) if f.code == "trunk_twist"]
+    assert [f.frames for f in found] == ([(7,)] if degrees > 75 else [])
+
+
+def test_exchanged_hips_turn_trunk_and_feet():
+    points = person()
+    xyz = np.array(points.xyz)
+    xyz[2:5, [0, 1]] = xyz[2:5, [1, 0]]
+    assert {(f.code, f.frames) for f in sides(points.with_(xyz=xyz))} == {
+        ("trunk_twist", (2, 3, 4)), ("feet_backwards", (2, 3, 4)),
+    }  # fmt: skip
+
+
+def test_one_foot_turned_out_is_no_fault_and_lying_on_the_side_is_not_judged():
+    assert sides(turned(("RHeel", "RBigToe"), 130)) == []
+    lying = person().with_(xyz=person().xyz[..., [0, 2, 1]])  # the hips' line is vertical
+    assert np.isnan(feet_turn(lying)).all()
+    assert sides(Markers(("Nose",), 50, np.zeros((3, 1, 3)))) == []
