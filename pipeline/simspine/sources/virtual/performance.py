@@ -17,11 +17,12 @@ RATE = 50.0  # Hz, as Human3.6M's motion capture
 KINDS = ("flexion", "bending", "rotation")  # of a region: forward, to the right, to the left
 SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's Flex_Ext is positive in extension
 LEVEL_NOISE = np.radians(0.35)  # of a level, slow, beside what its region does (ours)
-SETTLE = 6  # frames that the floor's push is spread over, either way
+SETTLE = 3  # frames that the floor's push is spread over, either way
 
 # What a motion may say beside the names of limb coordinates:
 #   <region>_<kind>   lumbar, thoracic, neck, head; a region's motion from standing, rad
 #   tilt, list        of the pelvis: backwards, to the right, from standing, rad; heading: where the person faces
+#   hip_flexion_*     thighs from the vertical
 #   x, z              m, on the floor, of the pelvis, or as far as `planted` = 1 of the middle of the feet
 #   flat              0…1, how far the ankles keep the soles level
 Channels = Mapping[str, np.ndarray]
@@ -41,6 +42,8 @@ def perform(subject: Subject, truth: TruthBody, channels: Channels, rng: np.rand
     for name in channels:
         if name in column:
             values[:, column[name]] += channels[name]
+    for side in "rl":  # thighs count from the vertical
+        values[:, column[f"hip_flexion_{side}"]] -= get("tilt")
     _spine(subject, values, column, get, rng)
     values = _limited(body, values)
     tilt = truth.stance.pose["pelvis_tilt"] + get("tilt")
@@ -82,9 +85,9 @@ def _limited(body, values: np.ndarray) -> np.ndarray:
     held = np.isfinite(body.coordinates.lower) & (np.arange(values.shape[1]) >= 6) & ~body.coordinates.dependent
     low, high = body.coordinates.lower[held], body.coordinates.upper[held]
     out = values.copy()
-    # defaults lie at the edge for some (straight knees): the margin must not move them
+    # where the default lies near a limit (straight knees), the margin is narrower
     room = np.minimum(body.coordinates.default[held] - low, high - body.coordinates.default[held])
-    margin = np.clip(room / (high - low) * 0.9, 1e-4, 0.15)
+    margin = np.clip(room / (high - low) * 0.9, 0.03, 0.15)
     out[:, held] = soft_limit(values[:, held], low, high, margin)
     return out
 

@@ -80,7 +80,7 @@ def make_trial(subject: Subject, action: str, repeat: int = 1, frames: int | Non
     if wanted < 1:
         raise InputError(f"frames is {frames}, expected 1 or more.")
     truth = truth_body(subject)
-    channels = play(subject, action, wanted, subject.stream("motion", action, str(repeat)))
+    channels = play(subject, truth, action, repeat, wanted, subject.stream("motion", action, str(repeat)))
     motion = perform(subject, truth, channels, subject.stream("levels", action, str(repeat)))
     return TruthTrial(subject, f"{action}_{repeat}", truth, motion)
 
