@@ -20,7 +20,7 @@ PER_PAGE = 6  # actions on one figure
 NODES = 101  # the course of a trial in per cent
 _PLANES = (("flexion", BLUE, "-"), ("bending to the right", ORANGE, "--"), ("turning to the left", GREEN, "-."))
 _CURVES = (("LLA", PURPLE, "-"), ("TKA", SKY, "--"))
-COLUMNS = ("Curvature", "Lumbar (L1 on sacrum)", "Neck (head on trunk)")
+COLUMNS = ("Curvature", "Lumbar spine, L1 on sacrum", "Neck")
 
 
 def kinematics_gallery(dataset) -> "list[Figure]":

@@ -8,7 +8,8 @@ import numpy as np
 from simspine.quality.decided import Decided
 from simspine.report.figures.common import new_figure
 from simspine.report.figures.curves import TITLES
-from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, SKY, VERMILLION, styled
+from simspine.report.figures.decided import face, handles, look
+from simspine.report.style import FORCED, INK, SKY, VERMILLION, styled
 from simspine.spine.levels import PLANES
 from simspine.validation.motion import PERCENTILES, RangeRow, lumbar_rom, neck_rom
 from simspine.validation.published import LUMBAR_ROM, NECK_ROM
@@ -67,40 +68,19 @@ def _literature(axes: "Axes", levels: Sequence[str], plane: str) -> None:
 
 
 def _point(axes: "Axes", at: float, row: RangeRow) -> None:
-    colour, face = _look(row.decided)
-    axes.errorbar(at, row.rom_mean_deg, None if np.isnan(row.rom_sd_deg) else row.rom_sd_deg, fmt="o", color=colour,
-                  markerfacecolor=face, markersize=6, capsize=3, linewidth=1.1, zorder=4)  # fmt: skip
-
-
-def _look(decided: str) -> tuple[str, str]:
-    """Colour and colour of the face."""
-    if decided == Decided.FORCED:
-        return GREY, "white"
-    if decided == Decided.SUM:
-        return BLUE, "white"
-    return (ORANGE, "white") if decided == Decided.ASSUMED else (BLUE, BLUE)
+    shown = look(row.decided)
+    spread = None if np.isnan(row.rom_sd_deg) else row.rom_sd_deg
+    axes.errorbar(at, row.rom_mean_deg, spread, fmt="o", color=shown.edge, markerfacecolor=face(shown), markersize=6,
+                  capsize=3, linewidth=1.1, zorder=4)  # fmt: skip
 
 
 def _rom_legend(figure: "Figure", rows: Sequence[RangeRow]) -> None:
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    words = {row.decided for row in rows}
-    entries = (
-        (bool(words - {Decided.FORCED, Decided.ASSUMED, Decided.SUM}), BLUE, BLUE, "this data set"),
-        (Decided.SUM in words, BLUE, "white", "this data set, measured as a sum over levels"),
-        (Decided.ASSUMED in words, ORANGE, "none", "this data set, mostly assumed"),
-        (Decided.FORCED in words, GREY, "none", FORCED_LABEL),
-    )
-    spread = ", mean ± SD over people" if any(row.subjects > 1 for row in rows) else ""
-    handles = [
-        Line2D([], [], color=colour, marker="o", markerfacecolor=face, markersize=6, linewidth=0, label=label + spread)
-        for shown, colour, face, label in entries
-        if shown
-    ]
-    if not any(row.action for row in rows):
-        handles.append(Patch(facecolor=SKY, alpha=0.25, label="published, bending as far as one can"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=2, title=DEFINITION, title_fontsize=8,
+    entries = handles({row.decided for row in rows}, marker=True)
+    entries.append(Patch(facecolor=SKY, alpha=0.25, label="published, bending as far as one can"))
+    spread = "; mean ± SD over people" if any(row.subjects > 1 for row in rows) else ""
+    figure.legend(handles=entries, loc="outside upper left", ncols=3, title=DEFINITION + spread, title_fontsize=8,
                   alignment="left")  # fmt: skip
 
 
@@ -134,27 +114,18 @@ def neck_by_action(dataset) -> "Figure | None":
 
 
 def _bar(axes: "Axes", at: float, row: RangeRow) -> None:
-    colour, _ = _look(row.decided)
-    face = colour if colour == BLUE else "none"
-    dash = "--" if row.decided == Decided.FORCED else "-"
-    axes.barh(at, row.rom_mean_deg, 0.62, facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
+    shown = look(row.decided)
+    axes.barh(at, row.rom_mean_deg, 0.62, facecolor=shown.face, edgecolor=shown.edge, linewidth=1.1,
+              linestyle=shown.dash)  # fmt: skip
     if np.isfinite(row.rom_sd_deg):
         axes.errorbar(row.rom_mean_deg, at, xerr=row.rom_sd_deg, color=VERMILLION, capsize=2, linewidth=1)
 
 
 def _bar_legend(figure: "Figure", rows: Sequence[RangeRow]) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
-    words = {row.decided for row in rows}
-    handles = []
-    if words - {Decided.FORCED, Decided.ASSUMED}:
-        handles.append(Patch(facecolor=BLUE, label="neck, mean over people"))
-    if Decided.ASSUMED in words:
-        handles.append(Patch(facecolor="none", edgecolor=ORANGE, label="mostly assumed"))
-    if Decided.FORCED in words:
-        handles.append(Patch(facecolor="none", edgecolor=GREY, linestyle="--", label=FORCED_LABEL))
+    entries = handles({row.decided for row in rows})
     if any(np.isfinite(row.rom_sd_deg) for row in rows):
-        handles.append(Line2D([], [], color=VERMILLION, linewidth=1, label="± SD over people"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), title=DEFINITION, title_fontsize=8,
-                  alignment="left")  # fmt: skip
+        entries.append(Line2D([], [], color=VERMILLION, linewidth=1, label="± SD over people"))
+    figure.legend(handles=entries, loc="outside upper left", ncols=len(entries), title_fontsize=8, alignment="left",
+                  title=f"{DEFINITION}; mean over people")  # fmt: skip

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.quality.decided import Decided
 from simspine.report.figures.common import new_figure
 from simspine.report.figures.curves import shade_band
-from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, VERMILLION, styled
+from simspine.report.figures.decided import handles, look
+from simspine.report.style import INK, VERMILLION, styled
 from simspine.spine.bands import bands
 from simspine.validation.curvature import CurvatureRow, as_records, curvature_table, grouped, pooled
 from simspine.validation.published import BY_ACTION
@@ -22,7 +22,7 @@ TITLES = {"lla": "Lumbar lordosis angle (L1–S1 Cobb)", "tka": "Thoracic kyphos
 
 
 def curvature_violins(dataset) -> "Figure":
-    """LLA and TKA of the kept frames per action; filled: decided by the data, hollow: mostly assumed or set.
+    """LLA and TKA of the kept frames per action; filled: measured, hollow: mostly assumed, dashed: set.
 
     dataset: as `simspine.validation.curvature_table` takes it. The points beside are the paper's mean ± SD.
     """
@@ -55,17 +55,13 @@ def curvature_violins(dataset) -> "Figure":
 
 def _draw(axes: "Axes", at: float, values: np.ndarray, row: CurvatureRow, quantity: str) -> None:
     """One violin with its mean and standard deviation, and the paper's beside it."""
-    word = getattr(row, f"{quantity}_decided")
-    colour, filled = _look(word)
+    shown = look(getattr(row, f"{quantity}_decided"))
     values = values[:: -(-len(values) // MOST_FRAMES)] if len(values) else values
     if len(values) and np.ptp(values) > 1e-6:
         body = axes.violinplot([values], [at], widths=0.6, showextrema=False)["bodies"][0]
-        body.set(facecolor=colour if filled else "none", edgecolor=colour, alpha=0.35 if filled else 1, linewidth=1.1)
-        if word == Decided.FORCED:
-            body.set_linestyle(FORCED["linestyle"])
+        body.set(facecolor=shown.face, edgecolor=shown.edge, alpha=1, linewidth=1.1, linestyle=shown.dash)
     elif len(values):  # constant: a violin of no height
-        axes.plot([at - 0.3, at + 0.3], [values[0]] * 2, color=colour, linewidth=1.4,
-                  linestyle=FORCED["linestyle"] if word == Decided.FORCED else "-")  # fmt: skip
+        axes.plot([at - 0.3, at + 0.3], [values[0]] * 2, color=shown.edge, linewidth=1.4, linestyle=shown.dash)
     mean, sd = getattr(row, f"{quantity}_mean_deg"), getattr(row, f"{quantity}_sd_deg")
     if np.isfinite(mean):
         axes.errorbar(at, mean, sd, fmt="o", color=INK, markersize=3.5, capsize=2.5, linewidth=1, zorder=4)
@@ -74,28 +70,13 @@ def _draw(axes: "Axes", at: float, values: np.ndarray, row: CurvatureRow, quanti
         axes.errorbar(at + 0.38, mean, sd, fmt="D", color=VERMILLION, markersize=3, capsize=2, linewidth=0.9, zorder=4)
 
 
-def _look(word: str) -> tuple[str, bool]:
-    """Colour, and whether filled."""
-    if word == Decided.FORCED:
-        return GREY, False
-    return (ORANGE, False) if word == Decided.ASSUMED else (BLUE, True)
-
-
 def _legend(figure: "Figure", rows: Sequence[CurvatureRow]) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
-    words = {getattr(row, f"{q}_decided") for row in rows for q in ("lla", "tka")}
-    handles = []
-    if words - {Decided.FORCED, Decided.ASSUMED}:
-        handles.append(Patch(facecolor=BLUE, alpha=0.35, label="kept frames"))
-    if Decided.ASSUMED in words:
-        handles.append(Patch(facecolor="none", edgecolor=ORANGE, label="kept frames, mostly assumed"))
-    if Decided.FORCED in words:
-        handles.append(Patch(facecolor="none", edgecolor=GREY, linestyle="--", label=FORCED_LABEL))
-    handles.append(Line2D([], [], color=INK, marker="o", markersize=3.5, linewidth=1, label="mean ± SD"))
+    entries = handles({getattr(row, f"{q}_decided") for row in rows for q in ("lla", "tka")})
+    entries.append(Line2D([], [], color=INK, marker="o", markersize=3.5, linewidth=1, label="mean ± SD of the frames"))
     if any(np.isfinite(row.paper_lla_mean_deg) for row in rows):
-        handles.append(
+        entries.append(
             Line2D([], [], color=VERMILLION, marker="D", markersize=3, linewidth=0.9, label="paper, mean ± SD")
         )
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    figure.legend(handles=entries, loc="outside upper left", ncols=len(entries))
