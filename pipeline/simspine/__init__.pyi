@@ -1,6 +1,7 @@
 from .body.compiled_file import read_body, write_body
 from .body.kinematics import body_poses, forward_kinematics
 from .body.model import Body
+from .dataset.recordings import open_dataset
 from .errors import InputError
 from .formats.calibration import read_calibration, write_calibration
 from .formats.keypoint_json import read_keypoints, write_keypoints
@@ -27,6 +28,7 @@ __all__ = [
     "complete_spine",
     "forward_kinematics",
     "inverse_kinematics",
+    "open_dataset",
     "read_body",
     "read_calibration",
     "read_keypoints",

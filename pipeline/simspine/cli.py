@@ -10,6 +10,7 @@ import click
 
 from simspine import __version__
 from simspine.commands.bench import bench
+from simspine.commands.data import add_export_options, verify
 from simspine.commands.model import model
 from simspine.commands.validate import validate
 from simspine.errors import InputError
@@ -86,6 +87,7 @@ def _add_stage(name: str, text: str) -> None:
 
 for _name, _text in STAGES.items():
     _add_stage(_name, _text)
+add_export_options(main.commands["export"])
 
 
 @main.command()
@@ -142,5 +144,5 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-for _group in (model, bench, validate):
+for _group in (model, bench, validate, verify):
     main.add_command(_group)

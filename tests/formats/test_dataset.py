@@ -1,6 +1,8 @@
 """The data set: round trip, and a reader written after the description of the released file."""
 
 import json
+import weakref
+import zlib
 from pathlib import Path
 
 import h5py
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.formats.dataset import Dataset, Subject, Trial, open_dataset, write_dataset
+from simspine.formats.dataset import Dataset, LazyTrials, Subject, Trial, open_dataset, write_dataset
+from simspine.formats.dataset_layout import chunk_frames
 from simspine.types import Camera, Markers, Motion, Origin
 
 NAMES = ("Hip", "Spine_01", "Spine_02")
@@ -42,7 +45,7 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "status": ("kept", "corrected", "rejected", *["kept"] * (frames - 3)),
         "reasons": ("", "Lücke ≤ 0.1 s filled", "curvature", *[""] * (frames - 3)),
         "angles_sd": rng.random((frames, 2, 3)), "lla_sd": rng.random(frames), "tka_sd": rng.random(frames),
-        "response": np.array([0.9, 1.0, 0.1, np.nan]),
+        "response": np.array([0.9, 1.0, 0.1, np.nan]), "level_share": rng.random((2, 3)),
         "fitted": ("Hip", "LKnee"), "fitted_origin": ("inferred", "detected"),
         "marker_error": rng.random((frames, 2)), "filled": filled,
         "poses": {"pelvis": rng.normal(size=(frames, 4, 4)), "torso": rng.normal(size=(frames, 4, 4))},
@@ -179,7 +182,7 @@ def test_units_are_said(written):
         assert group["simspine/lla"].attrs["units"] == "rad"
         for name, unit in (
             ("kinematics_sd", "deg; m"), ("level_angles_sd", "rad"), ("lla_sd", "rad"), ("tka_sd", "rad"),
-            ("marker_covariance", "m2"), ("response", "1"),
+            ("marker_covariance", "m2"), ("response", "1"), ("level_share", "1"),
         ):  # fmt: skip
             assert group[f"simspine/{name}"].attrs["units"] == unit, name
         deviation = written[1].subjects["S1"].trials["Sitting"].motion.deviation
@@ -187,8 +190,8 @@ def test_units_are_said(written):
         np.testing.assert_array_equal(group["simspine/kinematics_sd"][:, 1], deviation[:, 1])
         assert group["simspine"].attrs["fk_deviation_m"] == 3e-9
         assert [u.decode() for u in file["metadata/simspine/kinematic_units"]] == ["deg", "m", "deg", "deg"]
-        assert group["markers"].chunks == (256, 3, 3)
         assert group["markers"].compression == "gzip"
+        assert group["markers"].fletcher32
 
 
 def test_the_released_file_is_read(tmp_path):
@@ -216,6 +219,70 @@ def test_the_released_file_is_read(tmp_path):
     assert found.trials["Eating"].markers.rate == 50
     assert found.trials["Eating"].status is None
     assert found.model == ""
+
+
+@pytest.mark.parametrize(("frames", "row_bytes", "chunk"), [
+    (535_000, 15 * 3 * 8, 128), (535_000, 62 * 8, 128), (535_000, 8, 4096), (535_000, 1, 1 << 15),
+    (50, 360, 50), (0, 8, 1),
+])  # fmt: skip
+def test_chunks_hold_32_kb_and_at_least_128_frames(frames, row_bytes, chunk):
+    assert chunk_frames(frames, row_bytes) == chunk
+
+
+def test_checksums_are_crc32_of_the_bytes_of_each_chunk(written):
+    with h5py.File(written[0]) as file:
+        group = file["S1/Sitting"]
+        sums = group["simspine/checksums"]
+        xyz = group["markers"][:]
+        block = sums["markers"].attrs["frames"]
+        assert block == group["markers"].chunks[0]
+        assert list(sums["markers"]) == [zlib.crc32(xyz[i : i + block].tobytes()) for i in range(0, 300, block)]
+        assert {"markers", "kinematics", "timestamps", "simspine.lla", "simspine.poses.torso"} <= set(sums)
+
+
+def test_orders_say_where_each_point_is(written):
+    names = written[1].subjects["S1"].trials["Sitting"].markers.names
+    with h5py.File(written[0]) as file:
+        orders = file["metadata/simspine/orders"]
+        for order, size in (("simspine37", 37), ("simspine15", 15), ("spinetrack37", 37)):
+            assert orders[order].shape == (size,)
+            listed = orders[order].attrs["names"].split(",")
+            found = {listed[i]: names[k] for i, k in enumerate(orders[order]) if k >= 0}
+            lower = order == "spinetrack37"
+            assert found == {(n.lower() if lower else n): n for n in names}
+
+
+def test_valid_frames(written):
+    with h5py.File(written[0]) as file:
+        valid = file["S1/Directions_1/simspine/valid"][:]
+    assert list(valid) == [1, 1, 0, 1, 1, 1, 1]  # frame 2 has no solution and was rejected
+
+
+def test_trials_are_made_one_at_a_time(tmp_path):
+    alive, most = [], []
+
+    def make(name):
+        made = trial(300, len(name))
+        alive.append(weakref.ref(made))
+        most.append(sum(ref() is not None for ref in alive))
+        return made
+
+    names = [f"t{i}" for i in range(6)]
+    write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), LazyTrials(names, make))}))
+    assert len(alive) == 6
+    assert max(most) <= 2  # the one being written may wait for the next
+    with open_dataset(tmp_path / "x.h5") as file:
+        assert file.trials("S1") == tuple(names)
+        assert_same(file.trial("S1", "t5"), trial(300, 2))
+
+
+def test_withheld_points(tmp_path):
+    bare = trial(markers=Markers(NAMES, 50, np.full((7, 3, 3), np.nan), "y_up"), withheld=True)
+    write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"t": bare})}, {"notice": "not for all"}))
+    with open_dataset(tmp_path / "x.h5") as file:
+        assert file.trial("S1", "t").withheld
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file.attrs["notice"] == "not for all"
 
 
 def test_trials_must_agree(tmp_path):
@@ -281,7 +348,7 @@ def test_the_documentation_lists_every_data_set(written):
         found |= set(file["S1/Sitting/simspine"].attrs) | set(file.attrs)
     for name in found:
         folder, _, last = name.rpartition("/")
-        if folder.endswith(("/poses", "/models")):  # named after bodies and subjects
+        if folder.endswith(("/poses", "/models", "/orders", "/checksums")):  # named after bodies, subjects, arrays
             assert f"{folder.rpartition('/')[2]}/<" in text, name
         else:
             assert f"`{last}`" in text or f"/{last}`" in text, name

@@ -8,7 +8,8 @@
     /<subject>/<trial>/simspine/                         ours: angles, curvature, status, origin, errors, poses …
         kinematics_sd  level_angles_sd  lla_sd  tka_sd   standard deviations, in the units of what they belong to
         marker_covariance                                (frames, markers, 3, 3) m²
-        response                                         (coordinates,) share of each that the data decided, 0…1
+        response  level_share                            share of each that the data decided, 0…1
+        valid  checksums/                                usable frames; CRC-32 of each chunk of frames
 
 A reader of the release takes every root group whose name starts with 'S' for a subject, and each group of a subject but
 `calibration` for a trial; so nothing of ours may stand there. All rotations are in degrees, coupled ones too (the
@@ -17,7 +18,9 @@ Equal data give equal bytes. Each data set, its shape and unit: docs/formats.md.
 """
 
 from simspine.formats.dataset_read import DatasetFile, open_dataset
-from simspine.formats.dataset_tree import STATUSES, Dataset, Subject, Trial
+from simspine.formats.dataset_tree import STATUSES, Dataset, LazyTrials, Subject, Trial
 from simspine.formats.dataset_write import SCHEMA, write_dataset
 
-__all__ = ["SCHEMA", "STATUSES", "Dataset", "DatasetFile", "Subject", "Trial", "open_dataset", "write_dataset"]
+__all__ = [
+    "SCHEMA", "STATUSES", "Dataset", "DatasetFile", "LazyTrials", "Subject", "Trial", "open_dataset", "write_dataset",
+]  # fmt: skip

@@ -32,6 +32,7 @@ class DatasetFile:
 
     def __init__(self, path: str | os.PathLike):
         self._where = str(path)
+        self._arrays: dict[tuple[str, str, str], h5py.Dataset] = {}  # opening one costs more than reading a window
         try:
             self._file = h5py.File(path, "r")
         except FileNotFoundError:
@@ -74,6 +75,7 @@ class DatasetFile:
 
     def close(self) -> None:
         """Close the file; what was read stays."""
+        self._arrays.clear()
         self._file.close()
 
     @property
@@ -113,6 +115,35 @@ class DatasetFile:
             raise InputError(f"frames {frames} has a step of {step}; read a stretch and thin it out yourself.")
         return _read_trial(self, group, slice(first, max(first, last)))
 
+    def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
+        """One array of a trial by its path in the trial's group, rad, m and s; only the chunks needed are read.
+
+        Texts come as str, `simspine/valid` as bool (all true in a released file). Raises `InputError` for an array
+        that the trial does not have.
+        """
+        key = subject, trial, path
+        data = self._arrays.get(key)
+        if data is None:
+            group = self._trial(subject, trial)
+            if path == f"{OURS}/valid" and path not in group:
+                return np.ones(len(range(*frames.indices(len(group["markers"])))), bool)
+            if path not in group:
+                raise unknown_name("array", path, _array_names(group), f"{self._where}: {subject}/{trial}")
+            data = self._arrays[key] = group[path]
+        values = data[frames]
+        if path in ("kinematics", f"{OURS}/kinematics_sd"):
+            values *= self._to_si
+        elif path == f"{OURS}/valid":
+            values = values.astype(bool)
+        elif values.dtype.kind == "S":
+            values = np.char.decode(values, "utf-8")
+        return values
+
+    def clock(self, subject: str, trial: str) -> tuple[float, float]:
+        """(frames per second, time of the first frame) of a trial."""
+        group = self._trial(subject, trial)
+        return _clock(group["timestamps"], group[OURS].attrs if OURS in group else {})
+
     def load(self) -> Dataset:
         """The whole data set in memory."""
         return Dataset(
@@ -149,7 +180,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     def texts(name: str, cut: slice = slice(None)) -> tuple[str, ...] | None:
         return _texts(ours[name])[cut] if name in ours else None
 
-    rate, start = _clock(group["timestamps"][()], attributes)
+    rate, start = _clock(group["timestamps"], attributes)
     markers = Markers(
         dataset.marker_names, rate, group["markers"][frames], "y_up", part("marker_weight"), part("marker_covariance"),
         texts("marker_origin"), part("marker_filled"), start + frames.start / rate,
@@ -174,6 +205,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         lla_sd=part("lla_sd"),
         tka_sd=part("tka_sd"),
         response=ours["response"][()] if "response" in ours else None,
+        level_share=ours["level_share"][()] if "level_share" in ours else None,
         forced=json.loads(attributes.get("forced", "{}")),
         status=texts("status", frames),
         reasons=texts("reasons", frames),
@@ -183,10 +215,17 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         filled=part("filled"),
         poses=poses,
         fk_deviation=None if deviation is None else float(deviation),
+        withheld="withheld" in attributes,
     )
 
 
-def _clock(timestamps: np.ndarray, attributes) -> tuple[float, float]:
+def _array_names(group: h5py.Group) -> list[str]:
+    names: list[str] = []
+    group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return [name for name in names if "/checksums/" not in name]
+
+
+def _clock(timestamps: h5py.Dataset, attributes) -> tuple[float, float]:
     """(rate, time of the first frame); from the timestamps where a released file says no more."""
     if "rate" in attributes:
         return float(attributes["rate"]), float(attributes["start"])

@@ -1,6 +1,6 @@
 """The in-memory tree of a data set: subjects, their trials, and what is known about each. Layout on disk: `dataset`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
@@ -20,12 +20,13 @@ class Trial:
     levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:
     (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; those of the coordinates are
     `motion.deviation`, the covariances of the points `markers.covariance`. response: (coordinates,) share of each
-    coordinate that the data decided, 0…1, NaN where there is none. forced: {level, 'lla' or 'tka': why the model leaves
-    it no freedom of its own}. status: per frame kept, corrected or rejected. reasons: per frame, '' where there is
-    nothing to say. fitted: names of the markers inverse kinematics fitted, with their origin; marker_error:
-    (frames, fitted) m; filled: (frames, fitted) bool, where a gap of the fitted marker was interpolated. poses:
-    {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` and the forward
-    kinematics of `motion` as written.
+    coordinate that the data decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's
+    angles. forced: {level, 'lla' or 'tka': why the model leaves it no freedom of its own}. status: per frame kept,
+    corrected or rejected. reasons: per frame, '' where there is nothing to say. fitted: names of the markers inverse
+    kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted) bool, where a gap
+    of the fitted marker was interpolated. poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m,
+    between `markers` and the forward kinematics of `motion` as written. withheld: the points are left out on purpose
+    (a licence), so `markers` are all NaN.
     """
 
     markers: Markers
@@ -38,6 +39,7 @@ class Trial:
     lla_sd: np.ndarray | None = None
     tka_sd: np.ndarray | None = None
     response: np.ndarray | None = None
+    level_share: np.ndarray | None = None
     forced: Mapping[str, str] = field(default_factory=dict)
     status: tuple[str, ...] | None = None
     reasons: tuple[str, ...] | None = None
@@ -47,6 +49,7 @@ class Trial:
     filled: np.ndarray | None = None
     poses: Mapping[str, np.ndarray] = field(default_factory=dict)
     fk_deviation: float | None = None
+    withheld: bool = False
 
     def __post_init__(self):
         frames = self.markers.frames
@@ -57,7 +60,7 @@ class Trial:
         shapes = {
             "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
             "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
-            "response": (len(self.motion.names),),
+            "response": (len(self.motion.names),), "level_share": (len(self.levels), 3),
             "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),
         }  # fmt: skip
         for name, shape in shapes.items():
@@ -88,6 +91,12 @@ class Trial:
         self._set("poses", MappingProxyType(poses))
         self._set("forced", MappingProxyType({str(k): str(v) for k, v in self.forced.items()}))
 
+    @property
+    def valid(self) -> np.ndarray:
+        """(frames,) bool: solved and not rejected. Frames that are not stay in the file."""
+        solved = np.isfinite(self.motion.values).all(1)
+        return solved if self.status is None else solved & (np.array(self.status, str) != "rejected")
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
@@ -97,6 +106,27 @@ class Trial:
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
     __hash__ = None
+
+
+class LazyTrials(Mapping):
+    """Trials by name, each made when it is asked for and not kept: a data set larger than the memory is written so."""
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], Trial]):
+        self._names, self._read = tuple(names), read
+
+    def __getitem__(self, name: str) -> Trial:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,22 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
+from simspine.formats.dataset_layout import FILTERS, TEXT, block_checksums, chunk_frames
 from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.skeletons import load as load_skeleton
+from simspine.types import Markers, Motion
 
 SCHEMA = 1
 OURS = "simspine"  # the name of every group that the release does not have
-_CHUNK = 256  # frames
-_GZIP = {"compression": "gzip", "compression_opts": 6, "shuffle": True}
+ORDERS = ("simspine37", "simspine15", "spinetrack37")
 
 
 def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
-    """Write the data set atomically.
+    """Write the data set atomically, one trial in memory at a time (see `LazyTrials`).
 
     Raises `InputError` if trials disagree on markers or coordinates (the tree names them once), if there is no trial,
     or if a name cannot be one in the file.
     """
-    names, axes, rotational = _common(dataset)
     for subject, content in dataset.subjects.items():
         for name in (subject, *content.trials):
             if not name or "/" in name or name in (".", "calibration", "metadata"):
@@ -34,39 +35,70 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
     with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs["format"] = "SIMSPINE data set; groups named 'simspine' extend the released tree"
+        if dataset.provenance.get("notice"):
+            file.attrs["notice"] = str(dataset.provenance["notice"])
         meta = file.create_group("metadata")
-        meta["markers_names"] = np.array([n.encode() for n in names])
-        meta["kinematic_axes"] = np.array([n.encode() for n in axes])
-        ours = meta.create_group(OURS)
-        ours["kinematic_units"] = np.array([b"deg" if r else b"m" for r in rotational])
+        first: tuple[str, Trial] | None = None
+        for name, subject in dataset.subjects.items():
+            group = file.create_group(name, track_order=True)
+            _write_calibration(group, subject)
+            for key in subject.trials:
+                trial = subject.trials[key]
+                if first is None:
+                    first = f"{name}/{key}", _names_only(trial)
+                    _write_names(meta, trial)
+                _check_same_names(f"{name}/{key}", trial, *first)
+                _write_trial(group.create_group(key, track_order=True), trial)
+        if first is None:
+            raise InputError("the data set holds no trial; nothing is written.")
+        ours = meta[OURS]
         _put(ours, "provenance", _text(json.dumps(dict(dataset.provenance), sort_keys=True, ensure_ascii=True)))
         models = ours.create_group("models")
         for name, subject in dataset.subjects.items():
-            _write_subject(file.create_group(name, track_order=True), subject)
             if subject.model:
                 data = _put(models, name, _text(subject.model))
                 data.attrs["sha256"] = hashlib.sha256(subject.model.encode()).hexdigest()
 
 
-def _common(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
-    trials = [(f"{s}/{t}", trial) for s, subject in dataset.subjects.items() for t, trial in subject.trials.items()]
-    if not trials:
-        raise InputError("the data set holds no trial; nothing is written.")
-    where, first = trials[0]
-    for name, trial in trials[1:]:
-        for kind, found, wanted in (
-            ("markers", trial.markers.names, first.markers.names),
-            ("coordinates", trial.motion.names, first.motion.names),
-        ):
-            if found != wanted:
-                odd = sorted(set(found) ^ set(wanted)) or "their order"
-                raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
-        if not np.array_equal(trial.motion.rotational, first.motion.rotational):
-            raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
-    return first.markers.names, first.motion.names, first.motion.rotational
+def _names_only(trial: Trial) -> Trial:
+    """The trial without its frames: what others are compared with."""
+    return Trial(
+        Markers(trial.markers.names, 1, np.empty((0, len(trial.markers.names), 3)), "y_up"),
+        Motion(trial.motion.names, 1, np.empty((0, len(trial.motion.names))), trial.motion.rotational),
+    )
 
 
-def _write_subject(group: h5py.Group, subject: Subject) -> None:
+def _check_same_names(name: str, trial: Trial, where: str, first: Trial) -> None:
+    for kind, found, wanted in (
+        ("markers", trial.markers.names, first.markers.names),
+        ("coordinates", trial.motion.names, first.motion.names),
+    ):
+        if found != wanted:
+            odd = sorted(set(found) ^ set(wanted)) or "their order"
+            raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
+    if not np.array_equal(trial.motion.rotational, first.motion.rotational):
+        raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
+
+
+def _write_names(meta: h5py.Group, trial: Trial) -> None:
+    """Names, units, and where in this file each point of the known orders is (-1: not here)."""
+    meta["markers_names"] = _strings(trial.markers.names)
+    meta["kinematic_axes"] = _strings(trial.motion.names)
+    ours = meta.create_group(OURS)
+    ours["kinematic_units"] = np.array([b"deg" if r else b"m" for r in trial.motion.rotational])
+    orders = ours.create_group("orders")
+    for name in ORDERS:
+        data = orders.create_dataset(name, data=np.array(permutation(trial.markers.names, name), "<i4"))
+        data.attrs["names"] = ",".join(load_skeleton(name).names)
+
+
+def permutation(names: Sequence[str], skeleton: str) -> list[int]:
+    """For each point of the skeleton, the index in `names` (SIMSPINE names) of the same point; -1 where it is not."""
+    table, where = load_skeleton(skeleton), {name: i for i, name in enumerate(names)}
+    return [where.get(table.to_simspine.get(native, ""), -1) for native in table.names]
+
+
+def _write_calibration(group: h5py.Group, subject: Subject) -> None:
     group.attrs["model_file"] = subject.model_file
     calibration = group.create_group("calibration")
     calibration["names"] = np.array([c.name.encode() for c in subject.cameras] or np.empty(0, "S1"))
@@ -77,8 +109,6 @@ def _write_subject(group: h5py.Group, subject: Subject) -> None:
         _put(calibration, name, values.reshape(-1, *shapes[key]), unit)
     calibration["dist"].attrs["order"] = "k1 k2 p1 p2 k3 (OpenCV)"
     calibration["R"].attrs["convention"] = "x_camera = R x_world + t; world z up"
-    for name, trial in subject.trials.items():
-        _write_trial(group.create_group(name, track_order=True), trial)
 
 
 def _write_trial(group: h5py.Group, trial: Trial) -> None:
@@ -89,6 +119,8 @@ def _write_trial(group: h5py.Group, trial: Trial) -> None:
     ours = group.create_group(OURS, track_order=True)
     ours.attrs["rate"], ours.attrs["start"] = markers.rate, markers.start
     ours.attrs["kinematics_rate"], ours.attrs["kinematics_start"] = motion.rate, motion.start
+    if trial.withheld:
+        ours.attrs["withheld"] = "points: see the notice"
     if trial.fk_deviation is not None:
         ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
     deviation = motion.deviation
@@ -97,7 +129,7 @@ def _write_trial(group: h5py.Group, trial: Trial) -> None:
     optional = (
         ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
         ("marker_filled", markers.filled, None), ("kinematics_sd", deviation, "deg; m"),
-        ("response", trial.response, "1"),
+        ("response", trial.response, "1"), ("level_share", trial.level_share, "1"),
         ("level_angles", trial.angles, "rad"), ("lla", trial.lla, "rad"), ("tka", trial.tka, "rad"),
         ("level_angles_sd", trial.angles_sd, "rad"), ("lla_sd", trial.lla_sd, "rad"), ("tka_sd", trial.tka_sd, "rad"),
         ("marker_error", trial.marker_error, "m"), ("filled", trial.filled, None),
@@ -115,17 +147,34 @@ def _write_trial(group: h5py.Group, trial: Trial) -> None:
     if trial.angles is not None:
         ours["level_angles"].attrs["axes"] = "flexion, lateral bending, axial rotation"
     ours.attrs["forced"] = json.dumps(dict(trial.forced), sort_keys=True)
+    valid = _put(ours, "valid", trial.valid.astype(np.uint8))
+    valid.attrs["meaning"] = "1: solved and not rejected"
     poses = ours.create_group("poses", track_order=True)
     for body, values in trial.poses.items():
         _put(poses, body.replace("/", "_"), values, "1; m").attrs["body"] = body
+    _write_checksums(group)
+
+
+def _write_checksums(group: h5py.Group) -> None:
+    """CRC-32 of each chunk of frames of every array, so that a changed number is found and its frames named."""
+    arrays = []
+    group.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
+    sums = group[OURS].create_group("checksums", track_order=True)
+    for name in arrays:
+        block = group[name].chunks[0] if group[name].chunks else max(1, len(group[name]))
+        data = sums.create_dataset(name.replace("/", "."), data=block_checksums(group[name][()], block))
+        data.attrs["frames"] = block
 
 
 def _put(group: h5py.Group, name: str, values: np.ndarray, unit: str | None = None) -> h5py.Dataset:
     """A dataset in chunks of frames, compressed where it has a length; its unit as an attribute."""
     values = np.asarray(values)
-    options = {"chunks": (min(_CHUNK, len(values)), *values.shape[1:]), **_GZIP} if values.size and values.ndim else {}
-    if values.dtype == np.uint8 and values.ndim == 1 and values.size:  # a long text
-        options["chunks"] = (min(values.size, 1 << 16),)
+    options = {}
+    if values.size and values.ndim:
+        row = values.nbytes // len(values)
+        long_text = values.dtype == np.uint8 and values.ndim == 1 and name != "valid"
+        chunk = min(len(values), TEXT) if long_text else chunk_frames(len(values), row)
+        options = {"chunks": (chunk, *values.shape[1:]), **FILTERS}
     data = group.create_dataset(name, data=values, **options)
     if unit:
         data.attrs["units"] = unit

@@ -2,25 +2,28 @@
 
 import json
 import platform
+from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
-
-from simspine.body.kinematics import forward_kinematics
 from simspine.body.model import Body
-from simspine.body.recipes import virtual_spine_markers
 from simspine.config import Config
+from simspine.dataset.invariant import check_points
+from simspine.dataset.licence import notice
+from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, write_manifest
 from simspine.formats.atomic import write_text
-from simspine.formats.calibration import read_calibration, write_calibration
-from simspine.formats.dataset import Dataset, Subject, Trial, write_dataset
+from simspine.formats.calibration import write_calibration
+from simspine.formats.dataset import Dataset, LazyTrials, Subject, Trial, write_dataset
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
 from simspine.formats.trc import write_trc
+from simspine.spine.levels import Level
+from simspine.workflow.checking import write_quality
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task, read_manifest
 from simspine.workflow.paths import Paths
-from simspine.workflow.results import TrialResults
+from simspine.workflow.results import TrialResults, level_table
 from simspine.workflow.summary import summarise
 
 PACKAGES = ("simspine", "opensim", "pose2sim", "mediapipe", "numpy", "scipy", "opencv-python-headless", "rtmlib")
@@ -29,11 +32,14 @@ PACKAGES = ("simspine", "opensim", "pose2sim", "mediapipe", "numpy", "scipy", "o
 def export(context: Context) -> list[Task]:
     """results/<name>/export/{cameras,models,markers,kinematics}: TRC, MOT, marker errors, model, calibration.
 
-    Trials that share a calibration share the exported one, as in the release; otherwise each has its own.
+    Trials that share a calibration share the exported one, as in the release; otherwise each has its own. Points that
+    are not the forward kinematics of the angles are refused.
     """
     root, subject, paths = Path(context.config.results) / "export", context.subject, context.paths
-    calibrations = {trial: context.capture(trial).calibration for trial in context.trials}
+    captures = {trial: context.capture(trial) for trial in context.trials}
+    calibrations = {trial: capture.calibration for trial, capture in captures.items()}
     shared = len(set(calibrations.values())) == 1
+    body = cache(lambda: Body.from_osim(paths.model))
     tasks = []
     for trial, calibration in calibrations.items():
         stem = f"{subject}_{trial}"
@@ -43,15 +49,16 @@ def export(context: Context) -> list[Task]:
         model = root / "models" / f"{subject}.osim"
         cameras = root / "cameras" / f"Calib_{subject if shared else stem}.toml"
 
-        def work(trial=trial, trc=trc, mot=mot, sto=sto, model=model, cameras=cameras, calibration=calibration):
+        def work(trial=trial, trc=trc, mot=mot, sto=sto, model=model, cameras=cameras):
             results = TrialResults(paths, trial)
             solved = results.result
+            deviation = check_points(body(), solved.motion, results.spine.markers, f"{subject}/{trial}")
             write_trc(trc, results.spine.markers)
             write_mot(mot, solved.motion)
             write_marker_errors(sto, solved.motion.time, solved.marker_error)
             write_text(model, paths.model.read_text(encoding="utf-8"))
-            write_calibration(cameras, read_calibration(calibration))
-            return {}
+            write_calibration(cameras, captures[trial].cameras())
+            return {"fk_deviation_m": deviation}
 
         inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model, calibration)
         tasks.append(Task(trial, inputs, (trc, mot, sto, model, cameras), {}, work))
@@ -59,15 +66,50 @@ def export(context: Context) -> list[Task]:
 
 
 def export_dataset(config: Config) -> Path:
-    """Write <name>.h5, summary.json and provenance.json of the whole data set; returns the HDF5's path."""
+    """Write <name>.h5, summary.json, provenance.json and manifest.json of the whole data set; returns the HDF5's path.
+
+    Nothing is written where a trial's points are not the forward kinematics of its angles.
+    """
     results = Path(config.results)
     origin = provenance(config)
-    subjects = {subject: _subject(Paths(results, subject), config.trials(subject)) for subject in config.subjects}
+    deviations: dict[str, float] = {}
+    frames: dict[str, int] = {}
+    subjects = {
+        subject: _subject(Paths(results, subject), config, deviations, frames) for subject in config.subjects
+    }  # fmt: skip
     path = results / f"{config.name}.h5"
     write_dataset(path, Dataset(subjects, origin))
     write_text(results / "provenance.json", json.dumps(origin, indent=1, sort_keys=True) + "\n")
+    write_quality(config)
     write_text(results / "summary.json", json.dumps(summarise(config), indent=1) + "\n")
+    files = {
+        path.name: Entry("hdf5", sum(frames.values()), HDF5_UNITS, frames),
+        "provenance.json": Entry("json"),
+        "summary.json": Entry("json"),
+    }
+    files |= {name: Entry("quality") for name in ("quality.json", "quality.csv") if (results / name).is_file()}
+    for subject in config.subjects:
+        files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
+    write_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
     return path
+
+
+def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[str, Entry]:
+    """The subject's files in the release's layout that are there (see `export`)."""
+    found = {
+        f"export/models/{subject}.osim": Entry("osim"),
+        f"export/cameras/Calib_{subject}.toml": Entry("toml", units={"t": "m"}),
+    }
+    for key, count in frames.items():
+        stem, of = key.replace("/", "_"), {key: count}
+        folder = f"export/kinematics/{subject}/{stem}/{stem}"
+        found |= {
+            f"export/cameras/Calib_{stem}.toml": Entry("toml", units={"t": "m"}),
+            f"export/markers/{subject}/{stem}.trc": Entry("trc", count, {"markers": "m", "time": "s"}, of),
+            f"{folder}.mot": Entry("mot", count, {"kinematics": "deg; m", "time": "s"}, of),
+            f"{folder}_ik_marker_errors.sto": Entry("sto", count, {"error": "m", "time": "s"}, of),
+        }
+    return {name: entry for name, entry in found.items() if (results / name).is_file()}
 
 
 def provenance(config: Config) -> dict:
@@ -81,7 +123,10 @@ def provenance(config: Config) -> dict:
         "configuration_hash": config.hash,
         "inputs_sha256": inputs,
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "seed": None,  # no stage draws random numbers
+        "known_faults": config.known_faults,
+        "trials_left_out": config.skipped,
+        "seed": None if config.virtual is None else config.virtual.seed,  # of the capture; no stage draws any
+        "notice": notice(config.model_dump(mode="json")),
     }
 
 
@@ -92,20 +137,23 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _subject(paths: Paths, trials: list[str]) -> Subject:
-    body = Body.from_osim(paths.model)
-    entries = {name: _trial(TrialResults(paths, name), body) for name in trials}
+def _subject(paths: Paths, config: Config, deviations: dict[str, float], frames: dict[str, int]) -> Subject:
+    """The subject with trials that are read one by one; fills in what each trial's check gives."""
+    body, levels, trials = Body.from_osim(paths.model), level_table(config.body.recipe), config.trials(paths.subject)
+
+    def read(name: str) -> Trial:
+        trial, key = _trial(TrialResults(paths, name), body, levels), f"{paths.subject}/{name}"
+        deviations[key], frames[key] = trial.fk_deviation, trial.markers.frames
+        return trial
+
     cameras = tuple(TrialResults(paths, trials[0]).cameras)
-    return Subject(cameras, entries, body.osim, f"models/{paths.subject}.osim")
+    return Subject(cameras, LazyTrials(trials, read), body.osim, f"models/{paths.subject}.osim")
 
 
-def _trial(results: TrialResults, body: Body) -> Trial:
+def _trial(results: TrialResults, body: Body, levels: Sequence[Level]) -> Trial:
     spine, solved, verdict = results.spine, results.result, results.verdict
     fitted = results.markers.select(solved.marker_names)
-    again = forward_kinematics(body, solved.motion)
-    chosen = virtual_spine_markers(body)
-    points = again.select([chosen[name] for name in spine.markers.names]).xyz
-    deviation = np.linalg.norm(points - spine.markers.xyz, axis=-1)
+    where = f"{results.paths.subject}/{results.name}"
     return Trial(
         markers=spine.markers,
         motion=solved.motion,
@@ -117,6 +165,7 @@ def _trial(results: TrialResults, body: Body) -> Trial:
         lla_sd=spine.lla_sd,
         tka_sd=spine.tka_sd,
         response=results.response,
+        level_share=None if results.response is None else results.shares(levels),
         forced=spine.forced,
         status=tuple(map(str, verdict.status)),
         reasons=tuple(", ".join(codes) for codes in verdict.reasons),
@@ -125,5 +174,5 @@ def _trial(results: TrialResults, body: Body) -> Trial:
         marker_error=solved.marker_error,
         filled=fitted.filled,
         poses=results.poses,
-        fk_deviation=float(np.nanmax(deviation)) if np.isfinite(deviation).any() else None,
+        fk_deviation=check_points(body, solved.motion, spine.markers, where),
     )

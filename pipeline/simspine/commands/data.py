@@ -1,0 +1,73 @@
+"""simspine export and simspine verify: what leaves the pipeline, and whether it is still whole."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+def add_export_options(command: click.Command) -> None:
+    """Widen the stage export by other formats: with --format it writes the finished data set in one of them."""
+    stage = command.callback
+
+    def callback(format_, points, contents, public, test, every, out, **stage_options):
+        chosen = {"--points": points != "15", "--contents": contents != "all", "--public": public, "--test": test,
+                  "--every": every != 1, "--out": out}  # fmt: skip
+        if format_ is None:
+            for name in (name for name, given in chosen.items() if given):
+                raise click.UsageError(f"{name} goes with --format.")
+            return stage(**stage_options)
+        for name in ("subject", "trial"):
+            if stage_options[name]:
+                raise click.UsageError(f"--{name} goes without --format: other formats hold the whole data set.")
+        from simspine.config import read_config
+        from simspine.workflow.exchange import Choice, export_format
+
+        choice = Choice(int(points), contents, public, tuple(test) or None, every)
+        click.echo(export_format(read_config(stage_options["config_path"]), format_, choice, out))
+        return None
+
+    command.callback = callback
+    command.params += [
+        click.Option(
+            ["--format", "format_"], type=click.Choice(["hdf5", "npz", "coco", "parquet", "netcdf", "c3d"]),
+            help="Write the whole data set, once the stage has run, in this format.",
+        ),
+        click.Option(
+            ["--points"], type=click.Choice(["15", "37"]), default="15", show_default=True,
+            help="With --format: the spine's 15 points, or all 37 (coco: always 37).",
+        ),
+        click.Option(
+            ["--contents"], type=click.Choice(["all", "angles"]), default="all", show_default=True,
+            help="With --format hdf5, parquet: angles leaves out points, poses and cameras.",
+        ),
+        click.Option(
+            ["--public"], is_flag=True, help="With --format: refuse what the licence of the inputs does not let out."
+        ),
+        click.Option(["--test"], multiple=True, help="With --format: a subject of the test split. Default: S9, S11."),
+        click.Option(
+            ["--every"], type=click.IntRange(1), default=1, show_default=True,
+            help="With --format coco: each n-th frame.",
+        ),
+        click.Option(["--out"], type=click.Path(path_type=Path), help="With --format: folder to write."),
+    ]  # fmt: skip
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--kinematics", is_flag=True, help="Also compute every point from the angles anew.")
+def verify(path, kinematics):
+    """Check the data set in the folder PATH against its manifest, or one HDF5 file by itself.
+
+    Names each broken file with its trial and frames. Exit code 0: whole; 1: as exported, but something looks odd;
+    2: broken.
+    """
+    from simspine.dataset.verify import verify as check
+
+    faults = check(path, kinematics)
+    for fault in faults:
+        click.secho(str(fault), fg="red" if fault.severity == "fault" else "yellow")
+    broken = sum(fault.severity == "fault" for fault in faults)
+    if not faults:
+        click.echo(f"{path}: whole.")
+    sys.exit(2 if broken else 1 if faults else 0)

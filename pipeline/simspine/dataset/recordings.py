@@ -1,0 +1,199 @@
+"""A data set opened for use: subjects, actions, trials, windows of frames, each read when it is asked for."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from simspine.dataset.windows import FIELDS, Window, Windows
+from simspine.errors import InputError, unknown_name
+from simspine.formats.dataset_read import DatasetFile
+from simspine.formats.dataset_read import open_dataset as open_file
+from simspine.formats.dataset_tree import Trial
+from simspine.types import Camera
+
+
+def open_dataset(path: str | os.PathLike) -> "Recordings":
+    """Open a data set: the HDF5 file, or a folder with exactly one. Ours, or the released one.
+
+    Raises `InputError` where there is none, or it is damaged or another kind of file.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        files = sorted(name for name in os.listdir(path) if name.endswith((".h5", ".hdf5")))
+        if len(files) != 1:
+            raise InputError(
+                f"{path} holds {len(files)} HDF5 files ({', '.join(files) or 'none'}); name the data set's."
+            )
+        path = os.path.join(path, files[0])
+    return Recordings(path)
+
+
+def action_of(trial: str) -> str:
+    """The action of a trial: its name without the number of the repetition ('Directions_1' → 'Directions')."""
+    return re.sub(r"[_-]?\d+$", "", trial) or trial
+
+
+class Recordings:
+    """An open data set; close it, or use it in a `with` block. Angles rad, lengths m, times s; NaN = missing.
+
+    It may be handed to other processes, which open the file again for themselves.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        self._process, self._file = os.getpid(), open_file(path)
+
+    @property
+    def file(self) -> DatasetFile:
+        """The file itself; opened anew after a fork, since HDF5 handles cannot be shared between processes."""
+        if self._process != os.getpid():
+            self._process, self._file = os.getpid(), open_file(self.path)
+        return self._file
+
+    def __reduce__(self):
+        return Recordings, (self.path,)
+
+    def __enter__(self) -> "Recordings":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{self.path}: {len(self.subjects)} subjects, {len(self.trials())} trials, {self.frames} frames>"
+
+    def close(self) -> None:
+        """Close the file; what was read stays."""
+        self._file.close()
+
+    @property
+    def marker_names(self) -> tuple[str, ...]:
+        """Names of the points, the same for all trials."""
+        return self.file.marker_names
+
+    @property
+    def coordinate_names(self) -> tuple[str, ...]:
+        """Names of the coordinates, the same for all trials."""
+        return self.file.coordinate_names
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Configuration, checksums of the inputs, versions; empty in a released file."""
+        return self.file.provenance
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Names of the subjects."""
+        return self.file.subjects
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the actions, those of all subjects, without repetition numbers."""
+        return tuple(dict.fromkeys(recording.action for recording in self.trials()))
+
+    @property
+    def frames(self) -> int:
+        """Frames of all trials together."""
+        return sum(recording.frames for recording in self.trials())
+
+    def trials(
+        self, subject: str | Iterable[str] | None = None, action: str | Iterable[str] | None = None
+    ) -> "tuple[Recording, ...]":
+        """The trials, or those of the subjects and actions named; `InputError` for a name that does not exist."""
+        subjects = _chosen("subject", subject, self.subjects, self.path)
+        known = [Recording(self, name, trial) for name in subjects for trial in self.file.trials(name)]
+        actions = _chosen("action", action, tuple(dict.fromkeys(r.action for r in known)), self.path)
+        return tuple(recording for recording in known if recording.action in actions)
+
+    def __getitem__(self, key: str | tuple[str, str]) -> "Recording":
+        """One trial: data['S1', 'Walking'] or data['S1/Walking']."""
+        parts = key.split("/", 1) if isinstance(key, str) else list(key)
+        if len(parts) != 2:
+            raise InputError(f"{key!r} names no trial; ask for data['<subject>', '<trial>'].")
+        subject, trial = parts
+        if trial not in self.file.trials(subject):
+            raise unknown_name("trial", trial, self.file.trials(subject), f"{self.path}: {subject}")
+        return Recording(self, subject, trial)
+
+    def windows(
+        self,
+        length: int,
+        stride: int | None = None,
+        *,
+        subject: str | Iterable[str] | None = None,
+        action: str | Iterable[str] | None = None,
+        fields: Sequence[str] = ("markers", "kinematics", "valid"),
+    ) -> Windows:
+        """Windows of `length` frames, `stride` apart (default: `length`, so that they do not overlap), trial by trial.
+
+        A sequence: windows[i] is read when it is asked for, and iterating reads one after the other. Frames at the end
+        that fill no window are left out. fields: what `arrays()` and the PyTorch adapter give.
+        """
+        return Windows(self.trials(subject, action), length, stride or length, fields)
+
+
+def _chosen(kind: str, wanted: str | Iterable[str] | None, there: Sequence[str], where: str) -> tuple[str, ...]:
+    if wanted is None:
+        return tuple(there)
+    names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    for name in names:
+        if name not in there:
+            raise unknown_name(kind, name, there, where)
+    return names
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One trial of one subject; nothing of it is read before it is asked for."""
+
+    data: Recordings
+    subject: str
+    name: str
+
+    @property
+    def action(self) -> str:
+        """The trial's name without the number of its repetition."""
+        return action_of(self.name)
+
+    @cached_property
+    def frames(self) -> int:
+        return self.data.file.frames(self.subject, self.name)
+
+    @cached_property
+    def clock(self) -> tuple[float, float]:
+        """(frames per second, time of the first frame in s)."""
+        return self.data.file.clock(self.subject, self.name)
+
+    @property
+    def rate(self) -> float:
+        """Frames per second."""
+        return self.clock[0]
+
+    @cached_property
+    def cameras(self) -> tuple[Camera, ...]:
+        """The cameras that saw the subject; world z up."""
+        return self.data.file.cameras(self.subject)
+
+    def read(self, first: int = 0, last: int | None = None) -> Trial:
+        """Frames first … last-1 with all that is known of them; the whole trial if left out."""
+        return self.data.file.trial(self.subject, self.name, slice(first, last))
+
+    def window(self, start: int, length: int) -> Window:
+        """`length` frames from `start` on; its arrays are read when they are asked for."""
+        if length < 1 or start < 0 or start + length > self.frames:
+            raise InputError(
+                f"{self.subject}/{self.name} has {self.frames} frames; a window of {length} from {start} is not in it."
+            )
+        return Window(self, start, length)
+
+    def array(self, field: str, first: int = 0, last: int | None = None) -> np.ndarray:
+        """One of `FIELDS` for frames first … last-1, in radians and metres."""
+        if field not in FIELDS:
+            raise unknown_name("field", field, FIELDS)
+        last = self.frames if last is None else last
+        return self.data.file.array(self.subject, self.name, FIELDS[field], slice(first, last))

@@ -1,0 +1,117 @@
+"""COCO keypoint annotations with SpineTrack's 37 points; one record per line, so that large files can be streamed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path
+from simspine.formats.takes import Take, Takes, View, image_name, image_stem, views
+from simspine.skeletons import load as load_skeleton
+
+HIDDEN, VISIBLE = 1, 2  # COCO's v; 0: not labelled
+
+
+def category() -> dict[str, Any]:
+    """The one category, with the points' names in order and the lines of a drawing (counted from 1)."""
+    table = load_skeleton("spinetrack37")
+    edges = [[parent + 1, i + 1] for i, parent in enumerate(table.parents) if parent >= 0]
+    return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(table.names), "skeleton": edges}
+
+
+def write_coco(path: Path, takes: Takes, *, notice: str = "", every: int = 1) -> int:
+    """Write the annotations; returns the number of images. every: use each n-th frame.
+
+    v = 2: seen; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames, frames
+    without a pose, and images without a labelled point are left out. Points are SIMSPINE's in whatever order.
+    """
+    images = 0
+    with atomic_path(path) as temporary:
+        annotations = temporary.with_name(f"{temporary.name}.annotations")
+        try:
+            with open(temporary, "w", encoding="utf-8") as file, open(annotations, "w", encoding="utf-8") as second:
+                head = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+                file.write(
+                    f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(category())}],\n'
+                )
+                file.write('"images": [\n')
+                for image, annotation in _records(takes, every):
+                    images += 1
+                    comma = ",\n" if images > 1 else ""
+                    file.write(comma + json.dumps({"id": images, **image}))
+                    second.write(comma + json.dumps({"id": images, "image_id": images, **annotation}))
+                file.write('\n],\n"annotations": [\n')
+                second.close()
+                with open(annotations, encoding="utf-8") as source:
+                    while piece := source.read(1 << 22):
+                        file.write(piece)
+                file.write("\n]}\n")
+        finally:
+            annotations.unlink(missing_ok=True)
+        if not images:
+            raise InputError(f"{path}: no labelled point in any image; nothing is written.")
+    return images
+
+
+def _records(takes: Takes, every: int) -> Iterator[tuple[dict, dict]]:
+    for take in takes():
+        frames = np.flatnonzero(take.trial.valid)
+        frames = frames[frames % every == 0]
+        for view in views(take):
+            stem = image_stem(take, view.camera)
+            keypoints = _keypoints(take, view)
+            for frame in frames:
+                labelled = keypoints[frame, :, 2] > 0
+                if labelled.any():
+                    image = {
+                        "width": view.camera.size[0], "height": view.camera.size[1],
+                        "file_name": image_name(stem, int(frame)),
+                    }  # fmt: skip
+                    yield image, _annotation(keypoints[frame], labelled)
+
+
+def _keypoints(take: Take, view: View) -> np.ndarray:
+    """(frames, 37, 3) x, y, v in SpineTrack's order."""
+    table, names = load_skeleton("spinetrack37"), take.trial.markers.names
+    found = np.zeros((take.trial.markers.frames, len(table), 3))
+    for i, native in enumerate(table.names):
+        name = table.to_simspine.get(native)
+        if name in names:
+            j = names.index(name)
+            inside = view.inside[:, j]
+            found[:, i, :2] = np.where(inside[:, None], view.px[:, j], 0.0)
+            found[:, i, 2] = np.where(inside, np.where(view.visible[:, j], VISIBLE, HIDDEN), 0)
+    return found
+
+
+def _annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
+    low, high = keypoints[labelled, :2].min(0), keypoints[labelled, :2].max(0)
+    box = [round(float(v), 2) for v in (*low, *(high - low))]
+    flat = [v for x, y, seen in keypoints for v in (round(float(x), 2), round(float(y), 2), int(seen))]
+    return {
+        "category_id": 1, "keypoints": flat, "num_keypoints": int(labelled.sum()), "bbox": box,
+        "area": round(box[2] * box[3], 2), "iscrowd": 0,
+    }  # fmt: skip
+
+
+def read_coco(path: Path) -> dict[str, np.ndarray]:
+    """Such a file as arrays: file_name (images,), keypoints (images, points, 3), bbox (images, 4), size (images, 2)."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        images = {image["id"]: image for image in content["images"]}
+        rows = content["annotations"]
+        of = [images[row["image_id"]] for row in rows]
+        return {
+            "file_name": np.array([image["file_name"] for image in of]),
+            "size": np.array([[image["width"], image["height"]] for image in of]),
+            "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), -1, 3),
+            "bbox": np.array([row["bbox"] for row in rows], float),
+            "names": np.array(content["categories"][0]["keypoints"]),
+        }
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise InputError(f"{path}: not COCO keypoints ({error!r}).") from None

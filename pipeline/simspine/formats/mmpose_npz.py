@@ -1,0 +1,200 @@
+"""Annotations as MMPose's Human3.6M data sets have them: one npz per split, and statistics of the training split.
+
+Like the files of the SIMSPINE release, with its faults mended: images are numbered from 1, `S` and `part` follow the
+same camera (X_c = R X + t), and a point is visible if it is inside the real image and nothing of the body hides it.
+"""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path
+from simspine.formats.takes import Take, Takes, View, image_name, image_stem, views
+from simspine.skeletons import load as load_skeleton
+
+MARGIN = 1.2  # of the box around the points
+PIXEL_STD = 200.0  # px: MMPose's unit of a box's size
+UNITS = {"part": "px", "S": "m", "S_world": "m", "angles": "deg; m", "center": "px", "scale": "200 px"}
+_SHAPES = {"center": (2,), "scale": (), "part": ("K", 3), "S": ("K", 4), "S_world": ("K", 4), "angles": ("C",),
+           "valid": (), "frame": ()}  # fmt: skip
+_TYPES = {"center": "<f4", "scale": "<f4", "valid": "|u1", "frame": "<i4"}
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # equal data, equal bytes
+
+
+class Moments:
+    """Mean and standard deviation per point, in one pass (Chan, Golub, LeVeque 1983)."""
+
+    def __init__(self, points: int, axes: int):
+        self.count = np.zeros((points, 1))
+        self.mean, self.squares = np.zeros((points, axes)), np.zeros((points, axes))
+
+    def add(self, values: np.ndarray) -> None:
+        """values: (rows, points, axes); NaN where there is none."""
+        present = np.isfinite(values).all(-1)[..., None]
+        count = present.sum(0).astype(float)
+        clean = np.where(present, values, 0.0)
+        mean = clean.sum(0) / np.maximum(count, 1)
+        squares = (np.where(present, values - mean, 0.0) ** 2).sum(0)
+        total = np.maximum(self.count + count, 1)
+        shift = np.where(count > 0, mean - self.mean, 0.0)
+        self.squares += squares + shift**2 * self.count * count / total
+        self.mean += shift * count / total
+        self.count += count
+
+    @property
+    def stats(self) -> dict[str, np.ndarray]:
+        return {"mean": self.mean.copy(), "std": np.sqrt(self.squares / np.maximum(self.count, 1))}
+
+
+def write_mmpose(folder: Path, split: str, takes: Takes, *, notice: str = "", stats: bool | None = None) -> int:
+    """Write annotations/simspine_<split>.npz, for 'train' also the statistics; returns the number of rows.
+
+    A row is one frame in one camera; frames without a pose have none. stats: True, False, or for 'train' if None.
+    """
+    stats = split == "train" if stats is None else stats
+    target = folder / "annotations" / f"simspine_{split}.npz"
+    rows, stems = 0, []
+    with atomic_path(target) as temporary:
+        parts = {key: temporary.with_name(f"{temporary.name}.{key}.part") for key in _SHAPES}
+        try:
+            files = {key: open(path, "wb") for key, path in parts.items()}  # noqa: SIM115
+            moments = None
+            for take in takes():
+                kept = np.flatnonzero(np.isfinite(take.trial.motion.values).all(1))
+                for view in views(take):
+                    columns = _columns(take, view, kept)
+                    for key, values in columns.items():
+                        files[key].write(np.ascontiguousarray(values, _TYPES.get(key, "<f8")).tobytes())
+                    stems.append((image_stem(take, view.camera), kept))
+                    rows += len(kept)
+                    moments = moments or (_Statistics(take) if stats else None)
+                    if moments:
+                        moments.add(columns)
+                meta = _metadata(take, notice)
+            for file in files.values():
+                file.close()
+            if not rows:
+                raise InputError(f"no frame of the split {split!r} has a pose; nothing is written.")
+            _compose(temporary, meta, stems, parts, rows)
+        finally:
+            for key, path in parts.items():
+                files[key].close()
+                path.unlink(missing_ok=True)
+    if moments:
+        moments.write(target.parent)
+    return rows
+
+
+def _columns(take: Take, view: View, kept: np.ndarray) -> dict[str, np.ndarray]:
+    px, local, world = view.px[kept], view.local[kept], take.world[kept]
+    visible = view.visible[kept].astype(float)[..., None]
+    low, high = _extent(px)
+    return {
+        "center": (low + high) / 2,
+        "scale": MARGIN * (high - low).max(-1) / PIXEL_STD,
+        "part": np.concatenate([np.nan_to_num(px, nan=0.0), visible], -1),
+        "S": np.concatenate([np.nan_to_num(local, nan=0.0), visible], -1),
+        "S_world": np.concatenate([np.nan_to_num(world, nan=0.0), visible], -1),
+        "angles": take.degrees[kept],
+        "valid": take.trial.valid[kept],
+        "frame": kept + 1,
+    }
+
+
+def _extent(px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner (rows, 2) of the points; 0 where all are behind the camera."""
+    low = np.where(np.isfinite(px), px, np.inf).min(1)
+    high = np.where(np.isfinite(px), px, -np.inf).max(1)
+    return np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+
+
+def parents(names: Sequence[str]) -> list[int]:
+    """Index of each point's nearest ancestor among `names` (SIMSPINE names); -1 for the root."""
+    table = load_skeleton("simspine37")
+    found = []
+    for name in names:
+        parent = table.parents[table.index(name)]
+        while parent >= 0 and table.names[parent] not in names:
+            parent = table.parents[parent]
+        found.append(names.index(table.names[parent]) if parent >= 0 else -1)
+    return found
+
+
+def _metadata(take: Take, notice: str) -> dict[str, Any]:
+    names = list(take.trial.markers.names)
+    content: dict[str, Any] = {
+        "root_name": names[0], "root_index": 0, "joint_names": names, "param_names": list(take.trial.motion.names),
+        "parent_ids": parents(names), "units": UNITS, "first_frame": 1,
+    }  # fmt: skip
+    return content | ({"notice": notice} if notice else {})
+
+
+class _Statistics:
+    """Of joints in the camera's frame and in the image, absolute and relative to the root."""
+
+    def __init__(self, take: Take):
+        points = len(take.trial.markers.names)
+        self.moments = {f"{kind}{rel}": Moments(points, axes) for kind, axes in (("joint3d", 3), ("joint2d", 2))
+                        for rel in ("", "_rel")}  # fmt: skip
+
+    def add(self, columns: dict[str, np.ndarray]) -> None:
+        for kind, key, axes in (("joint3d", "S", 3), ("joint2d", "part", 2)):
+            known = np.any(columns[key][..., :axes] != 0, -1, keepdims=True)
+            values = np.where(known, columns[key][..., :axes], np.nan)
+            self.moments[kind].add(values)
+            self.moments[f"{kind}_rel"].add(values - values[:, :1])
+
+    def write(self, folder: Path) -> None:
+        for kind in ("joint3d", "joint2d"):
+            absolute, relative = self.moments[kind].stats, self.moments[f"{kind}_rel"].stats
+            for part in relative:
+                relative[part][0] = absolute[part][0]  # the root itself, as the release has it
+            for name, stats in ((kind, absolute), (f"{kind}_rel", relative)):
+                with atomic_path(folder / f"{name}_stats.pkl") as temporary:
+                    temporary.write_bytes(pickle.dumps(stats, protocol=4))
+
+
+def _compose(target: Path, meta: dict, stems: list, parts: dict[str, Path], rows: int) -> None:
+    """The npz of all arrays, not compressed, as `numpy.savez` writes it."""
+    sizes = {"K": len(meta["joint_names"]), "C": len(meta["param_names"])}
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        boxed = np.empty((), object)
+        boxed[()] = meta
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, boxed, allow_pickle=True)
+        archive.writestr(zipfile.ZipInfo("metadata.npy", _FIXED_DATE), buffer.getvalue())
+        width = max(len(stem) for stem, _ in stems) + len("000001.jpg")
+        with _member(archive, "imgname", f"<U{width}", (rows,)) as file:
+            for stem, kept in stems:
+                file.write(np.array([image_name(stem, i) for i in kept], f"<U{width}").tobytes())
+        for key, path in parts.items():
+            shape = (rows, *(sizes.get(n, n) for n in _SHAPES[key]))
+            with _member(archive, key, _TYPES.get(key, "<f8"), shape) as file, open(path, "rb") as source:
+                while piece := source.read(1 << 22):
+                    file.write(piece)
+
+
+def _member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple):
+    file = archive.open(zipfile.ZipInfo(f"{name}.npy", _FIXED_DATE), "w", force_zip64=True)
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return file
+
+
+def read_mmpose(path: Path) -> dict[str, Any]:
+    """The arrays of such a file by name; `metadata` as a dictionary. Only files you trust: it holds a pickle."""
+    try:
+        with np.load(path, allow_pickle=True) as archive:
+            content = {key: archive[key] for key in archive.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as npz; cut short or damaged? ({error})") from None
+    if "metadata" in content:
+        content["metadata"] = content["metadata"].item()
+    return content

@@ -1,0 +1,83 @@
+"""netCDF as the package `movement` has pose tracks: an xarray data set with time, space, keypoints, individuals.
+
+Layout: movement's user guide, "The movement datasets". Ours adds kinematics and curvature as further variables.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats._extra import exchange_package
+from simspine.formats.atomic import atomic_path
+from simspine.formats.dataset_layout import chunk_frames
+from simspine.formats.takes import Take
+from simspine.types import Markers
+
+SPACE = ["x", "y", "z"]
+
+
+def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
+    """Write one take. position: m, y up. confidence: 1 where the frame is usable, 0 where it was rejected, NaN missing.
+
+    Beside them kinematics (deg; m), their standard deviations, lla and tka (rad), status; every one with a unit.
+    """
+    xarray = exchange_package("xarray", "netCDF")
+    exchange_package("h5netcdf", "netCDF")
+    trial = take.trial
+    markers = trial.markers
+    confidence = np.where(markers.present, trial.valid[:, None].astype(float), np.nan)
+    variables = {
+        "position": (("time", "space", "keypoints", "individuals"), markers.xyz.transpose(0, 2, 1)[..., None], "m"),
+        "confidence": (("time", "keypoints", "individuals"), confidence[..., None], "1"),
+        "kinematics": (("time", "coordinates", "individuals"), take.degrees[..., None], "deg; m"),
+    }
+    deviation = trial.motion.deviation
+    if deviation is not None:
+        degrees = np.where(trial.motion.rotational, np.degrees(deviation), deviation)
+        variables["kinematics_sd"] = (("time", "coordinates", "individuals"), degrees[..., None], "deg; m")
+    for name in ("lla", "tka", "lla_sd", "tka_sd"):
+        if getattr(trial, name) is not None:
+            variables[name] = (("time", "individuals"), getattr(trial, name)[:, None], "rad")
+    data = xarray.Dataset(
+        {name: xarray.Variable(dims, values, {"units": unit}) for name, (dims, values, unit) in variables.items()},
+        coords={
+            "time": xarray.Variable("time", markers.time),
+            "space": SPACE, "keypoints": list(markers.names), "individuals": [take.subject],
+            "coordinates": list(trial.motion.names),
+        },
+        attrs={
+            "fps": markers.rate, "time_unit": "seconds", "source_software": "simspine", "ds_type": "poses",
+            "trial": take.name, "frame": "y_up", "length_unit": "m", **({"notice": notice} if notice else {}),
+        },
+    )  # fmt: skip
+    if trial.status is not None:
+        data["status"] = ("time", np.array(trial.status, dtype=object))
+    encoding = {}
+    for name in variables:
+        values = data[name].values
+        chunk = chunk_frames(len(values), max(1, values[:1].nbytes))
+        encoding[name] = {
+            "zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True, "chunksizes": (chunk, *values.shape[1:]),
+        }  # fmt: skip
+    with atomic_path(path) as temporary:
+        data.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+
+
+def read_netcdf(path: Path) -> Markers:
+    """The first individual's points in such a file, ours or one that movement saved with three space coordinates."""
+    xarray = exchange_package("xarray", "netCDF")
+    exchange_package("h5netcdf", "netCDF")
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file.")
+    try:
+        with xarray.open_dataset(path, engine="h5netcdf") as data:
+            position = data["position"].transpose("time", "keypoints", "space", "individuals").values[..., 0]
+            names = tuple(str(name) for name in data["keypoints"].values)
+            rate, frame = float(data.attrs["fps"]), str(data.attrs.get("frame", "y_up"))
+            start = float(data["time"].values[0]) if len(data["time"]) else 0.0
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a netCDF file of pose tracks, or damaged ({error}).") from None
+    if position.shape[-1] != 3:
+        raise InputError(f"{path}: positions have {position.shape[-1]} coordinates, expected 3.")
+    return Markers(names, rate, position, frame, start=start)

@@ -1,0 +1,164 @@
+"""Parquet shards, a frame per row, with a card: what a user of Hugging Face `datasets` loads."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats._extra import exchange_package
+from simspine.formats.atomic import write_text
+from simspine.formats.takes import Take, Takes
+
+GROUP = 2048  # rows in a row group: what one read touches at least, and what one damaged page spoils
+SHARD = 100_000  # rows in a file
+
+UNITS = {"time": "s", "markers": "m, y up", "kinematics": "deg; m", "kinematics_sd": "deg; m",
+          "level_angles": "rad", "lla": "rad", "tka": "rad", "lla_sd": "rad", "tka_sd": "rad"}  # fmt: skip
+
+
+def write_parquet(folder: Path, split: str, takes: Takes, *, points: bool = True, shard: int = SHARD) -> list[int]:
+    """Write data/<split>-<i>-of-<n>.parquet; returns the rows of each shard. points=False leaves the points out.
+
+    `folder` should be new: shards of an earlier export are not removed. Rejected frames are there, with valid = false.
+    """
+    arrow = exchange_package("pyarrow", "Parquet")
+    parquet = exchange_package("pyarrow.parquet", "Parquet")
+    data = folder / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    rows: list[int] = []
+    writer = None
+    try:
+        for table in _tables(arrow, takes, points):
+            start = 0
+            while start < table.num_rows:
+                if writer is None:
+                    writer = parquet.ParquetWriter(
+                        data / f".{split}-{len(rows)}", table.schema, compression="zstd", write_page_checksum=True
+                    )
+                    rows.append(0)
+                count = min(GROUP, table.num_rows - start, shard - rows[-1])
+                writer.write_table(table.slice(start, count), row_group_size=GROUP)
+                start, rows[-1] = start + count, rows[-1] + count
+                if rows[-1] >= shard:
+                    writer.close()
+                    writer = None
+    finally:
+        if writer is not None:
+            writer.close()
+    if not rows:
+        raise InputError(f"the split {split!r} has no frame; nothing is written.")
+    for i in range(len(rows)):
+        (data / f".{split}-{i}").rename(data / f"{split}-{i:05d}-of-{len(rows):05d}.parquet")
+    return rows
+
+
+def _tables(arrow, takes: Takes, points: bool) -> Iterator[Any]:
+    for take in takes():
+        columns, names = _columns(take, points)
+        fields = [
+            arrow.field(key, value.type, metadata={"unit": UNITS[key]} if key in UNITS else None)
+            for key, value in ((key, _array(arrow, value)) for key, value in columns.items())
+        ]
+        schema = arrow.schema(fields, metadata={"simspine": json.dumps(names)})
+        yield arrow.table([_array(arrow, value) for value in columns.values()], schema=schema)
+
+
+def _columns(take: Take, points: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    trial, frames = take.trial, take.trial.markers.frames
+    deviation = trial.motion.deviation
+    if deviation is not None:
+        deviation = np.where(trial.motion.rotational, np.degrees(deviation), deviation)
+    columns = {
+        "subject": [take.subject] * frames, "trial": [take.name] * frames, "frame": np.arange(frames, dtype=np.int32),
+        "time": trial.markers.time, "valid": trial.valid,
+        "status": list(trial.status) if trial.status is not None else [""] * frames,
+        **({"markers": trial.markers.xyz} if points else {}),
+        "kinematics": take.degrees,
+        "kinematics_sd": deviation, "level_angles": trial.angles,
+        "lla": trial.lla, "tka": trial.tka, "lla_sd": trial.lla_sd, "tka_sd": trial.tka_sd,
+    }  # fmt: skip
+    names = {
+        "markers": list(trial.markers.names) if points else [], "kinematics": list(trial.motion.names),
+        "level_angles": list(trial.levels), "units": UNITS,
+    }  # fmt: skip
+    return {key: value for key, value in columns.items() if value is not None}, names
+
+
+def _array(arrow, value):
+    """Lists of fixed length for arrays of more than one axis."""
+    if isinstance(value, list) or value.ndim == 1:
+        return arrow.array(value)
+    flat = arrow.array(np.ascontiguousarray(value).reshape(-1))
+    for size in reversed(value.shape[1:]):
+        flat = arrow.FixedSizeListArray.from_arrays(flat, size)
+    return flat
+
+
+def write_card(folder: Path, name: str, rows: dict[str, int], names: dict[str, list[str]], notice: str = "") -> None:
+    """README.md with the header that the Hub and `datasets` read: which files make up which split."""
+    files = "\n".join(f"  - split: {split}\n    path: data/{split}-*.parquet" for split in rows)
+    size = sum(rows.values())
+    bins = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
+    category = next((label for limit, label in bins if size < limit), "10M<n<100M")
+    lists = "\n".join(f"`{key}`: {', '.join(values)}\n" for key, values in names.items() if values)
+    counts = ", ".join(f"{split} {count} frames" for split, count in rows.items())
+    write_text(
+        folder / "README.md",
+        f"""---
+pretty_name: {name}
+license: other
+tags: [biomechanics, spine, pose-estimation]
+size_categories: ["{category}"]
+configs:
+- config_name: default
+  data_files:
+{files}
+---
+
+# {name}
+
+Spine kinematics, a frame per row: {counts}. Made with simspine.
+
+{notice}
+
+| column | meaning | unit |
+|---|---|---|
+| subject, trial, frame | where the row comes from; frames count from 0 | |
+| time | | s |
+| valid, status | solved and not rejected; kept, corrected or rejected | |
+| markers | points (see below), y up: forward kinematics of `kinematics` | m |
+| kinematics, kinematics_sd | coordinates of the body and their standard deviations | deg; m |
+| level_angles | per level flexion, bending to the right, turning to the left | rad |
+| lla, tka, lla_sd, tka_sd | lumbar lordosis, thoracic kyphosis | rad |
+
+{lists}""",
+    )
+
+
+def read_parquet(folder: Path, split: str) -> dict[str, np.ndarray]:
+    """The columns of all shards of a split as arrays: (rows, …)."""
+    parquet = exchange_package("pyarrow.parquet", "Parquet")
+    files = sorted((Path(folder) / "data").glob(f"{split}-*.parquet"))
+    if not files:
+        raise InputError(f"{folder}/data holds no shard of the split {split!r}.")
+    parts: dict[str, list[np.ndarray]] = {}
+    for file in files:
+        try:
+            table = parquet.ParquetFile(file, page_checksum_verification=True).read()
+        except (OSError, ValueError) as error:
+            raise InputError(f"{file}: cannot be read as Parquet; cut short or damaged? ({error})") from None
+        for key in table.column_names:
+            parts.setdefault(key, []).append(_numpy(table[key].combine_chunks()))
+    return {key: np.concatenate(values) for key, values in parts.items()}
+
+
+def _numpy(column) -> np.ndarray:
+    shape, rows = [], len(column)
+    while hasattr(column.type, "list_size"):
+        shape.append(column.type.list_size)
+        column = column.flatten()
+    values = np.array(column.to_pylist()) if shape == [] else column.to_numpy(zero_copy_only=False)
+    return values.reshape(rows, *shape)

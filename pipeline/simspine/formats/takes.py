@@ -1,0 +1,89 @@
+"""One trial on its way into an exchange format, and what its cameras see of it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats.dataset_tree import Trial
+from simspine.geometry import change_frame, project
+from simspine.types import Camera
+
+
+@dataclass(frozen=True)
+class Take:
+    """A trial with its subject and cameras. hidden: (views, frames, points) bool where the body hides a point."""
+
+    subject: str
+    name: str
+    trial: Trial
+    cameras: tuple[Camera, ...] = ()
+    hidden: np.ndarray | None = None
+
+    @property
+    def path(self) -> str:
+        return f"{self.subject}/{self.name}"
+
+    @property
+    def world(self) -> np.ndarray:
+        """(frames, points, 3) m, z up."""
+        return change_frame(self.trial.markers.xyz, "y_up", "z_up")
+
+    @property
+    def degrees(self) -> np.ndarray:
+        """(frames, coordinates): rotations in degrees, translations in metres."""
+        motion = self.trial.motion
+        return np.where(motion.rotational, np.degrees(motion.values), motion.values)
+
+
+Takes = Callable[[], Iterable[Take]]  # called for each pass over the data, so that one trial is in memory at a time
+
+
+@dataclass(frozen=True)
+class View:
+    """A take in one camera.
+
+    px: (frames, points, 2) with distortion. local: (frames, points, 3) m in the camera's frame. inside: (frames,
+    points) bool, in front of the camera and inside its image. visible: inside and not hidden by the body.
+    """
+
+    camera: Camera
+    px: np.ndarray
+    local: np.ndarray
+    inside: np.ndarray
+    visible: np.ndarray
+
+
+def views(take: Take) -> list[View]:
+    """The take in each of its cameras; `InputError` if it has none."""
+    if not take.cameras:
+        raise InputError(f"{take.path} has no cameras; 2D annotations need them.")
+    world = take.world
+    found = []
+    for i, (camera, px) in enumerate(zip(take.cameras, project(take.cameras, world), strict=True)):
+        local = world @ camera.R.T + camera.t
+        with np.errstate(invalid="ignore"):  # pixel centres are whole numbers, so the image begins at -0.5
+            inside = (px >= -0.5).all(-1) & (px < np.array(camera.size) - 0.5).all(-1) & _sees(camera, local)
+        visible = inside if take.hidden is None else inside & ~take.hidden[i]
+        found.append(View(camera, px, local, inside, visible))
+    return found
+
+
+def _sees(camera: Camera, local: np.ndarray) -> np.ndarray:
+    """Where the lens polynomial still grows outwards: beyond, it folds far-off points back into the image."""
+    k1, k2, _, _, k3 = camera.distortion
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2
+        return 1 + r2 * (3 * k1 + r2 * (5 * k2 + r2 * 7 * k3)) > 0
+
+
+def image_stem(take: Take, camera: Camera) -> str:
+    """`S1/S1_Walking.54138969/S1_Walking.54138969_`: images are named so, with the frame's number after it."""
+    stem = f"{take.subject}_{take.name}.{camera.name}"
+    return f"{take.subject}/{stem}/{stem}_"
+
+
+def image_name(stem: str, frame: int) -> str:
+    """The image of a frame. Files count from 1, as MMPose extracts them; `frame` counts from 0."""
+    return f"{stem}{frame + 1:06d}.jpg"

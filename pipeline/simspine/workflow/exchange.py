@@ -1,0 +1,225 @@
+"""Exports in other formats: from the data set's HDF5 file into a folder of their own, with a manifest."""
+
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from simspine.body.model import Body
+from simspine.config import Config
+from simspine.dataset.invariant import body_points, check_points
+from simspine.dataset.licence import NOTICE, refuse_public, without_points
+from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
+from simspine.errors import InputError
+from simspine.formats.atomic import write_text
+from simspine.formats.dataset import Dataset, DatasetFile, LazyTrials, Subject, Trial, open_dataset, write_dataset
+from simspine.formats.dataset_write import permutation
+from simspine.formats.takes import Take
+from simspine.skeletons import load as load_skeleton
+
+FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
+ORDERS = {15: "simspine15", 37: "simspine37"}
+TEST = ("S9", "S11")  # Human3.6M's usual test subjects, as in the release
+PICTURES = ("npz", "coco")  # formats that are about images and so about points
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to export. points: 15 or 37. contents: 'all', or 'angles' without points. public: to be given away.
+
+    test: subjects of the test split. every: use each n-th frame (coco).
+    """
+
+    points: int = 15
+    contents: str = "all"
+    public: bool = False
+    test: tuple[str, ...] | None = None
+    every: int = 1
+
+
+@dataclass
+class _Source:
+    """The data set's trials on their way out; every one is checked against its body."""
+
+    file: DatasetFile
+    choice: Choice
+    names: tuple[str, ...]
+    deviations: dict[str, float] = field(default_factory=dict)
+    frames: dict[str, int] = field(default_factory=dict)
+    _bodies: dict[str, Body] = field(default_factory=dict)
+
+    def body(self, subject: str) -> Body:
+        if subject not in self._bodies:
+            self._bodies = {subject: Body.from_text(self.file.model(subject), f"model of {subject}")}
+        return self._bodies[subject]
+
+    def trial(self, subject: str, name: str) -> Trial:
+        """The trial with the points chosen."""
+        key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
+        self.deviations[key] = check_points(body, trial.motion, trial.markers, key)
+        self.frames[key] = trial.markers.frames
+        if self.choice.contents == "angles":
+            return without_points(trial)
+        if self.names != trial.markers.names:
+            trial = replace(trial, markers=body_points(body, trial.motion, self.names))
+        return trial
+
+    def takes(self, subjects: Sequence[str]) -> Iterator[Take]:
+        for subject in subjects:
+            cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
+            for name in self.file.trials(subject):
+                yield Take(subject, name, self.trial(subject, name), cameras)
+
+
+def export_format(config: Config, kind: str, choice: Choice, out: Path | None = None) -> Path:
+    """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
+
+    The folder appears whole or not at all; an older export of ours in its place is replaced. Raises `InputError` where
+    the stage export has not run, where points are not the forward kinematics of their angles, and where a public copy
+    would hold what a licence keeps back.
+    """
+    results = Path(config.results)
+    path = results / f"{config.name}.h5"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
+    if choice.contents == "angles" and kind not in ("hdf5", "parquet"):
+        raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
+    with open_dataset(path) as file:
+        origin = {"notice": ""} | file.provenance
+        if origin.get("configuration_hash") != config.hash:
+            warnings.warn(f"{path} was made with another configuration; run `simspine export` again.", stacklevel=2)
+        if choice.public:
+            refuse_public(origin["notice"], kind, choice.contents)
+        order = "simspine37" if kind == "coco" else ORDERS[choice.points]
+        source = _Source(file, choice, load_skeleton(order).names)
+        target = results / "exchange" / kind if out is None else out
+        with _new_folder(target) as folder:
+            splits = _splits(file.subjects, choice.test)
+            files = _WRITERS[kind](folder, source, splits, origin["notice"], config.name)
+            if origin["notice"]:
+                write_text(folder / "NOTICE.txt", NOTICE + "\n")
+                files["NOTICE.txt"] = Entry("text")
+            header = manifest_header(config.name, kind, origin, source.deviations)
+            header |= {"order": order, "from_release_order": permutation(load_skeleton("simspine15").names, order)}
+            write_manifest(folder, files, header | {"splits": splits, "contents": choice.contents})
+    return target
+
+
+def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, list[str]]:
+    """{'train': subjects, 'test': subjects}; only those that have any."""
+    chosen = TEST if test is None else test
+    for name in () if test is None else test:
+        if name not in subjects:
+            raise InputError(f"subject {name!r} of the test split is not in the data set: {', '.join(subjects)}.")
+    parts = {"train": [s for s in subjects if s not in chosen], "test": [s for s in subjects if s in chosen]}
+    return {split: names for split, names in parts.items() if names}
+
+
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    """A folder beside the target that takes its place when the block ends well."""
+    if target.exists() and not (target.is_dir() and ((target / NAME).is_file() or not any(target.iterdir()))):
+        raise InputError(f"{target} exists and is no export of ours (no {NAME} in it); name another folder with --out.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            old = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
+            target.rename(old)
+            temporary.rename(target)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+Splits = Mapping[str, Sequence[str]]
+
+
+def _of(source: _Source, subjects: Sequence[str]) -> dict[str, int]:
+    return {key: count for key, count in source.frames.items() if key.split("/")[0] in subjects}
+
+
+def _hdf5(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
+    file = source.file
+    subjects = {
+        subject: Subject(
+            () if source.choice.contents == "angles" else file.cameras(subject),
+            LazyTrials(file.trials(subject), lambda trial, subject=subject: source.trial(subject, trial)),
+            file.model(subject),
+            file.model_file(subject),
+        )
+        for subject in file.subjects
+    }
+    write_dataset(folder / f"{name}.h5", Dataset(subjects, file.provenance))
+    return {f"{name}.h5": Entry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
+
+
+def _npz(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
+    from simspine.formats.mmpose_npz import UNITS, write_mmpose
+
+    files = {}
+    for split, subjects in splits.items():
+        rows = write_mmpose(folder, split, lambda subjects=subjects: source.takes(subjects), notice=notice)
+        files[f"annotations/simspine_{split}.npz"] = Entry("npz", rows, UNITS, _of(source, subjects))
+    for path in sorted(folder.glob("annotations/*.pkl")):
+        files[f"annotations/{path.name}"] = Entry("pickle", units=UNITS)
+    return files
+
+
+def _coco(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
+    from simspine.formats.coco import write_coco
+
+    files = {}
+    for split, subjects in splits.items():
+        path = f"annotations/person_keypoints_{split}.json"
+        every = source.choice.every
+        rows = write_coco(folder / path, lambda s=subjects: source.takes(s), notice=notice, every=every)
+        files[path] = Entry("coco", rows, {"keypoints": "px", "bbox": "px"}, _of(source, subjects))
+    return files
+
+
+def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
+    from simspine.formats.parquet import UNITS, write_card, write_parquet
+
+    files, counts, points = {}, {}, source.choice.contents == "all"
+    for split, subjects in splits.items():
+        shards = write_parquet(folder, split, lambda subjects=subjects: source.takes(subjects), points=points)
+        counts[split] = sum(shards)
+        for i, rows in enumerate(shards):
+            files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = Entry("parquet", rows, UNITS)
+    names = {"markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names)}
+    write_card(folder, name, counts, names, notice)
+    return files | {"README.md": Entry("text")}
+
+
+def _single(suffix: str, kind: str, units: Mapping[str, str]):
+    """A writer of one file for each trial."""
+
+    def write(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
+        from simspine.formats.c3d import write_c3d
+        from simspine.formats.netcdf import write_netcdf
+
+        files = {}
+        for take in source.takes(source.file.subjects):
+            path = f"{take.subject}/{take.subject}_{take.name}.{suffix}"
+            (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=notice)
+            count = take.trial.markers.frames
+            files[path] = Entry(kind, count, units, {take.path: count})
+        return files
+
+    return write
+
+
+_WRITERS = {
+    "hdf5": _hdf5, "npz": _npz, "coco": _coco, "parquet": _parquet,
+    "netcdf": _single("nc", "netcdf", {"position": "m", "kinematics": "deg; m", "time": "s"}),
+    "c3d": _single("c3d", "c3d", {"points": "mm"}),
+}  # fmt: skip

@@ -1,0 +1,48 @@
+"""A small trial seen by two cameras, for the exchange formats."""
+
+import numpy as np
+
+from simspine.formats.dataset_tree import Trial
+from simspine.formats.takes import Take
+from simspine.geometry import change_frame
+from simspine.skeletons import load as load_skeleton
+from simspine.types import Camera, Markers, Motion
+
+AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext")
+UNSOLVED, REJECTED = 3, 5
+
+
+def facing(name: str, angle: float, size=(1000, 1002)) -> Camera:
+    """A camera 4 m from the origin at a height of 1.2 m, looking at it, with Human3.6M's kind of lens."""
+    centre = np.array([4 * np.cos(angle), 4 * np.sin(angle), 1.2])
+    forward = np.array([0, 0, 1.0]) - centre
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0, 0, 1.0])
+    right /= np.linalg.norm(right)
+    R = np.stack([right, np.cross(forward, right), forward])
+    K = [[1145.0, 0, 512.0], [0, 1144.0, 515.0], [0, 0, 1]]
+    return Camera(name, size, K, [-0.2, 0.24, -1e-3, 2e-3, -2e-3], R, -R @ centre)
+
+
+def make_take(
+    points: str = "simspine15", frames: int = 9, name: str = "Walking_1", subject: str = "S1", seed=0
+) -> Take:
+    """Points 0.3 to 1.6 m above the floor; one frame without solution, one rejected, one point missing throughout."""
+    rng = np.random.default_rng(seed)
+    names = load_skeleton(points).names
+    world = rng.uniform([-0.3, -0.3, 0.3], [0.3, 0.3, 1.6], (len(names), 3)) + rng.normal(0, 0.02, (frames, 1, 3))
+    if points == "simspine37":
+        world[:, names.index("LEye")] = np.nan
+    world[UNSOLVED] = np.nan
+    values = rng.normal(0, 0.3, (frames, 3))
+    values[UNSOLVED] = np.nan
+    status = ["kept"] * frames
+    status[REJECTED] = "rejected"
+    status[UNSOLVED] = "rejected"
+    trial = Trial(
+        Markers(names, 50, change_frame(world, "z_up", "y_up"), "y_up"),
+        Motion(AXES, 50, values, (True, False, True), deviation=np.abs(values) / 10),
+        levels=("L5-S1", "L4-L5"), angles=rng.normal(size=(frames, 2, 3)), lla=rng.normal(0.8, 0.1, frames),
+        tka=rng.normal(0.6, 0.1, frames), lla_sd=np.full(frames, 0.02), tka_sd=np.full(frames, 0.03), status=status,
+    )  # fmt: skip
+    return Take(subject, name, trial, (facing("54138969", 0.3), facing("55011271", 2.0, (1000, 1000))))
