@@ -89,7 +89,6 @@ def eating(score: Score, repeat: int) -> None:
 def greeting(score: Score, repeat: int) -> None:
     going = score.spells(7.0, 1.8) if score.rng.random() < 0.5 else np.zeros(score.frames)
     walk(score, going, pace=0.8)
-    stand(score, 0.0)
     look(score, 4.0, wide=18.0)
     for start in score.times(5.0, 3.4):
         side, kind = score.side(), score.rng.random()
@@ -181,7 +180,7 @@ def sitting(score: Score, repeat: int) -> None:
     seated(score, True, stands_up=False)
     look(score, 5.0, wide=22.0)
     slump = 0.5 + 0.5 * np.tanh(score.wander(6.0))
-    score.degrees(slump, lumbar_flexion=8.0, thoracic_flexion=6.0, tilt=6.0, neck_flexion=-6.0)
+    score.degrees(slump, lumbar_flexion=7.0, thoracic_flexion=6.0, tilt=6.0, neck_flexion=-6.0)
     lean = np.tanh(score.wander(5.0))
     score.degrees(lean, lumbar_bending=4.0, thoracic_bending=3.0, neck_bending=-3.0, list=1.5)
     gesture(score, 9.0, "rl", 0.8)
@@ -200,7 +199,7 @@ def sitting_down(score: Score, repeat: int) -> None:
         sit_on_floor(score, low, way)
         if way == "legs out":  # leaning on the hands behind
             for side in "rl":
-                hand(score, low**2, side, f"joint_hip_{side}", (-0.35, -0.05, 0.25))
+                hand(score, low**2, side, f"joint_hip_{side}", (-0.33, 0.05, 0.25))
         else:
             for side in "rl":
                 hand(score, 0.8 * low**2, side, f"joint_shoulder_{side}", (0.55, -0.35, -0.05))

@@ -17,7 +17,7 @@ RATE = 50.0  # Hz, as Human3.6M's motion capture
 KINDS = ("flexion", "bending", "rotation")  # of a region: forward, to the right, to the left
 SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's Flex_Ext is positive in extension
 LEVEL_NOISE = np.radians(0.35)  # of a level, slow, beside what its region does (ours)
-SETTLE = 3  # frames that the floor's push is spread over, either way
+SETTLE = 6
 
 # What a motion may say beside the names of limb coordinates:
 #   <region>_<kind>   lumbar, thoracic, neck, head; a region's motion from standing, rad

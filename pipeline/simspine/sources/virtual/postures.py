@@ -56,7 +56,7 @@ class Score:
 
     def times(self, every: float, last: float, first: float = 0.4) -> list[float]:
         """Starts of something that lasts `last` s and comes back about each `every` s, never overlapping."""
-        found, t = [], first + self.rng.uniform(0, 0.4 * every)
+        found, t = [], first + self.rng.uniform(0, min(0.4 * every, 0.3 * self.length))
         while t + last < self.length or (not found and t < self.length):
             found.append(t)
             t += last + max(self.rng.normal(every - last, 0.3 * every), 0.2)
@@ -102,10 +102,12 @@ def stand(score: Score, standing: np.ndarray | float = 1.0, sway: float = 1.0) -
 
 
 def face(score: Score, turning: float = 25.0, place: float = 0.4) -> None:
-    """Stand somewhere in the area, facing somewhere, turning a little now and then."""
+    """Stand somewhere in the area, facing somewhere, turning now and then by about `turning` degrees."""
     score.add("heading", score.rng.uniform(-np.pi, np.pi))
     score.add("x", score.rng.uniform(-place, place))
     score.add("z", score.rng.uniform(-place, place))
+    if turning == 0:
+        return
     starts = score.times(9.0, 1.6, first=3.0)
     score.add("heading", p.passing(score.time, starts, np.radians(turns(score, len(starts), turning)), 1.4))
     for start in starts:  # on the spot: one foot, then the other
@@ -124,7 +126,7 @@ def walk(
 ) -> None:
     """Walk round a closed path in the area. walking: (frames,) 0…1, how fast; arms: swing of the right, of the left.
 
-    Feet are planted where nobody walks.
+    Where nobody walks they stand, with planted feet.
     """
     walking = np.broadcast_to(np.asarray(walking, float), (score.frames,))
     stride = score.near(0.72, 0.06) * score.subject.stature * pace
@@ -155,8 +157,7 @@ def walk(
     score.degrees(walking * np.cos(2 * turn + 0.4), lumbar_flexion=1.2 * back, thoracic_flexion=0.7 * back)
     score.degrees(walking * np.cos(turn), neck_rotation=1.5, head_rotation=1.0)
     score.degrees(walking, tilt=-2.0, thoracic_flexion=1.0)
-    score.add("planted", 1 - walking)
-    score.add("flat", 1 - walking)
+    stand(score, 1 - walking)
 
 
 def sit(score: Score, sitting: np.ndarray) -> None:
@@ -165,7 +166,7 @@ def sit(score: Score, sitting: np.ndarray) -> None:
     Between 0 and 1 the trunk leans forward, as in sitting down and standing up.
     """
     thigh, lean = score.near(86.0, 0.05), score.near(12.0, 0.3)
-    score.degrees(sitting, tilt=lean, lumbar_flexion=score.near(20.0, 0.25), thoracic_flexion=score.near(3.0, 0.5))
+    score.degrees(sitting, tilt=lean, lumbar_flexion=score.near(16.0, 0.25), thoracic_flexion=score.near(3.0, 0.5))
     score.degrees(sitting, neck_flexion=-score.near(5.0, 0.4))
     apart = score.near(9.0, 0.5)
     for side in "rl":

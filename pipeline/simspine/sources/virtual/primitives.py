@@ -105,7 +105,10 @@ def soft_limit(values: np.ndarray, low: np.ndarray, high: np.ndarray, margin: fl
 
 
 def over(required: np.ndarray, frames: int) -> np.ndarray:
-    """A smooth curve (n,) nowhere below `required`: its maximum over ± `frames`, smoothed by a kernel as wide."""
+    """A smooth curve (n,) nowhere below `required`, and little above it; both within about ± `frames`.
+
+    The curve smoothed, plus what that lacks: its running maximum, smoothed by a kernel no wider than the maximum's.
+    """
     from scipy.ndimage import convolve1d, maximum_filter1d
 
     # three uniform averages in a row: twice differentiable, of limited width
@@ -113,5 +116,6 @@ def over(required: np.ndarray, frames: int) -> np.ndarray:
     kernel = np.ones(1)
     for _ in range(3):
         kernel = np.convolve(kernel, np.ones(2 * width + 1) / (2 * width + 1))
-    highest = maximum_filter1d(required, 6 * width + 1, mode="nearest")
-    return convolve1d(highest, kernel, mode="nearest")
+    level = convolve1d(required, kernel, mode="nearest")
+    lacking = maximum_filter1d(required - level, 6 * width + 1, mode="nearest")
+    return level + convolve1d(lacking, kernel, mode="nearest")

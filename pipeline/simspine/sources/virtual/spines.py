@@ -56,8 +56,8 @@ def sample_spine(draw: Stream, sex: str, stature: float) -> Spine:
     return Spine(
         spacing=_spacing(draw, stature),
         vertebra=1 + table["vertebra_cv"] * truncated(draw("vertebral heights"), np.zeros(count), 1.0),
-        lordosis=float(rad(truncated(draw("lordosis"), lordosis["mean"], lordosis["sd"], limit=2.0))),
-        kyphosis=float(rad(truncated(draw("kyphosis"), *kyphosis, limit=2.0))),
+        lordosis=float(rad(truncated(draw("lordosis"), lordosis["mean"], lordosis["sd"]))),
+        kyphosis=float(rad(truncated(draw("kyphosis"), *kyphosis))),
         lordosis_parts=_parts(draw("lordosis by level"), harrison, table["lordosis_share_cv"]),
         kyphosis_parts=_parts(draw("kyphosis by level"), np.ones(9), table["kyphosis_share_cv"]),
         own_curve=_own_curve(draw),

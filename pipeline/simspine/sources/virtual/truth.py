@@ -67,7 +67,7 @@ def trial_frames(subject: Subject, action: str, repeat: int) -> int:
 
 
 def make_trial(subject: Subject, action: str, repeat: int = 1, frames: int | None = None) -> TruthTrial:
-    """One trial; repeat 1 or 2. frames: cut after so many (default: as long as such trials are).
+    """One trial; repeat 1 or 2. frames: its length (default: that of such trials); what is done fits into it.
 
     Deterministic: the same subject, action, repeat and length give the same numbers. Raises `InputError` for an action
     that does not exist.
