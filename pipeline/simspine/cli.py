@@ -10,6 +10,8 @@ import click
 
 from simspine import __version__
 from simspine.commands.bench import bench
+from simspine.commands.capture import capture
+from simspine.commands.check import check
 from simspine.commands.data import add_export_options, verify
 from simspine.commands.model import model
 from simspine.commands.validate import validate
@@ -144,5 +146,5 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-for _group in (model, bench, validate, verify):
+for _group in (model, bench, capture, validate, verify, check):
     main.add_command(_group)

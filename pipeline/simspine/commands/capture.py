@@ -1,0 +1,69 @@
+"""simspine capture …: data to work on."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def capture():
+    """Make data to work on."""
+
+
+@capture.command("virtual")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("configs/virtual.yaml"),
+    show_default=True,
+    help="Configuration file; its section `virtual` says what to make.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to, if not capture.human36m.")
+@click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def capture_virtual(config_path, out, subject, quiet):
+    """Make people whose spines are known, film them with virtual cameras, and detect them as a detector would.
+
+    Writes a folder laid out like a copy of Human3.6M (positions as CDF files, metadata.xml), 2D points in detections/
+    and the truth in truth/: models, coordinates, vertebral centres, angles of every level, LLA and TKA. No videos.
+
+    An interrupted run is continued where it stopped. The same settings and seed give the same bytes.
+    """
+    from simspine.config import read_config
+    from simspine.errors import InputError
+    from simspine.sources.virtual.writer import Settings, write_capture
+
+    config = read_config(config_path)
+    if config.virtual is None:
+        raise InputError(f"{config_path} has no section `virtual`; see configs/virtual.yaml for one.")
+    if out is None and config.capture is None:
+        raise InputError(f"{config_path} names no folder (capture.human36m) to write to; say --out FOLDER.")
+    folder = Path(config.capture.human36m) if out is None else out
+    chosen = config.virtual.resolved()
+    settings = Settings(
+        seed=chosen.seed,
+        subjects=chosen.subjects,
+        actions=chosen.actions,
+        frames=chosen.frames,
+        detections=chosen.detections,
+        cameras=chosen.cameras,
+    )
+    with _bar(quiet) as progress:
+        written = write_capture(folder, settings, progress, subject)
+    click.echo(f"{folder}: {len(written)} trials written" if written else f"{folder}: everything is there already")
+
+
+@contextmanager
+def _bar(quiet: bool):
+    """A callable (frames done, frames in all) that moves a progress bar; None if `quiet`."""
+    if quiet:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns) as bar:
+        task = bar.add_task("virtual capture, frames", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
