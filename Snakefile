@@ -14,7 +14,7 @@ if not workflow.overwrite_configfiles:
     configfile: "configs/demo.yaml"
 
 
-check_config(config)  # one line per fault, with the right key for a misspelt one
+settings = check_config(config)  # one line per fault, with the right key for a misspelt one
 validate(config, "configs/schema.json")  # the same schema; fills in the defaults
 
 RESULTS = config["results"]
@@ -46,9 +46,25 @@ rule configuration:
         write_config(params.config, output[0])
 
 
+# Only where the configuration has a section `virtual`.
+rule capture:
+    input:
+        config=f"{RESULTS}/config.yaml",
+    output:
+        touch(f"{RESULTS}/{{subject}}/done/capture"),
+    log:
+        f"{RESULTS}/logs/{{subject}}_capture.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{subject}}_capture.tsv"
+    conda:
+        "environment.yml"
+    shell:
+        "simspine capture virtual --config {input.config} --subject {wildcards.subject} --quiet 2>&1 | tee {log}"
+
+
 rule detect:
     input:
-        videos=lambda w: input_files(config, w.subject),
+        videos=lambda w: input_files(settings, w.subject),
         config=f"{RESULTS}/config.yaml",
     output:
         touch(f"{RESULTS}/{{subject}}/done/detect"),
@@ -178,7 +194,7 @@ rule export:
 
 rule dataset:
     input:
-        exports=expand(f"{RESULTS}/{{subject}}/done/export", subject=config["subjects"]),
+        exports=expand(f"{RESULTS}/{{subject}}/done/export", subject=settings.subjects),
         config=f"{RESULTS}/config.yaml",
     output:
         f"{RESULTS}/{config['name']}.h5",

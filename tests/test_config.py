@@ -29,6 +29,7 @@ FULL = {
     "detection": {"detector": "spinepose", "person": [0.0, 1.0, 1.0], "infer_spine": False},
     "triangulation": {"min_confidence": 0.2, "huber_px": 4.0, "max_error_px": 40.0, "min_views": 3, "fix_swaps": False},
     "filter": {"cutoff_hz": 8.0, "order": 2, "max_gap_s": 0.1},
+    "merge": {"correspondence": "t.csv", "max_misfit_m": 0.1, "max_shift_s": 0.5, "fix_shift": True},
     "body": {"recipe": "coupled", "markers": "blazepose"},
     "scaling": {"min_factor": 0.8, "max_factor": 1.3, "max_asymmetry": 0.1, "trim": 0.1},
     "ik": {"weights": {"LKnee": 2.0}},
@@ -77,11 +78,13 @@ def test_defaults_are_those_of_the_stages():
 
     from simspine.body.scaling import measure_factors
     from simspine.filtering import smooth
+    from simspine.merging import merge_with_report
     from simspine.triangulation import triangulate_with_report
 
     minimal = check_config({key: FULL[key] for key in ("name", "results", "subjects")})
     for section, function in (
         ("filter", smooth),
+        ("merge", merge_with_report),
         ("scaling", measure_factors),
         ("triangulation", triangulate_with_report),
     ):
@@ -279,13 +282,34 @@ def test_subjects_and_trials_follow_from_the_data_set():
     """Without a look at any file: neither folder exists."""
     whole = check_config({"name": "h", "results": "r", "capture": {"human36m": "nowhere"}})
     assert list(whole.subjects) == ["S1", "S5", "S6", "S7", "S8", "S9", "S11"]
-    assert sum(len(whole.trials(subject)) for subject in whole.subjects) == 210
+    assert sum(len(whole.trials(subject)) for subject in whole.subjects) + len(whole.skipped) == 210
     assert whole.trials("S1")[:3] == ["Directions_1", "Directions_2", "Discussion_1"]
     some = check_config(
         {"name": "h", "results": "r", "capture": {"human36m": "nowhere", "subjects": ["S5"], "actions": ["Photo_2"]}}
     )
     assert {s: list(person.trials) for s, person in some.subjects.items()} == {"S5": ["TakingPhoto_2"]}
     assert some.subjects["S5"].trials["TakingPhoto_2"].capture == "TakingPhoto_2"
+
+
+def test_known_faults_are_left_out_and_named():
+    base = {"name": "h", "results": "r"}
+    skip = check_config(base | {"capture": {"human36m": "nowhere"}})
+    assert set(skip.skipped) == {"S9/Greeting_2", "S9/SittingDown_2", "S9/Waiting_1"}
+    assert "drifted" in skip.skipped["S9/Greeting_2"]
+    assert "Greeting_2" not in skip.trials("S9")
+    assert "54138969" in skip.known_faults["S11/Directions_2"], "three good videos are left"
+    assert "Directions_2" in skip.trials("S11")
+    keep = check_config(base | {"capture": {"human36m": "nowhere", "faults": "keep"}})
+    assert "Greeting_2" in keep.trials("S9")
+    assert keep.skipped == {}
+    assert keep.known_faults == skip.known_faults
+    some = check_config(
+        base | {"capture": {"human36m": "nowhere", "subjects": ["S1", "S9"], "actions": ["Greeting_2"]}}
+    )
+    assert list(some.subjects) == ["S1"]
+    assert set(some.skipped) == {"S9/Greeting_2"}
+    with pytest.raises(InputError, match="all trials chosen have known faults"):
+        check_config(base | {"capture": {"human36m": "nowhere", "subjects": ["S9"], "actions": ["Greeting_2"]}})
 
 
 def test_a_resolved_configuration_resolves_to_itself():
@@ -304,6 +328,7 @@ def test_a_virtual_capture_is_as_its_preset_says():
     assert large.virtual.resolved().frames is None
     own = check_config(virtual(virtual={"subjects": 1, "actions": ["Walking"], "frames": 50}))
     assert {s: list(p.trials) for s, p in own.subjects.items()} == {"S1": ["Walking_1", "Walking_2"]}
+    assert large.known_faults == {}, "the faults are the data set's, not of what is made in its layout"
 
 
 def test_what_is_known_about_a_subject_joins_the_data_set():

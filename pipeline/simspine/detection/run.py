@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -26,19 +26,22 @@ def detect_videos(
     make_detector: Callable[[], Detector],
     progress: Callable[[int, int], None] | None = None,
     boxes: np.ndarray | None = None,
+    frames: int | None = None,
 ) -> Detections:
     """Run a detector over synchronised videos.
 
     The detector is made after the videos were checked (a network loads slowly) and closed in the end. `progress` is
     called with (frames done, frames in all). boxes: (frames, views, 4) x0 y0 x1 y1 px where the one person is known to
-    be, NaN = not known; the last one holds for frames beyond. Raises `InputError` for videos that do not go together
-    or break off; a last frame or two that the decoder delivers for some views only are left out.
+    be, NaN = not known; the last one holds for frames beyond. frames: how many to look at, of videos that start
+    together but may differ in length. Raises `InputError` for videos that do not go together or break off; a last frame
+    or two that the decoder delivers for some views only are left out.
     """
-    check_synchronised(videos)
+    check_synchronised(videos, lengths_agree=frames is None)
+    expected = min(video.frames for video in videos) if frames is None else frames
     with closing(make_detector()) as detector:
         points = len(skeletons.load(detector.skeleton))
         rows = []
-        for images in zip_longest(*videos):  # to the end of each, so that a video cut short is noticed
+        for images in islice(zip_longest(*videos), frames):  # to the end of each: a video cut short is noticed
             if any(image is None for image in images):
                 continue
             row = np.full((len(videos), detector.people, points, 3), np.nan, np.float32)
@@ -52,7 +55,7 @@ def detect_videos(
                 row[view, : len(kept)] = kept
             rows.append(row)
             if progress is not None:
-                progress(len(rows), videos[0].frames)
+                progress(len(rows), expected)
         names = skeletons.load(detector.skeleton).names
     return Detections(names, float(np.mean([video.rate for video in videos])), np.stack(rows))
 

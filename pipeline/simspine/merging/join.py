@@ -73,9 +73,6 @@ def merge_with_report(
     late = shift.certain(0.5 / mocap.rate)
     if late and fix_shift:
         known = known.with_(start=known.start - shift.seconds)
-    elif late:
-        warnings.warn(f"{_clock(shift, mocap.rate)} Set merge.fix_shift to undo it.", stacklevel=2)
-
     first, count = overlap(points, known)
     known = resample(known, known.rate, known.time[first], count)
     points = resample(points, known.rate, known.start, count)
@@ -87,6 +84,8 @@ def merge_with_report(
         _mirrored([pair.point for pair in pairs]),
         f" {_clock(shift, mocap.rate)}" if late and not fix_shift else "",
     )
+    if late and not fix_shift:
+        warnings.warn(f"{_clock(shift, mocap.rate)} Set merge.fix_shift to undo it.", stacklevel=2)
     merged = _replaced(points, known, columns, np.array([pair.weight for pair in pairs]))
     report = MergeReport(
         shift=shift,

@@ -109,9 +109,9 @@ def time_shift(points: Markers, mocap: Markers, max_shift_s: float = 1.0) -> Shi
     omega = math.acos(cosine)
     between = -math.atan2(before - after, 2 * best * math.sin(omega)) / omega
     samples = max(1.0, both[peak] * 2 * CUTOFF_HZ / rate)
-    rho = min(float(best), 1.0)
+    rho = min(float(best) / math.cos(omega * between), 1.0)
     deviation = math.sqrt(max(1 / rho**2 - 1, 0.0) / samples) / omega
-    return Shift((peak - lags + between) / rate, deviation / rate, float(best))
+    return Shift((peak - lags + between) / rate, deviation / rate, rho)
 
 
 def _speeds(markers: Markers) -> np.ndarray:

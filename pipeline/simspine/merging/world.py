@@ -65,13 +65,17 @@ def _diagnosis(points: np.ndarray, mocap: np.ndarray, names: Sequence[str], limi
     size = _rms(a - a.mean(0)) / max(_rms(b - b.mean(0)), 1e-12)
     if not 0.5 < size < 2:
         return f"the motion capture is {size:.3g} times as large. Is it in another unit? Metres are wanted."
-    if swaps is not None and _distance(points, mocap[:, list(swaps)]) <= limit:
+    sides = np.inf if swaps is None else _distance(points, mocap[:, list(swaps)])
+    axes = {
+        turn: _rms(a[:, turn[0]] * turn[1] - b) for turn in product(permutations(range(3)), product((1, -1), repeat=3))
+    }
+    (order, signs), turned = min(axes.items(), key=lambda item: item[1])
+    if sides <= min(limit, turned):
         return "left and right are exchanged. Correct the names of the markers."
-    for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
-        if _rms(a[:, order] * signs - b) <= limit:
-            axes = ", ".join(("" if s > 0 else "−") + "xyz"[o] for o, s in zip(order, signs, strict=True))
-            kind = "mirrored" if np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0 else "turned"
-            return f"its axes are {kind}; ({axes}) of the motion capture is (x, y, z) of the points. Set its frame."
+    if turned <= limit:
+        text = ", ".join(("" if s > 0 else "−") + "xyz"[o] for o, s in zip(order, signs, strict=True))
+        kind = "mirrored" if np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0 else "turned"
+        return f"its axes are {kind}; ({text}) of the motion capture is (x, y, z) of the points. Set its frame."
     for mirror in (1, -1):
         R, t = rigid_fit(a * [mirror, 1, 1], b) if len(a) >= 3 else (np.eye(3), (b - a).mean(0))
         if _rms(a * [mirror, 1, 1] @ R.T + t - b) <= limit:

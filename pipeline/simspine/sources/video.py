@@ -93,8 +93,10 @@ def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
     return tuple(videos)
 
 
-def check_synchronised(videos: Sequence[Video], rate_tolerance: float = 1e-3) -> None:
+def check_synchronised(videos: Sequence[Video], rate_tolerance: float = 1e-3, lengths_agree: bool = True) -> None:
     """Raise one `InputError`, with a table of all videos, unless lengths agree and rates differ by at most 0.1 %.
+
+    lengths_agree: False where videos are known to start together and only one runs on longer than the other.
 
     Frame k of each view is taken to show the same instant; videos of other lengths or rates must be trimmed or
     resampled by whoever knows how they were recorded.
@@ -104,7 +106,7 @@ def check_synchronised(videos: Sequence[Video], rate_tolerance: float = 1e-3) ->
     lengths = {video.frames for video in videos}
     rates = [video.rate for video in videos]
     faults = []
-    if len(lengths) > 1:
+    if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
     if max(rates) - min(rates) > rate_tolerance * min(rates):
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")

@@ -25,7 +25,7 @@ class Context:
         return self.config.trials(self.subject)
 
     def capture(self, trial: str) -> Capture:
-        return capture_of(self.config.subject(self.subject).trials[trial])
+        return capture_of(self.config.subject(self.subject).trials[trial], self.subject, self.config)
 
     @contextmanager
     def progress(self, text: str) -> Iterator:

@@ -1,47 +1,149 @@
 """Which files a trial starts from, and a resolved configuration for the stages of a workflow."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
-from simspine.config import Trial, check_config
+from simspine.config import Config, HumanCapture, Trial
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.sources.pose2sim import demo_folder, find_capture
+from simspine.types import Camera, Keypoints, Markers
+from simspine.workflow.paths import Paths
+
+if TYPE_CHECKING:
+    from simspine.sources.human36m.copy import Copy as HumanCopy
 
 PACKAGED = "pose2sim:"
 
 
 @dataclass(frozen=True)
 class Capture:
-    """A trial's files: the calibration and either videos or folders of keypoints, one per camera; perhaps mocap."""
+    """A trial's files: the calibration; videos, folders of keypoints (one per camera) or a file of ours; mocap.
+
+    rig: which one of a JSON calibration that holds several; else that of `person`, if it has one. correspondence: table
+    of the motion capture's markers.
+    """
 
     calibration: Path
     videos: tuple[Path, ...] = ()
     keypoints: tuple[Path, ...] = ()
-    mocap: Path | None = None
+    stored: Path | None = None
+    mocap: tuple[Path, ...] = ()
+    rig: str | None = None
+    person: str = ""
+    correspondence: str | None = None
 
     @property
     def detected(self) -> tuple[Path, ...]:
         """What the 2D points are made from; a folder of keypoints stands for its files."""
-        return (self.calibration, *self.videos, *self.keypoints)
+        return (self.calibration, *self.videos, *self.keypoints, *((self.stored,) if self.stored else ()))
+
+    def cameras(self) -> list[Camera]:
+        """As calibrated, in the order of the file."""
+        from simspine.formats.calibration import read_calibration
+
+        rig = self.rig
+        if rig is None and self.calibration.suffix.lower() == ".json" and self.person in _rigs(self.calibration):
+            rig = self.person
+        return read_calibration(self.calibration, rig)
+
+    def motion_capture(self) -> Markers | None:
+        """The markers recorded beside, if there were any."""
+        from simspine.formats.trc import read_trc
+
+        return read_trc(self.mocap[0]) if self.mocap else None
+
+    def seen_by(self, cameras: list[Camera], keypoints: Keypoints) -> Keypoints:
+        """Points detected in the images, as `cameras` (in the order of the views) would see them."""
+        return keypoints
 
 
-def capture_of(trial: Trial) -> Capture:
-    """The trial's files; `InputError` names the first that is missing."""
-    mocap = None if trial.mocap is None else _existing(trial.mocap, "mocap file")
+@dataclass(frozen=True)
+class HumanTrial(Capture):
+    """A trial of a Human3.6M copy, whose reader knows cameras, motion capture and the data set's own lens."""
+
+    copy: "HumanCopy | None" = None
+    subject: str = ""
+    trial: str = ""
+
+    def cameras(self) -> list[Camera]:
+        return self.copy.cameras(self.subject)
+
+    def motion_capture(self) -> Markers | None:
+        return self.copy.positions(self.subject, self.trial) if self.mocap else None
+
+    def seen_by(self, cameras: list[Camera], keypoints: Keypoints) -> Keypoints:
+        from simspine.sources.human36m.camera_model import keypoints_to_cameras
+
+        return keypoints_to_cameras(keypoints, cameras) if self.copy.rigs.lens == "human36m" else keypoints
+
+
+def capture_of(trial: Trial, subject: str = "", config: Config | None = None) -> Capture:
+    """The trial's files; `InputError` names the first that is missing. None of them is read.
+
+    subject, config: needed for a trial of the data set in section `capture`.
+    """
+    if trial.capture is not None:
+        found = _of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
+        return found if trial.mocap is None else replace(found, mocap=(_existing(trial.mocap, "mocap file"),))
+    mocap = () if trial.mocap is None else (_existing(trial.mocap, "mocap file"),)
+    which = {"mocap": mocap, "rig": trial.rig, "person": subject}
     if trial.folder is not None:
         project = packaged_folder(trial.folder) if trial.folder.startswith(PACKAGED) else Path(trial.folder)
         found = find_capture(project)
         calibration = found.calibration if trial.calibration is None else _existing(trial.calibration, "calibration")
-        return Capture(calibration, videos=tuple(found.videos), mocap=mocap)
+        return Capture(calibration, videos=tuple(found.videos), **which)
     calibration = _existing(trial.calibration, "calibration")
     if trial.videos is not None:
-        return Capture(calibration, videos=tuple(_existing(v, "video") for v in trial.videos), mocap=mocap)
+        videos = tuple(_existing(v, "video") for v in trial.videos)
+        return Capture(calibration, videos=videos, **which)
     folders = tuple(_existing(k, "keypoint folder", folder=True) for k in trial.keypoints)
-    return Capture(calibration, keypoints=folders, mocap=mocap)
+    return Capture(calibration, keypoints=folders, **which)
+
+
+def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:
+    """Files of a trial in a Human3.6M copy: videos, or 2D points if they are `imported`; and the motion capture."""
+    copy = copy_of(options.human36m, options.layout, options.cameras)
+    files = copy.files(subject, trial)
+    if copy.rigs is None:
+        copy.cameras(subject)  # says where it looked for the cameras
+    calibration = copy.rigs.file(subject)
+    mocap = tuple(f for f in files if f != calibration and f.suffix != ".mp4" and "D2_Positions" not in str(f.parent))
+    where = {"copy": copy, "subject": subject, "trial": trial, "mocap": mocap, "correspondence": "human36m"}
+    if not imported:
+        videos = tuple(copy.videos(subject, trial))
+        if not videos:
+            raise InputError(
+                f"{options.human36m}: no videos of {subject} {trial}. With 2D points made elsewhere, name their folder "
+                "(capture.detections) and set detection.detector to import."
+            )
+        return HumanTrial(calibration, videos=videos, **where)
+    if options.detections is None:
+        raise InputError("detection.detector is import: name the folder of <subject>/<trial>.h5 (capture.detections).")
+    stored = _existing(str(Path(options.detections) / subject / f"{trial}.h5"), "file of 2D points")
+    return HumanTrial(calibration, stored=stored, **where)
+
+
+@cache
+def copy_of(root: str, layout: str, cameras: str | None) -> "HumanCopy":
+    """The copy, opened once: its folders are listed a single time for all trials."""
+    from simspine.sources.human36m.copy import open_copy
+
+    return open_copy(root, layout, cameras)
+
+
+def _rigs(path: Path) -> list[str]:
+    """Names of what a JSON calibration holds; none if it is damaged, which its reader says better."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return list(content) if isinstance(content, dict) else []
 
 
 def packaged_folder(name: str) -> Path:
@@ -49,16 +151,20 @@ def packaged_folder(name: str) -> Path:
     return demo_folder().parent / name.removeprefix(PACKAGED)
 
 
-def input_files(config: dict, subject: str) -> list[str]:
+def input_files(config: Config, subject: str) -> list[str]:
     """Inputs of a subject whose times tell a workflow manager whether to call `detect` again.
 
-    A folder of keypoints (its time changes with the files in it) and its newest file stand for their thousands.
+    A folder of keypoints (its time changes with the files in it) and its newest file stand for their thousands; files
+    of a virtual capture may not be there yet, so the marker of the rule that makes them stands for them.
     """
     paths = []
-    for trial in check_config(config).subject(subject).trials.values():
-        capture = capture_of(trial)
+    for trial in config.subject(subject).trials.values():
+        if trial.capture is not None and config.virtual is not None:
+            paths.append(Paths(Path(config.results), subject).done("capture"))
+            continue
+        capture = capture_of(trial, subject, config)
         newest = [max(folder.glob("*.json"), key=_age, default=folder) for folder in capture.keypoints]
-        paths += [*capture.detected, *newest, *((capture.mocap,) if capture.mocap else ())]
+        paths += [*capture.detected, *newest, *capture.mocap]
     return list(dict.fromkeys(map(str, paths)))
 
 

@@ -19,6 +19,10 @@ class Paths:
         """What the stage made, from what: written last, so it exists only if the stage is complete."""
         return self.folder / "manifests" / f"{stage}.json"
 
+    def done(self, stage: str) -> Path:
+        """Time stamp of Snakemake's."""
+        return self.folder / "done" / stage
+
     def keypoints(self, trial: str) -> Path:
         return self.folder / "keypoints" / f"{trial}.h5"
 

@@ -13,7 +13,6 @@ from simspine.detection.imported import read_detections
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration
-from simspine.formats.trc import read_trc
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
 from simspine.workflow.inputs import capture_of
@@ -69,7 +68,7 @@ def examine(config: Config) -> bool:
     for subject, person in config.subjects.items():
         for name, trial in person.trials.items():
             try:
-                say("[green]ok[/]       ", f"{subject}/{name}: {_described(name, trial, config)}")
+                say("[green]ok[/]       ", f"{subject}/{name}: {_described(subject, name, trial, config)}")
             except InputError as fault:
                 good = False
                 say("[red]fault[/]    ", f"{subject}/{name}: {fault}")
@@ -89,10 +88,11 @@ def _body(config: Config) -> str:
     return f"{recipe.name}, markers {read_marker_set(config.body.markers).name}"
 
 
-def _described(name: str, trial: Trial, config: Config) -> str:
-    capture = capture_of(trial)
-    cameras = read_calibration(capture.calibration)
-    mocap = "" if capture.mocap is None else f", {len(read_trc(capture.mocap).names)} markers of motion capture"
+def _described(subject: str, name: str, trial: Trial, config: Config) -> str:
+    capture = capture_of(trial, subject, config)
+    cameras = capture.cameras()
+    given = capture.motion_capture()
+    mocap = "" if given is None else f", {len(given.names)} markers of motion capture"
     if capture.keypoints:
         check_folders(name, capture, cameras)
         read_detections(capture.keypoints, trial.rate, config.detection.skeleton)

@@ -48,6 +48,8 @@ def summarise(config: Config) -> dict:
         "femur_m": {side: float(np.mean([femur[side] for femur in femurs])) for side in ("left", "right")},
         "seconds": round(sum(spent.values()), 3),
         "seconds_by_stage": spent,
+        "trials_left_out": config.skipped,
+        "known_faults": config.known_faults,
         "trials": trials,
     }
 

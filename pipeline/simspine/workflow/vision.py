@@ -2,25 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
 from simspine.config import Trial
 from simspine.detection.association import associate
+from simspine.detection.boxes import ExtentBoxes, boxes_of_joints, whole_image
 from simspine.detection.imported import read_detections
 from simspine.detection.run import Detections, detect_videos
 from simspine.detection.spine_inference import infer_missing
 from simspine.errors import InputError
 from simspine.filtering import smooth
-from simspine.formats.calibration import read_calibration
 from simspine.formats.store import load, save
-from simspine.formats.trc import read_trc, write_trc
-from simspine.merging import in_frame, label_inferred, merge
+from simspine.formats.trc import write_trc
+from simspine.merging import in_frame, label_inferred, merge_with_report
 from simspine.skeletons import translate
+from simspine.skeletons.correspondence import read_correspondence
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
 from simspine.triangulation import triangulate_with_report
-from simspine.types import Camera, Keypoints
+from simspine.types import Camera, Keypoints, Markers
 from simspine.workflow.context import Context
 from simspine.workflow.inputs import Capture
 from simspine.workflow.manifest import Task
@@ -35,7 +37,7 @@ def detect(context: Context) -> list[Task]:
 
         def work(name=name, trial=trial, capture=capture, out=out) -> dict:
             detections, skeleton, cameras = _detections(context, name, trial, capture)
-            keypoints = _person(context, detections, skeleton, cameras)
+            keypoints = capture.seen_by(cameras, _person(context, detections, skeleton, cameras))
             save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton)
             return {
                 "frames": keypoints.frames,
@@ -51,7 +53,9 @@ def detect(context: Context) -> list[Task]:
 def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> tuple[Detections, str, list]:
     """Everybody seen in each view, the name of the points' skeleton, and the cameras in the order of the views."""
     options = context.config.detection
-    cameras = read_calibration(capture.calibration)
+    cameras = capture.cameras()
+    if capture.stored:
+        return _stored(capture.stored, cameras)
     if capture.keypoints:
         check_folders(name, capture, cameras)
         detections, skeleton = read_detections(capture.keypoints, trial.rate, options.skeleton)
@@ -59,11 +63,32 @@ def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> 
     if options.detector == "import":
         raise InputError(f"trial {name!r}: detector 'import' reads `keypoints` folders, but the trial gives videos.")
     videos = open_videos(capture.videos)
-    check_synchronised(videos)
+    known = capture.motion_capture() if trial.capture is not None else None  # in the cameras' world and time
+    check_synchronised(videos, lengths_agree=known is None)
     cameras = match_cameras(videos, cameras)
+    boxes = frames = None
+    if known is not None:
+        frames = min(known.frames, *(video.frames for video in videos))
+        boxes = boxes_of_joints(cameras, known.xyz) if options.detector == "spinepose" else None
     with context.progress(f"{name}: detecting") as progress:
-        detections = detect_videos(videos, lambda: _detector(options), progress)
+        detections = detect_videos(videos, lambda: _detector(options, boxes is not None), progress, boxes, frames)
     return detections, _skeleton_of(options.detector), cameras
+
+
+def _stored(path: Path, cameras: Sequence[Camera]) -> tuple[Detections, str, list[Camera]]:
+    """One person's points out of a file of ours; each view gets the camera of the same name."""
+    content = load(path)
+    for item in ("keypoints", "cameras", "skeleton"):
+        if item not in content:
+            raise InputError(f"{path}: holds {', '.join(content)}; keypoints, cameras and skeleton are wanted.")
+    keypoints, views = content["keypoints"], [camera.name for camera in content["cameras"]]
+    by_name = {camera.name: camera for camera in cameras}
+    if len(views) != keypoints.views or any(view not in by_name for view in views):
+        raise InputError(
+            f"{path}: {keypoints.views} views of {', '.join(views)}; the calibration has {', '.join(by_name)}."
+        )
+    people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
+    return Detections(keypoints.names, keypoints.rate, people), content["skeleton"], [by_name[view] for view in views]
 
 
 def check_folders(name: str, capture: Capture, cameras: Sequence[Camera]) -> None:
@@ -75,15 +100,15 @@ def check_folders(name: str, capture: Capture, cameras: Sequence[Camera]) -> Non
         )
 
 
-def _detector(options):
-    if options.detector == "spinepose":
-        from simspine.detection.blazepose import BlazePose
-        from simspine.detection.boxes import ExtentBoxes
-        from simspine.detection.spinepose import SpinePose
-
-        return SpinePose(options.model, options.device, boxes=ExtentBoxes(BlazePose()))
+def _detector(options, boxes_known: bool):
+    """With boxes from motion capture no network looks for people; the whole image serves where a box is missing."""
     from simspine.detection.blazepose import BlazePose
 
+    if options.detector == "spinepose":
+        from simspine.detection.spinepose import SpinePose
+
+        boxes = whole_image if boxes_known else ExtentBoxes(BlazePose())
+        return SpinePose(options.model, options.device, boxes=boxes)
     return BlazePose(complexity=options.model_complexity)
 
 
@@ -122,28 +147,57 @@ def triangulate(context: Context) -> list[Task]:
 
 def merge_markers(context: Context) -> list[Task]:
     """points/<trial>.h5 (and mocap) → markers/<trial>.h5, .trc: filtered, gaps filled or left, y_up."""
-    options = context.config.filter.model_dump(mode="json")
+    filtering = context.config.filter.model_dump(mode="json")
+    merging = context.config.merge.model_dump(mode="json")
     tasks = []
     for name in context.trials:
-        source, mocap = context.paths.points(name), context.capture(name).mocap
+        source, capture = context.paths.points(name), context.capture(name)
         out, trc = context.paths.markers(name), context.paths.markers(name, ".trc")
+        table = merging["correspondence"] or capture.correspondence
 
-        def work(source=source, mocap=mocap, out=out, trc=trc) -> dict:
+        def work(source=source, capture=capture, table=table, out=out, trc=trc) -> dict:
             stored = load(source)
-            given = None if mocap is None else read_trc(mocap)
-            try:
-                markers = label_inferred(merge(smooth(stored["points"], **options), given))
-            except InputError as error:
-                raise error if mocap is None else InputError(f"{mocap} with {source}: {error}") from None
-            turned = in_frame(markers, "y_up").with_(covariance=None)
+            markers, notes = smooth(stored["points"], **filtering), {}
+            if capture.mocap:
+                markers, notes = _merged(markers, capture, table, merging, filtering["max_gap_s"], source)
+            turned = in_frame(label_inferred(markers), "y_up")
             save(out, markers=turned, skeleton=stored["skeleton"])
             write_trc(trc, turned)
             missing = {n: int(m) for n, m in zip(turned.names, (~turned.present).sum(0), strict=True) if m}
-            return {"missing_frames": missing, "filled": int(0 if turned.filled is None else turned.filled.sum())}
+            filled = int(0 if turned.filled is None else turned.filled.sum())
+            return {"missing_frames": missing, "filled": filled} | notes
 
-        inputs = (source,) if mocap is None else (source, mocap)
-        tasks.append(Task(name, inputs, (out, trc), options, work))
+        own = (Path(table),) if capture.mocap and table and table.endswith(".csv") else ()
+        settings = filtering | ({"merge": merging | {"correspondence": table}} if capture.mocap else {})
+        tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))
     return tasks
+
+
+def _merged(points: Markers, capture: Capture, table: str | None, options: dict, max_gap_s: float, source: Path):
+    """The points with motion capture in their places, and notes about clocks and places."""
+    pairs = None if table is None else read_correspondence(table)
+    try:
+        merged, report = merge_with_report(
+            points, capture.motion_capture(), max_gap_s=max_gap_s, **options | {"correspondence": pairs}
+        )
+    except InputError as error:
+        raise InputError(f"{capture.mocap[0]} with {source}: {error}") from None
+    shift = report.shift
+    return merged, {
+        "mocap": {
+            "replaced": list(report.replaced),
+            "misfit_m": _number(report.misfit),
+            "clock_late_s": _number(shift.seconds),
+            "clock_late_sd_s": _number(shift.deviation),
+            "clock_corrected": report.corrected,
+            "filled": report.filled,
+            "missing": report.missing,
+        }
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
 
 
 def _share(mask: np.ndarray) -> float:

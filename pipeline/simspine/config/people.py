@@ -1,0 +1,55 @@
+"""Who was recorded, and where each recording comes from."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+
+
+class Section(BaseModel):
+    """A section of the configuration: no unknown keys, never changed in place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Trial(Section):
+    """Where one recording comes from: a Pose2Sim project folder, a list of videos, or 2D points made elsewhere."""
+
+    folder: str | None = None
+    """Pose2Sim project folder holding videos/ and calibration/; `pose2sim:Demo_SinglePerson` names a packaged one."""
+    videos: list[str] | None = None
+    """Synchronised videos, one per camera."""
+    keypoints: list[str] | None = None
+    """Folders of OpenPose/Pose2Sim JSON, one per camera in the calibration's order; read instead of detecting."""
+    calibration: str | None = None
+    """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
+    rate: float | None = Field(None, gt=0)
+    """Frames per second; needed with `keypoints`, read from the videos otherwise."""
+    capture: str | None = None
+    """A trial of the data set that the section `capture` names, such as Walking_1; all of them if none is named."""
+    rig: str | None = None
+    """Which rig of a JSON calibration that holds several; the subject's if left out."""
+    mocap: str | None = None
+    """TRC file of motion-capture markers that replace the points of the same name."""
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture)) != 1:
+            raise ValueError("give exactly one of folder, videos, keypoints, capture")
+        if self.folder is None and self.capture is None and self.calibration is None:
+            raise ValueError("videos or keypoints need a calibration file")
+        if self.keypoints is not None and self.rate is None:
+            raise ValueError("keypoints need a rate (frames per second)")
+        return self
+
+
+class Subject(Section):
+    """One person."""
+
+    trials: dict[Name, Trial] = Field(default_factory=dict, min_length=1)
+    """Recordings by name. May be left out for a subject of the data set in section `capture`."""
+    height: float | None = Field(None, gt=0.5, lt=2.5)
+    """Standing height, m. Estimated from the segments if left out."""
+    mass: float = Field(70.0, gt=5, lt=300)
+    """Body mass, kg. It scales inertia only and does not change kinematics."""

@@ -1,0 +1,70 @@
+"""From a YAML file to a checked configuration, with one clear line per fault; and the JSON schema."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from simspine.config.people import Subject, Trial
+from simspine.config.run import Config
+from simspine.errors import InputError, unknown_name
+
+
+def read_config(path: str | Path) -> Config:
+    """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one."""
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"configuration {path} does not exist.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"configuration {path} cannot be read as YAML: {error}") from None
+    return check_config(data, f"configuration {path}")
+
+
+def check_config(data, where: str = "the configuration") -> Config:
+    """A `Config` out of plain mappings, as a YAML file holds them; `InputError` as in `read_config`."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"{where} is not a mapping of sections; see configs/demo.yaml for the layout.")
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        faults = "\n".join(f"  - {_fault(e)}" for e in error.errors())
+        raise InputError(f"{where} does not fit the schema:\n{faults}") from None
+
+
+def _fault(error) -> str:
+    place = ".".join(str(p) for p in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *parents, key = error["loc"]
+        known = list(_section(parents).model_fields)
+        return str(unknown_name("key", str(key), known, ".".join(map(str, parents)) or "the file's top level"))
+    if error["type"] == "missing":
+        return f"{place}: required, but missing."
+    if error["type"] == "value_error":  # ours, about several keys: its text says it all
+        text = str(error["ctx"]["error"]).rstrip(".")
+        return f"{place}: {text}." if place else f"{text}."
+    return f"{place}: {error['msg']} (found {error['input']!r})."
+
+
+def _section(location) -> type[BaseModel]:
+    """The type of the section at a location such as ('subjects', 'S01', 'trials', 'walk')."""
+    section: type[BaseModel] = Config
+    keyed = {"subjects": Subject, "trials": Trial}
+    skip = False
+    for part in location:
+        if skip:
+            skip = False
+        elif part in keyed:
+            section, skip = keyed[part], True
+        elif part in section.model_fields:
+            kinds = get_args(section.model_fields[part].annotation) or (section.model_fields[part].annotation,)
+            section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), section)
+    return section
+
+
+def json_schema() -> dict:
+    """JSON schema of the configuration, as in configs/schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}

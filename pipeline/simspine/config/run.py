@@ -1,0 +1,108 @@
+"""The configuration of a run: all sections together."""
+
+import hashlib
+import json
+
+from pydantic import ConfigDict, Field, model_validator
+
+from simspine.config.capture import HumanCapture, Virtual, chosen, people_of, spoilt
+from simspine.config.people import Name, Section, Subject
+from simspine.config.stages import Body, Detection, Filter, InverseKinematics, Merge, Report, Scaling, Triangulation
+from simspine.errors import unknown_name
+
+
+def _optional():
+    """A section that may be absent. The schema has no default for it: Snakemake would fill in a null and check that."""
+
+    def absent(schema: dict) -> None:
+        schema.pop("default")
+        schema.update(schema.pop("anyOf")[0])
+
+    return Field(None, json_schema_extra=absent)
+
+
+class Config(Section):
+    """A run of simspine."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["subjects"]}, {"required": ["capture"]}]})
+
+    name: Name
+    """Name of the data set."""
+    results: str
+    """Folder for all results."""
+    subjects: dict[Name, Subject] = Field(default_factory=dict, min_length=1)
+    """People by name; with `capture`, only those there is something to say about, such as their height."""
+    capture: HumanCapture | None = _optional()
+    """The data set that subjects and trials are from."""
+    virtual: Virtual | None = _optional()
+    """Make that data set first, with known truth."""
+    detection: Detection = Detection()
+    triangulation: Triangulation = Triangulation()
+    filter: Filter = Filter()
+    merge: Merge = Merge()
+    body: Body = Body()
+    scaling: Scaling = Scaling()
+    ik: InverseKinematics = InverseKinematics()
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _everybody(self):
+        """Subjects and trials of the data set join those named; no file is looked at."""
+        if self.capture is not None:
+            self.__dict__["subjects"] = people_of(self.capture, self.virtual, self.subjects)
+        elif self.virtual is not None:
+            raise ValueError("virtual: needs `capture: {human36m: folder}`, the folder to write to")
+        elif not self.subjects:
+            raise ValueError("subjects: required, but missing")
+        for name, person in self.subjects.items():
+            if not person.trials:
+                raise ValueError(f"subjects.{name}.trials: required, but missing")
+            if self.capture is None and any(trial.capture for trial in person.trials.values()):
+                raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
+        return self
+
+    @property
+    def known_faults(self) -> dict[str, str]:
+        """{subject/trial: what is known to be wrong with it} for the trials used and those left out."""
+        if self.capture is None or self.virtual is not None:
+            return {}
+        from simspine.sources.human36m.faults import faults_of
+
+        used = {(name, t.capture) for name, person in self.subjects.items() for t in person.trials.values()}
+        left = {(name, trial) for name, trial in chosen(self.capture, None) if spoilt(name, trial)}
+        texts: dict[str, str] = {}
+        for name, trial in sorted(used | left):
+            for fault in faults_of(name, trial) if trial else ():
+                key = f"{name}/{trial}"
+                texts[key] = f"{texts[key]}; {fault}" if key in texts else str(fault)
+        return texts
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Those of the known faults whose trials are left out."""
+        used = {f"{name}/{trial.capture}" for name, person in self.subjects.items() for trial in person.trials.values()}
+        return {name: reason for name, reason in self.known_faults.items() if name not in used}
+
+    def subject(self, name: str) -> Subject:
+        if name not in self.subjects:
+            raise unknown_name("subject", name, self.subjects, "the configuration")
+        return self.subjects[name]
+
+    def trials(self, subject: str, only: str | None = None) -> list[str]:
+        """Names of the subject's trials, or the one asked for."""
+        trials = list(self.subject(subject).trials)
+        if only is None:
+            return trials
+        if only not in trials:
+            raise unknown_name("trial", only, trials, f"subject {subject}")
+        return [only]
+
+    @property
+    def hash(self) -> str:
+        """Digest of everything that is configured."""
+        return digest(self.model_dump(mode="json"))
+
+
+def digest(value) -> str:
+    """sha256 of a JSON-able value, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
