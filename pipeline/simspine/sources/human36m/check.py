@@ -1,0 +1,239 @@
+"""Is a copy complete and readable, and what does it hold? Headers only, unless asked to read everything."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError, unknown_name
+from simspine.geometry import project
+from simspine.sources.human36m import camera_model, names
+from simspine.sources.human36m.copy import Copy
+from simspine.sources.human36m.faults import Fault, faults_of, length_faults, unusable
+from simspine.sources.human36m.metadata import LENSES
+
+FOREIGN_PX = 2.0  # no lens formula is off by that much: the cameras are others
+LENS_PX = 0.02  # the right formula leaves rounding, the other one 0.1 px and more
+_DIGESTS = {32: "md5", 40: "sha1", 64: "sha256"}  # by their number of hexadecimal digits
+
+
+@dataclass(frozen=True)
+class TrialState:
+    """One trial: frames of motion capture (0 if there is none or it cannot be read), what is wrong, known faults."""
+
+    subject: str
+    trial: str
+    frames: int
+    views: int
+    problems: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def usable(self) -> bool:
+        return self.frames > 0 and not self.problems and not unusable(self.faults)
+
+
+@dataclass(frozen=True)
+class SubjectState:
+    """One subject: trials there, canonical names of those missing, file names that are no trial, what is wrong with
+    the cameras ('' if nothing).
+    """
+
+    subject: str
+    trials: tuple[TrialState, ...]
+    missing: tuple[str, ...]
+    strays: tuple[str, ...]
+    cameras: str
+
+
+@dataclass(frozen=True)
+class CopyState:
+    """What `examine_copy` found. checksums: remarks on files that differ from their checksum or are absent."""
+
+    root: Path
+    layout: str
+    subjects: tuple[SubjectState, ...]
+    checksums: tuple[str, ...] = ()
+    files_checked: int = 0
+
+    @property
+    def trials(self) -> tuple[TrialState, ...]:
+        return tuple(trial for subject in self.subjects for trial in subject.trials)
+
+    @property
+    def frames(self) -> int:
+        """Frames of motion capture in all usable trials."""
+        return sum(trial.frames for trial in self.trials if trial.usable)
+
+    @property
+    def hours(self) -> float:
+        """Their duration."""
+        return self.frames / names.RATE / 3600
+
+    @property
+    def complete(self) -> bool:
+        """Everything asked for is there, readable and as its checksum says. Known faults do not count: nobody can
+        mend them.
+        """
+        whole = all(not (s.missing or s.cameras) for s in self.subjects)
+        return bool(self.subjects) and whole and not self.checksums and not any(t.problems for t in self.trials)
+
+    def lines(self) -> list[str]:
+        """The report in words: a line per subject, then what is wrong, then known faults."""
+        out = [f"Human3.6M copy {self.root} (layout {self.layout})"]
+        for s in self.subjects:
+            frames = sum(trial.frames for trial in s.trials)
+            views = sorted({trial.views for trial in s.trials})
+            seen = f", videos of {' to '.join(map(str, (views[0], views[-1])[: len(views)]))} cameras" if views else ""
+            out.append(f"  {s.subject}: {len(s.trials)} trials, {frames} frames{seen}")
+            if s.missing:
+                out.append(f"    missing: {', '.join(s.missing)}")
+            if s.strays:
+                out.append(f"    no trials of {s.subject}, left out: {', '.join(s.strays)}")
+            if s.cameras:
+                out.append(f"    cameras: {s.cameras}")
+            out += [f"    {trial.trial}: {problem}" for trial in s.trials for problem in trial.problems]
+        out += [f"  checksum: {remark}" for remark in self.checksums]
+        faults = [str(fault) for trial in self.trials for fault in trial.faults]
+        out += ["  known faults:"] * bool(faults) + [f"    {fault}" for fault in faults]
+        count = sum(trial.usable for trial in self.trials)
+        out.append(f"  usable: {count} trials, {self.frames} frames, {self.hours:.2f} h at {names.RATE:g} frames/s")
+        return out
+
+
+def examine_copy(
+    copy: Copy,
+    subjects: Iterable[str] | None = None,
+    actions: Iterable[str] | None = None,
+    *,
+    read: bool = False,
+    videos: bool = True,
+    checksums: str | Path | None = None,
+) -> CopyState:
+    """Look at every trial asked for.
+
+    subjects, actions: as in the configuration; the subjects with published motion capture and all actions if None.
+    read: read all positions instead of headers only. videos: open every video and decode its first frame.
+    checksums: a file of md5sum, sha1sum or sha256sum, paths relative to it or to the copy.
+    """
+    wanted = names.select_trials(actions)
+    states = [_subject(copy, subject, wanted, read, videos) for subject in subjects or names.SUBJECTS]
+    remarks, count = ((), 0) if checksums is None else verify_checksums(checksums, copy.root)
+    return CopyState(copy.root, copy.layout, tuple(states), tuple(remarks), count)
+
+
+def lens_of_points(copy: Copy, subject: str, trial: str) -> dict[str, float]:
+    """{lens: largest distance, px} between given 2D points and positions projected with each lens.
+
+    The smaller one tells which formula p1 and p2 of the camera file belong to: the right one leaves rounding
+    (1e-4 px), the wrong one up to a pixel, cameras of another subject tens. Uses up to 50 frames.
+    """
+    points = copy.points_2d(subject, trial, "human36m17", lens="file")
+    markers = copy.positions(subject, trial, "human36m17")
+    every = max(1, min(points.frames, markers.frames) // 50)
+    count = min(points.frames, markers.frames)
+    xy, xyz = points.xy[:count:every].swapaxes(0, 1), markers.xyz[:count:every]
+    cameras = copy.cameras(subject)
+    shown = {
+        "opencv": project(cameras, xyz),
+        "human36m": np.stack([camera_model.project(camera, xyz) for camera in cameras]),
+    }
+    return {lens: float(np.nanmax(np.linalg.norm(shown[lens] - xy, axis=-1))) for lens in LENSES}
+
+
+def verify_checksums(file: str | Path, root: Path) -> tuple[list[str], int]:
+    """Remarks on files that are absent or differ, and how many agree."""
+    file = Path(file)
+    try:
+        lines = [line.split(maxsplit=1) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"checksum file {file} cannot be read ({error}).") from None
+    remarks, agree = [], 0
+    for number, parts in enumerate(lines, start=1):
+        if len(parts) != 2 or len(parts[0]) not in _DIGESTS:
+            raise InputError(f"{file}, line {number}: expected a checksum and a path, as md5sum and sha256sum write.")
+        digest, name = parts[0].lower(), parts[1].lstrip("*").strip()
+        path = next((p for p in (file.parent / name, root / name) if p.is_file()), None)
+        if path is None:
+            remarks.append(f"{name} is not there")
+        elif _digest(path, _DIGESTS[len(digest)]) != digest:
+            remarks.append(f"{name} differs from its checksum; copy or unpack it again")
+        else:
+            agree += 1
+    return remarks, agree
+
+
+def _subject(copy: Copy, subject: str, wanted: list[str], read: bool, videos: bool) -> SubjectState:
+    if subject not in copy.subjects:
+        if subject not in names.SUBJECTS:
+            raise unknown_name("subject", subject, copy.subjects, str(copy.root))
+        return SubjectState(subject, (), tuple(wanted), (), "")
+    there = [trial for trial in copy.trials(subject) if trial in wanted]
+    states = tuple(_trial(copy, subject, trial, read, videos) for trial in there)
+    missing = tuple(trial for trial in wanted if trial not in there)
+    return SubjectState(subject, states, missing, copy.strays(subject), _cameras(copy, subject, there))
+
+
+def _trial(copy: Copy, subject: str, trial: str, read: bool, videos: bool) -> TrialState:
+    problems, faults = [], faults_of(subject, trial)
+    known = {(fault.camera, fault.spoils) for fault in faults}
+    frames, lengths, paths = None, {}, {}
+    try:
+        frames, lengths, paths = copy.lengths(subject, trial)
+        if frames is None:
+            problems.append("no motion capture")
+        elif read:
+            frames = copy.positions(subject, trial).frames
+    except InputError as error:
+        problems.append(str(error))
+    counts = {}
+    for camera, path in paths.items() if videos else ():
+        try:
+            counts[camera] = _frames_of(path)
+        except InputError as error:
+            if (camera, "video") not in known:
+                problems.append(str(error))
+    found = length_faults(subject, trial, frames, lengths, counts)
+    faults += [fault for fault in found if (fault.camera, fault.spoils) not in known and not unusable(faults)]
+    return TrialState(subject, trial, frames or 0, len(paths), tuple(problems), tuple(faults))
+
+
+def _cameras(copy: Copy, subject: str, trials: list[str]) -> str:
+    """What is wrong with the subject's cameras, '' if nothing; the lens is judged where there are 2D points."""
+    try:
+        copy.cameras(subject)
+    except InputError as error:
+        return str(error)
+    for trial in trials:
+        if unusable(faults_of(subject, trial)):
+            continue
+        try:
+            errors = lens_of_points(copy, subject, trial)
+        except InputError:
+            continue  # no 2D points of this trial, or unreadable ones, which the trial's own line says
+        best = min(errors, key=errors.get)
+        if errors[best] > FOREIGN_PX:
+            return (
+                f"the 2D points of {trial} are up to {errors[best]:.3g} px from where the cameras see its motion "
+                "capture; the camera parameters do not belong to these data"
+            )
+        if errors[copy.rigs.lens] > max(LENS_PX, 3 * errors[best]):
+            return (
+                f"the 2D points of {trial} were made with the lens formula of {best}, not that of {copy.rigs.lens} "
+                f"({errors[copy.rigs.lens]:.2g} px apart)"
+            )
+        return ""
+    return ""
+
+
+def _frames_of(path: Path) -> int:
+    from simspine.sources.video import open_video
+
+    return open_video(path).frames
+
+
+def _digest(path: Path, method: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, method).hexdigest()
