@@ -35,7 +35,7 @@ def open_dataset(path: str | os.PathLike) -> "Recordings":
 
 def action_of(trial: str) -> str:
     """The action of a trial: its name without the number of the repetition ('Directions_1' → 'Directions')."""
-    return re.sub(r"[_-]?\d+$", "", trial) or trial
+    return re.sub(r"[_ -]?\d+$", "", trial) or trial
 
 
 class Recordings:

@@ -109,7 +109,8 @@ def _trial_faults(file: h5py.File, name: str, trial: str, frames: int | None) ->
         group = file[trial]
         lengths = {key: len(group[key]) for key in UNITS if key in group}
     except _UNREADABLE as error:
-        return [Fault(name, f"cannot be read: the file's structure is damaged there ({error})", trial)]
+        span = frame_ranges(range(frames or 0))
+        return [Fault(name, f"cannot be read: the file's structure is damaged there ({error})", trial, span)]
     for key in UNITS:
         if key not in lengths:
             found.append(Fault(name, f"{key} is missing", trial))
@@ -125,7 +126,8 @@ def _trial_faults(file: h5py.File, name: str, trial: str, frames: int | None) ->
         by_frames.setdefault(frame_ranges(broken), []).append(key)
     found += [Fault(name, f"{_listed(keys)} damaged", trial, span) for span, keys in by_frames.items()]
     if unreadable:
-        found.append(Fault(name, f"{_listed(unreadable)} unreadable: the file's structure is damaged there", trial))
+        what = f"{_listed(unreadable)} unreadable: the file's structure is damaged there"
+        found.append(Fault(name, what, trial, frame_ranges(range(frames))))
     spoilt = {*damaged, *unreadable}
     if not spoilt & set(UNITS) and set(lengths) == set(UNITS):
         found += _number_faults(group, name, trial)
@@ -134,14 +136,9 @@ def _trial_faults(file: h5py.File, name: str, trial: str, frames: int | None) ->
 
 def _damaged_arrays(group: h5py.Group) -> tuple[dict[str, list[int]], list[str]]:
     """({array: damaged frames or entries}, [arrays that cannot be read at all]) of a trial."""
-    damaged, unreadable, names = {}, [], []
-    try:
-        group.visititems(lambda key, item: names.append(key) if isinstance(item, h5py.Dataset) else None)
-    except _UNREADABLE:
-        unreadable.append("parts of it")
+    damaged: dict[str, list[int]] = {}
+    names, unreadable = _array_names(group)
     for key in names:
-        if "/checksums/" in key:
-            continue
         try:
             broken = broken_entries(group[key], _sums(group, key))
         except _UNREADABLE:
@@ -150,6 +147,27 @@ def _damaged_arrays(group: h5py.Group) -> tuple[dict[str, list[int]], list[str]]
         if broken:
             damaged[key] = broken
     return damaged, unreadable
+
+
+def _array_names(group: h5py.Group, above: str = "") -> tuple[list[str], list[str]]:
+    """(arrays below a group, what cannot be opened); checksums are not among them."""
+    names, unreadable = [], []
+    try:
+        keys = list(group)
+    except _UNREADABLE:
+        return [], [above.rstrip("/") or "its list of arrays"]
+    for key in keys:
+        try:
+            item = group[key]
+        except _UNREADABLE:
+            unreadable.append(above + key)
+            continue
+        if isinstance(item, h5py.Dataset):
+            names.append(above + key)
+        elif key != "checksums":
+            below, lost = _array_names(item, f"{above}{key}/")
+            names, unreadable = names + below, unreadable + lost
+    return names, unreadable
 
 
 def _sums(group: h5py.Group, key: str) -> h5py.Dataset | None:

@@ -1,0 +1,47 @@
+"""A data set of two subjects and three trials, long enough for several chunks of frames."""
+
+import numpy as np
+
+from simspine.formats.dataset import Dataset, Subject, Trial
+from simspine.skeletons import load as load_skeleton
+from simspine.types import Camera, Markers, Motion
+
+NAMES = load_skeleton("simspine15").names
+AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext", "L5_S1_Lat_Bending")
+FRAMES = {"S1/Walking_1": 300, "S1/Walking_2": 150, "S5/Sitting": 40}
+UNSOLVED, REJECTED = 7, (11, 12)
+
+
+def camera(name: str, x: float) -> Camera:
+    """Looks along world +y from 4 m off, z up in the image."""
+    R = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0.0]])
+    K = [[1145.0, 0, 512], [0, 1145, 515], [0, 0, 1]]
+    return Camera(name, (1000, 1002), K, [-0.2, 0.24, -1e-3, 2e-3, 0], R, -R @ np.array([x, -4.0, 1.0]))
+
+
+def small_trial(frames: int, seed: int) -> Trial:
+    rng = np.random.default_rng(seed)
+    time = np.arange(frames)[:, None] / 50
+    rest = np.stack([rng.uniform(-0.1, 0.1, 15), np.linspace(0.9, 1.6, 15), rng.uniform(-0.1, 0.1, 15)], -1)
+    xyz = rest + 0.1 * np.sin(2 * np.pi * time * 0.7)[:, :, None] + rng.normal(0, 1e-3, (frames, 15, 3))
+    values = 0.2 * np.sin(2 * np.pi * time * [0.5, 0.6, 0.7, 0.8]) + rng.normal(0, 1e-3, (frames, 4))
+    xyz[UNSOLVED], values[UNSOLVED] = np.nan, np.nan
+    status = ["kept"] * frames
+    for i in (UNSOLVED, *REJECTED):
+        status[i] = "rejected"
+    return Trial(
+        Markers(NAMES, 50, xyz, "y_up", covariance=np.tile(1e-4 * np.eye(3), (frames, 15, 1, 1)), start=0.5),
+        Motion(AXES, 50, values, (True, False, True, True), deviation=np.full((frames, 4), 0.01), start=0.5),
+        levels=("L5-S1",), angles=rng.normal(size=(frames, 1, 3)), lla=values[:, 2] + 0.8, tka=values[:, 3] + 0.6,
+        status=status, reasons=[""] * frames, fk_deviation=0.0,
+    )  # fmt: skip
+
+
+def small_dataset() -> Dataset:
+    cameras = (camera("54138969", 0.0), camera("55011271", 0.8))
+    people: dict[str, dict[str, Trial]] = {}
+    for i, (key, frames) in enumerate(FRAMES.items()):
+        subject, name = key.split("/")
+        people.setdefault(subject, {})[name] = small_trial(frames, i)
+    origin = {"configuration_hash": "ab" * 32, "versions": {"simspine": "0"}, "notice": ""}
+    return Dataset({name: Subject(cameras, trials) for name, trials in people.items()}, origin)

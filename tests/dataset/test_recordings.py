@@ -1,0 +1,200 @@
+"""The loader against the data that were written."""
+
+import pickle
+import sys
+import types
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from small_dataset import AXES, FRAMES, NAMES, REJECTED, UNSOLVED, small_dataset
+
+import simspine as ss
+from simspine.dataset.recordings import action_of
+from simspine.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return small_dataset()
+
+
+@pytest.fixture
+def data(exported):
+    with ss.open_dataset(exported / "tiny.h5") as data:
+        yield data
+
+
+def test_what_there_is(data, exported):
+    assert data.subjects == ("S1", "S5")
+    assert data.actions == ("Walking", "Sitting")
+    assert [f"{r.subject}/{r.name}" for r in data.trials()] == list(FRAMES)
+    assert [r.name for r in data.trials(action="Walking")] == ["Walking_1", "Walking_2"]
+    assert [r.name for r in data.trials(subject="S5")] == ["Sitting"]
+    assert data.trials(subject="S5", action=["Sitting"])[0].frames == 40
+    assert data.frames == sum(FRAMES.values())
+    assert (data.marker_names, data.coordinate_names) == (NAMES, AXES)
+    assert data.provenance["configuration_hash"] == "ab" * 32
+    assert repr(data).endswith("2 subjects, 3 trials, 490 frames>")
+    with ss.open_dataset(exported) as by_folder:
+        assert by_folder.subjects == data.subjects
+
+
+@pytest.mark.parametrize(("name", "action"), [
+    ("Directions", "Directions"), ("Directions_1", "Directions"), ("Walking-12", "Walking"),
+    ("Phoning 2", "Phoning"), ("7", "7"),
+])  # fmt: skip
+def test_action_of_a_trial(name, action):
+    assert action_of(name) == action
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 300), (100, 60), (120, 10), (299, 1)])
+def test_windows_are_the_frames_written(data, truth, start, length):
+    window = data["S1", "Walking_1"].window(start, length)
+    trial = truth.subjects["S1"].trials["Walking_1"]
+    cut = slice(start, start + length)
+    np.testing.assert_array_equal(window.markers, trial.markers.xyz[cut])
+    np.testing.assert_allclose(window.kinematics, trial.motion.values[cut], rtol=1e-14)
+    np.testing.assert_allclose(window.time, trial.markers.time[cut])
+    np.testing.assert_array_equal(window["lla"], trial.lla[cut])
+    np.testing.assert_allclose(window["kinematics_sd"], 0.01, rtol=1e-14)
+    assert window.status == trial.status[cut]
+    np.testing.assert_array_equal(window.valid, trial.valid[cut])
+
+
+def test_masks(data):
+    valid = data["S1/Walking_1"].array("valid")
+    assert valid.dtype == bool
+    assert list(np.flatnonzero(~valid)) == [UNSOLVED, *REJECTED]
+
+
+def test_projection_on_demand(data, truth):
+    window = data["S1", "Walking_1"].window(20, 3)
+    cameras = truth.subjects["S1"].cameras
+    pixels = window.project()
+    assert pixels.shape == (2, 3, 15, 2)
+    world = np.ascontiguousarray(window.markers[..., [2, 0, 1]])  # y_up to z_up
+    for view, camera in enumerate(cameras):
+        rotation, _ = cv2.Rodrigues(camera.R)
+        wanted, _ = cv2.projectPoints(world.reshape(-1, 3), rotation, camera.t, camera.K, camera.distortion)
+        np.testing.assert_allclose(pixels[view].reshape(-1, 2), wanted[:, 0], atol=1e-6)
+    np.testing.assert_array_equal(window.project(cameras[1:]), pixels[1:])
+
+
+def test_all_windows_in_order(data, truth):
+    windows = data.windows(64, stride=32, fields=("markers", "lla"))
+    counts = {key: (frames - 64) // 32 + 1 for key, frames in FRAMES.items() if frames >= 64}
+    assert len(windows) == sum(counts.values())  # the trial of 40 frames has none
+    assert windows[-1].recording.name == "Walking_2"
+    seen = [(w.recording.subject, w.recording.name, w.start) for w in windows]
+    assert seen == [(*key.split("/"), 32 * i) for key, n in counts.items() for i in range(n)]
+    wanted = truth.subjects["S1"].trials["Walking_2"].markers.xyz[32:96]
+    np.testing.assert_array_equal(windows[counts["S1/Walking_1"] + 1].arrays(("markers",))["markers"], wanted)
+    assert len(data.windows(40, subject="S5")) == 1
+    assert len(data.windows(1000)) == 0
+
+
+def test_a_window_reads_only_its_own_frames(data, monkeypatch):
+    """What is read of the data set is the window, not the trial."""
+    read = []
+    original = h5py.Dataset.__getitem__
+
+    def spy(self, args, *more, **named):
+        found = original(self, args, *more, **named)
+        read.append((self.name.rsplit("/", 1)[-1], np.shape(found)))
+        return found
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", spy)
+    recording = data["S1", "Walking_1"]
+    assert recording.frames == 300
+    assert read == []
+    _ = recording.window(200, 16).markers
+    assert read == [("markers", (16, 15, 3))]
+
+
+def test_torch_adapter_needs_no_torch(data):
+    assert "torch" not in sys.modules or sys.modules["torch"] is not None
+    items = data.windows(50, fields=("markers", "valid")).torch(tensors=False, transform=lambda d: d | {"n": 1})
+    assert len(items) == 9
+    assert items[0]["markers"].shape == (50, 15, 3)
+    assert items[0]["n"] == 1
+    np.testing.assert_array_equal(items[8]["markers"], data["S1/Walking_2"].window(100, 50).markers)
+
+
+def test_torch_adapter_gives_tensors(data, monkeypatch):
+    """A stand-in for PyTorch: what DataLoader uses of a data set is its length and its items."""
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(from_numpy=lambda array: ("tensor", array)))
+    item = data.windows(50, fields=("markers", "status")).torch()[0]
+    assert item["markers"][0] == "tensor"
+    assert item["status"].dtype.kind == "U"  # texts stay
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match=r"simspine\[learn\]"):
+        _ = data.windows(50).torch()[0]
+
+
+def test_handed_to_another_process(data):
+    items = data.windows(50).torch(tensors=False)
+    copy = pickle.loads(pickle.dumps(items))
+    np.testing.assert_array_equal(copy[3]["markers"], items[3]["markers"])
+    copy.windows.recordings[0].data.close()
+
+
+def test_after_a_fork_the_file_is_opened_again(data, monkeypatch):
+    before = data.file
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    assert data.file is not before
+    np.testing.assert_array_equal(data["S1/Walking_1"].window(0, 2).markers.shape, (2, 15, 3))
+    data.file.close()
+
+
+def test_a_whole_trial(data, truth):
+    read = data["S5", "Sitting"].read()
+    assert read.markers == truth.subjects["S5"].trials["Sitting"].markers
+    assert data["S5", "Sitting"].read(10, 20).markers.frames == 10
+    assert data["S5", "Sitting"].cameras == truth.subjects["S5"].cameras
+    assert data["S5", "Sitting"].rate == 50
+
+
+def test_the_released_file_is_read(tmp_path):
+    with h5py.File(tmp_path / "simspine.h5", "w") as file:
+        file["metadata/markers_names"] = np.array(NAMES, "S")
+        file["metadata/kinematic_axes"] = np.array(AXES, "S")
+        file["S1/Eating_1/markers"] = np.ones((30, 15, 3))
+        file["S1/Eating_1/kinematics"] = np.full((30, 4), 90.0)
+        file["S1/Eating_1/timestamps"] = np.arange(30) / 50
+    with ss.open_dataset(tmp_path) as data:
+        window = data["S1/Eating_1"].window(10, 5)
+        assert window.valid.all()
+        assert window.kinematics[0, 0] == pytest.approx(np.pi / 2)
+        assert data["S1/Eating_1"].rate == pytest.approx(50)
+        with pytest.raises(InputError, match="unknown array 'simspine/lla'"):
+            _ = window["lla"]
+
+
+@pytest.mark.parametrize(("work", "message"), [
+    (lambda d: d["S1", "Walkin_1"], "Did you mean 'Walking_1'"),
+    (lambda d: d["S2/Walking_1"], "unknown subject 'S2'"),
+    (lambda d: d["Walking_1"], "names no trial"),
+    (lambda d: d["S1/Walking_1"].window(290, 20), "has 300 frames; a window of 20 from 290"),
+    (lambda d: d["S1/Walking_1"].window(0, 0), "a window of 0"),
+    (lambda d: d.trials(action="Eating"), "unknown action 'Eating'.*Walking, Sitting"),
+    (lambda d: d.windows(0), "at least 1"),
+    (lambda d: d.windows(10, fields=("marker",)), "Did you mean 'markers'"),
+    (lambda d: d["S1/Walking_1"].array("pose"), "unknown field 'pose'"),
+    (lambda d: d.windows(10)[0:2], "one by one"),
+])  # fmt: skip
+def test_bad_questions(data, work, message):
+    with pytest.raises(InputError, match=message):
+        work(data)
+
+
+def test_bad_places(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        ss.open_dataset(tmp_path / "none.h5")
+    with pytest.raises(InputError, match="holds 0 HDF5 files"):
+        ss.open_dataset(tmp_path)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["metadata/markers_names"] = file["metadata/kinematic_axes"] = np.array(["a"], "S")
+    with ss.open_dataset(tmp_path) as empty, pytest.raises(IndexError):
+        _ = empty.windows(5)[0]

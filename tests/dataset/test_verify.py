@@ -1,0 +1,275 @@
+"""One fault per test: verification names the file, the trial, the frames, and what is wrong."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from small_dataset import FRAMES, REJECTED, small_dataset
+
+from simspine.cli import main
+from simspine.dataset.manifest import HDF5_UNITS, Entry, broken_ranges, manifest_header, read_manifest, write_manifest
+from simspine.dataset.verify import verify
+from simspine.errors import InputError
+from simspine.formats.dataset import write_dataset
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(exported, folder)
+    return folder
+
+
+def texts(folder, **options):
+    return [str(fault) for fault in verify(folder, **options)]
+
+
+def flip(path, at):
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x10
+    path.write_bytes(content)
+
+
+def chunk_of(path, array, number):
+    """(offset, size) in the file of a chunk."""
+    with h5py.File(path) as file:
+        info = file[array].id.get_chunk_info(number)
+        return info.byte_offset, info.size
+
+
+def again(folder):
+    """A new manifest of what is there, as if it had been exported so."""
+    files = {n: Entry(e["kind"], e["rows"], e["units"], e["trials"]) for n, e in read_manifest(folder)["files"].items()}
+    origin = {"configuration_hash": "", "versions": {}, "notice": ""}
+    write_manifest(folder, files, manifest_header("tiny", "hdf5", origin, {}))
+
+
+def test_a_whole_data_set(exported):
+    assert texts(exported) == []
+    assert texts(exported / "manifest.json") == []
+    assert texts(exported / "tiny.h5") == []
+    done = CliRunner().invoke(main, ["verify", str(exported)])
+    assert (done.exit_code, done.output.strip().endswith("whole.")) == (0, True)
+
+
+@pytest.mark.parametrize(("array", "chunk", "frames"), [
+    ("S1/Walking_1/markers", 1, "128–255"), ("S1/Walking_1/kinematics", 0, "0–299"),
+    ("S1/Walking_2/markers", 1, "128–149"), ("S5/Sitting/simspine/lla", 0, "0–39"),
+])  # fmt: skip
+def test_a_flipped_byte(copy, array, chunk, frames):
+    offset, size = chunk_of(copy / "tiny.h5", array, chunk)
+    flip(copy / "tiny.h5", offset + size // 2)
+    trial, name = "/".join(array.split("/")[:2]), "/".join(array.split("/")[2:])
+    found = texts(copy)
+    assert f"fault: tiny.h5, {trial}, frames {frames}: {name} is damaged" in found
+    assert len(found) == 2  # and that the file is not the manifest's
+    assert "bytes" in found[0]
+    assert texts(copy / "tiny.h5") == found[1:]  # by itself, without a manifest
+    done = CliRunner().invoke(main, ["verify", str(copy)])
+    assert done.exit_code == 2
+    assert f"frames {frames}" in done.output
+
+
+def test_every_byte_matters(exported, copy):
+    """Wherever a byte is flipped, the file is reported; sampled over the whole file."""
+    path = copy / "tiny.h5"
+    whole = (exported / "tiny.h5").read_bytes()
+    for at in np.random.default_rng(0).integers(0, len(whole), 25):
+        path.write_bytes(whole)
+        flip(path, at)
+        assert any(text.startswith("fault: tiny.h5") for text in texts(copy)), at
+
+
+def test_numbers_changed_by_a_program(copy):
+    """HDF5's own checksum is renewed when a program writes; ours is not."""
+    with h5py.File(copy / "tiny.h5", "r+") as file:
+        file["S1/Walking_1/markers"][130, 3, 0] += 0.01
+    found = texts(copy / "tiny.h5")
+    assert found == ["fault: tiny.h5, S1/Walking_1, frames 128–255: markers is damaged"]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.999])
+def test_a_truncated_file(copy, share):
+    path = copy / "tiny.h5"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    lost = len(content) - int(share * len(content))
+    for found in (texts(copy), texts(path)):
+        assert any(f"cut short: {lost} of {len(content)} bytes are missing" in text for text in found)
+    assert any("S5/Sitting" in text or "structure" in text for text in texts(copy))  # the last trial goes first
+
+
+def test_a_truncated_file_keeps_what_is_whole(copy):
+    """Cut inside one array: the frames before the cut are not reported."""
+    path = copy / "tiny.h5"
+    offset, _ = chunk_of(path, "S5/Sitting/markers", 0)
+    path.write_bytes(path.read_bytes()[: offset + 50])
+    found = texts(copy)
+    assert any("S5/Sitting, frames 0–39" in text for text in found)
+    assert not any("S1/Walking_1" in text and ("markers" in text or "kinematics" in text) for text in found)
+
+
+def test_a_missing_trial(copy):
+    with h5py.File(copy / "tiny.h5", "r+") as file:
+        del file["S1/Walking_2"]
+    assert "fault: tiny.h5, S1/Walking_2: the trial is missing from the file" in texts(copy)
+
+
+def test_a_missing_file(copy):
+    (copy / "S1_Walking_2.trc").unlink()
+    assert texts(copy) == [
+        "fault: S1_Walking_2.trc, S1/Walking_2: the file is missing (holds S1/Walking_2, 150 frames)"
+    ]
+
+
+def test_a_missing_array_and_a_short_one(copy):
+    with h5py.File(copy / "tiny.h5", "r+") as file:
+        del file["S1/Walking_2/kinematics"]
+        times = file["S5/Sitting/timestamps"][:-3]
+        del file["S5/Sitting/timestamps"]
+        file["S5/Sitting/timestamps"] = times
+    found = texts(copy)
+    assert "fault: tiny.h5, S1/Walking_2: kinematics is missing" in found
+    assert "fault: tiny.h5, S5/Sitting, frames 37–39: timestamps has 37 frames, expected 40" in found
+
+
+def changed(tmp_path, change):
+    """A data set exported with something wrong in it: all checksums agree."""
+    data = small_dataset()
+    write_dataset(tmp_path / "tiny.h5", data)
+    with h5py.File(tmp_path / "tiny.h5", "r+") as file:
+        change(file)
+        for trial in FRAMES:
+            del file[f"{trial}/simspine/checksums"]
+    files = {"tiny.h5": Entry("hdf5", sum(FRAMES.values()), HDF5_UNITS, FRAMES)}
+    write_manifest(tmp_path, files, manifest_header("tiny", "hdf5", data.provenance, {}))
+    return texts(tmp_path)
+
+
+def test_a_duplicated_frame_by_its_time(tmp_path):
+    def change(file):
+        for name in ("timestamps", "markers", "kinematics"):
+            data = file["S1/Walking_1"][name]
+            values = data[:]
+            values[101:] = values[100:-1]
+            data[...] = values
+
+    found = changed(tmp_path, change)
+    assert any(f.startswith("fault: tiny.h5, S1/Walking_1, frames 101: time stands still") for f in found)
+
+
+def test_a_duplicated_frame_by_its_numbers(tmp_path):
+    def change(file):
+        values = file["S1/Walking_1/kinematics"][:]
+        values[101] = values[100]
+        file["S1/Walking_1/kinematics"][...] = values
+
+    assert changed(tmp_path, change) == [
+        "doubt: tiny.h5, S1/Walking_1, frames 101: equal to the frame before in every coordinate; copied?"
+    ]
+    assert CliRunner().invoke(main, ["verify", str(tmp_path)]).exit_code == 1
+
+
+def test_a_missing_frame(tmp_path):
+    def change(file):
+        times = file["S5/Sitting/timestamps"][:]
+        times[20:] += 1 / 50
+        file["S5/Sitting/timestamps"][...] = times
+
+    assert any("S5/Sitting, frames 20: time jumps" in text for text in changed(tmp_path, change))
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1000.0, "mm"), (100.0, "cm")])
+def test_a_wrong_unit(tmp_path, factor, unit):
+    def change(file):
+        file["S5/Sitting/markers"][...] = file["S5/Sitting/markers"][:] * factor
+
+    (found,) = changed(tmp_path, change)
+    assert found.startswith("fault: tiny.h5, S5/Sitting: the points are")
+    assert found.endswith(f"look like {unit}")
+
+
+def test_a_wrong_unit_by_its_name(tmp_path):
+    def change(file):
+        file["S5/Sitting/markers"].attrs["units"] = "mm"
+
+    assert changed(tmp_path, change) == ["fault: tiny.h5, S5/Sitting: markers says it is in 'mm', expected 'm'"]
+
+
+def test_another_version_of_the_file(copy):
+    """Whole in itself, but not what the manifest describes."""
+    data = small_dataset()
+    write_dataset(copy / "tiny.h5", type(data)({"S1": data.subjects["S1"]}, data.provenance))
+    found = texts(copy)
+    assert any("the manifest has" in text for text in found)
+    assert "fault: tiny.h5, S5/Sitting: the trial is missing from the file" in found
+
+
+class TestTables:
+    def test_a_flipped_byte(self, copy):
+        path = copy / "S1_Walking_2.trc"
+        lines = path.read_bytes().split(b"\n")
+        at = sum(len(line) + 1 for line in lines[: 5 + 42]) + 20  # in the row of frame 42, counted from 0
+        flip(path, at)
+        entry = read_manifest(copy)["files"]["S1_Walking_2.trc"]
+        (damaged,) = broken_ranges(path, entry)
+        assert damaged[0] <= at < damaged[1]
+        first = texts(copy)[0]
+        a, b = (int(n) for n in first.split("frames ")[1].split("–"))
+        assert a <= 42 <= b
+        assert b - a < 50
+
+    def test_a_line_twice(self, copy):
+        path = copy / "S1_Walking_2.trc"
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([*lines[:50], lines[49], *lines[50:]]))
+        again(copy)
+        (found,) = texts(copy)
+        assert "S1/Walking_2" in found
+        assert "line 51" in found or "time" in found.lower()
+
+    def test_a_header_that_says_mm(self, copy):
+        path = copy / "S1_Walking_2.trc"
+        path.write_text(path.read_text().replace("\tm\t", "\tmm\t"))
+        again(copy)
+        (found,) = texts(copy)
+        assert "mm" in found
+
+    def test_millimetres_under_a_header_that_says_m(self, copy):
+        from simspine.formats.trc import write_trc
+
+        markers = small_dataset().subjects["S1"].trials["Walking_2"].markers
+        write_trc(copy / "S1_Walking_2.trc", markers.with_(xyz=1000 * markers.xyz))
+        again(copy)
+        assert any("S1_Walking_2.trc" in text for text in texts(copy))
+
+    def test_a_table_cut_short(self, copy):
+        path = copy / "S1_Walking_2.mot"
+        path.write_bytes(path.read_bytes()[:-4000])
+        found = texts(copy)
+        assert "cut short" in found[0]
+        assert "frames" in found[0]
+        assert found[0].endswith("–149 are lost")
+
+
+def test_the_manifest_itself(copy):
+    path = copy / "manifest.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(InputError, match="is damaged"):
+        verify(copy)
+    path.unlink()
+    with pytest.raises(InputError, match="is no data set that simspine exported"):
+        verify(copy)
+    with pytest.raises(InputError, match="does not exist"):
+        verify(copy / "nowhere")
+    path.write_text(json.dumps({"manifest": 99, "files": {}}))
+    with pytest.raises(InputError, match="Update simspine"):
+        verify(copy)
+
+
+def test_rejected_frames_are_no_fault(exported):
+    assert REJECTED
+    assert texts(exported) == []
