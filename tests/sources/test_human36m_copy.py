@@ -171,6 +171,16 @@ class TestEveryLayout:
         given = np.stack(list(points("S5", "TakingPhoto_1").values()), 1)[:, :, J17]
         np.testing.assert_allclose(raw.xy, given, atol=1e-9)
 
+    def test_points_found_in_the_images_are_converted_alike(self, root):
+        copy = open_copy(root)
+        raw = copy.points_2d("S1", "Directions_2", "human36m17", lens="file")
+        few = copy.cameras("S1")[1:3]
+        found = copy.to_cameras(raw.with_(xy=raw.xy[:, 1:3], confidence=raw.confidence[:, 1:3]), few)
+        xyz = copy.positions("S1", "Directions_2", "human36m17").xyz
+        np.testing.assert_allclose(found.xy, project(few, xyz).swapaxes(0, 1), atol=1e-6)
+        with pytest.raises(InputError, match="4 views of 2D points, but 2 cameras"):
+            copy.to_cameras(raw, few)
+
     def test_cameras_are_the_subjects(self, root):
         copy = open_copy(root)
         for subject in SUBJECTS:
@@ -196,6 +206,16 @@ class TestEveryLayout:
 
 
 class TestArchives:
+    def test_lens_of_opencv_is_left_as_it_is(self, tmp_path):
+        """A capture made with our own projection, as its metadata.xml says."""
+        write_cameras(tmp_path / "metadata.xml", "opencv")
+        for camera in rig("S1"):
+            xy = project([camera], motion("S1", "Directions_1"))[0]
+            cdf.write_pose(tmp_path / f"S1/MyPoseFeatures/D2_Positions/Directions 1.{camera.name}.cdf", xy, "float64")
+        points = open_copy(tmp_path).points_2d("S1", "Directions_1")
+        expected = project(rig("S1"), motion("S1", "Directions_1")).swapaxes(0, 1)
+        np.testing.assert_allclose(points.xy, expected, atol=1e-9)
+
     def test_videos_in_the_order_of_the_cameras_without_the_corrupt_one(self, archives):
         copy = open_copy(archives)
         assert [path.name for path in copy.videos("S1", "TakingPhoto_1")] == [

@@ -104,9 +104,7 @@ class Copy(ABC):
             xy[:, order.index(name)] = points[:frames]
         confidence = np.isfinite(xy).all(-1).astype(float)
         keypoints = Keypoints(joints.names, names.RATE, xy, confidence, (Origin.GIVEN,) * len(joints))
-        if lens == "camera" and self.rigs.lens == "human36m":
-            keypoints = camera_model.keypoints_to_cameras(keypoints, cameras)
-        return _select(keypoints, skeleton)
+        return _select(self.to_cameras(keypoints, cameras) if lens == "camera" else keypoints, skeleton)
 
     def cameras(self, subject: str) -> list[Camera]:
         """The subject's cameras: metres, x_camera = R X + t, OpenCV's model."""
@@ -116,6 +114,18 @@ class Copy(ABC):
                 "there. Put the data set's metadata.xml into the folder, or name a file (capture.cameras)."
             )
         return self.rigs.cameras(subject)
+
+    def to_cameras(self, keypoints: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
+        """2D points found in the copy's videos, as its cameras see them; views in the order of `cameras`.
+
+        Whoever detects in these videos calls this once before triangulating: a `Camera` has OpenCV's lens, the images
+        may have the data set's (`camera_model`). Nothing changes where the two are the same.
+        """
+        if self.rigs is None or self.rigs.lens == "opencv":
+            return keypoints
+        if len(cameras) != keypoints.views:
+            raise InputError(f"{keypoints.views} views of 2D points, but {len(cameras)} cameras.")
+        return camera_model.keypoints_to_cameras(keypoints, cameras)
 
     def videos(self, subject: str, trial: str, spoilt: bool = False) -> list[Path]:
         """Videos in the order of the cameras; those known to be corrupt only if `spoilt`."""
