@@ -6,15 +6,16 @@ import pytest
 from scipy.stats import spearmanr
 from stick_person import stick_person
 
-from simspine.benchmark.detections import PAPER, plain_triangulation
+from simspine.benchmark.detections import PAPER, plain_triangulation, region_errors
 from simspine.errors import InputError
 from simspine.geometry import project
 from simspine.metrics import mpjpe
 from simspine.skeletons import load
-from simspine.sources.virtual import detections, difficulty
+from simspine.sources.virtual import detections, difficulty, truth
 from simspine.sources.virtual.detections import LIMBS, detect
 from simspine.sources.virtual.presets import REGIONS, Region, available, checked, read_preset
 from simspine.sources.virtual.rig import rig
+from simspine.sources.virtual.truth import make_subject, make_trial
 
 NAMES = load("simspine37").names
 FRAMES = 1500
@@ -34,6 +35,12 @@ def cameras():
 def seen(person, cameras):
     """Detections of each preset."""
     return {name: detect(*_in(person, cameras), read_preset(name), 1, "S1", "Walking_1") for name in available()}
+
+
+@pytest.fixture(scope="module")
+def walker():
+    trial = make_trial(make_subject(5, 0), "Walking", 1, 150)
+    return truth.points(trial), truth.capsules(trial)
 
 
 def _in(person, cameras):
@@ -218,6 +225,21 @@ def test_what_the_detector_means_turns_with_the_body(cameras):
         assert np.abs(spine - spine[:, :1]).max() < 1e-6  # common to the region
         lengths.append(length[0])
     assert np.sqrt(np.mean(np.square(lengths))) == pytest.approx(0.04, rel=0.15)
+
+
+@pytest.mark.parametrize("name", list(PAPER))
+def test_triangulated_as_the_paper_reports(walker, name):
+    """One walk, seen by seven rigs and with seven people's biases; fitted on other people and motions."""
+    points, parts = walker
+    rows = []
+    for subject in ("S1", "S5", "S6", "S7", "S8", "S9", "S11"):
+        cameras = rig(1, subject)
+        found = detect(points, cameras, parts.ends, parts.radii, read_preset(name), 1, subject, "t").keypoints
+        rows.append(region_errors(plain_triangulation(found, cameras), points))
+    mean = {region: np.mean([row[region] for row in rows], 0) for region in rows[0]}
+    assert mean["all"][0] == pytest.approx(PAPER[name]["all"][0], rel=0.1)
+    for region, wanted in PAPER[name].items():
+        assert mean[region] == pytest.approx(wanted, rel=0.3), region
 
 
 def test_presets_of_ones_own(tmp_path):
