@@ -37,6 +37,21 @@ def test_only_lower_triangles_of_blocks_count():
     np.testing.assert_array_equal(system.band, other.band)
 
 
+@pytest.mark.parametrize(("lag", "chosen"), [(0, slice(None)), (0, slice(1, 3)), (0, slice(1)), (1, slice(None))])
+def test_the_same_block_for_many_frames(lag, chosen):
+    frames, n = 4, 3
+    block = np.random.default_rng(lag).normal(size=(n, n))
+    block[0, 1] = 0.0
+    block = block if lag else block + block.T
+    system = BandedSystem(frames, n)
+    system.add_same(block, lag, chosen)
+    expected = np.zeros((frames, n, frames, n))
+    for t in range(frames - lag)[chosen]:
+        expected[t + lag, :, t] = block
+        expected[t, :, t + lag] = block.T
+    np.testing.assert_array_equal(system.dense(), expected.reshape(frames * n, frames * n))
+
+
 def test_a_system_that_is_not_positive_has_no_factor():
     system = BandedSystem(3, 2)
     system.add_blocks(np.tile(np.diag([1.0, -1.0]), (3, 1, 1)))

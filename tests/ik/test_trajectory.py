@@ -102,6 +102,23 @@ def test_threads_change_nothing(release, moving):
     np.testing.assert_array_equal(one.motion.values, two.motion.values)
 
 
+def test_the_covariance_is_handed_out_window_by_window(release, moving):
+    """Deviations and those of any function of the coordinates are from the covariance that `derive` is given."""
+    _, markers = moving(70)
+    seen = []
+
+    def derive(z, blocks):
+        seen.append(blocks.shape)
+        return {"sd": np.sqrt(np.einsum("tii->ti", blocks)), "z": z}
+
+    result = inverse_kinematics(release, markers, smoothness=SMOOTH, window=30, overlap=10, derive=derive)
+    n = release.tree.free.size
+    assert seen == [(30, n, n), (30, n, n), (10, n, n)]
+    derived = result.posterior.derived
+    np.testing.assert_array_equal(derived["sd"], result.motion.deviation[:, release.tree.free])
+    np.testing.assert_allclose(np.sin(derived["z"][:, 3:]), np.sin(result.motion.values[:, release.tree.free[3:]]))
+
+
 def test_smoothness_halves_the_error(release, moving):
     motion, markers = moving(240)
     plain = inverse_kinematics(release, markers)

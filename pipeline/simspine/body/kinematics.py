@@ -13,6 +13,8 @@ from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
 from simspine.types import Markers, Motion
 
+CHUNK = 1000  # frames
+
 
 def forward_kinematics(body: Body, motion: Motion) -> Markers:
     """All markers of `body` at the motion's values: `Markers` in frame y_up, m; NaN in frames with NaN values.
@@ -20,7 +22,11 @@ def forward_kinematics(body: Body, motion: Motion) -> Markers:
     Coordinates that `motion` lacks are at their default, or follow their coupler. Raises `InputError` for a coordinate
     that the body does not have.
     """
-    _, _, xyz = all_poses(body.tree, complete(body, motion))
+    values = complete(body, motion)
+    xyz = np.empty((motion.frames, len(body.marker_names), 3))
+    for start in range(0, motion.frames, CHUNK):  # poses of all bodies in all frames would take most of the memory
+        part = slice(start, start + CHUNK)
+        xyz[part] = all_poses(body.tree, values[part])[2]
     return Markers(body.marker_names, motion.rate, xyz, "y_up", start=motion.start)
 
 

@@ -9,7 +9,7 @@ hence marginal variances.
 import numpy as np
 from scipy.linalg.lapack import dpbtrf, dpbtrs
 
-from simspine.ik.banded_kernels import add_between, add_lower, selected_inverse
+from simspine.ik.banded_kernels import add_lower, add_same, selected_inverse
 
 
 class BandedSystem:
@@ -32,9 +32,10 @@ class BandedSystem:
         """Add values (frames − lag, n) between each unknown and itself `lag` frames later."""
         self.band[lag * self.n, : (self.frames - lag) * self.n] += values.reshape(-1)
 
-    def add_coupling(self, block: np.ndarray) -> None:
-        """Add (n, n) between each frame (columns) and the next (rows), the same for all frames."""
-        add_between(self.band, np.ascontiguousarray(block, float))
+    def add_same(self, block: np.ndarray, lag: int = 0, frames: slice = slice(None)) -> None:
+        """Add (n, n) between each of `frames` (columns) and the frame `lag` (0 or 1) later (rows), alike for all."""
+        first, last, _ = frames.indices(self.frames - lag)
+        add_same(self.band, np.ascontiguousarray(block, float), lag, first, last)
 
     def factorise(self, damping: np.ndarray | None = None) -> "Factor | None":
         """Cholesky factor of H + diag(damping (frames, n)), or None if that is not positive definite.

@@ -17,15 +17,18 @@ def add_lower(band: np.ndarray, blocks: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add_between(band: np.ndarray, block: np.ndarray) -> None:
-    """band += block (n, n) between each frame and the next; zeros, which are most, cost nothing."""
+def add_same(band: np.ndarray, block: np.ndarray, lag: int, first: int, last: int) -> None:
+    """band += block (n, n) between each of the frames first…last − 1 (columns) and the frame `lag` later (rows).
+
+    Of lag 0 only the lower triangle is read. Zeros, which are most, cost nothing.
+    """
     n = block.shape[0]
-    frames = band.shape[1] // n
-    for j in range(n):
-        for i in range(n):
-            if block[i, j] != 0.0:
-                for t in range(frames - 1):
-                    band[n + i - j, t * n + j] += block[i, j]
+    rows, columns = np.nonzero(block)
+    for t in range(first, last):
+        for k in range(rows.size):
+            i, j = rows[k], columns[k]
+            if lag > 0 or i >= j:
+                band[lag * n + i - j, t * n + j] += block[i, j]
 
 
 @njit(**INNER)

@@ -10,34 +10,32 @@ from simspine.body.model import Body
 from simspine.body.tree import Tree
 
 
-def readable(body: Body, z: np.ndarray, blocks: np.ndarray | None = None):
+def readable(body: Body, z: np.ndarray) -> np.ndarray:
     """z (frames, free) on the branch nearer to the ranges, joint by joint, for the trial as a whole; the same poses.
 
-    Also the covariance blocks (frames, free, free) that go with it. NaN frames stay. The root is left alone.
+    NaN frames stay. Of a joint to ground only the second angle counts: a person may face anywhere.
     """
     tree = body.tree
-    lower, upper = body.coordinates.lower[tree.free], body.coordinates.upper[tree.free]
-    z, sign = z.copy(), np.ones(z.shape[1])
-    for columns in _triples(tree):
-        now = _turned(z[:, columns], lower[columns], upper[columns])
-        other = _turned(_other(z[:, columns]), lower[columns], upper[columns])
-        beyond = [_beyond(angles, lower[columns], upper[columns]) for angles in (now, other)]
-        if beyond[1] < beyond[0]:
-            sign[columns[1]] = -1.0
-            now = other
-        z[:, columns] = now
-    return z, None if blocks is None else sign[:, None] * blocks * sign
+    z = z.copy()
+    for joint, columns in _triples(tree):
+        lower, upper = body.coordinates.lower[tree.free[columns]], body.coordinates.upper[tree.free[columns]]
+        if tree.parent[joint] == 0:
+            lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
+        now = _turned(z[:, columns], lower, upper)
+        other = _turned(_other(z[:, columns]), lower, upper)
+        z[:, columns] = other if _beyond(other, lower, upper) < _beyond(now, lower, upper) else now
+    return z
 
 
 def _triples(tree: Tree):
-    """Free columns of joints that turn about three perpendicular axes, each freely and by a coordinate of its own."""
+    """Joints that turn about three perpendicular axes, each freely and by a coordinate of its own; their columns."""
     for j in range(len(tree.parent)):
         columns = [int(tree.column[c]) if c >= 0 else -1 for c in tree.argument[j, :3]]
-        if tree.parent[j] == 0 or min(columns) < 0 or len(set(columns)) < 3 or not tree.periodic[columns].all():
+        if min(columns) < 0 or len(set(columns)) < 3 or not tree.periodic[columns].all():
             continue
         axes = tree.axes[j, :3]
         if np.allclose(axes @ axes.T, np.eye(3)):
-            yield columns
+            yield j, columns
 
 
 def _other(angles: np.ndarray) -> np.ndarray:

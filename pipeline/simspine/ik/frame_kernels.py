@@ -12,24 +12,29 @@ __all__ = ["OUT_OF_ITERATIONS", "STALLED", "UNSOLVED", "fit_frames"]
 # rad, of any angle in one step. From afar longer steps end beside the minimum, with an arm wound up: of 76 frames of a
 # walk, each by itself from the neutral pose, in none with 0.25, 2 with 0.5, 14 with 1.0.
 CAREFUL, BOLD = 0.25, 1.0
+SHOWN = 1.0  # times the cost: what a jump along one coordinate would add, if it is more than noise there
 GAIN = 1e-3  # of its cost that another start must save to be followed to the end
 
 
 @njit(**INNER, fastmath=REORDER)
 def fit_best(
-    tree: Tree, pattern: Sparsity, ridge, target, y, w, starts, z, x, cost: float, status: int, iterations: int,
+    tree: Tree, pattern: Sparsity, ridge, target, y, w, starts, z, x, sharp, cost: float, status: int, iterations: int,
     tolerance: float, longest: float,
 ):  # fmt: skip
-    """Try every start (starts, free) on one frame; z keeps the best solution, if better than `cost`."""
+    """Try every start (starts, free) on one frame; z, with `sharp`, keeps the best solution, if better than `cost`."""
     trial = np.empty(z.size)
+    curvature = np.empty(z.size)
     for k in range(starts.shape[0]):
         trial[:] = starts[k]
         beat = np.inf if np.isnan(cost) else (1.0 - GAIN) * cost
-        new, how, _ = fit_frame(tree, pattern, ridge, target, y, w, trial, x, iterations, tolerance, longest, beat)
+        new, how, _ = fit_frame(
+            tree, pattern, ridge, target, y, w, trial, x, curvature, iterations, tolerance, longest, beat
+        )
         if how != GIVEN_UP and (np.isnan(cost) or new < cost):
             cost = new
             status = how
             z[:] = trial
+            sharp[:] = curvature
     return cost, status
 
 
@@ -40,13 +45,16 @@ def fit_frames(tree: Tree, ridge, target, hold: float, y, w, starts, iterations:
     fit began; 0 for OpenSim's objective, more for a calm start of a trajectory. y (frames, markers, 3); w (frames,
     markers); starts (starts, free): all are tried on the first frame and on frames that stay much worse than the
     trial's median. On the way back a frame is tried from its successor's solution where the two differ by more than
-    `jump` in any coordinate, where its cost is clearly higher, or where it did not converge. The best solution stays.
-    Returns z (frames, free), cost, status (frames,). A frame with all w = 0 is NaN, UNSOLVED.
+    `jump` in any coordinate, by more than noise explains, where its cost is clearly higher, or where it did
+    not converge. The best solution stays. Returns z (frames, free), cost, status (frames,). A frame with all w = 0 is
+    NaN, UNSOLVED.
     """
     pattern = sparsity(tree)
-    z, cost, status, usual = fit_forward(tree, pattern, ridge, target, hold, y, w, starts, iterations, tolerance)
+    z, sharp, cost, status, usual = fit_forward(tree, pattern, ridge, target, hold, y, w, starts, iterations, tolerance)
     if hold == 0.0:
-        look_back(tree, pattern, ridge, target, y, w, starts, z, cost, status, usual, iterations, tolerance, jump)
+        look_back(
+            tree, pattern, ridge, target, y, w, starts, z, sharp, cost, status, usual, iterations, tolerance, jump
+        )
     return z, cost, status
 
 
@@ -54,10 +62,12 @@ def fit_frames(tree: Tree, ridge, target, hold: float, y, w, starts, iterations:
 def fit_forward(
     tree: Tree, pattern: Sparsity, ridge, target, hold: float, y, w, starts, iterations: int, tolerance: float
 ):
-    """The way forward of `fit_frames`. Also returns the trial's usual cost, about the median."""
+    """The way forward of `fit_frames`. Also returns sharp (frames, free), the cost's curvature along each coordinate,
+    and the trial's usual cost, about the median."""
     frames = y.shape[0]
     n = starts.shape[1]
     z = np.full((frames, n), np.nan)
+    sharp = np.zeros((frames, n))
     x = np.empty((y.shape[1], 3))
     cost = np.full(frames, np.nan)
     status = np.full(frames, UNSOLVED)
@@ -82,8 +92,8 @@ def fit_forward(
             count, effort, longest = 1, iterations, BOLD
         for _ in range(2):
             cost[t], status[t] = fit_best(
-                tree, pattern, pull, aim, y[t], w[t], tries[:count], current, x, cost[t], status[t], effort,
-                tolerance, longest,
+                tree, pattern, pull, aim, y[t], w[t], tries[:count], current, x, sharp[t], cost[t], status[t],
+                effort, tolerance, longest,
             )  # fmt: skip
             if hold > 0.0 or not begun or cost[t] <= 2.0 * usual:
                 break
@@ -98,14 +108,28 @@ def fit_forward(
             if tree.periodic[i]:
                 current[i] -= 2 * np.pi * np.round((current[i] - before[i]) / (2 * np.pi))
         z[t] = current
-    return z, cost, status, usual
+    return z, sharp, cost, status, usual
 
 
 @njit(cache=True, nogil=True, fastmath=REORDER, error_model="numpy")
 def look_back(
-    tree: Tree, pattern: Sparsity, ridge, target, y, w, starts, z, cost, status, usual, iterations, tolerance, jump
+    tree: Tree,
+    pattern: Sparsity,
+    ridge,
+    target,
+    y,
+    w,
+    starts,
+    z,
+    sharp,
+    cost,
+    status,
+    usual,
+    iterations,
+    tolerance,
+    jump,
 ) -> None:
-    """The way back of `fit_frames`: improves z, cost and status of single frames."""
+    """The way back of `fit_frames`: improves z, sharp, cost and status of single frames."""
     x = np.empty((y.shape[1], 3))
     tries = np.empty(starts.shape)
     for t in range(z.shape[0] - 1, -1, -1):
@@ -117,7 +141,9 @@ def look_back(
                     continue
                 doubtful = status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1]
                 for i in range(z.shape[1]):
-                    doubtful = doubtful or abs(z[t, i] - z[t + 1, i]) > jump
+                    gap = abs(z[t, i] - z[t + 1, i])
+                    shown = gap * gap * min(sharp[t, i], sharp[t + 1, i]) > SHOWN * cost[t]
+                    doubtful = doubtful or (gap > jump and shown)
                 tries[0] = z[t + 1]
                 count, effort, longest = 1, iterations, BOLD
             else:
@@ -126,8 +152,8 @@ def look_back(
                 count, effort, longest = starts.shape[0], 4 * iterations, CAREFUL
             if doubtful:
                 cost[t], status[t] = fit_best(
-                    tree, pattern, ridge[t], target, y[t], w[t], tries[:count], z[t], x, cost[t], status[t], effort,
-                    tolerance, longest,
+                    tree, pattern, ridge[t], target, y[t], w[t], tries[:count], z[t], x, sharp[t], cost[t], status[t],
+                    effort, tolerance, longest,
                 )  # fmt: skip
 
 

@@ -78,12 +78,14 @@ def fit_frame(
     w,
     z,
     x,
+    sharp,
     iterations: int,
     tolerance: float,
     longest: float,
     beat: float,
 ):
-    """Fit one frame, from and into z (free,); x (markers, 3) receives the markers. Returns cost, status, steps.
+    """Fit one frame, from and into z (free,); x (markers, 3) receives the markers, sharp (free,) the cost's
+    curvature along each coordinate where the last step began. Returns cost, status, steps.
 
     ridge (free,), target (free,): Σ ridge (z − target)², OpenSim's coordinate tasks; it is part of the cost.
     Converged when a step promises to lower the cost by less than `tolerance` times the cost (or 1e-16 m²). Given
@@ -130,6 +132,7 @@ def fit_frame(
         spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g, H, C)
         for i in range(n):
             H[i, pattern.depth[i]] += ridge[i]
+            sharp[i] = H[i, pattern.depth[i]]
             g[i] += ridge[i] * (z[i] - target[i])
             held[i] = (z[i] <= tree.lower[i] and g[i] > 0.0) or (z[i] >= tree.upper[i] and g[i] < 0.0)
         newton = 1.0 if near else 0.0

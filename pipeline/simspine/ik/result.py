@@ -1,6 +1,6 @@
 """What inverse kinematics gives back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,17 +10,20 @@ from simspine.body.model import Body
 from simspine.errors import InputError
 from simspine.types import Markers, Motion
 
+# From coordinates z (frames, free) and their covariance (frames, free, free) to what is to be kept, (frames, …) each.
+Derive = Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
+
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What the trajectory engine knows about its result. z: (frames, free) coordinates, blocks: (frames, free, free)
-    their covariance. response: (coordinates,) how much of a lasting change of a coordinate the estimate would show:
-    1 = measured, 0 = assumed; driven coordinates have their driver's, locked ones NaN.
+    """What the trajectory engine knows about its result, besides `motion.deviation`.
+
+    response: (coordinates,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 =
+    assumed; driven coordinates have their driver's, locked ones NaN. derived: what `derive` made of the covariance.
     """
 
-    z: np.ndarray
-    blocks: np.ndarray
     response: np.ndarray
+    derived: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import numpy as np
 from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
 from simspine.ik.assumptions import Prior, Smoothness
-from simspine.ik.result import Result
+from simspine.ik.result import Derive, Result
 from simspine.merging import in_frame
 from simspine.types import Markers
 
@@ -31,6 +31,7 @@ def inverse_kinematics(
     loss: str = "square",
     loss_scale: float = 3.0,
     uncertainty: bool = True,
+    derive: Derive | None = None,
     threads: int = 1,
     window: int = 600,
     overlap: int = 60,
@@ -39,7 +40,7 @@ def inverse_kinematics(
 
     Without smoothness and prior: in each frame the least squares of weights × squared distances, exactly the objective
     of OpenSim's tool, locked coordinates and couplers respected (engine 'frames', or 'opensim' itself for reference).
-    With either: the whole trial at once (engine 'trajectory'), with a posterior covariance if `uncertainty`.
+    With either: the whole trial at once (engine 'trajectory'), with standard deviations if `uncertainty`.
 
     markers: of frame z_up (turned to y_up) or y_up; NaN = missing. weights: {marker: w}, 1 where absent, or (frames,
     markers); by default `markers.weight`, else 1. coordinate_tasks (frame-wise engines): {coordinate: (target,
@@ -50,7 +51,10 @@ def inverse_kinematics(
     Trajectory only. marker_sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_s: s, for
     how long a marker's error lasts; errors that last do not average out over frames. use_covariance: take
     `markers.covariance` plus marker_sd² instead. loss: 'square', 'huber' or 'geman-mcclure', from loss_scale standard
-    deviations on. threads, window, overlap (frames): how long trials are cut; see `simspine.ik.trajectory`.
+    deviations on. derive: called for each window with the coordinates z (frames, free) and their posterior covariance
+    (frames, free, free), which is too large to keep; what it returns, {name: (frames, …)}, is in
+    `result.posterior.derived`. Angles in z may be on another branch than in the result; the poses are the same.
+    threads, window, overlap (frames): how long trials are cut; see `simspine.ik.trajectory`.
 
     Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing, and terms
     the engine does not have. One bad frame never raises: its reason is in the result.
@@ -99,8 +103,8 @@ def inverse_kinematics(
     return trajectory_engine.solve(
         body, turned, w, smoothness, prior,
         marker_sd=marker_sd, correlation_s=correlation_s, use_covariance=use_covariance, loss=loss,
-        loss_scale=loss_scale, tolerance=tolerance, min_markers=min_markers, uncertainty=uncertainty, threads=threads,
-        window=window, overlap=overlap,
+        loss_scale=loss_scale, tolerance=tolerance, min_markers=min_markers, uncertainty=uncertainty, derive=derive,
+        threads=threads, window=window, overlap=overlap,
     )  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap by `overlap`
 frames on each side; only their inner parts are kept. That makes memory constant and windows independent (threads).
+The covariance of a frame is far larger than anything published of it (88 kB with 105 coordinates), so each window hands
+its own to `publish` and forgets it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,110 +23,106 @@ from simspine.ik.terms.markers import MarkerTerm
 
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
-
-@dataclass(frozen=True, eq=False)
-class Stretch:
-    """What a window found out about its inner frames. z, cost, blocks as in `Trajectory`; response (free,)."""
-
-    z: np.ndarray
-    cost: np.ndarray
-    blocks: np.ndarray | None
-    response: np.ndarray | None
-    reason: str
+Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """z: (frames, free). cost: (frames,). blocks: (frames, free, free) posterior covariance, or None.
+    """z: (frames, free). cost: (frames,). published: what `publish` made of the covariance, (frames, …) each.
 
     response: (free,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 = assumed.
-    reason: (frames,) '' where the window converged.
+    reason: (frames,) '' where the window converged. Of a window's inner frames, or of the whole trial.
     """
 
     z: np.ndarray
     cost: np.ndarray
-    blocks: np.ndarray | None
+    published: Mapping[str, np.ndarray]
     response: np.ndarray | None
     reason: tuple[str, ...]
 
 
 def solve_trajectory(
     terms: Sequence[Term],
-    starts: np.ndarray,
+    path: np.ndarray,
     *,
-    hold: float,
+    publish: Publish | None = None,
     window: int = 600,
     overlap: int = 60,
     tolerance: float = 1e-6,
     iterations: int = 50,
-    uncertainty: bool = True,
     threads: int = 1,
 ) -> Trajectory:
     """Minimise the sum of terms over all frames.
 
-    terms: the first is the `MarkerTerm`. starts: (starts, free) poses to begin from. hold: 1/sd² that ties
-    each frame to the one before while the windows' start is found (see `fit_frames`). Other arguments: see the module.
+    terms: the first is the `MarkerTerm`. path: (frames, free) to begin from, see `starting_path`. publish: called for each window with the marker term, z (frames, free) and the posterior covariance (frames, free,
+    free) of its inner frames; without it no covariance is made. Other arguments: see the module.
     """
     markers = terms[0]
     assert isinstance(markers, MarkerTerm)
     frames = len(markers.y)
-    first = starting_path(markers, starts, hold)
-    edges = list(range(0, frames, window)) or [0]
 
-    def work(begin: int) -> Stretch:
+    def work(begin: int) -> Trajectory:
         end = min(begin + window, frames)
         low, high = max(0, begin - overlap), min(frames, end + overlap)
         part = [term.window(slice(low, high)) for term in terms]
-        return _stretch(part, first[low:high], slice(begin - low, end - low), tolerance, iterations, uncertainty)
+        return _stretch(part, path[low:high], slice(begin - low, end - low), tolerance, iterations, publish)
 
+    edges = range(0, frames, window)
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
         if threads > 1 and len(edges) > 1:
             with ThreadPoolExecutor(threads) as pool:
-                parts = list(pool.map(work, edges))
-        else:
-            parts = [work(begin) for begin in edges]
-    reasons = [r for part in parts for r in [part.reason] * len(part.z)]
+                return _joined(list(pool.map(work, edges)))
+        return _joined([work(begin) for begin in edges])
+
+
+def _joined(parts: Sequence[Trajectory]) -> Trajectory:
+    lengths = [len(part.z) for part in parts]
+    known = [part.response for part in parts if part.response is not None]
     return Trajectory(
         np.concatenate([part.z for part in parts]),
         np.concatenate([part.cost for part in parts]),
-        np.concatenate([part.blocks for part in parts]) if uncertainty else None,
-        np.average([part.response for part in parts], axis=0, weights=[len(p.z) for p in parts])
-        if uncertainty
-        else None,
-        tuple(reasons),
+        {name: np.concatenate([part.published[name] for part in parts]) for name in parts[0].published},
+        np.average(known, axis=0, weights=lengths) if known else None,
+        tuple(reason for part in parts for reason in part.reason),
     )
 
 
-def starting_path(markers: MarkerTerm, starts: np.ndarray, hold: float) -> np.ndarray:
-    """A rough path (frames, free): frame by frame, each held near the one before; frames without markers in between
-    are interpolated. Scaled so that a marker's weight is about 1, as the frame solver expects."""
+def starting_path(markers: MarkerTerm, starts: np.ndarray, hold: float, stride: int = 1) -> np.ndarray:
+    """A rough path (frames, free): every `stride`-th frame with markers by itself, and lines in between.
+
+    starts: (starts, free) poses to begin from. hold: 1/sd² that ties each of these frames to the one before (see
+    `fit_frames`). Scaled so that a marker's weight is about 1, as the frame solver expects.
+    """
     tree: Tree = markers.tree
     frames, n = len(markers.y), starts.shape[1]
     scale = float(np.median(markers.w[markers.w > 0]))
-    ridge = np.zeros((frames, n))
-    z, _, _ = fit_frames(tree, ridge, np.zeros(n), hold / scale, markers.y, markers.w / scale, starts, 15, 1e-3, 0.5)
-    known = np.isfinite(z).all(1)
+    shown = np.flatnonzero((markers.w > 0).any(1))
+    chosen = np.union1d(shown[::stride], shown[-1:])
+    y, w = markers.y[chosen], markers.w[chosen] / scale
+    ridge = np.zeros((len(chosen), n))
+    z, _, _ = fit_frames(tree, ridge, np.zeros(n), hold / scale, y, w, starts, 15, 1e-3, 0.5)
     time = np.arange(frames)
-    whole = np.column_stack([np.interp(time, time[known], z[known, i]) for i in range(n)])
+    whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])
     seen = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
     unseen = [i for i in range(n) if i not in seen]
     whole[:, unseen] = tree.rest[tree.free[unseen]]
     return gaussian_filter1d(whole, SMOOTHING, axis=0, mode="nearest")
 
 
-def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, uncertainty: bool) -> Stretch:
+def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, publish: Publish | None) -> Trajectory:
     found = minimise(terms, z, iterations, tolerance)
-    blocks = response = None
-    if uncertainty:
+    n = z.shape[1]
+    kept, published, response = found.z[inner], {}, None
+    if publish is not None:
         system = BandedSystem(*z.shape)
         assemble(terms, found.z, system, newton=False)
         factor = system.factorise()
         if factor is None:
-            blocks, response = np.full((len(z), z.shape[1], z.shape[1]), np.nan)[inner], np.full(z.shape[1], np.nan)
+            blocks, response = np.full((len(kept), n, n), np.nan), np.full(n, np.nan)
         else:
-            blocks = factor.inverse_blocks()[inner]
-            response = _response(terms, found.z, factor)
-    return Stretch(found.z[inner], found.cost[inner], blocks, response, found.reason)
+            blocks, response = factor.inverse_blocks()[inner], _response(terms, found.z, factor)
+        published = publish(terms[0].window(inner), kept, blocks)
+    return Trajectory(kept, found.cost[inner], published, response, (found.reason,) * len(kept))
 
 
 def _response(terms, z: np.ndarray, factor) -> np.ndarray:

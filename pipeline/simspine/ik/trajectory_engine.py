@@ -8,17 +8,19 @@ from simspine.ik.assumptions import Belief, Prior, Smoothness
 from simspine.ik.branches import readable
 from simspine.ik.frame_engine import first_poses, observations
 from simspine.ik.lasting import lasting_covariance
-from simspine.ik.result import Posterior, Result, result_of
+from simspine.ik.result import Derive, Posterior, Result, result_of
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import solve_trajectory
+from simspine.ik.trajectory import solve_trajectory, starting_path
 from simspine.ik.uncertainty import coordinate_deviation
 from simspine.types import Markers
 
 WIDE = 1.5  # rad: how far an angle nobody has a belief about may be from its default, one standard deviation
 HOLD = 0.2
+DEVIATION = "deviation"
+START_HZ = 20.0  # frames per second from which the starting path is made
 
 
 def solve(
@@ -36,6 +38,7 @@ def solve(
     tolerance: float,
     min_markers: int,
     uncertainty: bool,
+    derive: Derive | None,
     threads: int,
     window: int,
     overlap: int,
@@ -63,35 +66,38 @@ def solve(
     beliefs = Prior([*(prior.beliefs if prior else ()), *_wide(body, names)])
     S, mean, precisions, decay = beliefs.arrays(names, markers.rate)
     terms.append(PriorTerm(S, mean, lasting * precisions, decay))
-    shown, believed = terms[0], terms[-1]
+    believed = terms[-1]
+
+    def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
+        blocks = lasting_covariance(shown, believed, z, blocks, lasting) if lasting > 1.0 else blocks
+        derived = {} if derive is None else dict(derive(z, blocks))
+        return {DEVIATION: coordinate_deviation(tree, z, blocks)} | derived
+
+    stride = max(1, int(markers.rate / START_HZ))
+    path = starting_path(terms[0], first_poses(body, markers, weights), 1.0 / HOLD**2, stride)
     found = solve_trajectory(
         terms,
-        first_poses(body, markers, weights),
-        hold=1.0 / HOLD**2,
+        readable(body, path),
+        publish=publish if uncertainty else None,
         window=window,
         overlap=overlap,
         tolerance=tolerance,
-        uncertainty=uncertainty,
         threads=threads,
     )
     reasons = [
         r if ok else "no markers: carried by the frames around" for r, ok in zip(found.reason, usable, strict=True)
     ]
-    blocks = found.blocks
-    if uncertainty and lasting > 1.0:
-        blocks = lasting_covariance(shown, believed, found.z, blocks, lasting)
-    z, blocks = readable(body, found.z, blocks)
-    values, _ = expand(tree, z)
+    values, _ = expand(tree, readable(body, found.z))
     posterior = None
     if uncertainty:
         response = np.full(len(body.coordinates), np.nan)
         driven = tree.column >= 0
         response[driven] = found.response[tree.column[driven]]
-        posterior = Posterior(z, blocks, response)
+        posterior = Posterior(response, {name: v for name, v in found.published.items() if name != DEVIATION})
     result = result_of(body, markers, values, weights, {}, reasons, cost=found.cost, posterior=posterior)
     if posterior is None:
         return result
-    return result.with_motion(result.motion.with_(deviation=coordinate_deviation(tree, z, blocks)))
+    return result.with_motion(result.motion.with_(deviation=found.published[DEVIATION]))
 
 
 def _precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:

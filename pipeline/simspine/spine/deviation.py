@@ -7,7 +7,6 @@ import numpy as np
 
 from simspine.body.kernels import all_poses
 from simspine.body.model import Body
-from simspine.ik.result import Posterior
 from simspine.ik.uncertainty import derived_deviation, marker_covariance
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import Vertebra
@@ -17,15 +16,17 @@ from simspine.spine.vertebrae import SpineKinematics, level_angles
 
 def spine_deviation(
     body: Body,
-    posterior: Posterior,
+    z: np.ndarray,
+    blocks: np.ndarray,
     vertebrae: Mapping[str, Vertebra],
     levels: Sequence[Level],
     markers: Sequence[int],
 ) -> dict[str, np.ndarray]:
     """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, markers: (frames, markers, 3, 3) m²}.
 
-    markers: indices, in the body, of the spine points whose covariance is wanted. Linear propagation of the posterior
-    covariance of the free coordinates, with gradients by central differences.
+    z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
+    `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. Linear
+    propagation of the covariance, with gradients by central differences.
     """
     wanted = {
         plate.body for vertebra in vertebrae.values() for plate in (vertebra.superior, vertebra.inferior) if plate
@@ -44,12 +45,12 @@ def spine_deviation(
         curvature = [lumbar_lordosis(poses, vertebrae), thoracic_kyphosis(poses, vertebrae)]
         return np.column_stack([*curvature, angles.reshape(len(values), -1)])
 
-    sd = derived_deviation(body.tree, posterior.z, posterior.blocks, derived)
+    sd = derived_deviation(body.tree, z, blocks, derived)
     return {
         "lla": sd[:, 0],
         "tka": sd[:, 1],
         "angles": sd[:, 2:].reshape(len(sd), len(levels), 3),
-        "markers": marker_covariance(body.tree, posterior.z, posterior.blocks, list(markers)),
+        "markers": marker_covariance(body.tree, z, blocks, list(markers)),
     }
 
 

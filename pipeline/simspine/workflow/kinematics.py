@@ -24,7 +24,7 @@ from simspine.formats.sto import write_marker_errors
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
 from simspine.ik.assumptions import Smoothness
-from simspine.ik.result import Result
+from simspine.ik.result import Derive, Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.quality.assess import assess
 from simspine.spine.deviation import spine_deviation, with_deviation
@@ -57,10 +57,12 @@ def ik(context: Context) -> list[Task]:
                 if marker not in body.marker_names:
                     raise unknown_name("marker", marker, body.marker_names, "ik.weights of the configuration")
             by_name = default_weights(recipe, config.body.markers or stored["skeleton"]) | config.ik.weights
-            result = _solve(config.ik, recipe, body, markers, fit_weights(markers, by_name, config.ik.engine))
-            sure = None if result.posterior is None else _deviation(recipe, body, scale_factors(paths), result)
+            weights = fit_weights(markers, by_name, config.ik.engine)
+            derive = _spine_deviation(recipe, body, scale_factors(paths))
+            result = _solve(config.ik, recipe, body, markers, weights, derive)
             parts = {field.name: getattr(result, field.name) for field in fields(result)}
-            response = None if result.posterior is None else result.posterior.response
+            known = result.posterior
+            response, sure = (None, None) if known is None else (known.response, dict(known.derived))
             save(out, **parts | {"posterior": None}, response=response, deviation=sure)
             write_mot(mot, result.motion)
             write_marker_errors(sto, result.motion.time, result.marker_error)
@@ -75,7 +77,9 @@ def ik(context: Context) -> list[Task]:
     return tasks
 
 
-def _solve(options: InverseKinematics, recipe: Recipe, body: Body, markers: Markers, weights: np.ndarray) -> Result:
+def _solve(
+    options: InverseKinematics, recipe: Recipe, body: Body, markers: Markers, weights: np.ndarray, derive: Derive
+) -> Result:
     """Inverse kinematics as configured."""
     if options.engine != "trajectory":
         return inverse_kinematics(
@@ -98,6 +102,7 @@ def _solve(options: InverseKinematics, recipe: Recipe, body: Body, markers: Mark
         use_covariance=options.use_covariance,
         loss=options.loss,
         loss_scale=options.loss_from_sd,
+        derive=derive,
     )
 
 
@@ -107,11 +112,11 @@ def _spine_of(recipe: Recipe, factors: dict[str, float]) -> tuple[dict, tuple]:
     return vertebrae, LEVELS if recipe.articulation is None else spine_levels(recipe.articulation)
 
 
-def _deviation(recipe: Recipe, body: Body, factors: dict[str, float], result: Result) -> dict:
-    """Standard deviations of what the next stage publishes, from the posterior, which is too large to keep."""
+def _spine_deviation(recipe: Recipe, body: Body, factors: dict[str, float]) -> Derive:
+    """Standard deviations of what the next stage publishes, from the covariance, which is too large to keep."""
     plates, levels = _spine_of(recipe, factors)
-    chosen = virtual_spine_markers(body)
-    return spine_deviation(body, result.posterior, plates, levels, [body.marker_index(m) for m in chosen.values()])
+    chosen = [body.marker_index(name) for name in virtual_spine_markers(body).values()]
+    return lambda z, blocks: spine_deviation(body, z, blocks, plates, levels, chosen)
 
 
 def vertebrae(context: Context) -> list[Task]:

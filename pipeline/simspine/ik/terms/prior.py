@@ -42,14 +42,10 @@ class PriorTerm:
         pull[:-1] -= self.decay * pull[1:]
         gradient += pull @ self.S
         later = self.precision / (1 - self.decay**2)
-        own = [self._block(self.precision), self._block(later)]  # first frame, others
-        passed = self._block(later * self.decay**2)  # every frame but the last
-        blocks = np.broadcast_to(own[1] + passed, (len(z), *own[1].shape)).copy()
-        blocks[0] += own[0] - own[1]
-        blocks[-1] -= passed
-        system.add_blocks(blocks)
-        if len(z) > 1:
-            system.add_coupling(-self._block(later * self.decay))
+        system.add_same(self._block(self.precision), frames=slice(1))
+        system.add_same(self._block(later), frames=slice(1, None))
+        system.add_same(self._block(later * self.decay**2), frames=slice(len(z) - 1))
+        system.add_same(-self._block(later * self.decay), lag=1)
 
     def information(self) -> np.ndarray:
         """(free, free): what the beliefs say about a single frame."""
