@@ -54,8 +54,9 @@ def solve_trajectory(
 ) -> Trajectory:
     """Minimise the sum of terms over all frames.
 
-    terms: the first is the `MarkerTerm`. path: (frames, free) to begin from, see `starting_path`. publish: called for each window with the marker term, z (frames, free) and the posterior covariance (frames, free,
-    free) of its inner frames; without it no covariance is made. Other arguments: see the module.
+    terms: the first is the `MarkerTerm`. path: (frames, free) to begin from, see `starting_path`. publish: called for
+    each window with the marker term, z (frames, free) and the posterior covariance (frames, free, free) of its inner
+    frames; without it no covariance is made. Other arguments: see the module.
     """
     markers = terms[0]
     assert isinstance(markers, MarkerTerm)
