@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from simspine.body.model import Body
 from simspine.config import Config
 from simspine.dataset.invariant import body_points, check_points
@@ -19,6 +21,7 @@ from simspine.formats.dataset import Dataset, DatasetFile, LazyTrials, Subject, 
 from simspine.formats.dataset_write import permutation
 from simspine.formats.takes import Take
 from simspine.skeletons import load as load_skeleton
+from simspine.types import Markers
 
 FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
 ORDERS = {15: "simspine15", 37: "simspine37"}
@@ -64,7 +67,7 @@ class _Source:
         if self.choice.contents == "angles":
             return without_points(trial)
         if self.names != trial.markers.names:
-            trial = replace(trial, markers=body_points(body, trial.motion, self.names))
+            trial = replace(trial, markers=_more_points(trial.markers, body_points(body, trial.motion, self.names)))
         return trial
 
     def takes(self, subjects: Sequence[str]) -> Iterator[Take]:
@@ -72,6 +75,17 @@ class _Source:
             cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
             for name in self.file.trials(subject):
                 yield Take(subject, name, self.trial(subject, name), cameras)
+
+
+def _more_points(known: Markers, wanted: Markers) -> Markers:
+    """`wanted` with what is known of those points: covariances; NaN for the others."""
+    if known.covariance is None:
+        return wanted
+    covariance = np.full((*wanted.xyz.shape, 3), np.nan)
+    for i, name in enumerate(wanted.names):
+        if name in known.names:
+            covariance[:, i] = known.covariance[:, known.index(name)]
+    return wanted.with_(covariance=covariance)
 
 
 def export_format(config: Config, kind: str, choice: Choice, out: Path | None = None) -> Path:

@@ -1,0 +1,255 @@
+"""Exports of a finished run: whole, verified, equal to what was solved; refused where they must be."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli import main
+from simspine.dataset.licence import NOTICE
+from simspine.dataset.verify import verify
+from simspine.errors import InputError
+from simspine.formats.c3d import read_c3d
+from simspine.formats.coco import read_coco
+from simspine.formats.dataset import Dataset, open_dataset, write_dataset
+from simspine.formats.mmpose_npz import read_mmpose
+from simspine.formats.netcdf import read_netcdf
+from simspine.formats.parquet import read_parquet
+from simspine.formats.store import load, save
+from simspine.geometry import change_frame, project
+from simspine.skeletons import load as load_skeleton
+from simspine.workflow.exchange import Choice, export_format
+from simspine.workflow.paths import Paths
+from simspine.workflow.results import TrialResults
+
+FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
+
+
+@pytest.fixture(scope="module")
+def results(finished):
+    return TrialResults(Paths(finished.results, "S01"), "bow")
+
+
+@pytest.fixture(scope="module")
+def exports(finished, tmp_path_factory):
+    """Every format, written by the library into folders of their own."""
+    root = tmp_path_factory.mktemp("exports")
+    return {kind: export_format(finished.config, kind, Choice(), root / kind) for kind in FORMATS}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_export_is_whole_and_says_what_it_is(finished, exports, kind):
+    assert [str(fault) for fault in verify(exports[kind])] == []
+    manifest = json.loads((exports[kind] / "manifest.json").read_text())
+    assert manifest["configuration_hash"] == finished.config.hash
+    assert manifest["format"] == kind
+    assert manifest["invariant"]["by_trial_m"].keys() == {"S01/bow"}
+    assert 0 <= manifest["invariant"]["largest_m"] < 1e-6
+    assert manifest["versions"]["simspine"]
+    points = 37 if kind == "coco" else 15
+    assert len(manifest["from_release_order"]) == points
+    there = {p.relative_to(exports[kind]).as_posix() for p in exports[kind].rglob("*") if p.is_file()}
+    assert there == {*manifest["files"], "manifest.json"}
+    for entry in manifest["files"].values():
+        assert {"size", "sha256", "rows", "units"} <= set(entry)
+
+
+def test_all_formats_hold_the_points_that_were_solved(exports, results):
+    solved = results.spine.markers
+    assert read_netcdf(exports["netcdf"] / "S01/S01_bow.nc") == solved.with_(covariance=None)
+    np.testing.assert_allclose(read_c3d(exports["c3d"] / "S01/S01_bow.c3d").xyz, solved.xyz, atol=1e-6)
+    np.testing.assert_array_equal(read_parquet(exports["parquet"], "train")["markers"], solved.xyz)
+    with open_dataset(exports["hdf5"] / "synthetic.h5") as file:
+        assert file.trial("S01", "bow").markers.xyz.tobytes() == solved.xyz.tobytes()
+    rows = read_mmpose(exports["npz"] / "annotations/simspine_train.npz")
+    world = change_frame(solved.xyz, "y_up", "z_up")
+    np.testing.assert_array_equal(rows["S_world"][..., :3], np.concatenate([world] * 4))
+    pixels = project(results.cameras, world)
+    np.testing.assert_allclose(rows["part"][..., :2], np.concatenate(list(pixels)), atol=1e-9)
+
+
+def test_coco_has_the_whole_body(exports, results, truth):
+    """Feet, hands and spine stand where the true points are projected to, within the solver's few millimetres."""
+    found = read_coco(exports["coco"] / "annotations/person_keypoints_train.json")
+    table = load_skeleton("spinetrack37")
+    camera = results.cameras[0]
+    first = [i for i, name in enumerate(found["file_name"]) if f".{camera.name}/" in name]
+    for native in ("left_knee", "right_wrist", "left_heel", "nose"):
+        name = table.to_simspine[native]
+        true = change_frame(truth.markers.xyz[:, truth.markers.index(name)], "y_up", "z_up")
+        (pixels,) = project([camera], true)
+        error = np.linalg.norm(found["keypoints"][first, table.index(native), :2] - pixels, axis=-1)
+        assert np.median(error) < 8, native  # 2 cm at 4 m with f = 1500 px
+    for native in ("left_eye", "right_ear"):  # the body has no such markers
+        assert (found["keypoints"][:, table.index(native)] == 0).all()
+
+
+def test_37_points_in_their_order(finished, exports, results, tmp_path):
+    folder = export_format(finished.config, "hdf5", Choice(points=37), tmp_path / "out")
+    order = load_skeleton("simspine37").names
+    with open_dataset(folder / "synthetic.h5") as file:
+        markers = file.trial("S01", "bow").markers
+    assert markers.names == order
+    known = results.model_markers
+    for name in ("LKnee", "RBigToe", "RElbow"):
+        np.testing.assert_allclose(markers.xyz[:, order.index(name)], known.xyz[:, known.index(name)], atol=1e-9)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    spine = results.spine.markers
+    for i, k in enumerate(manifest["from_release_order"]):
+        if k >= 0:
+            np.testing.assert_allclose(markers.xyz[:, i], spine.xyz[:, k], atol=1e-12)
+            np.testing.assert_array_equal(markers.covariance[:, i], spine.covariance[:, k])
+    assert sum(k >= 0 for k in manifest["from_release_order"]) == 15
+    assert verify(folder, kinematics=True) == []
+
+
+def test_the_results_folder_itself_is_a_data_set(finished):
+    assert verify(finished.results, kinematics=True) == []
+    files = json.loads((finished.results / "manifest.json").read_text())["files"]
+    kinematics = "export/kinematics/S01/S01_bow/S01_bow"
+    assert {
+        "synthetic.h5", "summary.json", "provenance.json", "export/models/S01.osim", "export/cameras/Calib_S01.toml",
+        "export/markers/S01/S01_bow.trc", f"{kinematics}.mot", f"{kinematics}_ik_marker_errors.sto",
+    } <= set(files)  # fmt: skip
+
+
+def shift_points(project, by):
+    """Spoil what the stage vertebrae wrote: one point, three frames."""
+    path = Paths(project.results, "S01").vertebrae("bow")
+    stored = load(path)
+    markers = stored["spine_markers"]
+    xyz = markers.xyz.copy()
+    xyz[4:7, 3] += by
+    save(path, **stored | {"spine_markers": markers.with_(xyz=xyz)})
+
+
+@pytest.mark.parametrize("subject", [(), ("--subject", "S01")])
+def test_points_that_are_not_the_forward_kinematics_are_refused(copied, refused, subject):
+    shift_points(copied, 1e-5)
+    message = refused(copied, "export", *subject)
+    assert "S01/bow: the points are not the forward kinematics of the angles: Spine_03" in message
+    assert "frames 4–6" in message
+
+
+def test_less_than_a_micrometre_passes_and_is_stored(copied):
+    shift_points(copied, 3e-7)
+    copied.run("export", force=True)
+    stored = json.loads((copied.results / "manifest.json").read_text())["invariant"]["by_trial_m"]["S01/bow"]
+    assert stored == pytest.approx(3e-7 * 3**0.5, rel=1e-3)
+
+
+def test_points_and_angles_changed_apart_are_found(copied):
+    with h5py.File(copied.results / "synthetic.h5", "r+") as file:
+        file["S01/bow/kinematics"][5, 0] += 1.0
+        del file["S01/bow/simspine/checksums"]
+    found = [str(fault) for fault in verify(copied.results / "synthetic.h5", kinematics=True)]
+    assert len(found) == 1
+    assert "S01/bow" in found[0]
+    assert "frames 5–5" in found[0]
+    message = CliRunner().invoke(main, ["export", "--config", str(copied.file), "--format", "c3d"])
+    assert message.exit_code == 2
+    assert not (copied.results / "exchange" / "c3d").exists()
+    assert list((copied.results / "exchange").iterdir()) == []
+
+
+class TestLicence:
+    @pytest.fixture
+    def restricted(self, copied):
+        """The data set as if it came from Human3.6M."""
+        path = copied.results / "synthetic.h5"
+        with open_dataset(path) as file:
+            data = file.load()
+        write_dataset(path, Dataset(data.subjects, dict(data.provenance) | {"notice": NOTICE}))
+        return copied
+
+    @pytest.mark.parametrize("kind", FORMATS)
+    def test_no_public_copy_with_points(self, restricted, refused, kind):
+        message = refused(restricted, "export", "--format", kind, "--public")
+        assert "--contents angles" in message
+        assert "Human3.6M" in message
+
+    @pytest.mark.parametrize("kind", ["hdf5", "parquet"])
+    def test_angles_and_models_may_go(self, restricted, tmp_path, kind):
+        out = tmp_path / "public"
+        done = CliRunner().invoke(main, ["export", "--config", str(restricted.file), "--format", kind, "--public",
+                                         "--contents", "angles", "--out", str(out)])  # fmt: skip
+        assert done.exit_code == 0, done.output
+        assert (out / "NOTICE.txt").read_text().strip() == NOTICE
+        assert json.loads((out / "manifest.json").read_text())["notice"] == NOTICE
+        assert verify(out, kinematics=True) == []
+        if kind == "parquet":
+            found = read_parquet(out, "train")
+            assert "markers" not in found
+            assert NOTICE in (out / "README.md").read_text()
+        else:
+            with h5py.File(out / "synthetic.h5") as file:
+                trial = file["S01/bow"]
+                assert np.isnan(trial["markers"][:]).all()
+                assert len(trial["simspine/poses"]) == 0
+                assert len(file["S01/calibration/names"]) == 0
+                assert file.attrs["notice"] == NOTICE
+                assert "marker_covariance" not in trial["simspine"]
+                assert len(file["metadata/simspine/models/S01"]) > 1000
+                kinematics = trial["kinematics"][:]
+            with open_dataset(restricted.results / "synthetic.h5") as whole:
+                motion = whole.trial("S01", "bow").motion
+            np.testing.assert_allclose(kinematics[:, 0], np.degrees(motion.values[:, 0]))
+
+    def test_a_private_copy_carries_the_notice(self, restricted, tmp_path):
+        out = export_format(restricted.config, "npz", Choice(), tmp_path / "npz")
+        assert read_mmpose(out / "annotations/simspine_train.npz")["metadata"]["notice"] == NOTICE
+        assert (out / "NOTICE.txt").exists()
+
+    def test_our_own_data_are_free(self, finished, tmp_path):
+        out = export_format(finished.config, "c3d", Choice(public=True), tmp_path / "c3d")
+        assert not (out / "NOTICE.txt").exists()
+
+
+def test_splits(finished, tmp_path):
+    out = export_format(finished.config, "npz", Choice(test=("S01",)), tmp_path / "npz")
+    assert [p.name for p in (out / "annotations").iterdir()] == ["simspine_test.npz"]
+    with pytest.raises(InputError, match="'S9' of the test split is not in the data set: S01"):
+        export_format(finished.config, "npz", Choice(test=("S9",)), tmp_path / "other")
+
+
+def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_path):
+    out = tmp_path / "c3d"
+    shutil.copytree(exports["c3d"], out)
+    (out / "stale.c3d").write_bytes(b"x")
+    export_format(finished.config, "c3d", Choice(), out)
+    assert not (out / "stale.c3d").exists()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("dear")
+    with pytest.raises(InputError, match="is no export of ours"):
+        export_format(finished.config, "c3d", Choice(), mine)
+    assert [p.name for p in mine.iterdir()] == ["thesis.txt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c3d", "mine"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--format", "xml"), "is not one of"),
+    (("--format", "c3d", "--contents", "angles"), "goes with hdf5 and parquet"),
+    (("--points", "37"), "--points goes with --format"),
+    (("--public",), "--public goes with --format"),
+    (("--format", "c3d", "--subject", "S01"), "--subject goes without --format"),
+    (("--format", "coco", "--every", "0"), "0 is not in the range"),
+])  # fmt: skip
+def test_wrong_options(finished, arguments, message):
+    done = CliRunner().invoke(main, ["export", "--config", str(finished.file), *arguments])
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_before_the_stage_has_run(copied, refused):
+    (copied.results / "synthetic.h5").unlink()
+    assert "Run `simspine export`" in refused(copied, "export", "--format", "npz")
+
+
+def test_another_configuration_is_said(copied, tmp_path):
+    copied.change(filter={"cutoff_hz": 5.0})
+    with pytest.warns(UserWarning, match="another configuration"):
+        export_format(copied.config, "c3d", Choice(), tmp_path / "c3d")
