@@ -199,7 +199,8 @@ def sitting_down(score: Score, repeat: int) -> None:
         sit_on_floor(score, low, way)
         if way == "legs out":  # leaning on the hands behind
             for side in "rl":
-                hand(score, low**2, side, f"joint_hip_{side}", (-0.33, 0.05, 0.25))
+                hand(score, low**2, side, f"joint_hip_{side}", (-0.33, 0.16, 0.25))
+                score.degrees(low**2, **{f"wrist_flex_{side}": -65.0})
         else:
             for side in "rl":
                 hand(score, 0.8 * low**2, side, f"joint_shoulder_{side}", (0.55, -0.35, -0.05))

@@ -152,10 +152,10 @@ def walk(
     score.degrees(walking * np.sin(turn + 0.3), list=-score.near(3.5))
     score.degrees(walking * np.cos(2 * turn + 0.6), tilt=score.near(1.2))
     back = score.near(1.0)
-    score.degrees(-walking * np.cos(turn + 0.15), lumbar_rotation=3.0 * back, thoracic_rotation=5.5 * back)
+    score.degrees(-walking * np.cos(turn + 0.15), lumbar_rotation=3.5 * back, thoracic_rotation=7.0 * back)
     score.degrees(walking * np.sin(turn + 0.3), lumbar_bending=3.5, thoracic_bending=-0.5)
     score.degrees(walking * np.cos(2 * turn + 0.4), lumbar_flexion=1.2 * back, thoracic_flexion=0.7 * back)
-    score.degrees(walking * np.cos(turn), neck_rotation=1.5, head_rotation=1.0)
+    score.degrees(walking * np.cos(turn), neck_rotation=3.0, head_rotation=3.0)  # the head looks ahead
     score.degrees(walking, tilt=-2.0, thoracic_flexion=1.0)
     stand(score, 1 - walking)
 
@@ -180,9 +180,9 @@ def sit(score: Score, sitting: np.ndarray) -> None:
 
 # Ways to sit on the floor (degrees): thigh from the vertical, knee, abduction (negative: apart), rotation of the hips.
 FLOOR = {
-    "knees up": {"hip_flexion": 138, "knee_angle": 136, "hip_adduction": -6, "hip_rotation": 0},
-    "legs out": {"hip_flexion": 92, "knee_angle": 12, "hip_adduction": -10, "hip_rotation": -15},
-    "cross-legged": {"hip_flexion": 92, "knee_angle": 128, "hip_adduction": -38, "hip_rotation": -48},
+    "knees up": {"hip_flexion": 152, "knee_angle": 141, "hip_adduction": -6, "hip_rotation": 0},
+    "legs out": {"hip_flexion": 96, "knee_angle": 12, "hip_adduction": -10, "hip_rotation": -15},
+    "cross-legged": {"hip_flexion": 104, "knee_angle": 131, "hip_adduction": -38, "hip_rotation": -48},
 }
 
 
@@ -199,7 +199,7 @@ def sit_on_floor(score: Score, low: np.ndarray, way: str) -> None:
     score.degrees(low, tilt=score.near(20.0, 0.2), lumbar_flexion=score.near(30.0, 0.15))
     score.degrees(low, thoracic_flexion=score.near(7.0, 0.3), neck_flexion=-score.near(8.0, 0.3))
     score.degrees(between, tilt=-42.0, lumbar_flexion=10.0, neck_flexion=-14.0)
-    score.degrees(between, arm_flex_r=35.0, arm_flex_l=35.0)
+    score.degrees(between, arm_flex_r=58.0, arm_flex_l=58.0, elbow_flex_r=35.0, elbow_flex_l=35.0)
     if way != "knees up":  # else the soles stay on the floor
         score.add("flat", -low)
 

@@ -119,14 +119,16 @@ def _joint(subject: Subject, generic: Generic, factors: Mapping, ratio: np.ndarr
         return f_low * generic.below[k] + centre / 3, f_high * generic.above[k] + centre / 3
     top, bottom = np.array(low.superior.centre), np.array(high.inferior.centre)
     to_centre, from_centre = generic.below[k] - top, generic.above[k] - bottom
-    disc = to_centre - from_centre
-    bone = f_low * (top - low.centroid) - f_high * (bottom - np.array(high.centroid))
+    size = (f_low + f_high) / 2
+    apart = f_low * (top - low.centroid) - f_high * (bottom - high.centroid) + size * (to_centre - from_centre)
     wanted = ratio[k] * np.linalg.norm((generic.below[k] - low.centroid) - (generic.above[k] - high.centroid))
-    # |bone + d · disc| = wanted
-    a, b, c = disc @ disc, bone @ disc, bone @ bone - wanted**2
-    grown = max((-b + np.sqrt(max(b * b - a * c, 0.0))) / a, LEAST_DISC)
-    shape = centre * min(1.0, np.linalg.norm(disc) / 0.008)  # a thin disc leaves the centre less room
-    return f_low * top + grown * to_centre + shape, f_high * bottom + grown * from_centre + shape
+    # the disc takes what is missing, along the line of the centres
+    length = np.linalg.norm(apart)
+    height = size * (to_centre - from_centre)[1]
+    missing = apart / length * max(wanted - length, (LEAST_DISC - 1) * height)
+    shift = centre * min(1.0, height / 0.008)  # a thin disc leaves the centre less room
+    below = f_low * top + size * to_centre + missing / 2 + shift
+    return below, f_high * bottom + size * from_centre - missing / 2 + shift
 
 
 def stance_of(subject: Subject, generic: Generic, sizes: Sizes, vertebrae: Vertebrae) -> Stance:
