@@ -69,6 +69,7 @@ def records(dataset) -> tuple[Record, ...]:
 
 
 def _trials(dataset) -> Iterator[tuple[str, str, Trial]]:
+    dataset = getattr(dataset, "file", dataset)  # an opened `Recordings`
     if isinstance(dataset, Dataset):
         for subject, content in dataset.subjects.items():
             yield from ((subject, name, trial) for name, trial in content.trials.items())
