@@ -15,6 +15,7 @@ from simspine.commands.check import check
 from simspine.commands.data import add_export_options, verify
 from simspine.commands.model import model
 from simspine.commands.validate import validate
+from simspine.commands.view import overlay, view
 from simspine.errors import InputError
 
 STAGES = {
@@ -146,5 +147,5 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-for _group in (model, bench, capture, validate, verify, check):
+for _group in (model, bench, capture, validate, verify, check, view, overlay):
     main.add_command(_group)

@@ -26,9 +26,9 @@ from simspine.types import Markers
 from simspine.workflow.context import Context
 from simspine.workflow.dataset import provenance
 from simspine.workflow.paths import Paths
-from simspine.workflow.results import TrialResults, body_edges, level_table
+from simspine.workflow.results import TrialResults, body_edges, level_table, model_points
 from simspine.workflow.summary import read_summary, rows
-from simspine.workflow.viewing import scene_of
+from simspine.workflow.viewing import NOTICE, scene_of
 
 FEW = 3  # trials that share one page
 ENOUGH = 500  # frames of a trial for a median
@@ -40,10 +40,6 @@ LICENCES = {
     "MediaPipe BlazePose": "Apache-2.0",
     "SpinePose": "CC-BY-NC-4.0, code and weights: not for commercial use; only if you chose that detector",
 }
-NOTICE = (
-    "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
-    "images of this person's vertebrae and are not for diagnosis."
-)
 
 
 def write_report_of(config: Config) -> Path:
@@ -199,7 +195,7 @@ def _section(context: Context, results: TrialResults, prefix: str, levels: tuple
         triangulation=results.report,
         ik=results.result,
         measured=results.markers,
-        model=_model_points(results),
+        model=model_points(results),
         centres=results.centres,
         levels=levels,
         shares=shares,
@@ -216,14 +212,6 @@ def player_of(results: TrialResults) -> Packed | None:
         warnings.warn(f"the report is without its 3D player: {error}", stacklevel=2)
         return None
     return pack(scene_of(results))
-
-
-def _model_points(results: TrialResults):
-    """The body's own markers under SIMSPINE names: the limbs fitted, and the fifteen of the spine."""
-    spine, model = results.spine.markers, results.model_markers
-    limbs = [name for name in model.names if name.isalpha() and name not in spine.names]
-    both = model.select(limbs)
-    return both.with_(names=(*both.names, *spine.names), xyz=np.concatenate([both.xyz, spine.xyz], 1))
 
 
 def _overlays(context: Context, results: TrialResults, samples: int) -> tuple[Picture, ...]:
@@ -246,7 +234,7 @@ def _sheet(context: Context, results: TrialResults, samples: int, most: int | No
     paths = context.capture(results.name).videos[:most]
     frames = sample_frames(results.spine.frames, samples, results.verdict.rejected)
     columns = [_images(video, frames) for video in open_videos(paths)]
-    model, keypoints, report = _model_points(results), results.keypoints, results.report
+    model, keypoints, report = model_points(results), results.keypoints, results.report
     cameras = results.cameras[:most]
     sheet = [
         [

@@ -180,6 +180,14 @@ def body_edges() -> tuple[tuple[str, str], ...]:
     return tuple((skeleton.names[p], n) for n, p in zip(skeleton.names, skeleton.parents, strict=True) if p >= 0)
 
 
+def model_points(results: TrialResults) -> Markers:
+    """The body's own markers under SIMSPINE names: the limbs fitted, and the fifteen of the spine."""
+    spine, model = results.spine.markers, results.model_markers
+    limbs = [name for name in model.names if name.isalpha() and name not in spine.names]
+    both = model.select(limbs)
+    return both.with_(names=(*both.names, *spine.names), xyz=np.concatenate([both.xyz, spine.xyz], 1))
+
+
 def _rms_mm(error: np.ndarray) -> float | None:
     return float(1e3 * np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else None
 

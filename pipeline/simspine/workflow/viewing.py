@@ -1,5 +1,7 @@
 """Scenes for the 3D player, out of results' files or a data set."""
 
+import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,8 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
+from simspine.formats.dataset import open_dataset
+from simspine.formats.store import load
 from simspine.quality.decided import forced_mask
+from simspine.report.content import ReportContent, Trial
+from simspine.report.page import write_report
 from simspine.report.player.bones import Bone, bones, segments
+from simspine.report.player.pack import pack
 from simspine.report.player.scene import Curve, Scene
 from simspine.report.summary import very_unsure
 from simspine.spine.bands import bands
@@ -17,6 +24,11 @@ from simspine.types import Markers
 from simspine.workflow.paths import Paths
 from simspine.workflow.results import TrialResults
 
+STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders of a subject with a .h5 per trial
+NOTICE = (
+    "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
+    "images of this person's vertebrae and are not for diagnosis."
+)
 LABELS = {"lla": ("LLA", "Lumbar lordosis, L1–S1"), "tka": ("TKA", "Thoracic kyphosis, T3–T12")}
 
 
@@ -46,6 +58,78 @@ def scene_of(results: TrialResults) -> Scene:
         {key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in LABELS},
         spine.forced,
     )
+
+
+def read_scene(result: Path, subject: str | None = None, trial: str | None = None) -> Scene:
+    """The scene of a trial in a results folder, a file of one, or a data set's file.
+
+    Raises `InputError` for what is none of these, and where a choice is needed and not made.
+    """
+    results = find_results(result, subject, trial)
+    if results is not None:
+        return scene_of(results)
+    if is_dataset(result):
+        return _scene_of_dataset(result, subject, trial)
+    stored = load(result)
+    if "spine_markers" not in stored:
+        raise InputError(
+            f"{result} holds {', '.join(stored)}, not the vertebrae of a trial. Expected a results folder, a trial's "
+            "vertebrae/<trial>.h5, or a data set's .h5."
+        )
+    angles = {key: (stored[key], stored[f"{key}_sd"]) for key in LABELS}
+    return make_scene(
+        result.stem, stored["spine_markers"], stored["poses"], "", None, (), None, None, angles, stored["forced"]
+    )
+
+
+def find_results(result: Path, subject: str | None = None, trial: str | None = None) -> TrialResults | None:
+    """The results that a folder, or a file of one of its stages, belongs to; None for any other file."""
+    if not result.exists():
+        raise InputError(f"{result} does not exist. Expected a results folder, a trial's .h5, or a data set's .h5.")
+    if result.is_dir():
+        if (result / "vertebrae").is_dir():
+            return find_trial(result.parent, result.name, trial)
+        return find_trial(result, subject, trial)
+    if result.parent.name in STAGES:
+        paths = Paths(result.parents[2], result.parents[1].name)
+        if paths.vertebrae(result.stem).is_file():
+            return TrialResults(paths, result.stem)
+    return None
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether an HDF5 file is a data set rather than a container of one stage."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return "metadata" in file
+    except OSError:
+        raise InputError(
+            f"{path} is not an HDF5 file, or is damaged. Expected a trial's or a data set's .h5."
+        ) from None
+
+
+def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Scene:
+    with open_dataset(path) as file:
+        found = [(s, t) for s in file.subjects for t in file.trials(s)]
+        chosen = choose(found, subject, trial, str(path))
+        entry, cameras, model = file.trial(*chosen), file.cameras(chosen[0]), file.model(chosen[0])
+    angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in LABELS}
+    return make_scene(
+        " · ".join(chosen), entry.markers, entry.poses, model, None, cameras, entry.status, entry.reasons, angles,
+        entry.forced,
+    )  # fmt: skip
+
+
+def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
+    """Write a page with the player of one trial; into a temporary folder where no file is named."""
+    scene = read_scene(result, subject, trial)
+    if out is None:
+        out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
+    view = Trial(scene.name, player=pack(scene))
+    write_report(out, ReportContent(title=scene.name, subtitle=str(result), trials=(view,), alone=True, notice=NOTICE))
+    return out
 
 
 def make_scene(
@@ -100,11 +184,18 @@ def find_trial(folder: Path, subject: str | None, trial: str | None) -> TrialRes
     found = [(p.parent.parent.name, p.stem) for p in sorted(folder.glob("*/vertebrae/*.h5"))]
     if not found:
         raise InputError(f"{folder} holds no results: no <subject>/vertebrae/<trial>.h5. Run the stages first.")
+    person, name = choose(found, subject, trial, str(folder))
+    return TrialResults(Paths(folder, person), name)
+
+
+def choose(found: Sequence[tuple[str, str]], subject: str | None, trial: str | None, where: str) -> tuple[str, str]:
+    """The one (subject, trial) of those found that is meant. Raises `InputError` if there is none, or a choice."""
     for wanted, kind, place in ((subject, "subject", 0), (trial, "trial", 1)):
         if wanted is not None and wanted not in {entry[place] for entry in found}:
-            raise unknown_name(kind, wanted, dict.fromkeys(entry[place] for entry in found), str(folder))
-    chosen = [e for e in found if subject in (None, e[0]) and trial in (None, e[1])]
+            raise unknown_name(kind, wanted, dict.fromkeys(entry[place] for entry in found), where)
+    chosen = [entry for entry in found if subject in (None, entry[0]) and trial in (None, entry[1])]
     if len(chosen) != 1:
-        names = ", ".join("/".join(entry) for entry in (chosen or found))
-        raise InputError(f"{folder} holds several trials ({names}); choose one with --subject and --trial.")
-    return TrialResults(Paths(folder, chosen[0][0]), chosen[0][1])
+        names = [" / ".join(entry) for entry in chosen or found]
+        some = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        raise InputError(f"{where} holds several trials ({some}); choose one with --subject and --trial.")
+    return chosen[0]

@@ -8,11 +8,12 @@ import numpy as np
 
 from simspine.formats.vtp import read_vtp
 
-FINE, COARSE = 0.0, 0.006  # m: edge of the cells whose points become one
-# Vertebrae are what the page is about, and long bones have few points as they are; ribs and skull have thousands.
-_DENSE = 1200  # triangles: meshes with more are thinned
+# m: edge of the cells whose points become one. Vertebrae are what the page is about and stay as they are; of the others
+# a picture of the whole body shows no more. Thin bones (ribs, fingers) need cells smaller than they are thick.
+CELLS = {"skull": 0.013, "jaw": 0.011, "hat_ribs_scap": 0.008, "foot": 0.011, "l_foot": 0.011, "talus": 0.01}
+HAND, OTHER = 0.007, 0.009
+_DENSE = 600  # triangles: other meshes with fewer are left alone
 _VERTEBRAE = ("sacrum", "lumbar", "thoracic", "cerv")  # how the mesh files are named
-_COARSE_CARRIERS = ("hand", "toes", "calcn", "talus")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +46,21 @@ def bones(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
                 continue
             points, triangles = read_vtp(path)
             points = points * _vector(mesh, "scale_factors", 1.0)
-            dense = len(triangles) > _DENSE or body.get("name", "").startswith(_COARSE_CARRIERS)
-            points, triangles = thinned(points, triangles, COARSE if dense else FINE)
+            points, triangles = thinned(points, triangles, _cell(path.stem, body.get("name", ""), len(triangles)))
             bone = Bone(
                 body.get("name", ""), points @ offset[:3, :3].T + offset[:3, 3], triangles, name.startswith(_VERTEBRAE)
             )
             parts.setdefault(bone.vertebra, []).append(bone)
         found += [joined(same) for same in parts.values()]
     return tuple(found), tuple(dict.fromkeys(missing))
+
+
+def _cell(mesh: str, body: str, triangles: int) -> float:
+    if mesh.startswith(_VERTEBRAE):
+        return 0.0
+    if body.startswith("hand"):
+        return HAND
+    return CELLS.get(mesh, OTHER if triangles > _DENSE else 0.0)
 
 
 def _meshes(body: ET.Element):

@@ -34,6 +34,7 @@ class Stage {
     this.coarse = 1;
     this.drawn = [];
     new ResizeObserver(() => this.resize()).observe(element);
+    addEventListener("beforeprint", () => this.size && this.draw(true));
     this.resize();
     this.setView("side");
     this.paint();
@@ -49,7 +50,8 @@ class Stage {
     this.software = /swiftshader|llvmpipe|software|basic render/i.test(name);
     probe.getExtension("WEBGL_lose_context")?.loseContext();
     // Without a graphics card, smooth edges cost half the frames: they are drawn when the picture rests.
-    return new THREE.WebGLRenderer({ antialias: !this.software, alpha: true, preserveDrawingBuffer: true });
+    // See-through, over the page's own gradient: drawing one here would take as long as the bones do.
+    return new THREE.WebGLRenderer({ antialias: !this.software, alpha: true });
   }
 
   makeBones() {
@@ -110,7 +112,7 @@ class Stage {
       if (!which.length) continue;
       // What was inferred is hollow here as in every figure.
       const hollow = kind === "inferred";
-      const shape = hollow ? new THREE.IcosahedronGeometry(0.016, 1) : new THREE.SphereGeometry(0.013, 12, 9);
+      const shape = hollow ? new THREE.IcosahedronGeometry(0.017, 0) : new THREE.SphereGeometry(0.013, 8, 6);
       this.matter[kind] = hollow
         ? new THREE.MeshBasicMaterial({ wireframe: true })
         : new THREE.MeshLambertMaterial();

@@ -47,13 +47,26 @@ class Plot {
     this.left = 40;
     this.right = width - (narrow ? 10 : 18);
     const total = header.curves.length * (height + gap) + 18;
-    this.svg?.remove();
+    this.element.replaceChildren();
     this.svg = svgElement(this.element, "svg", { width, height: total, viewBox: `0 0 ${width} ${total}`, "aria-hidden": "true" });
     this.panels = header.curves.map((curve, i) => this.panel(curve, i, i * (height + gap) + gap - 6, height, narrow));
     this.axis(total - 22, narrow);
-    this.line = svgElement(this.svg, "line", { class: "p-cursor", y1: gap - 10, y2: total - 24 });
-    for (const panel of this.panels) panel.dot = svgElement(this.svg, "circle", { class: "p-dot", r: 4.5 });
+    // What moves lies in layers of its own above the curves, so that these are not painted again for each frame.
+    this.line = this.layer("p-cursor", { top: `${gap - 10}px`, height: `${total - 14 - gap}px` });
+    for (const panel of this.panels) {
+      panel.dot = this.layer("p-dot", {});
+      panel.reading = this.layer("p-reading", { top: `${panel.top - 22}px`, right: `${width - this.right}px` });
+    }
     this.show(this.frame);
+  }
+
+  layer(name, style) {
+    const element = document.createElement("span");
+    element.className = name;
+    element.setAttribute("aria-hidden", "true");
+    Object.assign(element.style, style);
+    this.element.append(element);
+    return element;
   }
 
   panel(curve, index, top, height, narrow) {
@@ -93,11 +106,10 @@ class Plot {
     svgElement(inside, "path", { class: `p-curve p-curve-${index}${curve.note ? " p-unsure" : ""}`, d: this.path(values, y) });
     const title = svgElement(svg, "text", { class: "p-title", x: this.left, y: top - 7 }, narrow ? curve.name : curve.label);
     if (curve.note) svgElement(title, "tspan", { class: "p-note", dx: 10 }, curve.note);
-    const reading = svgElement(svg, "text", { class: "p-reading", x: this.right, y: top - 7, "text-anchor": "end" });
     if (curve.band && !narrow) {
       svgElement(inside, "text", { class: "p-tick", x: this.right - 6, y: y(curve.band[1]) + 13, "text-anchor": "end" }, curve.band[2]);
     }
-    return { values, sd, y, reading };
+    return { values, sd, y, top };
   }
 
   path(values, y) {
@@ -139,13 +151,12 @@ class Plot {
     this.frame = frame;
     if (!this.panels) return;
     const x = this.x(frame);
-    this.line.setAttribute("x1", x);
-    this.line.setAttribute("x2", x);
+    this.line.style.transform = `translateX(${x}px)`;
     for (const { values, sd, y, reading, dot } of this.panels) {
       const value = values[frame];
       const known = Number.isFinite(value);
-      dot.setAttribute("cx", x);
-      dot.setAttribute("cy", known ? y(value) : -20);
+      dot.hidden = !known;
+      if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
       reading.textContent = known ? `${value.toFixed(1)}°${sd && Number.isFinite(sd[frame]) ? ` ± ${sd[frame].toFixed(1)}°` : ""}` : "–";
     }
   }

@@ -1,0 +1,52 @@
+"""simspine view, simspine overlay: look at a result."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--subject", help="Subject, where the result holds several.")
+@click.option("--trial", help="Trial, where the result holds several.")
+@click.option("--out", type=click.Path(path_type=Path), help="Page to write; a temporary one if left out.")
+@click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
+@click.option("--rerun", "recording", type=click.Path(path_type=Path), help="Write a Rerun recording (.rrd) instead.")
+def view(result, subject, trial, out, opened, recording):
+    """Show RESULT in three dimensions.
+
+    RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
+    """
+    if recording is not None:
+        from simspine.workflow.recording import record
+
+        click.echo(record(result, recording, subject, trial))
+        return
+    from simspine.workflow.viewing import write_view
+
+    page = write_view(result, out, subject, trial)
+    click.echo(page)
+    if opened:
+        click.launch(page.resolve().as_uri())
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=Path("configs/demo.yaml"),
+    show_default=True,
+    help="Configuration file.",
+)
+@click.option("--subject", help="Subject; the first if left out.")
+@click.option("--trial", help="Trial; the first if left out.")
+@click.option("--camera", help="One camera in full size; all of them side by side if left out.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Video to write (.mp4).")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def overlay(config_path, subject, trial, camera, out, quiet):
+    """Draw the body and the spine on a trial's videos."""
+    from simspine.config import read_config
+    from simspine.workflow.overlaying import write_overlay
+
+    click.echo(write_overlay(read_config(config_path), out, subject, trial, camera, quiet=quiet))

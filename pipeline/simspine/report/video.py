@@ -1,0 +1,84 @@
+"""Write pictures as a video that browsers play."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path
+
+# In order of preference. VP9 in MP4 is played by Chromium, Firefox and Safari, and its encoder comes with every build
+# of OpenCV; H.264 is read by more programs, but OpenCV's wheels lack an encoder for it. MPEG-4 part 2: players only.
+CODECS = ("avc1", "vp09", "mp4v")
+
+
+class Writer:
+    """An open video; `add` takes pictures (height, width, 3) uint8, BGR, all of one size. codec: the one found."""
+
+    def __init__(self, path: Path, rate: float):
+        self._path, self._rate, self._file, self._size = path, rate, None, None
+        self.codec, self.frames = "", 0
+
+    def add(self, image: np.ndarray) -> None:
+        image = _even(image)
+        size = (image.shape[1], image.shape[0])
+        if self._file is None:
+            self._open(size)
+        if size != self._size:
+            raise InputError(f"{self._path}: frame {self.frames} is {size}, the ones before are {self._size}.")
+        self._file.write(image)
+        self.frames += 1
+
+    def _open(self, size: tuple[int, int]) -> None:
+        import cv2
+
+        for codec in CODECS:
+            file = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*codec), self._rate, size)
+            if file.isOpened():
+                self._file, self._size, self.codec = file, size, codec
+                return
+            file.release()
+        raise InputError(f"the installed OpenCV can write none of {', '.join(CODECS)}; install opencv-python-headless.")
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.release()
+
+
+@contextmanager
+def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
+    """A `Writer` whose file becomes `path` when the block ends well. rate: frames/s."""
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise InputError(f"{path}: videos are written as .mp4; name the file so.")
+    with atomic_path(path) as temporary, _quiet():
+        writer = Writer(temporary, rate)
+        try:
+            yield writer
+        finally:
+            writer.close()
+        if not writer.frames:
+            raise InputError(f"{path}: there are no frames to write.")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """OpenCV says on the terminal which encoders it lacks; the next one is tried anyway."""
+    from cv2.utils import logging
+
+    before = logging.getLogLevel()
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
+
+
+def _even(image: np.ndarray) -> np.ndarray:
+    """Encoders want even widths and heights: a row or column at the edge goes."""
+    height, width = image.shape[:2]
+    return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])

@@ -1,0 +1,125 @@
+"""The body and the spine drawn on a trial's videos, frame by frame, as one video."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from simspine.config import Config
+from simspine.errors import unknown_name
+from simspine.report import canvas
+from simspine.report.overlay import draw_overlay
+from simspine.report.sampling import frame_layer
+from simspine.report.style import STATUS_COLOURS, bgr
+from simspine.report.video import video_writer
+from simspine.sources.video import open_videos
+from simspine.spine.levels import CHAIN
+from simspine.types import Camera, Markers, Origin
+from simspine.workflow.context import Context
+from simspine.workflow.results import TrialResults, body_edges, model_points
+
+ALONE, TILE = 1080, 540  # px: greatest height of a camera's picture, alone or one of several
+
+
+def write_overlay(
+    config: Config,
+    out: Path,
+    subject: str | None = None,
+    trial: str | None = None,
+    camera: str | None = None,
+    *,
+    quiet: bool = False,
+) -> Path:
+    """Write an MP4 of one trial: detections, the fitted body and its spine on each image; returns its path.
+
+    camera: one in full size; all of them side by side if None. Captures without videos are drawn on a plain ground.
+    """
+    subject = _known("subject", subject, list(config.subjects))
+    context = Context(config, subject, quiet)
+    results = TrialResults(context.paths, _known("trial", trial, context.trials))
+    names = [c.name for c in results.cameras]
+    views = range(len(names)) if camera is None else [names.index(_known("camera", camera, names))]
+    model = model_points(results)
+    height = ALONE if len(views) == 1 else TILE
+    frames, strip = results.spine.frames, None
+    with (
+        video_writer(out, results.spine.rate) as video,
+        context.progress(f"{results.name}: overlay") as progress,
+    ):
+        for frame, images in enumerate(_images(context, results, views)):
+            drawn = picture(results, model, frame, dict(zip(views, images, strict=True)), height)
+            strip = _legend(results, drawn.shape[1]) if strip is None else strip
+            video.add(np.vstack([drawn, strip]))
+            progress(frame + 1, frames)
+    return out
+
+
+def _known(kind: str, name: str | None, names: list[str]) -> str:
+    if name is None:
+        return names[0]
+    if name not in names:
+        raise unknown_name(kind, name, names)
+    return name
+
+
+def _images(context: Context, results: TrialResults, views) -> Iterator[list[np.ndarray]]:
+    """For each frame the images of the views; plain ones where the capture has no videos."""
+    paths = context.capture(results.name).videos
+    frames = results.spine.frames
+    if not paths:
+        plain = [canvas.blank(*results.cameras[v].size) for v in views]
+        for _ in range(frames):
+            yield plain
+        return
+    videos = [iter(video) for video in open_videos([paths[v] for v in views])]
+    for _ in range(frames):
+        images = [next(video, None) for video in videos]
+        if any(image is None for image in images):
+            return
+        yield images
+
+
+def picture(results: TrialResults, model: Markers, frame: int, images: dict[int, np.ndarray], height: int):
+    """One frame (height, width, 3) BGR: the views {number: image} in a grid. model: markers of the body."""
+    keypoints, report = results.keypoints, results.report
+    status = str(results.verdict.status[frame])
+    cells = []
+    for view, image in images.items():
+        camera: Camera = results.cameras[view]
+        layer = frame_layer(keypoints, frame, view, camera, model, report.used, report.swapped, body_edges(), CHAIN)
+        text = f"{camera.name} · {results.spine.time[frame]:.2f} s · frame {frame}"
+        if status != "kept":
+            text += f" · {status}: {', '.join(results.verdict.reasons[frame]).replace('_', ' ')}"
+        cells.append(draw_overlay(image, layer, text, min(height, image.shape[0]), crop=False, legend=False))
+        if status == "rejected":
+            _frame(cells[-1], bgr(STATUS_COLOURS["rejected"]))
+    if len(cells) == 1:
+        return cells[0]
+    width, tall = max(cell.shape[1] for cell in cells), max(cell.shape[0] for cell in cells)
+    cells = [canvas.fit(cell, (width, tall)) for cell in cells]
+    # As near to a screen's 16:9 as whole rows allow.
+    columns = min(
+        range(1, len(cells) + 1), key=lambda n: abs(np.log(n * width / (-(-len(cells) // n) * tall) / (16 / 9)))
+    )
+    return canvas.grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
+
+
+def _legend(results: TrialResults, width: int) -> np.ndarray:
+    """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
+    keypoints, report = results.keypoints, results.report
+    seen = np.array([origin is not Origin.INFERRED for origin in keypoints.origin])
+    there = np.isfinite(keypoints.xy).all(-1)
+    entries = [("detected", "detected point")]
+    if not seen.all():
+        entries.append(("inferred", "inferred, not seen"))
+    if report.swapped.any():
+        entries.append(("swapped", "left/right exchanged"))
+    if (there & ~report.used & seen).any():
+        entries.append(("pruned", "left out as inconsistent"))
+    entries += [("model", "body, reprojected"), ("spine", "spine, reprojected")]
+    return canvas.legend(np.zeros((0, width, 3), np.uint8), entries)
+
+
+def _frame(image: np.ndarray, colour: tuple[int, int, int], width: int = 6) -> None:
+    image[:width] = image[-width:] = colour
+    image[:, :width] = image[:, -width:] = colour
