@@ -1,4 +1,7 @@
-"""What is assumed beside the markers: how fast coordinates change, and how a body is held. By name, in rad, m and s."""
+"""What is assumed beside the markers: how fast coordinates change, how a body is held, which errors markers share.
+
+By name, in rad, m and s.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +59,26 @@ class Belief:
             raise InputError(
                 f"a belief about {dict(self.combination)} has mean {self.mean}, sd {self.sd} and lasts {self.lasts} s; "
                 "expected finite numbers, a positive sd and a time of 0 or more."
+            )
+
+
+@dataclass(frozen=True)
+class CommonError:
+    """What `markers` may be off by together: sd of each component, m, along the axes of the bodies that carry them.
+
+    lasts: s, how long such an error lasts; what a detector means by a point does not change within a trial.
+    """
+
+    name: str
+    markers: tuple[str, ...]
+    sd: float
+    lasts: float = 30.0
+
+    def __post_init__(self):
+        if not (np.isfinite(self.sd) and self.sd > 0 and self.lasts > 0 and self.markers):
+            raise InputError(
+                f"the common error {self.name!r} has {len(self.markers)} markers, sd {self.sd} and lasts {self.lasts} "
+                "s; expected markers, a positive sd and a positive time."
             )
 
 

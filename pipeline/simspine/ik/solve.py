@@ -1,12 +1,12 @@
 """`inverse_kinematics`: checks what is handed in, brings it into the body's frame, and gives it to an engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
-from simspine.ik.assumptions import Prior, Smoothness
+from simspine.ik.assumptions import CommonError, Prior, Smoothness
 from simspine.ik.result import Derive, Result
 from simspine.merging import in_frame
 from simspine.types import Markers
@@ -27,6 +27,7 @@ def inverse_kinematics(
     min_markers: int = 3,
     marker_sd: float = 0.02,
     correlation_s: float = 0.0,
+    common_errors: Sequence[CommonError] = (),
     use_covariance: bool = False,
     loss: str = "square",
     loss_scale: float = 3.0,
@@ -49,12 +50,13 @@ def inverse_kinematics(
     solved and say so (trajectory: carried by the frames around).
 
     Trajectory only. marker_sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_s: s, for
-    how long a marker's error lasts; errors that last do not average out over frames. use_covariance: take
-    `markers.covariance` plus marker_sd² instead. loss: 'square', 'huber' or 'geman-mcclure', from loss_scale standard
-    deviations on. derive: called for each window with the coordinates z (frames, free) and their posterior covariance
-    (frames, free, free), which is too large to keep; what it returns, {name: (frames, …)}, is in
-    `result.posterior.derived`. Angles in z may be on another branch than in the result; the poses are the same.
-    threads, window, overlap (frames): how long trials are cut; see `simspine.ik.trajectory`.
+    how long a marker's error lasts; errors that last do not average out over frames. common_errors: what neighbouring
+    markers may be off by together; see `CommonError`. use_covariance: take `markers.covariance` plus marker_sd²
+    instead. loss: 'square', 'huber' or 'geman-mcclure', from loss_scale standard deviations on. derive: called for each
+    window with the coordinates z (frames, free) and their posterior covariance (frames, free, free), which is too large
+    to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`. Angles in z may be on another
+    branch than in the result; the poses are the same. threads, window, overlap (frames): how long trials are cut; see
+    `simspine.ik.trajectory`.
 
     Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing, and terms
     the engine does not have. One bad frame never raises: its reason is in the result.
@@ -102,9 +104,9 @@ def inverse_kinematics(
 
     return trajectory_engine.solve(
         body, turned, w, smoothness, prior,
-        marker_sd=marker_sd, correlation_s=correlation_s, use_covariance=use_covariance, loss=loss,
-        loss_scale=loss_scale, tolerance=tolerance, min_markers=min_markers, uncertainty=uncertainty, derive=derive,
-        threads=threads, window=window, overlap=overlap,
+        marker_sd=marker_sd, correlation_s=correlation_s, common_errors=common_errors, use_covariance=use_covariance,
+        loss=loss, loss_scale=loss_scale, tolerance=tolerance, min_markers=min_markers, uncertainty=uncertainty,
+        derive=derive, threads=threads, window=window, overlap=overlap,
     )  # fmt: skip
 
 

@@ -1,11 +1,15 @@
 """The engine 'trajectory': markers, smoothness, beliefs and limits over the whole trial, with standard deviations."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from simspine.body.kernels import expand
 from simspine.body.model import Body
-from simspine.ik.assumptions import Belief, Prior, Smoothness
+from simspine.ik.assumptions import Belief, CommonError, Prior, Smoothness
 from simspine.ik.branches import readable
+from simspine.ik.common_errors import beliefs as offset_beliefs
+from simspine.ik.common_errors import coordinate_names, groups_of, with_offsets
 from simspine.ik.frame_engine import first_poses, observations
 from simspine.ik.lasting import lasting_covariance
 from simspine.ik.result import Derive, Posterior, Result, result_of
@@ -19,6 +23,7 @@ from simspine.types import Markers
 
 WIDE = 1.5  # rad: how far an angle nobody has a belief about may be from its default, one standard deviation
 HOLD = 0.2
+STILL = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
 DEVIATION = "deviation"
 START_HZ = 20.0  # frames per second from which the starting path is made
 
@@ -32,6 +37,7 @@ def solve(
     *,
     marker_sd: float,
     correlation_s: float,
+    common_errors: Sequence[CommonError],
     use_covariance: bool,
     loss: str,
     loss_scale: float,
@@ -56,25 +62,32 @@ def solve(
         precision = np.nan_to_num(precision)
     else:
         w, scale = w / marker_sd**2, loss_scale * marker_sd
-    free = tree.free
-    names = [body.coordinates.names[i] for i in free]
-    rotational = body.coordinates.rotational[free]
+    names = [body.coordinates.names[i] for i in tree.free]
+    rotational = body.coordinates.rotational[tree.free]
+    own = len(names)  # columns after them are offsets of markers
+    tree = with_offsets(tree, groups_of(common_errors, markers.names))
+    offsets = coordinate_names(common_errors)
+    still = np.zeros(len(offsets))
     terms = [MarkerTerm(tree, y, w, precision, loss, scale), LimitTerm(tree.lower, tree.upper)]
     if smoothness is not None:
         velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
-        terms.append(SmoothnessTerm(markers.rate, velocity, acceleration))
-    beliefs = Prior([*(prior.beliefs if prior else ()), *_wide(body, names)])
-    S, mean, precisions, decay = beliefs.arrays(names, markers.rate)
+        terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
+    beliefs = Prior([*(prior.beliefs if prior else ()), *_wide(body, names), *offset_beliefs(common_errors)])
+    S, mean, precisions, decay = beliefs.arrays([*names, *offsets], markers.rate)
     terms.append(PriorTerm(S, mean, lasting * precisions, decay))
     believed = terms[-1]
 
     def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         blocks = lasting_covariance(shown, believed, z, blocks, lasting) if lasting > 1.0 else blocks
+        z, blocks = z[:, :own], blocks[:, :own, :own]
         derived = {} if derive is None else dict(derive(z, blocks))
-        return {DEVIATION: coordinate_deviation(tree, z, blocks)} | derived
+        return {DEVIATION: coordinate_deviation(body.tree, z, blocks)} | derived
 
     stride = max(1, int(markers.rate / START_HZ))
-    path = starting_path(terms[0], first_poses(body, markers, weights), 1.0 / HOLD**2, stride)
+    starts = first_poses(body, markers, weights)
+    starts = np.column_stack([starts, np.zeros((len(starts), len(offsets)))])
+    held = np.append(np.zeros(own), np.full(len(offsets), 1.0 / STILL**2))
+    path = starting_path(terms[0], starts, 1.0 / HOLD**2, stride, held)
     found = solve_trajectory(
         terms,
         readable(body, path),
@@ -87,12 +100,12 @@ def solve(
     reasons = [
         r if ok else "no markers: carried by the frames around" for r, ok in zip(found.reason, usable, strict=True)
     ]
-    values, _ = expand(tree, readable(body, found.z))
+    values, _ = expand(body.tree, readable(body, found.z[:, :own]))
     posterior = None
     if uncertainty:
         response = np.full(len(body.coordinates), np.nan)
-        driven = tree.column >= 0
-        response[driven] = found.response[tree.column[driven]]
+        driven = body.tree.column >= 0
+        response[driven] = found.response[body.tree.column[driven]]
         posterior = Posterior(response, {name: v for name, v in found.published.items() if name != DEVIATION})
     result = result_of(body, markers, values, weights, {}, reasons, cost=found.cost, posterior=posterior)
     if posterior is None:
