@@ -6,6 +6,7 @@ call, in their order, without the files between.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
@@ -23,17 +24,17 @@ from simspine.body.recipes import (
     fit_markers,
     read_prior,
     read_recipe,
-    virtual_spine_markers,
 )
 from simspine.body.scaling import ScaleFactors, measure_factors, scale
 from simspine.config import Filter, InverseKinematics, Scaling, Triangulation
-from simspine.filtering import fill_gaps, smooth
-from simspine.ik.assumptions import Prior, Smoothness
-from simspine.ik.result import Result
+from simspine.filtering import fill_gaps, lowpass, smooth
+from simspine.ik.assumptions import Prior
+from simspine.ik.result import Derive, Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.merging import in_frame, label_inferred, merge
 from simspine.quality.assess import assess
 from simspine.quality.findings import Status
+from simspine.skeletons.correspondence import read_correspondence
 from simspine.spine.deviation import spine_deviation, with_deviation
 from simspine.spine.endplates import Vertebrae, read_endplates, scaled
 from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
@@ -41,6 +42,10 @@ from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.triangulation import triangulate
 from simspine.types import Camera, Keypoints, Markers, Motion
 from simspine.workflow.bodies import fit_weights
+from simspine.workflow.kinematics import _solve
+
+PLACES = "centres"  # marker set: where the virtual capture has its points
+SLOW_HZ = 0.5  # errors below it last for seconds: what a detector means by a point, how a posture deceives it
 
 
 @dataclass(frozen=True)
@@ -58,35 +63,65 @@ class Recording:
 class Settings:
     """Ours, as configured: sections of the configuration, and what only an experiment changes.
 
-    prior_width: factor on every belief's standard deviation. posture: {coordinate: mean, rad} instead of neutral.
-    factors: sizes to take instead of measured ones.
+    prior_width: factor on every belief's standard deviation. What the rest needs is known to an experiment only:
+    true_sizes: scale by the true points. true_posture: beliefs about each trial's true mean posture instead of the
+    neutral one. keep_errors: 'all' of the markers', or only the 'slow' or the 'fast' part of them (below and above
+    `SLOW_HZ`), the other being taken away.
     """
 
     recipe: str = "articulated"
-    markers: str = peer.MARKER_SET
+    markers: str = PLACES
     triangulation: Triangulation = field(default_factory=Triangulation)
     filter: Filter = field(default_factory=Filter)
     scaling: Scaling = field(default_factory=Scaling)
     ik: InverseKinematics = field(default_factory=InverseKinematics)
     use_mocap: bool = True
     prior_width: float = 1.0
-    posture: Mapping[str, float] = field(default_factory=dict)
-    factors: ScaleFactors | None = None
+    true_sizes: bool = False
+    true_posture: bool = False
+    keep_errors: Literal["all", "slow", "fast"] = "all"
 
     def with_ik(self, **changes) -> "Settings":
         return replace(self, ik=self.ik.model_copy(update=changes))
 
 
-def ours(recordings: Sequence[Recording], settings: Settings) -> list[Spine]:
-    """Our estimate of each trial's spine: triangulate, filter, merge, scale, inverse kinematics, vertebrae, quality."""
+@dataclass(frozen=True)
+class Judged:
+    """A recording and what was true. points: the 37 points, y_up: limbs where the motion capture means them, the others
+    where the detector is asked for them.
+    """
+
+    recording: Recording
+    spine: Spine
+    points: Markers
+
+
+def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
+    """Our estimate of each trial's spine: triangulate, filter, merge, scale, inverse kinematics, vertebrae, quality.
+
+    The truth is looked at by experiments only (see `Settings`).
+    """
     recipe = read_recipe(settings.recipe)
-    prepared = [our_markers(recording, settings) for recording in recordings]
-    body, factors = our_body(prepared, recipe, settings)
+    prepared = [our_markers(trial.recording, settings) for trial in trials]
+    if settings.keep_errors != "all":
+        prepared = [
+            with_errors(markers, trial.points, settings.keep_errors)
+            for markers, trial in zip(prepared, trials, strict=True)
+        ]
+    measured = [trial.points for trial in trials] if settings.true_sizes else prepared
+    body, factors = our_body(measured, recipe, settings)
     weights = default_weights(recipe, settings.markers)
     spines = []
-    for markers in prepared:
+    for markers, trial in zip(prepared, trials, strict=True):
         chosen = fit_markers(body, markers)
-        result = solved(body, recipe, chosen, fit_weights(chosen, weights, settings.ik.engine), settings)
+        prior = read_prior(recipe)
+        if settings.true_posture:
+            prior = about(prior, mean_posture(trial.spine, spine_of(recipe, factors)[1]))
+        prior = widened(prior, settings.prior_width)
+        # A recipe's beliefs are its own and those of its articulation; here they are all its own.
+        believing = replace(recipe, beliefs=tuple(prior.beliefs), articulation=None)
+        fitted = fit_weights(chosen, weights, settings.ik.engine)
+        result = _solve(settings.ik, believing, body, chosen, fitted, deviations(body, recipe, factors))
         spines.append(judged(body, recipe, factors, result, chosen))
     return spines
 
@@ -98,8 +133,9 @@ def our_markers(recording: Recording, settings: Settings) -> Markers:
     keypoints = keypoints.select([n for n, s in zip(keypoints.names, seen, strict=True) if s])
     points = triangulate(keypoints, recording.cameras, **settings.triangulation.model_dump())
     points = smooth(points, **settings.filter.model_dump())
-    mocap = recording.mocap.select(peer.LIMBS) if recording.mocap is not None and settings.use_mocap else None
-    return in_frame(label_inferred(merge(points, mocap)), "y_up")
+    mocap = recording.mocap if settings.use_mocap else None
+    merged = merge(points, mocap, correspondence=read_correspondence("human36m"))
+    return in_frame(label_inferred(merged), "y_up")
 
 
 def our_body(prepared: Sequence[Markers], recipe: Recipe, settings: Settings) -> tuple[Body, ScaleFactors]:
@@ -108,7 +144,7 @@ def our_body(prepared: Sequence[Markers], recipe: Recipe, settings: Settings) ->
     together = _together(prepared)
     options = settings.scaling.model_dump()
     fine = options.pop("calibrate")
-    factors = settings.factors or measure_factors(unscaled, together, recipe, **options)
+    factors = measure_factors(unscaled, together, recipe, **options)
     if not fine:
         return scale(unscaled, factors, recipe=recipe), factors
     chosen = fit_markers(unscaled, together)
@@ -129,33 +165,50 @@ def _together(trials: Sequence[Markers]) -> Markers:
     )
 
 
-def solved(body: Body, recipe: Recipe, markers: Markers, weights: np.ndarray, settings: Settings) -> Result:
-    """Inverse kinematics as configured, over the whole trajectory."""
-    options = settings.ik
-    return inverse_kinematics(
-        body,
-        markers,
-        weights,
-        Smoothness(acceleration=options.acceleration_sd),
-        changed_prior(read_prior(recipe), settings),
-        tolerance=options.accuracy,
-        marker_sd=options.marker_sd_m,
-        correlation_s=options.error_lasts_s,
-        use_covariance=options.use_covariance,
-        loss=options.loss,
-        loss_scale=options.loss_from_sd,
+def with_errors(markers: Markers, true: Markers, keep: str) -> Markers:
+    """The markers with the slow or the fast part of their errors only; all are as they were where the truth has no such
+    point.
+    """
+    names = [name for name in markers.names if name in true.names]
+    columns = markers.indices(names)
+    exact = true.select(names).xyz
+    error = markers.xyz[:, columns] - exact
+    slow = lowpass(error, markers.rate, cutoff_hz=SLOW_HZ, order=2)
+    xyz = np.array(markers.xyz)
+    xyz[:, columns] = exact + (slow if keep == "slow" else error - slow)
+    return markers.with_(xyz=xyz)
+
+
+def deviations(body: Body, recipe: Recipe, factors: ScaleFactors) -> Derive:
+    """What is kept of the covariance: the deviations of angles, curvature and the spine's points."""
+    plates, levels = spine_of(recipe, factors)
+    places = [body.marker_index(name) for name in SPINE_MARKERS]
+    return lambda z, blocks: spine_deviation(body, z, blocks, plates, levels, places)
+
+
+def widened(prior: Prior, width: float) -> Prior:
+    """All beliefs with `width` times their standard deviations."""
+    return prior if width == 1.0 else Prior(tuple(replace(b, sd=b.sd * width) for b in prior.beliefs))
+
+
+def about(prior: Prior, posture: Mapping[str, float]) -> Prior:
+    """Beliefs about departures from `posture` {coordinate: rad; 0 where absent} instead of the neutral one."""
+    return Prior(
+        tuple(
+            replace(b, mean=b.mean + sum(c * posture.get(name, 0.0) for name, c in b.combination.items()))
+            for b in prior.beliefs
+        )
     )
 
 
-def changed_prior(prior: Prior, settings: Settings) -> Prior:
-    """The beliefs with other widths, and about another posture than the neutral one."""
-    if settings.prior_width == 1.0 and not settings.posture:
-        return prior
-    changed = []
-    for belief in prior.beliefs:
-        shift = sum(c * settings.posture.get(name, 0.0) for name, c in belief.combination.items())
-        changed.append(replace(belief, mean=belief.mean + shift, sd=belief.sd * settings.prior_width))
-    return Prior(tuple(changed))
+def mean_posture(spine: Spine, levels: Sequence[Level]) -> dict[str, float]:
+    """{coordinate: rad} of the levels' mean angles over a trial. A coordinate of flexion counts extension positive."""
+    found = {}
+    for level in levels:
+        if level.coordinates and level.name in spine.kinematics.levels:
+            flexion, bending, rotation = np.nanmean(spine.kinematics.level(level.name), axis=0)
+            found |= dict(zip(level.coordinates, (-flexion, bending, rotation), strict=True))
+    return found
 
 
 def judged(body: Body, recipe: Recipe, factors: ScaleFactors, result: Result, markers: Markers) -> Spine:
@@ -163,9 +216,7 @@ def judged(body: Body, recipe: Recipe, factors: ScaleFactors, result: Result, ma
     plates, levels = spine_of(recipe, factors)
     spine = read_spine(body, plates, levels, result.motion)
     if result.posterior is not None:
-        places = [body.marker_index(name) for name in virtual_spine_markers(body).values()]
-        found = spine_deviation(body, result.posterior, plates, levels, places)
-        spine = replace(spine, kinematics=with_deviation(spine.kinematics, found))
+        spine = replace(spine, kinematics=with_deviation(spine.kinematics, dict(result.posterior.derived)))
     verdict = assess(
         spine.kinematics,
         converged=result.converged,
@@ -185,22 +236,28 @@ def spine_of(recipe: Recipe, factors: ScaleFactors) -> tuple[Vertebrae, Sequence
 
 
 def read_spine(body: Body, plates: Vertebrae, levels: Sequence[Level], motion: Motion) -> Spine:
-    """The spine of a body in motion; frames without values are rejected."""
+    """The spine of a body in motion; frames without values are rejected.
+
+    Its points are those of the marker set that was fitted, which say where a detector marks them.
+    """
     poses, markers = body_poses(body, motion), forward_kinematics(body, motion)
-    kinematics = spine_kinematics(poses, markers, plates, levels=levels, spine_markers=virtual_spine_markers(body))
+    kinematics = spine_kinematics(poses, markers, plates, levels=levels)
     centres = vertebra_centroids(poses, plates, motion.rate, motion.start)
     return Spine(kinematics, centres, ~np.isfinite(motion.values).all(1))
 
 
-def published(recordings: Sequence[Recording]) -> list[tuple[Spine, Spine]]:
-    """The published procedure on each trial: as released, and before the blending (its forward kinematics)."""
+def published(recordings: Sequence[Recording], marker_set: str = peer.MARKER_SET) -> list[tuple[Spine, Spine]]:
+    """The published procedure on each trial: as released, and before the blending (its forward kinematics).
+
+    marker_set: where the points are on the body; weights are the release's in all sets.
+    """
     recipe = read_recipe("coupled")
-    unscaled = build(recipe, peer.MARKER_SET)
+    unscaled = build(recipe, marker_set)
     targets = [peer_markers(recording) for recording in recordings]
     factors = plain_factors(unscaled, targets, recipe)
     body = scale(unscaled, factors, MASS, recipe)
     plates, levels = spine_of(recipe, factors)
-    weights = default_weights(recipe, peer.MARKER_SET)
+    weights = default_weights(recipe, marker_set)
     spines = []
     for target in targets:
         fitted = fit_markers(body, target)

@@ -48,3 +48,30 @@ def bench_triangulation(path, detections, quick):
     from simspine.benchmark.triangulation import measure
 
     _write_figures(measure(detections, quick), {"quick": quick}, path)
+
+
+@bench.command("accuracy")
+@_json_option
+@click.option("--subjects", default=3, show_default=True, help="Virtual people.")
+@click.option("--actions", default="Walking,Sitting,Greeting", show_default=True, help="One trial of each, by comma.")
+@click.option("--frames", default=200, show_default=True, help="Frames of a trial.")
+@click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Detectors, by comma.")
+@click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
+@click.option("--ablate", is_flag=True, help="Also one thing changed at a time: what limits accuracy.")
+@click.option("--quick", is_flag=True, help="One person, two short trials: shows that it runs.")
+def bench_accuracy(path, subjects, actions, frames, presets, seed, ablate, quick):
+    """The pipeline against spines that are known, beside the published procedure."""
+    import json
+    from dataclasses import asdict
+
+    from simspine.benchmark.accuracy import QUICK, Sizes, measure
+    from simspine.benchmark.report import as_json, as_table
+    from simspine.formats.atomic import write_text
+
+    chosen = tuple(name.strip() for name in presets.split(","))
+    sizes = QUICK if quick else Sizes(subjects, tuple(a.strip() for a in actions.split(",")), frames, seed)
+    metrics, details = measure(sizes, chosen, ablate, progress=lambda line: click.echo(line, err=True))
+    click.echo(as_table(metrics))
+    if path is not None:
+        settings = asdict(sizes) | {"presets": chosen, "ablate": ablate}
+        write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")

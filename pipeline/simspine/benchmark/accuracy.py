@@ -1,0 +1,194 @@
+"""`simspine bench accuracy`: the whole pipeline against a spine that is known, beside the published procedure.
+
+Virtual people (`simspine.sources.virtual`), whose spines are not the estimators', are recorded by a virtual detector
+and motion capture; each method gets the same recordings. What is measured is defined in `spine_errors` and
+docs/accuracy.md; how good is good enough are the goals here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.benchmark.ablations import variants
+from simspine.benchmark.methods import PLACES, Judged, Settings, ours, published
+from simspine.benchmark.report import Metric
+from simspine.benchmark.spine_errors import Spine, SpineErrors, by_name, errors, figures
+from simspine.errors import InputError, unknown_name
+
+LUMBAR = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1")
+THORACIC = tuple(f"T{k}-T{k + 1}" for k in range(11, 0, -1))
+REGIONS = {"lumbar": LUMBAR, "thoracic": THORACIC}
+LEVELS = (*LUMBAR, *THORACIC)
+PRESETS = ("exact", "finetuned", "zero-shot")
+OURS = ("coupled", "articulated")
+PEER = "peer"
+METHODS = (PEER, "peer_fk", "peer_placed", *OURS)
+
+# {figure: largest ratio to the published procedure's}, and how far coverage may be from nine in ten.
+RATIOS = {
+    "mpjpe_mm": 0.5,
+    "lla_rmse_deg": 0.5,
+    "tka_rmse_deg": 0.5,
+    "lumbar_flexion_rmse_deg": 0.7,
+    "thoracic_flexion_rmse_deg": 0.7,
+    "jitter_m_s2": 0.5,
+    "velocity_mm_s": 1.0,
+}
+COVERAGE, COVERAGE_WITHIN = 0.9, 0.03
+EXACT_MPJPE = 3.0  # mm, articulated, from exact 2D points
+UNITS = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), ("_share", "share"))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is recorded: people, actions (one trial of each), frames of a trial."""
+
+    subjects: int = 3
+    actions: tuple[str, ...] = ("Walking", "Sitting", "Greeting")
+    frames: int = 200
+    seed: int = 1
+
+
+QUICK = Sizes(1, ("Walking", "Sitting"), 60)
+
+# People one after another: the trials of each, seen by the detector of a preset.
+Capture = Callable[[str, Sizes], Iterable[Sequence[Judged]]]
+
+
+def virtual(preset: str, sizes: Sizes) -> Iterable[Sequence[Judged]]:
+    """The trials of each virtual person."""
+    from simspine.benchmark.virtual_trials import people
+
+    return people(preset, range(sizes.subjects), sizes.actions, sizes.frames, sizes.seed)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Errors by (preset, method), trial by trial: {(subject, trial): errors}. refused: {(preset, method, subject): why
+    there is nothing at all}.
+    """
+
+    found: Mapping[tuple[str, str], Mapping[tuple[str, str], SpineErrors]]
+    refused: Mapping[tuple[str, str, str], str]
+
+    def total(self, preset: str, method: str, as_of: str | None = None) -> dict[str, float]:
+        """Figures over all trials, or over those that the method `as_of` has too."""
+        trials = self.found[preset, method]
+        both = self.found[preset, as_of or method]
+        return figures([e for key, e in trials.items() if key in both], REGIONS)
+
+    def rows(self) -> list[dict]:
+        """One row per preset, method, subject and trial."""
+        return [
+            {"preset": preset, "method": method, "subject": subject, "trial": trial} | _rounded(figures([e], REGIONS))
+            for (preset, method), trials in self.found.items()
+            for (subject, trial), e in trials.items()
+        ]
+
+    def as_dict(self) -> dict:
+        """Totals, totals by point, vertebra and level, and the rows, for a JSON file."""
+        keys = [f"{preset}: {method}" for preset, method in self.found]
+        return {
+            "totals": {key: _rounded(self.total(*which)) for key, which in zip(keys, self.found, strict=True)},
+            "by_name": {key: by_name(list(t.values())) for key, t in zip(keys, self.found.values(), strict=True)},
+            "rows": self.rows(),
+            "refused": {": ".join(which): why for which, why in self.refused.items()},
+        }
+
+
+def run(
+    sizes: Sizes,
+    presets: Sequence[str],
+    settings: Mapping[str, Settings],
+    capture: Capture = virtual,
+    peer: bool = True,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Errors of our pipeline with each of the settings, by name, and of the published procedure, on each preset."""
+    methods: dict[str, Callable[[Sequence[Judged]], dict[str, list[Spine]]]] = {}
+    if peer:
+        methods[PEER] = _published
+    for name, chosen in settings.items():
+        methods[name] = lambda judged, name=name, chosen=chosen: {name: ours(judged, chosen)}
+    found: dict[tuple[str, str], dict[tuple[str, str], SpineErrors]] = {}
+    refused: dict[tuple[str, str, str], str] = {}
+    for preset in presets:
+        for judged in capture(preset, sizes):
+            subject = judged[0].recording.subject
+            for name, method in methods.items():
+                progress(f"{preset}: {subject}: {name}")
+                try:
+                    estimates = method(judged)
+                except InputError as error:
+                    refused[preset, name, subject] = str(error)
+                    continue
+                for label, spines in estimates.items():
+                    trials = found.setdefault((preset, label), {})
+                    for j, spine in zip(judged, spines, strict=True):
+                        trials[subject, j.recording.trial] = errors(spine, j.spine, LEVELS)
+    return Outcome(found, refused)
+
+
+def _published(judged: Sequence[Judged]) -> dict[str, list[Spine]]:
+    recordings = [j.recording for j in judged]
+    pairs = published(recordings)
+    placed = [released for released, _ in published(recordings, PLACES)]
+    return {PEER: [released for released, _ in pairs], "peer_fk": [model for _, model in pairs], "peer_placed": placed}
+
+
+def metrics(outcome: Outcome) -> list[Metric]:
+    """Figures beside their goals, which are ratios to the published procedure's on the same recordings."""
+    out = []
+    for preset, method in outcome.found:
+        total = outcome.total(preset, method)
+        key = f"{preset}: {method}: "
+        shown = (*RATIOS, "p_mpjpe_mm", "vertebrae_mm", "failed_share", "liveliness")
+        for name in dict.fromkeys(shown):
+            goal = EXACT_MPJPE if (preset, method, name) == ("exact", "articulated", "mpjpe_mm") else None
+            out.append(Metric(key + name, total[name], _unit(name), "lower", goal))
+        if method not in OURS or preset == "exact":
+            continue
+        reference = outcome.total(preset, PEER, as_of=method)
+        for name, goal in RATIOS.items():
+            ratio = total[name] / reference[name] if reference[name] else float("nan")
+            out.append(Metric(f"{key}{name} to peer", ratio, "×", "lower", goal))
+        for name, share in total.items():
+            if name.startswith("coverage_"):
+                out.append(Metric(key + name, share, "share", "higher"))
+                off = abs(share - COVERAGE)
+                out.append(Metric(f"{key}{name} off {COVERAGE:g}", off, "share", "lower", COVERAGE_WITHIN))
+    out.append(Metric("people refused", len(outcome.refused), "people", "lower", 0))
+    return out
+
+
+def measure(
+    sizes: Sizes,
+    presets: Sequence[str] = PRESETS,
+    ablate: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
+    capture: Capture = virtual,
+) -> tuple[list[Metric], dict]:
+    """The benchmark: metrics with goals, and all details for the JSON file.
+
+    ablate: run the articulated body with one thing changed at a time as well, on presets with errors.
+    """
+    for preset in presets:
+        if preset not in PRESETS:
+            raise unknown_name("preset of detections", preset, PRESETS)
+    outcome = run(sizes, presets, {name: Settings(recipe=name) for name in OURS}, capture, progress=progress)
+    details = outcome.as_dict()
+    if ablate:
+        noisy = [preset for preset in presets if preset != "exact"]
+        changed = run(sizes, noisy, variants(Settings()), capture, peer=False, progress=progress).as_dict()
+        details["ablations"] = {key: changed[key] for key in ("totals", "refused")}
+    return metrics(outcome), details
+
+
+def _unit(name: str) -> str:
+    return next((unit for ending, unit in UNITS if name.endswith(ending)), "×")
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float | None]:
+    """For JSON, which has no NaN."""
+    return {name: float(f"{value:.5g}") if np.isfinite(value) else None for name, value in values.items()}

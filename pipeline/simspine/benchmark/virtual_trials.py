@@ -1,0 +1,64 @@
+"""Virtual people recorded by a virtual detector and motion capture, and what was true, for `accuracy`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from simspine.benchmark.methods import Judged, Recording
+from simspine.benchmark.spine_errors import Spine
+from simspine.merging import in_frame
+from simspine.skeletons import load
+from simspine.skeletons.correspondence import read_correspondence
+from simspine.sources.virtual.detections import detect
+from simspine.sources.virtual.mocap import captured
+from simspine.sources.virtual.presets import read_preset
+from simspine.sources.virtual.rig import rig
+from simspine.sources.virtual.subjects import Subject
+from simspine.sources.virtual.truth import (
+    RATE,
+    TruthTrial,
+    capsules,
+    human36m_joints,
+    make_subject,
+    make_trial,
+    points,
+    spine_truth,
+    vertebra_centres,
+)
+from simspine.spine.levels import SPINE_MARKERS
+from simspine.types import Markers
+
+
+def people(
+    preset: str, subjects: Sequence[int], actions: Sequence[str], frames: int, seed: int
+) -> Iterator[list[Judged]]:
+    """The trials of each subject (by number, from 0): one of each action, as the detector of `preset` sees it."""
+    for index in subjects:
+        subject = make_subject(seed, index)
+        yield [recorded(subject, make_trial(subject, action, 1, frames), preset, seed) for action in actions]
+
+
+def recorded(subject: Subject, trial: TruthTrial, preset: str, seed: int) -> Judged:
+    """A trial as recorded, and its truth."""
+    exact, cameras, parts = points(trial), tuple(rig(seed, subject.name)), capsules(trial)
+    seen = detect(exact, cameras, parts.ends, parts.radii, read_preset(preset), seed, subject.name, trial.trial)
+    joints = captured(human36m_joints(trial), RATE, seed, subject.name, trial.trial)
+    mocap = Markers(load("human36m32").names, RATE, joints, "z_up")
+    recording = Recording(subject.name, trial.trial, seen.keypoints, cameras, mocap)
+    return Judged(recording, true_spine(trial), in_frame(meant(exact, mocap.names, human36m_joints(trial)), "y_up"))
+
+
+def meant(points: Markers, joints: Sequence[str], xyz: np.ndarray) -> Markers:
+    """The true points with the limbs' at the joint centres (frames, joints, 3) that the motion capture means."""
+    moved = np.array(points.xyz)
+    for joint, point in ((pair.marker, pair.point) for pair in read_correspondence("human36m")):
+        moved[:, points.index(point)] = xyz[:, joints.index(joint)]
+    return points.with_(xyz=moved)
+
+
+def true_spine(trial: TruthTrial) -> Spine:
+    """The true spine; its points are where a detector is asked to mark them, at the vertebral centroids."""
+    marked = in_frame(points(trial).select(SPINE_MARKERS), "y_up")
+    kinematics = replace(spine_truth(trial), markers=marked)
+    return Spine(kinematics, in_frame(vertebra_centres(trial), "y_up"), np.zeros(trial.frames, bool))

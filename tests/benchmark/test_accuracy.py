@@ -1,0 +1,166 @@
+"""The run end to end on one virtual person, and that goals are counted as they are meant."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.benchmark import accuracy
+from simspine.benchmark.ablations import ABLATIONS, variants
+from simspine.benchmark.accuracy import QUICK, REGIONS, Outcome, Sizes, metrics, run
+from simspine.benchmark.methods import Settings, about, mean_posture, ours, widened, with_errors
+from simspine.benchmark.spine_errors import errors, figures
+from simspine.benchmark.virtual_trials import people
+from simspine.body.recipes import read_prior, read_recipe
+from simspine.cli import main
+from simspine.errors import InputError
+from simspine.filtering import lowpass
+from simspine.ik.assumptions import Belief, Prior
+from simspine.types import Markers
+
+TINY = Sizes(1, ("Walking",), 40, 1)
+
+
+@pytest.fixture(scope="module")
+def judged():
+    return next(people("exact", [0], TINY.actions, TINY.frames, TINY.seed))
+
+
+@pytest.mark.slow
+def test_exact_points_give_the_spine_back_and_the_published_way_does_not(judged):
+    outcome = run(TINY, ["exact"], {"articulated": Settings()}, lambda preset, sizes: [judged])
+    ours_, peer = (outcome.total("exact", name) for name in ("articulated", "peer"))
+    assert ours_["mpjpe_mm"] < 8
+    assert ours_["failed_share"] == 0
+    assert peer["mpjpe_mm"] > 3 * ours_["mpjpe_mm"]  # hips' middle for the sacrum, and the blend, whatever the points
+    assert {row["method"] for row in outcome.rows()} == {"peer", "peer_fk", "peer_placed", "articulated"}
+    json.dumps(outcome.as_dict(), allow_nan=False)
+
+
+def test_truth_against_itself_is_without_error(judged):
+    truth = judged[0].spine
+    found = figures([errors(truth, truth, accuracy.LEVELS)], REGIONS)
+    assert found["mpjpe_mm"] == found["lla_rmse_deg"] == found["lumbar_flexion_rmse_deg"] == 0
+    assert set(accuracy.LEVELS) <= set(truth.kinematics.levels)
+
+
+def test_same_people_for_every_detector(judged):
+    [seen] = next(people("finetuned", [0], TINY.actions, TINY.frames, TINY.seed))
+    np.testing.assert_array_equal(seen.points.xyz, judged[0].points.xyz)
+    np.testing.assert_array_equal(seen.recording.mocap.xyz, judged[0].recording.mocap.xyz)
+    assert not np.allclose(seen.recording.keypoints.xy, judged[0].recording.keypoints.xy, equal_nan=True)
+
+
+def test_a_person_who_is_refused_is_named_and_left_out_of_the_ratio(judged, monkeypatch):
+    def refuse(trials, settings):
+        raise InputError("segment 'forearm' measures nonsense")
+
+    monkeypatch.setattr(accuracy, "ours", refuse)
+    monkeypatch.setattr(accuracy, "_published", lambda trials: {"peer": [trials[0].spine]})
+    outcome = run(TINY, ["finetuned"], {"articulated": Settings()}, lambda preset, sizes: [judged])
+    assert outcome.refused == {("finetuned", "articulated", "S1"): "segment 'forearm' measures nonsense"}
+    [refused] = [m for m in metrics(outcome) if m.key == "people refused"]
+    assert refused.value == 1
+    assert refused.met is False
+
+
+def test_goals_are_ratios_to_the_published_procedure(judged):
+    truth = judged[0].spine
+
+    def off(metres, radians):
+        kinematics = truth.kinematics
+        moved = replace(
+            kinematics,
+            markers=kinematics.markers.with_(xyz=kinematics.markers.xyz + np.array([metres, 0, 0])),
+            lla=kinematics.lla + radians,
+            angles=kinematics.angles + radians,
+        )
+        return errors(replace(truth, kinematics=moved), truth, accuracy.LEVELS)
+
+    key = ("S1", "Walking_1")
+    found = {("finetuned", "peer"): {key: off(0.04, 0.1)}, ("finetuned", "articulated"): {key: off(0.01, 0.08)}}
+    by_key = {m.key: m for m in metrics(Outcome(found, {}))}
+    mpjpe = by_key["finetuned: articulated: mpjpe_mm to peer"]
+    assert (mpjpe.value, mpjpe.goal, mpjpe.met) == (pytest.approx(0.25), 0.5, True)
+    lla = by_key["finetuned: articulated: lla_rmse_deg to peer"]
+    assert (lla.value, lla.met) == (pytest.approx(0.8), False)
+    flexion = by_key["finetuned: articulated: lumbar_flexion_rmse_deg to peer"]
+    assert (flexion.value, flexion.goal, flexion.met) == (pytest.approx(0.8), 0.7, False)
+
+
+def test_only_slow_or_only_fast_errors():
+    rng = np.random.default_rng(3)
+    true = Markers(("a", "b"), 50.0, rng.normal(size=(300, 2, 3)), "y_up")
+    off = np.zeros((300, 3, 3))
+    off[:, 0] = 0.05 + 0.01 * np.sin(2 * np.pi * 5 * np.arange(300) / 50)[:, None]
+    other = rng.normal(size=(300, 1, 3))
+    markers = Markers(("a", "b", "c"), 50.0, np.concatenate([true.xyz, other], 1) + off, "y_up")
+    slow, fast = (with_errors(markers, true, keep).xyz for keep in ("slow", "fast"))
+    np.testing.assert_allclose(slow[50:250, 0] - true.xyz[50:250, 0], 0.05, atol=1e-3)
+    np.testing.assert_allclose(fast[50:250, 0].mean(0) - true.xyz[50:250, 0].mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(slow[:, 0] + fast[:, 0] - true.xyz[:, 0], markers.xyz[:, 0], atol=1e-12)
+    np.testing.assert_allclose(slow[:, 1], true.xyz[:, 1], atol=1e-12)
+    np.testing.assert_array_equal(slow[:, 2], markers.xyz[:, 2])
+    assert lowpass(off, 50.0, cutoff_hz=0.5, order=2).shape == off.shape
+
+
+def test_beliefs_about_another_posture_and_of_another_width():
+    prior = Prior((Belief({"a": 1.0, "b": -0.5}, 0.1, 0.2), Belief({"c": 1.0}, 0.0, 0.3)))
+    moved = about(prior, {"a": 0.4, "b": 0.2})
+    assert [b.mean for b in moved.beliefs] == [pytest.approx(0.1 + 0.4 - 0.1), 0.0]
+    assert [b.sd for b in widened(prior, 2.0).beliefs] == [0.4, 0.6]
+    assert widened(prior, 1.0) is prior
+
+
+def test_the_mean_posture_has_the_signs_of_the_coordinates(judged):
+    from simspine.body.articulation import spine_levels
+
+    recipe = read_recipe("articulated")
+    posture = mean_posture(judged[0].spine, spine_levels(recipe.articulation))
+    names = {name for belief in read_prior(recipe).beliefs for name in belief.combination}
+    assert set(posture) == names
+    flexion = judged[0].spine.kinematics.level("L4-L5")[:, 0].mean()
+    assert posture["L4_L5_Flex_Ext"] == pytest.approx(-flexion)
+
+
+def test_each_ablation_changes_something():
+    changed = variants(Settings())
+    assert changed.pop("as it is") == Settings()
+    assert len(changed) == len(ABLATIONS) - 1
+    assert all(settings != Settings() for settings in changed.values())
+
+
+@pytest.mark.slow
+def test_what_it_is_told_makes_it_better(judged):
+    seen = next(people("finetuned", [0], TINY.actions, TINY.frames, TINY.seed))
+    told = variants(Settings())["told: sizes, posture, slow errors"]
+    plain, better = (
+        figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in ours(seen, chosen)], REGIONS)
+        for chosen in (Settings(), told)
+    )
+    assert better["mpjpe_mm"] < 0.6 * plain["mpjpe_mm"]
+    assert better["lumbar_flexion_rmse_deg"] < plain["lumbar_flexion_rmse_deg"]
+
+
+@pytest.mark.slow
+def test_bench_accuracy(tmp_path):
+    out = tmp_path / "accuracy.json"
+    done = CliRunner().invoke(
+        main, ["bench", "accuracy", "--quick", "--presets", "finetuned", "--json", str(out)], catch_exceptions=False
+    )
+    assert done.exit_code == 0, done.output
+    written = json.loads(out.read_text())
+    assert written["settings"]["frames"] == QUICK.frames
+    goals = {key: m["goal"] for key, m in written["metrics"].items() if m["goal"] is not None}
+    for name, goal in accuracy.RATIOS.items():
+        assert goals[f"finetuned: articulated: {name} to peer"] == goal
+    assert len(written["rows"]) == 5 * len(QUICK.actions)
+    assert "| finetuned: articulated: mpjpe_mm to peer" in done.output
+
+
+def test_a_detector_that_does_not_exist():
+    done = CliRunner().invoke(main, ["bench", "accuracy", "--presets", "best"])
+    assert done.exit_code != 0
+    assert "finetuned" in done.output + str(done.exception)
