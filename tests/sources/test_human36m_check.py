@@ -1,6 +1,7 @@
 """Known faults, and the report about a copy: complete, with holes, with damage, with another lens."""
 
 import hashlib
+import xml.etree.ElementTree as ElementTree
 
 import cv2
 import numpy as np
@@ -61,6 +62,9 @@ def write(root, subject, trial, points=FRAMES, videos=()):
 def copy(tmp_path_factory):
     root = tmp_path_factory.mktemp("copy")
     write_metadata(root / "metadata.xml", {subject: rig() for subject in names.SUBJECTS}, "human36m")
+    tree = ElementTree.parse(root / "metadata.xml")
+    tree.getroot().remove(tree.find("simspine"))  # our element, which says that this is no Human3.6M
+    tree.write(root / "metadata.xml")
     write(root, "S9", "Walking_1", videos=(FRAMES, FRAMES + 2, FRAMES, FRAMES))
     write(root, "S9", "Greeting_2")
     return open_copy(root)

@@ -1,6 +1,7 @@
 """Copies in each layout, made by hand with the traps of the real one; all layouts must say the same."""
 
 import pickle
+import xml.etree.ElementTree as ElementTree
 
 import h5py
 import numpy as np
@@ -56,6 +57,10 @@ def points(subject, trial, frames=FRAMES):
 
 def write_cameras(path, lens="human36m"):
     write_metadata(path, {subject: rig(subject) for subject in SUBJECTS}, lens)
+    if lens == "human36m":  # as in the original: without our element, which says that this is no Human3.6M
+        tree = ElementTree.parse(path)
+        tree.getroot().remove(tree.find("simspine"))
+        tree.write(path)
 
 
 TRIALS = ("Directions_1", "Directions_2", "TakingPhoto_1")
@@ -225,6 +230,13 @@ class TestArchives:
         assert [path.name for path in good] == [f"Directions.{name}.mp4" for name in list(names.CAMERAS)[1:]]
         assert len(copy.videos("S11", "Directions_2", spoilt=True)) == 4
         assert len(copy.videos("S11", "Directions_1")) == 4
+        assert [fault.trial for fault in copy.faults("S11")] == ["Directions_2"]
+
+    def test_a_capture_of_other_origin_has_none_of_the_known_faults(self, archives, tmp_path):
+        write_cameras(tmp_path / "metadata.xml", "opencv")
+        copy = open_copy(archives, cameras=tmp_path / "metadata.xml")
+        assert copy.faults("S11") == copy.faults("S9", "Greeting_2") == []
+        assert len(copy.videos("S11", "Directions_2")) == 4
 
     def test_missing_camera_leaves_a_hole(self, tmp_path):
         write_archives(tmp_path, trials=("Directions_1",))

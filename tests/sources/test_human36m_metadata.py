@@ -123,6 +123,7 @@ def test_foreign_file_with_the_vector_alone_has_the_lens_of_the_data_set(tmp_pat
     read = metadata.read_metadata(tmp_path / "theirs.xml")
     assert read.lens == "human36m"
     assert read.files == {}
+    assert (read.ours, metadata.read_metadata(tmp_path / "ours.xml").ours) == (False, True)
     assert_same(read.cameras("S7"), rigs(5, names.SUBJECTS)["S7"])
     with pytest.raises(InputError, match=r"S2.*Available"):
         read.cameras("S2")

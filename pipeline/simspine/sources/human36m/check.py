@@ -11,7 +11,7 @@ from simspine.errors import InputError, unknown_name
 from simspine.geometry import project
 from simspine.sources.human36m import camera_model, names
 from simspine.sources.human36m.copy import Copy
-from simspine.sources.human36m.faults import Fault, faults_of, length_faults, unusable
+from simspine.sources.human36m.faults import Fault, length_faults, unusable
 from simspine.sources.human36m.metadata import LENSES
 
 FOREIGN_PX = 2.0  # no lens formula is off by that much: the cameras are others
@@ -177,7 +177,7 @@ def _subject(copy: Copy, subject: str, wanted: list[str], read: bool, videos: bo
 
 
 def _trial(copy: Copy, subject: str, trial: str, read: bool, videos: bool) -> TrialState:
-    problems, faults = [], faults_of(subject, trial)
+    problems, faults = [], copy.faults(subject, trial)
     known = {(fault.camera, fault.spoils) for fault in faults}
     frames, lengths, paths = None, {}, {}
     try:
@@ -207,7 +207,7 @@ def _cameras(copy: Copy, subject: str, trials: list[str]) -> str:
     except InputError as error:
         return str(error)
     for trial in trials:
-        if unusable(faults_of(subject, trial)):
+        if unusable(copy.faults(subject, trial)):
             continue
         try:
             errors = lens_of_points(copy, subject, trial)

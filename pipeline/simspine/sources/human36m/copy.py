@@ -9,7 +9,7 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 from simspine.skeletons import load
 from simspine.sources.human36m import camera_model, names
-from simspine.sources.human36m.faults import faults_of, spoilt_videos
+from simspine.sources.human36m.faults import Fault, faults_of, spoilt_videos
 from simspine.sources.human36m.rigs import SHARED_FILES, Rigs
 from simspine.types import Camera, Keypoints, Markers, Origin
 
@@ -130,10 +130,15 @@ class Copy(ABC):
     def videos(self, subject: str, trial: str, spoilt: bool = False) -> list[Path]:
         """Videos in the order of the cameras; those known to be corrupt only if `spoilt`."""
         found = self._videos(subject, self._known(subject, trial))
-        bad = set() if spoilt else spoilt_videos(faults_of(subject, trial))
+        bad = set() if spoilt else spoilt_videos(self.faults(subject, trial))
         order = [camera.name for camera in self.cameras(subject)] if self.rigs is not None else list(names.CAMERAS)
         rank = {name: i for i, name in enumerate(order)}
         return [found[name] for name in sorted(found, key=lambda n: (rank.get(n, len(rank)), n)) if name not in bad]
+
+    def faults(self, subject: str, trial: str | None = None) -> list[Fault]:
+        """Known faults of the data set; none for a capture of other origin in its layout (its metadata.xml says)."""
+        made = self.rigs is not None and self.rigs.metadata is not None and self.rigs.metadata.ours
+        return [] if made else faults_of(subject, trial)
 
     def _known(self, subject: str, trial: str) -> str:
         """The trial's canonical name; `InputError` lists what there is."""

@@ -36,12 +36,14 @@ class Metadata:
 
     rigs: {subject: cameras in the order of the file}, metres, x_camera = R X + t, distortion k1 k2 p1 p2 k3 with the
     numbers of the file. lens: whose formula these numbers belong to. files: {subject: {trial: file name}}, canonical
-    trials, empty if the file has no such table.
+    trials, empty if the file has no such table. ours: written by `write_metadata`, so the capture is not Human3.6M
+    itself and has none of its faults.
     """
 
     rigs: Mapping[str, tuple[Camera, ...]]
     lens: str
     files: Mapping[str, Mapping[str, str]]
+    ours: bool = False
 
     def cameras(self, subject: str) -> list[Camera]:
         """The rig of one subject; `InputError` lists those there are."""
@@ -82,7 +84,7 @@ def read_metadata(path: str | os.PathLike) -> Metadata:
         for s, subject in enumerate(_SUBJECTS)
         if extrinsic[:, s].any()  # a subject left out by our writer
     }
-    return Metadata(rigs, lens, _mapping(root))
+    return Metadata(rigs, lens, _mapping(root), ours is not None)
 
 
 def write_metadata(path: str | os.PathLike, rigs: Mapping[str, Sequence[Camera]], lens: str = "opencv") -> None:
