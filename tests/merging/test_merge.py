@@ -50,7 +50,7 @@ def test_mocap_replaces_and_is_marked():
     assert np.array_equal(out.xyz[:, 1:], mocap().xyz)
     assert np.allclose(out.xyz[:, 0], world(out.time)[:, 0], atol=2e-3)  # linear between frames at 30 Hz
     assert out.origin == (Origin.INFERRED, Origin.GIVEN, Origin.GIVEN, Origin.GIVEN)
-    assert (out.weight[:, 1:] == 2).all()
+    assert (out.weight[:, 1:] == 1).all()
     assert np.allclose(out.weight[:, 0], 0.7)
     assert np.allclose(out.covariance[:, 2], 0.006**2 * np.eye(3))
     assert np.allclose(out.covariance[:, 0], np.diag([1e-4, 2e-4, 3e-4]))

@@ -40,7 +40,7 @@ def merge_with_report(
     mocap: Markers,
     *,
     correspondence: Mapping[str, str] | Sequence[Pair] | None = None,
-    mocap_weight: float = 2.0,
+    mocap_weight: float = 1.0,
     mocap_sd: float = 0.006,
     max_gap_s: float = 0.2,
     max_misfit_m: float = 0.15,

@@ -33,7 +33,7 @@ from simspine.spine.forced import couplers_in, forced_reasons
 from simspine.spine.levels import LEVELS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.types import Markers
-from simspine.workflow.bodies import body_files, fit_weights, scale_factors
+from simspine.workflow.bodies import body_files, observed, scale_factors
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 from simspine.workflow.results import TrialResults, level_table
@@ -57,7 +57,7 @@ def ik(context: Context) -> list[Task]:
                 if marker not in body.marker_names:
                     raise unknown_name("marker", marker, body.marker_names, "ik.weights of the configuration")
             by_name = default_weights(recipe, config.body.markers or stored["skeleton"]) | config.ik.weights
-            weights = fit_weights(markers, by_name, config.ik.engine)
+            markers, weights = observed(config.ik, markers, by_name)
             derive = _spine_deviation(recipe, body, scale_factors(paths))
             result = _solve(config.ik, recipe, body, markers, weights, derive)
             parts = {field.name: getattr(result, field.name) for field in fields(result)}

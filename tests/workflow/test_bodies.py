@@ -1,0 +1,86 @@
+"""How much each marker is worth in inverse kinematics: marker set, confidence, origin, covariance."""
+
+import numpy as np
+from numpy.testing import assert_allclose
+
+from simspine.body.kinematics import forward_kinematics
+from simspine.body.recipes import default_weights, fit_markers, read_recipe
+from simspine.config.stages import InverseKinematics
+from simspine.ik.assumptions import Smoothness
+from simspine.ik.solve import inverse_kinematics
+from simspine.types import Markers, Origin
+from simspine.workflow.bodies import GIVEN, fit_covariance, fit_weights, observed
+
+NAMES = ("RHip", "Neck", "Hip_inferred")
+BY_NAME = {"RHip": 2.0, "Neck": 0.5, "Hip_inferred": 0.1}
+
+
+def markers(**changes) -> Markers:
+    origin = (Origin.GIVEN, Origin.DETECTED, Origin.INFERRED)
+    shape = (4, 3)
+    covariance = np.tile(np.diag([1e-4, 2e-4, 3e-4]), (*shape, 1, 1))
+    some = Markers(NAMES, 50, np.ones((*shape, 3)), "y_up", np.full(shape, 0.8), covariance, origin)
+    return some.with_(**changes)
+
+
+def test_weights_by_origin():
+    assert_allclose(fit_weights(markers(), BY_NAME, "trajectory")[0], [4 * 2 * 0.8, 0.5 * 0.8, 0])
+    assert_allclose(fit_weights(markers(), BY_NAME, "trajectory", given=1)[0], [2 * 0.8, 0.5 * 0.8, 0])
+    assert_allclose(fit_weights(markers(), BY_NAME, "frames")[0], [2 * 0.8, 0.5 * 0.8, 0.1])
+    assert_allclose(fit_weights(markers(origin=None, weight=None), BY_NAME, "trajectory")[0], [2, 0.5, 0.1])
+
+
+def test_the_default_is_that_of_the_configuration():
+    options = InverseKinematics()
+    assert_allclose((options.marker_sd_m / options.given_sd_m) ** 2, GIVEN)
+
+
+def test_a_weight_means_the_same_standard_deviation_either_way():
+    """sd²/w of the marker set, plus the covariance of the position; inverse kinematics adds marker_sd² itself."""
+    marker_sd, given_sd = 0.02, 0.01
+    total = fit_covariance(markers(), BY_NAME, marker_sd, given_sd).covariance + marker_sd**2 * np.eye(3)
+    own = total - markers().covariance
+    assert_allclose(own[0, 0], given_sd**2 / 2 * np.eye(3))
+    assert_allclose(own[0, 1], marker_sd**2 / 0.5 * np.eye(3))
+    assert (np.linalg.eigvalsh(total) > 0).all()
+
+
+def test_only_the_trajectory_engine_is_told_covariances():
+    for options in (InverseKinematics(), InverseKinematics(engine="frames", use_covariance=True)):
+        given, weights = observed(options, markers(), BY_NAME)
+        assert given == markers()
+        assert_allclose(weights, fit_weights(markers(), BY_NAME, options.engine))
+    told, weights = observed(InverseKinematics(use_covariance=True), markers(), BY_NAME)
+    assert_allclose(weights[0], [1, 1, 0])
+    assert not np.allclose(told.covariance, markers().covariance)
+    bare = markers(covariance=None)
+    assert observed(InverseKinematics(use_covariance=True), bare, BY_NAME)[0] == bare
+
+
+def test_covariance_takes_effect(truth):
+    """A wrist that is 50 mm off along x is followed there if it says to know x, and hardly if it says not to."""
+    chosen = fit_markers(truth.body, truth.markers)
+    chosen = chosen.with_(xyz=chosen.xyz[:6])
+    k, wrong = chosen.index("RWrist"), np.array(chosen.xyz)
+    wrong[:, k, 0] += 0.05
+    by_name = default_weights(read_recipe("coupled"), "simspine37")
+
+    def off(x_sd, use_covariance):
+        covariance = np.tile(1e-4 * np.eye(3), (*chosen.xyz.shape[:2], 1, 1))
+        covariance[:, k, 0, 0] = x_sd**2
+        options = InverseKinematics(use_covariance=use_covariance, marker_sd_m=0.01)
+        told, w = observed(options, chosen.with_(xyz=wrong, covariance=covariance), by_name)
+        result = inverse_kinematics(
+            truth.body,
+            told,
+            w,
+            Smoothness(acceleration=20.0),
+            marker_sd=options.marker_sd_m,
+            use_covariance=options.use_covariance,
+            uncertainty=False,
+        )
+        there = forward_kinematics(truth.body, result.motion)
+        return np.abs(there.xyz[:, there.index("RWrist"), 0] - chosen.xyz[:, k, 0]).mean()
+
+    assert off(0.3, True) < 0.5 * off(0.001, True)
+    assert off(0.3, False) == off(0.001, False), "not asked for"
