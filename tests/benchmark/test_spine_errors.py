@@ -55,6 +55,7 @@ def test_constant_errors():
     assert found["lla_bias_deg"] == pytest.approx(np.degrees(-0.05))
     assert found["lla_rmse_deg"] == pytest.approx(np.degrees(0.05))
     assert found["lla_sd_deg"] == pytest.approx(0, abs=1e-9)
+    assert found["lla_motion_rmse_deg"] == pytest.approx(0, abs=1e-9)
     assert found["tka_rmse_deg"] == pytest.approx(0, abs=1e-9)
     assert found["lumbar_flexion_rmse_deg"] == pytest.approx(np.degrees(0.02))
     assert found["lumbar_flexion_motion_rmse_deg"] == pytest.approx(0, abs=1e-9)  # the posture's, not the motion's
