@@ -106,7 +106,7 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
     """Figures over all frames of some trials, mm and degrees. regions: {name: its levels}, for angles and coverage.
 
     `mpjpe_mm`, `p_mpjpe_mm`: mean distance of the spine's points, after a similarity per frame. `vertebrae_mm`: mean
-    distance of vertebral centres. `lla_rmse_deg`, `lla_bias_deg`, `lla_sd_deg`, `lla_motion_rmse_deg`, the same for tka.
+    distance of vertebral centres. `lla_rmse_deg`, `lla_bias_deg`, `lla_sd_deg`, `lla_motion_rmse_deg`; same for tka.
     `<region>_<plane>_rmse_deg`: root mean square over the region's levels; `…_motion_rmse_deg`: after the trial's mean
     was taken off both. `velocity_mm_s`: root mean square of the velocity's error. `jitter_m_s2`: of the acceleration's.
     `liveliness`: rms acceleration over the true one. `coverage_…`: share of errors within the 90 % interval.
