@@ -127,16 +127,16 @@ def test_whole_trials_and_known_faults(copy):
     assert state.frames == FRAMES
     assert state.hours == pytest.approx(FRAMES / 50 / 3600)
     text = "\n".join(state.lines())
-    assert "S9: 2 trials, 60 frames" in text
+    assert "S9: 2 trials, 60 frames, videos of 0 to 4 cameras" in text
     assert "S9 Greeting_2: the motion capture has drifted" in text
-    assert "usable: 1 trials, 30 frames, 0.00 h" in text
+    assert "usable: 1 trials, 30 frames, 0.6 s" in text
 
 
 def test_what_is_missing_is_listed(copy):
     state = check.examine_copy(copy, ["S1", "S9"], ["Walking"], videos=False)
     assert not state.complete
     assert [s.missing for s in state.subjects] == [("Walking_1", "Walking_2"), ("Walking_2",)]
-    assert "    missing: Walking_1, Walking_2" in state.lines()
+    assert state.lines()[1:3] == ["  S1: 0 trials, 0 frames, no videos", "    missing: Walking_1, Walking_2"]
     with pytest.raises(InputError, match="S2"):
         check.examine_copy(copy, ["S2"])
     everything = check.examine_copy(copy, videos=False)

@@ -85,9 +85,7 @@ class CopyState:
         out = [f"Human3.6M copy {self.root} (layout {self.layout})"]
         for s in self.subjects:
             frames = sum(trial.frames for trial in s.trials)
-            views = sorted({trial.views for trial in s.trials})
-            seen = f", videos of {' to '.join(map(str, (views[0], views[-1])[: len(views)]))} cameras" if views else ""
-            out.append(f"  {s.subject}: {len(s.trials)} trials, {frames} frames{seen}")
+            out.append(f"  {s.subject}: {len(s.trials)} trials, {frames} frames, {_views(s.trials)}")
             if s.missing:
                 out.append(f"    missing: {', '.join(s.missing)}")
             if s.strays:
@@ -99,7 +97,8 @@ class CopyState:
         faults = [str(fault) for trial in self.trials for fault in trial.faults]
         out += ["  known faults:"] * bool(faults) + [f"    {fault}" for fault in faults]
         count = sum(trial.usable for trial in self.trials)
-        out.append(f"  usable: {count} trials, {self.frames} frames, {self.hours:.2f} h at {names.RATE:g} frames/s")
+        time = f"{self.hours:.2f} h" if self.hours > 0.1 else f"{self.frames / names.RATE:.1f} s"
+        out.append(f"  usable: {count} trials, {self.frames} frames, {time} at {names.RATE:g} frames/s")
         return out
 
 
@@ -226,6 +225,13 @@ def _cameras(copy: Copy, subject: str, trials: list[str]) -> str:
             )
         return ""
     return ""
+
+
+def _views(trials: Iterable[TrialState]) -> str:
+    views = sorted({trial.views for trial in trials})
+    if not views or views == [0]:
+        return "no videos"
+    return f"videos of {views[0]} to {views[-1]} cameras" if len(views) > 1 else f"videos of {views[0]} cameras"
 
 
 def _frames_of(path: Path) -> int:
