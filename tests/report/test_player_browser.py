@@ -1,0 +1,352 @@
+"""The player in a real browser, from a file, with the network off: it plays, follows the hand, and stays readable."""
+
+import re
+import shutil
+from io import BytesIO
+
+import numpy as np
+import pytest
+from player_scene import FRAMES, HOSTILE, RATE
+
+from simspine.report import content
+from simspine.report.page import write_report
+from simspine.report.player.pack import pack
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("trimesh", reason="trimesh, which brings three.js, is not installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# No graphics card, no first-run pages, nothing fetched in the background.
+SWITCHES = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--disable-default-apps", "--disable-extensions", "--mute-audio",
+]  # fmt: skip
+HARMLESS = re.compile(r"GPU stall|GL Driver Message|Automatic fallback to software WebGL")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser found (looked for {', '.join(BROWSERS)}); install chromium to run these tests")
+    with sync_api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, args=SWITCHES)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(scene, tmp_path_factory):
+    """A page with two players, of which the second is far below."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    filler = tuple(content.Row(f"row {i}", "1") for i in range(60))
+    trials = (content.Trial(HOSTILE, filler, player=pack(scene)), content.Trial("second", player=pack(scene)))
+    write_report(path, content.ReportContent("Players", trials=trials))
+    return path.as_uri()
+
+
+class Opened:
+    """A page in a window of its own, offline, with what it complained about."""
+
+    def __init__(self, browser, address, width=1100, height=900, **more):
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **more)
+        self.context.set_offline(True)
+        self.requests, self.complaints = [], []
+        self.page = self.context.new_page()
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on(
+            "console",
+            lambda m: m.type in ("error", "warning") and not HARMLESS.search(m.text) and self.complaints.append(m.text),
+        )
+        self.address = address
+
+    def __enter__(self):
+        self.page.goto(self.address)
+        self.root = self.page.locator(".player").first
+        self.root.scroll_into_view_if_needed()
+        self.page.wait_for_selector(".player[data-ready=yes]", timeout=30_000)
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+    def do(self, code, argument=None):
+        """Run `code` with `p` the first player."""
+        return self.page.evaluate(
+            f"(argument) => {{ const p = document.querySelector('.player').player; {code} }}", argument
+        )
+
+    @property
+    def frame(self):
+        return self.do("return p.frame")
+
+    def part(self, name):
+        return self.root.locator(f'[data-part="{name}"]')
+
+    def picture(self):
+        """The stage as drawn at rest: (height, width, 3)."""
+        from PIL import Image
+
+        self.do("p.stage.draw(true)")
+        data = self.part("stage").screenshot()
+        return np.asarray(Image.open(BytesIO(data)).convert("RGB")).astype(int)
+
+
+@pytest.fixture(scope="module")
+def opened(browser, address):
+    with Opened(browser, address) as window:
+        yield window
+
+
+@pytest.fixture
+def window(opened):
+    """The shared window, put back to the first frame."""
+    opened.do("p.toggle(false); p.seek(0); p.setSpeed(1); p.stage.setView('side')")
+    return opened
+
+
+def test_it_opens_from_a_file_and_asks_nobody(window):
+    assert [url for url in window.requests if not url.startswith("data:")] == [window.address]
+    assert window.complaints == []
+
+
+def test_only_what_is_looked_at_has_started(window):
+    assert window.page.locator(".player").nth(1).get_attribute("data-ready") is None
+
+
+def test_first_paint_comes_before_two_seconds(window):
+    paint = window.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint < 2000
+
+
+def test_the_bones_stand_where_the_data_say(window, scene):
+    """three.js' own matrices of the meshes against the poses handed in."""
+    for frame in (0, 17, 33):
+        window.do("p.seek(argument)", frame)
+        placed = window.do("return p.stage.bones.map(([body, mesh]) => [body, mesh.matrix.elements, mesh.visible])")
+        for bone, (body, elements, visible) in zip(scene.bones, placed, strict=True):
+            assert visible
+            assert list(scene.poses)[body] == bone.body
+            np.testing.assert_allclose(np.reshape(elements, (4, 4)).T, scene.poses[bone.body][frame], atol=3e-4)
+    window.do("p.seek(12)")
+    visible = window.do("return p.stage.bones.map(([, mesh]) => mesh.visible)")
+    assert visible == [bone.body != "T6" for bone in scene.bones]  # that frame of T6 was not solved
+
+
+def test_points_gaps_and_tube(window, scene):
+    window.do("p.seek(6)")
+    at = window.do("return [...p.stage.dots.detected.mesh.instanceMatrix.array]")
+    at = np.reshape(at, (2, 16))[:, 12:15]
+    np.testing.assert_allclose(at[0], scene.points.xyz[6, 0], atol=1e-4)
+    assert at[1, 1] < -50  # missing: out of sight
+    ends = window.do(
+        "const a = p.stage.doubt.geometry.attributes.position.array, n = p.stage.doubt.sides + 1;"
+        "return [[...a.slice(0, 3 * n)], [...a.slice(-3 * n)]]"
+    )
+    for ring, point, sd in zip(ends, scene.spine.xyz[6, [0, -1]], (0.005, 0.03), strict=True):
+        radii = np.linalg.norm(np.reshape(ring, (-1, 3)) - point, axis=1)
+        np.testing.assert_allclose(radii, 2 * sd, atol=2e-4)
+
+
+def test_slider_moves_the_pose_and_the_cursor(window):
+    before = window.picture()
+    slider = window.part("slider")
+    slider.fill("10")
+    assert window.frame == 10
+    assert "frame 10" in window.part("frame").inner_text()
+    assert slider.get_attribute("aria-valuetext").startswith("frame 10 of 40, 0.50 s")
+    changed = np.abs(window.picture() - before).max(-1) > 40
+    assert 0.002 < changed.mean() < 0.5
+    xs = []
+    for frame in (0, 13, 39):
+        slider.fill(str(frame))
+        cursor = window.root.locator(".p-cursor").bounding_box()
+        xs.append(cursor["x"] + cursor["width"] / 2)
+    panel = window.root.locator(".p-panel").first.bounding_box()
+    np.testing.assert_allclose(xs, panel["x"] + panel["width"] * np.array([0, 13, 39]) / 39, atol=1.5)
+
+
+def test_the_reading_is_the_curve(window, scene):
+    window.part("slider").fill("25")
+    readings = window.root.locator(".p-reading").all_inner_texts()
+    assert readings[0] == f"{scene.curves[0].values[25]:.1f}° ± 3.0°"
+    assert readings[1] == f"{scene.curves[1].values[25]:.1f}°"
+    window.part("slider").fill("7")
+    assert window.root.locator(".p-reading").nth(1).inner_text() == "–"
+
+
+def test_a_click_in_the_curves_goes_to_that_moment(window):
+    window.part("plot").scroll_into_view_if_needed()
+    panel = window.root.locator(".p-panel").nth(1).bounding_box()
+    for share in (0.25, 0.8):
+        window.page.mouse.click(panel["x"] + share * panel["width"], panel["y"] + 20)
+        assert window.frame == round(share * (FRAMES - 1))
+
+
+def test_it_plays_at_its_speed_and_stops(window):
+    button = window.part("play")
+    button.click()
+    assert button.get_attribute("aria-label") == "Pause"
+    start = window.do("return [performance.now(), p.frame]")
+    window.page.wait_for_timeout(600)
+    end = window.do("return [performance.now(), p.frame]")
+    passed = (end[0] - start[0]) / 1000 * RATE
+    assert abs((end[1] - start[1]) % FRAMES - passed) < 3
+    button.click()
+    stopped = window.frame
+    window.page.wait_for_timeout(150)
+    assert window.frame == stopped
+    assert button.get_attribute("aria-label") == "Play"
+
+
+def test_the_keyboard_does_it_all(window):
+    window.part("stage").focus()
+    press = window.page.keyboard.press
+    for key, frame in (("End", 39), ("ArrowLeft", 38), ("Home", 0), ("ArrowRight", 1), ("PageDown", 21), ("PageUp", 1)):
+        press(key)
+        assert window.frame == frame, key
+    press("Space")
+    assert window.do("return p.playing")
+    press("Space")
+    assert not window.do("return p.playing")
+    for key, change in (("+", -1), ("-", 1)):
+        before = window.do("return p.stage.orbit.distance")
+        press(key)
+        assert np.sign(window.do("return p.stage.orbit.distance") - before) == change
+    turn = window.do("return p.stage.orbit.turn")
+    press("Shift+ArrowLeft")
+    assert window.do("return p.stage.orbit.turn") != turn
+    press("ArrowUp")
+    assert window.do("return p.speed") == 2
+    assert window.part("speed").input_value() == "2"
+    window.part("slider").focus()
+    press("End")
+    assert window.frame == 39
+
+
+def test_the_mouse_turns_and_the_wheel_zooms_only_what_was_chosen(window):
+    box = window.part("stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    window.page.evaluate("document.activeElement.blur()")
+    window.page.mouse.move(x, y)
+    distance = window.do("return p.stage.orbit.distance")
+    window.page.mouse.wheel(0, 1)
+    assert window.do("return p.stage.orbit.distance") == distance  # the page scrolls
+    turn = window.do("return p.stage.orbit.turn")
+    window.page.mouse.down()
+    window.page.mouse.move(x + 80, y + 10, steps=3)
+    window.page.mouse.up()
+    assert window.do("return p.stage.orbit.turn") < turn
+    window.page.mouse.wheel(0, 200)
+    window.page.wait_for_timeout(50)
+    assert window.do("return p.stage.orbit.distance") > distance
+
+
+def test_views_look_from_where_they_say(window):
+    """The pelvis faces +x here, so front is from +x, side from +z, its right."""
+    for view, axis in (("front", (1, 0)), ("side", (0, 1)), ("back", (-1, 0))):
+        window.root.locator(f'[data-view="{view}"]').click()
+        window.do("p.stage.draw(false)")
+        away = window.do("const d = p.stage.camera.position.clone().sub(p.stage.orbit.target); return [d.x, d.z]")
+        np.testing.assert_allclose(np.divide(away, np.hypot(*away)), axis, atol=0.05)
+
+
+def test_the_picture_is_not_blank_and_shows_the_body(window):
+    whole = window.picture()
+    assert len(np.unique(whole.reshape(-1, 3), axis=0)) > 500
+    window.root.get_by_label("bones", exact=True).uncheck()
+    without = window.picture()
+    window.root.get_by_label("bones", exact=True).check()
+    changed = np.abs(whole - without).max(-1) > 25
+    assert 0.005 < changed.mean() < 0.4
+    width = changed.shape[1]
+    assert changed[:, width // 4 : -width // 4].mean() > changed[:, : width // 4].mean()  # in the middle
+
+
+def test_rejected_frames_are_marked(window):
+    badge = window.part("badge")
+    assert badge.is_hidden()
+    window.do("p.seek(11)")
+    assert badge.inner_text() == "rejected: curvature speed"
+    assert "rejected" in window.part("slider").get_attribute("aria-valuetext")
+    marks = window.part("marks").locator("i.rejected")
+    assert marks.count() == 1
+    np.testing.assert_allclose(float(marks.evaluate("e => parseFloat(e.style.left)")), 100 * 10 / FRAMES)
+    assert window.root.locator(".p-bad").count() == 2  # in both panels
+    assert window.do("return p.stage.matter.bone.opacity") < 0.5
+    window.do("p.seek(20)")
+    assert badge.is_hidden()
+    assert window.do("return p.stage.matter.bone.opacity") == 1
+
+
+def test_every_control_has_a_name(window):
+    named = window.page.evaluate(
+        """() => [...document.querySelectorAll('.player button, .player input, .player select, .p-stage')].map((e) =>
+        (e.getAttribute('aria-label') || e.textContent || e.closest('label')?.textContent || '').trim())"""
+    )
+    assert len(named) > 20
+    assert all(named)
+    assert "Lumbar lordosis" in window.part("stage").get_attribute("aria-label")
+    assert HOSTILE in window.root.get_attribute("aria-label")
+
+
+def test_light_and_dark_by_the_switch(browser, address):
+    with Opened(browser, address, color_scheme="dark") as window:
+        back = lambda: window.page.evaluate("getComputedStyle(document.body).backgroundColor")  # noqa: E731
+        dark, night = back(), window.picture().mean()
+        window.page.locator("#theme").click()
+        light, day = back(), window.picture().mean()
+        assert np.mean([int(n) for n in re.findall(r"\d+", dark)]) < 60
+        assert np.mean([int(n) for n in re.findall(r"\d+", light)]) > 200
+        assert day > night + 80
+        assert window.complaints == []
+
+
+def test_a_telephone_can_use_it(browser, address):
+    with Opened(browser, address, 360, 740, has_touch=True, is_mobile=True) as window:
+        page = window.page
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        stage = window.part("stage").bounding_box()
+        assert stage["width"] > 280
+        assert stage["height"] < 0.7 * 740  # the page can be scrolled beside it
+        for name in ("play", "back", "next"):
+            box = window.part(name).bounding_box()
+            assert min(box["width"], box["height"]) >= 36, name
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 360
+        window.part("play").tap()
+        page.wait_for_timeout(400)
+        assert window.frame > 0
+        window.part("play").tap()
+        window.part("stage").scroll_into_view_if_needed()
+        stage = window.part("stage").bounding_box()
+        x, y = stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2
+        turn, distance = window.do("return [p.stage.orbit.turn, p.stage.orbit.distance]")
+        touch = window.context.new_cdp_session(page)
+
+        def fingers(kind, *places):
+            points = [{"x": a, "y": b, "id": i} for i, (a, b) in enumerate(places)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        fingers("touchStart", (x, y))
+        fingers("touchMove", (x + 60, y))
+        fingers("touchEnd")
+        assert window.do("return p.stage.orbit.turn") < turn
+        fingers("touchStart", (x - 30, y), (x + 30, y))
+        fingers("touchMove", (x - 60, y), (x + 60, y))
+        fingers("touchEnd")
+        assert window.do("return p.stage.orbit.distance") < 0.7 * distance
+        assert window.complaints == []
+
+
+def test_without_webgl_it_says_so_and_the_page_stays(browser, address):
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+        page.goto(address)
+        page.locator(".player").first.scroll_into_view_if_needed()
+        page.wait_for_selector(".player[data-ready=failed]")
+        assert "cannot draw" in page.locator('[data-part="failed"]').first.inner_text()
+        assert page.locator("h1").inner_text() == "Players"

@@ -1,0 +1,194 @@
+"""What reaches the page is what was handed in: to a tenth of a millimetre, with gaps, in few bytes."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from player_scene import FRAMES, HOSTILE, box
+from scipy.spatial.transform import Rotation
+
+from simspine.errors import InputError
+from simspine.geometry import change_frame, project_one
+from simspine.report.player import library
+from simspine.report.player.bones import Bone, bones, joined, segments, thinned
+from simspine.report.player.pack import _Block, pack, quaternions, unpack
+from simspine.report.player.scene import TUBE_SD, floor_height, frustum, tube_radius
+
+
+def test_numbers_survive(scene):
+    header, arrays = unpack(pack(scene))
+    assert header["frames"] == FRAMES
+    np.testing.assert_allclose(arrays["spine"], scene.spine.xyz, atol=5e-5)
+    np.testing.assert_allclose(arrays["points"], scene.points.xyz, atol=5e-5)  # NaN where they were
+    np.testing.assert_array_equal(arrays["filled"], scene.points.filled)
+    poses = np.stack([scene.poses[name] for name in header["bodies"]], 1)
+    np.testing.assert_allclose(arrays["place"], poses[..., :3, 3], atol=5e-5)
+    known = np.isfinite(poses).all((2, 3))
+    assert not known.all()
+    np.testing.assert_array_equal(np.isfinite(arrays["turn"]).all(-1), known)
+    turned = Rotation.from_quat(arrays["turn"][known]).as_matrix()
+    np.testing.assert_allclose(turned, poses[known][:, :3, :3], atol=2e-4)
+    np.testing.assert_allclose(arrays["curve/0"], scene.curves[0].values, atol=1e-3)
+    for i, bone in enumerate(scene.bones):
+        np.testing.assert_allclose(arrays[f"bone/{i}"], bone.points, atol=5e-5)
+        np.testing.assert_array_equal(arrays[f"face/{i}"], bone.triangles)
+        assert header["bodies"][header["bones"][i][0]] == bone.body
+
+
+def test_every_frame_keeps_its_status(scene):
+    header, arrays = unpack(pack(scene))
+    assert [header["status"][code][0] for code in arrays["status"]] == list(scene.status)
+    assert header["status"][arrays["status"][11]] == ["rejected", "curvature_speed"]
+
+
+def test_the_header_cannot_leave_its_element(scene):
+    packed = pack(scene)
+    assert "<" not in packed.header
+    assert json.loads(packed.header)["name"] == HOSTILE
+    assert set(packed.block) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+
+
+def test_long_trials_are_thinned_and_say_so(scene):
+    header, arrays = unpack(pack(scene, most=15))
+    assert (header["frames"], header["step"], header["total"]) == (14, 3, FRAMES)
+    assert header["rate"] == pytest.approx(scene.spine.rate / 3)
+    np.testing.assert_allclose(arrays["spine"], scene.spine.xyz[::3], atol=5e-5)
+
+
+@given(st.lists(st.one_of(st.floats(-20, 20), st.just(np.nan)), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_lengths_survive_to_half_a_step(values):
+    block = _Block()
+    block.lengths("x", values)
+    entry = block.entries["x"]
+    raw = np.frombuffer(block.parts[0], "<i2", len(values))
+    found = np.where(raw == -32768, np.nan, raw * entry["scale"] + entry["middle"])
+    np.testing.assert_allclose(found, values, atol=0.51 * entry["scale"])
+    assert entry["scale"] <= max(np.ptp([v for v in values if v == v] or [0]), 1e-9) / 65533
+
+
+def test_quaternions_turn_as_the_matrices_do():
+    turns = Rotation.random(20, rng=np.random.default_rng(0)).as_matrix().reshape(4, 5, 3, 3)
+    np.testing.assert_allclose(
+        Rotation.from_quat(quaternions(turns).reshape(-1, 4)).as_matrix(), turns.reshape(-1, 3, 3), atol=1e-12
+    )
+
+
+def test_the_tube_is_two_standard_deviations_wide(scene):
+    np.testing.assert_allclose(tube_radius(scene.spine)[3], TUBE_SD * np.linspace(0.005, 0.03, 9))
+    assert tube_radius(scene.spine.with_(covariance=None)) is None
+
+
+def test_the_frustum_shows_the_corners_of_the_image(scene):
+    camera = scene.cameras[1]
+    corners = change_frame(frustum(camera), "y_up", "z_up")
+    np.testing.assert_allclose(corners[0], camera.centre, atol=1e-12)
+    np.testing.assert_allclose(project_one(camera, corners[1:]), [[0, 0], [1000, 0], [1000, 800], [0, 800]], atol=1e-6)
+
+
+def test_the_floor_is_under_the_feet(scene):
+    assert floor_height(scene.poses, scene.bones, scene.points) == pytest.approx(-0.02, abs=0.02)
+    assert floor_height({}, (), scene.points) == pytest.approx(np.nanmin(scene.points.xyz[..., 1]), abs=0.01)
+    assert floor_height({}, (), None) == 0
+
+
+def test_scenes_that_do_not_fit_are_refused(scene):
+    with pytest.raises(InputError, match="cut both alike"):
+        type(scene)("x", scene.spine, scene.points.with_(xyz=scene.points.xyz[:5], filled=None))
+    with pytest.raises(InputError, match="z_up"):
+        type(scene)("x", scene.spine.with_(frame="z_up"))
+    with pytest.raises(InputError, match="poses"):
+        type(scene)("x", scene.spine, poses={"a": np.zeros((2, 4, 4))})
+
+
+# Bones
+
+
+OSIM = """<OpenSimDocument><Model><BodySet><objects>
+<Body name="pelvis"><attached_geometry><Mesh name="a"><scale_factors>2 1 1</scale_factors>
+<mesh_file>r_pelvis.vtp</mesh_file></Mesh></attached_geometry></Body>
+<Body name="T6"><components><PhysicalOffsetFrame name="f"><attached_geometry><Mesh name="b">
+<mesh_file>thoracic6_s.vtp</mesh_file></Mesh><Mesh name="c"><mesh_file>gone.vtp</mesh_file></Mesh></attached_geometry>
+<translation>0 0.1 0</translation><orientation>0 0 1.5707963267948966</orientation></PhysicalOffsetFrame></components>
+</Body>
+</objects></BodySet><JointSet><objects>
+<WeldJoint name="g"><socket_parent_frame>/ground</socket_parent_frame>
+<socket_child_frame>/bodyset/pelvis</socket_child_frame></WeldJoint>
+<CustomJoint name="j"><socket_parent_frame>p</socket_parent_frame><socket_child_frame>c</socket_child_frame><frames>
+<PhysicalOffsetFrame name="p"><socket_parent>/bodyset/pelvis</socket_parent></PhysicalOffsetFrame>
+<PhysicalOffsetFrame name="c"><socket_parent>/bodyset/T6</socket_parent></PhysicalOffsetFrame></frames></CustomJoint>
+</objects></JointSet></Model></OpenSimDocument>"""
+
+
+@pytest.fixture
+def meshes(tmp_path):
+    cube = box("", 1.0)
+    corners = " ".join(map(str, (cube.points + 0.5).ravel()))
+    faces, ends = " ".join(map(str, cube.triangles.ravel())), " ".join(str(3 * i + 3) for i in range(12))
+    for name in ("r_pelvis", "thoracic6_s"):
+        (tmp_path / f"{name}.vtp").write_text(
+            f'<VTKFile><PolyData><Piece><Points><DataArray format="ascii">{corners}</DataArray></Points><Polys>'
+            f'<DataArray Name="connectivity">{faces}</DataArray><DataArray Name="offsets">{ends}</DataArray></Polys>'
+            "</Piece></PolyData></VTKFile>"
+        )
+    return tmp_path
+
+
+def test_bones_lie_where_the_model_puts_them(meshes):
+    found, missing = bones(OSIM, meshes)
+    pelvis, vertebra = found
+    np.testing.assert_allclose(np.ptp(pelvis.points, axis=0), [2, 1, 1])
+    assert not pelvis.vertebra
+    assert vertebra.vertebra
+    # x of the mesh is y of the body after a quarter turn about z; the frame sits 0.1 m up.
+    np.testing.assert_allclose(vertebra.points.min(0), [-1, 0.1, 0], atol=1e-9)
+    np.testing.assert_allclose(vertebra.points.max(0), [0, 1.1, 1], atol=1e-9)
+    assert missing == ("gone.vtp",)
+
+
+def test_joints_join_bodies():
+    assert segments(OSIM) == (("pelvis", "T6"),)
+
+
+def test_thinning_keeps_size_and_place():
+    rng = np.random.default_rng(2)
+    points = rng.normal(size=(400, 3))
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    from scipy.spatial import ConvexHull
+
+    triangles = ConvexHull(points).simplices
+    few, faces = thinned(points, triangles, 0.3)
+    assert len(faces) < 0.6 * len(triangles)
+    assert np.abs(np.linalg.norm(few, axis=1) - 1).max() < 0.05
+    assert set(faces.ravel()) == set(range(len(few)))
+    same, all_faces = thinned(points, triangles, 0.0)
+    assert len(all_faces) == len(triangles)
+    assert len(same) == len(points)
+
+
+def test_joined_bones_keep_their_triangles():
+    one = joined([box("a", 1.0), Bone("a", box("a", 1.0).points + 3, box("a", 1.0).triangles)])
+    assert len(one.points) == 16
+    assert np.ptp(one.points[one.triangles[12:]].reshape(-1, 3), axis=0).max() == 1.0
+
+
+# The library
+
+
+def test_the_library_defines_three():
+    pytest.importorskip("trimesh")
+    script = library.three()
+    assert "WebGLRenderer" in script
+    assert "SPDX-License-Identifier: MIT" in script  # its licence travels with it
+    assert len(script) < 1e6
+
+
+def test_without_the_package_the_error_names_it(monkeypatch):
+    library.three.cache_clear()
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    with pytest.raises(InputError, match="trimesh"):
+        library.three()
+    library.three.cache_clear()
