@@ -196,6 +196,8 @@ def test_other_peoples_files_are_not_touched(tmp_path):
     with pytest.raises(InputError, match="no virtual capture"):
         write_capture(tmp_path, EXACT)
     assert list(contents(tmp_path)) == ["S1/precious.cdf"]
+    with pytest.raises(InputError, match="is a file"):
+        write_capture(tmp_path / "S1/precious.cdf", EXACT)
     with pytest.raises(InputError, match=r"unknown subject 'S7'.*S1"):
         write_capture(tmp_path / "new", EXACT, only="S7")
     assert not (tmp_path / "new").exists()
@@ -209,7 +211,7 @@ def test_command(tmp_path, capture):
     )
     done = CliRunner().invoke(main, ["capture", "virtual", "--config", str(config), "--quiet"])
     assert done.exit_code == 0, done.output
-    assert "2 trials written" in done.output
+    assert "trials written: 2" in done.output
     assert contents(tmp_path / "capture") == contents(capture)
     again = CliRunner().invoke(main, ["capture", "virtual", "--config", str(config), "--quiet"])
     assert "everything is there already" in again.output

@@ -52,7 +52,7 @@ def capture_virtual(config_path, out, subject, quiet):
     )
     with _bar(quiet) as progress:
         written = write_capture(folder, settings, progress, subject)
-    click.echo(f"{folder}: {len(written)} trials written" if written else f"{folder}: everything is there already")
+    click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
 
 
 @contextmanager
@@ -65,5 +65,5 @@ def _bar(quiet: bool):
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as bar:
-        task = bar.add_task("virtual capture, frames", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task("virtual capture, frames", total=None, visible=False)  # nothing to show before the first
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

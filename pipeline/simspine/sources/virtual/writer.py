@@ -105,6 +105,8 @@ def _stated(settings: Settings, trials: list[str], preset: Preset, rigs: Mapping
 
 def _claim(folder: Path, stated: dict) -> None:
     """Mark the folder as a virtual capture; never one that holds something else, such as a copy of Human3.6M."""
+    if folder.is_file():
+        raise InputError(f"{folder} is a file; a folder to write to is wanted.")
     record = _read(folder / RECORD)
     if folder.is_dir() and any(folder.iterdir()) and record.get("virtual") is not True:
         raise InputError(f"{folder} holds files, but no virtual capture. Name an empty or a new folder.")
