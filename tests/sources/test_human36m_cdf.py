@@ -64,8 +64,9 @@ def test_damage_is_an_error_that_names_the_file(tmp_path, poses):
     part = tmp_path / "part.cdf"
     for length in (1, 200, 2000, len(data) // 2):
         part.write_bytes(data[:length])
-        with pytest.raises(InputError, match=r"part\.cdf"):
-            cdf.read_pose(part)
+        for read in (cdf.read_pose, cdf.pose_shape):  # the header tells, too, that values are missing
+            with pytest.raises(InputError, match=r"part\.cdf"):
+                read(part)
     part.write_bytes(b"")
     with pytest.raises(InputError, match="empty"):
         cdf.pose_shape(part)

@@ -167,7 +167,7 @@ def test_damage_rows_and_videos(tmp_path):
     assert "no trials of S1, left out: Walking 9" in lines
     assert "videos of 0 to 4 cameras" in lines
     header_only = check.examine_copy(copy, ["S1"], ["Walking_2"], videos=False)
-    assert header_only.trials[0].frames == FRAMES  # the header is whole
+    assert "bytes are there" in header_only.trials[0].problems[0]  # told without reading the values
 
 
 def test_lens_of_the_camera_file_is_told_from_the_points(copy, tmp_path):

@@ -1,5 +1,6 @@
 """Copies in each layout, made by hand with the traps of the real one; all layouts must say the same."""
 
+import json
 import pickle
 import xml.etree.ElementTree as ElementTree
 
@@ -372,8 +373,6 @@ class TestRigs:
         assert open_rigs(tmp_path, "human36m").lens == "human36m"
 
     def test_json_with_several_subjects(self, tmp_path):
-        import json
-
         content = {
             s: {
                 c.name: {
@@ -391,6 +390,36 @@ class TestRigs:
         assert read_rig(tmp_path / "cameras.json", "S5") == rig("S5")
         with pytest.raises(InputError, match="S7"):
             read_rig(tmp_path / "cameras.json", "S7")
+
+    def test_json_of_the_data_sets_own_parameters(self, tmp_path):
+        """karfly/human36m-camera-parameters: mm, columns, intrinsics once."""
+        content = {
+            "intrinsics": {
+                c.name: {"calibration_matrix": c.K.tolist(), "distortion": c.distortion.tolist()} for c in rig("S1")
+            },
+            "extrinsics": {
+                s: {c.name: {"R": c.R.tolist(), "t": (1000 * c.t[:, None]).tolist()} for c in rig(s)} for s in SUBJECTS
+            },
+        }
+        path = tmp_path / "camera-parameters.json"
+        path.write_text(json.dumps(content))
+        assert open_rigs(tmp_path).lens == "human36m"
+        for a, b in zip(read_rig(path, "S11"), rig("S11"), strict=True):
+            assert (a.name, a.size) == (b.name, b.size)
+            np.testing.assert_array_equal(a.distortion, b.distortion)
+            np.testing.assert_allclose(a.t, b.t, rtol=1e-14)
+        with pytest.raises(InputError, match="S6"):
+            read_rig(path, "S6")
+        del content["intrinsics"]["58860488"]
+        path.write_text(json.dumps(content))
+        with pytest.raises(InputError, match="'58860488' is missing"):
+            open_rigs(path)
+        path.write_text(json.dumps({"intrinsics": {}, "extrinsics": []}))
+        with pytest.raises(InputError, match=r"camera-parameters\.json"):
+            open_rigs(path)
+        path.write_text("{")
+        with pytest.raises(InputError, match="not valid JSON"):
+            open_rigs(path)
 
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="do not exist"):

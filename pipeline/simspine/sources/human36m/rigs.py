@@ -1,5 +1,6 @@
-"""Camera parameters of a copy: the official metadata.xml, or a JSON/TOML the user has."""
+"""Camera parameters of a copy: the official metadata.xml, its contents as JSON, or any JSON/TOML the user has."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +8,11 @@ from pathlib import Path
 
 from simspine.errors import InputError, unknown_name
 from simspine.sources.human36m.metadata import LENSES, Metadata, read_metadata
+from simspine.sources.human36m.parameters_json import is_parameters, parameters
 from simspine.types import Camera
 
 # Looked for in a copy, in this order; {subject} is filled in.
-SHARED_FILES = ("metadata.xml", "cameras.json")
+SHARED_FILES = ("metadata.xml", "cameras.json", "camera-parameters.json")
 SUBJECT_FILES = ("cameras/Calib_{subject}.toml", "Calib_{subject}.toml", "{subject}.toml", "{subject}.json")
 
 
@@ -19,7 +21,8 @@ class Rigs:
     """Where the cameras of each subject are read from.
 
     place: a file that holds all subjects (metadata.xml, JSON) or one rig (TOML, JSON), or a folder with a file per
-    subject. lens: whose formula the tangential numbers belong to, 'human36m' or 'opencv'.
+    subject. lens: whose formula the tangential numbers belong to, 'human36m' or 'opencv'. metadata: the contents, if
+    they were read already.
     """
 
     place: Path
@@ -49,9 +52,10 @@ class Rigs:
 def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
     """Camera parameters from a file or a folder.
 
-    lens: whose formula p1 and p2 belong to. If None: what a metadata.xml says or is known to mean, and OpenCV's for
-    JSON and TOML, whose formats are defined by it. (Files converted from metadata.xml number by number, as many in
-    circulation are, need `lens="human36m"`; `check.lens_of_points` finds out.)
+    lens: whose formula p1 and p2 belong to. If None: what a metadata.xml says or is known to mean, the data set's for
+    the JSON of human36m-camera-parameters, and OpenCV's for other JSON and TOML, whose formats are defined by it.
+    (Where such a file was converted from metadata.xml number by number, say `lens="human36m"`; the report about a copy
+    finds out.)
     """
     place = Path(place)
     if lens is not None and lens not in LENSES:
@@ -64,6 +68,14 @@ def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
     if place.suffix.lower() == ".xml":
         metadata = read_metadata(place)
         return Rigs(place, lens or metadata.lens, metadata)
+    if place.suffix.lower() == ".json":
+        try:
+            content = json.loads(place.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{place}: not valid JSON ({error}).") from None
+        if is_parameters(content):
+            metadata = parameters(content, str(place))
+            return Rigs(place, lens or metadata.lens, metadata)
     return Rigs(place, lens or "opencv")
 
 
