@@ -7,13 +7,13 @@ from simspine.dataset.licence import NOTICE, notice, refuse_public, without_poin
 from simspine.errors import InputError
 
 
-@pytest.mark.parametrize(("configuration", "restricted"), [
-    ({}, False), ({"capture": None}, False), ({"capture": {"human36m": "/data/h36m"}}, True),
-    ({"capture": {"human36m": "/data/h36m"}, "virtual": None}, True),
-    ({"capture": {"human36m": "results/virtual"}, "virtual": {"seed": 1}}, False),
+@pytest.mark.parametrize(("configuration", "virtual", "restricted"), [
+    ({}, False, False), ({"capture": None}, False, False), ({"capture": {"human36m": "/data/h36m"}}, False, True),
+    ({"capture": {"human36m": "/data/h36m"}, "virtual": {"seed": 1}}, False, True),  # a section proves nothing
+    ({"capture": {"human36m": "results/virtual"}, "virtual": {"seed": 1}}, True, False),
 ])  # fmt: skip
-def test_notice(configuration, restricted):
-    assert notice(configuration) == (NOTICE if restricted else "")
+def test_notice(configuration, virtual, restricted):
+    assert notice(configuration, virtual) == (NOTICE if restricted else "")
 
 
 def test_public_copies():

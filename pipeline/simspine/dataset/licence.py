@@ -23,14 +23,13 @@ NOTICE = (
 CONTENTS = ("all", "angles")
 
 
-def notice(configuration: Mapping[str, Any]) -> str:
+def notice(configuration: Mapping[str, Any], virtual: bool = False) -> str:
     """The notice that results of this configuration (as in the provenance) carry; '' where nothing restricts them.
 
-    A folder named by `capture.human36m` is a virtual capture, which is ours to give away, where `virtual` says how
-    it was made.
+    virtual: what `capture.human36m` names is a virtual capture, which is ours to give away.
     """
     capture = configuration.get("capture") or {}
-    return NOTICE if capture.get("human36m") and not configuration.get("virtual") else ""
+    return NOTICE if capture.get("human36m") and not virtual else ""
 
 
 def refuse_public(restriction: str, kind: str, contents: str) -> None:

@@ -126,8 +126,19 @@ def provenance(config: Config) -> dict:
         "known_faults": config.known_faults,
         "trials_left_out": config.skipped,
         "seed": None if config.virtual is None else config.virtual.seed,  # of the capture; no stage draws any
-        "notice": notice(config.model_dump(mode="json")),
+        "notice": notice(config.model_dump(mode="json"), _is_virtual(config)),
     }
+
+
+def _is_virtual(config: Config) -> bool:
+    """Whether the copy of Human3.6M that the configuration names is a virtual capture: its record says so."""
+    if config.capture is None:
+        return False
+    try:
+        record = json.loads((Path(config.capture.human36m) / "capture.json").read_text(encoding="utf-8"))
+        return record.get("virtual") is True
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _version(package: str) -> str:

@@ -15,6 +15,7 @@ from simspine.config import Config
 from simspine.dataset.invariant import body_points, check_points
 from simspine.dataset.licence import NOTICE, refuse_public, without_points
 from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
+from simspine.dataset.occlusion import hidden_points
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.dataset import Dataset, DatasetFile, LazyTrials, Subject, Trial, open_dataset, write_dataset
@@ -26,7 +27,6 @@ from simspine.types import Markers
 FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
 ORDERS = {15: "simspine15", 37: "simspine37"}
 TEST = ("S9", "S11")  # Human3.6M's usual test subjects, as in the release
-PICTURES = ("npz", "coco")  # formats that are about images and so about points
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,15 @@ class _Source:
             trial = replace(trial, markers=_more_points(trial.markers, body_points(body, trial.motion, self.names)))
         return trial
 
-    def takes(self, subjects: Sequence[str]) -> Iterator[Take]:
+    def takes(self, subjects: Sequence[str], pictures: bool = False) -> Iterator[Take]:
+        """pictures: with what the body hides."""
         for subject in subjects:
             cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
             for name in self.file.trials(subject):
-                yield Take(subject, name, self.trial(subject, name), cameras)
+                trial, hidden = self.trial(subject, name), None
+                if pictures and cameras:
+                    hidden = hidden_points(self.body(subject), trial.motion, trial.markers, cameras)
+                yield Take(subject, name, trial, cameras, hidden)
 
 
 def _more_points(known: Markers, wanted: Markers) -> Markers:
@@ -181,7 +185,7 @@ def _npz(folder: Path, source: _Source, splits: Splits, notice: str, name: str) 
 
     files = {}
     for split, subjects in splits.items():
-        rows = write_mmpose(folder, split, lambda subjects=subjects: source.takes(subjects), notice=notice)
+        rows = write_mmpose(folder, split, lambda s=subjects: source.takes(s, pictures=True), notice=notice)
         files[f"annotations/simspine_{split}.npz"] = Entry("npz", rows, UNITS, _of(source, subjects))
     for path in sorted(folder.glob("annotations/*.pkl")):
         files[f"annotations/{path.name}"] = Entry("pickle", units=UNITS)
@@ -195,7 +199,7 @@ def _coco(folder: Path, source: _Source, splits: Splits, notice: str, name: str)
     for split, subjects in splits.items():
         path = f"annotations/person_keypoints_{split}.json"
         every = source.choice.every
-        rows = write_coco(folder / path, lambda s=subjects: source.takes(s), notice=notice, every=every)
+        rows = write_coco(folder / path, lambda s=subjects: source.takes(s, pictures=True), notice=notice, every=every)
         files[path] = Entry("coco", rows, {"keypoints": "px", "bbox": "px"}, _of(source, subjects))
     return files
 
