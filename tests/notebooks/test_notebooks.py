@@ -1,0 +1,135 @@
+"""Notebooks run from the first cell to the last on small data, and hold no outputs in git."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from simspine.config import read_config
+from simspine.sources.pose2sim import demo_folder
+from simspine.sources.virtual.writer import Settings, write_capture
+from simspine.workflow.run import run_stage
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
+FRAMES = 24  # of each video, of the first notebook
+
+
+def book(number: int) -> nbformat.NotebookNode:
+    return nbformat.read(next(path for path in NOTEBOOKS if path.name.startswith(f"{number}_")), as_version=4)
+
+
+@pytest.fixture(scope="session")
+def virtual(tmp_path_factory) -> Path:
+    """Configuration of a virtual capture of two people, two trials each, gone through all stages."""
+    folder = tmp_path_factory.mktemp("virtual")
+    settings = yaml.safe_load((ROOT / "configs/virtual.yaml").read_text())
+    settings["results"] = str(folder / "results")
+    settings["virtual"] |= {"actions": ["Greeting_1", "Walking_1"], "frames": 40}
+    settings["capture"] |= {"human36m": str(folder / "capture"), "detections": str(folder / "capture/detections")}
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    config = read_config(file)
+    made = config.virtual.resolved()
+    write_capture(config.capture.human36m, Settings(made.seed, made.subjects, made.actions, made.frames))
+    for stage in STAGES:
+        run_stage(stage, config, None, None, quiet=True)
+    return file
+
+
+@pytest.fixture
+def videos(tmp_path) -> Path:
+    """Configuration of the demonstration with the first frames of its videos."""
+    import cv2
+
+    source = demo_folder()
+    files = sorted((source / "videos").glob("*.mp4"))
+    for file in files:
+        reader = cv2.VideoCapture(str(file))
+        size = int(reader.get(cv2.CAP_PROP_FRAME_WIDTH)), int(reader.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        writer = cv2.VideoWriter(str(tmp_path / file.name), cv2.VideoWriter_fourcc(*"mp4v"), 60, size)
+        for _ in range(FRAMES):
+            writer.write(reader.read()[1])
+        writer.release()
+    settings = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    settings["results"] = str(tmp_path / "results")
+    calibration = next((source / "calibration").glob("*.qca.txt"))
+    settings["subjects"]["S01"]["trials"]["balance"] = {
+        "videos": [str(tmp_path / file.name) for file in files],
+        "calibration": str(calibration),
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    return tmp_path / "config.yaml"
+
+
+def run(number: int, monkeypatch, **parameters) -> str:
+    """Execute a notebook with other parameters; all it printed."""
+    from nbclient import NotebookClient
+
+    notebook = book(number)
+    chosen = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    chosen.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    texts = [output.get("text", "") or output.get("data", {}).get("text/markdown", "") for output in outputs]
+    pictures = sum("image/png" in output.get("data", {}) for output in outputs)
+    return "\n".join(texts) + f"\n{pictures} pictures"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_stripped_and_short(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert sum(len(cell.source.splitlines()) for cell in code) <= 100
+    assert len([cell for cell in code if "parameters" in cell.metadata.get("tags", ())]) == 1
+    assert notebook.cells[0].source.startswith("# ")
+
+
+def test_there_are_five():
+    assert [path.name[0] for path in NOTEBOOKS] == list("12345")
+
+
+@pytest.mark.slow
+def test_from_video_to_spine(videos, monkeypatch):
+    said = run(1, monkeypatch, config_file=str(videos))
+    assert f"1 trials, {FRAMES} frames" in said
+    assert "LLA: mean" in said
+    assert said.endswith("2 pictures")
+
+
+@pytest.mark.slow
+def test_lla_and_tka(virtual, monkeypatch):
+    said = run(2, monkeypatch, data_file=str(virtual.parent / "results/virtual.h5"))
+    assert "| Greeting | 2 | 2 | 80 |" in said
+    assert "S5/Walking_1 LLA: moves by" in said
+    assert said.endswith("1 pictures")
+
+
+@pytest.mark.slow
+def test_range_of_motion(virtual, monkeypatch):
+    said = run(3, monkeypatch, data_file=str(virtual.parent / "results/virtual.h5"))
+    assert "1.857 × L5_S1" in said  # from the walk, and from the model's file
+    assert "L4_L5_Flex_Ext = 1.857 × L5_S1_Flex_Ext" in said
+    assert "| L5-S1 | flexion | 2 |" in said
+    assert said.endswith("1 pictures")
+
+
+@pytest.mark.slow
+def test_uncertainty_and_truth(virtual, monkeypatch):
+    said = run(4, monkeypatch, config_file=str(virtual))
+    assert "S1/Walking_1" in said
+    assert "% within the 95 % band" in said
+    assert "lumbar   moved by" in said
+
+
+@pytest.mark.slow
+def test_learning(virtual, monkeypatch):
+    said = run(5, monkeypatch, data_file=str(virtual.parent / "results/virtual.h5"), length=9)
+    assert "tested on S5" in said
+    assert "always the training mean" in said
