@@ -440,3 +440,19 @@ def test_nothing_there(tmp_path):
         open_copy(tmp_path, "archive")
     with pytest.raises(InputError, match=r"Looked for fetch: [^;]*annot"):
         open_copy(tmp_path, "fetch")
+
+
+def test_near_misses_get_a_hint(tmp_path):
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(InputError, match="It is a file"):
+        open_copy(tmp_path / "file.txt")
+    (tmp_path / "a/archives").mkdir(parents=True)
+    (tmp_path / "a/archives/Poses_D3_Positions_S1.tgz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"still packed \(Poses_D3_Positions_S1\.tgz"):
+        open_copy(tmp_path / "a")
+    (tmp_path / "b/S1/MyPoseFeatures/D3_Positions").mkdir(parents=True)
+    with pytest.raises(InputError, match="folder of one subject; name the one above"):
+        open_copy(tmp_path / "b/S1")
+    with pytest.raises(InputError, match=r"There are subjects in .*b\."):
+        open_copy(tmp_path)
+    assert open_copy(tmp_path / "b").trials("S1") == []

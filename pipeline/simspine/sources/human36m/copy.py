@@ -189,7 +189,20 @@ def open_copy(
             copy.rigs = find_rigs([folder for folder in folders if folder.is_dir()], copy.subjects, lens)
         return copy
     looked = "; ".join(f"{name}: {kind.LOOKED_FOR}" for name, kind in kinds.items() if layout in ("auto", name))
-    raise InputError(f"no Human3.6M data in {root}. Looked for {looked}.")
+    raise InputError(f"no Human3.6M data in {root}. Looked for {looked}.{_hint(root)}")
+
+
+def _hint(root: Path) -> str:
+    """What may be wrong with a folder that has none of the layouts."""
+    if not root.is_dir():
+        return " It is a file; name the folder."
+    packed = sorted(path for pattern in ("*.tgz", "*/*.tgz") for path in root.glob(pattern))
+    if packed:
+        return f" Archives are still packed ({packed[0].name}, …): unpack them, a folder for each subject."
+    if any((root / name).is_dir() for name in ("MyPoseFeatures", "Videos")):
+        return " This is the folder of one subject; name the one above it."
+    inside = next((p for p in sorted(root.iterdir()) if p.is_dir() and any(p.glob("S[0-9]*/*"))), None)
+    return f" There are subjects in {inside}." if inside else ""
 
 
 def check_size(markers: Markers, where: str) -> None:
