@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simspine.dataset.actions import action_of
 from simspine.errors import InputError
 from simspine.formats.dataset import open_dataset, write_dataset
 from simspine.formats.dataset_tree import Dataset, Subject, Trial
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Motion
 from simspine.validation import (
-    action_of,
     as_csv,
     as_markdown,
     curvature_table,

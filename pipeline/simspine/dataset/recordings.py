@@ -1,7 +1,6 @@
 """A data set opened for use: subjects, actions, trials, windows of frames, each read when it is asked for."""
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simspine.dataset.actions import action_of
 from simspine.dataset.windows import FIELDS, Window, Windows
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset_read import DatasetFile
@@ -31,11 +31,6 @@ def open_dataset(path: str | os.PathLike) -> "Recordings":
             )
         path = os.path.join(path, files[0])
     return Recordings(path)
-
-
-def action_of(trial: str) -> str:
-    """The action of a trial: its name without the number of the repetition ('Directions_1' → 'Directions')."""
-    return re.sub(r"[_ -]?\d+$", "", trial) or trial
 
 
 class Recordings:

@@ -6,10 +6,10 @@ definitions: docs/validation.md.
 
 from simspine.validation.curvature import CurvatureRow, curvature_table
 from simspine.validation.motion import RangeRow, lumbar_rom, neck_rom
-from simspine.validation.records import Record, action_of, records
+from simspine.validation.records import Record, records
 from simspine.validation.tables import as_csv, as_markdown, tables
 
 __all__ = [
-    "CurvatureRow", "RangeRow", "Record", "action_of", "as_csv", "as_markdown", "curvature_table", "lumbar_rom",
+    "CurvatureRow", "RangeRow", "Record", "as_csv", "as_markdown", "curvature_table", "lumbar_rom",
     "neck_rom", "records", "tables",
 ]  # fmt: skip

@@ -1,12 +1,12 @@
 """A data set as the tables see it: one record per trial, with what is needed and no more."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from simspine.dataset.actions import action_of
 from simspine.formats.dataset_tree import Dataset, Trial
 from simspine.quality.decided import level_shares
 from simspine.spine.levels import LEVELS, Level
@@ -51,16 +51,6 @@ class Record:
     def time(self) -> np.ndarray:
         """(frames,) s from the trial's first frame."""
         return np.arange(self.frames) / self.rate
-
-
-def action_of(trial: str, subject: str = "") -> str:
-    """The action that a trial shows: its name without the subject before it and the take after it.
-
-    'S1_Directions_2' and 'Directions 1' are 'Directions'. Names of one or two letters keep their number.
-    """
-    name = trial.removeprefix(f"{subject}_") if subject else trial
-    name = re.sub(r"^S\d+[_ -](?=.)", "", name)
-    return re.sub(r"(?<=[^\W\d_]{3})[ _.-]*\(?\d+\)?$", "", name) or trial
 
 
 def records(dataset) -> tuple[Record, ...]:
