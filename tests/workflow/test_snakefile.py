@@ -131,3 +131,56 @@ def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
     file = sorted(copied.folder.glob("pose/bow/cam02_json/*.json"))[4]
     file.write_text(file.read_text())
     assert planned(snakemake(*arguments, "--dry-run").stdout) == {"detect": 1, "triangulate": 1}
+
+
+@pytest.mark.slow
+def test_a_virtual_capture_is_made_before_anything_else(snakemake):
+    """Per subject; its trials follow from the preset, so that the plan is known before a file is there."""
+    done = snakemake("--dry-run", "--configfile", "configs/virtual.yaml", "--profile", "configs/profiles/local")
+    assert done.returncode == 0, done.stdout + done.stderr
+    per_subject = dict.fromkeys(("capture", *STAGES), 2)
+    assert planned(done.stdout) == dict.fromkeys(RULES, 1) | per_subject
+    assert "subject=S1" in done.stdout
+    assert "subject=S5" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_full_layout_plans_in_time(snakemake):
+    """Seven subjects, 210 trials, 1,890 empty files in the official layout: under 20 s of one core, none is read."""
+    from simspine.sources.human36m.metadata import write_metadata
+    from simspine.sources.human36m.names import CAMERAS, SUBJECTS, canonical_trials, official_name
+    from simspine.sources.virtual.rig import rig
+
+    root = snakemake.root / "data/human36m"
+    for subject in SUBJECTS:
+        for kind in ("Videos", "MyPoseFeatures/D3_Positions", "MyPoseFeatures/D2_Positions"):
+            (root / subject / kind).mkdir(parents=True)
+        for trial in canonical_trials(subject):
+            name = official_name(subject, trial)
+            (root / subject / "MyPoseFeatures/D3_Positions" / f"{name}.cdf").touch()
+            for camera in CAMERAS:
+                (root / subject / "Videos" / f"{name}.{camera}.mp4").touch()
+                (root / subject / "MyPoseFeatures/D2_Positions" / f"{name}.{camera}.cdf").touch()
+    write_metadata(root / "metadata.xml", {subject: rig(1, subject) for subject in SUBJECTS}, "human36m")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = snakemake("--dry-run", "--configfile", "configs/human36m.yaml")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert planned(done.stdout) == dict.fromkeys(RULES, 1) | dict.fromkeys(STAGES, 7)
+    assert seconds < 20
+    one = done.stdout.split("rule detect:")[1].split("output:")[0]
+    assert one.count(".mp4") in (4 * 30, 4 * 30 - 1, 4 * 27), (
+        "of 30 trials, less a corrupt video or three faulty trials"
+    )
+
+
+def test_profiles_speak_of_rules_and_options_that_exist():
+    from snakemake.cli import get_argument_parser
+
+    rules = set(re.findall(r"^rule (\w+):", (ROOT / "Snakefile").read_text(), re.MULTILINE))
+    options = {text.lstrip("-") for action in get_argument_parser()._actions for text in action.option_strings}
+    for name in ("local", "slurm"):
+        profile = yaml.safe_load((ROOT / "configs/profiles" / name / "config.yaml").read_text())
+        assert set(profile) <= options
+        assert set(profile.get("set-threads", {})) | set(profile.get("set-resources", {})) <= rules

@@ -78,9 +78,7 @@ class HumanTrial(Capture):
         return self.copy.positions(self.subject, self.trial) if self.mocap else None
 
     def seen_by(self, cameras: list[Camera], keypoints: Keypoints) -> Keypoints:
-        from simspine.sources.human36m.camera_model import keypoints_to_cameras
-
-        return keypoints_to_cameras(keypoints, cameras) if self.copy.rigs.lens == "human36m" else keypoints
+        return self.copy.to_cameras(keypoints, cameras)
 
 
 def capture_of(trial: Trial, subject: str = "", config: Config | None = None) -> Capture:
@@ -108,7 +106,7 @@ def capture_of(trial: Trial, subject: str = "", config: Config | None = None) ->
 
 def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:
     """Files of a trial in a Human3.6M copy: videos, or 2D points if they are `imported`; and the motion capture."""
-    copy = copy_of(options.human36m, options.layout, options.cameras)
+    copy = copy_of(options)
     files = copy.files(subject, trial)
     if copy.rigs is None:
         copy.cameras(subject)  # says where it looked for the cameras
@@ -129,12 +127,16 @@ def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) ->
     return HumanTrial(calibration, stored=stored, **where)
 
 
-@cache
-def copy_of(root: str, layout: str, cameras: str | None) -> "HumanCopy":
+def copy_of(options: HumanCapture) -> "HumanCopy":
     """The copy, opened once: its folders are listed a single time for all trials."""
+    return _opened(options.human36m, options.layout, options.cameras, options.lens)
+
+
+@cache
+def _opened(root: str, layout: str, cameras: str | None, lens: str | None) -> "HumanCopy":
     from simspine.sources.human36m.copy import open_copy
 
-    return open_copy(root, layout, cameras)
+    return open_copy(root, layout, cameras, lens)
 
 
 def _rigs(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
+from simspine.workflow.copies import examine_capture
 from simspine.workflow.inputs import capture_of
 from simspine.workflow.run import check_writable
 from simspine.workflow.vision import check_folders
@@ -65,8 +66,12 @@ def examine(config: Config) -> bool:
             needed = package in NEEDED
             good = good and not needed
             say(f"[{'red' if needed else 'dim'}]missing[/]  ", f"{package}: {use}")
+    if config.capture is not None:
+        good = examine_capture(config, say) and good
     for subject, person in config.subjects.items():
         for name, trial in person.trials.items():
+            if trial.capture is not None:
+                continue
             try:
                 say("[green]ok[/]       ", f"{subject}/{name}: {_described(subject, name, trial, config)}")
             except InputError as fault:

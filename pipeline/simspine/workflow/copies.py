@@ -1,0 +1,103 @@
+"""A Human3.6M copy before the first run: is it complete, and how much work does it hold?"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from simspine.config import Config
+from simspine.errors import InputError
+from simspine.workflow.inputs import capture_of, copy_of
+from simspine.workflow.manifest import read_manifest
+from simspine.workflow.paths import Paths
+
+Say = Callable[[str, str], None]
+OK, FAULT, NOTE = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
+
+# Seconds of one core per frame of four views, where this configuration has no results yet to tell: measured on a
+# virtual capture with the articulated body; BlazePose on full HD. How long SpinePose takes depends on the hardware.
+SECONDS = {
+    "detect": 0.14, "triangulate": 0.005, "merge": 0.001, "scale": 0.001, "ik": 0.01, "vertebrae": 0.005,
+    "quality": 0.003, "export": 0.005,
+}  # fmt: skip
+
+
+def examine_capture(config: Config, say: Say) -> bool:
+    """Say what the data set of section `capture` holds, and what is wrong with it; True if a run can start."""
+    if config.virtual is not None and not (Path(config.capture.human36m) / "capture.json").is_file():
+        say(NOTE, f"virtual capture: not made yet; the workflow makes it in {config.capture.human36m} first")
+        return True
+    try:
+        good, frames = _examine(config, say)
+    except InputError as fault:
+        say(FAULT, str(fault))
+        return False
+    seconds, known = seconds_per_frame(config)
+    if config.detection.detector == "import" and "detect" not in known:
+        seconds = seconds | {"detect": 0.0}
+    total = sum(seconds.values()) * frames / 3600
+    slow = max(seconds, key=seconds.get)
+    basis = "measured here" if known else "measured elsewhere"
+    own = "" if known or config.detection.detector != "spinepose" else " SpinePose's detection is taken as BlazePose's;"
+    say(
+        NOTE,
+        f"{frames} frames: about {total:.1f} hours of one core, {seconds[slow] * frames / 3600:.1f} of them for {slow} "
+        f"({basis};{own} subjects run side by side)",
+    )
+    return good
+
+
+def _examine(config: Config, say: Say) -> tuple[bool, int]:
+    from simspine.sources.human36m.check import examine_copy
+
+    options, imported = config.capture, config.detection.detector == "import"
+    copy = copy_of(options)
+    used = {(s, t.capture) for s, person in config.subjects.items() for t in person.trials.values() if t.capture}
+    trials = sorted({trial for _, trial in used})
+    state = examine_copy(
+        copy,
+        [subject for subject in config.subjects if any(s == subject for s, _ in used)],
+        trials,
+        videos=not imported,
+        checksums=options.checksums,
+    )
+    for line in state.lines():
+        say(NOTE, line)
+    if config.skipped:
+        say(NOTE, f"  left out for their faults: {', '.join(config.skipped)}")
+    good = True
+    for subject, person in config.subjects.items():
+        for name, trial in person.trials.items():
+            if trial.capture is None:
+                continue
+            try:
+                capture_of(trial, subject, config)
+            except InputError as fault:
+                good = False
+                say(FAULT, f"{subject}/{name}: {fault}")
+    found = {(trial.subject, trial.trial): trial for trial in state.trials}
+    bad = [f"{subject}/{trial}" for subject, trial in sorted(used & set(found)) if found[subject, trial].problems]
+    for things, kind in (
+        (bad, "trials cannot be read"),
+        (state.checksums, "files are not as their checksums say"),
+        ([subject.subject for subject in state.subjects if subject.cameras], "subjects have no fitting cameras"),
+    ):
+        if things:
+            good = False
+            say(FAULT, f"{len(things)} {kind} (see above); first: {things[0]}")
+    if good:
+        say(OK, f"{copy.root}: {len(used)} trials of {len(state.subjects)} subjects")
+    return good, sum(found[key].frames for key in used & set(found))
+
+
+def seconds_per_frame(config: Config) -> tuple[dict[str, float], set[str]]:
+    """Of each stage; and the stages of which this configuration's own results tell."""
+    spent: dict[str, float] = {}
+    frames = 0
+    for subject in config.subjects:
+        paths = Paths(Path(config.results), subject)
+        detected = read_manifest(paths.manifest("detect"))
+        frames += sum(task["notes"]["frames"] for task in detected.values())
+        for stage in SECONDS:
+            for task in read_manifest(paths.manifest(stage)).values():
+                spent[stage] = spent.get(stage, 0.0) + task["seconds"]
+    known = set(spent) if frames else set()
+    return SECONDS | {stage: spent[stage] / frames for stage in known}, known
