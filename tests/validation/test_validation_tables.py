@@ -4,6 +4,7 @@ import csv
 import io
 import math
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -167,6 +168,23 @@ def test_a_file_without_our_groups_still_counts_its_frames():
     assert math.isnan(found["lla_tka"][0].lla_mean_deg)
     assert found["lumbar_rom"] == found["neck_rom"] == ()
     assert "| – | 36.08 ± 2.43 |" in as_markdown("lla_tka", found["lla_tka"])
+
+
+def test_a_released_file_can_be_read(tmp_path):
+    """Written by hand from the release's description: nothing of ours is in it."""
+    with h5py.File(tmp_path / "released.h5", "w") as file:
+        file["metadata/markers_names"] = [name.encode() for name in SPINE_MARKERS]
+        file["metadata/kinematic_axes"] = [b"pelvis_tilt", b"L5_S1_Flex_Ext"]
+        for name, shape in (("K", (1, 3, 3)), ("dist", (1, 5)), ("R", (1, 3, 3)), ("t", (1, 3)), ("size", (1, 2))):
+            file[f"S9/calibration/{name}"] = np.ones(shape)
+        file["S9/calibration/names"] = [b"54138969"]
+        trial = file.create_group("S9/Walking 1")
+        trial["markers"], trial["kinematics"] = np.zeros((6, 15, 3)), np.zeros((6, 2))
+        trial["timestamps"] = np.arange(6) / 50
+    with open_dataset(tmp_path / "released.h5") as file:
+        row = curvature_table(file)[0]
+    assert (row.name, row.frames, row.paper_tka_mean_deg) == ("Walking", 6, 32.05)
+    assert math.isnan(row.lla_mean_deg)
 
 
 def test_levels_find_their_coordinates_by_name():

@@ -22,7 +22,7 @@ class Curvature:
     tka_sd: float
 
 
-# The paper lists both spellings of two actions, each with the subjects that use it: Photo and WalkDog are S1's.
+# The paper lists both spellings of two actions; each row holds the subjects whose files are named so.
 BY_ACTION = {
     "Directions": Curvature(36.09, 2.10, 33.26, 4.34),
     "Discussion": Curvature(36.40, 2.69, 34.04, 3.52),

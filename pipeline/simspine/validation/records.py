@@ -1,8 +1,9 @@
 """A data set as the tables see it: one record per trial, with what is needed and no more."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from simspine.formats.dataset_tree import Dataset, Trial
 from simspine.quality.decided import level_shares
 from simspine.spine.levels import LEVELS, Level
 
+if TYPE_CHECKING:
+    from simspine.formats.dataset_read import DatasetFile
+
+LUMBAR = ("T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1", "lumbar")
+NECK = ("neck",)
 PLANE_ENDINGS = ("Flex_Ext", "Lat_Bending", "axial_rotation")
 
 
@@ -18,10 +24,10 @@ PLANE_ENDINGS = ("Flex_Ext", "Lat_Bending", "axial_rotation")
 class Record:
     """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, all but the rejected.
 
-    levels, angles (frames, levels, 3), lla, tka (frames,) and their standard deviations: as in
-    `simspine.formats.dataset_tree.Trial`; empty or NaN where the file holds none. shares: (levels, 3) that the data
-    decided, NaN = not known. forced: {level, 'lla' or 'tka': why the model leaves it no freedom}. table: the levels'
-    coordinates.
+    levels: those of `LUMBAR` and `NECK` that there are. angles (frames, levels, 3), lla, tka (frames,) and their
+    standard deviations: as in `simspine.formats.dataset_tree.Trial`; empty or NaN where the file holds none. shares:
+    (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': why the model leaves it no
+    freedom}. table: the levels' coordinates.
     """
 
     subject: str
@@ -54,38 +60,58 @@ class Record:
 
 
 def records(dataset) -> tuple[Record, ...]:
-    """Records of all trials of a data set: a `Dataset`, or an open `DatasetFile`, read trial by trial."""
-    return tuple(_record(subject, name, trial) for subject, name, trial in _trials(dataset))
+    """Records of all trials of a data set: a `Dataset`, a data set opened by `simspine.open_dataset`, or its file.
 
-
-def _trials(dataset) -> Iterator[tuple[str, str, Trial]]:
-    dataset = getattr(dataset, "file", dataset)  # an opened `Recordings`
+    Of a file only what the tables need is read, trial by trial: some 0.4 kB a frame.
+    """
     if isinstance(dataset, Dataset):
-        for subject, content in dataset.subjects.items():
-            yield from ((subject, name, trial) for name, trial in content.trials.items())
-        return
-    for subject in dataset.subjects:
-        yield from ((subject, name, dataset.trial(subject, name)) for name in dataset.trials(subject))
+        return tuple(
+            _record(subject, name, trial, lambda field, trial=trial: getattr(trial, field))
+            for subject, content in dataset.subjects.items()
+            for name, trial in content.trials.items()
+        )
+    file: DatasetFile = getattr(dataset, "file", dataset)
+    return tuple(_stored(file, subject, name) for subject in file.subjects for name in file.trials(subject))
 
 
-def _record(subject: str, name: str, trial: Trial) -> Record:
-    frames = trial.markers.frames
-    known = trial.angles is not None
-    levels = trial.levels if known else ()
+_FILED = {"angles": "level_angles", "angles_sd": "level_angles_sd"}  # where a field of `Trial` has another name
+
+
+def _stored(file: "DatasetFile", subject: str, name: str) -> Record:
+    head = file.trial(subject, name, slice(0, 1))  # which fields there are, and what does not depend on the frame
+
+    def get(field: str):
+        there = getattr(head, field) is not None
+        return file.array(subject, name, f"simspine/{_FILED.get(field, field)}") if there else None
+
+    return _record(subject, name, head, get, file.frames(subject, name))
+
+
+def _record(subject: str, name: str, trial: Trial, get: Callable, frames: int | None = None) -> Record:
+    """get: a field of the trial for all its frames, None where there is none. trial: the whole, or its beginning."""
+    frames = trial.markers.frames if frames is None else frames
+    angles, status = get("angles"), get("status")
+    there = [i for i, level in enumerate(trial.levels) if level in (*LUMBAR, *NECK)] if angles is not None else []
+    levels = tuple(trial.levels[i] for i in there)
     table = level_coordinates(levels, trial.motion.names)
+
+    def some(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else values[:, there]
+
     missing = np.full(frames, np.nan)
+    lla, tka = (missing if values is None else values for values in (get("lla"), get("tka")))
     return Record(
         subject,
         name,
         trial.markers.rate,
-        np.ones(frames, bool) if trial.status is None else np.array([s != "rejected" for s in trial.status], bool),
+        np.ones(frames, bool) if status is None else np.asarray(status) != "rejected",
         levels,
-        trial.angles if known else np.empty((frames, 0, 3)),
-        missing if trial.lla is None else trial.lla,
-        missing if trial.tka is None else trial.tka,
-        trial.angles_sd,
-        trial.lla_sd,
-        trial.tka_sd,
+        np.empty((frames, 0, 3)) if angles is None else some(angles),
+        lla,
+        tka,
+        some(get("angles_sd")),
+        get("lla_sd"),
+        get("tka_sd"),
         level_shares(levels, table, trial.motion.names, trial.response),
         dict(trial.forced),
         table,
