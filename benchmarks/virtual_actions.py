@@ -1,4 +1,4 @@
-"""A picture of what virtual people do: a strip of moments for each action. `python benchmarks/virtual_actions.py FILE.png`."""
+"""A picture of what virtual people do, moments of each action: `python benchmarks/virtual_actions.py FILE.png`."""
 
 import sys
 from pathlib import Path

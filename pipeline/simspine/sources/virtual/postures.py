@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simspine.body.kinematics import neutral_markers
 from simspine.sources.virtual import primitives as p
 from simspine.sources.virtual.bodies import TruthBody
 from simspine.sources.virtual.performance import RATE
@@ -14,6 +15,7 @@ AREA = (1.35, 1.85)  # m either way from the middle: depth (x of the body), widt
 # Raised arms extend the thoracic spine and a little of the lumbar one (degrees per arm at shoulder height; direction as
 # in the paper's table, where actions with raised arms have less kyphosis; size ours).
 ARM_EXTENDS = {"thoracic_flexion": -4.5, "lumbar_flexion": -1.5}
+STRIDE = 1.5  # leg lengths: what the cycle of `primitives.gait` covers while a foot stands
 
 
 @dataclass
@@ -121,23 +123,32 @@ def turns(score: Score, count: int, size: float) -> np.ndarray:
     return np.concatenate([[0.0], score.rng.normal(0.0, size, count)])
 
 
+def leg_length(truth: TruthBody) -> float:
+    """From hip to ankle, m, straight."""
+    standing = neutral_markers(truth.body)
+    hip, ankle = (standing[truth.body.marker_index(f"joint_{name}_r")] for name in ("hip", "ankle"))
+    return float(np.linalg.norm(hip - ankle))
+
+
 def walk(
     score: Score, walking: np.ndarray | float = 1.0, pace: float = 1.0, arms: tuple[float, float] = (1.0, 1.0)
 ) -> None:
-    """Walk round a closed path in the area. walking: (frames,) 0…1, how fast; arms: swing of the right, of the left.
+    """Walk round a closed path in the area. walking: (frames,) 0…1, size of the steps. arms: swing, right and left.
 
     Where nobody walks they stand, with planted feet.
     """
     walking = np.broadcast_to(np.asarray(walking, float), (score.frames,))
-    stride = score.near(0.72, 0.06) * score.subject.stature * pace
-    speed = score.near(1.1, 0.08) * pace * walking * (1 + 0.04 * score.wander(2.0))
-    distance = np.cumsum(speed) / RATE
-    place, direction = p.along(p.loop(score.rng, (AREA[0] - 0.25, AREA[1] - 0.25)), distance + score.rng.uniform(0, 6))
-    phase = distance / stride + score.rng.uniform()
+    size = score.near(1.0, 0.04) * pace
+    stride = STRIDE * leg_length(score.truth) * size
+    speed = score.near(1.1, 0.08) * pace * (1 + 0.04 * score.wander(2.0))
+    # steps get shorter and rarer together: the speed falls with the square of either
+    distance = np.cumsum(speed * walking**2) / RATE
+    phase = np.cumsum(speed * walking) / RATE / stride + score.rng.uniform()
+    start = score.rng.uniform(0, 6)
+    place, direction = p.along(p.loop(score.rng, (AREA[0] - 0.25, AREA[1] - 0.25)), distance + start)
     score.add("x", place[:, 0])
     score.add("z", place[:, 1])
     score.add("heading", -direction)
-    size = score.near(1.0, 0.05)
     swing = score.near(1.0, 0.25)
     for side, late, part in (("r", 0.0, arms[0]), ("l", 0.5, arms[1])):
         for name, values in p.gait(phase + late).items():
@@ -149,7 +160,14 @@ def walk(
     turn = 2 * np.pi * phase
     # At right heel strike (phase 0) the right side of the pelvis is forward, and so is the left shoulder.
     score.degrees(walking * np.cos(turn), heading=score.near(4.5))
-    score.degrees(walking * np.sin(turn + 0.3), list=-score.near(3.5))
+    # Over the standing foot the hips shift to its side and the other side sinks; the legs keep their direction.
+    over = walking * np.sin(turn + 0.3)
+    drop, shift, narrow = np.radians(score.near(3.5)) * over, score.near(0.02) * over, np.radians(1.5) * walking
+    score.add("list", -drop)
+    score.add("x", -np.sin(direction) * shift)
+    score.add("z", np.cos(direction) * shift)
+    score.add("hip_adduction_r", narrow + drop + shift / leg_length(score.truth))
+    score.add("hip_adduction_l", narrow - drop - shift / leg_length(score.truth))
     score.degrees(walking * np.cos(2 * turn + 0.6), tilt=score.near(1.2))
     back = score.near(1.0)
     score.degrees(-walking * np.cos(turn + 0.15), lumbar_rotation=3.5 * back, thoracic_rotation=7.0 * back)
