@@ -27,6 +27,12 @@ class Context:
     def capture(self, trial: str) -> Capture:
         return capture_of(self.config.subject(self.subject).trials[trial], self.subject, self.config)
 
+    def known_fault(self, trial: str) -> dict[str, str]:
+        """{'known_fault': what is known to be wrong with the recording}, to be kept with its results; {} if nothing."""
+        name = self.config.subject(self.subject).trials[trial].capture
+        text = self.config.known_faults.get(f"{self.subject}/{name}")
+        return {} if text is None else {"known_fault": text}
+
     @contextmanager
     def progress(self, text: str) -> Iterator:
         """A callable (done, total) that moves a progress bar on the terminal; nothing is shown when `quiet`."""

@@ -33,20 +33,21 @@ def detect(context: Context) -> list[Task]:
     settings = context.config.detection.model_dump(mode="json")
     tasks = []
     for name, trial in context.config.subject(context.subject).trials.items():
-        capture, out = context.capture(name), context.paths.keypoints(name)
+        capture, out, fault = context.capture(name), context.paths.keypoints(name), context.known_fault(name)
 
-        def work(name=name, trial=trial, capture=capture, out=out) -> dict:
+        def work(name=name, trial=trial, capture=capture, out=out, fault=fault) -> dict:
             detections, skeleton, cameras = _detections(context, name, trial, capture)
             keypoints = capture.seen_by(cameras, _person(context, detections, skeleton, cameras))
-            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton)
+            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **fault)
             return {
                 "frames": keypoints.frames,
                 "views": keypoints.views,
                 "people_seen": int(np.isfinite(detections.people).any((3, 4)).sum(2).max()),
                 "seen_share": _share(np.isfinite(keypoints.xy).any((2, 3))),
+                **fault,
             }
 
-        tasks.append(Task(name, capture.detected, (out,), settings | {"rate": trial.rate}, work))
+        tasks.append(Task(name, capture.detected, (out,), settings | {"rate": trial.rate} | fault, work))
     return tasks
 
 
@@ -138,7 +139,7 @@ def triangulate(context: Context) -> list[Task]:
             seen = np.isfinite(keypoints.xy).any((0, 1, 3))
             keypoints = keypoints.select([n for n, s in zip(keypoints.names, seen, strict=True) if s])
             points, report = triangulate_with_report(keypoints, stored["cameras"], **options)
-            save(out, points=points, skeleton=stored["skeleton"], report=asdict(report))
+            save(out, points=points, skeleton=stored["skeleton"], report=asdict(report), **_fault_in(stored))
             return report.summary()
 
         tasks.append(Task(name, (source,), (out,), options, work))
@@ -161,7 +162,7 @@ def merge_markers(context: Context) -> list[Task]:
             if capture.mocap:
                 markers, notes = _merged(markers, capture, table, merging, filtering["max_gap_s"], source)
             turned = in_frame(label_inferred(markers), "y_up")
-            save(out, markers=turned, skeleton=stored["skeleton"])
+            save(out, markers=turned, skeleton=stored["skeleton"], **_fault_in(stored))
             write_trc(trc, turned)
             missing = {n: int(m) for n, m in zip(turned.names, (~turned.present).sum(0), strict=True) if m}
             filled = int(0 if turned.filled is None else turned.filled.sum())
@@ -194,6 +195,11 @@ def _merged(points: Markers, capture: Capture, table: str | None, options: dict,
             "missing": report.missing,
         }
     }
+
+
+def _fault_in(stored: dict) -> dict[str, str]:
+    """What the stage before said about the recording."""
+    return {"known_fault": stored["known_fault"]} if "known_fault" in stored else {}
 
 
 def _number(value: float) -> float | None:
