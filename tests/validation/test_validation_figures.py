@@ -1,5 +1,7 @@
 """Figures show the tables' numbers, and what is forced as forced."""
 
+import re
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -9,9 +11,10 @@ from simspine.formats.dataset import write_dataset
 from simspine.formats.dataset_tree import Dataset
 from simspine.report.figures.gallery import course
 from simspine.report.figures.rom import lumbar_profile
-from simspine.report.figures.validation import figures
+from simspine.report.figures.validation import figures, pictures, text_tables
 from simspine.report.figures.violins import curvature_violins
 from simspine.report.style import FORCED_LABEL, GREY
+from simspine.spine.bands import BANDS
 from simspine.validation import curvature_table, lumbar_rom, records
 
 
@@ -69,6 +72,17 @@ def test_course_of_a_trial_leaves_rejected_frames_open():
 
 def test_nothing_to_draw_gives_no_figures():
     assert figures(Dataset({})) == {}
+    assert pictures(Dataset({})) == text_tables(Dataset({})) == ()
+
+
+def test_parts_for_a_page_hold_what_the_files_hold(small_dataset):
+    made = pictures(small_dataset)
+    assert len(made) == len(figures(small_dataset))
+    ids = [name for picture in made for name in re.findall(r'\bid="([^"]+)"', picture.svg)]
+    assert len(ids) == len(set(ids))
+    tables = text_tables(small_dataset)
+    assert [len(table.rows) for table in tables] == [9 + len(BANDS), 21, 12]
+    assert sum("set by the model" in row for row in tables[1].rows) == 5
 
 
 def test_command_writes_tables_and_figures(small_dataset, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path, write_text
 from simspine.formats.dataset import open_dataset
+from simspine.report.embed import png
 from simspine.report.figures.validation import figures
 from simspine.report.style import styled
 from simspine.validation import as_csv, as_markdown, records, tables
@@ -27,14 +28,12 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
         write_text(made[-1], as_csv(rows))
         text.append(as_markdown(name, rows))
     for name, figure in figures(some).items():
-        for kind in ("png", "svg"):
-            made.append(out / f"{name}.{kind}")
-            with atomic_path(made[-1]) as temporary, styled():
-                figure.savefig(temporary, format=kind, dpi=DPI, facecolor="white", metadata=_NO_DATE[kind])
+        made += [out / f"{name}.png", out / f"{name}.svg"]
+        with atomic_path(made[-2]) as temporary:
+            temporary.write_bytes(png(figure, DPI))
+        with atomic_path(made[-1]) as temporary, styled():
+            figure.savefig(temporary, format="svg", facecolor="white", metadata={"Date": None})
         text += [f"![{name.replace('_', ' ')}]({name}.png)", ""]
     made.append(out / "validation.md")
     write_text(made[-1], "\n".join(text))
     return made
-
-
-_NO_DATE = {"png": {}, "svg": {"Date": None}}  # equal data give equal bytes

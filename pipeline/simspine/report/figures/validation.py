@@ -1,11 +1,13 @@
-"""All validation figures of a data set, under the names their files and the report's page use."""
+"""All validation figures of a data set, under the names their files use; and the same, with the tables, for a page."""
 
 from typing import TYPE_CHECKING
 
+from simspine.report import content, embed
 from simspine.report.figures.gallery import kinematics_gallery
 from simspine.report.figures.rom import lumbar_profile, neck_by_action
 from simspine.report.figures.violins import curvature_violins
 from simspine.validation.curvature import as_records
+from simspine.validation.tables import NOTES, TITLES, cells, tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,3 +28,50 @@ def figures(dataset) -> "dict[str, Figure]":
     }
     found |= {f"kinematics_{i + 1}" if len(pages) > 1 else "kinematics": page for i, page in enumerate(pages)}
     return {name: figure for name, figure in found.items() if figure is not None}
+
+
+# Title, what it shows, how to read it.
+_ABOUT = {
+    "lla_tka": (
+        "Curvature by action",
+        "Distribution of lumbar lordosis and thoracic kyphosis in each action, with published values",
+        "Shaded: a published range of standing adults. Dashed grey is the model's, orange mostly assumed.",
+    ),
+    "lumbar_rom": (
+        "Range of motion of the lumbar levels",
+        "Range of motion from T12–L1 to L5–S1 about three axes, beside published ranges",
+        "Where points are hollow, a belief or a coupler gave the curve its shape: no finding about the levels.",
+    ),
+    "neck_rom": (
+        "Range of motion of the neck",
+        "Range of motion of the head on the trunk in each action about three axes",
+        "Daily actions use a small part of what people can.",
+    ),
+    "kinematics": (
+        "Kinematics by action",
+        "Curvature, lumbar spine and neck over the course of each action",
+        "Each trial stretched to 0–100 %; with three or more, their median and the band from the 10th to the 90th "
+        "percentile. Rejected frames are gaps.",
+    ),
+}
+
+
+def pictures(dataset, prefix: str = "validation") -> tuple[content.Picture, ...]:
+    """The figures as SVG for a page. prefix: of their ids, so that they clash with no other on it."""
+    made = []
+    for name, figure in figures(dataset).items():
+        page = name.removeprefix("kinematics_") if name.startswith("kinematics_") else ""
+        title, alt, caption = _ABOUT["kinematics" if page else name]
+        text = f"{title} ({page})" if page else title
+        made.append(content.Picture(text, alt, caption, svg=embed.svg(figure, f"{prefix}-{name}")))
+    return tuple(made)
+
+
+def text_tables(dataset) -> tuple[content.Table, ...]:
+    """The tables as text for a page, folded under their titles; empty ones are left out."""
+    made = []
+    for name, rows in tables(as_records(dataset)).items():
+        if rows:
+            header, lines = cells(name, rows)
+            made.append(content.Table(header, lines, NOTES[name], TITLES[name]))
+    return tuple(made)
