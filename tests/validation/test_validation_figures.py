@@ -87,7 +87,7 @@ def test_parts_for_a_page_hold_what_the_files_hold(small_dataset):
 
 def test_command_writes_tables_and_figures(small_dataset, tmp_path):
     write_dataset(tmp_path / "small.h5", small_dataset)
-    done = CliRunner().invoke(main, ["validate", str(tmp_path / "small.h5")], catch_exceptions=False)
+    done = CliRunner().invoke(main, ["validate", str(tmp_path)], catch_exceptions=False)  # a folder with one file
     assert done.exit_code == 0, done.output
     made = {path.name for path in (tmp_path / "validation").iterdir()}
     names = ("lla_tka", "lumbar_rom", "neck_rom", "kinematics")

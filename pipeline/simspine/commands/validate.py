@@ -21,6 +21,7 @@ def validate(dataset, config_path, out):
 
     Each figure says what the data decided, and what the model or a belief did. Columns: docs/validation.md.
     """
+    from simspine.errors import InputError
     from simspine.workflow.validating import write_validation
 
     if dataset is None:
@@ -28,5 +29,8 @@ def validate(dataset, config_path, out):
 
         config = read_config(config_path)
         dataset = Path(config.results) / f"{config.name}.h5"
-    for path in write_validation(dataset, out or dataset.parent / "validation"):
+        if not dataset.exists():
+            raise InputError(f"{dataset}: not there yet; run the stages up to export first, or name a data set.")
+    beside = dataset if dataset.is_dir() else dataset.parent
+    for path in write_validation(dataset, out or beside / "validation"):
         click.echo(path)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from simspine.dataset.recordings import open_dataset
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path, write_text
-from simspine.formats.dataset import open_dataset
 from simspine.report.embed import png
 from simspine.report.figures.validation import figures
 from simspine.report.style import styled
@@ -16,7 +16,7 @@ DPI = 160
 def write_validation(dataset: Path, out: Path) -> list[Path]:
     """Write <table>.csv, validation.md with all tables and figures, and each figure as PNG and SVG into `out`.
 
-    dataset: a data set's HDF5 file, ours or a released one. Returns the files written.
+    dataset: a data set's HDF5 file, ours or a released one, or a folder with exactly one. Returns the files written.
     """
     with open_dataset(dataset) as file:
         some = records(file)
