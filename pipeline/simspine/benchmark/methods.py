@@ -41,7 +41,7 @@ from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.triangulation import triangulate
 from simspine.types import Camera, Keypoints, Markers, Motion
-from simspine.workflow.bodies import fit_weights
+from simspine.workflow.bodies import fit_weights, observed
 from simspine.workflow.kinematics import _solve
 
 PLACES = "centres"  # marker set: where the virtual capture has its points
@@ -120,7 +120,7 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
         prior = widened(prior, settings.prior_width)
         # A recipe's beliefs are its own and those of its articulation; here they are all its own.
         believing = replace(recipe, beliefs=tuple(prior.beliefs), articulation=None)
-        fitted = fit_weights(chosen, weights, settings.ik.engine)
+        chosen, fitted = observed(settings.ik, chosen, weights)
         result = _solve(settings.ik, believing, body, chosen, fitted, deviations(body, recipe, factors))
         spines.append(judged(body, recipe, factors, result, chosen))
     return spines
