@@ -183,6 +183,21 @@ def sitting(score: Score, repeat: int) -> None:
     score.degrees(slump, lumbar_flexion=7.0, thoracic_flexion=6.0, tilt=6.0, neck_flexion=-6.0)
     lean = np.tanh(score.wander(5.0))
     score.degrees(lean, lumbar_bending=4.0, thoracic_bending=3.0, neck_bending=-3.0, list=1.5)
+    for start in score.times(7.0, 4.5):
+        kind = score.rng.random()
+        done = p.pulse(score.time, start, score.near(1.0), score.near(2.2, 0.3), score.near(1.1))
+        if kind < 0.35:  # forward, hands on the knees
+            score.degrees(done, tilt=-score.near(26.0), lumbar_flexion=4.0, thoracic_flexion=5.0, neck_flexion=-12.0)
+            for side in "rl":
+                hand(score, done, side, f"joint_shoulder_{side}", (0.45, -0.62, 0.05))
+        elif kind < 0.55:  # back
+            score.degrees(done, tilt=score.near(9.0), lumbar_flexion=-4.0, neck_flexion=6.0)
+        elif kind < 0.85:  # round to somebody
+            turn = score.near(1.0) * score.rng.choice([-1.0, 1.0])
+            score.degrees(done * turn, lumbar_rotation=4.0, thoracic_rotation=16.0, neck_rotation=10.0)
+        else:  # stretching
+            raise_arm(score, done, "r")
+            raise_arm(score, done, "l")
     gesture(score, 9.0, "rl", 0.8)
 
 

@@ -217,7 +217,7 @@ def sit_on_floor(score: Score, low: np.ndarray, way: str) -> None:
     score.degrees(low, tilt=score.near(20.0, 0.2), lumbar_flexion=score.near(30.0, 0.15))
     score.degrees(low, thoracic_flexion=score.near(7.0, 0.3), neck_flexion=-score.near(8.0, 0.3))
     score.degrees(between, tilt=-42.0, lumbar_flexion=10.0, neck_flexion=-14.0)
-    score.degrees(between, arm_flex_r=58.0, arm_flex_l=58.0, elbow_flex_r=35.0, elbow_flex_l=35.0)
+    score.degrees(between, arm_flex_r=64.0, arm_flex_l=64.0, elbow_flex_r=55.0, elbow_flex_l=55.0)
     if way != "knees up":  # else the soles stay on the floor
         score.add("flat", -low)
 
