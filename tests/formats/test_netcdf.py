@@ -37,7 +37,8 @@ def test_xarray_reads_what_movement_expects(written):
         np.testing.assert_array_equal(data["lla"].values[:, 0], take.trial.lla)
         column = data["kinematics"].sel(coordinates="pelvis_tilt", individuals="S1").values
         np.testing.assert_allclose(column, np.degrees(take.trial.motion.values[:, 0]))
-        assert list(data["status"].values) == list(take.trial.status)
+        meanings = data["status"].attrs["flag_meanings"].split()
+        assert [meanings[i] for i in data["status"].values] == list(take.trial.status)
 
 
 def test_read_back(written):

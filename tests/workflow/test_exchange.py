@@ -1,6 +1,7 @@
 """Exports of a finished run: whole, verified, equal to what was solved; refused where they must be."""
 
 import json
+import re
 import shutil
 
 import h5py
@@ -206,6 +207,33 @@ class TestLicence:
     def test_our_own_data_are_free(self, finished, tmp_path):
         out = export_format(finished.config, "c3d", Choice(public=True), tmp_path / "c3d")
         assert not (out / "NOTICE.txt").exists()
+
+
+@pytest.mark.parametrize(("kind", "file", "words"), [
+    ("npz", "annotations/simspine_train.npz", r"(part|S|S_world|angles|imgname|center|scale) rows \d+"),
+    ("coco", "annotations/person_keypoints_train.json", r"S01_bow\.cam0\d_0000\d\d\.jpg"),
+    ("parquet", "data/train-00000-of-00001.parquet", "of S01/bow frames 0–15"),
+    ("netcdf", "S01/S01_bow.nc", r"S01/bow, frames 0–15: \w+ is damaged"),
+    ("c3d", "S01/S01_bow.c3d", r"frames \d+–15"),
+    ("hdf5", "synthetic.h5", "S01/bow, frames 0–15: kinematics is damaged"),
+])  # fmt: skip
+def test_damage_is_traced_in_every_format(exports, tmp_path, kind, file, words):
+    """A byte in the middle; then the last fifth cut off."""
+    folder = tmp_path / kind
+    shutil.copytree(exports[kind], folder)
+    content = (folder / file).read_bytes()
+    middle = len(content) // 2
+    if kind in ("hdf5", "netcdf"):  # in the middle of an array, not in the structure
+        with h5py.File(folder / file) as data:
+            array = data["S01/bow/kinematics" if kind == "hdf5" else "kinematics"]
+            middle = array.id.get_chunk_info(0).byte_offset + 100
+    (folder / file).write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    found = "\n".join(map(str, verify(folder)))
+    assert f"fault: {file}" in found
+    assert re.search(words, found), found
+    (folder / file).write_bytes(content[: len(content) * 4 // 5])
+    found = "\n".join(map(str, verify(folder)))
+    assert f"cut short: {len(content) * 4 // 5} bytes, the manifest has {len(content)}" in found
 
 
 def test_splits(finished, tmp_path):

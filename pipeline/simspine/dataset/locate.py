@@ -2,9 +2,10 @@
 
 import re
 import struct
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats._text import frame_ranges
@@ -21,7 +22,7 @@ def locate(path: Path, kind: str, ranges: Ranges) -> str:
         return ""
     try:
         return finder(path, ranges)
-    except (OSError, ValueError, KeyError, IndexError, struct.error, zipfile.BadZipFile, InputError):
+    except (OSError, ValueError, KeyError, IndexError, struct.error, InputError):
         return ""  # too damaged to say more than the bytes
 
 
@@ -54,48 +55,63 @@ def _table(path: Path, ranges: Ranges) -> str:
 def _coco(path: Path, ranges: Ranges) -> str:
     """One image or annotation stands on each line; images name file and frame."""
     texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    touched = [texts[i] for i in _lines(path, ranges) if i < len(texts)]
-    images = {int(i) for text in touched for i in re.findall(r'"image_id": ?(\d+)', text)}
-    wanted = [
-        text for text in texts if (found := re.match(r'\{"id": ?(\d+), ?"width"', text)) and int(found[1]) in images
-    ]
-    names = [m for text in [*touched, *wanted] for m in re.findall(r'"file_name": ?"([^"]*)"', text)]
-    names = sorted(dict.fromkeys(names))
-    return "" if not names else names[0] if len(names) == 1 else f"{names[0]} … {names[-1]} ({len(names)} images)"
+    headed = (re.match(r'\{"id": ?(\d+), ?"width".*"file_name": ?"([^"]*)"', text) for text in texts)
+    images = {int(match[1]): match[2] for match in headed if match}
+    touched = "\n".join(texts[i] for i in _lines(path, ranges) if i < len(texts))
+    found = {int(i) for i in re.findall(r'"image_id": ?(\d+)', touched)}
+    names = {*re.findall(r'"file_name": ?"([^"]*)"', touched), *(images[i] for i in found if i in images)}
+    if ranges[-1][1] > path.stat().st_size:  # lines are lost: those of images without annotation
+        annotated = {int(m[1]) for text in texts if (m := re.search(r'"image_id": ?(\d+), .*"iscrowd"', text))}
+        names |= {name for i, name in images.items() if i not in annotated}
+    ordered = sorted(names)
+    few = ordered if len(ordered) < 2 else [f"{ordered[0]} … {ordered[-1]} ({len(ordered)} images)"]
+    return few[0] if few else ""
 
 
 def _npz(path: Path, ranges: Ranges) -> str:
-    import numpy as np
-
+    """Arrays and rows; found from the members' own headers, since the list of members at the end may be gone."""
     found = []
-    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
-        for member in archive.infolist():
-            file.seek(member.header_offset + 26)
-            names, extra = struct.unpack("<HH", file.read(4))
-            start = member.header_offset + 30 + names + extra
-            file.seek(start)
-            version = np.lib.format.read_magic(file)
-            reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = reader(file)
-            data = file.tell()
-            if not shape or dtype.hasobject:
-                continue
-            row = dtype.itemsize * int(np.prod(shape[1:], dtype=int))
+    with open(path, "rb") as file:
+        for name, start, row, shape in _arrays(file):
             rows: set[int] = set()
             for first, end in ranges:
-                a, b = max(first, data), min(end, data + row * shape[0])
+                a, b = max(first, start), min(end, start + row * shape[0])
                 if a < b:
-                    rows |= set(range((a - data) // row, (b - 1 - data) // row + 1))
+                    rows |= set(range((a - start) // row, (b - 1 - start) // row + 1))
             if rows:
-                found.append(f"{member.filename.removesuffix('.npy')} rows {frame_ranges(rows)}")
+                found.append(f"{name} rows {frame_ranges(rows)}")
     return "; ".join(found)
+
+
+def _arrays(file) -> Iterator[tuple[str, int, int, tuple[int, ...]]]:
+    """(name, first byte of the numbers, bytes in a row, shape) of each array of an npz that is not compressed."""
+    at = 0
+    while True:
+        file.seek(at)
+        header = file.read(30)
+        if len(header) < 30 or header[:4] != b"PK\x03\x04":
+            return
+        _, _, _, _, _, _, size, _, names, extra = struct.unpack("<5HL2L2H", header[4:])
+        name, more = file.read(names).decode(), file.read(extra)
+        if size == 0xFFFFFFFF:  # zip64: the sizes are in the extra field
+            size = struct.unpack("<Q", more[12:20])[0]
+        begin = file.tell()
+        version = np.lib.format.read_magic(file)
+        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = reader(file)
+        if shape and not dtype.hasobject:
+            yield name.removesuffix(".npy"), file.tell(), dtype.itemsize * int(np.prod(shape[1:], dtype=int)), shape
+        at = begin + size
 
 
 def _parquet(path: Path, ranges: Ranges) -> str:
     from pyarrow.parquet import ParquetFile
 
     found = []
-    file = ParquetFile(path)
+    try:
+        file = ParquetFile(path)
+    except (OSError, ValueError):
+        return "the index at the end, without which no frame can be read"
     for group in range(file.num_row_groups):
         meta = file.metadata.row_group(group)
         columns = []

@@ -1,5 +1,6 @@
 """Check a data set against its manifest and against itself; say which file and which frames are broken."""
 
+import multiprocessing
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from simspine.errors import InputError
 from simspine.formats._text import frame_ranges
 
 HDF5 = (".h5", ".hdf5")
+_PATIENCE = 30.0  # s
+_SLOWEST = 10e6  # bytes/s that a damaged file is read with at least
 
 
 def verify(path: Path, kinematics: bool = False) -> list[Fault]:
@@ -41,7 +44,8 @@ def _file(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> 
         return [Fault(name, f"the file is missing{lost}", only)]
     size, wanted = path.stat().st_size, int(entry["size"])
     ranges = broken_ranges(path, entry)
-    inside = _content(path, name, entry["kind"], trials)
+    check = _watched if ranges and entry["kind"] in ("hdf5", "netcdf") else _content
+    inside = check(path, name, entry["kind"], trials)
     if kinematics and entry["kind"] == "hdf5" and not inside:
         inside += _kinematics(path, name, True)
     if not ranges:
@@ -50,7 +54,7 @@ def _file(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> 
     what = f"not the file of the manifest: bytes {span} of {wanted} differ"
     if size != wanted:
         what = f"{'cut short' if size < wanted else 'longer than it was'}: {size} bytes, the manifest has {wanted}"
-    where = locate(path, entry["kind"], [(a, min(b, size)) for a, b in ranges if a < size])
+    where = locate(path, entry["kind"], ranges)
     if size < wanted and entry["rows"] and entry["kind"] in ("trc", "mot", "sto"):
         where = _lost_rows(path, entry) or where
     if entry["kind"] == "hdf5" and not any(f.severity == "fault" for f in inside):
@@ -64,6 +68,30 @@ def _lost_rows(path: Path, entry: Mapping[str, Any]) -> str:
     header = 5 if entry["kind"] == "trc" else next((i + 2 for i, t in enumerate(lines) if t.strip() == b"endheader"), 0)
     there = max(0, len(lines) - header - 1)
     return f"frames {frame_ranges(range(there, int(entry['rows'])))} are lost" if there < int(entry["rows"]) else ""
+
+
+def _watched(path: Path, name: str, kind: str, trials: Mapping[str, int] | None) -> list[Fault]:
+    """`_content` of a file known to be damaged, in a process of its own: some damage sends the HDF5 library round in
+    circles."""
+    ways = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in ways else "spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_content, args=(sender, path, name, kind, trials), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        if receiver.poll(_PATIENCE + path.stat().st_size / _SLOWEST):
+            return receiver.recv()
+    except EOFError:  # the process died, as HDF5 may on damaged files
+        pass
+    finally:
+        process.kill()
+        process.join()
+    return [Fault(name, "its structure is so damaged that the HDF5 library comes to no end")]
+
+
+def _send_content(sender, *arguments) -> None:
+    sender.send(_content(*arguments))
 
 
 def _content(path: Path, name: str, kind: str, trials: Mapping[str, int] | None) -> list[Fault]:

@@ -11,6 +11,7 @@ from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
 from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset_layout import chunk_frames
+from simspine.formats.dataset_tree import STATUSES
 from simspine.formats.takes import Take
 from simspine.types import Markers
 
@@ -51,8 +52,9 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
             "trial": take.name, "frame": "y_up", "length_unit": "m", **({"notice": notice} if notice else {}),
         },
     )  # fmt: skip
-    if trial.status is not None:
-        data["status"] = ("time", np.array(trial.status, dtype=object))
+    if trial.status is not None:  # as the CF conventions have flags (section 3.5)
+        flags = {"flag_values": np.arange(len(STATUSES), dtype=np.int8), "flag_meanings": " ".join(STATUSES)}
+        data["status"] = ("time", np.array([STATUSES.index(s) for s in trial.status], np.int8), flags)
     encoding = {}
     for name in variables:
         values = data[name].values
