@@ -11,12 +11,12 @@ FRAMES, RATE = 40, 20.0
 HOSTILE = "<script>alert('x')</script> & \"S1\" </style>"
 
 
-def box(body, size, vertebra=False):
+def box(body, size, kind="bone"):
     """A box of `size` m centred on its body's origin, wound outwards."""
     corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)]) * size
     faces = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
     triangles = [t for a, b, c, d in faces for t in ((a, b, c), (a, c, d))]
-    return Bone(body, corners, np.array(triangles), vertebra)
+    return Bone(body, corners, np.array(triangles), kind)
 
 
 def swinging(heights):
@@ -60,7 +60,7 @@ def make_scene():
         Curve("LLA", "Lumbar lordosis", values, np.full(FRAMES, 3.0), (38.0, 61.0, "standing adults")),
         Curve("TKA", "Thoracic kyphosis", np.where(np.arange(FRAMES) == 7, np.nan, values - 5), None, None, "set"),
     )
-    bones = tuple(box(name, (0.08, 0.12, 0.08), name in ("lumbar3", "T6")) for name in poses)
+    bones = tuple(box(name, (0.08, 0.12, 0.08), "vertebra" if name in ("lumbar3", "T6") else "bone") for name in poses)
     return Scene(
         HOSTILE, spine, points, poses, bones, (("pelvis", "lumbar3"), ("lumbar3", "T6"), ("T6", "head")), cameras,
         status, reasons, curves,

@@ -138,7 +138,7 @@ def _trial_page(config: Config, section: Trial) -> ReportContent:
 
 def _overview(trials: dict, links: list[str]) -> Table | None:
     """A line per trial, where there are several."""
-    if len(trials) < 2:
+    if len(trials) < 2 and not links:
         return None
 
     def angle(entry: dict, key: str) -> str:

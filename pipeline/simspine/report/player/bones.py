@@ -20,13 +20,13 @@ _VERTEBRAE = ("sacrum", "lumbar", "thoracic", "cerv")  # how the mesh files are 
 class Bone:
     """A triangle mesh fixed to a body. points: (n, 3) m in the body's frame. triangles: (t, 3) point numbers.
 
-    vertebra: of the spine, sacrum included; not a rib or a shoulder blade on the same body.
+    kind: 'vertebra' (sacrum included), 'rib' (shoulder blades with them) or 'bone'.
     """
 
     body: str
     points: np.ndarray
     triangles: np.ndarray
-    vertebra: bool = False
+    kind: str = "bone"
 
 
 def bones(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
@@ -37,7 +37,7 @@ def bones(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
     """
     found, missing = [], []
     for body in ET.fromstring(osim.encode()).iter("Body"):
-        parts: dict[bool, list[Bone]] = {}
+        parts: dict[str, list[Bone]] = {}
         for mesh, offset in _meshes(body):
             name = (mesh.findtext("mesh_file") or "").strip()
             path = folder / name
@@ -47,16 +47,19 @@ def bones(osim: str, folder: Path) -> tuple[tuple[Bone, ...], tuple[str, ...]]:
             points, triangles = read_vtp(path)
             points = points * _vector(mesh, "scale_factors", 1.0)
             points, triangles = thinned(points, triangles, _cell(path.stem, body.get("name", ""), len(triangles)))
-            bone = Bone(
-                body.get("name", ""), points @ offset[:3, :3].T + offset[:3, 3], triangles, name.startswith(_VERTEBRAE)
-            )
-            parts.setdefault(bone.vertebra, []).append(bone)
+            placed = points @ offset[:3, :3].T + offset[:3, 3]
+            bone = Bone(body.get("name", ""), placed, triangles, _kind(path.stem))
+            parts.setdefault(bone.kind, []).append(bone)
         found += [joined(same) for same in parts.values()]
     return tuple(found), tuple(dict.fromkeys(missing))
 
 
+def _kind(mesh: str) -> str:
+    return "vertebra" if mesh.startswith(_VERTEBRAE) else "rib" if "rib" in mesh else "bone"
+
+
 def _cell(mesh: str, body: str, triangles: int) -> float:
-    if mesh.startswith(_VERTEBRAE):
+    if _kind(mesh) == "vertebra":
         return 0.0
     if body.startswith("hand"):
         return HAND
@@ -89,7 +92,7 @@ def joined(parts: list[Bone]) -> Bone:
         parts[0].body,
         np.concatenate([part.points for part in parts]),
         np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=True)]),
-        parts[0].vertebra,
+        parts[0].kind,
     )
 
 

@@ -85,7 +85,7 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
         header["bodies"] = names
         header["segments"] = [[names.index(a), names.index(b)] for a, b in scene.segments if {a, b} <= set(names)]
         bones = [bone for bone in scene.bones if bone.body in names]
-        header["bones"] = [[names.index(bone.body), bone.vertebra] for bone in bones]
+        header["bones"] = [[names.index(bone.body), bone.kind] for bone in bones]
         for i, bone in enumerate(bones):
             block.lengths(f"bone/{i}", bone.points)
             block.whole(f"face/{i}", bone.triangles)

@@ -61,13 +61,12 @@ class Stage {
     // Ribs and shoulder blades stand before the spine: it shows through them.
     this.matter.rib = new THREE.MeshLambertMaterial({ transparent: true, opacity: RIB, depthWrite: false });
     const { header, arrays } = this.data;
-    const spinal = new Set((header.bones ?? []).filter(([, vertebra]) => vertebra).map(([body]) => body));
-    (header.bones ?? []).forEach(([body, vertebra], i) => {
+    (header.bones ?? []).forEach(([body, kind], i) => {
       const shape = new THREE.BufferGeometry();
       shape.setAttribute("position", new THREE.BufferAttribute(arrays[`bone/${i}`], 3));
       shape.setIndex(new THREE.BufferAttribute(new Uint32Array(arrays[`face/${i}`]), 1));
       shape.computeVertexNormals();
-      const mesh = new THREE.Mesh(shape, this.matter[vertebra ? "vertebra" : spinal.has(body) ? "rib" : "bone"]);
+      const mesh = new THREE.Mesh(shape, this.matter[kind]);
       mesh.matrixAutoUpdate = false;
       mesh.frustumCulled = false;
       this.bones.push([body, mesh]);

@@ -1,0 +1,242 @@
+"""A trial as a Rerun recording (.rrd): videos with 2D overlays, the body in 3D, curvature over time.
+
+Rerun (rerun.io, Apache-2.0/MIT) is an optional package. Its pinhole camera has no lens distortion: what is drawn on the
+images is where the camera shows it, the images hung into the 3D view are only nearly so.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path
+from simspine.geometry import frame_rotation
+from simspine.report.overlay import smooth_curve
+from simspine.report.player.scene import Scene, tube_radius
+from simspine.report.style import BLUE, GREEN, ORANGE, SKY, VERMILLION
+from simspine.types import Camera, Keypoints
+
+CLOCK = "time"
+_COLOURS = {"detected": BLUE, "inferred": ORANGE, "given": GREEN}
+_BONE, _VERTEBRA = "#e4dcc8", "#f0c56b"
+_CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; lines: runs of its points.
+
+    spine: its points of the spine from below upwards.
+    """
+
+    camera: Camera
+    video: Path | None
+    xy: np.ndarray
+    lines: Sequence[tuple[int, ...]]
+    spine: Sequence[int]
+
+
+def write_recording(
+    path: str | os.PathLike, scene: Scene, views: Sequence[View] = (), keypoints: Keypoints | None = None
+) -> None:
+    """Write `scene` and what each camera saw to `path`. keypoints: (frames, views, …) in the order of the cameras.
+
+    Raises `InputError` where the package rerun-sdk is missing.
+    """
+    try:
+        import rerun as rr
+    except ModuleNotFoundError:
+        raise InputError("recordings need the package rerun-sdk: pip install 'simspine[rerun]'.") from None
+    # The same trial gives a recording of the same name, so that Rerun puts new over old.
+    recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
+    with atomic_path(path) as temporary, recording as stream:
+        stream.save(str(temporary), default_blueprint=_blueprint(scene, views))
+        log = _Log(rr, stream, scene.spine.time)
+        log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
+        _body(log, scene)
+        _points(log, scene)
+        _curves(log, scene)
+        for number, view in enumerate(views):
+            _view(log, view, keypoints, number)
+        stream.flush()
+        stream.disconnect()
+
+
+class _Log:
+    """Logs what stays and what changes, at the times of the frames."""
+
+    def __init__(self, rr, stream, time: np.ndarray):
+        self.rr, self.stream, self.time = rr, stream, time
+
+    def still(self, place: str, *things) -> None:
+        self.stream.log(place, *things, static=True)
+
+    def columns(self, place: str, columns, frames: np.ndarray) -> None:
+        """Columns with a row for each of these frames."""
+        clock = self.rr.TimeColumn(CLOCK, duration=self.time[frames])
+        self.stream.send_columns(place, indexes=[clock], columns=columns)
+
+    def each(self, place: str, things: Iterator) -> None:
+        """One thing a frame."""
+        for time, thing in zip(self.time, things, strict=True):
+            self.stream.set_time(CLOCK, duration=time)
+            self.stream.log(place, thing)
+        self.stream.reset_time()
+
+
+def _body(log: _Log, scene: Scene) -> None:
+    from simspine.report.player.pack import quaternions
+
+    rr = log.rr
+    for name, pose in scene.poses.items():
+        known = np.flatnonzero(np.isfinite(pose).all((1, 2)))
+        if known.size:
+            turn = quaternions(pose[known, :3, :3])
+            columns = rr.Transform3D.columns(translation=pose[known, :3, 3], quaternion=turn)
+            log.columns(f"body/bones/{name}", columns, known)
+    for bone in scene.bones:
+        mesh = rr.Mesh3D(
+            vertex_positions=bone.points.astype(np.float32),
+            triangle_indices=bone.triangles.astype(np.uint32),
+            vertex_normals=_normals(bone.points, bone.triangles),
+            albedo_factor=_rgb(_VERTEBRA if bone.kind == "vertebra" else _BONE),
+        )
+        log.still(f"body/bones/{bone.body}/{bone.kind}", mesh)
+    radii = tube_radius(scene.spine)
+    chain = scene.spine.xyz
+    log.each(
+        "body/spine",
+        (rr.LineStrips3D([_known(points)], radii=0.006, colors=[_rgb(VERMILLION)]) for points in chain),
+    )
+    if radii is not None:
+        log.each(
+            "body/uncertainty",
+            (
+                rr.Ellipsoids3D(
+                    centers=_known(points),
+                    half_sizes=np.repeat(_known(points, radius)[:, None], 3, 1),
+                    colors=[(*_rgb(VERMILLION), 60)],
+                    fill_mode="solid",
+                )
+                for points, radius in zip(chain, radii, strict=True)
+            ),
+        )
+
+
+def _points(log: _Log, scene: Scene) -> None:
+    if scene.points is None:
+        return
+    rr, points = log.rr, scene.points
+    origins = np.array([str(o) for o in points.origin or ["detected"] * len(points.names)])
+    for origin in dict.fromkeys(origins):
+        which = np.flatnonzero(origins == origin)
+        names = [points.names[i] for i in which]
+        log.each(
+            f"body/points/{origin}",
+            (
+                rr.Points3D(
+                    xyz[keep],
+                    radii=0.012,
+                    colors=[_rgb(_COLOURS[origin])],
+                    labels=[n for n, k in zip(names, keep, strict=True) if k],
+                    show_labels=False,
+                )
+                for xyz in points.xyz[:, which]
+                for keep in [np.isfinite(xyz).all(-1)]
+            ),
+        )
+
+
+def _curves(log: _Log, scene: Scene) -> None:
+    rr = log.rr
+    for curve, colour in zip(scene.curves, (BLUE, VERMILLION, GREEN), strict=False):
+        known = np.flatnonzero(np.isfinite(curve.values))
+        log.still(f"curves/{curve.name}", rr.SeriesLines(names=curve.label, widths=2, colors=_rgb(colour)))
+        log.columns(f"curves/{curve.name}", rr.Scalars.columns(scalars=curve.values[known]), known)
+    before = "kept"
+    for time, status, reason in zip(log.time, scene.status or (), scene.reasons or scene.status or (), strict=False):
+        if status != before:
+            log.stream.set_time(CLOCK, duration=time)
+            level = "WARN" if status == "rejected" else "INFO"
+            log.stream.log("quality", rr.TextLog(f"{status}: {reason}" if reason else status, level=level))
+            log.stream.reset_time()
+        before = status
+
+
+def _view(log: _Log, view: View, keypoints: Keypoints | None, number: int) -> None:
+    rr, camera = log.rr, view.camera
+    place = f"body/cameras/{camera.name}"
+    ink = (255, 255, 255) if view.video else (130, 138, 146)
+    to_y_up = frame_rotation("z_up", "y_up")
+    log.still(place, rr.Transform3D(translation=to_y_up @ camera.centre, mat3x3=to_y_up @ camera.R.T))
+    log.still(
+        place,
+        rr.Pinhole(image_from_camera=camera.K, resolution=camera.size, image_plane_distance=0.4),
+    )
+    if view.video is not None and view.video.suffix.lower() in _CONTAINERS:
+        video = rr.AssetVideo(path=view.video)
+        log.still(f"{place}/video", video)
+        at = video.read_frame_timestamps_nanos()[: len(log.time)]
+        frames = np.arange(len(at))
+        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at), frames)
+    log.each(
+        f"{place}/fitted",
+        (
+            rr.LineStrips2D([_known(xy[list(line)]) for line in view.lines], radii=-1.5, colors=[ink], draw_order=20)
+            for xy in view.xy
+        ),
+    )
+    log.each(
+        f"{place}/spine",
+        (
+            rr.LineStrips2D(
+                [smooth_curve(_known(xy[list(view.spine)]))], radii=-3, colors=[_rgb(VERMILLION)], draw_order=30
+            )
+            for xy in view.xy
+        ),
+    )
+    if keypoints is None:
+        return
+    colours = np.array([_rgb(ORANGE if str(o) == "inferred" else SKY) for o in keypoints.origin])
+    log.each(
+        f"{place}/points",
+        (
+            rr.Points2D(xy[keep], radii=-3, colors=colours[keep], draw_order=40)
+            for xy in keypoints.xy[:, number]
+            for keep in [np.isfinite(xy).all(-1)]
+        ),
+    )
+
+
+def _blueprint(scene: Scene, views: Sequence[View]):
+    import rerun.blueprint as rrb
+
+    space = rrb.Spatial3DView(origin="body", name=scene.name)
+    curves = rrb.TimeSeriesView(origin="curves", name="Curvature, °")
+    images = [rrb.Spatial2DView(origin=f"body/cameras/{view.camera.name}", name=view.camera.name) for view in views]
+    left = rrb.Vertical(space, curves, row_shares=[3, 1])
+    layout = rrb.Horizontal(left, rrb.Grid(*images), column_shares=[1, 1]) if images else left
+    return rrb.Blueprint(layout, collapse_panels=True)
+
+
+def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(n, 3) normals of a mesh's points: mean of those of their triangles, weighted by area."""
+    a, b, c = (points[triangles[:, i]] for i in range(3))
+    faces = np.cross(b - a, c - a)
+    sums = np.zeros_like(points)
+    for i in range(3):
+        np.add.at(sums, triangles[:, i], faces)
+    return (sums / np.maximum(np.linalg.norm(sums, axis=1), 1e-20)[:, None]).astype(np.float32)
+
+
+def _known(points: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
+    keep = np.isfinite(points).all(-1)
+    return (points if values is None else values)[keep]
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue

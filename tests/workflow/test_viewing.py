@@ -1,0 +1,131 @@
+"""simspine view, simspine overlay, and reports of many trials, on a finished run."""
+
+import json
+import re
+import shutil
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli import main
+from simspine.errors import InputError
+from simspine.formats.store import load, save
+from simspine.report.player.pack import Packed, unpack
+from simspine.workflow import reporting
+from simspine.workflow.viewing import find_trial, read_scene
+
+pytestmark = pytest.mark.slow
+
+
+def run(*words):
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    return done
+
+
+def data_of(page):
+    """Header and arrays of the player in a page."""
+    text = page.read_text()
+    header = re.search(r'data-part="header">(.*?)</script>', text, re.DOTALL)[1]
+    block = re.search(r'data-part="block">(.*?)</script>', text, re.DOTALL)[1]
+    return unpack(Packed(header, block, "", "", 0, 0))
+
+
+@pytest.mark.parametrize("kind", ["folder", "subject", "vertebrae", "kinematics", "dataset"])
+def test_view_shows_the_same_body_whatever_names_it(finished, tmp_path, kind):
+    results = finished.results
+    place = {
+        "folder": results, "subject": results / "S01", "vertebrae": results / "S01/vertebrae/bow.h5",
+        "kinematics": results / "S01/kinematics/bow.h5", "dataset": results / "synthetic.h5",
+    }[kind]  # fmt: skip
+    done = run("view", place, "--no-open", "--out", tmp_path / "view.html")
+    assert done.exit_code == 0, done.output
+    header, arrays = data_of(tmp_path / "view.html")
+    truth = load(results / "S01/vertebrae/bow.h5")
+    poses = np.stack([truth["poses"][name][:, :3, 3] for name in header["bodies"]], 1)
+    np.testing.assert_allclose(arrays["place"], poses, atol=1e-4)
+    assert len(header["cameras"]) == 4
+    assert {kind for _, kind in header["bones"]} == {"bone", "rib", "vertebra"}
+    np.testing.assert_allclose(arrays["curve/0"], np.degrees(truth["lla"]), atol=0.01)
+    assert ("points" in arrays) == (kind != "dataset")  # the data set holds no measured points
+
+
+def test_a_file_on_its_own_is_shown_without_what_lay_beside_it(finished, tmp_path):
+    shutil.copy(finished.results / "S01/vertebrae/bow.h5", tmp_path / "alone.h5")
+    scene = read_scene(tmp_path / "alone.h5")
+    assert scene.poses
+    assert not scene.bones
+    assert not scene.cameras
+    assert scene.points is None
+
+
+def test_what_cannot_be_shown_is_said(finished, tmp_path):
+    for place, message in (
+        (tmp_path / "none", "does not exist"),
+        (tmp_path, "holds no results"),
+        (finished.file, "not an HDF5 file"),
+    ):
+        done = run("view", place, "--no-open")
+        assert done.exit_code == 2
+        assert message in done.stderr
+    done = run("view", finished.results, "--no-open", "--trial", "bw")
+    assert "Did you mean 'bow'" in done.stderr
+    save(tmp_path / "other.h5", numbers=np.zeros(3))
+    assert "not the vertebrae of a trial" in run("view", tmp_path / "other.h5", "--no-open").stderr
+
+
+def test_several_trials_ask_for_a_choice(finished, tmp_path):
+    for trial in ("bow", "turn"):
+        (tmp_path / "S01/vertebrae").mkdir(parents=True, exist_ok=True)
+        shutil.copy(finished.results / "S01/vertebrae/bow.h5", tmp_path / f"S01/vertebrae/{trial}.h5")
+    with pytest.raises(InputError, match=r"S01 / bow, S01 / turn.*--trial"):
+        find_trial(tmp_path, None, None)
+    assert find_trial(tmp_path, None, "turn").name == "turn"
+
+
+def test_recording_has_the_cameras(finished, tmp_path):
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed")
+    done = run("view", finished.results, "--rerun", tmp_path / "trial.rrd")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "trial.rrd").read_bytes()[:4] in (b"RRF2", b"RRF3")
+    assert ".rrd" in run("view", finished.results, "--rerun", tmp_path / "trial.mp4").stderr
+
+
+def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
+    from simspine.sources.video import open_video
+
+    out = tmp_path / "overlay.mp4"
+    done = run("overlay", "--config", finished.file, "--camera", "cam02", "--out", out, "--quiet")
+    assert done.exit_code == 0, done.output
+    video = open_video(out)
+    assert video.frames == 16
+    image = next(iter(video)).astype(int)
+    vermillion = (image[..., 2] > 150) & (image[..., 0] < 80) & (image[..., 1] < 140)
+    assert vermillion.sum() > 200  # the spine
+    assert run("overlay", "--config", finished.file, "--camera", "cam9", "--out", out).exit_code == 2
+
+
+def test_overlay_lies_on_the_videos(filmed, tmp_path):
+    from simspine.sources.video import open_video
+
+    out = tmp_path / "overlay.mp4"
+    done = run("overlay", "--config", filmed.file, "--out", out, "--quiet")
+    assert done.exit_code == 0, done.output
+    assert open_video(out).frames > 0
+
+
+def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
+    monkeypatch.setattr(reporting, "FEW", 0)
+    front = reporting.write_report_of(copied.config)
+    text = front.read_text()
+    assert "p-stage" not in text  # no player here
+    assert front.stat().st_size < 1e6
+    links = [unquote(link) for link in re.findall(r'<a href="(report/[^"]+)"', text)]
+    assert links
+    page = front.parent / links[0]
+    assert data_of(page)[0]["frames"] == 16
+    home = re.search(r'class="home"><a href="([^"]+)"', page.read_text())[1]
+    assert (page.parent / home).resolve() == front.resolve()
+    summary = json.loads((copied.results / "summary.json").read_text())
+    assert len(links) == len(summary["trials"]) == 1
