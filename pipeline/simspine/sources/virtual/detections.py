@@ -33,14 +33,9 @@ BIAS = 0.35
 NOISE = ((0.35, 2.0), (0.22, 0.15), (0.08, 0.0))
 COMMON = 0.3  # share of the variance common to a region
 INDIVIDUAL = 0.4  # deviation of a subject's offset from the detector's, per axis, as a share of the offset
-# Directions of the offsets (forward, up, right of right-hand points), unit length when used: along the spine, where an
-# image tells least which level it shows, and between the back's surface and the vertebral body.
-OFFSETS = {
-    "cervical": (0.5, 0.8, 0.0),
-    "thoracic": (0.6, 0.8, 0.0),
-    "lumbar": (0.6, 0.8, 0.0),
-    "body": (0.3, 0.9, 0.3),
-}
+# Directions (forward, up, right) of a region's offset: along the spine, where an image tells least which level it
+# shows, and between the back's surface and the vertebral body. Limb joints have directions of their own, drawn.
+OFFSETS = {"cervical": (0.5, 0.8, 0.0), "thoracic": (0.6, 0.8, 0.0), "lumbar": (0.6, 0.8, 0.0)}
 OUTLIER_S, SWAP_S, DROPOUT_S = 0.06, 0.2, 0.1  # mean lengths of spells
 ASTRAY = (0.1, 0.3)  # how far outliers are off, as shares of the person's size: up to a limb's length
 NOTICED = 0.5  # share of outliers whose confidence is low
@@ -143,24 +138,25 @@ def _inside(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
 
 
 def _offsets(points: Markers, preset: Preset, chance, subject: str) -> np.ndarray:
-    """(frames, points, 3) m from the true place to the one the detector means; common to a region, turning with it."""
+    """(frames, points, 3) m from the true place to the one that the detector means, turning with the body.
+
+    One offset for each region of the spine, one for each limb joint (mirrored from side to side).
+    """
     local = np.zeros((len(points.names), 3))
     for region, members in REGIONS.items():
-        length = preset.regions[region].offset_m
-        direction = np.array(OFFSETS[region]) / np.linalg.norm(OFFSETS[region])
-        for name in members if region == "body" else (region,):  # limb joints each have their own
-            own = chance("offset", subject, name).normal(0, INDIVIDUAL, 3)
-            turned = direction if region != "body" else _any_direction(chance("offset", name.lstrip("LR")))
-            mirror = [1, 1, -1 if name.startswith("L") else 1]
-            row = length * (turned * mirror + own) / np.sqrt(1 + 3 * INDIVIDUAL**2)
-            chosen = members if region != "body" else (name,)
-            local[[points.index(n) for n in chosen]] = row
+        groups = [(region, members)] if region in OFFSETS else [(name, (name,)) for name in members]
+        for name, group in groups:
+            if region in OFFSETS:
+                direction = OFFSETS[region]
+            else:
+                direction = chance("offset", name.lstrip("LR")).standard_normal(3)
+                direction[2] *= -1 if name.startswith("L") else 1
+            offset = direction / np.linalg.norm(direction) + chance("offset", subject, name).normal(0, INDIVIDUAL, 3)
+            length = preset.regions[region].offset_m / np.sqrt(
+                1 + 3 * INDIVIDUAL**2
+            )  # mean square of the sum: as asked
+            local[[points.index(member) for member in group]] = length * offset
     return np.einsum("fpij,pj->fpi", point_axes(points.names, points.xyz), local)
-
-
-def _any_direction(rng: np.random.Generator) -> np.ndarray:
-    direction = rng.standard_normal(3)
-    return direction / np.linalg.norm(direction)
 
 
 def _with_common(rng: np.random.Generator, frames: int, views: int, rate: float, lasts: float) -> np.ndarray:
