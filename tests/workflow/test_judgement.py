@@ -1,0 +1,61 @@
+"""What is said of a finished project: the same numbers in the quality files, the tables, the summary and the data."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import simspine as ss
+from simspine.cli import main
+from simspine.quality.thresholds import THRESHOLDS
+from simspine.validation import curvature_table, lumbar_rom, records
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_data_set_comes_with_its_quality(finished):
+    said = json.loads((finished.results / "quality.json").read_text())
+    stage = json.loads((finished.results / "S01/quality/bow.json").read_text())
+    assert said["counts"] == stage["counts"]
+    assert {(f["subject"], f["trial"]) for f in said["findings"]} <= {("S01", "bow")}
+    assert [f["code"] for f in said["findings"]] == [f["code"] for f in stage["findings"]]
+    assert set(said["thresholds"]) == set(THRESHOLDS)
+    with open(finished.results / "quality.csv", newline="") as file:
+        assert [line["code"] for line in csv.DictReader(file)] == [f["code"] for f in stage["findings"]]
+    with ss.open_dataset(finished.results) as data:
+        status = data["S01/bow"].read().status
+    assert {name: status.count(name) for name in said["counts"]} == said["counts"]
+
+
+def test_checking_again_changes_nothing(copied):
+    before = (copied.results / "quality.json").read_bytes()
+    done = CliRunner().invoke(main, ["check", "--config", str(copied.file)])
+    assert done.exit_code == json.loads(before)["exit_code"], done.output
+    assert (copied.results / "quality.json").read_bytes() == before
+
+
+def test_tables_agree_with_the_summary(finished):
+    summary = json.loads((finished.results / "summary.json").read_text())
+    with ss.open_dataset(finished.results) as data:
+        some = records(data)
+        whole = data["S01/bow"].read()
+    row = curvature_table(some)[0]
+    assert (row.name, row.frames) == ("bow", whole.markers.frames)
+    assert row.lla_mean_deg == pytest.approx(summary["lla_deg_mean"])
+    assert row.lla_uncertainty_deg == pytest.approx(summary["lla_deg_sd"])
+    assert row.tka_decided == "set by the model"
+    assert summary["set_by_model"] == ["tka"]
+    l4 = next(r for r in lumbar_rom(some) if (r.level, r.plane) == ("L4-L5", "flexion"))
+    angle = np.degrees(whole.angles[:, whole.levels.index("L4-L5"), 0])
+    assert l4.rom_mean_deg == pytest.approx(np.ptp(np.percentile(angle, (1, 99))))
+    assert l4.decided == "set by the model"
+
+
+def test_lumbar_ranges_of_the_coupled_body_are_its_couplers(finished):
+    """What the tables print as forced is so: the ratios of the model's file, not of the person."""
+    with ss.open_dataset(finished.results) as data:
+        rows = {row.level: row.rom_mean_deg for row in lumbar_rom(data) if row.plane == "flexion"}
+    for level, slope in {"L4-L5": 1.8571, "L3-L4": 1.6429, "L2-L3": 1.1429, "L1-L2": 0.9286, "T12-L1": 0.5714}.items():
+        assert rows[level] / rows["L5-S1"] == pytest.approx(slope, rel=1e-3)
