@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from simspine.benchmark import accuracy
 from simspine.benchmark.ablations import ABLATIONS, variants
 from simspine.benchmark.accuracy import QUICK, REGIONS, Outcome, Sizes, metrics, run
-from simspine.benchmark.methods import Settings, about, mean_posture, ours, widened, with_errors
+from simspine.benchmark.methods import SURE, Settings, about, mean_posture, ours, told, widened, with_errors
 from simspine.benchmark.spine_errors import errors, figures
 from simspine.benchmark.virtual_trials import people
 from simspine.body.recipes import read_prior, read_recipe
@@ -106,6 +106,14 @@ def test_only_slow_or_only_fast_errors():
     assert lowpass(off, 50.0, cutoff_hz=0.5, order=2).shape == off.shape
 
 
+def test_points_that_are_told():
+    true = Markers(("a", "b"), 50.0, np.ones((4, 2, 3)), "y_up")
+    markers = Markers(("b", "a"), 50.0, np.zeros((4, 2, 3)), "y_up")
+    found = told(markers, true, ["a"])
+    np.testing.assert_array_equal(found.xyz[:, :, 0], [[0, 1]] * 4)
+    np.testing.assert_array_equal(found.weight, [[1, SURE]] * 4)
+
+
 def test_beliefs_about_another_posture_and_of_another_width():
     prior = Prior((Belief({"a": 1.0, "b": -0.5}, 0.1, 0.2), Belief({"c": 1.0}, 0.0, 0.3)))
     moved = about(prior, {"a": 0.4, "b": 0.2})
@@ -135,10 +143,10 @@ def test_each_ablation_changes_something():
 @pytest.mark.slow
 def test_what_it_is_told_makes_it_better(judged):
     seen = next(people("finetuned", [0], TINY.actions, TINY.frames, TINY.seed))
-    told = variants(Settings())["told: sizes, posture, slow errors"]
+    informed = variants(Settings())["told: sizes, posture, slow errors"]
     plain, better = (
         figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in ours(seen, chosen)], REGIONS)
-        for chosen in (Settings(), told)
+        for chosen in (Settings(), informed)
     )
     assert better["mpjpe_mm"] < 0.6 * plain["mpjpe_mm"]
     assert better["lumbar_flexion_rmse_deg"] < plain["lumbar_flexion_rmse_deg"]

@@ -31,6 +31,8 @@ ABLATIONS: dict[str, Change] = {
     "told: mean posture": _told(true_posture=True),
     "told: fast errors of markers": _told(keep_errors="slow"),
     "told: slow errors of markers": _told(keep_errors="fast"),
+    "told: the sacrum's point": _told(true_points=("Hip",)),
+    "told: lumbar points": _told(true_points=("Hip", "Spine_01", "Spine_02", "Spine_03")),
     "told: sizes, posture, slow errors": _told(true_sizes=True, true_posture=True, keep_errors="fast"),
     # Detected limbs mean other places than those of the motion capture, and differ more from left to right.
     "without motion capture": lambda settings: _scaling(max_asymmetry=0.4)(

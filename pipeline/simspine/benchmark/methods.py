@@ -45,6 +45,7 @@ from simspine.workflow.bodies import fit_weights, observed
 from simspine.workflow.kinematics import _solve
 
 PLACES = "centres"  # marker set: where the virtual capture has its points
+SURE = 50.0  # a weight that leaves a marker of the set's weight 0.5 a standard deviation of 4 mm
 SLOW_HZ = 0.5  # errors below it last for seconds: what a detector means by a point, how a posture deceives it
 
 
@@ -65,8 +66,9 @@ class Settings:
 
     prior_width: factor on every belief's standard deviation. What the rest needs is known to an experiment only:
     true_sizes: scale by the true points. true_posture: beliefs about each trial's true mean posture instead of the
-    neutral one. keep_errors: 'all' of the markers', or only the 'slow' or the 'fast' part of them (below and above
-    `SLOW_HZ`), the other being taken away.
+    neutral one. true_points: markers that are where the truth has them, and count `SURE` times as much. keep_errors:
+    'all' of the markers', or only the 'slow' or the 'fast' part of them (below and above `SLOW_HZ`), the other being
+    taken away.
     """
 
     recipe: str = "articulated"
@@ -79,6 +81,7 @@ class Settings:
     prior_width: float = 1.0
     true_sizes: bool = False
     true_posture: bool = False
+    true_points: tuple[str, ...] = ()
     keep_errors: Literal["all", "slow", "fast"] = "all"
 
     def with_ik(self, **changes) -> "Settings":
@@ -105,9 +108,9 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
     prepared = [our_markers(trial.recording, settings) for trial in trials]
     if settings.keep_errors != "all":
         prepared = [
-            with_errors(markers, trial.points, settings.keep_errors)
-            for markers, trial in zip(prepared, trials, strict=True)
+            with_errors(m, trial.points, settings.keep_errors) for m, trial in zip(prepared, trials, strict=True)
         ]
+    prepared = [told(m, trial.points, settings.true_points) for m, trial in zip(prepared, trials, strict=True)]
     measured = [trial.points for trial in trials] if settings.true_sizes else prepared
     body, factors = our_body(measured, recipe, settings)
     weights = default_weights(recipe, settings.markers)
@@ -177,6 +180,16 @@ def with_errors(markers: Markers, true: Markers, keep: str) -> Markers:
     xyz = np.array(markers.xyz)
     xyz[:, columns] = exact + (slow if keep == "slow" else error - slow)
     return markers.with_(xyz=xyz)
+
+
+def told(markers: Markers, true: Markers, names: Sequence[str]) -> Markers:
+    """The markers with those of some names where the truth has them, `SURE` times as weighty."""
+    xyz = np.array(markers.xyz)
+    weight = np.ones(xyz.shape[:2]) if markers.weight is None else np.array(markers.weight)
+    for name in names:
+        column = markers.index(name)
+        xyz[:, column], weight[:, column] = true.xyz[:, true.index(name)], SURE
+    return markers.with_(xyz=xyz, weight=weight)
 
 
 def deviations(body: Body, recipe: Recipe, factors: ScaleFactors) -> Derive:
