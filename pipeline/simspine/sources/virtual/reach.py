@@ -8,7 +8,7 @@ from simspine.body.kernels import all_poses
 from simspine.sources.virtual.bodies import TruthBody
 
 JOINTS = ("arm_flex", "arm_add", "arm_rot", "elbow_flex")
-_EASY = np.radians([25.0, -15.0, 20.0, 60.0])  # drawn to, where the place leaves the arm a choice
+_EASY = np.radians([15.0, -8.0, 0.0, 60.0])  # drawn to, where the place leaves the arm a choice
 ELEVATED = np.radians(35.0)  # of the elbow over the shoulder's height, where raising counts as 1
 
 
