@@ -8,6 +8,8 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from small_dataset import AXES, FRAMES, NAMES, REJECTED, UNSOLVED, small_dataset
 
 import simspine as ss
@@ -61,6 +63,22 @@ def test_windows_are_the_frames_written(data, truth, start, length):
     np.testing.assert_allclose(window["kinematics_sd"], 0.01, rtol=1e-14)
     assert window.status == trial.status[cut]
     np.testing.assert_array_equal(window.valid, trial.valid[cut])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(length=st.integers(1, 320), stride=st.integers(1, 200))
+def test_windows_cover_what_they_can(data, length, stride):
+    """Whole windows only, `stride` apart, the next one would not fit; the same frames as in the file."""
+    windows = data.windows(length, stride)
+    by_trial = {}
+    for window in windows:
+        by_trial.setdefault(f"{window.recording.subject}/{window.recording.name}", []).append(window.start)
+    for key, frames in FRAMES.items():
+        starts = by_trial.get(key, [])
+        assert starts == [i * stride for i in range(len(starts))]
+        assert all(start + length <= frames for start in starts)
+        assert len(starts) * stride + length > frames
+    assert len(windows) == sum(map(len, by_trial.values()))
 
 
 def test_masks(data):

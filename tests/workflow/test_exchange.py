@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from simspine.cli import main
+from simspine.config import HumanCapture
 from simspine.dataset.licence import NOTICE
 from simspine.dataset.verify import verify
 from simspine.errors import InputError
@@ -22,6 +23,7 @@ from simspine.formats.parquet import read_parquet
 from simspine.formats.store import load, save
 from simspine.geometry import change_frame, project
 from simspine.skeletons import load as load_skeleton
+from simspine.workflow.dataset import provenance
 from simspine.workflow.exchange import Choice, export_format
 from simspine.workflow.paths import Paths
 from simspine.workflow.results import TrialResults
@@ -203,6 +205,16 @@ class TestLicence:
         out = export_format(restricted.config, "npz", Choice(), tmp_path / "npz")
         assert read_mmpose(out / "annotations/simspine_train.npz")["metadata"]["notice"] == NOTICE
         assert (out / "NOTICE.txt").exists()
+
+    @pytest.mark.parametrize(("record", "free"), [
+        (None, False), ('{"virtual": true, "complete": true}', True), ('{"virtual": false}', False), ("broken", False),
+    ])  # fmt: skip
+    def test_where_data_come_from(self, finished, tmp_path, record, free):
+        """A copy in Human3.6M's layout is restricted unless its own record says that it is a virtual capture."""
+        if record is not None:
+            (tmp_path / "capture.json").write_text(record)
+        config = finished.config.model_copy(update={"capture": HumanCapture(human36m=str(tmp_path))})
+        assert provenance(config)["notice"] == ("" if free else NOTICE)
 
     def test_our_own_data_are_free(self, finished, tmp_path):
         out = export_format(finished.config, "c3d", Choice(public=True), tmp_path / "c3d")

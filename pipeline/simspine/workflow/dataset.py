@@ -87,6 +87,9 @@ def export_dataset(config: Config) -> Path:
         "provenance.json": Entry("json"),
         "summary.json": Entry("json"),
     }
+    if origin["notice"]:
+        write_text(results / "NOTICE.txt", origin["notice"] + "\n")
+        files["NOTICE.txt"] = Entry("text")
     files |= {name: Entry("quality") for name in ("quality.json", "quality.csv") if (results / name).is_file()}
     for subject in config.subjects:
         files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
