@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from simspine.benchmark import accuracy
 from simspine.benchmark.ablations import ABLATIONS, variants
 from simspine.benchmark.accuracy import QUICK, REGIONS, Outcome, Sizes, metrics, run
+from simspine.benchmark.accuracy_tables import side_by_side
 from simspine.benchmark.methods import SURE, Settings, about, mean_posture, ours, told, widened, with_errors
 from simspine.benchmark.spine_errors import errors, figures
 from simspine.benchmark.virtual_trials import people
@@ -152,6 +153,18 @@ def test_what_it_is_told_makes_it_better(judged):
     assert better["lumbar_flexion_rmse_deg"] < plain["lumbar_flexion_rmse_deg"]
 
 
+def test_tables_for_people():
+    totals = {"a": {"mpjpe_mm": 12.345, "lla_rmse_deg": 3.21, "lla_bias_deg": -1.0, "coverage_lla": 0.9}, "b": {}}
+    heading, line, first, second = side_by_side(totals).splitlines()
+    cells = dict(zip(*([c.strip() for c in row.split("|")] for row in (heading, first)), strict=True))
+    assert cells["MPJPE mm"] == "12.3"
+    assert cells["LLA ° (bias, motion)"] == "3.2 (-1.0, –)"
+    assert cells["coverage LLA, TKA"] == "0.90, –"
+    assert cells["failed"] == ""
+    assert set(second) <= set("| b")
+    assert line.count("|") == heading.count("|")
+
+
 @pytest.mark.slow
 def test_bench_accuracy(tmp_path):
     out = tmp_path / "accuracy.json"
@@ -166,6 +179,7 @@ def test_bench_accuracy(tmp_path):
         assert goals[f"finetuned: articulated: {name} to peer"] == goal
     assert len(written["rows"]) == 5 * len(QUICK.actions)
     assert "| finetuned: articulated: mpjpe_mm to peer" in done.output
+    assert "MPJPE mm" in done.output
 
 
 def test_a_detector_that_does_not_exist():

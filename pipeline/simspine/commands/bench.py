@@ -65,13 +65,17 @@ def bench_accuracy(path, subjects, actions, frames, presets, seed, ablate, quick
     from dataclasses import asdict
 
     from simspine.benchmark.accuracy import QUICK, Sizes, measure
+    from simspine.benchmark.accuracy_tables import side_by_side
     from simspine.benchmark.report import as_json, as_table
     from simspine.formats.atomic import write_text
 
     chosen = tuple(name.strip() for name in presets.split(","))
     sizes = QUICK if quick else Sizes(subjects, tuple(a.strip() for a in actions.split(",")), frames, seed)
     metrics, details = measure(sizes, chosen, ablate, progress=lambda line: click.echo(line, err=True))
-    click.echo(as_table(metrics))
+    click.echo(side_by_side(details["totals"]) + "\n")
+    click.echo(as_table([metric for metric in metrics if metric.goal is not None]))
+    if ablate:
+        click.echo("\n" + side_by_side(details["ablations"]["totals"]))
     if path is not None:
         settings = asdict(sizes) | {"presets": chosen, "ablate": ablate}
         write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")
