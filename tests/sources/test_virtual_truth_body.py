@@ -6,7 +6,7 @@ import pytest
 from simspine.body import _opensim
 from simspine.body.kinematics import body_poses, forward_kinematics, neutral_motion, neutral_poses
 from simspine.body.model import Body
-from simspine.sources.virtual.bodies import _base, _generic, truth_body
+from simspine.sources.virtual.bodies import measured, truth_body, unscaled
 from simspine.sources.virtual.population import AXES, SHIFTS, read_levels
 from simspine.sources.virtual.stance import sizes_of
 from simspine.sources.virtual.subjects import make_subject
@@ -72,7 +72,7 @@ def test_vertebrae_keep_their_order_and_discs_their_height(truth):
 
 def test_disc_heights_are_of_published_size():
     """Thoracic, by CT: men 4.0 ± 1.4, women 3.6 ± 1.3 mm (Fletcher 2015, n = 128). Ours are what spacings leave."""
-    generic = _generic(*_base())
+    generic = measured(*unscaled())
     names = generic.levels
     first, last = names.index("T11_T12"), names.index("T1_T2")
     heights = []
@@ -144,9 +144,9 @@ def test_no_scaling_of_the_estimators_body_is_this_body(subject, truth, standing
     curve = np.array([truth.body.coordinates.default[truth.body.coordinates.index(f"{level}_Flex_Ext")]
                       for level in read_levels().names])  # fmt: skip
     assert np.degrees(np.sqrt((curve**2).mean())) > 1.0  # 0 in the estimator's
-    base = _base()[1]
+    base = unscaled()[1]
     generic = vertebra_centroids(
-        {name: pose[None] for name, pose in neutral_poses(base).items()}, _generic(*_base()).vertebrae, 50.0
+        {name: pose[None] for name, pose in neutral_poses(base).items()}, measured(*unscaled()).vertebrae, 50.0
     ).xyz[0, ::-1]
     ratio = spacings(truth, standing[0]) / np.linalg.norm(np.diff(generic[1:], axis=0), axis=1)
     assert ratio.std() / ratio.mean() > 0.03

@@ -43,8 +43,8 @@ class TruthBody:
 @lru_cache(maxsize=16)
 def truth_body(subject: Subject) -> TruthBody:
     """The body of a subject; equal subjects give equal files. Takes about two seconds."""
-    recipe, base = _base()
-    generic = _generic(recipe, base)
+    recipe, base = unscaled()
+    generic = measured(recipe, base)
     sizes = sizes_of(subject, generic)
     vertebrae = {level: _own_vertebra(v, sizes) for level, v in generic.vertebrae.items()}
     stance = stance_of(subject, generic, sizes, vertebrae)
@@ -67,12 +67,13 @@ def truth_body(subject: Subject) -> TruthBody:
 
 
 @cache
-def _base() -> tuple[Recipe, Body]:
+def unscaled() -> tuple[Recipe, Body]:
+    """The articulated recipe and its body with the points of the spine in vertebral centres; about four seconds, once."""
     recipe = read_recipe("articulated")
     return recipe, build(recipe, "vertebral")
 
 
-def _generic(recipe: Recipe, base: Body) -> Generic:
+def measured(recipe: Recipe, base: Body) -> Generic:
     """Measures of the unscaled articulated body."""
     joints = ET.fromstring(base.osim).find("Model/JointSet/objects")
     plan: Articulation = recipe.articulation
