@@ -68,7 +68,7 @@ def truth_body(subject: Subject) -> TruthBody:
 
 @cache
 def unscaled() -> tuple[Recipe, Body]:
-    """The articulated recipe and its body with the points of the spine in vertebral centres; about four seconds, once."""
+    """The articulated recipe and its body with spine points in vertebral centres; four seconds, once."""
     recipe = read_recipe("articulated")
     return recipe, build(recipe, "vertebral")
 
