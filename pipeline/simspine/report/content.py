@@ -150,7 +150,8 @@ class ReportContent:
 
     inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
     over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
-    this one belongs to. alone: a player and nothing else.
+    this one belongs to. alone: a player and nothing else. validation, validation_tables: the data set beside the
+    literature.
     """
 
     title: str
@@ -167,3 +168,5 @@ class ReportContent:
     assumed: tuple[Statement, ...] = ()
     home: tuple[str, str] | None = None
     alone: bool = False
+    validation: tuple[Picture, ...] = ()
+    validation_tables: tuple[Table, ...] = ()

@@ -10,12 +10,15 @@ import numpy as np
 from simspine.config import Config
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
+from simspine.formats.dataset import open_dataset
 from simspine.report.content import Picture, Provenance, ReportContent, Table, Trial, number
 from simspine.report.embed import webp
+from simspine.report.figures.validation import pictures, text_tables
 from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
 from simspine.report.player.library import three
 from simspine.report.player.pack import Packed, pack
+from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.poster import poster
 from simspine.report.sampling import frame_layer, sample_frames
 from simspine.report.sureness import assumed_statements
@@ -31,6 +34,7 @@ from simspine.workflow.summary import read_summary, rows
 from simspine.workflow.viewing import NOTICE, scene_of
 
 FEW = 3  # trials that share one page
+THINNED = 1000  # frames a player holds where there are many trials: 1.4 MB a page
 ENOUGH = 500  # frames of a trial for a median
 MOST_VIEWS = 4  # more would be too small on a picture
 LICENCES = {
@@ -58,7 +62,8 @@ def write_report_of(config: Config) -> Path:
     for order, (subject, trial) in enumerate(names, 1):
         context = Context(config, subject)
         results = TrialResults(context.paths, trial)
-        section = _section(context, results, f"t{order}", levels, results.shares(levels))
+        most = THINNED if apart else MOST_FRAMES
+        section = _section(context, results, f"t{order}", levels, results.shares(levels), most)
         whole.add(results, levels)
         if apart:
             page = path.parent / "report" / f"{subject}_{trial}.html"
@@ -104,7 +109,14 @@ def _front_page(config: Config, summary: dict, whole: _Whole, sections: list[Tri
     findings = [replace(f, where=" · ".join(filter(None, (s.name, f.where)))) for s in sections for f in s.findings]
     return ReportContent(
         title=config.name,
-        subtitle=f"{len(config.subjects)} subject(s), {len(sections)} trial(s), {summary['frames']} frames",
+        subtitle=", ".join(
+            f"{count} {word}{'' if count == 1 else 's'}"
+            for count, word in (
+                (len(config.subjects), "subject"),
+                (len(sections), "trial"),
+                (summary["frames"], "frame"),
+            )
+        ),
         summary=rows(summary),
         findings=tuple(findings) if links else (),
         inferred=inferred,
@@ -125,7 +137,16 @@ def _front_page(config: Config, summary: dict, whole: _Whole, sections: list[Tri
         ),
         licences=LICENCES,
         notice=NOTICE,
+        **_validation(Path(config.results) / f"{config.name}.h5"),
     )
+
+
+def _validation(dataset: Path) -> dict[str, tuple]:
+    """Figures and tables over the whole data set, where its file is there."""
+    if not dataset.is_file():
+        return {}
+    with open_dataset(dataset) as data:
+        return {"validation": pictures(data), "validation_tables": text_tables(data)}
 
 
 def _trial_page(config: Config, section: Trial) -> ReportContent:
@@ -185,11 +206,14 @@ def _credit(config: Config, subject: str, trial: str) -> str:
     return f"{config.name}, {subject} · {trial}{images}"
 
 
-def _section(context: Context, results: TrialResults, prefix: str, levels: tuple[Level, ...], shares: np.ndarray):
+def _section(
+    context: Context, results: TrialResults, prefix: str, levels: tuple[Level, ...], shares: np.ndarray, most: int
+) -> Trial:
+    """One trial's part of a page. most: frames its player holds."""
     return trial_section(
         f"{context.subject} · {results.name}",
         prefix,
-        player=player_of(results),
+        player=player_of(results, most),
         spine=results.spine,
         verdict=results.verdict,
         triangulation=results.report,
@@ -204,14 +228,14 @@ def _section(context: Context, results: TrialResults, prefix: str, levels: tuple
     )
 
 
-def player_of(results: TrialResults) -> Packed | None:
+def player_of(results: TrialResults, most: int = MOST_FRAMES) -> Packed | None:
     """The 3D view of a trial; None, with a warning, where the package that brings its library is missing."""
     try:
         three()
     except InputError as error:
         warnings.warn(f"the report is without its 3D player: {error}", stacklevel=2)
         return None
-    return pack(scene_of(results))
+    return pack(scene_of(results), most)
 
 
 def _overlays(context: Context, results: TrialResults, samples: int) -> tuple[Picture, ...]:

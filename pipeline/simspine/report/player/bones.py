@@ -12,6 +12,8 @@ from simspine.formats.vtp import read_vtp
 # a picture of the whole body shows no more. Thin bones (ribs, fingers) need cells smaller than they are thick.
 CELLS = {"skull": 0.013, "jaw": 0.011, "hat_ribs_scap": 0.008, "foot": 0.011, "l_foot": 0.011, "talus": 0.01}
 HAND, OTHER = 0.007, 0.009
+# The same for pictures in motion on machines without a graphics card: half the triangles.
+MOVING = {"vertebra": 0.009, "rib": 0.010, "bone": 0.015}
 _DENSE = 600  # triangles: other meshes with fewer are left alone
 _VERTEBRAE = ("sacrum", "lumbar", "thoracic", "cerv")  # how the mesh files are named
 
@@ -101,6 +103,8 @@ def thinned(points: np.ndarray, triangles: np.ndarray, cell: float) -> tuple[np.
 
     Vertex clustering (Rossignac & Borrel 1993). cell 0: points at the same place are joined, nothing else.
     """
+    if not len(triangles):
+        return points, triangles
     keys = np.round(points / cell if cell > 0 else points * 1e7).astype(np.int64)
     _, cluster = np.unique(keys, axis=0, return_inverse=True)
     cluster = cluster.ravel()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.report.player.bones import MOVING, thinned
 from simspine.report.player.scene import MOST_FRAMES, Scene, floor_height, frustum, tube_radius
 
 MISSING = -32768
@@ -89,6 +90,9 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
         for i, bone in enumerate(bones):
             block.lengths(f"bone/{i}", bone.points)
             block.whole(f"face/{i}", bone.triangles)
+            points, triangles = thinned(bone.points, bone.triangles, MOVING[bone.kind])
+            block.lengths(f"bone-moving/{i}", points)
+            block.whole(f"face-moving/{i}", triangles)
     header["floor"] = floor_height(scene.poses, scene.bones, scene.points)
     header["cameras"] = [{"name": c.name, "frustum": np.round(frustum(c), 4).tolist()} for c in scene.cameras]
     reasons = [f"{s}|{r}" for s, r in zip(scene.status or (), scene.reasons or scene.status or (), strict=True)][at]

@@ -61,12 +61,17 @@ class Stage {
     // Ribs and shoulder blades stand before the spine: it shows through them.
     this.matter.rib = new THREE.MeshLambertMaterial({ transparent: true, opacity: RIB, depthWrite: false });
     const { header, arrays } = this.data;
+    const shape = (name, i) => {
+      const geometry = new THREE.BufferGeometry();
+      geometry.setAttribute("position", new THREE.BufferAttribute(arrays[`bone${name}/${i}`], 3));
+      geometry.setIndex(new THREE.BufferAttribute(new Uint32Array(arrays[`face${name}/${i}`]), 1));
+      geometry.computeVertexNormals();
+      return geometry;
+    };
     (header.bones ?? []).forEach(([body, kind], i) => {
-      const shape = new THREE.BufferGeometry();
-      shape.setAttribute("position", new THREE.BufferAttribute(arrays[`bone/${i}`], 3));
-      shape.setIndex(new THREE.BufferAttribute(new Uint32Array(arrays[`face/${i}`]), 1));
-      shape.computeVertexNormals();
-      const mesh = new THREE.Mesh(shape, this.matter[kind]);
+      const mesh = new THREE.Mesh(shape("", i), this.matter[kind]);
+      // [at rest, while moving]
+      mesh.userData.shapes = [mesh.geometry, this.software ? shape("-moving", i) : mesh.geometry];
       mesh.matrixAutoUpdate = false;
       mesh.frustumCulled = false;
       this.bones.push([body, mesh]);
@@ -331,6 +336,7 @@ class Stage {
       this.renderer.setPixelRatio(ratio);
       this.renderer.setSize(...this.size);
     }
+    for (const [, mesh] of this.bones) mesh.geometry = mesh.userData.shapes[fine ? 0 : 1];
     this.orbit.place();
     this.lamp.position.copy(this.camera.position).add(new THREE.Vector3(0.6, 1.4, 0.4));
     this.lamp.target.position.copy(this.orbit.target);
