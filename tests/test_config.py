@@ -359,6 +359,10 @@ def test_what_is_known_about_a_subject_joins_the_data_set():
         ({"virtual": {"preset": "huge"}}, "virtual.preset: "),
         ({"virtual": {"detections": "perfect"}}, "virtual.detections: "),
         ({"subjects": {"guest": {"height": 1.7}}}, "subjects.guest.trials: required, but missing."),
+        (
+            {"subjects": {"S1": {"trials": {"w": {"capture": "Walking_1", "mocap": "m.trc"}}}}},
+            "has its calibration, rate",
+        ),
     ],
 )
 def test_faults_of_a_capture_are_named(tmp_path, changes, words):

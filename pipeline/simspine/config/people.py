@@ -37,6 +37,8 @@ class Trial(Section):
     def _one_source(self):
         if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture)) != 1:
             raise ValueError("give exactly one of folder, videos, keypoints, capture")
+        if self.capture is not None and any((self.calibration, self.rate, self.rig, self.mocap)):
+            raise ValueError("a trial of the data set has its calibration, rate and mocap from there; leave them out")
         if self.folder is None and self.capture is None and self.calibration is None:
             raise ValueError("videos or keypoints need a calibration file")
         if self.keypoints is not None and self.rate is None:

@@ -81,8 +81,9 @@ def time_shift(points: Markers, mocap: Markers, max_shift_s: float = 1.0) -> Shi
     Cross-correlation of the speeds, all markers together, after a low-pass of 4 Hz. Speeds do not depend on where
     origin and axes lie, so clocks are compared before places are. Between frames: the cosine through three
     correlations (Céspedes et al. 1995, Ultrasonic Imaging 17). The deviation is the bound for the delay of a signal in
-    noise of the same band (Carter 1987, Proc. IEEE 75): √((1/ρ² − 1) / n) / ω with n independent samples.
-    Unknown without movement, or with the best agreement at the largest shift tried.
+    noise of the same band (Carter 1987, Proc. IEEE 75): √((1/ρ² − 1) / n) / ω with n independent samples; or, if
+    larger, the jackknife's over markers. Unknown without movement, or with the best agreement at the largest shift
+    tried.
     """
     rate = mocap.rate
     start = min(points.start, mocap.start)
@@ -94,24 +95,47 @@ def time_shift(points: Markers, mocap: Markers, max_shift_s: float = 1.0) -> Shi
     lags = min(round(max_shift_s * rate), frames // 3)
     if lags < 2:
         return UNKNOWN
-    both, curve = np.array([_correlation(a, b, lag) for lag in range(-lags, lags + 1)]).T
+    sums = np.stack([_sums(a, b, lag) for lag in range(-lags, lags + 1)])
+    curve = _correlations(sums.sum(-1))
     if not np.isfinite(curve).any():
         return UNKNOWN
     peak = int(np.nanargmax(curve))
-    if peak in (0, 2 * lags) or not np.isfinite(curve[peak - 1 : peak + 2]).all():
+    if peak in (0, 2 * lags):
         return UNKNOWN
-    before, best, after = curve[peak - 1 : peak + 2]
-    if best <= 0:
+    around = sums[peak - 1 : peak + 2]
+    between, omega, rho = _vertex(_correlations(around.sum(-1)), rate)
+    if not np.isfinite(between):
         return UNKNOWN
-    cosine = (before + after) / (2 * best)
+    samples = max(1.0, around[1, 0].sum() * 2 * CUTOFF_HZ / rate)
+    deviation = max(math.sqrt(max(1 / rho**2 - 1, 0.0) / samples) / omega, _jackknife(around, rate))
+    return Shift((peak - lags + between) / rate, deviation / rate, rho)
+
+
+def _vertex(three: np.ndarray, rate: float) -> tuple[float, float, float]:
+    """The cosine through three correlations: place (frames from the middle), frequency (rad/frame) and height.
+
+    NaN where they are no peak, or one too flat to be placed.
+    """
+    before, best, after = three
+    cosine = (before + after) / (2 * best) if best > 0 else math.nan
     if not -1 < cosine < math.cos(2 * math.pi * _SLOWEST_HZ / rate):
-        return UNKNOWN
+        return math.nan, math.nan, math.nan
     omega = math.acos(cosine)
     between = -math.atan2(before - after, 2 * best * math.sin(omega)) / omega
-    samples = max(1.0, both[peak] * 2 * CUTOFF_HZ / rate)
-    rho = min(float(best) / math.cos(omega * between), 1.0)
-    deviation = math.sqrt(max(1 / rho**2 - 1, 0.0) / samples) / omega
-    return Shift((peak - lags + between) / rate, deviation / rate, rho)
+    return between, omega, min(float(best) / math.cos(omega * between), 1.0)
+
+
+def _jackknife(around: np.ndarray, rate: float) -> float:
+    """Standard deviation (frames) of the shift, from what it is without each marker in turn; 0 with fewer than three.
+
+    Errors of one marker last, so that they count less often than there are frames.
+    """
+    n = around.shape[-1]
+    if n < 3:
+        return 0.0
+    without = [_vertex(_correlations(around.sum(-1) - around[..., i]), rate)[0] for i in range(n)]
+    spread = np.array([value for value in without if np.isfinite(value)])
+    return math.inf if len(spread) < n else math.sqrt((n - 1) / n * float(((spread - spread.mean()) ** 2).sum()))
 
 
 def _speeds(markers: Markers) -> np.ndarray:
@@ -122,10 +146,15 @@ def _speeds(markers: Markers) -> np.ndarray:
     return speed - np.nansum(speed, axis=0) / np.maximum(count, 1)
 
 
-def _correlation(a: np.ndarray, b: np.ndarray, lag: int) -> tuple[int, float]:
-    """Samples both have, and the correlation of a(t) with b(t + lag)."""
+def _sums(a: np.ndarray, b: np.ndarray, lag: int) -> np.ndarray:
+    """(4, markers): samples that a(t) and b(t + lag) both have, and the sums of ab, aa and bb over them."""
     a, b = (a[: len(a) - lag], b[lag:]) if lag >= 0 else (a[-lag:], b[:lag])
     both = np.isfinite(a) & np.isfinite(b)
-    a, b = a[both], b[both]
-    size = math.sqrt(float((a**2).sum()) * float((b**2).sum()))
-    return len(a), float((a * b).sum()) / size if size > 0 else math.nan
+    a, b = np.where(both, a, 0.0), np.where(both, b, 0.0)
+    return np.stack([both.sum(0), (a * b).sum(0), (a * a).sum(0), (b * b).sum(0)])
+
+
+def _correlations(sums: np.ndarray) -> np.ndarray:
+    """From sums (lags, 4); NaN where nothing moves."""
+    size = np.sqrt(sums[:, 2] * sums[:, 3])
+    return np.divide(sums[:, 1], size, out=np.full(len(sums), np.nan), where=size > 0)

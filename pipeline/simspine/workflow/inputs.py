@@ -1,7 +1,7 @@
 """Which files a trial starts from, and a resolved configuration for the stages of a workflow."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,8 +87,7 @@ def capture_of(trial: Trial, subject: str = "", config: Config | None = None) ->
     subject, config: needed for a trial of the data set in section `capture`.
     """
     if trial.capture is not None:
-        found = _of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
-        return found if trial.mocap is None else replace(found, mocap=(_existing(trial.mocap, "mocap file"),))
+        return _of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
     mocap = () if trial.mocap is None else (_existing(trial.mocap, "mocap file"),)
     which = {"mocap": mocap, "rig": trial.rig, "person": subject}
     if trial.folder is not None:
