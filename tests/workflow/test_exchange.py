@@ -119,6 +119,37 @@ def test_the_results_folder_itself_is_a_data_set(finished):
     } <= set(files)  # fmt: skip
 
 
+def test_the_release_layout_by_other_readers(finished, results):
+    """Plain NumPy after the description of the released TRC, then OpenSim's readers of TRC and MOT."""
+    path = finished.results / "export/markers/S01/S01_bow.trc"
+    header = path.read_text().splitlines()[:5]
+    assert header[2].split("\t")[4] == "m"
+    names = [name for name in header[3].split("\t")[2:] if name]
+    table = np.loadtxt(path, skiprows=5)
+    solved = results.spine.markers
+    assert tuple(names) == solved.names
+    np.testing.assert_allclose(table[:, 2:].reshape(-1, 15, 3), solved.xyz, atol=6e-9)
+    np.testing.assert_array_equal(table[:, 0], 1 + np.arange(len(table)))
+    opensim = pytest.importorskip("opensim")
+    opensim.Logger.setLevelString("off")
+    read = opensim.TimeSeriesTableVec3(str(path))
+    assert read.getColumnLabels() == solved.names
+    found = np.array([read.getDependentColumn("Spine_03")[i].to_numpy() for i in range(solved.frames)])
+    np.testing.assert_allclose(found, solved.xyz[:, 3], atol=6e-9)
+    motion = results.result.motion
+    mot = opensim.TimeSeriesTable(str(finished.results / "export/kinematics/S01/S01_bow/S01_bow.mot"))
+    knee = mot.getDependentColumn("knee_angle_r").to_numpy()
+    np.testing.assert_allclose(knee, np.degrees(motion.column("knee_angle_r")), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_equal_data_equal_bytes(finished, exports, tmp_path, kind):
+    again = export_format(finished.config, kind, Choice(), tmp_path / kind)
+    for path in exports[kind].rglob("*"):
+        if path.is_file():
+            assert (again / path.relative_to(exports[kind])).read_bytes() == path.read_bytes(), path.name
+
+
 def shift_points(project, by):
     """Spoil what the stage vertebrae wrote: one point, three frames."""
     path = Paths(project.results, "S01").vertebrae("bow")
