@@ -29,7 +29,6 @@ ABLATIONS: dict[str, Change] = {
     "as it is": lambda settings: settings,
     "told: sizes": _told(true_sizes=True),
     "told: mean posture": _told(true_posture=True),
-    "told: fast errors of markers": _told(keep_errors="slow"),
     "told: slow errors of markers": _told(keep_errors="fast"),
     "told: the sacrum's point": _told(true_points=("Hip",)),
     "told: lumbar points": _told(true_points=("Hip", "Spine_01", "Spine_02", "Spine_03")),
@@ -42,19 +41,14 @@ ABLATIONS: dict[str, Change] = {
     "beliefs × 0.5": _told(prior_width=0.5),
     "beliefs × 2": _told(prior_width=2.0),
     "errors last 0 s": _ik(error_lasts_s=0.0),
-    "errors last 0.3 s": _ik(error_lasts_s=0.3),
     "errors last 3 s": _ik(error_lasts_s=3.0),
     "acceleration 5 rad/s²": _ik(acceleration_sd=5.0),
     "acceleration 10 rad/s²": _ik(acceleration_sd=10.0),
-    "acceleration 40 rad/s²": _ik(acceleration_sd=40.0),
     "motion capture 5 mm": _ik(given_sd_m=0.005),
-    "motion capture 20 mm": _ik(given_sd_m=0.02),
     "markers 10 mm": _ik(marker_sd_m=0.01),
     "markers 40 mm": _ik(marker_sd_m=0.04),
     "covariance of triangulation": _ik(use_covariance=True),
-    "square loss": _ik(loss="square"),
     "no filter": _filter(cutoff_hz=None),
-    "filter 3 Hz": _filter(cutoff_hz=3.0),
 }
 
 
