@@ -11,6 +11,7 @@ from simspine.dataset.actions import action_of
 from simspine.formats.dataset_tree import Dataset, Trial
 from simspine.quality.decided import level_shares
 from simspine.spine.levels import LEVELS, Level
+from simspine.validation.released import angles_of, forced_by_ratio, lordosis_of
 
 if TYPE_CHECKING:
     from simspine.formats.dataset_read import DatasetFile
@@ -63,6 +64,7 @@ def records(dataset) -> tuple[Record, ...]:
     """Records of all trials of a data set: a `Dataset`, a data set opened by `simspine.open_dataset`, or its file.
 
     Of a file only what the tables need is read, trial by trial: some 0.4 kB a frame.
+    Where it holds no angles (the released one), they are made from the coordinates (`simspine.validation.released`).
     """
     if isinstance(dataset, Dataset):
         return tuple(
@@ -80,6 +82,10 @@ _FILED = {"angles": "level_angles", "angles_sd": "level_angles_sd"}  # where a f
 def _stored(file: "DatasetFile", subject: str, name: str) -> Record:
     head = file.trial(subject, name, slice(0, 1))  # which fields there are, and what does not depend on the frame
 
+    if head.angles is None:  # a released file: small, and its angles are to be made from all coordinates
+        whole = file.trial(subject, name)
+        return _record(subject, name, whole, lambda field: getattr(whole, field))
+
     def get(field: str):
         there = getattr(head, field) is not None
         return file.array(subject, name, f"simspine/{_FILED.get(field, field)}") if there else None
@@ -90,30 +96,34 @@ def _stored(file: "DatasetFile", subject: str, name: str) -> Record:
 def _record(subject: str, name: str, trial: Trial, get: Callable, frames: int | None = None) -> Record:
     """get: a field of the trial for all its frames, None where there is none. trial: the whole, or its beginning."""
     frames = trial.markers.frames if frames is None else frames
-    angles, status = get("angles"), get("status")
-    there = [i for i, level in enumerate(trial.levels) if level in (*LUMBAR, *NECK)] if angles is not None else []
-    levels = tuple(trial.levels[i] for i in there)
+    angles, status, lla, tka = (get(field) for field in ("angles", "status", "lla", "tka"))
+    names, forced = trial.levels, dict(trial.forced)
+    if angles is None:
+        names, angles = angles_of(trial.motion)
+        forced = forced_by_ratio(names, angles)
+        lla = lordosis_of(names, angles) if lla is None else lla
+    there = [i for i, level in enumerate(names) if level in (*LUMBAR, *NECK)]
+    levels = tuple(names[i] for i in there)
     table = level_coordinates(levels, trial.motion.names)
 
     def some(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[:, there]
 
     missing = np.full(frames, np.nan)
-    lla, tka = (missing if values is None else values for values in (get("lla"), get("tka")))
     return Record(
         subject,
         name,
         trial.markers.rate,
         np.ones(frames, bool) if status is None else np.asarray(status) != "rejected",
         levels,
-        np.empty((frames, 0, 3)) if angles is None else some(angles),
-        lla,
-        tka,
+        some(angles),
+        missing if lla is None else lla,
+        missing if tka is None else tka,
         some(get("angles_sd")),
         get("lla_sd"),
         get("tka_sd"),
         level_shares(levels, table, trial.motion.names, trial.response),
-        dict(trial.forced),
+        forced,
         table,
     )
 

@@ -1,0 +1,81 @@
+"""A file with coordinates only: angles, LLA and couplers out of them, judged by the body's own kinematics."""
+
+import numpy as np
+import pytest
+
+from simspine.body.kinematics import body_poses, follow_couplers, forward_kinematics
+from simspine.body.recipes import build, virtual_spine_markers
+from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.spine.endplates import read_endplates
+from simspine.spine.levels import SPINE_MARKERS
+from simspine.spine.vertebrae import spine_kinematics
+from simspine.types import Markers, Motion
+from simspine.validation import curvature_table, lumbar_rom, neck_rom, records
+from simspine.validation.released import angles_of, forced_by_ratio, lordosis_of
+
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def bowing():
+    """The coupled body that bows, bends and turns its head, and what its kinematics say of it."""
+    body = build("coupled", "simspine37")
+    names, phase = body.coordinates.names, np.linspace(0, 2 * np.pi, FRAMES)
+    values = np.tile(body.coordinates.default, (FRAMES, 1))
+    for name, size in (("L5_S1_Flex_Ext", -0.07), ("L5_S1_Lat_Bending", 0.02), ("neck_rotation", 0.6)):
+        values[:, names.index(name)] = size * np.sin(phase)
+    motion = Motion(names, 50, follow_couplers(body, values), body.coordinates.rotational)
+    points = forward_kinematics(body, motion)
+    chosen = virtual_spine_markers(body)
+    spine = spine_kinematics(body_poses(body, motion), points, read_endplates(), spine_markers=chosen)
+    return motion, spine
+
+
+def released(motion: Motion) -> Dataset:
+    markers = Markers(SPINE_MARKERS, motion.rate, np.zeros((motion.frames, len(SPINE_MARKERS), 3)), "y_up")
+    return Dataset({"S9": Subject((), {"Walking 1": Trial(markers, motion)})})
+
+
+def test_angles_are_those_of_the_body(bowing):
+    motion, spine = bowing
+    levels, angles = angles_of(motion)
+    assert levels == ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1", "neck", "lumbar")
+    for i, level in enumerate(levels):
+        tolerance = np.radians(1.5) if level == "lumbar" else 1e-6  # sums are exact to first order
+        np.testing.assert_allclose(angles[:, i], spine.level(level), atol=tolerance, err_msg=level)
+    assert np.ptp(np.degrees(angles[:, 0, 0])) > 7
+
+
+def test_lordosis_is_that_between_the_endplates(bowing):
+    motion, spine = bowing
+    np.testing.assert_allclose(lordosis_of(*angles_of(motion)), spine.lla, atol=np.radians(0.6))
+    assert np.ptp(np.degrees(spine.lla)) > 40
+
+
+def test_couplers_show_in_the_data(bowing):
+    forced = forced_by_ratio(*angles_of(bowing[0]))
+    assert forced["L4-L5"].startswith("flexion = 1.857 × L5_S1_Flex_Ext; lateral bending = 1.33 × L5_S1_Lat_Bending")
+    assert set(forced) == {"L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1"}
+    assert "axial" not in forced["L4-L5"]  # nothing turned there, so nothing is known
+
+
+def test_levels_that_move_on_their_own_are_not_forced(bowing):
+    levels, angles = angles_of(bowing[0])
+    angles = np.array(angles)
+    angles[:, levels.index("L3-L4"), 0] += np.radians(0.1) * np.sin(np.arange(FRAMES))
+    assert "flexion" not in forced_by_ratio(levels, angles)["L3-L4"]
+    angles[5] = np.nan  # a frame without solution says nothing
+    assert "flexion" in forced_by_ratio(levels, angles)["L4-L5"]
+
+
+def test_tables_of_a_released_data_set(bowing):
+    motion, spine = bowing
+    some = records(released(motion))
+    row = curvature_table(some)[0]
+    assert row.lla_mean_deg == pytest.approx(np.degrees(spine.lla).mean(), abs=0.5)
+    assert np.isnan(row.tka_mean_deg)
+    words = {r.level: r.decided for r in lumbar_rom(some) if r.plane == "flexion"}
+    assert words["L4-L5"] == words["T12-L1"] == "set by the model"
+    assert words["L5-S1"] == words["lumbar"] == ""
+    turn = next(r for r in neck_rom(some) if r.plane == "axial rotation")
+    assert turn.rom_mean_deg == pytest.approx(np.degrees(1.2), rel=0.02)
