@@ -16,6 +16,10 @@ from simspine.types import Camera, Markers, Motion
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
 _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
 
+# Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
+_CACHE = 1 << 17  # bytes for an array
+_OPEN_ARRAYS = 1024
+
 
 def open_dataset(path: str | os.PathLike) -> "DatasetFile":
     """Open a data set for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
@@ -34,7 +38,7 @@ class DatasetFile:
         self._where = str(path)
         self._arrays: dict[tuple[str, str, str], h5py.Dataset] = {}  # opening one costs more than reading a window
         try:
-            self._file = h5py.File(path, "r")
+            self._file = h5py.File(path, "r", rdcc_nbytes=_CACHE)
         except FileNotFoundError:
             raise InputError(f"{path}: no such file.") from None
         except OSError as error:
@@ -129,6 +133,8 @@ class DatasetFile:
                 return np.ones(len(range(*frames.indices(len(group["markers"])))), bool)
             if path not in group:
                 raise unknown_name("array", path, _array_names(group), f"{self._where}: {subject}/{trial}")
+            if len(self._arrays) >= _OPEN_ARRAYS:
+                self._arrays.clear()
             data = self._arrays[key] = group[path]
         values = data[frames]
         if path in ("kinematics", f"{OURS}/kinematics_sd"):
