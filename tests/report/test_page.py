@@ -122,6 +122,28 @@ def test_worst_findings_come_first():
     assert section.index("FEMUR") < section.index("REPROJECTION") < section.index("SPINE")
 
 
+def test_findings_of_many_trials_share_a_box():
+    some = [c.Finding("FAR", "warning", f"Far {i}.", "Check.", "", f"m{i % 20}", f"trial {i % 5}") for i in range(60)]
+    text = Page(render(c.ReportContent("Many", findings=tuple(some)))).text
+    assert "FAR: 60 findings" in text
+    assert "in 5 trials: m0, m1" in text
+    assert "and 8 more" in text
+    assert "trial 3: Far 13." in re.sub(r"\s+", " ", text)
+
+
+def test_trials_on_pages_of_their_own_are_linked():
+    table = c.Table(("Trial", "n"), (("S01 · a", "1"), ("S01 · b", "2")), links=("report/a%20b.html", ""))
+    text = render(c.ReportContent("Many", overview=table))
+    assert '<a href="report/a%20b.html">S01 · a</a>' in text
+    assert '<th scope="row">S01 · b</th>' in text
+    page = Page(render(c.ReportContent("a", home=("../report.html", "all <trials>"), alone=True)))
+    assert ("a", "../report.html") in page.references
+    assert "all <trials>" in page.text
+    assert "Provenance" not in page.text
+    with pytest.raises(InputError, match="1 links"):
+        c.Table(("Trial",), (("a",), ("b",)), links=("x",))
+
+
 def test_images_are_inside():
     address = next(value for tag, value in Page(render(full())).references if tag == "img")
     assert base64.b64decode(address.split(",")[1]) == embed.webp(np.zeros((20, 30, 3), np.uint8))

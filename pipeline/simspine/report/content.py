@@ -68,7 +68,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Finding:
-    """A traffic light: what was found and what to do about it. frames: '3–7, 12' or ''."""
+    """A traffic light: what was found and what to do about it. frames: '3–7, 12' or ''. where: marker, level, bone.
+
+    trial: its name, on a page about several.
+    """
 
     code: str
     severity: str
@@ -76,6 +79,7 @@ class Finding:
     suggestion: str = ""
     frames: str = ""
     where: str = ""
+    trial: str = ""
 
     @property
     def light(self) -> str:

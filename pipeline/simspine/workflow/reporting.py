@@ -107,7 +107,7 @@ def _front_page(config: Config, summary: dict, whole: _Whole, sections: list[Tri
     origin = provenance(config)
     rule = f"{RULE}; not fitted, only drawn" if config.ik.engine == "trajectory" else RULE
     inferred, forced = not_measured(whole.measured, whole.spines, rule)
-    findings = [replace(f, where=" · ".join(filter(None, (s.name, f.where)))) for s in sections for f in s.findings]
+    findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     return ReportContent(
         title=config.name,
         subtitle=", ".join(
@@ -123,7 +123,7 @@ def _front_page(config: Config, summary: dict, whole: _Whole, sections: list[Tri
         inferred=inferred,
         forced=forced,
         assumed=assumed_statements(whole.spines, whole.shares, whole.kept),
-        overview=_overview(summary["trials"], links),
+        overview=_overview(summary["trials"], sections, links),
         trials=() if links else tuple(sections),
         provenance=Provenance(
             config_hash=config.hash,
@@ -158,7 +158,7 @@ def _trial_page(config: Config, section: Trial) -> ReportContent:
     )  # fmt: skip
 
 
-def _overview(trials: dict, links: list[str]) -> Table | None:
+def _overview(trials: dict, sections: list[Trial], links: list[str]) -> Table | None:
     """A line per trial, where there are several."""
     if len(trials) < 2 and not links:
         return None
@@ -168,10 +168,11 @@ def _overview(trials: dict, links: list[str]) -> Table | None:
         return text if text == "–" else f"{text}°{'' if sd is None else f' ± {sd:.1f}°'}"
 
     return Table(
-        ("Trial", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
+        ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
         tuple(
             (
                 name.replace("/", " · "),
+                _lights(section),
                 str(entry["frames"]),
                 str(entry["frames_rejected"]),
                 number(entry["reprojection_px_median"], 1, "px"),
@@ -179,10 +180,16 @@ def _overview(trials: dict, links: list[str]) -> Table | None:
                 angle(entry, "lla"),
                 angle(entry, "tka"),
             )
-            for name, entry in trials.items()
+            for (name, entry), section in zip(trials.items(), sections, strict=True)
         ),
         links=tuple(links),
     )
+
+
+def _lights(section: Trial) -> str:
+    """'■ 1 ▲ 3' for one problem and three things to look at."""
+    counts = ((sign, sum(f.light == light for f in section.findings)) for sign, light in (("■", "bad"), ("▲", "check")))
+    return " ".join(f"{sign} {count}" for sign, count in counts if count) or "●"
 
 
 def write_picture_of(config: Config, path: Path) -> Path:
