@@ -12,11 +12,11 @@ from simspine.workflow.paths import Paths
 Say = Callable[[str, str], None]
 OK, FAULT, NOTE = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
 
-# Seconds of one core per frame of four views, where this configuration has no results yet to tell: measured on a
-# virtual capture with the articulated body; BlazePose on full HD. How long SpinePose takes depends on the hardware.
+# Seconds of one core per frame of four views, where this configuration has no results yet to tell: measured on trials
+# of 300 frames of the virtual capture, articulated body; detect: BlazePose on the demonstration's videos (1080 × 1920).
 SECONDS = {
-    "detect": 0.14, "triangulate": 0.005, "merge": 0.001, "scale": 0.001, "ik": 0.01, "vertebrae": 0.005,
-    "quality": 0.003, "export": 0.005,
+    "detect": 0.14, "triangulate": 0.0012, "merge": 0.0003, "scale": 0.0007, "ik": 0.022, "vertebrae": 0.0013,
+    "quality": 0.0017, "export": 0.0010,
 }  # fmt: skip
 
 
