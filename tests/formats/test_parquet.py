@@ -68,6 +68,8 @@ def test_read_back(written):
     text = (folder / "README.md").read_text()
     assert "A notice." in text
     assert "data/train-*.parquet" in text
+    assert "\n| markers |" in text
+    assert "\n| kinematics, kinematics_sd |" in text
 
 
 def test_without_points_and_bad_input(take, tmp_path):

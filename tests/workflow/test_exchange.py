@@ -99,6 +99,9 @@ def test_37_points_in_their_order(finished, exports, results, tmp_path):
     known = results.model_markers
     for name in ("LKnee", "RBigToe", "RElbow"):
         np.testing.assert_allclose(markers.xyz[:, order.index(name)], known.xyz[:, known.index(name)], atol=1e-9)
+    detected = {name: origin == "detected" for name, origin in zip(markers.names, markers.origin, strict=True)}
+    assert not any(detected[name] for name in ("LEye", "REar"))  # detected, but the body has no such marker to fit
+    assert detected["LKnee"]
     manifest = json.loads((folder / "manifest.json").read_text())
     spine = results.spine.markers
     for i, k in enumerate(manifest["from_release_order"]):

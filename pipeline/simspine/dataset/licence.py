@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.formats.dataset_tree import Subject, Trial
+from simspine.formats.dataset_tree import Trial
 
 NOTICE = (
     "Derived from Human3.6M (Ionescu et al., IEEE TPAMI 2014). Its licence allows academic research by the person who "
     "signed it and forbids passing its data on. Files with 3D points, poses of bodies or cameras stay on that person's "
     "own disk; angles, their standard deviations and body models may be passed on with this notice and the citation."
 )
-CONTENTS = ("all", "angles")
 
 
 def notice(configuration: Mapping[str, Any], virtual: bool = False) -> str:
@@ -49,8 +48,3 @@ def without_points(trial: Trial) -> Trial:
     nothing = np.full_like(trial.markers.xyz, np.nan)
     markers = trial.markers.with_(xyz=nothing, weight=None, covariance=None, filled=None)
     return replace(trial, markers=markers, poses={}, withheld=True)
-
-
-def subject_without_cameras(subject: Subject) -> Subject:
-    """The subject for a public copy: its model, no cameras. Its trials are thinned by `without_points`."""
-    return replace(subject, cameras=())

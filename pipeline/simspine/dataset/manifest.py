@@ -97,7 +97,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
         for entry in content["files"].values():
             _ = entry["sha256"], entry["size"], entry["kind"], entry["block"], entry["crc32"], entry["trials"]
     except FileNotFoundError:
-        raise InputError(f"{file} does not exist: {path} is no data set that simspine exported.") from None
+        raise InputError(
+            f"{file} does not exist: {path} is no data set that simspine exported. Run `simspine export`."
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is damaged: not the JSON of a manifest ({error!r}). Export again.") from None
     if schema > SCHEMA:

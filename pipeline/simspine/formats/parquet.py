@@ -104,6 +104,11 @@ def write_card(folder: Path, name: str, rows: dict[str, int], names: dict[str, l
     bins = ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M"))
     category = next((label for limit, label in bins if size < limit), "10M<n<100M")
     lists = "\n".join(f"`{key}`: {', '.join(values)}\n" for key, values in names.items() if values)
+    points = (
+        "| markers | points (see below), y up: forward kinematics of `kinematics` | m |\n"
+        if names.get("markers")
+        else ""
+    )
     counts = ", ".join(f"{split} {count} frames" for split, count in rows.items())
     write_text(
         folder / "README.md",
@@ -129,8 +134,7 @@ Spine kinematics, a frame per row: {counts}. Made with simspine.
 | subject, trial, frame | where the row comes from; frames count from 0 | |
 | time | | s |
 | valid, status | solved and not rejected; kept, corrected or rejected | |
-| markers | points (see below), y up: forward kinematics of `kinematics` | m |
-| kinematics, kinematics_sd | coordinates of the body and their standard deviations | deg; m |
+{points}| kinematics, kinematics_sd | coordinates of the body and their standard deviations | deg; m |
 | level_angles | per level flexion, bending to the right, turning to the left | rad |
 | lla, tka, lla_sd, tka_sd | lumbar lordosis, thoracic kyphosis | rad |
 

@@ -12,6 +12,7 @@ from simspine.config import Config
 from simspine.dataset.invariant import check_points
 from simspine.dataset.licence import notice
 from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, write_manifest
+from simspine.dataset.origin import point_origins
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import write_calibration
 from simspine.formats.dataset import Dataset, LazyTrials, Subject, Trial, write_dataset
@@ -117,10 +118,12 @@ def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[
 
 def provenance(config: Config) -> dict:
     """Where the numbers come from: configuration and its hash, checksums of the inputs, versions."""
-    inputs = {}
+    inputs: dict[str, dict] = {}
     for subject in config.subjects:
-        for trial, entry in read_manifest(Paths(Path(config.results), subject).manifest("detect")).items():
-            inputs[f"{subject}/{trial}"] = dict(entry["fingerprint"]["inputs"])
+        for stage in ("detect", "merge"):  # merge: motion capture, beside the points made by the stage before
+            for trial, entry in read_manifest(Paths(Path(config.results), subject).manifest(stage)).items():
+                outside = [pair for pair in entry["fingerprint"]["inputs"] if (stage, pair[0]) != ("merge", f"{trial}.h5")]
+                inputs.setdefault(f"{subject}/{trial}", {}).update(outside)
     return {
         "configuration": config.model_dump(mode="json"),
         "configuration_hash": config.hash,
@@ -168,8 +171,9 @@ def _trial(results: TrialResults, body: Body, levels: Sequence[Level]) -> Trial:
     spine, solved, verdict = results.spine, results.result, results.verdict
     fitted = results.markers.select(solved.marker_names)
     where = f"{results.paths.subject}/{results.name}"
+    origin = point_origins(spine.markers.names, solved.marker_names, fitted.origin)
     return Trial(
-        markers=spine.markers,
+        markers=spine.markers.with_(origin=origin),
         motion=solved.motion,
         levels=spine.levels,
         angles=spine.angles,

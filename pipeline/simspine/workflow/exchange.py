@@ -16,6 +16,7 @@ from simspine.dataset.invariant import body_points, check_points
 from simspine.dataset.licence import NOTICE, refuse_public, without_points
 from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
 from simspine.dataset.occlusion import hidden_points
+from simspine.dataset.origin import point_origins
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.dataset import Dataset, DatasetFile, LazyTrials, Subject, Trial, open_dataset, write_dataset
@@ -67,7 +68,9 @@ class _Source:
         if self.choice.contents == "angles":
             return without_points(trial)
         if self.names != trial.markers.names:
-            trial = replace(trial, markers=_more_points(trial.markers, body_points(body, trial.motion, self.names)))
+            markers = _more_points(trial.markers, body_points(body, trial.motion, self.names))
+            origin = point_origins(self.names, trial.fitted, trial.fitted_origin)
+            trial = replace(trial, markers=markers.with_(origin=origin))
         return trial
 
     def takes(self, subjects: Sequence[str], pictures: bool = False) -> Iterator[Take]:

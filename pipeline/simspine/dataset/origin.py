@@ -1,0 +1,18 @@
+"""What each published point rests on: an observation of its own, or a rule and the body."""
+
+from collections.abc import Mapping, Sequence
+
+from simspine.merging import base_name
+from simspine.types import Origin
+
+
+def point_origins(names: Sequence[str], fitted: Sequence[str], origins: Sequence[Origin] | None) -> list[Origin] | None:
+    """Origin of each of the points `names`; None where that of the fitted markers is not known.
+
+    A point's place always comes from the body. *detected* and *given* say that inverse kinematics fitted an observation
+    of this very point; *inferred*, that it had none: a marker placed by rule, or nothing at all.
+    """
+    if origins is None:
+        return None
+    of: Mapping[str, Origin] = {base_name(name): Origin(o) for name, o in zip(fitted, origins, strict=True)}
+    return [of.get(name, Origin.INFERRED) for name in names]
