@@ -74,12 +74,18 @@ def person_box(layer: Layer, size: tuple[int, int], margin: float = 0.1, aspect:
 
 
 def draw_overlay(
-    image: np.ndarray, layer: Layer, caption: str = "", height: int | None = 900, crop: bool = True, legend: bool = True
+    image: np.ndarray,
+    layer: Layer,
+    caption: str = "",
+    height: int | None = 900,
+    crop: bool | tuple[int, ...] = True,
+    legend: bool = True,
 ) -> np.ndarray:
     """A new picture: the frame, cropped to the person and scaled to `height` px, with layer, caption and legend.
 
     The legend stands on a strip below, where it hides nothing. height None keeps the scale. Line widths follow the
-    size of the picture. The frame handed in is not changed.
+    size of the picture. The frame handed in is not changed. crop: True, False for the whole frame, or a box
+    (x0, y0, x1, y1) px to hold for several frames (`person_box`).
     """
     import cv2
 
@@ -89,7 +95,7 @@ def draw_overlay(
             f"image has shape {image.shape} and type {image.dtype}, expected (height, width, 3) uint8, BGR."
         )
     h, w = image.shape[:2]
-    x0, y0, x1, y1 = person_box(layer, (w, h)) if crop else (0, 0, w, h)
+    x0, y0, x1, y1 = (person_box(layer, (w, h)) if crop else (0, 0, w, h)) if isinstance(crop, bool) else crop
     inside = image[max(y0, 0) : min(y1, h), max(x0, 0) : min(x1, w)]
     border = (max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0))
     picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=DARK)

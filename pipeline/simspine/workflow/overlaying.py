@@ -1,14 +1,15 @@
 """The body and the spine drawn on a trial's videos, frame by frame, as one video."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from simspine.config import Config
 from simspine.errors import unknown_name
+from simspine.geometry import change_frame, project_one
 from simspine.report import canvas
-from simspine.report.overlay import draw_overlay
+from simspine.report.overlay import Layer, draw_overlay, person_box
 from simspine.report.sampling import frame_layer
 from simspine.report.style import STATUS_COLOURS, bgr
 from simspine.report.video import video_writer
@@ -32,7 +33,8 @@ def write_overlay(
 ) -> Path:
     """Write an MP4 of one trial: detections, the fitted body and its spine on each image; returns its path.
 
-    camera: one in full size; all of them side by side if None. Captures without videos are drawn on a plain ground.
+    camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
+    without videos are drawn on a plain ground.
     """
     subject = _known("subject", subject, list(config.subjects))
     context = Context(config, subject, quiet)
@@ -40,14 +42,18 @@ def write_overlay(
     names = [c.name for c in results.cameras]
     views = range(len(names)) if camera is None else [names.index(_known("camera", camera, names))]
     model = model_points(results)
-    height = ALONE if len(views) == 1 else TILE
+    alone = len(views) == 1
+    height = min(ALONE, results.cameras[views[0]].size[1]) if alone else TILE
+    rooms = {v: _room(results.cameras[v], model) for v in views}
+    aspect = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in rooms.values())
+    boxes = {v: False if alone else _room(results.cameras[v], model, aspect) for v in views}
     frames, strip = results.spine.frames, None
     with (
         video_writer(out, results.spine.rate) as video,
         context.progress(f"{results.name}: overlay") as progress,
     ):
         for frame, images in enumerate(_images(context, results, views)):
-            drawn = picture(results, model, frame, dict(zip(views, images, strict=True)), height)
+            drawn = picture(results, model, frame, dict(zip(views, images, strict=True)), height, boxes)
             strip = _legend(results, drawn.shape[1]) if strip is None else strip
             video.add(np.vstack([drawn, strip]))
             progress(frame + 1, frames)
@@ -79,8 +85,18 @@ def _images(context: Context, results: TrialResults, views) -> Iterator[list[np.
         yield images
 
 
-def picture(results: TrialResults, model: Markers, frame: int, images: dict[int, np.ndarray], height: int):
-    """One frame (height, width, 3) BGR: the views {number: image} in a grid. model: markers of the body."""
+def picture(
+    results: TrialResults,
+    model: Markers,
+    frame: int,
+    images: dict[int, np.ndarray],
+    height: int,
+    boxes: Mapping[int, bool | tuple[int, ...]],
+) -> np.ndarray:
+    """One frame, (height, width, 3) BGR: the views {number: image} in a grid. model: markers of the body.
+
+    boxes: {number: what of the image is shown}, as `draw_overlay` takes it.
+    """
     keypoints, report = results.keypoints, results.report
     status = str(results.verdict.status[frame])
     cells = []
@@ -90,18 +106,29 @@ def picture(results: TrialResults, model: Markers, frame: int, images: dict[int,
         text = f"{camera.name} · {results.spine.time[frame]:.2f} s · frame {frame}"
         if status != "kept":
             text += f" · {status}: {', '.join(results.verdict.reasons[frame]).replace('_', ' ')}"
-        cells.append(draw_overlay(image, layer, text, min(height, image.shape[0]), crop=False, legend=False))
+        cells.append(draw_overlay(image, layer, text, height, boxes[view], legend=False))
         if status == "rejected":
             _frame(cells[-1], bgr(STATUS_COLOURS["rejected"]))
     if len(cells) == 1:
         return cells[0]
     width, tall = max(cell.shape[1] for cell in cells), max(cell.shape[0] for cell in cells)
     cells = [canvas.fit(cell, (width, tall)) for cell in cells]
-    # As near to a screen's 16:9 as whole rows allow.
-    columns = min(
-        range(1, len(cells) + 1), key=lambda n: abs(np.log(n * width / (-(-len(cells) // n) * tall) / (16 / 9)))
-    )
+    # The grid that shows the pictures largest on a screen of 16:9.
+    columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * width), 9 / (-(-len(cells) // n) * tall)))
     return canvas.grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
+
+
+def _room(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
+    """The part of a camera's image in which the body is during the trial; aspect: width / height, None as it moves."""
+    xy = project_one(camera, change_frame(model.xyz, model.frame, "z_up")).reshape(-1, 2)
+    inside = xy[((xy > 0) & (xy < camera.size)).all(1)]  # False where NaN
+    if not len(inside):
+        return (0, 0, *camera.size)
+    low, high = np.percentile(inside, [0.5, 99.5], axis=0)
+    corners = Layer(model={"low": low, "high": high})
+    if aspect is None:
+        aspect = float(np.clip((high - low)[0] / max((high - low)[1], 1), 3 / 4, 16 / 9))
+    return person_box(corners, camera.size, aspect=aspect)
 
 
 def _legend(results: TrialResults, width: int) -> np.ndarray:
