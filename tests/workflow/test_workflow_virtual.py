@@ -92,3 +92,9 @@ def test_the_data_set_says_that_it_is_made_up(made):
 
 def test_making_it_again_makes_nothing(made):
     assert "everything is there already" in call(made, "capture", "virtual", "--quiet")
+
+
+def test_provenance_names_motion_capture_and_detections(made):
+    files = json.loads((made.results / "provenance.json").read_text())["inputs_sha256"][f"S1/{TRIAL}"]
+    assert {"metadata.xml", f"{TRIAL}.h5"} < set(files)
+    assert any(name.endswith(".cdf") for name in files)

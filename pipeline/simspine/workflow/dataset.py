@@ -122,8 +122,9 @@ def provenance(config: Config) -> dict:
     for subject in config.subjects:
         for stage in ("detect", "merge"):  # merge: motion capture, beside the points made by the stage before
             for trial, entry in read_manifest(Paths(Path(config.results), subject).manifest(stage)).items():
-                outside = [pair for pair in entry["fingerprint"]["inputs"] if (stage, pair[0]) != ("merge", f"{trial}.h5")]
-                inputs.setdefault(f"{subject}/{trial}", {}).update(outside)
+                own = f"{trial}.h5" if stage == "merge" else None
+                files = {name: digest for name, digest in entry["fingerprint"]["inputs"] if name != own}
+                inputs.setdefault(f"{subject}/{trial}", {}).update(files)
     return {
         "configuration": config.model_dump(mode="json"),
         "configuration_hash": config.hash,
