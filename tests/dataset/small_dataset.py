@@ -1,8 +1,14 @@
 """A data set of two subjects and three trials, long enough for several chunks of frames."""
 
-import numpy as np
+from pathlib import Path
 
-from simspine.formats.dataset import Dataset, Subject, Trial
+import numpy as np
+import pytest
+
+from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, write_manifest
+from simspine.formats.dataset import Dataset, Subject, Trial, write_dataset
+from simspine.formats.mot import write_mot
+from simspine.formats.trc import write_trc
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Camera, Markers, Motion
 
@@ -45,3 +51,21 @@ def small_dataset() -> Dataset:
         people.setdefault(subject, {})[name] = small_trial(frames, i)
     origin = {"configuration_hash": "ab" * 32, "versions": {"simspine": "0"}, "notice": ""}
     return Dataset({name: Subject(cameras, trials) for name, trials in people.items()}, origin)
+
+
+def export_small(folder: Path) -> Path:
+    """A data set's folder: HDF5, a trial as TRC and MOT, manifest."""
+    data = small_dataset()
+    write_dataset(folder / "tiny.h5", data)
+    trial = data.subjects["S1"].trials["Walking_2"]
+    write_trc(folder / "S1_Walking_2.trc", trial.markers)
+    with pytest.warns(UserWarning, match="hold NaN"):
+        write_mot(folder / "S1_Walking_2.mot", trial.motion)
+    one = {"S1/Walking_2": FRAMES["S1/Walking_2"]}
+    files = {
+        "tiny.h5": Entry("hdf5", sum(FRAMES.values()), HDF5_UNITS, FRAMES),
+        "S1_Walking_2.trc": Entry("trc", 150, {"markers": "m"}, one),
+        "S1_Walking_2.mot": Entry("mot", 150, {"kinematics": "deg; m"}, one),
+    }
+    write_manifest(folder, files, manifest_header("tiny", "hdf5", data.provenance, dict.fromkeys(FRAMES, 0.0)))
+    return folder

@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_dataset import AXES, FRAMES, NAMES, REJECTED, UNSOLVED, small_dataset
+from small_dataset import AXES, FRAMES, NAMES, REJECTED, UNSOLVED, export_small, small_dataset
 
 import simspine as ss
 from simspine.dataset.recordings import action_of
 from simspine.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return export_small(tmp_path_factory.mktemp("exported"))
 
 
 @pytest.fixture(scope="module")

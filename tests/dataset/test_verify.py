@@ -7,13 +7,18 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_dataset import FRAMES, REJECTED, small_dataset
+from small_dataset import FRAMES, REJECTED, export_small, small_dataset
 
 from simspine.cli import main
 from simspine.dataset.manifest import HDF5_UNITS, Entry, broken_ranges, manifest_header, read_manifest, write_manifest
 from simspine.dataset.verify import verify
 from simspine.errors import InputError
 from simspine.formats.dataset import write_dataset
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return export_small(tmp_path_factory.mktemp("exported"))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A small trial seen by two cameras, for the exchange formats."""
 
+from functools import cache
+
 import numpy as np
 
 from simspine.formats.dataset_tree import Trial
@@ -24,6 +26,7 @@ def facing(name: str, angle: float, size=(1000, 1002)) -> Camera:
     return Camera(name, size, K, [-0.2, 0.24, -1e-3, 2e-3, -2e-3], R, -R @ centre)
 
 
+@cache
 def make_take(
     points: str = "simspine15", frames: int = 9, name: str = "Walking_1", subject: str = "S1", seed=0
 ) -> Take:

@@ -11,6 +11,11 @@ from simspine.formats.c3d import read_c3d, write_c3d
 
 
 @pytest.fixture(scope="module")
+def take37():
+    return make_take("simspine37")
+
+
+@pytest.fixture(scope="module")
 def written(tmp_path_factory, take37):
     path = tmp_path_factory.mktemp("c3d") / "S1_Walking_1.c3d"
     write_c3d(path, take37, notice="for the licence holder only")

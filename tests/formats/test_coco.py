@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from small_takes import REJECTED, UNSOLVED
+from small_takes import REJECTED, UNSOLVED, make_take
 
 from simspine.errors import InputError
 from simspine.formats.coco import read_coco, write_coco
@@ -15,6 +15,11 @@ from simspine.skeletons import load as load_skeleton
 
 FRAMES = 9
 TABLE = load_skeleton("spinetrack37")
+
+
+@pytest.fixture(scope="module")
+def take37():
+    return make_take("simspine37")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,16 @@ FRAMES = 9
 
 
 @pytest.fixture(scope="module")
+def take():
+    return make_take()
+
+
+@pytest.fixture(scope="module")
+def take37():
+    return make_take("simspine37")
+
+
+@pytest.fixture(scope="module")
 def written(tmp_path_factory, take):
     folder = tmp_path_factory.mktemp("npz")
     other = make_take(name="Sitting", subject="S5", seed=1)

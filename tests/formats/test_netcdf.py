@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
-from small_takes import REJECTED, UNSOLVED
+from small_takes import REJECTED, UNSOLVED, make_take
 
 from simspine.errors import InputError
 from simspine.formats.netcdf import read_netcdf, write_netcdf
+
+
+@pytest.fixture(scope="module")
+def take():
+    return make_take()
 
 
 @pytest.fixture(scope="module")

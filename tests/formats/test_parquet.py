@@ -13,6 +13,11 @@ FRAMES = 9
 
 
 @pytest.fixture(scope="module")
+def take():
+    return make_take()
+
+
+@pytest.fixture(scope="module")
 def written(tmp_path_factory, take):
     folder = tmp_path_factory.mktemp("parquet")
     other = make_take(name="Sitting", subject="S5", seed=1)
