@@ -265,6 +265,24 @@ def test_the_picture_is_not_blank_and_shows_the_body(window):
     assert changed[:, width // 4 : -width // 4].mean() > changed[:, : width // 4].mean()  # in the middle
 
 
+def test_the_view_follows_who_walks(window):
+    follow = window.part("follow")
+    assert not follow.is_checked()  # this body stays where it is
+    away = window.do("return p.stage.roaming()")
+    assert 0 < away < 0.5
+    window.do("p.seek(3)")
+    follow.check()
+    x = window.do("return p.stage.orbit.target.x")
+    window.do("p.seek(10)")
+    moved = window.do("return p.stage.orbit.target.x - p.stage.middle(10).x")
+    assert moved == pytest.approx(0, abs=1e-6)
+    assert window.do("return p.stage.orbit.target.x") != x
+    follow.uncheck()
+    x = window.do("return p.stage.orbit.target.x")
+    window.do("p.seek(30)")
+    assert window.do("return p.stage.orbit.target.x") == x
+
+
 def test_rejected_frames_are_marked(window):
     badge = window.part("badge")
     assert badge.is_hidden()

@@ -147,6 +147,7 @@ class Stage {
     this.groups.floor.clear();
     const grid = new THREE.GridHelper(6, 12, this.colour("--p-floor-strong"), this.colour("--p-floor"));
     const centre = this.middle();
+    if (!Number.isFinite(centre.x)) centre.setScalar(0);
     grid.position.set(Math.round(centre.x * 2) / 2, this.data.header.floor, Math.round(centre.z * 2) / 2);
     this.groups.floor.add(grid);
   }
@@ -184,7 +185,18 @@ class Stage {
       sum.add(new THREE.Vector3(x, spine[3 * f * count + 1], spine[3 * f * count + 2]));
       known++;
     }
-    return known ? sum.divideScalar(known) : sum;
+    return known ? sum.divideScalar(known) : sum.setScalar(NaN);
+  }
+
+  // How far (m) the body goes from the middle of where it is during the trial.
+  roaming() {
+    const middle = this.middle();
+    let most = 0;
+    for (let frame = 0; frame < this.data.header.frames; frame++) {
+      const away = this.middle(frame).sub(middle);
+      if (Number.isFinite(away.x)) most = Math.max(most, Math.hypot(away.x, away.z));
+    }
+    return most;
   }
 
   setView(name) {
@@ -192,7 +204,8 @@ class Stage {
     const turns = { front: 0, side: Math.PI / 2, back: Math.PI, oblique: 0.7 * Math.PI, top: 0, cameras: Math.PI / 4 };
     this.orbit.turn = forward + turns[name];
     this.orbit.tilt = { top: 1.5, cameras: 0.45 }[name] ?? 0.08;
-    this.orbit.target.copy(this.middle(this.follow ? this.frame : undefined));
+    const middle = this.middle(this.follow && this.frame >= 0 ? this.frame : undefined);
+    if (Number.isFinite(middle.x)) this.orbit.target.copy(middle);
     this.orbit.target.y = this.data.header.floor + 0.88;
     const fit = Math.min(1, this.camera.aspect / 0.62);
     this.orbit.distance = 3.5 / fit;
@@ -222,9 +235,8 @@ class Stage {
 
   show(frame) {
     if (this.follow && frame >= 0 && this.frame >= 0) {
-      const step = this.middle(frame).sub(this.middle(this.frame));
-      this.orbit.target.add(step.setY(0));
-      this.lastMove = performance.now();
+      const middle = this.middle(frame);
+      if (Number.isFinite(middle.x)) this.orbit.target.setX(middle.x).setZ(middle.z);
     }
     this.frame = frame;
     for (const [name, group] of Object.entries(this.groups)) group.visible = this.shown[name];

@@ -39,7 +39,11 @@ class Player {
       box.addEventListener("change", () => this.stage.toggle(box.dataset.show, box.checked));
     }
     const follow = part("follow");
-    follow.addEventListener("change", () => (this.stage.follow = follow.checked));
+    follow.checked = this.stage.follow = this.stage.roaming() > 0.9; // else the walker leaves the picture
+    follow.addEventListener("change", () => {
+      this.stage.follow = follow.checked;
+      this.stage.show(this.frame);
+    });
     this.root.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("simspine-theme", () => this.stage.paint());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.stage.paint());
