@@ -358,7 +358,7 @@ def test_what_is_known_about_a_subject_joins_the_data_set():
         ({"capture": {"humans": "x"}}, "unknown key 'humans' in capture. Did you mean 'human36m'?"),
         ({"virtual": {"preset": "huge"}}, "virtual.preset: "),
         ({"virtual": {"detections": "perfect"}}, "virtual.detections: "),
-        ({"subjects": {"guest": {"height": 1.7}}}, "subjects.guest.trials: required, but missing."),
+        ({"subjects": {"guest": {"height": 1.7}}}, "subjects.guest.trials: required, but missing (guest is not among"),
         (
             {"subjects": {"S1": {"trials": {"w": {"capture": "Walking_1", "mocap": "m.trc"}}}}},
             "has its calibration, rate",

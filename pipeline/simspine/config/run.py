@@ -56,7 +56,8 @@ class Config(Section):
             raise ValueError("subjects: required, but missing")
         for name, person in self.subjects.items():
             if not person.trials:
-                raise ValueError(f"subjects.{name}.trials: required, but missing")
+                who = "" if self.capture is None else f" ({name} is not among the subjects taken from the data set)"
+                raise ValueError(f"subjects.{name}.trials: required, but missing{who}")
             if self.capture is None and any(trial.capture for trial in person.trials.values()):
                 raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
         return self
