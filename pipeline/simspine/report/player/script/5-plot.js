@@ -55,7 +55,7 @@ class Plot {
     this.line = this.layer("p-cursor", { top: `${gap - 10}px`, height: `${total - 14 - gap}px` });
     for (const panel of this.panels) {
       panel.dot = this.layer("p-dot", {});
-      panel.reading = this.layer("p-reading", { top: `${panel.top - 22}px`, right: `${width - this.right}px` });
+      panel.reading = this.layer("p-reading", { top: `${panel.top - 19}px`, right: `${width - this.right}px` });
     }
     this.show(this.frame);
   }
@@ -106,8 +106,9 @@ class Plot {
     svgElement(inside, "path", { class: `p-curve p-curve-${index}${curve.note ? " p-unsure" : ""}`, d: this.path(values, y) });
     const title = svgElement(svg, "text", { class: "p-title", x: this.left, y: top - 7 }, narrow ? curve.name : curve.label);
     if (curve.note) svgElement(title, "tspan", { class: "p-note", dx: 10 }, curve.note);
-    if (curve.band && !narrow) {
-      svgElement(inside, "text", { class: "p-tick", x: this.right - 6, y: y(curve.band[1]) + 13, "text-anchor": "end" }, curve.band[2]);
+    if (!narrow) {
+      const key = [curve.band && `green: ${curve.band[2]}`, sd && "pale: ± 1 sd"].filter(Boolean).join(" · ");
+      svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
     }
     return { values, sd, y, top };
   }
