@@ -46,6 +46,10 @@ ABLATIONS: dict[str, Change] = {
     "acceleration 10 rad/s²": _ik(acceleration_sd=10.0),
     "motion capture 5 mm": _ik(given_sd_m=0.005),
     "markers 10 mm": _ik(marker_sd_m=0.01),
+    "markers 2 mm": _ik(marker_sd_m=0.002, given_sd_m=0.005),
+    "markers 2 mm, calibrated": lambda settings: _scaling(calibrate=True)(
+        settings.with_ik(marker_sd_m=0.002, given_sd_m=0.005)
+    ),
     "markers 40 mm": _ik(marker_sd_m=0.04),
     "covariance of triangulation": _ik(use_covariance=True),
     "no filter": _filter(cutoff_hz=None),
