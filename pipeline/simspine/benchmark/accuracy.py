@@ -42,15 +42,18 @@ UNITS = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), (
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is recorded: people, actions (one trial of each), frames of a trial."""
+    """How much is recorded: people, actions (one trial of each), frames of a trial.
 
-    subjects: int = 3
-    actions: tuple[str, ...] = ("Walking", "Sitting", "Greeting")
-    frames: int = 200
+    People differ more from each other than frames do: rather more of them than longer trials.
+    """
+
+    subjects: int = 7
+    actions: tuple[str, ...] = ("Walking", "Sitting")
+    frames: int = 80
     seed: int = 1
 
 
-QUICK = Sizes(1, ("Walking", "Sitting"), 60)
+QUICK = Sizes(1, ("Walking", "Sitting"), 40)
 
 # People one after another: the trials of each, seen by the detector of a preset.
 Capture = Callable[[str, Sizes], Iterable[Sequence[Judged]]]

@@ -52,9 +52,9 @@ def bench_triangulation(path, detections, quick):
 
 @bench.command("accuracy")
 @_json_option
-@click.option("--subjects", default=3, show_default=True, help="Virtual people.")
-@click.option("--actions", default="Walking,Sitting,Greeting", show_default=True, help="One trial of each, by comma.")
-@click.option("--frames", default=200, show_default=True, help="Frames of a trial.")
+@click.option("--subjects", default=7, show_default=True, help="Virtual people.")
+@click.option("--actions", default="Walking,Sitting", show_default=True, help="One trial of each, by comma.")
+@click.option("--frames", default=80, show_default=True, help="Frames of a trial.")
 @click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Detectors, by comma.")
 @click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
 @click.option("--ablate", is_flag=True, help="Also one thing changed at a time: what limits accuracy.")
