@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -356,6 +357,27 @@ def test_a_telephone_can_use_it(browser, address):
         fingers("touchMove", (x - 60, y), (x + 60, y))
         fingers("touchEnd")
         assert window.do("return p.stage.orbit.distance") < 0.7 * distance
+        assert window.complaints == []
+
+
+@pytest.mark.parametrize("left", ["segments", "spine"])
+def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
+    """A model whose meshes are not installed; a released data set, which has points and nothing else."""
+    poses = scene.poses if left == "segments" else {}
+    some = replace(scene, name=left, poses=poses, bones=(), points=None, cameras=(), status=None, reasons=None)
+    some = replace(some, spine=scene.spine.with_(covariance=None), curves=scene.curves[:1])
+    page = content.Trial(left, player=pack(some))
+    write_report(tmp_path / "less.html", content.ReportContent(left, trials=(page,), alone=True))
+    with Opened(browser, (tmp_path / "less.html").as_uri()) as window:
+        window.do("p.seek(5)")
+        whole = window.picture()
+        shown = window.root.get_by_label(left, exact=True)
+        assert shown.is_checked()
+        shown.uncheck()
+        assert (np.abs(window.picture() - whole).max(-1) > 25).any()
+        for gone in ("bones", "measured points", "cameras", "uncertainty"):
+            assert window.root.get_by_label(gone, exact=True).is_hidden(), gone
+        assert window.root.locator(".p-panel").count() == 1
         assert window.complaints == []
 
 
