@@ -3,7 +3,7 @@
 import pytest
 from small_dataset import small_trial
 
-from simspine.dataset.licence import NOTICE, notice, refuse_public, without_points
+from simspine.dataset.licence import NOTICE, notice, refuse_public, without_places, without_points
 from simspine.errors import InputError
 
 
@@ -14,6 +14,12 @@ from simspine.errors import InputError
 ])  # fmt: skip
 def test_notice(configuration, virtual, restricted):
     assert notice(configuration, virtual) == (NOTICE if restricted else "")
+
+
+def test_public_copies_do_not_name_folders():
+    told = {"configuration": {"results": "/home/me", "capture": {"human36m": "/h"}, "ik": {"engine": "x"}}, "a": 1}
+    assert without_places(told) == {"configuration": {"ik": {"engine": "x"}}, "a": 1}
+    assert without_places({}) == {}
 
 
 def test_public_copies():

@@ -221,6 +221,7 @@ class TestLicence:
             found = read_parquet(out, "train")
             assert "markers" not in found
             assert NOTICE in (out / "README.md").read_text()
+            assert "`level_angles`: L5-S1" in (out / "README.md").read_text()
         else:
             with h5py.File(out / "synthetic.h5") as file:
                 trial = file["S01/bow"]
@@ -230,6 +231,9 @@ class TestLicence:
                 assert file.attrs["notice"] == NOTICE
                 assert "marker_covariance" not in trial["simspine"]
                 assert len(file["metadata/simspine/models/S01"]) > 1000
+                told = bytes(file["metadata/simspine/provenance"][:]).decode()
+                assert str(restricted.folder) not in told
+                assert "configuration_hash" in told
                 kinematics = trial["kinematics"][:]
             with open_dataset(restricted.results / "synthetic.h5") as whole:
                 motion = whole.trial("S01", "bow").motion

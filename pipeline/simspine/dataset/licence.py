@@ -48,3 +48,12 @@ def without_points(trial: Trial) -> Trial:
     nothing = np.full_like(trial.markers.xyz, np.nan)
     markers = trial.markers.with_(xyz=nothing, weight=None, covariance=None, filled=None)
     return replace(trial, markers=markers, poses={}, withheld=True)
+
+
+def without_places(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """The provenance without the folders of the machine it was made on; the configuration's hash stays."""
+    told = dict(provenance)
+    places = ("subjects", "capture", "results")
+    if "configuration" in told:
+        told["configuration"] = {key: value for key, value in told["configuration"].items() if key not in places}
+    return told

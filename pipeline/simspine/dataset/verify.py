@@ -27,7 +27,7 @@ def verify(path: Path, kinematics: bool = False) -> list[Fault]:
     if not path.exists():
         raise InputError(f"{path} does not exist.")
     if path.is_file() and path.suffix in HDF5:
-        return [*_content(path, path.name, "hdf5", None), *_kinematics(path, path.name, kinematics)]
+        return _watched(path, path.name, "hdf5", None) or _kinematics(path, path.name, kinematics)
     manifest = read_manifest(path)
     folder = path if path.is_dir() else path.parent
     found: list[Fault] = []
@@ -71,8 +71,8 @@ def _lost_rows(path: Path, entry: Mapping[str, Any]) -> str:
 
 
 def _watched(path: Path, name: str, kind: str, trials: Mapping[str, int] | None) -> list[Fault]:
-    """`_content` of a file known to be damaged, in a process of its own: some damage sends the HDF5 library round in
-    circles."""
+    """`_content` of a file that may be damaged, in a process of its own: some damage sends the HDF5 library round in
+    circles, some ends the process."""
     ways = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in ways else "spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -91,7 +91,10 @@ def _watched(path: Path, name: str, kind: str, trials: Mapping[str, int] | None)
 
 
 def _send_content(sender, *arguments) -> None:
-    sender.send(_content(*arguments))
+    try:
+        sender.send(_content(*arguments))
+    except Exception as error:  # whatever a damaged structure makes the readers stumble over
+        sender.send([Fault(arguments[1], f"its structure is damaged ({error!r})")])
 
 
 def _content(path: Path, name: str, kind: str, trials: Mapping[str, int] | None) -> list[Fault]:

@@ -18,7 +18,7 @@ from simspine.formats.dataset_write import OURS
 
 UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
 _PIECE = 1 << 22  # bytes read at once
-_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError)
+_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 
 
 class _Padded(io.RawIOBase):
@@ -84,6 +84,7 @@ def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None) -> list
                 else:
                     frames = None if trials is None else trials[trial]
                     found += _trial_faults(file, name, trial, frames, numbers=not missing)
+            found += _other_faults(file, name)
             for trial in [] if trials is None else there:
                 if trial not in trials:
                     found.append(Fault(name, "the trial is not in the manifest", trial))
@@ -101,6 +102,21 @@ def _trials(file: h5py.File) -> list[str]:
             found += [f"{subject}/{trial}" for trial in file[subject] if trial != "calibration"]
         except _UNREADABLE:
             continue
+    return found
+
+
+def _other_faults(file: h5py.File, name: str) -> list[Fault]:
+    """Damage to what is not of a trial: names, models, provenance, cameras."""
+    found: list[Fault] = []
+    for key in file:
+        try:
+            group = file["metadata"] if key == "metadata" else file[key].get("calibration")
+        except _UNREADABLE:
+            found.append(Fault(name, f"{key} is unreadable: the file's structure is damaged there"))
+            continue
+        if group is not None:
+            damaged, unreadable = _damaged_arrays(group)
+            found += [Fault(name, f"{group.name[1:]}/{array} is damaged") for array in (*damaged, *unreadable)]
     return found
 
 
@@ -174,7 +190,8 @@ def _array_names(group: h5py.Group, above: str = "") -> tuple[list[str], list[st
 
 def _sums(group: h5py.Group, key: str) -> h5py.Dataset | None:
     try:
-        return group[f"{OURS}/checksums"].get(key.replace("/", "."))
+        sums = group[f"{OURS}/checksums"].get(key.replace("/", "."))
+        return sums if isinstance(sums, h5py.Dataset) else None
     except _UNREADABLE:
         return None
 

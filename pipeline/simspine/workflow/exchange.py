@@ -13,7 +13,7 @@ import numpy as np
 from simspine.body.model import Body
 from simspine.config import Config
 from simspine.dataset.invariant import body_points, check_points
-from simspine.dataset.licence import NOTICE, refuse_public, without_points
+from simspine.dataset.licence import NOTICE, refuse_public, without_places, without_points
 from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
 from simspine.dataset.occlusion import hidden_points
 from simspine.dataset.origin import point_origins
@@ -53,6 +53,7 @@ class _Source:
     names: tuple[str, ...]
     deviations: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
+    levels: tuple[str, ...] = ()
     _bodies: dict[str, Body] = field(default_factory=dict)
 
     def body(self, subject: str) -> Body:
@@ -64,7 +65,7 @@ class _Source:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
         self.deviations[key] = check_points(body, trial.motion, trial.markers, key)
-        self.frames[key] = trial.markers.frames
+        self.frames[key], self.levels = trial.markers.frames, trial.levels
         if self.choice.contents == "angles":
             return without_points(trial)
         if self.names != trial.markers.names:
@@ -179,7 +180,8 @@ def _hdf5(folder: Path, source: _Source, splits: Splits, notice: str, name: str)
         )
         for subject in file.subjects
     }
-    write_dataset(folder / f"{name}.h5", Dataset(subjects, file.provenance))
+    origin = without_places(file.provenance) if source.choice.public else file.provenance
+    write_dataset(folder / f"{name}.h5", Dataset(subjects, origin))
     return {f"{name}.h5": Entry("hdf5", sum(source.frames.values()), HDF5_UNITS, dict(source.frames))}
 
 
@@ -216,7 +218,10 @@ def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: s
         counts[split] = sum(shards)
         for i, rows in enumerate(shards):
             files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = Entry("parquet", rows, UNITS)
-    names = {"markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names)}
+    names = {
+        "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
+        "level_angles": list(source.levels),
+    }  # fmt: skip
     write_card(folder, name, counts, names, notice)
     return files | {"README.md": Entry("text")}
 
