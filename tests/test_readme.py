@@ -135,7 +135,8 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
 
 def check_simspine(words: list[str]) -> None:
     command, rest = command_of(words)
-    options = {name for parameter in command.params for name in parameter.opts} | {"-h", "--help"}
+    named = (name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts))
+    options = {*named, "-h", "--help"}
     for word in rest:
         if word.startswith("-"):
             assert word in options, f"simspine {' '.join(words)}"
