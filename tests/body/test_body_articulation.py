@@ -8,7 +8,7 @@ import yaml
 
 from simspine.body import _opensim
 from simspine.body.articulate import articulate, split_mass
-from simspine.body.articulation import AXES, carried_vertebrae, in_coupled_names, spine_levels
+from simspine.body.articulation import AXES, EVERYDAY, carried_vertebrae, in_coupled_names, spine_levels
 from simspine.body.kinematics import body_poses, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.body.recipes import build, read_prior, read_recipe
 from simspine.body.scaling import measure_factors, scale
@@ -253,12 +253,13 @@ def test_prior_names_the_bodys_coordinates(articulated):
 
 
 def test_rhythm_is_free_and_its_sum_has_the_published_width(plan):
-    """Moving a region in the published shares costs only posture: at the whole published motion, one sd."""
+    """Moving a region in the published shares costs only posture: one sd where motion and people's curves say so."""
     beliefs = read_prior("articulated").beliefs
     for region in plan.regions:
         for axis, motions in zip(AXES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
-            q = dict(zip(names, motions.shares * motions.whole, strict=True))
+            people = motions.shape * np.sqrt(len(names))  # sd of the whole standing curve
+            q = dict(zip(names, motions.shares * np.hypot(EVERYDAY * motions.whole, people), strict=True))
             cost = {"rhythm": 0.0, "posture": 0.0}
             for belief in beliefs:
                 if set(belief.combination) <= set(names):

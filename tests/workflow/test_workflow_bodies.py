@@ -9,7 +9,7 @@ from simspine.config.stages import InverseKinematics
 from simspine.ik.assumptions import Smoothness
 from simspine.ik.solve import inverse_kinematics
 from simspine.types import Markers, Origin
-from simspine.workflow.bodies import GIVEN, fit_covariance, fit_weights, observed
+from simspine.workflow.bodies import GIVEN, common_errors, fit_covariance, fit_weights, observed
 
 NAMES = ("RHip", "Neck", "Hip_inferred")
 BY_NAME = {"RHip": 2.0, "Neck": 0.5, "Hip_inferred": 0.1}
@@ -24,7 +24,7 @@ def markers(**changes) -> Markers:
 
 
 def test_weights_by_origin():
-    assert_allclose(fit_weights(markers(), BY_NAME, "trajectory")[0], [4 * 2 * 0.8, 0.5 * 0.8, 0])
+    assert_allclose(fit_weights(markers(), BY_NAME, "trajectory")[0], [GIVEN * 2 * 0.8, 0.5 * 0.8, 0])
     assert_allclose(fit_weights(markers(), BY_NAME, "trajectory", given=1)[0], [2 * 0.8, 0.5 * 0.8, 0])
     assert_allclose(fit_weights(markers(), BY_NAME, "frames")[0], [2 * 0.8, 0.5 * 0.8, 0.1])
     assert_allclose(fit_weights(markers(origin=None, weight=None), BY_NAME, "trajectory")[0], [2, 0.5, 0.1])
@@ -33,6 +33,17 @@ def test_weights_by_origin():
 def test_the_default_is_that_of_the_configuration():
     options = InverseKinematics()
     assert_allclose((options.marker_sd_m / options.given_sd_m) ** 2, GIVEN)
+
+
+def test_detected_points_of_a_region_err_together():
+    """Motion capture errs by itself, inferred points have no weight, and a single point's error is its own."""
+    names = ("Hip", "Spine_01", "Spine_02_inferred", "Spine_04", "Neck", "Neck_02", "Head", "RHip")
+    origin = [Origin.DETECTED] * 8
+    origin[2], origin[6] = Origin.INFERRED, Origin.GIVEN
+    some = Markers(names, 50, np.ones((2, 8, 3)), "y_up", origin=tuple(origin))
+    found = {error.name: error.markers for error in common_errors(InverseKinematics(), some)}
+    assert found == {"cervical": ("Neck", "Neck_02"), "lumbar": ("Hip", "Spine_01")}
+    assert common_errors(InverseKinematics(region_sd_m=0), some) == ()
 
 
 def test_a_weight_means_the_same_standard_deviation_either_way():

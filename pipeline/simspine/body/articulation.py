@@ -159,6 +159,7 @@ def spine_levels(articulation: Articulation) -> tuple[Level, ...]:
 
 
 RHYTHM_LASTS = 10.0  # s: how a person shares a motion out over the levels is a trait, not of the moment
+EVERYDAY = 0.4  # of the published motion, which is the most people can do: one standard deviation of what they do
 
 
 def prior_of(articulation: Articulation) -> Prior:
@@ -168,11 +169,14 @@ def prior_of(articulation: Articulation) -> Prior:
         for axis, motions in zip(AXES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
             for name, share in zip(names, motions.shares, strict=True):
-                own = share * motions.whole
+                own = share * EVERYDAY * motions.whole
                 rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
                 sd = float(np.hypot(motions.spread * own, motions.shape))
                 beliefs.append(Belief(rhythm, 0.0, sd, f"{region.name} rhythm: {motions.source}", RHYTHM_LASTS))
-                beliefs.append(Belief({name: 1.0}, 0.0, float(np.sqrt(len(names)) * own), f"posture: {motions.source}"))
+                # The standing curve differs between people by shape · √levels in all.
+                region_sd = np.hypot(EVERYDAY * motions.whole, motions.shape * np.sqrt(len(names)))
+                posture = float(np.sqrt(len(names)) * share * region_sd)
+                beliefs.append(Belief({name: 1.0}, 0.0, posture, f"posture: {motions.source}"))
     return Prior(tuple(beliefs))
 
 

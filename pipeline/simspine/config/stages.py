@@ -98,15 +98,17 @@ class InverseKinematics(Section):
     """Relative decrease of the cost at which to stop; by engine if left out."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Weights by marker that replace those of the marker set."""
-    marker_sd_m: float = Field(0.02, gt=0, lt=1)
+    marker_sd_m: float = Field(0.03, gt=0, lt=1)
     """Trajectory: how far a marker of weight 1 is off, one standard deviation of a coordinate, m."""
     given_sd_m: float = Field(0.01, gt=0, lt=1)
     """Trajectory: the same for a marker from motion capture, the place it has on the body included, m."""
-    error_lasts_s: float = Field(1.0, ge=0)
+    region_sd_m: float = Field(0.04, ge=0, lt=1)
+    """Trajectory: how far detected points of one region of the spine are off together, per axis, m; 0: not at all."""
+    error_lasts_s: float = Field(5.0, ge=0)
     """Trajectory: for how long a marker's error lasts; lasting errors average out less and widen the intervals."""
     use_covariance: bool = False
     """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
-    acceleration_sd: float = Field(20.0, gt=0)
+    acceleration_sd: float = Field(10.0, gt=0)
     """Trajectory: how fast angles change their speed, one standard deviation, rad/s²; smaller is calmer."""
     loss: Literal["square", "huber", "geman-mcclure"] = "huber"
     """Trajectory: how markers far off count."""

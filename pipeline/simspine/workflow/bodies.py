@@ -21,12 +21,14 @@ from simspine.config import Body as BodyOptions
 from simspine.config import InverseKinematics
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
+from simspine.ik.assumptions import CommonError
 from simspine.recipe_files import models_folder
+from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.types import Markers, Origin
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task, read_json
 
-GIVEN = 4.0  # (0.02 m / 0.01 m)²: defaults of ik.marker_sd_m and ik.given_sd_m
+GIVEN = 9.0  # (0.03 m / 0.01 m)²: defaults of ik.marker_sd_m and ik.given_sd_m
 
 
 def scale_body(context: Context) -> list[Task]:
@@ -98,6 +100,14 @@ def fit_weights(markers: Markers, by_name: dict[str, float], engine: str, given:
         return np.where(_of(markers, Origin.INFERRED), weights, weights * confidence)
     worth = np.where(_of(markers, Origin.INFERRED), 0.0, np.where(_of(markers, Origin.GIVEN), given, 1.0))
     return worth * weights * confidence
+
+
+def common_errors(options: InverseKinematics, markers: Markers) -> tuple[CommonError, ...]:
+    """What the detected points of each region of the spine may be off by together; motion capture errs by itself."""
+    detected = [n for n, own in zip(markers.names, _of(markers, Origin.DETECTED), strict=True) if own]
+    members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
+    sd = options.region_sd_m
+    return tuple(CommonError(region, names, sd) for region, names in members.items() if len(names) > 1 and sd > 0)
 
 
 def fit_covariance(markers: Markers, by_name: dict[str, float], marker_sd: float, given_sd: float) -> Markers:

@@ -33,7 +33,7 @@ from simspine.spine.forced import couplers_in, forced_reasons
 from simspine.spine.levels import LEVELS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.types import Markers
-from simspine.workflow.bodies import body_files, observed, scale_factors
+from simspine.workflow.bodies import body_files, common_errors, observed, scale_factors
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 from simspine.workflow.results import TrialResults, level_table
@@ -99,6 +99,7 @@ def _solve(
         tolerance=options.accuracy,
         marker_sd=options.marker_sd_m,
         correlation_s=options.error_lasts_s,
+        common_errors=common_errors(options, markers),
         use_covariance=options.use_covariance,
         loss=options.loss,
         loss_scale=options.loss_from_sd,

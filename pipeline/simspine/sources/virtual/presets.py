@@ -9,18 +9,9 @@ from types import MappingProxyType
 import yaml
 
 from simspine.errors import InputError, unknown_name
-from simspine.skeletons import load
+from simspine.skeletons.regions import REGIONS
 
 EXACT = "exact"
-_SPINE = {
-    "cervical": ("Nose", "Head", "Neck", "Neck_02", "Neck_03"),
-    "thoracic": ("Spine_04", "Spine_05", "RLatissimus", "LLatissimus", "RClavicle", "LClavicle"),
-    "lumbar": ("Hip", "Spine_01", "Spine_02", "Spine_03"),
-}
-# The regions of the SIMSPINE paper's tables, which count nose and head top as cervical, the sacrum as lumbar.
-REGIONS = MappingProxyType(
-    _SPINE | {"body": tuple(n for n in load("simspine37").names if n not in sum(_SPINE.values(), ()))}
-)
 
 
 @dataclass(frozen=True)
