@@ -35,6 +35,8 @@ RATIOS = {
     "jitter_m_s2": 0.5,
     "velocity_mm_s": 1.0,
 }
+BY_TRIAL = (*RATIOS, "p_mpjpe_mm", "vertebrae_mm", "lla_bias_deg", "tka_bias_deg", "failed_share")
+BY_TRIAL += ("coverage_lla", "coverage_tka", "coverage_points")
 COVERAGE, COVERAGE_WITHIN = 0.9, 0.03
 EXACT_MPJPE = 3.0  # mm, articulated, from exact 2D points
 UNITS = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), ("_share", "share"))
@@ -82,9 +84,13 @@ class Outcome:
         return figures([e for key, e in trials.items() if key in both], REGIONS)
 
     def rows(self) -> list[dict]:
-        """One row per preset, method, subject and trial."""
+        """The main figures of each preset, method, subject and trial."""
+
+        def main(e: SpineErrors) -> dict[str, float | None]:
+            return _rounded({name: v for name, v in figures([e], REGIONS).items() if name in BY_TRIAL})
+
         return [
-            {"preset": preset, "method": method, "subject": subject, "trial": trial} | _rounded(figures([e], REGIONS))
+            {"preset": preset, "method": method, "subject": subject, "trial": trial} | main(e)
             for (preset, method), trials in self.found.items()
             for (subject, trial), e in trials.items()
         ]
@@ -193,4 +199,4 @@ def _unit(name: str) -> str:
 
 def _rounded(values: Mapping[str, float]) -> dict[str, float | None]:
     """For JSON, which has no NaN."""
-    return {name: float(f"{value:.5g}") if np.isfinite(value) else None for name, value in values.items()}
+    return {name: float(f"{value:.4g}") if np.isfinite(value) else None for name, value in values.items()}
