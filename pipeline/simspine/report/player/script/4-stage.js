@@ -211,7 +211,7 @@ class Stage {
     this.orbit.distance = 3.5 / fit;
     if (name === "cameras") {
       const far = Math.max(2, ...this.data.header.cameras.map((c) => new THREE.Vector3(...c.frustum[0]).distanceTo(this.orbit.target)));
-      this.orbit.distance = (far * 2.3) / Math.min(1, this.camera.aspect);
+      this.orbit.distance = (far * 2.9) / Math.min(1, this.camera.aspect);
     }
     this.move();
   }
