@@ -7,7 +7,7 @@ from simspine.ik.banded import BandedSystem
 from simspine.ik.frame_engine import observations
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
-from simspine.ik.terms.prior import PriorTerm
+from simspine.ik.terms.prior import PriorTerm, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
 
 FRAMES = 4
@@ -108,3 +108,15 @@ def test_a_belief_is_as_sure_in_long_trials_as_in_short_ones():
         H, _ = filled(term, np.zeros((frames, 2)), False)
         deviation = np.sqrt(np.diag(np.linalg.inv(H))).reshape(frames, 2)
         np.testing.assert_allclose(deviation, np.tile([0.5, 0.2], (frames, 1)))
+
+
+def test_repeated_beliefs_hold_what_stays_and_let_go_what_changes():
+    """Of a constant departure they say `shared` times what the process says; of a step from frame to frame the same."""
+    frames, shared, a = 40, 30.0, np.array([0.95])
+    term = PriorTerm(np.eye(1), np.zeros(1), np.array([4.0]), a)
+    again = PriorTerm(np.eye(1), np.zeros(1), np.array([4.0]), a, repetition(a, frames, shared))
+    constant = np.full((frames, 1), 0.3)
+    assert again.cost(constant).sum() == pytest.approx(shared * term.cost(constant).sum())
+    zigzag = 0.3 * (-1.0) ** np.arange(frames)[:, None]
+    assert again.cost(zigzag).sum() < 1.3 * term.cost(zigzag).sum()
+    np.testing.assert_array_equal(repetition(a, frames, 1.0), 0)

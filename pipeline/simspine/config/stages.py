@@ -108,7 +108,7 @@ class InverseKinematics(Section):
     """Trajectory: for how long a marker's error lasts; lasting errors average out less and widen the intervals."""
     use_covariance: bool = False
     """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
-    acceleration_sd: float = Field(10.0, gt=0)
+    acceleration_sd: float = Field(8.0, gt=0)
     """Trajectory: how fast angles change their speed, one standard deviation, rad/s²; smaller is calmer."""
     loss: Literal["square", "huber", "geman-mcclure"] = "huber"
     """Trajectory: how markers far off count."""

@@ -17,12 +17,9 @@ CHUNK = 256  # frames inverted together
 def lasting_covariance(
     markers: MarkerTerm, prior: PriorTerm, z: np.ndarray, blocks: np.ndarray, frames: float
 ) -> np.ndarray:
-    """(frames, free, free). blocks: the trajectory's posterior. frames: how many share an error, at least 1.
-
-    prior: as in the problem, where its precision was multiplied by `frames`.
-    """
+    """(frames, free, free). blocks: the trajectory's posterior. frames: how many share an error, at least 1."""
     wide = frames * blocks
-    beliefs = prior.information() / frames
+    beliefs = prior.information()
     for start in range(0, len(z), CHUNK):
         part = slice(start, start + CHUNK)
         information = markers.window(part).information(z[part]) + beliefs

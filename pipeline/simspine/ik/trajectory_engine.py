@@ -15,7 +15,7 @@ from simspine.ik.lasting import lasting_covariance
 from simspine.ik.result import Derive, Posterior, Result, result_of
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
-from simspine.ik.terms.prior import PriorTerm
+from simspine.ik.terms.prior import PriorTerm, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
 from simspine.ik.trajectory import solve_trajectory, starting_path
 from simspine.ik.uncertainty import coordinate_deviation
@@ -52,8 +52,8 @@ def solve(
     """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers)."""
     tree, y, w, usable = observations(body, markers, weights, min_markers)
     # Errors that last make the frames of one error time worth a single one. Thinning the markers would also give the
-    # motion up to smoothness, although a lasting error does not hide it; so beliefs are weighed up instead.
-    lasting = max(1.0, correlation_s * markers.rate)
+    # motion up to smoothness, although a lasting error does not hide it; so beliefs are repeated instead.
+    lasting = min(max(1.0, correlation_s * markers.rate), float(markers.frames))
     precision = None
     scale = loss_scale
     if use_covariance and markers.covariance is not None:
@@ -74,7 +74,7 @@ def solve(
         terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
     beliefs = Prior([*(prior.beliefs if prior else ()), *_wide(body, names), *offset_beliefs(common_errors)])
     S, mean, precisions, decay = beliefs.arrays([*names, *offsets], markers.rate)
-    terms.append(PriorTerm(S, mean, lasting * precisions, decay))
+    terms.append(PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, lasting)))
     believed = terms[-1]
 
     def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:

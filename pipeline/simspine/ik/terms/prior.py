@@ -4,6 +4,10 @@ A departure d from what is believed lasts: somebody's stiff level is stiff in th
 anew in each frame would make it surer the more frames there are, so departures are a stationary process (Ornstein and
 Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame:
 E = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²), whatever their number.
+
+Where markers' errors last as well, k frames share one error, so that of a departure that stays the markers say k times
+less than they seem to. The belief is then repeated in each frame, so often that of a constant departure it says k times
+as much; of how a departure changes neither says more or less than before.
 """
 
 from dataclasses import dataclass
@@ -15,12 +19,16 @@ from simspine.ik.banded import BandedSystem
 
 @dataclass(frozen=True, eq=False)
 class PriorTerm:
-    """S: (beliefs, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame): (beliefs,)."""
+    """S: (beliefs, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repeated: (beliefs,).
+
+    repeated: share of the precision that each frame has besides; see `repetition`.
+    """
 
     S: np.ndarray
     mean: np.ndarray
     precision: np.ndarray
     decay: np.ndarray
+    repeated: np.ndarray | float = 0.0
     data = False
 
     def _innovations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,14 +42,17 @@ class PriorTerm:
 
     def cost(self, z: np.ndarray) -> np.ndarray:
         added, weight = self._innovations(z)
-        return (weight * added**2).sum(1)
+        departure = z @ self.S.T - self.mean
+        return (weight * added**2).sum(1) + (self.repeated * self.precision * departure**2).sum(1)
 
     def add(self, z: np.ndarray, system: BandedSystem, gradient: np.ndarray, newton: bool) -> None:
         added, weight = self._innovations(z)
         pull = weight * added
         pull[:-1] -= self.decay * pull[1:]
+        pull += self.repeated * self.precision * (z @ self.S.T - self.mean)
         gradient += pull @ self.S
         later = self.precision / (1 - self.decay**2)
+        system.add_same(self._block(self.repeated * self.precision))
         system.add_same(self._block(self.precision), frames=slice(1))
         system.add_same(self._block(later), frames=slice(1, None))
         system.add_same(self._block(later * self.decay**2), frames=slice(len(z) - 1))
@@ -56,3 +67,11 @@ class PriorTerm:
 
     def window(self, frames: slice) -> "PriorTerm":
         return self
+
+
+def repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarray:
+    """How often each frame must repeat beliefs (beliefs,) that all together they say `shared` times as much of a
+    departure that stays the same over the trial; 0 for errors that are new in each frame (shared 1).
+    """
+    once = 1 + (frames - 1) * (1 - decay) / (1 + decay)  # what the process says of it, in units of its precision
+    return (shared - 1) * once / frames
