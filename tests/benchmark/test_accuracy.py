@@ -149,8 +149,8 @@ def test_what_it_is_told_makes_it_better(judged):
         figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in ours(seen, chosen)], REGIONS)
         for chosen in (Settings(), informed)
     )
-    assert better["mpjpe_mm"] < 0.6 * plain["mpjpe_mm"]
-    assert better["lumbar_flexion_rmse_deg"] < plain["lumbar_flexion_rmse_deg"]
+    assert better["mpjpe_mm"] < 0.9 * plain["mpjpe_mm"]
+    assert better["lumbar_flexion_rmse_deg"] < 0.5 * plain["lumbar_flexion_rmse_deg"]
 
 
 def test_tables_for_people():
