@@ -1,13 +1,9 @@
 """From the posterior covariance of the free coordinates to standard deviations of what is published."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from simspine.body.kernels import expand, markers_and_jacobian
 from simspine.body.tree import Tree
-
-CHUNK = 64  # frames whose perturbed copies are evaluated together
 
 
 def coordinate_deviation(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
@@ -23,21 +19,5 @@ def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray, markers: li
     covariance = np.empty((len(z), len(markers), 3, 3))
     for t in range(len(z)):
         J = markers_and_jacobian(tree, z[t])[1][markers]  # (markers, free, 3)
-        covariance[t] = np.einsum("mic,ij,mjd->mcd", J, blocks[t], J)
+        covariance[t] = J.transpose(0, 2, 1) @ blocks[t] @ J
     return covariance
-
-
-def derived_deviation(
-    tree: Tree, z: np.ndarray, blocks: np.ndarray, derived: Callable[[np.ndarray], np.ndarray], step: float = 1e-4
-) -> np.ndarray:
-    """(frames, k): of any `derived` quantities (N, k) of the coordinates (N, coordinates), by central differences."""
-    frames, n = z.shape
-    deviations = []
-    for start in range(0, frames, CHUNK):
-        part, cov = z[start : start + CHUNK], blocks[start : start + CHUNK]
-        offsets = step * np.concatenate([np.eye(n), -np.eye(n)])
-        perturbed = (part[:, None] + offsets).reshape(-1, n)
-        values = np.asarray(derived(expand(tree, perturbed)[0])).reshape(len(part), 2, n, -1)
-        gradient = (values[:, 0] - values[:, 1]) / (2 * step)  # (frames, free, k)
-        deviations.append(np.sqrt(np.einsum("tik,tij,tjk->tk", gradient, cov, gradient)))
-    return np.concatenate(deviations)

@@ -1,17 +1,20 @@
 """How sure the spine's figures are: standard deviations of curvature, level angles and points from the posterior."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.body.kernels import all_poses
+from simspine.body.kernels import all_poses, expand
 from simspine.body.model import Body
-from simspine.ik.uncertainty import derived_deviation, marker_covariance
+from simspine.ik.uncertainty import marker_covariance
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import Vertebra
 from simspine.spine.levels import Level
 from simspine.spine.vertebrae import SpineKinematics, level_angles
+
+STEP = 1e-5  # rad or m
+CHUNK = 32  # frames whose moved copies are evaluated together
 
 
 def spine_deviation(
@@ -26,32 +29,72 @@ def spine_deviation(
 
     z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
     `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. Linear
-    propagation of the covariance, with gradients by central differences.
+    propagation of the covariance. Gradients are differences between poses in which one coordinate was moved; of each
+    figure only by the coordinates that lie between its bodies, since the others cannot change it.
     """
-    wanted = {
-        plate.body for vertebra in vertebrae.values() for plate in (vertebra.superior, vertebra.inferior) if plate
-    }
-    wanted |= {name for level in levels for name in (level.parent, level.child) if name}
-    columns = {name: body.bodies.index(name) + 1 for name in sorted(wanted)}
-
-    def derived(values: np.ndarray) -> np.ndarray:
-        R, p, _ = all_poses(body.tree, values)
-        poses = {}
-        for name, i in columns.items():
-            pose = np.zeros((len(values), 4, 4))
-            pose[:, :3, :3], pose[:, :3, 3], pose[:, 3, 3] = R[:, i], p[:, i], 1.0
-            poses[name] = pose
-        angles = np.stack([level_angles(level, poses, {})[0] for level in levels], 1)
-        curvature = [lumbar_lordosis(poses, vertebrae), thoracic_kyphosis(poses, vertebrae)]
-        return np.column_stack([*curvature, angles.reshape(len(values), -1)])
-
-    sd = derived_deviation(body.tree, z, blocks, derived)
+    figures = [*_curvatures(vertebrae), *(_of_level(level) for level in levels)]
+    columns = [_between(body, figure.bodies) for figure in figures]
+    found: list[list[np.ndarray]] = [[] for _ in figures]
+    for start in range(0, len(z), CHUNK):
+        part, covariance = z[start : start + CHUNK], blocks[start : start + CHUNK]
+        poses = _moved(body, part)
+        for figure, own, out in zip(figures, columns, found, strict=True):
+            chosen = {name: poses[name][:, [0, *(own + 1)]].reshape(-1, 4, 4) for name in figure.bodies}
+            values = np.asarray(figure.of(chosen)).reshape(len(part), 1 + len(own), -1)
+            change = values[:, 1:] - values[:, :1]
+            gradient = ((change + np.pi) % (2 * np.pi) - np.pi) / STEP
+            variance = (gradient * (covariance[:, own[:, None], own] @ gradient)).sum(1)
+            out.append(np.sqrt(variance))
+    sd = [np.concatenate(parts) for parts in found]
     return {
-        "lla": sd[:, 0],
-        "tka": sd[:, 1],
-        "angles": sd[:, 2:].reshape(len(sd), len(levels), 3),
+        "lla": sd[0][:, 0],
+        "tka": sd[1][:, 0],
+        "angles": np.stack(sd[2:], 1),
         "markers": marker_covariance(body.tree, z, blocks, list(markers)),
     }
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """Something computed from the poses of some bodies, which depends on how they stand to one another only (of one
+    body: to the ground)."""
+
+    bodies: tuple[str, ...]
+    of: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+
+def _curvatures(vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
+    def on(*names: str) -> tuple[str, ...]:
+        plates = (p for n in names for p in (vertebrae[n].superior, vertebrae[n].inferior) if p)
+        return tuple(dict.fromkeys(plate.body for plate in plates))
+
+    return [
+        _Figure(on("L1", "S1"), lambda poses: lumbar_lordosis(poses, vertebrae)),
+        _Figure(on("T3", "T12"), lambda poses: thoracic_kyphosis(poses, vertebrae)),
+    ]
+
+
+def _of_level(level: Level) -> _Figure:
+    bodies = (level.child,) if level.parent is None else (level.parent, level.child)
+    return _Figure(bodies, lambda poses: level_angles(level, poses, {})[0])
+
+
+def _between(body: Body, bodies: Sequence[str]) -> np.ndarray:
+    """Free columns that move some of the bodies, but not all of them alike."""
+    moved = [set(body.tree.columns_of(body.bodies.index(name) + 1).tolist()) for name in bodies]
+    alike = set.intersection(*moved) if len(moved) > 1 else set()
+    return np.array(sorted(set.union(*moved) - alike), int)
+
+
+def _moved(body: Body, z: np.ndarray) -> dict[str, np.ndarray]:
+    """Poses {body: (frames, 1 + free, 4, 4)}: as they are, then with each coordinate moved by `STEP`."""
+    frames, n = z.shape
+    every = (z[:, None] + np.concatenate([np.zeros((1, n)), STEP * np.eye(n)])).reshape(-1, n)
+    R, p, _ = all_poses(body.tree, expand(body.tree, every)[0])
+    poses = np.zeros((*p.shape[:2], 4, 4))
+    poses[..., :3, :3], poses[..., :3, 3], poses[..., 3, 3] = R, p, 1.0
+    poses = poses.reshape(frames, 1 + n, -1, 4, 4)
+    return {name: poses[:, :, i + 1] for i, name in enumerate(body.bodies)}
 
 
 def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] | None) -> SpineKinematics:
