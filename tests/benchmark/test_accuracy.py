@@ -182,7 +182,16 @@ def test_bench_accuracy(tmp_path):
     assert "MPJPE mm" in done.output
 
 
-def test_a_detector_that_does_not_exist():
-    done = CliRunner().invoke(main, ["bench", "accuracy", "--presets", "best"])
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--presets", "best"], "finetuned"),
+        (["--subjects", "0"], "0 people"),
+        (["--frames", "5"], "5 frames"),
+        (["--actions", "Walking,Flying", "--presets", "exact"], "Flying"),
+    ],
+)
+def test_bad_input_is_named(arguments, named):
+    done = CliRunner().invoke(main, ["bench", "accuracy", *arguments])
     assert done.exit_code != 0
-    assert "finetuned" in done.output + str(done.exception)
+    assert named in done.output + str(done.exception)

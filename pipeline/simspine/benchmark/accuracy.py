@@ -38,6 +38,7 @@ RATIOS = {
 BY_TRIAL = (*RATIOS, "p_mpjpe_mm", "vertebrae_mm", "lla_bias_deg", "tka_bias_deg", "failed_share")
 BY_TRIAL += ("coverage_lla", "coverage_tka", "coverage_points")
 COVERAGE, COVERAGE_WITHIN = 0.9, 0.03
+LEAST_FRAMES = 20
 EXACT_MPJPE = 3.0  # mm, articulated, from exact 2D points
 UNITS = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), ("_share", "share"))
 
@@ -185,6 +186,11 @@ def measure(
     for preset in presets:
         if preset not in PRESETS:
             raise unknown_name("preset of detections", preset, PRESETS)
+    if sizes.subjects < 1 or sizes.frames < LEAST_FRAMES or not sizes.actions:
+        raise InputError(
+            f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "
+            f"{LEAST_FRAMES} (the filters need so many)."
+        )
     outcome = run(sizes, presets, {name: Settings(recipe=name) for name in OURS}, capture, progress=progress)
     details = outcome.as_dict()
     if ablate:

@@ -7,6 +7,7 @@ import numpy as np
 
 from simspine.benchmark.methods import Judged, Recording
 from simspine.benchmark.spine_errors import Spine
+from simspine.errors import unknown_name
 from simspine.merging import in_frame
 from simspine.skeletons import load
 from simspine.skeletons.correspondence import read_correspondence
@@ -16,6 +17,7 @@ from simspine.sources.virtual.presets import read_preset
 from simspine.sources.virtual.rig import rig
 from simspine.sources.virtual.subjects import Subject
 from simspine.sources.virtual.truth import (
+    ACTIONS,
     RATE,
     TruthTrial,
     capsules,
@@ -33,7 +35,13 @@ from simspine.types import Markers
 def people(
     preset: str, subjects: Sequence[int], actions: Sequence[str], frames: int, seed: int
 ) -> Iterator[list[Judged]]:
-    """The trials of each subject (by number, from 0): one of each action, as the detector of `preset` sees it."""
+    """The trials of each subject (by number, from 0): one of each action, as the detector of `preset` sees it.
+
+    Raises `InputError` naming the actions there are.
+    """
+    for action in actions:
+        if action not in ACTIONS:
+            raise unknown_name("action", action, ACTIONS)
     for index in subjects:
         subject = make_subject(seed, index)
         yield [recorded(subject, make_trial(subject, action, 1, frames), preset, seed) for action in actions]
