@@ -14,6 +14,7 @@ from simspine.commands.capture import capture
 from simspine.commands.check import check
 from simspine.commands.data import add_export_options, verify
 from simspine.commands.model import model
+from simspine.commands.options import config_option
 from simspine.commands.validate import validate
 from simspine.commands.view import overlay, view
 from simspine.errors import InputError
@@ -63,20 +64,9 @@ def main():
     """
 
 
-def _config_option(command):
-    return click.option(
-        "--config",
-        "config_path",
-        type=click.Path(path_type=Path),
-        default=Path("configs/demo.yaml"),
-        show_default=True,
-        help="Configuration file.",
-    )(command)
-
-
 def _add_stage(name: str, text: str) -> None:
     @main.command(name, help=text)
-    @_config_option
+    @config_option()
     @click.option("--subject", help="Subject; all of them if left out.")
     @click.option("--trial", help="One trial of the subject; all of them if left out.")
     @click.option("--force", is_flag=True, help="Do the work again even if it is done.")
@@ -94,7 +84,7 @@ add_export_options(main.commands["export"])
 
 
 @main.command()
-@_config_option
+@config_option()
 @click.option(
     "--picture", type=click.Path(path_type=Path), help="Write one PNG of the first trial instead of the page."
 )
@@ -108,7 +98,7 @@ def report(config_path, picture):
 
 
 @main.command()
-@_config_option
+@config_option()
 def summary(config_path):
     """Print the results' headline figures, and where the files are."""
     from simspine.config import read_config
@@ -132,7 +122,7 @@ def init(videos, calibration, out, name, subject, trial):
 
 
 @main.command()
-@_config_option
+@config_option()
 @click.option("--schema", is_flag=True, help="Print the configuration's JSON schema and stop.")
 def doctor(config_path, schema):
     """Check the installation and a configuration: what is there, what fits, what is missing."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from simspine.commands.options import config_option
+
 
 @click.group()
 def capture():
@@ -12,14 +14,7 @@ def capture():
 
 
 @capture.command("virtual")
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=Path("configs/virtual.yaml"),
-    show_default=True,
-    help="Configuration file; its section `virtual` says what to make.",
-)
+@config_option("configs/virtual.yaml", help="Configuration file; its section `virtual` says what to make.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write to, if not capture.human36m.")
 @click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")

@@ -1,20 +1,14 @@
 """simspine check: what quality control says about a data set, with an exit code for scripts."""
 
 import sys
-from pathlib import Path
 
 import click
 
+from simspine.commands.options import config_option
+
 
 @click.command()
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=Path("configs/demo.yaml"),
-    show_default=True,
-    help="Configuration file.",
-)
+@config_option()
 @click.option("--quiet", is_flag=True, help="Only the files and the exit code.")
 def check(config_path, quiet):
     """Sum up the quality of all trials: quality.csv, quality.json, and a table.

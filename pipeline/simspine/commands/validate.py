@@ -4,17 +4,12 @@ from pathlib import Path
 
 import click
 
+from simspine.commands.options import config_option
+
 
 @click.command()
 @click.argument("dataset", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=Path("configs/demo.yaml"),
-    show_default=True,
-    help="Configuration file; its results are taken where no DATASET is named.",
-)
+@config_option(help="Configuration file; its results are taken where no DATASET is named.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files; default: validation/ beside it.")
 def validate(dataset, config_path, out):
     """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from simspine.commands.options import config_option
+
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
@@ -31,14 +33,7 @@ def view(result, subject, trial, out, opened, recording):
 
 
 @click.command()
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=Path("configs/demo.yaml"),
-    show_default=True,
-    help="Configuration file.",
-)
+@config_option()
 @click.option("--subject", help="Subject; the first if left out.")
 @click.option("--trial", help="Trial; the first if left out.")
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
