@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from simspine.body.tree import Tree
-from simspine.ik.marker_kernels import SQUARE, evaluate_frame, gather, marker_cost, spread
+from simspine.ik.marker_kernels import SQUARE, evaluate_frame, gather, marker_cost, pose_space, spread, sum_space
 from simspine.ik.sparsity import INNER, REORDER, Sparsity, solve_packed
 
 CONVERGED, STALLED, OUT_OF_ITERATIONS, UNSOLVED, GIVEN_UP = 0, 1, 2, 3, 4
@@ -92,18 +92,8 @@ def fit_frame(
     up when it seems to end above `beat`. longest: rad, of any angle in one step.
     """
     n = z.size
-    slots = tree.slot_kind.size
-    q = tree.rest.copy()
-    factor = np.empty(q.size)
-    R = np.empty((tree.bodies, 3, 3))
-    p = np.empty((tree.bodies, 3))
-    direction = np.empty((slots, 3))
-    centre = np.empty((slots, 3))
-    rate = np.empty(slots)
-    K = np.empty((tree.bodies, 6, 6))
-    F = np.empty((tree.bodies, 6))
-    S = np.empty((tree.bodies, 3, 3))
-    T = np.empty((pattern.entry_column.size, 6))
+    q, factor, R, p, direction, centre, rate = pose_space(tree)
+    K, F, S, T = sum_space(tree, pattern)
     H = np.empty(pattern.chain.shape)
     C = np.empty(pattern.chain.shape)
     A = np.empty(pattern.chain.shape)

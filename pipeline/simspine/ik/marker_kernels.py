@@ -202,6 +202,22 @@ def spread(tree: Tree, pattern: Sparsity, direction, centre, rate, factor, K, F,
 
 
 @njit(**INNER)
+def pose_space(tree: Tree):
+    """Scratch of `evaluate_frame`: q, factor, R, p, direction, centre, rate."""
+    slots = tree.slot_kind.size
+    R, p = np.empty((tree.bodies, 3, 3)), np.empty((tree.bodies, 3))
+    direction, centre = np.empty((slots, 3)), np.empty((slots, 3))
+    return tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots)
+
+
+@njit(**INNER)
+def sum_space(tree: Tree, pattern: Sparsity):
+    """Scratch of `gather` and `spread`: K, F, S, T."""
+    K, F, S = np.empty((tree.bodies, 6, 6)), np.empty((tree.bodies, 6)), np.empty((tree.bodies, 3, 3))
+    return K, F, S, np.empty((pattern.entry_column.size, 6))
+
+
+@njit(**INNER)
 def evaluate_frame(tree: Tree, z, q, factor, R, p, direction, centre, rate, x) -> None:
     """Set everything that depends on the free coordinates z (free,): all coordinates q, poses, axes, markers x."""
     for i in range(z.size):
@@ -214,14 +230,7 @@ def evaluate_frame(tree: Tree, z, q, factor, R, p, direction, centre, rate, x) -
 @njit(cache=True, nogil=True, error_model="numpy")
 def frames_cost(tree: Tree, z, y, w, P, loss: int, scale: float):
     """Σ_m w ρ of each frame, (frames,). z (frames, free), y (frames, markers, 3), P (frames, markers or 0, 3, 3)."""
-    slots = tree.slot_kind.size
-    q = tree.rest.copy()
-    factor = np.empty(q.size)
-    R = np.empty((tree.bodies, 3, 3))
-    p = np.empty((tree.bodies, 3))
-    direction = np.empty((slots, 3))
-    centre = np.empty((slots, 3))
-    rate = np.empty(slots)
+    q, factor, R, p, direction, centre, rate = pose_space(tree)
     x = np.empty((w.shape[1], 3))
     cost = np.empty(z.shape[0])
     for t in range(z.shape[0]):
@@ -237,20 +246,10 @@ def frames_normal(tree: Tree, z, y, w, P, loss: int, scale: float, newton: bool)
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _frames_normal(tree: Tree, pattern: Sparsity, z, y, w, P, loss: int, scale: float, newton: bool):
-    slots = tree.slot_kind.size
     n = z.shape[1]
-    q = tree.rest.copy()
-    factor = np.empty(q.size)
-    R = np.empty((tree.bodies, 3, 3))
-    p = np.empty((tree.bodies, 3))
-    direction = np.empty((slots, 3))
-    centre = np.empty((slots, 3))
-    rate = np.empty(slots)
+    q, factor, R, p, direction, centre, rate = pose_space(tree)
     x = np.empty((w.shape[1], 3))
-    K = np.empty((tree.bodies, 6, 6))
-    F = np.empty((tree.bodies, 6))
-    S = np.empty((tree.bodies, 3, 3))
-    T = np.empty((pattern.entry_column.size, 6))
+    K, F, S, T = sum_space(tree, pattern)
     H = np.empty(pattern.chain.shape)
     C = np.empty(pattern.chain.shape)
     blocks = np.zeros((z.shape[0], n, n))
