@@ -71,15 +71,15 @@ def errors(estimate: Spine, truth: Spine, levels: Sequence[str]) -> SpineErrors:
     angles = (angles + np.pi) % (2 * np.pi) - np.pi
     score = {}
     if a.lla_sd is not None:
-        score = {"lla": (a.lla - b.lla) / a.lla_sd, "tka": (a.tka - b.tka) / a.tka_sd}
+        score = {"lla": _score(a.lla - b.lla, a.lla_sd), "tka": _score(a.tka - b.tka, a.tka_sd)}
         sd = np.full(angles.shape, np.nan)
         for i, name in enumerate(levels):
             if name in a.levels:
                 sd[:, i] = a.angles_sd[:, a.levels.index(name)]
-        score["angles"] = angles / sd
+        score["angles"] = _score(angles, sd)
         if found.covariance is not None:
             variance = np.einsum("tmii->tmi", found.covariance)
-            score["points"] = (found.xyz - wanted.xyz) / np.sqrt(variance)
+            score["points"] = _score(found.xyz - wanted.xyz, np.sqrt(variance))
     return SpineErrors(
         rate=b.rate,
         points=points,
@@ -95,6 +95,11 @@ def errors(estimate: Spine, truth: Spine, levels: Sequence[str]) -> SpineErrors:
         score=score,
         rejected=np.asarray(estimate.rejected, bool),
     )
+
+
+def _score(error: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Errors in standard deviations. What is believed without a doubt scores no better than 10⁻⁹ rad or m allow."""
+    return error / np.maximum(sd, 1e-9)
 
 
 def _angles(spine: SpineKinematics, levels: Sequence[str]) -> np.ndarray:
