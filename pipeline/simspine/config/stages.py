@@ -104,7 +104,7 @@ class InverseKinematics(Section):
     """Trajectory: the same for a marker from motion capture, the place it has on the body included, m."""
     region_sd_m: float = Field(0.04, ge=0, lt=1)
     """Trajectory: how far detected points of one region of the spine are off together, per axis, m; 0: not at all."""
-    error_lasts_s: float = Field(5.0, ge=0)
+    error_lasts_s: float = Field(2.0, ge=0)
     """Trajectory: for how long a marker's error lasts; lasting errors average out less and widen the intervals."""
     use_covariance: bool = False
     """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
