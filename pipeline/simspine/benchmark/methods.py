@@ -41,8 +41,7 @@ from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.triangulation import triangulate
 from simspine.types import Camera, Keypoints, Markers, Motion
-from simspine.workflow.bodies import fit_weights, observed
-from simspine.workflow.kinematics import _solve
+from simspine.workflow.fitting import as_views_agree, fit, fit_weights, observed
 
 PLACES = "centres"  # marker set: where the virtual capture has its points
 SURE = 50.0  # a weight that leaves a marker of the set's weight 0.5 a standard deviation of 4 mm
@@ -121,10 +120,10 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
         if settings.true_posture:
             prior = about(prior, mean_posture(trial.spine, spine_of(recipe, factors)[1]))
         prior = widened(prior, settings.prior_width)
-        # A recipe's beliefs are its own and those of its articulation; here they are all its own.
-        believing = replace(recipe, beliefs=tuple(prior.beliefs), articulation=None)
-        chosen, fitted = observed(settings.ik, chosen, weights)
-        result = _solve(settings.ik, believing, body, chosen, fitted, deviations(body, recipe, factors))
+        options = as_views_agree(settings.ik, chosen)
+        chosen, fitted = observed(options, chosen, weights)
+        derive = deviations(body, recipe, factors)
+        result = fit(options, body, chosen, fitted, prior, recipe.coordinate_tasks, derive)
         spines.append(judged(body, recipe, factors, result, chosen))
     return spines
 

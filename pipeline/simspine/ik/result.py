@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.body.kinematics import forward_kinematics
+from simspine.body.kinematics import CHUNK, forward_kinematics
 from simspine.body.model import Body
 from simspine.errors import InputError
 from simspine.types import Markers, Motion
@@ -84,11 +84,21 @@ def result_of(
     values: (frames, coordinates), NaN where not solved. A frame converged if it has values and no reason.
     """
     motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
-    error = np.linalg.norm(forward_kinematics(body, motion).select(markers.names).xyz - markers.xyz, axis=-1)
+    error = _distances(body, motion, markers)
     solved = np.isfinite(values).all(1)
     cost = objective(body, values, error, weights, tasks) if cost is None else cost
     converged = solved & np.array([not reason for reason in reasons], bool)
     return Result(motion, markers.names, error, cost, converged, tuple(reasons), posterior)
+
+
+def _distances(body: Body, motion: Motion, markers: Markers) -> np.ndarray:
+    """(frames, markers) m between the body's markers and the ones given; some frames after another, to save memory."""
+    error = np.empty(markers.xyz.shape[:2])
+    for start in range(0, motion.frames, CHUNK):
+        part = slice(start, start + CHUNK)
+        there = forward_kinematics(body, motion.with_(values=motion.values[part])).select(markers.names)
+        error[part] = np.linalg.norm(there.xyz - markers.xyz[part], axis=-1)
+    return error
 
 
 def objective(

@@ -35,7 +35,7 @@ def inverse_kinematics(
     derive: Derive | None = None,
     threads: int = 1,
     window: int = 600,
-    overlap: int = 60,
+    overlap: int = 50,
 ) -> Result:
     """Coordinates of `body` whose markers fit the ones given.
 

@@ -47,7 +47,7 @@ def solve_trajectory(
     *,
     publish: Publish | None = None,
     window: int = 600,
-    overlap: int = 60,
+    overlap: int = 50,
     tolerance: float = 1e-6,
     iterations: int = 50,
     threads: int = 1,

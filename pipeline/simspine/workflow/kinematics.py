@@ -16,25 +16,22 @@ from simspine.body.recipes import (
     read_recipe,
     virtual_spine_markers,
 )
-from simspine.config import InverseKinematics
 from simspine.errors import unknown_name
 from simspine.formats.atomic import write_text
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
-from simspine.ik.assumptions import Smoothness
-from simspine.ik.result import Derive, Result
-from simspine.ik.solve import inverse_kinematics
+from simspine.ik.result import Derive
 from simspine.quality.assess import assess
 from simspine.spine.deviation import spine_deviation, with_deviation
 from simspine.spine.endplates import read_endplates, scaled
 from simspine.spine.forced import couplers_in, forced_reasons
 from simspine.spine.levels import LEVELS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
-from simspine.types import Markers
-from simspine.workflow.bodies import body_files, common_errors, observed, scale_factors
+from simspine.workflow.bodies import body_files, scale_factors
 from simspine.workflow.context import Context
+from simspine.workflow.fitting import as_views_agree, fit, observed
 from simspine.workflow.manifest import Task
 from simspine.workflow.results import TrialResults, level_table
 
@@ -57,9 +54,10 @@ def ik(context: Context) -> list[Task]:
                 if marker not in body.marker_names:
                     raise unknown_name("marker", marker, body.marker_names, "ik.weights of the configuration")
             by_name = default_weights(recipe, config.body.markers or stored["skeleton"]) | config.ik.weights
-            markers, weights = observed(config.ik, markers, by_name)
+            options = as_views_agree(config.ik, markers)
+            markers, weights = observed(options, markers, by_name)
             derive = _spine_deviation(recipe, body, scale_factors(paths))
-            result = _solve(config.ik, recipe, body, markers, weights, derive)
+            result = fit(options, body, markers, weights, read_prior(recipe), recipe.coordinate_tasks, derive)
             parts = {field.name: getattr(result, field.name) for field in fields(result)}
             known = result.posterior
             response, sure = (None, None) if known is None else (known.response, dict(known.derived))
@@ -75,36 +73,6 @@ def ik(context: Context) -> list[Task]:
         inputs = (source, paths.model, *body_files(config.body))
         tasks.append(Task(name, inputs, (out, mot, sto), settings, work))
     return tasks
-
-
-def _solve(
-    options: InverseKinematics, recipe: Recipe, body: Body, markers: Markers, weights: np.ndarray, derive: Derive
-) -> Result:
-    """Inverse kinematics as configured."""
-    if options.engine != "trajectory":
-        return inverse_kinematics(
-            body,
-            markers,
-            weights,
-            engine=options.engine,
-            tolerance=options.accuracy,
-            coordinate_tasks=recipe.coordinate_tasks,
-        )
-    return inverse_kinematics(
-        body,
-        markers,
-        weights,
-        Smoothness(acceleration=options.acceleration_sd),
-        read_prior(recipe),
-        tolerance=options.accuracy,
-        marker_sd=options.marker_sd_m,
-        correlation_s=options.error_lasts_s,
-        common_errors=common_errors(options, markers),
-        use_covariance=options.use_covariance,
-        loss=options.loss,
-        loss_scale=options.loss_from_sd,
-        derive=derive,
-    )
 
 
 def _spine_of(recipe: Recipe, factors: dict[str, float]) -> tuple[dict, tuple]:

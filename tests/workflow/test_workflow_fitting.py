@@ -9,7 +9,7 @@ from simspine.config.stages import InverseKinematics
 from simspine.ik.assumptions import Smoothness
 from simspine.ik.solve import inverse_kinematics
 from simspine.types import Markers, Origin
-from simspine.workflow.bodies import GIVEN, common_errors, fit_covariance, fit_weights, observed
+from simspine.workflow.fitting import GIVEN, as_views_agree, common_errors, fit_covariance, fit_weights, observed
 
 NAMES = ("RHip", "Neck", "Hip_inferred")
 BY_NAME = {"RHip": 2.0, "Neck": 0.5, "Hip_inferred": 0.1}
@@ -44,6 +44,22 @@ def test_detected_points_of_a_region_err_together():
     found = {error.name: error.markers for error in common_errors(InverseKinematics(), some)}
     assert found == {"cervical": ("Neck", "Neck_02"), "lumbar": ("Hip", "Spine_01")}
     assert common_errors(InverseKinematics(region_sd_m=0), some) == ()
+
+
+def test_views_that_agree_are_believed():
+    """Three times their disagreement, at most what is configured, at least 3 mm; motion capture says nothing of it."""
+    options = InverseKinematics(marker_sd_m=0.03, region_sd_m=0.04)
+
+    def sds(sd):
+        covariance = np.tile(sd**2 * np.eye(3), (4, 3, 1, 1))
+        covariance[:, 0] *= 1e4  # the given marker
+        found = as_views_agree(options, markers(covariance=covariance))
+        return found.marker_sd_m, found.region_sd_m
+
+    assert_allclose(sds(0.005), (0.015, 0.015))
+    assert_allclose(sds(0.012), (0.03, 0.036))
+    assert_allclose(sds(1e-5), (0.003, 0.003))
+    assert as_views_agree(options, markers(covariance=None)) == options
 
 
 def test_a_weight_means_the_same_standard_deviation_either_way():
