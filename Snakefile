@@ -14,7 +14,9 @@ if not workflow.overwrite_configfiles:
     configfile: "configs/demo.yaml"
 
 
-settings = check_config(config)  # one line per fault, with the right key for a misspelt one
+settings = check_config(
+    config
+)  # one line per fault, with the right key for a misspelt one
 validate(config, "configs/schema.json")  # the same schema; fills in the defaults
 
 RESULTS = config["results"]
