@@ -109,10 +109,8 @@ def _last_line(error: RuntimeError) -> str:
 
 def _table(osim, markers: Markers, xyz: np.ndarray):
     table = osim.TimeSeriesTableVec3()
-    labels = osim.StdVectorString()
-    for name in markers.names:
-        labels.append(name)
-    table.setColumnLabels(labels)
+    # A list, not OpenSim's StdVectorString: after that one's `append` ezc3d takes its own strings for OpenSim's (SWIG).
+    table.setColumnLabels(list(markers.names))
     for time, row in zip(markers.time.tolist(), xyz.tolist(), strict=True):
         table.appendRow(time, osim.RowVectorVec3([osim.Vec3(*point) for point in row]))
     return table
