@@ -13,7 +13,6 @@ import numpy as np
 from simspine.benchmark import peer
 from simspine.benchmark.peer_scaling import MASS, plain_factors
 from simspine.benchmark.spine_errors import Spine
-from simspine.body.articulation import carried_vertebrae, spine_levels
 from simspine.body.calibration import calibrate
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
@@ -36,12 +35,14 @@ from simspine.quality.assess import assess
 from simspine.quality.findings import Status
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.spine.deviation import spine_deviation, with_deviation
-from simspine.spine.endplates import Vertebrae, read_endplates, scaled
-from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
+from simspine.spine.endplates import Vertebrae
+from simspine.spine.levels import SPINE_MARKERS, Level
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.triangulation import triangulate
 from simspine.types import Camera, Keypoints, Markers, Motion
+from simspine.workflow.bodies import stacked
 from simspine.workflow.fitting import as_views_agree, fit, fit_weights, observed
+from simspine.workflow.kinematics import spine_of
 
 PLACES = "centres"  # marker set: where the virtual capture has its points
 SURE = 50.0  # a weight that leaves a marker of the set's weight 0.5 a standard deviation of 4 mm
@@ -118,7 +119,7 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
         chosen = fit_markers(body, markers)
         prior = read_prior(recipe)
         if settings.true_posture:
-            prior = about(prior, mean_posture(trial.spine, spine_of(recipe, factors)[1]))
+            prior = about(prior, mean_posture(trial.spine, spine_of(recipe, factors.by_body)[1]))
         prior = widened(prior, settings.prior_width)
         options = as_views_agree(settings.ik, chosen)
         chosen, fitted = observed(options, chosen, weights)
@@ -143,7 +144,7 @@ def our_markers(recording: Recording, settings: Settings) -> Markers:
 def our_body(prepared: Sequence[Markers], recipe: Recipe, settings: Settings) -> tuple[Body, ScaleFactors]:
     """The stage scale."""
     unscaled = build(recipe, settings.markers)
-    together = _together(prepared)
+    together = stacked(prepared)
     options = settings.scaling.model_dump()
     fine = options.pop("calibrate")
     factors = measure_factors(unscaled, together, recipe, **options)
@@ -154,17 +155,6 @@ def our_body(prepared: Sequence[Markers], recipe: Recipe, settings: Settings) ->
     limits = (settings.scaling.min_factor, settings.scaling.max_factor)
     body, found = calibrate(unscaled, recipe, chosen, weights, factors, prior=read_prior(recipe), bounds=limits)
     return body, found.factors
-
-
-def _together(trials: Sequence[Markers]) -> Markers:
-    """All trials one after another."""
-    first = trials[0]
-    return first.with_(
-        xyz=np.concatenate([m.xyz for m in trials]),
-        weight=None if first.weight is None else np.concatenate([m.weight for m in trials]),
-        filled=None if first.filled is None else np.concatenate([m.filled for m in trials]),
-        covariance=None,
-    )
 
 
 def with_errors(markers: Markers, true: Markers, keep: str) -> Markers:
@@ -193,7 +183,7 @@ def told(markers: Markers, true: Markers, names: Sequence[str]) -> Markers:
 
 def deviations(body: Body, recipe: Recipe, factors: ScaleFactors) -> Derive:
     """What is kept of the covariance: the deviations of angles, curvature and the spine's points."""
-    plates, levels = spine_of(recipe, factors)
+    plates, levels = spine_of(recipe, factors.by_body)
     places = [body.marker_index(name) for name in SPINE_MARKERS]
     return lambda z, blocks: spine_deviation(body, z, blocks, plates, levels, places)
 
@@ -225,7 +215,7 @@ def mean_posture(spine: Spine, levels: Sequence[Level]) -> dict[str, float]:
 
 def judged(body: Body, recipe: Recipe, factors: ScaleFactors, result: Result, markers: Markers) -> Spine:
     """The stages vertebrae and quality."""
-    plates, levels = spine_of(recipe, factors)
+    plates, levels = spine_of(recipe, factors.by_body)
     spine = read_spine(body, plates, levels, result.motion)
     if result.posterior is not None:
         spine = replace(spine, kinematics=with_deviation(spine.kinematics, dict(result.posterior.derived)))
@@ -239,12 +229,6 @@ def judged(body: Body, recipe: Recipe, factors: ScaleFactors, result: Result, ma
         motion=result.motion,
     )
     return replace(spine, rejected=np.array([status is Status.REJECTED for status in verdict.status]))
-
-
-def spine_of(recipe: Recipe, factors: ScaleFactors) -> tuple[Vertebrae, Sequence[Level]]:
-    """Vertebrae and levels of a recipe's body, scaled."""
-    vertebrae = scaled(carried_vertebrae(recipe.articulation, read_endplates()), factors.by_body)
-    return vertebrae, LEVELS if recipe.articulation is None else spine_levels(recipe.articulation)
 
 
 def read_spine(body: Body, plates: Vertebrae, levels: Sequence[Level], motion: Motion) -> Spine:
@@ -268,7 +252,7 @@ def published(recordings: Sequence[Recording], marker_set: str = peer.MARKER_SET
     targets = [peer_markers(recording) for recording in recordings]
     factors = plain_factors(unscaled, targets, recipe)
     body = scale(unscaled, factors, MASS, recipe)
-    plates, levels = spine_of(recipe, factors)
+    plates, levels = spine_of(recipe, factors.by_body)
     weights = default_weights(recipe, marker_set)
     spines = []
     for target in targets:

@@ -37,7 +37,7 @@ def scale_body(context: Context) -> list[Task]:
         stored = [load(source) for source in sources]
         recipe = read_recipe(config.body.recipe)
         body = build(recipe, config.body.markers or stored[0]["skeleton"])
-        markers = _stacked([item["markers"] for item in stored])
+        markers = stacked([item["markers"] for item in stored])
         options = config.scaling.model_dump()
         fine = options.pop("calibrate")
         factors = measure_factors(body, markers, recipe, height=person.height, **options)
@@ -80,7 +80,7 @@ def _measured(markers: Markers) -> Markers:
     return markers.select([n for n, o in zip(markers.names, origin, strict=True) if o is not Origin.INFERRED])
 
 
-def _stacked(trials: Sequence[Markers]) -> Markers:
+def stacked(trials: Sequence[Markers]) -> Markers:
     """All trials one after another, with the markers they share."""
     shared = [name for name in trials[0].names if all(name in markers.names for markers in trials)]
     chosen = [markers.select(shared) for markers in trials]

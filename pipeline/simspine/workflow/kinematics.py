@@ -75,7 +75,7 @@ def ik(context: Context) -> list[Task]:
     return tasks
 
 
-def _spine_of(recipe: Recipe, factors: dict[str, float]) -> tuple[dict, tuple]:
+def spine_of(recipe: Recipe, factors: dict[str, float]) -> tuple[dict, tuple]:
     """Vertebrae and levels of the recipe's body, scaled."""
     vertebrae = scaled(carried_vertebrae(recipe.articulation, read_endplates()), factors)
     return vertebrae, LEVELS if recipe.articulation is None else spine_levels(recipe.articulation)
@@ -83,7 +83,7 @@ def _spine_of(recipe: Recipe, factors: dict[str, float]) -> tuple[dict, tuple]:
 
 def _spine_deviation(recipe: Recipe, body: Body, factors: dict[str, float]) -> Derive:
     """Standard deviations of what the next stage publishes, from the covariance, which is too large to keep."""
-    plates, levels = _spine_of(recipe, factors)
+    plates, levels = spine_of(recipe, factors)
     chosen = [body.marker_index(name) for name in virtual_spine_markers(body).values()]
     return lambda z, blocks: spine_deviation(body, z, blocks, plates, levels, chosen)
 
@@ -104,7 +104,7 @@ def vertebrae(context: Context) -> list[Task]:
             markers = forward_kinematics(body, motion)
             poses = body_poses(body, motion)
             recipe = read_recipe(config.body.recipe)
-            plates, levels = _spine_of(recipe, factors)
+            plates, levels = spine_of(recipe, factors)
             locked = [n for n, held in zip(body.coordinates.names, body.coordinates.locked, strict=True) if held]
             forced = forced_reasons(couplers_in(body.osim), plates, locked=locked, levels=levels)
             spine = spine_kinematics(

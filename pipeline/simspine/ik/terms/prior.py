@@ -31,25 +31,24 @@ class PriorTerm:
     repeated: np.ndarray | float = 0.0
     data = False
 
-    def _innovations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What each frame adds to the departure, and its precision: both (frames, beliefs)."""
+    def _innovations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The departure, what each frame adds to it, and the precision of that: all (frames, beliefs)."""
         departure = z @ self.S.T - self.mean
         added = departure.copy()
         added[1:] -= self.decay * departure[:-1]
         weight = np.tile(self.precision / (1 - self.decay**2), (len(z), 1))
         weight[0] = self.precision
-        return added, weight
+        return departure, added, weight
 
     def cost(self, z: np.ndarray) -> np.ndarray:
-        added, weight = self._innovations(z)
-        departure = z @ self.S.T - self.mean
+        departure, added, weight = self._innovations(z)
         return (weight * added**2).sum(1) + (self.repeated * self.precision * departure**2).sum(1)
 
     def add(self, z: np.ndarray, system: BandedSystem, gradient: np.ndarray, newton: bool) -> None:
-        added, weight = self._innovations(z)
+        departure, added, weight = self._innovations(z)
         pull = weight * added
         pull[:-1] -= self.decay * pull[1:]
-        pull += self.repeated * self.precision * (z @ self.S.T - self.mean)
+        pull += self.repeated * self.precision * departure
         gradient += pull @ self.S
         later = self.precision / (1 - self.decay**2)
         system.add_same(self._block(self.repeated * self.precision))
