@@ -10,7 +10,9 @@ other levels from T1 to L5 are completed; per scan the mean over levels and nois
 - any, supine: `complete_spine` with that posture (variance of the noise given; (1 mm)² at no noise);
 - known shape: the same with the scan's own exact shape and size as prior, so only position and orientation are unknown.
   In mean square no estimate that moves with the points can be better: the floor for any shape model;
-- cover: share of true centres inside the 90 % ellipsoid.
+- cover: share of true centres inside the 90 % ellipsoid;
+- axes: what is known of the trunk's orientation: nothing (–), or the scanner's axes turned at random, with this
+  standard deviation (degrees, about each axis), anew for every draw, as `orientation_sd` says.
 
 T4-L5 leaves out T1 and T2, where the spline extrapolates. T3 is given.
 """
@@ -21,6 +23,7 @@ import time
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
 from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters
@@ -32,6 +35,7 @@ from simspine.spine.shape_fit import STRENGTH, learn_shape, read_table
 GIVEN = [LEVELS.index(level) for level in ("T3", "T8", "L1", "L3", "L5")]
 FIRST, INNER = LEVELS.index("T1"), LEVELS.index("T4")
 NOISE = (0.0, 0.005, 0.015, 0.03)
+AXES = (None, 0.0, 5.0, 10.0)  # degrees
 
 
 def exact_shape(centres: np.ndarray, model: ShapeModel) -> ShapeModel:
@@ -45,14 +49,19 @@ def exact_shape(centres: np.ndarray, model: ShapeModel) -> ShapeModel:
     return ShapeModel(mean, 1e-10 * np.eye(3 * BONDS), {}, {})
 
 
-def evaluate(centres, model, sd, repeats, rng):
+def evaluate(centres, model, sd, axes, repeats, rng):
     """Errors (levels, draws) of each method in m, and of the model whether the ellipsoids cover."""
     wanted = [k for k in range(FIRST, BONDS) if k not in GIVEN and np.isfinite(centres[k]).all()]
-    seen = centres[GIVEN] + rng.normal(0, sd, (repeats if sd else 1, len(GIVEN), 3))
+    draws = repeats if sd or axes else 1
+    seen = centres[GIVEN] + rng.normal(0, sd, (draws, len(GIVEN), 3))
+    belief = {}
+    if axes is not None:
+        turned = Rotation.from_rotvec(rng.normal(0, np.radians(axes), (draws, 3))).as_matrix()
+        belief = {"orientation": turned, "orientation_sd": np.radians(axes)}
     points = {LEVELS[k]: seen[:, i] for i, k in enumerate(GIVEN)}
     variance = sd**2 if sd else None
-    spines = {posture: complete_spine(points, variance, posture, model) for posture in ("any", "supine")}
-    known = complete_spine(points, variance, "supine", exact_shape(centres, model))
+    spines = {posture: complete_spine(points, variance, posture, model, **belief) for posture in ("any", "supine")}
+    known = complete_spine(points, variance, "supine", exact_shape(centres, model), **belief)
     spline = CubicSpline(GIVEN, seen, axis=1, bc_type="natural")(wanted)
     errors, cover = {"spline": [], "any": [], "supine": [], "known shape": []}, {"any": [], "supine": []}
     for i, k in enumerate(wanted):
@@ -74,18 +83,19 @@ def main():
     parser.add_argument("--strength", type=float, default=STRENGTH)
     options = parser.parse_args()
     scans, table = read_table(options.csv)
-    found = {sd: [] for sd in NOISE}
+    found = {(sd, axes): [] for axes in AXES for sd in NOISE}
     for number, held_out in enumerate(folds(scans, 5)):
         model = learn_shape(np.delete(table, held_out, 0), options.strength)
         rng = np.random.default_rng(number)
         for i in held_out:
             if np.isfinite(table[i, GIVEN]).all():
-                for sd in NOISE:
-                    found[sd].append(evaluate(table[i], model, sd, options.repeats, rng))
+                for sd, axes in found:
+                    found[sd, axes].append(evaluate(table[i], model, sd, axes, options.repeats, rng))
     rows = []
-    for sd, results in found.items():
+    for (sd, axes), results in found.items():
         for part, first in (("T1-L5", FIRST), ("T4-L5", INNER)):
-            row = {"levels": part, "noise_mm": 1e3 * sd, "scans": len(results)}
+            known = "–" if axes is None else f"{axes:g}"
+            row = {"levels": part, "noise_mm": 1e3 * sd, "axes": known, "scans": len(results)}
             for name in results[0][1]:
                 row[name] = 1e3 * float(np.mean([e[name][w >= first].mean() for w, e, _ in results]))
             for name in ("any", "supine", "known shape"):
@@ -102,14 +112,17 @@ def main():
         whole = next(x for x in table if np.isfinite(x[FIRST:]).all())
         points = {LEVELS[k]: whole[k] + np.random.default_rng(k).normal(0, sd, 3) for k in levels}
         many = {level: np.repeat(p[None], 64, 0) for level, p in points.items()}
+        belief = {"orientation": np.eye(3), "orientation_sd": 0.1}
         for kind, given, count in (("one", points, 1), ("in a batch of 64", many, 64)):
-            spent = []
-            for _ in range(10):
-                start = time.perf_counter()
-                complete_spine(given, sd**2)
-                spent.append(time.perf_counter() - start)
-            times[f"{label}, {kind}"] = 1e3 * float(np.median(spent)) / count
-            print(f"{label}, {kind}: {times[f'{label}, {kind}']:.2f} ms per completion")
+            for axes, extra in (("axes unknown", {}), ("axes known to 0.1 rad", belief)):
+                spent = []
+                for _ in range(10):
+                    start = time.process_time()
+                    complete_spine(given, sd**2, **extra)
+                    spent.append(time.process_time() - start)
+                name = f"{label}, {kind}, {axes}"
+                times[name] = 1e3 * float(np.median(spent)) / count
+                print(f"{name}: {times[name]:.2f} ms of processor time per completion")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"table": rows, "ms_per_completion": times}, file, indent=1)

@@ -8,6 +8,7 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 from simspine.spine.shape.chain import LEVELS
 from simspine.spine.shape.model import ShapeModel, shipped
+from simspine.spine.shape.orientation import belief_about
 from simspine.spine.shape.posterior import complete
 
 DEFAULT_SD = 0.001  # m, per axis: centres marked by hand in a CT scan
@@ -32,6 +33,9 @@ def complete_spine(
     covariance: float | np.ndarray | Mapping[str, np.ndarray | float] | None = None,
     posture: str = "any",
     model: ShapeModel | None = None,
+    *,
+    orientation: np.ndarray | None = None,
+    orientation_sd: float | np.ndarray | None = None,
 ) -> Spine:
     """Centres of all vertebrae C1…L5 and S1, with covariance, from two or more of them, noisy or not.
 
@@ -41,12 +45,19 @@ def complete_spine(
     (what was learned lying, widened by what movement adds), 'standing', 'supine' (as learned); see
     docs/spine-shape.md. model: other statistics than those shipped.
 
+    orientation: what is known of the trunk's axes, (3, 3) or (frames, 3, 3) with forward, up and right in its columns,
+    in the frame of the points. orientation_sd: how well, rad, about each of these axes: a number, (3,) or (frames, 3);
+    0 = exactly, inf = not at all (about that axis). The axes meant are those of the lying body in the scanner (up:
+    along it), in which the statistics are; with the postures 'standing' and 'any' those of its pelvis. Default: all
+    orientations are equally likely.
+
     A centre given is returned as its best estimate too, not as it was given. With two points, or nearly straight ones,
     the spin about their line is unknown: the positions are then means over the circle and their covariance says so.
     S1 was not in the data: it is placed by the full-body model's geometry, with a wide spread.
 
     Raises `InputError`: unknown level or posture, fewer than two points, wrong shapes, NaN or infinite values, points
-    spanning less than 0.01 m or more than 2 m, a covariance that is not symmetric positive definite.
+    spanning less than 0.01 m or more than 2 m, a covariance that is not symmetric positive definite, an orientation
+    that is no rotation or without its standard deviation.
     """
     mean, cov = (model or shipped()).prior(posture)
     for level in points:
@@ -59,7 +70,8 @@ def complete_spine(
         )
     y, single = _stacked(points, levels)
     C = _covariances(covariance, levels, len(y))
-    x, X = complete(mean, cov, np.array([LEVELS.index(level) for level in levels]), y, C)
+    belief = belief_about(orientation, orientation_sd, len(y))
+    x, X = complete(mean, cov, np.array([LEVELS.index(level) for level in levels]), y, C, belief)
     if single:
         x, X = x[0], X[0]
     return Spine(
