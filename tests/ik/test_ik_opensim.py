@@ -3,59 +3,12 @@
 import numpy as np
 import pytest
 
-from simspine.body import _opensim
+from simspine.benchmark.opensim_tool import run_tool
 from simspine.body.kinematics import follow_couplers, forward_kinematics
 from simspine.ik.opensim_engine import solve
 from simspine.ik.start import Start
 
 TASKS = {"L5_S1_Flex_Ext": (0.0, 0.1)}
-
-
-def by_tool(body, markers, weights, folder):
-    """Coordinates (frames, coordinates) from opensim.InverseKinematicsTool, reading its angles from its own storage."""
-    osim = _opensim.api()
-    body.write_osim(folder / "model.osim")
-    lines = [
-        f"PathFileType\t4\t(X/Y/Z)\t{folder / 'm.trc'}",
-        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
-        f"{markers.rate}\t{markers.rate}\t{markers.frames}\t{len(markers.names)}\tm\t{markers.rate}\t1\t{markers.frames}",
-        "Frame#\tTime\t" + "\t\t\t".join(markers.names) + "\t\t",
-        "\t\t" + "\t".join(f"X{i}\tY{i}\tZ{i}" for i in range(1, len(markers.names) + 1)),
-        "",
-    ]
-    for t, (time, row) in enumerate(zip(markers.time, markers.xyz, strict=True), 1):
-        lines.append(f"{t}\t{time:.9f}\t" + "\t".join(f"{v:.12f}" for v in row.ravel()))
-    (folder / "m.trc").write_text("\n".join(lines) + "\n")
-    tool = osim.InverseKinematicsTool()
-    tool.set_model_file(str(folder / "model.osim"))
-    tool.setMarkerDataFileName(str(folder / "m.trc"))
-    tool.setOutputMotionFileName(str(folder / "out.mot"))
-    tool.setResultsDir(str(folder))
-    tool.setStartTime(float(markers.time[0]))
-    tool.setEndTime(float(markers.time[-1]))
-    tool.set_accuracy(1e-5)
-    for name, weight in zip(markers.names, weights, strict=True):
-        task = osim.IKMarkerTask()
-        task.setName(name)
-        task.setApply(True)
-        task.setWeight(float(weight))
-        tool.upd_IKTaskSet().cloneAndAppend(task)
-    for name, (target, weight) in TASKS.items():
-        task = osim.IKCoordinateTask()
-        task.setName(name)
-        task.setApply(True)
-        task.setWeight(weight)
-        task.setValueType(osim.IKCoordinateTask.ManualValue)
-        task.setValue(target)
-        tool.upd_IKTaskSet().cloneAndAppend(task)
-    assert tool.run()
-    table = osim.TimeSeriesTable(str(folder / "out.mot"))
-    values = table.getMatrix().to_numpy()
-    labels = list(table.getColumnLabels())
-    found = values[:, [labels.index(name) for name in body.coordinates.names]]
-    # OpenSim writes the patella's coordinates in radians into a file of degrees (opensim-core#3936)
-    degrees = body.coordinates.rotational & ~np.array([name.endswith("_beta") for name in body.coordinates.names])
-    return np.where(degrees, np.radians(found), found)
 
 
 @pytest.mark.slow
@@ -68,7 +21,8 @@ def test_equals_opensims_tool(release, walk, seen, tmp_path):
     default = release.coordinates.default.copy()
     ours = solve(release, markers, np.tile(weights, (10, 1)), TASKS, accuracy=1e-5, start=default)
     assert ours.converged.all()
-    np.testing.assert_allclose(ours.motion.values, by_tool(release, markers, weights, tmp_path), atol=1e-4)
+    tool = run_tool(release, markers, weights, tmp_path, TASKS, accuracy=1e-5)
+    np.testing.assert_allclose(ours.motion.values, tool.values, atol=1e-4)
 
 
 @pytest.mark.parametrize("heading", [0.0, 2.2, -2.0])

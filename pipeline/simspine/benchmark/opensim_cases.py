@@ -1,0 +1,83 @@
+"""Trials on which the frame engine is compared with OpenSim's tool: walks with noise, the demonstration's markers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from simspine.benchmark.walking import walk, walking_markers
+from simspine.body.model import Body
+from simspine.body.recipes import INFERRED, VIRTUAL, build
+from simspine.types import Markers
+
+MARKER_SET = "simspine-release"
+NOISE = 0.005  # m
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One trial as the InverseKinematicsTool takes it. weights: (markers,), the same in all frames."""
+
+    name: str
+    body: Body
+    markers: Markers
+    weights: np.ndarray
+    coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def frame_weights(self) -> np.ndarray:
+        return np.tile(self.weights, (self.markers.frames, 1))
+
+    def first(self, frames: int) -> "Case":
+        markers = self.markers.with_(xyz=self.markers.xyz[:frames])
+        return Case(self.name, self.body, markers, self.weights, self.coordinate_tasks)
+
+
+def walking_case(frames: int, seed: int, noise: float = NOISE) -> Case:
+    """The coupled body's walk, markers with noise (m), all of weight 1; another seed is another walk and noise."""
+    body = build("coupled", MARKER_SET)
+    names = [name for name in body.marker_names if not name.endswith((INFERRED, VIRTUAL))]
+    markers = walking_markers(body, names, walk(body, frames, seed=seed), noise, seed=100 + seed)
+    return Case(f"walk {seed}", body, _as_written(markers), np.ones(len(names)))
+
+
+def demo_case(results: Path) -> Case:
+    """The demonstration's triangulated and merged markers on the coupled body scaled to them.
+
+    Its stages up to scaling are run into the folder `results`, where they are not done yet. Weights and coordinate task
+    are the workflow's for the frame-wise engines; confidence, which changes from frame to frame, is averaged over the
+    trial, since the tool knows only constant weights.
+    """
+    from simspine.body.recipes import default_weights, fit_markers, read_recipe
+    from simspine.config import check_config
+    from simspine.formats.store import load
+    from simspine.merging import in_frame
+    from simspine.workflow.context import Context
+    from simspine.workflow.fitting import fit_weights
+    from simspine.workflow.run import run_stage
+
+    config = check_config(
+        {
+            "name": "demo",
+            "results": str(results),
+            "subjects": {"S01": {"trials": {"balance": {"folder": "pose2sim:Demo_SinglePerson"}}}},
+            "detection": {"detector": "blazepose"},
+            "triangulation": {"min_confidence": 0.3},
+            "body": {"recipe": "coupled"},
+        }
+    )
+    for stage in ("detect", "triangulate", "merge", "scale"):
+        run_stage(stage, config, "S01", None, quiet=True)
+    paths = Context(config, "S01", True).paths
+    stored = load(paths.markers("balance"))
+    recipe = read_recipe("coupled")
+    body = Body.from_osim(paths.model)
+    markers = in_frame(fit_markers(body, stored["markers"]), "y_up")
+    weights = fit_weights(markers, default_weights(recipe, stored["skeleton"]), "frames").mean(0)
+    return Case("demo", body, _as_written(markers), weights, recipe.coordinate_tasks)
+
+
+def _as_written(markers: Markers) -> Markers:
+    """Positions as the tool will read them from its file, so that both solve the very same problem; nothing else."""
+    return Markers(markers.names, markers.rate, np.round(markers.xyz, 9), frame=markers.frame, start=markers.start)

@@ -1,0 +1,75 @@
+"""The frame engine beside OpenSim's own tool at accuracy 1e-6, on twelve frames of a walk with 5 mm noise."""
+
+import numpy as np
+import pytest
+
+from simspine.benchmark.against_opensim import by_coordinate, compare, metrics, restarted, shorter
+from simspine.benchmark.opensim_cases import walking_case
+from simspine.benchmark.opensim_tool import run_tool
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def case():
+    return walking_case(FRAMES, seed=2)
+
+
+@pytest.fixture(scope="module")
+def compared(case, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tool")
+    return compare(case, run_tool(case.body, case.markers, case.weights, folder))
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="in some frames the forearm stays at the end of its range")
+def test_cost_is_never_higher(compared):
+    assert (compared.ratio <= 1.001).all(), compared.ratio
+
+
+@pytest.mark.slow
+def test_cost_is_not_higher_where_both_are_beside_one_minimum(compared):
+    assert compared.same.sum() >= FRAMES // 3
+    assert (compared.ratio[compared.same] <= 1.001).all(), compared.ratio
+    assert (compared.our_minimum >= compared.ours * (1 - 1e-3)).all()  # ours is a minimum, by another's steps
+
+
+@pytest.mark.slow
+def test_both_count_alike(compared):
+    np.testing.assert_allclose(compared.tool_account, 1.0, atol=2e-5)  # the tool writes six digits
+
+
+@pytest.mark.slow
+def test_what_the_markers_show_is_the_same(compared):
+    """Where both are beside one minimum and the tool has reached it: 0.5°, 1 mm."""
+    apart = np.abs(compared.difference) / compared.limit
+    arrived = (
+        np.abs(compared.minima_difference) / compared.limit > 1
+    )  # not explained by the tool's having stopped short
+    wrong = compared.observable & compared.same[:, None] & (apart > 1) & arrived
+    assert not wrong.any(), [(int(t), compared.names[i]) for t, i in np.argwhere(wrong)]
+    assert np.quantile(apart[compared.observable & compared.same[:, None]], 0.9) < 1
+    always = {name for name, row in by_coordinate(compared).items() if row["observable"] == 1}
+    assert {"pelvis_tilt", "hip_adduction_r", "hip_adduction_l", "L5_S1_Flex_Ext", "L5_S1_axial_rotation"} <= always
+    never = {name for name, row in by_coordinate(compared).items() if row["observable"] == 0}
+    assert {"pro_sup_r", "pro_sup_l", "wrist_flex_r", "wrist_dev_l", "mtp_angle_r", "arm_rot_l"} <= never
+
+
+@pytest.mark.slow
+def test_opensim_finds_nothing_lower_from_our_solution(case, compared):
+    frame = np.flatnonzero(compared.same)[0]
+    assert restarted(case, [frame])[0] > 1 - 1e-6
+
+
+@pytest.mark.slow
+def test_figures_say_whether_goals_are_met(compared):
+    rows = {m.key: m for m in metrics("walk", compared)}
+    assert rows["walk: cost_ratio_max"].value == pytest.approx(compared.ratio.max())
+    assert rows["walk: frames"].value == FRAMES
+    parts = ("beyond_where_minima_differ", "beyond_where_tool_stopped_short", "beyond_for_another_reason")
+    assert sum(rows[f"walk: {part}"].value for part in parts) == rows["walk: observable_beyond"].value
+
+
+def test_angles_differ_by_the_shorter_way():
+    found = shorter(np.array([[3.5, 3.5, -6.2]]), np.array([True, False, True]))
+    np.testing.assert_allclose(found, [[3.5 - 2 * np.pi, 3.5, 2 * np.pi - 6.2]])

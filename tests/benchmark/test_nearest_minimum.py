@@ -1,0 +1,62 @@
+"""Downhill to the nearest minimum, against scipy and against two minima that are known."""
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+
+from simspine.benchmark.nearest_minimum import nearest_minimum
+from simspine.benchmark.opensim_cases import walking_case
+from simspine.benchmark.walking import walk
+from simspine.body.kernels import markers_and_jacobian
+from simspine.ik import frame_engine
+
+
+@pytest.fixture(scope="module")
+def trial():
+    case = walking_case(7, seed=1)
+    tree, y, w, _ = frame_engine.observations(case.body, case.markers, case.frame_weights, 3)
+    names = [case.body.coordinates.names[i] for i in tree.free]
+    truth = walk(case.body, 7, seed=1).values[:, tree.free]
+    return tree, y, w, truth, names
+
+
+@pytest.mark.parametrize("t", [0, 3])
+def test_equals_scipys_bounded_least_squares(trial, t):
+    tree, y, w, truth, names = trial
+    n = len(names)
+    ridge, target = np.zeros(n), np.zeros(n)
+    ridge[names.index("L5_S1_Flex_Ext")], target[names.index("L5_S1_Flex_Ext")] = 0.3, 0.1
+    start = truth[t] + np.random.default_rng(t).normal(0, 0.02, n)
+    z, cost = nearest_minimum(tree, start, y[t], w[t], ridge, target)
+
+    def residuals(z):
+        return np.r_[(markers_and_jacobian(tree, z)[0] - y[t]).ravel(), np.sqrt(ridge) * (z - target)]
+
+    def jacobian(z):
+        J = markers_and_jacobian(tree, z)[1].transpose(0, 2, 1).reshape(-1, n)
+        return np.r_[J, np.diag(np.sqrt(ridge))]
+
+    inside = np.clip(start, tree.lower + 1e-6, tree.upper - 1e-6)
+    found = least_squares(
+        residuals, inside, jacobian, bounds=(tree.lower, tree.upper), xtol=1e-12, ftol=1e-12, gtol=1e-12
+    )
+    assert cost == pytest.approx(2 * found.cost, rel=1e-6)
+    assert (z >= tree.lower).all()
+    assert (z <= tree.upper).all()
+
+
+def test_stays_at_the_minimum_it_is_put_beside(trial):
+    """The right forearm of this frame has two: turned as far as it goes, and halfway with the arm turned back."""
+    tree, y, w, truth, names = trial
+    none, i = np.zeros(len(names)), names.index("pro_sup_r")
+    first, cost_first = nearest_minimum(tree, truth[6], y[6], w[6], none, none)
+    turned = first.copy()
+    turned[[i, names.index("arm_rot_r")]] += [tree.lower[i] - first[i], 0.3]
+    second, cost_second = nearest_minimum(tree, turned, y[6], w[6], none, none)
+    assert abs(first[i] - second[i]) > 0.5
+    assert abs(cost_first / cost_second - 1) > 1e-5
+    for z, cost in ((first, cost_first), (second, cost_second)):
+        near = z + np.random.default_rng(0).normal(0, 1e-3, z.size)
+        again, at = nearest_minimum(tree, near, y[6], w[6], none, none)
+        assert at == pytest.approx(cost, rel=1e-7)
+        assert abs(again[i] - z[i]) < 0.05
