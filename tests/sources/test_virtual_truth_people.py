@@ -24,7 +24,8 @@ def people():
 
 
 def same(a, b) -> bool:
-    return all(np.array_equal(getattr(a, f.name), getattr(b, f.name), equal_nan=True) for f in fields(a))
+    pairs = ([getattr(x, f.name) for x in (a, b)] for f in fields(a))
+    return all(v is w if v is None else np.array_equal(v, w, equal_nan=True) for v, w in pairs)
 
 
 def test_the_same_seed_gives_the_same_person():

@@ -38,6 +38,11 @@ ABLATIONS: dict[str, Change] = {
         replace(settings, use_mocap=False, markers="vertebral")
     ),
     "calibrated": _scaling(calibrate=True),
+    "curve: published": _told(curve="published"),
+    "curve: scans": _told(curve="scans"),
+    "curve: scans, their spread": _told(curve="scans-wide"),
+    "curve: scans, lying": _told(curve="scans-lying"),
+    "curve: scans, stood up": _told(curve="scans-standing"),
     "beliefs × 0.5": _told(prior_width=0.5),
     "beliefs × 2": _told(prior_width=2.0),
     "errors last 0 s": _ik(error_lasts_s=0.0),

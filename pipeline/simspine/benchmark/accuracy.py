@@ -45,7 +45,7 @@ UNITS = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), (
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is recorded: people, actions (one trial of each), frames of a trial.
+    """How much is recorded: people, actions (one trial of each), frames of a trial. spines: where theirs are from.
 
     People differ more from each other than frames do: rather more of them than longer trials.
     """
@@ -54,6 +54,7 @@ class Sizes:
     actions: tuple[str, ...] = ("Walking", "Sitting")
     frames: int = 80
     seed: int = 1
+    spines: str = "published"
 
 
 QUICK = Sizes(1, ("Walking", "Sitting"), 40)
@@ -66,7 +67,7 @@ def virtual(preset: str, sizes: Sizes) -> Iterable[Sequence[Judged]]:
     """The trials of each virtual person."""
     from simspine.benchmark.virtual_trials import people
 
-    return people(preset, range(sizes.subjects), sizes.actions, sizes.frames, sizes.seed)
+    return people(preset, range(sizes.subjects), sizes.actions, sizes.frames, sizes.seed, sizes.spines)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ class Recording:
 class Settings:
     """Ours, as configured: sections of the configuration, and what only an experiment changes.
 
-    prior_width: factor on every belief's standard deviation. What the rest needs is known to an experiment only:
+    curve: another belief of the person's standing curve than the recipe's (`simspine.body.curve.CURVES`). prior_width:
+    factor on every belief's standard deviation. What the rest needs is known to an experiment only:
     true_sizes: scale by the true points. true_posture: beliefs about each trial's true mean posture instead of the
     neutral one. true_points: markers that are where the truth has them, and count `SURE` times as much. keep_errors:
     'all' of the markers', or only the 'slow' or the 'fast' part of them (below and above `SLOW_HZ`), the other being
@@ -78,6 +79,7 @@ class Settings:
     scaling: Scaling = field(default_factory=Scaling)
     ik: InverseKinematics = field(default_factory=InverseKinematics)
     use_mocap: bool = True
+    curve: str | None = None
     prior_width: float = 1.0
     true_sizes: bool = False
     true_posture: bool = False
@@ -105,6 +107,8 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
     The truth is looked at by experiments only (see `Settings`).
     """
     recipe = read_recipe(settings.recipe)
+    if settings.curve is not None:
+        recipe = replace(recipe, curve=settings.curve)
     prepared = [our_markers(trial.recording, settings) for trial in trials]
     if settings.keep_errors != "all":
         prepared = [

@@ -33,17 +33,23 @@ from simspine.types import Markers
 
 
 def people(
-    preset: str, subjects: Sequence[int], actions: Sequence[str], frames: int, seed: int
+    preset: str,
+    subjects: Sequence[int],
+    actions: Sequence[str],
+    frames: int,
+    seed: int,
+    spines: str = "published",
 ) -> Iterator[list[Judged]]:
     """The trials of each subject (by number, from 0): one of each action, as the detector of `preset` sees it.
 
-    Raises `InputError` naming the actions there are.
+    spines: where their spines are from, see `simspine.sources.virtual.spines.FAMILIES`. Raises
+    `InputError` naming the actions there are.
     """
     for action in actions:
         if action not in ACTIONS:
             raise unknown_name("action", action, ACTIONS)
     for index in subjects:
-        subject = make_subject(seed, index)
+        subject = make_subject(seed, index, spines)
         yield [recorded(subject, make_trial(subject, action, 1, frames), preset, seed) for action in actions]
 
 

@@ -59,7 +59,8 @@ class Articulation:
     chain: bodies from the sacrum to the head; between neighbours a level. girdle: the vertebra that gets what the
     rigid body carried, `carries` {point: vertebra} excepted. vertebrae: as measured on the unsplit model. centres:
     joint centres that are not discs. weld: {body: vertebra it is fixed to}. replaced_joint: removed with its neck.
-    spacing: {'T1-T2': published distance of the centroids (mean, sd), m}.
+    spacing: {'T1-T2': published distance of the centroids (mean, sd), m}. neutral_pitch: (24,) rad, pitches of the
+    bonds between its centroids in the neutral pose, from the head down (`simspine.spine.shape.chain`).
     """
 
     split: str
@@ -73,6 +74,7 @@ class Articulation:
     neck_mass_share: float
     regions: tuple[Region, ...]
     spacing: Mapping[str, tuple[float, float]]
+    neutral_pitch: tuple[float, ...]
 
     def __post_init__(self):
         if len(self.levels) != len(self.chain) - 1:
@@ -218,6 +220,7 @@ def articulation_from(data: Mapping, regions: Mapping, vertebrae: Vertebrae) -> 
         neck_mass_share=float(data["neck_mass_share"]),
         regions=tuple(_region(name, entry) for name, entry in regions.items()),
         spacing={key: (mean / 1e3, sd / 1e3) for key, (mean, sd) in data["published_spacing_mm"].items()},
+        neutral_pitch=tuple(np.radians(data["neutral_pitch"]).tolist()),
     )
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from simspine.body import _opensim
 from simspine.body.articulate import articulate
-from simspine.body.articulation import Articulation, articulation_from, prior_of
+from simspine.body.articulation import Articulation, articulation_from
+from simspine.body.curve import CURVES, curve_prior
 from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
@@ -26,6 +27,7 @@ from simspine.spine.endplates import read_endplates
 from simspine.types import Markers
 
 INFERRED, VIRTUAL = "_inferred", "_virtual"
+PUBLISHED = "published"
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,16 @@ class Recipe:
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
     beliefs: tuple[Belief, ...] = ()  # of the trajectory engine, beside those of the articulation
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
+    curve: str = PUBLISHED  # what is believed of a person's own standing curve: one of `CURVES`
 
 
 def read_recipe(name: str = "coupled") -> Recipe:
     """The recipe of this name or path; raises `InputError` naming what is missing or not understood."""
     path = recipe_path(name)
-    data = read_yaml(path)
-    if "from" in data:  # what the file does not say is as there
-        data = read_yaml(recipe_path(data["from"])) | data
+    data = _with_base(path)
     try:
+        if data.get("curve", PUBLISHED) not in CURVES:
+            raise unknown_name("curve", str(data["curve"]), CURVES, str(path))
         split = None
         if "articulation" in data:
             split = articulation_from(data["articulation"], data["regions"], read_endplates())
@@ -91,6 +94,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             },
             beliefs=tuple(_belief(**entry) for entry in data.get("beliefs", ())),
             articulation=split,
+            curve=data.get("curve", PUBLISHED),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
@@ -169,7 +173,7 @@ def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
 def read_prior(recipe: str | Recipe) -> Prior:
     """What a recipe believes about posture and, where no couplers decide it, about rhythm. Names: coordinates; rad."""
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    levels = () if recipe.articulation is None else prior_of(recipe.articulation).beliefs
+    levels = () if recipe.articulation is None else curve_prior(recipe.articulation, recipe.curve).beliefs
     return Prior((*recipe.beliefs, *levels))
 
 
@@ -182,6 +186,16 @@ def fit_markers(body: Body, markers: Markers) -> Markers:
             f"Data: {', '.join(markers.names)}. Body: {', '.join(body.marker_names) or 'none'}."
         )
     return markers.select(common)
+
+
+def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
+    """A recipe's entries; what the file does not say is as in the one it is `from`."""
+    data = read_yaml(path)
+    if "from" not in data:
+        return data
+    if path in files:
+        raise InputError(f"{path} is `from` itself, by way of {', '.join(str(f.name) for f in files)}.")
+    return _with_base(recipe_path(data["from"]), (*files, path)) | data
 
 
 def _base(recipe: Path, file: str, package: str | None = None) -> Path:

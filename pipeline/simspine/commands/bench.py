@@ -57,12 +57,13 @@ def bench_triangulation(path, detections, quick):
 @click.option("--frames", default=80, show_default=True, help="Frames of a trial.")
 @click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Detectors, by comma.")
 @click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
+@click.option("--spines", default="published", show_default=True, help="Whose spines: published figures, or scans.")
 @click.option("--ablate", is_flag=True, help="Also one thing changed at a time: what limits accuracy.")
 @click.option("--quick", is_flag=True, help="One person, two short trials: shows that it runs.")
-def bench_accuracy(path, subjects, actions, frames, presets, seed, ablate, quick):
+def bench_accuracy(path, subjects, actions, frames, presets, seed, spines, ablate, quick):
     """The pipeline against spines that are known, beside the published procedure."""
     import json
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from simspine.benchmark.accuracy import QUICK, Sizes, measure
     from simspine.benchmark.accuracy_tables import side_by_side
@@ -70,7 +71,9 @@ def bench_accuracy(path, subjects, actions, frames, presets, seed, ablate, quick
     from simspine.formats.atomic import write_text
 
     chosen = tuple(name.strip() for name in presets.split(","))
-    sizes = QUICK if quick else Sizes(subjects, tuple(a.strip() for a in actions.split(",")), frames, seed)
+    sizes = Sizes(subjects, tuple(a.strip() for a in actions.split(",")), frames, seed, spines)
+    if quick:
+        sizes = replace(QUICK, spines=spines)
     metrics, details = measure(sizes, chosen, ablate, progress=lambda line: click.echo(line, err=True))
     click.echo(side_by_side(details["totals"]) + "\n")
     click.echo(as_table([metric for metric in metrics if metric.goal is not None]))

@@ -44,6 +44,7 @@ def capture_virtual(config_path, out, subject, quiet):
         frames=chosen.frames,
         detections=chosen.detections,
         cameras=chosen.cameras,
+        spines=chosen.spines,
     )
     with _bar(quiet) as progress:
         written = write_capture(folder, settings, progress, subject)

@@ -1,17 +1,20 @@
 """One person's spine: sizes of vertebrae and discs, standing curve, how it shares motion out over its levels.
 
 Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from what the
-estimators of this package believe, so that it can judge them.
+estimators of this package believe, so that it can judge them. Of spacing and standing curve there is a second family,
+drawn from the statistics of CT scans (`scanned`).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simspine.errors import unknown_name
 from simspine.sources.virtual.population import read_levels, read_population, truncated
 
 Stream = Callable[..., np.random.Generator]
+FAMILIES = ("published", "scans")  # where spacing and standing curve are from
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +25,13 @@ class Spine:
     ones). vertebra: (levels,) height of the vertebra above each level, relative to its neighbours'; the disc has what
     the vertebrae leave of the spacing. lordosis, kyphosis: standing LLA and TKA, rad. lordosis_parts (5,),
     kyphosis_parts (9,): parts of the levels, from below, in what differs from the generic curve; sum 1. own_curve:
-    (levels, 2) rad, a level's own deviation in flexion and bending. wedge: (levels, 2) rad, tilt of the lower and the
-    upper endplate of the vertebra above each level. centre: (levels, 3) m, centre of rotation from the disc's middle.
-    shares: (levels, 3) of a region's flexion, bending, rotation; sum 1 per region. change: (levels, 3) of the share
-    with the amount of motion. rotation_per_bending: (levels,). shift: (levels, 3) m/rad: forward per flexion, up per
-    flexion, right per bending. c7_behind_hips: m, when standing. head_tilt: rad, forward.
+    (levels, 2) rad, a level's own deviation in flexion and bending. curve: (levels,) rad, extension against the generic
+    curve, where that is drawn as a whole; lordosis, kyphosis and the own flexion then have no effect. wedge:
+    (levels, 2) rad, tilt of the lower and the upper endplate of the vertebra above each level. centre: (levels, 3) m,
+    centre of rotation from the disc's middle. shares: (levels, 3) of a region's flexion, bending, rotation; sum 1 per
+    region. change: (levels, 3) of the share with the amount of motion. rotation_per_bending: (levels,). shift:
+    (levels, 3) m/rad: forward per flexion, up per flexion, right per bending. c7_behind_hips: m, when standing.
+    head_tilt: rad, forward.
     """
 
     spacing: np.ndarray
@@ -44,10 +49,26 @@ class Spine:
     shift: np.ndarray
     c7_behind_hips: float
     head_tilt: float
+    curve: np.ndarray | None = None
 
 
-def sample_spine(draw: Stream, sex: str, stature: float) -> Spine:
-    """A spine. draw(quantity) gives the generator of a quantity; stature in m."""
+def sample_spine(draw: Stream, sex: str, stature: float, family: str = "published") -> Spine:
+    """A spine. draw(quantity) gives the generator of a quantity; stature in m; family: one of `FAMILIES`.
+
+    All but spacing and curve is the same for equal streams in either family.
+    """
+    if family not in FAMILIES:
+        raise unknown_name("family of spines", family, FAMILIES)
+    spine = _published(draw, sex, stature)
+    if family == "published":
+        return spine
+    from simspine.sources.virtual.scanned import sample_curve, sample_shape, spacing_of
+
+    shape = sample_shape(draw, stature / read_population()["spine_reference_stature_m"], _stature_spread())
+    return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape))
+
+
+def _published(draw: Stream, sex: str, stature: float) -> Spine:
     table, levels = read_population(), read_levels()
     count = len(levels.names)
     rad = np.radians

@@ -144,8 +144,12 @@ def stance_of(subject: Subject, generic: Generic, sizes: Sizes, vertebrae: Verte
 
 
 def standing_curve(subject: Subject, vertebrae: Vertebrae) -> np.ndarray:
-    """(levels,) rad, extension positive, such that the Cobb angles are the person's; the neck is only its own part."""
+    """(levels,) rad, extension positive, such that the Cobb angles are the person's, the neck only its own part; or the
+    curve as drawn.
+    """
     spine, names = subject.spine, list(read_levels().names)
+    if spine.curve is not None:
+        return spine.curve.copy()
     curve = spine.own_curve[:, 0].copy()
     for first, last, target, parts in (
         ("L5_S1", "L1_L2", spine.lordosis, spine.lordosis_parts),

@@ -42,10 +42,11 @@ def subject_name(index: int) -> str:
     return names[index] if index < len(names) else f"S{12 + index - len(names)}"
 
 
-def make_subject(seed: int, index: int) -> Subject:
+def make_subject(seed: int, index: int, spines: str = "published") -> Subject:
     """The subject number `index` (from 0) of the capture with this seed; equal arguments give an equal subject.
 
-    Each quantity has random numbers of its own, so that adding one changes no other.
+    spines: where spacing and standing curve are from, see `spines.FAMILIES`. Each quantity has random numbers of its
+    own, so that adding one changes no other.
     """
     table = read_population()
     name = subject_name(index)
@@ -59,5 +60,5 @@ def make_subject(seed: int, index: int) -> Subject:
         segment: float(1 + sd * truncated(draw("proportions", segment), 0.0, 1.0))
         for segment, sd in table["proportions"].items()
     }
-    spine = sample_spine(draw, sex, stature)
+    spine = sample_spine(draw, sex, stature, spines)
     return Subject(int(seed), int(index), name, sex, stature, index_of_mass * stature**2, proportions, spine)

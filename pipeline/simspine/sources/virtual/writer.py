@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 class Settings:
     """What decides a capture. seed: of everything. subjects: how many people. actions: actions or trials, None = all
     fifteen, two trials each. frames: of every trial, None = as long as in the data set. detections: a preset's name or
-    file. cameras: a calibration file, None = four like Human3.6M's.
+    file. cameras: a calibration file, None = four like Human3.6M's. spines: 'published' or 'scans'.
     """
 
     seed: int = 1
@@ -36,6 +36,7 @@ class Settings:
     frames: int | None = 300
     detections: str = "finetuned"
     cameras: str | None = None
+    spines: str = "published"
 
 
 def write_capture(
@@ -51,7 +52,7 @@ def write_capture(
     Raises `InputError` if the folder holds something that is no virtual capture, and for settings that cannot be.
     """
     folder = Path(folder)
-    people = [make_subject(settings.seed, i) for i in range(settings.subjects)]
+    people = [make_subject(settings.seed, i, settings.spines) for i in range(settings.subjects)]
     trials = select_trials(settings.actions)
     preset = read_preset(settings.detections)
     rigs = {person.name: rig(settings.seed, person.name, settings.cameras) for person in people}
@@ -98,6 +99,7 @@ def _stated(settings: Settings, trials: list[str], preset: Preset, rigs: Mapping
         "subjects": list(rigs),
         "trials": trials,
         "frames": settings.frames,
+        "spines": settings.spines,
         "detections": _plain(preset),
         "cameras": _digest(_json({name: [_plain(c) for c in cameras] for name, cameras in rigs.items()}).encode()),
     }
