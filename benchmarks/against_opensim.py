@@ -8,14 +8,25 @@ results and those of the demonstration's stages stay in FOLDER, so that another 
 
 import argparse
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from simspine.benchmark.against_opensim import by_coordinate, compare, metrics, other_minima, restarted
+from simspine.benchmark.against_opensim import (
+    by_coordinate,
+    compare,
+    coordinates_table,
+    joined,
+    metrics,
+    other_minima,
+    restarted,
+    side_by_side,
+)
 from simspine.benchmark.opensim_cases import demo_case, walking_case
 from simspine.benchmark.opensim_tool import tool_result
-from simspine.benchmark.report import as_json, as_table
+from simspine.benchmark.report import as_json
 
 
 def main():
@@ -31,29 +42,38 @@ def main():
     accuracy = arguments.accuracy
     cases = [] if arguments.no_demo else [demo_case(arguments.folder / "demo").first(arguments.frames)]
     cases += [walking_case(arguments.frames, int(seed)) for seed in arguments.seeds.split(",") if seed]
-    figures, details = [], {}
+    found, details = {}, {}
     for case in cases:
-        tool = tool_result(
-            case.body, case.markers, case.weights, arguments.folder / "tool", case.coordinate_tasks, accuracy
-        )
-        found = compare(case, tool, accuracy)
-        rows = metrics(case.name, found)
-        print(as_table(rows), flush=True)
-        figures += rows
+        print(f"{case.name}: OpenSim's tool, {case.markers.frames} frames", file=sys.stderr)
+        folder = arguments.folder / "tool"
+        tool = tool_result(case.body, case.markers, case.weights, folder, case.coordinate_tasks, accuracy)
+        compared = found[case.name] = compare(case, tool, accuracy)
         details[case.name] = {
             "tool_seconds": round(tool.seconds, 1),
-            "tool_account": [round(float(v), 6) for v in (found.tool_account.min(), found.tool_account.max())],
-            "coordinates": by_coordinate(found),
-            "other_minima": other_minima(found),
+            "tool_account": [round(float(v), 6) for v in (compared.tool_account.min(), compared.tool_account.max())],
+            "coordinates": by_coordinate(compared),
+            "other_minima": other_minima(compared),
         }
         if arguments.restarts:
             chosen = np.linspace(0, case.markers.frames - 1, arguments.restarts).astype(int)
             ratio = restarted(case, chosen, accuracy)
-            details[case.name]["opensim_from_ours"] = [round(float(v), 6) for v in ratio]
-            print(f"OpenSim from our result: cost {ratio.min():.6f}…{ratio.max():.6f} × ours", flush=True)
+            details[case.name]["opensim_from_ours"] = [
+                {"frame": int(t), "cost_to_ours": round(float(r), 6), "same_minimum": bool(compared.same[t])}
+                for t, r in zip(chosen, ratio, strict=True)
+            ]
+    figures = {name: metrics(compared) for name, compared in found.items()}
+    walks = [compared for name, compared in found.items() if name != "demo"]
+    print(side_by_side(figures))
+    for name, rows in (("demo", found.get("demo")), ("walks", joined(walks) if walks else None)):
+        if rows is not None:
+            print(f"\nCoordinates, {name}:\n\n{coordinates_table(by_coordinate(rows))}")
+    for name, detail in details.items():
+        for row in detail.get("opensim_from_ours", ()):
+            print(f"{name}: OpenSim from our result: {row}")
     if arguments.json:
         settings = {"frames": arguments.frames, "seeds": arguments.seeds, "accuracy": accuracy}
-        arguments.json.write_text(json.dumps(as_json(figures, settings) | {"details": details}, indent=1) + "\n")
+        rows = [replace(m, key=f"{name}: {m.key}") for name, part in figures.items() for m in part]
+        arguments.json.write_text(json.dumps(as_json(rows, settings) | {"details": details}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

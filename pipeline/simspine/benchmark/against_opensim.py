@@ -5,8 +5,8 @@ Are the two beside the same minimum: where does each go when `nearest_minimum`, 
 downhill? And do the coordinates agree that the markers show (`observability`, which sees our result only)?
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -132,8 +132,8 @@ def restarted(case: Case, frames: Sequence[int], accuracy: float = 1e-6) -> np.n
     return np.array(ratio)
 
 
-def metrics(name: str, c: Comparison) -> list[Metric]:
-    """Figures of one case, its name before each. Distances of coordinates are in units of what is allowed."""
+def metrics(c: Comparison) -> list[Metric]:
+    """Figures of one case. Distances of coordinates are in units of what is allowed."""
     ratio, same = c.ratio, c.same[:, None]
     apart, minima_apart = np.abs(c.difference) / c.limit, np.abs(c.minima_difference) / c.limit
     beyond = c.observable & (apart > 1)
@@ -158,20 +158,57 @@ def metrics(name: str, c: Comparison) -> list[Metric]:
         ("ours_above_our_minimum_median", np.median(c.ours / c.our_minimum) - 1, "of cost", "lower", None),
         ("ours_above_our_minimum_max", (c.ours / c.our_minimum).max() - 1, "of cost", "lower", None),
         ("observable_coordinates", c.observable.sum(1).mean(), "per frame", "higher", None),
+        ("observable_values", c.observable.sum(), "values", "higher", None),
         ("observable_max", largest(apart, c.observable), unit, "lower", 1.0),
         ("observable_p99", np.quantile(apart[c.observable], 0.99) if c.observable.any() else 0, unit, "lower", None),
-        ("observable_beyond", beyond.sum(), f"of {c.observable.sum()} values", "lower", 0.0),
+        ("observable_beyond", beyond.sum(), "values", "lower", 0.0),
         ("beyond_where_minima_differ", (beyond & ~same).sum(), "values", "lower", None),
         ("beyond_where_tool_stopped_short", short.sum(), "values", "lower", None),
         ("beyond_for_another_reason", (beyond & same & ~short).sum(), "values", "lower", None),
         ("observable_minima_max", largest(minima_apart, c.observable & same), unit, "lower", None),
         ("pinned_coordinates", c.pinned.sum(1).mean(), "per frame", "higher", None),
         ("pinned_max", largest(apart, c.pinned), unit, "lower", 1.0),
-        ("pinned_beyond", (c.pinned & (apart > 1)).sum(), f"of {c.pinned.sum()} values", "lower", 0.0),
+        ("pinned_beyond", (c.pinned & (apart > 1)).sum(), "values", "lower", 0.0),
+        ("pinned_max_where_tool_arrived", largest(apart, c.pinned & (c.tool_slope <= 1)[:, None]), unit, "lower", 1.0),
+        ("certain_coordinates", c.certain.sum(1).mean(), "per frame", "higher", None),
         ("certain_max", largest(apart, c.certain), unit, "lower", None),
         ("certain_minima_max", largest(minima_apart, c.certain & same), unit, "lower", None),
     ]
-    return [Metric(f"{name}: {key}", float(value), unit, better, goal) for key, value, unit, better, goal in rows]
+    return [Metric(key, float(value), unit, better, goal) for key, value, unit, better, goal in rows]
+
+
+def joined(comparisons: Sequence[Comparison]) -> Comparison:
+    """Trials of one body, one after another."""
+    first = comparisons[0]
+    parts = {field.name: [getattr(c, field.name) for c in comparisons] for field in fields(Comparison)}
+    seen = Observability(*(np.concatenate([getattr(s, f.name) for s in parts["seen"]]) for f in fields(Observability)))
+    kept = {"names": first.names, "turning": first.turning, "seen": seen}
+    return Comparison(**{name: np.concatenate(part) for name, part in parts.items() if name not in kept}, **kept)
+
+
+def side_by_side(cases: Mapping[str, Sequence[Metric]]) -> str:
+    """A Markdown table, a column for each case."""
+    goal = {m.key: m.goal for rows in cases.values() for m in rows}
+    lines = ["| measured | " + " | ".join(cases) + " | unit | goal |", "|---|" + "---:|" * len(cases) + "---|---|"]
+    for same in zip(*cases.values(), strict=True):
+        m = same[0]
+        aim = "" if goal[m.key] is None else f"≤ {goal[m.key]:g}"
+        cells = [f"{one.value:.4g}" + (" **not met**" if one.met is False else "") for one in same]
+        lines.append(f"| {m.key} | " + " | ".join(cells) + f" | {m.unit} | {aim} |")
+    return "\n".join(lines)
+
+
+def coordinates_table(rows: Mapping[str, Mapping]) -> str:
+    """A Markdown table of what `by_coordinate` found, less what is never observable, which is listed below it."""
+    lines = ["| coordinate | observable, % of frames | sd by noise | largest difference | 99 % | same minimum |"]
+    lines.append("|---|" + "---:|" * 5)
+    for name, row in rows.items():
+        if row["observable"]:
+            values = (row["noise_sd"], row["max"], row["p99"], row["max_same_minimum"])
+            cells = [f"{100 * row['observable']:.0f}", *("" if v is None else f"{v:.2f}" for v in values)]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    never = [f"{name} ({row['noise_sd']:.1f})" for name, row in rows.items() if not row["observable"]]
+    return "\n".join([*lines, "", "Never observable (sd by noise, ° or mm): " + ", ".join(never) + "."])
 
 
 def by_coordinate(c: Comparison) -> dict[str, dict]:
