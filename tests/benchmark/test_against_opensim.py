@@ -1,20 +1,26 @@
 """The frame engine beside OpenSim's own tool at accuracy 1e-6, on twelve frames of a walk with 5 mm noise."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from simspine.benchmark import opensim_tool
 from simspine.benchmark.against_opensim import (
+    Comparison,
     by_coordinate,
     compare,
     coordinates_table,
     joined,
     metrics,
+    other_minima,
     restarted,
     shorter,
     side_by_side,
 )
+from simspine.benchmark.observability import Observability
 from simspine.benchmark.opensim_cases import walking_case
-from simspine.benchmark.opensim_tool import run_tool
+from simspine.types import Markers
 
 FRAMES = 12
 
@@ -27,7 +33,7 @@ def case():
 @pytest.fixture(scope="module")
 def compared(case, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tool")
-    return compare(case, run_tool(case.body, case.markers, case.weights, folder))
+    return compare(case, opensim_tool.run_tool(case.body, case.markers, case.weights, folder))
 
 
 @pytest.mark.slow
@@ -82,6 +88,58 @@ def test_figures_say_whether_goals_are_met(compared):
     assert twice["observable_values"] == 2 * rows["observable_values"].value
     assert "| cost_ratio_max | " in side_by_side({"walk": list(rows.values())})
     assert "wrist_flex_r (" in coordinates_table(by_coordinate(compared)).splitlines()[-1]
+
+
+def test_a_difference_is_put_down_to_what_explains_it():
+    """Four frames, one angle (limit 0.5°): agreed; another minimum; tool short of the same minimum; neither."""
+    wide, tiny = np.radians([0.1, 2.0, 2.0, 2.0])[:, None], np.radians([0.1, 2.0, 0.1, 2.0])[:, None]
+    cost = np.ones(4)
+    known = Observability(*np.full((3, 4, 1), 1e-3))
+    found = Comparison(
+        ("knee",), np.array([True]), cost, cost, cost, np.array([1.0, 0.9, 1.0, 1.0]), wide, tiny, known, cost, cost
+    )
+    rows = {m.key: m.value for m in metrics(found)}
+    assert rows["observable_max"] == pytest.approx(4.0)
+    assert rows["observable_beyond"] == 3
+    assert rows["beyond_where_minima_differ"] == 1
+    assert rows["beyond_where_tool_stopped_short"] == 1
+    assert rows["beyond_for_another_reason"] == 1
+    assert rows["tool_minimum_lower"] == 1
+    assert other_minima(found) == [{"frame": 1, "minima_ratio": 1.11111, "cost_ratio": 1.0, "apart": {"knee": 0.03}}]
+
+
+@pytest.mark.parametrize(("name", "value"), [("noise", 0.04), ("shown", 0.01), ("stop", 0.01)])
+def test_each_limit_takes_a_coordinate_out(name, value):
+    sizes = {"noise": 1e-3, "shown": 1e-3, "stop": 1e-3} | {name: value}
+    known = Observability(**{key: np.full((1, 1), size) for key, size in sizes.items()})
+    one, nothing = np.ones(1), np.zeros((1, 1))
+    found = Comparison(("knee",), np.array([True]), one, one, one, one, nothing, nothing, known, one, one)
+    assert not found.pinned.any()
+    assert found.observable.all() == (name == "stop")
+    assert found.certain.all() == (name != "noise")
+
+
+def test_the_tools_result_is_kept_for_the_very_same_problem(tmp_path, monkeypatch):
+    runs = []
+
+    def run(body, markers, weights, folder, tasks, accuracy):
+        runs.append(accuracy)
+        return opensim_tool.ToolResult(markers.xyz[:, 0], np.zeros(markers.frames), 1.5)
+
+    monkeypatch.setattr(opensim_tool, "run_tool", run)
+    body, ones = SimpleNamespace(osim="<Model/>"), np.ones(4)
+    markers = Markers(tuple("abcd"), 60.0, np.arange(24.0).reshape(2, 4, 3), frame="y_up")
+    first = opensim_tool.tool_result(body, markers, ones, tmp_path)
+    again = opensim_tool.tool_result(body, markers, ones, tmp_path)
+    np.testing.assert_array_equal(first.values, again.values)
+    assert again.seconds == 1.5
+    assert len(runs) == 1
+    opensim_tool.tool_result(body, markers.with_(xyz=markers.xyz + 1e-9), ones, tmp_path)
+    opensim_tool.tool_result(body, markers, 2 * ones, tmp_path)
+    opensim_tool.tool_result(body, markers, ones, tmp_path, {"knee_angle_r": (0.0, 1.0)})
+    opensim_tool.tool_result(body, markers, ones, tmp_path, accuracy=1e-5)
+    opensim_tool.tool_result(SimpleNamespace(osim="<Model></Model>"), markers, ones, tmp_path)
+    assert len(runs) == 6
 
 
 def test_angles_differ_by_the_shorter_way():
