@@ -19,7 +19,7 @@ class Origin(StrEnum):
     """How a point came to be known. Kept with it to the last file."""
 
     DETECTED = "detected"  # seen by a detector, or triangulated from points that were
-    INFERRED = "inferred"  # placed by a rule from other points; carries no measurement of its own
+    INFERRED = "inferred"  # inferred from other points; carries no measurement of its own
     GIVEN = "given"  # from motion capture or another outside source
 
 

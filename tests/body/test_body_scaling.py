@@ -7,8 +7,9 @@ from simspine.body import _opensim
 from simspine.body.kinematics import forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.body.recipes import INFERRED, read_recipe
 from simspine.body.scaling import Factor, ScaleFactors, measure_factors, scale
-from simspine.detection.spine_inference import SPINE, infer_spine
 from simspine.errors import InputError
+from simspine.spine.shape.from_joints import LEVEL, spine_from_joints
+from simspine.types import Markers
 
 KNOWN = {
     "pelvis": 0.93,
@@ -71,10 +72,11 @@ def test_scaling_multiplies_offsets_and_keeps_mass_shares(release, known):
     assert known.coordinates.free.sum() == 40
 
 
-def test_inferred_markers_follow_the_rule_after_scaling(known):
+def test_inferred_markers_are_placed_anew_after_scaling(known):
     places = neutral_markers(known)
-    spine = infer_spine(places, known.marker_names)
-    np.testing.assert_allclose(places[[known.marker_index(n + INFERRED) for n in SPINE]], spine, atol=1e-9)
+    spine = spine_from_joints(Markers(known.marker_names, 1, places[None], "y_up"))
+    found = places[[known.marker_index(n + INFERRED) for n in LEVEL]]
+    np.testing.assert_allclose(found, spine.xyz[0, spine.indices(LEVEL.values())], atol=1e-9)
 
 
 def test_outliers_gaps_and_interpolated_points_do_not_count(release, known):

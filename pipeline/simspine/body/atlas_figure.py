@@ -263,7 +263,7 @@ def _legend(figure) -> None:
             entry("joint of the articulated body", marker="o", color=INK, markerfacecolor="white"),
             entry("endplate, from edge to edge", color=GREEN, linestyle="-", linewidth=1.8),
             entry("endplates of the Cobb angles, prolonged", color=PURPLE, linestyle=(0, (4, 2))),
-            entry("where the rule puts a point that was not seen", marker="^", color=ORANGE, markerfacecolor="none"),
+            entry("where a point that was not seen is put", marker="^", color=ORANGE, markerfacecolor="none"),
         ],
         loc="lower center",
         ncol=2,

@@ -1,7 +1,7 @@
 """Bodies from recipes: a base model, a marker set for the detector's skeleton, and what the scaling needs to know.
 
 A built body carries three kinds of markers, told apart by their names (docs/body.md):
-`Name` is fitted to the point of that name, `Name_inferred` to a point a rule has placed, `Name_virtual` is read out.
+`Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred, `Name_virtual` is read out.
 """
 
 import importlib.util
@@ -60,6 +60,7 @@ class Recipe:
     virtual: Mapping[str, Place]
     inferred: Mapping[str, str]
     inferred_weight: float
+    inferred_by: str  # 'shape' or 'rule', see `inferred_places`
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
     beliefs: tuple[Belief, ...] = ()  # of the trajectory engine, beside those of the articulation
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
@@ -89,6 +90,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             virtual={key: virtual[key] for key in data["virtual"]["names"]},
             inferred={key: _carrier(split, key, body) for key, body in data["inferred"]["bodies"].items()},
             inferred_weight=float(data["inferred"]["weight"]),
+            inferred_by=str(data["inferred"].get("by", "shape")),
             coordinate_tasks={
                 key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
             },
@@ -128,9 +130,9 @@ def build(recipe: str | Recipe = "coupled", skeleton: str = "blazepose") -> Body
 
 
 def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
-    """The body with its inferred markers where `simspine.detection.spine_inference` puts them in the neutral pose.
+    """The body with its inferred markers where the recipe's way to infer them puts them in the neutral pose.
 
-    The rule sees the body's own hips, shoulders and head, so that in the neutral pose an inferred point and its marker
+    It sees the body's own hips, shoulders and head, so that in the neutral pose an inferred point and its marker
     agree and the fit is not biased. To be called again when the body's proportions change (`scale` does).
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
@@ -138,7 +140,7 @@ def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
     markers = model.updMarkerSet()
     for name in [m.getName() for m in markers if m.getName().endswith(INFERRED)]:
         markers.remove(markers.getIndex(name))
-    for name, (carrier, offset) in inferred_places(body, recipe.inferred).items():
+    for name, (carrier, offset) in inferred_places(body, recipe.inferred, recipe.inferred_by).items():
         _add(model, name + INFERRED, Place(carrier, tuple(offset)))
     return _finished(model)
 

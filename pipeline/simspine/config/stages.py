@@ -22,8 +22,16 @@ class Detection(Section):
     """Names of imported points (spinetrack37, halpe26, …); by their number if left out."""
     person: Literal["most_views", "largest"] | list[float] = "most_views"
     """Whom to follow: seen in the most views, largest in the images, or nearest to a point [x, y, z] m of the world."""
-    infer_spine: bool = True
-    """Place spine points by rule where the detector has none; they stay marked as inferred."""
+    infer_spine: Literal["shape", "rule"] | bool = "shape"
+    """Place spine points where the detector has none: by a model of real spines (shape, or true), by a rule, or not at
+    all (false). They stay marked as inferred."""
+
+    @property
+    def inferred_by(self) -> str | None:
+        """'shape', 'rule' or None."""
+        if isinstance(self.infer_spine, bool):
+            return "shape" if self.infer_spine else None
+        return self.infer_spine
 
 
 class Triangulation(Section):

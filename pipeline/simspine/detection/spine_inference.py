@@ -13,7 +13,8 @@ equal spacing; type of curve and intervals unpublished). Ours, with $H$, $S$, $E
 
 The curves are fixed affine combinations of the joints, so curves drawn in the images of several cameras are (up to
 perspective within the body) images of the curve drawn in space; only the spacing along the arc is not affine. An
-inferred point says nothing about the spine that the joints do not say already.
+inferred point says nothing about the spine that the joints do not say already. In space the shape model of real spines
+comes nearer (`simspine.spine.shape.from_joints`); these curves stay for what is drawn in images.
 """
 
 from collections.abc import Sequence

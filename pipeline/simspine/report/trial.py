@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 MANY = 8  # levels: more curves than that are drawn as a map
 _SUM = "the sum follows the images, its distribution over the levels is the model's"
-RULE = "two smooth curves through hips, shoulders and head, points evenly spaced along them"
+INFERRED_BY = {
+    "shape": "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as seen",
+    "rule": "two smooth curves through hips, shoulders and head, points evenly spaced along them",
+}
 
 
 def trial_section(
@@ -133,13 +136,13 @@ def trial_section(
                           [str(origin.get(n, Origin.DETECTED)) for n in ik.marker_names]),
             "markers", "Marker errors", "Distance between each measured marker and the body, median and quartiles",
             "How far the body's markers lie from the measured ones. Hollow points were inferred: a small error there "
-            "says that body and rule agree, not that the spine was seen.",
+            "says that body and inference agree, not that the spine was seen.",
         )  # fmt: skip
     if measured is not None:
         add(
             availability(measured.time, measured.names, states(measured), status),
             "presence", "Seen, inferred, filled, missing", "For each point, when it was seen, inferred or filled",
-            "Full bars were seen or given, hollow ones inferred by a rule; hatched stretches are interpolated gaps.",
+            "Full bars were seen or given, hollow ones inferred from others; hatched stretches are interpolated gaps.",
         )  # fmt: skip
     if model is not None and model.frames:
         rejected = None if verdict is None else verdict.rejected
@@ -187,7 +190,7 @@ def rejections(verdict: Verdict) -> tuple[tuple[str, str], ...]:
 
 
 def not_measured(
-    measured: Sequence[Markers], spines: Sequence[SpineKinematics], rule: str = RULE
+    measured: Sequence[Markers], spines: Sequence[SpineKinematics], rule: str = INFERRED_BY["shape"]
 ) -> tuple[tuple[content.Statement, ...], tuple[content.Statement, ...]]:
     """(inferred, forced) statements for the box 'What is not measured', over all trials; equal reasons share a line."""
     inferred = dict.fromkeys(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,12 @@ def scale_body(context: Context) -> list[Task]:
     """markers of all trials → model/<subject>.osim and scaling.json."""
     config, paths = context.config, context.paths
     person = config.subject(context.subject)
+    inferred_by = config.detection.inferred_by or "shape"
     sources = tuple(paths.markers(name) for name in context.trials)
 
     def work() -> dict:
         stored = [load(source) for source in sources]
-        recipe = read_recipe(config.body.recipe)
+        recipe = replace(read_recipe(config.body.recipe), inferred_by=inferred_by)
         body = build(recipe, config.body.markers or stored[0]["skeleton"])
         markers = stacked([item["markers"] for item in stored])
         options = config.scaling.model_dump()
@@ -61,6 +63,7 @@ def scale_body(context: Context) -> list[Task]:
     settings = {
         "body": config.body.model_dump(),
         "scaling": config.scaling.model_dump(),
+        "inferred_by": inferred_by,
         "height": person.height,
         "mass": person.mass,
     }

@@ -22,7 +22,7 @@ from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.poster import poster
 from simspine.report.sampling import frame_layer, sample_frames
 from simspine.report.sureness import assumed_statements
-from simspine.report.trial import RULE, not_measured, trial_section
+from simspine.report.trial import INFERRED_BY, not_measured, trial_section
 from simspine.sources.video import open_videos
 from simspine.spine.levels import CHAIN, Level
 from simspine.types import Markers
@@ -105,7 +105,8 @@ def _few(markers: Markers, some: slice) -> Markers:
 def _front_page(config: Config, summary: dict, whole: _Whole, sections: list[Trial], links: list[str]) -> ReportContent:
     """The page of the data set. links: addresses of the trials' own pages, none if all are on this one."""
     origin = provenance(config)
-    rule = f"{RULE}; not fitted, only drawn" if config.ik.engine == "trajectory" else RULE
+    rule = INFERRED_BY[config.detection.inferred_by or "shape"]
+    rule = f"{rule}; not fitted, only drawn" if config.ik.engine == "trajectory" else rule
     inferred, forced = not_measured(whole.measured, whole.spines, rule)
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     return ReportContent(

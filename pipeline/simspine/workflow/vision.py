@@ -21,6 +21,7 @@ from simspine.skeletons import translate
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
+from simspine.spine.shape.from_joints import infer_points
 from simspine.triangulation import triangulate_with_report
 from simspine.types import Camera, Keypoints, Markers
 from simspine.workflow.context import Context
@@ -30,7 +31,8 @@ from simspine.workflow.manifest import Task
 
 def detect(context: Context) -> list[Task]:
     """Images → keypoints/<trial>.h5: 37 points per view of the person followed, and the cameras in view order."""
-    settings = context.config.detection.model_dump(mode="json")
+    options = context.config.detection
+    settings = options.model_dump(mode="json") | {"infer_spine": options.inferred_by is not None}  # how: stage merge
     tasks = []
     for name, trial in context.config.subject(context.subject).trials.items():
         capture, out, fault = context.capture(name), context.paths.keypoints(name), context.known_fault(name)
@@ -118,12 +120,12 @@ def _skeleton_of(detector: str) -> str:
 
 
 def _person(context: Context, detections: Detections, skeleton: str, cameras) -> Keypoints:
-    """The person followed, in the 37 names, with spine points inferred where the detector has none."""
+    """The person followed, in the 37 names, with spine points inferred by rule where the detector has none."""
     options = context.config.detection
     points = associate(detections.people, cameras, skeleton, detections.rate, person=options.person)
     native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1))
     keypoints = translate(native, skeleton)
-    return infer_missing(keypoints) if options.infer_spine else keypoints
+    return infer_missing(keypoints) if options.inferred_by else keypoints
 
 
 def triangulate(context: Context) -> list[Task]:
@@ -147,9 +149,13 @@ def triangulate(context: Context) -> list[Task]:
 
 
 def merge_markers(context: Context) -> list[Task]:
-    """points/<trial>.h5 (and mocap) → markers/<trial>.h5, .trc: filtered, gaps filled or left, y_up."""
+    """points/<trial>.h5 (and mocap) → markers/<trial>.h5, .trc: filtered, gaps filled or left, y_up.
+
+    Spine points that were inferred are placed anew from the joints in space if the configuration says so.
+    """
     filtering = context.config.filter.model_dump(mode="json")
     merging = context.config.merge.model_dump(mode="json")
+    inferred_by = context.config.detection.inferred_by
     tasks = []
     for name in context.trials:
         source, capture = context.paths.points(name), context.capture(name)
@@ -161,6 +167,8 @@ def merge_markers(context: Context) -> list[Task]:
             markers, notes = smooth(stored["points"], **filtering), {}
             if capture.mocap:
                 markers, notes = _merged(markers, capture, table, merging, filtering["max_gap_s"], source)
+            if inferred_by == "shape":
+                markers = infer_points(markers)
             turned = in_frame(label_inferred(markers), "y_up")
             save(out, markers=turned, skeleton=stored["skeleton"], **_fault_in(stored))
             write_trc(trc, turned)
@@ -169,7 +177,11 @@ def merge_markers(context: Context) -> list[Task]:
             return {"missing_frames": missing, "filled": filled} | notes
 
         own = (Path(table),) if capture.mocap and table and table.endswith(".csv") else ()
-        settings = filtering | ({"merge": merging | {"correspondence": table}} if capture.mocap else {})
+        settings = (
+            filtering
+            | {"inferred_by": inferred_by}
+            | ({"merge": merging | {"correspondence": table}} if capture.mocap else {})
+        )
         tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))
     return tasks
 

@@ -1,0 +1,73 @@
+"""A detector without spine points: how they are inferred is the configuration's, and no image is looked at again."""
+
+import json
+
+import numpy as np
+import pytest
+
+from simspine.body.kinematics import neutral_markers
+from simspine.body.model import Body
+from simspine.detection.spine_inference import JOINTS, SPINE, infer_spine
+from simspine.formats.store import load
+from simspine.skeletons import load as load_skeleton
+from simspine.spine.shape.from_joints import LEVEL, spine_from_joints
+from simspine.types import Origin
+from simspine.workflow.paths import Paths
+
+LABELLED = [name + "_inferred" for name in SPINE]
+
+
+@pytest.fixture
+def spineless(copied):
+    """The project with the spine's points taken out of all views."""
+    table = load_skeleton("spinetrack37")
+    columns = [3 * i + k for i, name in enumerate(table.names) if table.to_simspine[name] in SPINE for k in range(3)]
+    for file in copied.folder.glob("pose/bow/*_json/*.json"):
+        content = json.loads(file.read_text())
+        points = np.array(content["people"][0]["pose_keypoints_2d"])
+        points[columns] = 0.0
+        content["people"][0]["pose_keypoints_2d"] = points.tolist()
+        file.write_text(json.dumps(content))
+    copied.run("detect", "triangulate", "merge", "scale")
+    return copied
+
+
+def made(project):
+    """Markers and body of a project."""
+    paths = Paths(project.results, "S01")
+    return load(paths.markers("bow"))["markers"], Body.from_osim(paths.model)
+
+
+@pytest.mark.slow
+def test_the_configuration_says_how_the_spine_is_inferred(spineless, capsys):
+    markers, body = made(spineless)
+    assert {markers.origin[markers.index(name)] for name in LABELLED} == {Origin.INFERRED}
+    joints = markers.select([name for name in markers.names if name in (*JOINTS, "LEar", "REar")])
+    spine = spine_from_joints(joints)
+    levels = spine.indices([LEVEL[name] for name in SPINE])
+    np.testing.assert_allclose(markers.xyz[:, markers.indices(LABELLED)], spine.xyz[:, levels], atol=1e-5)
+    np.testing.assert_allclose(markers.covariance[:, markers.indices(LABELLED)], spine.covariance[:, levels], atol=1e-7)
+    neutral = dict(zip(body.marker_names, neutral_markers(body), strict=True))
+    own = spine_from_joints(joints.with_(names=joints.names, rate=1, xyz=[[neutral[n] for n in joints.names]],
+                                         weight=None, covariance=None, filled=None))  # fmt: skip
+    np.testing.assert_allclose([neutral[n] for n in LABELLED], own.xyz[0, levels], atol=1e-6)
+
+    capsys.readouterr()
+    spineless.change(detection=spineless.settings["detection"] | {"infer_spine": "rule"})
+    spineless.run("detect", "triangulate", "merge", "scale")
+    assert [line.endswith("done") for line in capsys.readouterr().out.splitlines() if ": " in line][:4] == [
+        False, False, True, True,
+    ]  # fmt: skip
+    markers, body = made(spineless)
+    drawn = markers.xyz[:, markers.indices(LABELLED)]
+    named = [name for name in markers.names if not name.endswith("_inferred")]
+    by_rule = infer_spine(markers.xyz[:, markers.indices(named)], named)
+    assert np.linalg.norm(drawn - by_rule, axis=-1).max() < 0.02  # drawn in the views, so up to perspective
+    assert np.linalg.norm(drawn - spine.xyz[:, levels], axis=-1).mean() > 0.02
+    neutral = neutral_markers(body)
+    found = neutral[[body.marker_index(n) for n in LABELLED]]
+    np.testing.assert_allclose(found, infer_spine(neutral, body.marker_names), atol=1e-6)
+
+    spineless.change(detection=spineless.settings["detection"] | {"infer_spine": False})
+    spineless.run("detect", "triangulate", "merge")
+    assert not [name for name in made(spineless)[0].names if name in (*SPINE, *LABELLED)]
