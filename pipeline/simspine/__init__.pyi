@@ -10,6 +10,7 @@ from .formats.trc import read_trc, write_trc
 from .ik.assumptions import Belief, Prior, Smoothness
 from .ik.solve import inverse_kinematics
 from .spine.shape.complete import complete_spine
+from .spine.shape.from_joints import spine_from_joints
 from .triangulation import triangulate
 from .types import Camera, Keypoints, Markers, Motion, Origin
 
@@ -34,6 +35,7 @@ __all__ = [
     "read_keypoints",
     "read_mot",
     "read_trc",
+    "spine_from_joints",
     "triangulate",
     "write_body",
     "write_calibration",
