@@ -54,6 +54,25 @@ def test_same_people_for_every_detector(judged):
     assert not np.allclose(seen.recording.keypoints.xy, judged[0].recording.keypoints.xy, equal_nan=True)
 
 
+@pytest.mark.slow
+def test_the_other_family_of_spines_is_another_truth(judged):
+    [other] = next(accuracy.virtual("exact", replace(TINY, spines="scans")))
+    levels = [np.array([j.spine.kinematics.level(n)[:, 0].mean() for n in accuracy.LEVELS]) for j in (judged[0], other)]
+    assert np.degrees(np.sqrt(np.mean((levels[0] - levels[1]) ** 2))) > 1.5
+    assert other.recording.subject == judged[0].recording.subject
+
+
+@pytest.mark.slow
+def test_a_curve_chosen_for_an_experiment_is_believed(judged, monkeypatch):
+    def seen(recipe):
+        raise InputError(f"curve: {recipe.curve}")
+
+    monkeypatch.setattr("simspine.benchmark.methods.read_prior", seen)
+    for chosen, believed in ((None, "published"), ("scans-wide", "scans-wide")):
+        with pytest.raises(InputError, match=f"curve: {believed}$"):
+            ours(judged, Settings(curve=chosen))
+
+
 def test_a_person_who_is_refused_is_named_and_left_out_of_the_ratio(judged, monkeypatch):
     def refuse(trials, settings):
         raise InputError("segment 'forearm' measures nonsense")
@@ -189,6 +208,7 @@ def test_bench_accuracy(tmp_path):
         (["--subjects", "0"], "0 people"),
         (["--frames", "5"], "5 frames"),
         (["--actions", "Walking,Flying", "--presets", "exact"], "Flying"),
+        (["--spines", "straight", "--presets", "exact", "--quick"], "straight"),
     ],
 )
 def test_bad_input_is_named(arguments, named):

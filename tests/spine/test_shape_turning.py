@@ -93,6 +93,12 @@ def test_the_bodys_own_spine_is_angle_zero(measured):
     assert np.abs(np.degrees(measured({})[:, 0] - own)).max() < 0.02
 
 
+def test_the_bodys_own_spine_is_like_the_scans(measured):
+    """Why no mesh was moved: the neutral curve is the scans' mean within one standard deviation at every level."""
+    mean, covariance = angle_statistics(shipped())
+    assert (np.abs(measured({})[:, 0] - mean[:, 0]) < np.sqrt(np.diag(covariance[0]))).all()
+
+
 def test_angles_are_the_bodys_coordinates_smoothed(measured):
     """What the body's joints turn by shows in its centroids: the sum over a region, and a level by 1/4, 1/2, 1/4."""
     names = [level_name(name) for name in SEEN]
