@@ -43,3 +43,17 @@ def test_a_pelvis_on_the_other_branch_comes_back_whatever_the_heading(release):
     np.testing.assert_allclose(poses[2], poses[0], atol=1e-12)
     assert np.abs(readable(release, turned)[:, pelvis[1]]).max() < np.pi / 2
     np.testing.assert_allclose(np.sin(readable(release, turned)[:, pelvis]), np.sin(z[:, pelvis]), atol=1e-12)
+
+
+def test_an_arm_wound_up_in_part_of_a_trial_is_unwound_frame_by_frame(release):
+    """On the other branch, and a third of the frames a whole turn further: the branch is still told by the ranges."""
+    z = np.repeat(release.tree.rest[release.tree.free][None], 9, 0)
+    arm = columns(release, ARM)
+    z[:, arm] = [0.3, -0.2, 0.1]
+    turned = z.copy()
+    turned[:, arm] = [0.3 - np.pi, np.pi + 0.2, 0.1 + np.pi]
+    turned[6:, arm[2]] -= 2 * np.pi
+    np.testing.assert_allclose(readable(release, turned, continuous=False), z, atol=1e-12)
+    together = readable(release, turned)[:, arm]
+    np.testing.assert_allclose(together[:6], z[:6, arm], atol=1e-12)
+    np.testing.assert_allclose(together[6:, 2], 0.1 - 2 * np.pi, atol=1e-12)

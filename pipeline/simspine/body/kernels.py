@@ -62,8 +62,10 @@ def pose(
 
     Per slot: direction and centre in the ground, (slots, 3), and the rate (slots,) of its value by its own coordinate.
     """
-    R[0] = np.eye(3)
-    p[0] = 0.0
+    for i in range(3):
+        p[0, i] = 0.0
+        for k in range(3):
+            R[0, i, k] = 1.0 if i == k else 0.0
     F = np.empty((3, 3))
     o = np.empty(3)
     for j in range(tree.parent.size):
@@ -222,8 +224,10 @@ def expand(tree: Tree, z: np.ndarray):
     q = np.empty((z.shape[0], tree.rest.size))
     factor = np.empty(q.shape)
     for t in range(z.shape[0]):
-        q[t] = tree.rest
-        q[t][tree.free] = z[t]
+        for c in range(tree.rest.size):
+            q[t, c] = tree.rest[c]
+        for i in range(tree.free.size):
+            q[t, tree.free[i]] = z[t, i]
         couple(tree, q[t], factor[t])
         for c in range(tree.rest.size):
             if tree.column[c] < 0:

@@ -7,9 +7,9 @@ hence marginal variances.
 """
 
 import numpy as np
-from scipy.linalg.lapack import dpbtrf, dpbtrs
 
-from simspine.ik.banded_kernels import add_lower, add_same, selected_inverse
+from simspine.ik.banded_kernels import add_lower, add_same, lower_blocks, selected_inverse
+from simspine.ik.lapack import band_factorise, band_solve
 
 
 class BandedSystem:
@@ -49,8 +49,7 @@ class BandedSystem:
         np.copyto(band, self.band)
         if damping is not None:
             band[0] += damping.reshape(-1)
-        lower, info = dpbtrf(band, lower=1, overwrite_ab=1)
-        return Factor(lower, self.frames, self.n) if info == 0 else None
+        return Factor(band, self.frames, self.n) if band_factorise(band) else None
 
     def dense(self) -> np.ndarray:
         """H in full, for tests on small problems."""
@@ -69,9 +68,8 @@ class Factor:
 
     def solve(self, b: np.ndarray) -> np.ndarray:
         """x of H x = b; b (frames, n) or (frames, n, k)."""
-        x, info = dpbtrs(self.lower, b.reshape(self.frames * self.n, -1), lower=1)
-        if info != 0:
-            raise np.linalg.LinAlgError(f"LAPACK dpbtrs failed ({info})")
+        x = np.array(b.reshape(self.frames * self.n, -1), float, order="F")
+        band_solve(self.lower, x)
         return x.reshape(b.shape)
 
     def inverse_blocks(self) -> np.ndarray:
@@ -81,3 +79,8 @@ class Factor:
         (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M.
         """
         return selected_inverse(self.lower, self.frames, self.n)
+
+
+def blocks_of(band: np.ndarray, frames: int, n: int) -> np.ndarray:
+    """Diagonal blocks (frames, n, n) of a symmetric matrix; band (n or more, frames · n) as in `BandedSystem`."""
+    return lower_blocks(band, frames, n)

@@ -3,10 +3,21 @@
 import numpy as np
 from numba import njit
 
-from simspine.ik.sparsity import INNER
+from simspine.ik.sparsity import ENTRY, INNER
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
+def lower_blocks(band: np.ndarray, frames: int, n: int) -> np.ndarray:
+    """Diagonal blocks (frames, n, n) of a symmetric banded matrix whose lower triangle is in band (n…, frames · n)."""
+    blocks = np.empty((frames, n, n))
+    for t in range(frames):
+        for j in range(n):
+            for i in range(j, n):
+                blocks[t, i, j] = blocks[t, j, i] = band[i - j, t * n + j]
+    return blocks
+
+
+@njit(**ENTRY)
 def add_lower(band: np.ndarray, blocks: np.ndarray) -> None:
     """band (2 n + 1, frames · n) += the lower triangles of blocks (frames, n, n); one frame's part fits the cache."""
     frames, n = blocks.shape[:2]
@@ -16,7 +27,7 @@ def add_lower(band: np.ndarray, blocks: np.ndarray) -> None:
                 band[j - i, t * n + i] += blocks[t, j, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def add_same(band: np.ndarray, block: np.ndarray, lag: int, first: int, last: int) -> None:
     """band += block (n, n) between each of the frames first…last − 1 (columns) and the frame `lag` later (rows).
 
@@ -45,7 +56,7 @@ def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
             X[i, j] = s / L[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def selected_inverse(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
     """Diagonal blocks (frames, n, n) of the inverse from the banded Cholesky factor lower (2 n + 1, frames · n)."""
     blocks = np.empty((frames, n, n))
@@ -53,25 +64,34 @@ def selected_inverse(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
     diagonal = np.zeros((n, n))
     inverse = np.empty((n, n))
     W = np.zeros((2 * n, 2 * n))
+    M = np.empty((2 * n, n))
+    cross = np.empty((2 * n, n))  # W M
+    own = np.empty((n, n))
+    carried = np.empty((n, n))
     for t in range(frames - 1, -1, -1):
         start = t * n
         reach = min(2, frames - 1 - t) * n
-        later[:] = 0.0
-        diagonal[:] = 0.0
         for j in range(n):
             for i in range(j, n):
                 diagonal[i, j] = lower[i - j, start + j]
-            for i in range(reach):
-                offset = n + i - j
-                if offset <= 2 * n:
-                    later[i, j] = lower[offset, start + j]
+            for i in range(2 * n):
+                inside = i < reach and n + i - j <= 2 * n
+                later[i, j] = lower[n + i - j, start + j] if inside else 0.0
         _inverse_lower(diagonal, inverse)
-        M = np.dot(later, inverse)
-        cross = -np.dot(W, M)
-        block = np.dot(inverse.T, inverse) - np.dot(M.T, cross)
-        blocks[t] = 0.5 * (block + block.T)
-        W[n:, n:] = W[:n, :n].copy()
-        W[n:, :n] = cross[:n]
-        W[:n, n:] = cross[:n].T
-        W[:n, :n] = blocks[t]
+        np.dot(later, inverse, M)
+        np.dot(W, M, cross)
+        np.dot(inverse.T, inverse, own)
+        np.dot(M.T, cross, carried)
+        block = blocks[t]
+        for i in range(n):
+            for j in range(n):
+                block[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
+        for i in range(n):
+            for j in range(n):
+                W[n + i, n + j] = W[i, j]
+                W[n + i, j] = -cross[i, j]
+                W[j, n + i] = -cross[i, j]
+        for i in range(n):
+            for j in range(n):
+                W[i, j] = block[i, j]
     return blocks

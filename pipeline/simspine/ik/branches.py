@@ -10,10 +10,12 @@ from simspine.body.model import Body
 from simspine.body.tree import Tree
 
 
-def readable(body: Body, z: np.ndarray) -> np.ndarray:
+def readable(body: Body, z: np.ndarray, continuous: bool = True) -> np.ndarray:
     """z (frames, free) on the branch nearer to the ranges, joint by joint, for the trial as a whole; the same poses.
 
-    NaN frames stay. Of a joint to ground only the second angle counts: a person may face anywhere.
+    NaN frames stay. Of a joint to ground only the second angle counts: a person may face anywhere. continuous: take
+    whole turns off all frames alike; else off each frame, for joints with ranges, as frames that were solved one by one
+    may have wound an arm up.
     """
     tree = body.tree
     z = z.copy()
@@ -21,9 +23,11 @@ def readable(body: Body, z: np.ndarray) -> np.ndarray:
         lower, upper = body.coordinates.lower[tree.free[columns]], body.coordinates.upper[tree.free[columns]]
         if tree.parent[joint] == 0:
             lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
-        now = _turned(z[:, columns], lower, upper)
-        other = _turned(_other(z[:, columns]), lower, upper)
-        z[:, columns] = other if _beyond(other, lower, upper) < _beyond(now, lower, upper) else now
+        now, other = z[:, columns], _other(z[:, columns])
+        singly = [_turned(angles, lower, upper, False) for angles in (now, other)]
+        better = int(_beyond(singly[1], lower, upper) < _beyond(singly[0], lower, upper))
+        together = continuous or tree.parent[joint] == 0
+        z[:, columns] = _turned((now, other)[better], lower, upper, True) if together else singly[better]
     return z
 
 
@@ -42,13 +46,14 @@ def _other(angles: np.ndarray) -> np.ndarray:
     return np.column_stack([angles[:, 0] + np.pi, np.pi - angles[:, 1], angles[:, 2] + np.pi])
 
 
-def _turned(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Whole turns off, the same for all frames, so that the median lies nearest to the middle of the range."""
+def _turned(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray, together: bool) -> np.ndarray:
+    """Whole turns off each frame, or the same off all, so that it (their median) lies nearest to the range's middle."""
     middle = (np.clip(lower, -np.pi, np.pi) + np.clip(upper, -np.pi, np.pi)) / 2
     known = angles[np.isfinite(angles).all(1)]
     if not len(known):
         return angles
-    return angles - 2 * np.pi * np.round((np.median(known, axis=0) - middle) / (2 * np.pi))
+    where = np.median(known, axis=0) if together else angles
+    return angles - 2 * np.pi * np.round((where - middle) / (2 * np.pi))
 
 
 def _beyond(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:

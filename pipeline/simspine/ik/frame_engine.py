@@ -40,7 +40,7 @@ def solve(
     z, _, status = fit_frames(tree, ridge, target, 0.0, y, w, starts, iterations, tolerance, JUMP)
     values = np.full((markers.frames, len(body.coordinates)), np.nan)
     solved = status != UNSOLVED
-    values[solved] = expand(tree, readable(body, z)[solved])[0]
+    values[solved] = expand(tree, readable(body, z, continuous=False)[solved])[0]
     few = f"fewer than {min_markers} markers present"
     reasons = [REASONS.get(int(s), "") if ok else few for s, ok in zip(status, usable, strict=True)]
     return result_of(body, markers, values, weights, coordinate_tasks or {}, reasons)

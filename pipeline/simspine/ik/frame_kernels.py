@@ -5,7 +5,7 @@ from numba import njit
 
 from simspine.body.tree import Tree
 from simspine.ik.frame_newton import CONVERGED, GIVEN_UP, OUT_OF_ITERATIONS, STALLED, UNSOLVED, fit_frame
-from simspine.ik.sparsity import INNER, REORDER, Sparsity, sparsity
+from simspine.ik.sparsity import ENTRY, INNER, REORDER, Sparsity, sparsity
 
 __all__ = ["OUT_OF_ITERATIONS", "STALLED", "UNSOLVED", "fit_frames"]
 
@@ -14,27 +14,36 @@ __all__ = ["OUT_OF_ITERATIONS", "STALLED", "UNSOLVED", "fit_frames"]
 CAREFUL, BOLD = 0.25, 1.0
 SHOWN = 1.0  # times the cost: what a jump along one coordinate would add, if it is more than noise there
 GAIN = 1e-3  # of its cost that another start must save to be followed to the end
+WEAK = 10.0  # times the cost: less than this is at stake over the whole range of a coordinate that markers hardly show
 
 
-@njit(**INNER, fastmath=REORDER)
+@njit(inline="always")
+def off_bounds(value: float, lower: float, upper: float, curvature: float, cost: float) -> float:
+    """Where a coordinate with a range begins that the last frame left at `value`, with this curvature of its cost."""
+    width = upper - lower
+    if np.isfinite(width) and curvature * width * width < WEAK * cost:
+        return 0.5 * value + 0.25 * (lower + upper)
+    return value
+
+
+@njit(inline="always")
 def fit_best(
-    tree: Tree, pattern: Sparsity, ridge, target, y, w, starts, z, x, sharp, cost: float, status: int, iterations: int,
-    tolerance: float, longest: float,
+    tree: Tree, pattern: Sparsity, ridge, target, y, w, starts, count: int, z, sharp, cost: float, status: int,
+    iterations: int, tolerance: float, longest: float, trial, curvature,
 ):  # fmt: skip
-    """Try every start (starts, free) on one frame; z, with `sharp`, keeps the best solution, if better than `cost`."""
-    trial = np.empty(z.size)
-    curvature = np.empty(z.size)
-    for k in range(starts.shape[0]):
-        trial[:] = starts[k]
+    """Try the first `count` of starts (starts, free) on one frame; z, with `sharp`, keeps the best solution, if better
+    than `cost`. trial, curvature: (free,) scratch."""
+    for k in range(count):
+        for i in range(z.size):
+            trial[i] = starts[k, i]
         beat = np.inf if np.isnan(cost) else (1.0 - GAIN) * cost
-        new, how, _ = fit_frame(
-            tree, pattern, ridge, target, y, w, trial, x, curvature, iterations, tolerance, longest, beat
-        )
+        new, how = fit_frame(tree, pattern, ridge, target, y, w, trial, curvature, iterations, tolerance, longest, beat)
         if how != GIVEN_UP and (np.isnan(cost) or new < cost):
             cost = new
             status = how
-            z[:] = trial
-            sharp[:] = curvature
+            for i in range(z.size):
+                z[i] = trial[i]
+                sharp[i] = curvature[i]
     return cost, status
 
 
@@ -44,117 +53,92 @@ def fit_frames(tree: Tree, ridge, target, hold: float, y, w, starts, iterations:
     ridge (frames, free), target (free,): coordinate tasks. hold: weight that ties every coordinate to where the frame's
     fit began; 0 for OpenSim's objective, more for a calm start of a trajectory. y (frames, markers, 3); w (frames,
     markers); starts (starts, free): all are tried on the first frame and on frames that stay much worse than the
-    trial's median. On the way back a frame is tried from its successor's solution where the two differ by more than
+    trial's median. A coordinate that markers hardly show begins half way back to the middle of its range: a forearm or a
+    toe that noise has taken to a bound would stay there for good, beside a lower minimum inside (1.5 % of a walk's frames
+    were higher than OpenSim's for that, none is now). On the way back a frame is tried from its successor's solution where the two differ by more than
     `jump` in any coordinate, by more than noise explains, where its cost is clearly higher, or where it did
     not converge. The best solution stays. Returns z (frames, free), cost, status (frames,). A frame with all w = 0 is
     NaN, UNSOLVED.
     """
-    pattern = sparsity(tree)
-    z, sharp, cost, status, usual = fit_forward(tree, pattern, ridge, target, hold, y, w, starts, iterations, tolerance)
-    if hold == 0.0:
-        look_back(
-            tree, pattern, ridge, target, y, w, starts, z, sharp, cost, status, usual, iterations, tolerance, jump
-        )
-    return z, cost, status
+    return _fit_frames(tree, sparsity(tree), ridge, target, hold, y, w, starts, iterations, tolerance, jump)
 
 
-@njit(cache=True, nogil=True, fastmath=REORDER, error_model="numpy")
-def fit_forward(
-    tree: Tree, pattern: Sparsity, ridge, target, hold: float, y, w, starts, iterations: int, tolerance: float
-):
-    """The way forward of `fit_frames`. Also returns sharp (frames, free), the cost's curvature along each coordinate,
-    and the trial's usual cost, about the median."""
+@njit(**ENTRY, fastmath=REORDER)
+def _fit_frames(tree: Tree, pattern: Sparsity, ridge, target, hold, y, w, starts, iterations, tolerance, jump):
+    """`fit_frames`; both ways in one function, since whatever calls the frame's solver is compiled with all of it."""
     frames = y.shape[0]
     n = starts.shape[1]
     z = np.full((frames, n), np.nan)
-    sharp = np.zeros((frames, n))
-    x = np.empty((y.shape[1], 3))
+    sharp = np.zeros((frames, n))  # the cost's curvature along each coordinate
     cost = np.full(frames, np.nan)
     status = np.full(frames, UNSOLVED)
     current = starts[0].copy()
     before = np.empty(n)
     pull = np.empty(n)
     aim = np.empty(n)
+    trial = np.empty(n)
+    curvature = np.empty(n)
     tries = np.empty(starts.shape)
-    usual = 0.0
-    begun = False
+    usual = 0.0  # cost, about the median
+    begun, last = False, 0
     for t in range(frames):
         if not seen(w[t]):
             continue
-        before[:] = current
         for i in range(n):
+            before[i] = current[i]
             pull[i] = ridge[t, i] + hold
             aim[i] = (ridge[t, i] * target[i] + hold * before[i]) / pull[i] if pull[i] > 0.0 else 0.0
-        tries[:] = starts
-        count, effort, longest = starts.shape[0], 4 * iterations, CAREFUL
-        if begun:
-            tries[0] = current
-            count, effort, longest = 1, iterations, BOLD
-        for _ in range(2):
-            cost[t], status[t] = fit_best(
-                tree, pattern, pull, aim, y[t], w[t], tries[:count], current, x, sharp[t], cost[t], status[t],
-                effort, tolerance, longest,
-            )  # fmt: skip
-            if hold > 0.0 or not begun or cost[t] <= 2.0 * usual:
-                break
+        for again in range(2):
             # Stuck beside the minimum (an arm wound up), the frames that follow would be too: limbs begin anew.
+            if again == 1 and (hold > 0.0 or not begun or cost[t] <= 2.0 * usual):
+                break
             count, effort, longest = starts.shape[0], 4 * iterations, CAREFUL
+            if begun and again == 0:
+                count, effort, longest = 1, iterations, BOLD
             for k in range(count):
                 for i in range(n):
-                    tries[k, i] = starts[k, i] if starts[k, i] != starts[-1, i] else current[i]
+                    shared = begun and (again == 0 or starts[k, i] == starts[-1, i])
+                    tries[k, i] = current[i] if shared else starts[k, i]
+            if begun and again == 0 and hold == 0.0:
+                for i in range(n):
+                    tries[0, i] = off_bounds(current[i], tree.lower[i], tree.upper[i], sharp[last, i], cost[last])
+            cost[t], status[t] = fit_best(
+                tree, pattern, pull, aim, y[t], w[t], tries, count, current, sharp[t], cost[t], status[t], effort,
+                tolerance, longest, trial, curvature,
+            )  # fmt: skip
         usual = usual * (1.01 if cost[t] > usual else 0.99) if begun else cost[t]
-        begun = True
+        begun, last = True, t
         for i in range(n):
             if tree.periodic[i]:
                 current[i] -= 2 * np.pi * np.round((current[i] - before[i]) / (2 * np.pi))
-        z[t] = current
-    return z, sharp, cost, status, usual
-
-
-@njit(cache=True, nogil=True, fastmath=REORDER, error_model="numpy")
-def look_back(
-    tree: Tree,
-    pattern: Sparsity,
-    ridge,
-    target,
-    y,
-    w,
-    starts,
-    z,
-    sharp,
-    cost,
-    status,
-    usual,
-    iterations,
-    tolerance,
-    jump,
-) -> None:
-    """The way back of `fit_frames`: improves z, sharp, cost and status of single frames."""
-    x = np.empty((y.shape[1], 3))
-    tries = np.empty(starts.shape)
-    for t in range(z.shape[0] - 1, -1, -1):
-        if status[t] == UNSOLVED:
+            z[t, i] = current[i]
+    for t in range(frames - 1, -1, -1):
+        if status[t] == UNSOLVED or hold > 0.0:
             continue
         for way in range(2):
             if way == 0:
-                if t + 1 == z.shape[0] or status[t + 1] == UNSOLVED:
+                if t + 1 == frames or status[t + 1] == UNSOLVED:
                     continue
                 doubtful = status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1]
-                for i in range(z.shape[1]):
+                for i in range(n):
                     gap = abs(z[t, i] - z[t + 1, i])
-                    shown = gap * gap * min(sharp[t, i], sharp[t + 1, i]) > SHOWN * cost[t]
+                    shown = gap * gap * max(sharp[t, i], sharp[t + 1, i]) > SHOWN * cost[t]
                     doubtful = doubtful or (gap > jump and shown)
-                tries[0] = z[t + 1]
-                count, effort, longest = 1, iterations, BOLD
             else:
                 doubtful = cost[t] > 4.0 * usual or status[t] == STALLED
-                tries[:] = starts
+            if not doubtful:
+                continue
+            count, effort, longest = 1, iterations, BOLD
+            if way == 1:
                 count, effort, longest = starts.shape[0], 4 * iterations, CAREFUL
-            if doubtful:
-                cost[t], status[t] = fit_best(
-                    tree, pattern, ridge[t], target, y[t], w[t], tries[:count], z[t], x, sharp[t], cost[t], status[t],
-                    effort, tolerance, longest,
-                )  # fmt: skip
+            for k in range(count):
+                for i in range(n):
+                    tries[k, i] = starts[k, i] if way == 1 else z[t + 1, i]
+            cost[t], status[t] = fit_best(
+                tree, pattern, ridge[t], target, y[t], w[t], tries, count, z[t], sharp[t], cost[t], status[t], effort,
+                tolerance, longest, trial, curvature,
+            )  # fmt: skip
+    return z, cost, status
 
 
 @njit(**INNER)

@@ -27,14 +27,14 @@ def box_step(
     step: scratch.
     """
     n = z.size
-    trial[:] = z
-    fixed[:] = held
     promise = 0.0
     for c in range(n):
+        trial[c] = z[c]
+        fixed[c] = held[c]
         rhs[c] = -g[c]
     for _ in range(n + 1):
-        step[:] = rhs
         for c in range(n):
+            step[c] = rhs[c]
             depth = pattern.depth[c]
             for e in range(depth):
                 A[c, e] = 0.0 if fixed[pattern.chain[c, e]] else H[c, e] + newton * C[c, e]
@@ -77,15 +77,14 @@ def fit_frame(
     y,
     w,
     z,
-    x,
     sharp,
     iterations: int,
     tolerance: float,
     longest: float,
     beat: float,
 ):
-    """Fit one frame, from and into z (free,); x (markers, 3) receives the markers, sharp (free,) the cost's
-    curvature along each coordinate where the last step began. Returns cost, status, steps.
+    """Fit one frame, from and into z (free,); sharp (free,) receives the cost's curvature along each coordinate where
+    the last step began. Returns cost, status.
 
     ridge (free,), target (free,): Σ ridge (z − target)², OpenSim's coordinate tasks; it is part of the cost.
     Converged when a step promises to lower the cost by less than `tolerance` times the cost (or 1e-16 m²). Given
@@ -103,7 +102,7 @@ def fit_frame(
     held = np.empty(n, np.bool_)
     fixed = np.empty(n, np.bool_)
     trial = np.empty(n)
-    trial_x = np.empty_like(x)
+    x = np.empty((w.size, 3))
     P = np.empty((0, 3, 3))
 
     for i in range(n):
@@ -115,9 +114,7 @@ def fit_frame(
     radius = longest
     near = False
     status = OUT_OF_ITERATIONS
-    steps = 0
-    while steps < iterations and status == OUT_OF_ITERATIONS:
-        steps += 1
+    for _ in range(iterations):
         gather(tree, x, y, w, P, np.int64(SQUARE), 0.0, K, F, S)
         spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g, H, C)
         for i in range(n):
@@ -139,19 +136,19 @@ def fit_frame(
                 if tree.turning[i]:
                     largest = max(largest, abs(trial[i] - z[i]))
             if near and cost - 2.0 * promise > beat:
-                return cost, GIVEN_UP, steps
+                return cost, GIVEN_UP
             done = promise <= (10.0 if newton > 0.0 else 1.0) * tolerance * cost + 1e-16  # Newton's converge squared
             if done:
                 status = CONVERGED
-            evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, trial_x)
-            new = marker_cost(trial_x, y, w, P, np.int64(SQUARE), 0.0)
+            evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, x)
+            new = marker_cost(x, y, w, P, np.int64(SQUARE), 0.0)
             for i in range(n):
                 new += ridge[i] * (trial[i] - target[i]) ** 2
             if new < cost:
                 near = cost - new < NEAR * cost
                 cost = new
-                z[:] = trial
-                x[:] = trial_x
+                for i in range(n):
+                    z[i] = trial[i]
                 radius = min(2.0 * radius, longest)
                 improved = True
                 break
@@ -160,4 +157,6 @@ def fit_frame(
             radius = 0.25 * largest
         if not improved and status == OUT_OF_ITERATIONS:
             status = STALLED
-    return cost, status, steps
+        if status != OUT_OF_ITERATIONS:
+            break
+    return cost, status

@@ -12,9 +12,10 @@ from numba import njit
 
 from simspine.body.kernels import couple, place, pose
 from simspine.body.tree import Tree
-from simspine.ik.sparsity import INNER, REORDER, Sparsity, sparsity
+from simspine.ik.sparsity import ENTRY, INNER, REORDER, Sparsity
 
 GEMAN_MCCLURE, HUBER, SQUARE = 2, 1, 0
+VALUE, FIRST, GAUSS_NEWTON, NEWTON = 0, 1, 2, 3  # what is asked of `frames_terms`
 
 
 @njit(cache=True, inline="always")
@@ -125,6 +126,49 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale: float, K, F, S) -> None:
                 S[a, i, k] += S[b, i, k]
 
 
+@njit(**INNER)
+def gather_forces(tree: Tree, x, y, w, P, loss: int, scale: float, F) -> None:
+    """F = Σ XᵀPr (6,) over the markers that each body carries, directly or further out: `gather` without the rest."""
+    F[:] = 0.0
+    force = np.empty(3)
+    for m in range(w.size):
+        if w[m] <= 0.0:
+            continue
+        body = tree.marker_body[m]
+        r0, r1, r2 = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
+        if P.shape[0] == 0:
+            force[0], force[1], force[2] = r0, r1, r2
+        else:
+            for i in range(3):
+                force[i] = P[m, i, 0] * r0 + P[m, i, 1] * r1 + P[m, i, 2] * r2
+        weight = w[m] * robust(r0 * force[0] + r1 * force[1] + r2 * force[2], loss, scale)[1]
+        for i in range(3):
+            F[body, 3 + i] += weight * force[i]
+            F[body, i] += weight * _moment(force, x[m, 0], x[m, 1], x[m, 2], i)
+    for j in range(tree.parent.size - 1, -1, -1):
+        for i in range(6):
+            F[tree.parent[j], i] += F[tree.child[j], i]
+
+
+@njit(**INNER)
+def slopes(tree: Tree, direction, centre, rate, factor, F, g) -> None:
+    """Add to g (free,) half the gradient of Σ w ρ: Σ of twist · F over the axes that a column drives."""
+    for s in range(tree.slot_kind.size):
+        column = tree.column[tree.slot_coordinate[s]]
+        if column < 0:
+            continue
+        b = tree.child[tree.slot_joint[s]]
+        d = rate[s] * factor[tree.slot_coordinate[s]]
+        w0, w1, w2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
+        if tree.slot_kind[s] == 0:
+            o0, o1, o2 = centre[s, 0], centre[s, 1], centre[s, 2]
+            g[column] += w0 * (F[b, 0] - o1 * F[b, 5] + o2 * F[b, 4])
+            g[column] += w1 * (F[b, 1] - o2 * F[b, 3] + o0 * F[b, 5])
+            g[column] += w2 * (F[b, 2] - o0 * F[b, 4] + o1 * F[b, 3])
+        else:
+            g[column] += w0 * F[b, 3] + w1 * F[b, 4] + w2 * F[b, 5]
+
+
 @njit(**INNER, fastmath=REORDER)
 def spread(tree: Tree, pattern: Sparsity, direction, centre, rate, factor, K, F, S, T, g, H, C) -> None:
     """Set the gradient g (free,), the Gauss–Newton Hessian H and its second-order part C, packed (see `sparsity`).
@@ -227,39 +271,33 @@ def evaluate_frame(tree: Tree, z, q, factor, R, p, direction, centre, rate, x) -
     place(tree, R, p, x)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def frames_cost(tree: Tree, z, y, w, P, loss: int, scale: float):
-    """Σ_m w ρ of each frame, (frames,). z (frames, free), y (frames, markers, 3), P (frames, markers or 0, 3, 3)."""
-    q, factor, R, p, direction, centre, rate = pose_space(tree)
-    x = np.empty((w.shape[1], 3))
-    cost = np.empty(z.shape[0])
-    for t in range(z.shape[0]):
-        evaluate_frame(tree, z[t], q, factor, R, p, direction, centre, rate, x)
-        cost[t] = marker_cost(x, y[t], w[t], P[t], loss, scale)
-    return cost
+@njit(**ENTRY)
+def frames_terms(tree: Tree, pattern: Sparsity, z, y, w, P, loss: int, scale: float, order: int, gradient, band):
+    """Σ_m w ρ of each frame, (frames,). z (frames, free), y (frames, markers, 3), P (frames, markers or 0, 3, 3).
 
-
-def frames_normal(tree: Tree, z, y, w, P, loss: int, scale: float, newton: bool):
-    """Half the Hessian (frames, free, free), lower triangles, and half the gradient (frames, free) of `frames_cost`."""
-    return _frames_normal(tree, sparsity(tree), z, y, w, P, loss, scale, newton)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _frames_normal(tree: Tree, pattern: Sparsity, z, y, w, P, loss: int, scale: float, newton: bool):
+    order FIRST: adds half the gradient to gradient (frames, free). GAUSS_NEWTON, NEWTON: adds half that Hessian of
+    frame t to band: H[i, j], i ≥ j, to band[i − j, t · free + j].
+    """
     n = z.shape[1]
+    second = order >= GAUSS_NEWTON
     q, factor, R, p, direction, centre, rate = pose_space(tree)
     x = np.empty((w.shape[1], 3))
     K, F, S, T = sum_space(tree, pattern)
     H = np.empty(pattern.chain.shape)
     C = np.empty(pattern.chain.shape)
-    blocks = np.zeros((z.shape[0], n, n))
-    g = np.empty((z.shape[0], n))
+    g = np.empty(n)
+    cost = np.empty(z.shape[0])
     for t in range(z.shape[0]):
         evaluate_frame(tree, z[t], q, factor, R, p, direction, centre, rate, x)
-        gather(tree, x, y[t], w[t], P[t], loss, scale, K, F, S)
-        spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g[t], H, C)
-        for c in range(n):
-            for e in range(pattern.depth[c] + 1):
-                i = pattern.chain[c, e]
-                blocks[t, max(c, i), min(c, i)] = H[c, e] + (C[c, e] if newton else 0.0)
-    return blocks, g
+        cost[t] = marker_cost(x, y[t], w[t], P[t], loss, scale)
+        if second:
+            gather(tree, x, y[t], w[t], P[t], loss, scale, K, F, S)
+            spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g, H, C)
+            for c in range(n):
+                for e in range(pattern.depth[c] + 1):
+                    i = pattern.chain[c, e]
+                    band[abs(c - i), t * n + min(c, i)] += H[c, e] + (C[c, e] if order == NEWTON else 0.0)
+        elif order == FIRST:
+            gather_forces(tree, x, y[t], w[t], P[t], loss, scale, F)
+            slopes(tree, direction, centre, rate, factor, F, gradient[t])
+    return cost

@@ -9,6 +9,8 @@ from simspine.ik.banded import BandedSystem
 from simspine.ik.terms import Term
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
+NEAR = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
+WORTH = 0.1  # of the promise before: a chord step that promises more is not taken, its factor is out of date
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,45 +26,64 @@ class Minimum:
 def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, tolerance: float = 1e-6) -> Minimum:
     """Minimise Σ terms from z (frames, free).
 
-    Converged when a step promises to lower the cost by less than `tolerance` of it, ten times that where it is
-    Newton's, whose error falls with the square; that step is still taken. Steps are Gauss–Newton's far away and
-    Newton's near the end, where that has a positive Hessian. Each frame has a damping of its own, which grows where the
-    cost around it rose and shrinks where it fell, so that a few awkward frames do not hold up the others.
+    Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. A factor is kept for
+    further steps while each promises much less than the one before (the chord method: only gradients are new, which
+    cost a fifth). Each frame has a damping of its own, which grows where the cost around it rose and shrinks where it
+    fell, so that a few awkward frames do not hold up the others. Converged when what is left to gain is less than
+    `tolerance` of the cost: of what a step promises that is all for Gauss–Newton's, a tenth for Newton's, whose
+    error falls with the square, and for a chord's the same share that it is of the promise before.
     """
     system = BandedSystem(*z.shape)
-    cost = _cost(terms, z)
+    gradient = np.zeros(z.shape)
+    cost = _cost(terms, z, gradient)
     damping = np.full(len(z), 1e-8)
-    newton, steps, reason = False, 0, "out of iterations"
-    while steps < iterations and reason == "out of iterations":
-        steps += 1
-        gradient = assemble(terms, z, system, newton)
-        for _ in range(20):
-            factor = system.factorise(damping[:, None] * system.band[0].reshape(z.shape) + 1e-12)
+    factor, chord, newton, promise = None, False, False, np.inf
+    steps, reason = 0, "out of iterations"
+    while steps < iterations:
+        if factor is None:
+            factor, newton, damping = _factorise(terms, z, system, newton, damping)
+            chord = False
             if factor is None:
-                if newton:
-                    newton = False
-                    gradient = assemble(terms, z, system, newton)
-                else:
-                    damping = np.maximum(10 * damping, 1e-8)
-                continue
-            step = -factor.solve(gradient)
-            step *= np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
-            promise = -float((gradient * step).sum())
-            if promise <= (10.0 if newton else 1.0) * tolerance * cost.sum() + 1e-16 * len(z):
-                reason = ""
-            trial = z + step
-            new = _cost(terms, trial)
-            rose = _around(new - cost) > 1e-4 * _around(cost)
-            damping = np.where(rose, np.maximum(10 * damping, 1e-5), np.maximum(0.1 * damping, 1e-12))
-            if new.sum() < cost.sum():
-                newton = cost.sum() - new.sum() < 0.3 * cost.sum()
-                z, cost = trial, new
+                reason = "no step lowers the cost any more"
                 break
-            if reason == "":
-                break
-        else:
-            reason = "no step lowers the cost any more"
+        step = -factor.solve(gradient)
+        step *= np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
+        before, promise = promise, -float((gradient * step).sum())
+        if chord and promise > WORTH * before:
+            factor = None
+            continue
+        steps += 1
+        left = promise * (promise / before if chord else 0.1 if newton else 1.0)
+        trial, slope = z + step, np.zeros(z.shape)
+        new = _cost(terms, trial, slope)
+        rose = _around(new - cost) > 1e-4 * _around(cost)
+        damping = np.where(rose, np.maximum(10 * damping, 1e-5), np.maximum(0.1 * damping, 1e-12))
+        fell = new.sum() < cost.sum()
+        if fell:
+            near = cost.sum() - new.sum() < NEAR * cost.sum()
+            newton, chord = near, near
+            z, cost, gradient = trial, new, slope
+        if left <= tolerance * cost.sum() + 1e-16 * len(z):
+            reason = ""
+            break
+        if not (fell and near):
+            factor = None
     return Minimum(z, cost, steps, reason)
+
+
+def _factorise(terms, z, system, newton, damping):
+    """The factor at z, whether it is Newton's, and with which damping; no factor if none is positive."""
+    assemble(terms, z, system, newton)
+    for _ in range(20):
+        factor = system.factorise(damping[:, None] * system.band[0].reshape(z.shape) + 1e-12)
+        if factor is not None:
+            return factor, newton, damping
+        if newton:
+            newton = False
+            assemble(terms, z, system, newton)
+        else:
+            damping = np.maximum(10 * damping, 1e-8)
+    return None, newton, damping
 
 
 def _around(values: np.ndarray, reach: int = 5) -> np.ndarray:
@@ -74,14 +95,13 @@ def _around(values: np.ndarray, reach: int = 5) -> np.ndarray:
     )
 
 
-def assemble(terms: Sequence[Term], z: np.ndarray, system: BandedSystem, newton: bool) -> np.ndarray:
-    """Fill `system` with half the Hessian of all terms; returns half the gradient (frames, free)."""
+def assemble(terms: Sequence[Term], z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+    """Fill `system` with half the Hessian of all terms."""
     system.clear()
-    gradient = np.zeros(z.shape)
     for term in terms:
-        term.add(z, system, gradient, newton)
-    return gradient
+        term.curve(z, system, newton)
 
 
-def _cost(terms: Sequence[Term], z: np.ndarray) -> np.ndarray:
-    return np.sum([term.cost(z) for term in terms], axis=0)
+def _cost(terms: Sequence[Term], z: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """(frames,). Adds half the gradient to `gradient`."""
+    return np.sum([term.cost(z, gradient) for term in terms], axis=0)

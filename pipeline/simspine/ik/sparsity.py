@@ -18,7 +18,8 @@ from numba import njit
 from simspine.body.tree import Tree
 
 REORDER = {"reassoc", "contract", "arcp"}  # lets sums run in vector registers; NaN and infinity keep their meaning
-# Called by compiled code only: without the wrappers that take a tree from Python, half the compilation is saved.
+# Called from Python, or by compiled code only: every wrapper that takes a tree costs seconds of compilation.
+ENTRY = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 INNER = {"cache": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 

@@ -89,13 +89,18 @@ def _joined(parts: Sequence[Trajectory]) -> Trajectory:
 
 
 def starting_path(
-    markers: MarkerTerm, starts: np.ndarray, hold: float, stride: int = 1, still: np.ndarray | None = None
+    markers: MarkerTerm,
+    starts: np.ndarray,
+    hold: float,
+    stride: int = 1,
+    ridge: np.ndarray | None = None,
+    target: np.ndarray | None = None,
 ) -> np.ndarray:
     """A rough path (frames, free): every `stride`-th frame with markers by itself, and lines in between.
 
     starts: (starts, free) poses to begin from. hold: 1/sd² that ties each of these frames to the one before (see
-    `fit_frames`). still: (free,) 1/sd² that ties coordinates to zero. Scaled so that a marker's weight is about 1, as
-    the frame solver expects.
+    `fit_frames`). ridge: (free,) 1/sd² that ties coordinates to `target` (free,); none by default. Scaled so that a
+    marker's weight is about 1, as the frame solver expects.
     """
     tree: Tree = markers.tree
     frames, n = len(markers.y), starts.shape[1]
@@ -103,8 +108,9 @@ def starting_path(
     shown = np.flatnonzero((markers.w > 0).any(1))
     chosen = np.union1d(shown[::stride], shown[-1:])
     y, w = markers.y[chosen], markers.w[chosen] / scale
-    ridge = np.tile(np.zeros(n) if still is None else still / scale, (len(chosen), 1))
-    z, _, _ = fit_frames(tree, ridge, np.zeros(n), hold / scale, y, w, starts, 15, 1e-3, 0.5)
+    ridge = np.tile(np.zeros(n) if ridge is None else ridge / scale, (len(chosen), 1))
+    target = np.zeros(n) if target is None else target
+    z, _, _ = fit_frames(tree, ridge, target, hold / scale, y, w, starts, 15, 1e-3, 0.5)
     time = np.arange(frames)
     whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])
     seen = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}

@@ -86,8 +86,11 @@ def solve(
     stride = max(1, int(markers.rate / START_HZ))
     starts = first_poses(body, markers, weights)
     starts = np.column_stack([starts, np.zeros((len(starts), len(offsets)))])
-    held = np.append(np.zeros(own), np.full(len(offsets), 1.0 / STILL**2))
-    path = starting_path(terms[0], starts, 1.0 / HOLD**2, stride, held)
+    single = (S != 0.0).sum(1) == 1
+    held = (S[single] ** 2).T @ precisions[single]
+    drawn = (S[single].T @ (precisions[single] * mean[single])) / np.where(held > 0.0, held, 1.0)
+    held[own:], drawn[own:] = 1.0 / STILL**2, 0.0
+    path = starting_path(terms[0], starts, 1.0 / HOLD**2, stride, held, drawn)
     found = solve_trajectory(
         terms,
         readable(body, path),

@@ -19,13 +19,14 @@ class LimitTerm:
     def _excess(self, z: np.ndarray) -> np.ndarray:
         return np.minimum(z - self.lower, 0.0) + np.maximum(z - self.upper, 0.0)
 
-    def cost(self, z: np.ndarray) -> np.ndarray:
-        return (self._excess(z) ** 2).sum(1) / self.sd**2
-
-    def add(self, z: np.ndarray, system: BandedSystem, gradient: np.ndarray, newton: bool) -> None:
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         excess = self._excess(z)
-        system.add_diagonal((excess != 0.0) / self.sd**2)
-        gradient += excess / self.sd**2
+        if gradient is not None:
+            gradient += excess / self.sd**2
+        return (excess**2).sum(1) / self.sd**2
+
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        system.add_diagonal((self._excess(z) != 0.0) / self.sd**2)
 
     def window(self, frames: slice) -> "LimitTerm":
         return self

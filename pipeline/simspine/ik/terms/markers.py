@@ -6,17 +6,20 @@ import numpy as np
 
 from simspine.body.tree import Tree
 from simspine.errors import unknown_name
-from simspine.ik.banded import BandedSystem
-from simspine.ik.marker_kernels import GEMAN_MCCLURE, HUBER, SQUARE, frames_cost, frames_normal
+from simspine.ik.banded import BandedSystem, blocks_of
+from simspine.ik.marker_kernels import FIRST, GAUSS_NEWTON, GEMAN_MCCLURE, HUBER, NEWTON, SQUARE, VALUE, frames_terms
+from simspine.ik.sparsity import Sparsity, sparsity
 
 LOSSES = {"square": SQUARE, "huber": HUBER, "geman-mcclure": GEMAN_MCCLURE}
+UNUSED, UNUSED_BAND = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed like what is used
 
 
 @dataclass(frozen=True, eq=False)
 class MarkerTerm:
     """y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
 
-    loss: 'square', 'huber' or 'geman-mcclure', from `scale` on (m, or standard deviations with a precision).
+    loss: 'square', 'huber' or 'geman-mcclure', from `scale` on (m, or standard deviations with a precision). pattern:
+    `sparsity(tree)`, made where it is not given.
     """
 
     tree: Tree
@@ -25,28 +28,34 @@ class MarkerTerm:
     precision: np.ndarray | None = None
     loss: str = "square"
     scale: float = 1.0
+    pattern: Sparsity | None = None
     data = True
 
     def __post_init__(self):
         if self.loss not in LOSSES:
             raise unknown_name("loss", self.loss, LOSSES)
+        if self.pattern is None:
+            object.__setattr__(self, "pattern", sparsity(self.tree))
 
-    def _arguments(self):
-        P = np.empty((self.w.shape[0], 0, 3, 3)) if self.precision is None else self.precision
-        return self.y, self.w, P, LOSSES[self.loss], float(self.scale)
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
+        if gradient is None:
+            return self._terms(z, VALUE)
+        return self._terms(z, FIRST, gradient=gradient)
 
-    def cost(self, z: np.ndarray) -> np.ndarray:
-        return frames_cost(self.tree, z, *self._arguments())
-
-    def add(self, z: np.ndarray, system: BandedSystem, gradient: np.ndarray, newton: bool) -> None:
-        H, g = frames_normal(self.tree, z, *self._arguments(), newton)
-        system.add_blocks(H)
-        gradient += g
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        self._terms(z, NEWTON if newton else GAUSS_NEWTON, band=system.band)
 
     def information(self, z: np.ndarray) -> np.ndarray:
         """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ."""
-        H, _ = frames_normal(self.tree, z, *self._arguments(), False)
-        return np.tril(H) + np.tril(H, -1).transpose(0, 2, 1)
+        frames, n = z.shape
+        band = np.zeros((n, frames * n), order="F")
+        self._terms(z, GAUSS_NEWTON, band=band)
+        return blocks_of(band, frames, n)
+
+    def _terms(self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED, band: np.ndarray = UNUSED_BAND):
+        P = np.empty((self.w.shape[0], 0, 3, 3)) if self.precision is None else self.precision
+        loss, scale = LOSSES[self.loss], float(self.scale)
+        return frames_terms(self.tree, self.pattern, z, self.y, self.w, P, loss, scale, order, gradient, band)
 
     def window(self, frames: slice) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]

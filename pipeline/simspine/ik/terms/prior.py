@@ -31,31 +31,31 @@ class PriorTerm:
     repeated: np.ndarray | float = 0.0
     data = False
 
-    def _innovations(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The departure, what each frame adds to it, and the precision of that: all (frames, beliefs)."""
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         departure = z @ self.S.T - self.mean
-        added = departure.copy()
+        added = departure.copy()  # what each frame adds to it
         added[1:] -= self.decay * departure[:-1]
-        weight = np.tile(self.precision / (1 - self.decay**2), (len(z), 1))
+        weight = np.tile(self._later, (len(z), 1))
         weight[0] = self.precision
-        return departure, added, weight
+        pull, held = weight * added, self.repeated * self.precision * departure
+        cost = (pull * added).sum(1) + (held * departure).sum(1)
+        if gradient is not None:
+            pull[:-1] -= self.decay * pull[1:]
+            gradient += (pull + held) @ self.S
+        return cost
 
-    def cost(self, z: np.ndarray) -> np.ndarray:
-        departure, added, weight = self._innovations(z)
-        return (weight * added**2).sum(1) + (self.repeated * self.precision * departure**2).sum(1)
-
-    def add(self, z: np.ndarray, system: BandedSystem, gradient: np.ndarray, newton: bool) -> None:
-        departure, added, weight = self._innovations(z)
-        pull = weight * added
-        pull[:-1] -= self.decay * pull[1:]
-        pull += self.repeated * self.precision * departure
-        gradient += pull @ self.S
-        later = self.precision / (1 - self.decay**2)
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        later = self._later
         system.add_same(self._block(self.repeated * self.precision))
         system.add_same(self._block(self.precision), frames=slice(1))
         system.add_same(self._block(later), frames=slice(1, None))
         system.add_same(self._block(later * self.decay**2), frames=slice(len(z) - 1))
         system.add_same(-self._block(later * self.decay), lag=1)
+
+    @property
+    def _later(self) -> np.ndarray:
+        """Precision (beliefs,) of what a frame adds to the departure of the one before."""
+        return self.precision / (1 - self.decay**2)
 
     def information(self) -> np.ndarray:
         """(free, free): what the beliefs say about a single frame."""

@@ -16,26 +16,33 @@ class SmoothnessTerm:
     acceleration: np.ndarray
     data = False
 
-    def cost(self, z: np.ndarray) -> np.ndarray:
+    def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         """A difference counts in the frame where it ends."""
         cost = np.zeros(len(z))
-        cost[1:] += (self.velocity * (np.diff(z, axis=0) * self.rate) ** 2).sum(1)
-        cost[2:] += (self.acceleration * (np.diff(z, n=2, axis=0) * self.rate**2) ** 2).sum(1)
+        for order, weight, stencil in self._differences(len(z)):
+            difference = np.diff(z, n=order, axis=0)
+            pull = weight * difference
+            cost[order:] += (pull * difference).sum(1)
+            if gradient is not None:
+                for i, a in enumerate(stencil):
+                    gradient[i : i + len(pull)] += a * pull
         return cost
 
-    def add(self, z: np.ndarray, system: BandedSystem, gradient: np.ndarray, newton: bool) -> None:
-        for order, weight in ((1, self.velocity * self.rate**2), (2, self.acceleration * self.rate**4)):
-            if len(z) <= order or not weight.any():
-                continue
-            stencil = ((-1.0, 1.0), (1.0, -2.0, 1.0))[order - 1]
-            difference = weight * np.diff(z, n=order, axis=0)
+    def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
+        for order, weight, stencil in self._differences(len(z)):
             terms = len(z) - order
             for i, a in enumerate(stencil):
-                gradient[i : i + terms] += a * difference
                 for k, b in enumerate(stencil[: i + 1]):  # frame k before frame i: lag i − k
                     values = np.zeros((len(z) - (i - k), z.shape[1]))
                     values[k : k + terms] = a * b * weight
                     system.add_diagonal(values, i - k)
+
+    def _differences(self, frames: int):
+        """Order, weight (free,) and stencil of each kind of difference that counts in so many frames."""
+        velocity, acceleration = self.velocity * self.rate**2, self.acceleration * self.rate**4
+        for order, weight in ((1, velocity), (2, acceleration)):
+            if frames > order and weight.any():
+                yield order, weight, ((-1.0, 1.0), (1.0, -2.0, 1.0))[order - 1]
 
     def window(self, frames: slice) -> "SmoothnessTerm":
         return self

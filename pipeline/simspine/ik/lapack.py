@@ -1,0 +1,48 @@
+"""Banded Cholesky by LAPACK, with other threads running meanwhile.
+
+`scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows solved in two threads would take turns. The
+same routines, reached through SciPy's Cython interface by ctypes, let it go.
+"""
+
+import ctypes
+from functools import cache
+
+import numpy as np
+from numba.extending import get_cython_function_address
+
+_LOWER = ctypes.c_char(b"L")
+
+
+@cache
+def _routine(name: str):
+    return ctypes.CFUNCTYPE(None)(get_cython_function_address("scipy.linalg.cython_lapack", name))
+
+
+def _call(name: str, *arguments) -> int:
+    """Fortran passes everything by reference; returns LAPACK's `info`."""
+    info = ctypes.c_int(0)
+    _routine(name)(*[_reference(value) for value in (*arguments, info)])
+    return info.value
+
+
+def _reference(value):
+    if isinstance(value, np.ndarray):
+        return ctypes.c_void_p(value.ctypes.data)
+    return ctypes.byref(ctypes.c_int(value) if isinstance(value, int) else value)
+
+
+def band_factorise(band: np.ndarray) -> bool:
+    """L of a positive definite H = L Lᵀ, in place; False if it is not. band (width + 1, size), Fortran order, lower."""
+    assert band.flags.f_contiguous
+    width, size = band.shape
+    return _call("dpbtrf", _LOWER, size, width - 1, band, width) == 0
+
+
+def band_solve(lower: np.ndarray, b: np.ndarray) -> None:
+    """x of L Lᵀ x = b, in place. lower as `band_factorise` leaves it; b (size, k), Fortran order."""
+    assert lower.flags.f_contiguous
+    assert b.flags.f_contiguous
+    width, size = lower.shape
+    info = _call("dpbtrs", _LOWER, size, width - 1, b.shape[1], lower, width, b, size)
+    if info != 0:
+        raise np.linalg.LinAlgError(f"LAPACK dpbtrs failed ({info})")
