@@ -60,7 +60,9 @@ def drawn(release):
         PriorTerm(*wide.arrays(names, RATE)),
         SmoothnessTerm(RATE, np.zeros(len(names)), weights),
     ):
-        term.add(np.tile(mean, (FRAMES, 1)), system, gradient, False)
+        everywhere = np.tile(mean, (FRAMES, 1))
+        term.cost(everywhere, gradient)
+        term.curve(everywhere, system, False)
     factor = system.factorise()
     middle = mean - factor.solve(gradient)  # where all assumptions together are most content
     upper = np.zeros_like(factor.lower)

@@ -10,6 +10,7 @@ from simspine.body.tree import Tree
 from simspine.ik.branches import readable
 from simspine.ik.frame_kernels import OUT_OF_ITERATIONS, STALLED, UNSOLVED, fit_frames
 from simspine.ik.result import Result, result_of
+from simspine.ik.sparsity import sparsity
 from simspine.ik.start import Start
 from simspine.types import Markers
 
@@ -37,7 +38,7 @@ def solve(
     tree, y, w, usable = observations(body, markers, weights, min_markers)
     ridge, target = tasks(body, coordinate_tasks, w)
     starts = first_poses(body, markers, weights)
-    z, _, status = fit_frames(tree, ridge, target, 0.0, y, w, starts, iterations, tolerance, JUMP)
+    z, _, status = fit_frames(tree, sparsity(tree), ridge, target, 0.0, y, w, starts, iterations, tolerance, JUMP)
     values = np.full((markers.frames, len(body.coordinates)), np.nan)
     solved = status != UNSOLVED
     values[solved] = expand(tree, readable(body, z, continuous=False)[solved])[0]

@@ -5,7 +5,7 @@ from numba import njit
 
 from simspine.body.tree import Tree
 from simspine.ik.frame_newton import CONVERGED, GIVEN_UP, OUT_OF_ITERATIONS, STALLED, UNSOLVED, fit_frame
-from simspine.ik.sparsity import ENTRY, INNER, REORDER, Sparsity, sparsity
+from simspine.ik.sparsity import ENTRY, INNER, REORDER, Sparsity
 
 __all__ = ["OUT_OF_ITERATIONS", "STALLED", "UNSOLVED", "fit_frames"]
 
@@ -47,25 +47,25 @@ def fit_best(
     return cost, status
 
 
-def fit_frames(tree: Tree, ridge, target, hold: float, y, w, starts, iterations: int, tolerance: float, jump: float):
+@njit(**ENTRY, fastmath=REORDER)
+def fit_frames(
+    tree: Tree, pattern: Sparsity, ridge, target, hold: float, y, w, starts, iterations: int, tolerance: float,
+    jump: float,
+):  # fmt: skip
     """Fit frames one after another, each from the one before, then look back where that may have gone wrong.
 
     ridge (frames, free), target (free,): coordinate tasks. hold: weight that ties every coordinate to where the frame's
     fit began; 0 for OpenSim's objective, more for a calm start of a trajectory. y (frames, markers, 3); w (frames,
     markers); starts (starts, free): all are tried on the first frame and on frames that stay much worse than the
-    trial's median. A coordinate that markers hardly show begins half way back to the middle of its range: a forearm or a
-    toe that noise has taken to a bound would stay there for good, beside a lower minimum inside (1.5 % of a walk's frames
-    were higher than OpenSim's for that, none is now). On the way back a frame is tried from its successor's solution where the two differ by more than
-    `jump` in any coordinate, by more than noise explains, where its cost is clearly higher, or where it did
-    not converge. The best solution stays. Returns z (frames, free), cost, status (frames,). A frame with all w = 0 is
-    NaN, UNSOLVED.
+    trial's median. Returns z (frames, free), cost, status (frames,). A frame with all w = 0 is NaN, UNSOLVED.
+
+    A coordinate that markers hardly show begins half way back to the middle of its range: a forearm or a toe that noise
+    has taken to a bound would stay there for good, beside a lower minimum inside. On the way back a frame is tried from
+    its successor's solution where the two differ by more than `jump` in any coordinate, by more than noise explains,
+    where its cost is clearly higher, or where it did not converge. The best solution stays.
+
+    Both ways are one function, since all that calls the frame's solver is compiled with a copy of it.
     """
-    return _fit_frames(tree, sparsity(tree), ridge, target, hold, y, w, starts, iterations, tolerance, jump)
-
-
-@njit(**ENTRY, fastmath=REORDER)
-def _fit_frames(tree: Tree, pattern: Sparsity, ridge, target, hold, y, w, starts, iterations, tolerance, jump):
-    """`fit_frames`; both ways in one function, since whatever calls the frame's solver is compiled with all of it."""
     frames = y.shape[0]
     n = starts.shape[1]
     z = np.full((frames, n), np.nan)

@@ -1,7 +1,7 @@
 """Banded Cholesky by LAPACK, with other threads running meanwhile.
 
-`scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows solved in two threads would take turns. The
-same routines, reached through SciPy's Cython interface by ctypes, let it go.
+`scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows solved in two threads would take turns.
+The same routines, reached through SciPy's Cython interface by ctypes, let it go.
 """
 
 import ctypes

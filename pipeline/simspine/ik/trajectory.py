@@ -9,6 +9,7 @@ its own to `publish` and forgets it.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -23,6 +24,7 @@ from simspine.ik.terms.markers import MarkerTerm
 
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
+T, R = TypeVar("T"), TypeVar("R")
 Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
 
 
@@ -68,12 +70,15 @@ def solve_trajectory(
         part = [term.window(slice(low, high)) for term in terms]
         return _stretch(part, path[low:high], slice(begin - low, end - low), tolerance, iterations, publish)
 
-    edges = range(0, frames, window)
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
-        if threads > 1 and len(edges) > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                return _joined(list(pool.map(work, edges)))
-        return _joined([work(begin) for begin in edges])
+        return _joined(_each(work, range(0, frames, window), threads))
+
+
+def _each(work: Callable[[T], R], items: Sequence[T], threads: int) -> list[R]:
+    if threads == 1 or len(items) == 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:
@@ -95,8 +100,12 @@ def starting_path(
     stride: int = 1,
     ridge: np.ndarray | None = None,
     target: np.ndarray | None = None,
+    threads: int = 1,
 ) -> np.ndarray:
     """A rough path (frames, free): every `stride`-th frame with markers by itself, and lines in between.
+
+    A frame near the middle that shows most comes first; from it the way leads to the end and to the beginning, at once
+    if threads allow.
 
     starts: (starts, free) poses to begin from. hold: 1/sd² that ties each of these frames to the one before (see
     `fit_frames`). ridge: (free,) 1/sd² that ties coordinates to `target` (free,); none by default. Scaled so that a
@@ -107,10 +116,19 @@ def starting_path(
     scale = float(np.median(markers.w[markers.w > 0]))
     shown = np.flatnonzero((markers.w > 0).any(1))
     chosen = np.union1d(shown[::stride], shown[-1:])
-    y, w = markers.y[chosen], markers.w[chosen] / scale
-    ridge = np.tile(np.zeros(n) if ridge is None else ridge / scale, (len(chosen), 1))
+    pull = np.zeros(n) if ridge is None else ridge / scale
     target = np.zeros(n) if target is None else target
-    z, _, _ = fit_frames(tree, ridge, target, hold / scale, y, w, starts, 15, 1e-3, 0.5)
+
+    def fit(which: np.ndarray, begin: np.ndarray) -> np.ndarray:
+        y, w, ridge = markers.y[which], markers.w[which] / scale, np.tile(pull, (len(which), 1))
+        return fit_frames(tree, markers.pattern, ridge, target, hold / scale, y, w, begin, 15, 1e-3, 0.5)[0]
+
+    shows = (markers.w[chosen] > 0).sum(1)
+    full = np.flatnonzero(shows == shows.max())
+    middle = full[np.abs(full - len(chosen) / 2).argmin()]
+    first = fit(chosen[[middle]], starts)
+    before, after = _each(lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads)
+    z = np.concatenate([before[::-1], after[1:]])
     time = np.arange(frames)
     whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])
     seen = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
