@@ -14,7 +14,11 @@ __all__ = ["OUT_OF_ITERATIONS", "STALLED", "UNSOLVED", "fit_frames"]
 CAREFUL, BOLD = 0.25, 1.0
 SHOWN = 1.0  # times the cost: what a jump along one coordinate would add, if it is more than noise there
 GAIN = 1e-3  # of its cost that another start must save to be followed to the end
-WEAK = 10.0  # times the cost: less than this is at stake over the whole range of a coordinate that markers hardly show
+# Times the cost: what is at stake over the whole range of a coordinate that markers hardly show, or over half a turn of
+# one without a range.
+WEAK, WEAK_TURN = 10.0, 30.0
+WOUND = 1.0  # rad from neutral: such a turn, hardly shown, is tried at neutral too
+BENT = 0.35  # rad inside its range: where a joint at its bound is tried again
 
 
 @njit(inline="always")
@@ -24,6 +28,26 @@ def off_bounds(value: float, lower: float, upper: float, curvature: float, cost:
     if np.isfinite(width) and curvature * width * width < WEAK * cost:
         return 0.5 * value + 0.25 * (lower + upper)
     return value
+
+
+@njit(**INNER)
+def unwind(tree: Tree, neutral, z, curvature, cost: float, begin) -> bool:
+    """Is an arm wound up? Then begin (free,) is where to try again.
+
+    A straight elbow hardly shows the upper arm's rotation: noise turns it far from neutral, with the elbow at its
+    bound, and the frames that follow stay there. So such a rotation begins at neutral, and what is at a bound bent.
+    """
+    wound = False
+    for i in range(z.size):
+        begin[i] = z[i]
+        lower, upper = tree.lower[i], tree.upper[i]
+        if np.isfinite(upper - lower):
+            if tree.turning[i]:
+                begin[i] = min(max(z[i], lower + BENT), upper - BENT)
+        elif tree.turning[i] and abs(z[i] - neutral[i]) > WOUND and curvature[i] * np.pi**2 < WEAK_TURN * cost:
+            begin[i] = neutral[i]
+            wound = True
+    return wound
 
 
 @njit(inline="always")
@@ -80,7 +104,7 @@ def fit_frames(
     curvature = np.empty(n)
     tries = np.empty(starts.shape)
     usual = 0.0  # cost, about the median
-    begun, last = False, 0
+    begun, first, last = False, 0, 0
     for t in range(frames):
         if not seen(w[t]):
             continue
@@ -89,16 +113,19 @@ def fit_frames(
             pull[i] = ridge[t, i] + hold
             aim[i] = (ridge[t, i] * target[i] + hold * before[i]) / pull[i] if pull[i] > 0.0 else 0.0
         for again in range(2):
-            # Stuck beside the minimum (an arm wound up), the frames that follow would be too: limbs begin anew.
-            if again == 1 and (hold > 0.0 or not begun or cost[t] <= 2.0 * usual):
+            if again == 1 and (hold > 0.0 or not begun):
                 break
+            # Stuck beside the minimum, the frames that follow would be too: limbs begin anew.
+            stuck = again == 1 and cost[t] > 2.0 * usual
             count, effort, longest = starts.shape[0], 4 * iterations, CAREFUL
-            if begun and again == 0:
+            if begun and not stuck:
                 count, effort, longest = 1, iterations, BOLD
             for k in range(count):
                 for i in range(n):
                     shared = begun and (again == 0 or starts[k, i] == starts[-1, i])
                     tries[k, i] = current[i] if shared else starts[k, i]
+            if again == 1 and not stuck and not unwind(tree, starts[0], current, sharp[t], cost[t], tries[0]):
+                break
             if begun and again == 0 and hold == 0.0:
                 for i in range(n):
                     tries[0, i] = off_bounds(current[i], tree.lower[i], tree.upper[i], sharp[last, i], cost[last])
@@ -107,6 +134,7 @@ def fit_frames(
                 tolerance, longest, trial, curvature,
             )  # fmt: skip
         usual = usual * (1.01 if cost[t] > usual else 0.99) if begun else cost[t]
+        first = first if begun else t
         begun, last = True, t
         for i in range(n):
             if tree.periodic[i]:
@@ -119,7 +147,7 @@ def fit_frames(
             if way == 0:
                 if t + 1 == frames or status[t + 1] == UNSOLVED:
                     continue
-                doubtful = status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1]
+                doubtful = status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1] or t == first
                 for i in range(n):
                     gap = abs(z[t, i] - z[t + 1, i])
                     shown = gap * gap * max(sharp[t, i], sharp[t + 1, i]) > SHOWN * cost[t]
