@@ -92,10 +92,10 @@ def fit_frames(
     """
     frames = y.shape[0]
     n = starts.shape[1]
-    z = np.full((frames, n), np.nan)
+    z = np.empty((frames, n))
     sharp = np.zeros((frames, n))  # the cost's curvature along each coordinate
-    cost = np.full(frames, np.nan)
-    status = np.full(frames, UNSOLVED)
+    cost = np.empty(frames)
+    status = np.empty(frames, np.int64)
     current = starts[0].copy()
     before = np.empty(n)
     pull = np.empty(n)
@@ -106,6 +106,9 @@ def fit_frames(
     usual = 0.0  # cost, about the median
     begun, first, last = False, 0, 0
     for t in range(frames):
+        cost[t], status[t] = np.nan, UNSOLVED
+        for i in range(n):
+            z[t, i] = np.nan
         if not seen(w[t]):
             continue
         for i in range(n):
@@ -138,7 +141,7 @@ def fit_frames(
         begun, last = True, t
         for i in range(n):
             if tree.periodic[i]:
-                current[i] -= 2 * np.pi * np.round((current[i] - before[i]) / (2 * np.pi))
+                current[i] -= 2 * np.pi * np.floor((current[i] - before[i]) / (2 * np.pi) + 0.5)
             z[t, i] = current[i]
     for t in range(frames - 1, -1, -1):
         if status[t] == UNSOLVED or hold > 0.0:

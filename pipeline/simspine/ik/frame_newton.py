@@ -103,19 +103,18 @@ def fit_frame(
     fixed = np.empty(n, np.bool_)
     trial = np.empty(n)
     x = np.empty((w.size, 3))
-    P = np.empty((0, 3, 3))
 
     for i in range(n):
         z[i] = min(max(z[i], tree.lower[i]), tree.upper[i])
     evaluate_frame(tree, z, q, factor, R, p, direction, centre, rate, x)
-    cost = marker_cost(x, y, w, P, np.int64(SQUARE), 0.0)
+    cost = marker_cost(x, y, w, None, np.int64(SQUARE), 0.0)
     for i in range(n):
         cost += ridge[i] * (z[i] - target[i]) ** 2
     radius = longest
     near = False
     status = OUT_OF_ITERATIONS
     for _ in range(iterations):
-        gather(tree, x, y, w, P, np.int64(SQUARE), 0.0, K, F, S)
+        gather(tree, x, y, w, None, np.int64(SQUARE), 0.0, K, F, S)
         spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g, H, C)
         for i in range(n):
             H[i, pattern.depth[i]] += ridge[i]
@@ -141,7 +140,7 @@ def fit_frame(
             if done:
                 status = CONVERGED
             evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, x)
-            new = marker_cost(x, y, w, P, np.int64(SQUARE), 0.0)
+            new = marker_cost(x, y, w, None, np.int64(SQUARE), 0.0)
             for i in range(n):
                 new += ridge[i] * (trial[i] - target[i]) ** 2
             if new < cost:

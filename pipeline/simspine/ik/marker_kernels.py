@@ -32,13 +32,13 @@ def robust(d2: float, loss: int, scale: float):
 
 
 @njit(**INNER)
-def marker_cost(x: np.ndarray, y: np.ndarray, w: np.ndarray, P: np.ndarray, loss: int, scale: float) -> float:
-    """Σ w ρ(rᵀ P r), r = x − y, over the markers with w > 0. P: (markers, 3, 3), or (0, 3, 3) for the identity."""
+def marker_cost(x: np.ndarray, y: np.ndarray, w: np.ndarray, P: np.ndarray | None, loss: int, scale: float) -> float:
+    """Σ w ρ(rᵀ P r), r = x − y, over the markers with w > 0. P: (markers, 3, 3), or None for the identity."""
     total = 0.0
     for m in range(w.size):
         if w[m] > 0.0:
             a, b, c = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
-            if P.shape[0] == 0:
+            if P is None:
                 d2 = a * a + b * b + c * c
             else:
                 d2 = P[m, 0, 0] * a * a + P[m, 1, 1] * b * b + P[m, 2, 2] * c * c
@@ -75,7 +75,7 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale: float, K, F, S) -> None:
         body = tree.marker_body[m]
         x0, x1, x2 = x[m, 0], x[m, 1], x[m, 2]
         r0, r1, r2 = x0 - y[m, 0], x1 - y[m, 1], x2 - y[m, 2]
-        if P.shape[0] == 0:
+        if P is None:
             weight = w[m] * robust(r0 * r0 + r1 * r1 + r2 * r2, loss, scale)[1]
             force[0], force[1], force[2] = weight * r0, weight * r1, weight * r2
             K[body, 0, 0] += weight * (x1 * x1 + x2 * x2)
@@ -136,7 +136,7 @@ def gather_forces(tree: Tree, x, y, w, P, loss: int, scale: float, F) -> None:
             continue
         body = tree.marker_body[m]
         r0, r1, r2 = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
-        if P.shape[0] == 0:
+        if P is None:
             force[0], force[1], force[2] = r0, r1, r2
         else:
             for i in range(3):
@@ -273,7 +273,7 @@ def evaluate_frame(tree: Tree, z, q, factor, R, p, direction, centre, rate, x) -
 
 @njit(**ENTRY)
 def frames_terms(tree: Tree, pattern: Sparsity, z, y, w, P, loss: int, scale: float, order: int, gradient, band):
-    """Σ_m w ρ of each frame, (frames,). z (frames, free), y (frames, markers, 3), P (frames, markers or 0, 3, 3).
+    """Σ_m w ρ of each frame, (frames,). z (frames, free), y (frames, markers, 3), P (frames, markers, 3, 3) or None.
 
     order FIRST: adds half the gradient to gradient (frames, free). GAUSS_NEWTON, NEWTON: adds half that Hessian of
     frame t to band: H[i, j], i ≥ j, to band[i − j, t · free + j].
@@ -289,15 +289,24 @@ def frames_terms(tree: Tree, pattern: Sparsity, z, y, w, P, loss: int, scale: fl
     cost = np.empty(z.shape[0])
     for t in range(z.shape[0]):
         evaluate_frame(tree, z[t], q, factor, R, p, direction, centre, rate, x)
-        cost[t] = marker_cost(x, y[t], w[t], P[t], loss, scale)
+        if P is None:  # this and the like below are decided when compiled: most trials have no precisions
+            cost[t] = marker_cost(x, y[t], w[t], None, loss, scale)
+            if second:
+                gather(tree, x, y[t], w[t], None, loss, scale, K, F, S)
+            elif order == FIRST:
+                gather_forces(tree, x, y[t], w[t], None, loss, scale, F)
+        else:
+            cost[t] = marker_cost(x, y[t], w[t], P[t], loss, scale)
+            if second:
+                gather(tree, x, y[t], w[t], P[t], loss, scale, K, F, S)
+            elif order == FIRST:
+                gather_forces(tree, x, y[t], w[t], P[t], loss, scale, F)
         if second:
-            gather(tree, x, y[t], w[t], P[t], loss, scale, K, F, S)
             spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g, H, C)
             for c in range(n):
                 for e in range(pattern.depth[c] + 1):
                     i = pattern.chain[c, e]
                     band[abs(c - i), t * n + min(c, i)] += H[c, e] + (C[c, e] if order == NEWTON else 0.0)
         elif order == FIRST:
-            gather_forces(tree, x, y[t], w[t], P[t], loss, scale, F)
             slopes(tree, direction, centre, rate, factor, F, gradient[t])
     return cost

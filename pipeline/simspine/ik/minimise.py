@@ -73,14 +73,13 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
 
 def _factorise(terms, z, system, newton, damping):
     """The factor at z, whether it is Newton's, and with which damping; no factor if none is positive."""
-    assemble(terms, z, system, newton)
     for _ in range(20):
+        assemble(terms, z, system, newton)
         factor = system.factorise(damping[:, None] * system.band[0].reshape(z.shape) + 1e-12)
         if factor is not None:
             return factor, newton, damping
         if newton:
             newton = False
-            assemble(terms, z, system, newton)
         else:
             damping = np.maximum(10 * damping, 1e-8)
     return None, newton, damping

@@ -53,9 +53,8 @@ class MarkerTerm:
         return blocks_of(band, frames, n)
 
     def _terms(self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED, band: np.ndarray = UNUSED_BAND):
-        P = np.empty((self.w.shape[0], 0, 3, 3)) if self.precision is None else self.precision
-        loss, scale = LOSSES[self.loss], float(self.scale)
-        return frames_terms(self.tree, self.pattern, z, self.y, self.w, P, loss, scale, order, gradient, band)
+        data = self.y, self.w, self.precision, LOSSES[self.loss], float(self.scale)
+        return frames_terms(self.tree, self.pattern, z, *data, order, gradient, band)
 
     def window(self, frames: slice) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]
