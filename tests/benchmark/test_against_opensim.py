@@ -37,16 +37,14 @@ def compared(case, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="in some frames the forearm stays at the end of its range")
 def test_cost_is_never_higher(compared):
     assert (compared.ratio <= 1.001).all(), compared.ratio
 
 
 @pytest.mark.slow
-def test_cost_is_not_higher_where_both_are_beside_one_minimum(compared):
-    assert compared.same.sum() >= FRAMES // 3
-    assert (compared.ratio[compared.same] <= 1.001).all(), compared.ratio
-    assert (compared.our_minimum >= compared.ours * (1 - 1e-3)).all()  # ours is a minimum, by another's steps
+def test_ours_is_a_minimum_by_anothers_steps(compared):
+    assert compared.same.sum() >= FRAMES // 2
+    assert (compared.our_minimum >= compared.ours * (1 - 1e-3)).all()
 
 
 @pytest.mark.slow
