@@ -9,7 +9,7 @@ import simspine as ss
 from simspine.errors import InputError
 from simspine.spine.shape.chain import LEVELS, positions
 from simspine.spine.shape.model import ShapeModel, shipped
-from simspine.spine.shape.orientation import Belief, rotation_vectors
+from simspine.spine.shape.orientation import Belief, right_jacobians, rotation_vectors
 
 FIVE = ("T3", "T8", "L1", "L3", "L5")
 GIVEN = [LEVELS.index(level) for level in FIVE]
@@ -50,6 +50,16 @@ def test_rotation_vectors_are_scipys_up_to_half_a_turn():
     for half in (np.diag([1.0, -1, -1]), np.diag([-1.0, 1, -1]), np.diag([-1.0, -1, 1])):
         again = Rotation.from_rotvec(rotation_vectors(half)).as_matrix()
         np.testing.assert_allclose(again, half, atol=1e-12)
+
+
+def test_right_jacobians_equal_differences():
+    rng = np.random.default_rng(2)
+    w = rng.normal(size=(30, 3)) * 10.0 ** rng.uniform(-5, 0.4, (30, 1))
+    J = right_jacobians(w)
+    for i, step in enumerate(1e-6 * np.eye(3)):
+        ahead, back = (Rotation.from_rotvec(w + sign * step) for sign in (1, -1))
+        moved = (Rotation.from_rotvec(w).inv() * ahead).as_rotvec() - (Rotation.from_rotvec(w).inv() * back).as_rotvec()
+        np.testing.assert_allclose(J[..., i], moved / 2e-6, atol=1e-8)
 
 
 def test_pull_equals_differences_of_the_cost():

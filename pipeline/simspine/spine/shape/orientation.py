@@ -53,6 +53,10 @@ class Belief:
     def repeated(self, times: int) -> "Belief":
         return Belief(np.repeat(self.rotation, times, 0), np.repeat(self.precision, times, 0))
 
+    def cost(self, R: np.ndarray) -> np.ndarray:
+        """wᵀ Λ w (B,) of rotations R (B, 3, 3)."""
+        return (self.precision * rotation_vectors(self.rotation.swapaxes(-1, -2) @ R) ** 2).sum(-1)
+
     def at(self, R: np.ndarray, turns: np.ndarray) -> Pull:
         """Seen from R (B, …, 3, 3), free to turn about the axes in the rows of turns (B or 1, k, 3)."""
         between = (slice(None), *[None] * (R.ndim - 3))
@@ -120,6 +124,15 @@ def _inverse_right_jacobians(w: np.ndarray) -> np.ndarray:
         share = np.where(angle < 1e-4, 1 / 12, 1 / angle**2 - 1 / (2 * angle * np.tan(angle / 2)))
     k = skew(w)
     return np.eye(3) + 0.5 * k + share[..., None, None] * (k @ k)
+
+
+def right_jacobians(w: np.ndarray) -> np.ndarray:
+    """J_r (…, 3, 3): exp(w + δ) ≈ exp(w) exp(J_r(w) δ)."""
+    angle = np.linalg.norm(w, axis=-1)[..., None, None]
+    k = skew(w)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(angle < 1e-3, 1 / 6, (1 - np.sinc(angle / np.pi)) / angle**2)
+    return np.eye(3) - 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * k + share * (k @ k)
 
 
 def skew(v: np.ndarray) -> np.ndarray:

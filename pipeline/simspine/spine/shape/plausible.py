@@ -68,8 +68,8 @@ def shape_plausibility(
 def _distances(problem: _Problem, y: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Squared distance (B,), by point (B, m), and what each point is apart (B, m, 3) m in space."""
     y = y - y.mean(1, keepdims=True)
-    fit = problem.solve(y, C, problem.first_rotations(y, C), tolerance=COARSE)
-    _, A, S, r = problem._system(y, C, fit.z, fit.R, fit.turns)
+    fit = problem.solve(y, C, problem.best_spins(problem.across(y, C), y, C)[0], tolerance=COARSE)
+    _, A, S, r = problem.seen.system(y, C, fit.z, fit.R, fit.axes)
     SA = np.linalg.solve(S, A)
     Q = np.linalg.inv(S) - SA @ np.linalg.solve(A.swapaxes(-1, -2) @ SA, SA.swapaxes(-1, -2))
     B, m = y.shape[:2]

@@ -1,0 +1,149 @@
+"""The most likely shape and pose, for many problems at once, with the spin free or fixed.
+
+Sought are x = (turns β, shape z), the pose being R₀ exp(Tᵀβ) with the translation that is best, where half the squared
+distance from prior, points and belief (`Seen.cost`) is least. β are turns about two axes T for a fixed spin, or three:
+in these coordinates it does not depend on the way there what is found.
+
+Each step is Gauss–Newton's, a generalised least-squares problem. On its own it may end in a swing between two states:
+leaning the trunk and bending the spine back is told by the prior alone, and there the curvature that Gauss–Newton
+leaves out can be larger than what it has. So the step is improved by those before (Anderson's acceleration, which finds
+the few directions with another curvature; Walker & Ni 2011) and no step is taken that does not lower the cost:
+where the improved one fails, Gauss–Newton's own, then halves of it, as the gradient points downhill.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.spine.shape.orientation import Belief, right_jacobians, rotations
+from simspine.spine.shape.seen import Seen, best_effects
+
+ITERATIONS = 100
+STEP = 1e-6  # rad, log length: converged
+MEMORY = 4  # steps
+TURN = 0.5  # rad: largest turn of one step
+DESCENT = 1e-4  # share of the decrease promised that a step must keep
+ROUNDING = 1e-9  # of the cost
+HALVINGS = 12
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Solutions of B problems: z (B, 3(n − 1)), R (B, 3, 3), log evidence (B,), standard deviation of the spin (B,) rad
+    (nan where it was fixed), converged (B,), axes of the turns it was free to make (B, 2 or 3, 3).
+    """
+
+    z: np.ndarray
+    R: np.ndarray
+    evidence: np.ndarray
+    spin_sd: np.ndarray
+    converged: np.ndarray
+    axes: np.ndarray
+
+    def __getitem__(self, some) -> "Fit":
+        return Fit(*(value[some] for value in vars(self).values()))
+
+
+def modes(
+    seen: Seen,
+    y: np.ndarray,
+    C: np.ndarray,
+    R: np.ndarray,
+    belief: Belief | None = None,
+    free_spin: bool = True,
+    tolerance: float = STEP,
+    unsure: tuple[float, float] = (np.inf, 0.0),
+) -> Fit:
+    """From rotations R (B, 3, 3) and the typical shape. y: (B, m, 3) m, C: (B, m, 3, 3) m².
+
+    Evidence: Laplace's with Gauss–Newton's curvature, over translation, tilts (Haar's measure) and shape. tolerance:
+    size of the last step. unsure: (spin's standard deviation, tolerance) where another tolerance will do.
+    """
+    y = y - y.mean(1, keepdims=True)  # far from the origin digits would be lost
+    B, weight, at = len(y), np.linalg.inv(C), np.arange(len(y))
+    z, axes = np.repeat(seen.mean[None], B, 0), seen.axes(seen.mean[None])[:, : 2 + free_spin]
+    k = axes.shape[1]
+    axes = np.repeat(axes, B, 0)
+    fit = Fit(z, R.copy(), *(np.full(B, np.nan) for _ in range(2)), np.zeros(B, bool), axes.copy())
+    x = np.concatenate([np.zeros((B, k)), z], 1)
+    cost = seen.cost(y, weight, z, R, belief)
+    past = np.zeros((2, B, MEMORY, x.shape[1]))  # changes of x, and of the steps, from one round to the next
+    before = None
+    for round_ in range(ITERATIONS):
+        turned, z = _vectors(x, axes), x[:, k:]
+        here, free = R @ rotations(turned), axes @ right_jacobians(turned).swapaxes(-1, -2)
+        PJ, A, S, r = seen.system(y, C, z, here, free)
+        both = np.linalg.solve(S, np.concatenate([A, r[..., None]], -1))
+        pull = None if belief is None else belief.at(here, free)
+        G, effects = best_effects(A, both[..., :-1], both[..., -1], pull)
+        residual = both[..., -1] - (both[..., :-1] @ effects[..., None])[..., 0]  # S⁻¹ (r − A β)
+        step = np.concatenate([effects[:, 3:], seen.mean + (PJ @ residual[..., None])[..., 0] - z], 1)
+        misfit = ((r - (A @ effects[..., None])[..., 0]) * residual).sum(1)
+        if pull is not None:
+            misfit += pull.cost_after(effects[:, 3:])
+        size = np.abs(step).max(1)
+        done = size < tolerance
+        sd = np.full(len(x), np.nan)
+        if k == 3:
+            row = (axes[:, 2:] @ free.swapaxes(-1, -2))[:, 0]  # turns about the spin's own axis
+            sd = np.sqrt(np.einsum("bi,bij,bj->b", row, np.linalg.inv(G)[:, 3:, 3:], row))
+            done |= (sd > unsure[0]) & (size < unsure[1])
+        end = done | (round_ == ITERATIONS - 1)
+        if end.any():
+            last, to = x[end] + step[end], at[end]
+            fit.z[to], fit.R[to] = last[:, k:], R[end] @ rotations(_vectors(last, axes[end]))
+            volume = np.linalg.slogdet(S[end])[1] + np.linalg.slogdet(G[end])[1]
+            area = np.abs(np.sinc(np.linalg.norm(x[end, :k], axis=1) / np.pi))  # of the sphere, which tilts move on
+            fit.evidence[to] = np.log(area) - 0.5 * (misfit[end] + volume)
+            fit.spin_sd[to], fit.converged[to], fit.axes[to] = sd[end], done[end], free[end]
+            if end.all():
+                break
+        go = ~end
+        at, R, axes, y, C, weight = at[go], R[go], axes[go], y[go], C[go], weight[go]
+        belief = None if belief is None else belief[go]
+        x, step, cost, promised = x[go], step[go], cost[go], (2 * cost - misfit)[go]
+        past = past[:, go]
+        if before is not None:
+            past = np.concatenate([past[:, :, 1:], (np.stack([x, step]) - before[:, go])[:, :, None]], 2)
+        before = np.stack([x, step])
+
+        def cost_at(x, some, R=R, axes=axes, y=y, weight=weight, belief=belief):
+            there = R[some] @ rotations(_vectors(x, axes[some]))
+            return seen.cost(y[some], weight[some], x[:, k:], there, None if belief is None else belief[some])
+
+        x, cost = _descended(cost_at, x, cost, step, _accelerated(step, past), promised, k)
+    return fit
+
+
+def _vectors(x, axes):
+    """Rotation vectors (B, 3) of the turns in x about the axes in the rows (B, 2 or 3, 3)."""
+    return (x[:, None, : axes.shape[1]] @ axes)[:, 0]
+
+
+def _accelerated(step, past):
+    """The step (B, d) to where a straight line through the steps before would have none. past: (2, B, MEMORY, d)."""
+    dX, dF = past
+    M = dF @ dF.swapaxes(-1, -2)
+    M += (1e-10 * np.trace(M, axis1=1, axis2=2) + 1e-300)[:, None, None] * np.eye(MEMORY)
+    share = np.linalg.solve(M, dF @ step[..., None])
+    return step - ((dX + dF).swapaxes(-1, -2) @ share)[..., 0]
+
+
+def _descended(cost_at, x, cost, step, first, promised, k):
+    """x (B, d) and cost (B,) after a step that lowers the cost: `first`, else the largest of step, step / 2, …"""
+    x, cost, trial, left = x.copy(), cost.copy(), first, np.arange(len(x))
+    start, share = x.copy(), 1.0
+    limit = cost + ROUNDING * (1 + cost)
+    for attempt in range(HALVINGS + 2):
+        if attempt:
+            trial, share = step[left], 0.5 ** (attempt - 1)
+        turn = np.linalg.norm(trial[:, :k], axis=1)
+        part = share * np.minimum(1.0, TURN / np.maximum(turn, 1e-12))
+        there = start[left] + part[:, None] * trial
+        new = cost_at(there, left)
+        good = new <= limit[left] - DESCENT * part * np.maximum(promised[left], 0)
+        x[left[good]], cost[left[good]] = there[good], new[good]
+        left = left[~good]
+        if not len(left):
+            break
+    return x, cost

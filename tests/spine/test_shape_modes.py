@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+from scipy.spatial.transform import Rotation
+
+import simspine as ss
+from simspine.spine.shape.chain import LEVELS, jacobian, positions
+from simspine.spine.shape.model import shipped
+from simspine.spine.shape.modes import modes
+from simspine.spine.shape.posterior import _Problem
+
+
+def cases(count, seed):
+    """Levels, noise and noisy points (levels, 3) of spines drawn from the widest prior, turned at random."""
+    rng = np.random.default_rng(seed)
+    for x in positions(rng.multivariate_normal(*shipped().prior("any"), count)):
+        size, sd = rng.integers(2, 6), rng.choice([0.0005, 0.005, 0.015])
+        levels = np.sort(rng.choice(25, size, replace=False))
+        if np.ptp(levels) >= 4:
+            yield levels, sd, (x[levels] + rng.normal(0, sd, (size, 3))) @ Rotation.random(rng=rng).as_matrix().T
+
+
+def test_every_spin_ends_in_a_minimum():
+    """Oracle: no small change of shape or turn lowers the cost, by differences of the cost itself."""
+    rng = np.random.default_rng(0)
+    for levels, sd, y in cases(25, 1):
+        problem = _Problem(*shipped().prior("any"), levels)
+        y, C = np.repeat(y[None], 24, 0), np.full((24, len(y), 1, 1), sd**2) * np.eye(3)
+        R = problem.across(y[:1], C[:1]) @ problem.spins
+        seen = problem.between
+        fit = modes(seen, y, C, R, free_spin=False)
+        assert fit.converged.all(), levels
+        weight, y = np.linalg.inv(C), y - y.mean(1, keepdims=True)
+        for step in rng.normal(size=(4, 24, 2 + fit.z.shape[1])):
+            step *= 1e-4 / np.linalg.norm(step, axis=1, keepdims=True)
+            turn = np.einsum("bi,bij->bj", step[:, :2], fit.axes)
+            here, there, back = (
+                seen.cost(
+                    y, weight, fit.z + sign * step[:, 2:], fit.R @ Rotation.from_rotvec(sign * turn).as_matrix(), None
+                )
+                for sign in (0, 1, -1)
+            )
+            # the slope along the step against the curvature along it: further down is less than 1e-5 away
+            assert (np.abs(there - back) / 2 < 0.1 * np.abs(there + back - 2 * here) + 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", [9, 10, 47, 67, 85, 93, 100, 138])
+def test_a_nanometre_moves_nothing(seed):
+    """It once moved these by 0.4 to 30 mm: spins that swung between two states, and modes that have a mirror image."""
+    rng = np.random.default_rng(seed)
+    x = positions(rng.multivariate_normal(*shipped().prior("any")))
+    levels = np.sort(rng.choice(25, 3, replace=False))
+    y = x[levels] + rng.normal(0, 0.0005, (3, 3))
+    y = y @ Rotation.random(rng=rng).as_matrix().T
+    changed = y + rng.normal(0, 1e-9, y.shape)
+    a, b = (ss.complete_spine({LEVELS[k]: p for k, p in zip(levels, q, strict=True)}, 0.0005**2) for q in (y, changed))
+    for level in LEVELS:
+        assert np.linalg.norm(a.positions[level] - b.positions[level]) < 1e-6, level
+
+
+def mixture_by_quadrature(levels, y, sd, posture, nodes):
+    """Posterior means (25, 3), other code: for each of many spins least squares over translation, tilts and whitened
+    shape by scipy, weighed by Laplace's evidence from the whole Jacobian.
+    """
+    mean, cov = shipped().prior(posture)
+    L, typical = np.linalg.cholesky(cov), positions(mean)[levels]
+    first, _ = Rotation.align_vectors(y - y.mean(0), typical - typical.mean(0))
+    tilts = np.linalg.svd(typical - typical.mean(0))[2]
+    log, x = [], []
+    for spin in np.arange(nodes) * 2 * np.pi / nodes:
+        spun = first * Rotation.from_rotvec(spin * tilts[0])
+
+        def pose(v, spun=spun):
+            return (spun * Rotation.from_rotvec(v[:2] @ tilts[1:])).as_matrix()
+
+        def residuals(v, pose=pose):
+            p = positions(mean + L @ v[5:])[levels]
+            return np.concatenate([((p @ pose(v).T + v[2:5] - y) / sd).ravel(), v[5:]])
+
+        def derivative(v, pose=pose, residuals=residuals):
+            J = np.zeros((len(y) * 3 + len(mean), len(v)))
+            for i in range(2):
+                e = np.zeros(len(v))
+                e[i] = 1e-6
+                J[:, i] = (residuals(v + e) - residuals(v - e)) / 2e-6
+            J[: 3 * len(y), 2:5] = np.tile(np.eye(3), (len(y), 1)) / sd
+            turned = np.einsum("ij,mjk->mik", pose(v), jacobian(mean + L @ v[5:], levels))
+            J[: 3 * len(y), 5:] = turned.reshape(3 * len(y), -1) @ L / sd
+            J[3 * len(y) :, 5:] = np.eye(len(mean))
+            return J
+
+        start = np.zeros(5 + len(mean))
+        start[2:5] = y.mean(0) - pose(start) @ typical.mean(0)
+        found = least_squares(residuals, start, derivative, xtol=1e-12, ftol=1e-12, gtol=1e-12)
+        J = derivative(found.x)
+        area = np.sinc(np.linalg.norm(found.x[:2]) / np.pi)
+        log.append(np.log(area) - found.cost - 0.5 * np.linalg.slogdet(J.T @ J)[1])
+        x.append(positions(mean + L @ found.x[5:]) @ pose(found.x).T + found.x[2:5])
+    w = np.exp(np.array(log) - np.max(log))
+    return np.einsum("n,nki->ki", w / w.sum(), np.array(x))
+
+
+@pytest.mark.parametrize(
+    ("posture", "levels", "nodes", "tolerance"),
+    [("supine", (7, 15, 22), 31, 1e-4), pytest.param("any", (5, 12, 19), 60, 0.005, marks=pytest.mark.slow)],
+)
+def test_mixture_equals_dense_quadrature_over_the_spin(posture, levels, nodes, tolerance):
+    levels, sd = np.array(levels), 0.008
+    rng = np.random.default_rng(7)
+    x = positions(rng.multivariate_normal(*shipped().prior(posture)))
+    y = x[levels] + rng.normal(0, sd, (3, 3))
+    expected = mixture_by_quadrature(levels, y, np.sqrt(sd**2 + 0.00005**2), posture, nodes)
+    spine = ss.complete_spine({LEVELS[k]: p for k, p in zip(levels, y, strict=True)}, sd**2, posture)
+    size = np.array([np.sqrt(np.trace(spine.covariance[level])) for level in LEVELS])
+    miss = np.linalg.norm([spine.positions[level] - expected[i] for i, level in enumerate(LEVELS)], axis=1)
+    assert (miss < tolerance * size).all()
