@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 import simspine as ss
 from simspine.spine.shape.chain import LEVELS, jacobian, positions
 from simspine.spine.shape.model import shipped
-from simspine.spine.shape.modes import modes
+from simspine.spine.shape.modes import STEP, circle, modes
 from simspine.spine.shape.posterior import _Problem
 
 
@@ -44,6 +44,22 @@ def test_every_spin_ends_in_a_minimum():
             assert (np.abs(there - back) / 2 < 0.1 * np.abs(there + back - 2 * here) + 1e-9).all()
 
 
+def test_no_spin_is_left_in_a_minimum_that_its_neighbour_has_passed():
+    mean, cov = shipped().prior("any")
+    rng, levels, sd, gain = np.random.default_rng(5), np.arange(5, 24, 2), 0.015, []
+    for x in positions(rng.multivariate_normal(mean, cov, 12)):
+        y = (x + rng.normal(0, sd, x.shape))[None, levels]
+        C, problem = np.full((1, len(levels), 1, 1), sd**2) * np.eye(3), _Problem(mean, cov, levels)
+        R = problem.across(y, C)[:, None] @ problem.spins
+        many = np.repeat(y, len(problem.spins), 0), np.repeat(C, len(problem.spins), 0)
+        alone = modes(problem.between, *many, R[0], free_spin=False)
+        found = circle(problem.between, y, C, R, None, STEP)
+        assert found.converged.all()
+        assert (found.cost < alone.cost + 1e-6).all()
+        gain.append((alone.cost - found.cost).max())
+    assert max(gain) > 5  # of the cost, half a squared distance
+
+
 @pytest.mark.parametrize("seed", [9, 10, 47, 67, 85, 93, 100, 138])
 def test_a_nanometre_moves_nothing(seed):
     """It once moved these by 0.4 to 30 mm: spins that swung between two states, and modes that have a mirror image."""
@@ -60,49 +76,56 @@ def test_a_nanometre_moves_nothing(seed):
 
 def mixture_by_quadrature(levels, y, sd, posture, nodes):
     """Posterior means (25, 3), other code: for each of many spins least squares over translation, tilts and whitened
-    shape by scipy, weighed by Laplace's evidence from the whole Jacobian.
+    shape by scipy, from the typical shape and from what was found at the spins to either side; weighed by Laplace's
+    evidence from the whole Jacobian.
     """
     mean, cov = shipped().prior(posture)
     L, typical = np.linalg.cholesky(cov), positions(mean)[levels]
     first, _ = Rotation.align_vectors(y - y.mean(0), typical - typical.mean(0))
     tilts = np.linalg.svd(typical - typical.mean(0))[2]
+
+    def pose(v, spin):
+        turned = Rotation.from_rotvec(spin * tilts[0]) * Rotation.from_rotvec(v[:2] @ tilts[1:])
+        return (first * turned).as_matrix()
+
+    def residuals(v, spin):
+        p = positions(mean + L @ v[5:])[levels]
+        return np.concatenate([((p @ pose(v, spin).T + v[2:5] - y) / sd).ravel(), v[5:]])
+
+    def derivative(v, spin):
+        J = np.zeros((len(y) * 3 + len(mean), len(v)))
+        for i, e in enumerate(1e-6 * np.eye(len(v))[:2]):
+            J[:, i] = (residuals(v + e, spin) - residuals(v - e, spin)) / 2e-6
+        J[: 3 * len(y), 2:5] = np.tile(np.eye(3), (len(y), 1)) / sd
+        turned = np.einsum("ij,mjk->mik", pose(v, spin), jacobian(mean + L @ v[5:], levels))
+        J[: 3 * len(y), 5:] = turned.reshape(3 * len(y), -1) @ L / sd
+        J[3 * len(y) :, 5:] = np.eye(len(mean))
+        return J
+
+    def found(start, spin):
+        return least_squares(residuals, start, derivative, xtol=1e-10, ftol=1e-10, gtol=1e-10, args=(spin,))
+
+    spins, typically = np.arange(nodes) * 2 * np.pi / nodes, np.zeros(5 + len(mean))
+    best = []
+    for spin in spins:
+        typically[2:5] = y.mean(0) - pose(typically, spin) @ typical.mean(0)
+        best.append(found(typically, spin))
+    for side in (1, -1):
+        for k in range(nodes)[::side]:
+            again = found(best[(k - side) % nodes].x, spins[k])
+            best[k] = min(best[k], again, key=lambda fit: fit.cost)
     log, x = [], []
-    for spin in np.arange(nodes) * 2 * np.pi / nodes:
-        spun = first * Rotation.from_rotvec(spin * tilts[0])
-
-        def pose(v, spun=spun):
-            return (spun * Rotation.from_rotvec(v[:2] @ tilts[1:])).as_matrix()
-
-        def residuals(v, pose=pose):
-            p = positions(mean + L @ v[5:])[levels]
-            return np.concatenate([((p @ pose(v).T + v[2:5] - y) / sd).ravel(), v[5:]])
-
-        def derivative(v, pose=pose, residuals=residuals):
-            J = np.zeros((len(y) * 3 + len(mean), len(v)))
-            for i in range(2):
-                e = np.zeros(len(v))
-                e[i] = 1e-6
-                J[:, i] = (residuals(v + e) - residuals(v - e)) / 2e-6
-            J[: 3 * len(y), 2:5] = np.tile(np.eye(3), (len(y), 1)) / sd
-            turned = np.einsum("ij,mjk->mik", pose(v), jacobian(mean + L @ v[5:], levels))
-            J[: 3 * len(y), 5:] = turned.reshape(3 * len(y), -1) @ L / sd
-            J[3 * len(y) :, 5:] = np.eye(len(mean))
-            return J
-
-        start = np.zeros(5 + len(mean))
-        start[2:5] = y.mean(0) - pose(start) @ typical.mean(0)
-        found = least_squares(residuals, start, derivative, xtol=1e-12, ftol=1e-12, gtol=1e-12)
-        J = derivative(found.x)
-        area = np.sinc(np.linalg.norm(found.x[:2]) / np.pi)
-        log.append(np.log(area) - found.cost - 0.5 * np.linalg.slogdet(J.T @ J)[1])
-        x.append(positions(mean + L @ found.x[5:]) @ pose(found.x).T + found.x[2:5])
+    for fit, spin in zip(best, spins, strict=True):
+        J, area = derivative(fit.x, spin), np.sinc(np.linalg.norm(fit.x[:2]) / np.pi)
+        log.append(np.log(area) - fit.cost - 0.5 * np.linalg.slogdet(J.T @ J)[1])
+        x.append(positions(mean + L @ fit.x[5:]) @ pose(fit.x, spin).T + fit.x[2:5])
     w = np.exp(np.array(log) - np.max(log))
     return np.einsum("n,nki->ki", w / w.sum(), np.array(x))
 
 
 @pytest.mark.parametrize(
     ("posture", "levels", "nodes", "tolerance"),
-    [("supine", (7, 15, 22), 31, 1e-4), pytest.param("any", (5, 12, 19), 60, 0.005, marks=pytest.mark.slow)],
+    [("supine", (7, 15, 22), 31, 1e-4), pytest.param("any", (5, 12, 19), 41, 1e-3, marks=pytest.mark.slow)],
 )
 def test_mixture_equals_dense_quadrature_over_the_spin(posture, levels, nodes, tolerance):
     levels, sd = np.array(levels), 0.008

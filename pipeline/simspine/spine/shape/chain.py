@@ -25,29 +25,40 @@ def bond_parameters(points: np.ndarray) -> np.ndarray:
 
 def positions(z: np.ndarray) -> np.ndarray:
     """Centres (..., n, 3) m with the first at the origin, from shape parameters (..., 3 · (n − 1))."""
-    a, pitch, tilt = np.split(z, 3, axis=-1)
-    bonds = _bonds(np.exp(a), pitch, tilt)
-    return np.concatenate([np.zeros_like(bonds[..., :1, :]), np.cumsum(bonds, -2)], -2)
+    return from_bonds(derivatives(z, kinds=1)[..., 0, :, :])
 
 
-def derivatives(z: np.ndarray) -> np.ndarray:
-    """Derivative of every bond with respect to its own three parameters: (..., 3 kinds, n − 1, 3)."""
-    a, pitch, tilt = np.split(z, 3, axis=-1)
-    length = np.exp(a)
-    sp, cp, st, ct = np.sin(pitch), np.cos(pitch), np.sin(tilt), np.cos(tilt)
-    by_pitch = np.stack([ct * cp, ct * sp, np.zeros_like(sp)], -1)
-    by_tilt = np.stack([-st * sp, st * cp, ct], -1)
-    return np.stack([_bonds(length, pitch, tilt), length[..., None] * by_pitch, length[..., None] * by_tilt], -3)
+def from_bonds(bonds: np.ndarray, axis: int = -2) -> np.ndarray:
+    """What bonds add up to at the centres, the first at zero. axis: that of the bonds, n − 1 long; n in the result."""
+    first = np.zeros_like(np.take(bonds, [0], axis))
+    return np.concatenate([first, np.cumsum(bonds, axis)], axis)
+
+
+def derivatives(z: np.ndarray, kinds: int = 3) -> np.ndarray:
+    """Derivative of every bond with respect to its own three parameters: (..., kinds, n − 1, 3), the first the bond
+    itself. kinds: 3, or 1 for the bonds alone.
+    """
+    n = z.shape[-1] // 3
+    length, pitch, tilt = np.exp(z[..., :n]), z[..., n : 2 * n], z[..., 2 * n :]
+    sine, cosine, across = np.sin(pitch), np.cos(pitch), length * np.cos(tilt)
+    D = np.zeros((*z.shape[:-1], kinds, n, 3))
+    x, y, side = across * sine, -across * cosine, length * np.sin(tilt)
+    D[..., 0, :, 0], D[..., 0, :, 1], D[..., 0, :, 2] = x, y, side
+    if kinds == 3:
+        D[..., 1, :, 0], D[..., 1, :, 1] = -y, x
+        D[..., 2, :, 0], D[..., 2, :, 1], D[..., 2, :, 2] = -side * sine, side * cosine, across
+    return D
 
 
 def jacobian(z: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """d positions / d z at some levels (indices): (..., len(levels), 3, 3 · (n − 1))."""
-    each = np.moveaxis(derivatives(z), -1, -3)  # (..., xyz, kinds, bonds)
-    above = np.arange(each.shape[-1]) < np.asarray(levels)[:, None]  # a centre moves with the bonds above it
-    J = each[..., None, :, :, :] * above[:, None, None, :]
+    return jacobian_of(derivatives(z), levels)
+
+
+def jacobian_of(derivatives: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """The same from the derivatives of the bonds (..., 3 kinds, n − 1, 3)."""
+    each = np.ascontiguousarray(np.moveaxis(derivatives, -1, -3))  # (..., xyz, kinds, bonds)
+    J = np.zeros((*each.shape[:-3], len(levels), *each.shape[-3:]))
+    for i, level in enumerate(levels):  # a centre moves with the bonds above it
+        J[..., i, :, :, :level] = each[..., :level]
     return J.reshape(*J.shape[:-2], -1)
-
-
-def _bonds(length: np.ndarray, pitch: np.ndarray, tilt: np.ndarray) -> np.ndarray:
-    direction = np.stack([np.cos(tilt) * np.sin(pitch), -np.cos(tilt) * np.cos(pitch), np.sin(tilt)], -1)
-    return length[..., None] * direction

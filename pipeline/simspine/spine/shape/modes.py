@@ -25,16 +25,20 @@ TURN = 0.5  # rad: largest turn of one step
 DESCENT = 1e-4  # share of the decrease promised that a step must keep
 ROUNDING = 1e-9  # of the cost
 HALVINGS = 12
+WORTH = 0.01  # of the cost: what another start must promise
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Solutions of B problems: z (B, 3(n − 1)), R (B, 3, 3), log evidence (B,), standard deviation of the spin (B,) rad
-    (nan where it was fixed), converged (B,), axes of the turns it was free to make (B, 2 or 3, 3).
+    """Solutions of B problems: z (B, 3(n − 1)), R (B, 3, 3), β (B, 2 or 3), cost (B,), log evidence (B,), standard
+    deviation of the spin (B,) rad (nan where it was fixed), converged (B,), axes of the turns that R is free to make
+    (B, 2 or 3, 3).
     """
 
     z: np.ndarray
     R: np.ndarray
+    beta: np.ndarray
+    cost: np.ndarray
     evidence: np.ndarray
     spin_sd: np.ndarray
     converged: np.ndarray
@@ -50,27 +54,30 @@ def modes(
     C: np.ndarray,
     R: np.ndarray,
     belief: Belief | None = None,
+    start: np.ndarray | None = None,
     free_spin: bool = True,
     tolerance: float = STEP,
     unsure: tuple[float, float] = (np.inf, 0.0),
 ) -> Fit:
-    """From rotations R (B, 3, 3) and the typical shape. y: (B, m, 3) m, C: (B, m, 3, 3) m².
+    """From rotations R₀ (B, 3, 3) with turns and shapes `start` (B, 2 or 3 + 3(n − 1)), by default no turns and the
+    typical shape. y: (B, m, 3) m, C: (B, m, 3, 3) m².
 
     Evidence: Laplace's with Gauss–Newton's curvature, over translation, tilts (Haar's measure) and shape. tolerance:
     size of the last step. unsure: (spin's standard deviation, tolerance) where another tolerance will do.
     """
     y = y - y.mean(1, keepdims=True)  # far from the origin digits would be lost
-    B, weight, at = len(y), np.linalg.inv(C), np.arange(len(y))
-    z, axes = np.repeat(seen.mean[None], B, 0), seen.axes(seen.mean[None])[:, : 2 + free_spin]
-    k = axes.shape[1]
-    axes = np.repeat(axes, B, 0)
-    fit = Fit(z, R.copy(), *(np.full(B, np.nan) for _ in range(2)), np.zeros(B, bool), axes.copy())
-    x = np.concatenate([np.zeros((B, k)), z], 1)
-    cost = seen.cost(y, weight, z, R, belief)
+    B, k, weight, at = len(y), 2 + free_spin, np.linalg.inv(C), np.arange(len(y))
+    axes = seen.axes(seen.mean[None])[0, :k]
+    x = np.repeat(np.concatenate([np.zeros(k), seen.mean])[None], B, 0) if start is None else start
+    found = Fit(
+        np.empty((B, x.shape[1] - k)), np.empty((B, 3, 3)), np.empty((B, k)), *np.empty((3, B)), np.zeros(B, bool),
+        np.empty((B, k, 3)),
+    )  # fmt: skip
+    cost = seen.cost(y, weight, x[:, k:], R @ rotations(x[:, :k] @ axes), belief)
     past = np.zeros((2, B, MEMORY, x.shape[1]))  # changes of x, and of the steps, from one round to the next
     before = None
     for round_ in range(ITERATIONS):
-        turned, z = _vectors(x, axes), x[:, k:]
+        turned, z = x[:, :k] @ axes, x[:, k:]
         here, free = R @ rotations(turned), axes @ right_jacobians(turned).swapaxes(-1, -2)
         PJ, A, S, r = seen.system(y, C, z, here, free)
         both = np.linalg.solve(S, np.concatenate([A, r[..., None]], -1))
@@ -84,40 +91,75 @@ def modes(
         size = np.abs(step).max(1)
         done = size < tolerance
         sd = np.full(len(x), np.nan)
-        if k == 3:
-            row = (axes[:, 2:] @ free.swapaxes(-1, -2))[:, 0]  # turns about the spin's own axis
-            sd = np.sqrt(np.einsum("bi,bij,bj->b", row, np.linalg.inv(G)[:, 3:, 3:], row))
+        if free_spin:
+            row = (axes[2] @ free.swapaxes(-1, -2))[:, None]  # turns about the spin's own axis
+            sd = np.sqrt((row @ np.linalg.inv(G)[:, 3:, 3:] @ row.swapaxes(-1, -2))[:, 0, 0])
             done |= (sd > unsure[0]) & (size < unsure[1])
         end = done | (round_ == ITERATIONS - 1)
         if end.any():
-            last, to = x[end] + step[end], at[end]
-            fit.z[to], fit.R[to] = last[:, k:], R[end] @ rotations(_vectors(last, axes[end]))
+            last = x[end] + step[end]
             volume = np.linalg.slogdet(S[end])[1] + np.linalg.slogdet(G[end])[1]
             area = np.abs(np.sinc(np.linalg.norm(x[end, :k], axis=1) / np.pi))  # of the sphere, which tilts move on
-            fit.evidence[to] = np.log(area) - 0.5 * (misfit[end] + volume)
-            fit.spin_sd[to], fit.converged[to], fit.axes[to] = sd[end], done[end], free[end]
+            evidence = np.log(area) - 0.5 * (misfit[end] + volume)
+            parts = last[:, k:], R[end] @ rotations(last[:, :k] @ axes), last[:, :k], cost[end], evidence
+            for whole, part in zip(vars(found).values(), (*parts, sd[end], done[end], free[end]), strict=True):
+                whole[at[end]] = part
             if end.all():
                 break
         go = ~end
-        at, R, axes, y, C, weight = at[go], R[go], axes[go], y[go], C[go], weight[go]
+        at, R, y, C, weight, past = at[go], R[go], y[go], C[go], weight[go], past[:, go]
         belief = None if belief is None else belief[go]
         x, step, cost, promised = x[go], step[go], cost[go], (2 * cost - misfit)[go]
-        past = past[:, go]
         if before is not None:
             past = np.concatenate([past[:, :, 1:], (np.stack([x, step]) - before[:, go])[:, :, None]], 2)
         before = np.stack([x, step])
 
-        def cost_at(x, some, R=R, axes=axes, y=y, weight=weight, belief=belief):
-            there = R[some] @ rotations(_vectors(x, axes[some]))
+        def cost_at(x, some, R=R, y=y, weight=weight, belief=belief):
+            there = R[some] @ rotations(x[:, :k] @ axes)
             return seen.cost(y[some], weight[some], x[:, k:], there, None if belief is None else belief[some])
 
-        x, cost = _descended(cost_at, x, cost, step, _accelerated(step, past), promised, k)
-    return fit
+        first = _accelerated(step, past) if round_ else step
+        x, cost = _descended(cost_at, x, cost, step, first, promised, k)
+    return found
 
 
-def _vectors(x, axes):
-    """Rotation vectors (B, 3) of the turns in x about the axes in the rows (B, 2 or 3, 3)."""
-    return (x[:, None, : axes.shape[1]] @ axes)[:, 0]
+def circle(seen: Seen, y: np.ndarray, C: np.ndarray, R: np.ndarray, belief: Belief | None, tolerance: float) -> Fit:
+    """Modes of B circles of fixed spins R (B, spins, 3, 3), each with one to either side: Fit of B · spins problems.
+
+    One search may end in a minimum that its neighbours have left behind. Where a neighbour's turns and shape, as they
+    are, cost less than what was found, the search begins anew from there, until no spin could do better so.
+    """
+    B, spins = R.shape[:2]
+    y, C, R = np.repeat(y, spins, 0), np.repeat(C, spins, 0), R.reshape(-1, 3, 3)
+    belief = None if belief is None else belief.repeated(spins)
+    centred, weight = y - y.mean(1, keepdims=True), np.linalg.inv(C)
+    axes = seen.axes(seen.mean[None])[0, :2]
+    found = modes(seen, y, C, R, belief, free_spin=False, tolerance=tolerance)
+    news = np.ones(B * spins, bool)  # whose neighbours have not been offered it
+    for _ in range(spins):
+        x = np.concatenate([found.beta, found.z], 1)
+        best, start, tried = found.cost - WORTH, x.copy(), np.zeros(B * spins, bool)
+        for side in (1, -1):
+            neighbour = np.roll(np.arange(B * spins).reshape(B, spins), side, 1).ravel()
+            some = np.flatnonzero(news[neighbour])
+            theirs = x[neighbour[some]]
+            there = R[some] @ rotations(theirs[:, :2] @ axes)
+            cost = seen.cost(
+                centred[some], weight[some], theirs[:, 2:], there, None if belief is None else belief[some]
+            )
+            lower = cost < best[some]
+            some, theirs = some[lower], theirs[lower]
+            best[some], start[some], tried[some] = cost[lower], theirs, True
+        if not tried.any():
+            break
+        again = modes(
+            seen, y[tried], C[tried], R[tried], None if belief is None else belief[tried], start[tried],
+            free_spin=False, tolerance=tolerance,
+        )  # fmt: skip
+        for whole, part in zip(vars(found).values(), vars(again).values(), strict=True):
+            whole[tried] = part
+        news = tried
+    return found
 
 
 def _accelerated(step, past):

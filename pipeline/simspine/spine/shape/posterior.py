@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from simspine.spine.shape.chain import derivatives, positions
-from simspine.spine.shape.modes import Fit, modes
+from simspine.spine.shape.chain import derivatives, from_bonds
+from simspine.spine.shape.modes import Fit, circle, modes
 from simspine.spine.shape.orientation import Belief, rotations
 from simspine.spine.shape.seen import Seen, best_effects
 
@@ -26,8 +26,8 @@ NARROW = 0.2  # rad: below this spread of the spin, one Gaussian around the mode
 RIVAL = 7.0  # log evidence: another spin this close to the best calls for the full circle as well
 NEGLIGIBLE = 14.0  # log evidence below the best spin's: left out, one in a million
 COARSE = 1e-3  # rad, log length: last step where it is only to be seen how well the spin is known
-MIXED = 1e-5  # and for the spins of the mixture
-CHUNK = 16  # frames at a time, to bound memory
+MIXED = 3e-5  # and for the spins of the mixture
+CHUNK = 8  # frames at a time: what fits into the cache
 
 
 def complete(
@@ -127,9 +127,12 @@ class _Problem:
             v, cost = np.linalg.solve(G, u[..., None])[..., 0], pull.cost
         return -0.5 * ((r * Sr).sum(-1) - (u * v).sum(-1) + cost)
 
-    def solve(self, y, C, R, **options) -> Fit:
-        """`modes` from rotations R and the typical shape; with all bonds."""
-        fit = modes(self.between, y, C, R, **options)
+    def solve(self, y, C, R, belief=None, **options) -> Fit:
+        """`modes` from rotations R and the typical shape, with all bonds."""
+        return self.whole(modes(self.between, y, C, R, belief, **options))
+
+    def whole(self, fit: Fit) -> Fit:
+        """With all bonds, where the fit has those between the points seen."""
         z = self.seen.mean + (fit.z - self.between.mean) @ self.others.T
         z[:, self.inner] = fit.z
         return replace(fit, z=z)
@@ -138,15 +141,15 @@ class _Problem:
         """Mean and covariance of all centres at a solution, linearised there; the translation is solved exactly."""
         origin, z, R = y.mean(1), fit.z, fit.R
         PJ, A, S, r = self.seen.system(y - origin[:, None], C, z, R, fit.axes)
-        both = np.linalg.solve(S, np.concatenate([A, r[..., None]], -1))
-        pull = None if belief is None else belief.at(R, fit.axes)
-        G, beta = best_effects(A, both[..., :-1], both[..., -1], pull)
-        x = positions(z)
         D = derivatives(z)  # (B, kinds, bonds, xyz)
-        K = _summed(np.moveaxis(D, 1, -1) @ np.moveaxis(PJ.reshape(*D.shape[:3], -1), 1, 2))  # (B, n, 3, 3m)
-        K = K.reshape(len(y), -1, K.shape[-1])
-        M = self.seen.effects(x, fit.axes) - K @ both[..., :-1]
-        blocks = self._prior_blocks(D) - _blocks(K, np.linalg.solve(S, K.swapaxes(-1, -2)).swapaxes(-1, -2))
+        x = from_bonds(D[:, 0])
+        K = from_bonds(np.moveaxis(D, 1, -1) @ np.moveaxis(PJ.reshape(*D.shape[:3], -1), 1, 2), 1)  # (B, n, 3, 3m)
+        K, k = K.reshape(len(y), -1, K.shape[-1]), A.shape[-1]
+        solved = np.linalg.solve(S, np.concatenate([A, r[..., None], K.swapaxes(-1, -2)], -1))
+        pull = None if belief is None else belief.at(R, fit.axes)
+        G, beta = best_effects(A, solved[..., :k], solved[..., k], pull)
+        M = self.seen.effects(x, fit.axes) - K @ solved[..., :k]
+        blocks = self._prior_blocks(D) - _blocks(K, solved[..., k + 1 :].swapaxes(-1, -2))
         blocks += _blocks(M, np.linalg.solve(G, M.swapaxes(-1, -2)).swapaxes(-1, -2))
         blocks = R[:, None] @ blocks @ R.swapaxes(-1, -2)[:, None]
         x = np.einsum("bij,bnj->bni", R, x + beta[:, None, :3]) + origin[:, None]
@@ -160,7 +163,7 @@ class _Problem:
         own = np.einsum("piqi->ipq", kinds)  # (bonds, kinds, kinds)
         left, right = np.moveaxis(rows, -1, 1), np.moveaxis(D, 1, 2)  # (B, bonds, xyz, kinds), (B, bonds, kinds, xyz)
         cross = np.moveaxis(with_above, -1, 1) @ right
-        return _summed(left @ own @ right + cross + cross.swapaxes(-1, -2))
+        return from_bonds(left @ own @ right + cross + cross.swapaxes(-1, -2), 1)
 
     def around(self, R0, y, C, belief=None):
         """The mixture over the whole circle of spins, from R0 (B, 3, 3).
@@ -170,10 +173,9 @@ class _Problem:
         nothing away from a mode: a spin that did not converge is left out, unless none did.
         """
         B = len(y)
-        many = (R0[:, None] @ self.spins).reshape(-1, 3, 3)
+        fit = self.whole(circle(self.between, y, C, R0[:, None] @ self.spins, belief, MIXED))
         y, C = np.repeat(y, SPINS, 0), np.repeat(C, SPINS, 0)
         belief = None if belief is None else belief.repeated(SPINS)
-        fit = self.solve(y, C, many, belief=belief, free_spin=False, tolerance=MIXED)
         evidence, found = fit.evidence.reshape(B, SPINS), fit.converged.reshape(B, SPINS)
         evidence = np.where(found | ~found.any(1, keepdims=True), evidence, -np.inf)
         w = np.exp(evidence - evidence.max(1, keepdims=True))
@@ -196,11 +198,6 @@ def _kabsch(source, target, weight):
     U, _, Vt = np.linalg.svd((w * t).swapaxes(-1, -2) @ s)
     U[..., -1] *= np.sign(np.linalg.det(U @ Vt))[..., None]
     return U @ Vt
-
-
-def _summed(bonds):
-    """What bonds (B, n − 1, …) add up to at the centres (B, n, …), the first at zero."""
-    return np.concatenate([np.zeros_like(bonds[:, :1]), np.cumsum(bonds, 1)], 1)
 
 
 def _blocks(left, right):

@@ -8,7 +8,7 @@ translation and turns as fixed effects β (universal kriging; Rasmussen & Willia
 
 import numpy as np
 
-from simspine.spine.shape.chain import jacobian, positions
+from simspine.spine.shape.chain import derivatives, from_bonds, jacobian_of, positions
 from simspine.spine.shape.orientation import Belief, Pull, skew
 
 DAMPING = 0.1  # 1/rad²
@@ -27,7 +27,10 @@ class Seen:
 
     def points(self, z: np.ndarray) -> np.ndarray:
         """The points (B, m, 3) of shapes z (B, 3(n − 1)), the chain's first centre at the origin."""
-        x = positions(z)[:, self.levels]
+        return self._of(positions(z))
+
+    def _of(self, centres):
+        x = centres[:, self.levels]
         return x if self.mix is None else (x.reshape(len(x), -1) @ self.mix.T).reshape(len(x), -1, 3)
 
     def axes(self, z: np.ndarray) -> np.ndarray:
@@ -39,8 +42,9 @@ class Seen:
 
     def linear(self, z, axes):
         """Jacobian in z (B, 3m, 3(n − 1)), effects of translation and turns (B, 3m, 5 or 6), points (B, 3m)."""
-        x = self.points(z)
-        J = jacobian(z, self.levels).reshape(len(z), 3 * len(self.levels), -1)
+        D = derivatives(z)
+        x = self._of(from_bonds(D[:, 0]))
+        J = jacobian_of(D, self.levels).reshape(len(z), 3 * len(self.levels), -1)
         if self.mix is not None:
             J = self.mix @ J
         return J, self.effects(x, axes), x.reshape(len(z), -1)
