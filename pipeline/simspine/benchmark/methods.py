@@ -13,7 +13,6 @@ import numpy as np
 from simspine.benchmark import peer
 from simspine.benchmark.peer_scaling import MASS, plain_factors
 from simspine.benchmark.spine_errors import Spine
-from simspine.body.calibration import calibrate
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
 from simspine.body.recipes import (
@@ -24,7 +23,7 @@ from simspine.body.recipes import (
     read_prior,
     read_recipe,
 )
-from simspine.body.scaling import ScaleFactors, measure_factors, scale
+from simspine.body.scaling import ScaleFactors, scale
 from simspine.config import Filter, InverseKinematics, Scaling, Triangulation
 from simspine.filtering import fill_gaps, lowpass, smooth
 from simspine.ik.assumptions import Prior
@@ -40,8 +39,8 @@ from simspine.spine.levels import SPINE_MARKERS, Level
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.triangulation import triangulate
 from simspine.types import Camera, Keypoints, Markers, Motion
-from simspine.workflow.bodies import stacked
-from simspine.workflow.fitting import as_views_agree, fit, fit_weights, observed
+from simspine.workflow.bodies import sized_body, stacked
+from simspine.workflow.fitting import as_views_agree, fit, observed
 from simspine.workflow.kinematics import spine_of
 
 PLACES = "centres"  # marker set: where the virtual capture has its points
@@ -116,7 +115,7 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
         ]
     prepared = [told(m, trial.points, settings.true_points) for m, trial in zip(prepared, trials, strict=True)]
     measured = [trial.points for trial in trials] if settings.true_sizes else prepared
-    body, factors = our_body(measured, recipe, settings)
+    body, factors, _ = sized_body(stacked(measured), recipe, settings.markers, settings.scaling)
     weights = default_weights(recipe, settings.markers)
     spines = []
     for markers, trial in zip(prepared, trials, strict=True):
@@ -143,22 +142,6 @@ def our_markers(recording: Recording, settings: Settings) -> Markers:
     mocap = recording.mocap if settings.use_mocap else None
     merged = merge(points, mocap, correspondence=read_correspondence("human36m"))
     return in_frame(label_inferred(merged), "y_up")
-
-
-def our_body(prepared: Sequence[Markers], recipe: Recipe, settings: Settings) -> tuple[Body, ScaleFactors]:
-    """The stage scale."""
-    unscaled = build(recipe, settings.markers)
-    together = stacked(prepared)
-    options = settings.scaling.model_dump()
-    fine = options.pop("calibrate")
-    factors = measure_factors(unscaled, together, recipe, **options)
-    if not fine:
-        return scale(unscaled, factors, recipe=recipe), factors
-    chosen = fit_markers(unscaled, together)
-    weights = fit_weights(chosen, default_weights(recipe, settings.markers), "trajectory")
-    limits = (settings.scaling.min_factor, settings.scaling.max_factor)
-    body, found = calibrate(unscaled, recipe, chosen, weights, factors, prior=read_prior(recipe), bounds=limits)
-    return body, found.factors
 
 
 def with_errors(markers: Markers, true: Markers, keep: str) -> Markers:

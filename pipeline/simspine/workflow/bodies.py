@@ -7,18 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.body.calibration import calibrate
+from simspine.body.calibration import Calibration, calibrate
 from simspine.body.kinematics import neutral_poses
 from simspine.body.model import Body
 from simspine.body.recipes import (
+    Recipe,
     build,
     default_weights,
     fit_markers,
     read_prior,
     read_recipe,
 )
-from simspine.body.scaling import measure_factors, scale
+from simspine.body.scaling import ScaleFactors, measure_factors, scale
 from simspine.config import Body as BodyOptions
+from simspine.config import Scaling
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
 from simspine.recipe_files import models_folder
@@ -38,26 +40,13 @@ def scale_body(context: Context) -> list[Task]:
     def work() -> dict:
         stored = [load(source) for source in sources]
         recipe = replace(read_recipe(config.body.recipe), inferred_by=inferred_by)
-        body = build(recipe, config.body.markers or stored[0]["skeleton"])
         markers = stacked([item["markers"] for item in stored])
-        options = config.scaling.model_dump()
-        fine = options.pop("calibrate")
-        factors = measure_factors(body, markers, recipe, height=person.height, **options)
-        fitted = {}
-        if fine:
-            chosen = _measured(fit_markers(body, markers))
-            weights = fit_weights(
-                chosen, default_weights(recipe, config.body.markers or stored[0]["skeleton"]), "trajectory"
-            )
-            limits = (config.scaling.min_factor, config.scaling.max_factor)
-            prior = read_prior(recipe)
-            sized, found = calibrate(body, recipe, chosen, weights, factors, person.mass, prior=prior, bounds=limits)
-            factors, fitted = found.factors, {"calibration": found.as_dict()}
-        else:
-            sized = scale(body, factors, person.mass, recipe)
+        marker_set = config.body.markers or stored[0]["skeleton"]
+        sized, factors, fitted = sized_body(markers, recipe, marker_set, config.scaling, person.height, person.mass)
+        calibrated = {} if fitted is None else {"calibration": fitted.as_dict()}
         femur = _femur_lengths(sized)
         sized.write_osim(paths.model)
-        write_text(paths.scaling, json.dumps(factors.as_dict() | fitted | {"femur_m": femur}, indent=1) + "\n")
+        write_text(paths.scaling, json.dumps(factors.as_dict() | calibrated | {"femur_m": femur}, indent=1) + "\n")
         return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
 
     settings = {
@@ -75,6 +64,32 @@ def body_files(options: BodyOptions) -> tuple[Path, ...]:
     """Files that the body is made from besides the markers: recipes, marker sets, base model."""
     own = [Path(name) for name in (options.recipe, options.markers) if name and name.endswith((".yaml", ".yml"))]
     return (*own, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
+
+
+def sized_body(
+    markers: Markers,
+    recipe: Recipe,
+    marker_set: str,
+    options: Scaling,
+    height: float | None = None,
+    mass: float | None = None,
+) -> tuple[Body, ScaleFactors, Calibration | None]:
+    """The recipe's body at a person's size, by the distances of markers and, if configured, fitted to them.
+
+    markers: all trials of the person, y_up. height (m) and mass (kg) where they are known.
+    """
+    unscaled = build(recipe, marker_set)
+    measuring = options.model_dump()
+    fine = measuring.pop("calibrate")
+    factors = measure_factors(unscaled, markers, recipe, height=height, **measuring)
+    if not fine:
+        return scale(unscaled, factors, mass, recipe), factors, None
+    chosen = _measured(fit_markers(unscaled, markers))
+    weights = fit_weights(chosen, default_weights(recipe, marker_set), "trajectory")
+    limits = (options.min_factor, options.max_factor)
+    prior = read_prior(recipe)
+    body, found = calibrate(unscaled, recipe, chosen, weights, factors, mass, prior=prior, bounds=limits)
+    return body, found.factors, found
 
 
 def _measured(markers: Markers) -> Markers:
