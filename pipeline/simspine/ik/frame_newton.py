@@ -13,6 +13,8 @@ from simspine.ik.sparsity import INNER, REORDER, Sparsity, solve_packed
 
 CONVERGED, STALLED, OUT_OF_ITERATIONS, UNSOLVED, GIVEN_UP = 0, 1, 2, 3, 4
 RIDGE = 1e-8  # of the diagonal, for directions that no marker sees
+SIDESTEP = 0.1  # rad
+FAST = 0.1  # of what the step before promised: Newton's method converges as it should
 NEAR = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
 
 
@@ -23,8 +25,8 @@ def box_step(
     """Lower the quadratic model inside the bounds, angles by at most `radius`: trial, and what it promises to lower.
 
     Goes towards the model's minimum up to the first bound, stays on it, and on with the others, so that each part of
-    the way lowers the model. Coordinates that are `held` stay. −1 where the model is not positive. fixed, A, rhs,
-    step: scratch.
+    the way lowers the model. Coordinates that are `held` stay. −1 where the model is not positive; step is then a
+    way along which it is not. fixed, A, rhs: scratch.
     """
     n = z.size
     promise = 0.0
@@ -68,6 +70,17 @@ def box_step(
     return promise
 
 
+@njit(**INNER)
+def aside(tree: Tree, z, way, size: float, trial) -> None:
+    """trial = z and `size` rad (of the angle that turns most) along `way`, inside the bounds."""
+    largest = 1e-12
+    for i in range(z.size):
+        if tree.turning[i]:
+            largest = max(largest, abs(way[i]))
+    for i in range(z.size):
+        trial[i] = min(max(z[i] + size / largest * way[i], tree.lower[i]), tree.upper[i])
+
+
 @njit(**INNER, fastmath=REORDER)
 def fit_frame(
     tree: Tree,
@@ -87,7 +100,7 @@ def fit_frame(
     the last step began. Returns cost, status.
 
     ridge (free,), target (free,): Σ ridge (z − target)², OpenSim's coordinate tasks; it is part of the cost.
-    Converged when a step promises to lower the cost by less than `tolerance` times the cost (or 1e-16 m²). Given
+    Converged when less than `tolerance` times the cost (or 1e-16 m²) is left to gain, as steps promise. Given
     up when it seems to end above `beat`. longest: rad, of any angle in one step.
     """
     n = z.size
@@ -112,6 +125,8 @@ def fit_frame(
         cost += ridge[i] * (z[i] - target[i]) ** 2
     radius = longest
     near = False
+    last = np.inf  # what the step before promised
+    escapes = 0
     status = OUT_OF_ITERATIONS
     for _ in range(iterations):
         gather(tree, x, y, w, None, np.int64(SQUARE), 0.0, K, F, S)
@@ -136,7 +151,9 @@ def fit_frame(
                     largest = max(largest, abs(trial[i] - z[i]))
             if near and cost - 2.0 * promise > beat:
                 return cost, GIVEN_UP
-            done = promise <= (10.0 if newton > 0.0 else 1.0) * tolerance * cost + 1e-16  # Newton's converge squared
+            # Newton's steps gain on each other, unless the cost bends; what the radius cuts short promises too little.
+            left = promise * promise / last if newton > 0.0 and promise < FAST * last else promise
+            done = left <= tolerance * cost + 1e-16 and largest < 0.999 * radius
             if done:
                 status = CONVERGED
             evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, x)
@@ -145,7 +162,7 @@ def fit_frame(
                 new += ridge[i] * (trial[i] - target[i]) ** 2
             if new < cost:
                 near = cost - new < NEAR * cost
-                cost = new
+                cost, last = new, promise
                 for i in range(n):
                     z[i] = trial[i]
                 radius = min(2.0 * radius, longest)
@@ -156,6 +173,22 @@ def fit_frame(
             radius = 0.25 * largest
         if not improved and status == OUT_OF_ITERATIONS:
             status = STALLED
+        # Where the cost bends down along some way, its slope may be nought without a minimum: a step aside, either way.
+        for side in (SIDESTEP, -SIDESTEP):
+            if status != CONVERGED or newton > 0.0 or escapes >= 4:
+                break
+            if box_step(tree, pattern, H, C, 1.0, radius, g, z, held, fixed, A, rhs, step, trial) >= 0.0:
+                break
+            escapes += 1
+            aside(tree, z, step, side, trial)
+            evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, x)
+            new = marker_cost(x, y, w, None, np.int64(SQUARE), 0.0)
+            for i in range(n):
+                new += ridge[i] * (trial[i] - target[i]) ** 2
+            if new < cost:
+                cost, status, near = new, OUT_OF_ITERATIONS, True
+                for i in range(n):
+                    z[i] = trial[i]
         if status != OUT_OF_ITERATIONS:
             break
     return cost, status

@@ -79,10 +79,24 @@ def sparsity(tree: Tree) -> Sparsity:
 
 
 @njit(**INNER, fastmath=REORDER)
-def solve_packed(pattern: Sparsity, A: np.ndarray, fixed: np.ndarray, b: np.ndarray) -> bool:
-    """Solve A x = b in place for the columns that are not `fixed`; overwrites the packed A. False if not positive.
+def substitute(pattern: Sparsity, A: np.ndarray, fixed: np.ndarray, b: np.ndarray, first: int) -> None:
+    """x of Lᵀ x = b in place, L the packed factor in A, from place `first` of the order on."""
+    for k in range(first, b.size):
+        c = pattern.order[k]
+        if not fixed[c]:
+            s = b[c]
+            for e in range(pattern.depth[c]):
+                if A[c, e] != 0.0:
+                    s -= A[c, e] * b[pattern.chain[c, e]]
+            b[c] = s * A[c, pattern.depth[c]]
 
-    Rows and columns of fixed ones must be zero off the diagonal; their b stays as it is.
+
+@njit(**INNER, fastmath=REORDER)
+def solve_packed(pattern: Sparsity, A: np.ndarray, fixed: np.ndarray, b: np.ndarray) -> bool:
+    """Solve A x = b in place for the columns that are not `fixed`; overwrites the packed A.
+
+    Rows and columns of fixed ones must be zero off the diagonal; their b stays as it is. False if A is not positive: b
+    is then a direction along which it is not, xᵀ A x ≤ 0.
     """
     n = b.size
     whole = np.empty(n)
@@ -96,6 +110,10 @@ def solve_packed(pattern: Sparsity, A: np.ndarray, fixed: np.ndarray, b: np.ndar
         depth = pattern.depth[c]
         d = row[depth]
         if not d > 1e-14 * abs(whole[c]):
+            # What is eliminated so far follows this column so as to add least: xᵀ A x is what is left on its diagonal.
+            b[:] = 0.0
+            b[c] = 1.0
+            substitute(pattern, A, fixed, b, k + 1)
             return False
         inverse = 1.0 / np.sqrt(d)
         row[depth] = inverse
@@ -110,12 +128,5 @@ def solve_packed(pattern: Sparsity, A: np.ndarray, fixed: np.ndarray, b: np.ndar
                 target = A[other]
                 for i in range(e + 1):
                     target[i] -= f * row[i]
-    for k in range(n):
-        c = pattern.order[k]
-        if not fixed[c]:
-            s = b[c]
-            for e in range(pattern.depth[c]):
-                if A[c, e] != 0.0:
-                    s -= A[c, e] * b[pattern.chain[c, e]]
-            b[c] = s * A[c, pattern.depth[c]]
+    substitute(pattern, A, fixed, b, 0)
     return True
