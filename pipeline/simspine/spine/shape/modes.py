@@ -47,6 +47,11 @@ class Fit:
     def __getitem__(self, some) -> "Fit":
         return Fit(*(value[some] for value in vars(self).values()))
 
+    def put(self, some, others: "Fit") -> None:
+        """Replaces some problems' solutions."""
+        for mine, theirs in zip(vars(self).values(), vars(others).values(), strict=True):
+            mine[some] = theirs
+
 
 def modes(
     seen: Seen,
@@ -101,9 +106,9 @@ def modes(
             volume = np.linalg.slogdet(S[end])[1] + np.linalg.slogdet(G[end])[1]
             area = np.abs(np.sinc(np.linalg.norm(x[end, :k], axis=1) / np.pi))  # of the sphere, which tilts move on
             evidence = np.log(area) - 0.5 * (misfit[end] + volume)
-            parts = last[:, k:], R[end] @ rotations(last[:, :k] @ axes), last[:, :k], cost[end], evidence
-            for whole, part in zip(vars(found).values(), (*parts, sd[end], done[end], free[end]), strict=True):
-                whole[at[end]] = part
+            there = R[end] @ rotations(last[:, :k] @ axes)
+            ended = Fit(last[:, k:], there, last[:, :k], cost[end], evidence, sd[end], done[end], free[end])
+            found.put(at[end], ended)
             if end.all():
                 break
         go = ~end
@@ -156,8 +161,7 @@ def circle(seen: Seen, y: np.ndarray, C: np.ndarray, R: np.ndarray, belief: Beli
             seen, y[tried], C[tried], R[tried], None if belief is None else belief[tried], start[tried],
             free_spin=False, tolerance=tolerance,
         )  # fmt: skip
-        for whole, part in zip(vars(found).values(), vars(again).values(), strict=True):
-            whole[tried] = part
+        found.put(tried, again)
         news = tried
     return found
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from simspine.spine.shape.chain import derivatives, from_bonds
-from simspine.spine.shape.modes import Fit, circle, modes
+from simspine.spine.shape.modes import WORTH, Fit, circle, modes
 from simspine.spine.shape.orientation import Belief, rotations
 from simspine.spine.shape.seen import Seen, best_effects
 
@@ -27,6 +27,8 @@ RIVAL = 7.0  # log evidence: another spin this close to the best calls for the f
 NEGLIGIBLE = 14.0  # log evidence below the best spin's: left out, one in a million
 COARSE = 1e-3  # rad, log length: last step where it is only to be seen how well the spin is known
 MIXED = 3e-5  # and for the spins of the mixture
+FAR = 1.0  # rad, log length: more than this from the typical shape there may be several minima
+LOOSE = 0.02  # m: noise that smooths them away
 CHUNK = 8  # frames at a time: what fits into the cache
 
 
@@ -128,8 +130,18 @@ class _Problem:
         return -0.5 * ((r * Sr).sum(-1) - (u * v).sum(-1) + cost)
 
     def solve(self, y, C, R, belief=None, **options) -> Fit:
-        """`modes` from rotations R and the typical shape, with all bonds."""
-        return self.whole(modes(self.between, y, C, R, belief, **options))
+        """`modes` from rotations R and the typical shape, with all bonds; for shapes far from it once more, from what
+        the points tell with noise added, and the better of both.
+        """
+        fit = modes(self.between, y, C, R, belief, **options)
+        far = np.flatnonzero(np.abs(fit.z - self.between.mean).max(1) > FAR)
+        if len(far):
+            y, C, R, belief = y[far], C[far], R[far], None if belief is None else belief[far]
+            loose = modes(self.between, y, C + LOOSE**2 * np.eye(3), R, belief, tolerance=COARSE)
+            again = modes(self.between, y, C, R, belief, np.concatenate([loose.beta, loose.z], 1), **options)
+            lower = again.cost < fit.cost[far] - WORTH
+            fit.put(far[lower], again[lower])
+        return self.whole(fit)
 
     def whole(self, fit: Fit) -> Fit:
         """With all bonds, where the fit has those between the points seen."""
