@@ -70,6 +70,16 @@ def box_step(
     return promise
 
 
+@njit(inline="always")
+def cost_at(tree: Tree, z, ridge, target, y, w, q, factor, R, p, direction, centre, rate, x) -> float:
+    """The objective at z (free,); sets what `evaluate_frame` sets."""
+    evaluate_frame(tree, z, q, factor, R, p, direction, centre, rate, x)
+    cost = marker_cost(x, y, w, None, np.int64(SQUARE), 0.0)
+    for i in range(z.size):
+        cost += ridge[i] * (z[i] - target[i]) ** 2
+    return cost
+
+
 @njit(**INNER)
 def aside(tree: Tree, z, way, size: float, trial) -> None:
     """trial = z and `size` rad (of the angle that turns most) along `way`, inside the bounds."""
@@ -119,10 +129,7 @@ def fit_frame(
 
     for i in range(n):
         z[i] = min(max(z[i], tree.lower[i]), tree.upper[i])
-    evaluate_frame(tree, z, q, factor, R, p, direction, centre, rate, x)
-    cost = marker_cost(x, y, w, None, np.int64(SQUARE), 0.0)
-    for i in range(n):
-        cost += ridge[i] * (z[i] - target[i]) ** 2
+    cost = cost_at(tree, z, ridge, target, y, w, q, factor, R, p, direction, centre, rate, x)
     radius = longest
     near = False
     last = np.inf  # what the step before promised
@@ -156,10 +163,7 @@ def fit_frame(
             done = left <= tolerance * cost + 1e-16 and largest < 0.999 * radius
             if done:
                 status = CONVERGED
-            evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, x)
-            new = marker_cost(x, y, w, None, np.int64(SQUARE), 0.0)
-            for i in range(n):
-                new += ridge[i] * (trial[i] - target[i]) ** 2
+            new = cost_at(tree, trial, ridge, target, y, w, q, factor, R, p, direction, centre, rate, x)
             if new < cost:
                 near = cost - new < NEAR * cost
                 cost, last = new, promise
@@ -181,10 +185,7 @@ def fit_frame(
                 break
             escapes += 1
             aside(tree, z, step, side, trial)
-            evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, x)
-            new = marker_cost(x, y, w, None, np.int64(SQUARE), 0.0)
-            for i in range(n):
-                new += ridge[i] * (trial[i] - target[i]) ** 2
+            new = cost_at(tree, trial, ridge, target, y, w, q, factor, R, p, direction, centre, rate, x)
             if new < cost:
                 cost, status, near = new, OUT_OF_ITERATIONS, True
                 for i in range(n):
