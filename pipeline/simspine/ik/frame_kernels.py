@@ -5,7 +5,7 @@ from numba import njit
 
 from simspine.body.tree import Tree
 from simspine.ik.frame_newton import CONVERGED, GIVEN_UP, OUT_OF_ITERATIONS, STALLED, UNSOLVED, fit_frame
-from simspine.ik.sparsity import ENTRY, INNER, REORDER, Sparsity
+from simspine.ik.sparsity import ENTRY, REORDER, Sparsity
 
 __all__ = ["OUT_OF_ITERATIONS", "STALLED", "UNSOLVED", "fit_frames"]
 
@@ -30,7 +30,7 @@ def off_bounds(value: float, lower: float, upper: float, curvature: float, cost:
     return value
 
 
-@njit(**INNER)
+@njit(inline="always")
 def unwind(tree: Tree, neutral, z, curvature, cost: float, begin) -> bool:
     """Is an arm wound up? Then begin (free,) is where to try again.
 
@@ -172,7 +172,7 @@ def fit_frames(
     return z, cost, status
 
 
-@njit(**INNER)
+@njit(inline="always")
 def seen(w) -> bool:
     """Any marker counts."""
     count = 0

@@ -80,7 +80,7 @@ def cost_at(tree: Tree, z, ridge, target, y, w, q, factor, R, p, direction, cent
     return cost
 
 
-@njit(**INNER)
+@njit(inline="always")
 def aside(tree: Tree, z, way, size: float, trial) -> None:
     """trial = z and `size` rad (of the angle that turns most) along `way`, inside the bounds."""
     largest = 1e-12

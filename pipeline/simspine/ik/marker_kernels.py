@@ -245,7 +245,7 @@ def spread(tree: Tree, pattern: Sparsity, direction, centre, rate, factor, K, F,
                 T[own, i] += twist[i]
 
 
-@njit(**INNER)
+@njit(inline="always")
 def pose_space(tree: Tree):
     """Scratch of `evaluate_frame`: q, factor, R, p, direction, centre, rate."""
     slots = tree.slot_kind.size
@@ -254,7 +254,7 @@ def pose_space(tree: Tree):
     return tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots)
 
 
-@njit(**INNER)
+@njit(inline="always")
 def sum_space(tree: Tree, pattern: Sparsity):
     """Scratch of `gather` and `spread`: K, F, S, T."""
     K, F, S = np.empty((tree.bodies, 6, 6)), np.empty((tree.bodies, 6)), np.empty((tree.bodies, 3, 3))

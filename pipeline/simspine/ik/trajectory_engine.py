@@ -90,10 +90,9 @@ def solve(
     held = (S[single] ** 2).T @ precisions[single]
     drawn = (S[single].T @ (precisions[single] * mean[single])) / np.where(held > 0.0, held, 1.0)
     held[own:], drawn[own:] = 1.0 / STILL**2, 0.0
-    path = starting_path(terms[0], starts, 1.0 / HOLD**2, stride, held, drawn, threads)
     found = solve_trajectory(
         terms,
-        readable(body, path),
+        readable(body, starting_path(terms[0], starts, 1.0 / HOLD**2, stride, held, drawn, threads)),
         publish=publish if uncertainty else None,
         window=window,
         overlap=overlap,
