@@ -158,8 +158,9 @@ def fit_frame(
                     largest = max(largest, abs(trial[i] - z[i]))
             if near and cost - 2.0 * promise > beat:
                 return cost, GIVEN_UP
-            # Newton's steps gain on each other, unless the cost bends; what the radius cuts short promises too little.
-            left = promise * promise / last if newton > 0.0 and promise < FAST * last else promise
+            # Newton's steps gain on each other, unless the cost bends (hence tenfold); one that the radius cuts short
+            # promises too little.
+            left = 10.0 * promise * promise / last if newton > 0.0 and promise < FAST * last else promise
             done = left <= tolerance * cost + 1e-16 and largest < 0.999 * radius
             if done:
                 status = CONVERGED
