@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
-from simspine.geometry import change_frame, frame_rotation, project, rigid_fit, undistort
+from simspine.geometry import change_frame, frame_rotation, project, rigid_fit, undistort, wrap
 from simspine.types import Camera
 
 LENSES = [
@@ -125,3 +125,11 @@ def test_frames():
             assert np.linalg.det(frame_rotation(source, target)) == pytest.approx(1)
     with pytest.raises(InputError, match=r"unknown frame 'up'.*z_up, y_up"):
         change_frame(xyz, "z_up", "up")
+
+
+def test_wrapped_angles_point_the_same_way_and_lie_in_the_half_open_turn():
+    angles = np.concatenate([np.random.default_rng(0).uniform(-50, 50, 500), np.pi * np.arange(-5, 6)])
+    got = wrap(angles)
+    assert (got >= -np.pi).all()
+    assert (got < np.pi).all()
+    np.testing.assert_allclose(np.exp(1j * got), np.exp(1j * angles), atol=1e-13)

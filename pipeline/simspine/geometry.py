@@ -1,4 +1,4 @@
-"""Cameras, named frames and rigid fits. Pure functions on arrays; lengths in metres, image points in pixels."""
+"""Cameras, frames, angles and rigid fits. Pure functions on arrays; lengths in metres, image points in pixels."""
 
 from collections.abc import Sequence
 
@@ -95,6 +95,11 @@ def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50, toleranc
         residual = np.abs(distort(x, camera.distortion) - seen).max(-1, keepdims=True)
         folded = (np.abs(x - seen) > 1).any(-1, keepdims=True)  # another branch of the polynomial
     return np.where((residual < 1e-9) & ~folded, x, np.nan)
+
+
+def wrap(angles: np.ndarray) -> np.ndarray:
+    """Angles (rad) by the shorter way round: in [−π, π)."""
+    return (np.asarray(angles, float) + np.pi) % (2 * np.pi) - np.pi
 
 
 def rigid_fit(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.geometry import rigid_fit
+from simspine.geometry import rigid_fit, wrap
 
 
 def mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
@@ -66,8 +66,7 @@ def angle_rmse(estimate: np.ndarray, reference: np.ndarray, axis: int | None = 0
     estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
     if estimate.shape != reference.shape:
         raise InputError(f"angles to compare have shapes {estimate.shape} and {reference.shape}.")
-    difference = (estimate - reference + np.pi) % (2 * np.pi) - np.pi
-    return marker_rmse(difference, axis)
+    return marker_rmse(wrap(estimate - reference), axis)
 
 
 def _pair(estimate: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from simspine.benchmark.opensim_cases import NOISE, Case
 from simspine.benchmark.opensim_tool import ToolResult
 from simspine.benchmark.report import Metric
 from simspine.body.kinematics import follow_couplers
+from simspine.geometry import wrap
 from simspine.ik import frame_engine, opensim_engine
 from simspine.ik.branches import readable
 from simspine.ik.result import result_of
@@ -117,7 +118,7 @@ def compare(case: Case, tool: ToolResult, accuracy: float = 1e-6) -> Comparison:
 
 def shorter(difference: np.ndarray, turning: np.ndarray) -> np.ndarray:
     """Differences (frames, free) of angles by the shorter way round."""
-    return np.where(turning, (difference + np.pi) % (2 * np.pi) - np.pi, difference)
+    return np.where(turning, wrap(difference), difference)
 
 
 def restarted(case: Case, frames: Sequence[int], accuracy: float = 1e-6) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.geometry import wrap
 from simspine.metrics import aligned
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Markers
@@ -67,8 +68,7 @@ def errors(estimate: Spine, truth: Spine, levels: Sequence[str]) -> SpineErrors:
     points = tuple(n for n in b.markers.names if n in a.markers.names)
     found, wanted = a.markers.select(points), b.markers.select(points)
     centres = tuple(n for n in truth.centres.names if n in estimate.centres.names)
-    angles = _angles(a, levels) - _angles(b, levels)
-    angles = (angles + np.pi) % (2 * np.pi) - np.pi
+    angles = wrap(_angles(a, levels) - _angles(b, levels))
     score = {}
     if a.lla_sd is not None:
         score = {"lla": _score(a.lla - b.lla, a.lla_sd), "tka": _score(a.tka - b.tka, a.tka_sd)}

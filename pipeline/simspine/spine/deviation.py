@@ -7,6 +7,7 @@ import numpy as np
 
 from simspine.body.kernels import all_poses, expand
 from simspine.body.model import Body
+from simspine.geometry import wrap
 from simspine.ik.uncertainty import marker_covariance
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import Vertebra
@@ -42,7 +43,7 @@ def spine_deviation(
             chosen = {name: poses[name][:, [0, *(own + 1)]].reshape(-1, 4, 4) for name in figure.bodies}
             values = np.asarray(figure.of(chosen)).reshape(len(part), 1 + len(own), -1)
             change = values[:, 1:] - values[:, :1]
-            gradient = ((change + np.pi) % (2 * np.pi) - np.pi) / STEP
+            gradient = wrap(change) / STEP
             variance = (gradient * (covariance[:, own[:, None], own] @ gradient)).sum(1)
             out.append(np.sqrt(variance))
     sd = [np.concatenate(parts) for parts in found]

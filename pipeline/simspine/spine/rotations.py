@@ -8,6 +8,7 @@ not depend on it (Baker 2001, Human Movement Science 20:655). Both lose one angl
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.geometry import wrap
 
 NEAR_LOCK = np.radians(60.0)  # the other branch of a solution is only considered beyond this second angle
 LOCKED = 1e-7  # cosine of the second angle below which the first and third are one angle
@@ -103,11 +104,6 @@ def unwrap(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         out[valid, k] = np.unwrap(columns[valid, k])
     out = out.reshape(angles.shape)
     return out, np.nan_to_num(np.abs(out - angles)) > CHANGED
-
-
-def wrap(angles: np.ndarray) -> np.ndarray:
-    """Angles in [−π, π)."""
-    return (np.asarray(angles, float) + np.pi) % (2 * np.pi) - np.pi
 
 
 def from_zxy(angles: np.ndarray) -> np.ndarray:
