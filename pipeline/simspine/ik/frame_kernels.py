@@ -31,7 +31,7 @@ def off_bounds(value: float, lower: float, upper: float, curvature: float, cost:
 
 
 @njit(inline="always")
-def unwind(tree: Tree, neutral, z, curvature, cost: float, begin) -> bool:
+def unwind(z, curvature, cost: float, neutral, turning, lowest, highest, begin) -> bool:
     """Is an arm wound up? Then begin (free,) is where to try again.
 
     A straight elbow hardly shows the upper arm's rotation: noise turns it far from neutral, with the elbow at its
@@ -40,35 +40,24 @@ def unwind(tree: Tree, neutral, z, curvature, cost: float, begin) -> bool:
     wound = False
     for i in range(z.size):
         begin[i] = z[i]
-        lower, upper = tree.lower[i], tree.upper[i]
+        lower, upper = lowest[i], highest[i]
         if np.isfinite(upper - lower):
-            if tree.turning[i]:
+            if turning[i]:
                 begin[i] = min(max(z[i], lower + BENT), upper - BENT)
-        elif tree.turning[i] and abs(z[i] - neutral[i]) > WOUND and curvature[i] * np.pi**2 < WEAK_TURN * cost:
+        elif turning[i] and abs(z[i] - neutral[i]) > WOUND and curvature[i] * np.pi**2 < WEAK_TURN * cost:
             begin[i] = neutral[i]
             wound = True
     return wound
 
 
 @njit(inline="always")
-def fit_best(
-    tree: Tree, pattern: Sparsity, ridge, target, y, w, starts, count: int, z, sharp, cost: float, status: int,
-    iterations: int, tolerance: float, longest: float, trial, curvature,
-):  # fmt: skip
-    """Try the first `count` of starts (starts, free) on one frame; z, with `sharp`, keeps the best solution, if better
-    than `cost`. trial, curvature: (free,) scratch."""
-    for k in range(count):
-        for i in range(z.size):
-            trial[i] = starts[k, i]
-        beat = np.inf if np.isnan(cost) else (1.0 - GAIN) * cost
-        new, how = fit_frame(tree, pattern, ridge, target, y, w, trial, curvature, iterations, tolerance, longest, beat)
-        if how != GIVEN_UP and (np.isnan(cost) or new < cost):
-            cost = new
-            status = how
-            for i in range(z.size):
-                z[i] = trial[i]
-                sharp[i] = curvature[i]
-    return cost, status
+def apart(z, other, sharp, other_sharp, cost: float, jump: float) -> bool:
+    """Two neighbouring frames differ by more than `jump` in a coordinate, and by more than noise explains."""
+    found = False
+    for i in range(z.size):
+        gap = abs(z[i] - other[i])
+        found = found or (gap > jump and gap * gap * max(sharp[i], other_sharp[i]) > SHOWN * cost)
+    return found
 
 
 @njit(**ENTRY, fastmath=REORDER)
@@ -88,14 +77,15 @@ def fit_frames(
     its successor's solution where the two differ by more than `jump` in any coordinate, by more than noise explains,
     where its cost is clearly higher, or where it did not converge. The best solution stays.
 
-    Both ways are one function, since all that calls the frame's solver is compiled with a copy of it.
+    Both ways are one loop with one place that calls the frame's solver, and helpers do without the tree: every copy of
+    either takes a second to compile.
     """
     frames = y.shape[0]
     n = starts.shape[1]
-    z = np.empty((frames, n))
+    z = np.full((frames, n), np.nan)
     sharp = np.zeros((frames, n))  # the cost's curvature along each coordinate
-    cost = np.empty(frames)
-    status = np.empty(frames, np.int64)
+    cost = np.full(frames, np.nan)
+    status = np.full(frames, UNSOLVED)
     current = starts[0].copy()
     before = np.empty(n)
     pull = np.empty(n)
@@ -105,70 +95,73 @@ def fit_frames(
     tries = np.empty(starts.shape)
     usual = 0.0  # cost, about the median
     begun, first, last = False, 0, 0
-    for t in range(frames):
-        cost[t], status[t] = np.nan, UNSOLVED
-        for i in range(n):
-            z[t, i] = np.nan
+    for step in range(frames if hold > 0.0 else 2 * frames):
+        back = step >= frames
+        t = 2 * frames - 1 - step if back else step
         if not seen(w[t]):
             continue
         for i in range(n):
-            before[i] = current[i]
+            before[i] = z[t, i] if back else current[i]
+            current[i] = before[i]
             pull[i] = ridge[t, i] + hold
             aim[i] = (ridge[t, i] * target[i] + hold * before[i]) / pull[i] if pull[i] > 0.0 else 0.0
-        for again in range(2):
-            if again == 1 and (hold > 0.0 or not begun):
-                break
-            # Stuck beside the minimum, the frames that follow would be too: limbs begin anew.
-            stuck = again == 1 and cost[t] > 2.0 * usual
-            count, effort, longest = starts.shape[0], 4 * iterations, CAREFUL
-            if begun and not stuck:
-                count, effort, longest = 1, iterations, BOLD
-            for k in range(count):
+        for attempt in range(2):
+            if back:
+                anew = attempt == 1
+                if anew:
+                    doubtful = cost[t] > 4.0 * usual or status[t] == STALLED
+                elif t + 1 == frames or status[t + 1] == UNSOLVED:
+                    doubtful = False
+                else:
+                    doubtful = status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1] or t == first
+                    doubtful = doubtful or apart(current, z[t + 1], sharp[t], sharp[t + 1], cost[t], jump)
+                if not doubtful:
+                    continue
+                for k in range(starts.shape[0]):
+                    for i in range(n):
+                        tries[k, i] = starts[k, i] if anew else z[t + 1, i]
+            else:
+                if attempt == 1 and (hold > 0.0 or not begun):
+                    break
+                # Stuck beside the minimum, the frames that follow would be too: limbs begin anew.
+                stuck = attempt == 1 and cost[t] > 2.0 * usual
+                anew = stuck or not begun
+                for k in range(starts.shape[0]):
+                    for i in range(n):
+                        shared = begun and (attempt == 0 or starts[k, i] == starts[-1, i])
+                        tries[k, i] = current[i] if shared else starts[k, i]
+                if begun and attempt == 0 and hold == 0.0:
+                    for i in range(n):
+                        tries[0, i] = off_bounds(current[i], tree.lower[i], tree.upper[i], sharp[last, i], cost[last])
+                elif (
+                    attempt == 1
+                    and not stuck
+                    and not unwind(
+                        current, sharp[t], cost[t], starts[0], tree.turning, tree.lower, tree.upper, tries[0]
+                    )
+                ):
+                    break
+            for k in range(starts.shape[0] if anew else 1):
+                effort, longest = (4 * iterations, CAREFUL) if anew else (iterations, BOLD)
+                beat = np.inf if np.isnan(cost[t]) else (1.0 - GAIN) * cost[t]
                 for i in range(n):
-                    shared = begun and (again == 0 or starts[k, i] == starts[-1, i])
-                    tries[k, i] = current[i] if shared else starts[k, i]
-            if again == 1 and not stuck and not unwind(tree, starts[0], current, sharp[t], cost[t], tries[0]):
-                break
-            if begun and again == 0 and hold == 0.0:
-                for i in range(n):
-                    tries[0, i] = off_bounds(current[i], tree.lower[i], tree.upper[i], sharp[last, i], cost[last])
-            cost[t], status[t] = fit_best(
-                tree, pattern, pull, aim, y[t], w[t], tries, count, current, sharp[t], cost[t], status[t], effort,
-                tolerance, longest, trial, curvature,
-            )  # fmt: skip
-        usual = usual * (1.01 if cost[t] > usual else 0.99) if begun else cost[t]
-        first = first if begun else t
-        begun, last = True, t
+                    trial[i] = tries[k, i]
+                new, how = fit_frame(
+                    tree, pattern, pull, aim, y[t], w[t], trial, curvature, effort, tolerance, longest, beat
+                )
+                if how != GIVEN_UP and (np.isnan(cost[t]) or new < cost[t]):
+                    cost[t], status[t] = new, how
+                    for i in range(n):
+                        current[i] = trial[i]
+                        sharp[t, i] = curvature[i]
+        if not back:
+            usual = usual * (1.01 if cost[t] > usual else 0.99) if begun else cost[t]
+            first = first if begun else t
+            begun, last = True, t
         for i in range(n):
-            if tree.periodic[i]:
+            if tree.periodic[i] and not back:
                 current[i] -= 2 * np.pi * np.floor((current[i] - before[i]) / (2 * np.pi) + 0.5)
             z[t, i] = current[i]
-    for t in range(frames - 1, -1, -1):
-        if status[t] == UNSOLVED or hold > 0.0:
-            continue
-        for way in range(2):
-            if way == 0:
-                if t + 1 == frames or status[t + 1] == UNSOLVED:
-                    continue
-                doubtful = status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1] or t == first
-                for i in range(n):
-                    gap = abs(z[t, i] - z[t + 1, i])
-                    shown = gap * gap * max(sharp[t, i], sharp[t + 1, i]) > SHOWN * cost[t]
-                    doubtful = doubtful or (gap > jump and shown)
-            else:
-                doubtful = cost[t] > 4.0 * usual or status[t] == STALLED
-            if not doubtful:
-                continue
-            count, effort, longest = 1, iterations, BOLD
-            if way == 1:
-                count, effort, longest = starts.shape[0], 4 * iterations, CAREFUL
-            for k in range(count):
-                for i in range(n):
-                    tries[k, i] = starts[k, i] if way == 1 else z[t + 1, i]
-            cost[t], status[t] = fit_best(
-                tree, pattern, ridge[t], target, y[t], w[t], tries, count, z[t], sharp[t], cost[t], status[t], effort,
-                tolerance, longest, trial, curvature,
-            )  # fmt: skip
     return z, cost, status
 
 

@@ -20,7 +20,7 @@ NEAR = 0.3  # a step that lowered the cost by less than this share was taken nea
 
 @njit(**INNER, fastmath=REORDER)
 def box_step(
-    tree: Tree, pattern: Sparsity, H, C, newton: float, radius: float, g, z, held, fixed, A, rhs, step, trial
+    pattern: Sparsity, turning, lower, upper, H, C, newton: float, radius: float, g, z, held, fixed, A, rhs, step, trial
 ) -> float:
     """Lower the quadratic model inside the bounds, angles by at most `radius`: trial, and what it promises to lower.
 
@@ -49,11 +49,11 @@ def box_step(
         for i in range(n):
             if not fixed[i]:
                 gain += rhs[i] * step[i]
-                reach = radius if tree.turning[i] else np.inf
+                reach = radius if turning[i] else np.inf
                 if step[i] > 0.0:
-                    room = min(tree.upper[i], z[i] + reach) - trial[i]
+                    room = min(upper[i], z[i] + reach) - trial[i]
                 else:
-                    room = max(tree.lower[i], z[i] - reach) - trial[i]
+                    room = max(lower[i], z[i] - reach) - trial[i]
                 if share * abs(step[i]) > abs(room):
                     share = room / step[i]
                     first = i
@@ -66,46 +66,34 @@ def box_step(
             break
         fixed[first] = True
     for i in range(n):
-        trial[i] = min(max(trial[i], tree.lower[i]), tree.upper[i])
+        trial[i] = min(max(trial[i], lower[i]), upper[i])
     return promise
 
 
 @njit(inline="always")
-def cost_at(tree: Tree, z, ridge, target, y, w, q, factor, R, p, direction, centre, rate, x) -> float:
-    """The objective at z (free,); sets what `evaluate_frame` sets."""
-    evaluate_frame(tree, z, q, factor, R, p, direction, centre, rate, x)
-    cost = marker_cost(x, y, w, None, np.int64(SQUARE), 0.0)
+def with_tasks(cost: float, z, ridge, target) -> float:
+    """The objective: the markers' cost and Σ ridge (z − target)²."""
     for i in range(z.size):
         cost += ridge[i] * (z[i] - target[i]) ** 2
     return cost
 
 
 @njit(inline="always")
-def aside(tree: Tree, z, way, size: float, trial) -> None:
+def aside(z, way, turning, lower, upper, size: float, trial) -> None:
     """trial = z and `size` rad (of the angle that turns most) along `way`, inside the bounds."""
     largest = 1e-12
     for i in range(z.size):
-        if tree.turning[i]:
+        if turning[i]:
             largest = max(largest, abs(way[i]))
     for i in range(z.size):
-        trial[i] = min(max(z[i] + size / largest * way[i], tree.lower[i]), tree.upper[i])
+        trial[i] = min(max(z[i] + size / largest * way[i], lower[i]), upper[i])
 
 
-@njit(**INNER, fastmath=REORDER)
+@njit(inline="always")
 def fit_frame(
-    tree: Tree,
-    pattern: Sparsity,
-    ridge,
-    target,
-    y,
-    w,
-    z,
-    sharp,
-    iterations: int,
-    tolerance: float,
-    longest: float,
+    tree: Tree, pattern: Sparsity, ridge, target, y, w, z, sharp, iterations: int, tolerance: float, longest: float,
     beat: float,
-):
+):  # fmt: skip
     """Fit one frame, from and into z (free,); sharp (free,) receives the cost's curvature along each coordinate where
     the last step began. Returns cost, status.
 
@@ -114,8 +102,9 @@ def fit_frame(
     up when it seems to end above `beat`. longest: rad, of any angle in one step.
     """
     n = z.size
-    q, factor, R, p, direction, centre, rate = pose_space(tree)
-    K, F, S, T = sum_space(tree, pattern)
+    turning, lower, upper = tree.turning, tree.lower, tree.upper
+    q, factor, R, p, direction, centre, rate = pose_space(tree.rest, tree.bodies, tree.slot_kind.size)
+    K, F, S, T = sum_space(tree.bodies, pattern.entry_column.size)
     H = np.empty(pattern.chain.shape)
     C = np.empty(pattern.chain.shape)
     A = np.empty(pattern.chain.shape)
@@ -128,8 +117,9 @@ def fit_frame(
     x = np.empty((w.size, 3))
 
     for i in range(n):
-        z[i] = min(max(z[i], tree.lower[i]), tree.upper[i])
-    cost = cost_at(tree, z, ridge, target, y, w, q, factor, R, p, direction, centre, rate, x)
+        z[i] = min(max(z[i], lower[i]), upper[i])
+    evaluate_frame(tree, z, q, factor, R, p, direction, centre, rate, x)
+    cost = with_tasks(marker_cost(x, y, w, None, np.int64(SQUARE), 0.0), z, ridge, target)
     radius = longest
     near = False
     last = np.inf  # what the step before promised
@@ -142,11 +132,13 @@ def fit_frame(
             H[i, pattern.depth[i]] += ridge[i]
             sharp[i] = H[i, pattern.depth[i]]
             g[i] += ridge[i] * (z[i] - target[i])
-            held[i] = (z[i] <= tree.lower[i] and g[i] > 0.0) or (z[i] >= tree.upper[i] and g[i] < 0.0)
+            held[i] = (z[i] <= lower[i] and g[i] > 0.0) or (z[i] >= upper[i] and g[i] < 0.0)
         newton = 1.0 if near else 0.0
         improved = False
         for _ in range(25):
-            promise = box_step(tree, pattern, H, C, newton, radius, g, z, held, fixed, A, rhs, step, trial)
+            promise = box_step(
+                pattern, turning, lower, upper, H, C, newton, radius, g, z, held, fixed, A, rhs, step, trial
+            )
             if promise < 0.0:
                 if newton == 0.0:
                     break
@@ -154,7 +146,7 @@ def fit_frame(
                 continue
             largest = 0.0
             for i in range(n):
-                if tree.turning[i]:
+                if turning[i]:
                     largest = max(largest, abs(trial[i] - z[i]))
             if near and cost - 2.0 * promise > beat:
                 return cost, GIVEN_UP
@@ -164,7 +156,8 @@ def fit_frame(
             done = left <= tolerance * cost + 1e-16 and largest < 0.999 * radius
             if done:
                 status = CONVERGED
-            new = cost_at(tree, trial, ridge, target, y, w, q, factor, R, p, direction, centre, rate, x)
+            evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, x)
+            new = with_tasks(marker_cost(x, y, w, None, np.int64(SQUARE), 0.0), trial, ridge, target)
             if new < cost:
                 near = cost - new < NEAR * cost
                 cost, last = new, promise
@@ -182,11 +175,15 @@ def fit_frame(
         for side in (SIDESTEP, -SIDESTEP):
             if status != CONVERGED or newton > 0.0 or escapes >= 4:
                 break
-            if box_step(tree, pattern, H, C, 1.0, radius, g, z, held, fixed, A, rhs, step, trial) >= 0.0:
+            promise = box_step(
+                pattern, turning, lower, upper, H, C, 1.0, radius, g, z, held, fixed, A, rhs, step, trial
+            )
+            if promise >= 0.0:
                 break
             escapes += 1
-            aside(tree, z, step, side, trial)
-            new = cost_at(tree, trial, ridge, target, y, w, q, factor, R, p, direction, centre, rate, x)
+            aside(z, step, turning, lower, upper, side, trial)
+            evaluate_frame(tree, trial, q, factor, R, p, direction, centre, rate, x)
+            new = with_tasks(marker_cost(x, y, w, None, np.int64(SQUARE), 0.0), trial, ridge, target)
             if new < cost:
                 cost, status, near = new, OUT_OF_ITERATIONS, True
                 for i in range(n):

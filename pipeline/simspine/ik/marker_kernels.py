@@ -246,19 +246,17 @@ def spread(tree: Tree, pattern: Sparsity, direction, centre, rate, factor, K, F,
 
 
 @njit(inline="always")
-def pose_space(tree: Tree):
+def pose_space(rest, bodies: int, slots: int):
     """Scratch of `evaluate_frame`: q, factor, R, p, direction, centre, rate."""
-    slots = tree.slot_kind.size
-    R, p = np.empty((tree.bodies, 3, 3)), np.empty((tree.bodies, 3))
+    R, p = np.empty((bodies, 3, 3)), np.empty((bodies, 3))
     direction, centre = np.empty((slots, 3)), np.empty((slots, 3))
-    return tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots)
+    return rest.copy(), np.empty(rest.size), R, p, direction, centre, np.empty(slots)
 
 
 @njit(inline="always")
-def sum_space(tree: Tree, pattern: Sparsity):
+def sum_space(bodies: int, entries: int):
     """Scratch of `gather` and `spread`: K, F, S, T."""
-    K, F, S = np.empty((tree.bodies, 6, 6)), np.empty((tree.bodies, 6)), np.empty((tree.bodies, 3, 3))
-    return K, F, S, np.empty((pattern.entry_column.size, 6))
+    return np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6))
 
 
 @njit(**INNER)
@@ -280,9 +278,9 @@ def frames_terms(tree: Tree, pattern: Sparsity, z, y, w, P, loss: int, scale: fl
     """
     n = z.shape[1]
     second = order >= GAUSS_NEWTON
-    q, factor, R, p, direction, centre, rate = pose_space(tree)
+    q, factor, R, p, direction, centre, rate = pose_space(tree.rest, tree.bodies, tree.slot_kind.size)
     x = np.empty((w.shape[1], 3))
-    K, F, S, T = sum_space(tree, pattern)
+    K, F, S, T = sum_space(tree.bodies, pattern.entry_column.size)
     H = np.empty(pattern.chain.shape)
     C = np.empty(pattern.chain.shape)
     g = np.empty(n)
