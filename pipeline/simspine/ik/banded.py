@@ -8,7 +8,7 @@ hence marginal variances.
 
 import numpy as np
 
-from simspine.ik.banded_kernels import add_lower, add_same, lower_blocks, selected_inverse
+from simspine.ik.banded_kernels import add_same, selected_inverse
 from simspine.ik.lapack import band_factorise, band_solve
 
 
@@ -22,10 +22,6 @@ class BandedSystem:
 
     def clear(self) -> None:
         self.band[:] = 0.0
-
-    def add_blocks(self, blocks: np.ndarray) -> None:
-        """Add (frames, n, n) symmetric blocks to the diagonal; only lower triangles are read."""
-        add_lower(self.band, np.ascontiguousarray(blocks, float))
 
     def add_diagonal(self, values: np.ndarray, lag: int = 0) -> None:
         """Add values (frames − lag, n) between each unknown and itself `lag` frames later."""
@@ -74,8 +70,3 @@ class Factor:
         (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M.
         """
         return selected_inverse(self.lower, self.frames, self.n)
-
-
-def blocks_of(band: np.ndarray, frames: int, n: int) -> np.ndarray:
-    """Diagonal blocks (frames, n, n) of a symmetric matrix; band (n or more, frames · n) as in `BandedSystem`."""
-    return lower_blocks(band, frames, n)

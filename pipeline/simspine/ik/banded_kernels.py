@@ -18,16 +18,6 @@ def lower_blocks(band: np.ndarray, frames: int, n: int) -> np.ndarray:
 
 
 @njit(**ENTRY)
-def add_lower(band: np.ndarray, blocks: np.ndarray) -> None:
-    """band (2 n + 1, frames · n) += the lower triangles of blocks (frames, n, n); one frame's part fits the cache."""
-    frames, n = blocks.shape[:2]
-    for t in range(frames):
-        for i in range(n):
-            for j in range(i, n):
-                band[j - i, t * n + i] += blocks[t, j, i]
-
-
-@njit(**ENTRY)
 def add_same(band: np.ndarray, block: np.ndarray, lag: int, first: int, last: int) -> None:
     """band += block (n, n) between each of the frames first…last − 1 (columns) and the frame `lag` later (rows).
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from simspine.body.tree import Tree
 from simspine.errors import unknown_name
-from simspine.ik.banded import BandedSystem, blocks_of
+from simspine.ik.banded import BandedSystem
+from simspine.ik.banded_kernels import lower_blocks
 from simspine.ik.marker_kernels import FIRST, GAUSS_NEWTON, GEMAN_MCCLURE, HUBER, NEWTON, SQUARE, VALUE, frames_terms
 from simspine.ik.sparsity import Sparsity, sparsity
 
@@ -50,7 +51,7 @@ class MarkerTerm:
         frames, n = z.shape
         band = np.zeros((n, frames * n), order="F")
         self._terms(z, GAUSS_NEWTON, band=band)
-        return blocks_of(band, frames, n)
+        return lower_blocks(band, frames, n)
 
     def _terms(self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED, band: np.ndarray = UNUSED_BAND):
         data = self.y, self.w, self.precision, LOSSES[self.loss], float(self.scale)
