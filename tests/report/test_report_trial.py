@@ -6,10 +6,11 @@ import pytest
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project
 from simspine.ik.result import Result
+from simspine.merging import label_inferred
 from simspine.quality.findings import Finding, Severity, verdict
 from simspine.report import content
 from simspine.report.page import render
-from simspine.report.sampling import frame_layer, model_reprojection, sample_frames
+from simspine.report.sampling import frame_layer, inferred_as_in_space, model_reprojection, sample_frames
 from simspine.report.summary import summary_rows
 from simspine.report.trial import not_measured, rejections, trial_section
 from simspine.spine.vertebrae import SpineKinematics
@@ -189,3 +190,15 @@ def test_layer_and_model_reprojection(measured, cameras):
     assert keypoints.origin[3] is Origin.INFERRED
     with pytest.raises(InputError, match="1 cameras"):
         model_reprojection(cameras[:1], measured, keypoints)
+
+
+def test_inferred_points_are_shown_where_they_are_in_space(measured, cameras):
+    """Whatever place a rule gave them in the images, which may be another; a point that has none in space stays."""
+    xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
+    keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
+    turned = measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
+    shown = inferred_as_in_space(keypoints, cameras, label_inferred(turned.with_(origin=ORIGIN)))
+    np.testing.assert_array_equal(shown.xy[:, :, :3], xy[:, :, :3])  # detections are
+    np.testing.assert_allclose(shown.xy[:, :, 3], xy[:, :, 3] - [3, 4])
+    without = inferred_as_in_space(keypoints, cameras, turned.select(NAMES[:3]))
+    np.testing.assert_array_equal(without.xy, xy)

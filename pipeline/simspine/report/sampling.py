@@ -6,6 +6,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project, project_one
+from simspine.merging import base_name
 from simspine.report.overlay import Layer
 from simspine.types import Camera, Keypoints, Markers, Origin
 
@@ -48,6 +49,22 @@ def frame_layer(
         xyz = change_frame(model.xyz[frame], model.frame, "z_up")
         projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
     return Layer(detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine))
+
+
+def inferred_as_in_space(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:
+    """The keypoints with those that were inferred where `markers` (same frames, any frame of reference) have them.
+
+    Another way may have placed them in space than in the images, and it is the markers that the results rest on. An
+    inferred point that `markers` lack stays.
+    """
+    places = {base_name(name): k for k, name in enumerate(markers.names)}
+    inferred = [
+        n for n, o in zip(keypoints.names, keypoints.origin, strict=True) if o is Origin.INFERRED and n in places
+    ]
+    xyz = change_frame(markers.xyz[:, [places[n] for n in inferred]], markers.frame, "z_up")
+    xy = keypoints.xy.copy()
+    xy[:, :, keypoints.indices(inferred)] = np.moveaxis(project(cameras, xyz), 0, 1)
+    return keypoints.with_(xy=xy)
 
 
 def model_reprojection(

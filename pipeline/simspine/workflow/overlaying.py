@@ -97,7 +97,7 @@ def picture(
 
     boxes: {number: what of the image is shown}, as `draw_overlay` takes it.
     """
-    keypoints, report = results.keypoints, results.report
+    keypoints, report = results.shown, results.report
     status = str(results.verdict.status[frame])
     cells = []
     for view, image in images.items():
@@ -133,7 +133,7 @@ def _room(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[
 
 def _legend(results: TrialResults, width: int) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
-    keypoints, report = results.keypoints, results.report
+    keypoints, report = results.shown, results.report
     seen = np.array([origin is not Origin.INFERRED for origin in keypoints.origin])
     there = np.isfinite(keypoints.xy).all(-1)
     entries = [("detected", "detected point")]

@@ -22,7 +22,7 @@ def record(result: Path, out: Path, subject: str | None = None, trial: str | Non
     else:
         seen = results.paths.keypoints(results.name).is_file() and results.paths.points(results.name).is_file()
         write_recording(
-            out, scene_of(results), _views(results) if seen else (), results.keypoints if seen else None
+            out, scene_of(results), _views(results) if seen else (), results.shown if seen else None
         )  # fmt: skip
     return out
 

@@ -267,7 +267,7 @@ def _sheet(context: Context, results: TrialResults, samples: int, most: int | No
     paths = context.capture(results.name).videos[:most]
     frames = sample_frames(results.spine.frames, samples, results.verdict.rejected)
     columns = [_images(video, frames) for video in open_videos(paths)]
-    model, keypoints, report = model_points(results), results.keypoints, results.report
+    model, keypoints, report = model_points(results), results.shown, results.report
     cameras = results.cameras[:most]
     sheet = [
         [

@@ -13,7 +13,7 @@ from simspine.ik.result import Result
 from simspine.merging import base_name
 from simspine.quality.decided import forced_mask, level_shares
 from simspine.quality.findings import Verdict
-from simspine.report.sampling import model_reprojection
+from simspine.report.sampling import inferred_as_in_space, model_reprojection
 from simspine.skeletons import load as load_skeleton
 from simspine.spine.levels import LEVELS, Level
 from simspine.spine.vertebrae import SpineKinematics
@@ -49,6 +49,11 @@ class TrialResults:
         """The detections that were triangulated, left and right put right."""
         keypoints = load(self.paths.keypoints(self.name), ["keypoints"])["keypoints"]
         return exchange(keypoints.select(self.report.names), self.report.swapped)
+
+    @cached_property
+    def shown(self) -> Keypoints:
+        """`keypoints` as pictures show them: inferred points as they are in space."""
+        return inferred_as_in_space(self.keypoints, self.cameras, self.markers)
 
     @cached_property
     def markers(self) -> Markers:
