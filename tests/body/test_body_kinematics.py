@@ -27,6 +27,20 @@ def test_markers_and_poses_are_opensims(release, wiggle):
             np.testing.assert_allclose((poses[body.getName()][t] @ [0.1, -0.2, 0.3, 1])[:3], there, atol=1e-12)
 
 
+def test_threads_change_nothing(blazepose, wiggle, monkeypatch):
+    monkeypatch.setattr("simspine.body.kinematics.CHUNK", 3)
+    motion = wiggle(blazepose, frames=8)
+    values = np.array(motion.values)
+    values[4] = np.nan
+    motion = motion.with_(values=values)
+    one, two = (forward_kinematics(blazepose, motion, threads) for threads in (1, 2))
+    np.testing.assert_array_equal(two.xyz, one.xyz)
+    one, two = (body_poses(blazepose, motion, threads) for threads in (1, 2))
+    for name, pose in one.items():
+        assert np.isnan(pose[4]).all()
+        np.testing.assert_array_equal(two[name], pose)
+
+
 def test_missing_coordinates_are_default_or_follow_their_coupler(release):
     names = ("knee_angle_r", "L5_S1_Flex_Ext")
     short = Motion(names, 50, [[0.7, -0.1]], [True, True])

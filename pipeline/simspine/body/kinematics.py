@@ -11,34 +11,44 @@ import numpy as np
 from simspine.body.kernels import all_poses, apply_couplers
 from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
+from simspine.threads import each
 from simspine.types import Markers, Motion
 
-CHUNK = 1000  # frames
+CHUNK = 1000  # frames; poses of all bodies in all frames would take most of the memory
 
 
-def forward_kinematics(body: Body, motion: Motion) -> Markers:
+def forward_kinematics(body: Body, motion: Motion, threads: int = 1) -> Markers:
     """All markers of `body` at the motion's values: `Markers` in frame y_up, m; NaN in frames with NaN values.
 
-    Coordinates that `motion` lacks are at their default, or follow their coupler. Raises `InputError` for a coordinate
-    that the body does not have.
+    Coordinates that `motion` lacks are at their default, or follow their coupler. Frames are shared among `threads`.
+    Raises `InputError` for a coordinate that the body does not have.
     """
     values = complete(body, motion)
     xyz = np.empty((motion.frames, len(body.marker_names), 3))
-    for start in range(0, motion.frames, CHUNK):  # poses of all bodies in all frames would take most of the memory
+
+    def place(start: int) -> None:
         part = slice(start, start + CHUNK)
         xyz[part] = all_poses(body.tree, values[part])[2]
+
+    each(place, range(0, motion.frames, CHUNK), threads)
     return Markers(body.marker_names, motion.rate, xyz, "y_up", start=motion.start)
 
 
-def body_poses(body: Body, motion: Motion) -> dict[str, np.ndarray]:
+def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.ndarray]:
     """Pose of each body in ground (y_up): {name: (frames, 4, 4)}, `x_ground = pose @ x_body`.
 
-    NaN in frames with NaN values. Coordinates that `motion` lacks, and errors, as in `forward_kinematics`.
+    NaN in frames with NaN values. Coordinates that `motion` lacks, threads, and errors, as in `forward_kinematics`.
     """
-    R, p, _ = all_poses(body.tree, complete(body, motion))
-    poses = np.zeros((*p.shape[:2], 4, 4))
-    poses[..., :3, :3], poses[..., :3, 3], poses[..., 3, 3] = R, p, 1.0
-    poses[~np.isfinite(p).all(-1)] = np.nan
+    values = complete(body, motion)
+    poses = np.zeros((motion.frames, body.tree.bodies, 4, 4))
+
+    def place(start: int) -> None:
+        part = slice(start, start + CHUNK)
+        R, p, _ = all_poses(body.tree, values[part])
+        poses[part, :, :3, :3], poses[part, :, :3, 3], poses[part, :, 3, 3] = R, p, 1.0
+        poses[part][~np.isfinite(p).all(-1)] = np.nan
+
+    each(place, range(0, motion.frames, CHUNK), threads)
     return {name: poses[:, i + 1] for i, name in enumerate(body.bodies)}
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from simspine.body.kinematics import CHUNK, forward_kinematics
 from simspine.body.model import Body
 from simspine.errors import InputError
+from simspine.threads import each
 from simspine.types import Markers, Motion
 
 # From coordinates z (frames, free) and their covariance (frames, free, free) to what is to be kept, (frames, …) each.
@@ -78,26 +79,30 @@ def result_of(
     reasons: Sequence[str],
     cost: np.ndarray | None = None,
     posterior: Posterior | None = None,
+    threads: int = 1,
 ) -> Result:
     """The `Result` for coordinates found: marker errors from forward kinematics, and OpenSim's objective as the cost.
 
     values: (frames, coordinates), NaN where not solved. A frame converged if it has values and no reason.
     """
     motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
-    error = _distances(body, motion, markers)
+    error = _distances(body, motion, markers, threads)
     solved = np.isfinite(values).all(1)
     cost = objective(body, values, error, weights, tasks) if cost is None else cost
     converged = solved & np.array([not reason for reason in reasons], bool)
     return Result(motion, markers.names, error, cost, converged, tuple(reasons), posterior)
 
 
-def _distances(body: Body, motion: Motion, markers: Markers) -> np.ndarray:
+def _distances(body: Body, motion: Motion, markers: Markers, threads: int) -> np.ndarray:
     """(frames, markers) m between the body's markers and the ones given; some frames after another, to save memory."""
     error = np.empty(markers.xyz.shape[:2])
-    for start in range(0, motion.frames, CHUNK):
+
+    def measure(start: int) -> None:
         part = slice(start, start + CHUNK)
         there = forward_kinematics(body, motion.with_(values=motion.values[part])).select(markers.names)
         error[part] = np.linalg.norm(there.xyz - markers.xyz[part], axis=-1)
+
+    each(measure, range(0, motion.frames, CHUNK), threads)
     return error
 
 

@@ -7,9 +7,7 @@ its own to `publish` and forgets it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -21,10 +19,10 @@ from simspine.ik.frame_kernels import fit_frames
 from simspine.ik.minimise import assemble, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
+from simspine.threads import each
 
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
-T, R = TypeVar("T"), TypeVar("R")
 Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
 
 
@@ -71,14 +69,7 @@ def solve_trajectory(
         return _stretch(part, path[low:high], slice(begin - low, end - low), tolerance, iterations, publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
-        return _joined(_each(work, range(0, frames, window), threads))
-
-
-def _each(work: Callable[[T], R], items: Sequence[T], threads: int) -> list[R]:
-    if threads == 1 or len(items) == 1:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, items))
+        return _joined(each(work, range(0, frames, window), threads))
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:
@@ -127,7 +118,7 @@ def starting_path(
     full = np.flatnonzero(shows == shows.max())
     middle = full[np.abs(full - len(chosen) / 2).argmin()]
     first = fit(chosen[[middle]], starts)
-    before, after = _each(lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads)
+    before, after = each(lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads)
     z = np.concatenate([before[::-1], after[1:]])
     time = np.arange(frames)
     whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])

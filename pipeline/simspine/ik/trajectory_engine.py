@@ -102,14 +102,14 @@ def solve(
     reasons = [
         r if ok else "no markers: carried by the frames around" for r, ok in zip(found.reason, usable, strict=True)
     ]
-    values, _ = expand(body.tree, readable(body, found.z[:, :own]))
+    values = expand(body.tree, readable(body, found.z[:, :own]))[0]
     posterior = None
     if uncertainty:
         response = np.full(len(body.coordinates), np.nan)
         driven = body.tree.column >= 0
         response[driven] = found.response[body.tree.column[driven]]
         posterior = Posterior(response, {name: v for name, v in found.published.items() if name != DEVIATION})
-    result = result_of(body, markers, values, weights, {}, reasons, cost=found.cost, posterior=posterior)
+    result = result_of(body, markers, values, weights, {}, reasons, found.cost, posterior, threads)
     if posterior is None:
         return result
     return result.with_motion(result.motion.with_(deviation=found.published[DEVIATION]))
