@@ -34,6 +34,17 @@ class Context:
         return {} if text is None else {"known_fault": text}
 
     @contextmanager
+    def busy(self, stage: str, task: str, hint: str = "") -> Iterator[None]:
+        """While it lasts, the terminal says what is at work, and something moves; nothing is shown when `quiet`."""
+        if self.quiet:
+            yield
+            return
+        from rich.console import Console
+
+        with Console().status(" ".join(filter(None, [f"{stage} {self.subject}: {task}", hint]))):
+            yield
+
+    @contextmanager
     def progress(self, text: str) -> Iterator:
         """A callable (done, total) that moves a progress bar on the terminal; nothing is shown when `quiet`."""
         if self.quiet:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +65,15 @@ class Task:
         }
 
 
-def run_tasks(stage: str, manifest: Path, tasks: Iterable[Task], version: str, keep: Iterable[str] = ()) -> list[str]:
-    """Run the tasks that are not done yet; returns the names of those that ran.
+def run_tasks(
+    stage: str,
+    manifest: Path,
+    tasks: Iterable[Task],
+    version: str,
+    keep: Iterable[str] = (),
+    around: Callable[[str], AbstractContextManager] = nullcontext,
+) -> list[str]:
+    """Run the tasks that are not done yet, each inside `around(its name)`; returns the names of those that ran.
 
     Each finished task is recorded at once, so that an interrupted stage resumes where it stopped. Entries of `keep`
     (other trials of the same subject) stay; others are dropped from the manifest.
@@ -81,7 +89,8 @@ def run_tasks(stage: str, manifest: Path, tasks: Iterable[Task], version: str, k
             continue
         entries.pop(task.name, None)
         start = time.perf_counter()
-        notes = task.work()
+        with around(task.name):
+            notes = task.work()
         entries[task.name] = {
             "fingerprint": fingerprint,
             "outputs": {path.name: checksum(path) for path in task.outputs},

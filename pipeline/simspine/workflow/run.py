@@ -1,6 +1,8 @@
 """Run one stage for one subject or all of them, skipping what is done."""
 
 import os
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from simspine import __version__
@@ -8,6 +10,8 @@ from simspine.config import Config
 from simspine.errors import InputError
 from simspine.workflow import manifest
 from simspine.workflow.context import Context
+
+SLOW_AT_FIRST = dict.fromkeys(("scale", "ik"), "(the first time, compiling the solver takes some 20 s)")
 
 
 def run_stage(
@@ -25,7 +29,9 @@ def run_stage(
         path = context.paths.manifest(stage)
         if force:
             manifest.forget(path, [task.name for task in chosen])
-        ran = manifest.run_tasks(stage, path, chosen, __version__, keep=[task.name for task in tasks])
+        # Detection has a bar of its own, and a terminal shows one thing at a time.
+        around = nullcontext if stage == "detect" else partial(context.busy, stage, hint=SLOW_AT_FIRST.get(stage, ""))
+        ran = manifest.run_tasks(stage, path, chosen, __version__, [task.name for task in tasks], around)
         idle = [task.name for task in chosen if task.name not in ran]
         done = [f"{', '.join(ran)} done"] if ran else []
         print(f"{stage} {name}: " + "; ".join([*done, *([f"{', '.join(idle)} up to date"] if idle else [])]))
