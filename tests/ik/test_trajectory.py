@@ -102,6 +102,46 @@ def test_threads_change_nothing(release, moving):
     np.testing.assert_array_equal(one.motion.values, two.motion.values)
 
 
+def test_of_several_starts_the_lowest_end_counts(release, moving, monkeypatch):
+    """Three rough paths, one of them laid down flat and backwards: it ends higher, and is not what comes out."""
+    from simspine.ik import trajectory_engine
+
+    _, markers = moving(60)
+    ends, begins = [], []
+    solve, path = trajectory_engine.solve_trajectory, trajectory_engine.starting_path
+
+    def solved(*args, **kwargs):
+        found = solve(*args, **kwargs)
+        ends.append(found.cost.sum())
+        return found
+
+    def misled(*args):
+        begins.append(args[-1])
+        z = path(*args)
+        if args[-1] == 0.5:
+            z[:, :3] += [np.pi / 2, 0.0, np.pi]  # pelvis: tilt, list, rotation
+            z[:, 6:] = 0.0
+        return z
+
+    monkeypatch.setattr(trajectory_engine, "solve_trajectory", solved)
+    monkeypatch.setattr(trajectory_engine, "starting_path", misled)
+    result = inverse_kinematics(release, markers, smoothness=SMOOTH, starts=3)
+    assert begins == [0.5, 0.0, 1.0]
+    assert len(ends) == 4  # and once more, for the deviations
+    assert ends[0] > 1.01 * min(ends)
+    assert ends[3] <= min(ends[:3]) * (1 + 1e-9)
+    assert np.isfinite(result.motion.deviation).any()
+    monkeypatch.undo()
+    alone = inverse_kinematics(release, markers, smoothness=SMOOTH)
+    assert result.cost.sum() == pytest.approx(alone.cost.sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize("starts", [0, 6, 1.5])
+def test_a_number_of_starts_that_is_none(release, moving, starts):
+    with pytest.raises(InputError, match="expected a whole number from 1 to 5"):
+        inverse_kinematics(release, moving(10)[1], smoothness=SMOOTH, starts=starts)
+
+
 def test_the_covariance_is_handed_out_window_by_window(release, moving):
     """Deviations and those of any function of the coordinates are from the covariance that `derive` is given."""
     _, markers = moving(70)

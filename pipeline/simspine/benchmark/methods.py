@@ -127,7 +127,7 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
         options = as_views_agree(settings.ik, chosen)
         chosen, fitted = observed(options, chosen, weights)
         derive = deviations(body, recipe, factors)
-        result = fit(options, body, chosen, fitted, prior, recipe.coordinate_tasks, derive)
+        result = fit(options, body, chosen, fitted, prior, recipe.coordinate_tasks, derive, recipe.starts)
         spines.append(judged(body, recipe, factors, result, chosen))
     return spines
 

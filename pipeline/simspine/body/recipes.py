@@ -63,6 +63,7 @@ class Recipe:
     inferred_by: str  # 'shape' or 'rule', see `inferred_places`
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
     beliefs: tuple[Belief, ...] = ()  # of the trajectory engine, beside those of the articulation
+    starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
     curve: str = PUBLISHED  # what is believed of a person's own standing curve: one of `CURVES`
 
@@ -95,6 +96,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
                 key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
             },
             beliefs=tuple(_belief(**entry) for entry in data.get("beliefs", ())),
+            starts=int(data.get("starts", 1)),
             articulation=split,
             curve=data.get("curve", PUBLISHED),
         )

@@ -122,6 +122,8 @@ class InverseKinematics(Section):
     """Trajectory: how markers far off count."""
     loss_from_sd: float = Field(3.0, gt=0)
     """Trajectory: how many standard deviations are far."""
+    starts: int | None = Field(None, ge=1, le=5)
+    """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
 
 
 class Report(Section):

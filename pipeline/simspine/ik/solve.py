@@ -33,6 +33,7 @@ def inverse_kinematics(
     loss_scale: float = 3.0,
     uncertainty: bool = True,
     derive: Derive | None = None,
+    starts: int = 1,
     threads: int = 1,
     window: int = 600,
     overlap: int = 50,
@@ -55,8 +56,9 @@ def inverse_kinematics(
     instead. loss: 'square', 'huber' or 'geman-mcclure', from loss_scale standard deviations on. derive: called for each
     window with the coordinates z (frames, free) and their posterior covariance (frames, free, free), which is too large
     to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`. Angles in z may be on another
-    branch than in the result; the poses are the same. threads, window, overlap (frames): how long trials are cut; see
-    `simspine.ik.trajectory`.
+    branch than in the result; the poses are the same. starts: 1 to 5 rough paths to begin from, of which the one that
+    ends lowest counts; more help where no belief holds the posture. threads, window, overlap (frames): how long trials
+    are cut; see `simspine.ik.trajectory`.
 
     Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing, and terms
     the engine does not have. One bad frame never raises: its reason is in the result.
@@ -98,6 +100,8 @@ def inverse_kinematics(
         from simspine.ik import frame_engine
 
         return frame_engine.solve(body, turned, w, coordinate_tasks, tolerance, min_markers)
+    if starts not in range(1, 6):
+        raise InputError(f"starts is {starts!r}, expected a whole number from 1 to 5.")
     if not enough.any():
         raise InputError(f"no frame has {min_markers} markers or more; nothing to solve.")
     from simspine.ik import trajectory_engine
@@ -106,7 +110,7 @@ def inverse_kinematics(
         body, turned, w, smoothness, prior,
         marker_sd=marker_sd, correlation_s=correlation_s, common_errors=common_errors, use_covariance=use_covariance,
         loss=loss, loss_scale=loss_scale, tolerance=tolerance, min_markers=min_markers, uncertainty=uncertainty,
-        derive=derive, threads=threads, window=window, overlap=overlap,
+        derive=derive, starts=starts, threads=threads, window=window, overlap=overlap,
     )  # fmt: skip
 
 

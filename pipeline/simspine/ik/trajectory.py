@@ -23,6 +23,7 @@ from simspine.threads import each
 
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
+BEGINS = (0.5, 0.0, 1.0, 0.25, 0.75)  # parts of a trial from which starting paths lead both ways
 Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
 
 
@@ -92,11 +93,12 @@ def starting_path(
     ridge: np.ndarray | None = None,
     target: np.ndarray | None = None,
     threads: int = 1,
+    begin: float = BEGINS[0],
 ) -> np.ndarray:
     """A rough path (frames, free): every `stride`-th frame with markers by itself, and lines in between.
 
-    A frame near the middle that shows most comes first; from it the way leads to the end and to the beginning, at once
-    if threads allow.
+    A frame that shows most comes first, as near as may be to `begin` (part of the trial, 0…1); from it the way leads to
+    the end and to the beginning, at once if threads allow.
 
     starts: (starts, free) poses to begin from. hold: 1/sd² that ties each of these frames to the one before (see
     `fit_frames`). ridge: (free,) 1/sd² that ties coordinates to `target` (free,); none by default. Scaled so that a
@@ -110,13 +112,13 @@ def starting_path(
     pull = np.zeros(n) if ridge is None else ridge / scale
     target = np.zeros(n) if target is None else target
 
-    def fit(which: np.ndarray, begin: np.ndarray) -> np.ndarray:
+    def fit(which: np.ndarray, start: np.ndarray) -> np.ndarray:
         y, w, ridge = markers.y[which], markers.w[which] / scale, np.tile(pull, (len(which), 1))
-        return fit_frames(tree, markers.pattern, ridge, target, hold / scale, y, w, begin, 15, 1e-3, 0.5)[0]
+        return fit_frames(tree, markers.pattern, ridge, target, hold / scale, y, w, start, 15, 1e-3, 0.5)[0]
 
     shows = (markers.w[chosen] > 0).sum(1)
     full = np.flatnonzero(shows == shows.max())
-    middle = full[np.abs(full - len(chosen) / 2).argmin()]
+    middle = full[np.abs(full - begin * len(chosen)).argmin()]
     first = fit(chosen[[middle]], starts)
     before, after = each(lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads)
     z = np.concatenate([before[::-1], after[1:]])

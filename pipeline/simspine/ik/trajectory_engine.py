@@ -17,7 +17,7 @@ from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import solve_trajectory, starting_path
+from simspine.ik.trajectory import BEGINS, solve_trajectory, starting_path
 from simspine.ik.uncertainty import coordinate_deviation
 from simspine.types import Markers
 
@@ -45,6 +45,7 @@ def solve(
     min_markers: int,
     uncertainty: bool,
     derive: Derive | None,
+    starts: int,
     threads: int,
     window: int,
     overlap: int,
@@ -84,21 +85,23 @@ def solve(
         return {DEVIATION: coordinate_deviation(body.tree, z, blocks)} | derived
 
     stride = max(1, int(markers.rate / START_HZ))
-    starts = first_poses(body, markers, weights)
-    starts = np.column_stack([starts, np.zeros((len(starts), len(offsets)))])
+    poses = first_poses(body, markers, weights)
+    poses = np.column_stack([poses, np.zeros((len(poses), len(offsets)))])
     single = (S != 0.0).sum(1) == 1
     held = (S[single] ** 2).T @ precisions[single]
     drawn = (S[single].T @ (precisions[single] * mean[single])) / np.where(held > 0.0, held, 1.0)
     held[own:], drawn[own:] = 1.0 / STILL**2, 0.0
-    found = solve_trajectory(
-        terms,
-        readable(body, starting_path(terms[0], starts, 1.0 / HOLD**2, stride, held, drawn, threads)),
-        publish=publish if uncertainty else None,
-        window=window,
-        overlap=overlap,
-        tolerance=tolerance,
-        threads=threads,
-    )
+
+    def path(begin: float) -> np.ndarray:
+        return readable(body, starting_path(terms[0], poses, 1.0 / HOLD**2, stride, held, drawn, threads, begin))
+
+    cut = {"window": window, "overlap": overlap, "tolerance": tolerance, "threads": threads}
+    if starts == 1:
+        start = path(BEGINS[0])
+    else:
+        tried = [solve_trajectory(terms, path(begin), **cut) for begin in BEGINS[:starts]]
+        start = min(tried, key=lambda found: float(found.cost.sum())).z
+    found = solve_trajectory(terms, start, publish=publish if uncertainty else None, **cut)
     reasons = [
         r if ok else "no markers: carried by the frames around" for r, ok in zip(found.reason, usable, strict=True)
     ]

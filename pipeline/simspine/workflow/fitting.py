@@ -27,8 +27,10 @@ def fit(
     prior: Prior,
     tasks: Mapping[str, tuple[float, float]],
     derive: Derive | None = None,
+    starts: int = 1,
 ) -> Result:
-    """Inverse kinematics as configured. prior: for the trajectory engine; tasks: for the frame-wise ones."""
+    """Inverse kinematics as configured. prior, starts (unless configured): of the recipe, for the trajectory engine;
+    tasks: for the frame-wise ones."""
     if options.engine != "trajectory":
         return inverse_kinematics(
             body,
@@ -52,6 +54,7 @@ def fit(
         loss=options.loss,
         loss_scale=options.loss_from_sd,
         derive=derive,
+        starts=options.starts or starts,
     )
 
 

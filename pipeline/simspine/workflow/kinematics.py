@@ -57,7 +57,9 @@ def ik(context: Context) -> list[Task]:
             options = as_views_agree(config.ik, markers)
             markers, weights = observed(options, markers, by_name)
             derive = _spine_deviation(recipe, body, scale_factors(paths))
-            result = fit(options, body, markers, weights, read_prior(recipe), recipe.coordinate_tasks, derive)
+            result = fit(
+                options, body, markers, weights, read_prior(recipe), recipe.coordinate_tasks, derive, recipe.starts
+            )
             parts = {field.name: getattr(result, field.name) for field in fields(result)}
             known = result.posterior
             response, sure = (None, None) if known is None else (known.response, dict(known.derived))
