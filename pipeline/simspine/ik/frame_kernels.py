@@ -60,6 +60,18 @@ def apart(z, other, sharp, other_sharp, cost: float, jump: float) -> bool:
     return found
 
 
+@njit(inline="always")
+def doubtful(t: int, anew: bool, z, sharp, cost, status, usual: float, jump: float, first: bool) -> bool:
+    """On the way back: should frame t be tried anew from all starts, or else from its successor's solution?"""
+    if anew:
+        return cost[t] > 4.0 * usual or status[t] == STALLED
+    if t + 1 == cost.size or status[t + 1] == UNSOLVED:
+        return False
+    if first or status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1]:
+        return True
+    return apart(z[t], z[t + 1], sharp[t], sharp[t + 1], cost[t], jump)
+
+
 @njit(**ENTRY, fastmath=REORDER)
 def fit_frames(
     tree: Tree, pattern: Sparsity, ridge, target, hold: float, y, w, starts, iterations: int, tolerance: float,
@@ -108,14 +120,7 @@ def fit_frames(
         for attempt in range(2):
             if back:
                 anew = attempt == 1
-                if anew:
-                    doubtful = cost[t] > 4.0 * usual or status[t] == STALLED
-                elif t + 1 == frames or status[t + 1] == UNSOLVED:
-                    doubtful = False
-                else:
-                    doubtful = status[t] != CONVERGED or cost[t] > 1.5 * cost[t + 1] or t == first
-                    doubtful = doubtful or apart(current, z[t + 1], sharp[t], sharp[t + 1], cost[t], jump)
-                if not doubtful:
+                if not doubtful(t, anew, z, sharp, cost, status, usual, jump, t == first):
                     continue
                 for k in range(starts.shape[0]):
                     for i in range(n):
