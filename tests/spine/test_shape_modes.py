@@ -4,7 +4,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 import simspine as ss
-from simspine.spine.shape.chain import LEVELS, jacobian, positions
+from simspine.spine.shape.chain import LEVELS, derivatives, jacobian, positions
 from simspine.spine.shape.model import shipped
 from simspine.spine.shape.modes import STEP, circle, modes
 from simspine.spine.shape.posterior import _Problem
@@ -111,7 +111,7 @@ def mixture_by_quadrature(levels, y, sd, posture, nodes):
         for i, e in enumerate(1e-6 * np.eye(len(v))[:2]):
             J[:, i] = (residuals(v + e, spin) - residuals(v - e, spin)) / 2e-6
         J[: 3 * len(y), 2:5] = np.tile(np.eye(3), (len(y), 1)) / sd
-        turned = np.einsum("ij,mjk->mik", pose(v, spin), jacobian(mean + L @ v[5:], levels))
+        turned = np.einsum("ij,mjk->mik", pose(v, spin), jacobian(derivatives(mean + L @ v[5:]), levels))
         J[: 3 * len(y), 5:] = turned.reshape(3 * len(y), -1) @ L / sd
         J[3 * len(y) :, 5:] = np.eye(len(mean))
         return J

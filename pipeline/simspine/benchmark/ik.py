@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -28,6 +27,7 @@ from simspine.body.recipes import INFERRED, VIRTUAL, build, read_marker_set, rea
 from simspine.ik.assumptions import Smoothness
 from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
+from simspine.threads import each
 from simspine.types import Markers
 
 SMOOTH = Smoothness(acceleration=20.0)
@@ -161,8 +161,7 @@ def threads_gain(*works: Callable[[int], object]) -> list[float]:
 def hash_twice(threads: int) -> None:
     """Two equal pieces of work that share nothing: what a second thread is worth on this machine at best."""
     block = bytes(200_000_000)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda _: sha256(block).digest(), range(2)))
+    each(lambda _: sha256(block).digest(), range(2), threads)
 
 
 def _child(what: str, engine: str, frames: int, **environment: str) -> dict:

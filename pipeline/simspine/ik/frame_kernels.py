@@ -138,14 +138,10 @@ def fit_frames(
                 if begun and attempt == 0 and hold == 0.0:
                     for i in range(n):
                         tries[0, i] = off_bounds(current[i], tree.lower[i], tree.upper[i], sharp[last, i], cost[last])
-                elif (
-                    attempt == 1
-                    and not stuck
-                    and not unwind(
-                        current, sharp[t], cost[t], starts[0], tree.turning, tree.lower, tree.upper, tries[0]
-                    )
-                ):
-                    break
+                elif attempt == 1 and not stuck:
+                    lower, upper = tree.lower, tree.upper
+                    if not unwind(current, sharp[t], cost[t], starts[0], tree.turning, lower, upper, tries[0]):
+                        break
             for k in range(starts.shape[0] if anew else 1):
                 effort, longest = (4 * iterations, CAREFUL) if anew else (iterations, BOLD)
                 beat = np.inf if np.isnan(cost[t]) else (1.0 - GAIN) * cost[t]

@@ -100,8 +100,6 @@ def inverse_kinematics(
         from simspine.ik import frame_engine
 
         return frame_engine.solve(body, turned, w, coordinate_tasks, tolerance, min_markers)
-    if starts not in range(1, 6):
-        raise InputError(f"starts is {starts!r}, expected a whole number from 1 to 5.")
     if not enough.any():
         raise InputError(f"no frame has {min_markers} markers or more; nothing to solve.")
     from simspine.ik import trajectory_engine

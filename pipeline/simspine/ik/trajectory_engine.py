@@ -6,6 +6,7 @@ import numpy as np
 
 from simspine.body.kernels import expand
 from simspine.body.model import Body
+from simspine.errors import InputError
 from simspine.ik.assumptions import Belief, CommonError, Prior, Smoothness
 from simspine.ik.branches import readable
 from simspine.ik.common_errors import beliefs as offset_beliefs
@@ -51,6 +52,8 @@ def solve(
     overlap: int,
 ) -> Result:
     """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers)."""
+    if starts not in range(1, len(BEGINS) + 1):
+        raise InputError(f"starts is {starts!r}, expected a whole number from 1 to {len(BEGINS)}.")
     tree, y, w, usable = observations(body, markers, weights, min_markers)
     # Errors that last make the frames of one error time worth a single one. Thinning the markers would also give the
     # motion up to smoothness, although a lasting error does not hide it; so beliefs are repeated instead.

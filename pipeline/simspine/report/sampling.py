@@ -37,7 +37,7 @@ def frame_layer(
     reference. used, swapped: (frames, views, points) bool of the triangulation's report; points not used count as left
     out, unless they were inferred.
     """
-    inferred = frozenset(n for n, o in zip(keypoints.names, keypoints.origin, strict=True) if o is Origin.INFERRED)
+    inferred = frozenset(_inferred(keypoints))
     detected = dict(zip(keypoints.names, keypoints.xy[frame, view], strict=True))
     pruned, exchanged = frozenset(), frozenset()
     if used is not None:
@@ -58,9 +58,7 @@ def inferred_as_in_space(keypoints: Keypoints, cameras: Sequence[Camera], marker
     inferred point that `markers` lack stays.
     """
     places = {base_name(name): k for k, name in enumerate(markers.names)}
-    inferred = [
-        n for n, o in zip(keypoints.names, keypoints.origin, strict=True) if o is Origin.INFERRED and n in places
-    ]
+    inferred = [n for n in _inferred(keypoints) if n in places]
     xyz = change_frame(markers.xyz[:, [places[n] for n in inferred]], markers.frame, "z_up")
     xy = keypoints.xy.copy()
     xy[:, :, keypoints.indices(inferred)] = np.moveaxis(project(cameras, xyz), 0, 1)
@@ -81,8 +79,12 @@ def model_reprojection(
             f"views and {keypoints.frames} frames."
         )
     if names is None:
-        seen = [n for n, o in zip(keypoints.names, keypoints.origin, strict=True) if o is not Origin.INFERRED]
-        names = [n for n in seen if n in model.names]
+        inferred = _inferred(keypoints)
+        names = [n for n in keypoints.names if n in model.names and n not in inferred]
     xyz = change_frame(model.select(names).xyz, model.frame, "z_up")
     images = np.moveaxis(project(cameras, xyz), 0, 1)
     return tuple(names), np.linalg.norm(images - keypoints.select(names).xy, axis=-1)
+
+
+def _inferred(keypoints: Keypoints) -> list[str]:
+    return [n for n, o in zip(keypoints.names, keypoints.origin, strict=True) if o is Origin.INFERRED]

@@ -50,13 +50,10 @@ def derivatives(z: np.ndarray, kinds: int = 3) -> np.ndarray:
     return D
 
 
-def jacobian(z: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """d positions / d z at some levels (indices): (..., len(levels), 3, 3 · (n − 1))."""
-    return jacobian_of(derivatives(z), levels)
-
-
-def jacobian_of(derivatives: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """The same from the derivatives of the bonds (..., 3 kinds, n − 1, 3)."""
+def jacobian(derivatives: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """d positions / d z at some levels (indices), (..., len(levels), 3, 3 · (n − 1)), from the `derivatives` of the
+    bonds (..., 3 kinds, n − 1, 3).
+    """
     each = np.ascontiguousarray(np.moveaxis(derivatives, -1, -3))  # (..., xyz, kinds, bonds)
     J = np.zeros((*each.shape[:-3], len(levels), *each.shape[-3:]))
     for i, level in enumerate(levels):  # a centre moves with the bonds above it

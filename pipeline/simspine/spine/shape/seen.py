@@ -8,7 +8,7 @@ translation and turns as fixed effects β (universal kriging; Rasmussen & Willia
 
 import numpy as np
 
-from simspine.spine.shape.chain import derivatives, from_bonds, jacobian_of, positions
+from simspine.spine.shape.chain import derivatives, from_bonds, jacobian, positions
 from simspine.spine.shape.orientation import Belief, Pull, skew
 
 DAMPING = 0.1  # 1/rad²
@@ -44,7 +44,7 @@ class Seen:
         """Jacobian in z (B, 3m, 3(n − 1)), effects of translation and turns (B, 3m, 5 or 6), points (B, 3m)."""
         D = derivatives(z)
         x = self._of(from_bonds(D[:, 0]))
-        J = jacobian_of(D, self.levels).reshape(len(z), 3 * len(self.levels), -1)
+        J = jacobian(D, self.levels).reshape(len(z), 3 * len(self.levels), -1)
         if self.mix is not None:
             J = self.mix @ J
         return J, self.effects(x, axes), x.reshape(len(z), -1)
