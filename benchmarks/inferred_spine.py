@@ -18,13 +18,13 @@ import json
 from collections import defaultdict
 
 import numpy as np
+from benchmarks.spine_by_rule import SPINE, infer_missing, infer_spine
 from scipy.stats import chi2
 
 from simspine.benchmark.virtual_trials import people
 from simspine.config import Filter, Triangulation
-from simspine.detection.spine_inference import SPINE, infer_missing, infer_spine
 from simspine.filtering import smooth
-from simspine.merging import in_frame
+from simspine.geometry import in_frame
 from simspine.spine.shape.chain import LEVELS
 from simspine.spine.shape.from_joints import LEVEL, spine_from_joints
 from simspine.triangulation import triangulate

@@ -12,8 +12,8 @@ import numpy as np
 from simspine.body.recipes import read_recipe
 from simspine.report.style import BLUE, GREY, INK, VERMILLION
 from simspine.spine.shape.chain import BONDS, LEVELS, positions
+from simspine.spine.shape.intervertebral import SEEN, angle_statistics, standing_shift, turning
 from simspine.spine.shape.model import shipped
-from simspine.spine.shape.turning import SEEN, angle_statistics, standing_shift, turning
 
 SHOWN = slice(LEVELS.index("C2"), LEVELS.index("L5") + 1)  # what scans and body measure alike
 

@@ -2,7 +2,7 @@
 
     python benchmarks/spine_shape.py CSV [--json figures.json] [--repeats 20] [--strength 100]
 
-CSV: columns scan, level, x_mm, y_mm, z_mm (see simspine.spine.shape_fit). Five folds over scans; scans that may be of
+CSV: columns scan, level, x_mm, y_mm, z_mm (see tools.learn_spine_shape). Five folds over scans; scans that may be of
 one person stay together; every fold's statistics are learned anew from the other four. From noisy T3 T8 L1 L3 L5 the
 other levels from T1 to L5 are completed; per scan the mean over levels and noise draws, then the mean over scans.
 
@@ -25,12 +25,12 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
+from tools.learn_spine_shape import STRENGTH, learn_shape, read_table
+from tools.spine_shape_statistics import folds
 
 from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters
 from simspine.spine.shape.complete import complete_spine
-from simspine.spine.shape.learn import folds
 from simspine.spine.shape.model import ShapeModel
-from simspine.spine.shape_fit import STRENGTH, learn_shape, read_table
 
 GIVEN = [LEVELS.index(level) for level in ("T3", "T8", "L1", "L3", "L5")]
 FIRST, INNER = LEVELS.index("T1"), LEVELS.index("T4")

@@ -21,14 +21,14 @@ from scipy.spatial.transform import Rotation
 from simspine.benchmark.triangulation import dlt
 from simspine.benchmark.walking import walk, walking_markers
 from simspine.body.recipes import build
+from simspine.capture.presets import REGIONS
+from simspine.capture.rig import rig
 from simspine.filtering import lowpass
 from simspine.geometry import change_frame, project
 from simspine.metrics import mpjpe, p_mpjpe
 from simspine.skeletons import load
 from simspine.sources.human36m import camera_model, names
 from simspine.sources.human36m.rigs import open_rigs
-from simspine.sources.virtual.presets import REGIONS
-from simspine.sources.virtual.rig import rig
 from simspine.types import Camera
 
 FRAMES = 400

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.capture.truth import ACTIONS, TruthTrial, make_subject, make_trial, points, vertebra_centres
 from simspine.report.style import BLUE, INK, VERMILLION
 from simspine.skeletons import load
-from simspine.sources.virtual.truth import ACTIONS, TruthTrial, make_subject, make_trial, points, vertebra_centres
 
 MOMENTS, APART, ACROSS = 7, 1.15, 3  # figures in a strip, m between them, strips side by side
 FROM = np.radians(35.0)  # seen from so far to the right of where the person faces

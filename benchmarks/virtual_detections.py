@@ -17,12 +17,12 @@ from matplotlib.collections import LineCollection
 from scipy.stats import spearmanr
 
 from simspine.benchmark.detections import PAPER, fitted, plain_triangulation, region_errors
+from simspine.capture import truth
+from simspine.capture.detections import detect
+from simspine.capture.presets import read_preset
+from simspine.capture.rig import rig
 from simspine.geometry import project
 from simspine.skeletons import load
-from simspine.sources.virtual import truth
-from simspine.sources.virtual.detections import detect
-from simspine.sources.virtual.presets import read_preset
-from simspine.sources.virtual.rig import rig
 
 SEED, FRAMES, PEOPLE = 1000, 250, 7
 FIGURE = Path("docs/images/virtual-detections.png")

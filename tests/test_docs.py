@@ -73,7 +73,9 @@ def _is_module(name: str) -> bool:
 @pages
 def test_source_files_named_in_code_marks_exist(page):
     """Python files by their name or the end of their path; folders of the architecture page's table of rooms."""
-    files = [path.as_posix() for top in ("pipeline", "tests", "benchmarks") for path in ROOT.glob(f"{top}/**/*.py*")]
+    files = [
+        path.as_posix() for top in ("pipeline", "tests", "benchmarks", "tools") for path in ROOT.glob(f"{top}/**/*.py*")
+    ]
     for name in set(re.findall(r"`([\w./-]+\.pyi?)`", prose(page))):
         assert any(file.endswith(f"/{name}") for file in files), f"{name} in {page.name}"
     if page.stem == "architecture":

@@ -90,7 +90,7 @@ ROOMS = {
     "simspine.detection.run": set(),
     "simspine.detection.blazepose": set(),
     "simspine.detection.spinepose": set(),
-    "simspine.detection.spine_inference": set(),
+    "benchmarks.spine_by_rule": set(),
     "simspine.detection.association": {"scipy"},
     "simspine.triangulation": {"scipy", "numba"},
     "simspine.filtering": {"scipy"},

@@ -7,24 +7,28 @@ from .formats.calibration import read_calibration, write_calibration
 from .formats.keypoint_json import read_keypoints, write_keypoints
 from .formats.mot import read_mot, write_mot
 from .formats.trc import read_trc, write_trc
-from .ik.assumptions import Belief, Prior, Smoothness
 from .ik.solve import inverse_kinematics
+from .ik.solver import Solver
+from .priors.assumptions import LinearPrior, MarkerErrors, Prior, SharedError, Smoothness
 from .spine.shape.complete import complete_spine
 from .spine.shape.from_joints import spine_from_joints
 from .triangulation import triangulate
 from .types import Camera, Keypoints, Markers, Motion, Origin
 
 __all__ = [
-    "Belief",
     "Body",
     "Camera",
     "InputError",
     "Keypoints",
+    "LinearPrior",
+    "MarkerErrors",
     "Markers",
     "Motion",
     "Origin",
     "Prior",
+    "SharedError",
     "Smoothness",
+    "Solver",
     "body_poses",
     "complete_spine",
     "forward_kinematics",

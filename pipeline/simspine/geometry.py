@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.types import FRAMES, Camera
+from simspine.types import FRAMES, Camera, Markers
 
 # OpenSim (x, y, z) = world (Y, Z, X): a cyclic permutation, determinant +1 (Pose2Sim's zup2yup).
 _FROM_Z_UP = {"z_up": [0, 1, 2], "y_up": [1, 2, 0]}
@@ -23,6 +23,13 @@ def frame_rotation(source: str, target: str) -> np.ndarray:
 def change_frame(xyz: np.ndarray, source: str, target: str) -> np.ndarray:
     """Vectors (..., 3) of the frame `source`, expressed in `target`."""
     return np.asarray(xyz) @ frame_rotation(source, target).T
+
+
+def in_frame(markers: Markers, frame: str) -> Markers:
+    """The markers, covariances included, expressed in another named frame ('z_up', 'y_up')."""
+    R = frame_rotation(markers.frame, frame)
+    covariance = None if markers.covariance is None else R @ markers.covariance @ R.T
+    return markers.with_(xyz=markers.xyz @ R.T, covariance=covariance, frame=frame)
 
 
 def project(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:

@@ -94,6 +94,23 @@ class _Frozen:
         return replace(self, **changes)
 
 
+class _PointSet(_Frozen):
+    """Points by name, each of an origin; where none was stated they count as detected."""
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """(points,): how each point came to be known."""
+        return self.origin or (Origin.DETECTED,) * len(self.names)
+
+    def of_origin(self, *origins: Origin) -> np.ndarray:
+        """(points,) bool: those of one of the origins."""
+        return np.array([origin in origins for origin in self.origins], bool)
+
+    def names_of(self, *origins: Origin) -> tuple[str, ...]:
+        """Names of the points of one of the origins."""
+        return tuple(name for name, origin in zip(self.names, self.origins, strict=True) if origin in origins)
+
+
 @dataclass(frozen=True, eq=False)
 class Camera(_Frozen):
     """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
@@ -141,7 +158,7 @@ class Camera(_Frozen):
 
 
 @dataclass(frozen=True, eq=False)
-class Keypoints(_Frozen):
+class Keypoints(_PointSet):
     """2D points of one person in several synchronised views.
 
     xy: (frames, views, points, 2) px as in the (distorted) image, NaN = none.
@@ -190,7 +207,7 @@ class Keypoints(_Frozen):
 
 
 @dataclass(frozen=True, eq=False)
-class Markers(_Frozen):
+class Markers(_PointSet):
     """3D points over time.
 
     xyz: (frames, markers, 3) m, NaN = missing. frame: 'z_up' or 'y_up'. weight: (frames, markers) ≥ 0.

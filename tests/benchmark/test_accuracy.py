@@ -18,7 +18,7 @@ from simspine.body.recipes import read_prior, read_recipe
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.filtering import lowpass
-from simspine.ik.assumptions import Belief, Prior
+from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.types import Markers
 
 TINY = Sizes(1, ("Walking",), 40, 1)
@@ -60,17 +60,6 @@ def test_the_other_family_of_spines_is_another_truth(judged):
     levels = [np.array([j.spine.kinematics.level(n)[:, 0].mean() for n in accuracy.LEVELS]) for j in (judged[0], other)]
     assert np.degrees(np.sqrt(np.mean((levels[0] - levels[1]) ** 2))) > 1.5
     assert other.recording.subject == judged[0].recording.subject
-
-
-@pytest.mark.slow
-def test_a_curve_chosen_for_an_experiment_is_believed(judged, monkeypatch):
-    def seen(recipe):
-        raise InputError(f"curve: {recipe.curve}")
-
-    monkeypatch.setattr("simspine.benchmark.methods.read_prior", seen)
-    for chosen, believed in ((None, "published"), ("scans-wide", "scans-wide")):
-        with pytest.raises(InputError, match=f"curve: {believed}$"):
-            ours(judged, Settings(curve=chosen))
 
 
 def test_a_person_who_is_refused_is_named_and_left_out_of_the_ratio(judged, monkeypatch):
@@ -134,11 +123,11 @@ def test_points_that_are_told():
     np.testing.assert_array_equal(found.weight, [[1, SURE]] * 4)
 
 
-def test_beliefs_about_another_posture_and_of_another_width():
-    prior = Prior((Belief({"a": 1.0, "b": -0.5}, 0.1, 0.2), Belief({"c": 1.0}, 0.0, 0.3)))
+def test_priors_about_another_posture_and_of_another_width():
+    prior = Prior((LinearPrior({"a": 1.0, "b": -0.5}, 0.1, 0.2), LinearPrior({"c": 1.0}, 0.0, 0.3)))
     moved = about(prior, {"a": 0.4, "b": 0.2})
-    assert [b.mean for b in moved.beliefs] == [pytest.approx(0.1 + 0.4 - 0.1), 0.0]
-    assert [b.sd for b in widened(prior, 2.0).beliefs] == [0.4, 0.6]
+    assert [b.mean for b in moved.terms] == [pytest.approx(0.1 + 0.4 - 0.1), 0.0]
+    assert [b.sd for b in widened(prior, 2.0).terms] == [0.4, 0.6]
     assert widened(prior, 1.0) is prior
 
 
@@ -147,7 +136,7 @@ def test_the_mean_posture_has_the_signs_of_the_coordinates(judged):
 
     recipe = read_recipe("articulated")
     posture = mean_posture(judged[0].spine, spine_levels(recipe.articulation))
-    names = {name for belief in read_prior(recipe).beliefs for name in belief.combination}
+    names = {name for belief in read_prior(recipe).terms for name in belief.combination}
     assert set(posture) == names
     flexion = judged[0].spine.kinematics.level("L4-L5")[:, 0].mean()
     assert posture["L4_L5_Flex_Ext"] == pytest.approx(-flexion)
@@ -163,7 +152,7 @@ def test_each_ablation_changes_something():
 @pytest.mark.slow
 def test_what_it_is_told_makes_it_better(judged):
     seen = next(people("finetuned", [0], TINY.actions, TINY.frames, TINY.seed))
-    informed = variants(Settings())["told: sizes, posture, slow errors"]
+    informed = variants(Settings())["oracle: sizes, posture, slow errors"]
     plain, better = (
         figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in ours(seen, chosen)], REGIONS)
         for chosen in (Settings(), informed)

@@ -93,7 +93,7 @@ def test_slope_is_that_of_opensims_objective(frame):
     case, tasks, (tree, z, y, w, ridge, target) = frame
 
     def cost(z):
-        return result_of(case.body, case.markers, expand(tree, z)[0], case.frame_weights, tasks, [""] * 2).cost
+        return result_of(case.body, case.markers, expand(tree, z)[0], case.frame_weights, [""] * 2, tasks=tasks).cost
 
     step, slopes = 1e-5, np.zeros(z.shape)
     for i in np.flatnonzero(np.isinf(tree.upper)):

@@ -8,12 +8,13 @@ import yaml
 
 from simspine.body import _opensim
 from simspine.body.articulate import articulate, split_mass
-from simspine.body.articulation import AXES, EVERYDAY, carried_vertebrae, in_coupled_names, spine_levels
+from simspine.body.articulation import carried_vertebrae, in_coupled_names, spine_levels
 from simspine.body.kinematics import body_poses, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.body.recipes import build, read_prior, read_recipe
 from simspine.body.scaling import measure_factors, scale
 from simspine.errors import InputError
 from simspine.ik.opensim_engine import solve
+from simspine.priors.rhythm import AXES, EVERYDAY
 from simspine.recipe_files import models_folder
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import read_endplates, scaled
@@ -238,8 +239,8 @@ def test_model_spacing_is_within_published_spread(articulated, plan):
 
 def test_prior_names_the_bodys_coordinates(articulated):
     prior = read_prior("articulated")
-    assert len(prior.beliefs) == 2 * 75
-    assert all(len(belief.source) > 8 for belief in prior.beliefs)
+    assert len(prior.terms) == 2 * 75
+    assert all(len(belief.source) > 8 for belief in prior.terms)
     S, mean, precision, decay = prior.arrays(articulated.coordinates.names, 50.0)
     assert ((decay > 0.9) & (decay < 1)).all()
     assert np.isfinite(precision).all()
@@ -249,12 +250,12 @@ def test_prior_names_the_bodys_coordinates(articulated):
     assert used.sum() == 75
     H = S.T @ np.diag(precision) @ S
     assert np.linalg.eigvalsh(H[np.ix_(used, used)]).min() > 1  # rad⁻²: every level is held, by at least 1 rad
-    assert len(read_prior("coupled").beliefs) == 6
+    assert len(read_prior("coupled").terms) == 6
 
 
 def test_rhythm_is_free_and_its_sum_has_the_published_width(plan):
     """Moving a region in the published shares costs only posture: one sd where motion and people's curves say so."""
-    beliefs = read_prior("articulated").beliefs
+    beliefs = read_prior("articulated").terms
     for region in plan.regions:
         for axis, motions in zip(AXES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import yaml
@@ -16,16 +14,17 @@ from simspine.body.recipes import (
     read_recipe,
     virtual_spine_markers,
 )
-from simspine.detection.spine_inference import JOINTS, SPINE, infer_spine
 from simspine.errors import InputError
 from simspine.recipe_files import models_folder, recipe_path
-from simspine.spine.shape.from_joints import infer_points
+from simspine.spine.shape.from_joints import JOINTS, LEVEL, infer_points
 from simspine.types import Markers
 
 FIFTEEN = [
     *("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03", "Head", "Nose"),
     *("LClavicle", "RClavicle", "LLatissimus", "RLatissimus"),
 ]
+
+SPINE = tuple(LEVEL)
 
 
 def at(body, name):
@@ -87,21 +86,17 @@ def test_three_kinds_of_markers_do_not_mix(blazepose):
 
 
 @pytest.mark.parametrize("kind", ["blazepose", "release"])
-@pytest.mark.parametrize("way", ["shape", "rule"])
-def test_inferred_markers_are_where_their_points_are_in_the_neutral_pose(kind, way, request):
-    body = place_inferred(request.getfixturevalue(kind), replace(read_recipe("coupled"), inferred_by=way))
+def test_inferred_markers_are_where_their_points_are_in_the_neutral_pose(kind, request):
+    """As the stage merge infers them: however well the joints are known, to a millimetre."""
+    body = place_inferred(request.getfixturevalue(kind), "coupled")
     places = neutral_markers(body)
     found = places[[body.marker_index(name + INFERRED) for name in SPINE]]
-    if way == "rule":
-        np.testing.assert_allclose(found, infer_spine(places, body.marker_names), atol=1e-9)
-    else:  # as the stage merge does: however well the joints are known, to a millimetre
-        joints = [name for name in (*JOINTS, "LEar", "REar") if name in body.marker_names]
-        xyz = np.concatenate([places[[body.marker_index(name) for name in joints]], np.zeros((9, 3))])[None]
-        origin = ["detected"] * len(joints) + ["inferred"] * 9
-        for sd, atol in ((1e-6, 1e-6), (0.01, 1e-3)):
-            covariance = np.broadcast_to(sd**2 * np.eye(3), (*xyz.shape, 3))
-            points = infer_points(Markers((*joints, *SPINE), 1, xyz, "y_up", covariance=covariance, origin=origin))
-            np.testing.assert_allclose(points.xyz[0, points.indices(SPINE)], found, atol=atol)
+    joints = [name for name in (*JOINTS, "LEar", "REar") if name in body.marker_names]
+    xyz = places[[body.marker_index(name) for name in joints]][None]
+    for sd, atol in ((1e-6, 1e-6), (0.01, 1e-3)):
+        covariance = np.broadcast_to(sd**2 * np.eye(3), (*xyz.shape, 3))
+        points = infer_points(Markers(joints, 1, xyz, "y_up", covariance=covariance))
+        np.testing.assert_allclose(points.xyz[0, points.indices(SPINE)], found, atol=atol)
     carriers = [body.marker_bodies[body.marker_index(name + INFERRED)] for name in SPINE]
     assert carriers == ["pelvis", "lumbar5", "lumbar3", "lumbar1"] + ["torso"] * 5
 
@@ -119,10 +114,13 @@ def test_inferred_markers_lie_in_the_trunk(blazepose):
     assert (np.diff(inferred[:, 1]) > 0).all()
 
 
-def test_without_a_head_nothing_is_inferred():
+def test_hips_and_shoulders_are_enough_to_infer_the_spine(tmp_path):
     body = build("coupled", "human36m17")
-    assert not [name for name in body.marker_names if name.endswith(INFERRED)]
-    assert len(body.marker_names) == 12 + 15
+    assert [name for name in body.marker_names if name.endswith(INFERRED)] == [name + INFERRED for name in SPINE]
+    assert len(body.marker_names) == 12 + 15 + 9
+    limbs = tmp_path / "legs.yaml"
+    limbs.write_text("name: legs\nmarkers:\n  LHip: {body: femur_l, offset: [0, 0, 0]}\n")
+    assert not [name for name in build("coupled", str(limbs)).marker_names if name.endswith(INFERRED)]
 
 
 def test_plain_names_serve_as_virtual_markers_in_models_from_elsewhere(release):

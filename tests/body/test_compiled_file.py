@@ -15,7 +15,7 @@ sys.modules["opensim"] = None  # any import of it fails
 import numpy as np
 from simspine.body.compiled_file import read_body
 from simspine.body.kinematics import forward_kinematics, neutral_motion
-from simspine.ik.assumptions import Smoothness
+from simspine.priors.assumptions import Smoothness
 from simspine.ik.solve import inverse_kinematics
 body = read_body(sys.argv[1])
 markers = forward_kinematics(body, neutral_motion(body, {"hip_flexion_r": 0.4, "arm_add_r": -0.3, "arm_add_l": -0.3}))

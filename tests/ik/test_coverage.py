@@ -6,12 +6,13 @@ from scipy.linalg import solve_banded
 
 from simspine.body.kernels import expand
 from simspine.body.kinematics import forward_kinematics
-from simspine.ik.assumptions import Belief, Prior, Smoothness
 from simspine.ik.banded import BandedSystem
 from simspine.ik.solve import inverse_kinematics
+from simspine.ik.solver import Solver
 from simspine.ik.terms.prior import PriorTerm
 from simspine.ik.terms.smoothness import SmoothnessTerm
 from simspine.ik.trajectory_engine import WIDE
+from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Motion
 
 RATE, NOISE, FRAMES, TRIALS = 60.0, 0.02, 60, 60
@@ -34,7 +35,7 @@ GROUPS = {
 
 @pytest.fixture(scope="module")
 def drawn(release):
-    """Beliefs about every coordinate, well inside its range, and a function that draws motions from them."""
+    """Priors about every coordinate, well inside its range, and a function that draws motions from them."""
     tree, c = release.tree, release.coordinates
     names = [c.names[i] for i in tree.free]
     low, high = np.maximum(tree.lower, -0.9), np.minimum(tree.upper, 0.9)
@@ -47,14 +48,14 @@ def drawn(release):
     sd[[name.startswith("L5_S1") for name in names]] = (
         0.02  # the couplers turn the whole spine by up to eleven times it
     )
-    beliefs = [Belief({n: 1.0}, m, s, lasts=0.3) for n, m, s in zip(names, mean, sd, strict=True)]
+    beliefs = [LinearPrior({n: 1.0}, m, s, correlation_time=0.3) for n, m, s in zip(names, mean, sd, strict=True)]
     prior = Prior(beliefs)
     S, means, precision, decay = prior.arrays(names, RATE)
     system = BandedSystem(FRAMES, len(names))
     gradient = np.zeros((FRAMES, len(names)))
     weights = SMOOTH.weights("acceleration", names, c.rotational[tree.free])
     # A belief of the solver's own about each angle, wide, is part of its assumptions.
-    wide = Prior([Belief({n: 1.0}, c.default[c.index(n)], WIDE) for n in names if not n.startswith("pelvis")])
+    wide = Prior([LinearPrior({n: 1.0}, c.default[c.index(n)], WIDE) for n in names if not n.startswith("pelvis")])
     for term in (
         PriorTerm(S, means, precision, decay),
         PriorTerm(*wide.arrays(names, RATE)),
@@ -85,7 +86,9 @@ def test_intervals_cover_the_truth_in_every_group_of_coordinates(release, fit_na
         motion = draw(rng)
         markers = forward_kinematics(release, motion).select(fit_names)
         seen = markers.with_(xyz=markers.xyz + rng.normal(0, NOISE, markers.xyz.shape))
-        found = inverse_kinematics(release, seen, None, SMOOTH, prior, marker_sd=NOISE, tolerance=1e-7).motion
+        found = inverse_kinematics(
+            release, seen, None, SMOOTH, prior, errors=MarkerErrors(sd=NOISE), solver=Solver(tolerance=1e-07)
+        ).motion
         inside.append(np.abs(found.values - motion.values) < 1.645 * found.deviation)
     share = np.mean(inside, axis=(0, 1))
     covered = {

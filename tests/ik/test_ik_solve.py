@@ -6,6 +6,7 @@ import pytest
 from simspine.errors import InputError
 from simspine.geometry import change_frame
 from simspine.ik.solve import inverse_kinematics, marker_weights
+from simspine.ik.solver import Solver
 from simspine.types import Markers
 
 
@@ -82,11 +83,11 @@ def test_bad_weights(release, markers, weights, telling):
 @pytest.mark.parametrize("term", ["smoothness", "prior"])
 def test_terms_the_engine_does_not_have(release, markers, term):
     with pytest.raises(InputError, match=f"'opensim'.*no term for {term}"):
-        inverse_kinematics(release, markers, engine="opensim", **{term: object()})
+        inverse_kinematics(release, markers, **{term: object()}, solver=Solver(engine="opensim"))
 
 
 def test_unknown_engine_and_coordinate(release, markers):
     with pytest.raises(InputError, match="unknown engine 'opensin'"):
-        inverse_kinematics(release, markers, engine="opensin")
+        inverse_kinematics(release, markers, solver=Solver(engine="opensin"))
     with pytest.raises(InputError, match="Did you mean 'L5_S1_Flex_Ext'"):
-        inverse_kinematics(release, markers, coordinate_tasks={"L5_S1_Flex": (0.0, 0.1)})
+        inverse_kinematics(release, markers, solver=Solver(coordinate_tasks={"L5_S1_Flex": (0.0, 0.1)}))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.geometry import change_frame
-from simspine.merging import base_name, in_frame, label_inferred, merge, resample
+from simspine.geometry import change_frame, in_frame
+from simspine.merging import merge, resample
+from simspine.skeletons.inferred_names import base_name, label_inferred
 from simspine.types import Markers, Origin
 
 NAMES = ("Hip", "LKnee", "RKnee", "Nose")

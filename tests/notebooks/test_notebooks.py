@@ -6,9 +6,9 @@ import nbformat
 import pytest
 import yaml
 
+from simspine.capture.writer import Settings, write_capture
 from simspine.config import read_config
 from simspine.sources.pose2sim import demo_folder
-from simspine.sources.virtual.writer import Settings, write_capture
 from simspine.workflow.run import run_stage
 
 ROOT = Path(__file__).parents[2]

@@ -6,15 +6,15 @@ import pytest
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project
 from simspine.ik.result import Result
-from simspine.merging import label_inferred
 from simspine.quality.findings import Finding, Severity, verdict
 from simspine.report import content
 from simspine.report.page import render
-from simspine.report.sampling import frame_layer, inferred_as_in_space, model_reprojection, sample_frames
+from simspine.report.sampling import frame_layer, model_reprojection, sample_frames, with_inferred
 from simspine.report.summary import summary_rows
 from simspine.report.trial import not_measured, rejections, trial_section
+from simspine.skeletons.inferred_names import label_inferred
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.triangulation.report import Report
+from simspine.triangulation.report import TriangulationReport
 from simspine.types import Camera, Keypoints, Markers, Motion, Origin
 
 FRAMES = 20
@@ -64,7 +64,9 @@ def cameras():
 def test_section_has_everything(measured, spine, judged):
     errors = np.full((FRAMES, 2, 4), 3.0)
     yes = np.ones(errors.shape, bool)
-    report = Report(NAMES, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 4), int), np.ones(4), np.ones(4))
+    report = TriangulationReport(
+        NAMES, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 4), int), np.ones(4), np.ones(4)
+    )
     motion = Motion(("a",), 50, np.zeros((FRAMES, 1)), (True,))
     ik = Result(motion, NAMES, np.full((FRAMES, 4), 0.01), np.zeros(FRAMES), yes[:, 0, 0], ("",) * FRAMES)
     section = trial_section(
@@ -91,7 +93,9 @@ def test_points_inferred_by_a_rule_do_not_judge_the_cameras():
     errors = np.tile([3.0, 90.0], (FRAMES, 2, 1))
     yes = np.ones(errors.shape, bool)
     names = ("LHip", "Spine_01")
-    report = Report(names, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 2), int), np.ones(2), np.ones(2))
+    report = TriangulationReport(
+        names, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 2), int), np.ones(2), np.ones(2)
+    )
     markers = Markers(("LHip", "Spine_01_inferred"), 50, np.zeros((FRAMES, 2, 3)), origin=("detected", "inferred"))
     section = trial_section("walk", "t1", triangulation=report, measured=markers)
     assert "90th percentile 3.0 px" in section.figures[0].svg
@@ -181,7 +185,13 @@ def test_layer_and_model_reprojection(measured, cameras):
     used, swapped = np.ones(xy.shape[:3], bool), np.zeros(xy.shape[:3], bool)
     used[5, 1, [0, 3]] = False
     swapped[5, 1, 1] = True
-    layer = frame_layer(keypoints, 5, 1, cameras[1], turned, used, swapped, [("LHip", "RHip")], ("Spine_01",))
+    report = TriangulationReport(
+        NAMES, ("c0", "c1"), used, np.zeros(used.shape), swapped, np.zeros((FRAMES, 4), int), np.ones(4), np.ones(4)
+    )
+    edges = [("LHip", "RHip")]
+    layer = frame_layer(
+        keypoints, 5, 1, cameras[1], model=turned, triangulation=report, edges=edges, spine=("Spine_01",)
+    )
     assert layer.inferred == {"Spine_01"}
     assert layer.pruned == {"LHip"}  # an inferred point is never 'left out': nobody saw it in the first place
     assert layer.swapped == {"RHip"}
@@ -193,12 +203,14 @@ def test_layer_and_model_reprojection(measured, cameras):
 
 
 def test_inferred_points_are_shown_where_they_are_in_space(measured, cameras):
-    """Whatever place a rule gave them in the images, which may be another; a point that has none in space stays."""
+    """No camera saw them: pictures show them as each camera would."""
     xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
     turned = measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
-    shown = inferred_as_in_space(keypoints, cameras, label_inferred(turned.with_(origin=ORIGIN)))
+    shown = with_inferred(keypoints, cameras, label_inferred(turned.with_(origin=ORIGIN)))
     np.testing.assert_array_equal(shown.xy[:, :, :3], xy[:, :, :3])  # detections are
     np.testing.assert_allclose(shown.xy[:, :, 3], xy[:, :, 3] - [3, 4])
-    without = inferred_as_in_space(keypoints, cameras, turned.select(NAMES[:3]))
-    np.testing.assert_array_equal(without.xy, xy)
+    assert shown.names_of(Origin.INFERRED) == ("Spine_01",)
+    assert (shown.confidence[:, :, 3] == 0).all()
+    seen = keypoints.select(NAMES[:3])
+    assert with_inferred(seen, cameras, turned.select(NAMES[:3])) == seen

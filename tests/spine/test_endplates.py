@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tools.measure_endplates import Bone, as_yaml, find_endplate, measure_model
 
 from simspine.errors import InputError
 from simspine.spine.endplates import Endplate, endplate, read_endplates, scaled
-from simspine.spine.measure import Bone, as_yaml, find_endplate, measure_model
 
 LEVELS = [f"C{k}" for k in range(1, 8)] + [f"T{k}" for k in range(1, 13)] + [f"L{k}" for k in range(1, 6)] + ["S1"]
 SETUP = Path(importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]) / "OpenSim_Setup"

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
+from tools.learn_spine_shape import in_trunk_frame, learn_shape, main, read_table
+from tools.spine_shape_statistics import expectation_maximisation, folds
 
 import simspine as ss
 from simspine.errors import InputError
 from simspine.spine.shape import model as shape_model
 from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters, derivatives, jacobian, positions
-from simspine.spine.shape.learn import expectation_maximisation, folds
 from simspine.spine.shape.model import ShapeModel, as_json, read, shipped
-from simspine.spine.shape_fit import in_trunk_frame, learn_shape, main, read_table
 
 FIVE = ("T3", "T8", "L1", "L3", "L5")
 
@@ -387,7 +387,7 @@ def test_a_table_that_is_none_is_refused(tmp_path):
         read_table(path)
     with pytest.raises(InputError, match="at least 3 are needed"):
         learn_shape(samples(2, 1)[:, :BONDS])
-    command = [sys.executable, "-m", "simspine.spine.shape_fit"]
+    command = [sys.executable, "-m", "tools.learn_spine_shape"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode != 0
     assert "usage" in run.stderr

@@ -9,7 +9,7 @@ import simspine as ss
 from simspine.errors import InputError
 from simspine.spine.shape.chain import LEVELS, positions
 from simspine.spine.shape.model import ShapeModel, shipped
-from simspine.spine.shape.orientation import Belief, right_jacobians, rotation_vectors
+from simspine.spine.shape.orientation import OrientationPrior, right_jacobians, rotation_vectors
 
 FIVE = ("T3", "T8", "L1", "L3", "L5")
 GIVEN = [LEVELS.index(level) for level in FIVE]
@@ -65,20 +65,20 @@ def test_right_jacobians_equal_differences():
 def test_pull_equals_differences_of_the_cost():
     rng = np.random.default_rng(1)
     R0, R = Rotation.random(5, rng=rng).as_matrix(), Rotation.random(5, rng=rng).as_matrix()
-    belief = Belief(R0, rng.uniform(0, 5, (5, 3)))
+    prior = OrientationPrior(R0, rng.uniform(0, 5, (5, 3)))
     turns = np.repeat(np.linalg.qr(rng.normal(size=(3, 3)))[0][None], 5, 0)
-    pull = belief.at(R, turns)
+    pull = prior.at(R, turns)
 
     def half_cost(beta):
         w = Rotation.from_matrix(R0.swapaxes(1, 2) @ R @ Rotation.from_rotvec(beta @ turns[0]).as_matrix()).as_rotvec()
-        return (belief.precision * w**2).sum(1) / 2
+        return (prior.precision * w**2).sum(1) / 2
 
     np.testing.assert_allclose(half_cost(np.zeros(3)), pull.cost / 2, rtol=1e-9)
     for i, step in enumerate(1e-5 * np.eye(3)):
         np.testing.assert_allclose((half_cost(step) - half_cost(-step)) / 2e-5, pull.gradient[:, i], atol=1e-7)
-    # where the belief is met, its precision is the curvature
-    met = belief.at(R0, turns).precision
-    expected = turns @ (belief.precision[:, :, None] * np.eye(3)) @ turns.swapaxes(1, 2)
+    # where the prior is met, its precision is the curvature
+    met = prior.at(R0, turns).precision
+    expected = turns @ (prior.precision[:, :, None] * np.eye(3)) @ turns.swapaxes(1, 2)
     np.testing.assert_allclose(met, expected, atol=1e-12)
 
 
@@ -130,7 +130,7 @@ def test_known_shape_and_orientation_leave_the_mean_shift():
 
 @pytest.mark.parametrize("sd", [0.08, (0.15, 0.2, 0.1), (np.inf, 0.15, np.inf), (0.3, 1.0, 0.3)])
 def test_posterior_equals_an_integral_over_all_rotations(sd):
-    """Shape known exactly: mean over a fine grid of all rotations weighed by points and belief, without any of the
+    """Shape known exactly: mean over a fine grid of all rotations weighed by points and prior, without any of the
     module's steps.
     """
     noise, c = 0.015, TYPICAL[GIVEN].mean(0)
@@ -178,11 +178,9 @@ def test_a_known_orientation_brings_the_spine_nearer():
     x = samples(40, 7)
     noisy = x + rng.normal(0, noise, x.shape)
     errors = []
-    for belief in ({}, {"orientation_sd": 0.2}, {"orientation_sd": 0.0}):
-        given_R = Rotation.from_rotvec(rng.normal(0, belief.get("orientation_sd", 0), (40, 3))).as_matrix()
-        spine = ss.complete_spine(
-            points_of(noisy), noise**2, "supine", **(belief and belief | {"orientation": given_R})
-        )
+    for prior in ({}, {"orientation_sd": 0.2}, {"orientation_sd": 0.0}):
+        given_R = Rotation.from_rotvec(rng.normal(0, prior.get("orientation_sd", 0), (40, 3))).as_matrix()
+        spine = ss.complete_spine(points_of(noisy), noise**2, "supine", **(prior and prior | {"orientation": given_R}))
         errors.append(np.linalg.norm(stacked(spine.positions)[7:24] - x.swapaxes(0, 1)[7:24], axis=-1).mean())
     assert errors[1] < 0.95 * errors[0]
     assert errors[2] < 0.95 * errors[1]

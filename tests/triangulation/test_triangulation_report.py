@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simspine.triangulation.report import Report
+from simspine.triangulation.report import TriangulationReport
 
 
 def test_report_of_some_points():
@@ -12,7 +12,9 @@ def test_report_of_some_points():
     error = np.tile([1.0, 2.0, 3.0], (4, 2, 1))
     reason = np.zeros((4, 3), int)
     reason[3, 1] = 1
-    whole = Report(("a", "b", "c"), ("v", "w"), used, error, ~used, reason, np.arange(3.0), np.arange(3.0) + 9)
+    whole = TriangulationReport(
+        ("a", "b", "c"), ("v", "w"), used, error, ~used, reason, np.arange(3.0), np.arange(3.0) + 9
+    )
     part = whole.of(["c", "a", "unknown"])
     assert part.names == ("a", "c")
     assert part.views == whole.views

@@ -28,8 +28,8 @@ from simspine.validation import (
 from simspine.validation.motion import PERCENTILES
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, published_range
 from simspine.validation.records import level_coordinates
-from simspine.validation.sureness import known_share
 from simspine.validation.tables import cells
+from simspine.validation.uncertainty import known_share
 
 SD = np.linspace(-1, 1, 101).std()  # of the wave each trial follows
 

@@ -180,7 +180,7 @@ def finished(truth, tmp_path_factory) -> Project:
             "subjects": {"S01": {"trials": {"bow": write_inputs(project.folder, truth)}}},
             "detection": {"detector": "import", "skeleton": "spinetrack37"},
             "body": {"recipe": str(recipe_file)},
-            "ik": {"marker_sd_m": 0.003, "error_lasts_s": 0},  # the noise there is, half a pixel and independent
+            "ik": {"marker_sd_m": 0.003, "error_correlation_s": 0},  # the noise there is, half a pixel and independent
         }
     )
     project.run(*STAGES)

@@ -148,9 +148,9 @@ def test_a_virtual_capture_is_made_before_anything_else(snakemake):
 @pytest.mark.slow
 def test_the_full_layout_plans_in_time(snakemake):
     """Seven subjects, 210 trials, 1,890 empty files in the official layout: under 20 s of one core, none is read."""
+    from simspine.capture.rig import rig
     from simspine.sources.human36m.metadata import write_metadata
     from simspine.sources.human36m.names import CAMERAS, SUBJECTS, canonical_trials, official_name
-    from simspine.sources.virtual.rig import rig
 
     root = snakemake.root / "data/human36m"
     for subject in SUBJECTS:

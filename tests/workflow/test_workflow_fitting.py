@@ -6,10 +6,11 @@ from numpy.testing import assert_allclose
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.recipes import default_weights, fit_markers, read_recipe
 from simspine.config.stages import InverseKinematics
-from simspine.ik.assumptions import Smoothness
 from simspine.ik.solve import inverse_kinematics
+from simspine.ik.solver import Solver
+from simspine.priors.assumptions import MarkerErrors, Smoothness
 from simspine.types import Markers, Origin
-from simspine.workflow.fitting import GIVEN, as_views_agree, common_errors, fit_covariance, fit_weights, observed
+from simspine.workflow.fitting import GIVEN, as_views_agree, fit_covariance, fit_weights, observed, shared_errors
 
 NAMES = ("RHip", "Neck", "Hip_inferred")
 BY_NAME = {"RHip": 2.0, "Neck": 0.5, "Hip_inferred": 0.1}
@@ -41,9 +42,9 @@ def test_detected_points_of_a_region_err_together():
     origin = [Origin.DETECTED] * 8
     origin[2], origin[6] = Origin.INFERRED, Origin.GIVEN
     some = Markers(names, 50, np.ones((2, 8, 3)), "y_up", origin=tuple(origin))
-    found = {error.name: error.markers for error in common_errors(InverseKinematics(), some)}
+    found = {error.name: error.markers for error in shared_errors(InverseKinematics(), some)}
     assert found == {"cervical": ("Neck", "Neck_02"), "lumbar": ("Hip", "Spine_01")}
-    assert common_errors(InverseKinematics(region_sd_m=0), some) == ()
+    assert shared_errors(InverseKinematics(region_sd_m=0), some) == ()
 
 
 def test_views_that_agree_are_believed():
@@ -102,9 +103,8 @@ def test_covariance_takes_effect(truth):
             told,
             w,
             Smoothness(acceleration=20.0),
-            marker_sd=options.marker_sd_m,
-            use_covariance=options.use_covariance,
-            uncertainty=False,
+            errors=MarkerErrors(sd=options.marker_sd_m, use_covariance=options.use_covariance),
+            solver=Solver(uncertainty=False),
         )
         there = forward_kinematics(truth.body, result.motion)
         return np.abs(there.xyz[:, there.index("RWrist"), 0] - chosen.xyz[:, k, 0]).mean()

@@ -15,8 +15,7 @@ from simspine.cli import main
 from simspine.config import read_config
 from simspine.errors import InputError
 from simspine.formats.store import load, save
-from simspine.geometry import project
-from simspine.merging import in_frame
+from simspine.geometry import in_frame, project
 from simspine.skeletons import load as load_skeleton
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.sources.human36m.cdf import write_pose

@@ -9,7 +9,7 @@ from conftest import STAGES, Project
 
 from simspine.cli import main
 from simspine.formats.store import load
-from simspine.merging import in_frame
+from simspine.geometry import in_frame
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.types import Origin
 

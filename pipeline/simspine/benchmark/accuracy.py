@@ -1,6 +1,6 @@
 """`simspine bench accuracy`: the whole pipeline against a spine that is known, beside the published procedure.
 
-Virtual people (`simspine.sources.virtual`), whose spines are not the estimators', are recorded by a virtual detector
+Virtual people (`simspine.capture`), whose spines are not the estimators', are recorded by a virtual detector
 and motion capture; each method gets the same recordings. What is measured is defined in `spine_errors` and
 docs/accuracy.md; how good is good enough are the goals here.
 """

@@ -18,7 +18,7 @@ from simspine.benchmark.report import Metric
 from simspine.body.kinematics import follow_couplers
 from simspine.geometry import wrap
 from simspine.ik import frame_engine, opensim_engine
-from simspine.ik.branches import readable
+from simspine.ik.canonical_branch import canonical_branch
 from simspine.ik.result import result_of
 
 COST_RATIO = 1.001
@@ -90,11 +90,11 @@ def compare(case: Case, tool: ToolResult, accuracy: float = 1e-6) -> Comparison:
     tree, y, w, _ = frame_engine.observations(body, markers, weights, 3)
     ridge, target = frame_engine.tasks(body, case.coordinate_tasks, w)
     ours = found.motion.values[:, tree.free]
-    theirs = readable(body, tool.values[:, tree.free])
+    theirs = canonical_branch(body, tool.values[:, tree.free])
     driven = follow_couplers(body, tool.values)
     reasons = [""] * markers.frames
-    account = result_of(body, markers, tool.values, np.ones(weights.shape), {}, reasons).cost
-    at = result_of(body, markers, driven, weights, case.coordinate_tasks, reasons)
+    account = result_of(body, markers, tool.values, np.ones(weights.shape), reasons).cost
+    at = result_of(body, markers, driven, weights, reasons, tasks=case.coordinate_tasks)
     downhill = [
         [nearest_minimum(tree, z, *rest, target) for z, *rest in zip(start, y, w, ridge, strict=True)]
         for start in (ours, theirs)

@@ -7,8 +7,8 @@ from types import MappingProxyType
 import numpy as np
 
 from simspine.benchmark.triangulation import dlt
+from simspine.capture.presets import REGIONS, Preset, Region
 from simspine.metrics import mpjpe, p_mpjpe
-from simspine.sources.virtual.presets import REGIONS, Preset, Region
 from simspine.types import Camera, Keypoints, Markers
 
 # Khan et al., SIMSPINE (CVPR 2026), tables 3 and 4, means over actions, mm: (MPJPE, P-MPJPE, aligned per region) of

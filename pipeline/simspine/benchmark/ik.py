@@ -24,9 +24,10 @@ from simspine.benchmark.walking import walk, walking_markers
 from simspine.body import _opensim
 from simspine.body.model import Body
 from simspine.body.recipes import INFERRED, VIRTUAL, build, read_marker_set, read_prior
-from simspine.ik.assumptions import Smoothness
 from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
+from simspine.ik.solver import Solver
+from simspine.priors.assumptions import Smoothness
 from simspine.threads import each
 from simspine.types import Markers
 
@@ -52,15 +53,17 @@ def measure(sizes: Sizes, say: Callable[[str], None] = lambda _: None) -> list[M
     body, markers = coupled_case(sizes.ours)
     few = first(markers, sizes.opensim)
     say(f"OpenSim, {sizes.opensim} frames")
-    reference, by_opensim = speed(lambda: inverse_kinematics(body, few, engine="opensim"), 1)
+    reference, by_opensim = speed(lambda: inverse_kinematics(body, few, solver=Solver(engine="opensim")), 1)
     say(f"ours, {sizes.ours} frames")
     plain, by_frames = speed(lambda: inverse_kinematics(body, markers))
-    smooth, _ = speed(lambda: inverse_kinematics(body, markers, smoothness=SMOOTH, uncertainty=False))
+    smooth, _ = speed(lambda: inverse_kinematics(body, markers, smoothness=SMOOTH, solver=Solver(uncertainty=False)))
     sure, _ = speed(lambda: inverse_kinematics(body, markers, smoothness=SMOOTH))
     cost = by_frames.cost[: sizes.opensim] / by_opensim.cost
     say("two threads")
     gain, best = threads_gain(
-        lambda threads: inverse_kinematics(body, markers, smoothness=SMOOTH, uncertainty=False, threads=threads),
+        lambda threads: inverse_kinematics(
+            body, markers, smoothness=SMOOTH, solver=Solver(uncertainty=False, threads=threads)
+        ),
         hash_twice,
     )
     say("articulated body")
@@ -68,7 +71,7 @@ def measure(sizes: Sizes, say: Callable[[str], None] = lambda _: None) -> list[M
     say(f"simple model, OpenSim on {sizes.opensim} frames")
     simple, simple_markers = simple_case(sizes.ours)
     simple_few = first(simple_markers, sizes.opensim)
-    simple_reference, _ = speed(lambda: inverse_kinematics(simple, simple_few, engine="opensim"), 1)
+    simple_reference, _ = speed(lambda: inverse_kinematics(simple, simple_few, solver=Solver(engine="opensim")), 1)
     simple_plain, _ = speed(lambda: inverse_kinematics(simple, simple_markers))
     metrics = [
         Metric("opensim_frames_per_s", reference, "frames/s", "higher"),
@@ -115,7 +118,7 @@ def articulated_case(frames: int) -> Callable[[], Result]:
     """The articulated body with its recipe's beliefs on the coupled body's markers, ready to be solved."""
     markers = coupled_case(frames)[1]
     body, prior = build("articulated", MARKER_SET), read_prior("articulated")
-    return lambda: inverse_kinematics(body, markers, None, SMOOTH, prior, uncertainty=False)
+    return lambda: inverse_kinematics(body, markers, None, SMOOTH, prior, solver=Solver(uncertainty=False))
 
 
 def simple_case(frames: int) -> tuple[Body, Markers]:
@@ -187,7 +190,7 @@ def _alone(what: str, engine: str, frames: int) -> dict:
     start = time.perf_counter()
     body, markers = coupled_case(frames)
     begun = time.perf_counter()
-    inverse_kinematics(body, markers, smoothness=SMOOTH, uncertainty=engine == "uncertainty")
+    inverse_kinematics(body, markers, smoothness=SMOOTH, solver=Solver(uncertainty=engine == "uncertainty"))
     if what == "memory":
         return {"MiB": highest_memory()}
     inverse_kinematics(body, markers)

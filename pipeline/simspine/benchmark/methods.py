@@ -26,14 +26,17 @@ from simspine.body.recipes import (
 from simspine.body.scaling import ScaleFactors, scale
 from simspine.config import Filter, InverseKinematics, Scaling, Triangulation
 from simspine.filtering import fill_gaps, lowpass, smooth
-from simspine.ik.assumptions import Prior
+from simspine.geometry import in_frame
 from simspine.ik.result import Derive, Result
 from simspine.ik.solve import inverse_kinematics
-from simspine.merging import in_frame, label_inferred, merge
+from simspine.ik.solver import Solver
+from simspine.ik.spine_uncertainty import spine_deviation, with_deviation
+from simspine.merging import merge
+from simspine.priors.assumptions import Prior
 from simspine.quality.assess import assess
 from simspine.quality.findings import Status
 from simspine.skeletons.correspondence import read_correspondence
-from simspine.spine.deviation import spine_deviation, with_deviation
+from simspine.skeletons.inferred_names import label_inferred
 from simspine.spine.endplates import Vertebrae
 from simspine.spine.levels import SPINE_MARKERS, Level
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
@@ -63,9 +66,8 @@ class Recording:
 class Settings:
     """Ours, as configured: sections of the configuration, and what only an experiment changes.
 
-    curve: another belief of the person's standing curve than the recipe's (`simspine.body.curve.CURVES`). prior_width:
-    factor on every belief's standard deviation. What the rest needs is known to an experiment only:
-    true_sizes: scale by the true points. true_posture: beliefs about each trial's true mean posture instead of the
+    prior_width: factor on the standard deviation of every prior. What the rest needs is known to an experiment only:
+    true_sizes: scale by the true points. true_posture: priors about each trial's true mean posture instead of the
     neutral one. true_points: markers that are where the truth has them, and count `SURE` times as much. keep_errors:
     'all' of the markers', or only the 'slow' or the 'fast' part of them (below and above `SLOW_HZ`), the other being
     taken away.
@@ -78,7 +80,6 @@ class Settings:
     scaling: Scaling = field(default_factory=Scaling)
     ik: InverseKinematics = field(default_factory=InverseKinematics)
     use_mocap: bool = True
-    curve: str | None = None
     prior_width: float = 1.0
     true_sizes: bool = False
     true_posture: bool = False
@@ -106,8 +107,6 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
     The truth is looked at by experiments only (see `Settings`).
     """
     recipe = read_recipe(settings.recipe)
-    if settings.curve is not None:
-        recipe = replace(recipe, curve=settings.curve)
     prepared = [our_markers(trial.recording, settings) for trial in trials]
     if settings.keep_errors != "all":
         prepared = [
@@ -115,7 +114,7 @@ def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
         ]
     prepared = [told(m, trial.points, settings.true_points) for m, trial in zip(prepared, trials, strict=True)]
     measured = [trial.points for trial in trials] if settings.true_sizes else prepared
-    body, factors, _ = sized_body(stacked(measured), recipe, settings.markers, settings.scaling)
+    body, factors = sized_body(stacked(measured), recipe, settings.markers, settings.scaling)
     weights = default_weights(recipe, settings.markers)
     spines = []
     for markers, trial in zip(prepared, trials, strict=True):
@@ -176,16 +175,16 @@ def deviations(body: Body, recipe: Recipe, factors: ScaleFactors) -> Derive:
 
 
 def widened(prior: Prior, width: float) -> Prior:
-    """All beliefs with `width` times their standard deviations."""
-    return prior if width == 1.0 else Prior(tuple(replace(b, sd=b.sd * width) for b in prior.beliefs))
+    """All priors with `width` times their standard deviations."""
+    return prior if width == 1.0 else Prior(tuple(replace(term, sd=term.sd * width) for term in prior.terms))
 
 
 def about(prior: Prior, posture: Mapping[str, float]) -> Prior:
-    """Beliefs about departures from `posture` {coordinate: rad; 0 where absent} instead of the neutral one."""
+    """Priors about departures from `posture` {coordinate: rad; 0 where absent} instead of the neutral one."""
     return Prior(
         tuple(
             replace(b, mean=b.mean + sum(c * posture.get(name, 0.0) for name, c in b.combination.items()))
-            for b in prior.beliefs
+            for b in prior.terms
         )
     )
 
@@ -245,7 +244,9 @@ def published(recordings: Sequence[Recording], marker_set: str = peer.MARKER_SET
     for target in targets:
         fitted = fit_markers(body, target)
         by_name = {name: weights[name] for name in fitted.names}
-        result = inverse_kinematics(body, fitted, by_name, engine="frames", coordinate_tasks=peer.COORDINATE_TASKS)
+        result = inverse_kinematics(
+            body, fitted, by_name, solver=Solver(engine="frames", coordinate_tasks=peer.COORDINATE_TASKS)
+        )
         model = read_spine(body, plates, levels, result.motion)
         markers = peer.lowpass_as_released(peer.blended(forward_kinematics(body, result.motion), target))
         released = replace(model.kinematics, markers=markers.select(SPINE_MARKERS))

@@ -52,7 +52,7 @@ def demo_case(results: Path) -> Case:
     from simspine.body.recipes import default_weights, fit_markers, read_recipe
     from simspine.config import check_config
     from simspine.formats.store import load
-    from simspine.merging import in_frame
+    from simspine.geometry import in_frame
     from simspine.workflow.context import Context
     from simspine.workflow.fitting import fit_weights
     from simspine.workflow.run import run_stage

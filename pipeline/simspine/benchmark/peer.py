@@ -77,7 +77,7 @@ def replace_joints(points: Markers, mocap: Markers, pairs: dict[str, str] | None
             "frames/s) must share frame and rate: this procedure aligns neither."
         )
     frames = min(points.frames, mocap.frames)
-    xyz, origin = np.array(points.xyz[:frames]), list(points.origin or (Origin.DETECTED,) * len(points.names))
+    xyz, origin = np.array(points.xyz[:frames]), list(points.origins)
     for joint, point in pairs.items():
         column = points.index(point)
         xyz[:, column], origin[column] = mocap.xyz[:frames, mocap.index(joint)], Origin.GIVEN

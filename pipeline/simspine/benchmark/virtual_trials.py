@@ -7,16 +7,12 @@ import numpy as np
 
 from simspine.benchmark.methods import Judged, Recording
 from simspine.benchmark.spine_errors import Spine
-from simspine.errors import unknown_name
-from simspine.merging import in_frame
-from simspine.skeletons import load
-from simspine.skeletons.correspondence import read_correspondence
-from simspine.sources.virtual.detections import detect
-from simspine.sources.virtual.mocap import captured
-from simspine.sources.virtual.presets import read_preset
-from simspine.sources.virtual.rig import rig
-from simspine.sources.virtual.subjects import Subject
-from simspine.sources.virtual.truth import (
+from simspine.capture.detections import detect
+from simspine.capture.mocap import captured
+from simspine.capture.presets import read_preset
+from simspine.capture.rig import rig
+from simspine.capture.subjects import Subject
+from simspine.capture.truth import (
     ACTIONS,
     RATE,
     TruthTrial,
@@ -28,6 +24,10 @@ from simspine.sources.virtual.truth import (
     spine_truth,
     vertebra_centres,
 )
+from simspine.errors import unknown_name
+from simspine.geometry import in_frame
+from simspine.skeletons import load
+from simspine.skeletons.correspondence import read_correspondence
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers
 
@@ -42,7 +42,7 @@ def people(
 ) -> Iterator[list[Judged]]:
     """The trials of each subject (by number, from 0): one of each action, as the detector of `preset` sees it.
 
-    spines: where their spines are from, see `simspine.sources.virtual.spines.FAMILIES`. Raises
+    spines: where their spines are from, see `simspine.capture.spines.FAMILIES`. Raises
     `InputError` naming the actions there are.
     """
     for action in actions:

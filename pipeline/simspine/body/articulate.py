@@ -10,9 +10,10 @@ from copy import deepcopy
 
 import numpy as np
 
-from simspine.body.articulation import AXES, Articulation
+from simspine.body.articulation import Articulation
 from simspine.errors import InputError
-from simspine.spine.measure import MESH_LEVELS
+from simspine.priors.rhythm import AXES
+from simspine.spine.endplates import MESH_LEVELS
 
 # What a body owns beside its mass: gone, since muscles that wrapped around it are.
 _LEFT_OUT = ("WrapObjectSet",)

@@ -1,4 +1,4 @@
-"""A spine of single vertebrae: which bodies and joints it has, what is believed about their motion. Data only.
+"""A spine of single vertebrae: which bodies and joints it has, and which regions its levels form. Data only.
 
 The file that makes a model of it is `articulate`; the figures and their sources are in opensim_models/articulated.yaml.
 """
@@ -10,46 +10,14 @@ from functools import cached_property
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.ik.assumptions import Belief, Prior
+from simspine.priors.rhythm import AXES, LevelRegion, region_from
 from simspine.spine.endplates import Vertebra, Vertebrae
 from simspine.spine.levels import Level
 from simspine.types import Motion
 
-AXES = ("Flex_Ext", "Lat_Bending", "axial_rotation")  # about z, x, y of the vertebra below, in this order
 NECK = ("neck_flexion", "neck_bending", "neck_rotation")  # the coupled body's, by axis
 ABDOMEN = ("Abs_r3", "Abs_r2", "Abs_r1")
 Point = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Motions:
-    """What is known of one axis of a region's levels. rad, per level from below.
-
-    mean: published motion. whole: half the flexion–extension range of the whole region, or its motion to one side.
-    spread: sd of a level's share of it, relative. shape: sd of the neutral angle between people. lower, upper: limits.
-    """
-
-    mean: tuple[float, ...]
-    whole: float
-    spread: float
-    shape: float
-    lower: tuple[float, ...]
-    upper: tuple[float, ...]
-    source: str
-
-    @property
-    def shares(self) -> np.ndarray:
-        """(levels,) share of each level in the region's motion; sum 1."""
-        return np.array(self.mean) / sum(self.mean)
-
-
-@dataclass(frozen=True)
-class Region:
-    """Neighbouring levels that move together. axes: in the order of `AXES`."""
-
-    name: str
-    levels: tuple[str, ...]
-    axes: tuple[Motions, Motions, Motions]
 
 
 @dataclass(frozen=True)
@@ -72,7 +40,7 @@ class Articulation:
     weld: Mapping[str, str]
     replaced_joint: str
     neck_mass_share: float
-    regions: tuple[Region, ...]
+    regions: tuple[LevelRegion, ...]
     spacing: Mapping[str, tuple[float, float]]
     neutral_pitch: tuple[float, ...]
 
@@ -160,28 +128,6 @@ def spine_levels(articulation: Articulation) -> tuple[Level, ...]:
     return (*joints, *sums, Level("thorax-pelvis", "pelvis", girdle), *segments)
 
 
-RHYTHM_LASTS = 10.0  # s: how a person shares a motion out over the levels is a trait, not of the moment
-EVERYDAY = 0.4  # of the published motion, which is the most people can do: one standard deviation of what they do
-
-
-def prior_of(articulation: Articulation) -> Prior:
-    """Rhythm within regions and posture of levels as independent beliefs; formulas: opensim_models/articulated.yaml."""
-    beliefs = []
-    for region in articulation.regions:
-        for axis, motions in zip(AXES, region.axes, strict=True):
-            names = [f"{level}_{axis}" for level in region.levels]
-            for name, share in zip(names, motions.shares, strict=True):
-                own = share * EVERYDAY * motions.whole
-                rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
-                sd = float(np.hypot(motions.spread * own, motions.shape))
-                beliefs.append(Belief(rhythm, 0.0, sd, f"{region.name} rhythm: {motions.source}", RHYTHM_LASTS))
-                # The standing curve differs between people by shape · √levels in all.
-                region_sd = np.hypot(EVERYDAY * motions.whole, motions.shape * np.sqrt(len(names)))
-                posture = float(np.sqrt(len(names)) * share * region_sd)
-                beliefs.append(Belief({name: 1.0}, 0.0, posture, f"posture: {motions.source}"))
-    return Prior(tuple(beliefs))
-
-
 def in_coupled_names(articulation: Articulation, motion: Motion) -> Motion:
     """A motion of the articulated body by the 62 names of the coupled one, for comparisons.
 
@@ -218,29 +164,7 @@ def articulation_from(data: Mapping, regions: Mapping, vertebrae: Vertebrae) -> 
         weld=dict(data["weld"]),
         replaced_joint=str(data["replaced_joint"]),
         neck_mass_share=float(data["neck_mass_share"]),
-        regions=tuple(_region(name, entry) for name, entry in regions.items()),
+        regions=tuple(region_from(name, entry) for name, entry in regions.items()),
         spacing={key: (mean / 1e3, sd / 1e3) for key, (mean, sd) in data["published_spacing_mm"].items()},
         neutral_pitch=tuple(np.radians(data["neutral_pitch"]).tolist()),
-    )
-
-
-def _region(name: str, entry: Mapping) -> Region:
-    levels = tuple(entry["levels"])
-    return Region(name, levels, tuple(_motions(f"{name}: {axis}", axis, entry[axis], len(levels)) for axis in AXES))
-
-
-def _motions(where: str, axis: str, entry: Mapping, count: int) -> Motions:
-    upper = entry["extension"] if axis == "Flex_Ext" else entry["limits"]
-    lower = entry["flexion"] if axis == "Flex_Ext" else [-v for v in entry["limits"]]
-    if {len(entry["mean"]), len(lower), len(upper)} != {count}:
-        raise InputError(f"{where} has lists of other lengths than its {count} levels.")
-    rad = np.radians
-    return Motions(
-        mean=tuple(rad(entry["mean"])),
-        whole=float(rad(entry["whole"])) * (0.5 if axis == "Flex_Ext" else 1.0),
-        spread=float(entry["spread"]),
-        shape=float(rad(entry["shape"])),
-        lower=tuple(rad(lower)),
-        upper=tuple(rad(upper)),
-        source=str(entry["source"]),
     )

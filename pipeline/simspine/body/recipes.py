@@ -15,19 +15,19 @@ import numpy as np
 from simspine.body import _opensim
 from simspine.body.articulate import articulate
 from simspine.body.articulation import Articulation, articulation_from
-from simspine.body.curve import CURVES, curve_prior
 from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
 from simspine.body.model import Body, check_xml
 from simspine.errors import InputError, unknown_name
-from simspine.ik.assumptions import Belief, Prior
+from simspine.priors.assumptions import LinearPrior, Prior
+from simspine.priors.rhythm import rhythm_and_posture
 from simspine.recipe_files import read_yaml, recipe_path
+from simspine.skeletons.inferred_names import INFERRED
 from simspine.spine.endplates import read_endplates
 from simspine.types import Markers
 
-INFERRED, VIRTUAL = "_inferred", "_virtual"
-PUBLISHED = "published"
+VIRTUAL = "_virtual"
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,10 @@ class Recipe:
     virtual: Mapping[str, Place]
     inferred: Mapping[str, str]
     inferred_weight: float
-    inferred_by: str  # 'shape' or 'rule', see `inferred_places`
     coordinate_tasks: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # name: (target rad, weight)
-    beliefs: tuple[Belief, ...] = ()  # of the trajectory engine, beside those of the articulation
+    priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, beside those of the articulation's regions
     starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
-    curve: str = PUBLISHED  # what is believed of a person's own standing curve: one of `CURVES`
 
 
 def read_recipe(name: str = "coupled") -> Recipe:
@@ -73,8 +71,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
     path = recipe_path(name)
     data = _with_base(path)
     try:
-        if data.get("curve", PUBLISHED) not in CURVES:
-            raise unknown_name("curve", str(data["curve"]), CURVES, str(path))
+        _refuse_renamed(data, path)
         split = None
         if "articulation" in data:
             split = articulation_from(data["articulation"], data["regions"], read_endplates())
@@ -91,14 +88,12 @@ def read_recipe(name: str = "coupled") -> Recipe:
             virtual={key: virtual[key] for key in data["virtual"]["names"]},
             inferred={key: _carrier(split, key, body) for key, body in data["inferred"]["bodies"].items()},
             inferred_weight=float(data["inferred"]["weight"]),
-            inferred_by=str(data["inferred"].get("by", "shape")),
             coordinate_tasks={
                 key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
             },
-            beliefs=tuple(_belief(**entry) for entry in data.get("beliefs", ())),
+            priors=tuple(_linear_prior(**entry) for entry in data.get("priors", ())),
             starts=int(data.get("starts", 1)),
             articulation=split,
-            curve=data.get("curve", PUBLISHED),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, InputError):
@@ -132,7 +127,7 @@ def build(recipe: str | Recipe = "coupled", skeleton: str = "blazepose") -> Body
 
 
 def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
-    """The body with its inferred markers where the recipe's way to infer them puts them in the neutral pose.
+    """The body with its inferred markers where inference from its joints puts them in the neutral pose.
 
     It sees the body's own hips, shoulders and head, so that in the neutral pose an inferred point and its marker
     agree and the fit is not biased. To be called again when the body's proportions change (`scale` does).
@@ -142,7 +137,7 @@ def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
     markers = model.updMarkerSet()
     for name in [m.getName() for m in markers if m.getName().endswith(INFERRED)]:
         markers.remove(markers.getIndex(name))
-    for name, (carrier, offset) in inferred_places(body, recipe.inferred, recipe.inferred_by).items():
+    for name, (carrier, offset) in inferred_places(body, recipe.inferred).items():
         _add(model, name + INFERRED, Place(carrier, tuple(offset)))
     return _finished(model)
 
@@ -175,10 +170,10 @@ def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
 
 
 def read_prior(recipe: str | Recipe) -> Prior:
-    """What a recipe believes about posture and, where no couplers decide it, about rhythm. Names: coordinates; rad."""
+    """A recipe's priors on posture and, where no couplers decide it, on rhythm. Names: coordinates; rad."""
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    levels = () if recipe.articulation is None else curve_prior(recipe.articulation, recipe.curve).beliefs
-    return Prior((*recipe.beliefs, *levels))
+    levels = () if recipe.articulation is None else rhythm_and_posture(recipe.articulation.regions).terms
+    return Prior((*recipe.priors, *levels))
 
 
 def fit_markers(body: Body, markers: Markers) -> Markers:
@@ -221,9 +216,21 @@ def _segment(name: str, split, bodies, pairs, bends: bool = False, max_asymmetry
     return Segment(name, bodies, tuple((str(a), str(b)) for a, b in pairs), bool(bends), max_asymmetry)
 
 
-def _belief(of: Mapping[str, float], sd: float, source: str, mean: float = 0.0, lasts: float = 1.0) -> Belief:
+def _linear_prior(
+    of: Mapping[str, float], sd: float, source: str, mean: float = 0.0, correlation_time_s: float = 1.0
+) -> LinearPrior:
     """Degrees in the file."""
-    return Belief({k: float(v) for k, v in of.items()}, math.radians(mean), math.radians(sd), source, float(lasts))
+    combination = {k: float(v) for k, v in of.items()}
+    return LinearPrior(combination, math.radians(mean), math.radians(sd), source, float(correlation_time_s))
+
+
+RENAMED = {"beliefs": "its name is now `priors`", "curve": "it was removed: priors on levels are those of `regions`"}
+
+
+def _refuse_renamed(data: Mapping, path: Path) -> None:
+    for key, now in RENAMED.items():
+        if key in data:
+            raise InputError(f"{path}: the key `{key}` is not known; {now}.")
 
 
 def _carrier(split: Articulation | None, point: str, body: str) -> str:

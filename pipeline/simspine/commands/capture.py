@@ -26,9 +26,9 @@ def capture_virtual(config_path, out, subject, quiet):
 
     An interrupted run is continued where it stopped. The same settings and seed give the same bytes.
     """
+    from simspine.capture.writer import Settings, write_capture
     from simspine.config import read_config
     from simspine.errors import InputError
-    from simspine.sources.virtual.writer import Settings, write_capture
 
     config = read_config(config_path)
     if config.virtual is None:

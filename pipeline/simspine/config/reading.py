@@ -11,6 +11,12 @@ from simspine.config.people import Subject, Trial
 from simspine.config.run import Config
 from simspine.errors import InputError, unknown_name
 
+# Keys of earlier versions, and what to write instead.
+RENAMED = {
+    "ik.error_lasts_s": "its name is now ik.error_correlation_s",
+    "scaling.calibrate": "leave it out: sizes come from distances between markers",
+}
+
 
 def read_config(path: str | Path) -> Config:
     """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one."""
@@ -37,6 +43,8 @@ def check_config(data, where: str = "the configuration") -> Config:
 
 def _fault(error) -> str:
     place = ".".join(str(p) for p in error["loc"])
+    if place in RENAMED:
+        return f"{place}: this key is gone; {RENAMED[place]}."
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
         known = list(_section(parents).model_fields)

@@ -22,16 +22,8 @@ class Detection(Section):
     """Names of imported points (spinetrack37, halpe26, …); by their number if left out."""
     person: Literal["most_views", "largest"] | list[float] = "most_views"
     """Whom to follow: seen in the most views, largest in the images, or nearest to a point [x, y, z] m of the world."""
-    infer_spine: Literal["shape", "rule"] | bool = "shape"
-    """Place spine points where the detector has none: by a model of real spines (shape, or true), by a rule, or not at
-    all (false). They stay marked as inferred."""
-
-    @property
-    def inferred_by(self) -> str | None:
-        """'shape', 'rule' or None."""
-        if isinstance(self.infer_spine, bool):
-            return "shape" if self.infer_spine else None
-        return self.infer_spine
+    infer_spine: bool = True
+    """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
 
 
 class Triangulation(Section):
@@ -93,8 +85,6 @@ class Scaling(Section):
     """Largest plausible difference between left and right, as a share of their mean."""
     trim: float = Field(0.2, ge=0, lt=1)
     """Share of extreme frames left out of each segment's length."""
-    calibrate: bool = False
-    """Then fit sizes and constant marker offsets together. Needs varied postures: one movement looks like an offset."""
 
 
 class InverseKinematics(Section):
@@ -111,14 +101,14 @@ class InverseKinematics(Section):
     given_sd_m: float = Field(0.01, gt=0, lt=1)
     """Trajectory: the same for a marker from motion capture, the place it has on the body included, m."""
     region_sd_m: float = Field(0.04, ge=0, lt=1)
-    """Trajectory: how far detected points of one region of the spine are off together, per axis, m; 0: not at all."""
-    error_lasts_s: float = Field(2.0, ge=0)
-    """Trajectory: for how long a marker's error lasts; lasting errors average out less and widen the intervals."""
+    """Trajectory: systematic error that detected points of one region of the spine share, per axis, m; 0: none."""
+    error_correlation_s: float = Field(2.0, ge=0)
+    """Trajectory: correlation time of a marker's error, s; correlated errors average out less and widen intervals."""
     use_covariance: bool = False
     """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
     acceleration_sd: float = Field(8.0, gt=0)
     """Trajectory: how fast angles change their speed, one standard deviation, rad/s²; smaller is calmer."""
-    loss: Literal["square", "huber", "geman-mcclure"] = "huber"
+    loss: Literal["square", "huber"] = "huber"
     """Trajectory: how markers far off count."""
     loss_from_sd: float = Field(3.0, gt=0)
     """Trajectory: how many standard deviations are far."""

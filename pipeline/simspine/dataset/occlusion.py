@@ -6,9 +6,9 @@ import numpy as np
 
 from simspine.body.kinematics import body_poses
 from simspine.body.model import Body
+from simspine.capture.occlusion import cover
 from simspine.dataset.invariant import body_points
 from simspine.geometry import change_frame
-from simspine.sources.virtual.occlusion import cover
 from simspine.types import Camera, Markers, Motion
 
 HIDDEN_FROM = 0.03  # m of flesh in front of a point, beyond what always covers it: half of what hides it fully (0.06)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from simspine.merging import base_name
+from simspine.skeletons.inferred_names import base_name
 from simspine.types import Origin
 
 

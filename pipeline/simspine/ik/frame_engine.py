@@ -7,7 +7,7 @@ import numpy as np
 from simspine.body.kernels import expand
 from simspine.body.model import Body
 from simspine.body.tree import Tree
-from simspine.ik.branches import readable
+from simspine.ik.canonical_branch import canonical_branch
 from simspine.ik.frame_kernels import OUT_OF_ITERATIONS, STALLED, UNSOLVED, fit_frames
 from simspine.ik.result import Result, result_of
 from simspine.ik.sparsity import sparsity
@@ -41,10 +41,10 @@ def solve(
     z, _, status = fit_frames(tree, sparsity(tree), ridge, target, 0.0, y, w, starts, iterations, tolerance, JUMP)
     values = np.full((markers.frames, len(body.coordinates)), np.nan)
     solved = status != UNSOLVED
-    values[solved] = expand(tree, readable(body, z, continuous=False)[solved])[0]
+    values[solved] = expand(tree, canonical_branch(body, z, continuous=False)[solved])[0]
     few = f"fewer than {min_markers} markers present"
     reasons = [REASONS.get(int(s), "") if ok else few for s, ok in zip(status, usable, strict=True)]
-    return result_of(body, markers, values, weights, coordinate_tasks or {}, reasons)
+    return result_of(body, markers, values, weights, reasons, tasks=coordinate_tasks or {})
 
 
 def observations(body: Body, markers: Markers, weights: np.ndarray, min_markers: int):

@@ -14,7 +14,7 @@ from simspine.body.kernels import couple, place, pose
 from simspine.body.tree import Tree
 from simspine.ik.sparsity import ENTRY, INNER, REORDER, Sparsity
 
-GEMAN_MCCLURE, HUBER, SQUARE = 2, 1, 0
+HUBER, SQUARE = 1, 0
 VALUE, FIRST, GAUSS_NEWTON, NEWTON = 0, 1, 2, 3  # what is asked of `frames_terms`
 
 
@@ -24,10 +24,6 @@ def robust(d2: float, loss: int, scale: float):
     if loss == HUBER and d2 > scale * scale:
         d = np.sqrt(d2)
         return 2.0 * scale * d - scale * scale, scale / d
-    if loss == GEMAN_MCCLURE:
-        s2 = scale * scale
-        u = s2 / (s2 + d2)
-        return d2 * u, u * u
     return d2, 1.0
 
 

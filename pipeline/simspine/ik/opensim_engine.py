@@ -57,7 +57,7 @@ def solve(
         if row is not None:
             values[t] = row
     values = follow_couplers(body, values)
-    result = result_of(body, markers, values, weights, tasks, reasons)
+    result = result_of(body, markers, values, weights, reasons, tasks=tasks)
     return replace(result, converged=np.isfinite(values).all(1))  # a frame solved after a restart has a reason too
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
 from simspine.body.kinematics import CHUNK, forward_kinematics
 from simspine.body.model import Body
 from simspine.errors import InputError
-from simspine.threads import each
 from simspine.types import Markers, Motion
+
+NO_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 # From coordinates z (frames, free) and their covariance (frames, free, free) to what is to be kept, (frames, …) each.
 Derive = Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
@@ -75,34 +77,32 @@ def result_of(
     markers: Markers,
     values: np.ndarray,
     weights: np.ndarray,
-    tasks: Mapping[str, tuple[float, float]],
     reasons: Sequence[str],
+    *,
+    tasks: Mapping[str, tuple[float, float]] = NO_TASKS,
     cost: np.ndarray | None = None,
     posterior: Posterior | None = None,
-    threads: int = 1,
 ) -> Result:
     """The `Result` for coordinates found: marker errors from forward kinematics, and OpenSim's objective as the cost.
 
-    values: (frames, coordinates), NaN where not solved. A frame converged if it has values and no reason.
+    values: (frames, coordinates), NaN where not solved. A frame converged if it has values and no reason. tasks:
+    OpenSim's coordinate tasks. cost: (frames,) of another objective than OpenSim's.
     """
     motion = Motion(body.coordinates.names, markers.rate, values, body.coordinates.rotational, start=markers.start)
-    error = _distances(body, motion, markers, threads)
+    error = _distances(body, motion, markers)
     solved = np.isfinite(values).all(1)
     cost = objective(body, values, error, weights, tasks) if cost is None else cost
     converged = solved & np.array([not reason for reason in reasons], bool)
     return Result(motion, markers.names, error, cost, converged, tuple(reasons), posterior)
 
 
-def _distances(body: Body, motion: Motion, markers: Markers, threads: int) -> np.ndarray:
+def _distances(body: Body, motion: Motion, markers: Markers) -> np.ndarray:
     """(frames, markers) m between the body's markers and the ones given; some frames after another, to save memory."""
     error = np.empty(markers.xyz.shape[:2])
-
-    def measure(start: int) -> None:
+    for start in range(0, motion.frames, CHUNK):
         part = slice(start, start + CHUNK)
         there = forward_kinematics(body, motion.with_(values=motion.values[part])).select(markers.names)
         error[part] = np.linalg.norm(there.xyz - markers.xyz[part], axis=-1)
-
-    each(measure, range(0, motion.frames, CHUNK), threads)
     return error
 
 

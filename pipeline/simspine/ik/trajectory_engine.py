@@ -1,32 +1,46 @@
-"""The engine 'trajectory': markers, smoothness, beliefs and limits over the whole trial, with standard deviations."""
+"""The engine 'trajectory': markers, smoothness, priors and limits over the whole trial, with standard deviations."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from simspine.body.kernels import expand
 from simspine.body.model import Body
-from simspine.errors import InputError
-from simspine.ik.assumptions import Belief, CommonError, Prior, Smoothness
-from simspine.ik.branches import readable
-from simspine.ik.common_errors import beliefs as offset_beliefs
-from simspine.ik.common_errors import coordinate_names, groups_of, with_offsets
+from simspine.ik.canonical_branch import canonical_branch
+from simspine.ik.correlated_errors import covariance_of_correlated_errors
 from simspine.ik.frame_engine import first_poses, observations
-from simspine.ik.lasting import lasting_covariance
 from simspine.ik.result import Derive, Posterior, Result, result_of
+from simspine.ik.shared_errors import coordinate_names, groups_of, offset_priors, with_offsets
+from simspine.ik.solver import Solver
+from simspine.ik.start import root_joint
+from simspine.ik.terms import Term
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import BEGINS, solve_trajectory, starting_path
+from simspine.ik.trajectory import BEGINS, Trajectory, solve_trajectory, starting_path
 from simspine.ik.uncertainty import coordinate_deviation
+from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Markers
 
-WIDE = 1.5  # rad: how far an angle nobody has a belief about may be from its default, one standard deviation
+WIDE = 1.5  # rad: how far an angle without a prior may be from its default, one standard deviation
 HOLD = 0.2
 STILL = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
 DEVIATION = "deviation"
 START_HZ = 20.0  # frames per second from which the starting path is made
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """terms: the markers' first. prior: one of them. own: how many columns are coordinates of the body; offsets of
+    markers follow. usable: (frames,). sharing: how many frames share one error of a marker, at least 1.
+    """
+
+    terms: tuple[Term, ...]
+    prior: PriorTerm
+    own: int
+    usable: np.ndarray
+    sharing: float
 
 
 def solve(
@@ -35,90 +49,103 @@ def solve(
     weights: np.ndarray,
     smoothness: Smoothness | None,
     prior: Prior | None,
-    *,
-    marker_sd: float,
-    correlation_s: float,
-    common_errors: Sequence[CommonError],
-    use_covariance: bool,
-    loss: str,
-    loss_scale: float,
-    tolerance: float,
-    min_markers: int,
-    uncertainty: bool,
+    errors: MarkerErrors,
+    solver: Solver,
     derive: Derive | None,
-    starts: int,
-    threads: int,
-    window: int,
-    overlap: int,
 ) -> Result:
-    """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers)."""
-    if starts not in range(1, len(BEGINS) + 1):
-        raise InputError(f"starts is {starts!r}, expected a whole number from 1 to {len(BEGINS)}.")
-    tree, y, w, usable = observations(body, markers, weights, min_markers)
-    # Errors that last make the frames of one error time worth a single one. Thinning the markers would also give the
-    # motion up to smoothness, although a lasting error does not hide it; so beliefs are repeated instead.
-    lasting = min(max(1.0, correlation_s * markers.rate), float(markers.frames))
-    precision = None
-    scale = loss_scale
-    if use_covariance and markers.covariance is not None:
-        precision = _precision(markers.covariance, marker_sd)
-        w = np.where(np.isfinite(precision).all((2, 3)), w, 0.0)
-        precision = np.nan_to_num(precision)
-    else:
-        w, scale = w / marker_sd**2, loss_scale * marker_sd
-    names = [body.coordinates.names[i] for i in tree.free]
-    rotational = body.coordinates.rotational[tree.free]
-    own = len(names)  # columns after them are offsets of markers
-    tree = with_offsets(tree, groups_of(common_errors, markers.names))
-    offsets = coordinate_names(common_errors)
-    still = np.zeros(len(offsets))
-    terms = [MarkerTerm(tree, y, w, precision, loss, scale), LimitTerm(tree.lower, tree.upper)]
-    if smoothness is not None:
-        velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
-        terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
-    beliefs = Prior([*(prior.beliefs if prior else ()), *_wide(body, names), *offset_beliefs(common_errors)])
-    S, mean, precisions, decay = beliefs.arrays([*names, *offsets], markers.rate)
-    terms.append(PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, lasting)))
-    believed = terms[-1]
+    """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers), a tolerance in `solver`."""
+    problem = _problem(body, markers, weights, smoothness, prior, errors, solver.min_markers)
+    own = problem.own
 
     def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
-        blocks = lasting_covariance(shown, believed, z, blocks, lasting) if lasting > 1.0 else blocks
+        if problem.sharing > 1.0:
+            blocks = covariance_of_correlated_errors(shown, problem.prior, z, blocks, problem.sharing)
         z, blocks = z[:, :own], blocks[:, :own, :own]
         derived = {} if derive is None else dict(derive(z, blocks))
         return {DEVIATION: coordinate_deviation(body.tree, z, blocks)} | derived
 
-    stride = max(1, int(markers.rate / START_HZ))
-    poses = first_poses(body, markers, weights)
-    poses = np.column_stack([poses, np.zeros((len(poses), len(offsets)))])
-    single = (S != 0.0).sum(1) == 1
-    held = (S[single] ** 2).T @ precisions[single]
-    drawn = (S[single].T @ (precisions[single] * mean[single])) / np.where(held > 0.0, held, 1.0)
-    held[own:], drawn[own:] = 1.0 / STILL**2, 0.0
-
-    def path(begin: float) -> np.ndarray:
-        return readable(body, starting_path(terms[0], poses, 1.0 / HOLD**2, stride, held, drawn, threads, begin))
-
-    cut = {"window": window, "overlap": overlap, "tolerance": tolerance, "threads": threads}
-    if starts == 1:
-        start = path(BEGINS[0])
-    else:
-        tried = [solve_trajectory(terms, path(begin), **cut) for begin in BEGINS[:starts]]
-        start = min(tried, key=lambda found: float(found.cost.sum())).z
-    found = solve_trajectory(terms, start, publish=publish if uncertainty else None, **cut)
+    start = _start(body, markers, weights, problem, solver)
+    found = solve_trajectory(problem.terms, start, publish=publish if solver.uncertainty else None, **_cut(solver))
     reasons = [
-        r if ok else "no markers: carried by the frames around" for r, ok in zip(found.reason, usable, strict=True)
+        r if ok else "no markers: carried by the frames around"
+        for r, ok in zip(found.reason, problem.usable, strict=True)
     ]
-    values = expand(body.tree, readable(body, found.z[:, :own]))[0]
-    posterior = None
-    if uncertainty:
-        response = np.full(len(body.coordinates), np.nan)
-        driven = body.tree.column >= 0
-        response[driven] = found.response[body.tree.column[driven]]
-        posterior = Posterior(response, {name: v for name, v in found.published.items() if name != DEVIATION})
-    result = result_of(body, markers, values, weights, {}, reasons, found.cost, posterior, threads)
+    values = expand(body.tree, canonical_branch(body, found.z[:, :own]))[0]
+    posterior = _posterior(body, found) if solver.uncertainty else None
+    result = result_of(body, markers, values, weights, reasons, cost=found.cost, posterior=posterior)
     if posterior is None:
         return result
     return result.with_motion(result.motion.with_(deviation=found.published[DEVIATION]))
+
+
+def _problem(
+    body: Body,
+    markers: Markers,
+    weights: np.ndarray,
+    smoothness: Smoothness | None,
+    prior: Prior | None,
+    errors: MarkerErrors,
+    min_markers: int,
+) -> _Problem:
+    """The objective's terms."""
+    tree, y, w, usable = observations(body, markers, weights, min_markers)
+    # Correlated errors make the frames of one correlation time worth a single one. Thinning the markers would also give
+    # the motion up to smoothness, although such an error does not hide it; so priors are repeated instead.
+    sharing = min(max(1.0, errors.correlation_time * markers.rate), float(markers.frames))
+    precision, scale = None, errors.loss_from
+    if errors.use_covariance and markers.covariance is not None:
+        precision = _precision(markers.covariance, errors.sd)
+        w = np.where(np.isfinite(precision).all((2, 3)), w, 0.0)
+        precision = np.nan_to_num(precision)
+    else:
+        w, scale = w / errors.sd**2, errors.loss_from * errors.sd
+    names = [body.coordinates.names[i] for i in tree.free]
+    rotational = body.coordinates.rotational[tree.free]
+    tree = with_offsets(tree, groups_of(errors.shared, markers.names))
+    offsets = coordinate_names(errors.shared)
+    terms: list[Term] = [MarkerTerm(tree, y, w, precision, errors.loss, scale), LimitTerm(tree.lower, tree.upper)]
+    if smoothness is not None:
+        still = np.zeros(len(offsets))
+        velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
+        terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
+    priors = Prior([*(prior.terms if prior else ()), *_wide(body, names), *offset_priors(errors.shared)])
+    S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
+    assumed = PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, sharing))
+    return _Problem((*terms, assumed), assumed, len(names), usable, sharing)
+
+
+def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:
+    """The path (frames, free) to begin from: rough, or the end of the best of several rough ones."""
+    prior, own = problem.prior, problem.own
+    poses = first_poses(body, markers, weights)
+    poses = np.column_stack([poses, np.zeros((len(poses), prior.S.shape[1] - own))])
+    single = (prior.S != 0.0).sum(1) == 1
+    S, precision = prior.S[single], prior.precision[single]
+    held = (S**2).T @ precision
+    drawn = (S.T @ (precision * prior.mean[single])) / np.where(held > 0.0, held, 1.0)
+    held[own:], drawn[own:] = 1.0 / STILL**2, 0.0
+    stride = max(1, int(markers.rate / START_HZ))
+
+    def path(begin: float) -> np.ndarray:
+        rough = starting_path(problem.terms[0], poses, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin)
+        return canonical_branch(body, rough)
+
+    if solver.starts == 1:
+        return path(BEGINS[0])
+    tried = [solve_trajectory(problem.terms, path(begin), **_cut(solver)) for begin in BEGINS[: solver.starts]]
+    return min(tried, key=lambda found: float(found.cost.sum())).z
+
+
+def _cut(solver: Solver) -> dict:
+    """How `solve_trajectory` cuts the trial, and when it stops."""
+    return {name: getattr(solver, name) for name in ("window", "overlap", "tolerance", "threads")}
+
+
+def _posterior(body: Body, found: Trajectory) -> Posterior:
+    response = np.full(len(body.coordinates), np.nan)
+    driven = body.tree.column >= 0
+    response[driven] = found.response[body.tree.column[driven]]
+    return Posterior(response, {name: v for name, v in found.published.items() if name != DEVIATION})
 
 
 def _precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
@@ -130,15 +157,13 @@ def _precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
     return precision
 
 
-def _wide(body: Body, names: list[str]) -> list[Belief]:
-    """A wide belief about every coordinate but the root's, so that what no marker sees stays at its default."""
-    from simspine.ik.start import root_joint
-
+def _wide(body: Body, names: list[str]) -> list[LinearPrior]:
+    """A wide prior on every coordinate but the root's, so that what no marker observes stays at its default."""
     root = root_joint(body.tree)
     placed = set() if root is None else {body.coordinates.names[c] for c in body.tree.argument[root]}
     c = body.coordinates
     return [
-        Belief({name: 1.0}, float(c.default[c.index(name)]), WIDE, "wide default")
+        LinearPrior({name: 1.0}, float(c.default[c.index(name)]), WIDE, "wide default")
         for name in names
         if name not in placed
     ]

@@ -8,8 +8,9 @@ import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.filtering import fill_gaps
+from simspine.geometry import in_frame
 from simspine.merging.times import UNKNOWN, Shift, overlap, resample, time_shift
-from simspine.merging.world import check_same_world, in_frame
+from simspine.merging.world import check_same_world
 from simspine.skeletons import TARGET, load
 from simspine.skeletons.correspondence import Pair
 from simspine.types import Markers, Origin
@@ -102,7 +103,7 @@ def _replaced(points: Markers, known: Markers, columns: list[int], weights: np.n
     """The columns of `points` from `known`, at the same times."""
     shape = points.xyz.shape[:2]
     xyz, weight = np.array(points.xyz), np.ones(shape) if points.weight is None else np.array(points.weight)
-    origin = list(points.origin or (Origin.DETECTED,) * len(points.names))
+    origin = list(points.origins)
     filled = np.zeros(shape, bool) if points.filled is None else np.array(points.filled)
     xyz[:, columns], filled[:, columns] = known.xyz, known.filled
     weight[:, columns] = np.where(known.present, weights, 0.0)

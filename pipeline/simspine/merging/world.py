@@ -6,17 +6,9 @@ from itertools import permutations, product
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.geometry import frame_rotation, rigid_fit
-from simspine.types import Markers
+from simspine.geometry import rigid_fit
 
 CLEARLY = 0.5  # another arrangement is the right one if it leaves less than this share of the misfit
-
-
-def in_frame(markers: Markers, frame: str) -> Markers:
-    """The markers, covariances included, expressed in another named frame ('z_up', 'y_up')."""
-    R = frame_rotation(markers.frame, frame)
-    covariance = None if markers.covariance is None else R @ markers.covariance @ R.T
-    return markers.with_(xyz=markers.xyz @ R.T, covariance=covariance, frame=frame)
 
 
 def check_same_world(

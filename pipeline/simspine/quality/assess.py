@@ -38,7 +38,7 @@ def assess(
     markers) m, of `marker_names`. measured: the markers inverse kinematics fitted (any frame), with origin and
     filled. reprojection_px: (frames, points) of `reprojection_names`. motion with ranges {coordinate: (lower, upper)}
     rad. response: {coordinate: share that the data decided}, level_shares: the same per level and plane, (levels, 3)
-    (`quality.decided.level_shares`); what was mostly assumed is not held against ranges. centres: of the fitted
+    (`quality.observability.level_shares`); what was mostly assumed is not held against ranges. centres: of the fitted
     vertebrae, by level. subject, trial: written into the findings. Rejected frames are masked, not removed. Raises
     `InputError` where lengths differ.
     """

@@ -27,9 +27,8 @@ def fitted_shape(centres: Markers, thresholds: Thresholds = THRESHOLDS) -> list[
 
 def measured_shape(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
     """The spine points that were seen or given, inferred ones left out: they repeat the rule that placed them."""
-    origin = measured.origin or (Origin.GIVEN,) * len(measured.names)
-    real = [n for n, o in zip(measured.names, origin, strict=True) if n in LEVEL_OF and o != Origin.INFERRED]
-    seen = {name: LEVEL_OF[name] for name in real}
+    real = measured.names_of(Origin.DETECTED, Origin.GIVEN)
+    seen = {name: LEVEL_OF[name] for name in real if name in LEVEL_OF}
     return _findings("the spine's points", "shape_measured", measured, seen, thresholds, thresholds["shape_skin"].si)
 
 

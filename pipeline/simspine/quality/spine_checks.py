@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from simspine.quality.decided import forced_mask
 from simspine.quality.findings import Finding, Severity, listed, where_true
+from simspine.quality.observability import forced_mask
 from simspine.quality.thresholds import ENVELOPES, THRESHOLDS, Threshold
 from simspine.spine.levels import PLANES
 from simspine.spine.vertebrae import SpineKinematics
@@ -167,7 +167,7 @@ def level_ranges(
 ) -> list[Finding]:
     """Levels beyond the published range of motion times a factor: a warning, as neutral poses and people differ.
 
-    shares: (levels, 3) share of each angle that the data decided (`quality.decided.level_shares`), NaN where not known.
+    shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`), NaN = unknown.
     An angle that was mostly assumed is not checked: that would be a warning about the assumption. Where the kinematics
     have standard deviations, a value is beyond a limit only if it is so beyond doubt.
     """

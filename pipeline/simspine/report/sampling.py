@@ -6,8 +6,9 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project, project_one
-from simspine.merging import base_name
 from simspine.report.overlay import Layer
+from simspine.skeletons.inferred_names import base_name
+from simspine.triangulation.report import TriangulationReport
 from simspine.types import Camera, Keypoints, Markers, Origin
 
 
@@ -25,25 +26,25 @@ def frame_layer(
     frame: int,
     view: int,
     camera: Camera,
+    *,
     model: Markers | None = None,
-    used: np.ndarray | None = None,
-    swapped: np.ndarray | None = None,
+    triangulation: TriangulationReport | None = None,
     edges: Sequence[tuple[str, str]] = (),
     spine: Sequence[str] = (),
 ) -> Layer:
     """What to draw on one frame of one camera.
 
-    keypoints: as triangulation used them (left/right already exchanged). model: markers of the body, any frame of
-    reference. used, swapped: (frames, views, points) bool of the triangulation's report; points not used count as left
-    out, unless they were inferred.
+    keypoints: as triangulation used them (left/right already exchanged), with inferred ones besides (`with_inferred`).
+    model: markers of the body, any frame of reference. triangulation: points that it did not use count as left out.
     """
-    inferred = frozenset(_inferred(keypoints))
     detected = dict(zip(keypoints.names, keypoints.xy[frame, view], strict=True))
+    inferred = frozenset(keypoints.names_of(Origin.INFERRED))
     pruned, exchanged = frozenset(), frozenset()
-    if used is not None:
-        pruned = frozenset(n for n, keep in zip(keypoints.names, used[frame, view], strict=True) if not keep) - inferred
-    if swapped is not None:
-        exchanged = frozenset(n for n, swap in zip(keypoints.names, swapped[frame, view], strict=True) if swap)
+    if triangulation is not None:
+        flags = triangulation.used[frame, view], triangulation.swapped[frame, view]
+        rows = list(zip(triangulation.names, *flags, strict=True))
+        pruned = frozenset(name for name, keep, _ in rows if not keep) - inferred
+        exchanged = frozenset(name for name, _, swap in rows if swap)
     projected = {}
     if model is not None:
         xyz = change_frame(model.xyz[frame], model.frame, "z_up")
@@ -51,18 +52,23 @@ def frame_layer(
     return Layer(detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine))
 
 
-def inferred_as_in_space(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:
-    """The keypoints with those that were inferred where `markers` (same frames, any frame of reference) have them.
+def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:
+    """The keypoints, and the inferred ones of `markers` (same frames, any frame of reference) as each camera sees them.
 
-    Another way may have placed them in space than in the images, and it is the markers that the results rest on. An
-    inferred point that `markers` lack stays.
+    No detector saw these; they are for pictures. Their confidence is 0, their origin INFERRED.
     """
-    places = {base_name(name): k for k, name in enumerate(markers.names)}
-    inferred = [n for n in _inferred(keypoints) if n in places]
-    xyz = change_frame(markers.xyz[:, [places[n] for n in inferred]], markers.frame, "z_up")
-    xy = keypoints.xy.copy()
-    xy[:, :, keypoints.indices(inferred)] = np.moveaxis(project(cameras, xyz), 0, 1)
-    return keypoints.with_(xy=xy)
+    inferred = markers.names_of(Origin.INFERRED)
+    names = [base_name(name) for name in inferred]
+    xyz = change_frame(markers.select(inferred).xyz, markers.frame, "z_up")
+    xy = np.moveaxis(project(cameras, xyz), 0, 1)
+    rest = keypoints.select([name for name in keypoints.names if name not in names])
+    return Keypoints(
+        (*rest.names, *names),
+        keypoints.rate,
+        np.concatenate([rest.xy, xy], 2),
+        np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2),
+        (*rest.origin, *(Origin.INFERRED,) * len(names)),
+    )
 
 
 def model_reprojection(
@@ -79,12 +85,8 @@ def model_reprojection(
             f"views and {keypoints.frames} frames."
         )
     if names is None:
-        inferred = _inferred(keypoints)
+        inferred = keypoints.names_of(Origin.INFERRED)
         names = [n for n in keypoints.names if n in model.names and n not in inferred]
     xyz = change_frame(model.select(names).xyz, model.frame, "z_up")
     images = np.moveaxis(project(cameras, xyz), 0, 1)
     return tuple(names), np.linalg.norm(images - keypoints.select(names).xy, axis=-1)
-
-
-def _inferred(keypoints: Keypoints) -> list[str]:
-    return [n for n, o in zip(keypoints.names, keypoints.origin, strict=True) if o is Origin.INFERRED]

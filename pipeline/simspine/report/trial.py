@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.merging import base_name
-from simspine.quality.decided import ONE_COORDINATE
 from simspine.quality.findings import Finding, Status, Verdict
+from simspine.quality.observability import ONE_COORDINATE
 from simspine.report import content, embed
 from simspine.report.figures.bodies import stick_figures
 from simspine.report.figures.chain import spine_chain
@@ -19,7 +18,8 @@ from simspine.report.figures.presence import availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
 from simspine.report.player.pack import Packed
 from simspine.report.sampling import sample_frames
-from simspine.report.sureness import angle_table
+from simspine.report.uncertainty import angle_table
+from simspine.skeletons.inferred_names import base_name
 from simspine.spine.bands import BANDS, Band
 from simspine.spine.levels import CHAIN, LEVELS, Level
 from simspine.spine.vertebrae import SpineKinematics
@@ -27,14 +27,11 @@ from simspine.types import Markers, Origin
 
 if TYPE_CHECKING:
     from simspine.ik.result import Result
-    from simspine.triangulation.report import Report
+    from simspine.triangulation.report import TriangulationReport
 
 MANY = 8  # levels: more curves than that are drawn as a map
 _SUM = "the sum follows the images, its distribution over the levels is the model's"
-INFERRED_BY = {
-    "shape": "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as seen",
-    "rule": "two smooth curves through hips, shoulders and head, points evenly spaced along them",
-}
+INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as seen"
 
 
 def trial_section(
@@ -43,7 +40,7 @@ def trial_section(
     *,
     spine: SpineKinematics | None = None,
     verdict: Verdict | None = None,
-    triangulation: "Report | None" = None,
+    triangulation: "TriangulationReport | None" = None,
     ik: "Result | None" = None,
     measured: Markers | None = None,
     model: Markers | None = None,
@@ -61,10 +58,10 @@ def trial_section(
     prefix: an id, different for each trial of the page ('t1'). measured: the markers inverse kinematics fitted, with
     origin and filled. model: the body's markers by forward kinematics. edges: pairs of names for the stick figure.
     centres: of the vertebrae. levels: of the body, with their coordinates. shares: (levels of `spine`, 3) share of each
-    angle that the data decided, NaN = not known (`quality.decided.level_shares`). player: the trial in 3D.
+    angle that the data decided, NaN = not known (`quality.observability.level_shares`). player: the trial in 3D.
     """
     status = None if verdict is None else [str(s) for s in verdict.status]
-    origin = dict(zip(measured.names, measured.origin or (), strict=False)) if measured is not None else {}
+    origin = dict(zip(measured.names, measured.origins, strict=True)) if measured is not None else {}
     for point in list(origin):  # triangulation knows an inferred point by its plain name
         origin.setdefault(base_name(point), origin[point])
     figures = []
@@ -190,15 +187,10 @@ def rejections(verdict: Verdict) -> tuple[tuple[str, str], ...]:
 
 
 def not_measured(
-    measured: Sequence[Markers], spines: Sequence[SpineKinematics], rule: str = INFERRED_BY["shape"]
+    measured: Sequence[Markers], spines: Sequence[SpineKinematics], rule: str = INFERRED_BY
 ) -> tuple[tuple[content.Statement, ...], tuple[content.Statement, ...]]:
     """(inferred, forced) statements for the box 'What is not measured', over all trials; equal reasons share a line."""
-    inferred = dict.fromkeys(
-        base_name(name)
-        for markers in measured
-        for name, origin in zip(markers.names, markers.origin or (), strict=False)
-        if origin is Origin.INFERRED
-    )
+    inferred = dict.fromkeys(base_name(name) for markers in measured for name in markers.names_of(Origin.INFERRED))
     reasons: dict[str, list[str]] = defaultdict(list)
     for spine in spines:
         for name, reason in spine.forced.items():

@@ -1,7 +1,7 @@
 """Where each vertebra of the model is within the body that carries it: centroid and endplate planes.
 
 The figures are data (`opensim_models/endplates.yaml`), measured once from the model's own meshes by
-`simspine.spine.measure`.
+`tools/measure_endplates.py`.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,14 @@ from simspine.errors import InputError, unknown_name
 from simspine.recipe_files import models_folder
 
 SIDES = ("superior", "inferior")
+# The model's mesh files of the spine, from the head down.
+MESH_LEVELS = {
+    **{f"cerv{i}sm.vtp": f"C{i}" for i in range(1, 7)},
+    "cerv7.vtp": "C7",
+    **{f"thoracic{i}_s.vtp": f"T{i}" for i in range(1, 13)},
+    **{f"lumbar{i}.vtp": f"L{i}" for i in range(1, 6)},
+    "sacrum.vtp": "S1",
+}
 
 
 @dataclass(frozen=True)

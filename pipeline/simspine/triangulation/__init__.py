@@ -6,8 +6,8 @@ exchanged), `solve` (all of it, once), `report` (what was used and why not). Met
 docs/triangulation.md.
 """
 
-from simspine.triangulation.report import Report
+from simspine.triangulation.report import TriangulationReport
 from simspine.triangulation.solve import triangulate, triangulate_with_report
 from simspine.triangulation.swaps import exchange, mirror_indices
 
-__all__ = ["Report", "exchange", "mirror_indices", "triangulate", "triangulate_with_report"]
+__all__ = ["TriangulationReport", "exchange", "mirror_indices", "triangulate", "triangulate_with_report"]

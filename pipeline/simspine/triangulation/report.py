@@ -10,7 +10,7 @@ KEPT, TOO_FEW, DISAGREE = range(len(REASONS))
 
 
 @dataclass(frozen=True)
-class Report:
+class TriangulationReport:
     """Diagnostics of one trial. All arrays are read-only.
 
     names, views: names of the points and of the cameras. used: (frames, views, points) bool, observations that support
@@ -46,11 +46,11 @@ class Report:
         total = np.where(self.used, self.error_px, 0.0).sum(1)
         return np.where(self.kept, total / np.maximum(count, 1), np.nan)
 
-    def of(self, names: Iterable[str]) -> "Report":
+    def of(self, names: Iterable[str]) -> "TriangulationReport":
         """The report on some of the points, in the order of the report; names it lacks are skipped."""
         wanted = set(names)
         keep = [i for i, name in enumerate(self.names) if name in wanted]
-        return Report(
+        return TriangulationReport(
             tuple(self.names[i] for i in keep),
             self.views,
             *(getattr(self, field)[..., keep] for field in ("used", "error_px", "swapped", "reason")),

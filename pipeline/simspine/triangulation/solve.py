@@ -10,7 +10,7 @@ from simspine.triangulation.continuity import expected_position
 from simspine.triangulation.noise import inflation, pooled_noise
 from simspine.triangulation.rays import Rays, observe
 from simspine.triangulation.refine import Fit, inverse3, refine
-from simspine.triangulation.report import DISAGREE, KEPT, TOO_FEW, Report
+from simspine.triangulation.report import DISAGREE, KEPT, TOO_FEW, TriangulationReport
 from simspine.triangulation.seeds import best_seed
 from simspine.triangulation.swaps import check_mirrors, exchange, find_swaps, limb_groups
 from simspine.types import Camera, Keypoints, Markers, Origin
@@ -37,7 +37,7 @@ def triangulate_with_report(
     min_views: int = 2,
     fix_swaps: bool = True,
     swaps: Sequence[int] | None = None,
-) -> tuple[Markers, Report]:
+) -> tuple[Markers, TriangulationReport]:
     """3D points (m, z_up) of the keypoints with covariance, and what was used to get them.
 
     cameras: one per view, in the order of the views. min_confidence: detected points below it are not used (points
@@ -99,7 +99,7 @@ def _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views
 
 def _usable(keypoints: Keypoints, min_confidence: float) -> np.ndarray:
     """Confidences (frames, views, points), 0 for observations not to be used."""
-    detected = np.array([origin is not Origin.INFERRED for origin in keypoints.origin])
+    detected = ~keypoints.of_origin(Origin.INFERRED)
     floor = np.where(detected, min_confidence, 0.0)
     return np.where(keypoints.confidence >= floor, keypoints.confidence, 0.0)
 
@@ -143,7 +143,7 @@ def _swapped(keypoints: Keypoints, rays: Rays, fit: Fit, mirrors: np.ndarray, li
     frames, views, points = keypoints.confidence.shape
     disagree = (rays.seen & (fit.error > np.tile(limit, frames))).any(0).reshape(frames, points)
     xyz = fit.xyz.reshape(3, frames, points)
-    detected = np.array([origin is not Origin.INFERRED for origin in keypoints.origin])
+    detected = ~keypoints.of_origin(Origin.INFERRED)
     swapped = np.zeros((frames, views, points), bool)
     for sides in limb_groups(keypoints.names, mirrors).values():
         witnesses = sides[:, detected[sides].all(0)]  # inferred points follow the others, they have nothing to say
@@ -154,7 +154,9 @@ def _swapped(keypoints: Keypoints, rays: Rays, fit: Fit, mirrors: np.ndarray, li
     return swapped
 
 
-def _results(keypoints, cameras, rays, fit, confidence, swapped, noise, limit, min_views) -> tuple[Markers, Report]:
+def _results(
+    keypoints, cameras, rays, fit, confidence, swapped, noise, limit, min_views
+) -> tuple[Markers, TriangulationReport]:
     grid = (keypoints.frames, len(keypoints.names))
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     count = used.sum(1)
@@ -176,7 +178,7 @@ def _results(keypoints, cameras, rays, fit, confidence, swapped, noise, limit, m
         origin=keypoints.origin,
     )
     projected = np.stack([project_one(camera, xyz) for camera in cameras], 1)
-    report = Report(
+    report = TriangulationReport(
         names=keypoints.names,
         views=tuple(camera.name for camera in cameras),
         used=used,

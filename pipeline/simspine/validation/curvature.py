@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, Curvature
 from simspine.validation.records import Record, records
-from simspine.validation.sureness import is_forced, known_share, spread_of_adults, typical, word
+from simspine.validation.uncertainty import is_forced, known_share, spread_of_adults, typical, word
 
 NAN = float("nan")
 

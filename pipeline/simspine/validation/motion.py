@@ -9,7 +9,7 @@ from simspine.spine.levels import PLANES
 from simspine.validation.curvature import as_records, grouped
 from simspine.validation.published import BY_ACTION, published_range
 from simspine.validation.records import LUMBAR, NECK, Record
-from simspine.validation.sureness import drives_others, is_forced, known_share, spread_in_range, typical, word
+from simspine.validation.uncertainty import drives_others, is_forced, known_share, spread_in_range, typical, word
 
 # Of all kept frames of a person, so that a hundredth of them at either end cannot make a range.
 PERCENTILES = (1.0, 99.0)

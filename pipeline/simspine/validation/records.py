@@ -9,7 +9,7 @@ import numpy as np
 
 from simspine.dataset.actions import action_of
 from simspine.formats.dataset_tree import Dataset, Trial
-from simspine.quality.decided import level_shares
+from simspine.quality.observability import level_shares
 from simspine.spine.levels import LEVELS, Level
 from simspine.validation.released import angles_of, forced_by_ratio, lordosis_of
 

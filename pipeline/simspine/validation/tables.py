@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from simspine.errors import unknown_name
-from simspine.quality.decided import Decided
+from simspine.quality.observability import Observability
 from simspine.spine.bands import bands
 from simspine.validation.curvature import CurvatureRow, as_records, curvature_table
 from simspine.validation.motion import PERCENTILES, RangeRow, lumbar_rom, neck_rom
@@ -107,7 +107,7 @@ def _percent(share: float) -> str:
 
 
 def _sure(share: float, decided: str) -> str:
-    if decided == Decided.FORCED:
+    if decided == Observability.FORCED:
         return decided
     return " ".join(filter(None, (_percent(share), decided and f"({decided})")))
 

@@ -2,20 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from simspine.body.calibration import Calibration, calibrate
 from simspine.body.kinematics import neutral_poses
 from simspine.body.model import Body
 from simspine.body.recipes import (
     Recipe,
     build,
-    default_weights,
-    fit_markers,
-    read_prior,
     read_recipe,
 )
 from simspine.body.scaling import ScaleFactors, measure_factors, scale
@@ -24,9 +19,8 @@ from simspine.config import Scaling
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
 from simspine.recipe_files import models_folder
-from simspine.types import Markers, Origin
+from simspine.types import Markers
 from simspine.workflow.context import Context
-from simspine.workflow.fitting import fit_weights
 from simspine.workflow.manifest import Task, read_json
 
 
@@ -34,25 +28,22 @@ def scale_body(context: Context) -> list[Task]:
     """markers of all trials → model/<subject>.osim and scaling.json."""
     config, paths = context.config, context.paths
     person = config.subject(context.subject)
-    inferred_by = config.detection.inferred_by or "shape"
     sources = tuple(paths.markers(name) for name in context.trials)
 
     def work() -> dict:
         stored = [load(source) for source in sources]
-        recipe = replace(read_recipe(config.body.recipe), inferred_by=inferred_by)
+        recipe = read_recipe(config.body.recipe)
         markers = stacked([item["markers"] for item in stored])
         marker_set = config.body.markers or stored[0]["skeleton"]
-        sized, factors, fitted = sized_body(markers, recipe, marker_set, config.scaling, person.height, person.mass)
-        calibrated = {} if fitted is None else {"calibration": fitted.as_dict()}
+        sized, factors = sized_body(markers, recipe, marker_set, config.scaling, person.height, person.mass)
         femur = _femur_lengths(sized)
         sized.write_osim(paths.model)
-        write_text(paths.scaling, json.dumps(factors.as_dict() | calibrated | {"femur_m": femur}, indent=1) + "\n")
+        write_text(paths.scaling, json.dumps(factors.as_dict() | {"femur_m": femur}, indent=1) + "\n")
         return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
 
     settings = {
         "body": config.body.model_dump(),
         "scaling": config.scaling.model_dump(),
-        "inferred_by": inferred_by,
         "height": person.height,
         "mass": person.mass,
     }
@@ -73,29 +64,14 @@ def sized_body(
     options: Scaling,
     height: float | None = None,
     mass: float | None = None,
-) -> tuple[Body, ScaleFactors, Calibration | None]:
-    """The recipe's body at a person's size, by the distances of markers and, if configured, fitted to them.
+) -> tuple[Body, ScaleFactors]:
+    """The recipe's body at a person's size, by the distances of markers.
 
     markers: all trials of the person, y_up. height (m) and mass (kg) where they are known.
     """
     unscaled = build(recipe, marker_set)
-    measuring = options.model_dump()
-    fine = measuring.pop("calibrate")
-    factors = measure_factors(unscaled, markers, recipe, height=height, **measuring)
-    if not fine:
-        return scale(unscaled, factors, mass, recipe), factors, None
-    chosen = _measured(fit_markers(unscaled, markers))
-    weights = fit_weights(chosen, default_weights(recipe, marker_set), "trajectory")
-    limits = (options.min_factor, options.max_factor)
-    prior = read_prior(recipe)
-    body, found = calibrate(unscaled, recipe, chosen, weights, factors, mass, prior=prior, bounds=limits)
-    return body, found.factors, found
-
-
-def _measured(markers: Markers) -> Markers:
-    """Without the markers that a rule inferred."""
-    origin = markers.origin or (Origin.DETECTED,) * len(markers.names)
-    return markers.select([n for n, o in zip(markers.names, origin, strict=True) if o is not Origin.INFERRED])
+    factors = measure_factors(unscaled, markers, recipe, height=height, **options.model_dump())
+    return scale(unscaled, factors, mass, recipe), factors
 
 
 def stacked(trials: Sequence[Markers]) -> Markers:

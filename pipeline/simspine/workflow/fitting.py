@@ -6,9 +6,10 @@ import numpy as np
 
 from simspine.body.model import Body
 from simspine.config import InverseKinematics
-from simspine.ik.assumptions import CommonError, Prior, Smoothness
 from simspine.ik.result import Derive, Result
 from simspine.ik.solve import inverse_kinematics
+from simspine.ik.solver import Solver
+from simspine.priors.assumptions import MarkerErrors, Prior, SharedError, Smoothness
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.types import Markers, Origin
 
@@ -36,9 +37,7 @@ def fit(
             body,
             markers,
             weights,
-            engine=options.engine,
-            tolerance=options.accuracy,
-            coordinate_tasks=tasks,
+            solver=Solver(engine=options.engine, tolerance=options.accuracy, coordinate_tasks=tasks),
         )
     return inverse_kinematics(
         body,
@@ -46,15 +45,16 @@ def fit(
         weights,
         Smoothness(acceleration=options.acceleration_sd),
         prior,
-        tolerance=options.accuracy,
-        marker_sd=options.marker_sd_m,
-        correlation_s=options.error_lasts_s,
-        common_errors=common_errors(options, markers),
-        use_covariance=options.use_covariance,
-        loss=options.loss,
-        loss_scale=options.loss_from_sd,
         derive=derive,
-        starts=options.starts or starts,
+        errors=MarkerErrors(
+            sd=options.marker_sd_m,
+            correlation_time=options.error_correlation_s,
+            shared=shared_errors(options, markers),
+            use_covariance=options.use_covariance,
+            loss=options.loss,
+            loss_from=options.loss_from_sd,
+        ),
+        solver=Solver(tolerance=options.accuracy, starts=options.starts or starts),
     )
 
 
@@ -95,12 +95,12 @@ def fit_weights(markers: Markers, by_name: dict[str, float], engine: str, given:
     return worth * weights * confidence
 
 
-def common_errors(options: InverseKinematics, markers: Markers) -> tuple[CommonError, ...]:
+def shared_errors(options: InverseKinematics, markers: Markers) -> tuple[SharedError, ...]:
     """What the detected points of each region of the spine may be off by together; motion capture errs by itself."""
     detected = [n for n, own in zip(markers.names, _of(markers, Origin.DETECTED), strict=True) if own]
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
     sd = options.region_sd_m
-    return tuple(CommonError(region, names, sd) for region, names in members.items() if len(names) > 1 and sd > 0)
+    return tuple(SharedError(region, names, sd) for region, names in members.items() if len(names) > 1 and sd > 0)
 
 
 def fit_covariance(markers: Markers, by_name: dict[str, float], marker_sd: float, given_sd: float) -> Markers:

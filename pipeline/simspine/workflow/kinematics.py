@@ -23,8 +23,8 @@ from simspine.formats.sto import write_marker_errors
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
 from simspine.ik.result import Derive
+from simspine.ik.spine_uncertainty import spine_deviation, with_deviation
 from simspine.quality.assess import assess
-from simspine.spine.deviation import spine_deviation, with_deviation
 from simspine.spine.endplates import read_endplates, scaled
 from simspine.spine.forced import couplers_in, forced_reasons
 from simspine.spine.levels import LEVELS

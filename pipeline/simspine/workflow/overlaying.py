@@ -102,7 +102,9 @@ def picture(
     cells = []
     for view, image in images.items():
         camera: Camera = results.cameras[view]
-        layer = frame_layer(keypoints, frame, view, camera, model, report.used, report.swapped, body_edges(), CHAIN)
+        layer = frame_layer(
+            keypoints, frame, view, camera, model=model, triangulation=report, edges=body_edges(), spine=CHAIN
+        )
         text = f"{camera.name} · {results.spine.time[frame]:.2f} s · frame {frame}"
         if status != "kept":
             text += f" · {status}: {', '.join(results.verdict.reasons[frame]).replace('_', ' ')}"
@@ -134,14 +136,13 @@ def _room(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[
 def _legend(results: TrialResults, width: int) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
     keypoints, report = results.shown, results.report
-    seen = np.array([origin is not Origin.INFERRED for origin in keypoints.origin])
-    there = np.isfinite(keypoints.xy).all(-1)
+    observed = np.isfinite(report.error_px)
     entries = [("detected", "detected point")]
-    if not seen.all():
+    if keypoints.names_of(Origin.INFERRED):
         entries.append(("inferred", "inferred, not seen"))
     if report.swapped.any():
         entries.append(("swapped", "left/right exchanged"))
-    if (there & ~report.used & seen).any():
+    if (observed & ~report.used).any():
         entries.append(("pruned", "left out as inconsistent"))
     entries += [("model", "body, reprojected"), ("spine", "spine, reprojected")]
     return canvas.legend(np.zeros((0, width, 3), np.uint8), entries)

@@ -21,8 +21,8 @@ from simspine.report.player.pack import Packed, pack
 from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.poster import poster
 from simspine.report.sampling import frame_layer, sample_frames
-from simspine.report.sureness import assumed_statements
 from simspine.report.trial import INFERRED_BY, not_measured, trial_section
+from simspine.report.uncertainty import assumed_statements
 from simspine.sources.video import open_videos
 from simspine.spine.levels import CHAIN, Level
 from simspine.types import Markers
@@ -105,7 +105,7 @@ def _few(markers: Markers, some: slice) -> Markers:
 def _front_page(config: Config, summary: dict, whole: _Whole, sections: list[Trial], links: list[str]) -> ReportContent:
     """The page of the data set. links: addresses of the trials' own pages, none if all are on this one."""
     origin = provenance(config)
-    rule = INFERRED_BY[config.detection.inferred_by or "shape"]
+    rule = INFERRED_BY
     rule = f"{rule}; not fitted, only drawn" if config.ik.engine == "trajectory" else rule
     inferred, forced = not_measured(whole.measured, whole.spines, rule)
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
@@ -273,7 +273,9 @@ def _sheet(context: Context, results: TrialResults, samples: int, most: int | No
         [
             (
                 columns[v][frame],
-                frame_layer(keypoints, frame, v, camera, model, report.used, report.swapped, body_edges(), CHAIN),
+                frame_layer(
+                    keypoints, frame, v, camera, model=model, triangulation=report, edges=body_edges(), spine=CHAIN
+                ),
             )
             for v, camera in enumerate(cameras)
         ]

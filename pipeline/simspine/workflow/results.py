@@ -10,14 +10,14 @@ from simspine.body.articulation import spine_levels
 from simspine.body.recipes import read_recipe
 from simspine.formats.store import load
 from simspine.ik.result import Result
-from simspine.merging import base_name
-from simspine.quality.decided import forced_mask, level_shares
 from simspine.quality.findings import Verdict
-from simspine.report.sampling import inferred_as_in_space, model_reprojection
+from simspine.quality.observability import forced_mask, level_shares
+from simspine.report.sampling import model_reprojection, with_inferred
 from simspine.skeletons import load as load_skeleton
+from simspine.skeletons.inferred_names import base_name
 from simspine.spine.levels import LEVELS, Level
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.triangulation import Report, exchange
+from simspine.triangulation import TriangulationReport, exchange
 from simspine.types import Camera, Keypoints, Markers, Origin
 from simspine.workflow.manifest import read_json, read_manifest
 from simspine.workflow.paths import Paths
@@ -36,9 +36,11 @@ class TrialResults:
     name: str
 
     @cached_property
-    def report(self) -> Report:
+    def report(self) -> TriangulationReport:
         """What triangulation used, and how well it fits."""
-        return Report(**{k: _plain(v) for k, v in load(self.paths.points(self.name), ["report"])["report"].items()})
+        return TriangulationReport(
+            **{k: _plain(v) for k, v in load(self.paths.points(self.name), ["report"])["report"].items()}
+        )
 
     @cached_property
     def cameras(self) -> list[Camera]:
@@ -52,8 +54,8 @@ class TrialResults:
 
     @cached_property
     def shown(self) -> Keypoints:
-        """`keypoints` as pictures show them: inferred points as they are in space."""
-        return inferred_as_in_space(self.keypoints, self.cameras, self.markers)
+        """`keypoints` as pictures show them: with the inferred points as the cameras would see them."""
+        return with_inferred(self.keypoints, self.cameras, self.markers)
 
     @cached_property
     def markers(self) -> Markers:
@@ -115,11 +117,6 @@ def level_table(recipe: str) -> tuple[Level, ...]:
     return LEVELS if articulation is None else spine_levels(articulation)
 
 
-def detected_names(keypoints: Keypoints) -> list[str]:
-    """Points that a detector saw or somebody gave: all but those placed by a rule."""
-    return [n for n, o in zip(keypoints.names, keypoints.origin, strict=True) if o is not Origin.INFERRED]
-
-
 def group_of(marker: str) -> str:
     """Group under which a fitted marker's error is reported."""
     if marker != base_name(marker):
@@ -131,11 +128,8 @@ def group_of(marker: str) -> str:
 
 
 def figures(results: TrialResults) -> dict:
-    """The trial's headline figures; lengths and angles in the units their names say.
-
-    Reprojection and shares kept are of detected points: an inferred one would judge the rule that placed it.
-    """
-    summary = results.report.of(detected_names(results.keypoints)).summary()
+    """The trial's headline figures; lengths and angles in the units their names say."""
+    summary = results.report.summary()
     spine, solved, verdict = results.spine, results.result, results.verdict
     kept = ~verdict.rejected
     given = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
@@ -167,7 +161,7 @@ def figures(results: TrialResults) -> dict:
         "rejected_because": verdict.reason_counts["rejected"],
         "observations_dropped_share": summary["observations_dropped_share"],
         "observations_swapped_share": summary["observations_swapped_share"],
-        "inferred": [n for n, o in zip(results.markers.names, results.markers.origin, strict=True) if o == "inferred"],
+        "inferred": list(results.markers.names_of(Origin.INFERRED)),
     }
 
 

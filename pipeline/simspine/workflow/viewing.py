@@ -11,7 +11,7 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset import open_dataset
 from simspine.formats.store import load
-from simspine.quality.decided import forced_mask
+from simspine.quality.observability import forced_mask
 from simspine.report.content import ReportContent, Trial
 from simspine.report.page import write_report
 from simspine.report.player.bones import Bone, bones, segments

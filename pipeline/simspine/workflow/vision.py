@@ -11,14 +11,15 @@ from simspine.detection.association import associate
 from simspine.detection.boxes import ExtentBoxes, boxes_of_joints, whole_image
 from simspine.detection.imported import read_detections
 from simspine.detection.run import Detections, detect_videos
-from simspine.detection.spine_inference import infer_missing
 from simspine.errors import InputError
 from simspine.filtering import smooth
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
-from simspine.merging import in_frame, label_inferred, merge_with_report
+from simspine.geometry import in_frame
+from simspine.merging import merge_with_report
 from simspine.skeletons import translate
 from simspine.skeletons.correspondence import read_correspondence
+from simspine.skeletons.inferred_names import label_inferred
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
 from simspine.spine.shape.from_joints import infer_points
@@ -32,7 +33,7 @@ from simspine.workflow.manifest import Task
 def detect(context: Context) -> list[Task]:
     """Images → keypoints/<trial>.h5: 37 points per view of the person followed, and the cameras in view order."""
     options = context.config.detection
-    settings = options.model_dump(mode="json") | {"infer_spine": options.inferred_by is not None}  # how: stage merge
+    settings = options.model_dump(mode="json", exclude={"infer_spine"})  # that is done by the stage merge
     tasks = []
     for name, trial in context.config.subject(context.subject).trials.items():
         capture, out, fault = context.capture(name), context.paths.keypoints(name), context.known_fault(name)
@@ -120,12 +121,11 @@ def _skeleton_of(detector: str) -> str:
 
 
 def _person(context: Context, detections: Detections, skeleton: str, cameras) -> Keypoints:
-    """The person followed, in the 37 names, with spine points inferred by rule where the detector has none."""
+    """The person followed, in the 37 names."""
     options = context.config.detection
     points = associate(detections.people, cameras, skeleton, detections.rate, person=options.person)
     native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1))
-    keypoints = translate(native, skeleton)
-    return infer_missing(keypoints) if options.inferred_by else keypoints
+    return translate(native, skeleton)
 
 
 def triangulate(context: Context) -> list[Task]:
@@ -151,11 +151,11 @@ def triangulate(context: Context) -> list[Task]:
 def merge_markers(context: Context) -> list[Task]:
     """points/<trial>.h5 (and mocap) → markers/<trial>.h5, .trc: filtered, gaps filled or left, y_up.
 
-    Spine points that were inferred are placed anew from the joints in space if the configuration says so.
+    Spine points that the detector has none of are inferred from the joints if the configuration says so.
     """
     filtering = context.config.filter.model_dump(mode="json")
     merging = context.config.merge.model_dump(mode="json")
-    inferred_by = context.config.detection.inferred_by
+    infer_spine = context.config.detection.infer_spine
     tasks = []
     for name in context.trials:
         source, capture = context.paths.points(name), context.capture(name)
@@ -167,7 +167,7 @@ def merge_markers(context: Context) -> list[Task]:
             markers, notes = smooth(stored["points"], **filtering), {}
             if capture.mocap:
                 markers, notes = _merged(markers, capture, table, merging, filtering["max_gap_s"], source)
-            if inferred_by == "shape":
+            if infer_spine:
                 markers = infer_points(markers)
             turned = in_frame(label_inferred(markers), "y_up")
             save(out, markers=turned, skeleton=stored["skeleton"], **_fault_in(stored))
@@ -179,7 +179,7 @@ def merge_markers(context: Context) -> list[Task]:
         own = (Path(table),) if capture.mocap and table and table.endswith(".csv") else ()
         settings = (
             filtering
-            | {"inferred_by": inferred_by}
+            | {"infer_spine": infer_spine}
             | ({"merge": merging | {"correspondence": table}} if capture.mocap else {})
         )
         tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))

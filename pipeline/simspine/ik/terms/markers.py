@@ -8,10 +8,10 @@ from simspine.body.tree import Tree
 from simspine.errors import unknown_name
 from simspine.ik.banded import BandedSystem
 from simspine.ik.banded_kernels import lower_blocks
-from simspine.ik.marker_kernels import FIRST, GAUSS_NEWTON, GEMAN_MCCLURE, HUBER, NEWTON, SQUARE, VALUE, frames_terms
+from simspine.ik.marker_kernels import FIRST, GAUSS_NEWTON, HUBER, NEWTON, SQUARE, VALUE, frames_terms
 from simspine.ik.sparsity import Sparsity, sparsity
 
-LOSSES = {"square": SQUARE, "huber": HUBER, "geman-mcclure": GEMAN_MCCLURE}
+LOSSES = {"square": SQUARE, "huber": HUBER}
 UNUSED, UNUSED_BAND = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed like what is used
 
 
@@ -19,7 +19,7 @@ UNUSED, UNUSED_BAND = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed lik
 class MarkerTerm:
     """y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
 
-    loss: 'square', 'huber' or 'geman-mcclure', from `scale` on (m, or standard deviations with a precision). pattern:
+    loss: 'square' or 'huber', from `scale` on (m, or standard deviations with a precision). pattern:
     `sparsity(tree)`, made where it is not given.
     """
 

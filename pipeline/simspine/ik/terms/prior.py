@@ -1,13 +1,13 @@
-"""Posture and rhythm: |S z_t − μ|²_Λ, Gaussian beliefs about linear combinations of coordinates.
+"""Posture and rhythm: |S z_t − μ|²_Λ, Gaussian priors on linear combinations of coordinates.
 
-A departure d from what is believed lasts: somebody's stiff level is stiff in the next frame too. Counting the belief
-anew in each frame would make it surer the more frames there are, so departures are a stationary process (Ornstein and
-Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame:
+A departure d from the mean is correlated in time: somebody's stiff level is stiff in the next frame too. Counting the
+prior anew in each frame would make it surer the more frames there are, so departures are a stationary process
+(Ornstein and Uhlenbeck 1930) with standard deviation s and decay a = exp(−Δt/τ) per frame:
 E = d₀²/s² + Σ_t (d_t − a d_{t−1})² / (s² (1 − a²)). Each frame by itself then has d ~ N(0, s²), whatever their number.
 
-Where markers' errors last as well, k frames share one error, so that of a departure that stays the markers say k times
-less than they seem to. The belief is then repeated in each frame, so often that of a constant departure it says k times
-as much; of how a departure changes neither says more or less than before.
+Where markers' errors are correlated as well, k frames share one error, so that of a departure that stays the markers
+say k times less than they seem to. The prior is then repeated in each frame, so often that of a constant departure it
+says k times as much; of how a departure changes neither says more or less than before.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from simspine.ik.banded import BandedSystem
 
 @dataclass(frozen=True, eq=False)
 class PriorTerm:
-    """S: (beliefs, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repeated: (beliefs,).
+    """S: (priors, free). mean, precision 1/s², decay a in 0…1 (0 = anew each frame), repeated: (priors,).
 
     repeated: share of the precision that each frame has besides; see `repetition`.
     """
@@ -54,11 +54,11 @@ class PriorTerm:
 
     @property
     def _later(self) -> np.ndarray:
-        """Precision (beliefs,) of what a frame adds to the departure of the one before."""
+        """Precision (priors,) of what a frame adds to the departure of the one before."""
         return self.precision / (1 - self.decay**2)
 
     def information(self) -> np.ndarray:
-        """(free, free): what the beliefs say about a single frame."""
+        """(free, free): what the priors say about a single frame."""
         return self._block(self.precision)
 
     def _block(self, weight: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ class PriorTerm:
 
 
 def repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarray:
-    """How often each frame must repeat beliefs (beliefs,) that all together they say `shared` times as much of a
+    """How often each frame must repeat priors (priors,) that all together they say `shared` times as much of a
     departure that stays the same over the trial; 0 for errors that are new in each frame (shared 1).
     """
     once = 1 + (frames - 1) * (1 - decay) / (1 + decay)  # what the process says of it, in units of its precision

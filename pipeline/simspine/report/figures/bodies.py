@@ -56,7 +56,7 @@ def stick_figures(
     lines = [(at[a], at[b]) for a, b in edges if a in at and b in at]
     chain = [at[name] for name in spine if name in at]
     sides = [(at[a], at[b]) for a, b in pairs if a in at and b in at]
-    origin = [str(o) for o in markers.origin or ("detected",) * len(at)]
+    origin = markers.origins
     with styled():
         local = []
         for frame in frames:

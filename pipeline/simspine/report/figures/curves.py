@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.quality.decided import ONE_COORDINATE, forced_mask
+from simspine.quality.observability import ONE_COORDINATE, forced_mask
 from simspine.report.figures.common import checked, new_figure, shade_rejected, spread, time_axis
 from simspine.report.style import (
     BLUE,

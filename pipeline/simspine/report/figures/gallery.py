@@ -10,7 +10,7 @@ from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREEN, ORANGE, PUR
 from simspine.validation.curvature import as_records, grouped
 from simspine.validation.published import BY_ACTION
 from simspine.validation.records import Record
-from simspine.validation.sureness import is_forced
+from simspine.validation.uncertainty import is_forced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.quality.decided import forced_mask
+from simspine.quality.observability import forced_mask
 from simspine.report.figures.common import checked, new_figure, shade_rejected, step, time_axis
 from simspine.report.figures.curves import TITLES
 from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, styled
@@ -35,7 +35,7 @@ def level_map(
     """Angles of all levels as three maps (level × time, from the sacrum up), beside each the share the data decided.
 
     time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
-    see `quality.decided.forced_mask`. Rejected frames are hatched.
+    see `quality.observability.forced_mask`. Rejected frames are hatched.
     """
     time = np.asarray(time, float)
     degrees = np.degrees(checked("angles", angles, (len(time), len(levels), 3)))

@@ -18,7 +18,7 @@ STATES = ("missing", "filled", "inferred", "given", "detected")
 
 def states(markers: Markers) -> np.ndarray:
     """(frames, markers) of indices into `STATES`. Where a gap was filled, that outranks the point's origin."""
-    origin = markers.origin or ("detected",) * len(markers.names)
+    origin = markers.origins
     state = np.broadcast_to([STATES.index(str(o)) for o in origin], (markers.frames, len(origin))).copy()
     if markers.filled is not None:
         state[markers.filled] = STATES.index("filled")

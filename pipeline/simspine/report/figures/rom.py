@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.quality.decided import Decided
+from simspine.quality.observability import Observability
 from simspine.report.figures.common import new_figure
 from simspine.report.figures.curves import TITLES
-from simspine.report.figures.decided import face, handles, look
+from simspine.report.figures.observability import face, handles, look
 from simspine.report.style import FORCED, INK, SKY, VERMILLION, styled
 from simspine.spine.levels import PLANES
 from simspine.validation.motion import PERCENTILES, RangeRow, lumbar_rom, neck_rom
@@ -39,7 +39,7 @@ def lumbar_profile(dataset) -> "Figure | None":
             some = [row for row in rows if row.plane == PLANES[k]]
             _literature(axes, levels, PLANES[k])
             at = np.arange(len(some))
-            forced = [row.decided == Decided.FORCED for row in some]
+            forced = [row.decided == Observability.FORCED for row in some]
             line = FORCED if any(forced) else {"color": INK, "linewidth": 0.9}
             axes.plot(at, [row.rom_mean_deg for row in some], **{**line, "zorder": 3})
             for i, row in enumerate(some):

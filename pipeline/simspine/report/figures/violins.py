@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.report.figures.common import new_figure
 from simspine.report.figures.curves import shade_band
-from simspine.report.figures.decided import handles, look
+from simspine.report.figures.observability import handles, look
 from simspine.report.style import INK, VERMILLION, styled
 from simspine.spine.bands import bands
 from simspine.validation.curvature import CurvatureRow, as_records, curvature_table, grouped, pooled

@@ -8,7 +8,7 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 from simspine.spine.shape.chain import LEVELS
 from simspine.spine.shape.model import ShapeModel, shipped
-from simspine.spine.shape.orientation import belief_about
+from simspine.spine.shape.orientation import orientation_prior
 from simspine.spine.shape.posterior import complete
 
 DEFAULT_SD = 0.001  # m, per axis: centres marked by hand in a CT scan
@@ -70,8 +70,8 @@ def complete_spine(
         )
     y, single = _stacked(points, levels)
     C = _covariances(covariance, levels, len(y))
-    belief = belief_about(orientation, orientation_sd, len(y))
-    x, X = complete(mean, cov, np.array([LEVELS.index(level) for level in levels]), y, C, belief)
+    prior = orientation_prior(orientation, orientation_sd, len(y))
+    x, X = complete(mean, cov, np.array([LEVELS.index(level) for level in levels]), y, C, prior)
     if single:
         x, X = x[0], X[0]
     return Spine(

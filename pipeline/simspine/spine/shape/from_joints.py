@@ -3,8 +3,8 @@
 The chain of centres gets a bond at either end, from the middle of the ears to C1 and from S1 to the middle of the hip
 joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3. Three mid-points are then
 seen, with spreads for what moves them against the spine, and the lines through hips and shoulders say where the trunk
-faces (`Belief`; its tilts stay free, the mid-points tell them). The rest is `posterior.complete`: size, curvature and
-lean are what real spines have that pass there.
+faces (`OrientationPrior`; its tilts stay free, the mid-points tell them). The rest is `posterior.complete`: size,
+curvature and lean are what real spines have that pass there.
 
 Places are those of the neutral full-body model (a test compares). Spreads are conventions of ours, chosen before any
 result was looked at, where no source is given.
@@ -18,7 +18,7 @@ from simspine.errors import InputError
 from simspine.spine.levels import CHAIN
 from simspine.spine.shape.chain import BONDS, LEVELS
 from simspine.spine.shape.model import ShapeModel, shipped
-from simspine.spine.shape.orientation import Belief
+from simspine.spine.shape.orientation import OrientationPrior
 from simspine.spine.shape.posterior import complete
 from simspine.types import Markers, Origin
 
@@ -72,7 +72,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
     xyz = np.full((joints.frames, len(LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(LEVELS), 3, 3), np.nan)
     if good.any():
-        belief = _facing(
+        prior = _facing(
             {part: a[good] for part, a in across.items()},
             {part: _sum_of_covariances(joints, part, good) for part in across},
             (middle["Shoulder"] - middle["Hip"])[good],
@@ -83,7 +83,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
         y = np.stack([np.where(lost[:, None], shoulders, head), shoulders, hips], 1)
         C = np.stack(
             [
-                _turned(sd, belief.rotation) + _sum_of_covariances(joints, part, good) / 4
+                _turned(sd, prior.rotation) + _sum_of_covariances(joints, part, good) / 4
                 for part, sd in (("Ear", EARS_ERROR), ("Shoulder", SHOULDERS_ERROR), ("Hip", HIPS_ERROR))
             ],
             1,
@@ -91,7 +91,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
         C[lost, 0] = UNSEEN**2 * np.eye(3)
         mean, cov = _with_joints(*(model or shipped()).prior(posture))
         levels, mix = _seen()
-        x, X = complete(mean, cov, levels, y, C, belief, mix)
+        x, X = complete(mean, cov, levels, y, C, prior, mix)
         xyz[good], covariance[good] = x[:, 1:-1], X[:, 1:-1]
     return Markers(
         LEVELS, joints.rate, xyz, joints.frame, covariance=covariance,
@@ -100,31 +100,30 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
 
 
 def infer_points(markers: Markers) -> Markers:
-    """The markers with those inferred points of the spine that are named after a vertebra (`LEVEL`) in its centre.
+    """The markers with those points of the spine that nobody saw in any frame in the centres of their vertebrae.
 
-    Positions, and covariances where the markers have any, are those of `spine_from_joints`; what somebody saw stays.
+    Which vertebra a point is named after says `LEVEL`. Positions, and covariances where the markers have any, are those
+    of `spine_from_joints`; the points' origin is INFERRED. What somebody saw or gave stays. Unchanged where hips or
+    shoulders have no column.
     """
-    origin = markers.origin or (Origin.DETECTED,) * len(markers.names)
-    points = [n for n, o in zip(markers.names, origin, strict=True) if o is Origin.INFERRED and n in LEVEL]
-    if not points:
+    known = {name for name, ever in zip(markers.names, markers.present.any(0), strict=True) if ever}
+    points = [point for point in LEVEL if point not in known]
+    if not points or not set(JOINTS) <= known:
         return markers
     spine = spine_from_joints(markers).select([LEVEL[point] for point in points])
-    columns, there = markers.indices(points), spine.present
-    xyz = markers.xyz.copy()
-    xyz[:, columns] = spine.xyz
-    changes = {"xyz": xyz}
-    if markers.covariance is not None:
-        covariance = markers.covariance.copy()
-        covariance[:, columns] = spine.covariance
-        changes["covariance"] = covariance
-    if markers.weight is not None:  # of the least sure joint they rest on, as before in the images
-        weight, joints = markers.weight.copy(), markers.indices(JOINTS)
-        weight[:, columns] = np.where(there, CONFIDENCE * markers.weight[:, joints].min(1, keepdims=True), 0.0)
-        changes["weight"] = weight
-    if markers.filled is not None:
-        filled = markers.filled.copy()
-        filled[:, columns] = there & filled[:, markers.indices(JOINTS)].any(1, keepdims=True)
-        changes["filled"] = filled
+    there, joints = spine.present, markers.indices(JOINTS)
+    kept = [name for name in markers.names if name not in points]
+    rest = markers.select(kept)
+    changes: dict = {"names": (*kept, *points), "xyz": np.concatenate([rest.xyz, spine.xyz], 1)}
+    changes["origin"] = (*rest.origins, *(Origin.INFERRED,) * len(points))
+    if rest.covariance is not None:
+        changes["covariance"] = np.concatenate([rest.covariance, spine.covariance], 1)
+    if rest.weight is not None:
+        weight = np.where(there, CONFIDENCE * markers.weight[:, joints].min(1, keepdims=True), 0.0)
+        changes["weight"] = np.concatenate([rest.weight, weight], 1)
+    if rest.filled is not None:
+        filled = there & markers.filled[:, joints].any(1, keepdims=True)
+        changes["filled"] = np.concatenate([rest.filled, filled], 1)
     return markers.with_(**changes)
 
 
@@ -156,7 +155,7 @@ def _seen() -> tuple[np.ndarray, np.ndarray]:
     return np.array([0, t1, t1 + 1, t1 + 2, BONDS + 2]), mix.reshape(9, 15)
 
 
-def _facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np.ndarray) -> Belief:
+def _facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np.ndarray) -> OrientationPrior:
     """Where the trunk faces: the lines from left to right (frames, 3), weighed by how well they are known, square to
     the line from hips to shoulders. errors: covariance (frames, 3, 3) of the lines' difference vectors.
     """
@@ -172,7 +171,7 @@ def _facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np
         total, precision = total + sharp[:, None] * right, precision + sharp
     right = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
     rotation = np.stack([np.cross(up, right), up, right], -1)
-    return Belief(rotation, np.stack([np.zeros_like(precision), precision, np.zeros_like(precision)], 1))
+    return OrientationPrior(rotation, np.stack([np.zeros_like(precision), precision, np.zeros_like(precision)], 1))
 
 
 def _sum_of_covariances(joints: Markers, part: str, frames: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The learned statistics of the spine's shape: mean and covariance of the chain's parameters, and the allowances added
 to them.
 
-The file `statistics.json` beside this module is made by `python -m simspine.spine.shape_fit`. What it was learned from
+The file `statistics.json` beside this module is made by `python -m tools.learn_spine_shape`. What it was learned from
 and its licence are in the file; docs/spine-shape.md describes the method.
 """
 
@@ -97,7 +97,7 @@ def read(path: str | Path) -> ShapeModel:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: not a file of spine shape statistics ({type(error).__name__}: {error}). "
-            "Make one with python -m simspine.spine.shape_fit CSV OUT."
+            "Make one with python -m tools.learn_spine_shape CSV OUT."
         ) from error
     for array in (mean, cov):
         array.setflags(write=False)

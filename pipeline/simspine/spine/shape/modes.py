@@ -1,8 +1,8 @@
 """The most likely shape and pose, for many problems at once, with the spin free or fixed.
 
 Sought are x = (turns β, shape z), the pose being R₀ exp(Tᵀβ) with the translation that is best, where half the squared
-distance from prior, points and belief (`Seen.cost`) is least. β are turns about two axes T for a fixed spin, or three:
-in these coordinates it does not depend on the way there what is found.
+distance from prior, points and orientation (`ObservedChain.cost`) is least. β are turns about two axes T for a fixed
+spin, or three: in these coordinates it does not depend on the way there what is found.
 
 Each step is Gauss–Newton's, a generalised least-squares problem. On its own it may end in a swing between two states:
 leaning the trunk and bending the spine back is told by the prior alone, and there the curvature that Gauss–Newton
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.spine.shape.orientation import Belief, right_jacobians, rotations
-from simspine.spine.shape.seen import Seen, best_effects
+from simspine.spine.shape.observed_chain import ObservedChain, best_effects
+from simspine.spine.shape.orientation import OrientationPrior, right_jacobians, rotations
 
 ITERATIONS = 100
 STEP = 1e-6  # rad, log length: converged
@@ -54,11 +54,11 @@ class Fit:
 
 
 def modes(
-    seen: Seen,
+    seen: ObservedChain,
     y: np.ndarray,
     C: np.ndarray,
     R: np.ndarray,
-    belief: Belief | None = None,
+    prior: OrientationPrior | None = None,
     start: np.ndarray | None = None,
     free_spin: bool = True,
     tolerance: float = STEP,
@@ -78,7 +78,7 @@ def modes(
         np.empty((B, x.shape[1] - k)), np.empty((B, 3, 3)), np.empty((B, k)), *np.empty((3, B)), np.zeros(B, bool),
         np.empty((B, k, 3)),
     )  # fmt: skip
-    cost = seen.cost(y, weight, x[:, k:], R @ rotations(x[:, :k] @ axes), belief)
+    cost = seen.cost(y, weight, x[:, k:], R @ rotations(x[:, :k] @ axes), prior)
     past = np.zeros((2, B, MEMORY, x.shape[1]))  # changes of x, and of the steps, from one round to the next
     before = None
     for round_ in range(ITERATIONS):
@@ -86,7 +86,7 @@ def modes(
         here, free = R @ rotations(turned), axes @ right_jacobians(turned).swapaxes(-1, -2)
         PJ, A, S, r = seen.system(y, C, z, here, free)
         both = np.linalg.solve(S, np.concatenate([A, r[..., None]], -1))
-        pull = None if belief is None else belief.at(here, free)
+        pull = None if prior is None else prior.at(here, free)
         G, effects = best_effects(A, both[..., :-1], both[..., -1], pull)
         residual = both[..., -1] - (both[..., :-1] @ effects[..., None])[..., 0]  # S⁻¹ (r − A β)
         step = np.concatenate([effects[:, 3:], seen.mean + (PJ @ residual[..., None])[..., 0] - z], 1)
@@ -113,22 +113,24 @@ def modes(
                 break
         go = ~end
         at, R, y, C, weight, past = at[go], R[go], y[go], C[go], weight[go], past[:, go]
-        belief = None if belief is None else belief[go]
+        prior = None if prior is None else prior[go]
         x, step, cost, promised = x[go], step[go], cost[go], (2 * cost - misfit)[go]
         if before is not None:
             past = np.concatenate([past[:, :, 1:], (np.stack([x, step]) - before[:, go])[:, :, None]], 2)
         before = np.stack([x, step])
 
-        def cost_at(x, some, R=R, y=y, weight=weight, belief=belief):
+        def cost_at(x, some, R=R, y=y, weight=weight, prior=prior):
             there = R[some] @ rotations(x[:, :k] @ axes)
-            return seen.cost(y[some], weight[some], x[:, k:], there, None if belief is None else belief[some])
+            return seen.cost(y[some], weight[some], x[:, k:], there, None if prior is None else prior[some])
 
         first = _accelerated(step, past) if round_ else step
         x, cost = _descended(cost_at, x, cost, step, first, promised, k)
     return found
 
 
-def circle(seen: Seen, y: np.ndarray, C: np.ndarray, R: np.ndarray, belief: Belief | None, tolerance: float) -> Fit:
+def circle(
+    seen: ObservedChain, y: np.ndarray, C: np.ndarray, R: np.ndarray, prior: OrientationPrior | None, tolerance: float
+) -> Fit:
     """Modes of B circles of fixed spins R (B, spins, 3, 3), each with one to either side: Fit of B · spins problems.
 
     One search may end in a minimum that its neighbours have left behind. Where a neighbour's turns and shape, as they
@@ -136,10 +138,10 @@ def circle(seen: Seen, y: np.ndarray, C: np.ndarray, R: np.ndarray, belief: Beli
     """
     B, spins = R.shape[:2]
     y, C, R = np.repeat(y, spins, 0), np.repeat(C, spins, 0), R.reshape(-1, 3, 3)
-    belief = None if belief is None else belief.repeated(spins)
+    prior = None if prior is None else prior.repeated(spins)
     centred, weight = y - y.mean(1, keepdims=True), np.linalg.inv(C)
     axes = seen.axes(seen.mean[None])[0, :2]
-    found = modes(seen, y, C, R, belief, free_spin=False, tolerance=tolerance)
+    found = modes(seen, y, C, R, prior, free_spin=False, tolerance=tolerance)
     news = np.ones(B * spins, bool)  # whose neighbours have not been offered it
     for _ in range(spins):
         x = np.concatenate([found.beta, found.z], 1)
@@ -149,16 +151,14 @@ def circle(seen: Seen, y: np.ndarray, C: np.ndarray, R: np.ndarray, belief: Beli
             some = np.flatnonzero(news[neighbour])
             theirs = x[neighbour[some]]
             there = R[some] @ rotations(theirs[:, :2] @ axes)
-            cost = seen.cost(
-                centred[some], weight[some], theirs[:, 2:], there, None if belief is None else belief[some]
-            )
+            cost = seen.cost(centred[some], weight[some], theirs[:, 2:], there, None if prior is None else prior[some])
             lower = cost < best[some]
             some, theirs = some[lower], theirs[lower]
             best[some], start[some], tried[some] = cost[lower], theirs, True
         if not tried.any():
             break
         again = modes(
-            seen, y[tried], C[tried], R[tried], None if belief is None else belief[tried], start[tried],
+            seen, y[tried], C[tried], R[tried], None if prior is None else prior[tried], start[tried],
             free_spin=False, tolerance=tolerance,
         )  # fmt: skip
         found.put(tried, again)

@@ -1,8 +1,8 @@
-"""What is believed about the orientation of the trunk, as a Gaussian over rotations.
+"""What is assumed about the orientation of the trunk, as a Gaussian over rotations.
 
     log(R₀ᵀ R) = w ~ exp(−½ wᵀ Λ w),  |w| ≤ π        density with respect to Haar's measure, w about the trunk's axes
 
-With Λ = 0 all rotations are equally likely, and no axis needs a belief for another to have one. A solver that is at R
+With Λ = 0 all rotations are equally likely, and no axis needs a prior for another to have one. A solver that is at R
 and may turn it about some axes, R exp(Tᵀ β), sees it as a prior on β,
 
     w(β) ≈ w + U β,  U = J_r⁻¹(w) Tᵀ        (J_r: right Jacobian of SO(3); Solà et al. 2018, A micro Lie theory)
@@ -15,12 +15,12 @@ import numpy as np
 
 from simspine.errors import InputError
 
-NARROW = 0.2  # rad: with less about each axis the belief itself is a start, and leaves no room for rivals
+NARROW = 0.2  # rad: with less about each axis the prior itself is a start, and leaves no room for rivals
 LEAST_SD = 1e-5  # rad: stands for 0; half a metre away it moves a point by 5 µm
 
 
 class Pull(NamedTuple):
-    """A belief seen from rotations (…,) free to turn about k axes: precision (…, k, k), gradient (…, k) of half the
+    """A prior seen from rotations (…,) free to turn about k axes: precision (…, k, k), gradient (…, k) of half the
     cost, cost (…,) = wᵀ Λ w where the rotation is.
     """
 
@@ -36,29 +36,29 @@ class Pull(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Belief:
+class OrientationPrior:
     """rotation (B, 3, 3): trunk (x forward, y up, z right) → frame of the points. precision: (B, 3), 1/rad²."""
 
     rotation: np.ndarray
     precision: np.ndarray
 
-    def __getitem__(self, frames) -> "Belief":
-        return Belief(self.rotation[frames], self.precision[frames])
+    def __getitem__(self, frames) -> "OrientationPrior":
+        return OrientationPrior(self.rotation[frames], self.precision[frames])
 
     @property
     def sharp(self) -> bool:
         """Does it leave no axis of any frame free to turn far?"""
         return bool((self.precision > NARROW**-2).all())
 
-    def repeated(self, times: int) -> "Belief":
-        return Belief(np.repeat(self.rotation, times, 0), np.repeat(self.precision, times, 0))
+    def repeated(self, times: int) -> "OrientationPrior":
+        return OrientationPrior(np.repeat(self.rotation, times, 0), np.repeat(self.precision, times, 0))
 
     def cost(self, R: np.ndarray) -> np.ndarray:
         """wᵀ Λ w (B,) of rotations R (B, 3, 3)."""
         return (self.precision * rotation_vectors(self.rotation.swapaxes(-1, -2) @ R) ** 2).sum(-1)
 
     def at(self, R: np.ndarray, turns: np.ndarray) -> Pull:
-        """Seen from R (B, …, 3, 3), free to turn about the axes in the rows of turns (B or 1, k, 3)."""
+        """ObservedChain from R (B, …, 3, 3), free to turn about the axes in the rows of turns (B or 1, k, 3)."""
         between = (slice(None), *[None] * (R.ndim - 3))
         w = rotation_vectors(self.rotation.swapaxes(-1, -2)[between] @ R)
         U = _inverse_right_jacobians(w) @ turns.swapaxes(-1, -2)[between]
@@ -67,8 +67,8 @@ class Belief:
         return Pull(precision, np.einsum("...ij,...i->...j", U, pull), (pull * w).sum(-1))
 
 
-def belief_about(orientation, sd, frames: int) -> Belief | None:
-    """The belief of `complete_spine`'s arguments, checked; None where nothing is believed.
+def orientation_prior(orientation, sd, frames: int) -> OrientationPrior | None:
+    """The prior of `complete_spine`'s arguments, checked; None where nothing is assumed.
 
     orientation: (3, 3) or (frames, 3, 3). sd: rad, scalar, (3,) or (frames, 3), from 0 to infinite.
     """
@@ -97,7 +97,7 @@ def belief_about(orientation, sd, frames: int) -> Belief | None:
     if np.isinf(sd).all():
         return None
     precision = np.broadcast_to(np.maximum(sd, LEAST_SD) ** -2.0, (frames, 3))
-    return Belief(np.broadcast_to(R, (frames, 3, 3)), precision)
+    return OrientationPrior(np.broadcast_to(R, (frames, 3, 3)), precision)
 
 
 def rotation_vectors(R: np.ndarray) -> np.ndarray:

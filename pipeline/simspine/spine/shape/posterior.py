@@ -2,7 +2,7 @@
 integrated out.
 
 Observation of a centre k:  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k),  t unknown and equally likely
-everywhere (Lebesgue's measure), R as well (Haar's) or by a `Belief`; so the result moves with points and belief.
+everywhere (Lebesgue's measure), R as well (Haar's) or by an `OrientationPrior`; so the result moves with both.
 
 For a fixed spin ψ about the line through the points, the rest (t, the two tilts of R, z) is solved by `modes`, and its
 evidence by Laplace's method.
@@ -18,8 +18,8 @@ import numpy as np
 
 from simspine.spine.shape.chain import derivatives, from_bonds
 from simspine.spine.shape.modes import WORTH, Fit, circle, modes
-from simspine.spine.shape.orientation import Belief, rotations
-from simspine.spine.shape.seen import Seen, best_effects
+from simspine.spine.shape.observed_chain import ObservedChain, best_effects
+from simspine.spine.shape.orientation import OrientationPrior, rotations
 
 SPINS = 24  # nodes on the circle; the even grid is exact to 1e-5 where its spread is NARROW or more
 NARROW = 0.2  # rad: below this spread of the spin, one Gaussian around the mode is as good
@@ -38,51 +38,51 @@ def complete(
     levels: np.ndarray,
     y: np.ndarray,
     C: np.ndarray,
-    belief: Belief | None = None,
+    prior: OrientationPrior | None = None,
     mix: np.ndarray | None = None,
 ):
     """Posterior mean (B, n, 3) and covariance (B, n, 3, 3) of all n centres.
 
     mean (3(n − 1),), cov: prior of the shape parameters. levels: indices (m,) of the centres seen, m ≥ 2. y: (B, m, 3)
-    m. C: (B, m, 3, 3) m², positive definite. belief: about the orientations of the B trunks (default: none).
+    m. C: (B, m, 3, 3) m², positive definite. prior: about the orientations of the B trunks (default: none).
     mix: (3m, 3k) where not centres are seen but m points that go along with k of them: seen = mix @ centres at `levels`
     (k,), in the trunk's frame. The (3, 3) blocks of a row add up to 1, so that the points move with the body.
     """
     problem = _Problem(mean, cov, levels, mix)
     parts = [slice(i, i + CHUNK) for i in range(0, len(y), CHUNK)]
-    pieces = [problem.complete(y[part], C[part], None if belief is None else belief[part]) for part in parts]
+    pieces = [problem.complete(y[part], C[part], None if prior is None else prior[part]) for part in parts]
     return tuple(np.concatenate(part) for part in zip(*pieces, strict=True))
 
 
 class _Problem:
     def __init__(self, mean: np.ndarray, cov: np.ndarray, levels: np.ndarray, mix: np.ndarray | None = None):
-        self.seen, n = Seen(mean, cov, levels, mix), len(mean) // 3
+        self.seen, n = ObservedChain(mean, cov, levels, mix), len(mean) // 3
         first, last = self.seen.levels.min(), self.seen.levels.max()
         # points tell nothing of bonds above and below all of them but by the prior: what is sought are those between
         kind = np.arange(3 * n) % n  # the bond of each parameter
         self.inner = (kind >= first) & (kind < last)
         inside = cov[np.ix_(self.inner, self.inner)]
-        self.between = Seen(mean[self.inner], inside, self.seen.levels - first, mix)
+        self.between = ObservedChain(mean[self.inner], inside, self.seen.levels - first, mix)
         self.axes = self.between.axes(mean[None, self.inner])[0]
         self.spins = rotations(self.axes[2] * (np.arange(SPINS) * 2 * np.pi / SPINS)[:, None])  # about the typical line
         self.others = cov[:, self.inner] @ self.between.precision
         self.above = np.where(kind[:, None] < kind, cov, 0.0)  # of parameters with those of bonds below
 
-    def complete(self, y, C, belief=None):
+    def complete(self, y, C, prior=None):
         def of(frames):
-            return None if belief is None else belief[frames]
+            return None if prior is None else prior[frames]
 
         n = len(self.above) // 3 + 1
         x, X = np.empty((len(y), n, 3)), np.empty((len(y), n, 3, 3))
         R0 = self.across(y, C)
-        if belief is not None and belief.sharp:
-            first, wide = belief.rotation, np.zeros(len(y), bool)
+        if prior is not None and prior.sharp:
+            first, wide = prior.rotation, np.zeros(len(y), bool)
         else:
-            first, wide = self.best_spins(R0, y, C, belief)
+            first, wide = self.best_spins(R0, y, C, prior)
         known = np.flatnonzero(~wide)
         if len(known):
-            fit = self.solve(y[known], C[known], first[known], belief=of(known), unsure=(NARROW, COARSE))
-            if belief is None or not belief.sharp:
+            fit = self.solve(y[known], C[known], first[known], prior=of(known), unsure=(NARROW, COARSE))
+            if prior is None or not prior.sharp:
                 doubt = ~fit.converged | (fit.spin_sd > NARROW)
                 doubt |= self.best_spins(fit.R, y[known], C[known], of(known))[1]
                 wide[known[doubt]], known, fit = True, known[~doubt], fit[~doubt]
@@ -96,18 +96,18 @@ class _Problem:
         """Rotations (B, 3, 3) that best turn the typical shape onto the points."""
         return _kabsch(self.between.typical, y, 1 / np.trace(C, axis1=-2, axis2=-1))
 
-    def best_spins(self, R0, y, C, belief=None):
+    def best_spins(self, R0, y, C, prior=None):
         """Of SPINS spins from R0 (B, 3, 3) the best (B, 3, 3) as far as the typical shape tells, by the evidence
         linearised there; and has it a rival (B,): is there another, 60° or more from it, with nearly its evidence?
         """
         R = R0[:, None] @ self.spins
-        evidence = self._typical_evidence(y, C, R, belief)
+        evidence = self._typical_evidence(y, C, R, prior)
         best = evidence.argmax(1)
         apart = np.abs((np.arange(SPINS) - best[:, None] + SPINS / 2) % SPINS - SPINS / 2)
         rival = np.where(apart > SPINS / 6, evidence, -np.inf).max(1)
         return R[np.arange(len(y)), best], rival > evidence.max(1) - RIVAL
 
-    def _typical_evidence(self, y, C, R, belief):
+    def _typical_evidence(self, y, C, R, prior):
         """Log evidence (B, spins) of rotations R (B, spins, 3, 3), linearised at the typical shape; noise averaged over
         directions, so that one factorisation serves all spins.
         """
@@ -119,26 +119,26 @@ class _Problem:
         both = np.linalg.solve(S, np.concatenate([np.broadcast_to(A, (len(S), *A.shape[1:])), r.swapaxes(1, 2)], -1))
         SA, Sr = both[..., :5], both[..., 5:].swapaxes(1, 2)
         u, G, cost = r @ SA, A.swapaxes(-1, -2) @ SA, 0.0
-        if belief is None:
+        if prior is None:
             v = np.linalg.solve(G, u.swapaxes(1, 2)).swapaxes(1, 2)
         else:
-            pull = belief.at(R, tilts)
+            pull = prior.at(R, tilts)
             G = np.repeat(G[:, None], R.shape[1], 1)
             G[..., 3:, 3:] += pull.precision
             u[..., 3:] -= pull.gradient
             v, cost = np.linalg.solve(G, u[..., None])[..., 0], pull.cost
         return -0.5 * ((r * Sr).sum(-1) - (u * v).sum(-1) + cost)
 
-    def solve(self, y, C, R, belief=None, **options) -> Fit:
+    def solve(self, y, C, R, prior=None, **options) -> Fit:
         """`modes` from rotations R and the typical shape, with all bonds; for shapes far from it once more, from what
         the points tell with noise added, and the better of both.
         """
-        fit = modes(self.between, y, C, R, belief, **options)
+        fit = modes(self.between, y, C, R, prior, **options)
         far = np.flatnonzero(np.abs(fit.z - self.between.mean).max(1) > FAR)
         if len(far):
-            y, C, R, belief = y[far], C[far], R[far], None if belief is None else belief[far]
-            loose = modes(self.between, y, C + LOOSE**2 * np.eye(3), R, belief, tolerance=COARSE)
-            again = modes(self.between, y, C, R, belief, np.concatenate([loose.beta, loose.z], 1), **options)
+            y, C, R, prior = y[far], C[far], R[far], None if prior is None else prior[far]
+            loose = modes(self.between, y, C + LOOSE**2 * np.eye(3), R, prior, tolerance=COARSE)
+            again = modes(self.between, y, C, R, prior, np.concatenate([loose.beta, loose.z], 1), **options)
             lower = again.cost < fit.cost[far] - WORTH
             fit.put(far[lower], again[lower])
         return self.whole(fit)
@@ -149,7 +149,7 @@ class _Problem:
         z[:, self.inner] = fit.z
         return replace(fit, z=z)
 
-    def predict(self, y, C, fit: Fit, belief=None):
+    def predict(self, y, C, fit: Fit, prior=None):
         """Mean and covariance of all centres at a solution, linearised there; the translation is solved exactly."""
         origin, z, R = y.mean(1), fit.z, fit.R
         PJ, A, S, r = self.seen.system(y - origin[:, None], C, z, R, fit.axes)
@@ -158,7 +158,7 @@ class _Problem:
         K = from_bonds(np.moveaxis(D, 1, -1) @ np.moveaxis(PJ.reshape(*D.shape[:3], -1), 1, 2), 1)  # (B, n, 3, 3m)
         K, k = K.reshape(len(y), -1, K.shape[-1]), A.shape[-1]
         solved = np.linalg.solve(S, np.concatenate([A, r[..., None], K.swapaxes(-1, -2)], -1))
-        pull = None if belief is None else belief.at(R, fit.axes)
+        pull = None if prior is None else prior.at(R, fit.axes)
         G, beta = best_effects(A, solved[..., :k], solved[..., k], pull)
         M = self.seen.effects(x, fit.axes) - K @ solved[..., :k]
         blocks = self._prior_blocks(D) - _blocks(K, solved[..., k + 1 :].swapaxes(-1, -2))
@@ -177,7 +177,7 @@ class _Problem:
         cross = np.moveaxis(with_above, -1, 1) @ right
         return from_bonds(left @ own @ right + cross + cross.swapaxes(-1, -2), 1)
 
-    def around(self, R0, y, C, belief=None):
+    def around(self, R0, y, C, prior=None):
         """The mixture over the whole circle of spins, from R0 (B, 3, 3).
 
         The circle lies, and each search begins, where the points alone put them: three points are alike on both sides
@@ -185,16 +185,16 @@ class _Problem:
         nothing away from a mode: a spin that did not converge is left out, unless none did.
         """
         B = len(y)
-        fit = self.whole(circle(self.between, y, C, R0[:, None] @ self.spins, belief, MIXED))
+        fit = self.whole(circle(self.between, y, C, R0[:, None] @ self.spins, prior, MIXED))
         y, C = np.repeat(y, SPINS, 0), np.repeat(C, SPINS, 0)
-        belief = None if belief is None else belief.repeated(SPINS)
+        prior = None if prior is None else prior.repeated(SPINS)
         evidence, found = fit.evidence.reshape(B, SPINS), fit.converged.reshape(B, SPINS)
         evidence = np.where(found | ~found.any(1, keepdims=True), evidence, -np.inf)
         w = np.exp(evidence - evidence.max(1, keepdims=True))
         use = w.ravel() > np.exp(-NEGLIGIBLE)
         n = len(self.above) // 3 + 1
         x, X = np.zeros((len(y), n, 3)), np.zeros((len(y), n, 3, 3))
-        x[use], X[use] = self.predict(y[use], C[use], fit[use], None if belief is None else belief[use])
+        x[use], X[use] = self.predict(y[use], C[use], fit[use], None if prior is None else prior[use])
         x, X = x.reshape(B, SPINS, -1, 3), X.reshape(B, SPINS, -1, 3, 3)
         w = np.where(use.reshape(B, SPINS), w, 0.0)
         w = (w / w.sum(1, keepdims=True))[..., None, None]

@@ -1,0 +1,214 @@
+"""A subject's body: the articulated model with this person's sizes, standing curve and moving discs, as an `.osim`.
+
+Bodies and coordinates keep their names; each level gets three translations (`L5_S1_shift_forward`, `…_up`,
+`…_right`). A level's angles are 0 where the generic model's are, not where this person stands: the standing curve is
+the default pose. So a true angle and an estimated one of the same name mean the same rotation of one vertebra on the
+other.
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+
+import numpy as np
+
+from simspine.body import _opensim
+from simspine.body.articulation import Articulation, carried_vertebrae
+from simspine.body.kinematics import neutral_poses
+from simspine.body.marker_sets import Place, read_marker_set
+from simspine.body.model import Body
+from simspine.body.recipes import VIRTUAL, Recipe, build, read_recipe
+from simspine.capture.landmarks import landmarks
+from simspine.capture.population import AXES, SHIFTS
+from simspine.capture.stance import Generic, Sizes, Stance, sizes_of, stance_of, with_legs
+from simspine.capture.subjects import Subject
+from simspine.spine.endplates import Vertebra, Vertebrae, read_endplates
+
+SHIFT_LIMIT = 0.006  # m; of a level's translation either way
+
+
+@dataclass(frozen=True, eq=False)
+class TruthBody:
+    """body: the model, in whose default pose the subject stands. vertebrae: centres and endplates on it. sizes, stance:
+    how it was made.
+    """
+
+    body: Body
+    vertebrae: Vertebrae
+    sizes: Sizes
+    stance: Stance
+
+
+@lru_cache(maxsize=16)
+def truth_body(subject: Subject) -> TruthBody:
+    """The body of a subject; equal subjects give equal files. Takes about two seconds."""
+    recipe, base = unscaled()
+    generic = measured(recipe, base)
+    sizes = sizes_of(subject, generic)
+    vertebrae = {level: _own_vertebra(v, sizes) for level, v in generic.vertebrae.items()}
+    stance = stance_of(subject, generic, sizes, vertebrae)
+    sizes = with_legs(subject, generic, sizes, stance)
+    root = ET.fromstring(_scaled(base, sizes.factors, subject.mass))
+    model = root.find("Model")
+    model.set("name", f"virtual_{subject.name}")
+    joints = model.find("JointSet/objects")
+    for k, level in enumerate(generic.levels):
+        _edit_level(joints, level, sizes.below[k], sizes.above[k])
+    for side in "rl":
+        frame = _frame(_joint_of(joints, f"arm_flex_{side}"), "parent")
+        frame.find("translation").text = _text(generic.shoulders[side] * sizes.thorax)
+    _stand(joints, stance.pose, generic)
+    places = _places(recipe, sizes, vertebrae)
+    model.find("MarkerSet/objects")[:] = [_marker(name, place) for name, place in places.items()]
+    ET.indent(root, "\t")
+    osim = ET.tostring(root, encoding="unicode", xml_declaration=True)
+    return TruthBody(Body.from_text(osim, f"the body of {subject.name}"), vertebrae, sizes, stance)
+
+
+@cache
+def unscaled() -> tuple[Recipe, Body]:
+    """The articulated recipe and its body with spine points in vertebral centres; four seconds, once."""
+    recipe = read_recipe("articulated")
+    return recipe, build(recipe, "vertebral")
+
+
+def measured(recipe: Recipe, base: Body) -> Generic:
+    """Measures of the unscaled articulated body."""
+    joints = ET.fromstring(base.osim).find("Model/JointSet/objects")
+    plan: Articulation = recipe.articulation
+    poses = neutral_poses(base)
+
+    def ends(coordinate: str) -> tuple[np.ndarray, np.ndarray]:
+        joint = _joint_of(joints, coordinate)
+        return tuple(_numbers(_frame(joint, which)) for which in ("parent", "child"))
+
+    def height(name: str) -> float:
+        return float(poses[name][1, 3])
+
+    at = [ends(f"{level}_Flex_Ext") for level in plan.levels]
+    ranges = {}
+    for coordinate in joints.iter("Coordinate"):
+        low, high = (float(v) for v in coordinate.findtext("range").split())
+        ranges[coordinate.get("name")] = (low, high)
+    return Generic(
+        levels=plan.levels,
+        chain=plan.chain,
+        below=np.array([p for p, _ in at]),
+        above=np.array([c for _, c in at]),
+        vertebrae=carried_vertebrae(plan, read_endplates()),
+        sacrum=(poses["sacrum"] @ [0, 0, 0, 1] - poses["pelvis"] @ [0, 0, 0, 1])[:3],
+        hips=ends("hip_flexion_r")[0] * [1, 1, 0],
+        shoulders={side: ends(f"arm_flex_{side}")[0] for side in "rl"},
+        vertex=np.array(recipe.stature_top.offset),
+        thigh=height("femur_r") - height("tibia_r"),
+        shank=height("tibia_r") - height("talus_r"),
+        foot=height("talus_r") - height("calcn_r"),
+        stature=float((poses["head"] @ [*recipe.stature_top.offset, 1])[1]) - height("calcn_r"),
+        ranges=ranges,
+        segments={segment.name: segment.bodies for segment in recipe.segments},
+    )
+
+
+def _own_vertebra(vertebra: Vertebra, sizes: Sizes) -> Vertebra:
+    """Grown, and with its endplates tilted as this person's are."""
+    factor = sizes.factors[vertebra.body]
+    changes: dict = {"centroid": tuple(factor * v for v in vertebra.centroid)}
+    for side, tilt in zip(("inferior", "superior"), sizes.wedge.get(vertebra.body, (0.0, 0.0)), strict=True):
+        plate = getattr(vertebra, side)
+        if plate is not None:
+            (x, y, z), c, s = plate.normal, np.cos(tilt), np.sin(tilt)
+            changes[side] = replace(
+                plate, centre=tuple(factor * v for v in plate.centre), normal=(c * x - s * y, s * x + c * y, z)
+            )
+    return replace(vertebra, **changes)
+
+
+def _scaled(base: Body, factors: Mapping[str, float], mass: float) -> str:
+    osim = _opensim.api()
+    model = _opensim.load(base.osim)
+    state = model.initSystem()
+    scales = osim.ScaleSet()
+    for name, factor in factors.items():
+        scale = osim.Scale()
+        scale.setSegmentName(name)
+        scale.setScaleFactors(osim.Vec3(factor, factor, factor))
+        scale.setApply(True)
+        scales.cloneAndAppend(scale)
+    model.scale(state, scales, True, float(mass))
+    return _opensim.text(model)
+
+
+def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.ndarray) -> None:
+    """Put the joint's centre where it is in both vertebrae, and give it three translations."""
+    joint = _joint_of(joints, f"{level}_{AXES[0]}")
+    for which, point in (("parent", below), ("child", above)):
+        _frame(joint, which).find("translation").text = _text(point)
+    for number, direction in enumerate(SHIFTS, start=1):
+        name = f"{level}_shift_{direction}"
+        joint.find("coordinates").append(
+            ET.fromstring(
+                f'<Coordinate name="{name}"><default_value>0</default_value>'
+                f"<range>{-SHIFT_LIMIT} {SHIFT_LIMIT}</range><clamped>true</clamped><locked>false</locked></Coordinate>"
+            )
+        )
+        axis = next(a for a in joint.find("SpatialTransform") if a.get("name") == f"translation{number}")
+        axis.find("coordinates").text = name
+        straight = '<LinearFunction name="function"><coefficients>1 0</coefficients></LinearFunction>'
+        axis[:] = [axis.find("coordinates"), axis.find("axis"), ET.fromstring(straight)]
+
+
+def _stand(joints: ET.Element, pose: Mapping[str, float], generic: Generic) -> None:
+    """Defaults: standing, arms hanging. The ranges of the levels count from this person's own curve."""
+    for coordinate in joints.iter("Coordinate"):
+        name = coordinate.get("name")
+        if name not in pose:
+            continue
+        coordinate.find("default_value").text = _text(pose[name])
+        if name.rsplit("_", 2)[0] in generic.levels or name.rsplit("_", 1)[0] in generic.levels:
+            coordinate.find("range").text = _text(np.add(generic.ranges[name], pose[name]))
+
+
+def _places(recipe: Recipe, sizes: Sizes, vertebrae: Vertebrae) -> dict[str, Place]:
+    """The 37 points, vertebral centres by level, the released places of the spine's points (`_virtual`), landmarks."""
+    plan = recipe.articulation
+
+    def grown(name: str, place: Place) -> Place:
+        body, offset = plan.relocate(place.body, place.offset, name)
+        # what is not a vertebra grows with the rib cage
+        factor = sizes.thorax if place.body == plan.split else sizes.factors[body]
+        return Place(body, tuple(factor * v for v in offset))
+
+    ears_and_eyes = {name: p for name, p in read_marker_set("blazepose").places.items() if name[1:] in ("Eye", "Ear")}
+    points = {name: grown(name, p) for name, p in (read_marker_set("vertebral").places | ears_and_eyes).items()}
+    levels = {"Hip": "S1"} | {"Spine_01": "L5", "Spine_02": "L3", "Spine_03": "L1", "Spine_04": "T8", "Spine_05": "T3"}
+    levels |= {"Neck": "C7", "Neck_02": "C4", "Neck_03": "C1"}
+    centres = {level: Place(v.body, v.centroid) for level, v in vertebrae.items()}
+    points |= {name: centres[level] for name, level in levels.items()}
+    released = {name + VIRTUAL: grown(name, place) for name, place in recipe.virtual.items()}
+    others = {name: grown(name, Place(body, offset)) for name, (body, offset) in landmarks().items()}
+    return points | centres | released | others
+
+
+def _marker(name: str, place: Place) -> ET.Element:
+    return ET.fromstring(
+        f'<Marker name="{name}"><socket_parent_frame>/bodyset/{place.body}</socket_parent_frame>'
+        f"<location>{_text(place.offset)}</location><fixed>true</fixed></Marker>"
+    )
+
+
+def _joint_of(joints: ET.Element, coordinate: str) -> ET.Element:
+    return next(joint for joint in joints if any(c.get("name") == coordinate for c in joint.iter("Coordinate")))
+
+
+def _frame(joint: ET.Element, which: str) -> ET.Element:
+    name = joint.findtext(f"socket_{which}_frame").strip()
+    return next(frame for frame in joint.findall("frames/PhysicalOffsetFrame") if frame.get("name") == name)
+
+
+def _numbers(frame: ET.Element) -> np.ndarray:
+    return np.array(frame.findtext("translation").split(), float)
+
+
+def _text(values) -> str:
+    return " ".join(repr(float(v)) for v in np.atleast_1d(values))

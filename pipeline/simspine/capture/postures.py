@@ -1,0 +1,278 @@
+"""What people do with the whole body, as parts that add to a score: stand, walk, sit, bend, look, reach, gesture."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simspine.body.kinematics import neutral_markers
+from simspine.capture import primitives as p
+from simspine.capture.bodies import TruthBody
+from simspine.capture.performance import RATE
+from simspine.capture.reach import raised, reach
+from simspine.capture.subjects import Subject
+
+AREA = (1.35, 1.85)  # m either way from the middle: depth (x of the body), width (z)
+# Raised arms extend the thoracic spine and a little of the lumbar one (degrees per arm at shoulder height; direction as
+# in the paper's table, where actions with raised arms have less kyphosis; size ours).
+ARM_EXTENDS = {"thoracic_flexion": -4.5, "lumbar_flexion": -1.5}
+STRIDE = 1.5  # leg lengths: what the cycle of `primitives.gait` covers while a foot stands
+
+
+@dataclass
+class Score:
+    """What a person does over time: channels (see `performance`) that parts of the motion add to."""
+
+    subject: Subject
+    truth: TruthBody
+    rng: np.random.Generator
+    frames: int
+    channels: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s."""
+        return np.arange(self.frames) / RATE
+
+    @property
+    def length(self) -> float:
+        """s."""
+        return self.frames / RATE
+
+    def add(self, name: str, values) -> None:
+        self.channels[name] = self.channels.get(name, np.zeros(self.frames)) + values
+
+    def degrees(self, weight: np.ndarray | float = 1.0, **angles: float) -> None:
+        """Add angles in degrees, times a weight over time."""
+        for name, angle in angles.items():
+            self.add(name, np.radians(angle) * weight)
+
+    def near(self, value: float, spread: float = 0.15) -> float:
+        """A number like this one, as this person in this trial has it."""
+        return float(value * np.exp(spread * np.clip(self.rng.standard_normal(), -2, 2)))
+
+    def wander(self, knot: float) -> np.ndarray:
+        return p.wander(self.rng, self.time, knot)
+
+    def side(self) -> str:
+        return "rl"[int(self.rng.random() < 0.4)]
+
+    def times(self, every: float, last: float, first: float = 0.4) -> list[float]:
+        """Starts of something that lasts `last` s and comes back about each `every` s, never overlapping."""
+        found, t = [], first + self.rng.uniform(0, min(0.4 * every, 0.3 * self.length))
+        while t + last < self.length or (not found and t < self.length):
+            found.append(t)
+            t += last + max(self.rng.normal(every - last, 0.3 * every), 0.2)
+        return found
+
+    def spells(self, every: float, hold: float, rise: float = 0.8, first: float = 0.4) -> np.ndarray:
+        """(frames,) 0…1: done again and again, for about `hold` s each."""
+        out = np.zeros(self.frames)
+        for start in self.times(every, hold + 2 * rise, first):
+            span = min(self.near(hold, 0.3), max(hold, 0.1))
+            out += p.pulse(self.time, start, rise, span, rise)
+        return out
+
+
+def live(score: Score) -> None:
+    """Breathing and the small motions of somebody who stands or sits still; arms hang loosely."""
+    rate = score.near(0.25)
+    breath = np.sin(2 * np.pi * (rate * score.time + 0.3 * score.wander(4.0)))
+    score.degrees(breath, thoracic_flexion=-score.near(0.8), lumbar_flexion=0.3, neck_flexion=0.3)
+    for region, size in (("lumbar", 1.2), ("thoracic", 1.2), ("neck", 2.0), ("head", 1.0)):
+        score.degrees(score.wander(2.0), **{f"{region}_flexion": size})
+        score.degrees(score.wander(2.0), **{f"{region}_bending": 0.6 * size})
+        score.degrees(score.wander(1.6), **{f"{region}_rotation": 0.8 * size})
+    for side in "rl":
+        score.degrees(score.wander(1.2), **{f"arm_flex_{side}": 2.5, f"elbow_flex_{side}": 4.0})
+        score.degrees(score.wander(1.2), **{f"arm_add_{side}": 1.5, f"arm_rot_{side}": 3.0, f"wrist_flex_{side}": 4.0})
+        score.degrees(1.0, **{f"elbow_flex_{side}": score.near(14), f"pro_sup_{side}": score.near(-10)})
+        score.degrees(1.0, **{f"knee_angle_{side}": score.near(6), f"hip_flexion_{side}": 3.0})
+
+
+def stand(score: Score, standing: np.ndarray | float = 1.0, sway: float = 1.0) -> None:
+    """Feet planted; sway, and weight shifted from one foot to the other."""
+    score.add("planted", standing)
+    score.add("flat", standing)
+    score.degrees(standing * score.wander(1.5), hip_flexion_r=0.5 * sway, hip_flexion_l=0.5 * sway)
+    shift = np.tanh(1.2 * score.wander(4.0))
+    score.degrees(standing * shift, hip_adduction_r=3.0 * sway, hip_adduction_l=-3.0 * sway, list=1.5 * sway)
+    score.degrees(standing * shift, lumbar_bending=-1.2 * sway)
+    apart = score.near(3.0, 0.4)
+    score.degrees(standing, hip_adduction_r=-apart, hip_adduction_l=-apart)
+    turn_out = score.near(6.0, 0.4)
+    score.degrees(standing, hip_rotation_r=-turn_out, hip_rotation_l=-turn_out)
+
+
+def face(score: Score, turning: float = 25.0, place: float = 0.4) -> None:
+    """Stand somewhere in the area, facing somewhere, turning now and then by about `turning` degrees."""
+    score.add("heading", score.rng.uniform(-np.pi, np.pi))
+    score.add("x", score.rng.uniform(-place, place))
+    score.add("z", score.rng.uniform(-place, place))
+    if turning == 0:
+        return
+    starts = score.times(9.0, 1.6, first=3.0)
+    score.add("heading", p.passing(score.time, starts, np.radians(turns(score, len(starts), turning)), 1.4))
+    for start in starts:  # on the spot: one foot, then the other
+        for side, late in (("r", 0.0), ("l", 0.55)):
+            lifted = p.pulse(score.time, start + late, 0.35, 0.05, 0.35)
+            score.degrees(lifted, **{f"hip_flexion_{side}": 14, f"knee_angle_{side}": 28})
+
+
+def turns(score: Score, count: int, size: float) -> np.ndarray:
+    """Headings (count + 1,), degrees, about the first."""
+    return np.concatenate([[0.0], score.rng.normal(0.0, size, count)])
+
+
+def leg_length(truth: TruthBody) -> float:
+    """From hip to ankle, m, straight."""
+    standing = neutral_markers(truth.body)
+    hip, ankle = (standing[truth.body.marker_index(f"joint_{name}_r")] for name in ("hip", "ankle"))
+    return float(np.linalg.norm(hip - ankle))
+
+
+def walk(
+    score: Score, walking: np.ndarray | float = 1.0, pace: float = 1.0, arms: tuple[float, float] = (1.0, 1.0)
+) -> None:
+    """Walk round a closed path in the area. walking: (frames,) 0…1, size of the steps. arms: swing, right and left.
+
+    Where nobody walks they stand, with planted feet.
+    """
+    walking = np.broadcast_to(np.asarray(walking, float), (score.frames,))
+    size = score.near(1.0, 0.04) * pace
+    stride = STRIDE * leg_length(score.truth) * size
+    speed = score.near(1.1, 0.08) * pace * (1 + 0.04 * score.wander(2.0))
+    # steps get shorter and rarer together: the speed falls with the square of either
+    distance = np.cumsum(speed * walking**2) / RATE
+    phase = np.cumsum(speed * walking) / RATE / stride + score.rng.uniform()
+    start = score.rng.uniform(0, 6)
+    place, direction = p.along(p.loop(score.rng, (AREA[0] - 0.25, AREA[1] - 0.25)), distance + start)
+    score.add("x", place[:, 0])
+    score.add("z", place[:, 1])
+    score.add("heading", -direction)
+    swing = score.near(1.0, 0.25)
+    for side, late, part in (("r", 0.0, arms[0]), ("l", 0.5, arms[1])):
+        for name, values in p.gait(phase + late).items():
+            score.add(f"{name}_{side}", size * walking * values)
+        score.degrees(-walking, **{f"knee_angle_{side}": 4.0, f"hip_flexion_{side}": 2.0})  # less than when standing
+        turn = 2 * np.pi * (phase + late)
+        score.degrees(-part * swing * walking * np.cos(turn), **{f"arm_flex_{side}": 17})
+        score.degrees(part * swing * walking * (1 - np.cos(turn)), **{f"elbow_flex_{side}": 8})
+    turn = 2 * np.pi * phase
+    # At right heel strike (phase 0) the right side of the pelvis is forward, and so is the left shoulder.
+    score.degrees(walking * np.cos(turn), heading=score.near(4.5))
+    # Over the standing foot the hips shift to its side and the other side sinks; the legs keep their direction.
+    over = walking * np.sin(turn + 0.3)
+    drop, shift, narrow = np.radians(score.near(3.5)) * over, score.near(0.02) * over, np.radians(1.5) * walking
+    score.add("list", -drop)
+    score.add("x", -np.sin(direction) * shift)
+    score.add("z", np.cos(direction) * shift)
+    score.add("hip_adduction_r", narrow + drop + shift / leg_length(score.truth))
+    score.add("hip_adduction_l", narrow - drop - shift / leg_length(score.truth))
+    score.degrees(walking * np.cos(2 * turn + 0.6), tilt=score.near(1.2))
+    back = score.near(1.0)
+    score.degrees(-walking * np.cos(turn + 0.15), lumbar_rotation=3.5 * back, thoracic_rotation=7.0 * back)
+    score.degrees(walking * np.sin(turn + 0.3), lumbar_bending=3.5, thoracic_bending=-0.5)
+    score.degrees(walking * np.cos(2 * turn + 0.4), lumbar_flexion=1.2 * back, thoracic_flexion=0.7 * back)
+    score.degrees(walking * np.cos(turn), neck_rotation=3.0, head_rotation=3.0)  # the head looks ahead
+    score.degrees(walking, tilt=-2.0, thoracic_flexion=1.0)
+    stand(score, 1 - walking)
+
+
+def sit(score: Score, sitting: np.ndarray) -> None:
+    """On a chair as far as `sitting` (frames,) 0…1: the pelvis rolls back, the lumbar spine flattens.
+
+    Between 0 and 1 the trunk leans forward, as in sitting down and standing up.
+    """
+    thigh, lean = score.near(86.0, 0.05), score.near(12.0, 0.3)
+    score.degrees(sitting, tilt=lean, lumbar_flexion=score.near(16.0, 0.25), thoracic_flexion=score.near(3.0, 0.5))
+    score.degrees(sitting, neck_flexion=-score.near(5.0, 0.4))
+    apart = score.near(9.0, 0.5)
+    for side in "rl":
+        bent = score.near(88.0, 0.06)
+        score.degrees(sitting, **{f"hip_flexion_{side}": thigh, f"knee_angle_{side}": bent})
+        score.degrees(sitting, **{f"hip_adduction_{side}": -apart})
+    between = (4 * sitting * (1 - sitting)) ** 2
+    score.degrees(between, tilt=-34.0, lumbar_flexion=8.0, thoracic_flexion=4.0, neck_flexion=-16.0)
+    score.degrees(between, arm_flex_r=22.0, arm_flex_l=22.0, elbow_flex_r=15.0, elbow_flex_l=15.0)
+
+
+# Ways to sit on the floor (degrees): thigh from the vertical, knee, abduction (negative: apart), rotation of the hips.
+FLOOR = {
+    "knees up": {"hip_flexion": 152, "knee_angle": 141, "hip_adduction": -6, "hip_rotation": 0},
+    "legs out": {"hip_flexion": 96, "knee_angle": 12, "hip_adduction": -10, "hip_rotation": -15},
+    "cross-legged": {"hip_flexion": 104, "knee_angle": 131, "hip_adduction": -38, "hip_rotation": -48},
+}
+
+
+def sit_on_floor(score: Score, low: np.ndarray, way: str) -> None:
+    """On the floor as far as `low` (frames,) 0…1, through a squat; the lumbar spine loses its lordosis."""
+    between = (4 * low * (1 - low)) ** 2
+    for side in "rl":
+        angles = {f"{name}_{side}": score.near(1.0, 0.03) * angle for name, angle in FLOOR[way].items()}
+        score.degrees(low, **angles)
+        squat = {"hip_flexion": 108, "knee_angle": 128}
+        gap = {f"{name}_{side}": angle - 0.5 * FLOOR[way][name] for name, angle in squat.items()}
+        score.degrees(between, **gap)
+        score.degrees(between, **{f"hip_adduction_{side}": -12.0})
+    score.degrees(low, tilt=score.near(20.0, 0.2), lumbar_flexion=score.near(30.0, 0.15))
+    score.degrees(low, thoracic_flexion=score.near(7.0, 0.3), neck_flexion=-score.near(8.0, 0.3))
+    score.degrees(between, tilt=-42.0, lumbar_flexion=10.0, neck_flexion=-14.0)
+    score.degrees(between, arm_flex_r=64.0, arm_flex_l=64.0, elbow_flex_r=55.0, elbow_flex_l=55.0)
+    if way != "knees up":  # else the soles stay on the floor
+        score.add("flat", -low)
+
+
+def bend(score: Score, bent: np.ndarray, deep: float = 1.0) -> None:
+    """Forward, by hips and spine, as far as `bent` (frames,) 0…1; the hips go back over the planted feet."""
+    hips, back = score.near(48.0, 0.1) * deep, score.near(36.0, 0.12) * deep
+    score.degrees(bent, tilt=-hips, lumbar_flexion=back, thoracic_flexion=score.near(11.0) * deep)
+    score.degrees(bent, neck_flexion=-10.0 * deep, head_flexion=-6.0 * deep)
+    for side in "rl":
+        knee = score.near(24.0, 0.3) * deep
+        score.degrees(bent, **{f"hip_flexion_{side}": 0.5 * knee + 11.0 * deep, f"knee_angle_{side}": knee})
+
+
+def crouch(score: Score, low: np.ndarray, deep: float = 1.0) -> None:
+    """Knees bent, trunk leaning forward a little."""
+    for side in "rl":
+        score.degrees(low, **{f"hip_flexion_{side}": 42.0 * deep, f"knee_angle_{side}": 74.0 * deep})
+    score.degrees(low, tilt=-24.0 * deep, lumbar_flexion=12.0 * deep, neck_flexion=-10.0 * deep)
+
+
+def look(score: Score, every: float, wide: float = 30.0, down: float = 0.0) -> None:
+    """Look about: the head turns mostly in its upper joints, the neck and the thorax follow."""
+    count = max(int(score.length / every), 1)
+    starts = np.sort(score.rng.uniform(0, score.length, count))
+    turn = p.passing(score.time, starts, np.clip(turns(score, count, wide), -2 * wide, 2 * wide), 0.7)
+    nod = p.passing(score.time, starts, turns(score, count, 9.0), 0.7) + down
+    score.degrees(turn, head_rotation=0.52, neck_rotation=0.22, thoracic_rotation=0.12)
+    score.degrees(nod, head_flexion=0.35, neck_flexion=0.6)
+
+
+def hand(score: Score, done: np.ndarray, side: str, place: str, offset=(0.0, 0.0, 0.0)) -> dict[str, float]:
+    """Bring a hand to a place (see `reach`) as far as `done` (frames,) 0…1, and hold it there as people do."""
+    pose = reach(score.truth, side, place, offset)
+    for name, change in pose.items():
+        score.add(name, done * change)
+    score.degrees(-done, **{f"elbow_flex_{side}": 14.0})  # what `live` had bent
+    score.degrees(done * score.wander(0.9), **{f"arm_flex_{side}": 1.5, f"arm_rot_{side}": 2.5})
+    score.degrees(done * raised(pose, side), **ARM_EXTENDS)
+    return pose
+
+
+def raise_arm(score: Score, done: np.ndarray, side: str, high: float = 1.0) -> None:
+    """Out and up, to above the shoulder."""
+    score.degrees(done, **{f"arm_add_{side}": -102.0 * high, f"arm_flex_{side}": 30.0 * high})
+    score.degrees(done * 1.3 * high, **ARM_EXTENDS)
+
+
+def gesture(score: Score, every: float, sides: str = "rl", size: float = 1.0) -> None:
+    """Hands that talk: each gesture goes somewhere else before the body, and beats there."""
+    for side in sides:
+        for start in score.times(every, 2.2):
+            hold = score.near(0.8, 0.4)
+            done = p.pulse(score.time, start, score.near(0.55), hold, score.near(0.65))
+            offset = (score.rng.uniform(0.35, 0.65), score.rng.uniform(-0.5, 0.05), score.rng.uniform(-0.2, 0.35))
+            hand(score, size * done, side, f"joint_shoulder_{side}", offset)
+            score.degrees(done * np.sin(2 * np.pi * score.near(1.8) * score.time), **{f"elbow_flex_{side}": 7.0})
+            score.degrees(done, thoracic_rotation=3.0 if side == "l" else -3.0)

@@ -1,0 +1,209 @@
+"""Sizes of a subject's segments, and how the subject stands: balanced over the feet, looking ahead.
+
+Plane geometry in the median plane of the unscaled model (x forward, y up), where nothing turns but about z.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simspine.capture.population import read_levels
+from simspine.capture.subjects import Subject
+from simspine.spine.endplates import Vertebra, Vertebrae
+
+HANGING = np.radians(-7.0)  # abduction of hanging arms
+LEAST_DISC = 0.4  # of the generic disc's height
+
+
+@dataclass(frozen=True, eq=False)
+class Generic:
+    """Measures (m) of the unscaled articulated body. below, above: (levels, 3) centres of the levels in their bodies;
+    sacrum, hips: in the pelvis; shoulders: in the girdle, by side; vertex: in the head; ranges: of coordinates.
+    """
+
+    levels: tuple[str, ...]
+    chain: tuple[str, ...]
+    below: np.ndarray
+    above: np.ndarray
+    vertebrae: Vertebrae
+    sacrum: np.ndarray
+    hips: np.ndarray
+    shoulders: Mapping[str, np.ndarray]
+    vertex: np.ndarray
+    thigh: float
+    shank: float
+    foot: float
+    stature: float
+    ranges: Mapping[str, tuple[float, float]]
+    segments: Mapping[str, tuple[str, ...]]
+
+    def vertebra(self, body: str) -> Vertebra | None:
+        return next((v for v in self.vertebrae.values() if v.body == body), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """How large the parts of a body are.
+
+    factors: {body: scale}; the legs' are those of the stature until `with_legs` has fitted them. thorax: scale of ribs
+    and shoulders. below, above: (levels, 3) m, centres of the levels in their bodies. wedge: {body: tilt of its lower
+    and upper endplate, rad}.
+    """
+
+    factors: dict[str, float]
+    thorax: float
+    below: np.ndarray
+    above: np.ndarray
+    wedge: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Stance:
+    """pose: {coordinate: rad} of standing; levels left out are 0. curve: (levels,) its flexion–extension."""
+
+    pose: Mapping[str, float]
+    curve: np.ndarray
+
+
+def sizes_of(subject: Subject, generic: Generic) -> Sizes:
+    """Sizes of all segments. A vertebra has the size that the spacings about it ask for, a disc what they leave."""
+    spine, whole = subject.spine, subject.stature / generic.stature
+    own = subject.proportions
+    of_segment = {name: whole * own.get(name, 1.0) for name in generic.segments}
+    ratio = _spacing_ratio(spine.spacing, generic)
+    factors = {name: of_segment[segment] for segment, bodies in generic.segments.items() for name in bodies}
+    smooth = np.array([ratio[max(k - 1, 0) : k + 2].mean() for k in range(len(ratio))])
+    vertebrae = [name for name in generic.chain if name not in ("sacrum", "head")]
+    for k, name in enumerate(vertebrae):
+        factors[name] = float((smooth[k] + smooth[k + 1]) / 2 * spine.vertebra[k])
+    factors["Abdomen"] = factors["lumbar3"]
+    below, above = np.zeros_like(generic.below), np.zeros_like(generic.above)
+    for k in range(len(generic.levels)):
+        below[k], above[k] = _joint(subject, generic, factors, ratio, k)
+    wedge = {generic.chain[k + 1]: tuple(map(float, spine.wedge[k])) for k in range(len(generic.levels) - 1)}
+    return Sizes(factors, whole * own["thorax"], below, above, wedge)
+
+
+def with_legs(subject: Subject, generic: Generic, sizes: Sizes, stance: Stance) -> Sizes:
+    """The sizes with legs as long as the stature wants them."""
+    factors = dict(sizes.factors)
+    rest = subject.stature - _vertex_over_hips(generic, sizes, stance) - factors["calcn_r"] * generic.foot
+    part = subject.proportions["thigh_over_shank"]
+    shank = rest / (part * generic.thigh + generic.shank)
+    factors |= {name: float(part * shank) for name in generic.segments["thigh"]}
+    factors |= {name: float(shank) for name in generic.segments["shank"]}
+    return replace(sizes, factors=factors)
+
+
+def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
+    """(levels,) size of a spacing relative to the generic one; where none is published, the mean of the next three."""
+    ratio = np.full(len(spacing), np.nan)
+    for k in np.flatnonzero(np.isfinite(spacing)):
+        below, above = (generic.vertebra(name) for name in generic.chain[k : k + 2])
+        apart = (generic.below[k] - below.centroid) - (generic.above[k] - above.centroid)
+        ratio[k] = spacing[k] / np.linalg.norm(apart)
+    known = np.flatnonzero(np.isfinite(ratio))
+    for k in np.flatnonzero(np.isnan(ratio)):
+        ratio[k] = ratio[known[np.argsort(np.abs(known - k), kind="stable")[:3]]].mean()
+    return ratio
+
+
+def _joint(subject: Subject, generic: Generic, factors: Mapping, ratio: np.ndarray, k: int):
+    """Centre of a level in the body below and in the one above."""
+    names = generic.chain[k : k + 2]
+    low, high = (generic.vertebra(name) for name in names)
+    f_low, f_high = (factors[name] for name in names)
+    centre = subject.spine.centre[k]
+    if high is None or low.superior is None or high.inferior is None:  # below C1 and the skull: no disc
+        return f_low * generic.below[k] + centre / 3, f_high * generic.above[k] + centre / 3
+    top, bottom = np.array(low.superior.centre), np.array(high.inferior.centre)
+    to_centre, from_centre = generic.below[k] - top, generic.above[k] - bottom
+    size = (f_low + f_high) / 2
+    apart = f_low * (top - low.centroid) - f_high * (bottom - high.centroid) + size * (to_centre - from_centre)
+    wanted = ratio[k] * np.linalg.norm((generic.below[k] - low.centroid) - (generic.above[k] - high.centroid))
+    # the disc takes what is missing, along the line of the centres
+    length = np.linalg.norm(apart)
+    height = size * (to_centre - from_centre)[1]
+    missing = apart / length * max(wanted - length, (LEAST_DISC - 1) * height)
+    shift = centre * min(1.0, height / 0.008)  # a thin disc leaves the centre less room
+    below = f_low * top + size * to_centre + missing / 2 + shift
+    return below, f_high * bottom + size * from_centre - missing / 2 + shift
+
+
+def stance_of(subject: Subject, generic: Generic, sizes: Sizes, vertebrae: Vertebrae) -> Stance:
+    """Standing: lordosis and kyphosis as sampled, C7 over the hips, the head as it is held, legs straight."""
+    spine = subject.spine
+    curve = standing_curve(subject, vertebrae)
+    tilt, curve = _balanced(subject, generic, sizes, curve)
+    pose = {f"{level}_Flex_Ext": float(v) for level, v in zip(generic.levels, curve, strict=True)}
+    pose |= {f"{level}_Lat_Bending": float(v) for level, v in zip(generic.levels, spine.own_curve[:, 1], strict=True)}
+    pose |= {"pelvis_tilt": tilt} | {f"hip_flexion_{side}": -tilt for side in "rl"}
+    pose |= {f"arm_add_{side}": HANGING for side in "rl"}
+    return Stance(pose, curve)
+
+
+def standing_curve(subject: Subject, vertebrae: Vertebrae) -> np.ndarray:
+    """(levels,) rad, extension positive, such that the Cobb angles are the person's, the neck only its own part; or the
+    curve as drawn.
+    """
+    spine, names = subject.spine, list(read_levels().names)
+    if spine.curve is not None:
+        return spine.curve.copy()
+    curve = spine.own_curve[:, 0].copy()
+    for first, last, target, parts in (
+        ("L5_S1", "L1_L2", spine.lordosis, spine.lordosis_parts),
+        ("T11_T12", "T3_T4", -spine.kyphosis, spine.kyphosis_parts),
+    ):
+        i = slice(names.index(first), names.index(last) + 1)
+        upper, lower = ("L1", "S1") if target > 0 else ("T3", "T12")
+        bones = _tilt(vertebrae[upper].superior.normal)
+        bones -= _tilt((vertebrae[lower].superior if target > 0 else vertebrae[lower].inferior).normal)
+        curve[i] += parts * (target - bones - curve[i].sum())
+    return curve
+
+
+def _tilt(normal: tuple[float, float, float]) -> float:
+    """How far an endplate leans back, rad."""
+    return float(np.arctan2(-normal[0], normal[1]))
+
+
+def _balanced(subject: Subject, generic: Generic, sizes: Sizes, curve: np.ndarray) -> tuple[float, np.ndarray]:
+    """Tilt of the pelvis that puts C7 where it belongs over the hips; the curve, with the neck that lifts the gaze."""
+    c7 = generic.chain.index("C7")
+    x, y = (_chain(generic, sizes, curve)[c7] - sizes.factors["pelvis"] * generic.hips[:2]).tolist()
+    behind = subject.spine.c7_behind_hips
+    tilt = float(np.arctan2(x, y) + np.arcsin(behind / np.hypot(x, y)))
+    levels = read_levels()
+    lower, upper = levels.within("neck"), levels.within("head")
+    missing = -subject.spine.head_tilt - tilt - curve.sum()
+    curve = curve.copy()
+    for i, part in ((lower, 0.75), (upper, 0.25)):
+        step = part * missing * levels.motion[i, 0] / levels.motion[i, 0].sum()
+        low, high = np.array([generic.ranges[f"{levels.names[k]}_Flex_Ext"] for k in i]).T
+        curve[i] = np.clip(curve[i] + step, 0.6 * low, 0.6 * high)
+    return tilt, curve
+
+
+def _chain(generic: Generic, sizes: Sizes, curve: np.ndarray) -> np.ndarray:
+    """(bodies of the chain, 2) m, origins in the pelvis."""
+    at, turned = sizes.factors["pelvis"] * generic.sacrum[:2], 0.0
+    places = [at]
+    for below, above, angle in zip(sizes.below, sizes.above, curve, strict=True):
+        at = at + _turn(turned, below)
+        turned += angle
+        at = at - _turn(turned, above)
+        places.append(at)
+    return np.array(places)
+
+
+def _vertex_over_hips(generic: Generic, sizes: Sizes, stance: Stance) -> float:
+    tilt = stance.pose["pelvis_tilt"]
+    head = _chain(generic, sizes, stance.curve)[-1]
+    vertex = head + _turn(stance.curve.sum(), sizes.factors["head"] * generic.vertex[:2])
+    return float(_turn(tilt, vertex - sizes.factors["pelvis"] * generic.hips[:2])[1])
+
+
+def _turn(angle: float, vector: np.ndarray) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]])

@@ -1,0 +1,64 @@
+"""Virtual subjects: size, proportions and spine, sampled from published distributions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from simspine.capture.chance import stream
+from simspine.capture.population import read_population, truncated
+from simspine.capture.spines import Spine, sample_spine
+from simspine.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A person. stature in m, mass in kg.
+
+    proportions: size of segments (pelvis, thorax, head, upper_arm, forearm, foot) relative to a generic body of this
+    stature, and `thigh_over_shank`, relative to the generic one's; the legs' length is what the stature leaves.
+    """
+
+    seed: int
+    index: int
+    name: str
+    sex: str
+    stature: float
+    mass: float
+    proportions: Mapping[str, float]
+    spine: Spine
+
+    def stream(self, *quantity: str) -> np.random.Generator:
+        """The generator of one quantity of this person."""
+        return stream(self.seed, "subject", str(self.index), *quantity)
+
+
+def subject_name(index: int) -> str:
+    """S1, S5, S6, S7, S8, S9, S11 (Human3.6M's), then S12, S13, …"""
+    if index < 0:
+        raise InputError(f"subject index is {index}, expected 0 or more.")
+    names = read_population()["names"]
+    return names[index] if index < len(names) else f"S{12 + index - len(names)}"
+
+
+def make_subject(seed: int, index: int, spines: str = "published") -> Subject:
+    """The subject number `index` (from 0) of the capture with this seed; equal arguments give an equal subject.
+
+    spines: where spacing and standing curve are from, see `spines.FAMILIES`. Each quantity has random numbers of its
+    own, so that adding one changes no other.
+    """
+    table = read_population()
+    name = subject_name(index)
+    draw = partial(stream, int(seed), "subject", str(index))
+    sexes = table["sexes"]
+    sex = sexes[index] if index < len(sexes) else str(draw("sex").choice(["female", "male"]))
+    stature = float(truncated(draw("stature"), *table["stature_m"][sex]))
+    build = table["body_mass_index"]
+    index_of_mass = float(np.clip(truncated(draw("mass"), build["mean"], build["sd"]), *build["range"]))
+    proportions = {
+        segment: float(1 + sd * truncated(draw("proportions", segment), 0.0, 1.0))
+        for segment, sd in table["proportions"].items()
+    }
+    spine = sample_spine(draw, sex, stature, spines)
+    return Subject(int(seed), int(index), name, sex, stature, index_of_mass * stature**2, proportions, spine)

@@ -1,0 +1,114 @@
+"""Systematic errors that neighbouring markers share: with one lumbar point too high, all of them are.
+
+Taken for independent, such errors look like a bent spine: over a lumbar spine of 15 cm, 1 cm of depth is some 30° of
+lordosis. So each group of markers gets an offset of its own, three coordinates along the axes of the bodies that carry
+them, unknown like a joint angle, with a prior about zero. A tree with offsets is a tree: each body that carries markers
+of a group gets a massless child that slides, all children of a group by the same three coordinates.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from simspine.body.tree import Functions, Tree
+from simspine.errors import InputError, unknown_name
+from simspine.priors.assumptions import LinearPrior, SharedError
+
+AXES = "xyz"
+
+
+def with_offsets(tree: Tree, groups: Sequence[Sequence[int]]) -> Tree:
+    """The tree with three more free coordinates (m, after the others) per group of markers (indices)."""
+    for group in groups:
+        tree = _with_offset(tree, group)
+    return tree
+
+
+def groups_of(errors: Sequence[SharedError], markers: Sequence[str]) -> list[list[int]]:
+    """Indices of the markers of each error among `markers`. Raises `InputError` where two errors share a marker."""
+    index: Mapping[str, int] = {name: i for i, name in enumerate(markers)}
+    taken: dict[str, str] = {}
+    for error in errors:
+        for name in error.markers:
+            if name not in index:
+                raise unknown_name("marker", name, markers, f"the shared error {error.name!r}")
+            if taken.setdefault(name, error.name) != error.name:
+                raise InputError(f"marker {name!r} is in two shared errors, {taken[name]!r} and {error.name!r}.")
+    return [[index[name] for name in error.markers] for error in errors]
+
+
+def coordinate_names(errors: Sequence[SharedError]) -> list[str]:
+    """Names of the coordinates that `with_offsets` adds."""
+    return [f"shared error of {error.name}, {axis}" for error in errors for axis in AXES]
+
+
+def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
+    """Each offset is zero, more or less."""
+    owners = [error for error in errors for _ in AXES]
+    named = zip(coordinate_names(errors), owners, strict=True)
+    return [LinearPrior({name: 1.0}, 0.0, error.sd, "shared error", error.correlation_time) for name, error in named]
+
+
+def _with_offset(tree: Tree, group: Sequence[int]) -> Tree:
+    carriers = sorted({int(tree.marker_body[m]) for m in group})
+    count, joints, slots = len(carriers), len(tree.parent), len(tree.slot_kind)
+    first = len(tree.rest)
+    coordinates = np.arange(first, first + 3)
+    bodies = tree.bodies + np.arange(count)
+    functions, itself = _with_identity(tree.functions)
+
+    function, argument, slot = (np.full((count, 6), -1) for _ in range(3))
+    function[:, 3:] = itself
+    argument[:, 3:] = coordinates
+    slot[:, 3:] = slots + np.arange(3 * count).reshape(count, 3)
+    axes = np.zeros((count, 6, 3))
+    axes[:, 3:] = np.eye(3)
+    here = np.tile(np.eye(3, 4), (count, 1, 1))
+    marker_body = tree.marker_body.copy()
+    for m in group:
+        marker_body[m] = bodies[carriers.index(int(tree.marker_body[m]))]
+    ways = [
+        np.concatenate([tree.path[tree.path_first[b] : tree.path_first[b + 1]], slot[k, 3:]])
+        for k, b in enumerate(carriers)
+    ]
+    n = len(tree.free)
+    return tree._replace(
+        parent=np.concatenate([tree.parent, carriers]),
+        child=np.concatenate([tree.child, bodies]),
+        to_joint=np.concatenate([tree.to_joint, here]),
+        from_joint=np.concatenate([tree.from_joint, here]),
+        axes=np.concatenate([tree.axes, axes]),
+        function=np.concatenate([tree.function, function]),
+        argument=np.concatenate([tree.argument, argument]),
+        slot=np.concatenate([tree.slot, slot]),
+        slot_kind=np.concatenate([tree.slot_kind, np.ones(3 * count, tree.slot_kind.dtype)]),
+        slot_coordinate=np.concatenate([tree.slot_coordinate, np.tile(coordinates, count)]),
+        slot_joint=np.concatenate([tree.slot_joint, joints + np.repeat(np.arange(count), 3)]),
+        path_first=np.concatenate([tree.path_first, tree.path_first[-1] + np.cumsum([len(way) for way in ways])]),
+        path=np.concatenate([tree.path, *ways]),
+        column=np.concatenate([tree.column, np.arange(n, n + 3)]),
+        functions=functions,
+        marker_body=marker_body,
+        bodies=tree.bodies + count,
+        free=np.concatenate([tree.free, coordinates]),
+        rest=np.concatenate([tree.rest, np.zeros(3)]),
+        lower=np.concatenate([tree.lower, np.full(3, -np.inf)]),
+        upper=np.concatenate([tree.upper, np.full(3, np.inf)]),
+        turning=np.concatenate([tree.turning, np.zeros(3, bool)]),
+        periodic=np.concatenate([tree.periodic, np.zeros(3, bool)]),
+    )
+
+
+def _with_identity(functions: Functions) -> tuple[Functions, int]:
+    """The functions and f(x) = x, and its number."""
+    coefficients = np.zeros((1, max(2, functions.coefficients.shape[1])))
+    coefficients[0, 1] = 1.0
+    wide = np.zeros((len(functions.left), coefficients.shape[1]))
+    wide[:, : functions.coefficients.shape[1]] = functions.coefficients
+    grown = Functions(
+        np.concatenate([functions.first, [functions.first[-1] + 1]]),
+        np.concatenate([functions.left, [-np.inf]]),
+        np.concatenate([functions.anchor, [0.0]]),
+        np.concatenate([wide, coefficients]),
+    )
+    return grown, len(functions.first) - 1

@@ -1,0 +1,93 @@
+"""What decided each level's angle: the data, the assumptions, or the model's couplers."""
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.spine.levels import PLANES, Level
+
+ONE_COORDINATE = "from the one coordinate"  # `spine.forced`: a sum that the data do decide, though not its distribution
+
+
+class Observability(StrEnum):
+    """Who decided an angle. SUM: one coordinate moves several levels; the data decided their sum only."""
+
+    MEASURED = "measured"
+    PARTLY = "partly measured"
+    ASSUMED = "assumed"
+    SUM = "measured as a sum"
+    FORCED = "set by the model"
+    UNKNOWN = ""
+
+
+def forced_mask(levels: Sequence[str], forced: Mapping[str, str]) -> np.ndarray:
+    """(levels, 3) bool: which curves the model sets, from `SpineKinematics.forced` ({level: reason, '' where free}).
+
+    A reason made of parts that begin with a plane ('flexion = 1.857 × L5_S1_Flex_Ext; axial rotation locked') holds
+    for those planes; one that names no plane ('constant: …') for all three. That several levels share one coordinate
+    does not make their *sum* the model's, so that reason marks nothing here.
+    """
+    mask = np.zeros((len(levels), 3), bool)
+    for i, level in enumerate(levels):
+        parts = [part.strip() for part in forced.get(level, "").split(";") if part.strip()]
+        for part in (part for part in parts if ONE_COORDINATE not in part):
+            planes = [k for k, plane in enumerate(PLANES) if part.startswith(plane)]
+            mask[i, planes or slice(None)] = True
+    return mask
+
+
+def level_shares(
+    levels: Sequence[str], table: Sequence[Level], coordinates: Sequence[str], response: np.ndarray | None
+) -> np.ndarray:
+    """(levels, 3): share of each angle that the data decided, 0…1; NaN where that is not known.
+
+    table: levels with their coordinates (flexion, bending, rotation). response: (coordinates,), see
+    `simspine.ik.result.Posterior`; None where the solver gave none. Sums and segments in space have no coordinate of
+    their own, so nothing is known of them here.
+    """
+    shares = np.full((len(levels), 3), np.nan)
+    if response is None:
+        return shares
+    if len(response) != len(coordinates):
+        raise InputError(f"response has {len(response)} entries, expected one for each of {len(coordinates)} names.")
+    of = dict(zip(coordinates, np.asarray(response, float), strict=True))
+    for level in table:
+        if level.name in levels and level.coordinates:
+            shares[levels.index(level.name)] = [of.get(name, np.nan) for name in level.coordinates]
+    return shares
+
+
+def decided(
+    levels: Sequence[str],
+    shares: np.ndarray,
+    forced: Mapping[str, str] | None = None,
+    table: Sequence[Level] = (),
+    thresholds: Mapping[str, Threshold] = THRESHOLDS,
+) -> tuple[tuple[Observability, Observability, Observability], ...]:
+    """For each level and plane who decided the angle.
+
+    shares: (levels, 3) of `level_shares`. forced: of the spine kinematics. table: as above; tells which level's
+    coordinate moves others too.
+    """
+    forced = forced or {}
+    mask = forced_mask(levels, forced)
+    drivers = {word for reason in forced.values() for word in re.findall(r"× (\w+)", reason)}
+    own = {level.name: level.coordinates for level in table}
+
+    def word(i: int, k: int) -> Observability:
+        if mask[i, k]:
+            return Observability.FORCED
+        share, names = shares[i, k], own.get(levels[i], ())
+        if not np.isfinite(share):
+            return Observability.UNKNOWN
+        if share < thresholds["assumed"].si:
+            return Observability.ASSUMED
+        if names and names[k] in drivers:
+            return Observability.SUM
+        return Observability.MEASURED if share >= thresholds["measured"].si else Observability.PARTLY
+
+    return tuple((word(i, 0), word(i, 1), word(i, 2)) for i in range(len(levels)))

@@ -1,0 +1,79 @@
+"""Offsets that neighbouring markers share, as coordinates of a tree that is otherwise the same."""
+
+import numpy as np
+import pytest
+
+from simspine.body.kernels import all_poses, expand, markers_and_jacobian
+from simspine.body.kinematics import forward_kinematics
+from simspine.errors import InputError
+from simspine.ik.shared_errors import groups_of, with_offsets
+from simspine.ik.solve import inverse_kinematics
+from simspine.priors.assumptions import MarkerErrors, SharedError, Smoothness
+
+LUMBAR, NECK = ("Spine_01", "Spine_02", "Spine_03"), ("Neck", "Neck_02")
+
+
+@pytest.fixture(scope="module")
+def offset_tree(release):
+    groups = [[release.marker_index(name) for name in names] for names in (LUMBAR, NECK)]
+    return with_offsets(release.tree, groups)
+
+
+def some_pose(tree, rng):
+    z = tree.rest[tree.free] + rng.normal(0, 0.1, tree.free.size)
+    return np.clip(z, tree.lower, tree.upper)
+
+
+def test_markers_of_a_group_slide_along_the_axes_of_their_bodies(release, offset_tree):
+    rng = np.random.default_rng(0)
+    z = some_pose(offset_tree, rng)
+    own = release.tree.free.size
+    R, _, plain = all_poses(release.tree, expand(release.tree, z[None, :own])[0])
+    _, _, slid = all_poses(offset_tree, expand(offset_tree, z[None])[0])
+    moved = np.zeros_like(plain[0])
+    for k, names in enumerate((LUMBAR, NECK)):
+        for name in names:
+            m = release.marker_index(name)
+            moved[m] = R[0, release.tree.marker_body[m]] @ z[own + 3 * k : own + 3 * k + 3]
+    np.testing.assert_allclose(slid[0], plain[0] + moved, atol=1e-12)
+
+
+def test_derivatives_by_central_differences(offset_tree):
+    z = some_pose(offset_tree, np.random.default_rng(1))
+    _, J = markers_and_jacobian(offset_tree, z)
+    step = 1e-6
+    for i in range(z.size):
+        ends = [markers_and_jacobian(offset_tree, z + sign * step * np.eye(z.size)[i])[0] for sign in (1, -1)]
+        np.testing.assert_allclose(J[:, i], (ends[0] - ends[1]) / (2 * step), atol=1e-7, err_msg=f"column {i}")
+
+
+def test_a_lasting_common_error_bends_no_spine(release, fit_names, walk):
+    """Lumbar points 2 cm too far forward: the offset takes them, and the intervals of the spine grow with its width."""
+    motion = walk(20)
+    markers = forward_kinematics(release, motion).select(fit_names)
+    xyz = np.array(markers.xyz)
+    xyz[:, markers.indices(LUMBAR), 0] += 0.02
+    level = release.coordinates.index("L5_S1_Flex_Ext")
+
+    def error(errors):
+        found = inverse_kinematics(
+            release,
+            markers.with_(xyz=xyz),
+            None,
+            Smoothness(),
+            errors=MarkerErrors(shared=errors, correlation_time=1.0),
+        ).motion
+        return np.abs(found.values - motion.values)[:, level].max(), found.deviation[10, level]
+
+    plain, taken = error(()), error((SharedError("lumbar spine", LUMBAR, 0.2),))
+    assert taken[0] < 0.3 * plain[0]
+    assert taken[1] > 1.1 * plain[1]
+
+
+def test_clear_errors():
+    with pytest.raises(InputError, match="'Spine_01' is in two shared errors, 'a' and 'b'"):
+        groups_of([SharedError("a", LUMBAR, 0.1), SharedError("b", ("Spine_01",), 0.1)], LUMBAR)
+    with pytest.raises(InputError, match="Did you mean 'Spine_01'"):
+        groups_of([SharedError("a", ("Spine_1",), 0.1)], LUMBAR)
+    with pytest.raises(InputError, match="sd -1"):
+        SharedError("a", LUMBAR, -1)

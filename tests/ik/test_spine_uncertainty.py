@@ -1,0 +1,49 @@
+"""Standard deviations of spine figures: equal to the scatter of many poses drawn from the covariance."""
+
+import numpy as np
+import pytest
+
+from simspine.body.articulation import carried_vertebrae, spine_levels
+from simspine.body.kernels import expand
+from simspine.body.kinematics import body_poses, forward_kinematics
+from simspine.body.recipes import build, read_recipe, virtual_spine_markers
+from simspine.ik.spine_uncertainty import spine_deviation
+from simspine.spine.endplates import read_endplates
+from simspine.spine.vertebrae import spine_kinematics
+from simspine.types import Motion
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """The articulated body, a covariance, its deviations, and the same figures of poses drawn from it."""
+    recipe = read_recipe("articulated")
+    body = build(recipe, "simspine37")
+    tree, c = body.tree, body.coordinates
+    rng = np.random.default_rng(0)
+    n = tree.free.size
+    z = np.clip(tree.rest[tree.free] + rng.normal(0, 0.03, n), tree.lower, tree.upper)
+    A = rng.normal(size=(n, n))
+    covariance = 4e-6 * (A @ A.T / n + np.eye(n))
+    plates, levels = carried_vertebrae(recipe.articulation, read_endplates()), spine_levels(recipe.articulation)
+    names = virtual_spine_markers(body)
+    found = spine_deviation(
+        body, z[None], covariance[None], plates, levels, [body.marker_index(name) for name in names.values()]
+    )
+    samples = rng.multivariate_normal(z, covariance, 4000)
+    motion = Motion(c.names, 1.0, expand(tree, samples)[0], c.rotational)
+    markers = forward_kinematics(body, motion)
+    spine = spine_kinematics(body_poses(body, motion), markers, plates, levels=levels, spine_markers=names)
+    return found, spine
+
+
+def test_curvature_and_levels_scatter_as_said(drawn):
+    found, spine = drawn
+    np.testing.assert_allclose(found["lla"][0], spine.lla.std(), rtol=0.05)
+    np.testing.assert_allclose(found["tka"][0], spine.tka.std(), rtol=0.05)
+    np.testing.assert_allclose(found["angles"][0], spine.angles.std(0), rtol=0.06)
+
+
+def test_points_scatter_as_said(drawn):
+    found, spine = drawn
+    sampled = np.array([np.cov(spine.markers.xyz[:, k].T) for k in range(len(spine.markers.names))])
+    np.testing.assert_allclose(found["markers"][0], sampled, atol=0.06 * np.abs(sampled).max())

@@ -1,0 +1,36 @@
+"""Who decided an angle: by share of the data, couplers, shared coordinates."""
+
+import numpy as np
+import pytest
+
+from simspine.errors import InputError
+from simspine.quality.observability import Observability, decided, level_shares
+from simspine.spine.levels import JOINTS, Level
+
+TABLE = (*JOINTS[:2], Level("lumbar", "sacrum", "lumbar1"))
+NAMES = tuple(level.name for level in TABLE)
+COORDINATES = ("pelvis_tilt", *JOINTS[1].coordinates, *JOINTS[0].coordinates)
+RESPONSE = np.array([1.0, 0.1, 0.5, 0.9, 0.85, 0.19, 0.2])
+
+
+def test_shares_go_to_the_levels_of_their_coordinates():
+    shares = level_shares(NAMES, TABLE, COORDINATES, RESPONSE)
+    np.testing.assert_array_equal(shares, [[0.85, 0.19, 0.2], [0.1, 0.5, 0.9], [np.nan] * 3])
+    assert np.isnan(level_shares(NAMES, TABLE, COORDINATES, None)).all()
+    assert np.isnan(level_shares(NAMES, TABLE, ("pelvis_tilt",), np.ones(1))).all()
+    with pytest.raises(InputError, match="response has 2 entries"):
+        level_shares(NAMES, TABLE, COORDINATES, np.ones(2))
+
+
+def test_words_without_couplers():
+    words = decided(NAMES, level_shares(NAMES, TABLE, COORDINATES, RESPONSE), {}, TABLE)
+    assert words[0] == (Observability.MEASURED, Observability.ASSUMED, Observability.PARTLY)
+    assert words[1] == (Observability.ASSUMED, Observability.PARTLY, Observability.MEASURED)
+    assert words[2] == (Observability.UNKNOWN,) * 3
+
+
+def test_a_coordinate_that_moves_several_levels_measures_only_their_sum():
+    forced = {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext; axial rotation = 1.062 × L5_S1_axial_rotation", "L5-S1": ""}
+    words = decided(NAMES, np.full((3, 3), 0.99), forced, TABLE)
+    assert words[0] == (Observability.SUM, Observability.MEASURED, Observability.SUM)
+    assert words[1] == (Observability.FORCED, Observability.MEASURED, Observability.FORCED)

@@ -1,0 +1,221 @@
+"""What the page says and draws about how sure each figure is."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from simspine.errors import InputError
+from simspine.report import content
+from simspine.report.figures.chain import ellipse, spine_chain
+from simspine.report.figures.curves import curvature
+from simspine.report.figures.levels import ends_of, level_map, range_profile, region
+from simspine.report.page import render
+from simspine.report.poster import poster
+from simspine.report.style import BLUE, GREY, ORANGE
+from simspine.report.summary import VERY_UNSURE, very_unsure
+from simspine.report.trial import MANY, trial_section
+from simspine.report.uncertainty import angle_table, assumed_statements
+from simspine.spine.levels import SPINE_MARKERS, Level
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.types import Markers
+
+FRAMES = 30
+TIME = np.arange(FRAMES) / 50
+NAMES = ("L5-S1", "L4-L5", "T12-L1", "T11-T12", "T1-T2", "C7-T1", "C2-C3", "C1-C2", "skull-C1")
+TABLE = tuple(Level(name, "a", "b", tuple(f"{name}_{k}" for k in range(3))) for name in NAMES)
+SHARES = np.full((9, 3), 0.1)
+SHARES[2, 0], SHARES[7, 2] = 0.5, 0.9
+
+
+def spine(lla_sd=2.0, tka_sd=20.0, forced=None, sd=True):
+    angles = np.zeros((FRAMES, 9, 3))
+    angles[:, :, 0] = np.radians(np.linspace(-1, 3, FRAMES))[:, None]
+    angles[4] = np.nan
+    line = np.column_stack([0.05 * np.sin(np.arange(15)), 0.05 * np.arange(15), np.zeros(15)])
+    line[11:] = [[0, 0.5, -0.1], [0, 0.5, 0.1], [0, 0.3, -0.1], [0, 0.3, 0.1]]  # left, right: the person faces x
+    markers = Markers(
+        SPINE_MARKERS, 50, np.tile(line, (FRAMES, 1, 1)), "y_up",
+        covariance=np.tile(np.diag([0.01, 0.02, 0.03]) ** 2, (FRAMES, 15, 1, 1)) if sd else None,
+    )  # fmt: skip
+    deviations = {
+        "lla_sd": np.full(FRAMES, np.radians(lla_sd)),
+        "tka_sd": np.full(FRAMES, np.radians(tka_sd)),
+        "angles_sd": np.full(angles.shape, np.radians(1.0)),
+    }
+    return SpineKinematics(
+        50, 0, NAMES, angles, np.full(FRAMES, np.radians(40)), np.full(FRAMES, np.radians(45)), markers,
+        np.zeros((FRAMES, 9), bool), forced or {}, **(deviations if sd else {}),
+    )  # fmt: skip
+
+
+def texts(figure):
+    return " | ".join(t.get_text() for t in figure.findobj(mpl.text.Text) if t.get_text())
+
+
+def hexes(artists, get):
+    return {mpl.colors.to_hex(getattr(artist, get)()) for artist in artists}
+
+
+def test_the_band_has_its_width_and_an_unsure_curve_says_so():
+    s = spine()
+    lumbar, thoracic = curvature(s.time, s.lla, s.tka, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
+    for axes, sd, centre, assumed in ((lumbar, 2.0, 40, False), (thoracic, 20.0, 45, True)):
+        (fill,) = axes.collections
+        y = fill.get_paths()[0].vertices[:, 1]
+        assert (y.min(), y.max()) == pytest.approx((centre - 1.96 * sd, centre + 1.96 * sd))
+        main = axes.get_lines()[0]
+        assert main.is_dashed() == assumed
+        assert main.get_color() == (ORANGE if assumed else BLUE)
+        said = " ".join(t.get_text() for t in [*axes.texts, *axes.get_legend().get_texts()])
+        assert f"±{1.96 * sd:.0f}°" in said
+        assert (VERY_UNSURE.upper() in said) == assumed
+
+
+def test_what_the_model_sets_gets_no_band():
+    s = spine(forced={"tka": "constant: one rigid body"})
+    _, thoracic = curvature(s.time, s.lla, s.tka, forced=s.forced, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
+    assert not thoracic.collections
+    assert VERY_UNSURE.upper() not in texts(thoracic.figure)
+
+
+def test_very_unsure_is_less_sure_than_adults_differ():
+    assert [very_unsure("lla", sd) for sd in (None, float("nan"), 11.1, 11.3)] == [False, False, False, True]
+
+
+def test_map_shows_every_level_in_degrees():
+    s = spine()
+    status = ["rejected" if f in (3, 4) else "kept" for f in range(FRAMES)]
+    figure = level_map(s.time, NAMES, s.angles, SHARES, status, {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    maps = [axes.images[0] for axes in figure.axes if axes.images and "%" not in axes.get_title()]
+    np.testing.assert_allclose(maps[0].get_array().filled(np.nan), np.degrees(s.angles[:, :, 0].T))
+    said = texts(figure)
+    for wanted in (*NAMES, "Flexion–extension", "bending to the right", "rejected frames (2 of 30)", "data", "90"):
+        assert wanted in said, wanted
+    bars = [[p for p in axes.patches if isinstance(p, mpl.patches.Rectangle)] for axes in figure.axes[1:6:2]]
+    assert [len(b) for b in bars] == [8, 9, 9]  # the forced level has a dashed line in place of a bar
+    filled = [b for b in bars[2] if b.get_facecolor()[3] > 0]
+    assert [b.get_width() for b in filled] == [0.9]
+
+
+def test_profile_is_hollow_where_assumed_and_grey_where_forced():
+    s = spine()
+    figure = range_profile(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    flexion, _, rotation = figure.axes
+    boxes = flexion.patches
+    np.testing.assert_allclose([b.get_x() for b in boxes], -1)
+    np.testing.assert_allclose([b.get_width() for b in boxes], 4)
+    assert [mpl.colors.to_hex(b.get_edgecolor()) for b in boxes[:4]] == [ORANGE, GREY, BLUE, ORANGE]
+    assert [b.get_facecolor()[3] > 0 for b in boxes[:4]] == [False, False, True, False]
+    assert [i for i, b in enumerate(rotation.patches) if b.get_facecolor()[3] > 0] == [7]
+    assert "4.0°" in texts(figure)
+
+
+def test_ends_are_those_of_the_extreme_frames():
+    angles, sd = np.zeros((5, 1, 3)), np.zeros((5, 1, 3))
+    angles[:, 0, 0] = np.radians([3, np.nan, -2, 8, 1])
+    sd[:, 0, 0] = np.radians([9, 9, 1, 2, 9])
+    np.testing.assert_allclose(ends_of(angles, sd)[:, 0, 0], [-2 - 1.96, -2, 8, 8 + 2 * 1.96])
+    np.testing.assert_allclose(ends_of(angles, None)[:, 0, 0], [-2, -2, 8, 8])
+    assert np.isnan(ends_of(angles[:0], None)).all()
+
+
+def test_regions_follow_the_anatomy():
+    assert [region(name) for name in NAMES] == ["lumbar"] * 3 + ["thoracic"] * 2 + ["cervical"] * 4
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, 1.2])
+def test_ellipse_of_a_turned_covariance(angle):
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    width, height, degrees = ellipse(turn @ np.diag([0.03**2, 0.01**2]) @ turn.T)
+    assert (width, height) == pytest.approx((0.12, 0.04))  # 2 sd to either side
+    assert np.sin(np.radians(degrees) - angle) == pytest.approx(0, abs=1e-9)
+
+
+def test_chain_shows_each_frame_from_two_sides():
+    s = spine()
+    figure = spine_chain(s.markers, [0, 10, 20], centres=s.markers)
+    assert len(figure.axes) == 6
+    side, front = figure.axes[0], figure.axes[3]
+    sizes = [{round(p.width, 9) for p in axes.patches} | {round(p.height, 9) for p in axes.patches}
+             for axes in (side, front)]  # fmt: skip
+    assert sizes == [{0.04, 0.08}, {0.08, 0.12}]  # x and y from the side, z and y from the front
+    assert "2 standard deviations" in texts(figure)
+    with pytest.raises(InputError, match="no point of the spine"):
+        spine_chain(s.markers.with_(xyz=np.full(s.markers.xyz.shape, np.nan)), [0])
+
+
+def test_table_of_angles():
+    forced = {"L4-L5": "flexion = 1.857 × L5-S1_0", "L5-S1": ""}
+    shares = SHARES.copy()
+    shares[0] = 0.95
+    table = angle_table(spine(forced=forced), shares, TABLE)
+    assert len(table.rows) == 27
+    rows = {row[:2]: row[2:] for row in table.rows}
+    assert rows["L4-L5", "flexion"] == ("1.0°", "4.0°", "–", "–", "set by the model")
+    assert rows["L4-L5", "axial rotation"] == ("0.0°", "0.0°", "1.0°", "10 %", "assumed")
+    assert rows["T12-L1", "flexion"][-2:] == ("50 %", "partly measured")
+    assert rows["C1-C2", "axial rotation"][-2:] == ("90 %", "measured")
+    assert rows["L5-S1", "lateral bending"][-1] == "measured"
+    unknown = angle_table(spine(), np.full((9, 3), np.nan), TABLE)
+    assert {row[-1] for row in unknown.rows} == {"–"}
+
+
+def test_assumed_statements_sum_up_runs_of_levels():
+    kept = np.ones(FRAMES, bool)
+    statements = assumed_statements([spine()], [SHARES], [kept])
+    assert "± 39° (95 %), while standing adults differ by ± 20°" in statements[0].reason
+    assert [s.name for s in statements] == [
+        "TKA, thoracic kyphosis", "Flexion of 8 of 9 levels", "Lateral bending of 9 of 9 levels",
+        "Axial rotation of 8 of 9 levels",
+    ]  # fmt: skip
+    said = [s.reason.replace("\N{NON-BREAKING HYPHEN}", "-") for s in statements]
+    assert said[1] == "decided by the data: L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
+    assert said[3] == "decided by the data: L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
+    # Two trials: what counts is their mean.
+    mixed = assumed_statements([spine(tka_sd=1)] * 2, [SHARES, np.full((9, 3), 0.5)], [kept] * 2)
+    assert mixed == ()
+    assert assumed_statements([spine(sd=False)], [np.full((9, 3), np.nan)], [kept]) == ()
+    forced = {"tka": "constant: one rigid body"}
+    assert assumed_statements([spine(forced=forced)], [np.ones((9, 3))], [kept]) == ()
+
+
+def test_many_levels_are_drawn_as_a_map():
+    assert len(NAMES) > MANY
+    section = trial_section("walk", "t1", spine=spine(), levels=TABLE, shares=SHARES)
+    assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level", "The spine"]
+    assert "± 4.0 cm" in section.figures[3].caption  # twice the median of 1, 2, 3 cm
+    few = trial_section("walk", "t1", spine=spine(sd=False), levels=TABLE[:3])
+    assert [f.title for f in few.figures] == ["Curvature", "Angles per level"]
+    assert few.tables == ()
+    page = render(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
+    assert "Assumed, or very unsure" in page
+    assert page.index("sd 17°") < page.index("All 27 angles")
+    assert page.count("<details>") == page.count("</details>") == 1
+
+
+def test_findings_of_one_kind_share_a_box():
+    findings = [content.Finding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
+    findings += [content.Finding("jump", "error", f"jump {i}") for i in range(2)]
+    page = render(content.ReportContent("t", findings=tuple(findings)))
+    assert page.index("jump 0") < page.index("jump 1") < page.index("bone length: 5 findings")
+    assert page.count("Look.") == 1
+    for i in range(5):
+        assert f"bone {i}" in page
+    assert page.count('<li class="check">') == 1
+    assert page.count('<li class="bad">') == 2
+
+
+def test_poster_is_one_small_png():
+    from io import BytesIO
+
+    from PIL import Image
+
+    sheet = np.zeros((60, 1500, 3), np.uint8)
+    sheet[..., 0] = 255  # blue in OpenCV's order
+    data = poster(sheet, spine(), ["kept"] * FRAMES, "whose")
+    image = Image.open(BytesIO(data)).convert("RGB")
+    assert image.width == 1500
+    assert image.height > 60 + 400
+    red, _, blue = image.getpixel((750, 30))
+    assert blue > 200 > 60 > red
+    assert len(data) < 200_000

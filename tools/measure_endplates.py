@@ -1,0 +1,230 @@
+"""Measure endplates and centroids on the meshes of the OpenSim model (run once; result:
+`opensim_models/endplates.yaml`).
+
+Method, per vertebra: (1) triangles that share an edge and are within `SEED_ANGLE` of one another make facets; (2) the
+largest facet in the front half of the bone that faces the head (the feet) is the seed of the superior (inferior)
+endplate; (3) it grows over neighbouring triangles within `GROW_ANGLE` of its mean normal, so that a concave endplate
+is taken whole; (4) the plane is the least-squares plane of the rim, as a radiologist draws the endplate line from
+edge to edge. The centroid of a vertebral body is the middle between its two endplate centres.
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from simspine.body import _opensim
+from simspine.errors import InputError
+from simspine.spine.endplates import SIDES, Endplate, Vertebra, Vertebrae
+
+SEED_ANGLE = np.radians(12.0)
+GROW_ANGLE = np.radians(30.0)
+FACING = np.cos(np.radians(50.0))  # how far an endplate may be tilted from horizontal
+
+MESH_LEVELS = {
+    **{f"cerv{i}sm.vtp": f"C{i}" for i in range(1, 7)},
+    "cerv7.vtp": "C7",
+    **{f"thoracic{i}_s.vtp": f"T{i}" for i in range(1, 13)},
+    **{f"lumbar{i}.vtp": f"L{i}" for i in range(1, 6)},
+    "sacrum.vtp": "S1",
+}
+ORDER = tuple(MESH_LEVELS.values())
+
+
+@dataclass(frozen=True)
+class Bone:
+    """A mesh on a body. points: (points, 3) m in the body's frame. faces: index arrays of three or more points."""
+
+    level: str
+    body: str
+    mesh: str
+    points: np.ndarray
+    faces: tuple[np.ndarray, ...]
+
+
+def measure_model(model: str | Path, geometry: str | Path) -> Vertebrae:
+    """Vertebrae of an OpenSim model. model: `.osim` file. geometry: folder of its `.vtp` meshes."""
+    return measure(attached_bones(model, geometry))
+
+
+def attached_bones(model: str | Path, geometry: str | Path) -> list[Bone]:
+    """The spine's meshes as OpenSim attaches them: scale factors, then the offset of the frame that carries each."""
+    opensim = _opensim.api()
+    osim = opensim.Model(str(model))
+    osim.initSystem()
+    bones = []
+    for component in osim.getComponentsList():
+        if component.getConcreteClassName() != "Mesh":
+            continue
+        mesh = opensim.Mesh.safeDownCast(component)
+        if mesh.get_mesh_file() not in MESH_LEVELS:
+            continue
+        frame, scale = mesh.getFrame(), mesh.get_scale_factors()
+        offset = frame.findTransformInBaseFrame()
+        rotation = np.array([[offset.R().get(i, j) for j in range(3)] for i in range(3)])
+        points, faces = read_vtp(Path(geometry) / mesh.get_mesh_file())
+        points = (points * [scale[i] for i in range(3)]) @ rotation.T + [offset.p()[i] for i in range(3)]
+        name = mesh.get_mesh_file()
+        bones.append(Bone(MESH_LEVELS[name], frame.findBaseFrame().getName(), name, points, faces))
+    return sorted(bones, key=lambda bone: ORDER.index(bone.level))
+
+
+def read_vtp(path: Path) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Points (n, 3) and faces of a VTK PolyData file in ASCII (VTK file formats, XML part)."""
+    try:
+        piece = ET.parse(path).getroot().find(".//Piece")
+        points = np.array(piece.find("Points/DataArray").text.split(), float).reshape(-1, 3)
+        polys = {a.get("Name"): np.array(a.text.split(), int) for a in piece.find("Polys").iter("DataArray")}
+        return points, tuple(np.split(polys["connectivity"], polys["offsets"][:-1]))
+    except (OSError, ET.ParseError, AttributeError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: not an ASCII .vtp mesh ({type(error).__name__}: {error}).") from error
+
+
+def measure(bones: Iterable[Bone]) -> Vertebrae:
+    """Endplates and centroids of meshes whose bodies' axes are x forward, y up, z right."""
+    bones = list(bones)
+    plates = {bone.level: {side: find_endplate(bone, side) for side in SIDES} for bone in bones}
+    heights = {
+        level: np.linalg.norm(np.subtract(p["superior"].centre, p["inferior"].centre))
+        for level, p in plates.items()
+        if p["superior"] and p["inferior"]
+    }
+    found = {}
+    for bone in bones:
+        superior, inferior = (plates[bone.level][side] for side in SIDES)
+        if bone.level == "C1":  # a ring without a body
+            superior = inferior = None
+        if bone.level == "C2":  # what faces the head there is the dens, no endplate
+            superior = None
+        if bone.level == "S1":  # fused with S2
+            inferior = None
+        centroid = _centroid(bone, superior, inferior, heights)
+        found[bone.level] = Vertebra(bone.level, bone.body, _tuple(centroid), superior, inferior, bone.mesh)
+    return found
+
+
+def _centroid(
+    bone: Bone, superior: Endplate | None, inferior: Endplate | None, heights: dict[str, float]
+) -> np.ndarray:
+    if superior and inferior:
+        return (np.array(superior.centre) + inferior.centre) / 2
+    if superior:  # S1: half the height of L5 below its endplate
+        return np.array(superior.centre) - np.array(superior.normal) * heights["L5"] / 2
+    if inferior:  # C2: half the height of C3 above its lower endplate
+        return np.array(inferior.centre) + np.array(inferior.normal) * heights["C3"] / 2
+    _, areas = _normals(bone)  # C1: centre of the surface of the ring
+    return np.average([bone.points[face].mean(0) for face in bone.faces], axis=0, weights=areas)
+
+
+def find_endplate(bone: Bone, side: str) -> Endplate | None:
+    """The endplate of one mesh, or None where no facet in the front half faces that way."""
+    normals, areas = _normals(bone)
+    centres = np.array([bone.points[face].mean(0) for face in bone.faces])
+    neighbours = _neighbours(bone.faces)
+    up = normals[:, 1] * (1.0 if side == "superior" else -1.0)
+    front = centres[:, 0] > (bone.points[:, 0].min() + bone.points[:, 0].max()) / 2
+    candidates = set(np.flatnonzero((up > FACING) & front))
+    facets = []
+    while candidates:
+        facet = _grow(
+            {min(candidates)}, neighbours, lambda a, b: normals[a] @ normals[b] > np.cos(SEED_ANGLE), candidates
+        )
+        candidates -= facet
+        facets.append(facet)
+    if not facets:
+        return None
+    region = max(facets, key=lambda facet: areas[list(facet)].sum())
+    for _ in range(20):
+        mean = _unit((areas[list(region), None] * normals[list(region)]).sum(0))
+        grown = _grow(set(region), neighbours, lambda _, b, mean=mean: normals[b] @ mean > np.cos(GROW_ANGLE), None)
+        if grown == region:
+            break
+        region = grown
+    rim = bone.points[_rim([bone.faces[k] for k in sorted(region)])]
+    centre = (rim.min(0) + rim.max(0)) / 2  # rim points are unevenly spaced, so not their mean
+    middle = rim.mean(0)
+    normal = np.linalg.svd(rim - middle)[2][2]
+    normal = normal * np.sign(normal[1])
+    centre = centre - normal * ((centre - middle) @ normal)
+    return Endplate(bone.body, _tuple(centre), _tuple(normal))
+
+
+def _normals(bone: Bone) -> tuple[np.ndarray, np.ndarray]:
+    """Unit normal and area of each face (a fan of triangles)."""
+    vectors = []
+    for face in bone.faces:
+        v = bone.points[face]
+        vectors.append(np.cross(v[1:-1] - v[0], v[2:] - v[0]).sum(0) / 2)
+    areas = np.linalg.norm(vectors, axis=1)
+    return np.array(vectors) / np.maximum(areas, 1e-15)[:, None], areas
+
+
+def _neighbours(faces: Sequence[np.ndarray]) -> list[set[int]]:
+    by_edge: dict[frozenset, list[int]] = {}
+    for k, face in enumerate(faces):
+        for edge in zip(face, np.roll(face, -1), strict=True):
+            by_edge.setdefault(frozenset(map(int, edge)), []).append(k)
+    neighbours: list[set[int]] = [set() for _ in faces]
+    for sharing in by_edge.values():
+        for k in sharing:
+            neighbours[k].update(set(sharing) - {k})
+    return neighbours
+
+
+def _grow(region: set[int], neighbours: list[set[int]], alike, allowed: set[int] | None) -> set[int]:
+    region, front = set(region), list(region)
+    while front:
+        a = front.pop()
+        for b in neighbours[a] - region:
+            if (allowed is None or b in allowed) and alike(a, b):
+                region.add(b)
+                front.append(b)
+    return region
+
+
+def _rim(faces: Sequence[np.ndarray]) -> list[int]:
+    """Points on edges that belong to one face only."""
+    count: dict[frozenset, int] = {}
+    for face in faces:
+        for edge in zip(face, np.roll(face, -1), strict=True):
+            count[frozenset(map(int, edge))] = count.get(frozenset(map(int, edge)), 0) + 1
+    return sorted({point for edge, n in count.items() if n == 1 for point in edge})
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return v / np.linalg.norm(v)
+
+
+def _tuple(v) -> tuple[float, float, float]:
+    return tuple(round(float(x), 6) + 0.0 for x in v)
+
+
+HEADER = """\
+# Centroids and endplates of the vertebrae of Pose2Sim's Model_Pose2Sim_muscles_flex.osim (unscaled), in metres, each
+# in the frame of the body that carries it (x forward, y up, z right). Normals point towards the head.
+# Measured on the model's own meshes by tools.measure_endplates: the endplate is the largest flat facet at the front of
+# the bone that faces up (down), grown over neighbouring triangles within 30 degrees; its plane is the least-squares
+# plane of the rim. Centroid: middle between both endplate centres. S1, C2: half the height of L5, C3 from their only
+# endplate. C1: centre of the ring's surface.
+# Made anew by: python -m tools.measure_endplates MODEL.osim GEOMETRY_FOLDER
+"""
+
+
+def as_yaml(vertebrae: Vertebrae) -> str:
+    """The text of `endplates.yaml`."""
+    entries = {}
+    for level, vertebra in vertebrae.items():
+        entries[level] = {"body": vertebra.body, "mesh": vertebra.mesh, "centroid": list(vertebra.centroid)}
+        for side in SIDES:
+            if plate := getattr(vertebra, side):
+                entries[level][side] = {"centre": list(plate.centre), "normal": list(plate.normal)}
+    return HEADER + yaml.safe_dump({"vertebrae": entries}, sort_keys=False, default_flow_style=None, width=120)
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(as_yaml(measure_model(sys.argv[1], sys.argv[2])))
