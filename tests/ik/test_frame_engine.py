@@ -2,14 +2,12 @@ import numpy as np
 import pytest
 
 from simspine.benchmark.walking import walk, walking_markers
-from simspine.ik.frame_engine import observations
-from simspine.ik.frame_kernels import fit_frames
+from simspine.ik import frame_engine
+from simspine.ik.frame_kernels import Frames, fit_frames
 from simspine.ik.solve import inverse_kinematics
-from simspine.ik.sparsity import sparsity
+from simspine.ik.body_columns import body_columns
 
 NOISE = 0.005  # m
-TIPS = ("pro_sup_r", "pro_sup_l", "mtp_angle_r", "mtp_angle_l")  # a forearm's turn and the toes: hardly shown
-STRAIGHT = ("elbow_flex_r", "arm_rot_r"), ("elbow_flex_l", "arm_rot_l")  # an arm nearly straight hides its rotation
 
 
 @pytest.mark.slow
@@ -23,35 +21,54 @@ def test_any_single_frame_is_found_from_the_neutral_pose(release, fit_names):
         assert found.cost[0] < 2.0 * len(fit_names) * 3 * NOISE**2, t
 
 
-@pytest.mark.parametrize("seed", [3, 6, 9])
-def test_no_frame_stays_at_a_bound_beside_a_lower_minimum(release, fit_names, seed):
-    """Each frame again, by itself, from many places of what markers hardly show; in seeds 6 and 9 arms are straight."""
-    markers = walking_markers(release, fit_names, walk(release, 200, seed=seed), NOISE, seed=100 + seed)
-    markers = markers.with_(xyz=markers.xyz[70:120])
-    found = inverse_kinematics(release, markers)
-    tree, y, w, _ = observations(release, markers, np.ones(markers.xyz.shape[:2]), 3)
-    names = [release.coordinates.names[c] for c in tree.free]
-    ours = found.motion.values[:, tree.free]
-    nothing = np.zeros((1, len(names)))
-    pattern, higher = sparsity(tree), []
+@pytest.fixture(scope="module")
+def costs(release, fit_names):
+    """Of 24 walks, in some of which a straight elbow hides the arm's rotation: cost, that of the true pose, and that
+    of the minimum beside the true pose, (frames,) each."""
+    tree, parts = release.tree, []
+    for seed in range(12):
+        for rate in (60.0, 25.0):
+            motion = walk(release, 200, rate, seed)
+            markers = walking_markers(release, fit_names, motion, NOISE, seed=100 + seed)
+            weights = np.ones(markers.xyz.shape[:2])
+            noise = markers.xyz - walking_markers(release, fit_names, motion, 0.0).xyz
+            found = frame_engine.solve(release, markers, weights)
+            seen, y, w, _ = frame_engine.observations(release, markers, weights, 3)
+            columns, anywhere = body_columns(seen), np.full(len(tree.free), np.nan)
+            ridge, target = frame_engine.tasks(release, None, w)
 
-    def lowest(t, starts):
-        starts = np.array(starts)
-        _, cost, _ = fit_frames(tree, pattern, nothing, nothing[0], 0.0, y[[t]], w[[t]], starts, 200, 1e-9, 0.35)
-        return cost[0]
+            def beside(t, truth, seen=seen, columns=columns, data=(y, w, ridge, target), anywhere=anywhere):
+                one = Frames(*(part[[t]] for part in data))
+                return fit_frames(seen, columns, one, truth[t], anywhere, 0.0, 200, 1e-6)[1][0]
 
-    for t in range(markers.frames):
-        assert found.cost[t] <= 1.003 * lowest(t, [ours[t]]), f"frame {t} stopped above its own minimum"
-        starts = [ours[t]]
-        for share in (0.02, 0.5, 0.98):
-            start = ours[t].copy()
-            for i in map(names.index, TIPS):
-                start[i] = tree.lower[i] + share * (tree.upper[i] - tree.lower[i])
-            starts.append(start)
-        for elbow, rotation in STRAIGHT:
-            start = ours[t].copy()
-            start[names.index(elbow)], start[names.index(rotation)] = 0.35, 0.0
-            starts.append(start)
-        higher.append(found.cost[t] / lowest(t, starts))
-    assert np.mean(np.array(higher) > 1.001) <= 0.04
-    assert max(higher) < 1.02
+            truth = motion.values[:, tree.free]
+            best = [beside(t, truth) for t in range(markers.frames)]
+            parts.append((found.cost, (noise**2).sum((1, 2)), best))
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def test_no_frame_fits_worse_than_the_truth(costs):
+    """The true pose is inside the ranges, so the minimum is below it: a frame above it is beside the minimum."""
+    found, truth, _ = costs
+    assert (found < truth).all(), np.flatnonzero(found >= truth)
+
+
+def test_few_frames_are_beside_the_lowest_minimum(costs):
+    """The engine's goal: at most 1.001 × the cost in 99.5 % of the frames, of walks with weakly shown coordinates."""
+    found, _, best = costs
+    assert np.mean(found > 1.001 * best) <= 0.005
+
+
+@pytest.mark.parametrize("gap", [0, 10])
+@pytest.mark.parametrize("turn", [90, 180])
+def test_a_person_who_is_suddenly_elsewhere_is_found(release, fit_names, turn, gap):
+    motion = walk(release, 60)
+    markers = walking_markers(release, fit_names, motion, NOISE)
+    alone = inverse_kinematics(release, markers).cost
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    moved = markers.xyz.copy()
+    moved[30:] = moved[30:] @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T + [5.0, 0.0, -3.0]
+    moved[30 : 30 + gap] = np.nan
+    found = inverse_kinematics(release, markers.with_(xyz=moved)).cost
+    assert np.isnan(found).sum() == gap
+    assert np.nanmax(found / alone) < 1.01

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from simspine.ik.sparsity import ENTRY, INNER
+from simspine.ik.body_columns import ENTRY, INNER
 
 
 @njit(**ENTRY)

@@ -7,15 +7,48 @@ marker x moves by X ξ, X = [−[x]×, I]. So the Gauss–Newton Hessian between
 second-order part of the Hessian, residual · ∂²x/∂qᵢ∂qⱼ, falls out of the same sums: see `spread`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from simspine.body.kernels import couple, place, pose
 from simspine.body.tree import Tree
-from simspine.ik.sparsity import ENTRY, INNER, REORDER, Sparsity
+from simspine.ik.body_columns import ENTRY, INNER, REORDER, BodyColumns
 
 HUBER, SQUARE = 1, 0
 VALUE, FIRST, GAUSS_NEWTON, NEWTON = 0, 1, 2, 3  # what is asked of `frames_terms`
+
+
+class Posed(NamedTuple):
+    """The body in one pose."""
+
+    q: np.ndarray  # (coordinates,) all of them
+    factor: np.ndarray  # (coordinates,) derivative of each by the free coordinate that drives it
+    R: np.ndarray  # (bodies, 3, 3) poses of the bodies in the ground
+    p: np.ndarray  # (bodies, 3)
+    direction: np.ndarray  # (slots, 3) axes in the ground
+    centre: np.ndarray  # (slots, 3)
+    rate: np.ndarray  # (slots,) of a slot's value by its own coordinate
+    x: np.ndarray  # (markers, 3)
+
+
+class Sums(NamedTuple):
+    """Sums over the markers that each body carries, directly or further out."""
+
+    K: np.ndarray  # (bodies, 6, 6) Σ XᵀPX
+    F: np.ndarray  # (bodies, 6) Σ XᵀPr
+    S: np.ndarray  # (bodies, 3, 3) Σ x (Pr)ᵀ
+    T: np.ndarray  # (entries, 6) scratch of `spread`
+
+
+class Data(NamedTuple):
+    """What a trial's markers say. w = 0: missing."""
+
+    y: np.ndarray  # (frames, markers, 3) m
+    w: np.ndarray  # (frames, markers)
+    loss: int
+    scale: float
 
 
 @njit(cache=True, inline="always")
@@ -54,11 +87,9 @@ def _moment(a: np.ndarray, x0: float, x1: float, x2: float, i: int) -> float:
 
 
 @njit(**INNER)
-def gather(tree: Tree, x, y, w, P, loss: int, scale: float, K, F, S) -> None:
-    """Sums over the markers that each body carries, directly or further out.
-
-    K = Σ XᵀPX (6, 6), F = Σ XᵀPr (6,), S = Σ x (Pr)ᵀ (3, 3), with a leading axis for the bodies.
-    """
+def gather(tree: Tree, x, y, w, P, loss: int, scale: float, sums: Sums) -> None:
+    """Set K, F and S of `sums`."""
+    K, F, S, _ = sums
     K[:] = 0.0
     F[:] = 0.0
     S[:] = 0.0
@@ -147,17 +178,17 @@ def gather_forces(tree: Tree, x, y, w, P, loss: int, scale: float, F) -> None:
 
 
 @njit(**INNER)
-def slopes(tree: Tree, direction, centre, rate, factor, F, g) -> None:
+def slopes(tree: Tree, at: Posed, F, g) -> None:
     """Add to g (free,) half the gradient of Σ w ρ: Σ of twist · F over the axes that a column drives."""
     for s in range(tree.slot_kind.size):
         column = tree.column[tree.slot_coordinate[s]]
         if column < 0:
             continue
         b = tree.child[tree.slot_joint[s]]
-        d = rate[s] * factor[tree.slot_coordinate[s]]
-        w0, w1, w2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
+        d = at.rate[s] * at.factor[tree.slot_coordinate[s]]
+        w0, w1, w2 = d * at.direction[s, 0], d * at.direction[s, 1], d * at.direction[s, 2]
         if tree.slot_kind[s] == 0:
-            o0, o1, o2 = centre[s, 0], centre[s, 1], centre[s, 2]
+            o0, o1, o2 = at.centre[s, 0], at.centre[s, 1], at.centre[s, 2]
             g[column] += w0 * (F[b, 0] - o1 * F[b, 5] + o2 * F[b, 4])
             g[column] += w1 * (F[b, 1] - o2 * F[b, 3] + o0 * F[b, 5])
             g[column] += w2 * (F[b, 2] - o0 * F[b, 4] + o1 * F[b, 3])
@@ -166,19 +197,20 @@ def slopes(tree: Tree, direction, centre, rate, factor, F, g) -> None:
 
 
 @njit(**INNER, fastmath=REORDER)
-def spread(tree: Tree, pattern: Sparsity, direction, centre, rate, factor, K, F, S, T, g, H, C) -> None:
-    """Set the gradient g (free,), the Gauss–Newton Hessian H and its second-order part C, packed (see `sparsity`).
+def spread(tree: Tree, columns: BodyColumns, at: Posed, sums: Sums, g, H, C) -> None:
+    """Set the gradient g (free,), the Gauss–Newton Hessian H and its second-order part C (lower triangles).
 
     Half the derivative of Σ w ρ, so that H is Σ JᵀPJ. The second-order part between a rotation i and an axis j that it
     carries is Σ f · (wᵢ × ∂x/∂qⱼ), f = P r, which is wᵢ · v with v = (G − tr G) wⱼ, G = S − oⱼ Fᵀ, for a rotation j,
     and v = wⱼ × F for a translation. The curvature of the axes' own functions is left out (zero unless splines).
 
-    T (entries, 6), scratch: for each body and column, the sum of the twists of the axes on the way that this column
-    drives. Both parts are linear in the carrying axis' twist, so one product per column serves all its axes.
+    sums.T: for each body and column, the sum of the twists of the axes on the way that this column drives. Both parts
+    are linear in the carrying axis' twist, so one product per column serves all its axes.
     """
     g[:] = 0.0
     H[:] = 0.0
     C[:] = 0.0
+    K, F, S, T = sums
     twist = np.empty(6)
     h = np.empty(6)
     v = np.empty(3)
@@ -186,34 +218,33 @@ def spread(tree: Tree, pattern: Sparsity, direction, centre, rate, factor, K, F,
         b = tree.child[j]
         if K[b, 5, 5] == 0.0:
             continue  # carries no marker
-        first, last = pattern.entry_first[b], pattern.entry_first[b + 1]
+        first, last = columns.first[b], columns.first[b + 1]
         for e in range(first, last):
-            before = pattern.entry_parent[e]
+            before = columns.parent[e]
             for i in range(6):
                 T[e, i] = T[before, i] if before >= 0 else 0.0
-        for s in range(pattern.slot_first[j], pattern.slot_first[j + 1]):
-            own = pattern.slot_entry[s]
-            d = rate[s] * factor[tree.slot_coordinate[s]]
+        for s in range(columns.slot_first[j], columns.slot_first[j + 1]):
+            own = columns.slot_entry[s]
+            d = at.rate[s] * at.factor[tree.slot_coordinate[s]]
             if own < 0 or d == 0.0:
                 continue
-            w0, w1, w2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
+            w0, w1, w2 = d * at.direction[s, 0], d * at.direction[s, 1], d * at.direction[s, 2]
             if tree.slot_kind[s] == 0:
-                o0, o1, o2 = centre[s, 0], centre[s, 1], centre[s, 2]
+                o0, o1, o2 = at.centre[s, 0], at.centre[s, 1], at.centre[s, 2]
                 twist[0], twist[1], twist[2] = w0, w1, w2
                 twist[3], twist[4], twist[5] = o1 * w2 - o2 * w1, o2 * w0 - o0 * w2, o0 * w1 - o1 * w0
                 along = w0 * F[b, 3] + w1 * F[b, 4] + w2 * F[b, 5]
                 trace = S[b, 0, 0] + S[b, 1, 1] + S[b, 2, 2] - o0 * F[b, 3] - o1 * F[b, 4] - o2 * F[b, 5]
                 for i in range(3):
                     v[i] = S[b, i, 0] * w0 + S[b, i, 1] * w1 + S[b, i, 2] * w2
-                    v[i] -= centre[s, i] * along + trace * twist[i]
+                    v[i] -= at.centre[s, i] * along + trace * twist[i]
             else:
                 twist[0] = twist[1] = twist[2] = 0.0
                 twist[3], twist[4], twist[5] = w0, w1, w2
                 v[0] = w1 * F[b, 5] - w2 * F[b, 4]
                 v[1] = w2 * F[b, 3] - w0 * F[b, 5]
                 v[2] = w0 * F[b, 4] - w1 * F[b, 3]
-            column = pattern.entry_column[own]
-            depth = pattern.depth[column]
+            column = columns.column[own]
             for i in range(6):
                 h[i] = 0.0
             for k in range(6):
@@ -221,86 +252,82 @@ def spread(tree: Tree, pattern: Sparsity, direction, centre, rate, factor, K, F,
                     h[i] += K[b, k, i] * twist[k]
             for i in range(6):
                 g[column] += twist[i] * F[b, i]
-                H[column, depth] += twist[i] * h[i]
-            C[column, depth] += twist[0] * v[0] + twist[1] * v[1] + twist[2] * v[2]
+                H[column, column] += twist[i] * h[i]
+            C[column, column] += twist[0] * v[0] + twist[1] * v[1] + twist[2] * v[2]
             for e in range(first, last):
                 bend = T[e, 0] * v[0] + T[e, 1] * v[1] + T[e, 2] * v[2]
                 value = T[e, 0] * h[0] + T[e, 1] * h[1] + T[e, 2] * h[2]
                 value += T[e, 3] * h[3] + T[e, 4] * h[4] + T[e, 5] * h[5]
-                other = pattern.entry_column[e]
-                if other == column:
-                    H[column, depth] += 2.0 * value
-                    C[column, depth] += 2.0 * bend
-                elif pattern.depth[other] < depth:
-                    H[column, pattern.depth[other]] += value
-                    C[column, pattern.depth[other]] += bend
-                else:
-                    H[other, depth] += value
-                    C[other, depth] += bend
+                other = columns.column[e]
+                twice = 2.0 if other == column else 1.0
+                H[max(column, other), min(column, other)] += twice * value
+                C[max(column, other), min(column, other)] += twice * bend
             for i in range(6):
                 T[own, i] += twist[i]
 
 
 @njit(inline="always")
-def pose_space(rest, bodies: int, slots: int):
-    """Scratch of `evaluate_frame`: q, factor, R, p, direction, centre, rate."""
-    R, p = np.empty((bodies, 3, 3)), np.empty((bodies, 3))
+def posed_space(tree: Tree) -> Posed:
+    """Room for `evaluate_frame`."""
+    slots = tree.slot_kind.size
+    R, p = np.empty((tree.bodies, 3, 3)), np.empty((tree.bodies, 3))
     direction, centre = np.empty((slots, 3)), np.empty((slots, 3))
-    return rest.copy(), np.empty(rest.size), R, p, direction, centre, np.empty(slots)
+    x = np.empty((tree.marker_body.size, 3))
+    return Posed(tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots), x)
 
 
 @njit(inline="always")
-def sum_space(bodies: int, entries: int):
-    """Scratch of `gather` and `spread`: K, F, S, T."""
-    return np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6))
+def sum_space(bodies: int, entries: int) -> Sums:
+    """Room for `gather` and `spread`."""
+    return Sums(np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6)))
 
 
 @njit(**INNER)
-def evaluate_frame(tree: Tree, z, q, factor, R, p, direction, centre, rate, x) -> None:
-    """Set everything that depends on the free coordinates z (free,): all coordinates q, poses, axes, markers x."""
+def evaluate_frame(tree: Tree, z, at: Posed) -> None:
+    """Set everything that depends on the free coordinates z (free,)."""
     for i in range(z.size):
-        q[tree.free[i]] = z[i]
-    couple(tree, q, factor)
-    pose(tree, q, R, p, direction, centre, rate)
-    place(tree, R, p, x)
+        at.q[tree.free[i]] = z[i]
+    couple(tree, at.q, at.factor)
+    pose(tree, at.q, at.R, at.p, at.direction, at.centre, at.rate)
+    place(tree, at.R, at.p, at.x)
 
 
 @njit(**ENTRY)
-def frames_terms(tree: Tree, pattern: Sparsity, z, y, w, P, loss: int, scale: float, order: int, gradient, band):
-    """Σ_m w ρ of each frame, (frames,). z (frames, free), y (frames, markers, 3), P (frames, markers, 3, 3) or None.
+def frames_terms(tree: Tree, columns: BodyColumns, z, data: Data, P, order: int, gradient, band):
+    """Σ_m w ρ of each frame, (frames,). z (frames, free), P (frames, markers, 3, 3) or None.
 
     order FIRST: adds half the gradient to gradient (frames, free). GAUSS_NEWTON, NEWTON: adds half that Hessian of
     frame t to band: H[i, j], i ≥ j, to band[i − j, t · free + j].
     """
     n = z.shape[1]
     second = order >= GAUSS_NEWTON
-    q, factor, R, p, direction, centre, rate = pose_space(tree.rest, tree.bodies, tree.slot_kind.size)
-    x = np.empty((w.shape[1], 3))
-    K, F, S, T = sum_space(tree.bodies, pattern.entry_column.size)
-    H = np.empty(pattern.chain.shape)
-    C = np.empty(pattern.chain.shape)
+    y, w, loss, scale = data
+    at, sums = posed_space(tree), sum_space(tree.bodies, columns.column.size)
+    H = np.empty((n, n))
+    C = np.empty((n, n))
     g = np.empty(n)
     cost = np.empty(z.shape[0])
     for t in range(z.shape[0]):
-        evaluate_frame(tree, z[t], q, factor, R, p, direction, centre, rate, x)
+        evaluate_frame(tree, z[t], at)
         if P is None:  # this and the like below are decided when compiled: most trials have no precisions
-            cost[t] = marker_cost(x, y[t], w[t], None, loss, scale)
+            cost[t] = marker_cost(at.x, y[t], w[t], None, loss, scale)
             if second:
-                gather(tree, x, y[t], w[t], None, loss, scale, K, F, S)
+                gather(tree, at.x, y[t], w[t], None, loss, scale, sums)
             elif order == FIRST:
-                gather_forces(tree, x, y[t], w[t], None, loss, scale, F)
+                gather_forces(tree, at.x, y[t], w[t], None, loss, scale, sums.F)
         else:
-            cost[t] = marker_cost(x, y[t], w[t], P[t], loss, scale)
+            cost[t] = marker_cost(at.x, y[t], w[t], P[t], loss, scale)
             if second:
-                gather(tree, x, y[t], w[t], P[t], loss, scale, K, F, S)
+                gather(tree, at.x, y[t], w[t], P[t], loss, scale, sums)
             elif order == FIRST:
-                gather_forces(tree, x, y[t], w[t], P[t], loss, scale, F)
+                gather_forces(tree, at.x, y[t], w[t], P[t], loss, scale, sums.F)
         if second:
-            spread(tree, pattern, direction, centre, rate, factor, K, F, S, T, g, H, C)
-            for c in range(n):
-                for e in range(pattern.depth[c] + 1):
-                    i = pattern.chain[c, e]
-                    band[abs(c - i), t * n + min(c, i)] += H[c, e] + (C[c, e] if order == NEWTON else 0.0)
+            spread(tree, columns, at, sums, g, H, C)
+            for i in range(n):
+                for j in range(i + 1):
+                    value = H[i, j] + C[i, j] if order == NEWTON else H[i, j]
+                    if value != 0.0:
+                        band[i - j, t * n + j] += value
         elif order == FIRST:
-            slopes(tree, direction, centre, rate, factor, F, gradient[t])
+            slopes(tree, at, sums.F, gradient[t])
     return cost

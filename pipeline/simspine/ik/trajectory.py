@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from simspine.body.tree import Tree
 from simspine.ik.banded import BandedSystem
-from simspine.ik.frame_kernels import fit_frames
+from simspine.ik.frame_kernels import Frames, fit_frames
 from simspine.ik.minimise import assemble, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
@@ -87,7 +87,7 @@ def _joined(parts: Sequence[Trajectory]) -> Trajectory:
 
 def starting_path(
     markers: MarkerTerm,
-    starts: np.ndarray,
+    start: np.ndarray,
     hold: float,
     stride: int = 1,
     ridge: np.ndarray | None = None,
@@ -100,12 +100,12 @@ def starting_path(
     A frame that shows most comes first, as near as may be to `begin` (part of the trial, 0…1); from it the way leads to
     the end and to the beginning, at once if threads allow.
 
-    starts: (starts, free) poses to begin from. hold: 1/sd² that ties each of these frames to the one before (see
+    start: (free,) pose to begin from. hold: 1/sd² that ties each of these frames to the one before (see
     `fit_frames`). ridge: (free,) 1/sd² that ties coordinates to `target` (free,); none by default. Scaled so that a
     marker's weight is about 1, as the frame solver expects.
     """
     tree: Tree = markers.tree
-    frames, n = len(markers.y), starts.shape[1]
+    frames, n = len(markers.y), start.size
     scale = float(np.median(markers.w[markers.w > 0]))
     shown = np.flatnonzero((markers.w > 0).any(1))
     chosen = np.union1d(shown[::stride], shown[-1:])
@@ -113,13 +113,14 @@ def starting_path(
     target = np.zeros(n) if target is None else target
 
     def fit(which: np.ndarray, start: np.ndarray) -> np.ndarray:
-        y, w, ridge = markers.y[which], markers.w[which] / scale, np.tile(pull, (len(which), 1))
-        return fit_frames(tree, markers.pattern, ridge, target, hold / scale, y, w, start, 15, 1e-3, 0.5)[0]
+        ridge, aim = np.tile(pull, (len(which), 1)), np.tile(target, (len(which), 1))
+        part = Frames(markers.y[which], markers.w[which] / scale, ridge, aim)
+        return fit_frames(tree, markers.columns, part, start, np.full(n, np.nan), hold / scale, 60, 1e-3)[0]
 
     shows = (markers.w[chosen] > 0).sum(1)
     full = np.flatnonzero(shows == shows.max())
     middle = full[np.abs(full - begin * len(chosen)).argmin()]
-    first = fit(chosen[[middle]], starts)
+    first = fit(chosen[[middle]], start)[0]
     before, after = each(lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads)
     z = np.concatenate([before[::-1], after[1:]])
     time = np.arange(frames)

@@ -8,7 +8,7 @@ from simspine.body.kernels import expand
 from simspine.body.model import Body
 from simspine.ik.canonical_branch import canonical_branch
 from simspine.ik.correlated_errors import covariance_of_correlated_errors
-from simspine.ik.frame_engine import first_poses, observations
+from simspine.ik.frame_engine import first_pose, observations
 from simspine.ik.result import Derive, Posterior, Result, result_of
 from simspine.ik.shared_errors import coordinate_names, groups_of, offset_priors, with_offsets
 from simspine.ik.solver import Solver
@@ -117,8 +117,7 @@ def _problem(
 def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:
     """The path (frames, free) to begin from: rough, or the end of the best of several rough ones."""
     prior, own = problem.prior, problem.own
-    poses = first_poses(body, markers, weights)
-    poses = np.column_stack([poses, np.zeros((len(poses), prior.S.shape[1] - own))])
+    pose = np.append(first_pose(body, markers, weights), np.zeros(prior.S.shape[1] - own))
     single = (prior.S != 0.0).sum(1) == 1
     S, precision = prior.S[single], prior.precision[single]
     held = (S**2).T @ precision
@@ -127,7 +126,7 @@ def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem,
     stride = max(1, int(markers.rate / START_HZ))
 
     def path(begin: float) -> np.ndarray:
-        rough = starting_path(problem.terms[0], poses, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin)
+        rough = starting_path(problem.terms[0], pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin)
         return canonical_branch(body, rough)
 
     if solver.starts == 1:

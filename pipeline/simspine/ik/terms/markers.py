@@ -8,8 +8,8 @@ from simspine.body.tree import Tree
 from simspine.errors import unknown_name
 from simspine.ik.banded import BandedSystem
 from simspine.ik.banded_kernels import lower_blocks
-from simspine.ik.marker_kernels import FIRST, GAUSS_NEWTON, HUBER, NEWTON, SQUARE, VALUE, frames_terms
-from simspine.ik.sparsity import Sparsity, sparsity
+from simspine.ik.body_columns import BodyColumns, body_columns
+from simspine.ik.marker_kernels import FIRST, GAUSS_NEWTON, HUBER, NEWTON, SQUARE, VALUE, Data, frames_terms
 
 LOSSES = {"square": SQUARE, "huber": HUBER}
 UNUSED, UNUSED_BAND = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed like what is used
@@ -19,8 +19,8 @@ UNUSED, UNUSED_BAND = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed lik
 class MarkerTerm:
     """y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
 
-    loss: 'square' or 'huber', from `scale` on (m, or standard deviations with a precision). pattern:
-    `sparsity(tree)`, made where it is not given.
+    loss: 'square' or 'huber', from `scale` on (m, or standard deviations with a precision). columns:
+    `body_columns(tree)`, made where it is not given.
     """
 
     tree: Tree
@@ -29,14 +29,14 @@ class MarkerTerm:
     precision: np.ndarray | None = None
     loss: str = "square"
     scale: float = 1.0
-    pattern: Sparsity | None = None
+    columns: BodyColumns | None = None
     data = True
 
     def __post_init__(self):
         if self.loss not in LOSSES:
             raise unknown_name("loss", self.loss, LOSSES)
-        if self.pattern is None:
-            object.__setattr__(self, "pattern", sparsity(self.tree))
+        if self.columns is None:
+            object.__setattr__(self, "columns", body_columns(self.tree))
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         if gradient is None:
@@ -54,8 +54,8 @@ class MarkerTerm:
         return lower_blocks(band, frames, n)
 
     def _terms(self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED, band: np.ndarray = UNUSED_BAND):
-        data = self.y, self.w, self.precision, LOSSES[self.loss], float(self.scale)
-        return frames_terms(self.tree, self.pattern, z, *data, order, gradient, band)
+        data = Data(self.y, self.w, LOSSES[self.loss], float(self.scale))
+        return frames_terms(self.tree, self.columns, z, data, self.precision, order, gradient, band)
 
     def window(self, frames: slice) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]
