@@ -1,4 +1,4 @@
-"""Spine points of detectors that have none: the rule's curves and the shape model, against spines that are known.
+"""TrialSpine points of detectors that have none: the rule's curves and the shape model, against spines that are known.
 
     python benchmarks/inferred_spine.py [--presets exact,finetuned,zero-shot] [--subjects 4] [--frames 40] [--seed 11]
                                         [--json FILE] [--figure PNG]
@@ -83,7 +83,7 @@ def draw(path: str, seed: int) -> None:
     figure, panels = plt.subplots(1, 4, figsize=(11, 5.9), constrained_layout=True)
     (trials,) = people("finetuned", [1], ("Walking", "Sitting"), 40, seed)
     for i, trial in enumerate(trials):
-        markers, frame = seen_without_spine(trial.recording), 20
+        markers, frame = seen_without_spine(trial.observed), 20
         centres = trial.spine.centres
         true = centres.xyz[frame, centres.indices(LEVELS)]
         rule = markers.xyz[frame, markers.indices(SPINE)]
@@ -110,7 +110,7 @@ def draw(path: str, seed: int) -> None:
                       label="shape model, 90 % ellipses of nine")  # fmt: skip
             axes.plot(*flat(rule).T, "^", color="#d55e00", mfc="none", ms=6, label="rule, nine points")
             axes.plot(*flat(seen).T, "s", color="#009e73", ms=5, label="hips, shoulders, ears as triangulated")
-            axes.set(aspect="equal", title=f"{trial.recording.trial.split('_')[0]}, {view}", xlim=(-20, 20),
+            axes.set(aspect="equal", title=f"{trial.observed.trial.split('_')[0]}, {view}", xlim=(-20, 20),
                      ylim=(-17, 56), xlabel="cm")  # fmt: skip
             axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("cm above S1")
@@ -137,7 +137,7 @@ def main():
             for trial in trials:
                 centres = trial.spine.centres
                 true = centres.xyz[:, centres.indices(LEVELS)]
-                for name, value in judge(seen_without_spine(trial.recording), true).items():
+                for name, value in judge(seen_without_spine(trial.observed), true).items():
                     found[name].append(value)
         table[preset] = {name: float(np.mean(values)) for name, values in found.items()}
         print(preset)

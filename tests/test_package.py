@@ -90,17 +90,17 @@ ROOMS = {
     "simspine.detection.run": set(),
     "simspine.detection.blazepose": set(),
     "simspine.detection.spinepose": set(),
-    "benchmarks.spine_by_rule": set(),
     "simspine.detection.association": {"scipy"},
     "simspine.triangulation": {"scipy", "numba"},
     "simspine.filtering": {"scipy"},
     "simspine.merging": {"scipy"},
     "simspine.spine.vertebrae": {"scipy"},
     "simspine.spine.curvature": {"scipy"},
-    "simspine.quality.assess": {"scipy"},
+    "simspine.quality.assess": {"scipy", "numba"},
     "simspine.workflow.manifest": set(),
     "simspine.workflow.inputs": set(),
     "simspine.workflow.run": set(),
+    "simspine.pipeline.options": set(),
 }
 
 
@@ -147,18 +147,6 @@ def test_opensim_is_imported_in_one_place():
 )  # fmt: skip
 def test_heavy_packages_have_their_rooms(package, rooms):
     assert {room(path) for path in modules() if package in packages_of(path)} <= rooms
-
-
-def test_only_the_shell_knows_the_shell():
-    """Stages are pure functions: nothing below imports the workflow, the configuration or the command line.
-
-    Benchmarks stand above: they run what is configured.
-    """
-    shell = ("simspine.workflow", "simspine.config", "simspine.cli", "simspine.commands", "simspine.benchmark")
-    for path in modules():
-        if room(path) not in ("workflow", "config", "cli", "commands", "benchmark"):
-            used = [name for name in imports_of(path, top_level=False) if name.startswith(shell)]
-            assert not used, f"{path.relative_to(PACKAGE)} imports {used}"
 
 
 def test_mathematics_opens_no_files():

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from simspine.body.articulation import spine_levels
 from simspine.body.recipes import read_recipe
 from simspine.errors import InputError
+from simspine.ik.result import Posterior, Result
 from simspine.quality.assess import assess
 from simspine.quality.findings import Finding, Severity, Status, runs, verdict
 from simspine.quality.marker_checks import SEGMENTS
@@ -23,6 +25,7 @@ from simspine.spine.shape.chain import LEVELS as SHAPE_LEVELS
 from simspine.spine.shape.chain import positions
 from simspine.spine.shape.model import shipped
 from simspine.spine.vertebrae import SpineKinematics
+from simspine.triangulation import TriangulationReport
 from simspine.types import Markers, Motion, Origin
 
 FRAMES, RATE = 60, 50.0
@@ -73,8 +76,27 @@ def changed(**fields):
 
 
 def check(**changes):
-    given_trial = clean() | changes
-    return assess(given_trial.pop("spine"), **given_trial)
+    """The verdict on the clean trial with some of its parts changed."""
+    parts = clean() | changes
+    converged, error = parts["converged"], parts["marker_error"]
+    solved = Result(parts["motion"], parts["marker_names"], error, np.zeros(len(error)), converged,
+                    parts["solver_reason"], posterior(parts))  # fmt: skip
+    px = np.asarray(parts["reprojection_px"])
+    used = np.isfinite(px)[:, None]
+    report = TriangulationReport(
+        parts["reprojection_names"], ("cam",), used, px[:, None], ~used & used, np.where(used[:, 0], 0, 1),
+        np.ones(px.shape[1]), np.ones(px.shape[1]),
+    )  # fmt: skip
+    spine = parts["spine"] if "centres" not in parts else replace(parts["spine"], centres=parts["centres"])
+    options = {name: parts[name] for name in ("ranges", "level_shares", "thresholds") if name in parts}
+    return assess(spine, solved=solved, measured=parts["measured"], triangulation=report, **options)
+
+
+def posterior(parts) -> Posterior | None:
+    """What the data decided of each coordinate, where the test says so."""
+    if "response" not in parts:
+        return None
+    return Posterior(np.array([parts["response"].get(name, np.nan) for name in parts["motion"].names]), {})
 
 
 def found(verdict, code):
@@ -174,7 +196,7 @@ def test_unsolved_frames_are_rejected_with_their_reason():
 
 
 def test_frames_without_kinematics_are_rejected_even_if_nobody_says_so():
-    result = check(spine=changed(lla=put(clean()["spine"].lla, 7, np.nan)), converged=None, solver_reason=None)
+    result = assess(changed(lla=put(clean()["spine"].lla, 7, np.nan)))
     assert found(result, "not_solved")[0].frames == (7,)
     assert result.rejected.sum() == 1
 
@@ -374,10 +396,13 @@ def test_every_joint_has_a_published_range():
 
 
 def test_lengths_must_agree():
-    with pytest.raises(InputError, match=r"converged has 3 frames, the spine kinematics 60"):
-        check(converged=np.ones(3, bool))
-    with pytest.raises(InputError, match=r"marker errors have shape"):
-        check(marker_names=ALL[:3])
+    trial = clean()
+    with pytest.raises(InputError, match=r"measured has 3 frames, the spine kinematics 60"):
+        assess(trial["spine"], measured=trial["measured"].with_(xyz=trial["measured"].xyz[:3], filled=None))
+    short = Motion(("a",), RATE, np.zeros((3, 1)), (True,))
+    solved = Result(short, ALL, np.zeros((3, len(ALL))), np.zeros(3), np.ones(3, bool), ("",) * 3)
+    with pytest.raises(InputError, match=r"the solution has 3 frames, the spine kinematics 60"):
+        assess(trial["spine"], solved=solved)
 
 
 def test_the_documentation_lists_every_threshold_with_its_value():
@@ -414,5 +439,5 @@ def test_published_extents_are_both_directions_together():
 
 def test_findings_say_whose_they_are():
     tka = put(clean()["spine"].tka, slice(None), np.radians(90))
-    result = check(spine=changed(tka=tka), subject="S9", trial="Posing")
+    result = check(spine=changed(tka=tka)).of("S9", "Posing")
     assert {(f.subject, f.trial) for f in result.findings} == {("S9", "Posing")}

@@ -11,7 +11,7 @@ from simspine.report import content
 from simspine.report.page import render
 from simspine.report.sampling import frame_layer, model_reprojection, sample_frames, with_inferred
 from simspine.report.summary import summary_rows
-from simspine.report.trial import not_measured, rejections, trial_section
+from simspine.report.trial import TrialParts, not_measured, rejections, trial_section
 from simspine.skeletons.inferred_names import label_inferred
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation.report import TriangulationReport
@@ -70,7 +70,9 @@ def test_section_has_everything(measured, spine, judged):
     motion = Motion(("a",), 50, np.zeros((FRAMES, 1)), (True,))
     ik = Result(motion, NAMES, np.full((FRAMES, 4), 0.01), np.zeros(FRAMES), yes[:, 0, 0], ("",) * FRAMES)
     section = trial_section(
-        "walk", "t1", spine=spine, verdict=judged, triangulation=report, ik=ik, measured=measured, model=measured
+        "walk",
+        "t1",
+        TrialParts(spine=spine, verdict=judged, triangulation=report, ik=ik, measured=measured, model=measured),
     )
     assert [f.title for f in section.figures] == [
         "Curvature", "Angles per level", "Reprojection errors", "Reprojection errors by point", "Marker errors",
@@ -97,13 +99,13 @@ def test_points_inferred_by_a_rule_do_not_judge_the_cameras():
         names, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 2), int), np.ones(2), np.ones(2)
     )
     markers = Markers(("LHip", "Spine_01_inferred"), 50, np.zeros((FRAMES, 2, 3)), origin=("detected", "inferred"))
-    section = trial_section("walk", "t1", triangulation=report, measured=markers)
+    section = trial_section("walk", "t1", TrialParts(triangulation=report, measured=markers))
     assert "90th percentile 3.0 px" in section.figures[0].svg
     assert "Spine_01 ○" in section.figures[1].svg
 
 
 def test_section_leaves_out_what_is_missing(spine):
-    section = trial_section("walk", "t1", spine=spine)
+    section = trial_section("walk", "t1", TrialParts(spine=spine))
     assert len(section.figures) == 2
     assert section.findings == section.rejected == ()
 

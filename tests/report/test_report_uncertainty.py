@@ -13,7 +13,7 @@ from simspine.report.page import render
 from simspine.report.poster import poster
 from simspine.report.style import BLUE, GREY, ORANGE
 from simspine.report.summary import VERY_UNSURE, very_unsure
-from simspine.report.trial import MANY, trial_section
+from simspine.report.trial import MANY, TrialParts, trial_section
 from simspine.report.uncertainty import angle_table, assumed_statements
 from simspine.spine.levels import SPINE_MARKERS, Level
 from simspine.spine.vertebrae import SpineKinematics
@@ -181,10 +181,10 @@ def test_assumed_statements_sum_up_runs_of_levels():
 
 def test_many_levels_are_drawn_as_a_map():
     assert len(NAMES) > MANY
-    section = trial_section("walk", "t1", spine=spine(), levels=TABLE, shares=SHARES)
+    section = trial_section("walk", "t1", TrialParts(spine=spine(), levels=TABLE, shares=SHARES))
     assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level", "The spine"]
     assert "± 4.0 cm" in section.figures[3].caption  # twice the median of 1, 2, 3 cm
-    few = trial_section("walk", "t1", spine=spine(sd=False), levels=TABLE[:3])
+    few = trial_section("walk", "t1", TrialParts(spine=spine(sd=False), levels=TABLE[:3]))
     assert [f.title for f in few.figures] == ["Curvature", "Angles per level"]
     assert few.tables == ()
     page = render(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))

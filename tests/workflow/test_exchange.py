@@ -26,14 +26,14 @@ from simspine.skeletons import load as load_skeleton
 from simspine.workflow.dataset import provenance
 from simspine.workflow.exchange import Choice, export_format
 from simspine.workflow.paths import Paths
-from simspine.workflow.results import TrialResults
+from simspine.workflow.trials import read_trial
 
 FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
 
 
 @pytest.fixture(scope="module")
 def results(finished):
-    return TrialResults(Paths(finished.results, "S01"), "bow")
+    return read_trial(Paths(finished.results, "S01"), "bow")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from simspine.spine.endplates import read_endplates, scaled
 from simspine.spine.vertebrae import spine_kinematics
 from simspine.types import Origin
 from simspine.workflow.paths import Paths
-from simspine.workflow.results import TrialResults
+from simspine.workflow.trials import read_trial
 
 # Of these the markers say enough; forearm rotation, wrists, toes and the like they hardly see.
 WELL_SEEN = (
@@ -27,7 +27,7 @@ WELL_SEEN = (
 
 @pytest.fixture(scope="module")
 def results(finished):
-    return TrialResults(Paths(finished.results, "S01"), "bow")
+    return read_trial(Paths(finished.results, "S01"), "bow")
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_a_point_seen_by_one_camera_is_missing_and_the_rest_goes_on(copied, trut
             content["people"][0]["pose_keypoints_2d"][knee : knee + 3] = [0.0, 0.0, 0.0]
             file.write_text(json.dumps(content))
     copied.run("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
-    results = TrialResults(Paths(copied.results, "S01"), "bow")
+    results = read_trial(Paths(copied.results, "S01"), "bow")
     assert not results.markers.select(["LKnee"]).present.any()
     knee = results.result.marker_names.index("LKnee")
     assert np.isnan(results.result.marker_error[:, knee]).all()

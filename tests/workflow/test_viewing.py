@@ -81,7 +81,7 @@ def test_several_trials_ask_for_a_choice(finished, tmp_path):
         shutil.copy(finished.results / "S01/vertebrae/bow.h5", tmp_path / f"S01/vertebrae/{trial}.h5")
     with pytest.raises(InputError, match=r"S01 / bow, S01 / turn.*--trial"):
         find_trial(tmp_path, None, None)
-    assert find_trial(tmp_path, None, "turn").name == "turn"
+    assert find_trial(tmp_path, None, "turn")[1] == "turn"
 
 
 def test_recording_has_the_cameras(finished, tmp_path):

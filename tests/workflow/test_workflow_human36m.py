@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import Project, ring
 from numpy.testing import assert_allclose
+from small_project import Project, ring
 from small_videos import write_video
 
 from simspine.cli import main

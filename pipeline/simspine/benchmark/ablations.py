@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from simspine.benchmark.methods import Settings
+from simspine.benchmark.methods import Experiment
 
-Change = Callable[[Settings], Settings]
+Change = Callable[[Experiment], Experiment]
 
 
 def _ik(**changes) -> Change:
@@ -52,6 +52,6 @@ ABLATIONS: dict[str, Change] = {
 }
 
 
-def variants(settings: Settings) -> dict[str, Settings]:
+def variants(settings: Experiment) -> dict[str, Experiment]:
     """{name: settings} of all of them."""
     return {name: change(settings) for name, change in ABLATIONS.items()}

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.benchmark.ablations import variants
-from simspine.benchmark.methods import PLACES, Judged, Settings, ours, published
+from simspine.benchmark.methods import PLACES, Experiment, GroundTruthTrial, our_estimates, reference_estimates
 from simspine.benchmark.report import Metric
-from simspine.benchmark.spine_errors import Spine, SpineErrors, by_name, errors, figures
+from simspine.benchmark.spine_errors import SpineErrors, TrialSpine, by_name, errors, figures
 from simspine.errors import InputError, unknown_name
 
 LUMBAR = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1")
@@ -44,7 +44,7 @@ UNITS = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), (
 
 
 @dataclass(frozen=True)
-class Sizes:
+class StudySize:
     """How much is recorded: people, actions (one trial of each), frames of a trial. spines: where theirs are from.
 
     People differ more from each other than frames do: rather more of them than longer trials.
@@ -57,13 +57,13 @@ class Sizes:
     spines: str = "published"
 
 
-QUICK = Sizes(1, ("Walking", "Sitting"), 40)
+QUICK = StudySize(1, ("Walking", "Sitting"), 40)
 
 # People one after another: the trials of each, seen by the detector of a preset.
-Capture = Callable[[str, Sizes], Iterable[Sequence[Judged]]]
+Capture = Callable[[str, StudySize], Iterable[Sequence[GroundTruthTrial]]]
 
 
-def virtual(preset: str, sizes: Sizes) -> Iterable[Sequence[Judged]]:
+def virtual(preset: str, sizes: StudySize) -> Iterable[Sequence[GroundTruthTrial]]:
     """The trials of each virtual person."""
     from simspine.benchmark.virtual_trials import people
 
@@ -109,42 +109,42 @@ class Outcome:
 
 
 def run(
-    sizes: Sizes,
+    sizes: StudySize,
     presets: Sequence[str],
-    settings: Mapping[str, Settings],
+    settings: Mapping[str, Experiment],
     capture: Capture = virtual,
     peer: bool = True,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Errors of our pipeline with each of the settings, by name, and of the published procedure, on each preset."""
-    methods: dict[str, Callable[[Sequence[Judged]], dict[str, list[Spine]]]] = {}
+    methods: dict[str, Callable[[Sequence[GroundTruthTrial]], dict[str, list[TrialSpine]]]] = {}
     if peer:
-        methods[PEER] = _published
+        methods[PEER] = _reference
     for name, chosen in settings.items():
-        methods[name] = lambda judged, name=name, chosen=chosen: {name: ours(judged, chosen)}
+        methods[name] = lambda trials, name=name, chosen=chosen: {name: our_estimates(trials, chosen)}
     found: dict[tuple[str, str], dict[tuple[str, str], SpineErrors]] = {}
     refused: dict[tuple[str, str, str], str] = {}
     for preset in presets:
-        for judged in capture(preset, sizes):
-            subject = judged[0].recording.subject
+        for trials in capture(preset, sizes):
+            subject = trials[0].observed.subject
             for name, method in methods.items():
                 progress(f"{preset}: {subject}: {name}")
                 try:
-                    estimates = method(judged)
+                    estimates = method(trials)
                 except InputError as error:
                     refused[preset, name, subject] = str(error)
                     continue
                 for label, spines in estimates.items():
-                    trials = found.setdefault((preset, label), {})
-                    for j, spine in zip(judged, spines, strict=True):
-                        trials[subject, j.recording.trial] = errors(spine, j.spine, LEVELS)
+                    of_method = found.setdefault((preset, label), {})
+                    for trial, spine in zip(trials, spines, strict=True):
+                        of_method[subject, trial.observed.trial] = errors(spine, trial.spine, LEVELS)
     return Outcome(found, refused)
 
 
-def _published(judged: Sequence[Judged]) -> dict[str, list[Spine]]:
-    recordings = [j.recording for j in judged]
-    pairs = published(recordings)
-    placed = [released for released, _ in published(recordings, PLACES)]
+def _reference(trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
+    observed = [trial.observed for trial in trials]
+    pairs = reference_estimates(observed)
+    placed = [released for released, _ in reference_estimates(observed, PLACES)]
     return {PEER: [released for released, _ in pairs], "peer_fk": [model for _, model in pairs], "peer_placed": placed}
 
 
@@ -174,7 +174,7 @@ def metrics(outcome: Outcome) -> list[Metric]:
 
 
 def measure(
-    sizes: Sizes,
+    sizes: StudySize,
     presets: Sequence[str] = PRESETS,
     ablate: bool = False,
     progress: Callable[[str], None] = lambda line: None,
@@ -192,10 +192,10 @@ def measure(
             f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "
             f"{LEAST_FRAMES} (the filters need so many)."
         )
-    outcome = run(sizes, presets, {name: Settings(recipe=name) for name in OURS}, capture, progress=progress)
+    outcome = run(sizes, presets, {name: Experiment(recipe=name) for name in OURS}, capture, progress=progress)
     details = outcome.as_dict()
     if ablate:
-        changed = run(sizes, presets, variants(Settings()), capture, peer=False, progress=progress).as_dict()
+        changed = run(sizes, presets, variants(Experiment()), capture, peer=False, progress=progress).as_dict()
         details["ablations"] = {key: changed[key] for key in ("totals", "refused")}
     return metrics(outcome), details
 

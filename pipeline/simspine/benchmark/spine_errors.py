@@ -20,7 +20,7 @@ Z90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distr
 
 
 @dataclass(frozen=True)
-class Spine:
+class TrialSpine:
     """A spine over a trial, estimated or true. kinematics: points (y_up), levels' angles, LLA, TKA, deviations.
     centres: vertebral centroids (y_up), by level name. rejected: (frames,) bool, frames a method gives up.
     """
@@ -55,7 +55,7 @@ class SpineErrors:
     rejected: np.ndarray
 
 
-def errors(estimate: Spine, truth: Spine, levels: Sequence[str]) -> SpineErrors:
+def errors(estimate: TrialSpine, truth: TrialSpine, levels: Sequence[str]) -> SpineErrors:
     """Errors of a trial at the points and vertebrae both have, and at `levels`. Frames must agree, or `InputError`.
 
     A level that the estimate lacks is rigid in its body: its angles are 0 throughout.

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from simspine.benchmark.methods import Judged, Recording
-from simspine.benchmark.spine_errors import Spine
+from simspine.benchmark.methods import GroundTruthTrial, ObservedTrial
+from simspine.benchmark.spine_errors import TrialSpine
 from simspine.capture.detections import detect
 from simspine.capture.mocap import captured
 from simspine.capture.presets import read_preset
@@ -39,7 +39,7 @@ def people(
     frames: int,
     seed: int,
     spines: str = "published",
-) -> Iterator[list[Judged]]:
+) -> Iterator[list[GroundTruthTrial]]:
     """The trials of each subject (by number, from 0): one of each action, as the detector of `preset` sees it.
 
     spines: where their spines are from, see `simspine.capture.spines.FAMILIES`. Raises
@@ -53,14 +53,15 @@ def people(
         yield [recorded(subject, make_trial(subject, action, 1, frames), preset, seed) for action in actions]
 
 
-def recorded(subject: Subject, trial: TruthTrial, preset: str, seed: int) -> Judged:
+def recorded(subject: Subject, trial: TruthTrial, preset: str, seed: int) -> GroundTruthTrial:
     """A trial as recorded, and its truth."""
     exact, cameras, parts = points(trial), tuple(rig(seed, subject.name)), capsules(trial)
     seen = detect(exact, cameras, parts.ends, parts.radii, read_preset(preset), seed, subject.name, trial.trial)
     joints = captured(human36m_joints(trial), RATE, seed, subject.name, trial.trial)
     mocap = Markers(load("human36m32").names, RATE, joints, "z_up")
-    recording = Recording(subject.name, trial.trial, seen.keypoints, cameras, mocap)
-    return Judged(recording, true_spine(trial), in_frame(meant(exact, mocap.names, human36m_joints(trial)), "y_up"))
+    observed = ObservedTrial(subject.name, trial.trial, seen.keypoints, cameras, mocap)
+    targets = in_frame(meant(exact, mocap.names, human36m_joints(trial)), "y_up")
+    return GroundTruthTrial(observed, true_spine(trial), targets)
 
 
 def meant(points: Markers, joints: Sequence[str], xyz: np.ndarray) -> Markers:
@@ -71,8 +72,8 @@ def meant(points: Markers, joints: Sequence[str], xyz: np.ndarray) -> Markers:
     return points.with_(xyz=moved)
 
 
-def true_spine(trial: TruthTrial) -> Spine:
+def true_spine(trial: TruthTrial) -> TrialSpine:
     """The true spine; its points are where a detector is asked to mark them, at the vertebral centroids."""
     marked = in_frame(points(trial).select(SPINE_MARKERS), "y_up")
     kinematics = replace(spine_truth(trial), markers=marked)
-    return Spine(kinematics, in_frame(vertebra_centres(trial), "y_up"), np.zeros(trial.frames, bool))
+    return TrialSpine(kinematics, in_frame(vertebra_centres(trial), "y_up"), np.zeros(trial.frames, bool))

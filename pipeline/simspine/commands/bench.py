@@ -65,13 +65,13 @@ def bench_accuracy(path, subjects, actions, frames, presets, seed, spines, ablat
     import json
     from dataclasses import asdict, replace
 
-    from simspine.benchmark.accuracy import QUICK, Sizes, measure
+    from simspine.benchmark.accuracy import QUICK, StudySize, measure
     from simspine.benchmark.accuracy_tables import side_by_side
     from simspine.benchmark.report import as_json, as_table
     from simspine.formats.atomic import write_text
 
     chosen = tuple(name.strip() for name in presets.split(","))
-    sizes = Sizes(subjects, tuple(a.strip() for a in actions.split(",")), frames, seed, spines)
+    sizes = StudySize(subjects, tuple(a.strip() for a in actions.split(",")), frames, seed, spines)
     if quick:
         sizes = replace(QUICK, spines=spines)
     metrics, details = measure(sizes, chosen, ablate, progress=lambda line: click.echo(line, err=True))

@@ -5,8 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from simspine.config.people import Name, Section, Subject, Trial
+from simspine.config.people import Name, Subject, Trial
 from simspine.errors import unknown_name
+from simspine.pipeline.options import Section
 
 
 class HumanCapture(Section):

@@ -6,9 +6,9 @@ import json
 from pydantic import ConfigDict, Field, model_validator
 
 from simspine.config.capture import HumanCapture, Virtual, chosen, people_of, spoilt
-from simspine.config.people import Name, Section, Subject
-from simspine.config.stages import Body, Detection, Filter, InverseKinematics, Merge, Report, Scaling, Triangulation
+from simspine.config.people import Name, Subject
 from simspine.errors import unknown_name
+from simspine.pipeline.options import Options, Section
 
 
 def _optional():
@@ -21,7 +21,14 @@ def _optional():
     return Field(None, json_schema_extra=absent)
 
 
-class Config(Section):
+class ReportOptions(Section):
+    """Pictures and page."""
+
+    sample_frames: int = Field(3, ge=1, le=12)
+    """Frames shown as overlays, per camera and trial."""
+
+
+class Config(Options):
     """A run of simspine."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["subjects"]}, {"required": ["capture"]}]})
@@ -36,14 +43,7 @@ class Config(Section):
     """The data set that subjects and trials are from."""
     virtual: Virtual | None = _optional()
     """Make that data set first, with known truth."""
-    detection: Detection = Detection()
-    triangulation: Triangulation = Triangulation()
-    filter: Filter = Filter()
-    merge: Merge = Merge()
-    body: Body = Body()
-    scaling: Scaling = Scaling()
-    ik: InverseKinematics = InverseKinematics()
-    report: Report = Report()
+    report: ReportOptions = ReportOptions()
 
     @model_validator(mode="after")
     def _everybody(self):

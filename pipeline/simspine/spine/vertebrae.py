@@ -26,7 +26,8 @@ class SpineKinematics:
     (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
     levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': why the model leaves it no freedom
     of its own, '' if it does}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
-    angles_sd: standard deviations of the same shapes, None where the solver gave none.
+    angles_sd: standard deviations of the same shapes, None where the solver gave none. centres: centroids of the
+    vertebrae C1…L5, S1, y_up, with covariance where the solver gave one.
     """
 
     rate: float
@@ -41,6 +42,7 @@ class SpineKinematics:
     lla_sd: np.ndarray | None = None
     tka_sd: np.ndarray | None = None
     angles_sd: np.ndarray | None = None
+    centres: Markers | None = None
 
     def __post_init__(self):
         levels = tuple(self.levels)
@@ -60,8 +62,9 @@ class SpineKinematics:
                 raise InputError(f"SpineKinematics.{name} has shape {array.shape}, expected {shape}.")
             array.setflags(write=False)
             object.__setattr__(self, name, array)
-        if self.markers.frames != frames:
-            raise InputError(f"SpineKinematics.markers has {self.markers.frames} frames, lla has {frames}.")
+        for name, points in (("markers", self.markers), ("centres", self.centres)):
+            if points is not None and points.frames != frames:
+                raise InputError(f"SpineKinematics.{name} has {points.frames} frames, lla has {frames}.")
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "rate", float(self.rate))
         object.__setattr__(self, "start", float(self.start))
@@ -158,6 +161,7 @@ def spine_kinematics(
         markers=points.with_(names=SPINE_MARKERS),
         repaired=np.stack([repaired for _, repaired in results], 1),
         forced=dict(forced or {}),
+        centres=vertebra_centroids(poses, vertebrae, markers.rate, markers.start),
     )
 
 

@@ -1,6 +1,6 @@
 """What every stage is handed: the configuration, one subject, its files, and how to show progress."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,11 @@ from pathlib import Path
 from simspine.config import Config
 from simspine.workflow.inputs import Capture, capture_of
 from simspine.workflow.paths import Paths
+
+
+def known_fault_in(stored: Mapping) -> dict[str, str]:
+    """What the stage before said about the recording, to be handed on."""
+    return {"known_fault": stored["known_fault"]} if "known_fault" in stored else {}
 
 
 @dataclass(frozen=True)

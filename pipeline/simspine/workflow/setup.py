@@ -18,7 +18,7 @@ from simspine.sources.video import check_synchronised, open_videos
 from simspine.workflow.copies import examine_capture
 from simspine.workflow.inputs import capture_of
 from simspine.workflow.run import check_writable
-from simspine.workflow.vision import check_folders
+from simspine.workflow.stages.detect import check_folders
 
 NEEDED = {
     "opensim": "reference engine, models",

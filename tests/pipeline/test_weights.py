@@ -5,12 +5,12 @@ from numpy.testing import assert_allclose
 
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.recipes import default_weights, fit_markers, read_recipe
-from simspine.config.stages import InverseKinematics
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.priors.assumptions import MarkerErrors, Smoothness
+from simspine.pipeline.options import KinematicsOptions
+from simspine.pipeline.weights import as_views_agree, fit_weights, marker_errors, observations, shared_errors
+from simspine.priors.assumptions import Smoothness
 from simspine.types import Markers, Origin
-from simspine.workflow.fitting import GIVEN, as_views_agree, fit_covariance, fit_weights, observed, shared_errors
 
 NAMES = ("RHip", "Neck", "Hip_inferred")
 BY_NAME = {"RHip": 2.0, "Neck": 0.5, "Hip_inferred": 0.1}
@@ -25,15 +25,12 @@ def markers(**changes) -> Markers:
 
 
 def test_weights_by_origin():
-    assert_allclose(fit_weights(markers(), BY_NAME, "trajectory")[0], [GIVEN * 2 * 0.8, 0.5 * 0.8, 0])
-    assert_allclose(fit_weights(markers(), BY_NAME, "trajectory", given=1)[0], [2 * 0.8, 0.5 * 0.8, 0])
-    assert_allclose(fit_weights(markers(), BY_NAME, "frames")[0], [2 * 0.8, 0.5 * 0.8, 0.1])
-    assert_allclose(fit_weights(markers(origin=None, weight=None), BY_NAME, "trajectory")[0], [2, 0.5, 0.1])
-
-
-def test_the_default_is_that_of_the_configuration():
-    options = InverseKinematics()
-    assert_allclose((options.marker_sd_m / options.given_sd_m) ** 2, GIVEN)
+    """A given marker counts by the ratio of the variances: (30 mm / 10 mm)² = 9 times as much."""
+    options, same = KinematicsOptions(marker_sd_m=0.03, given_sd_m=0.01), KinematicsOptions(given_sd_m=0.03)
+    assert_allclose(fit_weights(options, markers(), BY_NAME)[0], [9 * 2 * 0.8, 0.5 * 0.8, 0])
+    assert_allclose(fit_weights(same, markers(), BY_NAME)[0], [2 * 0.8, 0.5 * 0.8, 0])
+    assert_allclose(fit_weights(KinematicsOptions(engine="frames"), markers(), BY_NAME)[0], [2 * 0.8, 0.5 * 0.8, 0.1])
+    assert_allclose(fit_weights(options, markers(origin=None, weight=None), BY_NAME)[0], [2, 0.5, 0.1])
 
 
 def test_detected_points_of_a_region_err_together():
@@ -42,14 +39,14 @@ def test_detected_points_of_a_region_err_together():
     origin = [Origin.DETECTED] * 8
     origin[2], origin[6] = Origin.INFERRED, Origin.GIVEN
     some = Markers(names, 50, np.ones((2, 8, 3)), "y_up", origin=tuple(origin))
-    found = {error.name: error.markers for error in shared_errors(InverseKinematics(), some)}
+    found = {error.name: error.markers for error in shared_errors(KinematicsOptions(), some)}
     assert found == {"cervical": ("Neck", "Neck_02"), "lumbar": ("Hip", "Spine_01")}
-    assert shared_errors(InverseKinematics(region_sd_m=0), some) == ()
+    assert shared_errors(KinematicsOptions(region_sd_m=0), some) == ()
 
 
-def test_views_that_agree_are_believed():
+def test_views_that_agree_make_points_surer():
     """Three times their disagreement, at most what is configured, at least 3 mm; motion capture says nothing of it."""
-    options = InverseKinematics(marker_sd_m=0.03, region_sd_m=0.04)
+    options = KinematicsOptions(marker_sd_m=0.03, region_sd_m=0.04)
 
     def sds(sd):
         covariance = np.tile(sd**2 * np.eye(3), (4, 3, 1, 1))
@@ -66,23 +63,24 @@ def test_views_that_agree_are_believed():
 def test_a_weight_means_the_same_standard_deviation_either_way():
     """sd²/w of the marker set, plus the covariance of the position; inverse kinematics adds marker_sd² itself."""
     marker_sd, given_sd = 0.02, 0.01
-    total = fit_covariance(markers(), BY_NAME, marker_sd, given_sd).covariance + marker_sd**2 * np.eye(3)
+    options = KinematicsOptions(marker_sd_m=marker_sd, given_sd_m=given_sd, use_covariance=True)
+    total = observations(options, markers(), BY_NAME)[0].covariance + marker_sd**2 * np.eye(3)
     own = total - markers().covariance
     assert_allclose(own[0, 0], given_sd**2 / 2 * np.eye(3))
     assert_allclose(own[0, 1], marker_sd**2 / 0.5 * np.eye(3))
     assert (np.linalg.eigvalsh(total) > 0).all()
 
 
-def test_only_the_trajectory_engine_is_told_covariances():
-    for options in (InverseKinematics(), InverseKinematics(engine="frames", use_covariance=True)):
-        given, weights = observed(options, markers(), BY_NAME)
+def test_only_the_trajectory_engine_uses_covariances():
+    for options in (KinematicsOptions(), KinematicsOptions(engine="frames", use_covariance=True)):
+        given, weights = observations(options, markers(), BY_NAME)
         assert given == markers()
-        assert_allclose(weights, fit_weights(markers(), BY_NAME, options.engine))
-    told, weights = observed(InverseKinematics(use_covariance=True), markers(), BY_NAME)
+        assert_allclose(weights, fit_weights(options, markers(), BY_NAME))
+    with_errors, weights = observations(KinematicsOptions(use_covariance=True), markers(), BY_NAME)
     assert_allclose(weights[0], [1, 1, 0])
-    assert not np.allclose(told.covariance, markers().covariance)
+    assert not np.allclose(with_errors.covariance, markers().covariance)
     bare = markers(covariance=None)
-    assert observed(InverseKinematics(use_covariance=True), bare, BY_NAME)[0] == bare
+    assert observations(KinematicsOptions(use_covariance=True), bare, BY_NAME)[0] == bare
 
 
 def test_covariance_takes_effect(truth):
@@ -96,14 +94,14 @@ def test_covariance_takes_effect(truth):
     def off(x_sd, use_covariance):
         covariance = np.tile(1e-4 * np.eye(3), (*chosen.xyz.shape[:2], 1, 1))
         covariance[:, k, 0, 0] = x_sd**2
-        options = InverseKinematics(use_covariance=use_covariance, marker_sd_m=0.01)
-        told, w = observed(options, chosen.with_(xyz=wrong, covariance=covariance), by_name)
+        options = KinematicsOptions(use_covariance=use_covariance, marker_sd_m=0.01)
+        given, w = observations(options, chosen.with_(xyz=wrong, covariance=covariance), by_name)
         result = inverse_kinematics(
             truth.body,
-            told,
+            given,
             w,
             Smoothness(acceleration=20.0),
-            errors=MarkerErrors(sd=options.marker_sd_m, use_covariance=options.use_covariance),
+            errors=marker_errors(options, given),
             solver=Solver(uncertainty=False),
         )
         there = forward_kinematics(truth.body, result.motion)

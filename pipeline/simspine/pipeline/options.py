@@ -1,13 +1,17 @@
-"""How each stage works. A section's fields are the keyword arguments of the stage's function."""
+"""How each stage works: frozen types with defaults, one a stage. They are the sections of a configuration file, too."""
 
 from typing import Literal
 
-from pydantic import Field
-
-from simspine.config.people import Section
+from pydantic import BaseModel, ConfigDict, Field
 
 
-class Detection(Section):
+class Section(BaseModel):
+    """A group of settings: no unknown keys, never changed in place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DetectionOptions(Section):
     """Image → 2D points."""
 
     detector: Literal["blazepose", "spinepose", "import"] = "blazepose"
@@ -26,7 +30,7 @@ class Detection(Section):
     """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
 
 
-class Triangulation(Section):
+class TriangulationOptions(Section):
     """2D points of several views → 3D points with covariance."""
 
     min_confidence: float = Field(0.3, ge=0, le=1)
@@ -41,7 +45,7 @@ class Triangulation(Section):
     """Find left and right exchanged in single views, and undo it."""
 
 
-class Filter(Section):
+class FilterOptions(Section):
     """Zero-phase Butterworth low-pass over each marker's path, and gaps."""
 
     cutoff_hz: float | None = Field(6.0, gt=0)
@@ -52,7 +56,7 @@ class Filter(Section):
     """Gaps up to this long are interpolated and marked; longer ones stay missing."""
 
 
-class Merge(Section):
+class MergeOptions(Section):
     """Motion capture in the place of triangulated points."""
 
     correspondence: str | None = None
@@ -65,7 +69,7 @@ class Merge(Section):
     """Undo a shift of more than half a frame; it is only reported otherwise."""
 
 
-class Body(Section):
+class BodyOptions(Section):
     """The musculoskeletal model."""
 
     recipe: str = "articulated"
@@ -74,7 +78,7 @@ class Body(Section):
     """Marker set; the one of the detector's skeleton if left out."""
 
 
-class Scaling(Section):
+class ScalingOptions(Section):
     """Body segments' sizes from marker distances."""
 
     min_factor: float = Field(0.7, gt=0)
@@ -87,7 +91,7 @@ class Scaling(Section):
     """Share of extreme frames left out of each segment's length."""
 
 
-class InverseKinematics(Section):
+class KinematicsOptions(Section):
     """Markers → joint angles."""
 
     engine: Literal["trajectory", "frames", "opensim"] = "trajectory"
@@ -116,8 +120,13 @@ class InverseKinematics(Section):
     """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
 
 
-class Report(Section):
-    """Pictures and page."""
+class Options(Section):
+    """The settings of all stages."""
 
-    sample_frames: int = Field(3, ge=1, le=12)
-    """Frames shown as overlays, per camera and trial."""
+    detection: DetectionOptions = DetectionOptions()
+    triangulation: TriangulationOptions = TriangulationOptions()
+    filter: FilterOptions = FilterOptions()
+    merge: MergeOptions = MergeOptions()
+    body: BodyOptions = BodyOptions()
+    scaling: ScalingOptions = ScalingOptions()
+    ik: KinematicsOptions = KinematicsOptions()

@@ -1,0 +1,160 @@
+"""A reconstruction as part of a report's page, and what a page says over several of them."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.pipeline.publish import versions
+from simspine.pipeline.scene import scene_of
+from simspine.pipeline.solved_trial import SolvedTrial, body_edges
+from simspine.report.content import Picture, Provenance, ReportContent, Statement, Trial
+from simspine.report.embed import webp
+from simspine.report.overlay import overlay_sheet
+from simspine.report.page import write_report
+from simspine.report.player.library import three
+from simspine.report.player.pack import Packed, pack
+from simspine.report.player.scene import MOST_FRAMES
+from simspine.report.sampling import frame_layer, sample_frames
+from simspine.report.trial import INFERRED_BY, TrialParts, not_measured, trial_section
+from simspine.report.uncertainty import assumed_statements
+from simspine.sources.video import Video, open_videos
+from simspine.spine.levels import CHAIN
+from simspine.types import Markers
+
+SAMPLES = 3  # frames shown as overlays
+ENOUGH = 500  # frames of a trial for a median
+NOTICE = (
+    "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
+    "images of this person's vertebrae and are not for diagnosis."
+)
+LICENCES = {
+    "simspine": "BSD-3-Clause",
+    "Pose2Sim (model, demo videos)": "BSD-3-Clause",
+    "OpenSim": "Apache-2.0",
+    "MediaPipe BlazePose": "Apache-2.0",
+    "three.js, in this page (3D player)": "MIT",
+    "SpinePose": "CC-BY-NC-4.0, code and weights: not for commercial use; only if you chose that detector",
+}
+
+
+def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, most: int = MOST_FRAMES) -> Trial:
+    """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
+    3D player holds.
+    """
+    parts = TrialParts(
+        spine=found.spine,
+        verdict=found.verdict,
+        triangulation=found.triangulation,
+        ik=found.result,
+        measured=found.markers,
+        model=found.model_points,
+        edges=body_edges(),
+        levels=found.sized.levels,
+        shares=found.shares,
+    )
+    overlays, player = _overlays(found, samples), player_of(found, most)
+    return trial_section(found.name, prefix, parts, overlays=overlays, player=player)
+
+
+def player_of(found: SolvedTrial, most: int = MOST_FRAMES) -> Packed | None:
+    """The 3D view of a trial; None, with a warning, where the library that draws it is missing."""
+    try:
+        three()
+    except InputError as error:
+        warnings.warn(f"the report is without its 3D player: {error}", stacklevel=2)
+        return None
+    return pack(scene_of(found), most)
+
+
+def _overlays(found: SolvedTrial, samples: int) -> tuple[Picture, ...]:
+    """One sheet of sample frames × cameras; nothing where the trial came without videos."""
+    if not found.videos:
+        return ()
+    return (
+        Picture(
+            "On the images",
+            "Detected points and the fitted body drawn on sample frames of each camera",
+            "The fitted body (lines) should lie on the person. Hollow points were inferred, crossed ones left out.",
+            data=webp(overlay_picture(found, samples)),
+        ),
+    )
+
+
+def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
+    """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
+    frames = sample_frames(found.spine.frames, samples, found.rejected)
+    columns = [_images(video, frames) for video in open_videos(found.videos[:most])]
+    cameras = found.cameras[:most]
+    look = {"model": found.model_points, "triangulation": found.triangulation, "edges": body_edges(), "spine": CHAIN}
+    sheet = [
+        [(columns[v][frame], frame_layer(found.shown, frame, v, camera, **look)) for v, camera in enumerate(cameras)]
+        for frame in frames
+    ]
+    labels = [f"{found.spine.time[frame]:.2f} s" for frame in frames]
+    return overlay_sheet(sheet, [camera.name for camera in cameras], labels)
+
+
+def _images(video: Video, frames: Sequence[int]) -> dict[int, np.ndarray]:
+    """{frame: image} of the frames asked for, read in one pass."""
+    wanted, found = set(frames), {}
+    for index, image in enumerate(video):
+        if index in wanted:
+            found[index] = image
+        if index >= max(wanted):
+            break
+    return found
+
+
+class Unmeasured:
+    """What is gathered over trials for the box 'What is not measured': names, and as many frames as that needs.
+
+    Two hundred long trials would not fit into memory as a whole.
+    """
+
+    def __init__(self):
+        self._measured, self._spines, self._shares, self._kept = [], [], [], []
+
+    def add(self, found: SolvedTrial) -> None:
+        some = slice(None, None, max(1, found.spine.frames // ENOUGH))
+        spine = found.spine
+        self._measured.append(_few(found.markers, some))
+        arrays = ("angles", "lla", "tka", "repaired", "lla_sd", "tka_sd", "angles_sd")
+        fewer = {name: value[some] for name in arrays if (value := getattr(spine, name)) is not None}
+        self._spines.append(replace(spine, markers=_few(spine.markers, some), centres=None, **fewer))
+        self._shares.append(found.shares)
+        self._kept.append(~found.rejected[some])
+
+    def statements(self, fitted: bool) -> dict[str, tuple[Statement, ...]]:
+        """{'inferred', 'forced', 'assumed'} of the page. fitted: inferred points had a weight in the fit."""
+        inferred, forced = not_measured(
+            self._measured, self._spines, INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn"
+        )
+        assumed = assumed_statements(self._spines, self._shares, self._kept)
+        return {"inferred": inferred, "forced": forced, "assumed": assumed}
+
+
+def _few(markers: Markers, some: slice) -> Markers:
+    """Positions and origins of some frames."""
+    return Markers(markers.names, markers.rate, markers.xyz[some], markers.frame, origin=markers.origin)
+
+
+def write_trial_report(path: str | os.PathLike, found: SolvedTrial) -> Path:
+    """A page about one trial alone."""
+    unmeasured = Unmeasured()
+    unmeasured.add(found)
+    content = ReportContent(
+        title=found.trial,
+        subtitle=f"{found.spine.frames} frames, {found.spine.frames / found.spine.rate:.1f} s",
+        trials=(section_of(found),),
+        provenance=Provenance(versions=dict(versions())),
+        licences=LICENCES,
+        notice=NOTICE,
+        **unmeasured.statements(fitted=found.result.posterior is None),
+    )
+    write_report(path, content)
+    return Path(path)
