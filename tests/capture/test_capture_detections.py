@@ -9,7 +9,7 @@ from stick_person import stick_person
 from simspine.benchmark.detections import PAPER, plain_triangulation, region_errors
 from simspine.capture import detections, difficulty, truth
 from simspine.capture.detections import LIMBS, detect
-from simspine.capture.presets import REGIONS, Region, available, checked, read_preset
+from simspine.capture.presets import REGIONS, RegionErrors, available, checked, read_preset
 from simspine.capture.rig import rig
 from simspine.capture.truth import make_subject, make_trial
 from simspine.errors import InputError
@@ -49,7 +49,7 @@ def _in(person, cameras):
 
 def plain(noise=0.01, **changes):
     """A preset of noise only, the same for all points."""
-    regions = MappingProxyType({name: Region(0.0, noise) for name in REGIONS})
+    regions = MappingProxyType({name: RegionErrors(0.0, noise) for name in REGIONS})
     return replace(read_preset("finetuned"), regions=regions, **dict(NOTHING, **changes))
 
 
@@ -212,7 +212,7 @@ def test_confidence_tells_something_but_not_all(seen, name):
 
 def test_what_the_detector_means_turns_with_the_body(cameras):
     """Offsets alone: triangulated, they have the length that the preset says, in whatever direction the body looks."""
-    regions = MappingProxyType({name: Region(0.04, 0.0) for name in REGIONS})
+    regions = MappingProxyType({name: RegionErrors(0.04, 0.0) for name in REGIONS})
     preset = replace(read_preset("finetuned"), regions=regions, **NOTHING)
     person, lengths = stick_person(30, rate=5), []
     for subject in ("S1", "S5", "S6", "S7", "S8", "S9", "S11"):
@@ -248,7 +248,7 @@ def test_presets_of_ones_own(tmp_path):
     path.write_text(f"mine:\n  regions:\n{rows}\n  swaps: 0.1\n")
     preset = read_preset(str(path))
     assert (preset.name, preset.swaps, preset.outliers) == ("mine", 0.1, 0.0)
-    assert preset.regions["lumbar"] == Region(0.01, 0.02)
+    assert preset.regions["lumbar"] == RegionErrors(0.01, 0.02)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from simspine.errors import InputError
 from simspine.skeletons import load
 from simspine.sources.human36m import camera_model, cdf, check, faults, names
-from simspine.sources.human36m.copy import open_copy
+from simspine.sources.human36m.layouts import open_copy
 from simspine.sources.human36m.metadata import write_metadata
 from simspine.types import Camera
 

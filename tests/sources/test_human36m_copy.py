@@ -14,7 +14,7 @@ from simspine.formats.calibration import write_calibration
 from simspine.geometry import project
 from simspine.skeletons import load
 from simspine.sources.human36m import camera_model, cdf, names
-from simspine.sources.human36m.copy import open_copy
+from simspine.sources.human36m.layouts import open_copy
 from simspine.sources.human36m.metadata import write_metadata
 from simspine.sources.human36m.rigs import open_rigs, read_rig
 from simspine.types import Camera, Origin

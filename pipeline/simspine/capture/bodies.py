@@ -21,8 +21,8 @@ from simspine.body.model import Body
 from simspine.body.recipes import VIRTUAL, Recipe, build, read_recipe
 from simspine.capture.landmarks import landmarks
 from simspine.capture.population import AXES, SHIFTS
-from simspine.capture.stance import Generic, Sizes, Stance, sizes_of, stance_of, with_legs
-from simspine.capture.subjects import Subject
+from simspine.capture.stance import BodySizes, Generic, Stance, sizes_of, stance_of, with_legs
+from simspine.capture.subjects import SyntheticSubject
 from simspine.spine.endplates import Vertebra, Vertebrae, read_endplates
 
 SHIFT_LIMIT = 0.006  # m; of a level's translation either way
@@ -36,12 +36,12 @@ class TruthBody:
 
     body: Body
     vertebrae: Vertebrae
-    sizes: Sizes
+    sizes: BodySizes
     stance: Stance
 
 
 @lru_cache(maxsize=16)
-def truth_body(subject: Subject) -> TruthBody:
+def truth_body(subject: SyntheticSubject) -> TruthBody:
     """The body of a subject; equal subjects give equal files. Takes about two seconds."""
     recipe, base = unscaled()
     generic = measured(recipe, base)
@@ -110,7 +110,7 @@ def measured(recipe: Recipe, base: Body) -> Generic:
     )
 
 
-def _own_vertebra(vertebra: Vertebra, sizes: Sizes) -> Vertebra:
+def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
     """Grown, and with its endplates tilted as this person's are."""
     factor = sizes.factors[vertebra.body]
     changes: dict = {"centroid": tuple(factor * v for v in vertebra.centroid)}
@@ -169,7 +169,7 @@ def _stand(joints: ET.Element, pose: Mapping[str, float], generic: Generic) -> N
             coordinate.find("range").text = _text(np.add(generic.ranges[name], pose[name]))
 
 
-def _places(recipe: Recipe, sizes: Sizes, vertebrae: Vertebrae) -> dict[str, Place]:
+def _places(recipe: Recipe, sizes: BodySizes, vertebrae: Vertebrae) -> dict[str, Place]:
     """The 37 points, vertebral centres by level, the released places of the spine's points (`_virtual`), landmarks."""
     plan = recipe.articulation
 

@@ -9,7 +9,7 @@ from simspine.capture import primitives as p
 from simspine.capture.bodies import TruthBody
 from simspine.capture.performance import RATE
 from simspine.capture.reach import raised, reach
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 
 AREA = (1.35, 1.85)  # m either way from the middle: depth (x of the body), width (z)
 # Raised arms extend the thoracic spine and a little of the lumbar one (degrees per arm at shoulder height; direction as
@@ -22,7 +22,7 @@ STRIDE = 1.5  # leg lengths: what the cycle of `primitives.gait` covers while a 
 class Score:
     """What a person does over time: channels (see `performance`) that parts of the motion add to."""
 
-    subject: Subject
+    subject: SyntheticSubject
     truth: TruthBody
     rng: np.random.Generator
     frames: int

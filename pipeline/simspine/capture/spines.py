@@ -18,7 +18,7 @@ FAMILIES = ("published", "scans")  # where spacing and standing curve are from
 
 
 @dataclass(frozen=True, eq=False)
-class Spine:
+class SyntheticSpine:
     """A person's spine; levels from L5–S1 to C1–skull as in `population.Levels`, 25 of them.
 
     spacing: (levels,) m between the centres of neighbouring vertebrae, NaN where none is published (sized like the next
@@ -52,7 +52,7 @@ class Spine:
     curve: np.ndarray | None = None
 
 
-def sample_spine(draw: Stream, sex: str, stature: float, family: str = "published") -> Spine:
+def sample_spine(draw: Stream, sex: str, stature: float, family: str = "published") -> SyntheticSpine:
     """A spine. draw(quantity) gives the generator of a quantity; stature in m; family: one of `FAMILIES`.
 
     All but spacing and curve is the same for equal streams in either family.
@@ -68,13 +68,13 @@ def sample_spine(draw: Stream, sex: str, stature: float, family: str = "publishe
     return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape))
 
 
-def _published(draw: Stream, sex: str, stature: float) -> Spine:
+def _published(draw: Stream, sex: str, stature: float) -> SyntheticSpine:
     table, levels = read_population(), read_levels()
     count = len(levels.names)
     rad = np.radians
     lordosis, kyphosis = table["lordosis"], table["kyphosis"][sex]
     harrison = np.array(list(table["lordosis_by_level"].values()))
-    return Spine(
+    return SyntheticSpine(
         spacing=_spacing(draw, stature),
         vertebra=1 + table["vertebra_cv"] * truncated(draw("vertebral heights"), np.zeros(count), 1.0),
         lordosis=float(rad(truncated(draw("lordosis"), lordosis["mean"], lordosis["sd"]))),

@@ -10,7 +10,7 @@ from simspine.capture import truth
 from simspine.capture.detections import detect
 from simspine.capture.mocap import captured
 from simspine.capture.presets import Preset
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.formats.mot import write_mot
 from simspine.formats.store import save
 from simspine.formats.trc import write_trc
@@ -45,13 +45,13 @@ def action_of(trial: str) -> tuple[str, int]:
     return next(name for name in truth.ACTIONS if canonical_action(name) == action), number
 
 
-def trial_length(subject: Subject, trial: str) -> int:
+def trial_length(subject: SyntheticSubject, trial: str) -> int:
     """Frames of a trial that is not cut short."""
     return truth.trial_frames(subject, *action_of(trial))
 
 
 def write_trial(
-    folder: Path, subject: Subject, trial: str, frames: int | None, cameras: Sequence[Camera], preset: Preset
+    folder: Path, subject: SyntheticSubject, trial: str, frames: int | None, cameras: Sequence[Camera], preset: Preset
 ) -> int:
     """Make one trial and write all its files; returns its frames. Equal arguments give equal bytes.
 

@@ -12,7 +12,7 @@ from simspine import __version__
 from simspine.capture.bodies import truth_body
 from simspine.capture.presets import Preset, read_preset
 from simspine.capture.rig import rig
-from simspine.capture.subjects import Subject, make_subject
+from simspine.capture.subjects import SyntheticSubject, make_subject
 from simspine.capture.trial_files import trial_files, trial_length, write_trial
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import write_text
@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Settings:
+class CaptureSettings:
     """What decides a capture. seed: of everything. subjects: how many people. actions: actions or trials, None = all
     fifteen, two trials each. frames: of every trial, None = as long as in the data set. detections: a preset's name or
     file. cameras: a calibration file, None = four like Human3.6M's. spines: 'published' or 'scans'.
@@ -40,7 +40,7 @@ class Settings:
 
 
 def write_capture(
-    folder: str | Path, settings: Settings, progress: Progress | None = None, only: str | None = None
+    folder: str | Path, settings: CaptureSettings, progress: Progress | None = None, only: str | None = None
 ) -> list[str]:
     """Write a virtual capture, or go on with it; returns the trials written now ('S1/Walking_1').
 
@@ -91,7 +91,7 @@ def write_capture(
     return written
 
 
-def _stated(settings: Settings, trials: list[str], preset: Preset, rigs: Mapping) -> dict:
+def _stated(settings: CaptureSettings, trials: list[str], preset: Preset, rigs: Mapping) -> dict:
     """All that decides the files, as JSON can say it."""
     return {
         "version": __version__,
@@ -116,7 +116,7 @@ def _claim(folder: Path, stated: dict) -> None:
         write_text(folder / RECORD, _json({"virtual": True, "complete": False, "settings": stated}))
 
 
-def _finish(folder: Path, stated: dict, people: Sequence[Subject], trials: list[str]) -> None:
+def _finish(folder: Path, stated: dict, people: Sequence[SyntheticSubject], trials: list[str]) -> None:
     """Write the record with all checksums, if every subject is there."""
     files, shared = {}, ["metadata.xml", "truth/subjects.json"]
     for person in people:
@@ -159,7 +159,7 @@ class _Record:
         write_text(self.path, _json(content))
 
 
-def _model(person: Subject) -> str:
+def _model(person: SyntheticSubject) -> str:
     return f"truth/models/{person.name}.osim"
 
 

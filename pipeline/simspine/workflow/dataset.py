@@ -15,7 +15,7 @@ from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, write_
 from simspine.dataset.origin import point_origins
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import write_calibration
-from simspine.formats.dataset import Dataset, LazyTrials, Subject, Trial, write_dataset
+from simspine.formats.dataset import Dataset, LazyTrials, SubjectData, TrialData, write_dataset
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
 from simspine.formats.trc import write_trc
@@ -155,25 +155,25 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _subject(paths: Paths, config: Config, deviations: dict[str, float], frames: dict[str, int]) -> Subject:
+def _subject(paths: Paths, config: Config, deviations: dict[str, float], frames: dict[str, int]) -> SubjectData:
     """The subject with trials that are read one by one; fills in what each trial's check gives."""
     body, levels, trials = Body.from_osim(paths.model), level_table(config.body.recipe), config.trials(paths.subject)
 
-    def read(name: str) -> Trial:
+    def read(name: str) -> TrialData:
         trial, key = _trial(TrialResults(paths, name), body, levels), f"{paths.subject}/{name}"
         deviations[key], frames[key] = trial.fk_deviation, trial.markers.frames
         return trial
 
     cameras = tuple(TrialResults(paths, trials[0]).cameras)
-    return Subject(cameras, LazyTrials(trials, read), body.osim, f"models/{paths.subject}.osim")
+    return SubjectData(cameras, LazyTrials(trials, read), body.osim, f"models/{paths.subject}.osim")
 
 
-def _trial(results: TrialResults, body: Body, levels: Sequence[Level]) -> Trial:
+def _trial(results: TrialResults, body: Body, levels: Sequence[Level]) -> TrialData:
     spine, solved, verdict = results.spine, results.result, results.verdict
     fitted = results.markers.select(solved.marker_names)
     where = f"{results.paths.subject}/{results.name}"
     origin = point_origins(spine.markers.names, solved.marker_names, fitted.origin)
-    return Trial(
+    return TrialData(
         markers=spine.markers.with_(origin=origin),
         motion=solved.motion,
         levels=spine.levels,
