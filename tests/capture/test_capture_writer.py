@@ -14,6 +14,7 @@ from simspine.capture import writer
 from simspine.capture.rig import rig
 from simspine.capture.writer import CaptureSettings, write_capture
 from simspine.cli import main
+from simspine.dataset.manifest import sha256
 from simspine.errors import InputError
 from simspine.formats.mot import read_mot
 from simspine.formats.store import load
@@ -139,7 +140,7 @@ def test_record(capture):
     assert record["complete"] is True
     assert record["settings"]["detections"]["name"] == "exact"
     assert set(record["files"]) == set(contents(capture)) - {"capture.json"}
-    assert all(writer._checksum(capture / path) == checksum for path, checksum in record["files"].items())
+    assert all(sha256(capture / path) == checksum for path, checksum in record["files"].items())
 
 
 def test_going_on_where_it_stopped(capture, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simspine.capture import primitives as p
+from simspine.capture import movement_primitives as p
 from simspine.capture.bodies import TruthBody
 from simspine.capture.postures import (
     FLOOR,

@@ -7,9 +7,9 @@ import numpy as np
 from simspine.body.kernels import all_poses
 from simspine.body.kinematics import follow_couplers
 from simspine.capture.bodies import TruthBody
-from simspine.capture.landmarks import CONTACTS
+from simspine.capture.body_landmarks import CONTACTS
+from simspine.capture.movement_primitives import over, soft_limit, wander
 from simspine.capture.population import AXES, SHIFTS, read_levels
-from simspine.capture.primitives import over, soft_limit, wander
 from simspine.capture.subjects import SyntheticSubject
 from simspine.types import Motion
 
@@ -46,7 +46,7 @@ def perform(subject: SyntheticSubject, truth: TruthBody, channels: Channels, rng
         values[:, column[f"hip_flexion_{side}"]] -= get("tilt")
     _spine(subject, values, column, get, rng)
     values = _limited(body, values)
-    tilt = truth.stance.pose["pelvis_tilt"] + get("tilt")
+    tilt = truth.posture.pose["pelvis_tilt"] + get("tilt")
     for side in "rl":  # soles level: the ankle takes back what hip and knee do
         level = values[:, column[f"knee_angle_{side}"]] - values[:, column[f"hip_flexion_{side}"]] - tilt
         ankle = values[:, column[f"ankle_angle_{side}"]]

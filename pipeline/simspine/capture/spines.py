@@ -1,8 +1,8 @@
 """One person's spine: sizes of vertebrae and discs, standing curve, how it shares motion out over its levels.
 
-Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from what the
-estimators of this package believe, so that it can judge them. Of spacing and standing curve there is a second family,
-drawn from the statistics of CT scans (`scanned`).
+Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from the priors of
+this package's estimators, so that it is an independent reference. Of spacing and standing curve there is a second
+family, drawn from the statistics of CT scans (`ct_spines`).
 """
 
 from collections.abc import Callable, Mapping
@@ -62,7 +62,7 @@ def sample_spine(draw: Stream, sex: str, stature: float, family: str = "publishe
     spine = _published(draw, sex, stature)
     if family == "published":
         return spine
-    from simspine.capture.scanned import sample_curve, sample_shape, spacing_of
+    from simspine.capture.ct_spines import sample_curve, sample_shape, spacing_of
 
     shape = sample_shape(draw, stature / read_population()["spine_reference_stature_m"], _stature_spread())
     return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape))

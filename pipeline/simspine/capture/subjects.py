@@ -1,4 +1,4 @@
-"""Virtual subjects: size, proportions and spine, sampled from published distributions."""
+"""Synthetic subjects: size, proportions and spine, sampled from published distributions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from simspine.capture.chance import stream
 from simspine.capture.population import read_population, truncated
+from simspine.capture.random_streams import stream
 from simspine.capture.spines import SyntheticSpine, sample_spine
 from simspine.errors import InputError
 

@@ -66,10 +66,10 @@ def write_trial(
     paths = {role: folder / path for role, path in trial_files(name, trial, [c.name for c in cameras]).items()}
 
     joints = truth.human36m_joints(made)
-    seen = captured(joints, rate, seed, name, trial)
-    write_pose(paths["world"], 1e3 * seen)
-    for camera, image in zip(cameras, project(cameras, seen), strict=True):
-        write_pose(paths[f"mono {camera.name}"], 1e3 * (seen @ camera.R.T + camera.t))
+    measured = captured(joints, rate, seed, name, trial)
+    write_pose(paths["world"], 1e3 * measured)
+    for camera, image in zip(cameras, project(cameras, measured), strict=True):
+        write_pose(paths[f"mono {camera.name}"], 1e3 * (measured @ camera.R.T + camera.t))
         write_pose(paths[f"image {camera.name}"], image)
 
     points, parts = truth.points(made), truth.capsules(made)

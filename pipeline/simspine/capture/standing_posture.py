@@ -59,7 +59,7 @@ class BodySizes:
 
 
 @dataclass(frozen=True, eq=False)
-class Stance:
+class StandingPosture:
     """pose: {coordinate: rad} of standing; levels left out are 0. curve: (levels,) its flexion–extension."""
 
     pose: Mapping[str, float]
@@ -85,10 +85,10 @@ def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
     return BodySizes(factors, whole * own["thorax"], below, above, wedge)
 
 
-def with_legs(subject: SyntheticSubject, generic: Generic, sizes: BodySizes, stance: Stance) -> BodySizes:
+def with_legs(subject: SyntheticSubject, generic: Generic, sizes: BodySizes, posture: StandingPosture) -> BodySizes:
     """The sizes with legs as long as the stature wants them."""
     factors = dict(sizes.factors)
-    rest = subject.stature - _vertex_over_hips(generic, sizes, stance) - factors["calcn_r"] * generic.foot
+    rest = subject.stature - _vertex_over_hips(generic, sizes, posture) - factors["calcn_r"] * generic.foot
     part = subject.proportions["thigh_over_shank"]
     shank = rest / (part * generic.thigh + generic.shank)
     factors |= {name: float(part * shank) for name in generic.segments["thigh"]}
@@ -131,7 +131,9 @@ def _joint(subject: SyntheticSubject, generic: Generic, factors: Mapping, ratio:
     return below, f_high * bottom + size * from_centre - missing / 2 + shift
 
 
-def stance_of(subject: SyntheticSubject, generic: Generic, sizes: BodySizes, vertebrae: Vertebrae) -> Stance:
+def standing_posture(
+    subject: SyntheticSubject, generic: Generic, sizes: BodySizes, vertebrae: Vertebrae
+) -> StandingPosture:
     """Standing: lordosis and kyphosis as sampled, C7 over the hips, the head as it is held, legs straight."""
     spine = subject.spine
     curve = standing_curve(subject, vertebrae)
@@ -140,7 +142,7 @@ def stance_of(subject: SyntheticSubject, generic: Generic, sizes: BodySizes, ver
     pose |= {f"{level}_Lat_Bending": float(v) for level, v in zip(generic.levels, spine.own_curve[:, 1], strict=True)}
     pose |= {"pelvis_tilt": tilt} | {f"hip_flexion_{side}": -tilt for side in "rl"}
     pose |= {f"arm_add_{side}": HANGING for side in "rl"}
-    return Stance(pose, curve)
+    return StandingPosture(pose, curve)
 
 
 def standing_curve(subject: SyntheticSubject, vertebrae: Vertebrae) -> np.ndarray:
@@ -199,10 +201,10 @@ def _chain(generic: Generic, sizes: BodySizes, curve: np.ndarray) -> np.ndarray:
     return np.array(places)
 
 
-def _vertex_over_hips(generic: Generic, sizes: BodySizes, stance: Stance) -> float:
-    tilt = stance.pose["pelvis_tilt"]
-    head = _chain(generic, sizes, stance.curve)[-1]
-    vertex = head + _turn(stance.curve.sum(), sizes.factors["head"] * generic.vertex[:2])
+def _vertex_over_hips(generic: Generic, sizes: BodySizes, posture: StandingPosture) -> float:
+    tilt = posture.pose["pelvis_tilt"]
+    head = _chain(generic, sizes, posture.curve)[-1]
+    vertex = head + _turn(posture.curve.sum(), sizes.factors["head"] * generic.vertex[:2])
     return float(_turn(tilt, vertex - sizes.factors["pelvis"] * generic.hips[:2])[1])
 
 
