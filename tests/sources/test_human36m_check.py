@@ -92,7 +92,7 @@ class TestTable:
         for fault in faults.known_faults():
             assert fault.trial in names.canonical_trials(fault.subject)
             assert fault.camera is None or fault.camera in names.CAMERAS
-            assert fault.spoils in faults.SPOILS
+            assert fault.spoils in ("trial", "video", "points_2d")
             assert fault.sources
             assert fault.reason
         assert faults.faults_of("S1") == []

@@ -51,7 +51,7 @@ def _file(path: Path, name: str, entry: Mapping[str, Any], kinematics: bool) -> 
     elif sha256(path) != entry["sha256"]:
         found.append(Fault(name, "differs from its checksum in the manifest", trial))
     if entry["kind"] == "hdf5":
-        inside = verify_hdf5(path, name, trials)
+        inside = verify_hdf5(path, name, trials, numbers=not found)
         return found + (inside or (_kinematics(path, name) if kinematics else []))
     if entry["kind"] == "netcdf":
         return found + verify_netcdf(path, name, trial)

@@ -36,6 +36,14 @@ class Take:
         motion = self.trial.motion
         return np.where(motion.rotational, np.degrees(motion.values), motion.values)
 
+    @property
+    def degrees_sd(self) -> np.ndarray | None:
+        """Standard deviations of `degrees`."""
+        motion = self.trial.motion
+        if motion.deviation is None:
+            return None
+        return np.where(motion.rotational, np.degrees(motion.deviation), motion.deviation)
+
 
 Takes = Callable[[], Iterable[Take]]  # called for each pass over the data, so that one trial is in memory at a time
 

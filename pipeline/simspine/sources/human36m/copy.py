@@ -51,8 +51,8 @@ class Copy(ABC):
         """
 
     @abstractmethod
-    def files(self, subject: str, trial: str) -> list[Path]:
-        """All files of the trial, cameras included: what a result made of it depends on."""
+    def _trial_files(self, subject: str, trial: str) -> list[Path]:
+        """All files of the trial but those of cameras."""
 
     @abstractmethod
     def _positions(self, subject: str, trial: str) -> tuple[np.ndarray, float, float]:
@@ -65,6 +65,11 @@ class Copy(ABC):
     def _videos(self, subject: str, trial: str) -> Mapping[str, Path]:
         """{camera: video}."""
         return {}
+
+    def files(self, subject: str, trial: str) -> list[Path]:
+        """All files of the trial, cameras included: what a result made of it depends on."""
+        found = self._trial_files(subject, self._known(subject, trial))
+        return found + ([self.rigs.file(subject)] if self.rigs is not None else [])
 
     def positions(self, subject: str, trial: str, skeleton: str = "human36m32") -> Markers:
         """Motion capture of one trial: metres, world with z up, 50 frames/s, 32 or 17 joints.

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 
 from simspine.sources.human36m.names import SUBJECTS
 
-SPOILS = ("trial", "video", "points_2d")
 LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
 
 
@@ -29,7 +29,7 @@ class TrialFault:
     subject: str
     trial: str
     camera: str | None
-    spoils: str
+    spoils: Literal["trial", "video", "points_2d"]
     reason: str
     sources: tuple[str, ...]
 
