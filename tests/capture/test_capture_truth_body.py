@@ -1,4 +1,4 @@
-"""The bodies of virtual subjects: as tall and as curved as sampled, read alike by OpenSim, unlike the estimator's."""
+"""The bodies of synthetic subjects: as tall and as curved as sampled, read alike by OpenSim, unlike the estimator's."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from simspine.body.kinematics import body_poses, forward_kinematics, neutral_mot
 from simspine.body.model import Body
 from simspine.capture.bodies import measured, truth_body, unscaled
 from simspine.capture.population import AXES, SHIFTS, read_levels
-from simspine.capture.stance import sizes_of
+from simspine.capture.standing_posture import sizes_of
 from simspine.capture.subjects import make_subject
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.vertebrae import vertebra_centroids

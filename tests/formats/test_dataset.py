@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.formats.dataset import Dataset, LazyTrials, Subject, Trial, open_dataset, write_dataset
+from simspine.formats.dataset import Dataset, LazyTrials, SubjectData, TrialData, open_dataset, write_dataset
 from simspine.formats.dataset_layout import chunk_frames
 from simspine.types import Camera, Markers, Motion, Origin
 
@@ -51,15 +51,15 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "poses": {"pelvis": rng.normal(size=(frames, 4, 4)), "torso": rng.normal(size=(frames, 4, 4))},
         "fk_deviation": 3e-9,
     }  # fmt: skip
-    return Trial(**(content | changes))
+    return TrialData(**(content | changes))
 
 
 def dataset():
     trials = {"Directions_1": trial(), "Sitting": trial(300, 1)}
     cameras = (camera("54138969"), camera("55011271", 1))
     provenance = {"config": "ab" * 32, "inputs": {f"v{i}": "0" * 64 for i in range(2000)}}
-    s1 = Subject(cameras, trials, "<OpenSim é/>" * 9000, "models/S1.osim")
-    return Dataset({"S1": s1, "S5": Subject(cameras[:1], {"Walking": trial(4, 2)})}, provenance)
+    s1 = SubjectData(cameras, trials, "<OpenSim é/>" * 9000, "models/S1.osim")
+    return Dataset({"S1": s1, "S5": SubjectData(cameras[:1], {"Walking": trial(4, 2)})}, provenance)
 
 
 @pytest.fixture(scope="module")
@@ -118,15 +118,15 @@ def test_a_reader_of_the_release_reads_it(written):
         assert file["S1/calibration/K"].shape == (2, 3, 3)
 
 
-def assert_same(found: Trial, wanted: Trial):
+def assert_same(found: TrialData, wanted: TrialData):
     # Degrees in the file cost the last bit of an angle.
     np.testing.assert_allclose(found.motion.values, wanted.motion.values, rtol=1e-15)
     exact = found.motion.with_(values=wanted.motion.values)
     if wanted.motion.deviation is not None:
         np.testing.assert_allclose(found.motion.deviation, wanted.motion.deviation, rtol=1e-15)
         exact = exact.with_(deviation=wanted.motion.deviation)
-    rest = {name: getattr(found, name) for name in Trial.__dataclass_fields__} | {"motion": exact}
-    assert Trial(**rest) == wanted
+    rest = {name: getattr(found, name) for name in TrialData.__dataclass_fields__} | {"motion": exact}
+    assert TrialData(**rest) == wanted
 
 
 def test_round_trip(written):
@@ -145,8 +145,8 @@ def test_round_trip(written):
 
 
 def test_bare_trial_round_trips(tmp_path):
-    bare = Trial(Markers(NAMES, 30, np.zeros((2, 3, 3)), "y_up"), Motion(AXES, 30, np.zeros((2, 4)), ROTATIONAL))
-    write_dataset(tmp_path / "b.h5", Dataset({"P01": Subject((), {"t": bare})}))
+    bare = TrialData(Markers(NAMES, 30, np.zeros((2, 3, 3)), "y_up"), Motion(AXES, 30, np.zeros((2, 4)), ROTATIONAL))
+    write_dataset(tmp_path / "b.h5", Dataset({"P01": SubjectData((), {"t": bare})}))
     with open_dataset(tmp_path / "b.h5") as file:
         assert file.trial("P01", "t") == bare
         assert file.cameras("P01") == ()
@@ -268,7 +268,7 @@ def test_trials_are_made_one_at_a_time(tmp_path):
         return made
 
     names = [f"t{i}" for i in range(6)]
-    write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), LazyTrials(names, make))}))
+    write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), LazyTrials(names, make))}))
     assert len(alive) == 6
     assert max(most) <= 2  # the one being written may wait for the next
     with open_dataset(tmp_path / "x.h5") as file:
@@ -278,7 +278,7 @@ def test_trials_are_made_one_at_a_time(tmp_path):
 
 def test_withheld_points(tmp_path):
     bare = trial(markers=Markers(NAMES, 50, np.full((7, 3, 3), np.nan), "y_up"), withheld=True)
-    write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"t": bare})}, {"notice": "not for all"}))
+    write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"t": bare})}, {"notice": "not for all"}))
     with open_dataset(tmp_path / "x.h5") as file:
         assert file.trial("S1", "t").withheld
     with h5py.File(tmp_path / "x.h5") as file:
@@ -288,19 +288,19 @@ def test_withheld_points(tmp_path):
 def test_trials_must_agree(tmp_path):
     other = trial(motion=Motion((*AXES[:3], "hip_flexion_r"), 50, np.zeros((7, 4)), ROTATIONAL))
     with pytest.raises(InputError, match=r"S1/b and S1/a differ in their coordinates.*hip_flexion_r"):
-        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"a": trial(), "b": other})}))
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"a": trial(), "b": other})}))
     with pytest.raises(InputError, match="no trial"):
-        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {})}))
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {})}))
     with pytest.raises(InputError, match="cannot name"):
-        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"calibration": trial()})}))
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"calibration": trial()})}))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lla": np.zeros(6)}, r"Trial.lla has shape \(6,\), expected \(7,\)"),
-        ({"status": ("kept",) * 6}, "Trial.status has 6 entries"),
+        ({"lla": np.zeros(6)}, r"TrialData.lla has shape \(6,\), expected \(7,\)"),
+        ({"status": ("kept",) * 6}, "TrialData.status has 6 entries"),
         ({"status": ("keptt",) * 7}, "Did you mean 'kept'"),
         ({"markers": Markers(NAMES, 50, np.zeros((7, 3, 3)))}, "expected 'y_up'"),
         ({"poses": {"pelvis": np.zeros((7, 3, 3))}}, r"poses\['pelvis'\]"),

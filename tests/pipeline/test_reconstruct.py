@@ -100,7 +100,7 @@ def test_videos_are_found_in_a_folder_or_by_name(filmed, kind):
     """A grey scene with nobody in it: read to the end, then refused as the workflow does."""
     videos = [f"cam{k:02d}.mp4" for k in range(1, 5)]
     source = filmed.folder if kind == "folder" else [filmed.folder / name for name in videos]
-    with pytest.raises(ss.InputError, match="nobody|no person|person"):
+    with pytest.raises(ss.InputError, match=r"nobody|person"):
         ss.reconstruct(source, filmed.folder / "cameras.toml")
 
 

@@ -14,9 +14,9 @@ from simspine.formats.calibration import write_calibration
 from simspine.geometry import project
 from simspine.skeletons import load
 from simspine.sources.human36m import camera_model, cdf, names
-from simspine.sources.human36m.copy import open_copy
+from simspine.sources.human36m.layouts import open_copy
 from simspine.sources.human36m.metadata import write_metadata
-from simspine.sources.human36m.rigs import open_rigs, read_rig
+from simspine.sources.human36m.rigs import open_rigs
 from simspine.types import Camera, Origin
 
 J17 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]  # as VideoPose3D picks them out of the 32
@@ -365,7 +365,7 @@ class TestRigs:
             write_calibration(tmp_path / f"cameras/Calib_{subject}.toml", rig(subject))
         for subject in SUBJECTS:
             for place in (tmp_path / "m.xml", tmp_path):
-                for a, b in zip(read_rig(place, subject), rig(subject), strict=True):
+                for a, b in zip(open_rigs(place).cameras(subject), rig(subject), strict=True):
                     assert a.name == b.name
                     np.testing.assert_allclose(a.R, b.R, atol=1e-12)
         assert open_rigs(tmp_path / "m.xml").lens == "human36m"
@@ -387,9 +387,9 @@ class TestRigs:
             for s in SUBJECTS
         }
         (tmp_path / "cameras.json").write_text(json.dumps(content))
-        assert read_rig(tmp_path / "cameras.json", "S5") == rig("S5")
+        assert open_rigs(tmp_path / "cameras.json").cameras("S5") == rig("S5")
         with pytest.raises(InputError, match="S7"):
-            read_rig(tmp_path / "cameras.json", "S7")
+            open_rigs(tmp_path / "cameras.json").cameras("S7")
 
     def test_json_of_the_data_sets_own_parameters(self, tmp_path):
         """karfly/human36m-camera-parameters: mm, columns, intrinsics once."""
@@ -404,12 +404,12 @@ class TestRigs:
         path = tmp_path / "camera-parameters.json"
         path.write_text(json.dumps(content))
         assert open_rigs(tmp_path).lens == "human36m"
-        for a, b in zip(read_rig(path, "S11"), rig("S11"), strict=True):
+        for a, b in zip(open_rigs(path).cameras("S11"), rig("S11"), strict=True):
             assert (a.name, a.size) == (b.name, b.size)
             np.testing.assert_array_equal(a.distortion, b.distortion)
             np.testing.assert_allclose(a.t, b.t, rtol=1e-14)
         with pytest.raises(InputError, match="S6"):
-            read_rig(path, "S6")
+            open_rigs(path).cameras("S6")
         del content["intrinsics"]["58860488"]
         path.write_text(json.dumps(content))
         with pytest.raises(InputError, match="'58860488' is missing"):
@@ -426,7 +426,7 @@ class TestRigs:
             open_rigs(tmp_path / "none.toml")
         (tmp_path / "Calib_S1.toml").write_text("")
         with pytest.raises(InputError, match=r"no camera file for S5.*Calib_S5\.toml"):
-            read_rig(tmp_path, "S5")
+            open_rigs(tmp_path).cameras("S5")
         with pytest.raises(InputError, match="lens 'opncv'"):
             open_rigs(tmp_path, "opncv")
 

@@ -6,7 +6,7 @@ import pytest
 from simspine.body.articulation import carried_vertebrae
 from simspine.body.kinematics import body_poses, neutral_motion
 from simspine.body.recipes import build, read_recipe
-from simspine.capture.scanned import level_name
+from simspine.capture.ct_spines import level_name
 from simspine.spine.endplates import read_endplates
 from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters, positions
 from simspine.spine.shape.intervertebral import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.spine.levels import LEVELS, PLANES, SPINE_MARKERS
 from simspine.types import Markers, Motion
 
@@ -23,7 +23,7 @@ def wave(frames: int) -> np.ndarray:
     return np.linspace(-1, 1, frames)
 
 
-def make_trial(subject: int, action: int, frames: int = 101, *, forced: bool = True, rejected: int = 0) -> Trial:
+def make_trial(subject: int, action: int, frames: int = 101, *, forced: bool = True, rejected: int = 0) -> TrialData:
     """LLA 40 + subject + 2·action degrees ± up to 3; flexion of L5-S1 spans 2·(subject + 1) degrees in all."""
     u = wave(frames)
     angles = np.zeros((frames, len(NAMES), 3))
@@ -39,7 +39,7 @@ def make_trial(subject: int, action: int, frames: int = 101, *, forced: bool = T
     for i in range(rejected):  # the first ones, and with a value that would be seen
         status[i], lla[i] = "rejected", np.radians(300)
     response = np.array([0.95 if c == "L5_S1_Flex_Ext" else 0.1 for c in COORDINATES])
-    return Trial(
+    return TrialData(
         Markers(SPINE_MARKERS, RATE, np.zeros((frames, len(SPINE_MARKERS), 3)), "y_up"),
         Motion(COORDINATES, RATE, np.zeros((frames, len(COORDINATES))), np.ones(len(COORDINATES), bool)),
         levels=NAMES,
@@ -59,7 +59,7 @@ def make_trial(subject: int, action: int, frames: int = 101, *, forced: bool = T
 def make_dataset(**options) -> Dataset:
     return Dataset(
         {
-            name: Subject((), {action: make_trial(s, a, **options) for a, action in enumerate(ACTIONS)})
+            name: SubjectData((), {action: make_trial(s, a, **options) for a, action in enumerate(ACTIONS)})
             for s, name in enumerate(SUBJECTS)
         }
     )

@@ -5,7 +5,7 @@ import pytest
 
 from simspine.body.kinematics import body_poses, follow_couplers, forward_kinematics
 from simspine.body.recipes import build, virtual_spine_markers
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.spine.endplates import read_endplates
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import spine_kinematics
@@ -33,7 +33,7 @@ def bowing():
 
 def released(motion: Motion) -> Dataset:
     markers = Markers(SPINE_MARKERS, motion.rate, np.zeros((motion.frames, len(SPINE_MARKERS), 3)), "y_up")
-    return Dataset({"S9": Subject((), {"Walking 1": Trial(markers, motion)})})
+    return Dataset({"S9": SubjectData((), {"Walking 1": TrialData(markers, motion)})})
 
 
 def test_angles_are_those_of_the_body(bowing):

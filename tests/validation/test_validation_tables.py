@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simspine.dataset.actions import action_of
 from simspine.errors import InputError
 from simspine.formats.dataset import open_dataset, write_dataset
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Motion
 from simspine.validation import (
@@ -159,11 +159,11 @@ def test_markdown_is_one_table_with_equal_columns(small_dataset):
 
 def test_a_file_without_our_groups_still_counts_its_frames():
     """The released tree: markers and coordinates, no angles, no curvature, no status."""
-    released = Trial(
+    released = TrialData(
         Markers(SPINE_MARKERS, 50, np.zeros((7, 15, 3)), "y_up"),
         Motion(("pelvis_tilt",), 50, np.zeros((7, 1)), (True,)),
     )
-    found = tables(Dataset({"S1": Subject((), {"Walking": released})}))
+    found = tables(Dataset({"S1": SubjectData((), {"Walking": released})}))
     assert found["lla_tka"][0].frames == 7
     assert math.isnan(found["lla_tka"][0].lla_mean_deg)
     assert found["lumbar_rom"] == found["neck_rom"] == ()

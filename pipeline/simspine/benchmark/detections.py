@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from simspine.benchmark.triangulation import dlt
-from simspine.capture.presets import REGIONS, Preset, Region
+from simspine.capture.presets import REGIONS, Preset, RegionErrors
 from simspine.metrics import mpjpe, p_mpjpe
 from simspine.types import Camera, Keypoints, Markers
 
@@ -65,10 +65,12 @@ def fitted(preset: Preset, measure: Callable[[Preset], Measured], target: Measur
     return preset
 
 
-def _corrected(name: str, region: Region, found: tuple[float, float], target: tuple[float, float]) -> Region:
+def _corrected(
+    name: str, region: RegionErrors, found: tuple[float, float], target: tuple[float, float]
+) -> RegionErrors:
     if name == "body":
-        return Region(BODY_OFFSET * target[0] / 1e3, region.noise * target[0] / found[0])
+        return RegionErrors(BODY_OFFSET * target[0] / 1e3, region.noise * target[0] / found[0])
     growth = target[1] / found[1]
     rest = max(found[0] ** 2 - (1e3 * region.offset_m) ** 2, 0.0) * growth**2
     offset = np.sqrt(max(target[0] ** 2 - rest, 0.0)) / 1e3
-    return Region(float(region.offset_m + 0.7 * (offset - region.offset_m)), float(region.noise * growth**0.7))
+    return RegionErrors(float(region.offset_m + 0.7 * (offset - region.offset_m)), float(region.noise * growth**0.7))

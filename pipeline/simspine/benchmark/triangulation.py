@@ -22,7 +22,7 @@ from simspine.benchmark.report import Metric
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import project, undistort
 from simspine.skeletons import load
-from simspine.sources.pose2sim import demo_folder, find_capture, match_cameras
+from simspine.sources.pose2sim import demo_folder, find_project, match_cameras
 from simspine.sources.video import open_videos
 from simspine.triangulation import triangulate_with_report
 from simspine.types import Camera, Keypoints
@@ -106,7 +106,7 @@ def figures(method, cameras, keypoints, **options):
 
 def detections(path):
     """Native BlazePose keypoints of the demonstration, from the file if it is there, and its cameras."""
-    capture = find_capture(demo_folder())
+    capture = find_project(demo_folder())
     videos = open_videos(capture.videos)
     cameras = match_cameras(videos, read_calibration(capture.calibration))
     names = load("blazepose33").names

@@ -11,7 +11,7 @@ from simspine.capture.detections import detect
 from simspine.capture.mocap import captured
 from simspine.capture.presets import read_preset
 from simspine.capture.rig import rig
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.capture.truth import (
     ACTIONS,
     RATE,
@@ -53,7 +53,7 @@ def people(
         yield [recorded(subject, make_trial(subject, action, 1, frames), preset, seed) for action in actions]
 
 
-def recorded(subject: Subject, trial: TruthTrial, preset: str, seed: int) -> GroundTruthTrial:
+def recorded(subject: SyntheticSubject, trial: TruthTrial, preset: str, seed: int) -> GroundTruthTrial:
     """A trial as recorded, and its truth."""
     exact, cameras, parts = points(trial), tuple(rig(seed, subject.name)), capsules(trial)
     seen = detect(exact, cameras, parts.ends, parts.radii, read_preset(preset), seed, subject.name, trial.trial)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simspine.capture import primitives as p
+from simspine.capture import movement_primitives as p
 from simspine.capture.bodies import TruthBody
 from simspine.capture.postures import (
     FLOOR,
@@ -22,7 +22,7 @@ from simspine.capture.postures import (
     stand,
     walk,
 )  # fmt: skip
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.errors import unknown_name
 
 # Frames of a trial at 50 Hz, typical; the lengths of trials vary about them. 15 actions, 2 trials, 7 subjects: 535,000.
@@ -35,7 +35,7 @@ ACTIONS = tuple(FRAMES)
 
 
 def play(
-    subject: Subject, truth: TruthBody, action: str, repeat: int, frames: int, rng: np.random.Generator
+    subject: SyntheticSubject, truth: TruthBody, action: str, repeat: int, frames: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Channels of one trial (see `performance`); raises `InputError` naming the actions there are."""
     if action not in _PLAYED:

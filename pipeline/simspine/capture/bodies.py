@@ -19,10 +19,17 @@ from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, read_marker_set
 from simspine.body.model import Body
 from simspine.body.recipes import VIRTUAL, Recipe, build, read_recipe
-from simspine.capture.landmarks import landmarks
+from simspine.capture.body_landmarks import landmarks
 from simspine.capture.population import AXES, SHIFTS
-from simspine.capture.stance import Generic, Sizes, Stance, sizes_of, stance_of, with_legs
-from simspine.capture.subjects import Subject
+from simspine.capture.standing_posture import (
+    BodySizes,
+    Generic,
+    StandingPosture,
+    sizes_of,
+    standing_posture,
+    with_legs,
+)
+from simspine.capture.subjects import SyntheticSubject
 from simspine.spine.endplates import Vertebra, Vertebrae, read_endplates
 
 SHIFT_LIMIT = 0.006  # m; of a level's translation either way
@@ -30,25 +37,25 @@ SHIFT_LIMIT = 0.006  # m; of a level's translation either way
 
 @dataclass(frozen=True, eq=False)
 class TruthBody:
-    """body: the model, in whose default pose the subject stands. vertebrae: centres and endplates on it. sizes, stance:
-    how it was made.
+    """body: the model, in whose default pose the subject stands. vertebrae: centres and endplates on it. sizes,
+    posture: how it was made.
     """
 
     body: Body
     vertebrae: Vertebrae
-    sizes: Sizes
-    stance: Stance
+    sizes: BodySizes
+    posture: StandingPosture
 
 
 @lru_cache(maxsize=16)
-def truth_body(subject: Subject) -> TruthBody:
+def truth_body(subject: SyntheticSubject) -> TruthBody:
     """The body of a subject; equal subjects give equal files. Takes about two seconds."""
     recipe, base = unscaled()
     generic = measured(recipe, base)
     sizes = sizes_of(subject, generic)
     vertebrae = {level: _own_vertebra(v, sizes) for level, v in generic.vertebrae.items()}
-    stance = stance_of(subject, generic, sizes, vertebrae)
-    sizes = with_legs(subject, generic, sizes, stance)
+    posture = standing_posture(subject, generic, sizes, vertebrae)
+    sizes = with_legs(subject, generic, sizes, posture)
     root = ET.fromstring(_scaled(base, sizes.factors, subject.mass))
     model = root.find("Model")
     model.set("name", f"virtual_{subject.name}")
@@ -58,12 +65,12 @@ def truth_body(subject: Subject) -> TruthBody:
     for side in "rl":
         frame = _frame(_joint_of(joints, f"arm_flex_{side}"), "parent")
         frame.find("translation").text = _text(generic.shoulders[side] * sizes.thorax)
-    _stand(joints, stance.pose, generic)
+    _stand(joints, posture.pose, generic)
     places = _places(recipe, sizes, vertebrae)
     model.find("MarkerSet/objects")[:] = [_marker(name, place) for name, place in places.items()]
     ET.indent(root, "\t")
     osim = ET.tostring(root, encoding="unicode", xml_declaration=True)
-    return TruthBody(Body.from_text(osim, f"the body of {subject.name}"), vertebrae, sizes, stance)
+    return TruthBody(Body.from_text(osim, f"the body of {subject.name}"), vertebrae, sizes, posture)
 
 
 @cache
@@ -110,7 +117,7 @@ def measured(recipe: Recipe, base: Body) -> Generic:
     )
 
 
-def _own_vertebra(vertebra: Vertebra, sizes: Sizes) -> Vertebra:
+def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
     """Grown, and with its endplates tilted as this person's are."""
     factor = sizes.factors[vertebra.body]
     changes: dict = {"centroid": tuple(factor * v for v in vertebra.centroid)}
@@ -169,7 +176,7 @@ def _stand(joints: ET.Element, pose: Mapping[str, float], generic: Generic) -> N
             coordinate.find("range").text = _text(np.add(generic.ranges[name], pose[name]))
 
 
-def _places(recipe: Recipe, sizes: Sizes, vertebrae: Vertebrae) -> dict[str, Place]:
+def _places(recipe: Recipe, sizes: BodySizes, vertebrae: Vertebrae) -> dict[str, Place]:
     """The 37 points, vertebral centres by level, the released places of the spine's points (`_virtual`), landmarks."""
     plan = recipe.articulation
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.types import Markers
 
 # Part: ends (means of markers), radius (m) at a body-mass index of 23, how far it grows with that index.
@@ -36,7 +36,7 @@ class Capsules:
     radii: np.ndarray
 
 
-def capsules_of(subject: Subject, markers: Markers) -> Capsules:
+def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
     """markers: all of the truth body's, in any frame."""
     parts = {name: (a, b, r, g) for name, (a, b, r, g) in _MIDDLE.items()}
     for name, (a, b, r, g) in _SIDED.items():

@@ -1,4 +1,4 @@
-"""Whom the virtual subjects are drawn from: the tables beside this module, in SI units."""
+"""The population that synthetic subjects are drawn from: the tables beside this module, in SI units."""
 
 import csv
 from dataclasses import dataclass

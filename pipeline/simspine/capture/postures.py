@@ -5,24 +5,24 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simspine.body.kinematics import neutral_markers
-from simspine.capture import primitives as p
+from simspine.capture import movement_primitives as p
+from simspine.capture.arm_reaching import raised, reach
 from simspine.capture.bodies import TruthBody
 from simspine.capture.performance import RATE
-from simspine.capture.reach import raised, reach
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 
 AREA = (1.35, 1.85)  # m either way from the middle: depth (x of the body), width (z)
 # Raised arms extend the thoracic spine and a little of the lumbar one (degrees per arm at shoulder height; direction as
 # in the paper's table, where actions with raised arms have less kyphosis; size ours).
 ARM_EXTENDS = {"thoracic_flexion": -4.5, "lumbar_flexion": -1.5}
-STRIDE = 1.5  # leg lengths: what the cycle of `primitives.gait` covers while a foot stands
+STRIDE = 1.5  # leg lengths: what the cycle of `movement_primitives.gait` covers while a foot stands
 
 
 @dataclass
 class Score:
     """What a person does over time: channels (see `performance`) that parts of the motion add to."""
 
-    subject: Subject
+    subject: SyntheticSubject
     truth: TruthBody
     rng: np.random.Generator
     frames: int
@@ -56,12 +56,12 @@ class Score:
     def side(self) -> str:
         return "rl"[int(self.rng.random() < 0.4)]
 
-    def times(self, every: float, last: float, first: float = 0.4) -> list[float]:
-        """Starts of something that lasts `last` s and comes back about each `every` s, never overlapping."""
+    def times(self, every: float, duration: float, first: float = 0.4) -> list[float]:
+        """Starts of something that takes `duration` s and comes back about each `every` s, never overlapping."""
         found, t = [], first + self.rng.uniform(0, min(0.4 * every, 0.3 * self.length))
-        while t + last < self.length or (not found and t < self.length):
+        while t + duration < self.length or (not found and t < self.length):
             found.append(t)
-            t += last + max(self.rng.normal(every - last, 0.3 * every), 0.2)
+            t += duration + max(self.rng.normal(every - duration, 0.3 * every), 0.2)
         return found
 
     def spells(self, every: float, hold: float, rise: float = 0.8, first: float = 0.4) -> np.ndarray:

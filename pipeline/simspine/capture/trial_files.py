@@ -10,7 +10,7 @@ from simspine.capture import truth
 from simspine.capture.detections import detect
 from simspine.capture.mocap import captured
 from simspine.capture.presets import Preset
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.formats.mot import write_mot
 from simspine.formats.store import save
 from simspine.formats.trc import write_trc
@@ -45,13 +45,13 @@ def action_of(trial: str) -> tuple[str, int]:
     return next(name for name in truth.ACTIONS if canonical_action(name) == action), number
 
 
-def trial_length(subject: Subject, trial: str) -> int:
+def trial_length(subject: SyntheticSubject, trial: str) -> int:
     """Frames of a trial that is not cut short."""
     return truth.trial_frames(subject, *action_of(trial))
 
 
 def write_trial(
-    folder: Path, subject: Subject, trial: str, frames: int | None, cameras: Sequence[Camera], preset: Preset
+    folder: Path, subject: SyntheticSubject, trial: str, frames: int | None, cameras: Sequence[Camera], preset: Preset
 ) -> int:
     """Make one trial and write all its files; returns its frames. Equal arguments give equal bytes.
 
@@ -66,10 +66,10 @@ def write_trial(
     paths = {role: folder / path for role, path in trial_files(name, trial, [c.name for c in cameras]).items()}
 
     joints = truth.human36m_joints(made)
-    seen = captured(joints, rate, seed, name, trial)
-    write_pose(paths["world"], 1e3 * seen)
-    for camera, image in zip(cameras, project(cameras, seen), strict=True):
-        write_pose(paths[f"mono {camera.name}"], 1e3 * (seen @ camera.R.T + camera.t))
+    measured = captured(joints, rate, seed, name, trial)
+    write_pose(paths["world"], 1e3 * measured)
+    for camera, image in zip(cameras, project(cameras, measured), strict=True):
+        write_pose(paths[f"mono {camera.name}"], 1e3 * (measured @ camera.R.T + camera.t))
         write_pose(paths[f"image {camera.name}"], image)
 
     points, parts = truth.points(made), truth.capsules(made)

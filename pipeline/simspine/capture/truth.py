@@ -15,14 +15,14 @@ from simspine.capture.actions import ACTIONS, FRAMES, play
 from simspine.capture.bodies import TruthBody, truth_body
 from simspine.capture.capsules import Capsules, capsules_of
 from simspine.capture.performance import RATE, perform
-from simspine.capture.subjects import Subject, make_subject
+from simspine.capture.subjects import SyntheticSubject, make_subject
 from simspine.errors import InputError
 from simspine.geometry import change_frame
 from simspine.skeletons import load
 from simspine.spine.vertebrae import SpineKinematics, spine_kinematics
 from simspine.types import Markers, Motion
 
-__all__ = ["ACTIONS", "RATE", "Subject", "TruthTrial", "make_subject", "make_trial"]
+__all__ = ["ACTIONS", "RATE", "SyntheticSubject", "TruthTrial", "make_subject", "make_trial"]
 
 # Where the joints of Human3.6M's skeleton are on the body; several are duplicates, as in the data set.
 _H36M = {"Hip": ("joint_hip_r", "joint_hip_l"), "Spine": ("L1",), "Thorax": ("C7",), "Head": ("vertex",)}
@@ -42,7 +42,7 @@ _H36M |= {
 class TruthTrial:
     """A subject's trial ('Walking_1'). truth: the body with its vertebrae. motion: all coordinates, 50 Hz, y_up."""
 
-    subject: Subject
+    subject: SyntheticSubject
     trial: str
     truth: TruthBody
     motion: Motion
@@ -61,12 +61,12 @@ class TruthTrial:
         return self.motion.frames
 
 
-def trial_frames(subject: Subject, action: str, repeat: int) -> int:
+def trial_frames(subject: SyntheticSubject, action: str, repeat: int) -> int:
     """Frames of a trial: typical for the action, 15 % more or less."""
     return round(FRAMES[action] * (1 + 0.15 * subject.stream("length", action, str(repeat)).uniform(-1, 1)))
 
 
-def make_trial(subject: Subject, action: str, repeat: int = 1, frames: int | None = None) -> TruthTrial:
+def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: int | None = None) -> TruthTrial:
     """One trial; repeat 1 or 2. frames: its length (default: that of such trials); what is done fits into it.
 
     Deterministic: the same subject, action, repeat and length give the same numbers. Raises `InputError` for an action

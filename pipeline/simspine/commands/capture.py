@@ -26,7 +26,7 @@ def capture_virtual(config_path, out, subject, quiet):
 
     An interrupted run is continued where it stopped. The same settings and seed give the same bytes.
     """
-    from simspine.capture.writer import Settings, write_capture
+    from simspine.capture.writer import CaptureSettings, write_capture
     from simspine.config import read_config
     from simspine.errors import InputError
 
@@ -37,7 +37,7 @@ def capture_virtual(config_path, out, subject, quiet):
         raise InputError(f"{config_path} names no folder (capture.human36m) to write to; say --out FOLDER.")
     folder = Path(config.capture.human36m) if out is None else out
     chosen = config.virtual.resolved()
-    settings = Settings(
+    settings = CaptureSettings(
         seed=chosen.seed,
         subjects=chosen.subjects,
         actions=chosen.actions,

@@ -59,8 +59,8 @@ def add_export_options(command: click.Command) -> None:
 def verify(path, kinematics):
     """Check the data set in the folder PATH against its manifest, or one HDF5 file by itself.
 
-    Names each broken file with its trial and frames. Exit code 0: whole; 1: as exported, but something looks odd;
-    2: broken.
+    Names each broken file and, in HDF5 files, trial and frames. Exit code 0: whole; 1: as exported, but
+    something looks odd; 2: broken.
     """
     from simspine.dataset.verify import verify as check
 
@@ -69,7 +69,7 @@ def verify(path, kinematics):
         click.secho(str(fault), fg="red" if fault.severity == "fault" else "yellow")
     broken = sum(fault.severity == "fault" for fault in faults)
     if not faults:
-        # A manifest holds every byte; a file by itself only the checksums of its arrays.
+        # With a manifest every byte is checked; in a file by itself the arrays only.
         known = "whole." if path.is_dir() else "no array is damaged. Bytes outside arrays need the folder's manifest."
         click.echo(f"{path}: {known}")
     sys.exit(2 if broken else 1 if faults else 0)

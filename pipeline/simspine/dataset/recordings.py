@@ -13,7 +13,7 @@ from simspine.dataset.windows import FIELDS, Window, Windows
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset_read import DatasetFile
 from simspine.formats.dataset_read import open_dataset as open_file
-from simspine.formats.dataset_tree import Trial
+from simspine.formats.dataset_tree import TrialData
 from simspine.types import Camera
 
 
@@ -174,7 +174,7 @@ class Recording:
         """The cameras that saw the subject; world z up."""
         return self.data.file.cameras(self.subject)
 
-    def read(self, first: int = 0, last: int | None = None) -> Trial:
+    def read(self, first: int = 0, last: int | None = None) -> TrialData:
         """Frames first … last-1 with all that is known of them; the whole trial if left out."""
         return self.data.file.trial(self.subject, self.name, slice(first, last))
 

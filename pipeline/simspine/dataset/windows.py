@@ -1,19 +1,16 @@
 """Stretches of frames of equal length, as arrays: for learning, and for looking at a trial piece by piece."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.geometry import change_frame, project
 from simspine.types import Camera
-
-if TYPE_CHECKING:
-    from simspine.dataset.recordings import Recording
 
 # What a window can be asked for, and where it lies in a trial's group. Angles come as rad.
 FIELDS = {
@@ -27,11 +24,22 @@ FIELDS = {
 }  # fmt: skip
 
 
+class WindowSource(Protocol):
+    """What a window is cut from: a trial of an open data set (`simspine.dataset.recordings.Recording`)."""
+
+    subject: str
+    frames: int
+    cameras: tuple[Camera, ...]
+
+    def array(self, field: str, first: int = 0, last: int | None = None) -> np.ndarray:
+        """One of `FIELDS` for frames first … last-1."""
+
+
 @dataclass(frozen=True)
 class Window:
     """`length` frames of a trial from frame `start` on. Every array is read when it is asked for."""
 
-    recording: "Recording"
+    recording: WindowSource
     start: int
     length: int
 
@@ -82,7 +90,7 @@ class Window:
 class Windows(Sequence):
     """Windows over several trials; see `Recordings.windows`."""
 
-    def __init__(self, recordings: "Sequence[Recording]", length: int, stride: int, fields: Sequence[str]):
+    def __init__(self, recordings: Sequence[WindowSource], length: int, stride: int, fields: Sequence[str]):
         if length < 1 or stride < 1:
             raise InputError(f"windows of {length} frames, {stride} apart: both must be at least 1.")
         for field in fields:
@@ -103,13 +111,40 @@ class Windows(Sequence):
             raise IndexError(f"window {index} of {len(self)}")
         which = bisect_right(self._ends, i)
         before = self._ends[which - 1] if which else 0
-        return self.recordings[which].window((i - before) * self.stride, self.length)
+        return Window(self.recordings[which], (i - before) * self.stride, self.length)
 
     def __iter__(self) -> Iterator[Window]:
         return (self[i] for i in range(len(self)))
 
-    def torch(self, transform=None, tensors: bool = True):
+    def torch(self, transform: Callable[[dict], dict] | None = None, tensors: bool = True) -> "TorchWindows":
         """These windows as a data set for `torch.utils.data.DataLoader`; see `TorchWindows`."""
-        from simspine.dataset.torch_windows import TorchWindows
-
         return TorchWindows(self, transform, tensors)
+
+
+class TorchWindows:
+    """A map-style data set: `len(data)`, `data[i]` = {field: tensor}, with the fields of the windows.
+
+    transform: called with the dictionary of arrays before they become tensors. tensors=False leaves NumPy arrays, and
+    PyTorch unimported. Safe with several workers: each opens the file for itself.
+    """
+
+    def __init__(self, windows: Windows, transform: Callable[[dict], dict] | None = None, tensors: bool = True):
+        self.windows, self.transform, self.tensors = windows, transform, tensors
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item: dict[str, Any] = self.windows[int(index)].arrays(self.windows.fields)
+        if self.transform is not None:
+            item = self.transform(item)
+        if not self.tensors:
+            return item
+        try:
+            import torch
+        except ImportError:
+            raise InputError("tensors need PyTorch: install simspine[learn], or use tensors=False.") from None
+        return {
+            name: torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else value
+            for name, value in item.items()
+        }

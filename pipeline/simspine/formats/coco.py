@@ -9,7 +9,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.formats.takes import Take, Takes, View, image_name, image_stem, views
+from simspine.formats.takes import Take, Takes, TakeView, image_name, image_stem, views
 from simspine.skeletons import load as load_skeleton
 
 HIDDEN, VISIBLE = 1, 2  # COCO's v; 0: not labelled
@@ -73,7 +73,7 @@ def _records(takes: Takes, every: int) -> Iterator[tuple[dict, dict]]:
                     yield image, _annotation(keypoints[frame], labelled)
 
 
-def _keypoints(take: Take, view: View) -> np.ndarray:
+def _keypoints(take: Take, view: TakeView) -> np.ndarray:
     """(frames, 37, 3) x, y, v in SpineTrack's order."""
     table, names = load_skeleton("spinetrack37"), take.trial.markers.names
     found = np.zeros((take.trial.markers.frames, len(table), 3))

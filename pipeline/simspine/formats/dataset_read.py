@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.dataset_write import OURS, SCHEMA
 from simspine.types import Camera, Markers, Motion
 
@@ -111,7 +111,7 @@ class DatasetFile:
         """Path of the model when the data set was built."""
         return str(self._subject(subject).attrs.get("model_file", ""))
 
-    def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> Trial:
+    def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> TrialData:
         """One trial, or a stretch of its frames; only the chunks needed are read."""
         group = self._trial(subject, trial)
         first, last, step = frames.indices(len(group["markers"]))
@@ -154,7 +154,7 @@ class DatasetFile:
         """The whole data set in memory."""
         return Dataset(
             {
-                name: Subject(
+                name: SubjectData(
                     self.cameras(name),
                     {trial: self.trial(name, trial) for trial in self.trials(name)},
                     self.model(name),
@@ -176,7 +176,7 @@ class DatasetFile:
         return self._file[subject][trial]
 
 
-def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial:
+def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
     ours = group.get(OURS, {})
     attributes = ours.attrs if ours else {}
 
@@ -200,7 +200,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     )  # fmt: skip
     poses = {data.attrs["body"]: data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
     deviation = attributes.get("fk_deviation_m")
-    return Trial(
+    return TrialData(
         markers,
         motion,
         levels=texts("levels") or (),

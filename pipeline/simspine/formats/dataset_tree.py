@@ -14,7 +14,7 @@ STATUSES = ("kept", "corrected", "rejected")
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class TrialData:
     """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
 
     levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:
@@ -54,9 +54,13 @@ class Trial:
     def __post_init__(self):
         frames = self.markers.frames
         if self.markers.frame != "y_up":
-            raise InputError(f"Trial.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame.")
+            raise InputError(
+                f"TrialData.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame."
+            )
         if self.motion.frames != frames:
-            raise InputError(f"Trial.motion has {self.motion.frames} frames, markers have {frames}; cut both alike.")
+            raise InputError(
+                f"TrialData.motion has {self.motion.frames} frames, markers have {frames}; cut both alike."
+            )
         shapes = {
             "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
             "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
@@ -66,7 +70,7 @@ class Trial:
         for name, shape in shapes.items():
             if getattr(self, name) is not None:
                 self._set(
-                    name, _frozen(f"Trial.{name}", getattr(self, name), shape, bool if name == "filled" else float)
+                    name, _frozen(f"TrialData.{name}", getattr(self, name), shape, bool if name == "filled" else float)
                 )
         for name in ("levels", "fitted"):
             self._set(name, tuple(str(text) for text in getattr(self, name)))
@@ -76,7 +80,7 @@ class Trial:
                 self._set(name, tuple(str(text) for text in texts))
                 if len(texts) != frames:
                     raise InputError(
-                        f"Trial.{name} has {len(texts)} entries, expected one for each of {frames} frames."
+                        f"TrialData.{name} has {len(texts)} entries, expected one for each of {frames} frames."
                     )
         for status in dict.fromkeys(self.status or ()):
             if status not in STATUSES:
@@ -85,9 +89,9 @@ class Trial:
             self._set("fitted_origin", tuple(Origin(origin) for origin in self.fitted_origin))
             if len(self.fitted_origin) != len(self.fitted):
                 raise InputError(
-                    f"Trial.fitted_origin has {len(self.fitted_origin)} entries, fitted {len(self.fitted)}."
+                    f"TrialData.fitted_origin has {len(self.fitted_origin)} entries, fitted {len(self.fitted)}."
                 )
-        poses = {str(k): _frozen(f"Trial.poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
+        poses = {str(k): _frozen(f"TrialData.poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
         self._set("poses", MappingProxyType(poses))
         self._set("forced", MappingProxyType({str(k): str(v) for k, v in self.forced.items()}))
 
@@ -101,7 +105,7 @@ class Trial:
         object.__setattr__(self, name, value)
 
     def __eq__(self, other) -> bool:
-        if type(other) is not Trial:
+        if type(other) is not TrialData:
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
@@ -111,10 +115,10 @@ class Trial:
 class LazyTrials(Mapping):
     """Trials by name, each made when it is asked for and not kept: a data set larger than the memory is written so."""
 
-    def __init__(self, names: Iterable[str], read: Callable[[str], Trial]):
+    def __init__(self, names: Iterable[str], read: Callable[[str], TrialData]):
         self._names, self._read = tuple(names), read
 
-    def __getitem__(self, name: str) -> Trial:
+    def __getitem__(self, name: str) -> TrialData:
         if name not in self._names:
             raise KeyError(name)
         return self._read(name)
@@ -130,11 +134,11 @@ class LazyTrials(Mapping):
 
 
 @dataclass(frozen=True)
-class Subject:
+class SubjectData:
     """One person. cameras: in the order of the views. model: the scaled `.osim` as text; model_file: where it was."""
 
     cameras: tuple[Camera, ...]
-    trials: Mapping[str, Trial]
+    trials: Mapping[str, TrialData]
     model: str = ""
     model_file: str = ""
 
@@ -143,7 +147,7 @@ class Subject:
 class Dataset:
     """The whole tree. subjects: names as in the release ('S1') or any other. provenance: what JSON can say."""
 
-    subjects: Mapping[str, Subject]
+    subjects: Mapping[str, SubjectData]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 

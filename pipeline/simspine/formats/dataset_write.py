@@ -11,7 +11,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset_layout import FILTERS, TEXT, block_checksums, chunk_frames
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Markers, Motion
 
@@ -38,7 +38,7 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
         if dataset.provenance.get("notice"):
             file.attrs["notice"] = str(dataset.provenance["notice"])
         meta = file.create_group("metadata")
-        first: tuple[str, Trial] | None = None
+        first: tuple[str, TrialData] | None = None
         for name, subject in dataset.subjects.items():
             group = file.create_group(name, track_order=True)
             _write_calibration(group, subject)
@@ -60,15 +60,15 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
                 data.attrs["sha256"] = hashlib.sha256(subject.model.encode()).hexdigest()
 
 
-def _names_only(trial: Trial) -> Trial:
+def _names_only(trial: TrialData) -> TrialData:
     """The trial without its frames: what others are compared with."""
-    return Trial(
+    return TrialData(
         Markers(trial.markers.names, 1, np.empty((0, len(trial.markers.names), 3)), "y_up"),
         Motion(trial.motion.names, 1, np.empty((0, len(trial.motion.names))), trial.motion.rotational),
     )
 
 
-def _check_same_names(name: str, trial: Trial, where: str, first: Trial) -> None:
+def _check_same_names(name: str, trial: TrialData, where: str, first: TrialData) -> None:
     for kind, found, wanted in (
         ("markers", trial.markers.names, first.markers.names),
         ("coordinates", trial.motion.names, first.motion.names),
@@ -80,7 +80,7 @@ def _check_same_names(name: str, trial: Trial, where: str, first: Trial) -> None
         raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
 
 
-def _write_names(meta: h5py.Group, trial: Trial) -> None:
+def _write_names(meta: h5py.Group, trial: TrialData) -> None:
     """Names, units, and where in this file each point of the known orders is (-1: not here)."""
     meta["markers_names"] = _strings(trial.markers.names)
     meta["kinematic_axes"] = _strings(trial.motion.names)
@@ -98,7 +98,7 @@ def permutation(names: Sequence[str], skeleton: str) -> list[int]:
     return [where.get(table.to_simspine.get(native, ""), -1) for native in table.names]
 
 
-def _write_calibration(group: h5py.Group, subject: Subject) -> None:
+def _write_calibration(group: h5py.Group, subject: SubjectData) -> None:
     group.attrs["model_file"] = subject.model_file
     calibration = group.create_group("calibration")
     calibration["names"] = np.array([c.name.encode() for c in subject.cameras] or np.empty(0, "S1"))
@@ -111,7 +111,7 @@ def _write_calibration(group: h5py.Group, subject: Subject) -> None:
     calibration["R"].attrs["convention"] = "x_camera = R x_world + t; world z up"
 
 
-def _write_trial(group: h5py.Group, trial: Trial) -> None:
+def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     markers, motion = trial.markers, trial.motion
     _put(group, "markers", markers.xyz, "m").attrs["frame"] = "y_up"
     _put(group, "kinematics", np.where(motion.rotational, np.degrees(motion.values), motion.values), "deg; m")

@@ -15,7 +15,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.formats.takes import Take, Takes, View, image_name, image_stem, views
+from simspine.formats.takes import Take, Takes, TakeView, image_name, image_stem, views
 from simspine.skeletons import load as load_skeleton
 
 MARGIN = 1.2  # of the box around the points
@@ -91,7 +91,7 @@ def write_mmpose(folder: Path, split: str, takes: Takes, *, notice: str = "", st
     return rows
 
 
-def _columns(take: Take, view: View, kept: np.ndarray) -> dict[str, np.ndarray]:
+def _columns(take: Take, view: TakeView, kept: np.ndarray) -> dict[str, np.ndarray]:
     px, local, world = view.px[kept], view.local[kept], take.world[kept]
     visible = view.visible[kept].astype(float)[..., None]
     low, high = _extent(px)

@@ -33,10 +33,8 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
         "confidence": (("time", "keypoints", "individuals"), confidence[..., None], "1"),
         "kinematics": (("time", "coordinates", "individuals"), take.degrees[..., None], "deg; m"),
     }
-    deviation = trial.motion.deviation
-    if deviation is not None:
-        degrees = np.where(trial.motion.rotational, np.degrees(deviation), deviation)
-        variables["kinematics_sd"] = (("time", "coordinates", "individuals"), degrees[..., None], "deg; m")
+    if take.degrees_sd is not None:
+        variables["kinematics_sd"] = (("time", "coordinates", "individuals"), take.degrees_sd[..., None], "deg; m")
     for name in ("lla", "tka", "lla_sd", "tka_sd"):
         if getattr(trial, name) is not None:
             variables[name] = (("time", "individuals"), getattr(trial, name)[:, None], "rad")

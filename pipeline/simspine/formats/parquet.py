@@ -68,16 +68,13 @@ def _tables(arrow, takes: Takes, points: bool) -> Iterator[Any]:
 
 def _columns(take: Take, points: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     trial, frames = take.trial, take.trial.markers.frames
-    deviation = trial.motion.deviation
-    if deviation is not None:
-        deviation = np.where(trial.motion.rotational, np.degrees(deviation), deviation)
     columns = {
         "subject": [take.subject] * frames, "trial": [take.name] * frames, "frame": np.arange(frames, dtype=np.int32),
         "time": trial.markers.time, "valid": trial.valid,
         "status": list(trial.status) if trial.status is not None else [""] * frames,
         **({"markers": trial.markers.xyz} if points else {}),
         "kinematics": take.degrees,
-        "kinematics_sd": deviation, "level_angles": trial.angles,
+        "kinematics_sd": take.degrees_sd, "level_angles": trial.angles,
         "lla": trial.lla, "tka": trial.tka, "lla_sd": trial.lla_sd, "tka_sd": trial.tka_sd,
     }  # fmt: skip
     names = {

@@ -14,7 +14,7 @@ from simspine.formats.atomic import write_text
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class StorageTable:
     """Columns over time, in the units of the file.
 
     values: (rows, columns) without the time; NaN where a cell is blank. time: (rows,) s. in_degrees: what the header
@@ -30,7 +30,7 @@ class Table:
     step: float = 0.0
 
 
-def read_sto(path: str | os.PathLike) -> Table:
+def read_sto(path: str | os.PathLike) -> StorageTable:
     """Read a storage file without converting anything.
 
     Raises `InputError` for a file without `endheader`, labels or rows, for rows of wrong length and repeated names.
@@ -71,7 +71,7 @@ def read_sto(path: str | os.PathLike) -> Table:
             _text.notice(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
     flag = header.get("inDegrees", "").lower()
     title = "" if "=" in lines[0] or end == 0 else lines[0].strip()
-    return Table(
+    return StorageTable(
         title,
         tuple(labels[1:]),
         values[:, 0],

@@ -9,19 +9,19 @@ from pathlib import Path
 from simspine.dataset.invariant import check_points
 from simspine.dataset.origin import point_origins
 from simspine.errors import InputError
-from simspine.formats.dataset import Dataset, Subject, Trial, write_dataset
+from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_dataset
 from simspine.pipeline.solved_trial import SolvedTrial
 
 PACKAGES = ("simspine", "opensim", "pose2sim", "mediapipe", "numpy", "scipy", "opencv-python-headless", "rtmlib")
 
 
-def publish(found: SolvedTrial) -> Trial:
+def publish(found: SolvedTrial) -> TrialData:
     """The trial as a data set holds it."""
     spine, solved, verdict = found.spine, found.result, found.verdict
     fitted = found.markers.select(solved.marker_names)
     origin = point_origins(spine.markers.names, solved.marker_names, fitted.origin)
     response = None if solved.posterior is None else solved.posterior.response
-    return Trial(
+    return TrialData(
         markers=spine.markers.with_(origin=origin),
         motion=solved.motion,
         levels=spine.levels,
@@ -52,7 +52,7 @@ def write_trials(path: str | PathLike, trials: Sequence[SolvedTrial]) -> Path:
         raise InputError(f"{path}: a data set's name ends in .h5; name the file so.")
     first = trials[0]
     published = {found.trial: publish(found) for found in trials}
-    subject = Subject(first.cameras, published, first.body.osim, f"models/{first.subject}.osim")
+    subject = SubjectData(first.cameras, published, first.body.osim, f"models/{first.subject}.osim")
     write_dataset(path, Dataset({first.subject: subject}, {"versions": versions()}))
     return path
 

@@ -20,14 +20,14 @@ SIZE_TOLERANCE = 0.1  # of width or height; beyond it an image was rotated or re
 
 
 @dataclass(frozen=True)
-class Capture:
+class Pose2SimProject:
     """Files of one trial: videos in the order of their names, and the calibration of the cameras."""
 
     videos: tuple[Path, ...]
     calibration: Path
 
 
-def find_capture(folder: str | Path) -> Capture:
+def find_project(folder: str | Path) -> Pose2SimProject:
     """The videos and the calibration file of a Pose2Sim project, or of one trial of a session.
 
     Videos: `<folder>/videos/`. Calibration: the newest file in the first folder with 'calib' in its name, in the
@@ -46,7 +46,7 @@ def find_capture(folder: str | Path) -> Capture:
             for ending in CALIBRATION_ENDINGS:
                 found = _files(calibration, (ending,))
                 if found:
-                    return Capture(videos, max(found, key=lambda p: (p.stat().st_mtime, p.name)))
+                    return Pose2SimProject(videos, max(found, key=lambda p: (p.stat().st_mtime, p.name)))
     raise InputError(
         f"no calibration ({', '.join(CALIBRATION_ENDINGS)}) for {folder}; searched "
         f"{', '.join(searched) or 'for a folder with calib in its name, there and one level up'}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.dataset.actions import action_of
-from simspine.formats.dataset_tree import Dataset, Trial
+from simspine.formats.dataset_tree import Dataset, TrialData
 from simspine.quality.observability import level_shares
 from simspine.spine.levels import LEVELS, Level
 from simspine.validation.released import angles_of, forced_by_ratio, lordosis_of
@@ -26,7 +26,7 @@ class Record:
     """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, all but the rejected.
 
     levels: those of `LUMBAR` and `NECK` that there are. angles (frames, levels, 3), lla, tka (frames,) and their
-    standard deviations: as in `simspine.formats.dataset_tree.Trial`; empty or NaN where the file holds none. shares:
+    standard deviations: as in `formats.dataset_tree.TrialData`; empty or NaN where the file holds none. shares:
     (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': why the model leaves it no
     freedom}. table: the levels' coordinates.
     """
@@ -76,7 +76,7 @@ def records(dataset) -> tuple[Record, ...]:
     return tuple(_stored(file, subject, name) for subject in file.subjects for name in file.trials(subject))
 
 
-_FILED = {"angles": "level_angles", "angles_sd": "level_angles_sd"}  # where a field of `Trial` has another name
+_FILED = {"angles": "level_angles", "angles_sd": "level_angles_sd"}  # where a field of `TrialData` has another name
 
 
 def _stored(file: "DatasetFile", subject: str, name: str) -> Record:
@@ -93,7 +93,7 @@ def _stored(file: "DatasetFile", subject: str, name: str) -> Record:
     return _record(subject, name, head, get, file.frames(subject, name))
 
 
-def _record(subject: str, name: str, trial: Trial, get: Callable, frames: int | None = None) -> Record:
+def _record(subject: str, name: str, trial: TrialData, get: Callable, frames: int | None = None) -> Record:
     """get: a field of the trial for all its frames, None where there is none. trial: the whole, or its beginning."""
     frames = trial.markers.frames if frames is None else frames
     angles, status, lla, tka = (get(field) for field in ("angles", "status", "lla", "tka"))

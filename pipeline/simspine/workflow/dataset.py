@@ -8,7 +8,7 @@ from simspine.config import Config
 from simspine.dataset.licence import notice
 from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, write_manifest
 from simspine.formats.atomic import write_text
-from simspine.formats.dataset import Dataset, LazyTrials, Subject, Trial, write_dataset
+from simspine.formats.dataset import Dataset, LazyTrials, SubjectData, TrialData, write_dataset
 from simspine.formats.store import load
 from simspine.pipeline.publish import publish, versions
 from simspine.workflow.checking import write_quality
@@ -101,14 +101,14 @@ def _is_virtual(config: Config) -> bool:
         return False
 
 
-def _subject(paths: Paths, trials: Sequence[str], deviations: dict[str, float], frames: dict[str, int]) -> Subject:
+def _subject(paths: Paths, trials: Sequence[str], deviations: dict[str, float], frames: dict[str, int]) -> SubjectData:
     """The subject with trials that are read one by one; fills in what each trial's check gives."""
 
-    def read(name: str) -> Trial:
+    def read(name: str) -> TrialData:
         trial, key = publish(read_trial(paths, name)), f"{paths.subject}/{name}"
         deviations[key], frames[key] = trial.fk_deviation, trial.markers.frames
         return trial
 
     cameras = tuple(load(paths.keypoints(trials[0]), ["cameras"])["cameras"])
     model = paths.model.read_text(encoding="utf-8")
-    return Subject(cameras, LazyTrials(trials, read), model, f"models/{paths.subject}.osim")
+    return SubjectData(cameras, LazyTrials(trials, read), model, f"models/{paths.subject}.osim")

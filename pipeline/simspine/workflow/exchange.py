@@ -19,7 +19,8 @@ from simspine.dataset.occlusion import hidden_points
 from simspine.dataset.origin import point_origins
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
-from simspine.formats.dataset import Dataset, DatasetFile, LazyTrials, Subject, Trial, open_dataset, write_dataset
+from simspine.formats.dataset import Dataset, DatasetFile, open_dataset, write_dataset
+from simspine.formats.dataset_tree import LazyTrials, SubjectData, TrialData
 from simspine.formats.dataset_write import permutation
 from simspine.formats.takes import Take
 from simspine.skeletons import load as load_skeleton
@@ -61,7 +62,7 @@ class _Source:
             self._bodies = {subject: Body.from_text(self.file.model(subject), f"model of {subject}")}
         return self._bodies[subject]
 
-    def trial(self, subject: str, name: str) -> Trial:
+    def trial(self, subject: str, name: str) -> TrialData:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
         self.deviations[key] = check_points(body, trial.motion, trial.markers, key)
@@ -172,7 +173,7 @@ def _of(source: _Source, subjects: Sequence[str]) -> dict[str, int]:
 def _hdf5(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
     file = source.file
     subjects = {
-        subject: Subject(
+        subject: SubjectData(
             () if source.choice.contents == "angles" else file.cameras(subject),
             LazyTrials(file.trials(subject), lambda trial, subject=subject: source.trial(subject, trial)),
             file.model(subject),

@@ -11,7 +11,7 @@ import yaml
 from simspine.config import Config, HumanCapture, Trial
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
-from simspine.sources.pose2sim import demo_folder, find_capture
+from simspine.sources.pose2sim import demo_folder, find_project
 from simspine.types import Camera, Keypoints, Markers
 from simspine.workflow.paths import Paths
 
@@ -92,7 +92,7 @@ def capture_of(trial: Trial, subject: str = "", config: Config | None = None) ->
     which = {"mocap": mocap, "rig": trial.rig, "person": subject}
     if trial.folder is not None:
         project = packaged_folder(trial.folder) if trial.folder.startswith(PACKAGED) else Path(trial.folder)
-        found = find_capture(project)
+        found = find_project(project)
         calibration = found.calibration if trial.calibration is None else _existing(trial.calibration, "calibration")
         return Capture(calibration, videos=tuple(found.videos), **which)
     calibration = _existing(trial.calibration, "calibration")
@@ -133,7 +133,7 @@ def copy_of(options: HumanCapture) -> "HumanCopy":
 
 @cache
 def _opened(root: str, layout: str, cameras: str | None, lens: str | None) -> "HumanCopy":
-    from simspine.sources.human36m.copy import open_copy
+    from simspine.sources.human36m.layouts import open_copy
 
     return open_copy(root, layout, cameras, lens)
 

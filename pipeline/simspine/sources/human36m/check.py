@@ -11,7 +11,7 @@ from simspine.errors import InputError, unknown_name
 from simspine.geometry import project
 from simspine.sources.human36m import camera_model, names
 from simspine.sources.human36m.copy import Copy
-from simspine.sources.human36m.faults import Fault, length_faults, unusable
+from simspine.sources.human36m.faults import TrialFault, length_faults, unusable
 from simspine.sources.human36m.metadata import LENSES
 
 FOREIGN_PX = 2.0  # no lens formula is off by that much: the cameras are others
@@ -28,7 +28,7 @@ class TrialState:
     frames: int
     views: int
     problems: tuple[str, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[TrialFault, ...]
 
     @property
     def usable(self) -> bool:

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 
 from simspine.sources.human36m.names import SUBJECTS
 
-SPOILS = ("trial", "video", "points_2d")
 LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
 
 
 @dataclass(frozen=True)
-class Fault:
+class TrialFault:
     """One fault of one trial.
 
     spoils: 'trial' (motion capture and images do not belong together: unusable), 'video' (the images of one camera),
@@ -29,7 +29,7 @@ class Fault:
     subject: str
     trial: str
     camera: str | None
-    spoils: str
+    spoils: Literal["trial", "video", "points_2d"]
     reason: str
     sources: tuple[str, ...]
 
@@ -38,28 +38,28 @@ class Fault:
         return f"{self.subject} {self.trial}{camera}: {self.reason} ({'; '.join(self.sources)})"
 
 
-def faults_of(subject: str, trial: str | None = None) -> list[Fault]:
+def faults_of(subject: str, trial: str | None = None) -> list[TrialFault]:
     """Known faults of a subject, or of one trial (canonical name). None for subjects the data set does not have."""
     return [fault for fault in known_faults() if fault.subject == subject and trial in (None, fault.trial)]
 
 
-def unusable(faults: Sequence[Fault]) -> bool:
+def unusable(faults: Sequence[TrialFault]) -> bool:
     """Whether one of them makes the whole trial unusable."""
     return any(fault.spoils == "trial" for fault in faults)
 
 
-def spoilt_videos(faults: Sequence[Fault]) -> set[str]:
+def spoilt_videos(faults: Sequence[TrialFault]) -> set[str]:
     """Cameras whose video must not be used."""
     return {fault.camera for fault in faults if fault.spoils == "video" and fault.camera}
 
 
 @cache
-def known_faults() -> tuple[Fault, ...]:
+def known_faults() -> tuple[TrialFault, ...]:
     """The table, ordered by subject."""
     text = files(__package__).joinpath("faults.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     faults = [
-        Fault(
+        TrialFault(
             subject=row["subject"],
             trial=row["trial"],
             camera=row["camera"] or None,
@@ -74,7 +74,7 @@ def known_faults() -> tuple[Fault, ...]:
 
 def length_faults(
     subject: str, trial: str, positions: int | None, points_2d: dict[str, int], videos: dict[str, int]
-) -> list[Fault]:
+) -> list[TrialFault]:
     """Faults that show in numbers of rows: frames of the motion capture, and of 2D points and video by camera.
 
     2D points are made from the motion capture and must have as many rows. A video may be longer by 2 % (the common
@@ -85,7 +85,7 @@ def length_faults(
     if positions is None:
         return []
     found = [
-        Fault(
+        TrialFault(
             subject, trial, camera, "points_2d", f"{rows} rows of 2D points for {positions} of motion capture", _FOUND
         )
         for camera, rows in points_2d.items()
@@ -94,10 +94,10 @@ def length_faults(
     for camera, frames in videos.items():
         if frames < positions:
             text = f"the video has {frames} frames, the motion capture {positions}"
-            found.append(Fault(subject, trial, camera, "video", text, _FOUND))
+            found.append(TrialFault(subject, trial, camera, "video", text, _FOUND))
         elif frames > positions * (1 + LONGER_IS_NORMAL) + 2:
             text = f"the video has {frames} frames, the motion capture only {positions}: they may not start together"
-            found.append(Fault(subject, trial, camera, "video", text, _FOUND))
+            found.append(TrialFault(subject, trial, camera, "video", text, _FOUND))
     return found
 
 

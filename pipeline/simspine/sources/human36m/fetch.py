@@ -47,9 +47,8 @@ class Fetched(Copy):
         counts = {camera: len(where) for camera, where in self._rows(self._path(subject, trial))[0].items()}
         return min(counts.values()), counts, {}
 
-    def files(self, subject: str, trial: str) -> list[Path]:
-        found = [self._path(subject, self._known(subject, trial))]
-        return found + ([self.rigs.file(subject)] if self.rigs is not None else [])
+    def _trial_files(self, subject: str, trial: str) -> list[Path]:
+        return [self._path(subject, trial)]
 
     def _path(self, subject: str, trial: str) -> Path:
         return self._found[subject][0][trial]

@@ -86,8 +86,3 @@ def find_rigs(folders: Sequence[Path], subjects: Sequence[str], lens: str | None
         if any((folder / name).is_file() for name in (*SHARED_FILES, *per_subject)):
             return open_rigs(folder, lens)
     return None
-
-
-def read_rig(path: str | os.PathLike, subject: str) -> list[Camera]:
-    """The cameras of one subject, whatever the file: metadata.xml, JSON with several subjects, or one rig."""
-    return open_rigs(path).cameras(subject)

@@ -56,9 +56,8 @@ class VideoPose3D(Copy):
         points = {camera: len(values) for camera, values in self._points_2d(subject, trial).items()}
         return len(self._data[subject][trial]), points, {}
 
-    def files(self, subject: str, trial: str) -> list[Path]:
-        self._known(subject, trial)
-        return [self.root] + ([self.rigs.file(subject)] if self.rigs is not None else [])
+    def _trial_files(self, subject: str, trial: str) -> list[Path]:
+        return [self.root]
 
     def _positions(self, subject: str, trial: str) -> tuple[np.ndarray, float, float]:
         xyz = np.asarray(self._data[subject][trial], float)

@@ -8,9 +8,9 @@ from scipy.stats import norm
 
 from simspine.body.kinematics import body_poses, neutral_motion
 from simspine.capture.bodies import truth_body
-from simspine.capture.chance import stream
+from simspine.capture.ct_spines import sample_curve, sample_shape, spacing_of
 from simspine.capture.population import read_levels, truncated
-from simspine.capture.scanned import sample_curve, sample_shape, spacing_of
+from simspine.capture.random_streams import stream
 from simspine.capture.subjects import make_subject
 from simspine.errors import InputError
 from simspine.spine.shape.chain import LEVELS, bond_parameters

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simspine.capture.population import read_levels
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.spine.endplates import Vertebra, Vertebrae
 
 HANGING = np.radians(-7.0)  # abduction of hanging arms
@@ -43,7 +43,7 @@ class Generic:
 
 
 @dataclass(frozen=True, eq=False)
-class Sizes:
+class BodySizes:
     """How large the parts of a body are.
 
     factors: {body: scale}; the legs' are those of the stature until `with_legs` has fitted them. thorax: scale of ribs
@@ -59,14 +59,14 @@ class Sizes:
 
 
 @dataclass(frozen=True, eq=False)
-class Stance:
+class StandingPosture:
     """pose: {coordinate: rad} of standing; levels left out are 0. curve: (levels,) its flexion–extension."""
 
     pose: Mapping[str, float]
     curve: np.ndarray
 
 
-def sizes_of(subject: Subject, generic: Generic) -> Sizes:
+def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
     """Sizes of all segments. A vertebra has the size that the spacings about it ask for, a disc what they leave."""
     spine, whole = subject.spine, subject.stature / generic.stature
     own = subject.proportions
@@ -82,13 +82,13 @@ def sizes_of(subject: Subject, generic: Generic) -> Sizes:
     for k in range(len(generic.levels)):
         below[k], above[k] = _joint(subject, generic, factors, ratio, k)
     wedge = {generic.chain[k + 1]: tuple(map(float, spine.wedge[k])) for k in range(len(generic.levels) - 1)}
-    return Sizes(factors, whole * own["thorax"], below, above, wedge)
+    return BodySizes(factors, whole * own["thorax"], below, above, wedge)
 
 
-def with_legs(subject: Subject, generic: Generic, sizes: Sizes, stance: Stance) -> Sizes:
+def with_legs(subject: SyntheticSubject, generic: Generic, sizes: BodySizes, posture: StandingPosture) -> BodySizes:
     """The sizes with legs as long as the stature wants them."""
     factors = dict(sizes.factors)
-    rest = subject.stature - _vertex_over_hips(generic, sizes, stance) - factors["calcn_r"] * generic.foot
+    rest = subject.stature - _vertex_over_hips(generic, sizes, posture) - factors["calcn_r"] * generic.foot
     part = subject.proportions["thigh_over_shank"]
     shank = rest / (part * generic.thigh + generic.shank)
     factors |= {name: float(part * shank) for name in generic.segments["thigh"]}
@@ -109,7 +109,7 @@ def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
     return ratio
 
 
-def _joint(subject: Subject, generic: Generic, factors: Mapping, ratio: np.ndarray, k: int):
+def _joint(subject: SyntheticSubject, generic: Generic, factors: Mapping, ratio: np.ndarray, k: int):
     """Centre of a level in the body below and in the one above."""
     names = generic.chain[k : k + 2]
     low, high = (generic.vertebra(name) for name in names)
@@ -131,7 +131,9 @@ def _joint(subject: Subject, generic: Generic, factors: Mapping, ratio: np.ndarr
     return below, f_high * bottom + size * from_centre - missing / 2 + shift
 
 
-def stance_of(subject: Subject, generic: Generic, sizes: Sizes, vertebrae: Vertebrae) -> Stance:
+def standing_posture(
+    subject: SyntheticSubject, generic: Generic, sizes: BodySizes, vertebrae: Vertebrae
+) -> StandingPosture:
     """Standing: lordosis and kyphosis as sampled, C7 over the hips, the head as it is held, legs straight."""
     spine = subject.spine
     curve = standing_curve(subject, vertebrae)
@@ -140,10 +142,10 @@ def stance_of(subject: Subject, generic: Generic, sizes: Sizes, vertebrae: Verte
     pose |= {f"{level}_Lat_Bending": float(v) for level, v in zip(generic.levels, spine.own_curve[:, 1], strict=True)}
     pose |= {"pelvis_tilt": tilt} | {f"hip_flexion_{side}": -tilt for side in "rl"}
     pose |= {f"arm_add_{side}": HANGING for side in "rl"}
-    return Stance(pose, curve)
+    return StandingPosture(pose, curve)
 
 
-def standing_curve(subject: Subject, vertebrae: Vertebrae) -> np.ndarray:
+def standing_curve(subject: SyntheticSubject, vertebrae: Vertebrae) -> np.ndarray:
     """(levels,) rad, extension positive, such that the Cobb angles are the person's, the neck only its own part; or the
     curve as drawn.
     """
@@ -168,7 +170,9 @@ def _tilt(normal: tuple[float, float, float]) -> float:
     return float(np.arctan2(-normal[0], normal[1]))
 
 
-def _balanced(subject: Subject, generic: Generic, sizes: Sizes, curve: np.ndarray) -> tuple[float, np.ndarray]:
+def _balanced(
+    subject: SyntheticSubject, generic: Generic, sizes: BodySizes, curve: np.ndarray
+) -> tuple[float, np.ndarray]:
     """Tilt of the pelvis that puts C7 where it belongs over the hips; the curve, with the neck that lifts the gaze."""
     c7 = generic.chain.index("C7")
     x, y = (_chain(generic, sizes, curve)[c7] - sizes.factors["pelvis"] * generic.hips[:2]).tolist()
@@ -185,7 +189,7 @@ def _balanced(subject: Subject, generic: Generic, sizes: Sizes, curve: np.ndarra
     return tilt, curve
 
 
-def _chain(generic: Generic, sizes: Sizes, curve: np.ndarray) -> np.ndarray:
+def _chain(generic: Generic, sizes: BodySizes, curve: np.ndarray) -> np.ndarray:
     """(bodies of the chain, 2) m, origins in the pelvis."""
     at, turned = sizes.factors["pelvis"] * generic.sacrum[:2], 0.0
     places = [at]
@@ -197,10 +201,10 @@ def _chain(generic: Generic, sizes: Sizes, curve: np.ndarray) -> np.ndarray:
     return np.array(places)
 
 
-def _vertex_over_hips(generic: Generic, sizes: Sizes, stance: Stance) -> float:
-    tilt = stance.pose["pelvis_tilt"]
-    head = _chain(generic, sizes, stance.curve)[-1]
-    vertex = head + _turn(stance.curve.sum(), sizes.factors["head"] * generic.vertex[:2])
+def _vertex_over_hips(generic: Generic, sizes: BodySizes, posture: StandingPosture) -> float:
+    tilt = posture.pose["pelvis_tilt"]
+    head = _chain(generic, sizes, posture.curve)[-1]
+    vertex = head + _turn(posture.curve.sum(), sizes.factors["head"] * generic.vertex[:2])
     return float(_turn(tilt, vertex - sizes.factors["pelvis"] * generic.hips[:2])[1])
 
 

@@ -1,4 +1,4 @@
-"""A stream of random numbers for each thing that is drawn, and sequences with a memory: wandering, spells."""
+"""An independent stream of random numbers for each quantity, and correlated sequences: drift, runs of events."""
 
 import hashlib
 
@@ -14,31 +14,33 @@ def stream(seed: int, *labels: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, *np.frombuffer(digest, "<u4").tolist()]))
 
 
-def drift(rng: np.random.Generator, frames: int, shape: tuple[int, ...], rate: float, lasts: float) -> np.ndarray:
+def drift(
+    rng: np.random.Generator, frames: int, shape: tuple[int, ...], rate: float, correlation_time: float
+) -> np.ndarray:
     """Ornstein–Uhlenbeck processes of variance one, stationary from the first frame: (frames, *shape).
 
-    rate: frames/s. lasts: time constant, s, after which the correlation is 1/e; 0 gives white noise.
+    rate: frames/s. correlation_time: s, after which the correlation is 1/e; 0 gives white noise.
     """
     from scipy.signal import lfilter
 
     steps = rng.standard_normal((frames, *shape))
-    if lasts <= 0:
+    if correlation_time <= 0:
         return steps
-    keep = np.exp(-1 / (rate * lasts))
+    keep = np.exp(-1 / (rate * correlation_time))
     steps[1:] *= np.sqrt(1 - keep**2)
     return lfilter([1.0], [1.0, -keep], steps, axis=0)
 
 
-def runs(rng: np.random.Generator, likely: np.ndarray, share: float, rate: float, lasts: float) -> np.ndarray:
+def runs(rng: np.random.Generator, likely: np.ndarray, share: float, rate: float, duration: float) -> np.ndarray:
     """Spells of something rare: bool, shaped as `likely` (frames, …).
 
     likely: relative likelihood that a spell starts in a frame, any scale. share: of all frames in spells, on average
-    over the array. rate: frames/s. lasts: mean length of a spell, s (at least a frame). Lengths are geometric, spells
-    may overlap; the share then is 1 − exp(−starts per frame · length).
+    over the array. rate: frames/s. duration: mean length of a spell, s (at least a frame). Lengths are geometric,
+    spells may overlap; the share then is 1 − exp(−starts per frame · length).
     """
     if share <= 0 or likely.size == 0:
         return np.zeros(likely.shape, bool)
-    length = max(rate * lasts, 1.0)
+    length = max(rate * duration, 1.0)
     expected = -np.log1p(-share) * likely / likely.mean()  # spells that cover a frame
     starts = rng.random(likely.shape) < 1 - np.exp(-expected / length)
     starts[0] |= rng.random(likely.shape[1:]) < 1 - np.exp(-expected[0])  # those that began before

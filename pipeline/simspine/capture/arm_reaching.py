@@ -9,7 +9,6 @@ from simspine.capture.bodies import TruthBody
 
 JOINTS = ("arm_flex", "arm_add", "arm_rot", "elbow_flex")
 _EASY = np.radians([15.0, -8.0, 0.0, 60.0])  # drawn to, where the place leaves the arm a choice
-ELEVATED = np.radians(35.0)  # of the elbow over the shoulder's height, where raising counts as 1
 
 
 def reach(truth: TruthBody, side: str, place: str, offset: Sequence[float] = (0.0, 0.0, 0.0)) -> dict[str, float]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.capture import primitives as p
+from simspine.capture import movement_primitives as p
 
 
 def derivatives_meet(curve, at: float, order: int = 2, step: float = 1e-4) -> bool:
