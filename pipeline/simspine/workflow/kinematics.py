@@ -18,6 +18,7 @@ from simspine.body.recipes import (
 )
 from simspine.errors import unknown_name
 from simspine.formats.atomic import write_text
+from simspine.formats.forced import forced_to_json
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
 from simspine.formats.store import load, save
@@ -26,7 +27,7 @@ from simspine.ik.result import Derive
 from simspine.ik.spine_uncertainty import spine_deviation, with_deviation
 from simspine.quality.assess import assess
 from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.forced import couplers_in, forced_reasons
+from simspine.spine.forced import couplers_in, forced_by_model
 from simspine.spine.levels import LEVELS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.workflow.bodies import body_files, scale_factors
@@ -108,7 +109,7 @@ def vertebrae(context: Context) -> list[Task]:
             recipe = read_recipe(config.body.recipe)
             plates, levels = spine_of(recipe, factors)
             locked = [n for n, held in zip(body.coordinates.names, body.coordinates.locked, strict=True) if held]
-            forced = forced_reasons(couplers_in(body.osim), plates, locked=locked, levels=levels)
+            forced = forced_by_model(couplers_in(body.osim), plates, locked=locked, levels=levels)
             spine = spine_kinematics(
                 poses, markers, plates, levels=levels, forced=forced, spine_markers=virtual_spine_markers(body)
             )
@@ -125,7 +126,7 @@ def vertebrae(context: Context) -> list[Task]:
                 tka_sd=spine.tka_sd,
                 angles_sd=spine.angles_sd,
                 repaired=spine.repaired,
-                forced=dict(spine.forced),
+                forced=forced_to_json(spine.forced),
                 centres=centres,
                 model_markers=markers,
                 poses=dict(poses),

@@ -8,6 +8,7 @@ import numpy as np
 
 from simspine.body.articulation import spine_levels
 from simspine.body.recipes import read_recipe
+from simspine.formats.forced import forced_from_json
 from simspine.formats.store import load
 from simspine.ik.result import Result
 from simspine.quality.findings import Verdict
@@ -88,9 +89,10 @@ class TrialResults:
         markers = stored["spine_markers"]
         parts = {
             k: _plain(stored[k])
-            for k in ("levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "angles_sd", "repaired", "forced")
+            for k in ("levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "angles_sd", "repaired")
         }
-        return SpineKinematics(rate=markers.rate, start=markers.start, markers=markers, **parts)
+        forced = forced_from_json(stored["forced"], str(self.paths.vertebrae(self.name)))
+        return SpineKinematics(rate=markers.rate, start=markers.start, markers=markers, forced=forced, **parts)
 
     @cached_property
     def centres(self) -> Markers:

@@ -10,6 +10,7 @@ import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset import open_dataset
+from simspine.formats.forced import forced_from_json
 from simspine.formats.store import load
 from simspine.quality.observability import forced_mask
 from simspine.report.content import ReportContent, Trial
@@ -20,7 +21,7 @@ from simspine.report.player.scene import Curve, Scene
 from simspine.report.summary import very_unsure
 from simspine.spine.bands import bands
 from simspine.spine.levels import CHAIN
-from simspine.types import Markers
+from simspine.types import Forced, Markers
 from simspine.workflow.paths import Paths
 from simspine.workflow.results import TrialResults
 
@@ -78,7 +79,16 @@ def read_scene(result: Path, subject: str | None = None, trial: str | None = Non
         )
     angles = {key: (stored[key], stored[f"{key}_sd"]) for key in LABELS}
     return make_scene(
-        result.stem, stored["spine_markers"], stored["poses"], "", None, (), None, None, angles, stored["forced"]
+        result.stem,
+        stored["spine_markers"],
+        stored["poses"],
+        "",
+        None,
+        (),
+        None,
+        None,
+        angles,
+        forced_from_json(stored["forced"], str(result)),
     )
 
 
@@ -142,7 +152,7 @@ def make_scene(
     status: Sequence[str] | None,
     reasons: Sequence[str] | None,
     angles: Mapping[str, tuple[np.ndarray | None, np.ndarray | None]],
-    forced: Mapping[str, str],
+    forced: Mapping[str, Sequence[Forced]],
 ) -> Scene:
     """The parts joined. angles: {'lla' or 'tka': (values, sd)}, (frames,) rad. model: text of the `.osim`, or ''."""
     shapes, pairs = _anatomy(model)
