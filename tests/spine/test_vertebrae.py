@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
 from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.forced import Coupler, couplers_in, forced_by_model, sentence
+from simspine.spine.forced import Coupler, forced_by_model, sentence
 from simspine.spine.levels import JOINTS, LEVELS, PLANES, SPINE_MARKERS
 from simspine.spine.vertebrae import relative_angles, segment_angles, spine_kinematics, vertebra_centroids
 from simspine.types import Forced, ForcedKind, Markers
@@ -169,17 +169,6 @@ def test_facts_in_words():
         "constant: T3 and T12 are on the same rigid body 'torso'"
     )
     assert sentence(()) == ""
-
-
-def test_couplers_in_the_models_text_are_opensims(model):
-    def key(coupler):
-        return coupler.dependent
-
-    read = couplers_in(model.path.read_text(encoding="utf-8"))
-    assert sorted(read, key=key) == sorted(model.couplers(), key=key)
-    assert len(read) == 20
-    with pytest.raises(InputError, match=r"not XML"):
-        couplers_in("knees")
 
 
 def test_nothing_is_forced_without_couplers_or_shared_bodies():

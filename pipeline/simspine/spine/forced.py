@@ -3,11 +3,9 @@
 A trend that a coupler forces is reported as forced, never as a finding.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simspine.errors import InputError
 from simspine.spine.curvature import LLA_LEVELS, TKA_LEVELS
 from simspine.spine.endplates import Vertebra, endplate
 from simspine.spine.levels import LEVELS, PLANES, Level
@@ -18,7 +16,7 @@ LOCKED, COUPLED, RIGID, SUM = ForcedKind
 
 @dataclass(frozen=True)
 class Coupler:
-    """A dependent coordinate: dependent = slope · independent (slope None: coupled by another function)."""
+    """A dependent coordinate: a straight line of the independent one (slope None: coupled by another function)."""
 
     dependent: str
     independent: str
@@ -34,7 +32,7 @@ def forced_by_model(
 ) -> dict[str, tuple[Forced, ...]]:
     """{level, 'lla', 'tka': what the model forces there}, () where it is free.
 
-    couplers, locked: of the model, by coordinate name.
+    couplers: of the model (`simspine.body.model.Body.couplers`). locked: names of coordinates.
     """
     by_name = {coupler.dependent: coupler for coupler in couplers}
     locked = set(locked)
@@ -104,24 +102,3 @@ def _of_span(
             total = None if None in slopes else sum(slopes)
             facts.append(Forced(SUM, (plane,), drivers.pop(), total, tuple(joint.name for joint in joints)))
     return tuple(facts)
-
-
-def couplers_in(osim: str) -> list[Coupler]:
-    """The enforced coordinate couplers in the text of an `.osim` file."""
-    try:
-        found = ET.fromstring(osim).iter("CoordinateCouplerConstraint")
-    except ET.ParseError as error:
-        raise InputError(f"the model is not XML ({error}); hand in the text of an .osim file.") from error
-    return [_coupler(element) for element in found if element.findtext("isEnforced", "true").strip() == "true"]
-
-
-def _coupler(element: ET.Element) -> Coupler:
-    line = element.find("coupled_coordinates_function/LinearFunction")
-    slope = None
-    if line is not None:
-        slope = float(line.findtext("coefficients").split()[0]) * float(element.findtext("scale_factor", "1"))
-    return Coupler(
-        element.findtext("dependent_coordinate_name").strip(),
-        element.findtext("independent_coordinate_names").strip(),
-        slope,
-    )

@@ -27,7 +27,7 @@ from simspine.ik.result import Derive
 from simspine.ik.spine_uncertainty import spine_deviation, with_deviation
 from simspine.quality.assess import assess
 from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.forced import couplers_in, forced_by_model
+from simspine.spine.forced import forced_by_model
 from simspine.spine.levels import LEVELS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.workflow.bodies import body_files, scale_factors
@@ -109,7 +109,7 @@ def vertebrae(context: Context) -> list[Task]:
             recipe = read_recipe(config.body.recipe)
             plates, levels = spine_of(recipe, factors)
             locked = [n for n, held in zip(body.coordinates.names, body.coordinates.locked, strict=True) if held]
-            forced = forced_by_model(couplers_in(body.osim), plates, locked=locked, levels=levels)
+            forced = forced_by_model(body.couplers, plates, locked=locked, levels=levels)
             spine = spine_kinematics(
                 poses, markers, plates, levels=levels, forced=forced, spine_markers=virtual_spine_markers(body)
             )
