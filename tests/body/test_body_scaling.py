@@ -8,7 +8,8 @@ from simspine.body.kinematics import forward_kinematics, neutral_markers, neutra
 from simspine.body.recipes import INFERRED, read_recipe
 from simspine.body.scaling import Factor, ScaleFactors, measure_factors, scale
 from simspine.errors import InputError
-from simspine.spine.shape.from_joints import LEVEL, spine_from_joints
+from simspine.spine.levels import VERTEBRA_OF
+from simspine.spine.shape.from_joints import spine_from_joints
 from simspine.types import Markers
 
 KNOWN = {
@@ -75,8 +76,8 @@ def test_scaling_multiplies_offsets_and_keeps_mass_shares(release, known):
 def test_inferred_markers_are_placed_anew_after_scaling(known):
     places = neutral_markers(known)
     spine = spine_from_joints(Markers(known.marker_names, 1, places[None], "y_up"))
-    found = places[[known.marker_index(n + INFERRED) for n in LEVEL]]
-    np.testing.assert_allclose(found, spine.xyz[0, spine.indices(LEVEL.values())], atol=1e-9)
+    found = places[[known.marker_index(n + INFERRED) for n in VERTEBRA_OF]]
+    np.testing.assert_allclose(found, spine.xyz[0, spine.indices(VERTEBRA_OF.values())], atol=1e-9)
 
 
 def test_outliers_gaps_and_interpolated_points_do_not_count(release, known):
