@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from simspine.body import _opensim
+from simspine.body.kernels import all_poses
 from simspine.body.kinematics import forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.body.recipes import INFERRED, read_recipe
-from simspine.body.scaling import Factor, ScaleFactors, measure_factors, scale
+from simspine.body.scaling import ScaleFactors, ScalingLimits, SegmentFactor, measure_factors, scale
+from simspine.body.tree import scaled_tree
 from simspine.errors import InputError
 from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape.from_joints import spine_from_joints
@@ -26,7 +28,7 @@ KNOWN = {
 
 def factors_of(sizes):
     segments = read_recipe("coupled").segments
-    return ScaleFactors(tuple(Factor(s.name, s.bodies, sizes[s.name], False, "") for s in segments), 1.7, 1.0)
+    return ScaleFactors(tuple(SegmentFactor(s.name, s.bodies, sizes[s.name], False, "") for s in segments), 1.7, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,24 @@ def test_stature_is_that_of_the_scaled_model(release, known):
     found = measure_factors(release, standing(known))
     assert found.stature == pytest.approx(height, abs=1e-9)
     assert 1.6 < found.stature < 1.8
+
+
+def test_scaled_tree_is_opensims_scaling(release, known, wiggle):
+    """Bodies and markers of the two, in poses that bend the knees, whose joints shift along splines."""
+    motion = wiggle(known, frames=5, size=0.5)
+    by_body = factors_of(KNOWN).by_body
+    factors = np.array([1.0, *(by_body.get(name, 1.0) for name in release.bodies)])
+    tree = scaled_tree(release.tree, factors)
+    for ours, opensims in zip(all_poses(tree, motion.values), all_poses(known.tree, motion.values), strict=True):
+        kept = slice(None)
+        if ours.shape[1] == len(known.marker_names):  # inferred markers are placed anew
+            kept = [i for i, name in enumerate(known.marker_names) if not name.endswith(INFERRED)]
+        np.testing.assert_allclose(ours[:, kept], opensims[:, kept], atol=1e-12)
+
+
+def test_trim_is_a_share():
+    with pytest.raises(InputError, match="trim is 1"):
+        ScalingLimits(trim=1)
 
 
 def test_scaling_multiplies_offsets_and_keeps_mass_shares(release, known):
@@ -139,7 +159,9 @@ def test_implausible_factor_names_segment_and_numbers(release):
         InputError, match=r"'shank' would be scaled by 1\.600, outside 0\.7…1\.4: LKnee–LAnkle 0\.\d+ m"
     ):
         measure_factors(release, markers)
-    assert measure_factors(release, markers, max_factor=1.7).by_segment["shank"] == pytest.approx(1.6)
+    assert measure_factors(release, markers, limits=ScalingLimits(max_factor=1.7)).by_segment["shank"] == pytest.approx(
+        1.6
+    )
 
 
 @pytest.mark.parametrize("unit", [1e3, 1e-3])
@@ -159,7 +181,7 @@ def test_asymmetry_names_segment_and_numbers(release, known):
         InputError, match=r"'shank': LKnee–LAnkle measures 0\.4\d+ m and .* 11\.3 % \(allowed: 8\.0 %\)"
     ):
         measure_factors(release, longer)
-    found = measure_factors(release, longer, max_asymmetry=0.2)
+    found = measure_factors(release, longer, limits=ScalingLimits(max_asymmetry=0.2))
     shank = next(f for f in found.factors if f.segment == "shank")
     assert shank.asymmetry == pytest.approx(0.12 / 1.06, abs=1e-6)
     sized = standing(scale(release, found), 1).select(["LKnee", "LAnkle"]).xyz[0]

@@ -13,7 +13,7 @@ from simspine.body.recipes import (
     build,
     read_recipe,
 )
-from simspine.body.scaling import ScaleFactors, measure_factors, scale
+from simspine.body.scaling import ScaleFactors, ScalingLimits, measure_factors, scale
 from simspine.config import Body as BodyOptions
 from simspine.config import Scaling
 from simspine.formats.atomic import write_text
@@ -70,7 +70,7 @@ def sized_body(
     markers: all trials of the person, y_up. height (m) and mass (kg) where they are known.
     """
     unscaled = build(recipe, marker_set)
-    factors = measure_factors(unscaled, markers, recipe, height=height, **options.model_dump())
+    factors = measure_factors(unscaled, markers, recipe, height=height, limits=ScalingLimits(**options.model_dump()))
     return scale(unscaled, factors, mass, recipe), factors
 
 
