@@ -25,12 +25,13 @@ from simspine.benchmark.virtual_trials import people
 from simspine.config import Filter, Triangulation
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
+from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape.chain import LEVELS
-from simspine.spine.shape.from_joints import LEVEL, spine_from_joints
+from simspine.spine.shape.from_joints import spine_from_joints
 from simspine.triangulation import triangulate
 
 ACTIONS = ("Walking", "Sitting", "Posing", "Photo", "SittingDown")
-NAMED = [LEVELS.index(LEVEL[name]) for name in SPINE]
+NAMED = [LEVELS.index(VERTEBRA_OF[name]) for name in SPINE]
 POSTURES = ("any", "standing")
 
 

@@ -76,7 +76,7 @@ def test_defaults_are_those_of_the_stages():
     """The file, the schema and the library say the same thing."""
     import inspect
 
-    from simspine.body.scaling import measure_factors
+    from simspine.body.scaling import ScalingLimits
     from simspine.filtering import smooth
     from simspine.merging import merge_with_report
     from simspine.triangulation import triangulate_with_report
@@ -85,7 +85,7 @@ def test_defaults_are_those_of_the_stages():
     for section, function in (
         ("filter", smooth),
         ("merge", merge_with_report),
-        ("scaling", measure_factors),
+        ("scaling", ScalingLimits),
         ("triangulation", triangulate_with_report),
     ):
         options = getattr(minimal, section).model_dump()

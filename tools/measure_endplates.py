@@ -8,7 +8,6 @@ is taken whole; (4) the plane is the least-squares plane of the rim, as a radiol
 edge to edge. The centroid of a vertebral body is the middle between its two endplate centres.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import yaml
 
 from simspine.body import _opensim
-from simspine.errors import InputError
+from simspine.formats.vtp import read_polygons
 from simspine.spine.endplates import SIDES, Endplate, Vertebra, Vertebrae
 
 SEED_ANGLE = np.radians(12.0)
@@ -65,22 +64,11 @@ def attached_bones(model: str | Path, geometry: str | Path) -> list[Bone]:
         frame, scale = mesh.getFrame(), mesh.get_scale_factors()
         offset = frame.findTransformInBaseFrame()
         rotation = np.array([[offset.R().get(i, j) for j in range(3)] for i in range(3)])
-        points, faces = read_vtp(Path(geometry) / mesh.get_mesh_file())
+        points, faces = read_polygons(Path(geometry) / mesh.get_mesh_file())
         points = (points * [scale[i] for i in range(3)]) @ rotation.T + [offset.p()[i] for i in range(3)]
         name = mesh.get_mesh_file()
         bones.append(Bone(MESH_LEVELS[name], frame.findBaseFrame().getName(), name, points, faces))
     return sorted(bones, key=lambda bone: ORDER.index(bone.level))
-
-
-def read_vtp(path: Path) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Points (n, 3) and faces of a VTK PolyData file in ASCII (VTK file formats, XML part)."""
-    try:
-        piece = ET.parse(path).getroot().find(".//Piece")
-        points = np.array(piece.find("Points/DataArray").text.split(), float).reshape(-1, 3)
-        polys = {a.get("Name"): np.array(a.text.split(), int) for a in piece.find("Polys").iter("DataArray")}
-        return points, tuple(np.split(polys["connectivity"], polys["offsets"][:-1]))
-    except (OSError, ET.ParseError, AttributeError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not an ASCII .vtp mesh ({type(error).__name__}: {error}).") from error
 
 
 def measure(bones: Iterable[Bone]) -> Vertebrae:

@@ -109,12 +109,22 @@ def wrap(angles: np.ndarray) -> np.ndarray:
     return (np.asarray(angles, float) + np.pi) % (2 * np.pi) - np.pi
 
 
+def kabsch(covariance: np.ndarray) -> np.ndarray:
+    """Rotation (..., 3, 3) R with the largest trace(Rᵀ covariance): Kabsch 1976, with the reflection excluded.
+
+    covariance: (..., 3, 3) Σ w target sourceᵀ of centred points.
+    """
+    u, _, vt = np.linalg.svd(covariance)
+    u[..., -1] *= np.sign(np.linalg.det(u @ vt))[..., None]
+    return u @ vt
+
+
 def rigid_fit(
     source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rotation (..., 3, 3) and translation (..., 3) with `R @ source + t ≈ target` in weighted least squares.
 
-    source, target: (..., points, 3); points with NaN in either are left out. Kabsch 1976, with the reflection excluded.
+    source, target: (..., points, 3); points with NaN in either are left out.
     """
     source, target = np.broadcast_arrays(np.asarray(source, float), np.asarray(target, float))
     present = np.isfinite(source).all(-1) & np.isfinite(target).all(-1)
@@ -126,8 +136,5 @@ def rigid_fit(
     a = (w[..., None] * source).sum(-2) / total
     b = (w[..., None] * target).sum(-2) / total
     covariance = np.einsum("...p,...pi,...pj->...ij", w, target - b[..., None, :], source - a[..., None, :])
-    u, _, vt = np.linalg.svd(covariance)
-    sign = np.ones((*covariance.shape[:-2], 3))
-    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
-    rotation = (u * sign[..., None, :]) @ vt
+    rotation = kabsch(covariance)
     return rotation, b - np.einsum("...ij,...j->...i", rotation, a)

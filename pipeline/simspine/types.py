@@ -23,6 +23,38 @@ class Origin(StrEnum):
     GIVEN = "given"  # from motion capture or another outside source
 
 
+class ForcedKind(StrEnum):
+    """How a body model takes an angle's own freedom."""
+
+    LOCKED = "locked"  # the coordinate stays at its default
+    COUPLED = "coupled"  # the coordinate is a function of another one
+    RIGID = "rigid"  # both ends are on one rigid body: the angle is constant
+    SUM = "sum"  # one coordinate turns several levels: the data decide their sum, the model its distribution
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A fact of the model about an angle, known before any data.
+
+    planes: of `simspine.spine.levels.PLANES`. driver: the coordinate that sets the angle (coupled, sum). ratio: of the
+    angle's coordinate to the driver, for a sum over all its levels; None where it is not constant. spans: the levels
+    of a sum, or the two vertebrae on one rigid body. body: that rigid body.
+    """
+
+    kind: ForcedKind
+    planes: tuple[str, ...]
+    driver: str = ""
+    ratio: float | None = None
+    spans: tuple[str, ...] = ()
+    body: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "kind", ForcedKind(self.kind))
+        object.__setattr__(self, "planes", tuple(self.planes))
+        object.__setattr__(self, "spans", tuple(self.spans))
+        object.__setattr__(self, "ratio", None if self.ratio is None else float(self.ratio))
+
+
 FRAMES = ("z_up", "y_up")  # z_up: cameras, Human3.6M; y_up: OpenSim. See geometry.change_frame.
 
 

@@ -18,7 +18,7 @@ from simspine.priors.rhythm import AXES, EVERYDAY
 from simspine.recipe_files import models_folder
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.forced import couplers_in, forced_reasons
+from simspine.spine.forced import forced_by_model
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.types import Motion
@@ -304,9 +304,9 @@ def test_levels_serve_spine_kinematics(articulated, plan):
 def test_nothing_is_forced(articulated, plan):
     """Every level has freedom of its own, and so have both curvatures."""
     plates = carried_vertebrae(plan, read_endplates())
-    reasons = forced_reasons(couplers_in(articulated.osim), plates, levels=spine_levels(plan))
-    assert {"lla", "tka", "T7-T8", "skull-C1"} <= set(reasons)
-    assert not any(reasons.values())
+    forced = forced_by_model(articulated.couplers, plates, levels=spine_levels(plan))
+    assert {"lla", "tka", "T7-T8", "skull-C1"} <= set(forced)
+    assert not any(forced.values())
 
 
 def test_names_of_the_coupled_body(articulated, release, plan):

@@ -16,7 +16,8 @@ from simspine.body.recipes import (
 )
 from simspine.errors import InputError
 from simspine.recipe_files import models_folder, recipe_path
-from simspine.spine.shape.from_joints import JOINTS, LEVEL, infer_points
+from simspine.spine.levels import VERTEBRA_OF
+from simspine.spine.shape.from_joints import JOINTS, infer_points
 from simspine.types import Markers
 
 FIFTEEN = [
@@ -24,7 +25,7 @@ FIFTEEN = [
     *("LClavicle", "RClavicle", "LLatissimus", "RLatissimus"),
 ]
 
-SPINE = tuple(LEVEL)
+SPINE = tuple(VERTEBRA_OF)
 
 
 def at(body, name):

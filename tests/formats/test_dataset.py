@@ -1,6 +1,7 @@
 """The data set: round trip, and a reader written after the description of the released file."""
 
 import json
+import shutil
 import weakref
 import zlib
 from pathlib import Path
@@ -12,9 +13,15 @@ import pytest
 from simspine.errors import InputError
 from simspine.formats.dataset import Dataset, LazyTrials, SubjectData, TrialData, open_dataset, write_dataset
 from simspine.formats.dataset_layout import chunk_frames
-from simspine.types import Camera, Markers, Motion, Origin
+from simspine.types import Camera, Forced, Markers, Motion, Origin
 
 NAMES = ("Hip", "Spine_01", "Spine_02")
+FORCED = {
+    "L5-S1": (),
+    "L4-L5": (Forced("coupled", ("flexion",), "L5_S1", 1.857142857142857), Forced("locked", ("axial rotation",))),
+    "lla": (Forced("sum", ("flexion",), "L5_S1", None, ("L5-S1", "L4-L5")),),
+    "tka": (Forced("rigid", ("flexion",), spans=("T3", "T12"), body="torso"),),
+}
 AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext", "knee_angle_r_beta")
 ROTATIONAL = (True, False, True, True)
 
@@ -41,7 +48,7 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "motion": Motion(AXES, 50, values, ROTATIONAL, deviation=np.abs(rng.normal(size=(frames, 4))), start=start),
         "levels": ("L5-S1", "L4-L5"), "angles": rng.normal(size=(frames, 2, 3)),
         "lla": rng.normal(size=frames), "tka": np.full(frames, 0.6),
-        "forced": {"L4-L5": "1.857 × L5_S1", "tka": "constant"},
+        "forced": FORCED,
         "status": ("kept", "corrected", "rejected", *["kept"] * (frames - 3)),
         "reasons": ("", "Lücke ≤ 0.1 s filled", "curvature", *[""] * (frames - 3)),
         "angles_sd": rng.random((frames, 2, 3)), "lla_sd": rng.random(frames), "tka_sd": rng.random(frames),
@@ -336,7 +343,16 @@ def test_origins_survive(written):
     with open_dataset(written[0]) as file:
         found = file.trial("S1", "Directions_1")
     assert found.markers.origin == (Origin.GIVEN, Origin.INFERRED, Origin.INFERRED)
-    assert json.dumps(found.forced | {}) == json.dumps({"L4-L5": "1.857 × L5_S1", "tka": "constant"})
+    assert dict(found.forced) == FORCED
+
+
+def test_sentences_of_earlier_files_are_refused(written, tmp_path):
+    path = tmp_path / "old.h5"
+    shutil.copy(written[0], path)
+    with h5py.File(path, "r+") as file:
+        file["S1/Sitting/simspine"].attrs["forced"] = json.dumps({"L4-L5": "flexion = 1.857 × L5_S1", "L5-S1": ""})
+    with open_dataset(path) as file, pytest.raises(InputError, match=r"(?s)S1/Sitting.*sentences.*again"):
+        file.trial("S1", "Sitting")
 
 
 def test_the_documentation_lists_every_data_set(written):

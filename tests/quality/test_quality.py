@@ -26,7 +26,7 @@ from simspine.spine.shape.chain import positions
 from simspine.spine.shape.model import shipped
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport
-from simspine.types import Markers, Motion, Origin
+from simspine.types import Forced, Markers, Motion, Origin
 
 FRAMES, RATE = 60, 50.0
 NAMES = tuple(level.name for level in LEVELS)
@@ -240,7 +240,10 @@ def test_fast_curvature_warns():
 
 def test_level_beyond_published_range_warns_and_says_if_forced():
     angles = put(clean()["spine"].angles, (slice(None), NAMES.index("L4-L5"), 2), np.radians(4))
-    for forced, words in (({}, "Check the points"), ({"L4-L5": "axial rotation = 1.06 × L5_S1"}, "model forces")):
+    for forced, words in (
+        ({}, "Check the points"),
+        ({"L4-L5": (Forced("coupled", ("axial rotation",), "L5_S1", 1.06),)}, "model forces"),
+    ):
         result = check(spine=changed(angles=angles, forced=forced))
         (finding,) = found(result, "level_range")
         assert finding.where == "L4-L5"
@@ -426,7 +429,7 @@ def test_a_level_that_travels_too_far_warns_though_no_angle_is_out_of_range():
     (finding,) = found(check(spine=changed(angles=angles)), "level_extent")
     assert "flexion of L4-L5 travels 39.2°" in finding.message
     assert not found(check(spine=changed(angles=angles)), "level_range")
-    forced = changed(angles=angles, forced={"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    forced = changed(angles=angles, forced={"L4-L5": (Forced("coupled", ("flexion",), "L5_S1", 1.857),)})
     assert not found(check(spine=forced), "level_extent")
     shares = np.full((len(NAMES), 3), 0.1)
     assert not found(check(spine=changed(angles=angles), level_shares=shares), "level_extent")

@@ -8,7 +8,6 @@ import pytest
 from simspine.quality.findings import Severity
 from simspine.quality.shape_checks import LEVEL_OF, fitted_shape, looked_at, measured_shape
 from simspine.quality.side_checks import feet_turn, sides, trunk_twist
-from simspine.skeletons import load
 from simspine.spine.shape.chain import LEVELS, positions
 from simspine.spine.shape.model import shipped
 from simspine.types import Markers, Origin
@@ -25,12 +24,6 @@ def moved(points: Markers, name: str, frames, shift) -> Markers:
     xyz = np.array(points.xyz)
     xyz[frames, points.index(name)] += shift
     return points.with_(xyz=xyz)
-
-
-def test_the_table_of_levels_is_the_skeleton_s():
-    skeleton = load("simspine37")
-    levels = dict(zip(skeleton.names, skeleton.levels, strict=True))
-    assert {name: levels[name] for name in LEVEL_OF} == LEVEL_OF
 
 
 def test_a_plausible_spine_gives_no_finding():

@@ -13,12 +13,13 @@ from simspine.errors import InputError
 from simspine.report import embed
 from simspine.report.figures.bodies import body_axes, stick_figures
 from simspine.report.figures.common import frame_ranges, runs, spread
-from simspine.report.figures.curves import curvature, forced_mask, level_angles
+from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.presence import STATES, availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
 from simspine.report.style import FORCED, FORCED_LABEL
 from simspine.spine.bands import Band
-from simspine.types import Markers
+from simspine.spine.levels import PLANES
+from simspine.types import Forced, Markers
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
@@ -60,27 +61,14 @@ def test_curvature_has_units_bands_and_rejected_frames():
 def test_forced_curvature_is_not_drawn_as_a_measurement():
     lla, tka = np.full(40, 0.8), np.full(40, 0.6)
     forced = {
-        "tka": "constant: T3 and T12 are on the same rigid body",
-        "lla": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext",
+        "tka": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),),
+        "lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5")),),
     }
     free, held = curvature(TIME, lla, tka), curvature(TIME, lla, tka, forced=forced)
     assert [is_dashed(curves(axes)[0]) for axes in free.axes] == [False, False]
     assert [is_dashed(curves(axes)[0]) for axes in held.axes] == [False, True]
     assert FORCED_LABEL in texts(held)
     assert FORCED_LABEL not in texts(free)
-
-
-def test_forced_mask_reads_reasons():
-    forced = {
-        "L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext; axial rotation locked",
-        "thorax": "constant: one rigid body",
-        "L5-S1": "",
-        "lumbar": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext, sum of ratios 7.1",
-        "tka": "constant: elsewhere",
-    }
-    mask = forced_mask(("L5-S1", "L4-L5", "lumbar", "thorax", "neck"), forced)
-    F, T = False, True
-    np.testing.assert_array_equal(mask, [[F, F, F], [T, F, T], [F, F, F], [T, T, T], [F, F, F]])
 
 
 def test_level_angles_are_degrees_in_three_panels():
@@ -100,7 +88,7 @@ def test_level_angles_are_degrees_in_three_panels():
 
 def test_forced_levels_are_dashed_grey():
     angles = np.random.default_rng(0).normal(size=(40, 3, 3))
-    forced = {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"}
+    forced = {"L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857),)}
     figure = level_angles(TIME, ["L5-S1", "L4-L5", "neck"], angles, forced)
     for k, axes in enumerate(figure.axes):
         styles = [(is_dashed(line), line.get_color() == FORCED["color"]) for line in curves(axes)]

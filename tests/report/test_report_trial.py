@@ -13,18 +13,19 @@ from simspine.report.sampling import frame_layer, model_reprojection, sample_fra
 from simspine.report.summary import summary_rows
 from simspine.report.trial import TrialParts, not_measured, rejections, trial_section
 from simspine.skeletons.inferred_names import label_inferred
+from simspine.spine.levels import PLANES
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation.report import TriangulationReport
-from simspine.types import Camera, Keypoints, Markers, Motion, Origin
+from simspine.types import Camera, Forced, Keypoints, Markers, Motion, Origin
 
 FRAMES = 20
 NAMES = ("LHip", "RHip", "LKnee", "Spine_01")
 ORIGIN = ("detected", "detected", "given", "inferred")
 FORCED = {
-    "L5-S1": "",
-    "L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext",
-    "tka": "constant: T3 and T12 are on the same rigid body 'torso'",
-    "lla": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext, sum of ratios 7.57",
+    "L5-S1": (),
+    "L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857),),
+    "tka": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),),
+    "lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")),),
 }
 
 
@@ -114,6 +115,7 @@ def test_not_measured_says_what_and_why(measured, spine):
     inferred, forced = not_measured([measured, measured], [spine, spine], "a rule")
     assert inferred == (content.Statement("Spine_01", "a rule"),)
     assert [statement.name for statement in forced] == ["L4-L5", "TKA", "LLA"]
+    assert forced[0].reason == "flexion = 1.857 × L5_S1_Flex_Ext"
     assert forced[2].reason.startswith("the sum follows the images")
     assert not_measured([], []) == ((), ())
 

@@ -15,14 +15,16 @@ from simspine.report.style import BLUE, GREY, ORANGE
 from simspine.report.summary import VERY_UNSURE, very_unsure
 from simspine.report.trial import MANY, TrialParts, trial_section
 from simspine.report.uncertainty import angle_table, assumed_statements
-from simspine.spine.levels import SPINE_MARKERS, Level
+from simspine.spine.levels import PLANES, SPINE_MARKERS, Level
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Markers
+from simspine.types import Forced, Markers
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50
 NAMES = ("L5-S1", "L4-L5", "T12-L1", "T11-T12", "T1-T2", "C7-T1", "C2-C3", "C1-C2", "skull-C1")
 TABLE = tuple(Level(name, "a", "b", tuple(f"{name}_{k}" for k in range(3))) for name in NAMES)
+RIGID = (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),)
+COUPLED = (Forced("coupled", ("flexion",), "L5-S1_0", 1.857),)
 SHARES = np.full((9, 3), 0.1)
 SHARES[2, 0], SHARES[7, 2] = 0.5, 0.9
 
@@ -72,7 +74,7 @@ def test_the_band_has_its_width_and_an_unsure_curve_says_so():
 
 
 def test_what_the_model_sets_gets_no_band():
-    s = spine(forced={"tka": "constant: one rigid body"})
+    s = spine(forced={"tka": RIGID})
     _, thoracic = curvature(s.time, s.lla, s.tka, forced=s.forced, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     assert not thoracic.collections
     assert VERY_UNSURE.upper() not in texts(thoracic.figure)
@@ -85,7 +87,7 @@ def test_very_unsure_is_less_sure_than_adults_differ():
 def test_map_shows_every_level_in_degrees():
     s = spine()
     status = ["rejected" if f in (3, 4) else "kept" for f in range(FRAMES)]
-    figure = level_map(s.time, NAMES, s.angles, SHARES, status, {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    figure = level_map(s.time, NAMES, s.angles, SHARES, status, {"L4-L5": COUPLED})
     maps = [axes.images[0] for axes in figure.axes if axes.images and "%" not in axes.get_title()]
     np.testing.assert_allclose(maps[0].get_array().filled(np.nan), np.degrees(s.angles[:, :, 0].T))
     said = texts(figure)
@@ -99,7 +101,7 @@ def test_map_shows_every_level_in_degrees():
 
 def test_profile_is_hollow_where_assumed_and_grey_where_forced():
     s = spine()
-    figure = range_profile(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    figure = range_profile(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": COUPLED})
     flexion, _, rotation = figure.axes
     boxes = flexion.patches
     np.testing.assert_allclose([b.get_x() for b in boxes], -1)
@@ -145,7 +147,7 @@ def test_chain_shows_each_frame_from_two_sides():
 
 
 def test_table_of_angles():
-    forced = {"L4-L5": "flexion = 1.857 × L5-S1_0", "L5-S1": ""}
+    forced = {"L4-L5": COUPLED, "L5-S1": ()}
     shares = SHARES.copy()
     shares[0] = 0.95
     table = angle_table(spine(forced=forced), shares, TABLE)
@@ -155,6 +157,7 @@ def test_table_of_angles():
     assert rows["L4-L5", "axial rotation"] == ("0.0°", "0.0°", "1.0°", "10 %", "assumed")
     assert rows["T12-L1", "flexion"][-2:] == ("50 %", "partly measured")
     assert rows["C1-C2", "axial rotation"][-2:] == ("90 %", "measured")
+    assert rows["L5-S1", "flexion"][-1] == "measured as a sum"
     assert rows["L5-S1", "lateral bending"][-1] == "measured"
     unknown = angle_table(spine(), np.full((9, 3), np.nan), TABLE)
     assert {row[-1] for row in unknown.rows} == {"–"}
@@ -175,7 +178,7 @@ def test_assumed_statements_sum_up_runs_of_levels():
     mixed = assumed_statements([spine(tka_sd=1)] * 2, [SHARES, np.full((9, 3), 0.5)], [kept] * 2)
     assert mixed == ()
     assert assumed_statements([spine(sd=False)], [np.full((9, 3), np.nan)], [kept]) == ()
-    forced = {"tka": "constant: one rigid body"}
+    forced = {"tka": RIGID}
     assert assumed_statements([spine(forced=forced)], [np.ones((9, 3))], [kept]) == ()
 
 

@@ -12,9 +12,10 @@ from simspine.body.kinematics import neutral_markers
 from simspine.body.recipes import build
 from simspine.capture.truth import make_subject, make_trial, points, vertebra_centres
 from simspine.errors import InputError
+from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape import from_joints as module
 from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters, positions
-from simspine.spine.shape.from_joints import EARS, JOINTS, LEVEL, infer_points, spine_from_joints
+from simspine.spine.shape.from_joints import EARS, JOINTS, infer_points, spine_from_joints
 from simspine.spine.shape.model import shipped
 from simspine.types import Markers, Origin
 
@@ -128,8 +129,8 @@ def test_nearer_to_true_spines_than_the_rule():
         trial = make_trial(make_subject(3, index), action, 1, 20)
         seen, true = points(trial), vertebra_centres(trial)
         spine = spine_from_joints(seen)
-        named = true.xyz[:, true.indices([LEVEL[name] for name in SPINE])]
-        found = spine.xyz[:, spine.indices([LEVEL[name] for name in SPINE])]
+        named = true.xyz[:, true.indices([VERTEBRA_OF[name] for name in SPINE])]
+        found = spine.xyz[:, spine.indices([VERTEBRA_OF[name] for name in SPINE])]
         ours.append(np.linalg.norm(found - named, axis=-1).mean())
         rules.append(np.linalg.norm(infer_spine(seen.xyz, seen.names) - named, axis=-1).mean())
     assert np.mean(ours) < 0.75 * np.mean(rules)
@@ -176,7 +177,7 @@ def test_what_somebody_saw_stays_and_the_rest_is_inferred(neutral):
     moved = after.indices(("Spine_03", "Neck"))
     still = (*SIX, "Hip", "Nose_2")
     assert after.select(still) == before.select(still)
-    assert set(after.names_of(Origin.INFERRED)) == set(LEVEL) - {"Hip"}
+    assert set(after.names_of(Origin.INFERRED)) == set(VERTEBRA_OF) - {"Hip"}
     spine = spine_from_joints(before)
     np.testing.assert_array_equal(after.xyz[:, moved], spine.xyz[:, spine.indices(("L1", "C7"))])
     np.testing.assert_array_equal(after.covariance[:, moved], spine.covariance[:, spine.indices(("L1", "C7"))])

@@ -5,7 +5,7 @@ import pytest
 
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.spine.levels import LEVELS, PLANES, SPINE_MARKERS
-from simspine.types import Markers, Motion
+from simspine.types import Forced, Markers, Motion
 
 RATE = 50.0
 ACTIONS = ("Directions 1", "Directions 2", "Walking", "juggling")
@@ -13,8 +13,8 @@ SUBJECTS = ("S1", "S5", "Anna")
 NAMES = tuple(level.name for level in LEVELS)
 COORDINATES = tuple(dict.fromkeys(c for level in LEVELS for c in level.coordinates))
 SLOPES = {"L4-L5": 1.857, "L3-L4": 1.643, "L2-L3": 1.143, "L1-L2": 0.929, "T12-L1": 0.571}
-FORCED = {level: f"flexion = {slope} × L5_S1_Flex_Ext" for level, slope in SLOPES.items()} | {
-    "tka": "constant: T3 and T12 are on the same rigid body 'torso'"
+FORCED = {level: (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", slope),) for level, slope in SLOPES.items()} | {
+    "tka": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),)
 }
 
 

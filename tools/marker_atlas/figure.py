@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from tools.marker_atlas.survey import Atlas
-from tools.measure_endplates import read_vtp
 
+from simspine.formats.vtp import read_polygons
 from simspine.report.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import SIDES
@@ -113,7 +113,7 @@ def _triangles(atlas: Atlas):
             depths.append((layer, v[:, 2].mean()))
 
     for mesh, body, scale, offset in GIVES_PLACE:
-        points, faces = read_vtp(atlas.geometry / mesh)
+        points, faces = read_polygons(atlas.geometry / mesh)
         add(atlas.point(body, points * scale + offset), faces, GHOST, 0)
     for bone in atlas.bones.values():
         add(atlas.point(bone.body, bone.points), bone.faces, BONE, 1)

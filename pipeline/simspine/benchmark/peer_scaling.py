@@ -7,7 +7,7 @@ import numpy as np
 from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
 from simspine.body.recipes import Recipe
-from simspine.body.scaling import Factor, ScaleFactors
+from simspine.body.scaling import ScaleFactors, SegmentFactor
 from simspine.errors import InputError
 from simspine.types import Markers
 
@@ -71,7 +71,8 @@ def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> Scal
             sizes[segment.name] = float(np.nanmean(ratios))
     rest = float(np.mean(list(sizes.values())))
     factors = tuple(
-        Factor(s.name, s.bodies, sizes.get(s.name, rest), s.name not in sizes, "plain ratio") for s in recipe.segments
+        SegmentFactor(s.name, s.bodies, sizes.get(s.name, rest), s.name not in sizes, "plain ratio")
+        for s in recipe.segments
     )
     return ScaleFactors(factors, float("nan"), rest)
 

@@ -9,10 +9,11 @@ from typing import Self
 import numpy as np
 
 from simspine.body import _opensim
-from simspine.body.osim import compile_tree
+from simspine.body.osim import compile_tree, enforced_couplers
 from simspine.body.tree import Tree
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import write_text
+from simspine.spine.forced import Coupler
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ class Body:
         check_xml(osim, where)
         try:
             model = _opensim.load(osim)
-            state = model.initSystem()
+            model.initSystem()
         except RuntimeError as error:
             raise InputError(f"{where} is XML, but OpenSim cannot make a model of it: {_reason(error)}") from None
         if model.getBodySet().getSize() == 0:
@@ -118,7 +119,7 @@ class Body:
         markers = list(model.getMarkerSet())
         offsets = np.array([_station(marker) for marker in markers]).reshape(-1, 3)
         offsets.setflags(write=False)
-        coordinates = _coordinates(model, state)
+        coordinates = _coordinates(model)
         carriers = tuple(marker.getParentFrame().findBaseFrame().getName() for marker in markers)
         return cls(
             name=model.getName(),
@@ -129,6 +130,15 @@ class Body:
             marker_bodies=carriers,
             marker_offsets=offsets,
             tree=compile_tree(model, coordinates, carriers, offsets),
+        )
+
+    @property
+    def couplers(self) -> tuple[Coupler, ...]:
+        """The enforced couplers, drivers first."""
+        names, tree = self.coordinates.names, self.tree
+        return tuple(
+            Coupler(names[dependent], names[driver], tree.functions.slope(function))
+            for dependent, driver, function in zip(tree.coupled, tree.driver, tree.coupling, strict=True)
         )
 
     def write_osim(self, path: str | PathLike) -> None:
@@ -168,13 +178,12 @@ def _station(marker) -> np.ndarray:
     return marker.findLocationInFrame(state, marker.getParentFrame().findBaseFrame()).to_numpy()
 
 
-def _coordinates(model, state) -> Coordinates:
+def _coordinates(model) -> Coordinates:
     listed = list(model.getCoordinateSet())
     names = tuple(c.getName() for c in listed)
     depends_on = np.full(len(names), -1)
-    for coupler in couplers(model):
-        if coupler.isEnforced(state):
-            depends_on[names.index(coupler.getDependentCoordinateName())] = names.index(independent_name(coupler))
+    for dependent, driver, _ in enforced_couplers(model):
+        depends_on[names.index(dependent)] = names.index(driver)
     return Coordinates(
         names=names,
         rotational=[_is_rotational(c) for c in listed],
@@ -185,23 +194,6 @@ def _coordinates(model, state) -> Coordinates:
         locked=[c.getDefaultLocked() for c in listed],
         depends_on=depends_on,
     )
-
-
-def couplers(model) -> list:
-    """The `CoordinateCouplerConstraint`s of an `opensim.Model`."""
-    osim = _opensim.api()
-    cast = osim.CoordinateCouplerConstraint.safeDownCast
-    return [coupler for constraint in model.getConstraintSet() if (coupler := cast(constraint)) is not None]
-
-
-def independent_name(coupler) -> str:
-    """The coordinate that drives a coupler; raises `InputError` where several do, which no model of ours has."""
-    names = coupler.getIndependentCoordinateNames()
-    if names.getSize() != 1:
-        raise InputError(
-            f"the coupler {coupler.getName()!r} has {names.getSize()} independent coordinates; only one is supported."
-        )
-    return names.get(0)
 
 
 def _is_rotational(coordinate) -> bool:

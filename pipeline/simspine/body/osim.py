@@ -169,9 +169,12 @@ def _custom_axes(transform, joint, table: "_FunctionTable", names: tuple[str, ..
             yield vector / np.linalg.norm(vector), number, names.index(drivers[0]) if drivers else -1
 
 
-def _couplings(model, table: "_FunctionTable", names: tuple[str, ...]):
-    """Enforced couplers, drivers first: dependent coordinates, drivers, functions."""
-    found = {}
+def enforced_couplers(model) -> list[tuple[str, str, object]]:
+    """(dependent coordinate, its driver, the `CoordinateCouplerConstraint`) of an `opensim.Model`'s enforced couplers.
+
+    Raises `InputError` where several coordinates drive one.
+    """
+    found = []
     cast = _opensim.api().CoordinateCouplerConstraint.safeDownCast
     for constraint in model.getConstraintSet():
         coupler = cast(constraint)
@@ -180,11 +183,19 @@ def _couplings(model, table: "_FunctionTable", names: tuple[str, ...]):
         drivers = coupler.getIndependentCoordinateNames()
         if drivers.getSize() != 1:
             raise InputError(
-                f"coupler {coupler.getName()!r} has {drivers.getSize()} independent coordinates; only one."
+                f"coupler {coupler.getName()!r} has {drivers.getSize()} independent coordinates; only one is supported."
             )
+        found.append((coupler.getDependentCoordinateName(), drivers.get(0), coupler))
+    return found
+
+
+def _couplings(model, table: "_FunctionTable", names: tuple[str, ...]):
+    """Enforced couplers, drivers first: dependent coordinates, drivers, functions."""
+    found = {}
+    for dependent, driver, coupler in enforced_couplers(model):
         scale = _opensim.api().PropertyHelper.getValueDouble(coupler.getPropertyByName("scale_factor"))
         number = table.add(coupler.getFunction(), f"coupler {coupler.getName()!r}", scale)
-        found[names.index(coupler.getDependentCoordinateName())] = (names.index(drivers.get(0)), number)
+        found[names.index(dependent)] = (names.index(driver), number)
     ordered: list[tuple[int, int, int]] = []
     while found:
         ready = [c for c, (driver, _) in found.items() if driver not in found]

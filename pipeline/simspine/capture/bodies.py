@@ -31,6 +31,7 @@ from simspine.capture.standing_posture import (
 )
 from simspine.capture.subjects import SyntheticSubject
 from simspine.spine.endplates import Vertebra, Vertebrae, read_endplates
+from simspine.spine.levels import VERTEBRA_OF
 
 SHIFT_LIMIT = 0.006  # m; of a level's translation either way
 
@@ -188,10 +189,8 @@ def _places(recipe: Recipe, sizes: BodySizes, vertebrae: Vertebrae) -> dict[str,
 
     ears_and_eyes = {name: p for name, p in read_marker_set("blazepose").places.items() if name[1:] in ("Eye", "Ear")}
     points = {name: grown(name, p) for name, p in (read_marker_set("vertebral").places | ears_and_eyes).items()}
-    levels = {"Hip": "S1"} | {"Spine_01": "L5", "Spine_02": "L3", "Spine_03": "L1", "Spine_04": "T8", "Spine_05": "T3"}
-    levels |= {"Neck": "C7", "Neck_02": "C4", "Neck_03": "C1"}
     centres = {level: Place(v.body, v.centroid) for level, v in vertebrae.items()}
-    points |= {name: centres[level] for name, level in levels.items()}
+    points |= {name: centres[level] for name, level in VERTEBRA_OF.items()}
     released = {name + VIRTUAL: grown(name, place) for name, place in recipe.virtual.items()}
     others = {name: grown(name, Place(body, offset)) for name, (body, offset) in landmarks().items()}
     return points | centres | released | others

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.capture.occlusion import cover
+from simspine.body.capsules import cover
 from simspine.skeletons import load
 from simspine.types import Camera, Markers
 

@@ -10,6 +10,7 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.dataset_write import OURS, SCHEMA
+from simspine.formats.forced import forced_from_json
 from simspine.types import Camera, Markers, Motion
 
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
@@ -212,7 +213,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         tka_sd=part("tka_sd"),
         response=ours["response"][()] if "response" in ours else None,
         level_share=ours["level_share"][()] if "level_share" in ours else None,
-        forced=json.loads(attributes.get("forced", "{}")),
+        forced=forced_from_json(json.loads(attributes.get("forced", "{}")), f"{dataset._where}: {group.name}"),
         status=texts("status", frames),
         reasons=texts("reasons", frames),
         fitted=texts("fitted") or (),

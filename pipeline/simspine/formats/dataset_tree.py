@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
-from simspine.types import Camera, Markers, Motion, Origin
+from simspine.types import Camera, Forced, Markers, Motion, Origin
 
 STATUSES = ("kept", "corrected", "rejected")
 
@@ -21,7 +21,7 @@ class TrialData:
     (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; those of the coordinates are
     `motion.deviation`, the covariances of the points `markers.covariance`. response: (coordinates,) share of each
     coordinate that the data decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's
-    angles. forced: {level, 'lla' or 'tka': why the model leaves it no freedom of its own}. status: per frame kept,
+    angles. forced: {level, 'lla' or 'tka': what the model forces there, () where nothing}. status: per frame kept,
     corrected or rejected. reasons: per frame, '' where there is nothing to say. fitted: names of the markers inverse
     kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted) bool, where a gap
     of the fitted marker was interpolated. poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m,
@@ -40,7 +40,7 @@ class TrialData:
     tka_sd: np.ndarray | None = None
     response: np.ndarray | None = None
     level_share: np.ndarray | None = None
-    forced: Mapping[str, str] = field(default_factory=dict)
+    forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
     status: tuple[str, ...] | None = None
     reasons: tuple[str, ...] | None = None
     fitted: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class TrialData:
                 )
         poses = {str(k): _frozen(f"TrialData.poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
         self._set("poses", MappingProxyType(poses))
-        self._set("forced", MappingProxyType({str(k): str(v) for k, v in self.forced.items()}))
+        self._set("forced", MappingProxyType({str(k): tuple(v) for k, v in self.forced.items()}))
 
     @property
     def valid(self) -> np.ndarray:

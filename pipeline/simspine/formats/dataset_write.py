@@ -12,10 +12,11 @@ from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset_layout import FILTERS, TEXT, block_checksums, chunk_frames
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
+from simspine.formats.forced import forced_to_json
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Markers, Motion
 
-SCHEMA = 1
+SCHEMA = 2
 OURS = "simspine"  # the name of every group that the release does not have
 ORDERS = ("simspine37", "simspine15", "spinetrack37")
 
@@ -146,7 +147,7 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
             _put(ours, name, _strings(values))
     if trial.angles is not None:
         ours["level_angles"].attrs["axes"] = "flexion, lateral bending, axial rotation"
-    ours.attrs["forced"] = json.dumps(dict(trial.forced), sort_keys=True)
+    ours.attrs["forced"] = json.dumps(forced_to_json(trial.forced))
     valid = _put(ours, "valid", trial.valid.astype(np.uint8))
     valid.attrs["meaning"] = "1: solved and not rejected"
     poses = ours.create_group("poses", track_order=True)

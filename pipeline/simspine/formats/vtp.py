@@ -6,6 +6,7 @@ Format: VTK File Formats, "XML file formats, PolyData". OpenSim's own reader tak
 
 import os
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,16 @@ from simspine.errors import InputError
 
 
 def read_vtp(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
-    """Points (n, 3) in the file's unit (OpenSim: m), and triangles (t, 3) of point numbers.
+    """Points (n, 3) as `read_polygons`, and triangles (t, 3) of point numbers: its polygons split into fans."""
+    points, polygons = read_polygons(path)
+    fans = [(polygon[0], b, c) for polygon in polygons for b, c in pairwise(polygon[1:])]
+    return points, np.array(fans, int).reshape(-1, 3)
 
-    Polygons of more than three corners are split into fans. Raises `InputError` for what is no ASCII .vtp file.
+
+def read_polygons(path: str | os.PathLike) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Points (n, 3) in the file's unit (OpenSim: m), and polygons of point numbers.
+
+    Raises `InputError` for what is no ASCII .vtp file.
     """
     path = Path(path)
     try:
@@ -31,15 +39,9 @@ def read_vtp(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
     polygons = {array.get("Name"): array for array in piece.findall("Polys/DataArray")}
     corners = _numbers(path, polygons.get("connectivity"), int)
     ends = _numbers(path, polygons.get("offsets"), int)
-    starts = np.concatenate([[0], ends[:-1]]).astype(int)
     if corners.size and (corners.min() < 0 or corners.max() >= len(points) or ends[-1] != len(corners)):
         raise InputError(f"mesh {path}: its polygons name points that are not there; the file is damaged.")
-    fans = [
-        (corners[start], corners[k], corners[k + 1])
-        for start, end in zip(starts, ends, strict=True)
-        for k in range(start + 1, end - 1)
-    ]
-    return points, np.array(fans, int).reshape(-1, 3)
+    return points, tuple(np.split(corners, ends[:-1])) if len(ends) else ()
 
 
 def _numbers(path: Path, array: ET.Element | None, dtype: type) -> np.ndarray:

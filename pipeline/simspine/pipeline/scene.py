@@ -1,6 +1,6 @@
 """A reconstruction as the 3D player shows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from simspine.report.player.scene import Curve, Scene
 from simspine.report.summary import very_unsure
 from simspine.spine.bands import bands
 from simspine.spine.levels import CHAIN
-from simspine.types import Markers
+from simspine.types import Forced, Markers
 
 LABELS = {"lla": ("LLA", "Lumbar lordosis, L1–S1"), "tka": ("TKA", "Thoracic kyphosis, T3–T12")}
 Angles = Mapping[str, tuple[np.ndarray | None, np.ndarray | None]]  # {'lla' or 'tka': (values, sd)}, (frames,) rad
@@ -44,7 +44,7 @@ def chain_of(spine: Markers) -> Markers:
     return spine.select(chain) if chain else spine
 
 
-def curves(angles: Angles, forced: Mapping) -> tuple[Curve, ...]:
+def curves(angles: Angles, forced: Mapping[str, Sequence[Forced]]) -> tuple[Curve, ...]:
     """LLA and TKA over time with their normal bands. forced: of the spine kinematics."""
     return tuple(
         _curve(key, values, sd, bool(forced_mask([key], forced).any()))

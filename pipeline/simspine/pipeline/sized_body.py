@@ -10,13 +10,13 @@ from simspine.body.articulation import carried_vertebrae, spine_levels
 from simspine.body.kinematics import neutral_poses
 from simspine.body.model import Body
 from simspine.body.recipes import Recipe, build, default_weights, read_prior, read_recipe
-from simspine.body.scaling import ScaleFactors, measure_factors, scale
+from simspine.body.scaling import ScaleFactors, ScalingLimits, measure_factors, scale
 from simspine.pipeline.options import ScalingOptions
 from simspine.priors.assumptions import Prior
 from simspine.spine.endplates import Vertebrae, read_endplates, scaled
-from simspine.spine.forced import couplers_in, forced_reasons
+from simspine.spine.forced import forced_by_model
 from simspine.spine.levels import LEVELS, Level
-from simspine.types import Markers
+from simspine.types import Forced, Markers
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +38,11 @@ class SizedBody:
         return levels_of(self.recipe)
 
     @cached_property
-    def forced(self) -> dict:
+    def forced(self) -> dict[str, tuple[Forced, ...]]:
         """What the model leaves no freedom, see `simspine.spine.forced`."""
         coordinates = self.body.coordinates
         locked = [name for name, held in zip(coordinates.names, coordinates.locked, strict=True) if held]
-        return forced_reasons(couplers_in(self.body.osim), self.vertebrae, locked=locked, levels=self.levels)
+        return forced_by_model(self.body.couplers, self.vertebrae, locked=locked, levels=self.levels)
 
     @cached_property
     def prior(self) -> Prior:
@@ -79,7 +79,9 @@ def size_body(
     """
     recipe = read_recipe(recipe) if isinstance(recipe, str) else recipe
     unscaled = build(recipe, marker_set)
-    factors = measure_factors(unscaled, stacked(trials), recipe, height=height, **options.model_dump())
+    factors = measure_factors(
+        unscaled, stacked(trials), recipe, height=height, limits=ScalingLimits(**options.model_dump())
+    )
     return SizedBody(scale(unscaled, factors, mass, recipe), recipe, factors.by_body), factors
 
 

@@ -6,17 +6,14 @@ import numpy as np
 
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape.chain import LEVELS
 from simspine.spine.shape.complete import SPAN
 from simspine.spine.shape.plausible import FEWEST, Plausibility, shape_plausibility
 from simspine.types import Markers, Origin
 
 Thresholds = Mapping[str, Threshold]
-# Vertebra behind which each spine point is seen (skeletons/tables/simspine37.csv); the sacrum's point is no S1 centre.
-LEVEL_OF = {
-    "Spine_01": "L5", "Spine_02": "L3", "Spine_03": "L1", "Spine_04": "T8", "Spine_05": "T3",
-    "Neck": "C7", "Neck_02": "C4", "Neck_03": "C1",
-}  # fmt: skip
+LEVEL_OF = {point: level for point, level in VERTEBRA_OF.items() if level != "S1"}  # on the sacrum lies no S1 centre
 
 
 def fitted_shape(centres: Markers, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:

@@ -7,6 +7,7 @@ import numpy as np
 from simspine.quality.findings import Finding, Severity, listed, where_true
 from simspine.quality.observability import forced_mask
 from simspine.quality.thresholds import ENVELOPES, THRESHOLDS, Threshold
+from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Motion
@@ -191,7 +192,7 @@ def level_ranges(
             if assumed[k, axis] or not beyond.any():
                 continue
             low, high = np.degrees(limits[axis])
-            forced = spine.forced.get(level, "")
+            forced = sentence(spine.forced.get(level, ()))
             findings.append(
                 Finding(
                     "level_range",

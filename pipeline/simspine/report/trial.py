@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.quality.findings import Finding, Status, Verdict
-from simspine.quality.observability import ONE_COORDINATE
 from simspine.report import content, embed
 from simspine.report.figures.bodies import stick_figures
 from simspine.report.figures.chain import spine_chain
@@ -23,9 +22,10 @@ from simspine.report.sampling import sample_frames
 from simspine.report.uncertainty import angle_table
 from simspine.skeletons.inferred_names import base_name
 from simspine.spine.bands import BANDS, Band
+from simspine.spine.forced import sentence
 from simspine.spine.levels import CHAIN, LEVELS, Level
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Markers, Origin
+from simspine.types import ForcedKind, Markers, Origin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -253,11 +253,9 @@ def not_measured(
     inferred = dict.fromkeys(base_name(name) for markers in measured for name in markers.names_of(Origin.INFERRED))
     reasons: dict[str, list[str]] = defaultdict(list)
     for spine in spines:
-        for name, reason in spine.forced.items():
-            if reason:
-                reasons[reason].append(name.upper() if name in ("lla", "tka") else name)
-    forced = tuple(
-        content.Statement(", ".join(dict.fromkeys(names)), f"{_SUM}: {reason}" if ONE_COORDINATE in reason else reason)
-        for reason, names in reasons.items()
-    )
+        for name, facts in spine.forced.items():
+            if facts:
+                shared = f"{_SUM}: " if any(fact.kind is ForcedKind.SUM for fact in facts) else ""
+                reasons[shared + sentence(facts)].append(name.upper() if name in ("lla", "tka") else name)
+    forced = tuple(content.Statement(", ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items())
     return ((content.Statement(", ".join(inferred), rule),) if inferred else ()), forced

@@ -4,6 +4,8 @@ detail.
 
 from dataclasses import dataclass
 
+from simspine.skeletons import TARGET, load
+
 PLANES = ("flexion", "lateral bending", "axial rotation")
 POSITIVE = ("flexion (bending forward)", "bending to the right", "turning to the left")
 
@@ -49,3 +51,5 @@ SPINE_MARKERS = (
 )  # fmt: skip
 # Of these, the nine along the spine, from below.
 CHAIN = SPINE_MARKERS[:9]
+# The vertebra each of them is named after, from the skeleton's table; the sacrum's is S1.
+VERTEBRA_OF = {name: load(TARGET).levels[load(TARGET).index(name)].replace("sacrum", "S1") for name in CHAIN}

@@ -65,11 +65,17 @@ def _through_lock(angles: np.ndarray, total: np.ndarray, sign: float) -> np.ndar
     return angles
 
 
+def other_branch(angles: np.ndarray) -> np.ndarray:
+    """The other triple (..., 3) rad of the same rotation about three perpendicular axes: (a + π, π − b, c + π)."""
+    a, b, c = np.moveaxis(np.asarray(angles, float), -1, 0)
+    return np.stack([a + np.pi, np.pi - b, c + np.pi], -1)
+
+
 def continuous(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Undo gimbal wraps of an angle triple (frames, 3) rad; NaN gaps stay. Also (frames,) bool: which frames were
     changed.
 
-    A rotation has two triples, (a, b, c) and (a + π, π − b, c + π). Near lock (|b| > 60° on both sides of a step) the
+    A rotation has two triples (`other_branch`). Near lock (|b| > 60° on both sides of a step) the
     one nearer to the frame before is taken; elsewhere a large step is motion or a fault, and left for quality control
     to see. Then whole turns are removed.
     """
@@ -78,7 +84,7 @@ def continuous(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     valid = np.isfinite(angles).all(-1)
     a = angles[valid]
     if len(a) > 1:
-        other = np.stack([a[:, 0] + np.pi, np.pi - a[:, 1], a[:, 2] + np.pi], -1)
+        other = other_branch(a)
         stay = np.abs(wrap(a[1:] - a[:-1])).sum(-1)
         swap = np.abs(wrap(other[1:] - a[:-1])).sum(-1)
         near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_LOCK

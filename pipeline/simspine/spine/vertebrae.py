@@ -10,7 +10,7 @@ from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import Vertebra
 from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
 from simspine.spine.rotations import as_rotations, yxz_angles, zxy_angles
-from simspine.types import Markers
+from simspine.types import Forced, Markers
 
 # Right-hand rotations about z (right), x (forward), y (up) are extension, bending to the right, turning to the left.
 # We report flexion positive, as clinicians read it.
@@ -24,8 +24,8 @@ class SpineKinematics:
     levels: names, joints first. angles: (frames, levels, 3) rad: flexion, bending to the right, turning to the left;
     relative to the neutral pose, for segments in space relative to the ground. lla, tka: (frames,) rad, Cobb L1–S1
     (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
-    levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': why the model leaves it no freedom
-    of its own, '' if it does}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
+    levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': what the model forces there, ()
+    where nothing}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
     angles_sd: standard deviations of the same shapes, None where the solver gave none. centres: centroids of the
     vertebrae C1…L5, S1, y_up, with covariance where the solver gave one.
     """
@@ -38,7 +38,7 @@ class SpineKinematics:
     tka: np.ndarray
     markers: Markers
     repaired: np.ndarray
-    forced: dict[str, str] = field(default_factory=dict)
+    forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
     lla_sd: np.ndarray | None = None
     tka_sd: np.ndarray | None = None
     angles_sd: np.ndarray | None = None
@@ -68,7 +68,7 @@ class SpineKinematics:
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "rate", float(self.rate))
         object.__setattr__(self, "start", float(self.start))
-        object.__setattr__(self, "forced", {str(k): str(v) for k, v in dict(self.forced).items()})
+        object.__setattr__(self, "forced", {str(k): tuple(v) for k, v in self.forced.items()})
 
     @property
     def frames(self) -> int:
@@ -129,7 +129,7 @@ def spine_kinematics(
     *,
     neutral: Mapping[str, np.ndarray] | None = None,
     levels: Sequence[Level] = LEVELS,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
     spine_markers: Mapping[str, str] | None = None,
 ) -> SpineKinematics:
     """Everything the model says about the spine in one trial.
@@ -137,7 +137,7 @@ def spine_kinematics(
     poses: {body: (frames, 4, 4)} in ground (m, y_up), NaN where not solved. markers: forward kinematics of the model
     at the same frames (y_up); the spine's points are taken from it, none may lack. vertebrae: `read_endplates`,
     scaled or not (angles do not depend on it). neutral: {body: (4, 4)} of the pose in which all angles are zero
-    (default: all bodies aligned, as in the model with lumbar detail). forced: `simspine.spine.forced.forced_reasons`.
+    (default: all bodies aligned, as in the model with lumbar detail). forced: `simspine.spine.forced.forced_by_model`.
     spine_markers: {spine point: its name in `markers`} where that is another
     (`simspine.body.recipes.virtual_spine_markers`).
     """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES
 from simspine.validation.curvature import as_records, grouped
 from simspine.validation.published import BY_ACTION, published_range
@@ -102,7 +103,7 @@ def _row(action: str, some: Sequence[Record], level: str, plane: int, percentile
         published_low,
         published_high,
         source,
-        next((r.forced[level] for r in some if r.forced.get(level)), "") if forced else "",
+        next((sentence(r.forced[level]) for r in some if r.forced.get(level)), "") if forced else "",
     )
 
 

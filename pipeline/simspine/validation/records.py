@@ -11,6 +11,7 @@ from simspine.dataset.actions import action_of
 from simspine.formats.dataset_tree import Dataset, TrialData
 from simspine.quality.observability import level_shares
 from simspine.spine.levels import LEVELS, Level
+from simspine.types import Forced
 from simspine.validation.released import angles_of, forced_by_ratio, lordosis_of
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Record:
 
     levels: those of `LUMBAR` and `NECK` that there are. angles (frames, levels, 3), lla, tka (frames,) and their
     standard deviations: as in `formats.dataset_tree.TrialData`; empty or NaN where the file holds none. shares:
-    (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': why the model leaves it no
-    freedom}. table: the levels' coordinates.
+    (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}.
+    table: the levels' coordinates.
     """
 
     subject: str
@@ -43,7 +44,7 @@ class Record:
     lla_sd: np.ndarray | None
     tka_sd: np.ndarray | None
     shares: np.ndarray
-    forced: dict[str, str] = field(default_factory=dict)
+    forced: dict[str, tuple[Forced, ...]] = field(default_factory=dict)
     table: tuple[Level, ...] = ()
 
     @cached_property

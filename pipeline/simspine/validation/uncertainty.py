@@ -1,11 +1,10 @@
 """How much of a pooled figure the data decided, and in which word."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.quality.observability import Observability, forced_mask
+from simspine.quality.observability import Observability, driving, forced_mask
 from simspine.quality.thresholds import ENVELOPES, THRESHOLDS
 from simspine.spine.bands import bands
 from simspine.validation.records import Record
@@ -49,8 +48,7 @@ def drives_others(some: Sequence[Record], name: str, plane: int) -> bool:
     """Whether the level's own coordinate moves other levels too: the data then decided the sum, not this level."""
     for record in some:
         own = next((level.coordinates[plane] for level in record.table if level.name == name), None)
-        drivers = {driver for reason in record.forced.values() for driver in re.findall(r"× (\w+)", reason)}
-        if own in drivers:
+        if own in driving(record.forced):
             return True
     return False
 

@@ -9,6 +9,7 @@ import numpy as np
 from simspine.body.model import Body
 from simspine.body.recipes import read_recipe
 from simspine.errors import InputError
+from simspine.formats.forced import forced_from_json, forced_to_json
 from simspine.formats.store import load, save
 from simspine.ik.result import Posterior, Result
 from simspine.pipeline.sized_body import SizedBody
@@ -19,7 +20,7 @@ from simspine.triangulation import TriangulationReport
 from simspine.workflow.manifest import read_json, read_manifest
 from simspine.workflow.paths import Paths
 
-_SPINE = ("levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "angles_sd", "repaired", "forced")
+_SPINE = ("levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "angles_sd", "repaired")
 
 
 def read_trial(paths: Paths, name: str, videos: Sequence[Path] = ()) -> SolvedTrial:
@@ -77,15 +78,18 @@ def load_result(path: Path) -> Result:
 def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarray]) -> None:
     """poses: of the body, {name: (frames, 4, 4)}, y_up."""
     parts = {name: getattr(spine, name) for name in _SPINE}
-    parts |= {"levels": list(spine.levels), "forced": dict(spine.forced)}
+    parts |= {"levels": list(spine.levels), "forced": forced_to_json(spine.forced)}
     save(path, spine_markers=spine.markers, **parts, centres=spine.centres, poses=dict(poses))
 
 
 def load_spine(path: Path) -> SpineKinematics:
-    stored = load(path, ["spine_markers", "centres", *_SPINE])
+    stored = load(path, ["spine_markers", "centres", "forced", *_SPINE])
     markers = stored["spine_markers"]
     parts = {name: _plain(stored[name]) for name in _SPINE}
-    return SpineKinematics(rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], **parts)
+    forced = forced_from_json(stored["forced"], str(path))
+    return SpineKinematics(
+        rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced, **parts
+    )
 
 
 def load_report(path: Path) -> TriangulationReport:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset import open_dataset
+from simspine.formats.forced import forced_from_json
 from simspine.formats.store import load
 from simspine.pipeline.page import NOTICE
 from simspine.pipeline.scene import LABELS, anatomy, chain_of, curves, scene_of
@@ -38,7 +39,12 @@ def read_scene(result: Path, subject: str | None = None, trial: str | None = Non
         )
     angles = {key: (stored[key], stored[f"{key}_sd"]) for key in LABELS}
     spine = chain_of(stored["spine_markers"])
-    return Scene(result.stem, spine, poses=stored["poses"], curves=curves(angles, stored["forced"]))
+    return Scene(
+        result.stem,
+        spine,
+        poses=stored["poses"],
+        curves=curves(angles, forced_from_json(stored["forced"], str(result))),
+    )
 
 
 def find_results(result: Path, subject: str | None = None, trial: str | None = None) -> tuple[Paths, str] | None:

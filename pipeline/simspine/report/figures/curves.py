@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.quality.observability import ONE_COORDINATE, forced_mask
+from simspine.quality.observability import forced_mask
 from simspine.report.figures.common import checked, new_figure, shade_rejected, spread, time_axis
 from simspine.report.style import (
     BLUE,
@@ -23,6 +23,7 @@ from simspine.report.style import (
 from simspine.report.summary import VERY_UNSURE, spread_of_adults, very_unsure
 from simspine.spine.bands import Band
 from simspine.spine.levels import POSITIVE
+from simspine.types import Forced, ForcedKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def curvature(
     tka: np.ndarray,
     bands: Sequence[Band] = (),
     status: Sequence[str] | None = None,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
     lla_sd: np.ndarray | None = None,
     tka_sd: np.ndarray | None = None,
 ) -> "Figure":
@@ -46,7 +47,7 @@ def curvature(
 
     time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all
     are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
-    forced: may hold 'lla' or 'tka' with the reason; such a curve is drawn as the model's, not as a measurement.
+    forced: may hold 'lla' or 'tka' with facts; such a curve is drawn as the model's, not as a measurement.
     lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve less sure than the spread among
     standing adults is drawn dashed and orange, and says so.
     """
@@ -60,7 +61,7 @@ def curvature(
         ):
             degrees = np.degrees(checked(key, values, time.shape))
             doubt = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
-            draw_curvature(axes, time, degrees, (forced or {}).get(key, ""), doubt, key)
+            draw_curvature(axes, time, degrees, (forced or {}).get(key, ()), doubt, key)
             shade_rejected(axes, time, status)
             chosen = [band for band in bands if band.quantity == key]
             beside = _draw_bands(axes, chosen)
@@ -73,15 +74,15 @@ def curvature(
 
 
 def draw_curvature(
-    axes: "Axes", time: np.ndarray, degrees: np.ndarray, reason: str, sd: np.ndarray | None, quantity: str
+    axes: "Axes", time: np.ndarray, degrees: np.ndarray, forced: Sequence[Forced], sd: np.ndarray | None, quantity: str
 ) -> None:
-    """One curve with its band. sd: (frames,) degrees or None. reason: why the model sets it, '' if it does not."""
+    """One curve with its band. sd: (frames,) degrees or None. forced: what the model forces of it."""
     known = degrees[np.isfinite(degrees)]
     text = f"mean {known.mean():.1f}°, span {np.ptp(known):.1f}°" if known.size else "not known"
-    if reason and ONE_COORDINATE not in reason:
+    if any(fact.kind is not ForcedKind.SUM for fact in forced):
         axes.plot(time, degrees, **FORCED, label=f"{text}\n{FORCED_LABEL}")
         return
-    note = "\n(one coordinate for all levels)" if reason else ""
+    note = "\n(one coordinate for all levels)" if forced else ""
     typical = None if sd is None or not np.isfinite(sd).any() else float(np.nanmedian(sd))
     wide = very_unsure(quantity, typical)
     colour = ORANGE if wide else BLUE
@@ -129,7 +130,7 @@ def level_angles(
     time: np.ndarray,
     levels: Sequence[str],
     angles: np.ndarray,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
     status: Sequence[str] | None = None,
     positive: Sequence[str] = POSITIVE,
 ) -> "Figure":

@@ -13,6 +13,7 @@ from simspine.report.figures.common import checked, new_figure, shade_rejected, 
 from simspine.report.figures.curves import TITLES
 from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, styled
 from simspine.spine.levels import POSITIVE
+from simspine.types import Forced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ def level_map(
     angles: np.ndarray,
     shares: np.ndarray,
     status: Sequence[str] | None = None,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
 ) -> "Figure":
     """Angles of all levels as three maps (level × time, from the sacrum up), beside each the share the data decided.
 
@@ -101,7 +102,7 @@ def range_profile(
     sd: np.ndarray | None,
     shares: np.ndarray,
     status: Sequence[str] | None = None,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
 ) -> "Figure":
     """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
 

@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.spine.levels import CHAIN
+from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape.chain import BONDS, LEVELS
 from simspine.spine.shape.model import ShapeModel, shipped
 from simspine.spine.shape.orientation import OrientationPrior
@@ -24,7 +24,6 @@ from simspine.types import Markers, Origin
 
 JOINTS = ("LHip", "RHip", "LShoulder", "RShoulder")
 EARS = ("LEar", "REar")
-LEVEL = dict(zip(CHAIN, ("S1", "L5", "L3", "L1", "T8", "T3", "C7", "C4", "C1"), strict=True))  # of the spine's points
 
 # From S1 to the middle of the hips: length m, pitch against L5-S1's. Its spread given L5-S1: that of the pelvic
 # incidence, ± 9° (Boulay 2005, n = 149; Chen 2019, n = 320: ± 8–9°) and 5° for the bond of L5 against the endplate.
@@ -102,15 +101,15 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
 def infer_points(markers: Markers) -> Markers:
     """The markers with those points of the spine that nobody saw in any frame in the centres of their vertebrae.
 
-    Which vertebra a point is named after says `LEVEL`. Positions, and covariances where the markers have any, are those
-    of `spine_from_joints`; the points' origin is INFERRED. What somebody saw or gave stays. Unchanged where hips or
+    Their vertebrae: `VERTEBRA_OF`. Positions, and covariances where the markers have any, are those of
+    `spine_from_joints`; the points' origin is INFERRED. What was detected or given stays. Unchanged where hips or
     shoulders have no column.
     """
     known = {name for name, ever in zip(markers.names, markers.present.any(0), strict=True) if ever}
-    points = [point for point in LEVEL if point not in known]
+    points = [point for point in VERTEBRA_OF if point not in known]
     if not points or not set(JOINTS) <= known:
         return markers
-    spine = spine_from_joints(markers).select([LEVEL[point] for point in points])
+    spine = spine_from_joints(markers).select([VERTEBRA_OF[point] for point in points])
     there, joints = spine.present, markers.indices(JOINTS)
     kept = [name for name in markers.names if name not in points]
     rest = markers.select(kept)

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from simspine.geometry import kabsch
 from simspine.spine.shape.chain import derivatives, from_bonds
 from simspine.spine.shape.modes import WORTH, Fit, circle, modes
 from simspine.spine.shape.observed_chain import ObservedChain, best_effects
@@ -94,7 +95,10 @@ class _Problem:
 
     def across(self, y, C):
         """Rotations (B, 3, 3) that best turn the typical shape onto the points."""
-        return _kabsch(self.between.typical, y, 1 / np.trace(C, axis1=-2, axis2=-1))
+        w = 1 / np.trace(C, axis1=-2, axis2=-1)
+        w = (w / w.sum(-1, keepdims=True))[..., None]
+        shape, points = (a - (w * a).sum(-2, keepdims=True) for a in (self.between.typical, y))
+        return kabsch((w * points).swapaxes(-1, -2) @ shape)
 
     def best_spins(self, R0, y, C, prior=None):
         """Of SPINS spins from R0 (B, 3, 3) the best (B, 3, 3) as far as the typical shape tells, by the evidence
@@ -201,15 +205,6 @@ class _Problem:
         centre = (w * x).sum(1)
         d = x - centre[:, None]
         return centre, (w[..., None] * (X + d[..., :, None] * d[..., None, :])).sum(1)
-
-
-def _kabsch(source, target, weight):
-    """Rotations (B, 3, 3) that best turn source (m, 3) onto target (B, m, 3), weights (B, m)."""
-    w = (weight / weight.sum(-1, keepdims=True))[..., None]
-    s, t = source - (w * source).sum(-2, keepdims=True), target - (w * target).sum(-2, keepdims=True)
-    U, _, Vt = np.linalg.svd((w * t).swapaxes(-1, -2) @ s)
-    U[..., -1] *= np.sign(np.linalg.det(U @ Vt))[..., None]
-    return U @ Vt
 
 
 def _blocks(left, right):

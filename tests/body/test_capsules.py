@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simspine.capture.occlusion import cover
+from simspine.body.capsules import cover
 
 TRUNK = np.array([[[[0, 0, 0], [0, 0, 2.0]]]])
 
