@@ -1,6 +1,5 @@
 """report.html of a data set, out of the results' files."""
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -16,8 +15,7 @@ from simspine.report.embed import webp
 from simspine.report.figures.validation import pictures, text_tables
 from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
-from simspine.report.player.library import three
-from simspine.report.player.pack import Packed, pack
+from simspine.report.player.pack import pack
 from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.poster import poster
 from simspine.report.sampling import frame_layer, sample_frames
@@ -222,7 +220,7 @@ def _section(
     return trial_section(
         f"{context.subject} · {results.name}",
         prefix,
-        player=player_of(results, most),
+        player=pack(scene_of(results), most),
         spine=results.spine,
         verdict=results.verdict,
         triangulation=results.report,
@@ -235,16 +233,6 @@ def _section(
         edges=body_edges(),
         overlays=_overlays(context, results, context.config.report.sample_frames),
     )
-
-
-def player_of(results: TrialResults, most: int = MOST_FRAMES) -> Packed | None:
-    """The 3D view of a trial; None, with a warning, where the package that brings its library is missing."""
-    try:
-        three()
-    except InputError as error:
-        warnings.warn(f"the report is without its 3D player: {error}", stacklevel=2)
-        return None
-    return pack(scene_of(results), most)
 
 
 def _overlays(context: Context, results: TrialResults, samples: int) -> tuple[Picture, ...]:

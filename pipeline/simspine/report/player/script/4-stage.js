@@ -16,8 +16,8 @@ class Stage {
     this.scene = new THREE.Scene();
     this.camera = new THREE.PerspectiveCamera(32, 1, 0.05, 80);
     this.orbit = new Orbit(this.camera, element, () => this.move());
-    this.sky = new THREE.HemisphereLight(0xffffff, 0xffffff, 0.75);
-    this.lamp = new THREE.DirectionalLight(0xffffff, 0.55);
+    this.sky = new THREE.HemisphereLight(0xffffff, 0xffffff, 0.75 * Math.PI);
+    this.lamp = new THREE.DirectionalLight(0xffffff, 0.55 * Math.PI);
     this.scene.add(this.sky, this.lamp, this.lamp.target);
     this.groups = {};
     for (const name of Object.keys(this.shown)) {
@@ -43,7 +43,7 @@ class Stage {
   }
 
   makeRenderer() {
-    const probe = document.createElement("canvas").getContext("webgl");
+    const probe = document.createElement("canvas").getContext("webgl2");
     if (!probe) throw new Error("no WebGL");
     const info = probe.getExtension("WEBGL_debug_renderer_info");
     const name = info ? probe.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
@@ -51,7 +51,11 @@ class Stage {
     probe.getExtension("WEBGL_lose_context")?.loseContext();
     // Without a graphics card, smooth edges cost half the frames: they are drawn when the picture rests.
     // See-through, over the page's own gradient: drawing one here would take as long as the bones do.
-    return new THREE.WebGLRenderer({ antialias: !this.software, alpha: true });
+    const renderer = new THREE.WebGLRenderer({ antialias: !this.software, alpha: true });
+    // Colours are the page's own and stay as they are.
+    THREE.ColorManagement.enabled = false;
+    renderer.outputColorSpace = THREE.LinearSRGBColorSpace;
+    return renderer;
   }
 
   makeBones() {
