@@ -40,7 +40,10 @@ def address(scene, tmp_path_factory):
     """A page with two players, of which the second is far below."""
     path = tmp_path_factory.mktemp("page") / "report.html"
     filler = tuple(content.Row(f"row {i}", "1") for i in range(60))
-    trials = (content.Trial(HOSTILE, filler, player=pack(scene)), content.Trial("second", player=pack(scene)))
+    trials = (
+        content.TrialSection(HOSTILE, filler, player=pack(scene)),
+        content.TrialSection("second", player=pack(scene)),
+    )
     write_report(path, content.ReportContent("Players", trials=trials))
     return path.as_uri()
 
@@ -365,7 +368,7 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
     poses = scene.poses if left == "segments" else {}
     some = replace(scene, name=left, poses=poses, bones=(), points=None, cameras=(), status=None, reasons=None)
     some = replace(some, spine=scene.spine.with_(covariance=None), curves=scene.curves[:1])
-    page = content.Trial(left, player=pack(some))
+    page = content.TrialSection(left, player=pack(some))
     write_report(tmp_path / "less.html", content.ReportContent(left, trials=(page,), alone=True))
     with Opened(browser, (tmp_path / "less.html").as_uri()) as window:
         window.do("p.seek(5)")

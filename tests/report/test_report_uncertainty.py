@@ -194,8 +194,8 @@ def test_many_levels_are_drawn_as_a_map():
 
 
 def test_findings_of_one_kind_share_a_box():
-    findings = [content.Finding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
-    findings += [content.Finding("jump", "error", f"jump {i}") for i in range(2)]
+    findings = [content.PageFinding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
+    findings += [content.PageFinding("jump", "error", f"jump {i}") for i in range(2)]
     page = render(content.ReportContent("t", findings=tuple(findings)))
     assert page.index("jump 0") < page.index("jump 1") < page.index("bone length: 5 findings")
     assert page.count("Look.") == 1

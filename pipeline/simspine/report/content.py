@@ -8,7 +8,7 @@ from simspine.errors import InputError, unknown_name
 from simspine.report.player.pack import Packed
 
 LIGHTS = ("good", "check", "bad")
-# `Finding.severity` in whatever words the stage uses → light.
+# `PageFinding.severity` in whatever words the stage uses → light.
 _SEVERITY = {
     "ok": "good", "good": "good", "info": "good", "note": "good", "pass": "good", "warning": "check", "warn": "check",
     "check": "check", "error": "bad", "fail": "bad", "critical": "bad", "bad": "bad",
@@ -46,7 +46,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
 
     links: for each row where its first cell leads, none if empty.
@@ -67,7 +67,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PageFinding:
     """A traffic light: what was found and what to do about it. frames: '3–7, 12' or ''. where: marker, level, bone.
 
     trial: its name, on a page about several.
@@ -125,15 +125,15 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed."""
 
     name: str
     summary: tuple[Row, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PageFinding, ...] = ()
     overlays: tuple[Picture, ...] = ()
     figures: tuple[Picture, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[PageTable, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
     player: Packed | None = None
 
@@ -161,11 +161,11 @@ class ReportContent:
     title: str
     subtitle: str = ""
     summary: tuple[Row, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PageFinding, ...] = ()
     inferred: tuple[Statement, ...] = ()
     forced: tuple[Statement, ...] = ()
-    overview: Table | None = None
-    trials: tuple[Trial, ...] = ()
+    overview: PageTable | None = None
+    trials: tuple[TrialSection, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     licences: dict[str, str] = field(default_factory=dict)
     notice: str = ""
@@ -173,4 +173,4 @@ class ReportContent:
     home: tuple[str, str] | None = None
     alone: bool = False
     validation: tuple[Picture, ...] = ()
-    validation_tables: tuple[Table, ...] = ()
+    validation_tables: tuple[PageTable, ...] = ()

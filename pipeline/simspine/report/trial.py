@@ -52,7 +52,7 @@ def trial_section(
     bands: Sequence[Band] = BANDS,
     summary: Sequence[content.Row] = (),
     player: Packed | None = None,
-) -> content.Trial:
+) -> content.TrialSection:
     """Figures, findings and reasons of one trial; what is not handed in is left out.
 
     prefix: an id, different for each trial of the page ('t1'). measured: the markers inverse kinematics fitted, with
@@ -149,7 +149,7 @@ def trial_section(
             "The body's own markers (forward kinematics of the angles), the spine in colour.",
         )  # fmt: skip
     kept = None if verdict is None else ~verdict.rejected
-    return content.Trial(
+    return content.TrialSection(
         name,
         tuple(summary),
         () if verdict is None else tuple(map(page_finding, verdict.findings)),
@@ -170,9 +170,9 @@ def _chain_caption(markers: Markers) -> str:
     return f"{text} Ellipses hold 86 % of what the fit leaves possible: ± {typical:.1f} cm in a typical direction."
 
 
-def page_finding(finding: Finding) -> content.Finding:
+def page_finding(finding: Finding) -> content.PageFinding:
     """A finding of quality control as the page shows it."""
-    return content.Finding(
+    return content.PageFinding(
         finding.code, str(finding.severity), finding.message, finding.suggestion, finding.span, finding.where
     )
 

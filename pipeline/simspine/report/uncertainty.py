@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.quality.observability import Observability, decided, forced_mask
 from simspine.quality.thresholds import THRESHOLDS
-from simspine.report.content import Statement, Table, number
+from simspine.report.content import PageTable, Statement, number
 from simspine.report.summary import spread_of_adults, very_unsure
 from simspine.spine.levels import PLANES, Level
 from simspine.spine.vertebrae import SpineKinematics
@@ -18,7 +18,7 @@ COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability by da
 
 def angle_table(
     spine: SpineKinematics, shares: np.ndarray, table: Sequence[Level] = (), kept: np.ndarray | None = None
-) -> Table:
+) -> PageTable:
     """Mean, range of motion, typical (median) standard deviation, share of the data and verdict per level and plane.
 
     shares: (levels, 3) of `quality.observability.level_shares`. table: levels with their coordinates. kept: (frames,).
@@ -55,7 +55,7 @@ def angle_table(
             " Measured as a sum: one coordinate turns several levels; the data decided how far all of them turn "
             "together, the model how that is shared out."
         )
-    return Table(COLUMNS, tuple(rows), caption, f"All {len(rows)} angles: mean, range, standard deviation, verdict")
+    return PageTable(COLUMNS, tuple(rows), caption, f"All {len(rows)} angles: mean, range, standard deviation, verdict")
 
 
 def assumed_statements(

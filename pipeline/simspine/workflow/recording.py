@@ -5,7 +5,7 @@ from pathlib import Path
 from simspine.config import read_config
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project_one
-from simspine.report.recording import View, write_recording
+from simspine.report.recording import CameraView, write_recording
 from simspine.spine.levels import CHAIN
 from simspine.workflow.context import Context
 from simspine.workflow.results import TrialResults, body_edges, model_points
@@ -27,14 +27,15 @@ def record(result: Path, out: Path, subject: str | None = None, trial: str | Non
     return out
 
 
-def _views(results: TrialResults) -> list[View]:
+def _views(results: TrialResults) -> list[CameraView]:
     model = model_points(results)
     lines = [(model.names.index(a), model.names.index(b)) for a, b in body_edges() if {a, b} <= set(model.names)]
     spine = [model.names.index(name) for name in CHAIN if name in model.names]
     xyz = change_frame(model.xyz, model.frame, "z_up")
     videos = _videos(results)
     return [
-        View(camera, videos.get(v), project_one(camera, xyz), lines, spine) for v, camera in enumerate(results.cameras)
+        CameraView(camera, videos.get(v), project_one(camera, xyz), lines, spine)
+        for v, camera in enumerate(results.cameras)
     ]
 
 

@@ -10,7 +10,7 @@ from simspine.config import Config
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset import open_dataset
-from simspine.report.content import Picture, Provenance, ReportContent, Table, Trial, number
+from simspine.report.content import PageTable, Picture, Provenance, ReportContent, TrialSection, number
 from simspine.report.embed import webp
 from simspine.report.figures.validation import pictures, text_tables
 from simspine.report.overlay import overlay_sheet
@@ -100,7 +100,9 @@ def _few(markers: Markers, some: slice) -> Markers:
     return Markers(markers.names, markers.rate, markers.xyz[some], markers.frame, origin=markers.origin)
 
 
-def _front_page(config: Config, summary: dict, whole: _Whole, sections: list[Trial], links: list[str]) -> ReportContent:
+def _front_page(
+    config: Config, summary: dict, whole: _Whole, sections: list[TrialSection], links: list[str]
+) -> ReportContent:
     """The page of the data set. links: addresses of the trials' own pages, none if all are on this one."""
     origin = provenance(config)
     rule = INFERRED_BY
@@ -149,7 +151,7 @@ def _validation(dataset: Path) -> dict[str, tuple]:
         return {"validation": pictures(data), "validation_tables": text_tables(data)}
 
 
-def _trial_page(config: Config, section: Trial) -> ReportContent:
+def _trial_page(config: Config, section: TrialSection) -> ReportContent:
     """The page of one trial of many."""
     return ReportContent(
         title=section.name, subtitle=config.name, trials=(section,), notice=NOTICE, alone=True,
@@ -157,7 +159,7 @@ def _trial_page(config: Config, section: Trial) -> ReportContent:
     )  # fmt: skip
 
 
-def _overview(trials: dict, sections: list[Trial], links: list[str]) -> Table | None:
+def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> PageTable | None:
     """A line per trial, where there are several."""
     if len(trials) < 2 and not links:
         return None
@@ -166,7 +168,7 @@ def _overview(trials: dict, sections: list[Trial], links: list[str]) -> Table | 
         text, sd = number(entry[f"{key}_deg_mean"]), entry.get(f"{key}_deg_sd")
         return text if text == "–" else f"{text}°{'' if sd is None else f' ± {sd:.1f}°'}"
 
-    return Table(
+    return PageTable(
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
         tuple(
             (
@@ -185,7 +187,7 @@ def _overview(trials: dict, sections: list[Trial], links: list[str]) -> Table | 
     )
 
 
-def _lights(section: Trial) -> str:
+def _lights(section: TrialSection) -> str:
     """'■ 1 ▲ 3' for one problem and three things to look at."""
     counts = ((sign, sum(f.light == light for f in section.findings)) for sign, light in (("■", "bad"), ("▲", "check")))
     return " ".join(f"{sign} {count}" for sign, count in counts if count) or "●"
@@ -215,7 +217,7 @@ def _credit(config: Config, subject: str, trial: str) -> str:
 
 def _section(
     context: Context, results: TrialResults, prefix: str, levels: tuple[Level, ...], shares: np.ndarray, most: int
-) -> Trial:
+) -> TrialSection:
     """One trial's part of a page. most: frames its player holds."""
     return trial_section(
         f"{context.subject} · {results.name}",

@@ -12,7 +12,7 @@ from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset import open_dataset
 from simspine.formats.store import load
 from simspine.quality.observability import forced_mask
-from simspine.report.content import ReportContent, Trial
+from simspine.report.content import ReportContent, TrialSection
 from simspine.report.page import write_report
 from simspine.report.player.bones import Bone, bones, segments
 from simspine.report.player.pack import pack
@@ -127,7 +127,7 @@ def write_view(result: Path, out: Path | None = None, subject: str | None = None
     scene = read_scene(result, subject, trial)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
-    view = Trial(scene.name, player=pack(scene))
+    view = TrialSection(scene.name, player=pack(scene))
     write_report(out, ReportContent(title=scene.name, subtitle=str(result), trials=(view,), alone=True, notice=NOTICE))
     return out
 
