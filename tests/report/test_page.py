@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
+from player_scene import HOSTILE
 
 from simspine.errors import InputError
 from simspine.report import content as c
@@ -14,7 +16,6 @@ from simspine.report import embed
 from simspine.report.figures.residuals import marker_errors
 from simspine.report.page import render, write_report
 
-HOSTILE = "<script>alert('x')</script> & \"S1\" </style>"
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
 
 
@@ -173,8 +174,8 @@ def test_ten_trials_with_pictures_stay_small(tmp_path):
 def test_a_failed_write_leaves_the_old_page(tmp_path):
     target = tmp_path / "report.html"
     write_report(target, c.ReportContent("old"))
-    with pytest.raises(InputError):
-        write_report(target, c.ReportContent("new", findings=(c.PageFinding("X", "terrible", "m"),)))
+    with pytest.raises(UndefinedError):
+        write_report(target, c.ReportContent("new", summary=("no row",)))
     assert "old" in target.read_text(encoding="utf-8")
     assert len(list(tmp_path.iterdir())) == 1
     write_report(target, c.ReportContent("new"))
@@ -190,5 +191,7 @@ def test_content_is_checked():
         c.PageTable(("a",), (("1", "2"),))
     with pytest.raises(InputError, match="Available: good, check, bad"):
         c.Row("a", "b", light="green")
+    with pytest.raises(InputError, match="Available: info, warning, error"):
+        c.PageFinding("X", "terrible", "m")
     assert c.number(1.25, 1, "px") == "1.2 px"
     assert c.number(None) == c.number(float("inf")) == "–"

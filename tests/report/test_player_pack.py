@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from player_data import unpack
 from player_scene import FRAMES, HOSTILE, box
 from scipy.spatial.transform import Rotation
 from tools.vendor_three import CHECKSUM, LIBRARY, VERSION, used_names
@@ -17,12 +18,16 @@ from simspine.errors import InputError
 from simspine.geometry import change_frame, project_one
 from simspine.report.player.assets import scripts
 from simspine.report.player.bones import Bone, bones, joined, segments, thinned
-from simspine.report.player.pack import _Block, pack, quaternions, unpack
+from simspine.report.player.pack import _Block, pack, quaternions
 from simspine.report.player.scene import TUBE_SD, floor_height, frustum, tube_radius
 
 
+def read(packed):
+    return unpack(packed.header, packed.block)
+
+
 def test_numbers_survive(scene):
-    header, arrays = unpack(pack(scene))
+    header, arrays = read(pack(scene))
     assert header["frames"] == FRAMES
     np.testing.assert_allclose(arrays["spine"], scene.spine.xyz, atol=5e-5)
     np.testing.assert_allclose(arrays["points"], scene.points.xyz, atol=5e-5)  # NaN where they were
@@ -42,7 +47,7 @@ def test_numbers_survive(scene):
 
 
 def test_every_frame_keeps_its_status(scene):
-    header, arrays = unpack(pack(scene))
+    header, arrays = read(pack(scene))
     assert [header["status"][code][0] for code in arrays["status"]] == list(scene.status)
     assert header["status"][arrays["status"][11]] == ["rejected", "curvature_speed"]
 
@@ -55,7 +60,7 @@ def test_the_header_cannot_leave_its_element(scene):
 
 
 def test_long_trials_are_thinned_and_say_so(scene):
-    header, arrays = unpack(pack(scene, most=15))
+    header, arrays = read(pack(scene, most=15))
     assert (header["frames"], header["step"], header["total"]) == (14, 3, FRAMES)
     assert header["rate"] == pytest.approx(scene.spine.rate / 3)
     np.testing.assert_allclose(arrays["spine"], scene.spine.xyz[::3], atol=5e-5)

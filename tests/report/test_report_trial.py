@@ -28,10 +28,24 @@ FORCED = {
 }
 
 
+def triangulation(names, errors, used=None, swapped=None):
+    yes = np.ones(errors.shape, bool)
+    points = len(names)
+    return TriangulationReport(
+        names, ("c0", "c1"), yes if used is None else used, errors, ~yes if swapped is None else swapped,
+        np.zeros((FRAMES, points), int), np.ones(points), np.ones(points),
+    )  # fmt: skip
+
+
 @pytest.fixture
 def measured():
     xyz = np.random.default_rng(0).uniform(-0.5, 0.5, (FRAMES, 4, 3))
     return Markers(NAMES, 50, xyz, "z_up", origin=ORIGIN)
+
+
+@pytest.fixture
+def turned(measured):
+    return measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
 
 
 @pytest.fixture
@@ -62,13 +76,9 @@ def cameras():
 
 
 def test_section_has_everything(measured, spine, judged):
-    errors = np.full((FRAMES, 2, 4), 3.0)
-    yes = np.ones(errors.shape, bool)
-    report = TriangulationReport(
-        NAMES, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 4), int), np.ones(4), np.ones(4)
-    )
+    report = triangulation(NAMES, np.full((FRAMES, 2, 4), 3.0))
     motion = Motion(("a",), 50, np.zeros((FRAMES, 1)), (True,))
-    ik = Result(motion, NAMES, np.full((FRAMES, 4), 0.01), np.zeros(FRAMES), yes[:, 0, 0], ("",) * FRAMES)
+    ik = Result(motion, NAMES, np.full((FRAMES, 4), 0.01), np.zeros(FRAMES), np.ones(FRAMES, bool), ("",) * FRAMES)
     section = trial_section(
         "walk", "t1", spine=spine, verdict=judged, triangulation=report, ik=ik, measured=measured, model=measured
     )
@@ -91,11 +101,7 @@ def test_section_has_everything(measured, spine, judged):
 def test_points_inferred_by_a_rule_do_not_judge_the_cameras():
     """Triangulation knows 'Spine_01', the fit 'Spine_01_inferred': its 90 px must not enter the distribution."""
     errors = np.tile([3.0, 90.0], (FRAMES, 2, 1))
-    yes = np.ones(errors.shape, bool)
-    names = ("LHip", "Spine_01")
-    report = TriangulationReport(
-        names, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 2), int), np.ones(2), np.ones(2)
-    )
+    report = triangulation(("LHip", "Spine_01"), errors)
     markers = Markers(("LHip", "Spine_01_inferred"), 50, np.zeros((FRAMES, 2, 3)), origin=("detected", "inferred"))
     section = trial_section("walk", "t1", triangulation=report, measured=markers)
     assert "90th percentile 3.0 px" in section.figures[0].svg
@@ -171,12 +177,11 @@ def test_sample_frames():
     assert len(sample_frames(10, 3, np.ones(10, bool))) == 3  # all rejected: show them all the same
 
 
-def test_layer_and_model_reprojection(measured, cameras):
+def test_layer_and_model_reprojection(measured, turned, cameras):
     """Detections made by projecting the model and moving them by (3, 4) px lie 5 px off, in whatever frame it is."""
     xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
     xy[0, 1, 2] = np.nan
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
-    turned = measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
     for model in (measured, turned):
         names, distance = model_reprojection(cameras, model, keypoints)
         assert names == NAMES[:3]  # inferred points judge nobody
@@ -185,9 +190,7 @@ def test_layer_and_model_reprojection(measured, cameras):
     used, swapped = np.ones(xy.shape[:3], bool), np.zeros(xy.shape[:3], bool)
     used[5, 1, [0, 3]] = False
     swapped[5, 1, 1] = True
-    report = TriangulationReport(
-        NAMES, ("c0", "c1"), used, np.zeros(used.shape), swapped, np.zeros((FRAMES, 4), int), np.ones(4), np.ones(4)
-    )
+    report = triangulation(NAMES, np.zeros(used.shape), used, swapped)
     edges = [("LHip", "RHip")]
     layer = frame_layer(
         keypoints, 5, 1, cameras[1], model=turned, triangulation=report, edges=edges, spine=("Spine_01",)
@@ -202,11 +205,10 @@ def test_layer_and_model_reprojection(measured, cameras):
         model_reprojection(cameras[:1], measured, keypoints)
 
 
-def test_inferred_points_are_shown_where_they_are_in_space(measured, cameras):
+def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cameras):
     """No camera saw them: pictures show them as each camera would."""
     xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
-    turned = measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
     shown = with_inferred(keypoints, cameras, label_inferred(turned.with_(origin=ORIGIN)))
     np.testing.assert_array_equal(shown.xy[:, :, :3], xy[:, :, :3])  # detections are
     np.testing.assert_allclose(shown.xy[:, :, 3], xy[:, :, 3] - [3, 4])

@@ -3,6 +3,7 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+from figure_text import texts
 
 from simspine.errors import InputError
 from simspine.report import content
@@ -46,14 +47,6 @@ def spine(lla_sd=2.0, tka_sd=20.0, forced=None, sd=True):
         50, 0, NAMES, angles, np.full(FRAMES, np.radians(40)), np.full(FRAMES, np.radians(45)), markers,
         np.zeros((FRAMES, 9), bool), forced or {}, **(deviations if sd else {}),
     )  # fmt: skip
-
-
-def texts(figure):
-    return " | ".join(t.get_text() for t in figure.findobj(mpl.text.Text) if t.get_text())
-
-
-def hexes(artists, get):
-    return {mpl.colors.to_hex(getattr(artist, get)()) for artist in artists}
 
 
 def test_the_band_has_its_width_and_an_unsure_curve_says_so():

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_95 = 1.96  # standard deviations to either side
+NORMAL_95 = 1.96  # standard deviations to either side
 TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
+CURVATURE_TITLES = {"lla": "Lumbar lordosis angle (L1–S1 Cobb)", "tka": "Thoracic kyphosis angle (T3–T12 Cobb)"}
 
 
 def curvature(
@@ -54,17 +55,14 @@ def curvature(
     with styled():
         figure = new_figure(6.0)
         panels = figure.subplots(2, 1, sharex=True)
-        for axes, key, title, values, sd in (
-            (panels[0], "lla", "Lumbar lordosis angle (L1–S1 Cobb)", lla, lla_sd),
-            (panels[1], "tka", "Thoracic kyphosis angle (T3–T12 Cobb)", tka, tka_sd),
-        ):
+        for axes, key, values, sd in zip(panels, CURVATURE_TITLES, (lla, tka), (lla_sd, tka_sd), strict=True):
             degrees = np.degrees(checked(key, values, time.shape))
             doubt = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
             draw_curvature(axes, time, degrees, (forced or {}).get(key, ""), doubt, key)
             shade_rejected(axes, time, status)
             chosen = [band for band in bands if band.quantity == key]
             beside = _draw_bands(axes, chosen)
-            axes.set_title(title)
+            axes.set_title(CURVATURE_TITLES[key])
             axes.set_ylabel(f"{key.upper()} (°)")
             axes.margins(y=0.12)
             axes.legend(loc="upper left", bbox_to_anchor=(beside, 1.03), borderaxespad=0, handlelength=1.5)
@@ -89,14 +87,14 @@ def draw_curvature(
     axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **style)
     if typical is None:
         return
-    low, high = degrees - _95 * sd, degrees + _95 * sd
-    label = f"95 % band, typically ±{_95 * typical:.0f}°"
+    low, high = degrees - NORMAL_95 * sd, degrees + NORMAL_95 * sd
+    label = f"95 % band, typically ±{NORMAL_95 * typical:.0f}°"
     axes.fill_between(time, low, high, facecolor=colour, alpha=0.22, linewidth=0, label=label, zorder=1)
     for edge in (low, high):
         axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
     if wide:
-        others = f"standing adults differ by ±{_95 * spread_of_adults(quantity):.0f}°"
-        axes.text(0.01, 0.03, f"{VERY_UNSURE.upper()}: ±{_95 * typical:.0f}°; {others}", transform=axes.transAxes,
+        others = f"standing adults differ by ±{NORMAL_95 * spread_of_adults(quantity):.0f}°"
+        axes.text(0.01, 0.03, f"{VERY_UNSURE.upper()}: ±{NORMAL_95 * typical:.0f}°; {others}", transform=axes.transAxes,
                   fontweight="bold", fontsize=8, va="bottom", zorder=4)  # fmt: skip
 
 
@@ -131,12 +129,10 @@ def level_angles(
     angles: np.ndarray,
     forced: Mapping[str, str] | None = None,
     status: Sequence[str] | None = None,
-    positive: Sequence[str] = POSITIVE,
 ) -> "Figure":
     """The angle of each level about three axes: one panel each for flexion–extension, lateral bending, axial rotation.
 
     time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. forced: see `forced_mask`; dashed grey.
-    positive: what a positive angle means in each panel.
     """
     time = np.asarray(time, float)
     degrees = np.degrees(checked("angles", angles, (len(time), len(levels), 3)))
@@ -148,7 +144,7 @@ def level_angles(
             shade_rejected(axes, time, status, labelled=k == 0)
             _draw_levels(axes, time, levels, degrees[:, :, k], mask[:, k])
             axes.axhline(0, color=GREY, linewidth=0.7, zorder=1)
-            axes.set_title(f"{TITLES[k]}; positive = {positive[k]}")
+            axes.set_title(f"{TITLES[k]}; positive = {POSITIVE[k]}")
             axes.set_ylabel("angle (°)")
             time_axis(axes, time, labelled=k == 2)
         _legend(figure, panels, mask)

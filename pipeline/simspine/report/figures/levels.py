@@ -10,7 +10,7 @@ import numpy as np
 
 from simspine.quality.observability import forced_mask
 from simspine.report.figures.common import checked, new_figure, shade_rejected, step, time_axis
-from simspine.report.figures.curves import TITLES
+from simspine.report.figures.curves import NORMAL_95, TITLES
 from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, styled
 from simspine.spine.levels import POSITIVE
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 HALF = 0.5  # from this share on an angle counts as decided by the data in a picture: filled, not hollow
 _NICE = np.array([1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 180.0])  # ends of a colour scale, degrees
-_95 = 1.96
 SHORT = ("flexion", "to the right", "to the left")
 
 
@@ -63,7 +62,7 @@ def level_map(
             _draw_shares(beside, shares[:, k], mask[:, k])
             for edge in _borders(levels):
                 axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
-        name_levels(panels[0], levels)
+        _name_levels(panels[0], levels)
         handles, labels = panels[0].get_legend_handles_labels()
         if handles:
             figure.legend(handles, labels, loc="outside upper left")
@@ -130,7 +129,7 @@ def range_profile(
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
             axes.set_xlim(low, high + 0.12 * (high - low))  # room for the numbers
-        name_levels(panels[0], levels)
+        _name_levels(panels[0], levels)
         _profile_legend(figure, shares, mask, sd is not None)
     return figure
 
@@ -145,7 +144,7 @@ def ends_of(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
     known = np.isfinite(angles)
     order = np.where(known, angles, np.inf).argmin(0), np.where(known, angles, -np.inf).argmax(0)
     low, high = (np.take_along_axis(angles, frame[None], 0)[0] for frame in order)
-    doubt = [0.0 if sd is None else _95 * np.take_along_axis(sd, frame[None], 0)[0] for frame in order]
+    doubt = [0.0 if sd is None else NORMAL_95 * np.take_along_axis(sd, frame[None], 0)[0] for frame in order]
     return np.degrees([low - doubt[0], low, high, high + doubt[1]])
 
 
@@ -183,7 +182,7 @@ def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, inte
     figure.legend(handles=handles, loc="outside upper left", ncols=3)
 
 
-def name_levels(axes: "Axes", levels: Sequence[str]) -> None:
+def _name_levels(axes: "Axes", levels: Sequence[str]) -> None:
     """Levels as ticks, from below."""
     axes.set_yticks(range(len(levels)), levels, fontsize=7.5)
     axes.set_ylim(-0.6, len(levels) - 0.4)
