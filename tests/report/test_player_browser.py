@@ -145,7 +145,7 @@ def test_points_gaps_and_tube(window, scene):
     np.testing.assert_allclose(at[0], scene.points.xyz[6, 0], atol=1e-4)
     assert at[1, 1] < -50  # missing: out of sight
     ends = window.do(
-        "const a = p.stage.doubt.geometry.attributes.position.array, n = p.stage.doubt.sides + 1;"
+        "const a = p.stage.tube.geometry.attributes.position.array, n = p.stage.tube.sides + 1;"
         "return [[...a.slice(0, 3 * n)], [...a.slice(-3 * n)]]"
     )
     for ring, point, sd in zip(ends, scene.spine.xyz[6, [0, -1]], (0.005, 0.03), strict=True):
@@ -295,7 +295,7 @@ def test_rejected_frames_are_marked(window):
     marks = window.part("marks").locator("i.rejected")
     assert marks.count() == 1
     np.testing.assert_allclose(float(marks.evaluate("e => parseFloat(e.style.left)")), 100 * 10 / FRAMES)
-    assert window.root.locator(".p-bad").count() == 2  # in both panels
+    assert window.root.locator(".p-rejected").count() == 2  # in both panels
     assert window.do("return p.stage.matter.bone.opacity") < 0.5
     window.do("p.seek(20)")
     assert badge.is_hidden()

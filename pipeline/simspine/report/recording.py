@@ -42,7 +42,7 @@ class CameraView:
 def write_recording(
     path: str | os.PathLike, scene: Scene, views: Sequence[CameraView] = (), keypoints: Keypoints | None = None
 ) -> None:
-    """Write `scene` and what each camera saw to `path`. keypoints: (frames, views, …) in the order of the cameras.
+    """Write `scene` and its `views` to `path`. keypoints: (frames, views, …) in the order of the cameras.
 
     Raises `InputError` where the package rerun-sdk is missing.
     """

@@ -139,7 +139,7 @@ def _legend(results: TrialResults, width: int) -> np.ndarray:
     observed = np.isfinite(report.error_px)
     entries = [("detected", "detected point")]
     if keypoints.names_of(Origin.INFERRED):
-        entries.append(("inferred", "inferred, not seen"))
+        entries.append(("inferred", "inferred, not detected"))
     if report.swapped.any():
         entries.append(("swapped", "left/right exchanged"))
     if (observed & ~report.used).any():

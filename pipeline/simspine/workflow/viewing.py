@@ -17,7 +17,7 @@ from simspine.report.page import write_report
 from simspine.report.player.bones import Bone, bones, segments
 from simspine.report.player.pack import pack
 from simspine.report.player.scene import Curve, Scene
-from simspine.report.summary import very_unsure
+from simspine.report.summary import very_uncertain
 from simspine.spine.bands import bands
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers
@@ -172,7 +172,7 @@ def _anatomy(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]
 def _curve(key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool) -> Curve:
     degrees, doubt = np.degrees(values), None if sd is None else np.degrees(sd)
     typical = None if doubt is None or not np.isfinite(doubt).any() else float(np.nanmedian(doubt))
-    note = "set by the model" if forced else "very unsure" if very_unsure(key, typical) else ""
+    note = "set by the model" if forced else "very uncertain" if very_uncertain(key, typical) else ""
     band = bands(key)[0]
     return Curve(
         *LABELS[key], degrees, None if forced else doubt, (band.low, band.high, f"standing adults, {band.span}"), note

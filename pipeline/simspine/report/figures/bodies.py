@@ -1,4 +1,4 @@
-"""Stick figures with the spine, seen from the side, the front and above, for a few frames."""
+"""Stick figures with the spine from the side, the front and above, for a few frames."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -45,7 +45,7 @@ def stick_figures(
     """Body in three views (rows) at some frames (columns), all at one scale.
 
     edges: pairs of marker names joined by a line. spine: markers of the spine, from below upwards, joined by a thick
-    line. pairs: left and right names that tell which way the person faces. Names the markers lack are skipped.
+    line. pairs: left and right names, which show where the person faces. Names the markers lack are skipped.
     Inferred markers are hollow.
     """
     frames = [int(f) for f in frames]
@@ -71,7 +71,7 @@ def stick_figures(
         figure = new_figure(0.7 + min(9.0, cell * (2 * tall + across) / across))
         panels = figure.subplots(3, len(frames), squeeze=False, height_ratios=[tall, tall, across])
         for column, (frame, points) in enumerate(zip(frames, local, strict=True)):
-            # Front view as seen by somebody facing the person: their right is on the viewer's left.
+            # Front view, facing the person: their right is on the viewer's left.
             for row, (h, v, signs) in enumerate([(0, 1, (1, 1)), (2, 1, (-1, 1)), (0, 2, (1, -1))]):
                 axes = panels[row, column]
                 _draw(axes, points[:, [h, v]] * signs, lines, chain, origin)

@@ -1,4 +1,4 @@
-"""The spine from the side and from the front at a few frames, with how sure each of its points is."""
+"""The spine from the side and from the front at a few frames, with the uncertainty of each of its points."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None
         figure = new_figure(0.5 + min(9.0, 2 * WIDTH / len(cells) * tall / across))
         panels = figure.subplots(2, len(cells), squeeze=False)
         for j, (frame, points, spread, column) in enumerate(cells):
-            # Front view as seen by somebody facing the person: their right is on the viewer's left.
+            # Front view, facing the person: their right is on the viewer's left.
             for i, turn in enumerate(([[1, 0, 0], [0, 1, 0]], [[0, 0, -1], [0, 1, 0]])):
                 _draw(panels[i, j], points, spread, column, np.array(turn, float))
                 bare(panels[i, j], across, tall)

@@ -20,7 +20,7 @@ from simspine.report.style import (
     sequence,
     styled,
 )  # fmt: skip
-from simspine.report.summary import VERY_UNSURE, spread_of_adults, very_unsure
+from simspine.report.summary import VERY_UNCERTAIN, spread_of_adults, very_uncertain
 from simspine.spine.bands import Band
 from simspine.spine.levels import POSITIVE
 
@@ -48,8 +48,8 @@ def curvature(
     time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all
     are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
     forced: may hold 'lla' or 'tka' with the reason; such a curve is drawn as the model's, not as a measurement.
-    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve less sure than the spread among
-    standing adults is drawn dashed and orange, and says so.
+    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve whose standard deviation reaches
+    the spread among standing adults is drawn dashed and orange, and says so.
     """
     time = np.asarray(time, float)
     with styled():
@@ -57,8 +57,8 @@ def curvature(
         panels = figure.subplots(2, 1, sharex=True)
         for axes, key, values, sd in zip(panels, CURVATURE_TITLES, (lla, tka), (lla_sd, tka_sd), strict=True):
             degrees = np.degrees(checked(key, values, time.shape))
-            doubt = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
-            draw_curvature(axes, time, degrees, (forced or {}).get(key, ""), doubt, key)
+            sd_deg = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
+            draw_curvature(axes, time, degrees, (forced or {}).get(key, ""), sd_deg, key)
             shade_rejected(axes, time, status)
             chosen = [band for band in bands if band.quantity == key]
             beside = _draw_bands(axes, chosen)
@@ -81,7 +81,7 @@ def draw_curvature(
         return
     note = "\n(one coordinate for all levels)" if reason else ""
     typical = None if sd is None or not np.isfinite(sd).any() else float(np.nanmedian(sd))
-    wide = very_unsure(quantity, typical)
+    wide = very_uncertain(quantity, typical)
     colour = ORANGE if wide else BLUE
     style = MEASURED | ({"linestyle": (0, (5, 2))} if wide else {})
     axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **style)
@@ -94,8 +94,8 @@ def draw_curvature(
         axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
     if wide:
         others = f"standing adults differ by ±{NORMAL_95 * spread_of_adults(quantity):.0f}°"
-        axes.text(0.01, 0.03, f"{VERY_UNSURE.upper()}: ±{NORMAL_95 * typical:.0f}°; {others}", transform=axes.transAxes,
-                  fontweight="bold", fontsize=8, va="bottom", zorder=4)  # fmt: skip
+        text = f"{VERY_UNCERTAIN.upper()}: ±{NORMAL_95 * typical:.0f}°; {others}"
+        axes.text(0.01, 0.03, text, transform=axes.transAxes, fontweight="bold", fontsize=8, va="bottom", zorder=4)
 
 
 def shade_band(axes: "Axes", band: Band, label: str | None = None) -> None:

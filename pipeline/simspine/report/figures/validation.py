@@ -40,7 +40,7 @@ _ABOUT = {
     "lumbar_rom": (
         "Range of motion of the lumbar levels",
         "Range of motion from T12–L1 to L5–S1 about three axes, beside published ranges",
-        "Where points are hollow, a belief or a coupler gave the curve its shape: no finding about the levels.",
+        "Where points are hollow, a prior or a coupler gave the curve its shape: no finding about the levels.",
     ),
     "neck_rom": (
         "Range of motion of the neck",

@@ -106,9 +106,9 @@ class Stage {
     this.curve = new Tube(this.matter.spine, count);
     this.groups.spine.add(this.curve.mesh);
     if (this.data.arrays.tube) {
-      this.doubt = new Tube(this.matter.tube, count);
-      this.doubt.mesh.renderOrder = 2;
-      this.groups.tube.add(this.doubt.mesh);
+      this.tube = new Tube(this.matter.tube, count);
+      this.tube.mesh.renderOrder = 2;
+      this.groups.tube.add(this.tube.mesh);
     }
   }
 
@@ -165,7 +165,7 @@ class Stage {
     for (const [kind, material] of Object.entries(this.matter)) material.color.copy(this.colour(`--p-${kind}`));
     this.sky.groundColor.copy(this.colour("--p-shade"));
     this.filled = this.colour("--p-filled");
-    this.seen = this.colour("--p-detected");
+    this.detected = this.colour("--p-detected");
     if (this.dots.detected) this.matter.detected.color.set(0xffffff); // coloured one by one
     this.makeFloor();
     this.show(this.frame);
@@ -305,10 +305,10 @@ class Stage {
     }
     const known = points.length > 2;
     this.curve.mesh.visible = known;
-    if (this.doubt) this.doubt.mesh.visible = known;
+    if (this.tube) this.tube.mesh.visible = known;
     if (!known) return;
     if (this.shown.spine) this.curve.fill(points, points.map(() => 0.006));
-    if (this.doubt && this.shown.tube) this.doubt.fill(points, radii);
+    if (this.tube && this.shown.tube) this.tube.fill(points, radii);
   }
 
   placePoints(frame) {
@@ -320,7 +320,7 @@ class Stage {
         const known = Number.isFinite(arrays.points[k]);
         at.makeTranslation(known ? arrays.points[k] : 0, known ? arrays.points[k + 1] : -99, known ? arrays.points[k + 2] : 0);
         mesh.setMatrixAt(i, at);
-        if (kind === "detected") mesh.setColorAt(i, arrays.filled?.[frame * header.points.length + point] ? this.filled : this.seen);
+        if (kind === "detected") mesh.setColorAt(i, arrays.filled?.[frame * header.points.length + point] ? this.filled : this.detected);
       });
       mesh.instanceMatrix.needsUpdate = true;
       if (mesh.instanceColor) mesh.instanceColor.needsUpdate = true;
