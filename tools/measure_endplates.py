@@ -34,7 +34,7 @@ ORDER = tuple(MESH_LEVELS.values())
 
 
 @dataclass(frozen=True)
-class Bone:
+class BoneMesh:
     """A mesh on a body. points: (points, 3) m in the body's frame. faces: index arrays of three or more points."""
 
     level: str
@@ -49,7 +49,7 @@ def measure_model(model: str | Path, geometry: str | Path) -> Vertebrae:
     return measure(attached_bones(model, geometry))
 
 
-def attached_bones(model: str | Path, geometry: str | Path) -> list[Bone]:
+def attached_bones(model: str | Path, geometry: str | Path) -> list[BoneMesh]:
     """The spine's meshes as OpenSim attaches them: scale factors, then the offset of the frame that carries each."""
     opensim = _opensim.api()
     osim = opensim.Model(str(model))
@@ -67,11 +67,11 @@ def attached_bones(model: str | Path, geometry: str | Path) -> list[Bone]:
         points, faces = read_polygons(Path(geometry) / mesh.get_mesh_file())
         points = (points * [scale[i] for i in range(3)]) @ rotation.T + [offset.p()[i] for i in range(3)]
         name = mesh.get_mesh_file()
-        bones.append(Bone(MESH_LEVELS[name], frame.findBaseFrame().getName(), name, points, faces))
+        bones.append(BoneMesh(MESH_LEVELS[name], frame.findBaseFrame().getName(), name, points, faces))
     return sorted(bones, key=lambda bone: ORDER.index(bone.level))
 
 
-def measure(bones: Iterable[Bone]) -> Vertebrae:
+def measure(bones: Iterable[BoneMesh]) -> Vertebrae:
     """Endplates and centroids of meshes whose bodies' axes are x forward, y up, z right."""
     bones = list(bones)
     plates = {bone.level: {side: find_endplate(bone, side) for side in SIDES} for bone in bones}
@@ -95,7 +95,7 @@ def measure(bones: Iterable[Bone]) -> Vertebrae:
 
 
 def _centroid(
-    bone: Bone, superior: Endplate | None, inferior: Endplate | None, heights: dict[str, float]
+    bone: BoneMesh, superior: Endplate | None, inferior: Endplate | None, heights: dict[str, float]
 ) -> np.ndarray:
     if superior and inferior:
         return (np.array(superior.centre) + inferior.centre) / 2
@@ -107,7 +107,7 @@ def _centroid(
     return np.average([bone.points[face].mean(0) for face in bone.faces], axis=0, weights=areas)
 
 
-def find_endplate(bone: Bone, side: str) -> Endplate | None:
+def find_endplate(bone: BoneMesh, side: str) -> Endplate | None:
     """The endplate of one mesh, or None where no facet in the front half faces that way."""
     normals, areas = _normals(bone)
     centres = np.array([bone.points[face].mean(0) for face in bone.faces])
@@ -140,7 +140,7 @@ def find_endplate(bone: Bone, side: str) -> Endplate | None:
     return Endplate(bone.body, _tuple(centre), _tuple(normal))
 
 
-def _normals(bone: Bone) -> tuple[np.ndarray, np.ndarray]:
+def _normals(bone: BoneMesh) -> tuple[np.ndarray, np.ndarray]:
     """Unit normal and area of each face (a fan of triangles)."""
     vectors = []
     for face in bone.faces:

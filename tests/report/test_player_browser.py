@@ -14,7 +14,6 @@ from simspine.report.page import write_report
 from simspine.report.player.pack import pack
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytest.importorskip("trimesh", reason="trimesh, which brings three.js, is not installed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # No graphics card, no first-run pages, nothing fetched in the background.
@@ -41,7 +40,10 @@ def address(scene, tmp_path_factory):
     """A page with two players, of which the second is far below."""
     path = tmp_path_factory.mktemp("page") / "report.html"
     filler = tuple(content.Row(f"row {i}", "1") for i in range(60))
-    trials = (content.Trial(HOSTILE, filler, player=pack(scene)), content.Trial("second", player=pack(scene)))
+    trials = (
+        content.TrialSection(HOSTILE, filler, player=pack(scene)),
+        content.TrialSection("second", player=pack(scene)),
+    )
     write_report(path, content.ReportContent("Players", trials=trials))
     return path.as_uri()
 
@@ -143,7 +145,7 @@ def test_points_gaps_and_tube(window, scene):
     np.testing.assert_allclose(at[0], scene.points.xyz[6, 0], atol=1e-4)
     assert at[1, 1] < -50  # missing: out of sight
     ends = window.do(
-        "const a = p.stage.doubt.geometry.attributes.position.array, n = p.stage.doubt.sides + 1;"
+        "const a = p.stage.tube.geometry.attributes.position.array, n = p.stage.tube.sides + 1;"
         "return [[...a.slice(0, 3 * n)], [...a.slice(-3 * n)]]"
     )
     for ring, point, sd in zip(ends, scene.spine.xyz[6, [0, -1]], (0.005, 0.03), strict=True):
@@ -293,7 +295,7 @@ def test_rejected_frames_are_marked(window):
     marks = window.part("marks").locator("i.rejected")
     assert marks.count() == 1
     np.testing.assert_allclose(float(marks.evaluate("e => parseFloat(e.style.left)")), 100 * 10 / FRAMES)
-    assert window.root.locator(".p-bad").count() == 2  # in both panels
+    assert window.root.locator(".p-rejected").count() == 2  # in both panels
     assert window.do("return p.stage.matter.bone.opacity") < 0.5
     window.do("p.seek(20)")
     assert badge.is_hidden()
@@ -366,7 +368,7 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
     poses = scene.poses if left == "segments" else {}
     some = replace(scene, name=left, poses=poses, bones=(), points=None, cameras=(), status=None, reasons=None)
     some = replace(some, spine=scene.spine.with_(covariance=None), curves=scene.curves[:1])
-    page = content.Trial(left, player=pack(some))
+    page = content.TrialSection(left, player=pack(some))
     write_report(tmp_path / "less.html", content.ReportContent(left, trials=(page,), alone=True))
     with Opened(browser, (tmp_path / "less.html").as_uri()) as window:
         window.do("p.seek(5)")

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import matplotlib as mpl
 import numpy as np
 import pytest
+from figure_text import texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,18 +31,8 @@ BANDS = (
 )
 
 
-def texts(figure):
-    """Everything written in a figure."""
-    found = [t.get_text() for t in figure.findobj(mpl.text.Text)]
-    return " | ".join(text for text in found if text)
-
-
 def curves(axes, length=40):
     return [line for line in axes.get_lines() if len(line.get_xdata()) == length]
-
-
-def is_dashed(line):
-    return line.is_dashed()
 
 
 def test_curvature_has_units_bands_and_rejected_frames():
@@ -65,8 +56,8 @@ def test_forced_curvature_is_not_drawn_as_a_measurement():
         "lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5")),),
     }
     free, held = curvature(TIME, lla, tka), curvature(TIME, lla, tka, forced=forced)
-    assert [is_dashed(curves(axes)[0]) for axes in free.axes] == [False, False]
-    assert [is_dashed(curves(axes)[0]) for axes in held.axes] == [False, True]
+    assert [curves(axes)[0].is_dashed() for axes in free.axes] == [False, False]
+    assert [curves(axes)[0].is_dashed() for axes in held.axes] == [False, True]
     assert FORCED_LABEL in texts(held)
     assert FORCED_LABEL not in texts(free)
 
@@ -91,7 +82,7 @@ def test_forced_levels_are_dashed_grey():
     forced = {"L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857),)}
     figure = level_angles(TIME, ["L5-S1", "L4-L5", "neck"], angles, forced)
     for k, axes in enumerate(figure.axes):
-        styles = [(is_dashed(line), line.get_color() == FORCED["color"]) for line in curves(axes)]
+        styles = [(line.is_dashed(), line.get_color() == FORCED["color"]) for line in curves(axes)]
         assert styles == [(False, False), (k == 0, k == 0), (False, False)]
     assert FORCED_LABEL in texts(figure)
 

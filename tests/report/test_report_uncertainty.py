@@ -1,8 +1,9 @@
-"""What the page says and draws about how sure each figure is."""
+"""What the page says and draws about the uncertainty of its figures."""
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from figure_text import texts
 
 from simspine.errors import InputError
 from simspine.report import content
@@ -12,7 +13,7 @@ from simspine.report.figures.levels import ends_of, level_map, range_profile, re
 from simspine.report.page import render
 from simspine.report.poster import poster
 from simspine.report.style import BLUE, GREY, ORANGE
-from simspine.report.summary import VERY_UNSURE, very_unsure
+from simspine.report.summary import VERY_UNCERTAIN, very_uncertain
 from simspine.report.trial import MANY, TrialParts, trial_section
 from simspine.report.uncertainty import angle_table, assumed_statements
 from simspine.spine.levels import PLANES, SPINE_MARKERS, Level
@@ -50,15 +51,7 @@ def spine(lla_sd=2.0, tka_sd=20.0, forced=None, sd=True):
     )  # fmt: skip
 
 
-def texts(figure):
-    return " | ".join(t.get_text() for t in figure.findobj(mpl.text.Text) if t.get_text())
-
-
-def hexes(artists, get):
-    return {mpl.colors.to_hex(getattr(artist, get)()) for artist in artists}
-
-
-def test_the_band_has_its_width_and_an_unsure_curve_says_so():
+def test_the_band_has_its_width_and_a_very_uncertain_curve_says_so():
     s = spine()
     lumbar, thoracic = curvature(s.time, s.lla, s.tka, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     for axes, sd, centre, assumed in ((lumbar, 2.0, 40, False), (thoracic, 20.0, 45, True)):
@@ -70,18 +63,18 @@ def test_the_band_has_its_width_and_an_unsure_curve_says_so():
         assert main.get_color() == (ORANGE if assumed else BLUE)
         said = " ".join(t.get_text() for t in [*axes.texts, *axes.get_legend().get_texts()])
         assert f"±{1.96 * sd:.0f}°" in said
-        assert (VERY_UNSURE.upper() in said) == assumed
+        assert (VERY_UNCERTAIN.upper() in said) == assumed
 
 
 def test_what_the_model_sets_gets_no_band():
     s = spine(forced={"tka": RIGID})
     _, thoracic = curvature(s.time, s.lla, s.tka, forced=s.forced, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     assert not thoracic.collections
-    assert VERY_UNSURE.upper() not in texts(thoracic.figure)
+    assert VERY_UNCERTAIN.upper() not in texts(thoracic.figure)
 
 
-def test_very_unsure_is_less_sure_than_adults_differ():
-    assert [very_unsure("lla", sd) for sd in (None, float("nan"), 11.1, 11.3)] == [False, False, False, True]
+def test_very_uncertain_is_a_spread_as_wide_as_among_adults():
+    assert [very_uncertain("lla", sd) for sd in (None, float("nan"), 11.1, 11.3)] == [False, False, False, True]
 
 
 def test_map_shows_every_level_in_degrees():
@@ -172,8 +165,8 @@ def test_assumed_statements_sum_up_runs_of_levels():
         "Axial rotation of 8 of 9 levels",
     ]  # fmt: skip
     said = [s.reason.replace("\N{NON-BREAKING HYPHEN}", "-") for s in statements]
-    assert said[1] == "decided by the data: L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
-    assert said[3] == "decided by the data: L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
+    assert said[1] == "observability L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
+    assert said[3] == "observability L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
     # Two trials: what counts is their mean.
     mixed = assumed_statements([spine(tka_sd=1)] * 2, [SHARES, np.full((9, 3), 0.5)], [kept] * 2)
     assert mixed == ()
@@ -191,14 +184,14 @@ def test_many_levels_are_drawn_as_a_map():
     assert [f.title for f in few.figures] == ["Curvature", "Angles per level"]
     assert few.tables == ()
     page = render(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
-    assert "Assumed, or very unsure" in page
+    assert "Assumed, or very uncertain" in page
     assert page.index("sd 17°") < page.index("All 27 angles")
     assert page.count("<details>") == page.count("</details>") == 1
 
 
 def test_findings_of_one_kind_share_a_box():
-    findings = [content.Finding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
-    findings += [content.Finding("jump", "error", f"jump {i}") for i in range(2)]
+    findings = [content.PageFinding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
+    findings += [content.PageFinding("jump", "error", f"jump {i}") for i in range(2)]
     page = render(content.ReportContent("t", findings=tuple(findings)))
     assert page.index("jump 0") < page.index("jump 1") < page.index("bone length: 5 findings")
     assert page.count("Look.") == 1

@@ -8,11 +8,11 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from player_data import unpack
 
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.formats.store import load, save
-from simspine.report.player.pack import Packed, unpack
 from simspine.workflow import reporting
 from simspine.workflow.viewing import find_trial, read_scene
 
@@ -29,7 +29,7 @@ def data_of(page):
     text = page.read_text()
     header = re.search(r'data-part="header">(.*?)</script>', text, re.DOTALL)[1]
     block = re.search(r'data-part="block">(.*?)</script>', text, re.DOTALL)[1]
-    return unpack(Packed(header, block, "", "", 0, 0))
+    return unpack(header, block)
 
 
 @pytest.mark.parametrize("kind", ["folder", "subject", "vertebrae", "kinematics", "dataset"])

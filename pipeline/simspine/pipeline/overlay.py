@@ -101,7 +101,7 @@ def _legend(found: SolvedTrial, width: int) -> np.ndarray:
     report = found.triangulation
     entries = [("detected", "detected point")]
     if found.shown.names_of(Origin.INFERRED):
-        entries.append(("inferred", "inferred, not seen"))
+        entries.append(("inferred", "inferred, not detected"))
     if report.swapped.any():
         entries.append(("swapped", "left/right exchanged"))
     if (np.isfinite(report.error_px) & ~report.used).any():

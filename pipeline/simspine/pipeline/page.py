@@ -1,23 +1,20 @@
 """A reconstruction as part of a report's page, and what a page says over several of them."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError
 from simspine.pipeline.publish import versions
 from simspine.pipeline.scene import scene_of
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
-from simspine.report.content import Picture, Provenance, ReportContent, Statement, Trial
+from simspine.report.content import Picture, Provenance, ReportContent, Statement, TrialSection
 from simspine.report.embed import webp
 from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
-from simspine.report.player.library import three
-from simspine.report.player.pack import Packed, pack
+from simspine.report.player.pack import pack
 from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.sampling import frame_layer, sample_frames
 from simspine.report.trial import INFERRED_BY, TrialParts, not_measured, trial_section
@@ -42,7 +39,7 @@ LICENCES = {
 }
 
 
-def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, most: int = MOST_FRAMES) -> Trial:
+def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, most: int = MOST_FRAMES) -> TrialSection:
     """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
     3D player holds.
     """
@@ -57,18 +54,8 @@ def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, m
         levels=found.sized.levels,
         shares=found.shares,
     )
-    overlays, player = _overlays(found, samples), player_of(found, most)
+    overlays, player = _overlays(found, samples), pack(scene_of(found), most)
     return trial_section(found.name, prefix, parts, overlays=overlays, player=player)
-
-
-def player_of(found: SolvedTrial, most: int = MOST_FRAMES) -> Packed | None:
-    """The 3D view of a trial; None, with a warning, where the library that draws it is missing."""
-    try:
-        three()
-    except InputError as error:
-        warnings.warn(f"the report is without its 3D player: {error}", stacklevel=2)
-        return None
-    return pack(scene_of(found), most)
 
 
 def _overlays(found: SolvedTrial, samples: int) -> tuple[Picture, ...]:

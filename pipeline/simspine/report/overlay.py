@@ -1,7 +1,7 @@
-"""Detections and the reprojected body drawn on video frames, so that a person can judge what the numbers say.
+"""Detections and the reprojected body drawn on video frames, so that a person can check the numbers by eye.
 
-Images are OpenCV's: (height, width, 3) uint8, BGR. Points are pixels of the whole
-image as the camera gave it, distorted.
+Images are OpenCV's: (height, width, 3) uint8, BGR. Points are pixels of the whole image as the camera gave it,
+distorted.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ ASPECT = 3 / 4  # width / height of a cropped picture: a standing person with ro
 class Layer:
     """What to draw on one frame of one camera.
 
-    detected: {point: (x, y)} px as a detector saw them. inferred, pruned, swapped: names among them that were placed
+    detected: {point: (x, y)} px as a detector found them. inferred, pruned, swapped: names among them that were placed
     by a rule, that triangulation left out, whose left and right were exchanged. model: {marker: (x, y)} px of the
     reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. Points with NaN are
     skipped.
@@ -58,7 +58,7 @@ class Layer:
 def person_box(layer: Layer, size: tuple[int, int], margin: float = 0.1, aspect: float = ASPECT) -> tuple[int, ...]:
     """(x0, y0, x1, y1) px around the person, `aspect` = width / height; may reach beyond the image of `size` (w, h).
 
-    The body decides, else the detections that were kept; the whole image where there are neither.
+    Around the body, else around the detections that were kept; the whole image where there are neither.
     """
     kept = {k: v for k, v in layer.detected.items() if k not in layer.pruned}
     points = np.array(list((layer.model or kept).values()) or [(0, 0), size], float)
@@ -173,7 +173,7 @@ def legend_entries(layers: Sequence[Layer]) -> list[tuple[str, str]]:
     if any(set(x.detected) - x.inferred for x in layers):
         entries.append(("detected", "detected point"))
     if any(set(x.detected) & x.inferred for x in layers):
-        entries.append(("inferred", "inferred, not seen"))
+        entries.append(("inferred", "inferred, not detected"))
     if any(set(x.detected) & x.swapped for x in layers):
         entries.append(("swapped", "left/right exchanged"))
     if any(set(x.detected) & x.pruned for x in layers):

@@ -44,8 +44,8 @@ def _curves(spine: SpineKinematics, status: list[str] | None, width: float) -> n
         panels = figure.subplots(1, 2)
         for axes, key in zip(panels, _TITLES, strict=True):
             values, sd = getattr(spine, key), getattr(spine, f"{key}_sd")
-            doubt = None if sd is None else np.degrees(sd)
-            draw_curvature(axes, spine.time, np.degrees(values), spine.forced.get(key, ()), doubt, key)
+            sd_deg = None if sd is None else np.degrees(sd)
+            draw_curvature(axes, spine.time, np.degrees(values), spine.forced.get(key, ()), sd_deg, key)
             shade_rejected(axes, spine.time, status)
             band = bands(key)[0]
             label = f"standing adults, {band.low:g}–{band.high:g}° ({band.span})"

@@ -26,7 +26,7 @@ _CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class CameraView:
     """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; lines: runs of its points.
 
     spine: its points of the spine from below upwards.
@@ -40,9 +40,9 @@ class View:
 
 
 def write_recording(
-    path: str | os.PathLike, scene: Scene, views: Sequence[View] = (), keypoints: Keypoints | None = None
+    path: str | os.PathLike, scene: Scene, views: Sequence[CameraView] = (), keypoints: Keypoints | None = None
 ) -> None:
-    """Write `scene` and what each camera saw to `path`. keypoints: (frames, views, …) in the order of the cameras.
+    """Write `scene` and its `views` to `path`. keypoints: (frames, views, …) in the order of the cameras.
 
     Raises `InputError` where the package rerun-sdk is missing.
     """
@@ -166,7 +166,7 @@ def _curves(log: _Log, scene: Scene) -> None:
         before = status
 
 
-def _view(log: _Log, view: View, keypoints: Keypoints | None, number: int) -> None:
+def _view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int) -> None:
     rr, camera = log.rr, view.camera
     place = f"body/cameras/{camera.name}"
     ink = (255, 255, 255) if view.video else (130, 138, 146)
@@ -211,7 +211,7 @@ def _view(log: _Log, view: View, keypoints: Keypoints | None, number: int) -> No
     )
 
 
-def _blueprint(scene: Scene, views: Sequence[View]):
+def _blueprint(scene: Scene, views: Sequence[CameraView]):
     import rerun.blueprint as rrb
 
     space = rrb.Spatial3DView(origin="body", name=scene.name)

@@ -53,9 +53,9 @@ def frame_layer(
 
 
 def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:
-    """The keypoints, and the inferred ones of `markers` (same frames, any frame of reference) as each camera sees them.
+    """The keypoints and, projected into each camera, the inferred points of `markers`, which are for pictures.
 
-    No detector saw these; they are for pictures. Their confidence is 0, their origin INFERRED.
+    markers: of the same frames, in any frame of reference. Inferred points get confidence 0 and the origin INFERRED.
     """
     inferred = markers.names_of(Origin.INFERRED)
     names = [base_name(name) for name in inferred]
@@ -77,7 +77,7 @@ def model_reprojection(
     """(names, (frames, views, points) px): distance between detected points and the body's markers in each image.
 
     keypoints: as triangulation used them. names: which points to compare; by default all that both have and that were
-    detected (an inferred point would judge the rule that placed it). NaN where either is missing.
+    detected (an inferred point would test the rule that placed it). NaN where either is missing.
     """
     if len(cameras) != keypoints.views or model.frames != keypoints.frames:
         raise InputError(

@@ -1,10 +1,10 @@
 """Colours, line styles and sizes of every figure and overlay, in one place.
 
-Two rules hold everywhere. What was *inferred* is never drawn like what was seen: hollow instead of filled, dashed
+Two rules hold everywhere. What was *inferred* is never drawn like what was detected: hollow instead of filled, dashed
 instead of solid. What the model's couplers *force* is never drawn like a measurement: dashed grey, and labelled
 `FORCED_LABEL`.
 
-Colours: Okabe & Ito 2008 (colour universal design), told apart with any of the common colour deficiencies; yellow and
+Colours: Okabe & Ito 2008 (colour universal design), distinct with any of the common colour deficiencies; yellow and
 black are left out because they vanish on white and on dark pages.
 """
 
@@ -76,7 +76,7 @@ def styled() -> Iterator[None]:
 
 
 def marker_style(origin: str, colour: str | None = None) -> dict:
-    """Keyword arguments of `Axes.plot` for one point: filled where it was seen, hollow where it was inferred."""
+    """Keyword arguments of `Axes.plot` for one point: filled where it was detected, hollow where it was inferred."""
     colour = colour or ORIGIN_COLOURS.get(str(origin), BLUE)
     if str(origin) == "inferred":
         return {"marker": "o", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MANY = 8  # levels: more curves than that are drawn as a map
 _SUM = "the sum follows the images, its distribution over the levels is the model's"
-INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as seen"
+INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class TrialParts:
     spine: its kinematics, with centres. verdict: of quality control. triangulation: how well the points fit the images.
     ik: the solution. measured: the markers inverse kinematics was given, with origin and filled. model: the body's
     markers by forward kinematics; edges: pairs of their names for the stick figure. levels: of the body, with their
-    coordinates. shares: (levels of `spine`, 3) share of each angle that the data decided, NaN = not known
+    coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
     (`quality.observability.level_shares`). bands: normal curvature.
     """
 
@@ -92,7 +92,7 @@ def trial_section(
     overlays: Sequence[content.Picture] = (),
     summary: Sequence[content.Row] = (),
     player: Packed | None = None,
-) -> content.Trial:
+) -> content.TrialSection:
     """Figures, findings and reasons of one trial. prefix: an id, different for each trial of the page ('t1').
 
     overlays: pictures of the images. player: the trial in 3D.
@@ -105,7 +105,7 @@ def trial_section(
     if spine is not None and spine.angles_sd is not None:
         kept = None if verdict is None else ~verdict.rejected
         angles = (angle_table(spine, parts.level_shares(), parts.levels, kept),)
-    return content.Trial(
+    return content.TrialSection(
         name,
         tuple(summary),
         () if verdict is None else tuple(map(page_finding, verdict.findings)),
@@ -130,8 +130,8 @@ def _spine_figures(parts: TrialParts) -> Iterator[Drawn]:
                   spine.tka_sd),
         "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
         "Bars beside the panels are published ranges of standing adults; sitting or bending leaves them by rights. "
-        "A dashed grey curve is the model's, not the person's; a dashed orange one is less sure than the spread "
-        "among standing adults: it says little about this person.",
+        "A dashed grey curve is the model's, not the person's; a dashed orange one has a standard deviation as large as "
+        "the spread among standing adults: it says little about this person.",
     )  # fmt: skip
     yield from _level_figures(parts, spine)
     if spine.markers.covariance is not None or spine.centres is not None:
@@ -159,15 +159,15 @@ def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[Drawn]
     yield (
         level_map(spine.time, joints, angles, shares, parts.status, spine.forced),
         "map", "Angles per level", "Flexion, lateral bending and axial rotation of all levels over time as colours",
-        "Relative to the model's neutral pose, from the sacrum (below) to the skull. The bars say how much of each "
-        "row the data decided; where they are hollow, the colours are mostly what is assumed of spines.",
+        "Relative to the model's neutral pose, from the sacrum (below) to the skull. The bars are the "
+        "observability of each row; where they are hollow, the colours are mostly assumed.",
     )  # fmt: skip
     sd = None if spine.angles_sd is None else spine.angles_sd[:, at]
     yield (
         range_profile(joints, angles, sd, shares, parts.status, spine.forced),
         "range", "Range of each level", "For each level the range of its angles with a 95 % interval",
         "Boxes: from the least to the greatest angle; lines: 1.96 standard deviations beyond. A hollow box moves "
-        "as the model shares motion out over its levels, not as this level was seen to move.",
+        "as the model shares motion out over its levels, not as measured at this level.",
     )  # fmt: skip
 
 
@@ -199,14 +199,14 @@ def _marker_figures(parts: TrialParts) -> Iterator[Drawn]:
             marker_errors(parts.ik.marker_names, parts.ik.marker_error, origins),
             "markers", "Marker errors", "Distance between each measured marker and the body, median and quartiles",
             "How far the body's markers lie from the measured ones. Hollow points were inferred: a small error there "
-            "says that body and inference agree, not that the spine was seen.",
+            "says that body and inference agree, not that the spine was detected.",
         )  # fmt: skip
     if parts.measured is not None:
         measured = parts.measured
         yield (
             availability(measured.time, measured.names, states(measured), parts.status),
-            "presence", "Seen, inferred, filled, missing", "For each point, when it was seen, inferred or filled",
-            "Full bars were seen or given, hollow ones inferred from others; hatched stretches are interpolated gaps.",
+            "presence", "Detected, inferred, filled, missing", "For each point, when it was detected, inferred or filled",
+            "Full bars were detected or given, hollow ones inferred from others; hatched stretches are interpolated gaps.",
         )  # fmt: skip
 
 
@@ -230,9 +230,9 @@ def _chain_caption(markers: Markers) -> str:
     return f"{text} Ellipses hold 86 % of what the fit leaves possible: ± {typical:.1f} cm in a typical direction."
 
 
-def page_finding(finding: Finding) -> content.Finding:
+def page_finding(finding: Finding) -> content.PageFinding:
     """A finding of quality control as the page shows it."""
-    return content.Finding(
+    return content.PageFinding(
         finding.code, str(finding.severity), finding.message, finding.suggestion, finding.span, finding.where
     )
 

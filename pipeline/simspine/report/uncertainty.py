@@ -1,4 +1,4 @@
-"""How sure each angle is, in words: the table of a trial, and the list of what was assumed rather than measured."""
+"""Uncertainty of the angles in words: the table of a trial, and the list of what was assumed rather than measured."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -7,19 +7,19 @@ import numpy as np
 
 from simspine.quality.observability import Observability, decided, forced_mask
 from simspine.quality.thresholds import THRESHOLDS
-from simspine.report.content import Statement, Table, number
-from simspine.report.summary import spread_of_adults, very_unsure
+from simspine.report.content import PageTable, Statement, number
+from simspine.report.summary import spread_of_adults, very_uncertain
 from simspine.spine.levels import PLANES, Level
 from simspine.spine.vertebrae import SpineKinematics
 
 _NAMES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
-COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability by data", "Verdict")
+COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability", "Verdict")
 
 
 def angle_table(
     spine: SpineKinematics, shares: np.ndarray, table: Sequence[Level] = (), kept: np.ndarray | None = None
-) -> Table:
-    """Mean, range of motion, typical (median) standard deviation, share of the data and verdict per level and plane.
+) -> PageTable:
+    """Mean, range of motion, typical (median) standard deviation, observability and verdict per level and plane.
 
     shares: (levels, 3) of `quality.observability.level_shares`. table: levels with their coordinates. kept: (frames,).
     """
@@ -47,23 +47,23 @@ def angle_table(
             )
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
     caption = (
-        f"Measured: at least {high} decided by the data; assumed: less than {low}; between them partly. Sums over "
-        "levels and segments in space have a standard deviation, but no share of their own."
+        f"Measured: observability of at least {high}; assumed: less than {low}; between them partly measured. Sums "
+        "over levels and segments in space have a standard deviation, but no observability of their own."
     )
     if any(word is Observability.SUM for line in words for word in line):
         caption += (
-            " Measured as a sum: one coordinate turns several levels; the data decided how far all of them turn "
-            "together, the model how that is shared out."
+            " Measured as a sum: one coordinate turns several levels. The data determine their sum, the model its "
+            "distribution over the levels."
         )
-    return Table(COLUMNS, tuple(rows), caption, f"All {len(rows)} angles: mean, range, standard deviation, verdict")
+    return PageTable(COLUMNS, tuple(rows), caption, f"All {len(rows)} angles: mean, range, standard deviation, verdict")
 
 
 def assumed_statements(
     spines: Sequence[SpineKinematics], shares: Sequence[np.ndarray], kept: Sequence[np.ndarray]
 ) -> tuple[Statement, ...]:
-    """What was believed rather than measured, over all trials: curvature, then runs of levels for each plane.
+    """What was assumed rather than measured, over all trials: curvature, then runs of levels for each plane.
 
-    shares: (levels, 3) per trial; means over the trials decide. kept: (frames,) bool per trial.
+    shares: (levels, 3) per trial; their means over the trials count. kept: (frames,) bool per trial.
     """
     statements = []
     for quantity in ("lla", "tka"):
@@ -75,13 +75,13 @@ def assumed_statements(
             and not forced_mask([quantity], spine.forced).any()
         ]
         sd = float(np.mean(found)) if found else None
-        if sd is not None and very_unsure(quantity, sd):
+        if sd is not None and very_uncertain(quantity, sd):
             adults = spread_of_adults(quantity)
             statements.append(
                 Statement(
                     _NAMES[quantity],
                     f"known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by ± {1.96 * adults:.0f}°: it "
-                    "says little more than that this is an adult",
+                    "says little about this person",
                 )
             )
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = {}
@@ -110,7 +110,7 @@ def _runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
             below += len(run)
         if parts:
             name = f"{plane.capitalize()} of {below} of {total} levels"
-            statements.append(Statement(name, f"decided by the data: {'; '.join(parts)}"))
+            statements.append(Statement(name, f"observability {'; '.join(parts)}"))
     return statements
 
 

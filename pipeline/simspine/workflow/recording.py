@@ -7,7 +7,7 @@ from simspine.errors import InputError
 from simspine.geometry import change_frame, project_one
 from simspine.pipeline.scene import scene_of
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
-from simspine.report.recording import View, write_recording
+from simspine.report.recording import CameraView, write_recording
 from simspine.spine.levels import CHAIN
 from simspine.workflow.context import Context
 from simspine.workflow.paths import Paths
@@ -31,13 +31,14 @@ def record(result: Path, out: Path, subject: str | None = None, trial: str | Non
     return out
 
 
-def _views(found: SolvedTrial, videos: dict[int, Path]) -> list[View]:
+def _views(found: SolvedTrial, videos: dict[int, Path]) -> list[CameraView]:
     model = found.model_points
     lines = [(model.names.index(a), model.names.index(b)) for a, b in body_edges() if {a, b} <= set(model.names)]
     spine = [model.names.index(name) for name in CHAIN if name in model.names]
     xyz = change_frame(model.xyz, model.frame, "z_up")
     return [
-        View(camera, videos.get(v), project_one(camera, xyz), lines, spine) for v, camera in enumerate(found.cameras)
+        CameraView(camera, videos.get(v), project_one(camera, xyz), lines, spine)
+        for v, camera in enumerate(found.cameras)
     ]
 
 

@@ -10,7 +10,7 @@ from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset import open_dataset
 from simspine.pipeline.page import LICENCES, NOTICE, Unmeasured, overlay_picture, section_of
 from simspine.pipeline.solved_trial import SolvedTrial
-from simspine.report.content import Provenance, ReportContent, Table, Trial, number
+from simspine.report.content import PageTable, Provenance, ReportContent, TrialSection, number
 from simspine.report.figures.validation import pictures, text_tables
 from simspine.report.page import write_report
 from simspine.report.player.scene import MOST_FRAMES
@@ -59,7 +59,7 @@ def _read(config: Config, subject: str, trial: str) -> SolvedTrial:
 
 
 def _front_page(
-    config: Config, summary: dict, unmeasured: Unmeasured, sections: list[Trial], links: list[str]
+    config: Config, summary: dict, unmeasured: Unmeasured, sections: list[TrialSection], links: list[str]
 ) -> ReportContent:
     """The page of the data set. links: addresses of the trials' own pages, none if all are on this one."""
     origin = provenance(config)
@@ -104,7 +104,7 @@ def _validation(dataset: Path) -> dict[str, tuple]:
         return {"validation": pictures(data), "validation_tables": text_tables(data)}
 
 
-def _trial_page(config: Config, section: Trial) -> ReportContent:
+def _trial_page(config: Config, section: TrialSection) -> ReportContent:
     """The page of one trial of many."""
     return ReportContent(
         title=section.name, subtitle=config.name, trials=(section,), notice=NOTICE, alone=True,
@@ -112,7 +112,7 @@ def _trial_page(config: Config, section: Trial) -> ReportContent:
     )  # fmt: skip
 
 
-def _overview(trials: dict, sections: list[Trial], links: list[str]) -> Table | None:
+def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> PageTable | None:
     """A line per trial, where there are several."""
     if len(trials) < 2 and not links:
         return None
@@ -121,7 +121,7 @@ def _overview(trials: dict, sections: list[Trial], links: list[str]) -> Table | 
         text, sd = number(entry[f"{key}_deg_mean"]), entry.get(f"{key}_deg_sd")
         return text if text == "–" else f"{text}°{'' if sd is None else f' ± {sd:.1f}°'}"
 
-    return Table(
+    return PageTable(
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Marker RMS", "LLA", "TKA"),
         tuple(
             (
@@ -140,7 +140,7 @@ def _overview(trials: dict, sections: list[Trial], links: list[str]) -> Table | 
     )
 
 
-def _lights(section: Trial) -> str:
+def _lights(section: TrialSection) -> str:
     """'■ 1 ▲ 3' for one problem and three things to look at."""
     counts = ((sign, sum(f.light == light for f in section.findings)) for sign, light in (("■", "bad"), ("▲", "check")))
     return " ".join(f"{sign} {count}" for sign, count in counts if count) or "●"

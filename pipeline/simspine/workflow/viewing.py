@@ -11,7 +11,7 @@ from simspine.formats.forced import forced_from_json
 from simspine.formats.store import load
 from simspine.pipeline.page import NOTICE
 from simspine.pipeline.scene import LABELS, anatomy, chain_of, curves, scene_of
-from simspine.report.content import ReportContent, Trial
+from simspine.report.content import ReportContent, TrialSection
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
 from simspine.report.player.scene import Scene
@@ -93,7 +93,7 @@ def write_view(result: Path, out: Path | None = None, subject: str | None = None
     scene = read_scene(result, subject, trial)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
-    view = Trial(scene.name, player=pack(scene))
+    view = TrialSection(scene.name, player=pack(scene))
     write_report(out, ReportContent(title=scene.name, subtitle=str(result), trials=(view,), alone=True, notice=NOTICE))
     return out
 

@@ -1,4 +1,4 @@
-"""Stick figures with the spine, seen from the side, the front and above, for a few frames."""
+"""Stick figures with the spine from the side, the front and above, for a few frames."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,7 +8,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.geometry import change_frame
-from simspine.report.figures.common import new_figure
+from simspine.report.figures.common import bare, new_figure, scale_bar
 from simspine.report.style import BLUE, GREY, VERMILLION, WIDTH, marker_style, styled
 from simspine.types import Markers
 
@@ -45,7 +45,7 @@ def stick_figures(
     """Body in three views (rows) at some frames (columns), all at one scale.
 
     edges: pairs of marker names joined by a line. spine: markers of the spine, from below upwards, joined by a thick
-    line. pairs: left and right names that tell which way the person faces. Names the markers lack are skipped.
+    line. pairs: left and right names, which show where the person faces. Names the markers lack are skipped.
     Inferred markers are hollow.
     """
     frames = [int(f) for f in frames]
@@ -71,16 +71,16 @@ def stick_figures(
         figure = new_figure(0.7 + min(9.0, cell * (2 * tall + across) / across))
         panels = figure.subplots(3, len(frames), squeeze=False, height_ratios=[tall, tall, across])
         for column, (frame, points) in enumerate(zip(frames, local, strict=True)):
-            # Front view as seen by somebody facing the person: their right is on the viewer's left.
+            # Front view, facing the person: their right is on the viewer's left.
             for row, (h, v, signs) in enumerate([(0, 1, (1, 1)), (2, 1, (-1, 1)), (0, 2, (1, -1))]):
                 axes = panels[row, column]
                 _draw(axes, points[:, [h, v]] * signs, lines, chain, origin)
-                _bare(axes, across, tall if row < 2 else across)
+                bare(axes, 1.06 * across, 1.06 * (tall if row < 2 else across))
                 if row == 0:
                     axes.set_title(f"{markers.time[frame]:.2f} s (frame {frame})", fontsize=9)
                 if column == 0:
                     axes.set_ylabel(VIEWS[row])
-        _scale_bar(panels[0, 0], across, tall)
+        scale_bar(panels[0, 0], (-1.02 * across, -tall), 0.5, 0.05, "0.5 m")
         _legend(figure, origin)
     return figure
 
@@ -100,22 +100,6 @@ def _draw(axes: "Axes", xy: np.ndarray, lines, chain: Sequence[int], origin: Seq
         if origin[i] == "inferred":
             style["markeredgewidth"] = 0.9
         axes.plot(*xy[i], markersize=3.2 if i in chain else 2.6, linestyle="none", **style)
-
-
-def _bare(axes: "Axes", half_width: float, half_height: float) -> None:
-    axes.set_xlim(-half_width * 1.06, half_width * 1.06)
-    axes.set_ylim(-half_height * 1.06, half_height * 1.06)
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
-
-
-def _scale_bar(axes: "Axes", half_width: float, half_height: float) -> None:
-    x, y = -half_width * 1.02, -half_height
-    axes.plot([x, x], [y, y + 0.5], color=GREY, linewidth=2.2, solid_capstyle="butt")
-    axes.text(x + 0.05, y + 0.25, "0.5 m", fontsize=7.5, color=GREY, rotation=90, va="center")
 
 
 def _legend(figure: "Figure", origin: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The spine from the side and from the front at a few frames, with how sure each of its points is."""
+"""The spine from the side and from the front at a few frames, with the uncertainty of each of its points."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.report.figures.bodies import body_axes
-from simspine.report.figures.common import new_figure
+from simspine.report.figures.bodies import VIEWS, body_axes
+from simspine.report.figures.common import bare, new_figure, scale_bar
 from simspine.report.style import BLUE, GREY, INK, VERMILLION, WIDTH, styled
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-VIEWS = ("side (facing right)", "front")
 PAIRS = (("LLatissimus", "RLatissimus"), ("LClavicle", "RClavicle"))
 _SIGMAS = 2.0
 
@@ -48,16 +47,14 @@ def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None
         figure = new_figure(0.5 + min(9.0, 2 * WIDTH / len(cells) * tall / across))
         panels = figure.subplots(2, len(cells), squeeze=False)
         for j, (frame, points, spread, column) in enumerate(cells):
-            # Front view as seen by somebody facing the person: their right is on the viewer's left.
+            # Front view, facing the person: their right is on the viewer's left.
             for i, turn in enumerate(([[1, 0, 0], [0, 1, 0]], [[0, 0, -1], [0, 1, 0]])):
                 _draw(panels[i, j], points, spread, column, np.array(turn, float))
-                _bare(panels[i, j], across, tall)
+                bare(panels[i, j], across, tall)
             panels[0, j].set_title(f"{markers.time[frame]:.2f} s", fontsize=9)
-        for i, view in enumerate(VIEWS):
+        for i, view in enumerate(VIEWS[:2]):
             panels[i, 0].set_ylabel(view)
-        x, y = -across * 0.98, -tall * 0.98
-        panels[0, 0].plot([x, x], [y, y + 0.1], color=GREY, linewidth=2.2, solid_capstyle="butt")
-        panels[0, 0].text(x + 0.02, y + 0.05, "10 cm", fontsize=7.5, color=GREY, rotation=90, va="center")
+        scale_bar(panels[0, 0], (-0.98 * across, -0.98 * tall), 0.1, 0.02, "10 cm")
         _legend(figure, cells)
     return figure
 
@@ -85,21 +82,11 @@ def _draw(axes: "Axes", points: np.ndarray, spread, column, turn: np.ndarray) ->
     axes.plot(*xy.T, color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2, zorder=3)
 
 
-def ellipse(covariance: np.ndarray, sigmas: float = _SIGMAS) -> tuple[float, float, float]:
-    """(width, height, angle in degrees) of the ellipse of `sigmas` standard deviations of a (2, 2) covariance."""
+def ellipse(covariance: np.ndarray) -> tuple[float, float, float]:
+    """(width, height, angle in degrees) of the ellipse of 2 standard deviations of a (2, 2) covariance."""
     values, vectors = np.linalg.eigh(covariance)
-    height, width = 2 * sigmas * np.sqrt(np.maximum(values, 0))
+    height, width = 2 * _SIGMAS * np.sqrt(np.maximum(values, 0))
     return float(width), float(height), float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
-
-
-def _bare(axes: "Axes", half_width: float, half_height: float) -> None:
-    axes.set_xlim(-half_width, half_width)
-    axes.set_ylim(-half_height, half_height)
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
 
 
 def _legend(figure: "Figure", cells) -> None:

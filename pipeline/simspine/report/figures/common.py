@@ -1,4 +1,4 @@
-"""What the figures share: an empty figure, runs of frames, shading of rejected frames, labels that don't overlap."""
+"""What the figures share: an empty figure, runs of frames, shading of rejected frames, labels that do not overlap."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.report.style import VERMILLION, WIDTH
+from simspine.report.style import GREY, VERMILLION, WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +64,24 @@ def shade_rejected(
             left, right, facecolor="none", edgecolor=VERMILLION, hatch="////", linewidth=0, label=label, zorder=zorder
         )
         label = None
+
+
+def bare(axes: "Axes", half_width: float, half_height: float) -> None:
+    """Room for a body around the origin, m, at one scale; no ticks, frame or grid."""
+    axes.set_xlim(-half_width, half_width)
+    axes.set_ylim(-half_height, half_height)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+
+
+def scale_bar(axes: "Axes", at: tuple[float, float], length: float, gap: float, label: str) -> None:
+    """An upright bar from `at`, m, with its label `gap` beside it."""
+    x, y = at
+    axes.plot([x, x], [y, y + length], color=GREY, linewidth=2.2, solid_capstyle="butt")
+    axes.text(x + gap, y + length / 2, label, fontsize=7.5, color=GREY, rotation=90, va="center")
 
 
 def time_axis(axes: "Axes", time: np.ndarray, labelled: bool = True) -> None:

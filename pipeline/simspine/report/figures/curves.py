@@ -20,7 +20,7 @@ from simspine.report.style import (
     sequence,
     styled,
 )  # fmt: skip
-from simspine.report.summary import VERY_UNSURE, spread_of_adults, very_unsure
+from simspine.report.summary import VERY_UNCERTAIN, spread_of_adults, very_uncertain
 from simspine.spine.bands import Band
 from simspine.spine.levels import POSITIVE
 from simspine.types import Forced, ForcedKind
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_95 = 1.96  # standard deviations to either side
+NORMAL_95 = 1.96  # standard deviations to either side
 TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
+CURVATURE_TITLES = {"lla": "Lumbar lordosis angle (L1–S1 Cobb)", "tka": "Thoracic kyphosis angle (T3–T12 Cobb)"}
 
 
 def curvature(
@@ -48,24 +49,21 @@ def curvature(
     time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all
     are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
     forced: may hold 'lla' or 'tka' with facts; such a curve is drawn as the model's, not as a measurement.
-    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve less sure than the spread among
-    standing adults is drawn dashed and orange, and says so.
+    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve whose standard deviation reaches
+    the spread among standing adults is drawn dashed and orange, and says so.
     """
     time = np.asarray(time, float)
     with styled():
         figure = new_figure(6.0)
         panels = figure.subplots(2, 1, sharex=True)
-        for axes, key, title, values, sd in (
-            (panels[0], "lla", "Lumbar lordosis angle (L1–S1 Cobb)", lla, lla_sd),
-            (panels[1], "tka", "Thoracic kyphosis angle (T3–T12 Cobb)", tka, tka_sd),
-        ):
+        for axes, key, values, sd in zip(panels, CURVATURE_TITLES, (lla, tka), (lla_sd, tka_sd), strict=True):
             degrees = np.degrees(checked(key, values, time.shape))
-            doubt = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
-            draw_curvature(axes, time, degrees, (forced or {}).get(key, ()), doubt, key)
+            sd_deg = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
+            draw_curvature(axes, time, degrees, (forced or {}).get(key, ()), sd_deg, key)
             shade_rejected(axes, time, status)
             chosen = [band for band in bands if band.quantity == key]
             beside = _draw_bands(axes, chosen)
-            axes.set_title(title)
+            axes.set_title(CURVATURE_TITLES[key])
             axes.set_ylabel(f"{key.upper()} (°)")
             axes.margins(y=0.12)
             axes.legend(loc="upper left", bbox_to_anchor=(beside, 1.03), borderaxespad=0, handlelength=1.5)
@@ -84,21 +82,21 @@ def draw_curvature(
         return
     note = "\n(one coordinate for all levels)" if forced else ""
     typical = None if sd is None or not np.isfinite(sd).any() else float(np.nanmedian(sd))
-    wide = very_unsure(quantity, typical)
+    wide = very_uncertain(quantity, typical)
     colour = ORANGE if wide else BLUE
     style = MEASURED | ({"linestyle": (0, (5, 2))} if wide else {})
     axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **style)
     if typical is None:
         return
-    low, high = degrees - _95 * sd, degrees + _95 * sd
-    label = f"95 % band, typically ±{_95 * typical:.0f}°"
+    low, high = degrees - NORMAL_95 * sd, degrees + NORMAL_95 * sd
+    label = f"95 % band, typically ±{NORMAL_95 * typical:.0f}°"
     axes.fill_between(time, low, high, facecolor=colour, alpha=0.22, linewidth=0, label=label, zorder=1)
     for edge in (low, high):
         axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
     if wide:
-        others = f"standing adults differ by ±{_95 * spread_of_adults(quantity):.0f}°"
-        axes.text(0.01, 0.03, f"{VERY_UNSURE.upper()}: ±{_95 * typical:.0f}°; {others}", transform=axes.transAxes,
-                  fontweight="bold", fontsize=8, va="bottom", zorder=4)  # fmt: skip
+        others = f"standing adults differ by ±{NORMAL_95 * spread_of_adults(quantity):.0f}°"
+        text = f"{VERY_UNCERTAIN.upper()}: ±{NORMAL_95 * typical:.0f}°; {others}"
+        axes.text(0.01, 0.03, text, transform=axes.transAxes, fontweight="bold", fontsize=8, va="bottom", zorder=4)
 
 
 def shade_band(axes: "Axes", band: Band, label: str | None = None) -> None:
@@ -132,12 +130,10 @@ def level_angles(
     angles: np.ndarray,
     forced: Mapping[str, Sequence[Forced]] | None = None,
     status: Sequence[str] | None = None,
-    positive: Sequence[str] = POSITIVE,
 ) -> "Figure":
     """The angle of each level about three axes: one panel each for flexion–extension, lateral bending, axial rotation.
 
     time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. forced: see `forced_mask`; dashed grey.
-    positive: what a positive angle means in each panel.
     """
     time = np.asarray(time, float)
     degrees = np.degrees(checked("angles", angles, (len(time), len(levels), 3)))
@@ -149,7 +145,7 @@ def level_angles(
             shade_rejected(axes, time, status, labelled=k == 0)
             _draw_levels(axes, time, levels, degrees[:, :, k], mask[:, k])
             axes.axhline(0, color=GREY, linewidth=0.7, zorder=1)
-            axes.set_title(f"{TITLES[k]}; positive = {positive[k]}")
+            axes.set_title(f"{TITLES[k]}; positive = {POSITIVE[k]}")
             axes.set_ylabel("angle (°)")
             time_axis(axes, time, labelled=k == 2)
         _legend(figure, panels, mask)

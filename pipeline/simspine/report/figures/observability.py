@@ -1,4 +1,4 @@
-"""How a figure shows who decided a number: filled = measured, hollow = assumed, dashed grey = set by the model."""
+"""How a figure shows observability: filled = measured, hollow = assumed, dashed grey = set by the model."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

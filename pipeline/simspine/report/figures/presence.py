@@ -1,4 +1,4 @@
-"""What is known about each point in each frame: seen, given, inferred, filled or missing."""
+"""What is known about each point in each frame: detected, given, inferred, filled or missing."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ def availability(
 
     state: (frames, points) indices into `STATES`. status: per frame; rejected ones are shaded.
 
-    Readable without colour: seen and given points are full bars, inferred ones hollow, filled gaps half as high and
+    Readable without colour: detected and given points are full bars, inferred ones hollow, filled gaps half as high and
     hatched, missing ones empty.
     """
     time = np.asarray(time, float)

@@ -21,19 +21,21 @@ def reprojection(
     errors: (frames, views, points) px, NaN = no observation. kept, swapped: same shape, bool.
     """
     errors, kept, swapped = _checked(errors, kept, len(cameras), swapped)
-    seen = np.isfinite(errors)
+    observed = np.isfinite(errors)
     with styled():
         figure = new_figure(3.5)
         left, right = figure.subplots(1, 2, width_ratios=[1.55, 1])
-        everything = _cumulative(left, errors[seen], label="all cameras, before pruning", color=GREY, linestyle="--")
+        everything = _cumulative(
+            left, errors[observed], label="all cameras, before pruning", color=GREY, linestyle="--"
+        )
         for v, camera in enumerate(cameras):
             _cumulative(
-                left, errors[:, v][seen[:, v] & kept[:, v]], label=camera, color=CYCLE[v % len(CYCLE)], **MEASURED
+                left, errors[:, v][observed[:, v] & kept[:, v]], label=camera, color=CYCLE[v % len(CYCLE)], **MEASURED
             )
-        good = errors[seen & kept]
+        good = errors[observed & kept]
         left.set_xscale("log")
         if everything:
-            left.set_xlim(max(0.1, np.percentile(errors[seen], 0.5)), np.percentile(errors[seen], 99.8) * 1.1)
+            left.set_xlim(max(0.1, np.percentile(errors[observed], 0.5)), np.percentile(errors[observed], 99.8) * 1.1)
         left.set_ylim(0, 1)
         left.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
         left.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
@@ -46,7 +48,7 @@ def reprojection(
         )
         if everything:
             left.legend(loc="lower right")
-        _kept_bars(right, seen, kept, swapped, cameras)
+        _kept_bars(right, observed, kept, swapped, cameras)
     return figure
 
 
@@ -66,15 +68,15 @@ def _cumulative(axes: "Axes", values: np.ndarray, **style) -> bool:
     return True
 
 
-def _kept_bars(axes: "Axes", seen: np.ndarray, kept: np.ndarray, swapped: np.ndarray | None, cameras) -> None:
+def _kept_bars(axes: "Axes", observed: np.ndarray, kept: np.ndarray, swapped: np.ndarray | None, cameras) -> None:
     for v in range(len(cameras)):
-        total = int(seen[:, v].sum())
-        share = (seen & kept)[:, v].sum() / total if total else np.nan
+        total = int(observed[:, v].sum())
+        share = (observed & kept)[:, v].sum() / total if total else np.nan
         axes.barh(v, 1, color="none", edgecolor=GREY, linewidth=0.6, height=0.62)
         axes.barh(v, share, color=CYCLE[v % len(CYCLE)], height=0.62, alpha=0.85)
         text = f"{100 * share:.1f} %" if total else "no observations"
         if swapped is not None:
-            text += f"  ·  {int((swapped[:, v] & seen[:, v]).sum())} swapped"
+            text += f"  ·  {int((swapped[:, v] & observed[:, v]).sum())} swapped"
         axes.text(1.03, v, text, va="center", fontsize=8)
     axes.set_yticks(range(len(cameras)), cameras)
     axes.invert_yaxis()
@@ -98,16 +100,16 @@ def reprojection_by_point(
     """
     errors, kept, _ = _checked(errors, kept, len(cameras))
     checked("errors", errors, (*errors.shape[:2], len(names)))
-    seen = np.isfinite(errors)
+    observed = np.isfinite(errors)
     median = np.full((len(names), len(cameras)), np.nan)
     share = np.full_like(median, np.nan)
     for p in range(len(names)):
         for v in range(len(cameras)):
-            use = seen[:, v, p] & kept[:, v, p]
+            use = observed[:, v, p] & kept[:, v, p]
             if use.any():
                 median[p, v] = np.median(errors[use, v, p])
-            if seen[:, v, p].any():
-                share[p, v] = use.sum() / seen[:, v, p].sum()
+            if observed[:, v, p].any():
+                share[p, v] = use.sum() / observed[:, v, p].sum()
     labels = [f"{n} ○" if origin is not None and str(o) == "inferred" else n
               for n, o in zip(names, origin or names, strict=True)]  # fmt: skip
     with styled():

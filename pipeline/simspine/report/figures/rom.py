@@ -26,7 +26,7 @@ def lumbar_profile(dataset) -> "Figure | None":
     """Range of motion by lumbar level, from above, about three axes; None where the data set has no such levels.
 
     dataset: as `simspine.validation.lumbar_rom` takes it. The band spans the published values, one mark each. Filled:
-    the data decided; hollow: assumed; dashed grey: set by the model, so no finding.
+    measured; hollow: assumed; dashed grey: set by the model, so no finding.
     """
     rows = [row for row in lumbar_rom(dataset) if row.level != "lumbar"]
     if not rows:

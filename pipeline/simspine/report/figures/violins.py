@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.report.figures.common import new_figure
-from simspine.report.figures.curves import shade_band
+from simspine.report.figures.curves import CURVATURE_TITLES, shade_band
 from simspine.report.figures.observability import handles, look
 from simspine.report.style import INK, VERMILLION, styled
 from simspine.spine.bands import bands
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_FRAMES = 4000  # per violin: more change its outline by less than a line's width
-TITLES = {"lla": "Lumbar lordosis angle (L1–S1 Cobb)", "tka": "Thoracic kyphosis angle (T3–T12 Cobb)"}
 
 
 def curvature_violins(dataset) -> "Figure":
@@ -32,12 +31,12 @@ def curvature_violins(dataset) -> "Figure":
     with styled():
         figure = new_figure(6.4)
         panels = figure.subplots(2, 1, sharex=True)
-        for axes, quantity in zip(panels, ("lla", "tka"), strict=True):
+        for axes, quantity in zip(panels, CURVATURE_TITLES, strict=True):
             band = bands(quantity)[0]
             shade_band(axes, band)
             for i, (name, part) in enumerate(groups.items()):
                 _draw(axes, i, np.degrees(pooled(part, quantity)), rows[name], quantity)
-            axes.set_title(TITLES[quantity])
+            axes.set_title(CURVATURE_TITLES[quantity])
             axes.set_ylabel(f"{quantity.upper()} (°)")
             axes.text(
                 0.995, band.high, f"published: {band.low:g}–{band.high:g}° ({band.source.split(',')[0]})",

@@ -124,17 +124,3 @@ def quaternions(rotations: np.ndarray) -> np.ndarray:
     if known.any():
         out[known] = Rotation.from_matrix(flat[known]).as_quat()
     return out.reshape(*rotations.shape[:-2], 4)
-
-
-def unpack(packed: Packed) -> tuple[dict, dict[str, np.ndarray]]:
-    """Header and arrays as a page's script reads them: lengths in m (NaN = missing), whole numbers as they are."""
-    header, data = json.loads(packed.header), base64.b64decode(packed.block)
-    arrays = {}
-    for name, entry in header["arrays"].items():
-        kind = np.dtype(entry["type"]).newbyteorder("<")
-        raw = np.frombuffer(data, kind, int(np.prod(entry["shape"])), entry["at"]).reshape(entry["shape"])
-        if "scale" in entry:
-            arrays[name] = np.where(raw == MISSING, np.nan, raw * entry["scale"] + entry["middle"])
-        else:
-            arrays[name] = raw
-    return header, arrays
