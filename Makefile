@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.8
 
-.PHONY: help env demo test test-fast lint format lock clean
+.PHONY: help env demo test test-fast docs lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -35,6 +35,9 @@ test: env  ## all tests
 
 test-fast: env  ## tests without the slow ones
 	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
+
+docs: env  ## the documentation as a site, docs/_build/index.html
+	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . docs/_build
 
 lint: env  ## style of code and workflow
 	$(BIN)/ruff check .
