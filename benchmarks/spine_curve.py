@@ -11,7 +11,7 @@ import numpy as np
 
 from simspine.body.recipes import read_recipe
 from simspine.report.style import BLUE, GREY, INK, VERMILLION
-from simspine.spine.shape.chain import BONDS, LEVELS, positions
+from simspine.spine.shape.chain import LEVELS, VECTORS, positions
 from simspine.spine.shape.intervertebral import SEEN, angle_statistics, standing_shift, turning
 from simspine.spine.shape.model import shipped
 
@@ -25,13 +25,13 @@ def chains(draws: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     model = shipped()
     pitch = np.array(read_recipe("articulated").articulation.neutral_pitch)
-    lengths = model.mean[:BONDS]
+    lengths = model.mean[:VECTORS]
 
     def centres(angles: np.ndarray) -> np.ndarray:
-        return positions(np.concatenate([lengths, angles, np.zeros(BONDS)]))[SHOWN, :2]
+        return positions(np.concatenate([lengths, angles, np.zeros(VECTORS)]))[SHOWN, :2]
 
-    own, mean = centres(pitch), model.mean[BONDS : 2 * BONDS]
-    covariance = model.covariance[BONDS : 2 * BONDS, BONDS : 2 * BONDS]
+    own, mean = centres(pitch), model.mean[VECTORS : 2 * VECTORS]
+    covariance = model.covariance[VECTORS : 2 * VECTORS, VECTORS : 2 * VECTORS]
     some = np.random.default_rng(0).multivariate_normal(mean, covariance, draws)
     return own, fitted(centres(mean), own), np.array([fitted(centres(angles), own) for angles in some])
 

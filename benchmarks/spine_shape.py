@@ -28,7 +28,7 @@ from scipy.stats import chi2
 from tools.learn_spine_shape import STRENGTH, learn_shape, read_table
 from tools.spine_shape_statistics import folds
 
-from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters
+from simspine.spine.shape.chain import LEVELS, VECTORS, vector_parameters
 from simspine.spine.shape.complete import complete_spine
 from simspine.spine.shape.model import ShapeModel
 
@@ -44,14 +44,14 @@ def exact_shape(centres: np.ndarray, model: ShapeModel) -> ShapeModel:
     inner = np.arange(have[0], have[-1] + 1)
     centres = centres.copy()
     centres[inner] = np.stack([np.interp(inner, have, centres[have, i]) for i in range(3)], -1)
-    own = np.concatenate([bond_parameters(centres).reshape(3, -1), np.full((3, 1), np.nan)], 1).ravel()
+    own = np.concatenate([vector_parameters(centres).reshape(3, -1), np.full((3, 1), np.nan)], 1).ravel()
     mean = np.where(np.isfinite(own), own, model.mean)
-    return ShapeModel(mean, 1e-10 * np.eye(3 * BONDS), {}, {})
+    return ShapeModel(mean, 1e-10 * np.eye(3 * VECTORS), {}, {})
 
 
 def evaluate(centres, model, sd, axes, repeats, rng):
     """Errors (levels, draws) of each method in m, and of the model whether the ellipsoids cover."""
-    wanted = [k for k in range(FIRST, BONDS) if k not in GIVEN and np.isfinite(centres[k]).all()]
+    wanted = [k for k in range(FIRST, VECTORS) if k not in GIVEN and np.isfinite(centres[k]).all()]
     draws = repeats if sd or axes else 1
     seen = centres[GIVEN] + rng.normal(0, sd, (draws, len(GIVEN), 3))
     belief = {}
@@ -108,7 +108,7 @@ def main():
         print("| " + " | ".join(v if isinstance(v, str) else f"{v:.3g}" for v in row.values()) + " |")
     times = {}
     for label, levels, sd in (("5 points, 1 mm", GIVEN, 0.001), ("5 points, 15 mm", GIVEN, 0.015),
-                              ("17 points, 15 mm", range(FIRST, BONDS), 0.015)):  # fmt: skip
+                              ("17 points, 15 mm", range(FIRST, VECTORS), 0.015)):  # fmt: skip
         whole = next(x for x in table if np.isfinite(x[FIRST:]).all())
         points = {LEVELS[k]: whole[k] + np.random.default_rng(k).normal(0, sd, 3) for k in levels}
         many = {level: np.repeat(p[None], 64, 0) for level, p in points.items()}

@@ -1,6 +1,6 @@
 """Learning the shape model's statistics from vertebral centres of many scans, each with some levels missing.
 
-Two steps. (1) A structured covariance with few parameters, by maximum likelihood: size common to all bonds, a smooth
+Two steps. (1) A structured covariance with few parameters, by maximum likelihood: size common to all vectors, a smooth
 part along the spine, independent parts, and the zigzag that an error of the marked centres makes. (2) Expectation
 maximisation for mean and full covariance with missing entries (Little & Rubin 2002, ch. 11), with an inverse-Wishart
 prior of weight `strength` (in scans) around (1): what the data say often overrules the structure, what they say

@@ -13,7 +13,7 @@ from simspine.capture.population import read_levels, truncated
 from simspine.capture.random_streams import stream
 from simspine.capture.subjects import make_subject
 from simspine.errors import InputError
-from simspine.spine.shape.chain import LEVELS, bond_parameters
+from simspine.spine.shape.chain import LEVELS, vector_parameters
 from simspine.spine.shape.intervertebral import angle_statistics, intervertebral_matrix, level_angles, standing_shift
 from simspine.spine.shape.model import shipped
 from simspine.spine.vertebrae import vertebra_centroids
@@ -98,6 +98,6 @@ def test_a_body_can_be_built_and_has_that_spine():
     from simspine.body.recipes import read_recipe
 
     generic = intervertebral_matrix() @ read_recipe("articulated").articulation.neutral_pitch
-    shown = level_angles(bond_parameters(centres))[1:15, 0] - generic[1:15]
+    shown = level_angles(vector_parameters(centres))[1:15, 0] - generic[1:15]
     smooth = (curve[:-2] + 2 * curve[1:-1] + curve[2:]) / 4
     assert np.degrees(np.abs(shown - smooth)).max() < 2.0

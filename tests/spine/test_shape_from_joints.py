@@ -14,7 +14,7 @@ from simspine.capture.truth import make_subject, make_trial, points, vertebra_ce
 from simspine.errors import InputError
 from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape import from_joints as module
-from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters, positions
+from simspine.spine.shape.chain import LEVELS, VECTORS, positions, vector_parameters
 from simspine.spine.shape.from_joints import EARS, JOINTS, infer_points, spine_from_joints
 from simspine.spine.shape.model import shipped
 from simspine.types import Markers, Origin
@@ -57,7 +57,7 @@ def test_places_are_those_of_the_full_body_model(neutral):
     typical = positions(shipped().mean)
     to_c1 = at["C2"] - (typical[1] - typical[0]) - middle(joints, "Ear")
     assert module.EAR[0] == pytest.approx(np.linalg.norm(to_c1[:2]), abs=1e-3)
-    pitch = np.arctan2(to_c1[0], -to_c1[1]) - shipped().mean[BONDS]
+    pitch = np.arctan2(to_c1[0], -to_c1[1]) - shipped().mean[VECTORS]
     assert np.degrees(module.EAR[1]) == pytest.approx(np.degrees(pitch), abs=2)
 
 
@@ -98,7 +98,7 @@ def test_ellipsoids_cover_samples_of_the_model():
     rng, frames, posture = np.random.default_rng(5), 150, "standing"
     mean, cov = module._with_joints(*shipped().prior(posture))
     x = positions(rng.multivariate_normal(mean, cov, frames))
-    levels, mix = module._seen()
+    levels, mix = module._observed()
     seen = (x[:, levels].reshape(frames, -1) @ mix.T).reshape(frames, 3, 3)
     up = seen[:, 1] - seen[:, 2]
     up /= np.linalg.norm(up, axis=1, keepdims=True)
@@ -188,11 +188,11 @@ def test_what_somebody_saw_stays_and_the_rest_is_inferred(neutral):
     assert infer_points(legs) is legs
 
 
-def test_bonds_at_the_ends_leave_the_rest_as_learned():
+def test_vectors_at_the_ends_leave_the_rest_as_learned():
     mean, cov = module._with_joints(*shipped().prior())
-    inner = np.arange(3 * (BONDS + 2)).reshape(3, -1)[:, 1:-1].ravel()
+    inner = np.arange(3 * (VECTORS + 2)).reshape(3, -1)[:, 1:-1].ravel()
     np.testing.assert_allclose(mean[inner], shipped().mean)
     np.testing.assert_allclose(cov[np.ix_(inner, inner)], shipped().covariance)
     assert np.linalg.eigvalsh(cov).min() > 1e-7
-    lengths = np.exp(bond_parameters(positions(mean))[: BONDS + 2])
+    lengths = np.exp(vector_parameters(positions(mean))[: VECTORS + 2])
     np.testing.assert_allclose(lengths[[0, -1]], [module.EAR[0], module.HIP[0]], rtol=1e-6)

@@ -6,8 +6,8 @@ from scipy.spatial.transform import Rotation
 import simspine as ss
 from simspine.spine.shape.chain import LEVELS, derivatives, jacobian, positions
 from simspine.spine.shape.model import shipped
-from simspine.spine.shape.modes import STEP, circle, modes
-from simspine.spine.shape.posterior import _Problem
+from simspine.spine.shape.modes import STEP, Stopping, circle, modes
+from simspine.spine.shape.posterior import ShapePosterior
 
 
 def cases(count, seed):
@@ -24,7 +24,7 @@ def test_every_spin_ends_in_a_minimum():
     """Oracle: no small change of shape or turn lowers the cost, by differences of the cost itself."""
     rng = np.random.default_rng(0)
     for levels, sd, y in cases(25, 1):
-        problem = _Problem(*shipped().prior("any"), levels)
+        problem = ShapePosterior(*shipped().prior("any"), levels)
         y, C = np.repeat(y[None], 24, 0), np.full((24, len(y), 1, 1), sd**2) * np.eye(3)
         R = problem.across(y[:1], C[:1]) @ problem.spins
         seen = problem.between
@@ -49,7 +49,7 @@ def test_no_spin_is_left_in_a_minimum_that_its_neighbour_has_passed():
     rng, levels, sd, gain = np.random.default_rng(5), np.arange(5, 24, 2), 0.015, []
     for x in positions(rng.multivariate_normal(mean, cov, 12)):
         y = (x + rng.normal(0, sd, x.shape))[None, levels]
-        C, problem = np.full((1, len(levels), 1, 1), sd**2) * np.eye(3), _Problem(mean, cov, levels)
+        C, problem = np.full((1, len(levels), 1, 1), sd**2) * np.eye(3), ShapePosterior(mean, cov, levels)
         R = problem.across(y, C)[:, None] @ problem.spins
         many = np.repeat(y, len(problem.spins), 0), np.repeat(C, len(problem.spins), 0)
         alone = modes(problem.between, *many, R[0], free_spin=False)
@@ -67,10 +67,10 @@ def test_a_shape_far_from_the_typical_one_is_found_where_it_was_drawn():
     z = rng.multivariate_normal(mean, cov, 100)
     x = positions(z)
     y, C = x + rng.normal(0, sd, x.shape), np.full((len(x), 25, 1, 1), sd**2) * np.eye(3)
-    problem = _Problem(mean, cov, np.arange(25))
-    fit = problem.solve(y, C, problem.best_spins(problem.across(y, C), y, C)[0])
+    problem = ShapePosterior(mean, cov, np.arange(25))
+    fit = problem.solve(y, C, problem.best_spins(problem.across(y, C), y, C)[0], Stopping())
     truth = np.concatenate([np.zeros((len(z), 3)), z], 1)
-    best = modes(problem.seen, y, C, np.tile(np.eye(3), (len(z), 1, 1)), None, truth)
+    best = modes(problem.observed, y, C, np.tile(np.eye(3), (len(z), 1, 1)), None, truth)
     assert (fit.cost < best.cost + 0.01).mean() > 0.975  # 0.96 without a second start
 
 

@@ -28,7 +28,7 @@ class Articulation:
     rigid body carried, `carries` {point: vertebra} excepted. vertebrae: as measured on the unsplit model. centres:
     joint centres that are not discs. weld: {body: vertebra it is fixed to}. replaced_joint: removed with its neck.
     spacing: {'T1-T2': published distance of the centroids (mean, sd), m}. neutral_pitch: (24,) rad, pitches of the
-    bonds between its centroids in the neutral pose, from the head down (`simspine.spine.shape.chain`).
+    inter-centroid vectors in the neutral pose, from the head down (`simspine.spine.shape.chain`).
     """
 
     split: str

@@ -10,9 +10,9 @@ import numpy as np
 
 from simspine.body.recipes import read_recipe
 from simspine.capture.population import read_levels, read_population, truncated
-from simspine.spine.shape.chain import BONDS
+from simspine.spine.shape.chain import VECTORS
 from simspine.spine.shape.intervertebral import LEVEL_NAMES, intervertebral_matrix, level_angles, standing_shift
-from simspine.spine.shape.model import bond_names, shipped
+from simspine.spine.shape.model import shipped, vector_names
 
 Stream = Callable[..., np.random.Generator]
 
@@ -25,7 +25,7 @@ def sample_shape(draw: Stream, tall: float, spread: float) -> np.ndarray:
     """
     mean, covariance = shipped().prior("supine")
     given = np.zeros(len(mean))
-    given[:BONDS] = 1.0
+    given[:VECTORS] = 1.0
     rest = covariance - spread**2 * np.outer(given, given)
     factor = np.linalg.cholesky(rest)
     return mean + given * np.log(tall) + factor @ truncated(draw("shape of scans"), np.zeros(len(mean)), 1.0)
@@ -33,7 +33,7 @@ def sample_shape(draw: Stream, tall: float, spread: float) -> np.ndarray:
 
 def spacing_of(shape: np.ndarray) -> np.ndarray:
     """(levels,) m, NaN where the scans say nothing: at L5–S1 and above C2."""
-    lengths = dict(zip(bond_names(), np.exp(shape[:BONDS]), strict=True))
+    lengths = dict(zip(vector_names(), np.exp(shape[:VECTORS]), strict=True))
     return _by_level({name: lengths[name] for name in LEVEL_NAMES}, np.nan)
 
 

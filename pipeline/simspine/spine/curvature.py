@@ -46,8 +46,8 @@ def signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
     a = a - (a * axis).sum(-1, keepdims=True) * axis
     b = b - (b * axis).sum(-1, keepdims=True) * axis
     angle = np.arctan2((np.cross(a, b) * axis).sum(-1), (a * b).sum(-1))
-    seen = (np.linalg.norm(a, axis=-1) > 1e-6) & (np.linalg.norm(b, axis=-1) > 1e-6)
-    return np.where(seen, angle, np.nan)
+    known = (np.linalg.norm(a, axis=-1) > 1e-6) & (np.linalg.norm(b, axis=-1) > 1e-6)
+    return np.where(known, angle, np.nan)
 
 
 def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:

@@ -17,7 +17,7 @@ SPAN = (0.01, 2.0)  # m: largest distance between points of one spine
 
 
 @dataclass(frozen=True)
-class Spine:
+class CompletedSpine:
     """Centres of the vertebral bodies C1…L5, S1 in the frame of the points given.
 
     positions: {level: (3,) or (frames, 3)} m, posterior means. covariance: {level: (3, 3) or (frames, 3, 3)} m²,
@@ -36,7 +36,7 @@ def complete_spine(
     *,
     orientation: np.ndarray | None = None,
     orientation_sd: float | np.ndarray | None = None,
-) -> Spine:
+) -> CompletedSpine:
     """Centres of all vertebrae C1…L5 and S1, with covariance, from two or more of them, noisy or not.
 
     points: {level: (3,)} m, or {level: (frames, 3)}: frames are independent of each other, every level is in all
@@ -74,7 +74,7 @@ def complete_spine(
     x, X = complete(mean, cov, np.array([LEVELS.index(level) for level in levels]), y, C, prior)
     if single:
         x, X = x[0], X[0]
-    return Spine(
+    return CompletedSpine(
         {level: x[..., i, :] for i, level in enumerate(LEVELS)},
         {level: X[..., i, :, :] for i, level in enumerate(LEVELS)},
     )

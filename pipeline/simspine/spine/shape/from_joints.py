@@ -1,10 +1,10 @@
-"""The spine as hips, shoulders and ears tell it: vertebral centres with covariance where nobody saw the back.
+"""The spine from hips, shoulders and ears: vertebral centres with covariance where the back was not observed.
 
-The chain of centres gets a bond at either end, from the middle of the ears to C1 and from S1 to the middle of the hip
-joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3. Three mid-points are then
-seen, with spreads for what moves them against the spine, and the lines through hips and shoulders say where the trunk
-faces (`OrientationPrior`; its tilts stay free, the mid-points tell them). The rest is `posterior.complete`: size,
-curvature and lean are what real spines have that pass there.
+The chain of inter-centroid vectors gets one at either end, from the middle of the ears to C1 and from S1 to the middle
+of the hip joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3. Three
+mid-points are then observed, with spreads for what moves them against the spine, and the lines through hips and
+shoulders say where the trunk faces (`OrientationPrior`; its tilts stay free, the mid-points decide them). The rest is
+`posterior.complete`: size, curvature and lean are what real spines have that pass there.
 
 Places are those of the neutral full-body model (a test compares). Spreads are conventions of ours, chosen before any
 result was looked at, where no source is given.
@@ -16,7 +16,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.spine.levels import VERTEBRA_OF
-from simspine.spine.shape.chain import BONDS, LEVELS
+from simspine.spine.shape.chain import LEVELS, VECTORS
 from simspine.spine.shape.model import ShapeModel, shipped
 from simspine.spine.shape.orientation import OrientationPrior
 from simspine.spine.shape.posterior import complete
@@ -26,7 +26,7 @@ JOINTS = ("LHip", "RHip", "LShoulder", "RShoulder")
 EARS = ("LEar", "REar")
 
 # From S1 to the middle of the hips: length m, pitch against L5-S1's. Its spread given L5-S1: that of the pelvic
-# incidence, ± 9° (Boulay 2005, n = 149; Chen 2019, n = 320: ± 8–9°) and 5° for the bond of L5 against the endplate.
+# incidence, ± 9° (Boulay 2005, n = 149; Chen 2019, n = 320: ± 8–9°) and 5° for the vector of L5 against the endplate.
 HIP = (0.1144, np.radians(54.7))
 HIP_SD = (0.08, np.radians(10.0), np.radians(5.0))  # log length, pitch, tilt
 # From the middle of the ears to C1: the head nods and tilts on C1 (25° and 10° in all, White & Panjabi 1978) and the
@@ -40,7 +40,7 @@ HIPS_ERROR = (0.010, 0.010, 0.010)  # m, forward, up, right: places that detecto
 SHOULDERS_ERROR = (0.020, 0.020, 0.012)  # the girdle moves on the thorax
 EARS_ERROR = (0.008, 0.008, 0.008)
 LINE_SD = np.radians(10.0)  # of either line against where the trunk as a whole faces: twist, one arm reaching forward
-UNSEEN = 1.0  # m: standard deviation of mid-ears that are missing
+UNOBSERVED = 1.0  # m: standard deviation of mid-ears that are missing
 TRUNK = (0.25, 0.9)  # m: mid-hips to mid-shoulders; others are no trunk
 CONFIDENCE = 0.1  # of the least sure joint's
 LEAST_WIDTH = 0.05  # m: hips or shoulders closer together tell no direction
@@ -87,9 +87,9 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
             ],
             1,
         )
-        C[lost, 0] = UNSEEN**2 * np.eye(3)
+        C[lost, 0] = UNOBSERVED**2 * np.eye(3)
         mean, cov = _with_joints(*(model or shipped()).prior(posture))
-        levels, mix = _seen()
+        levels, mix = _observed()
         x, X = complete(mean, cov, levels, y, C, prior, mix)
         xyz[good], covariance[good] = x[:, 1:-1], X[:, 1:-1]
     return Markers(
@@ -99,7 +99,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
 
 
 def infer_points(markers: Markers) -> Markers:
-    """The markers with those points of the spine that nobody saw in any frame in the centres of their vertebrae.
+    """The markers with those points of the spine that were observed in no frame in the centres of their vertebrae.
 
     Their vertebrae: `VERTEBRA_OF`. Positions, and covariances where the markers have any, are those of
     `spine_from_joints`; the points' origin is INFERRED. What was detected or given stays. Unchanged where hips or
@@ -127,8 +127,8 @@ def infer_points(markers: Markers) -> Markers:
 
 
 def _with_joints(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Statistics of the bonds C1…S1 → with those from the ears and to the hips."""
-    n, m = BONDS, BONDS + 2
+    """Statistics of the vectors C1…S1 → with those from the ears and to the hips."""
+    n, m = VECTORS, VECTORS + 2
     T, shift, spread = np.zeros((3 * m, 3 * n)), np.zeros(3 * m), np.zeros(3 * m)
     for kind in range(3):
         T[kind * m + 1 : (kind + 1) * m - 1, kind * n : (kind + 1) * n] = np.eye(n)
@@ -143,7 +143,7 @@ def _with_joints(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 @cache
-def _seen() -> tuple[np.ndarray, np.ndarray]:
+def _observed() -> tuple[np.ndarray, np.ndarray]:
     """Centres, by index in the longer chain, and how mid-ears, mid-shoulders and mid-hips follow from them (9, 15)."""
     t1 = LEVELS.index("T1") + 1
     g = complex(*SHOULDER) / complex(*T3_TO_T1)  # turns and stretches T3 → T1 into T2 → mid-shoulders
@@ -151,7 +151,7 @@ def _seen() -> tuple[np.ndarray, np.ndarray]:
     mix = np.zeros((3, 3, 5, 3))
     mix[0, :, 0] = mix[1, :, 2] = mix[2, :, 4] = np.eye(3)
     mix[1, :, 1], mix[1, :, 3] = G, -G
-    return np.array([0, t1, t1 + 1, t1 + 2, BONDS + 2]), mix.reshape(9, 15)
+    return np.array([0, t1, t1 + 1, t1 + 2, VECTORS + 2]), mix.reshape(9, 15)
 
 
 def _facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np.ndarray) -> OrientationPrior:

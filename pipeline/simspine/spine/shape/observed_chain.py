@@ -1,6 +1,6 @@
-"""Points seen of a chain, and the generalised least-squares problem they make of its shape and pose.
+"""Points observed of a chain, and the generalised least-squares problem they make of its shape and pose.
 
-A point seen is  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k). Linearised, in the trunk's frame, with
+A point observed is  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k). Linearised, in the trunk's frame, with
 translation and turns as fixed effects β (universal kriging; Rasmussen & Williams 2006, sec. 2.7):
 
     r = A β + ε,   ε ~ N(0, S),   S = J P Jᵀ + RᵀCR
@@ -8,14 +8,14 @@ translation and turns as fixed effects β (universal kriging; Rasmussen & Willia
 
 import numpy as np
 
-from simspine.spine.shape.chain import derivatives, from_bonds, jacobian, positions
+from simspine.spine.shape.chain import derivatives, from_vectors, jacobian, positions
 from simspine.spine.shape.orientation import OrientationPrior, Pull, skew
 
 DAMPING = 0.1  # 1/rad²
 
 
 class ObservedChain:
-    """mean (3(n − 1),), cov: prior of the shape parameters. levels: indices (m,) of the centres seen. mix: as for
+    """mean (3(n − 1),), cov: prior of the shape parameters. levels: indices (m,) of the centres observed. mix: as for
     `posterior.complete`.
     """
 
@@ -43,7 +43,7 @@ class ObservedChain:
     def linear(self, z, axes):
         """Jacobian in z (B, 3m, 3(n − 1)), effects of translation and turns (B, 3m, 5 or 6), points (B, 3m)."""
         D = derivatives(z)
-        x = self._of(from_bonds(D[:, 0]))
+        x = self._of(from_vectors(D[:, 0]))
         J = jacobian(D, self.levels).reshape(len(z), 3 * len(self.levels), -1)
         if self.mix is not None:
             J = self.mix @ J
@@ -86,7 +86,7 @@ class ObservedChain:
 def best_effects(A, SA, Sr, pull: Pull | None):
     """Information (B, k, k) of translation and turns, and their best values (B, k).
 
-    The spin's entry of Aᵀ S⁻¹ A is damped: two points do not see the spin. No influence on where the steps end.
+    The spin's entry of Aᵀ S⁻¹ A is damped: two points do not show the spin. No influence on where the steps end.
     """
     G, u = A.swapaxes(-1, -2) @ SA, (A.swapaxes(-1, -2) @ Sr[..., None])[..., 0]
     if G.shape[-1] == 6:
