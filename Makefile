@@ -39,11 +39,13 @@ test-fast: env  ## tests without the slow ones
 docs: env  ## the documentation as a site, docs/_build/index.html
 	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . docs/_build
 
-lint: env  ## style of code and workflow
+lint: env  ## style of code and workflow, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/snakemake --lint
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 
 format: env  ## rewrite code in the project's style
 	$(BIN)/ruff check --fix .

@@ -159,8 +159,3 @@ def test_mathematics_opens_no_files():
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
             }
             assert not calls & {"open", "read_text", "write_text", "read_bytes", "write_bytes", "print"}, path
-
-
-def test_modules_stay_small():
-    sizes = {path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines()) for path in modules()}
-    assert {name: size for name, size in sizes.items() if size > 400} == {}

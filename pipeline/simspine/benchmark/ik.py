@@ -115,7 +115,7 @@ def coupled_case(frames: int) -> tuple[Body, Markers]:
 
 
 def articulated_case(frames: int) -> Callable[[], Result]:
-    """The articulated body with its recipe's beliefs on the coupled body's markers, ready to be solved."""
+    """The articulated body with its recipe's priors on the coupled body's markers, ready to be solved."""
     markers = coupled_case(frames)[1]
     body, prior = build("articulated", MARKER_SET), read_prior("articulated")
     return lambda: inverse_kinematics(body, markers, None, SMOOTH, prior, solver=Solver(uncertainty=False))

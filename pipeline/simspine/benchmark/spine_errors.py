@@ -98,7 +98,7 @@ def errors(estimate: TrialSpine, truth: TrialSpine, levels: Sequence[str]) -> Sp
 
 
 def _score(error: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    """Errors in standard deviations. What is believed without a doubt scores no better than 10⁻⁹ rad or m allow."""
+    """Errors in standard deviations. What is known exactly scores no better than 10⁻⁹ rad or m allow."""
     return error / np.maximum(sd, 1e-9)
 
 

@@ -14,7 +14,7 @@ from simspine.commands.options import config_option
 def validate(dataset, config_path, out):
     """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
 
-    Each figure says what the data decided, and what the model or a belief did. Columns: docs/validation.md.
+    Each figure says what the data decided, and what the model or a prior did. Columns: docs/validation.md.
     """
     from simspine.errors import InputError
     from simspine.workflow.validating import write_validation

@@ -1,4 +1,4 @@
-"""The whole trial at once: markers, smoothness, beliefs and limits in one problem, solved in overlapping windows.
+"""The whole trial at once: markers, smoothness, priors and limits in one problem, solved in overlapping windows.
 
 A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap by `overlap`
 frames on each side; only their inner parts are kept. That makes memory constant and windows independent (threads).
@@ -133,7 +133,8 @@ def starting_path(
 def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, publish: Publish | None) -> Trajectory:
     found = minimise(terms, z, iterations, tolerance)
     n = z.shape[1]
-    kept, published, response = found.z[inner], {}, None
+    kept, response = found.z[inner], None
+    published: Mapping[str, np.ndarray] = {}
     if publish is not None:
         system = BandedSystem(*z.shape)
         assemble(terms, found.z, system, newton=False)

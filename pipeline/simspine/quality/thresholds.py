@@ -110,7 +110,7 @@ _ALL = (
     # what is measured at all
     Threshold("missing", 30, "%", "with more of the markers missing the pose hangs on the rest", "chosen"),
     Threshold(
-        "assumed", 20, "%", "an angle that follows the data less than this is a belief: its range is not checked",
+        "assumed", 20, "%", "an angle that follows the data less than this is assumed: its range is not checked",
         "chosen: share of the data in the estimate (Rodgers 2000, Inverse Methods, ch. 3)",
     ),
     Threshold("measured", 80, "%", "from here on an angle is called measured", "chosen: as assumed"),
