@@ -8,13 +8,11 @@ from io import BytesIO
 import numpy as np
 import pytest
 from player_scene import FRAMES, HOSTILE, RATE
+from playwright import sync_api
 
 from simspine.report import content
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytest.importorskip("trimesh", reason="trimesh, which brings three.js, is not installed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # No graphics card, no first-run pages, nothing fetched in the background.

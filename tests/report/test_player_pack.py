@@ -179,7 +179,6 @@ def test_joined_bones_keep_their_triangles():
 
 
 def test_the_library_defines_three():
-    pytest.importorskip("trimesh")
     script = library.three()
     assert "WebGLRenderer" in script
     assert "SPDX-License-Identifier: MIT" in script  # its licence travels with it
