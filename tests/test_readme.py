@@ -93,6 +93,64 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
+def check_knee(space):
+    """Against the motion that the cameras saw; in radians or degrees."""
+    knee = space["knee"] if np.max(space["knee"]) > 5 else np.degrees(space["knee"])
+    assert np.abs(knee - np.linspace(30, 40, FRAMES)).max() < 4
+
+
+def check_flexion(space):
+    """Of one level: the coordinate of the body, extension positive."""
+    assert np.degrees(np.abs(space["flexion"] + space["trial"].motion.column("L4_L5_Flex_Ext"))).max() < 1e-6
+
+
+def check_head(space):
+    assert np.ptp(space["head"][:, 1, 3]) < 0.05  # the person stands
+    assert 1.3 < space["head"][0, 1, 3] < 1.8
+    assert len(space["points"].names) == 15
+
+
+def check_pixels(space):
+    """Of the last window: its markers projected into the cameras of the file."""
+    import simspine as ss
+    from simspine.geometry import change_frame, project
+
+    there = change_frame(np.asarray(space["window"].markers, float), "y_up", "z_up")
+    for seen, camera in zip(space["pixels"], ss.read_calibration("Calib.toml"), strict=True):
+        np.testing.assert_allclose(seen, project([camera], there)[0], atol=0.01)
+
+
+def check_items(space):
+    markers = space["ss"].open_dataset("results/demo")["S01", "balance"].window(0, FRAMES).markers
+    assert len(space["items"]) == 2  # windows of 9 in 12 frames, every third
+    for start, item in zip((0, 3), space["items"], strict=True):
+        np.testing.assert_array_equal(item["root"], markers[start : start + 9, :1])
+
+
+def check_said(space):
+    assert sum(space["said"]["counts"].values()) == FRAMES
+    assert all(finding["subject"] == "S01" for finding in space["said"]["findings"])
+
+
+def check_fit(space):
+    check_knee({"knee": space["fit"]["motion"].column("knee_angle_r")})
+    assert space["fit"]["response"].shape == (len(space["fit"]["motion"].names),)
+    assert space["centres"].names[-1] == "S1"
+    assert (space["centres"].frame, space["points"].frame) == ("y_up", "z_up")
+
+
+# What a block of code yields, by the variable that it leaves.
+CHECKS = {
+    "knee": check_knee,
+    "flexion": check_flexion,
+    "head": check_head,
+    "pixels": check_pixels,
+    "items": check_items,
+    "said": check_said,
+    "fit": check_fit,
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("code", blocks("python"))
 def test_code_runs(code, project, monkeypatch):
@@ -101,15 +159,10 @@ def test_code_runs(code, project, monkeypatch):
     monkeypatch.chdir(project)
     space = {}
     exec(compile(code, "<block>", "exec"), space)
-    if "knee" in space:  # both blocks that read it: radians or degrees of the knee that the cameras saw
-        knee = space["knee"] if np.max(space["knee"]) > 5 else np.degrees(space["knee"])
-        assert np.abs(knee - np.linspace(30, 40, FRAMES)).max() < 4
-    if "flexion" in space:
-        assert np.degrees(np.abs(space["flexion"] + space["trial"].motion.column("L4_L5_Flex_Ext"))).max() < 1e-6
-    if "head" in space:
-        assert np.ptp(space["head"][:, 1, 3]) < 0.05
-        assert 1.3 < space["head"][0, 1, 3] < 1.8
-        assert len(space["points"].names) == 15
+    left = [check for name, check in CHECKS.items() if name in space]
+    assert left, "nothing of what this code yields is checked: add it to CHECKS"
+    for check in left:
+        check(space)
 
 
 @pytest.mark.parametrize("code", blocks("python"))

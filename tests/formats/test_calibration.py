@@ -17,10 +17,8 @@ from simspine.types import Camera
 
 @pytest.fixture(scope="module")
 def demo():
-    spec = importlib.util.find_spec("Pose2Sim")
-    if spec is None:
-        pytest.skip("Pose2Sim is not installed")
-    return Path(spec.submodule_search_locations[0]) / "Demo_SinglePerson" / "calibration" / "Calib.qca.txt"
+    package = importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]
+    return Path(package) / "Demo_SinglePerson" / "calibration" / "Calib.qca.txt"
 
 
 def camera(name="cam_1", k3=0.0, seed=0):
@@ -41,7 +39,8 @@ def same(a, b, atol=1e-12):
 class TestQualisys:
     def test_agrees_with_pose2sims_converter(self, demo):
         """In all but the distortion, which that one divides by 64 (see the docstring of `_qualisys`)."""
-        converter = pytest.importorskip("Pose2Sim.calibration")
+        import Pose2Sim.calibration as converter
+
         _, names, sizes, distortion, K, turn, t = converter.calib_qca_fun(str(demo))
         cameras = read_calibration(demo)
         assert [c.name for c in cameras] == names == ["cam01", "cam02", "cam03", "cam04"]
@@ -108,7 +107,8 @@ class TestToml:
         same(read_calibration(tmp_path / "c.toml"), cameras)
 
     def test_pose2sim_reads_what_we_write(self, tmp_path):
-        common = pytest.importorskip("Pose2Sim.common")
+        from Pose2Sim import common
+
         cameras, path = [camera("a"), camera("b", -0.003, 1)], tmp_path / "Calib.toml"
         write_calibration(path, cameras)
         theirs = common.retrieve_calib_params(path)
@@ -123,7 +123,8 @@ class TestToml:
             np.testing.assert_allclose(P[:3], c.K @ np.c_[c.R, c.t], atol=1e-9)
 
     def test_we_read_what_pose2sim_writes(self, tmp_path):
-        converter = pytest.importorskip("Pose2Sim.calibration")
+        import Pose2Sim.calibration as converter
+
         cameras = [camera("a"), camera("b", 0.0, 1)]
         turns = [Rotation.from_matrix(c.R).as_rotvec() for c in cameras]
         converter.toml_write(

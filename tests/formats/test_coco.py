@@ -32,7 +32,8 @@ def written(tmp_path_factory, take37):
 
 
 def test_pycocotools_reads_equal_values(written):
-    coco = pytest.importorskip("pycocotools.coco")
+    from pycocotools import coco
+
     path, take, images = written
     with contextlib.redirect_stdout(io.StringIO()):
         data = coco.COCO(str(path))
@@ -68,8 +69,9 @@ def test_pycocotools_reads_equal_values(written):
 
 def test_scores_are_perfect_against_itself(written):
     """COCOeval, with SpineTrack's number of points, takes the annotations as a detection of themselves."""
-    coco = pytest.importorskip("pycocotools.coco")
-    evaluation = pytest.importorskip("pycocotools.cocoeval")
+    import pycocotools.cocoeval as evaluation
+    from pycocotools import coco
+
     path, _, _ = written
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco.COCO(str(path))

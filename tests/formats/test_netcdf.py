@@ -21,7 +21,8 @@ def written(tmp_path_factory, take):
 
 
 def test_xarray_reads_what_movement_expects(written):
-    xarray = pytest.importorskip("xarray")
+    import xarray
+
     path, take = written
     with xarray.open_dataset(path, engine="h5netcdf") as data:
         assert data["position"].dims == ("time", "space", "keypoints", "individuals")

@@ -15,8 +15,8 @@ from simspine.types import Keypoints
 @pytest.fixture(scope="module")
 def chunks(scene, tmp_path_factory):
     """{place: all its columns joined} of what changes, and the places of what stays."""
-    pytest.importorskip("rerun", reason="rerun-sdk is not installed")
-    reader = pytest.importorskip("rerun.chunk", reason="this rerun-sdk has no reader of its recordings")
+    import rerun.chunk as reader
+
     path = tmp_path_factory.mktemp("rerun") / "trial.rrd"
     xyz = change_frame(scene.spine.xyz, "y_up", "z_up")
     views = [CameraView(c, None, project_one(c, xyz), [(0, 1)], range(9)) for c in scene.cameras]

@@ -85,7 +85,6 @@ def test_several_trials_ask_for_a_choice(finished, tmp_path):
 
 
 def test_recording_has_the_cameras(finished, tmp_path):
-    pytest.importorskip("rerun", reason="rerun-sdk is not installed")
     done = run("view", finished.results, "--rerun", tmp_path / "trial.rrd")
     assert done.exit_code == 0, done.output
     assert (tmp_path / "trial.rrd").read_bytes()[:4] in (b"RRF2", b"RRF3")
