@@ -11,7 +11,7 @@ import numpy as np
 from simspine.body.kernels import all_poses, apply_couplers
 from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
-from simspine.threads import each
+from simspine.threads import map_on_threads
 from simspine.types import Markers, Motion
 
 CHUNK = 1000  # frames; poses of all bodies in all frames would take most of the memory
@@ -30,7 +30,7 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1) -> Markers:
         part = slice(start, start + CHUNK)
         xyz[part] = all_poses(body.tree, values[part])[2]
 
-    each(place, range(0, motion.frames, CHUNK), threads)
+    map_on_threads(place, range(0, motion.frames, CHUNK), threads)
     return Markers(body.marker_names, motion.rate, xyz, "y_up", start=motion.start)
 
 
@@ -48,7 +48,7 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
         poses[part, :, :3, :3], poses[part, :, :3, 3], poses[part, :, 3, 3] = R, p, 1.0
         poses[part][~np.isfinite(p).all(-1)] = np.nan
 
-    each(place, range(0, motion.frames, CHUNK), threads)
+    map_on_threads(place, range(0, motion.frames, CHUNK), threads)
     return {name: poses[:, i + 1] for i, name in enumerate(body.bodies)}
 
 
