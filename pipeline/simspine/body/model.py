@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from simspine.body import _opensim
-from simspine.body.osim import compile_tree, enforced_couplers
+from simspine.body.osim import compile_tree, coordinate_names, enforced_couplers
 from simspine.body.tree import Tree
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import write_text
@@ -186,12 +186,12 @@ def _coordinates(model) -> Coordinates:
         depends_on[names.index(dependent)] = names.index(driver)
     return Coordinates(
         names=names,
-        rotational=[_is_rotational(c) for c in listed],
-        lower=[c.getRangeMin() for c in listed],
-        upper=[c.getRangeMax() for c in listed],
-        default=[c.getDefaultValue() for c in listed],
-        clamped=[c.getDefaultClamped() for c in listed],
-        locked=[c.getDefaultLocked() for c in listed],
+        rotational=np.array([_is_rotational(c) for c in listed], bool),
+        lower=np.array([c.getRangeMin() for c in listed]),
+        upper=np.array([c.getRangeMax() for c in listed]),
+        default=np.array([c.getDefaultValue() for c in listed]),
+        clamped=np.array([c.getDefaultClamped() for c in listed], bool),
+        locked=np.array([c.getDefaultLocked() for c in listed], bool),
         depends_on=depends_on,
     )
 
@@ -208,8 +208,3 @@ def _is_rotational(coordinate) -> bool:
     transform = joint.getSpatialTransform()
     rotations = [transform.getTransformAxis(i) for i in range(3)]
     return any(coordinate.getName() in coordinate_names(axis) for axis in rotations)
-
-
-def coordinate_names(axis) -> list[str]:
-    """Names of the coordinates that drive one axis of a CustomJoint."""
-    return [axis.get_coordinates(i) for i in range(axis.getCoordinateNames().size())]

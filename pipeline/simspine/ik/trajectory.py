@@ -120,7 +120,9 @@ def starting_path(
     full = np.flatnonzero(shows == shows.max())
     middle = full[np.abs(full - begin * len(chosen)).argmin()]
     first = fit(chosen[[middle]], starts)
-    before, after = map_on_threads(lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads)
+    before, after = map_on_threads(
+        lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads
+    )
     z = np.concatenate([before[::-1], after[1:]])
     time = np.arange(frames)
     whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])
