@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, position
 
 
 class Origin(StrEnum):
@@ -117,10 +117,7 @@ class _Named(_Frozen):
 
     def index(self, name: str) -> int:
         """Column of `name`; raises `InputError` listing the names there are."""
-        try:
-            return self.names.index(name)
-        except ValueError:
-            raise unknown_name(f"name in {type(self).__name__}", name, self.names) from None
+        return position(name, self.names, f"name in {type(self).__name__}")
 
     def indices(self, names: Iterable[str]) -> list[int]:
         return [self.index(name) for name in names]

@@ -23,7 +23,7 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1) -> Markers:
     Coordinates that `motion` lacks are at their default, or follow their coupler. Frames are shared among `threads`.
     Raises `InputError` for a coordinate that the body does not have.
     """
-    values = complete(body, motion)
+    values = _all_values(body, motion)
     xyz = np.empty((motion.frames, len(body.marker_names), 3))
 
     def place(start: int) -> None:
@@ -39,7 +39,7 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
 
     NaN in frames with NaN values. Coordinates that `motion` lacks, threads, and errors, as in `forward_kinematics`.
     """
-    values = complete(body, motion)
+    values = _all_values(body, motion)
     poses = np.zeros((motion.frames, body.tree.bodies, 4, 4))
 
     def place(start: int) -> None:
@@ -54,12 +54,10 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
 
 def neutral_motion(body: Body, values: Mapping[str, float] | None = None) -> Motion:
     """One frame with all coordinates at their default, except those in `values` (rad, m); couplers are followed."""
-    named = values or {}
     row = body.coordinates.default.copy()
-    for name, value in named.items():
+    for name, value in (values or {}).items():
         row[body.coordinates.index(name)] = value
-    row = follow_couplers(body, row[None])
-    return Motion(body.coordinates.names, 1.0, row, body.coordinates.rotational)
+    return Motion(body.coordinates.names, 1.0, follow_couplers(body, row[None]), body.coordinates.rotational)
 
 
 def neutral_poses(body: Body, values: Mapping[str, float] | None = None) -> dict[str, np.ndarray]:
@@ -81,7 +79,7 @@ def follow_couplers(body: Body, values: np.ndarray) -> np.ndarray:
     return followed
 
 
-def complete(body: Body, motion: Motion) -> np.ndarray:
+def _all_values(body: Body, motion: Motion) -> np.ndarray:
     """Values (frames, coordinates) for all coordinates of `body`, in its order.
 
     Where `motion` has none, the default, or for a driven coordinate what its coupler says. Frames with a NaN are NaN.

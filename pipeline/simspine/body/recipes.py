@@ -16,7 +16,7 @@ from simspine.body.articulation import Articulation, articulation_from
 from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
-from simspine.body.model import Body, check_xml
+from simspine.body.model import Body, check_xml, read_model_file
 from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import rhythm_and_posture
@@ -234,11 +234,9 @@ def _on(recipe: Recipe, point: str, place: Place) -> Place:
 
 def _base_model(path: Path):
     """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for beside it."""
+    check_xml(read_model_file(path), f"model file {path}")
     try:
-        check_xml(path.read_text(encoding="utf-8-sig"), f"model file {path}")
         return _opensim.api().Model(str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"model file {path} cannot be read: {error}.") from None
     except RuntimeError as error:
         raise InputError(f"{path} is XML, but OpenSim cannot make a model of it: {error}") from None
 
