@@ -87,14 +87,12 @@ def scaled(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> V
 
     Scaling is isotropic within a body, so positions are multiplied and normals stay as they are.
     """
-    for body in {vertebra.body for vertebra in vertebrae.values()}:
-        factor = factors.get(body, 1.0)
-        if not (np.isfinite(factor) and factor > 0):
-            raise InputError(f"scale factor of body {body!r} is {factor}, expected a positive number.")
     return {level: _scaled(vertebra, factors.get(vertebra.body, 1.0)) for level, vertebra in vertebrae.items()}
 
 
 def _scaled(vertebra: Vertebra, factor: float) -> Vertebra:
+    if not (np.isfinite(factor) and factor > 0):
+        raise InputError(f"scale factor of body {vertebra.body!r} is {factor}, expected a positive number.")
     return vertebra.moved(vertebra.body, lambda point: (factor * point[0], factor * point[1], factor * point[2]))
 
 

@@ -169,7 +169,7 @@ def _facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np
         total, precision = total + sharp[:, None] * right, precision + sharp
     right = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
     rotation = np.stack([np.cross(up, right), up, right], -1)
-    return OrientationPrior(rotation, np.stack([np.zeros_like(precision), precision, np.zeros_like(precision)], 1))
+    return OrientationPrior(rotation, precision[:, None] * [0.0, 1.0, 0.0])
 
 
 def _sum_of_covariances(joints: Markers, part: str, frames: np.ndarray) -> np.ndarray:
