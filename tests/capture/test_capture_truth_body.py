@@ -113,7 +113,7 @@ def test_opensim_places_the_markers_alike(truth):
     model = _opensim.load(body.osim)
     state = model.initSystem()
     for t in range(motion.frames):
-        _opensim.place(list(model.getCoordinateSet()), motion.values[t].tolist(), state)
+        _opensim.set_coordinates(list(model.getCoordinateSet()), motion.values[t].tolist(), state)
         model.realizePosition(state)
         there = [marker.getLocationInGround(state).to_numpy() for marker in model.getMarkerSet()]
         np.testing.assert_allclose(markers.xyz[t], there, atol=1e-10)

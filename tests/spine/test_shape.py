@@ -249,7 +249,7 @@ def test_forms_of_the_covariance_agree():
     ("points", "options", "message"),
     [
         ({"T3": [0, 0, 0], "Q7": [0, 0.1, 0]}, {}, r"unknown vertebral level 'Q7'.*C1, C2.*S1"),
-        ({"T3": [0, 0, 0]}, {}, r"1 vertebral centre.*at least two"),
+        ({"T3": [0, 0, 0]}, {}, r"1 vertebral centre.*at least 2"),
         ({}, {}, r"0 vertebral centre"),
         ({"T3": [0, 0, 0], "L1": [0, np.nan, 0]}, {}, r"points\['L1'\] is not finite"),
         ({"T3": [0, 0, 0], "L1": [0, np.inf, 0]}, {}, r"not finite"),

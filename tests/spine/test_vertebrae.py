@@ -201,7 +201,7 @@ def test_relative_angles_of_a_joint_with_turned_frames(joint, neutral, axes):
     """A joint with frame F in the parent, G in the child, turned by Q: child = parent F Q Gᵀ; Q = identity at rest."""
     q, f, g = (Rotation.from_euler("ZXY", v).as_matrix() for v in (joint, axes, neutral))
     parent = Rotation.from_euler("xyz", [0.3, -2.0, 0.7]).as_matrix()
-    got = relative_angles(parent[None], (parent @ f @ q @ g.T)[None], neutral=f @ g.T, axes=f)
+    got, _ = relative_angles(parent[None], (parent @ f @ q @ g.T)[None], neutral=f @ g.T, axes=f)
     np.testing.assert_allclose(got[0], np.array(joint) * [-1, 1, 1], atol=1e-7)
 
 

@@ -28,7 +28,7 @@ from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
 from simspine.priors.assumptions import Smoothness
-from simspine.threads import each
+from simspine.threads import map_on_threads
 from simspine.types import Markers
 
 SMOOTH = Smoothness(acceleration=20.0)
@@ -164,7 +164,7 @@ def threads_gain(*works: Callable[[int], object]) -> list[float]:
 def hash_twice(threads: int) -> None:
     """Two equal pieces of work that share nothing: what a second thread is worth on this machine at best."""
     block = bytes(200_000_000)
-    each(lambda _: sha256(block).digest(), range(2), threads)
+    map_on_threads(lambda _: sha256(block).digest(), range(2), threads)
 
 
 def _child(what: str, engine: str, frames: int, **environment: str) -> dict:

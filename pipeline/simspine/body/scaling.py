@@ -109,11 +109,8 @@ def measure_factors(
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     if height is not None and not STATURES[0] <= height <= STATURES[1]:
         raise InputError(f"height is {height:g} m, expected {STATURES[0]} to {STATURES[1]} m. Is the unit right?")
-    measured = {}
-    for segment in recipe.segments:
-        sides = _sides(body, markers, segment, limits)
-        if sides:
-            measured[segment.name] = sides
+    found = {segment.name: _sides(body, markers, segment, recipe, limits) for segment in recipe.segments}
+    measured = {name: sides for name, sides in found.items() if sides}
     if not measured:
         wanted = "; ".join(f"{s.name}: {', '.join('–'.join(pair) for pair in s.pairs)}" for s in recipe.segments)
         raise InputError(
@@ -122,10 +119,7 @@ def measure_factors(
         )
     unscaled = _stature(body, recipe, {})
     sizes = _solve(body, recipe, measured, None if height is None else height / unscaled)
-    model = {name: _distances(body, recipe, sides, {}) for name, sides in measured.items()}
-    factors = tuple(
-        _factor(s, sizes[s.name], measured.get(s.name, ()), model.get(s.name, ()), limits) for s in recipe.segments
-    )
+    factors = tuple(_factor(s, sizes[s.name], found[s.name], limits) for s in recipe.segments)
     for factor in factors:
         _check(factor, limits)
     stature = _stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
@@ -159,11 +153,11 @@ def scale(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: 
     return place_inferred(scaled, recipe)
 
 
-def _sides(body: Body, markers: Markers, segment: Segment, limits: ScalingLimits) -> list[tuple]:
-    """(pair, measured length, spread, frames) of each side, or nothing if a side cannot be measured."""
+def _sides(body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingLimits) -> tuple[Side, ...]:
+    """What measures a segment, or nothing if a side cannot be measured."""
     known = set(markers.names) & set(body.marker_names)
     if not all(set(pair) <= known for pair in segment.pairs):
-        return []
+        return ()
     lengths = np.array([_lengths(markers, *pair) for pair in segment.pairs])
     if segment.bends:
         # sideways bending lengthens one side and shortens the other: take the mean in each frame; forward bending
@@ -172,13 +166,14 @@ def _sides(body: Body, markers: Markers, segment: Segment, limits: ScalingLimits
         with np.errstate(invalid="ignore"):
             lengths = np.where(mean >= np.nanmedian(mean) if np.isfinite(mean).any() else False, lengths, np.nan)
     sides = []
-    for pair, length in zip(segment.pairs, lengths, strict=True):
+    own = _distances(body, recipe, segment.pairs, {}).tolist()
+    for pair, length, model in zip(segment.pairs, lengths, own, strict=True):
         kept = _trimmed(length[np.isfinite(length)], limits.trim)
         if len(kept) < limits.min_frames:
-            return []
+            return ()
         low, middle, high = np.percentile(kept, [25, 50, 75])
-        sides.append((pair, float(middle), float(high - low) / 2, len(kept)))
-    return sides
+        sides.append(Side(pair, float(middle), float(high - low) / 2, model, len(kept)))
+    return tuple(sides)
 
 
 def _lengths(markers: Markers, a: str, b: str) -> np.ndarray:
@@ -195,8 +190,10 @@ def _trimmed(values: np.ndarray, share: float) -> np.ndarray:
     return np.sort(values)[cut : len(values) - cut]
 
 
-def _solve(body: Body, recipe: Recipe, measured: Mapping, stature_factor: float | None) -> dict[str, float]:
-    """SegmentFactor of each segment such that the model's mean distance over a segment's sides is the measured one.
+def _solve(
+    body: Body, recipe: Recipe, measured: Mapping[str, Sequence[Side]], stature_factor: float | None
+) -> dict[str, float]:
+    """Size of each segment such that the model's mean distance over a segment's sides is the measured one.
 
     Fixed-point iteration; it converges since each distance depends most on its own segment.
     """
@@ -206,8 +203,8 @@ def _solve(body: Body, recipe: Recipe, measured: Mapping, stature_factor: float 
         by_body = {name: sizes[segment] for name, segment in carried.items()}
         step = {}
         for name, sides in measured.items():
-            now = _distances(body, recipe, sides, by_body).mean()
-            step[name] = float(sizes[name] * np.mean([side[1] for side in sides]) / now)
+            own = _distances(body, recipe, [side.markers for side in sides], by_body).mean()
+            step[name] = float(sizes[name] * np.mean([side.measured for side in sides]) / own)
         rest = stature_factor or float(np.mean(list(step.values())))
         new = {name: step.get(name, rest) for name in sizes}
         change = max(abs(new[name] - sizes[name]) for name in sizes)
@@ -216,14 +213,16 @@ def _solve(body: Body, recipe: Recipe, measured: Mapping, stature_factor: float 
             return sizes
         if not all(np.isfinite(list(sizes.values()))) or max(sizes.values()) > 1e3 or min(sizes.values()) < 1e-3:
             break
-    found = ", ".join(f"{a}–{b} {length:.3f} m" for sides in measured.values() for (a, b), length, *_ in sides)
+    found = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m" for sides in measured.values() for s in sides)
     raise InputError(f"no body has these distances between its markers: {found}. Is the unit metres?")
 
 
-def _distances(body: Body, recipe: Recipe, sides: Sequence, by_body: Mapping[str, float]) -> np.ndarray:
-    """(sides,) m between the markers of each side in the measuring pose, bodies scaled by `by_body`."""
+def _distances(
+    body: Body, recipe: Recipe, pairs: Sequence[tuple[str, str]], by_body: Mapping[str, float]
+) -> np.ndarray:
+    """(pairs,) m between the markers of each pair in the measuring pose, bodies scaled by `by_body`."""
     x = _scaled_poses(body, recipe.measuring_pose, by_body)[2]
-    at = np.array([[body.marker_index(name) for name in pair] for pair, *_ in sides])
+    at = np.array([[body.marker_index(name) for name in pair] for pair in pairs])
     return np.linalg.norm(x[at[:, 1]] - x[at[:, 0]], axis=-1)
 
 
@@ -234,28 +233,23 @@ def _scaled_poses(body: Body, pose: Mapping[str, float], by_body: Mapping[str, f
     return R[0], p[0], x[0]
 
 
-def _factor(segment: Segment, size: float, sides: Sequence, model: Sequence, limits: ScalingLimits) -> SegmentFactor:
+def _factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: ScalingLimits) -> SegmentFactor:
     if not sides:
-        return SegmentFactor(
-            segment.name, segment.bodies, size, True, "its markers are missing; sized like the rest of the body"
-        )
-    reported = tuple(
-        Side(pair, measured, spread, float(length), frames)
-        for (pair, measured, spread, frames), length in zip(sides, model, strict=True)
-    )
+        reason = "its markers are missing; sized like the rest of the body"
+        return SegmentFactor(segment.name, segment.bodies, size, True, reason)
     asymmetry = None
-    if len(reported) == 2:
-        left, right = (side.measured for side in reported)
+    if len(sides) == 2:
+        left, right = (side.measured for side in sides)
         asymmetry = abs(left - right) / ((left + right) / 2)
         limit = max(limits.max_asymmetry, segment.max_asymmetry or 0.0)
         if asymmetry > limit and not segment.bends:
             raise InputError(
-                f"segment {segment.name!r}: {'–'.join(reported[0].markers)} measures {left:.3f} m and "
-                f"{'–'.join(reported[1].markers)} {right:.3f} m, a difference of {100 * asymmetry:.1f} % "
+                f"segment {segment.name!r}: {'–'.join(sides[0].markers)} measures {left:.3f} m and "
+                f"{'–'.join(sides[1].markers)} {right:.3f} m, a difference of {100 * asymmetry:.1f} % "
                 f"(allowed: {100 * limit:.1f} %). Look at the points of that segment (exchanged sides? wrong person?), "
                 "or raise max_asymmetry."
             )
-    return SegmentFactor(segment.name, segment.bodies, size, False, "", reported, asymmetry)
+    return SegmentFactor(segment.name, segment.bodies, size, False, "", sides, asymmetry)
 
 
 def _check(factor: SegmentFactor, limits: ScalingLimits) -> None:

@@ -19,7 +19,7 @@ from simspine.ik.frame_kernels import fit_frames
 from simspine.ik.minimise import assemble, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
-from simspine.threads import each
+from simspine.threads import map_on_threads
 
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
@@ -70,7 +70,7 @@ def solve_trajectory(
         return _stretch(part, path[low:high], slice(begin - low, end - low), tolerance, iterations, publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
-        return _joined(each(work, range(0, frames, window), threads))
+        return _joined(map_on_threads(work, range(0, frames, window), threads))
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:
@@ -120,7 +120,9 @@ def starting_path(
     full = np.flatnonzero(shows == shows.max())
     middle = full[np.abs(full - begin * len(chosen)).argmin()]
     first = fit(chosen[[middle]], starts)
-    before, after = each(lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads)
+    before, after = map_on_threads(
+        lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads
+    )
     z = np.concatenate([before[::-1], after[1:]])
     time = np.arange(frames)
     whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])

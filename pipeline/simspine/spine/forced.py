@@ -83,7 +83,8 @@ def _between(joints: Sequence[Level], lower: str, upper: str) -> list[Level]:
     """Joints on the way up from the body `lower` to the body `upper`; empty where they do not form a chain."""
     by_child = {joint.child: joint for joint in joints}
     foot = "sacrum" if lower == "pelvis" else lower  # the sacrum is welded to the pelvis
-    way, body = [], upper
+    way: list[Level] = []
+    body: str | None = upper
     while body != foot and body in by_child:
         way.append(by_child[body])
         body = way[-1].parent
@@ -99,6 +100,7 @@ def _of_span(
         drivers = {couplers[name].independent if name in couplers else name for name in names}
         if len(names) > 1 and len(drivers) == 1:
             slopes = [couplers[name].slope if name in couplers else 1.0 for name in names]
-            total = None if None in slopes else sum(slopes)
+            known = [slope for slope in slopes if slope is not None]
+            total = sum(known) if len(known) == len(slopes) else None
             facts.append(Forced(SUM, (plane,), drivers.pop(), total, tuple(joint.name for joint in joints)))
     return tuple(facts)

@@ -30,14 +30,11 @@ def positions(z: np.ndarray) -> np.ndarray:
 
 def from_vectors(vectors: np.ndarray, axis: int = -2) -> np.ndarray:
     """What the vectors add up to at the centres, the first at zero. axis: theirs, n − 1 long; n in the result."""
-    first = np.zeros_like(np.take(vectors, [0], axis))
-    return np.concatenate([first, np.cumsum(vectors, axis)], axis)
+    return np.cumulative_sum(vectors, axis=axis, include_initial=True)
 
 
 def derivatives(z: np.ndarray, kinds: int = 3) -> np.ndarray:
-    """Derivative of every vector with respect to its own three parameters: (..., kinds, n − 1, 3), first the vector
-    itself. kinds: 3, or 1 for the vectors alone.
-    """
+    """The vectors, each its derivative by log length, and those by pitch and tilt: (..., kinds 1 or 3, n − 1, 3)."""
     n = z.shape[-1] // 3
     length, pitch, tilt = np.exp(z[..., :n]), z[..., n : 2 * n], z[..., 2 * n :]
     sine, cosine, across = np.sin(pitch), np.cos(pitch), length * np.cos(tilt)
@@ -51,9 +48,7 @@ def derivatives(z: np.ndarray, kinds: int = 3) -> np.ndarray:
 
 
 def jacobian(derivatives: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """d positions / d z at some levels (indices), (..., len(levels), 3, 3 · (n − 1)), from the `derivatives` of the
-    vectors (..., 3 kinds, n − 1, 3).
-    """
+    """d positions / d z at `levels` (indices): (..., levels, 3, 3 · (n − 1)), from the vectors' `derivatives`."""
     each = np.ascontiguousarray(np.moveaxis(derivatives, -1, -3))  # (..., xyz, kinds, vectors)
     J = np.zeros((*each.shape[:-3], len(levels), *each.shape[-3:]))
     for i, level in enumerate(levels):  # a centre moves with the vectors above it

@@ -105,25 +105,24 @@ def infer_points(markers: Markers) -> Markers:
     `spine_from_joints`; the points' origin is INFERRED. What was detected or given stays. Unchanged where hips or
     shoulders have no column.
     """
-    known = {name for name, ever in zip(markers.names, markers.present.any(0), strict=True) if ever}
+    known = {markers.names[i] for i in np.flatnonzero(markers.present.any(0))}
     points = [point for point in VERTEBRA_OF if point not in known]
     if not points or not set(JOINTS) <= known:
         return markers
     spine = spine_from_joints(markers).select([VERTEBRA_OF[point] for point in points])
     there, joints = spine.present, markers.indices(JOINTS)
-    kept = [name for name in markers.names if name not in points]
-    rest = markers.select(kept)
-    changes: dict = {"names": (*kept, *points), "xyz": np.concatenate([rest.xyz, spine.xyz], 1)}
-    changes["origin"] = (*rest.origins, *(Origin.INFERRED,) * len(points))
-    if rest.covariance is not None:
-        changes["covariance"] = np.concatenate([rest.covariance, spine.covariance], 1)
-    if rest.weight is not None:
-        weight = np.where(there, CONFIDENCE * markers.weight[:, joints].min(1, keepdims=True), 0.0)
-        changes["weight"] = np.concatenate([rest.weight, weight], 1)
-    if rest.filled is not None:
-        filled = there & markers.filled[:, joints].any(1, keepdims=True)
-        changes["filled"] = np.concatenate([rest.filled, filled], 1)
-    return markers.with_(**changes)
+    added = {"xyz": spine.xyz, "covariance": spine.covariance}
+    if markers.weight is not None:
+        added["weight"] = np.where(there, CONFIDENCE * markers.weight[:, joints].min(1, keepdims=True), 0.0)
+    if markers.filled is not None:
+        added["filled"] = there & markers.filled[:, joints].any(1, keepdims=True)
+    rest = markers.select([name for name in markers.names if name not in points])
+    both = ((field, getattr(rest, field), values) for field, values in added.items())
+    return markers.with_(
+        names=(*rest.names, *points),
+        origin=(*rest.origins, *(Origin.INFERRED,) * len(points)),
+        **{field: np.concatenate([old, new], 1) for field, old, new in both if old is not None},
+    )
 
 
 def _with_joints(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +169,7 @@ def _facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np
         total, precision = total + sharp[:, None] * right, precision + sharp
     right = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
     rotation = np.stack([np.cross(up, right), up, right], -1)
-    return OrientationPrior(rotation, np.stack([np.zeros_like(precision), precision, np.zeros_like(precision)], 1))
+    return OrientationPrior(rotation, precision[:, None] * [0.0, 1.0, 0.0])
 
 
 def _sum_of_covariances(joints: Markers, part: str, frames: np.ndarray) -> np.ndarray:

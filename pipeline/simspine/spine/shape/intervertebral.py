@@ -26,9 +26,7 @@ STANDING = np.radians(49.8 - 36.8)
 
 @cache
 def intervertebral_matrix() -> np.ndarray:
-    """(levels, 24): angle of each of `LEVEL_NAMES` from the pitches of all inter-centroid vectors, extension positive;
-    of the tilts, the same is the bending to the left.
-    """
+    """(levels, 24): extension of `LEVEL_NAMES` from the pitches of all vectors; from the tilts, bending to the left."""
     vectors = np.eye(VECTORS)[1:-1]  # C2-C3 … L4-L5
     inner = (vectors[:-1] + vectors[1:]) / 2
     vertebrae = np.vstack([1.5 * vectors[:1] - 0.5 * vectors[1:2], inner, 1.5 * vectors[-1:] - 0.5 * vectors[-2:-1]])

@@ -84,8 +84,8 @@ def modes(
     axes = chain.axes(chain.mean[None])[0, :k]
     x = np.repeat(np.concatenate([np.zeros(k), chain.mean])[None], B, 0) if start is None else start
     found = Modes(
-        np.empty((B, x.shape[1] - k)), np.empty((B, 3, 3)), np.empty((B, k)), *np.empty((3, B)), np.zeros(B, bool),
-        np.empty((B, k, 3)),
+        np.empty((B, x.shape[1] - k)), np.empty((B, 3, 3)), np.empty((B, k)), np.empty(B), np.empty(B), np.empty(B),
+        np.zeros(B, bool), np.empty((B, k, 3)),
     )  # fmt: skip
     cost = chain.cost(y, weight, x[:, k:], R @ rotations(x[:, :k] @ axes), prior)
     past = np.zeros((2, B, MEMORY, x.shape[1]))  # changes of x, and of the steps, from one round to the next

@@ -20,19 +20,16 @@ LEAST_SD = 1e-5  # rad: stands for 0; half a metre away it moves a point by 5 µ
 
 
 class Pull(NamedTuple):
-    """A prior from rotations (…,) free to turn about k axes: precision (…, k, k), gradient (…, k) of half the
-    cost, cost (…,) = wᵀ Λ w where the rotation is.
-    """
+    """A prior from rotations (…,) that are free to turn about k axes."""
 
-    precision: np.ndarray
-    gradient: np.ndarray
-    cost: np.ndarray
+    precision: np.ndarray  # (…, k, k)
+    gradient: np.ndarray  # (…, k) of half the cost
+    cost: np.ndarray  # (…,) wᵀ Λ w where the rotation is
 
     def cost_after(self, beta: np.ndarray) -> np.ndarray:
         """(w + U β)ᵀ Λ (w + U β) (…,) of turns β (…, k)."""
-        return self.cost + np.einsum(
-            "...i,...i->...", beta, 2 * self.gradient + np.einsum("...ij,...j->...i", self.precision, beta)
-        )
+        slope = 2 * self.gradient + np.einsum("...ij,...j->...i", self.precision, beta)
+        return self.cost + np.einsum("...i,...i->...", beta, slope)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
 from simspine.spine.shape.chain import LEVELS
-from simspine.spine.shape.complete import DEFAULT_SD, _covariances, _stacked
+from simspine.spine.shape.complete import checked_covariances, checked_points
 from simspine.spine.shape.model import ShapeModel, shipped
 from simspine.spine.shape.modes import Stopping
 from simspine.spine.shape.posterior import COARSE, ShapePosterior
@@ -52,15 +51,10 @@ def shape_plausibility(
     What a turn of the whole could explain is never unlikely: that a spine faces backwards does not show. Raises
     `InputError` as `complete_spine` does.
     """
-    for level in points:
-        if level not in LEVELS:
-            raise unknown_name("vertebral level", str(level), LEVELS, "points")
-    levels = [level for level in LEVELS if level in points]
-    if len(levels) < FEWEST:
-        raise InputError(f"{len(levels)} vertebral centre(s) given; at least {FEWEST} tell a shape.")
-    y, _ = _stacked(points, levels)
-    C = _covariances(DEFAULT_SD**2 if covariance is None else covariance, levels, len(y))
-    problem = ShapePosterior(*(model or shipped()).prior(posture), [LEVELS.index(level) for level in levels])
+    levels, y = checked_points(points, FEWEST)
+    C = checked_covariances(covariance, levels, len(y))
+    at = np.array([LEVELS.index(level) for level in levels])
+    problem = ShapePosterior(*(model or shipped()).prior(posture), at)
     parts = [_distances(problem, y[i : i + CHUNK], C[i : i + CHUNK]) for i in range(0, len(y), CHUNK)]
     whole, each, apart = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Plausibility(tuple(levels), normal_of(whole, 3 * len(levels) - 6), normal_of(each, 3), apart)
