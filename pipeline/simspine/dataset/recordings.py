@@ -12,7 +12,6 @@ from simspine.dataset.actions import action_of
 from simspine.dataset.windows import FIELDS, Window, Windows
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset_read import DatasetFile
-from simspine.formats.dataset_read import open_dataset as open_file
 from simspine.formats.dataset_tree import TrialData
 from simspine.types import Camera
 
@@ -41,13 +40,13 @@ class Recordings:
 
     def __init__(self, path: str):
         self.path = path
-        self._process, self._file = os.getpid(), open_file(path)
+        self._process, self._file = os.getpid(), DatasetFile(path)
 
     @property
     def file(self) -> DatasetFile:
         """The file itself; opened anew after a fork, since HDF5 handles cannot be shared between processes."""
         if self._process != os.getpid():
-            self._process, self._file = os.getpid(), open_file(self.path)
+            self._process, self._file = os.getpid(), DatasetFile(self.path)
         return self._file
 
     def __reduce__(self):

@@ -13,7 +13,7 @@ from simspine.dataset.plausible import repeated_frames, unit_doubt
 from simspine.dataset.verify_hdf5 import verify_hdf5, verify_netcdf
 from simspine.errors import InputError
 from simspine.formats._text import frame_ranges
-from simspine.formats.dataset import open_dataset
+from simspine.formats.dataset import DatasetFile
 from simspine.formats.mot import read_mot
 from simspine.formats.trc import read_trc
 
@@ -88,7 +88,7 @@ def _without_path(message: str, path: Path) -> str:
 def _kinematics(path: Path, name: str) -> list[Fault]:
     """Trials whose points are not the forward kinematics of their angles and the model in the file."""
     found = []
-    with open_dataset(path) as data:
+    with DatasetFile(path) as data:
         for subject in data.subjects:
             model = data.model(subject)
             if not model:

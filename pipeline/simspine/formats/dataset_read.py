@@ -22,18 +22,13 @@ _CACHE = 1 << 17  # bytes for an array
 _OPEN_ARRAYS = 1024
 
 
-def open_dataset(path: str | os.PathLike) -> "DatasetFile":
-    """Open a data set for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
-
-    Reads the release's own file too: what it lacks is None or empty, its degrees become radians, and its two coupled
-    knee coordinates, which it holds in radians, stay so. Raises `InputError` where the file is missing, damaged, or
-    another kind of file.
-    """
-    return DatasetFile(path)
-
-
 class DatasetFile:
-    """An open data set. marker_names, coordinate_names: one list for all trials. schema: None for a released file."""
+    """A data set opened for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
+
+    marker_names, coordinate_names: one list for all trials. schema: None for the release's own file, which is read too:
+    what it lacks is None or empty, its degrees become radians, and its two coupled knee coordinates, which it holds in
+    radians, stay so. Raises `InputError` where the file is missing, damaged, or another kind of file.
+    """
 
     def __init__(self, path: str | os.PathLike):
         self._where = str(path)
