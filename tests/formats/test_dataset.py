@@ -332,6 +332,16 @@ def test_clear_errors_when_reading(tmp_path, written):
         file["x"] = 1
     with pytest.raises(InputError, match="not a SIMSPINE data set"):
         DatasetFile(tmp_path / "other.h5")
+    shutil.copy(written[0], tmp_path / "odd.h5")
+    with h5py.File(tmp_path / "odd.h5", "r+") as file:
+        del file["S1/Sitting/timestamps"]
+    with DatasetFile(tmp_path / "odd.h5") as file, pytest.raises(InputError, match=r"odd\.h5: S1/Sitting: .*damaged"):
+        file.trial("S1", "Sitting")
+    with h5py.File(tmp_path / "odd.h5", "r+") as file:
+        del file["metadata/kinematic_axes"]
+        file["metadata/kinematic_axes"] = 3
+    with pytest.raises(InputError, match=r"odd\.h5.*damaged"):
+        DatasetFile(tmp_path / "odd.h5")
     with DatasetFile(written[0]) as file:
         with pytest.raises(InputError, match=r"Did you mean 'Sitting'.*Directions_1"):
             file.trial("S1", "Siting")

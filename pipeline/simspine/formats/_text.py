@@ -2,13 +2,15 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from simspine.errors import InputError
 
+T = TypeVar("T")
 _MISSING = {"", "nan", "-nan", "na", "n/a", "null", "-nan(ind)", "1.#qnan", "-1.#ind"}
 
 
@@ -31,6 +33,14 @@ def read_text(path: str | os.PathLike) -> str:
         except UnicodeDecodeError:
             continue
     return content.decode("latin-1")  # every byte means something there
+
+
+def parsed(loads: Callable[[str | bytes], T], content: str | bytes, kind: str, path: str | os.PathLike) -> T:
+    """What `loads` makes of a file's content; `InputError` if it is not what `kind` says, such as 'valid JSON'."""
+    try:
+        return loads(content)
+    except (ValueError, SyntaxError, LookupError, RecursionError) as error:
+        raise InputError(f"{path}: not {kind} ({error}).") from None
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:

@@ -54,15 +54,15 @@ def read_c3d(path: Path, frame: str = "y_up") -> Markers:
         raise InputError(f"{path}: no such file.")
     try:
         file = ezc3d.c3d(str(path))
-    except (RuntimeError, OSError, ValueError) as error:
+        parameters = file["parameters"]["POINT"]
+        unit = "".join(parameters.get("UNITS", {}).get("value", ())[:1]).strip().lower()
+        if unit not in FACTORS:
+            raise ValueError(f"POINT:UNITS is {unit!r}, expected one of {', '.join(FACTORS)}")
+        points = file["data"]["points"]
+        missing = file["data"]["meta_points"]["residuals"][0] < 0
+        xyz = np.where(missing, np.nan, points[:3] * FACTORS[unit]).transpose(2, 1, 0)
+        labels = tuple(label.strip() for label in parameters["LABELS"]["value"])
+        start = file["parameters"].get("SIMSPINE", {}).get("START", {}).get("value", [0.0])[0]
+        return Markers(labels, float(parameters["RATE"]["value"][0]), xyz, frame, start=float(start))
+    except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: cannot be read as C3D; cut short or damaged? ({error})") from None
-    parameters = file["parameters"]["POINT"]
-    unit = parameters["UNITS"]["value"][0].strip().lower()
-    if unit not in FACTORS:
-        raise InputError(f"{path}: POINT:UNITS is {unit!r}, expected one of {', '.join(FACTORS)}.")
-    points = file["data"]["points"]
-    missing = file["data"]["meta_points"]["residuals"][0] < 0
-    xyz = np.where(missing, np.nan, points[:3] * FACTORS[unit]).transpose(2, 1, 0)
-    labels = tuple(label.strip() for label in parameters["LABELS"]["value"])
-    start = file["parameters"].get("SIMSPINE", {}).get("START", {}).get("value", [0.0])[0]
-    return Markers(labels, float(parameters["RATE"]["value"][0]), xyz, frame, start=float(start))

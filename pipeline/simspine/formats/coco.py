@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.formats._text import read_bytes
 from simspine.formats.atomic import atomic_path
 from simspine.formats.takes import Take, Takes, TakeView, image_name, image_stem, views
 from simspine.skeletons import load as load_skeleton
@@ -99,8 +100,9 @@ def _annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
 
 def read_coco(path: Path) -> dict[str, np.ndarray]:
     """Such a file as arrays: file_name (images,), keypoints (images, points, 3), bbox (images, 4), size (images, 2)."""
+    text = read_bytes(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
         rows = content["annotations"]
         of = [images[row["image_id"]] for row in rows]
@@ -111,7 +113,5 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
             "bbox": np.array([row["bbox"] for row in rows], float),
             "names": np.array(content["categories"][0]["keypoints"]),
         }
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: not COCO keypoints ({error!r}).") from None

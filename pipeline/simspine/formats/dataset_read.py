@@ -38,12 +38,12 @@ class DatasetFile:
         except FileNotFoundError:
             raise InputError(f"{path}: no such file.") from None
         except OSError as error:
-            raise InputError(f"{path}: cannot be read as HDF5; cut short or damaged? ({error})") from None
+            raise _damaged(path, error) from None
         try:
             self._read_metadata()
-        except BaseException:
+        except Exception as error:  # damaged files end in many ways
             self._file.close()
-            raise
+            raise _damaged(path, error) from None
 
     def _read_metadata(self) -> None:
         meta = self._file.get("metadata", {})
@@ -113,7 +113,10 @@ class DatasetFile:
         first, last, step = frames.indices(len(group["markers"]))
         if step != 1:
             raise InputError(f"frames {frames} has a step of {step}; read a stretch and thin it out yourself.")
-        return _read_trial(self, group, slice(first, max(first, last)))
+        try:
+            return _read_trial(self, group, slice(first, max(first, last)))
+        except Exception as error:  # an unreadable chunk, a missing array
+            raise _damaged(f"{self._where}: {subject}/{trial}", error) from None
 
     def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
         """One array of a trial by its path in the trial's group, rad, m and s; only the chunks needed are read.
@@ -170,6 +173,12 @@ class DatasetFile:
         if trial not in self.trials(subject):
             raise unknown_name("trial", trial, self.trials(subject), f"{self._where}: {subject}")
         return self._file[subject][trial]
+
+
+def _damaged(where: str | os.PathLike, error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({error})")
 
 
 def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:

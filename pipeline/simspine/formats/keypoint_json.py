@@ -131,10 +131,11 @@ def _files(folder: Path) -> dict[int, Path]:
 
 def _people(path: Path) -> list[np.ndarray]:
     """The people of one file, each (points, 3); a point without score is NaN."""
+    text = _text.read_bytes(path)
     try:
-        content = json.loads(_text.read_bytes(path))
+        content = json.loads(text)
         people = [np.array(person["pose_keypoints_2d"], float) for person in content["people"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: not a keypoint file as OpenPose writes them ({error!r}).") from None
     out = []
     for person in people:

@@ -15,6 +15,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
+from simspine.formats.npz import read_npz
 from simspine.formats.takes import Take, Takes, TakeView, image_name, image_stem, views
 from simspine.skeletons import load as load_skeleton
 
@@ -187,14 +188,5 @@ def _member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple):
 
 
 def read_mmpose(path: Path) -> dict[str, Any]:
-    """The arrays of such a file by name; `metadata` as a dictionary. Only files you trust: it holds a pickle."""
-    try:
-        with np.load(path, allow_pickle=True) as archive:
-            content = {key: archive[key] for key in archive.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as npz; cut short or damaged? ({error})") from None
-    if "metadata" in content:
-        content["metadata"] = content["metadata"].item()
-    return content
+    """The arrays of such a file by name; `metadata` as a dictionary."""
+    return read_npz(path)

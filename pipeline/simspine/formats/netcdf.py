@@ -76,8 +76,6 @@ def read_netcdf(path: Path) -> Markers:
             names = tuple(str(name) for name in data["keypoints"].values)
             rate, frame = float(data.attrs["fps"]), str(data.attrs.get("frame", "y_up"))
             start = float(data["time"].values[0]) if len(data["time"]) else 0.0
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        return Markers(names, rate, position, frame, start=start)
+    except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: not a netCDF file of pose tracks, or damaged ({error}).") from None
-    if position.shape[-1] != 3:
-        raise InputError(f"{path}: positions have {position.shape[-1]} coordinates, expected 3.")
-    return Markers(names, rate, position, frame, start=start)

@@ -67,7 +67,7 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
         raise InputError(f"{path}: no such file.") from None
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: cannot be read as HDF5; cut short or damaged? ({error})") from None
 
 

@@ -76,10 +76,10 @@ def _open(path: str | os.PathLike):
         raise InputError(f"{path}: no such file.")
     if not Path(path).stat().st_size:
         raise InputError(f"{path}: the file is empty. Unpack the archive again.")
-    announced = _announced_size(path)
-    if announced is not None and announced > Path(path).stat().st_size:
-        raise _unreadable(path, f"{Path(path).stat().st_size} of {announced} bytes are there")
     try:
+        announced, there = _announced_size(path), Path(path).stat().st_size
+        if announced is not None and announced > there:
+            raise ValueError(f"{there} of {announced} bytes are there")
         cdf = cdflib.CDF(Path(path))
         info = cdf.cdf_info()
         variables = [*info.zVariables, *info.rVariables]

@@ -14,11 +14,11 @@ import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
+from simspine.formats._text import parsed, read_bytes
 from simspine.formats.atomic import write_text
 from simspine.sources.human36m import names
 from simspine.types import Camera
@@ -58,7 +58,7 @@ def read_metadata(path: str | os.PathLike) -> Metadata:
     Raises `InputError` for text that is no XML, a vector of another length, cameras that the file names no other way
     than we know and gives no image size for, and intrinsics without a focal length.
     """
-    root = _parse(path)
+    root = parsed(ElementTree.fromstring, read_bytes(path), "readable as XML", path)
     vector = _vector(root, path)
     ids = [text for text in (_text(e) for e in root.iterfind("dbcameras/index2id/*")) if text] or list(names.CAMERAS)
     if len(vector) != _PER_CAMERA * len(ids):
@@ -150,7 +150,7 @@ def _camera(name: str, size, extrinsic: np.ndarray, intrinsic: np.ndarray, where
     try:
         K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]
         return Camera(name, size, K, [k1, k2, p1, p2, k3], R, -R @ extrinsic[3:] / 1000)
-    except InputError as error:
+    except (InputError, OverflowError) as error:
         raise InputError(f"{where}: {error}") from None
 
 
@@ -171,15 +171,6 @@ def _same_intrinsics(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
         and np.array_equal(x.distortion, y.distortion)
         for x, y in zip(a, b, strict=True)
     )
-
-
-def _parse(path) -> ElementTree.Element:
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file.")
-    try:
-        return ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as XML ({error}).") from None
 
 
 def _vector(root: ElementTree.Element, path) -> np.ndarray:
