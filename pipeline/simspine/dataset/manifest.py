@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simspine.dataset.invariant import TOLERANCE
 from simspine.errors import InputError
 from simspine.formats._text import read_bytes
 from simspine.formats.atomic import write_text
@@ -35,9 +36,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def manifest_header(
-    name: str, kind: str, origin: Mapping[str, Any], deviations: Mapping[str, float], allowed: float = 1e-6
-) -> dict[str, Any]:
+def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations: Mapping[str, float]) -> dict[str, Any]:
     """What a manifest says beside its files. deviations: per trial, of the points from forward kinematics, m."""
     return {
         "name": name,
@@ -46,7 +45,7 @@ def manifest_header(
         "versions": origin["versions"],
         "notice": origin["notice"],
         "invariant": {
-            "says": "markers are the forward kinematics of kinematics", "allowed_m": allowed,
+            "says": "markers are the forward kinematics of kinematics", "allowed_m": TOLERANCE,
             "largest_m": max(deviations.values(), default=None), "by_trial_m": dict(deviations),
         },
     }  # fmt: skip

@@ -9,9 +9,8 @@ from simspine.formats._extra import exchange_package
 from simspine.formats._text import frame_ranges
 from simspine.formats.atomic import atomic_path
 from simspine.formats.takes import Take
+from simspine.formats.trc import UNITS
 from simspine.types import Markers
-
-FACTORS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
 def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
@@ -56,11 +55,11 @@ def read_c3d(path: Path, frame: str = "y_up") -> Markers:
         file = ezc3d.c3d(str(path))
         parameters = file["parameters"]["POINT"]
         unit = "".join(parameters.get("UNITS", {}).get("value", ())[:1]).strip().lower()
-        if unit not in FACTORS:
-            raise ValueError(f"POINT:UNITS is {unit!r}, expected one of {', '.join(FACTORS)}")
+        if unit not in UNITS:
+            raise ValueError(f"POINT:UNITS is {unit!r}, expected one of {', '.join(UNITS)}")
         points = file["data"]["points"]
         missing = file["data"]["meta_points"]["residuals"][0] < 0
-        xyz = np.where(missing, np.nan, points[:3] * FACTORS[unit]).transpose(2, 1, 0)
+        xyz = np.where(missing, np.nan, points[:3] * UNITS[unit]).transpose(2, 1, 0)
         labels = tuple(label.strip() for label in parameters["LABELS"]["value"])
         start = file["parameters"].get("SIMSPINE", {}).get("START", {}).get("value", [0.0])[0]
         return Markers(labels, float(parameters["RATE"]["value"][0]), xyz, frame, start=float(start))

@@ -45,9 +45,8 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
         raise InputError(f"{path}: unknown calibration format; known: Pose2Sim .toml, Qualisys .qca.txt, JSON rig.")
     if not cameras:
         raise InputError(f"{path}: no camera in the file.")
-    repeated = sorted({c.name for c in cameras if [d.name for d in cameras].count(c.name) > 1})
-    if repeated:
-        raise InputError(f"{path}: several cameras are called {', '.join(repeated)}.")
+    if repeated := _text.repeated(camera.name for camera in cameras):
+        raise InputError(f"{path}: several cameras are called {repeated}.")
     for camera in cameras:
         if np.linalg.norm(camera.centre) > _FARTHEST:
             raise InputError(
@@ -96,8 +95,8 @@ def _toml(text: str, path) -> list[Camera]:
         if turn.size not in (3, 9):
             raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
         R = Rotation.from_rotvec(turn.ravel()).as_matrix() if turn.size == 3 else turn.reshape(3, 3)
-        keys = ("size", "matrix", "distortions", "translation")
-        cameras.append(_camera(name, *(_entry(table, key, where) for key in keys), R, where))
+        size, K, distortion, t = (_entry(table, k, where) for k in ("size", "matrix", "distortions", "translation"))
+        cameras.append(_camera(name, size, K, distortion, t, R, where))
     return cameras
 
 
@@ -119,7 +118,8 @@ def _rig(text: str, path, subject: str | None) -> list[Camera]:
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected an object with size, K, dist_k1k2p1p2k3, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
-        cameras.append(_camera(name, *(_entry(entry, key, where) for key in keys), where))
+        size, K, distortion, t, R = (_entry(entry, key, where) for key in keys)
+        cameras.append(_camera(name, size, K, distortion, t, R, where))
     return cameras
 
 

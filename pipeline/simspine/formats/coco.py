@@ -1,8 +1,10 @@
 """COCO keypoint annotations with SpineTrack's 37 points; one record per line, so that large files can be streamed."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -31,27 +33,20 @@ def write_coco(path: Path, takes: Takes, *, notice: str = "", every: int = 1) ->
     """
     images = 0
     with atomic_path(path) as temporary:
-        annotations = temporary.with_name(f"{temporary.name}.annotations")
-        try:
-            with open(temporary, "w", encoding="utf-8") as file, open(annotations, "w", encoding="utf-8") as second:
-                head = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
-                file.write(
-                    f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(category())}],\n'
-                )
-                file.write('"images": [\n')
-                for image, annotation in _records(takes, every):
-                    images += 1
-                    comma = ",\n" if images > 1 else ""
-                    file.write(comma + json.dumps({"id": images, **image}))
-                    second.write(comma + json.dumps({"id": images, "image_id": images, **annotation}))
-                file.write('\n],\n"annotations": [\n')
-                second.close()
-                with open(annotations, encoding="utf-8") as source:
-                    while piece := source.read(1 << 22):
-                        file.write(piece)
-                file.write("\n]}\n")
-        finally:
-            annotations.unlink(missing_ok=True)
+        # annotations stand behind all images, but are made with them
+        with open(temporary, "w", encoding="utf-8") as file, TemporaryFile("w+", dir=temporary.parent) as annotations:
+            head = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+            file.write(f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(category())}],\n')
+            file.write('"images": [\n')
+            for image, annotation in _records(takes, every):
+                images += 1
+                comma = ",\n" if images > 1 else ""
+                file.write(comma + json.dumps({"id": images, **image}))
+                annotations.write(comma + json.dumps({"id": images, "image_id": images, **annotation}))
+            file.write('\n],\n"annotations": [\n')
+            annotations.seek(0)
+            shutil.copyfileobj(annotations, file)
+            file.write("\n]}\n")
         if not images:
             raise InputError(f"{path}: no labelled point in any image; nothing is written.")
     return images

@@ -11,7 +11,7 @@ from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.dataset_write import OURS, SCHEMA
 from simspine.formats.forced import forced_from_json
-from simspine.types import Camera, Markers, Motion
+from simspine.types import Camera, Markers, Motion, Origin
 
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
@@ -152,17 +152,12 @@ class DatasetFile:
     def load(self) -> Dataset:
         """The whole data set in memory."""
         return Dataset(
-            {
-                name: SubjectData(
-                    self.cameras(name),
-                    {trial: self.trial(name, trial) for trial in self.trials(name)},
-                    self.model(name),
-                    self.model_file(name),
-                )
-                for name in self.subjects
-            },
+            {name: SubjectData(
+                self.cameras(name), {trial: self.trial(name, trial) for trial in self.trials(name)},
+                self.model(name), self.model_file(name),
+            ) for name in self.subjects},
             self.provenance,
-        )
+        )  # fmt: skip
 
     def _subject(self, subject: str) -> h5py.Group:
         if subject not in self.subjects:
@@ -191,43 +186,35 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     def texts(name: str, cut: slice = slice(None)) -> tuple[str, ...] | None:
         return _texts(ours[name])[cut] if name in ours else None
 
+    def origins(name: str) -> tuple[Origin, ...] | None:
+        return tuple(map(Origin, _texts(ours[name]))) if name in ours else None
+
     rate, start = _clock(group["timestamps"], attributes)
     markers = Markers(
         dataset.marker_names, rate, group["markers"][frames], "y_up", part("marker_weight"), part("marker_covariance"),
-        texts("marker_origin"), part("marker_filled"), start + frames.start / rate,
+        origins("marker_origin"), part("marker_filled"), start + frames.start / rate,
     )  # fmt: skip
     sd = part("kinematics_sd")
-    sd = None if sd is None else sd * dataset._to_si
     motion_rate = float(attributes.get("kinematics_rate", rate))
     motion = Motion(
         dataset.coordinate_names, motion_rate, group["kinematics"][frames] * dataset._to_si, dataset.rotational,
-        sd, float(attributes.get("kinematics_start", start)) + frames.start / motion_rate,
+        None if sd is None else sd * dataset._to_si,
+        float(attributes.get("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
     poses = {data.attrs["body"]: data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
     deviation = attributes.get("fk_deviation_m")
     return TrialData(
-        markers,
-        motion,
-        levels=texts("levels") or (),
-        angles=part("level_angles"),
-        lla=part("lla"),
-        tka=part("tka"),
-        angles_sd=part("level_angles_sd"),
-        lla_sd=part("lla_sd"),
-        tka_sd=part("tka_sd"),
+        markers, motion, levels=texts("levels") or (),
+        angles=part("level_angles"), lla=part("lla"), tka=part("tka"),
+        angles_sd=part("level_angles_sd"), lla_sd=part("lla_sd"), tka_sd=part("tka_sd"),
         response=ours["response"][()] if "response" in ours else None,
         level_share=ours["level_share"][()] if "level_share" in ours else None,
         forced=forced_from_json(json.loads(attributes.get("forced", "{}")), f"{dataset._where}: {group.name}"),
-        status=texts("status", frames),
-        reasons=texts("reasons", frames),
-        fitted=texts("fitted") or (),
-        fitted_origin=texts("fitted_origin"),
-        marker_error=part("marker_error"),
-        filled=part("filled"),
-        poses=poses,
-        fk_deviation=None if deviation is None else float(deviation),
-        withheld="withheld" in attributes,
-    )
+        status=texts("status", frames), reasons=texts("reasons", frames),
+        fitted=texts("fitted") or (), fitted_origin=origins("fitted_origin"),
+        marker_error=part("marker_error"), filled=part("filled"), poses=poses,
+        fk_deviation=None if deviation is None else float(deviation), withheld="withheld" in attributes,
+    )  # fmt: skip
 
 
 def _array_names(group: h5py.Group) -> list[str]:

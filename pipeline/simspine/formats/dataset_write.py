@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import numpy as np
@@ -40,25 +41,24 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
             file.attrs["notice"] = str(dataset.provenance["notice"])
         meta = file.create_group("metadata")
         first: tuple[str, TrialData] | None = None
-        for name, subject in dataset.subjects.items():
-            group = file.create_group(name, track_order=True)
-            _write_calibration(group, subject)
-            for key in subject.trials:
-                trial = subject.trials[key]
+        for subject, content in dataset.subjects.items():
+            group = file.create_group(subject, track_order=True)
+            _write_calibration(group, content)
+            for name, trial in content.trials.items():
                 if first is None:
-                    first = f"{name}/{key}", _names_only(trial)
+                    first = f"{subject}/{name}", _names_only(trial)
                     _write_names(meta, trial)
-                _check_same_names(f"{name}/{key}", trial, *first)
-                _write_trial(group.create_group(key, track_order=True), trial)
+                _check_same_names(f"{subject}/{name}", trial, *first)
+                _write_trial(group.create_group(name, track_order=True), trial)
         if first is None:
             raise InputError("the data set holds no trial; nothing is written.")
         ours = meta[OURS]
         _put(ours, "provenance", _text(json.dumps(dict(dataset.provenance), sort_keys=True, ensure_ascii=True)))
         models = ours.create_group("models")
-        for name, subject in dataset.subjects.items():
-            if subject.model:
-                data = _put(models, name, _text(subject.model))
-                data.attrs["sha256"] = hashlib.sha256(subject.model.encode()).hexdigest()
+        for subject, content in dataset.subjects.items():
+            if content.model:
+                data = _put(models, subject, _text(content.model))
+                data.attrs["sha256"] = hashlib.sha256(content.model.encode()).hexdigest()
 
 
 def _names_only(trial: TrialData) -> TrialData:
@@ -115,7 +115,7 @@ def _write_calibration(group: h5py.Group, subject: SubjectData) -> None:
 def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     markers, motion = trial.markers, trial.motion
     _put(group, "markers", markers.xyz, "m").attrs["frame"] = "y_up"
-    _put(group, "kinematics", np.where(motion.rotational, np.degrees(motion.values), motion.values), "deg; m")
+    _put(group, "kinematics", trial.degrees, "deg; m")
     _put(group, "timestamps", markers.time, "s")
     ours = group.create_group(OURS, track_order=True)
     ours.attrs["rate"], ours.attrs["start"] = markers.rate, markers.start
@@ -124,12 +124,9 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
         ours.attrs["withheld"] = "points: see the notice"
     if trial.fk_deviation is not None:
         ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
-    deviation = motion.deviation
-    if deviation is not None:
-        deviation = np.where(motion.rotational, np.degrees(deviation), deviation)
     optional = (
         ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
-        ("marker_filled", markers.filled, None), ("kinematics_sd", deviation, "deg; m"),
+        ("marker_filled", markers.filled, None), ("kinematics_sd", trial.degrees_sd, "deg; m"),
         ("response", trial.response, "1"), ("level_share", trial.level_share, "1"),
         ("level_angles", trial.angles, "rad"), ("lla", trial.lla, "rad"), ("tka", trial.tka, "rad"),
         ("level_angles_sd", trial.angles_sd, "rad"), ("lla_sd", trial.lla_sd, "rad"), ("tka_sd", trial.tka_sd, "rad"),
@@ -142,23 +139,23 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
         "marker_origin": markers.origin, "levels": trial.levels, "status": trial.status, "reasons": trial.reasons,
         "fitted": trial.fitted, "fitted_origin": trial.fitted_origin,
     }  # fmt: skip
-    for name, values in texts.items():
-        if values is not None:
-            _put(ours, name, _strings(values))
+    for name, said in texts.items():
+        if said is not None:
+            _put(ours, name, _strings(said))
     if trial.angles is not None:
         ours["level_angles"].attrs["axes"] = "flexion, lateral bending, axial rotation"
     ours.attrs["forced"] = json.dumps(forced_to_json(trial.forced))
     valid = _put(ours, "valid", trial.valid.astype(np.uint8))
     valid.attrs["meaning"] = "1: solved and not rejected"
     poses = ours.create_group("poses", track_order=True)
-    for body, values in trial.poses.items():
-        _put(poses, body.replace("/", "_"), values, "1; m").attrs["body"] = body
+    for body, pose in trial.poses.items():
+        _put(poses, body.replace("/", "_"), pose, "1; m").attrs["body"] = body
     _write_checksums(group)
 
 
 def _write_checksums(group: h5py.Group) -> None:
     """CRC-32 of each chunk of frames of every array, so that a changed number is found and its frames named."""
-    arrays = []
+    arrays: list[str] = []
     group.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
     sums = group[OURS].create_group("checksums", track_order=True)
     for name in arrays:
@@ -170,7 +167,7 @@ def _write_checksums(group: h5py.Group) -> None:
 def _put(group: h5py.Group, name: str, values: np.ndarray, unit: str | None = None) -> h5py.Dataset:
     """A dataset in chunks of frames, compressed where it has a length; its unit as an attribute."""
     values = np.asarray(values)
-    options = {}
+    options: dict[str, Any] = {}
     if values.size and values.ndim:
         row = values.nbytes // len(values)
         long_text = values.dtype == np.uint8 and values.ndim == 1 and name != "valid"

@@ -31,10 +31,10 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
     variables = {
         "position": (("time", "space", "keypoints", "individuals"), markers.xyz.transpose(0, 2, 1)[..., None], "m"),
         "confidence": (("time", "keypoints", "individuals"), confidence[..., None], "1"),
-        "kinematics": (("time", "coordinates", "individuals"), take.degrees[..., None], "deg; m"),
+        "kinematics": (("time", "coordinates", "individuals"), trial.degrees[..., None], "deg; m"),
     }
-    if take.degrees_sd is not None:
-        variables["kinematics_sd"] = (("time", "coordinates", "individuals"), take.degrees_sd[..., None], "deg; m")
+    if trial.degrees_sd is not None:
+        variables["kinematics_sd"] = (("time", "coordinates", "individuals"), trial.degrees_sd[..., None], "deg; m")
     for name in ("lla", "tka", "lla_sd", "tka_sd"):
         if getattr(trial, name) is not None:
             variables[name] = (("time", "individuals"), getattr(trial, name)[:, None], "rad")
