@@ -229,7 +229,6 @@ class TestArchives:
         ]
         good = copy.videos("S11", "Directions_2")
         assert [path.name for path in good] == [f"Directions.{name}.mp4" for name in list(names.CAMERAS)[1:]]
-        assert len(copy.videos("S11", "Directions_2", spoilt=True)) == 4
         assert len(copy.videos("S11", "Directions_1")) == 4
         assert [fault.trial for fault in copy.faults("S11")] == ["Directions_2"]
 

@@ -30,9 +30,10 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
     file["parameters"]["POINT"]["LABELS"]["value"] = list(markers.names)
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Y"])
-    rejected = () if take.trial.status is None else np.flatnonzero(np.array(take.trial.status) == "rejected") + 1
+    rejected = frame_ranges(i for i, status in enumerate(take.trial.status or (), 1) if status == "rejected")
+    rejected = rejected.replace("–", "-").replace(",", "")
     for key, value in (
-        ("SUBJECT", take.subject), ("TRIAL", take.name), ("REJECTED", _ranges(rejected)), ("NOTICE", notice or " "),
+        ("SUBJECT", take.subject), ("TRIAL", take.name), ("REJECTED", rejected), ("NOTICE", notice or " "),
     ):  # fmt: skip
         file.add_parameter("SIMSPINE", key, [value or " "])
     file.add_parameter("SIMSPINE", "START", [markers.start])
@@ -40,10 +41,6 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
     file["data"]["meta_points"]["residuals"] = np.where(present, 0.0, -1.0)[None]
     with atomic_path(path) as temporary:
         file.write(str(temporary))
-
-
-def _ranges(frames) -> str:
-    return frame_ranges(int(i) for i in frames).replace("–", "-").replace(",", "")
 
 
 def read_c3d(path: Path, frame: str = "y_up") -> Markers:

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
+from simspine.formats.dataset_layout import array_names
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.dataset_write import OURS, SCHEMA
 from simspine.formats.forced import forced_from_json
@@ -131,7 +132,8 @@ class DatasetFile:
             if path == f"{OURS}/valid" and path not in group:
                 return np.ones(len(range(*frames.indices(len(group["markers"])))), bool)
             if path not in group:
-                raise unknown_name("array", path, _array_names(group), f"{self._where}: {subject}/{trial}")
+                names = [name for name in array_names(group) if "/checksums/" not in name]
+                raise unknown_name("array", path, names, f"{self._where}: {subject}/{trial}")
             if len(self._arrays) >= _OPEN_ARRAYS:
                 self._arrays.clear()
             data = self._arrays[key] = group[path]
@@ -215,12 +217,6 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         marker_error=part("marker_error"), filled=part("filled"), poses=poses,
         fk_deviation=None if deviation is None else float(deviation), withheld="withheld" in attributes,
     )  # fmt: skip
-
-
-def _array_names(group: h5py.Group) -> list[str]:
-    names: list[str] = []
-    group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    return [name for name in names if "/checksums/" not in name]
 
 
 def _clock(timestamps: h5py.Dataset, attributes) -> tuple[float, float]:

@@ -11,15 +11,15 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.formats.dataset_layout import FILTERS, TEXT, block_checksums, chunk_frames
+from simspine.formats.dataset_layout import FILTERS, TEXT, array_names, block_checksums, chunk_frames
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.forced import forced_to_json
 from simspine.skeletons import load as load_skeleton
-from simspine.types import Markers, Motion
 
 SCHEMA = 2
 OURS = "simspine"  # the name of every group that the release does not have
 ORDERS = ("simspine37", "simspine15", "spinetrack37")
+_Names = tuple[tuple[str, ...], tuple[str, ...], tuple[bool, ...]]  # markers, coordinates, which are rotational
 
 
 def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
@@ -40,15 +40,16 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
         if dataset.provenance.get("notice"):
             file.attrs["notice"] = str(dataset.provenance["notice"])
         meta = file.create_group("metadata")
-        first: tuple[str, TrialData] | None = None
+        first: tuple[str, _Names] | None = None
         for subject, content in dataset.subjects.items():
             group = file.create_group(subject, track_order=True)
             _write_calibration(group, content)
             for name, trial in content.trials.items():
+                names = trial.markers.names, trial.motion.names, tuple(trial.motion.rotational)
                 if first is None:
-                    first = f"{subject}/{name}", _names_only(trial)
+                    first = f"{subject}/{name}", names
                     _write_names(meta, trial)
-                _check_same_names(f"{subject}/{name}", trial, *first)
+                _check_same_names(f"{subject}/{name}", names, *first)
                 _write_trial(group.create_group(name, track_order=True), trial)
         if first is None:
             raise InputError("the data set holds no trial; nothing is written.")
@@ -61,23 +62,12 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
                 data.attrs["sha256"] = hashlib.sha256(content.model.encode()).hexdigest()
 
 
-def _names_only(trial: TrialData) -> TrialData:
-    """The trial without its frames: what others are compared with."""
-    return TrialData(
-        Markers(trial.markers.names, 1, np.empty((0, len(trial.markers.names), 3)), "y_up"),
-        Motion(trial.motion.names, 1, np.empty((0, len(trial.motion.names))), trial.motion.rotational),
-    )
-
-
-def _check_same_names(name: str, trial: TrialData, where: str, first: TrialData) -> None:
-    for kind, found, wanted in (
-        ("markers", trial.markers.names, first.markers.names),
-        ("coordinates", trial.motion.names, first.motion.names),
-    ):
+def _check_same_names(name: str, names: _Names, where: str, first: _Names) -> None:
+    for kind, found, wanted in (("markers", names[0], first[0]), ("coordinates", names[1], first[1])):
         if found != wanted:
             odd = sorted(set(found) ^ set(wanted)) or "their order"
             raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
-    if not np.array_equal(trial.motion.rotational, first.motion.rotational):
+    if names[2] != first[2]:
         raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
 
 
@@ -155,8 +145,7 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
 
 def _write_checksums(group: h5py.Group) -> None:
     """CRC-32 of each chunk of frames of every array, so that a changed number is found and its frames named."""
-    arrays: list[str] = []
-    group.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
+    arrays = array_names(group)
     sums = group[OURS].create_group("checksums", track_order=True)
     for name in arrays:
         block = group[name].chunks[0] if group[name].chunks else max(1, len(group[name]))

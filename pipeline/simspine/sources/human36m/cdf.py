@@ -53,15 +53,9 @@ def write_pose(path: str | os.PathLike, poses: np.ndarray, dtype: str = "float32
         raise InputError(f"{path}: poses hold values that are not finite, which the format has no mark for.")
     values = np.ascontiguousarray(poses.reshape(1, 1, len(poses), -1), dtype)
     variable = {
-        "Variable": "Pose",
-        "Data_Type": _CDF_FLOATS[dtype],
-        "Num_Elements": 1,
-        "Rec_Vary": True,
-        "Dim_Sizes": list(values.shape[2:]),
-        "Dim_Vary": [True, True],
-        "Var_Type": "zVariable",
-        "Compress": 0,
-    }
+        "Variable": "Pose", "Data_Type": _CDF_FLOATS[dtype], "Num_Elements": 1, "Rec_Vary": True,
+        "Dim_Sizes": list(values.shape[2:]), "Dim_Vary": [True, True], "Var_Type": "zVariable", "Compress": 0,
+    }  # fmt: skip
     with atomic_path(path) as temporary:
         file = cdfwrite.CDF(temporary, cdf_spec={"Majority": "row_major", "Encoding": 6, "Checksum": True}, delete=True)
         file.write_var(variable, var_data=values[0])
