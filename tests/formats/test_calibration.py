@@ -155,6 +155,12 @@ class TestToml:
             ("name =", "name", "not valid TOML"),
             ("matrix = [", "matrix = [[1, 2, 3],", "K has shape"),
             ('name = "cam_1"', "name = [", "not valid TOML"),
+            ("size = [", "size = [inf, inf]\nsizes = [", r"table \[cam_1\]: .*infinity"),
+            ("size = [", f"size = [{10**400}, 1]\nsizes = [", r"table \[cam_1\]: .*too large"),
+            ("rotation = [", f"rotation = [{10**400}, 0, 0]\nrotations = [", "rotation is .*expected numbers"),
+            ("rotation = [", "rotation = [inf, 0, 0]\nrotations = [", r"table \[cam_1\]"),
+            ("translation = [", "translation = [inf, 0, 0]\ntranslations = [", "not finite"),
+            ("rotation = [", "rotation = " + "[" * 5000, "not valid TOML"),
         ],
     )
     def test_refused(self, tmp_path, old, new, message):
@@ -175,6 +181,9 @@ class TestToml:
         with pytest.raises(InputError, match="camera names"):
             write_calibration(tmp_path / "c.toml", cameras)
         assert not list(tmp_path.iterdir())
+
+
+RIG = '{"a": {"size": %s, "K": 0, "dist_k1k2p1p2k3": [], "t_m": [], "R_world_to_cam": []}}'
 
 
 class TestRig:
@@ -209,11 +218,15 @@ class TestRig:
             ("{}", "no camera"),
             ('{"a": 1}', "expected an object"),
             ('{"a": {"K": 1}}', "'size' is missing"),
+            ('{"a": ' * 5000, "not valid JSON"),
+            ("{" + '"a": 1' + "0" * 5000 + "}", "not valid JSON"),
+            (RIG % "[Infinity, 1]", "camera 'a': .*infinity"),
+            (RIG % f"[{10**400}, 1]", "camera 'a': .*too large"),
         ],
     )
     def test_refused(self, tmp_path, text, message):
         (tmp_path / "rig.json").write_text(text)
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match=rf"rig\.json.*{message}"):
             read_calibration(tmp_path / "rig.json")
 
 

@@ -104,6 +104,11 @@ def test_every_nth_frame_and_bad_input(take37, tmp_path):
     with pytest.raises(InputError, match="no labelled point"):
         write_coco(tmp_path / "y.json", lambda: [])
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
-    path.write_text(path.read_text()[:200])
-    with pytest.raises(InputError, match="not COCO"):
-        read_coco(path)
+    row = {"image_id": 1, "bbox": [], "keypoints": [10**400]}
+    odd = {"images": [{"id": 1, "file_name": "", "width": 1, "height": 1}], "annotations": [row]}
+    for text in (path.read_text()[:200], "[" * 5000, json.dumps(odd)):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"x\.json: not COCO"):
+            read_coco(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_coco(tmp_path)

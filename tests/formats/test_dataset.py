@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.formats.dataset import Dataset, LazyTrials, SubjectData, TrialData, open_dataset, write_dataset
+from simspine.formats.dataset import Dataset, DatasetFile, LazyTrials, SubjectData, TrialData, write_dataset
 from simspine.formats.dataset_layout import chunk_frames
 from simspine.types import Camera, Forced, Markers, Motion, Origin
 
@@ -138,7 +138,7 @@ def assert_same(found: TrialData, wanted: TrialData):
 
 def test_round_trip(written):
     path, content = written
-    with open_dataset(path) as file:
+    with DatasetFile(path) as file:
         found = file.load()
     assert found.provenance == content.provenance  # larger than an HDF5 attribute can be
     assert list(found.subjects) == list(content.subjects)
@@ -154,7 +154,7 @@ def test_round_trip(written):
 def test_bare_trial_round_trips(tmp_path):
     bare = TrialData(Markers(NAMES, 30, np.zeros((2, 3, 3)), "y_up"), Motion(AXES, 30, np.zeros((2, 4)), ROTATIONAL))
     write_dataset(tmp_path / "b.h5", Dataset({"P01": SubjectData((), {"t": bare})}))
-    with open_dataset(tmp_path / "b.h5") as file:
+    with DatasetFile(tmp_path / "b.h5") as file:
         assert file.trial("P01", "t") == bare
         assert file.cameras("P01") == ()
         assert file.model("P01") == ""
@@ -163,7 +163,7 @@ def test_bare_trial_round_trips(tmp_path):
 def test_a_stretch_of_frames(written):
     path, content = written
     wanted = content.subjects["S1"].trials["Sitting"]
-    with open_dataset(path) as file:
+    with DatasetFile(path) as file:
         assert file.frames("S1", "Sitting") == 300
         part = file.trial("S1", "Sitting", slice(280, 290))
         with pytest.raises(InputError, match="step"):
@@ -218,7 +218,7 @@ def test_the_released_file_is_read(tmp_path):
         group["Eating/markers"] = np.ones((3, 3, 3))
         group["Eating/kinematics"] = np.array([[90.0, 1.25, 180.0, 0.5]] * 3)
         group["Eating/timestamps"] = np.round([0.0, 0.02, 0.04], 6)
-    with open_dataset(tmp_path / "released.h5") as file:
+    with DatasetFile(tmp_path / "released.h5") as file:
         assert file.schema is None
         found = file.load().subjects["S9"]
     np.testing.assert_allclose(found.trials["Eating"].motion.values[0], [np.pi / 2, 1.25, np.pi, 0.5])
@@ -278,7 +278,7 @@ def test_trials_are_made_one_at_a_time(tmp_path):
     write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), LazyTrials(names, make))}))
     assert len(alive) == 6
     assert max(most) <= 2  # the one being written may wait for the next
-    with open_dataset(tmp_path / "x.h5") as file:
+    with DatasetFile(tmp_path / "x.h5") as file:
         assert file.trials("S1") == tuple(names)
         assert_same(file.trial("S1", "t5"), trial(300, 2))
 
@@ -286,7 +286,7 @@ def test_trials_are_made_one_at_a_time(tmp_path):
 def test_withheld_points(tmp_path):
     bare = trial(markers=Markers(NAMES, 50, np.full((7, 3, 3), np.nan), "y_up"), withheld=True)
     write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"t": bare})}, {"notice": "not for all"}))
-    with open_dataset(tmp_path / "x.h5") as file:
+    with DatasetFile(tmp_path / "x.h5") as file:
         assert file.trial("S1", "t").withheld
     with h5py.File(tmp_path / "x.h5") as file:
         assert file.attrs["notice"] == "not for all"
@@ -321,18 +321,28 @@ def test_what_does_not_fit_is_refused(change, message):
 
 def test_clear_errors_when_reading(tmp_path, written):
     with pytest.raises(InputError, match="no such file"):
-        open_dataset(tmp_path / "none.h5")
+        DatasetFile(tmp_path / "none.h5")
     (tmp_path / "text.h5").write_text("not HDF5")
     with pytest.raises(InputError, match="cannot be read as HDF5"):
-        open_dataset(tmp_path / "text.h5")
+        DatasetFile(tmp_path / "text.h5")
     (tmp_path / "short.h5").write_bytes(written[0].read_bytes()[:5000])
     with pytest.raises(InputError, match="cannot be read as HDF5"):
-        open_dataset(tmp_path / "short.h5")
+        DatasetFile(tmp_path / "short.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
     with pytest.raises(InputError, match="not a SIMSPINE data set"):
-        open_dataset(tmp_path / "other.h5")
-    with open_dataset(written[0]) as file:
+        DatasetFile(tmp_path / "other.h5")
+    shutil.copy(written[0], tmp_path / "odd.h5")
+    with h5py.File(tmp_path / "odd.h5", "r+") as file:
+        del file["S1/Sitting/timestamps"]
+    with DatasetFile(tmp_path / "odd.h5") as file, pytest.raises(InputError, match=r"odd\.h5: S1/Sitting: .*damaged"):
+        file.trial("S1", "Sitting")
+    with h5py.File(tmp_path / "odd.h5", "r+") as file:
+        del file["metadata/kinematic_axes"]
+        file["metadata/kinematic_axes"] = 3
+    with pytest.raises(InputError, match=r"odd\.h5.*damaged"):
+        DatasetFile(tmp_path / "odd.h5")
+    with DatasetFile(written[0]) as file:
         with pytest.raises(InputError, match=r"Did you mean 'Sitting'.*Directions_1"):
             file.trial("S1", "Siting")
         with pytest.raises(InputError, match="Available: S1, S5"):
@@ -340,7 +350,7 @@ def test_clear_errors_when_reading(tmp_path, written):
 
 
 def test_origins_survive(written):
-    with open_dataset(written[0]) as file:
+    with DatasetFile(written[0]) as file:
         found = file.trial("S1", "Directions_1")
     assert found.markers.origin == (Origin.GIVEN, Origin.INFERRED, Origin.INFERRED)
     assert dict(found.forced) == FORCED
@@ -351,7 +361,7 @@ def test_sentences_of_earlier_files_are_refused(written, tmp_path):
     shutil.copy(written[0], path)
     with h5py.File(path, "r+") as file:
         file["S1/Sitting/simspine"].attrs["forced"] = json.dumps({"L4-L5": "flexion = 1.857 × L5_S1", "L5-S1": ""})
-    with open_dataset(path) as file, pytest.raises(InputError, match=r"(?s)S1/Sitting.*sentences.*again"):
+    with DatasetFile(path) as file, pytest.raises(InputError, match=r"(?s)S1/Sitting.*sentences.*again"):
         file.trial("S1", "Sitting")
 
 

@@ -90,7 +90,7 @@ class TestTable:
 
     def test_table_is_well_formed(self):
         for fault in faults.known_faults():
-            assert fault.trial in names.canonical_trials(fault.subject)
+            assert fault.trial in names.canonical_trials()
             assert fault.camera is None or fault.camera in names.CAMERAS
             assert fault.spoils in ("trial", "video", "points_2d")
             assert fault.sources

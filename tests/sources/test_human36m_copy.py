@@ -229,7 +229,6 @@ class TestArchives:
         ]
         good = copy.videos("S11", "Directions_2")
         assert [path.name for path in good] == [f"Directions.{name}.mp4" for name in list(names.CAMERAS)[1:]]
-        assert len(copy.videos("S11", "Directions_2", spoilt=True)) == 4
         assert len(copy.videos("S11", "Directions_1")) == 4
         assert [fault.trial for fault in copy.faults("S11")] == ["Directions_2"]
 
@@ -336,10 +335,10 @@ class TestVideoPose3D:
         with pytest.raises(InputError, match="not a readable archive"):
             _ = open_copy(tmp_path).subjects
         np.savez(path, other=np.zeros(3))
-        with pytest.raises(InputError, match=r"no array 'positions_3d'; found other\.npy"):
+        with pytest.raises(InputError, match=r"no array 'positions_3d'; found other"):
             _ = open_copy(tmp_path).subjects
         np.savez(path, positions_3d=np.zeros((4, 32, 3)))
-        with pytest.raises(InputError, match="expected a pickled dictionary"):
+        with pytest.raises(InputError, match="is not a dictionary of subjects"):
             _ = open_copy(tmp_path).subjects
         write_npz(tmp_path, ("Directions_1",), lambda actions: actions | {"Directions 7": np.zeros((1, 32, 3))})
         with pytest.raises(InputError, match="S1 has Directions 7"):
@@ -417,9 +416,14 @@ class TestRigs:
         path.write_text(json.dumps({"intrinsics": {}, "extrinsics": []}))
         with pytest.raises(InputError, match=r"camera-parameters\.json"):
             open_rigs(path)
-        path.write_text("{")
-        with pytest.raises(InputError, match="not valid JSON"):
+        content["intrinsics"]["58860488"] = {"calibration_matrix": np.eye(3).tolist(), "distortion": [10**400]}
+        path.write_text(json.dumps(content))
+        with pytest.raises(InputError, match=r"camera-parameters\.json: .*too large"):
             open_rigs(path)
+        for text in ("{", '{"a": ' * 5000):
+            path.write_text(text)
+            with pytest.raises(InputError, match="not valid JSON"):
+                open_rigs(path)
 
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="do not exist"):

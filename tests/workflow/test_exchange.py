@@ -15,7 +15,7 @@ from simspine.dataset.verify import verify
 from simspine.errors import InputError
 from simspine.formats.c3d import read_c3d
 from simspine.formats.coco import read_coco
-from simspine.formats.dataset import Dataset, open_dataset, write_dataset
+from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
 from simspine.formats.mmpose_npz import read_mmpose
 from simspine.formats.netcdf import read_netcdf
 from simspine.formats.parquet import read_parquet
@@ -64,7 +64,7 @@ def test_all_formats_hold_the_points_that_were_solved(exports, results):
     assert read_netcdf(exports["netcdf"] / "S01/S01_bow.nc") == solved.with_(covariance=None)
     np.testing.assert_allclose(read_c3d(exports["c3d"] / "S01/S01_bow.c3d").xyz, solved.xyz, atol=1e-6)
     np.testing.assert_array_equal(read_parquet(exports["parquet"], "train")["markers"], solved.xyz)
-    with open_dataset(exports["hdf5"] / "synthetic.h5") as file:
+    with DatasetFile(exports["hdf5"] / "synthetic.h5") as file:
         assert file.trial("S01", "bow").markers.xyz.tobytes() == solved.xyz.tobytes()
     rows = read_mmpose(exports["npz"] / "annotations/simspine_train.npz")
     world = change_frame(solved.xyz, "y_up", "z_up")
@@ -92,7 +92,7 @@ def test_coco_has_the_whole_body(exports, results, truth):
 def test_37_points_in_their_order(finished, exports, results, tmp_path):
     folder = export_format(finished.config, "hdf5", Choice(points=37), tmp_path / "out")
     order = load_skeleton("simspine37").names
-    with open_dataset(folder / "synthetic.h5") as file:
+    with DatasetFile(folder / "synthetic.h5") as file:
         markers = file.trial("S01", "bow").markers
     assert markers.names == order
     known = results.model_markers
@@ -197,7 +197,7 @@ class TestLicence:
     def restricted(self, copied):
         """The data set as if it came from Human3.6M."""
         path = copied.results / "synthetic.h5"
-        with open_dataset(path) as file:
+        with DatasetFile(path) as file:
             data = file.load()
         write_dataset(path, Dataset(data.subjects, dict(data.provenance) | {"notice": NOTICE}))
         return copied
@@ -235,7 +235,7 @@ class TestLicence:
                 assert str(restricted.folder) not in told
                 assert "configuration_hash" in told
                 kinematics = trial["kinematics"][:]
-            with open_dataset(restricted.results / "synthetic.h5") as whole:
+            with DatasetFile(restricted.results / "synthetic.h5") as whole:
                 motion = whole.trial("S01", "bow").motion
             np.testing.assert_allclose(kinematics[:, 0], np.degrees(motion.values[:, 0]))
 

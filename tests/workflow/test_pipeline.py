@@ -9,7 +9,7 @@ from conftest import NOISE_PX, STAGES
 
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import virtual_spine_markers
-from simspine.formats.dataset import open_dataset
+from simspine.formats.dataset import DatasetFile
 from simspine.formats.mot import read_mot
 from simspine.formats.trc import read_trc
 from simspine.spine.endplates import read_endplates, scaled
@@ -98,7 +98,7 @@ def test_files_of_the_export_agree_with_the_results(finished, results):
 
 
 def test_the_data_set_holds_the_trial(finished, results):
-    with open_dataset(finished.results / "synthetic.h5") as data:
+    with DatasetFile(finished.results / "synthetic.h5") as data:
         assert data.subjects == ("S01",)
         trial = data.trial("S01", "bow")
     assert trial.markers.xyz == pytest.approx(results.spine.markers.xyz, abs=1e-6)

@@ -155,7 +155,7 @@ def test_the_full_layout_is_planned_by_names_alone(snakemake):
     for subject in SUBJECTS:
         for kind in ("Videos", "MyPoseFeatures/D3_Positions", "MyPoseFeatures/D2_Positions"):
             (root / subject / kind).mkdir(parents=True)
-        for trial in canonical_trials(subject):
+        for trial in canonical_trials():
             name = official_name(subject, trial)
             (root / subject / "MyPoseFeatures/D3_Positions" / f"{name}.cdf").touch()
             for camera in CAMERAS:

@@ -39,7 +39,7 @@ def trial_files(subject: str, trial: str, cameras: Sequence[str]) -> dict[str, s
 
 
 @cache
-def action_of(trial: str) -> tuple[str, int]:
+def motion_of(trial: str) -> tuple[str, int]:
     """The motion that a canonical trial shows, by the name it has there, and which of the two."""
     action, number = split_trial(trial)
     return next(name for name in truth.ACTIONS if canonical_action(name) == action), number
@@ -47,7 +47,7 @@ def action_of(trial: str) -> tuple[str, int]:
 
 def trial_length(subject: SyntheticSubject, trial: str) -> int:
     """Frames of a trial that is not cut short."""
-    return truth.trial_frames(subject, *action_of(trial))
+    return truth.trial_frames(subject, *motion_of(trial))
 
 
 def write_trial(
@@ -61,7 +61,7 @@ def write_trial(
     of the truth body; HDF5 with the same in full precision, the true joints, level angles, LLA and TKA, and which
     detections are outliers or exchanged.
     """
-    made = truth.make_trial(subject, *action_of(trial), frames)
+    made = truth.make_trial(subject, *motion_of(trial), frames)
     name, seed, rate = subject.name, subject.seed, made.motion.rate
     paths = {role: folder / path for role, path in trial_files(name, trial, [c.name for c in cameras]).items()}
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from simspine.dataset.invariant import TOLERANCE
 from simspine.errors import InputError
+from simspine.formats._text import read_bytes
 from simspine.formats.atomic import write_text
 
 NAME = "manifest.json"
@@ -34,9 +36,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def manifest_header(
-    name: str, kind: str, origin: Mapping[str, Any], deviations: Mapping[str, float], allowed: float = 1e-6
-) -> dict[str, Any]:
+def manifest_header(name: str, kind: str, origin: Mapping[str, Any], deviations: Mapping[str, float]) -> dict[str, Any]:
     """What a manifest says beside its files. deviations: per trial, of the points from forward kinematics, m."""
     return {
         "name": name,
@@ -45,7 +45,7 @@ def manifest_header(
         "versions": origin["versions"],
         "notice": origin["notice"],
         "invariant": {
-            "says": "markers are the forward kinematics of kinematics", "allowed_m": allowed,
+            "says": "markers are the forward kinematics of kinematics", "allowed_m": TOLERANCE,
             "largest_m": max(deviations.values(), default=None), "by_trial_m": dict(deviations),
         },
     }  # fmt: skip
@@ -72,16 +72,15 @@ def write_manifest(folder: Path, files: Mapping[str, Entry], header: Mapping[str
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest at `path` or in the folder `path`; `InputError` if there is none or it is damaged."""
     file = path / NAME if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"{file} does not exist: {path} is no data set that simspine exported. Run `simspine export`.")
+    text = read_bytes(file)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(text)
         schema = int(content["manifest"])
         for entry in content["files"].values():
             _ = entry["sha256"], entry["size"], entry["kind"], entry["trials"]
-    except FileNotFoundError:
-        raise InputError(
-            f"{file} does not exist: {path} is no data set that simspine exported. Run `simspine export`."
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{file} is damaged: not the JSON of a manifest ({error!r}). Export again.") from None
     if schema > SCHEMA:
         raise InputError(f"{file}: schema {schema}, this version reads up to {SCHEMA}. Update simspine.")

@@ -39,17 +39,15 @@ def capsules(places: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
     Parts of which a place is unknown are left out; radii grow with the length of the thighs.
     """
-    parts = [(*ends, RADII[name]) for name, ends in _MIDDLE.items()]
-    for s in "rl":
-        parts += [(*([p.format(s=s) for p in end] for end in ends), RADII[name]) for name, ends in _SIDED.items()]
-    known = [part for part in parts if all(place in places for place in (*part[0], *part[1]))]
-    ends = [np.stack([np.mean([places[p] for p in end], axis=0) for end in part[:2]], 1) for part in known]
+    sided = [(name, [[p.format(s=s) for p in end] for end in ends]) for s in "rl" for name, ends in _SIDED.items()]
+    known = [part for part in (*_MIDDLE.items(), *sided) if all(place in places for end in part[1] for place in end)]
+    axes = [np.stack([np.mean([places[p] for p in end], axis=0) for end in ends], 1) for _, ends in known]
     thighs = [
         np.linalg.norm(places[f"femur_{s}"] - places[f"tibia_{s}"], axis=-1)
         for s in "rl" if f"femur_{s}" in places and f"tibia_{s}" in places
     ]  # fmt: skip
     size = np.nanmedian(thighs) / THIGH if thighs and np.isfinite(thighs).any() else 1.0
-    return np.stack(ends, 1), np.array([part[2] for part in known]) * size
+    return np.stack(axes, 1), np.array([RADII[name] for name, _ in known]) * size
 
 
 def hidden_points(body: Body, motion: Motion, markers: Markers, cameras: Sequence[Camera]) -> np.ndarray:

@@ -9,11 +9,10 @@ from simspine.body.model import Body
 from simspine.dataset.faults import Fault
 from simspine.dataset.invariant import check_points
 from simspine.dataset.manifest import read_manifest, sha256
-from simspine.dataset.plausible import repeated_frames, unit_doubt
-from simspine.dataset.verify_hdf5 import verify_hdf5, verify_netcdf
+from simspine.dataset.plausible import unit_doubt
+from simspine.dataset.verify_hdf5 import repeats, verify_hdf5, verify_netcdf
 from simspine.errors import InputError
-from simspine.formats._text import frame_ranges
-from simspine.formats.dataset import open_dataset
+from simspine.formats.dataset import DatasetFile
 from simspine.formats.mot import read_mot
 from simspine.formats.trc import read_trc
 
@@ -64,21 +63,15 @@ def _table(path: Path, name: str, kind: str, trial: str, frames: int | None) -> 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            content = read_trc(path) if kind == "trc" else read_mot(path)
+            values = read_trc(path).xyz if kind == "trc" else read_mot(path).values
         except InputError as error:
             return [Fault(name, _without_path(str(error), path), trial)]
-    values = content.xyz if kind == "trc" else content.values
-    found = [Fault(name, _without_path(str(w.message), path), trial) for w in said]
-    if frames is not None and content.frames != frames:
-        found.append(Fault(name, f"{content.frames} frames, the manifest has {frames}", trial))
-    doubt = unit_doubt(values) if kind == "trc" else ""
-    if doubt:
-        found.append(Fault(name, doubt, trial))
-    repeated = repeated_frames(values)
-    if repeated.size:
-        what = "equal to the frame before in every column; copied?"
-        found.append(Fault(name, what, trial, frame_ranges(repeated), "doubt"))
-    return found
+    whats = [_without_path(str(warning.message), path) for warning in said]
+    if frames is not None and len(values) != frames:
+        whats.append(f"{len(values)} frames, the manifest has {frames}")
+    if kind == "trc" and (doubt := unit_doubt(values)):
+        whats.append(doubt)
+    return [Fault(name, what, trial) for what in whats] + repeats(values, name, trial)
 
 
 def _without_path(message: str, path: Path) -> str:
@@ -88,7 +81,7 @@ def _without_path(message: str, path: Path) -> str:
 def _kinematics(path: Path, name: str) -> list[Fault]:
     """Trials whose points are not the forward kinematics of their angles and the model in the file."""
     found = []
-    with open_dataset(path) as data:
+    with DatasetFile(path) as data:
         for subject in data.subjects:
             model = data.model(subject)
             if not model:

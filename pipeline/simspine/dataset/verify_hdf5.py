@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from simspine.dataset.faults import Fault
 from simspine.dataset.plausible import clock_faults, repeated_frames, unit_doubt
@@ -62,8 +63,8 @@ def damaged_arrays(file: h5py.File) -> Iterator[tuple[str, str]]:
     largest = _MOST_COMPRESSED * file.id.get_filesize()
     for place, array in _arrays(file):
         try:
-            if array.nbytes > largest:
-                raise ValueError("larger than the file can hold")
+            if array is None or array.nbytes > largest:
+                raise ValueError("cannot be opened, or is larger than the file can hold")
             frames = frame_ranges(broken_entries(array, _sums(file, place)))
             if frames:
                 yield place, frames
@@ -152,10 +153,11 @@ def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
         if said != unit:
             found.append(Fault(name, f"{key} says it is in {said!r}, expected {unit!r}", trial))
     doubt = unit_doubt(group["markers"][:: max(1, len(group["markers"]) // 200)])
-    if doubt:
-        found.append(Fault(name, doubt, trial))
-    repeated = repeated_frames(group["kinematics"][()])
-    if repeated.size:
-        what = "equal to the frame before in every coordinate; copied?"
-        found.append(Fault(name, what, trial, frame_ranges(repeated), "doubt"))
-    return found
+    return found + [Fault(name, doubt, trial)] * bool(doubt) + repeats(group["kinematics"][()], name, trial)
+
+
+def repeats(values: np.ndarray, name: str, trial: str) -> list[Fault]:
+    """The doubt about frames (frames, …) that are copies of the frame before them, if there are any."""
+    frames = repeated_frames(values)
+    what = "equal to the frame before in every coordinate; copied?"
+    return [Fault(name, what, trial, frame_ranges(frames), "doubt")] if frames.size else []

@@ -68,10 +68,8 @@ class TrialData:
             "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),
         }  # fmt: skip
         for name, shape in shapes.items():
-            if getattr(self, name) is not None:
-                self._set(
-                    name, _frozen(f"TrialData.{name}", getattr(self, name), shape, bool if name == "filled" else float)
-                )
+            if (value := getattr(self, name)) is not None:
+                self._set(name, _frozen(f"TrialData.{name}", value, shape, bool if name == "filled" else float))
         for name in ("levels", "fitted"):
             self._set(name, tuple(str(text) for text in getattr(self, name)))
         for name in ("status", "reasons"):
@@ -101,6 +99,17 @@ class TrialData:
         solved = np.isfinite(self.motion.values).all(1)
         return solved if self.status is None else solved & (np.array(self.status, str) != "rejected")
 
+    @property
+    def degrees(self) -> np.ndarray:
+        """(frames, coordinates): rotations in degrees, translations in metres."""
+        return np.where(self.motion.rotational, np.degrees(self.motion.values), self.motion.values)
+
+    @property
+    def degrees_sd(self) -> np.ndarray | None:
+        """Standard deviations of `degrees`."""
+        sd = self.motion.deviation
+        return None if sd is None else np.where(self.motion.rotational, np.degrees(sd), sd)
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
@@ -108,8 +117,6 @@ class TrialData:
         if type(other) is not TrialData:
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-    __hash__ = None
 
 
 class LazyTrials(Mapping):

@@ -48,10 +48,9 @@ def read_mot(
     if degrees:
         factor[_coupled_in_radians(table, path)] = 1.0
     found = _text.rate_of(table.time, table.step, str(path))
-    if found is None and rate is None:
+    rate = rate if found is None else found
+    if rate is None:
         raise InputError(f"{path}: a single row tells no rate; hand it in (rate=…).")
-    if found is not None:
-        rate = _text.nearest_rate(found, table.time, table.step)
     return Motion(table.names, rate, table.values * factor, turning, start=float(table.time[0]))
 
 

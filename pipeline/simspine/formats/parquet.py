@@ -73,8 +73,7 @@ def _columns(take: Take, points: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         "time": trial.markers.time, "valid": trial.valid,
         "status": list(trial.status) if trial.status is not None else [""] * frames,
         **({"markers": trial.markers.xyz} if points else {}),
-        "kinematics": take.degrees,
-        "kinematics_sd": take.degrees_sd, "level_angles": trial.angles,
+        "kinematics": trial.degrees, "kinematics_sd": trial.degrees_sd, "level_angles": trial.angles,
         "lla": trial.lla, "tka": trial.tka, "lla_sd": trial.lla_sd, "tka_sd": trial.tka_sd,
     }  # fmt: skip
     names = {

@@ -30,20 +30,6 @@ class Take:
         """(frames, points, 3) m, z up."""
         return change_frame(self.trial.markers.xyz, "y_up", "z_up")
 
-    @property
-    def degrees(self) -> np.ndarray:
-        """(frames, coordinates): rotations in degrees, translations in metres."""
-        motion = self.trial.motion
-        return np.where(motion.rotational, np.degrees(motion.values), motion.values)
-
-    @property
-    def degrees_sd(self) -> np.ndarray | None:
-        """Standard deviations of `degrees`."""
-        motion = self.trial.motion
-        if motion.deviation is None:
-            return None
-        return np.where(motion.rotational, np.degrees(motion.deviation), motion.deviation)
-
 
 Takes = Callable[[], Iterable[Take]]  # called for each pass over the data, so that one trial is in memory at a time
 

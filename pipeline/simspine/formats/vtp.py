@@ -7,11 +7,11 @@ Format: VTK File Formats, "XML file formats, PolyData". OpenSim's own reader tak
 import os
 import xml.etree.ElementTree as ET
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.formats._text import parsed, read_bytes
 
 
 def read_vtp(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
@@ -26,30 +26,26 @@ def read_polygons(path: str | os.PathLike) -> tuple[np.ndarray, tuple[np.ndarray
 
     Raises `InputError` for what is no ASCII .vtp file.
     """
-    path = Path(path)
-    try:
-        piece = ET.parse(path).getroot().find("PolyData/Piece")
-    except FileNotFoundError:
-        raise InputError(f"mesh {path} does not exist.") from None
-    except (ET.ParseError, UnicodeDecodeError) as error:
-        raise InputError(f"mesh {path} is not XML: {error}. Expected a .vtp file.") from None
+    piece = parsed(ET.fromstring, read_bytes(path), "readable as XML", path).find("PolyData/Piece")
     if piece is None:
         raise InputError(f"mesh {path} holds no <PolyData><Piece>; expected a .vtp file of polygons.")
-    points = _numbers(path, piece.find("Points/DataArray"), float).reshape(-1, 3)
+    points = _numbers(path, piece.find("Points/DataArray"), float)
     polygons = {array.get("Name"): array for array in piece.findall("Polys/DataArray")}
     corners = _numbers(path, polygons.get("connectivity"), int)
     ends = _numbers(path, polygons.get("offsets"), int)
-    if corners.size and (corners.min() < 0 or corners.max() >= len(points) or ends[-1] != len(corners)):
+    inside = not corners.size or (corners.min() >= 0 and 3 * corners.max() < points.size)
+    bounds = np.array([0, *ends])
+    if points.size % 3 or not inside or bounds[-1] != len(corners) or (np.diff(bounds) < 0).any():
         raise InputError(f"mesh {path}: its polygons name points that are not there; the file is damaged.")
-    return points, tuple(np.split(corners, ends[:-1])) if len(ends) else ()
+    return points.reshape(-1, 3), tuple(np.split(corners, ends[:-1])) if len(ends) else ()
 
 
-def _numbers(path: Path, array: ET.Element | None, dtype: type) -> np.ndarray:
+def _numbers(path: str | os.PathLike, array: ET.Element | None, dtype: type) -> np.ndarray:
     if array is None:
         raise InputError(f"mesh {path} lacks points or polygons; expected a .vtp file of polygons.")
     if array.get("format", "ascii") != "ascii":
         raise InputError(f"mesh {path} is stored as {array.get('format')}; save it as ASCII .vtp.")
     try:
         return np.array((array.text or "").split(), dtype)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"mesh {path} holds text among its numbers: {error}.") from None

@@ -75,7 +75,8 @@ def match_cameras(views: Sequence[Video | Path | str], cameras: Sequence[Camera]
     names = [_view_name(view) for view in views]
     chosen = [_camera_of(name, cameras) for name in names]
     faults = [f"{name} has none" for name, camera in zip(names, chosen, strict=True) if camera is None]
-    taken = {}
+    found = [camera for camera in chosen if camera is not None]
+    taken: dict[str, str] = {}
     for name, camera in zip(names, chosen, strict=True):
         if camera is not None and taken.setdefault(camera.name, name) != name:
             faults.append(f"{taken[camera.name]} and {name} both match {camera.name}")
@@ -88,10 +89,10 @@ def match_cameras(views: Sequence[Video | Path | str], cameras: Sequence[Camera]
             f"  cameras: {', '.join(camera.name for camera in cameras) or 'none'}\n"
             "Rename the files, or the cameras in the calibration file, so that names or their last numbers agree."
         )
-    videos = [(view, camera) for view, camera in zip(views, chosen, strict=True) if isinstance(view, Video)]
+    videos = [(view, camera) for view, camera in zip(views, found, strict=True) if isinstance(view, Video)]
     for note in check_sizes([view for view, _ in videos], [camera for _, camera in videos]):
         warnings.warn(note, stacklevel=2)
-    return chosen
+    return found
 
 
 def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]:
@@ -118,11 +119,8 @@ def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]
 def _files(folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
     if not folder.is_dir():
         return ()
-    return tuple(
-        sorted(
-            p for p in folder.iterdir() if p.is_file() and p.name.lower().endswith(tuple(endings)) and p.name[0] != "."
-        )
-    )
+    files = (p for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
+    return tuple(sorted(p for p in files if p.name.lower().endswith(tuple(endings))))
 
 
 def _view_name(view: Video | Path | str) -> str:

@@ -19,7 +19,7 @@ from simspine.dataset.occlusion import hidden_points
 from simspine.dataset.origin import point_origins
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
-from simspine.formats.dataset import Dataset, DatasetFile, open_dataset, write_dataset
+from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
 from simspine.formats.dataset_tree import LazyTrials, SubjectData, TrialData
 from simspine.formats.dataset_write import permutation
 from simspine.formats.takes import Take
@@ -110,7 +110,7 @@ def export_format(config: Config, kind: str, choice: Choice, out: Path | None = 
         raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
     if choice.contents == "angles" and kind not in ("hdf5", "parquet"):
         raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
-    with open_dataset(path) as file:
+    with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
             warnings.warn(f"{path} was made with another configuration; run `simspine export` again.", stacklevel=2)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from simspine.config import Config
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.formats.dataset import open_dataset
+from simspine.formats.dataset import DatasetFile
 from simspine.pipeline.page import LICENCES, NOTICE, Unmeasured, overlay_picture, section_of
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.report.content import PageTable, Provenance, ReportContent, TrialSection, number
@@ -100,7 +100,7 @@ def _validation(dataset: Path) -> dict[str, tuple]:
     """Figures and tables over the whole data set, where its file is there."""
     if not dataset.is_file():
         return {}
-    with open_dataset(dataset) as data:
+    with DatasetFile(dataset) as data:
         return {"validation": pictures(data), "validation_tables": text_tables(data)}
 
 

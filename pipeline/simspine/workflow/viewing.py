@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simspine.errors import InputError, unknown_name
-from simspine.formats.dataset import open_dataset
+from simspine.formats.dataset import DatasetFile
 from simspine.formats.forced import forced_from_json
 from simspine.formats.store import load
 from simspine.pipeline.page import NOTICE
@@ -76,7 +76,7 @@ def is_dataset(path: Path) -> bool:
 
 
 def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Scene:
-    with open_dataset(path) as file:
+    with DatasetFile(path) as file:
         found = [(s, t) for s in file.subjects for t in file.trials(s)]
         chosen = choose(found, subject, trial, str(path))
         entry, cameras, model = file.trial(*chosen), file.cameras(chosen[0]), file.model(chosen[0])

@@ -54,16 +54,9 @@ def undistort_human36m(camera: Camera, pixels: np.ndarray) -> np.ndarray:
             gradient = 2 * ideal * (k1 + r2 * (2 * k2 + 3 * r2 * k3)) + q
             jacobian = stretch[..., None] * np.eye(2) + ideal[..., :, None] * gradient[..., None, :]
             jacobian = jacobian + 2 * q[:, None] * ideal[..., None, :]
-            residual = ideal * stretch + q * r2 - seen
-            det = jacobian[..., 0, 0] * jacobian[..., 1, 1] - jacobian[..., 0, 1] * jacobian[..., 1, 0]
-            step = np.stack(
-                [
-                    jacobian[..., 1, 1] * residual[..., 0] - jacobian[..., 0, 1] * residual[..., 1],
-                    jacobian[..., 0, 0] * residual[..., 1] - jacobian[..., 1, 0] * residual[..., 0],
-                ],
-                -1,
-            )
-            step = step / det[..., None]
+            (a, b), (c, d) = np.moveaxis(jacobian, (-2, -1), (0, 1))
+            e, f = np.moveaxis(ideal * stretch + q * r2 - seen, -1, 0)
+            step = np.stack([d * e - b * f, a * f - c * e], -1) / (a * d - b * c)[..., None]
             ideal = ideal - step
             if not (np.abs(step) > _TOLERANCE).any():
                 break

@@ -132,10 +132,10 @@ class Copy(ABC):
             raise InputError(f"{keypoints.views} views of 2D points, but {len(cameras)} cameras.")
         return camera_model.keypoints_to_cameras(keypoints, cameras)
 
-    def videos(self, subject: str, trial: str, spoilt: bool = False) -> list[Path]:
-        """Videos in the order of the cameras; those known to be corrupt only if `spoilt`."""
+    def videos(self, subject: str, trial: str) -> list[Path]:
+        """Videos in the order of the cameras, without those known to be corrupt."""
         found = self._videos(subject, self._known(subject, trial))
-        bad = set() if spoilt else spoilt_videos(self.faults(subject, trial))
+        bad = spoilt_videos(self.faults(subject, trial))
         order = [camera.name for camera in self.cameras(subject)] if self.rigs is not None else list(names.CAMERAS)
         rank = {name: i for i, name in enumerate(order)}
         return [found[name] for name in sorted(found, key=lambda n: (rank.get(n, len(rank)), n)) if name not in bad]

@@ -15,6 +15,7 @@ import numpy as np
 from simspine.sources.human36m.names import SUBJECTS
 
 LONGER_IS_NORMAL = 0.02  # videos run on a little after the motion capture in most trials (3d-pose-baseline#48)
+Spoils = Literal["trial", "video", "points_2d"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TrialFault:
     subject: str
     trial: str
     camera: str | None
-    spoils: Literal["trial", "video", "points_2d"]
+    spoils: Spoils
     reason: str
     sources: tuple[str, ...]
 
@@ -58,17 +59,12 @@ def known_faults() -> tuple[TrialFault, ...]:
     """The table, ordered by subject."""
     text = files(__package__).joinpath("faults.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
+    spoils: dict[str, Spoils] = {"trial": "trial", "video": "video", "points_2d": "points_2d"}
     faults = [
-        TrialFault(
-            subject=row["subject"],
-            trial=row["trial"],
-            camera=row["camera"] or None,
-            spoils=row["spoils"],
-            reason=row["reason"],
-            sources=tuple(row["sources"].split("; ")),
-        )
+        TrialFault(row["subject"], row["trial"], row["camera"] or None, spoils[row["spoils"]], row["reason"],
+                   tuple(row["sources"].split("; ")))
         for row in rows
-    ]
+    ]  # fmt: skip
     return tuple(sorted(faults, key=lambda fault: SUBJECTS.index(fault.subject)))
 
 
@@ -84,21 +80,15 @@ def length_faults(
         positions = int(np.median(list(points_2d.values()))) if points_2d else None
     if positions is None:
         return []
-    found = [
-        TrialFault(
-            subject, trial, camera, "points_2d", f"{rows} rows of 2D points for {positions} of motion capture", _FOUND
-        )
+    texts: list[tuple[str, Spoils, str]] = [
+        (camera, "points_2d", f"{rows} rows of 2D points for {positions} of motion capture")
         for camera, rows in points_2d.items()
         if rows != positions
     ]
     for camera, frames in videos.items():
         if frames < positions:
-            text = f"the video has {frames} frames, the motion capture {positions}"
-            found.append(TrialFault(subject, trial, camera, "video", text, _FOUND))
+            texts.append((camera, "video", f"the video has {frames} frames, the motion capture {positions}"))
         elif frames > positions * (1 + LONGER_IS_NORMAL) + 2:
             text = f"the video has {frames} frames, the motion capture only {positions}: they may not start together"
-            found.append(TrialFault(subject, trial, camera, "video", text, _FOUND))
-    return found
-
-
-_FOUND = ("found in the files",)
+            texts.append((camera, "video", text))
+    return [TrialFault(subject, trial, *found, ("found in the files",)) for found in texts]
