@@ -101,7 +101,7 @@ def reprojection(names: Sequence[str], error: np.ndarray, thresholds: Thresholds
 def presence(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
     """Missing, interpolated and inferred markers. Missing many warns; interpolated marks the frame corrected."""
     present = measured.present
-    ever = present.any(0)
+    ever = np.any(present, axis=0)
     never = [name for name, seen in zip(measured.names, ever, strict=True) if not seen]
     if never:
         advice = "Check that the detector and the marker set name these points alike."
@@ -120,7 +120,7 @@ def presence(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator
             where_true(many),
         )
     if measured.filled is not None and measured.filled.any():
-        frames = measured.filled.any(1)
+        frames = np.any(measured.filled, axis=1)
         text = f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated."
         advice = "Shorten the horizon of the filter if these gaps should stay open."
         yield Finding("gap_filled", Severity.INFO, text, advice, where_true(frames))
