@@ -224,12 +224,16 @@ def _linear_prior(
     return LinearPrior(combination, math.radians(mean), math.radians(sd), source, float(correlation_time_s))
 
 
-RENAMED = {"beliefs": "its name is now `priors`", "curve": "it was removed: priors on levels are those of `regions`"}
+RENAMED = {  # keys of earlier recipes, and what to write instead
+    "beliefs": "its name is now `priors`",
+    "curve": "it was removed: priors on levels are those of `regions`",
+    "lasts": "in a prior it is `correlation_time_s`",
+}
 
 
 def _refuse_renamed(data: Mapping, path: Path) -> None:
     for key, now in RENAMED.items():
-        if key in data:
+        if any(key in entry for entry in (data, *data.get("priors", ()))):
             raise InputError(f"{path}: the key `{key}` is not known; {now}.")
 
 

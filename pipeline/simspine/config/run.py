@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from simspine.config.capture import HumanCapture, Virtual, chosen, people_of, spoilt
 from simspine.config.people import Name, Subject
@@ -44,6 +44,14 @@ class Config(Options):
     virtual: Virtual | None = _optional()
     """Make that data set first, with known truth."""
     report: ReportOptions = ReportOptions()
+
+    @field_validator("results")
+    @classmethod
+    def _no_pattern(cls, results: str) -> str:
+        """Snakemake would read braces as wildcards, and no shell or log shows a control character."""
+        if found := [c for c in results if c in "{}" or not c.isprintable()]:
+            raise ValueError(f"{results!r} holds {found[0]!r}; name a folder without braces and control characters")
+        return results
 
     @model_validator(mode="after")
     def _everybody(self):
