@@ -77,14 +77,12 @@ class Config(Options):
             return {}
         from simspine.sources.human36m.faults import faults_of
 
-        used = {(name, t.capture) for name, person in self.subjects.items() for t in person.trials.values()}
+        used = {
+            (name, t.capture) for name, person in self.subjects.items() for t in person.trials.values() if t.capture
+        }
         left = {(name, trial) for name, trial in chosen(self.capture, None) if spoilt(name, trial)}
-        texts: dict[str, str] = {}
-        for name, trial in sorted(used | left):
-            for fault in faults_of(name, trial) if trial else ():
-                key = f"{name}/{trial}"
-                texts[key] = f"{texts[key]}; {fault}" if key in texts else str(fault)
-        return texts
+        faults = {f"{name}/{trial}": faults_of(name, trial) for name, trial in sorted(used | left)}
+        return {key: "; ".join(map(str, found)) for key, found in faults.items() if found}
 
     @property
     def skipped(self) -> dict[str, str]:

@@ -61,13 +61,12 @@ class TriangulationReport:
         kept, every = self.error_px[self.used], self.error_px[observed]
         point = self.point_error_px[self.kept]
         dropped = observed & ~self.used
-        return {
-            "reprojection_px_median": _percentile(kept, 50),
-            "reprojection_px_p90": _percentile(kept, 90),
-            "reprojection_px_median_point": _percentile(point, 50),
-            "reprojection_px_p90_point": _percentile(point, 90),
-            "reprojection_px_median_all": _percentile(every, 50),
-            "reprojection_px_p90_all": _percentile(every, 90),
+        errors = {
+            f"reprojection_px_{name}{of}": _percentile(values, q)
+            for of, values in (("", kept), ("_point", point), ("_all", every))
+            for name, q in (("median", 50), ("p90", 90))
+        }
+        return errors | {
             "points_kept_share": _share(self.kept.sum(), self.kept.size),
             "noise_px_median": _percentile(self.noise_px, 50),
             "observations_dropped_share": self._by_view(dropped, observed),
