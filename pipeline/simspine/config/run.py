@@ -71,24 +71,25 @@ class Config(Options):
         return self
 
     @property
+    def captured(self) -> set[tuple[str, str]]:
+        """Subject and trial, by the data set's names, of each recording that is from there."""
+        return {(name, t.capture) for name, who in self.subjects.items() for t in who.trials.values() if t.capture}
+
+    @property
     def known_faults(self) -> dict[str, str]:
         """{subject/trial: what is known to be wrong with it} for the trials used and those left out."""
         if self.capture is None or self.virtual is not None:
             return {}
         from simspine.sources.human36m.faults import faults_of
 
-        used = {
-            (name, t.capture) for name, person in self.subjects.items() for t in person.trials.values() if t.capture
-        }
         left = {(name, trial) for name, trial in chosen(self.capture, None) if spoilt(name, trial)}
-        faults = {f"{name}/{trial}": faults_of(name, trial) for name, trial in sorted(used | left)}
+        faults = {f"{name}/{trial}": faults_of(name, trial) for name, trial in sorted(self.captured | left)}
         return {key: "; ".join(map(str, found)) for key, found in faults.items() if found}
 
     @property
     def skipped(self) -> dict[str, str]:
         """Those of the known faults whose trials are left out."""
-        used = {f"{name}/{trial.capture}" for name, person in self.subjects.items() for trial in person.trials.values()}
-        return {name: reason for name, reason in self.known_faults.items() if name not in used}
+        return {name: why for name, why in self.known_faults.items() if tuple(name.split("/")) not in self.captured}
 
     def subject(self, name: str) -> Subject:
         if name not in self.subjects:

@@ -48,8 +48,7 @@ def examine_capture(config: Config, capture: HumanCapture, say: Say) -> bool:
 def _examine(config: Config, options: HumanCapture, say: Say) -> tuple[bool, int]:
     from simspine.sources.human36m.check import examine_copy
 
-    copy = copy_of(options)
-    used = {(s, t.capture) for s, person in config.subjects.items() for t in person.trials.values() if t.capture}
+    copy, used = copy_of(options), config.captured
     subjects = [subject for subject in config.subjects if any(s == subject for s, _ in used)]
     trials, videos = sorted({trial for _, trial in used}), config.detection.detector != "import"
     state = examine_copy(copy, subjects, trials, videos=videos, checksums=options.checksums)
