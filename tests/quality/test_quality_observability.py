@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.quality.observability import Observability, decided, driving, forced_mask, level_shares
+from simspine.quality.observability import Observability, driving, forced_mask, level_shares, observability_of
 from simspine.spine.levels import JOINTS, PLANES, Level
 from simspine.types import Forced, ForcedKind
 
@@ -24,7 +24,7 @@ def test_shares_go_to_the_levels_of_their_coordinates():
 
 
 def test_words_without_couplers():
-    words = decided(NAMES, level_shares(NAMES, TABLE, COORDINATES, RESPONSE), {}, TABLE)
+    words = observability_of(NAMES, level_shares(NAMES, TABLE, COORDINATES, RESPONSE), {}, TABLE)
     assert words[0] == (Observability.MEASURED, Observability.ASSUMED, Observability.PARTLY)
     assert words[1] == (Observability.ASSUMED, Observability.PARTLY, Observability.MEASURED)
     assert words[2] == (Observability.UNKNOWN,) * 3
@@ -34,7 +34,7 @@ def test_a_coordinate_that_moves_several_levels_measures_only_their_sum():
     parts = (("flexion", "L5_S1_Flex_Ext", 1.857), ("axial rotation", "L5_S1_axial_rotation", 1.062))
     coupled = tuple(Forced(ForcedKind.COUPLED, (plane,), driver, ratio) for plane, driver, ratio in parts)
     forced = {"L4-L5": coupled, "L5-S1": ()}
-    words = decided(NAMES, np.full((3, 3), 0.99), forced, TABLE)
+    words = observability_of(NAMES, np.full((3, 3), 0.99), forced, TABLE)
     assert words[0] == (Observability.SUM, Observability.MEASURED, Observability.SUM)
     assert words[1] == (Observability.FORCED, Observability.MEASURED, Observability.FORCED)
 

@@ -134,6 +134,17 @@ def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
 
 
 @pytest.mark.slow
+def test_the_name_of_the_results_folder_is_no_shell_command(snakemake, copied):
+    """Nor is a folder with a space and a letter beyond ASCII in its name lost on the way."""
+    results = snakemake.root / "Läufe x$(touch y)"
+    copied.file.write_text(yaml.safe_dump(yaml.safe_load(copied.file.read_text()) | {"results": str(results)}))
+    done = snakemake("--configfile", copied.file, "--until", "triangulate")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "triangulate S01: bow done" in (results / "logs/S01_triangulate.log").read_text()
+    assert not [path for path in snakemake.root.rglob("y") if ".snakemake" not in path.parts]
+
+
+@pytest.mark.slow
 def test_a_virtual_capture_is_made_before_anything_else(snakemake):
     """Per subject; its trials follow from the preset, so that the plan is known before a file is there."""
     done = snakemake("--dry-run", "--configfile", "configs/virtual.yaml", "--profile", "configs/profiles/local")

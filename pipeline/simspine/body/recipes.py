@@ -73,6 +73,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
     path = recipe_path(name)
     data = _with_base(path)
     try:
+        _refuse_renamed(data, path)
         for key in data:
             if key not in KEYS:
                 raise unknown_name("key", str(key), KEYS, str(path))
@@ -224,6 +225,19 @@ def _linear_prior(
     """Degrees in the file."""
     combination = {k: float(v) for k, v in of.items()}
     return LinearPrior(combination, math.radians(mean), math.radians(sd), source, float(correlation_time_s))
+
+
+RENAMED = {  # keys of earlier recipes, and what to write instead
+    "beliefs": "its name is now `priors`",
+    "curve": "it was removed: priors on levels are those of `regions`",
+    "lasts": "in a prior it is `correlation_time_s`",
+}
+
+
+def _refuse_renamed(data: Mapping, path: Path) -> None:
+    for key, now in RENAMED.items():
+        if any(key in entry for entry in (data, *data.get("priors", ()))):
+            raise InputError(f"{path}: the key `{key}` is not known; {now}.")
 
 
 def _on(recipe: Recipe, point: str, place: Place) -> Place:

@@ -1,8 +1,8 @@
 """simspine bench …: speed and quality on this machine."""
 
-from pathlib import Path
-
 import click
+
+from simspine.commands.options import FILE
 
 
 @click.group()
@@ -21,7 +21,7 @@ def _write_figures(metrics, settings, path) -> None:
         write_text(path, json.dumps(as_json(metrics, settings), indent=1) + "\n")
 
 
-_json_option = click.option("--json", "path", type=click.Path(path_type=Path), help="File for the figures.")
+_json_option = click.option("--json", "path", type=FILE, help="File for the figures.")
 
 
 @bench.command("ik")
@@ -41,7 +41,7 @@ def bench_ik(path, opensim_frames, frames, quick):
 
 @bench.command("triangulation")
 @_json_option
-@click.option("--detections", type=click.Path(path_type=Path), help="npz to keep the detected points in.")
+@click.option("--detections", type=FILE, help="npz to keep the detected points in.")
 @click.option("--quick", is_flag=True, help="Synthetic views only, few frames.")
 def bench_triangulation(path, detections, quick):
     """Triangulation of the demonstration's videos and of synthetic views."""

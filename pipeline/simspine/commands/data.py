@@ -1,9 +1,10 @@
 """simspine export and simspine verify: what leaves the pipeline, and whether it is still whole."""
 
 import sys
-from pathlib import Path
 
 import click
+
+from simspine.commands.options import FILE
 
 
 def add_export_options(command: click.Command) -> None:
@@ -49,12 +50,12 @@ def add_export_options(command: click.Command) -> None:
             ["--every"], type=click.IntRange(1), default=1, show_default=True,
             help="With --format coco: each n-th frame.",
         ),
-        click.Option(["--out"], type=click.Path(path_type=Path), help="With --format: folder to write."),
+        click.Option(["--out"], type=FILE, help="With --format: folder to write."),
     ]  # fmt: skip
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FILE)
 @click.option("--kinematics", is_flag=True, help="Also compute every point from the angles anew.")
 def verify(path, kinematics):
     """Check the data set in the folder PATH against its manifest, or one HDF5 file by itself.

@@ -20,6 +20,7 @@ from simspine.sources.video import check_synchronised, open_videos
 from simspine.triangulation import TriangulationReport
 from simspine.types import Camera, Keypoints, Markers
 
+PERSON = "person"  # name of the subject
 Source = Keypoints | str | PathLike | Sequence[str | PathLike]
 
 
@@ -59,7 +60,7 @@ def reconstruct(
     Raises `InputError` where cameras and views do not match, nobody is found, or no body fits. Equal to what the
     workflow writes for the same input.
     """
-    options, several = options or Options(), isinstance(source, Mapping)
+    options = options or Options()
     sources = dict(source) if isinstance(source, Mapping) else {"trial": source}
     given = mocap if isinstance(mocap, Mapping) else dict.fromkeys(sources, mocap)
     known = read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
@@ -71,11 +72,11 @@ def reconstruct(
     sized, _ = size_body(list(trials.values()), options.body.recipe, markers, options.scaling, height, mass)
     found = {}
     for trial, seen in observed.items():
-        reconstruction = _solved("person", trial, sized, seen.markers, markers, options.ik, seen.triangulation)
+        solved = _solved(trial, sized, seen.markers, markers, options.ik, seen.triangulation)
         found[trial] = replace(
-            reconstruction, cameras=seen.cameras, keypoints=seen.keypoints, points=seen.points, videos=seen.videos
+            solved, cameras=seen.cameras, keypoints=seen.keypoints, points=seen.points, videos=seen.videos
         )
-    return found if several else found["trial"]
+    return found if isinstance(source, Mapping) else found["trial"]
 
 
 def fit_trials(
@@ -100,11 +101,10 @@ def fit_trials(
     options = options or Options()
     turned = {trial: in_frame(item, "y_up") for trial, item in trials.items()}
     sized, _ = size_body(list(turned.values()), body, markers, options.scaling, height, mass)
-    return {trial: _solved("person", trial, sized, item, markers, options.ik) for trial, item in turned.items()}
+    return {trial: _solved(trial, sized, item, markers, options.ik) for trial, item in turned.items()}
 
 
 def _solved(
-    subject: str,
     trial: str,
     sized: SizedBody,
     markers: Markers,
@@ -115,8 +115,8 @@ def _solved(
     """The stages ik, vertebrae and quality of one trial."""
     result = solve_kinematics(sized, markers, marker_set, options)
     spine = read_spine(sized, result)
-    verdict = judge(sized, result, spine, markers, triangulation).of(subject, trial)
-    return Reconstruction(subject, trial, markers, sized, result, spine, verdict, triangulation=triangulation)
+    verdict = judge(sized, result, spine, markers, triangulation).of(PERSON, trial)
+    return Reconstruction(PERSON, trial, markers, sized, result, spine, verdict, triangulation=triangulation)
 
 
 def _observe(
@@ -138,9 +138,9 @@ def _observe(
         detections = detect(opened, options.detection, progress=progress)
         keypoints = follow_person(detections, cameras, SKELETONS[options.detection.detector], options.detection)
     points, report = locate_points(keypoints, cameras, options.triangulation)
-    table, infer = options.merge.correspondence, options.detection.infer_spine
+    table = options.merge.correspondence
     pairs = None if table is None else read_correspondence(table)
-    markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, infer)
+    markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, options.detection.infer_spine)
     return _Observed(markers, tuple(cameras), keypoints, report, points, videos)
 
 

@@ -89,9 +89,8 @@ def stacked(trials: Sequence[Markers]) -> Markers:
     """All trials one after another, with the markers they share."""
     shared = [name for name in trials[0].names if all(name in markers.names for markers in trials)]
     chosen = [markers.select(shared) for markers in trials]
-    shapes = [m.xyz.shape[:2] for m in chosen]
-    filled = [np.zeros(n, bool) if m.filled is None else m.filled for m, n in zip(chosen, shapes, strict=True)]
-    weight = [np.ones(n) if m.weight is None else m.weight for m, n in zip(chosen, shapes, strict=True)]
+    filled = [np.zeros(m.present.shape, bool) if m.filled is None else m.filled for m in chosen]
+    weight = [np.ones(m.present.shape) if m.weight is None else m.weight for m in chosen]
     return chosen[0].with_(
         xyz=np.concatenate([m.xyz for m in chosen]),
         weight=np.concatenate(weight),

@@ -8,12 +8,10 @@ from simspine.errors import InputError
 from simspine.ik.result import Result
 from simspine.quality import marker_checks, shape_checks, side_checks, spine_checks
 from simspine.quality.findings import Finding, Verdict, verdict
-from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation.report import TriangulationReport
 from simspine.types import Markers
-
-Thresholds = Mapping[str, Threshold]
 
 
 def assess(
@@ -34,19 +32,26 @@ def assess(
     mostly assumed is not held against ranges. Rejected frames are masked, not removed. Raises `InputError` where
     lengths differ.
     """
-    _check_lengths(spine, solved, measured, triangulation)
+    lengths = {
+        "the solution": None if solved is None else solved.motion.frames,
+        "measured": None if measured is None else measured.frames,
+        "the triangulation": None if triangulation is None else len(triangulation.reason),
+    }
+    for name, frames in lengths.items():
+        if frames is not None and frames != spine.frames:
+            raise InputError(f"{name} has {frames} frames, the spine kinematics {spine.frames}.")
     findings = _of_solution(spine, solved, ranges, thresholds)
-    findings += spine_checks.curvature_bounds(spine, thresholds)
-    findings += spine_checks.jumps(spine, thresholds)
-    findings += spine_checks.curvature_speed(spine, thresholds)
-    findings += spine_checks.wraps(spine, thresholds)
+    for check in (spine_checks.curvature_bounds, spine_checks.jumps, spine_checks.curvature_speed):
+        findings += check(spine, thresholds)
+    findings += spine_checks.wraps(spine)
     findings += spine_checks.level_ranges(spine, thresholds, level_shares)
     findings += spine_checks.level_extents(spine, thresholds, level_shares)
     if spine.centres is not None:
         findings += shape_checks.fitted_shape(spine.centres, thresholds)
     if measured is not None:
         findings += marker_checks.presence(measured, thresholds)
-        findings += marker_checks.bone_lengths(measured, thresholds=thresholds)
+        findings += marker_checks.inferred(measured, thresholds)
+        findings += marker_checks.bone_lengths(measured, thresholds)
         findings += side_checks.sides(measured, thresholds)
         findings += shape_checks.measured_shape(measured, thresholds)
     if triangulation is not None:
@@ -63,8 +68,8 @@ def _of_solution(
     """Frames that were not solved, markers far off, coordinates out of range."""
     known = np.isfinite(spine.lla) & np.isfinite(spine.angles).all((1, 2))
     if solved is None:
-        return marker_checks.solver(known, None)
-    findings = marker_checks.solver(known & solved.converged, solved.reason)
+        return list(marker_checks.solver(known))
+    findings = list(marker_checks.solver(known & solved.converged, solved.reason))
     findings += marker_checks.marker_distance(solved.marker_names, solved.marker_error, thresholds)
     if ranges:
         response = None
@@ -72,19 +77,3 @@ def _of_solution(
             response = dict(zip(solved.motion.names, solved.posterior.response, strict=True))
         findings += spine_checks.coordinate_ranges(solved.motion, ranges, thresholds, response)
     return findings
-
-
-def _check_lengths(
-    spine: SpineKinematics,
-    solved: Result | None,
-    measured: Markers | None,
-    triangulation: TriangulationReport | None,
-) -> None:
-    lengths = {
-        "the solution": None if solved is None else solved.motion.frames,
-        "measured": None if measured is None else measured.frames,
-        "the triangulation": None if triangulation is None else len(triangulation.reason),
-    }
-    for name, frames in lengths.items():
-        if frames is not None and frames != spine.frames:
-            raise InputError(f"{name} has {frames} frames, the spine kinematics {spine.frames}.")

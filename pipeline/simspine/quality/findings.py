@@ -66,9 +66,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Status and reasons of each frame, and all findings. status: (frames,). reasons: per frame the codes that
-    decided it.
-    """
+    """Status of each frame (frames,), the codes that decided it (frames,), and all findings."""
 
     status: tuple[Status, ...]
     reasons: tuple[tuple[str, ...], ...]
@@ -96,14 +94,12 @@ class Verdict:
 
     @property
     def reason_counts(self) -> dict[str, dict[str, int]]:
-        """{status: {code: frames}}: why frames were corrected or rejected; a frame counts once for each of its
-        reasons.
-        """
-        counts = {str(Status.CORRECTED): Counter(), str(Status.REJECTED): Counter()}
-        for status, codes in zip(self.status, self.reasons, strict=True):
-            if status is not Status.KEPT:
-                counts[str(status)].update(codes)
-        return {status: dict(sorted(found.items())) for status, found in counts.items()}
+        """{status: {code: frames}}: why frames were corrected or rejected; a frame counts for each of its reasons."""
+        decided = list(zip(self.status, self.reasons, strict=True))
+        return {
+            str(status): dict(sorted(Counter(code for s, codes in decided if s is status for code in codes).items()))
+            for status in (Status.CORRECTED, Status.REJECTED)
+        }
 
     @property
     def worst(self) -> Severity | None:
@@ -117,15 +113,12 @@ class Verdict:
 
     def to_dict(self) -> dict:
         """JSON-able. 'status' maps each status other than kept to runs [first, after last]."""
-        where = {
-            str(status): [list(run) for run in runs(k for k, s in enumerate(self.status) if s is status)]
-            for status in (Status.CORRECTED, Status.REJECTED)
-        }
+        masks = {"corrected": self.corrected, "rejected": self.rejected}
         return {
             "frames": self.frames,
             "counts": self.counts,
             "reason_counts": self.reason_counts,
-            "status": where,
+            "status": {status: [list(run) for run in runs(where_true(mask))] for status, mask in masks.items()},
             "findings": [finding.to_dict() for finding in self.findings],
         }
 

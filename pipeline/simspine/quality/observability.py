@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.spine.levels import PLANES, Level
 from simspine.types import Forced, ForcedKind
 
@@ -61,12 +61,12 @@ def level_shares(
     return shares
 
 
-def decided(
+def observability_of(
     levels: Sequence[str],
     shares: np.ndarray,
     forced: Mapping[str, Sequence[Forced]] | None = None,
     table: Sequence[Level] = (),
-    thresholds: Mapping[str, Threshold] = THRESHOLDS,
+    thresholds: Thresholds = THRESHOLDS,
 ) -> tuple[tuple[Observability, Observability, Observability], ...]:
     """For each level and plane who decided the angle.
 
@@ -74,14 +74,13 @@ def decided(
     coordinate moves others too.
     """
     forced = forced or {}
-    mask = forced_mask(levels, forced)
-    drivers = driving(forced)
+    mask, drivers = forced_mask(levels, forced), driving(forced)
     own = {level.name: level.coordinates for level in table}
 
     def word(i: int, k: int) -> Observability:
+        share, names = shares[i, k], own.get(levels[i], ())
         if mask[i, k]:
             return Observability.FORCED
-        share, names = shares[i, k], own.get(levels[i], ())
         if not np.isfinite(share):
             return Observability.UNKNOWN
         if share < thresholds["assumed"].si:

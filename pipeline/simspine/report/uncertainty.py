@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from simspine.quality.observability import Observability, decided, forced_mask
+from simspine.quality.observability import Observability, forced_mask, observability_of
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import PageTable, Statement, number
 from simspine.report.summary import spread_of_adults, very_uncertain
@@ -24,7 +24,7 @@ def angle_table(
     shares: (levels, 3) of `quality.observability.level_shares`. table: levels with their coordinates. kept: (frames,).
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
-    words = decided(spine.levels, shares, spine.forced, table)
+    words = observability_of(spine.levels, shares, spine.forced, table)
     rows = []
     for i, level in enumerate(spine.levels):
         for k, plane in enumerate(PLANES):

@@ -44,7 +44,7 @@ def export_dataset(config: Config) -> Path:
     if origin["notice"]:
         write_text(results / "NOTICE.txt", origin["notice"] + "\n")
         files["NOTICE.txt"] = Entry("text")
-    files |= {name: Entry("quality") for name in ("quality.json", "quality.csv") if (results / name).is_file()}
+    files |= {name: Entry("quality") for name in ("quality.json", "quality.csv")}  # of `write_quality`
     for subject in config.subjects:
         files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
     write_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
@@ -106,7 +106,9 @@ def _subject(paths: Paths, trials: Sequence[str], deviations: dict[str, float], 
 
     def read(name: str) -> TrialData:
         trial, key = publish(read_trial(paths, name)), f"{paths.subject}/{name}"
-        deviations[key], frames[key] = trial.fk_deviation, trial.markers.frames
+        frames[key] = trial.markers.frames
+        if trial.fk_deviation is not None:
+            deviations[key] = trial.fk_deviation
         return trial
 
     cameras = tuple(load(paths.keypoints(trials[0]), ["cameras"])["cameras"])

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -151,13 +152,12 @@ def _new_folder(target: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        old = temporary.with_suffix(".old")
         if target.exists():
-            old = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
             target.rename(old)
-            temporary.rename(target)
+        temporary.rename(target)
+        if old.exists():
             shutil.rmtree(old)
-        else:
-            temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -175,7 +175,7 @@ def _hdf5(folder: Path, source: _Source, splits: Splits, notice: str, name: str)
     subjects = {
         subject: SubjectData(
             () if source.choice.contents == "angles" else file.cameras(subject),
-            LazyTrials(file.trials(subject), lambda trial, subject=subject: source.trial(subject, trial)),
+            LazyTrials(file.trials(subject), partial(source.trial, subject)),
             file.model(subject),
             file.model_file(subject),
         )
@@ -191,7 +191,7 @@ def _npz(folder: Path, source: _Source, splits: Splits, notice: str, name: str) 
 
     files = {}
     for split, subjects in splits.items():
-        rows = write_mmpose(folder, split, lambda s=subjects: source.takes(s, pictures=True), notice=notice)
+        rows = write_mmpose(folder, split, partial(source.takes, subjects, pictures=True), notice=notice)
         files[f"annotations/simspine_{split}.npz"] = Entry("npz", rows, UNITS, _of(source, subjects))
     for path in sorted(folder.glob("annotations/*.pkl")):
         files[f"annotations/{path.name}"] = Entry("pickle", units=UNITS)
@@ -204,8 +204,8 @@ def _coco(folder: Path, source: _Source, splits: Splits, notice: str, name: str)
     files = {}
     for split, subjects in splits.items():
         path = f"annotations/person_keypoints_{split}.json"
-        every = source.choice.every
-        rows = write_coco(folder / path, lambda s=subjects: source.takes(s, pictures=True), notice=notice, every=every)
+        takes = partial(source.takes, subjects, pictures=True)
+        rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every)
         files[path] = Entry("coco", rows, {"keypoints": "px", "bbox": "px"}, _of(source, subjects))
     return files
 
@@ -215,7 +215,7 @@ def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: s
 
     files, counts, points = {}, {}, source.choice.contents == "all"
     for split, subjects in splits.items():
-        shards = write_parquet(folder, split, lambda subjects=subjects: source.takes(subjects), points=points)
+        shards = write_parquet(folder, split, partial(source.takes, subjects), points=points)
         counts[split] = sum(shards)
         for i, rows in enumerate(shards):
             files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = Entry("parquet", rows, UNITS)
@@ -236,9 +236,8 @@ def _single(suffix: str, kind: str, units: Mapping[str, str]):
 
         files = {}
         for take in source.takes(source.file.subjects):
-            path = f"{take.subject}/{take.subject}_{take.name}.{suffix}"
+            path, count = f"{take.subject}/{take.subject}_{take.name}.{suffix}", take.trial.markers.frames
             (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=notice)
-            count = take.trial.markers.frames
             files[path] = Entry(kind, count, units, {take.path: count})
         return files
 

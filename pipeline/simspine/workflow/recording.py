@@ -24,10 +24,8 @@ def record(result: Path, out: Path, subject: str | None = None, trial: str | Non
         write_recording(out, read_scene(result, subject, trial))
         return out
     found = read_trial(*place)
-    if found.keypoints is None:
-        write_recording(out, scene_of(found))
-    else:
-        write_recording(out, scene_of(found), _views(found, _videos(*place)), found.shown)
+    seen = () if found.keypoints is None else (_views(found, _videos(*place)), found.shown)
+    write_recording(out, scene_of(found), *seen)
     return out
 
 

@@ -49,7 +49,11 @@ def write_report_of(config: Config) -> Path:
             write_report(page, _trial_page(config, section))
             section = replace(section, figures=(), overlays=(), tables=(), player=None, summary=(), rejected=())
         sections.append(section)
-    write_report(path, _front_page(config, summary, unmeasured, sections, links))
+    front, dataset = _front_page(config, summary, unmeasured, sections, links), path.with_name(f"{config.name}.h5")
+    if dataset.is_file():  # figures and tables over all of it
+        with DatasetFile(dataset) as data:
+            front = replace(front, validation=pictures(data), validation_tables=text_tables(data))
+    write_report(path, front)
     return path
 
 
@@ -62,21 +66,17 @@ def _front_page(
     config: Config, summary: dict, unmeasured: Unmeasured, sections: list[TrialSection], links: list[str]
 ) -> ReportContent:
     """The page of the data set. links: addresses of the trials' own pages, none if all are on this one."""
-    origin = provenance(config)
+    counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
+    origin, box = provenance(config), unmeasured.statements(fitted=config.ik.engine != "trajectory")
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     return ReportContent(
         title=config.name,
-        subtitle=", ".join(
-            f"{count} {word}{'' if count == 1 else 's'}"
-            for count, word in (
-                (len(config.subjects), "subject"),
-                (len(sections), "trial"),
-                (summary["frames"], "frame"),
-            )
-        ),
+        subtitle=", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()),
         summary=rows(summary),
         findings=tuple(findings) if links else (),
-        **unmeasured.statements(fitted=config.ik.engine != "trajectory"),
+        inferred=box["inferred"],
+        forced=box["forced"],
+        assumed=box["assumed"],
         overview=_overview(summary["trials"], sections, links),
         trials=() if links else tuple(sections),
         provenance=Provenance(
@@ -92,16 +92,7 @@ def _front_page(
         ),
         licences=LICENCES,
         notice=NOTICE,
-        **_validation(Path(config.results) / f"{config.name}.h5"),
     )
-
-
-def _validation(dataset: Path) -> dict[str, tuple]:
-    """Figures and tables over the whole data set, where its file is there."""
-    if not dataset.is_file():
-        return {}
-    with DatasetFile(dataset) as data:
-        return {"validation": pictures(data), "validation_tables": text_tables(data)}
 
 
 def _trial_page(config: Config, section: TrialSection) -> ReportContent:
@@ -154,7 +145,7 @@ def write_picture_of(config: Config, path: Path) -> Path:
                 continue
             found = _read(config, subject, trial)
             sheet = overlay_picture(found, 1, MOST_VIEWS)
-            status = [str(status) for status in found.verdict.status]
+            status = None if found.verdict is None else [str(status) for status in found.verdict.status]
             with atomic_path(path) as temporary:
                 temporary.write_bytes(poster(sheet, found.spine, status, _credit(config, subject, trial)))
             return path

@@ -17,7 +17,9 @@ LIGHT_STYLE = {"check": "yellow", "bad": "red"}
 
 def summarise(config: Config) -> dict:
     """All headline figures; needs the results of every stage up to quality."""
-    trials, spent, femurs = {}, {}, []
+    trials: dict[str, dict] = {}
+    spent: dict[str, float] = {}
+    femurs = []
     for subject in config.subjects:
         paths = Paths(Path(config.results), subject)
         for trial in config.trials(subject):

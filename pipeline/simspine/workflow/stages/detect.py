@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine import skeletons
 from simspine.config import Trial
 from simspine.detection.boxes import boxes_of_joints
 from simspine.detection.imported import read_detections
@@ -53,8 +54,7 @@ def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> 
     if capture.stored:
         return _stored(capture.stored, cameras)
     if capture.keypoints:
-        check_folders(name, capture, cameras)
-        detections, skeleton = read_detections(capture.keypoints, trial.rate, options.skeleton)
+        detections, skeleton = read_folders(name, trial, capture, cameras, options.skeleton)
         return detections, skeleton.name, cameras
     if options.detector == "import":
         raise InputError(f"trial {name!r}: detector 'import' reads `keypoints` folders, but the trial gives videos.")
@@ -86,10 +86,14 @@ def _stored(path: Path, cameras: Sequence[Camera]) -> tuple[Detections, str, lis
     return Detections(keypoints.names, keypoints.rate, people), content["skeleton"], [by_name[view] for view in views]
 
 
-def check_folders(name: str, capture: Capture, cameras: Sequence[Camera]) -> None:
-    """`InputError` unless there are as many folders of keypoints as cameras."""
+def read_folders(
+    name: str, trial: Trial, capture: Capture, cameras: Sequence[Camera], skeleton: str | None
+) -> tuple[Detections, skeletons.Skeleton]:
+    """Everybody in the folders of keypoints; `InputError` unless there are as many as cameras."""
+    assert trial.rate is not None  # `Trial` wants one beside keypoints
     if len(cameras) != len(capture.keypoints):
         raise InputError(
             f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "
             f"{len(cameras)} cameras ({', '.join(c.name for c in cameras)}). Give one folder per camera, in order."
         )
+    return read_detections(capture.keypoints, trial.rate, skeleton)
