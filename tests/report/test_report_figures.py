@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simspine.errors import InputError
 from simspine.report import embed
 from simspine.report.figures.bodies import body_axes, stick_figures
-from simspine.report.figures.common import frame_ranges, runs, spread
+from simspine.report.figures.common import spread
 from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.presence import STATES, availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
@@ -202,13 +202,6 @@ def test_spread_keeps_order_and_distance(positions, gap):
     assert out.max() <= 1 + 1e-9
     if (np.diff(np.sort(positions)) >= gap).all():
         np.testing.assert_allclose(out, positions, atol=1e-9)  # nothing to do, nothing done
-
-
-def test_runs_and_ranges():
-    mask = np.array([1, 0, 1, 1, 1, 0, 0, 1], bool)
-    assert runs(mask) == [(0, 0), (2, 4), (7, 7)]
-    assert frame_ranges(mask, first=1) == "1, 3–5, 8"
-    assert frame_ranges(np.zeros(3, bool)) == "none"
 
 
 def test_wrong_shapes_are_named():

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from simspine.arrays import frame_ranges
 from simspine.body.model import Body
 from simspine.dataset.faults import Fault
 from simspine.dataset.invariant import check_points
@@ -12,7 +13,6 @@ from simspine.dataset.manifest import read_manifest, sha256
 from simspine.dataset.plausible import repeated_frames, unit_doubt
 from simspine.dataset.verify_hdf5 import verify_hdf5, verify_netcdf
 from simspine.errors import InputError
-from simspine.formats._text import frame_ranges
 from simspine.formats.dataset import open_dataset
 from simspine.formats.mot import read_mot
 from simspine.formats.trc import read_trc

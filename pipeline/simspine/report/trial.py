@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.quality.findings import Finding, Status, Verdict
+from simspine.arrays import frame_ranges
+from simspine.quality.findings import Finding, Verdict
 from simspine.report import content, embed
 from simspine.report.figures.bodies import stick_figures
 from simspine.report.figures.chain import spine_chain
-from simspine.report.figures.common import frame_ranges
 from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.levels import level_map, range_profile
 from simspine.report.figures.presence import availability, states
@@ -240,11 +240,10 @@ def page_finding(finding: Finding) -> content.PageFinding:
 
 def rejections(verdict: Verdict) -> tuple[tuple[str, str], ...]:
     """(frames, reasons) of the rejected frames, one row per set of reasons, in the order they first occur."""
-    groups: dict[tuple[str, ...], np.ndarray] = defaultdict(lambda: np.zeros(verdict.frames, bool))
-    for frame, (status, reasons) in enumerate(zip(verdict.status, verdict.reasons, strict=True)):
-        if status is Status.REJECTED:
-            groups[reasons][frame] = True
-    return tuple((frame_ranges(mask), ", ".join(reasons)) for reasons, mask in groups.items())
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for frame in np.flatnonzero(verdict.rejected):
+        groups[verdict.reasons[frame]].append(frame)
+    return tuple((frame_ranges(frames), ", ".join(reasons)) for reasons, frames in groups.items())
 
 
 def not_measured(

@@ -1,10 +1,11 @@
-"""What the figures share: an empty figure, runs of frames, shading of rejected frames, labels that do not overlap."""
+"""What the figures share: an empty figure, shading of rejected frames, labels that do not overlap."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.arrays import runs
 from simspine.errors import InputError
 from simspine.report.style import GREY, VERMILLION, WIDTH
 
@@ -20,29 +21,9 @@ def new_figure(height: float, width: float = WIDTH) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Stretches of True in a (frames,) mask as (first, last), both included."""
-    padded = np.concatenate([[False], np.asarray(mask, bool), [False]])
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def frame_ranges(mask: np.ndarray, first: int = 0) -> str:
-    """'3–7, 12' for a (frames,) mask; 'none' where nothing is True."""
-    return ", ".join(f"{a + first}" if a == b else f"{a + first}–{b + first}" for a, b in runs(mask)) or "none"
-
-
 def step(time: np.ndarray) -> float:
     """Time from frame to frame, s; 1 where there are fewer than two frames."""
     return float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-
-
-def checked(name: str, value, shape: tuple[int, ...], dtype=float) -> np.ndarray:
-    """`value` as an array of exactly `shape`, or an error that names both shapes."""
-    array = np.asarray(value, dtype)
-    if array.shape != shape:
-        raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
-    return array
 
 
 def shade_rejected(
@@ -56,8 +37,8 @@ def shade_rejected(
         raise InputError(f"status has {rejected.size} entries, expected one for each of {len(time)} frames.")
     half = step(time) / 2
     label = f"rejected frames ({rejected.sum()} of {rejected.size})" if labelled else None
-    for a, b in runs(rejected):
-        left, right = time[a] - half, time[b] + half
+    for a, b in runs(np.flatnonzero(rejected)):
+        left, right = time[a] - half, time[b - 1] + half
         # Two patches: SVG gives a hatch the opacity of the face it lies on.
         axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=zorder)
         axes.axvspan(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.arrays import checked
 from simspine.quality.observability import forced_mask
-from simspine.report.figures.common import checked, new_figure, shade_rejected, spread, time_axis
+from simspine.report.figures.common import new_figure, shade_rejected, spread, time_axis
 from simspine.report.style import (
     BLUE,
     FORCED,

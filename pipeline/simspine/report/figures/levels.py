@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.arrays import checked
 from simspine.quality.observability import forced_mask
-from simspine.report.figures.common import checked, new_figure, shade_rejected, step, time_axis
+from simspine.report.figures.common import new_figure, shade_rejected, step, time_axis
 from simspine.report.figures.curves import NORMAL_95, TITLES
 from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, styled
 from simspine.spine.levels import POSITIVE

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.arrays import checked, runs
 from simspine.errors import InputError
-from simspine.report.figures.common import checked, new_figure, runs, shade_rejected, step, time_axis
+from simspine.report.figures.common import new_figure, shade_rejected, step, time_axis
 from simspine.report.style import ORIGIN_COLOURS, styled
 from simspine.types import Markers
 
@@ -57,7 +58,10 @@ def availability(
         for kind, style in styles.items():
             code, height = STATES.index(kind), heights[kind]
             for p in range(len(names)):
-                bars = [(time[a] - half, time[b] - time[a] + 2 * half) for a, b in runs(state[:, p] == code)]
+                bars = [
+                    (time[a] - half, time[b - 1] - time[a] + 2 * half)
+                    for a, b in runs(np.flatnonzero(state[:, p] == code))
+                ]
                 if bars:
                     axes.broken_barh(bars, (p - height / 2, height), **style)
         handles, labels = axes.get_legend_handles_labels()

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.report.figures.common import checked, new_figure
+from simspine.arrays import checked
+from simspine.report.figures.common import new_figure
 from simspine.report.style import BLUE, CYCLE, GREY, INK, MEASURED, VERMILLION, marker_style, styled
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simspine.arrays import checked, frame_ranges
 from simspine.errors import InputError
-from simspine.report.figures.common import checked, frame_ranges
 from simspine.report.player.bones import Bone
 from simspine.types import Camera, Markers
 
@@ -80,7 +80,7 @@ class Scene:
             if known.size:
                 parts.append(f"{curve.label} {known.min():.0f} to {known.max():.0f} degrees")
         if self.rejected.any():
-            parts.append(f"rejected frames: {frame_ranges(self.rejected)}")
+            parts.append(f"rejected frames: {frame_ranges(np.flatnonzero(self.rejected))}")
         return f"{self.name}: {', '.join(parts)}."
 
 
