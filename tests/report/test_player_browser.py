@@ -12,6 +12,7 @@ from player_scene import FRAMES, HOSTILE, RATE
 from simspine.report import content
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
+from simspine.report.style import BLUE, GREY, ORANGE, bgr
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -381,6 +382,21 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
             assert window.root.get_by_label(gone, exact=True).is_hidden(), gone
         assert window.root.locator(".p-panel").count() == 1
         assert window.complaints == []
+
+
+def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, scene, tmp_path):
+    plain, other = scene.curves[0], replace(scene.curves[0], note="very uncertain")
+    some = replace(scene, curves=(plain, other, replace(other, sd=None, note="set by the model", forced=True)))
+    trials = (content.TrialSection("walk", player=pack(some)),)
+    write_report(tmp_path / "curves.html", content.ReportContent("walk", trials=trials, alone=True))
+    with Opened(browser, (tmp_path / "curves.html").as_uri(), color_scheme="light") as window:
+        looks = window.page.evaluate(
+            "[...document.querySelectorAll('.p-curve')].map(getComputedStyle)"
+            ".map((look) => [look.stroke, look.strokeDasharray !== 'none'])"
+        )
+        rgb = [f"rgb({red}, {green}, {blue})" for blue, green, red in map(bgr, (BLUE, ORANGE, GREY))]
+        assert looks == [[rgb[0], False], [rgb[1], True], [rgb[2], True]]
+        assert window.root.locator(".p-note").all_text_contents() == ["very uncertain", "set by the model"]
 
 
 def test_without_webgl_it_says_so_and_the_page_stays(browser, address):

@@ -58,9 +58,8 @@ def _curve(key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool) ->
     typical = None if doubt is None or not np.isfinite(doubt).any() else float(np.nanmedian(doubt))
     note = "set by the model" if forced else VERY_UNCERTAIN if very_uncertain(key, typical) else ""
     band = bands(key)[0]
-    return Curve(
-        *LABELS[key], degrees, None if forced else doubt, (band.low, band.high, f"standing adults, {band.span}"), note
-    )
+    published = (band.low, band.high, f"standing adults, {band.span}")
+    return Curve(*LABELS[key], degrees, None if forced else doubt, published, note, forced)
 
 
 def anatomy(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]:

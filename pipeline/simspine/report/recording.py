@@ -16,7 +16,7 @@ from simspine.formats.atomic import atomic_path
 from simspine.geometry import frame_rotation
 from simspine.report.overlay import smooth_curve
 from simspine.report.player.scene import Scene, tube_radius
-from simspine.report.style import BLUE, GREEN, ORANGE, SKY, VERMILLION
+from simspine.report.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
 from simspine.types import Camera, Keypoints
 
 CLOCK = "time"
@@ -154,7 +154,9 @@ def _curves(log: _Log, scene: Scene) -> None:
     rr = log.rr
     for curve, colour in zip(scene.curves, (BLUE, VERMILLION, GREEN), strict=False):
         known = np.flatnonzero(np.isfinite(curve.values))
-        log.still(f"curves/{curve.name}", rr.SeriesLines(names=curve.label, widths=2, colors=_rgb(colour)))
+        name = f"{curve.label} ({curve.note})" if curve.note else curve.label
+        paint = _rgb(GREY if curve.forced else colour)
+        log.still(f"curves/{curve.name}", rr.SeriesLines(names=name, widths=2, colors=paint))
         log.columns(f"curves/{curve.name}", rr.Scalars.columns(scalars=curve.values[known]), known)
     before = "kept"
     for time, status, reason in zip(log.time, scene.status or (), scene.reasons or scene.status or (), strict=False):

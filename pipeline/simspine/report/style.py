@@ -13,7 +13,9 @@ from contextlib import contextmanager
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 PURPLE, SKY, GREY = "#cc79a7", "#56b4e9", "#8b8f94"
-NAMED = {"blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION, "purple": PURPLE, "sky": SKY}
+NAMED = {
+    "blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION, "purple": PURPLE, "sky": SKY, "grey": GREY,
+}  # fmt: skip
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY)
 
 # The ink of text and axes. `embed.svg` turns it into `currentColor`, so figures follow the page's light or dark theme.

@@ -105,7 +105,7 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
         block.lengths(f"curve/{i}", curve.values[at])
         if curve.sd is not None:
             block.lengths(f"sd/{i}", curve.sd[at])
-        header["curves"].append({"name": curve.name, "label": curve.label, "band": curve.band, "note": curve.note})
+        header["curves"].append({key: getattr(curve, key) for key in ("name", "label", "band", "note", "forced")})
     header["arrays"] = block.entries
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Packed(

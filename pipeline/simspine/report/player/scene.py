@@ -17,7 +17,10 @@ _CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little."""
+    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little.
+
+    forced: the model sets it, so that it is no measurement.
+    """
 
     name: str
     label: str
@@ -25,6 +28,7 @@ class Curve:
     sd: np.ndarray | None = None
     band: tuple[float, float, str] | None = None
     note: str = ""
+    forced: bool = False
 
 
 @dataclass(frozen=True, eq=False)
