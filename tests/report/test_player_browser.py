@@ -40,9 +40,9 @@ def browser():
 def address(scene, tmp_path_factory):
     """A page with two players, of which the second is far below."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    filler = tuple(content.Row(f"row {i}", "1") for i in range(60))
+    filler = tuple((f"{i}", "far from the second player") for i in range(60))
     trials = (
-        content.TrialSection(HOSTILE, filler, player=pack(scene)),
+        content.TrialSection(HOSTILE, rejected=filler, player=pack(scene)),
         content.TrialSection("second", player=pack(scene)),
     )
     write_report(path, content.ReportContent("Players", trials=trials))

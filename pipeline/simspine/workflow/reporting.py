@@ -47,7 +47,7 @@ def write_report_of(config: Config) -> Path:
             page.parent.mkdir(exist_ok=True)
             links.append(f"report/{quote(page.name)}")
             write_report(page, _trial_page(config, section))
-            section = replace(section, figures=(), overlays=(), tables=(), player=None, summary=(), rejected=())
+            section = replace(section, figures=(), overlays=(), tables=(), player=None, rejected=())
         sections.append(section)
     write_report(path, _front_page(config, summary, unmeasured, sections, links))
     return path
