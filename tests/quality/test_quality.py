@@ -1,6 +1,5 @@
 """Each check stays silent on a clean trial and fires, on the right frames, where one fault is put in."""
 
-import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from simspine.body.recipes import read_recipe
 from simspine.errors import InputError
 from simspine.ik.result import Posterior, Result
 from simspine.quality.assess import assess
-from simspine.quality.findings import Finding, Severity, Status, runs, verdict
+from simspine.quality.findings import Finding, Severity, Status, verdict
 from simspine.quality.marker_checks import SEGMENTS
 from simspine.quality.shape_checks import LEVEL_OF
 from simspine.quality.spine_checks import jump_frames
@@ -365,13 +364,6 @@ def test_verdict_writes_itself_as_json():
     assert read["status"]["rejected"] == [[3, 6]]
     assert read["findings"][0]["frames"] == [[3, 6]]
     assert found(result, "frame_rmse")[0].span == "3–5"
-
-
-@given(st.sets(st.integers(0, 50)))
-def test_runs_give_back_their_frames(frames):
-    spans = runs(sorted(frames))
-    assert sorted(k for a, b in spans for k in range(a, b)) == sorted(frames)
-    assert all(b < c for (_, b), (c, _) in itertools.pairwise(spans))
 
 
 def test_thresholds_say_why_and_can_be_set():

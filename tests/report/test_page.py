@@ -64,7 +64,7 @@ def full(name="S01 walking"):
         c.PageFinding("FEMUR", "error", name, name, "3–7"),
         c.PageFinding("REPROJECTION", "warning", "Look."),
     )
-    trial = c.TrialSection(name, (c.Row(name, "1", name, "check"),), findings, (photo,), (picture,),
+    trial = c.TrialSection(name, findings, (photo,), (picture,),
                     (c.PageTable((name, "b"), ((name, "2"),), name),), (("3–7", name),))  # fmt: skip
     return c.ReportContent(
         name, name, (c.Row("Frames", "100", "60 Hz", "good"), c.Row("TKA", c.number(float("nan")))), findings,
@@ -161,7 +161,9 @@ def test_empty_content_still_makes_a_page():
 def test_ten_trials_with_pictures_stay_small(tmp_path):
     rng = np.random.default_rng(0)
     photo = embed.webp(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
-    figure = embed.svg(marker_errors([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05), "f")
+    figure = embed.svg(
+        marker_errors([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05, ["detected"] * 37), "f"
+    )
     trials = tuple(
         c.TrialSection(f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", svg=figure),))
         for i in range(10)

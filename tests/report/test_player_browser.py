@@ -13,6 +13,7 @@ from playwright import sync_api
 from simspine.report import content
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
+from simspine.report.style import BLUE, GREY, ORANGE, bgr
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # No graphics card, no first-run pages, nothing fetched in the background.
@@ -38,9 +39,9 @@ def browser():
 def address(scene, tmp_path_factory):
     """A page with two players, of which the second is far below."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    filler = tuple(content.Row(f"row {i}", "1") for i in range(60))
+    filler = tuple((f"{i}", "far from the second player") for i in range(60))
     trials = (
-        content.TrialSection(HOSTILE, filler, player=pack(scene)),
+        content.TrialSection(HOSTILE, rejected=filler, player=pack(scene)),
         content.TrialSection("second", player=pack(scene)),
     )
     write_report(path, content.ReportContent("Players", trials=trials))
@@ -376,6 +377,21 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
             assert window.root.get_by_label(gone, exact=True).is_hidden(), gone
         assert window.root.locator(".p-panel").count() == 1
         assert window.complaints == []
+
+
+def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, scene, tmp_path):
+    plain, other = scene.curves[0], replace(scene.curves[0], note="very uncertain")
+    some = replace(scene, curves=(plain, other, replace(other, sd=None, note="set by the model", forced=True)))
+    trials = (content.TrialSection("walk", player=pack(some)),)
+    write_report(tmp_path / "curves.html", content.ReportContent("walk", trials=trials, alone=True))
+    with Opened(browser, (tmp_path / "curves.html").as_uri(), color_scheme="light") as window:
+        looks = window.page.evaluate(
+            "[...document.querySelectorAll('.p-curve')].map(getComputedStyle)"
+            ".map((look) => [look.stroke, look.strokeDasharray !== 'none'])"
+        )
+        rgb = [f"rgb({red}, {green}, {blue})" for blue, green, red in map(bgr, (BLUE, ORANGE, GREY))]
+        assert looks == [[rgb[0], False], [rgb[1], True], [rgb[2], True]]
+        assert window.root.locator(".p-note").all_text_contents() == ["very uncertain", "set by the model"]
 
 
 def test_without_webgl_it_says_so_and_the_page_stays(browser, address):

@@ -46,6 +46,11 @@ def test_numbers_survive(scene):
         assert header["bodies"][header["bones"][i][0]] == bone.body
 
 
+def test_the_header_says_which_curves_the_model_sets(scene):
+    header, _ = read(pack(scene))
+    assert [(c["name"], c["note"], c["forced"]) for c in header["curves"]] == [("LLA", "", False), ("TKA", "set", True)]
+
+
 def test_every_frame_keeps_its_status(scene):
     header, arrays = read(pack(scene))
     assert [header["status"][code][0] for code in arrays["status"]] == list(scene.status)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simspine.errors import InputError
 from simspine.report import embed
 from simspine.report.figures.bodies import body_axes, stick_figures
-from simspine.report.figures.common import frame_ranges, runs, spread
+from simspine.report.figures.common import spread
 from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.presence import STATES, availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
@@ -130,7 +130,7 @@ def test_marker_errors_are_millimetres_and_flagged():
     }
     assert dots[120].get_markerfacecolor() == "none"
     assert dots[10].get_markerfacecolor() != "none"
-    assert "flag at" not in texts(marker_errors(["LHip"], np.full((9, 1), 0.01)))
+    assert "flag at" not in texts(marker_errors(["LHip"], np.full((9, 1), 0.01), ["detected"]))
 
 
 def markers(frame="y_up"):
@@ -188,8 +188,8 @@ def test_stick_figures_turn_with_the_person(frame, turn):
 
 
 def test_body_axes_fall_back():
-    missing = np.full((2, 3), np.nan)
-    np.testing.assert_allclose(body_axes(np.zeros((1, 3)), missing, missing), np.eye(3))
+    np.testing.assert_allclose(body_axes(np.full((2, 3), np.nan), [(0, 1)]), np.eye(3))
+    np.testing.assert_allclose(body_axes(np.zeros((1, 3)), []), np.eye(3))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0.001, 0.3))
@@ -204,13 +204,6 @@ def test_spread_keeps_order_and_distance(positions, gap):
         np.testing.assert_allclose(out, positions, atol=1e-9)  # nothing to do, nothing done
 
 
-def test_runs_and_ranges():
-    mask = np.array([1, 0, 1, 1, 1, 0, 0, 1], bool)
-    assert runs(mask) == [(0, 0), (2, 4), (7, 7)]
-    assert frame_ranges(mask, first=1) == "1, 3–5, 8"
-    assert frame_ranges(np.zeros(3, bool)) == "none"
-
-
 def test_wrong_shapes_are_named():
     with pytest.raises(InputError, match=r"lla has shape \(39,\), expected \(40,\)"):
         curvature(TIME, np.zeros(39), np.zeros(40))
@@ -222,12 +215,13 @@ def test_wrong_shapes_are_named():
 
 def test_everything_missing_still_draws():
     nothing = np.full(40, np.nan)
+    nothing_seen, none = np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool)
     figures = [
         curvature(TIME, nothing, nothing, BANDS, ["rejected"] * 40),
         level_angles(TIME, ["L5-S1"], np.full((40, 1, 3), np.nan)),
-        reprojection(np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool), ["a", "b"]),
-        reprojection_by_point(np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool), ["x", "y", "z"], ["a", "b"]),
-        marker_errors(["x"], np.full((4, 1), np.nan)),
+        reprojection(nothing_seen, none, ["a", "b"], none),
+        reprojection_by_point(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3),
+        marker_errors(["x"], np.full((4, 1), np.nan), ["given"]),
         stick_figures(markers().with_(xyz=np.full((4, 6, 3), np.nan)), [0], [], ()),
         availability(TIME[:4], ["x"], np.zeros((4, 1), int)),
     ]
@@ -251,7 +245,7 @@ class Collector(HTMLParser):
 
 def test_svg_for_the_page():
     names = ["<script>alert(1)</script>", "a $x^2 & b"]
-    figure = marker_errors(names, np.full((5, 2), 0.02))
+    figure = marker_errors(names, np.full((5, 2), 0.02), ["detected"] * 2)
     text = embed.svg(figure, "fig-1")
     page = Collector()
     page.feed(text)
@@ -269,7 +263,7 @@ def test_svg_for_the_page():
     assert "currentColor" in text
     assert "#1b1f24" not in text
     assert "var(--blue, #0072b2)" in text
-    assert text == embed.svg(marker_errors(names, np.full((5, 2), 0.02)), "fig-1")  # deterministic
+    assert text == embed.svg(marker_errors(names, np.full((5, 2), 0.02), ["detected"] * 2), "fig-1")  # deterministic
     with pytest.raises(InputError, match="is not an id"):
         embed.svg(figure, '1"><script>')
 

@@ -187,8 +187,7 @@ def test_layer_and_model_reprojection(measured, turned, cameras):
     xy[0, 1, 2] = np.nan
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
     for model in (measured, turned):
-        names, distance = model_reprojection(cameras, model, keypoints)
-        assert names == NAMES[:3]  # inferred points are left out
+        distance = model_reprojection(cameras, model, keypoints, NAMES[:3])
         assert np.isnan(distance[0, 1, 2])
         np.testing.assert_allclose(distance[np.isfinite(distance)], 5.0)
     used, swapped = np.ones(xy.shape[:3], bool), np.zeros(xy.shape[:3], bool)
@@ -206,7 +205,7 @@ def test_layer_and_model_reprojection(measured, turned, cameras):
         np.testing.assert_allclose(layer.detected[name] - layer.model[name], [3, 4])
     assert keypoints.origin[3] is Origin.INFERRED
     with pytest.raises(InputError, match="1 cameras"):
-        model_reprojection(cameras[:1], measured, keypoints)
+        model_reprojection(cameras[:1], measured, keypoints, NAMES)
 
 
 def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cameras):

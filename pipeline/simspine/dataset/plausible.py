@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simspine.formats._text import frame_ranges
+from simspine.arrays import frame_ranges
 from simspine.formats.trc import extent_of
 
 CLOCK = 1e-3  # of the step between frames: times are stored with at least six decimals

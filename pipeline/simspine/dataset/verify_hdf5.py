@@ -7,9 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from simspine.arrays import frame_ranges
 from simspine.dataset.faults import Fault
 from simspine.dataset.plausible import clock_faults, repeated_frames, unit_doubt
-from simspine.formats._text import frame_ranges
 from simspine.formats.dataset_layout import block_checksums
 from simspine.formats.dataset_write import OURS
 

@@ -139,14 +139,3 @@ def rate_of(time: np.ndarray, step: float, where: str) -> float | None:
 def same_rate(rate: float, time: np.ndarray, step: float) -> bool:
     """Whether `rate` explains the length of a time column rounded to `step` seconds."""
     return bool(abs((len(time) - 1) / rate - (time[-1] - time[0])) <= 1.01 * step + 1e-12)
-
-
-def frame_ranges(frames: Iterable[int]) -> str:
-    """Frame numbers as a text: '3–7, 12'."""
-    runs: list[list[int]] = []
-    for frame in sorted(frames):
-        if runs and frame == runs[-1][1] + 1:
-            runs[-1][1] = frame
-        else:
-            runs.append([frame, frame])
-    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs)

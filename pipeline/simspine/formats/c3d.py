@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.arrays import frame_ranges
 from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
-from simspine.formats._text import frame_ranges
 from simspine.formats.atomic import atomic_path
 from simspine.formats.takes import Take
 from simspine.formats.trc import UNITS

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from simspine.errors import InputError
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.observability import forced_mask
 from simspine.report.sampling import model_reprojection
+from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import base_name
 from simspine.types import Origin
 
@@ -25,14 +27,19 @@ BY_NAME = ("marker_rms_mm_by_group", "model_reprojection_px_by_camera")
 
 
 def headline(found: SolvedTrial) -> dict:
-    """A trial's figures; lengths and angles in the units their names say. Needs images and a verdict."""
-    summary = found.triangulation.summary()
+    """A trial's figures; lengths and angles in the units their names say.
+
+    Raises `InputError` where the trial did not come from images, or has no verdict.
+    """
+    summary = found.images[1].summary()
     spine, solved, verdict = found.spine, found.result, found.verdict
+    if verdict is None:
+        raise InputError(f"{found.name}: has no verdict, which its headline needs; run the stage quality first.")
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
     groups = np.array([_group_of(name) for name in solved.marker_names])
     limbs = [name for name in LIMBS if name in found.detected.names and name in found.model_markers.names]
-    _, distance = model_reprojection(found.cameras, found.model_markers, found.detected, limbs)
+    distance = model_reprojection(found.cameras, found.model_markers, found.detected, limbs)
     return {
         "frames": spine.frames,
         "views": len(found.cameras),
@@ -44,9 +51,9 @@ def headline(found: SolvedTrial) -> dict:
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
         },
-        "model_reprojection_px_median": _median(distance),
+        "model_reprojection_px_median": typical(distance),
         "model_reprojection_px_by_camera": {
-            camera.name: _median(distance[:, v]) for v, camera in enumerate(found.cameras)
+            camera.name: typical(distance[:, v]) for v, camera in enumerate(found.cameras)
         },
         "lla_deg_mean": _mean_degrees(spine.lla[kept]),
         "lla_deg_sd": None if "lla" in set_by_model else _typical_degrees(spine.lla_sd, kept),
@@ -94,14 +101,9 @@ def _rms_mm(error: np.ndarray) -> float | None:
     return float(1e3 * np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else None
 
 
-def _median(values: np.ndarray) -> float | None:
-    return float(np.nanmedian(values)) if np.isfinite(values).any() else None
-
-
 def _typical_degrees(deviation: np.ndarray | None, kept: np.ndarray) -> float | None:
     """Median standard deviation over the kept frames."""
-    median = None if deviation is None else _median(deviation[kept])
-    return None if median is None else float(np.degrees(median))
+    return None if deviation is None else typical(np.degrees(deviation[kept]))
 
 
 def _mean_degrees(angle: np.ndarray) -> float | None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from simspine.geometry import change_frame, project_one
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
+from simspine.quality.findings import Status
 from simspine.report import canvas
 from simspine.report.overlay import Layer, draw_overlay, person_box
 from simspine.report.sampling import frame_layer
@@ -60,19 +61,14 @@ def picture(
     found: SolvedTrial, frame: int, images: Mapping[int, np.ndarray], height: int, boxes: Mapping[int, Box]
 ) -> np.ndarray:
     """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}."""
-    status = "kept" if found.verdict is None else str(found.verdict.status[frame])
+    verdict, note = found.verdict, ""
+    if verdict is not None and verdict.status[frame] is not Status.KEPT:
+        note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
     cells = []
     for view, image in images.items():
-        camera = found.cameras[view]
-        layer = frame_layer(
-            found.shown, frame, view, camera,
-            model=found.model_points, triangulation=found.triangulation, edges=body_edges(), spine=CHAIN,
-        )  # fmt: skip
-        text = f"{camera.name} · {found.spine.time[frame]:.2f} s · frame {frame}"
-        if status != "kept":
-            text += f" · {status}: {', '.join(found.verdict.reasons[frame]).replace('_', ' ')}"
-        cells.append(draw_overlay(image, layer, text, height, boxes[view], legend=False))
-        if status == "rejected":
+        text = f"{found.cameras[view].name} · {found.spine.time[frame]:.2f} s · frame {frame}{note}"
+        cells.append(draw_overlay(image, layer_of(found, frame, view), text, height, boxes[view]))
+        if found.rejected[frame]:
             _frame(cells[-1], bgr(STATUS_COLOURS["rejected"]))
     if len(cells) == 1:
         return cells[0]
@@ -81,6 +77,14 @@ def picture(
     # The grid that shows the pictures largest on a screen of 16:9.
     columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * width), 9 / (-(-len(cells) // n) * tall)))
     return canvas.grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
+
+
+def layer_of(found: SolvedTrial, frame: int, view: int) -> Layer:
+    """What to draw on one image: what was detected, and the fitted body with its spine."""
+    return frame_layer(
+        found.shown, frame, view, found.cameras[view],
+        model=found.model_points, triangulation=found.images[1], edges=body_edges(), spine=CHAIN,
+    )  # fmt: skip
 
 
 def _room(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
@@ -98,16 +102,12 @@ def _room(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[
 
 def _legend(found: SolvedTrial, width: int) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
-    report = found.triangulation
-    entries = [("detected", "detected point")]
-    if found.shown.names_of(Origin.INFERRED):
-        entries.append(("inferred", "inferred, not detected"))
-    if report.swapped.any():
-        entries.append(("swapped", "left/right exchanged"))
-    if (np.isfinite(report.error_px) & ~report.used).any():
-        entries.append(("pruned", "left out as inconsistent"))
-    entries += [("model", "body, reprojected"), ("spine", "spine, reprojected")]
-    return canvas.legend(np.zeros((0, width, 3), np.uint8), entries)
+    _, report = found.images
+    kinds = ["detected", "model", "spine"]
+    kinds += ["inferred"] * bool(found.shown.names_of(Origin.INFERRED))
+    kinds += ["swapped"] * bool(report.swapped.any())
+    kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())
+    return canvas.legend(np.zeros((0, width, 3), np.uint8), kinds)
 
 
 def _frame(image: np.ndarray, colour: tuple[int, int, int], width: int = 6) -> None:

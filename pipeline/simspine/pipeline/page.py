@@ -3,10 +3,13 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
+from simspine.pipeline.overlay import layer_of
 from simspine.pipeline.publish import versions
 from simspine.pipeline.scene import scene_of
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
@@ -16,11 +19,11 @@ from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
 from simspine.report.player.scene import MOST_FRAMES
-from simspine.report.sampling import frame_layer, sample_frames
+from simspine.report.sampling import sample_frames
 from simspine.report.trial import INFERRED_BY, TrialParts, not_measured, trial_section
 from simspine.report.uncertainty import assumed_statements
 from simspine.sources.video import Video, open_videos
-from simspine.spine.levels import CHAIN
+from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Markers
 
 SAMPLES = 3  # frames shown as overlays
@@ -76,25 +79,25 @@ def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -
     """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
     frames = sample_frames(found.spine.frames, samples, found.rejected)
     columns = [_images(video, frames) for video in open_videos(found.videos[:most])]
-    cameras = found.cameras[:most]
-    look = {"model": found.model_points, "triangulation": found.triangulation, "edges": body_edges(), "spine": CHAIN}
     sheet = [
-        [(columns[v][frame], frame_layer(found.shown, frame, v, camera, **look)) for v, camera in enumerate(cameras)]
+        [(images[frame], layer_of(found, frame, v)) if frame in images else None for v, images in enumerate(columns)]
         for frame in frames
     ]
     labels = [f"{found.spine.time[frame]:.2f} s" for frame in frames]
-    return overlay_sheet(sheet, [camera.name for camera in cameras], labels)
+    return overlay_sheet(sheet, [camera.name for camera in found.cameras[:most]], labels)
 
 
 def _images(video: Video, frames: Sequence[int]) -> dict[int, np.ndarray]:
-    """{frame: image} of the frames asked for, read in one pass."""
-    wanted, found = set(frames), {}
-    for index, image in enumerate(video):
-        if index in wanted:
-            found[index] = image
-        if index >= max(wanted):
-            break
-    return found
+    """{frame: image} of the frames asked for and there, read in one pass."""
+    return {index: image for index, image in enumerate(islice(video, max(frames) + 1)) if index in frames}
+
+
+class NotMeasured(TypedDict):
+    """Fields of the same names of `ReportContent`."""
+
+    inferred: tuple[Statement, ...]
+    forced: tuple[Statement, ...]
+    assumed: tuple[Statement, ...]
 
 
 class Unmeasured:
@@ -103,8 +106,11 @@ class Unmeasured:
     Two hundred long trials would not fit into memory as a whole.
     """
 
-    def __init__(self):
-        self._measured, self._spines, self._shares, self._kept = [], [], [], []
+    def __init__(self) -> None:
+        self._measured: list[Markers] = []
+        self._spines: list[SpineKinematics] = []
+        self._shares: list[np.ndarray] = []
+        self._kept: list[np.ndarray] = []
 
     def add(self, found: SolvedTrial) -> None:
         some = slice(None, None, max(1, found.spine.frames // ENOUGH))
@@ -116,11 +122,10 @@ class Unmeasured:
         self._shares.append(found.shares)
         self._kept.append(~found.rejected[some])
 
-    def statements(self, fitted: bool) -> dict[str, tuple[Statement, ...]]:
-        """{'inferred', 'forced', 'assumed'} of the page. fitted: inferred points had a weight in the fit."""
-        inferred, forced = not_measured(
-            self._measured, self._spines, INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn"
-        )
+    def statements(self, fitted: bool) -> NotMeasured:
+        """fitted: inferred points had a weight in the fit."""
+        rule = INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn"
+        inferred, forced = not_measured(self._measured, self._spines, rule)
         assumed = assumed_statements(self._spines, self._shares, self._kept)
         return {"inferred": inferred, "forced": forced, "assumed": assumed}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from simspine.pipeline.solved_trial import SolvedTrial
-from simspine.quality.observability import forced_mask
+from simspine.quality.observability import Observability, forced_mask
 from simspine.report.player.bones import Bone, bones, segments
 from simspine.report.player.scene import Curve, Scene
-from simspine.report.summary import VERY_UNCERTAIN, very_uncertain
+from simspine.report.summary import VERY_UNCERTAIN, typical, very_uncertain
 from simspine.spine.bands import bands
 from simspine.spine.levels import CHAIN
 from simspine.types import Forced, Markers
@@ -54,13 +54,11 @@ def curves(angles: Angles, forced: Mapping[str, Sequence[Forced]]) -> tuple[Curv
 
 
 def _curve(key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool) -> Curve:
-    degrees, doubt = np.degrees(values), None if sd is None else np.degrees(sd)
-    typical = None if doubt is None or not np.isfinite(doubt).any() else float(np.nanmedian(doubt))
-    note = "set by the model" if forced else VERY_UNCERTAIN if very_uncertain(key, typical) else ""
+    doubt = None if sd is None else np.degrees(sd)
+    note = str(Observability.FORCED) if forced else VERY_UNCERTAIN if very_uncertain(key, typical(doubt)) else ""
     band = bands(key)[0]
-    return Curve(
-        *LABELS[key], degrees, None if forced else doubt, (band.low, band.high, f"standing adults, {band.span}"), note
-    )
+    published = (band.low, band.high, f"standing adults, {band.span}")
+    return Curve(*LABELS[key], np.degrees(values), None if forced else doubt, published, note, forced)
 
 
 def anatomy(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
+from simspine.errors import InputError
 from simspine.ik.result import Result
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.verdict import shares
@@ -97,10 +98,18 @@ class SolvedTrial:
         """(frames,) bool."""
         return np.zeros(self.spine.frames, bool) if self.verdict is None else self.verdict.rejected
 
+    @property
+    def images(self) -> tuple[Keypoints, TriangulationReport]:
+        """The keypoints and how well they fit. Raises `InputError` where the trial did not come from images."""
+        if self.keypoints is None or self.triangulation is None:
+            raise InputError(f"{self.name}: was not triangulated from images, which this needs; start from 2D points.")
+        return self.keypoints, self.triangulation
+
     @cached_property
     def detected(self) -> Keypoints:
         """The keypoints as triangulation used them, left and right put right. Needs images."""
-        return exchange(self.keypoints.select(self.triangulation.names), self.triangulation.swapped)
+        keypoints, report = self.images
+        return exchange(keypoints.select(report.names), report.swapped)
 
     @cached_property
     def shown(self) -> Keypoints:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from simspine.arrays import frame_ranges, runs
 from simspine.errors import InputError
 
 
@@ -48,7 +49,7 @@ class Finding:
     @property
     def span(self) -> str:
         """Frames as people write them: '3–7, 12'."""
-        return ", ".join(str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in runs(self.frames))
+        return frame_ranges(self.frames)
 
     def to_dict(self) -> dict:
         """JSON-able; frames as half-open runs [first, after last]; subject and trial where known."""
@@ -157,17 +158,6 @@ def verdict(frames: int, findings: Iterable[Finding]) -> Verdict:
 def worst(findings: Iterable[Finding]) -> Severity | None:
     """The gravest severity; None of nothing."""
     return max((finding.severity for finding in findings), key=tuple(Severity).index, default=None)
-
-
-def runs(frames: Iterable[int]) -> list[tuple[int, int]]:
-    """Half-open runs of consecutive numbers in an ascending sequence."""
-    found: list[tuple[int, int]] = []
-    for k in frames:
-        if found and found[-1][1] == k:
-            found[-1] = (found[-1][0], k + 1)
-        else:
-            found.append((int(k), int(k) + 1))
-    return found
 
 
 def where_true(mask: np.ndarray) -> tuple[int, ...]:

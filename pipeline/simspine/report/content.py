@@ -116,7 +116,6 @@ class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed."""
 
     name: str
-    summary: tuple[Row, ...] = ()
     findings: tuple[PageFinding, ...] = ()
     overlays: tuple[Picture, ...] = ()
     figures: tuple[Picture, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.report import canvas
 from simspine.report.style import INK, NAMED, styled
 
 if TYPE_CHECKING:
@@ -60,12 +61,7 @@ def webp(image: np.ndarray, quality: int = 82) -> bytes:
     """A BGR image (height, width, 3) uint8 as lossy WebP, about a third of the size of PNG for photographs."""
     import cv2
 
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise InputError(
-            f"image has shape {image.shape} and type {image.dtype}, expected (height, width, 3) uint8, BGR."
-        )
-    done, buffer = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    done, buffer = cv2.imencode(".webp", canvas.checked(image), [cv2.IMWRITE_WEBP_QUALITY, quality])
     if not done:
         raise InputError(f"an image of {image.shape[1]} x {image.shape[0]} px could not be encoded as WebP.")
     return buffer.tobytes()

@@ -48,8 +48,7 @@ def _curves(spine: SpineKinematics, status: list[str] | None, width: float) -> n
             draw_curvature(axes, spine.time, np.degrees(values), spine.forced.get(key, ()), sd_deg, key)
             shade_rejected(axes, spine.time, status)
             band = bands(key)[0]
-            label = f"standing adults, {band.low:g}–{band.high:g}° ({band.span})"
-            shade_band(axes, band, label)
+            shade_band(axes, band, f"standing adults, {band.low:g}–{band.high:g}° ({band.span})")
             axes.set_title(_TITLES[key])
             low, high = axes.get_ylim()
             axes.set_ylim(low - 0.1 * (high - low), high)

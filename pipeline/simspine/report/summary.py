@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from simspine.report.content import Row, number
-from simspine.spine.bands import bands
+from simspine.validation.uncertainty import spread_of_adults
 
 # key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, key of the parts
 _LINES = (
@@ -25,10 +27,9 @@ _ANGLES = ("lla", "tka")
 VERY_UNCERTAIN = "very uncertain"
 
 
-def spread_of_adults(quantity: str) -> float:
-    """Half the width of the first published band of 'lla' or 'tka', degrees: how much standing adults differ."""
-    band = bands(quantity)[0]
-    return (band.high - band.low) / 2
+def typical(values: np.ndarray | None) -> float | None:
+    """Median of what is known; None where nothing is."""
+    return None if values is None or not np.isfinite(values).any() else float(np.nanmedian(values))
 
 
 def very_uncertain(quantity: str, sd: float | None) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.quality.findings import Finding, Status, Verdict
+from simspine.arrays import frame_ranges
+from simspine.quality.findings import Finding, Verdict
 from simspine.report import content, embed
 from simspine.report.figures.bodies import stick_figures
 from simspine.report.figures.chain import spine_chain
-from simspine.report.figures.common import frame_ranges
 from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.levels import level_map, range_profile
 from simspine.report.figures.presence import availability, states
@@ -21,7 +21,7 @@ from simspine.report.player.pack import Packed
 from simspine.report.sampling import sample_frames
 from simspine.report.uncertainty import angle_table
 from simspine.skeletons.inferred_names import base_name
-from simspine.spine.bands import BANDS, Band
+from simspine.spine.bands import BANDS
 from simspine.spine.forced import sentence
 from simspine.spine.levels import CHAIN, LEVELS, Level
 from simspine.spine.vertebrae import SpineKinematics
@@ -46,7 +46,7 @@ class TrialParts:
     ik: the solution. measured: the markers inverse kinematics was given, with origin and filled. model: the body's
     markers by forward kinematics; edges: pairs of their names for the stick figure. levels: of the body, with their
     coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
-    (`quality.observability.level_shares`). bands: normal curvature.
+    (`quality.observability.level_shares`).
     """
 
     spine: SpineKinematics | None = None
@@ -58,7 +58,6 @@ class TrialParts:
     edges: Sequence[tuple[str, str]] = ()
     levels: Sequence[Level] = LEVELS
     shares: np.ndarray | None = None
-    bands: Sequence[Band] = BANDS
 
     @property
     def status(self) -> list[str] | None:
@@ -76,8 +75,8 @@ class TrialParts:
         origin = dict(zip(self.measured.names, map(str, self.measured.origins), strict=True))
         return {base_name(name): kind for name, kind in origin.items()} | origin
 
-    def level_shares(self) -> np.ndarray:
-        return np.full((len(self.spine.levels), 3), np.nan) if self.shares is None else self.shares
+    def level_shares(self, spine: SpineKinematics) -> np.ndarray:
+        return np.full((len(spine.levels), 3), np.nan) if self.shares is None else self.shares
 
 
 # A figure of a trial with what the page says of it: key, title, alternative text, caption.
@@ -90,7 +89,6 @@ def trial_section(
     parts: TrialParts,
     *,
     overlays: Sequence[content.Picture] = (),
-    summary: Sequence[content.Row] = (),
     player: Packed | None = None,
 ) -> content.TrialSection:
     """Figures, findings and reasons of one trial. prefix: an id, different for each trial of the page ('t1').
@@ -101,20 +99,19 @@ def trial_section(
         *_spine_figures(parts), *_triangulation_figures(parts), *_marker_figures(parts), *_body_figures(parts),
     ]  # fmt: skip
     spine, verdict = parts.spine, parts.verdict
-    angles = ()
+    tables = []
     if spine is not None and spine.angles_sd is not None:
         kept = None if verdict is None else ~verdict.rejected
-        angles = (angle_table(spine, parts.level_shares(), parts.levels, kept),)
+        tables.append(angle_table(spine, parts.level_shares(spine), parts.levels, kept))
     return content.TrialSection(
         name,
-        tuple(summary),
         () if verdict is None else tuple(map(page_finding, verdict.findings)),
         tuple(overlays),
         tuple(
             content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{key}"))
             for figure, key, title, alt, caption in drawn
         ),
-        angles,
+        tuple(tables),
         rejected=() if verdict is None else rejections(verdict),
         player=player,
     )
@@ -126,7 +123,7 @@ def _spine_figures(parts: TrialParts) -> Iterator[Drawn]:
     if spine is None:
         return
     yield (
-        curvature(spine.time, spine.lla, spine.tka, parts.bands, parts.status, spine.forced, spine.lla_sd,
+        curvature(spine.time, spine.lla, spine.tka, BANDS, parts.status, spine.forced, spine.lla_sd,
                   spine.tka_sd),
         "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
         "Bars beside the panels are published ranges of standing adults; sitting or bending leaves them by rights. "
@@ -147,7 +144,7 @@ def _level_figures(parts: TrialParts, spine: SpineKinematics) -> Iterator[Drawn]
     joints = [level.name for level in parts.levels if level.coordinates and level.name in spine.levels]
     joints = joints or list(spine.levels)
     at = [spine.levels.index(level) for level in joints]
-    angles, shares = spine.angles[:, at], parts.level_shares()[at]
+    angles, shares = spine.angles[:, at], parts.level_shares(spine)[at]
     if len(joints) <= MANY:
         yield (
             level_angles(spine.time, joints, angles, spine.forced, parts.status),
@@ -240,11 +237,10 @@ def page_finding(finding: Finding) -> content.PageFinding:
 
 def rejections(verdict: Verdict) -> tuple[tuple[str, str], ...]:
     """(frames, reasons) of the rejected frames, one row per set of reasons, in the order they first occur."""
-    groups: dict[tuple[str, ...], np.ndarray] = defaultdict(lambda: np.zeros(verdict.frames, bool))
-    for frame, (status, reasons) in enumerate(zip(verdict.status, verdict.reasons, strict=True)):
-        if status is Status.REJECTED:
-            groups[reasons][frame] = True
-    return tuple((frame_ranges(mask), ", ".join(reasons)) for reasons, mask in groups.items())
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for frame in np.flatnonzero(verdict.rejected):
+        groups[verdict.reasons[frame]].append(int(frame))
+    return tuple((frame_ranges(frames), ", ".join(reasons)) for reasons, frames in groups.items())
 
 
 def not_measured(

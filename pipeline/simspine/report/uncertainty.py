@@ -1,16 +1,17 @@
 """Uncertainty of the angles in words: the table of a trial, and the list of what was assumed rather than measured."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 import numpy as np
 
+from simspine.arrays import runs
 from simspine.quality.observability import Observability, forced_mask, observability_of
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import PageTable, Statement, number
-from simspine.report.summary import spread_of_adults, very_uncertain
+from simspine.report.summary import typical, very_uncertain
 from simspine.spine.levels import PLANES, Level
 from simspine.spine.vertebrae import SpineKinematics
+from simspine.validation.uncertainty import spread_of_adults
 
 _NAMES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
 COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability", "Verdict")
@@ -30,21 +31,11 @@ def angle_table(
         for k, plane in enumerate(PLANES):
             angle = np.degrees(spine.angles[kept, i, k])
             known = angle[np.isfinite(angle)]
-            sd = None if spine.angles_sd is None else np.degrees(spine.angles_sd[kept, i, k])
-            sd = None if sd is None or not np.isfinite(sd).any() else float(np.nanmedian(sd))
-            word = words[i][k]
-            free = word is not Observability.FORCED
-            rows.append(
-                (
-                    level,
-                    plane,
-                    _degrees(known.mean() if known.size else None),
-                    _degrees(np.ptp(known) if known.size else None),
-                    _degrees(sd) if free else "–",
-                    _percent(shares[i, k]) if free else "–",
-                    str(word) or "–",
-                )
-            )
+            sd = None if spine.angles_sd is None else typical(np.degrees(spine.angles_sd[kept, i, k]))
+            mean, span = (known.mean(), np.ptp(known)) if known.size else (None, None)
+            free = words[i][k] is not Observability.FORCED
+            decision = (_degrees(sd), number(100 * shares[i, k], 0, "%")) if free else ("–", "–")
+            rows.append((level, plane, _degrees(mean), _degrees(span), *decision, str(words[i][k]) or "–"))
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
     caption = (
         f"Measured: observability of at least {high}; assumed: less than {low}; between them partly measured. Sums "
@@ -68,22 +59,19 @@ def assumed_statements(
     statements = []
     for quantity in ("lla", "tka"):
         found = [
-            np.degrees(np.nanmedian(sd[use]))
+            usual
             for spine, use in zip(spines, kept, strict=True)
             if (sd := getattr(spine, f"{quantity}_sd")) is not None
-            and np.isfinite(sd[use]).any()
+            and (usual := typical(sd[use])) is not None
             and not forced_mask([quantity], spine.forced).any()
         ]
-        sd = float(np.mean(found)) if found else None
-        if sd is not None and very_uncertain(quantity, sd):
-            adults = spread_of_adults(quantity)
-            statements.append(
-                Statement(
-                    _NAMES[quantity],
-                    f"known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by ± {1.96 * adults:.0f}°: it "
-                    "says little about this person",
-                )
+        mean = float(np.degrees(np.mean(found))) if found else None
+        if mean is not None and very_uncertain(quantity, mean):
+            reason = (
+                f"known to ± {1.96 * mean:.0f}° (95 %), while standing adults differ by "
+                f"± {1.96 * spread_of_adults(quantity):.0f}°: it says little about this person"
             )
+            statements.append(Statement(_NAMES[quantity], reason))
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = {}
     for spine, share in zip(spines, shares, strict=True):
         own = np.where(forced_mask(spine.levels, spine.forced), np.nan, share)
@@ -98,16 +86,13 @@ def _runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
     statements = []
     for k, plane in enumerate(PLANES):
         parts, total, below = [], int(np.isfinite(shares[:, k]).sum()), 0
-        for assumed, run in groupby(range(len(levels)), lambda i, k=k: bool(shares[i, k] < limit)):
-            if not assumed:
-                continue
-            run = list(run)
-            values = 100 * shares[run, k]
+        for first, end in runs(np.flatnonzero(shares[:, k] < limit)):
+            values = 100 * shares[first:end, k]
             low, high = f"{values.min():.0f}", f"{values.max():.0f}"
-            ends = [levels[i].replace("-", "\u2011") for i in (run[0], run[-1])]  # a hyphen that does not break
-            name = ends[0] if len(run) == 1 else f"{ends[0]} … {ends[1]}"
+            ends = [level.replace("-", "\u2011") for level in levels[first:end]]  # a hyphen that does not break
+            name = ends[0] if len(ends) == 1 else f"{ends[0]} … {ends[-1]}"
             parts.append(f"{name}: {low if low == high else f'{low}–{high}'} %")
-            below += len(run)
+            below += len(ends)
         if parts:
             name = f"{plane.capitalize()} of {below} of {total} levels"
             statements.append(Statement(name, f"observability {'; '.join(parts)}"))
@@ -117,7 +102,3 @@ def _runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
 def _degrees(value: float | None) -> str:
     text = number(value)
     return text if text == "–" else f"{text}°".replace("-", "−")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if np.isfinite(share) else "–"

@@ -106,10 +106,7 @@ def _record(subject: str, name: str, trial: TrialData, get: Callable, frames: in
     there = [i for i, level in enumerate(names) if level in (*LUMBAR, *NECK)]
     levels = tuple(names[i] for i in there)
     table = level_coordinates(levels, trial.motion.names)
-
-    def some(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else values[:, there]
-
+    angles_sd = get("angles_sd")
     missing = np.full(frames, np.nan)
     return Record(
         subject,
@@ -117,10 +114,10 @@ def _record(subject: str, name: str, trial: TrialData, get: Callable, frames: in
         trial.markers.rate,
         np.ones(frames, bool) if status is None else np.asarray(status) != "rejected",
         levels,
-        some(angles),
+        angles[:, there],
         missing if lla is None else lla,
         missing if tka is None else tka,
-        some(get("angles_sd")),
+        None if angles_sd is None else angles_sd[:, there],
         get("lla_sd"),
         get("tka_sd"),
         level_shares(levels, table, trial.motion.names, trial.response),

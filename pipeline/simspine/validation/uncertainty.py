@@ -20,9 +20,9 @@ def known_share(sd: float, before: float) -> float:
 
 
 def spread_of_adults(quantity: str) -> float:
-    """Standard deviation of 'lla' or 'tka' among standing adults, rad: half the width of the first published band."""
+    """How much standing adults differ in 'lla' or 'tka': half the width of the first published band, degrees."""
     band = bands(quantity)[0]
-    return float(np.radians((band.high - band.low) / 2))
+    return (band.high - band.low) / 2
 
 
 def spread_in_range(level: str, plane: int) -> float:

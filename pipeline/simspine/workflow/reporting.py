@@ -47,7 +47,7 @@ def write_report_of(config: Config) -> Path:
             page.parent.mkdir(exist_ok=True)
             links.append(f"report/{quote(page.name)}")
             write_report(page, _trial_page(config, section))
-            section = replace(section, figures=(), overlays=(), tables=(), player=None, summary=(), rejected=())
+            section = replace(section, figures=(), overlays=(), tables=(), player=None, rejected=())
         sections.append(section)
     front, dataset = _front_page(config, summary, unmeasured, sections, links), path.with_name(f"{config.name}.h5")
     if dataset.is_file():  # figures and tables over all of it

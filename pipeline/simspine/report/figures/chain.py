@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.report.figures.bodies import VIEWS, body_axes
-from simspine.report.figures.common import bare, new_figure, scale_bar
+from simspine.report.figures.common import bare, legend, line_key, new_figure, patch_key, scale_bar
 from simspine.report.style import BLUE, GREY, INK, VERMILLION, WIDTH, styled
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers
@@ -35,7 +35,7 @@ def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None
         raise InputError(f"no point of the spine is known in the frames {list(frames)}; choose others.")
     cells = []
     for frame in shown:
-        axes3 = _axes(markers.xyz[frame], sides)
+        axes3 = body_axes(markers.xyz[frame], sides)
         origin = np.nanmean(markers.xyz[frame, at], axis=0)
         points = (markers.xyz[frame, at] - origin) @ axes3.T
         column = None if centres is None else (centres.xyz[frame] - origin) @ axes3.T
@@ -59,11 +59,6 @@ def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None
     return figure
 
 
-def _axes(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:
-    left, right = (points[[pair[k] for pair in sides]].reshape(-1, 3) for k in (0, 1))
-    return body_axes(points, left, right)
-
-
 def _draw(axes: "Axes", points: np.ndarray, spread, column, turn: np.ndarray) -> None:
     from matplotlib.patches import Ellipse
 
@@ -75,10 +70,8 @@ def _draw(axes: "Axes", points: np.ndarray, spread, column, turn: np.ndarray) ->
             continue
         width, height, angle = ellipse(turn @ spread[i] @ turn.T)
         for face, edge, alpha in ((BLUE, "none", 0.14), ("none", BLUE, 0.8)):
-            patch = Ellipse(
-                point, width, height, angle=angle, facecolor=face, edgecolor=edge, alpha=alpha, linewidth=0.7
-            )
-            axes.add_patch(patch)
+            axes.add_patch(Ellipse(point, width, height, angle=angle, facecolor=face, edgecolor=edge, alpha=alpha,
+                                   linewidth=0.7))  # fmt: skip
     axes.plot(*xy.T, color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2, zorder=3)
 
 
@@ -90,12 +83,9 @@ def ellipse(covariance: np.ndarray) -> tuple[float, float, float]:
 
 
 def _legend(figure: "Figure", cells) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles = [Line2D([], [], color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2, label="points of the spine")]
+    keys = [line_key("points of the spine", color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2)]
     if any(spread is not None for _, _, spread, _ in cells):
-        handles.append(Patch(facecolor=BLUE, edgecolor=INK, alpha=0.3, label="2 standard deviations"))
+        keys.append(patch_key("2 standard deviations", facecolor=BLUE, edgecolor=INK, alpha=0.3))
     if any(column is not None for _, _, _, column in cells):
-        handles.append(Line2D([], [], color=GREY, linewidth=1.0, marker="o", markersize=2, label="vertebral centres"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+        keys.append(line_key("vertebral centres", color=GREY, linewidth=1.0, marker="o", markersize=2))
+    legend(figure, keys, 3)

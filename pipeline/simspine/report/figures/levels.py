@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.arrays import checked
 from simspine.quality.observability import forced_mask
-from simspine.report.figures.common import checked, new_figure, shade_rejected, step, time_axis
+from simspine.report.figures.common import legend, line_key, new_figure, patch_key, shade_rejected, step, time_axis
 from simspine.report.figures.curves import NORMAL_95, TITLES
 from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, styled
 from simspine.spine.levels import POSITIVE
@@ -64,9 +65,7 @@ def level_map(
             for edge in _borders(levels):
                 axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
         _name_levels(panels[0], levels)
-        handles, labels = panels[0].get_legend_handles_labels()
-        if handles:
-            figure.legend(handles, labels, loc="outside upper left")
+        legend(figure, panels[0].get_legend_handles_labels()[0], 1)
     return figure
 
 
@@ -87,8 +86,7 @@ def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
             axes.barh(i, max(share, 0.015), 0.66, facecolor=face, edgecolor=edge, linewidth=0.9)
             axes.annotate(f"{100 * share:.0f}", (0.0 if observed else share, i), xytext=(2, -0.4), fontsize=6,
                           textcoords="offset points", va="center", color="white" if observed else INK)  # fmt: skip
-    axes.set_xlim(0, 1.05)
-    axes.set_xticks([])
+    axes.set(xlim=(0, 1.05), xticks=[])
     axes.grid(False)
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.tick_params(left=False)
@@ -124,8 +122,7 @@ def range_profile(
                 _draw_range(axes, i, ends[:, i, k], shares[i, k], mask[i, k])
             for edge in _borders(levels):
                 axes.axhline(edge, color=INK, linewidth=0.8)
-            axes.set_title(title)
-            axes.set_xlabel(f"angle (°), positive = {SHORT[k]}")
+            axes.set(title=title, xlabel=f"angle (°), positive = {SHORT[k]}")
             axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=7.5, ha="right", va="bottom")
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
@@ -165,22 +162,19 @@ def _draw_range(axes: "Axes", i: int, ends: np.ndarray, share: float, forced: bo
 
 
 def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     entries = (
         (not (mask | (shares < HALF)).all(), BLUE, BLUE, "-", "mostly measured"),
         (bool((~mask & (shares < HALF)).any()), "none", ORANGE, "-", "mostly assumed"),
         (bool(mask.any()), "none", GREY, "--", FORCED_LABEL),
     )
-    handles = [
-        Patch(facecolor=face, edgecolor=edge, linestyle=dash, label=f"range over the trial, {label}")
+    keys = [
+        patch_key(f"range over the trial, {label}", facecolor=face, edgecolor=edge, linestyle=dash)
         for shown, face, edge, dash, label in entries
         if shown
     ]
     if interval:
-        handles.append(Line2D([], [], color=GREY, linewidth=1.1, label="95 % interval"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+        keys.append(line_key("95 % interval", color=GREY, linewidth=1.1))
+    legend(figure, keys, 3)
 
 
 def _name_levels(axes: "Axes", levels: Sequence[str]) -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simspine.arrays import checked, frame_ranges
 from simspine.errors import InputError
-from simspine.report.figures.common import checked, frame_ranges
 from simspine.report.player.bones import Bone
 from simspine.types import Camera, Markers
 
@@ -17,7 +17,10 @@ _CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little."""
+    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little.
+
+    forced: the model sets it, so that it is no measurement.
+    """
 
     name: str
     label: str
@@ -25,6 +28,7 @@ class Curve:
     sd: np.ndarray | None = None
     band: tuple[float, float, str] | None = None
     note: str = ""
+    forced: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,7 @@ class Scene:
             if known.size:
                 parts.append(f"{curve.label} {known.min():.0f} to {known.max():.0f} degrees")
         if self.rejected.any():
-            parts.append(f"rejected frames: {frame_ranges(self.rejected)}")
+            parts.append(f"rejected frames: {frame_ranges(np.flatnonzero(self.rejected))}")
         return f"{self.name}: {', '.join(parts)}."
 
 
