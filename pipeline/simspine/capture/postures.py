@@ -58,7 +58,8 @@ class Score:
 
     def times(self, every: float, duration: float, first: float = 0.4) -> list[float]:
         """Starts of something that takes `duration` s and comes back about each `every` s, never overlapping."""
-        found, t = [], first + self.rng.uniform(0, min(0.4 * every, 0.3 * self.length))
+        found: list[float] = []
+        t = first + self.rng.uniform(0, min(0.4 * every, 0.3 * self.length))
         while t + duration < self.length or (not found and t < self.length):
             found.append(t)
             t += duration + max(self.rng.normal(every - duration, 0.3 * every), 0.2)

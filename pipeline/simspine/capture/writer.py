@@ -119,7 +119,8 @@ def _claim(folder: Path, stated: dict) -> None:
 
 def _finish(folder: Path, stated: dict, subjects: Sequence[SyntheticSubject], trials: list[str]) -> None:
     """Write the record with all checksums, if every subject is there."""
-    files, shared = {}, ["metadata.xml", "truth/subjects.json"]
+    files: dict[str, str] = {}
+    shared = ["metadata.xml", "truth/subjects.json"]
     for subject in subjects:
         record = _Record(folder, subject.name, stated)
         if set(record.made) != {MODEL, *trials}:
