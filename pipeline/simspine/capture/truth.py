@@ -54,10 +54,6 @@ class TruthTrial:
         return self.truth.body
 
     @property
-    def action(self) -> str:
-        return self.trial.rsplit("_", 1)[0]
-
-    @property
     def frames(self) -> int:
         return self.motion.frames
 
