@@ -1,6 +1,6 @@
 """How fast a data set is read, by the size of its chunks and their compression.
 
-    python benchmarks/dataset_layout.py [--frames 535000] [--trials 1] [--json figures.json] [--folder DIR] [--layouts]
+    python -m benchmarks.dataset_layout [--frames 535000] [--trials 1] [--json figures.json] [--folder DIR] [--layouts]
 
 Writes trials of so many frames together (as many as Human3.6M's seven subjects have): 15 points and 62 coordinates,
 a smooth motion with the noise of an estimate, double precision. Times are the best of several repeats on one core, warm

@@ -1,15 +1,17 @@
-"""The articulated body's own spine beside the mean spine of CT scans: `python benchmarks/spine_curve.py FILE.png`.
+"""The articulated body's own spine beside the mean spine of CT scans.
+
+    python -m benchmarks.spine_curve FILE.png
 
 Prints how far apart they are. Left: centres, the scans' mean turned and moved onto the body's, with spines drawn from
 the model behind it. Right: angles of the levels, measured alike.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
 
-from simspine.body.recipes import read_recipe
+from simspine.capture.population import articulation
 from simspine.report.style import BLUE, GREY, INK, VERMILLION
 from simspine.spine.shape.chain import LEVELS, VECTORS, positions
 from simspine.spine.shape.intervertebral import LEVEL_NAMES, angle_statistics, intervertebral_matrix, standing_shift
@@ -24,7 +26,7 @@ def chains(draws: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     All have the scans' mean lengths, so that only the curve differs.
     """
     model = shipped()
-    pitch = np.array(read_recipe("articulated").articulation.neutral_pitch)
+    pitch = np.array(articulation().neutral_pitch)
     lengths = model.mean[:VECTORS]
 
     def centres(angles: np.ndarray) -> np.ndarray:
@@ -44,20 +46,22 @@ def fitted(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
     return a @ np.array([[c, s], [-s, c]]) + onto.mean(0)
 
 
-def main(path: Path) -> None:
+def main() -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    path = parser.parse_args().file
     own, mean, some = chains()
     apart = 1e3 * np.linalg.norm(mean - own, axis=1)
     each = 1e3 * np.linalg.norm(some - own, axis=2)
     print(f"scans' mean to the body's own: mean {apart.mean():.1f} mm, at most {apart.max():.1f} mm")
     print(f"single spines of the model to the body's own: median of their means {np.median(each.mean(1)):.1f} mm")
     found, covariance = angle_statistics(shipped())
-    generic = intervertebral_matrix() @ np.array(read_recipe("articulated").articulation.neutral_pitch)
+    generic = np.degrees(intervertebral_matrix() @ articulation().neutral_pitch)
     angles, sd = np.degrees(found[:, 0]), np.degrees(np.sqrt(np.diag(covariance[0])))
     stood = angles + np.array([np.degrees(standing_shift().get(level, 0.0)) for level in LEVEL_NAMES])
-    generic = np.degrees(generic)
     for name, first, last in (("L1-L5", "L4-L5", "L1-L2"), ("T3-T12", "T11-T12", "T3-T4"), ("C2-C7", "C6-C7", "C2-C3")):
         i = slice(LEVEL_NAMES.index(first), LEVEL_NAMES.index(last) + 1)
         spread = np.degrees(np.sqrt(covariance[0][i, i].sum()))
@@ -90,4 +94,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -6,7 +6,8 @@ import pytest
 from scipy.stats import spearmanr
 from stick_person import stick_person
 
-from simspine.benchmark.detections import PAPER, plain_triangulation, region_errors
+from simspine.benchmark.detections import PAPER, region_errors
+from simspine.benchmark.peer import triangulate_plainly
 from simspine.capture import detections, truth, visibility
 from simspine.capture.detections import LIMBS, detect
 from simspine.capture.presets import REGIONS, RegionErrors, available, checked, read_preset
@@ -64,7 +65,7 @@ def test_exact_points_give_the_truth_back(person, cameras, seen):
     found = seen["exact"].keypoints
     np.testing.assert_array_equal(found.confidence[found.confidence > 0], 1.0)
     np.testing.assert_allclose(found.xy[5], project(cameras, person[0].xyz[5]), rtol=0, atol=1e-12)
-    assert mpjpe(plain_triangulation(found, cameras).xyz, person[0].xyz) < 1e-8  # m; 0.01 mm is asked for
+    assert mpjpe(triangulate_plainly(found, cameras).xyz, person[0].xyz) < 1e-8  # m; 0.01 mm is asked for
 
 
 def test_a_point_outside_the_image_is_missing(person, cameras):
@@ -217,7 +218,7 @@ def test_what_the_detector_means_turns_with_the_body(cameras):
     person, lengths = stick_person(30, rate=5), []
     for subject in ("S1", "S5", "S6", "S7", "S8", "S9", "S11"):
         found = detect(*_in(person, cameras), preset, 1, subject, "t").keypoints
-        off = plain_triangulation(found, cameras).xyz - person[0].xyz
+        off = triangulate_plainly(found, cameras).xyz - person[0].xyz
         length = np.linalg.norm(off, axis=-1)
         assert np.ptp(length, 0).max() < 1e-6  # constant …
         assert np.ptp(off[:, NAMES.index("Spine_02")], 0)[:2].min() > 0.005  # … but turning with the person
@@ -235,7 +236,7 @@ def test_triangulated_as_the_paper_reports(walker, name):
     for subject in ("S1", "S5", "S6", "S7", "S8", "S9", "S11"):
         cameras = rig(1, subject)
         found = detect(points, cameras, parts.ends, parts.radii, read_preset(name), 1, subject, "t").keypoints
-        rows.append(region_errors(plain_triangulation(found, cameras), points))
+        rows.append(region_errors(triangulate_plainly(found, cameras), points))
     mean = {region: np.mean([row[region] for row in rows], 0) for region in rows[0]}
     assert mean["all"][0] == pytest.approx(PAPER[name]["all"][0], rel=0.1)
     for region, wanted in PAPER[name].items():

@@ -79,7 +79,7 @@ def test_disc_heights_are_of_published_size():
     for index in range(40):
         sizes = sizes_of(make_subject(4, index), generic)
         for k in range(first, last + 1):
-            low, high = (generic.vertebra(name) for name in generic.chain[k : k + 2])
+            low, high = (generic.carried.get(name) for name in generic.chain[k : k + 2])
             top = sizes.factors[low.body] * np.array(low.superior.centre)
             bottom = sizes.factors[high.body] * np.array(high.inferior.centre)
             gap = (sizes.below[k] - top) - (sizes.above[k] - bottom)

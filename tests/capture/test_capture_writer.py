@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.benchmark.detections import plain_triangulation
+from simspine.benchmark.peer import triangulate_plainly
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.model import Body
 from simspine.capture import writer
@@ -98,7 +98,7 @@ def test_detections_read_by_h5py_alone(capture):
 
 def test_exact_detections_triangulate_to_the_truth(capture):
     stored, truth = load(capture / "detections/S1/Walking_2.h5"), load(capture / f"{TRIAL}.h5")
-    points = plain_triangulation(stored["keypoints"], stored["cameras"])
+    points = triangulate_plainly(stored["keypoints"], stored["cameras"])
     assert points.present.mean() > 0.95
     assert np.nanmax(np.linalg.norm(points.xyz - truth["points"].xyz, axis=-1)) < 1e-5  # m
 
@@ -178,7 +178,7 @@ def test_other_settings_replace_files_and_leave_none_behind(tmp_path):
     assert not [path for path in contents(tmp_path / "capture") if "Walking_1" in path or "Walking 1" in path]
     truth = load(tmp_path / "capture" / f"{TRIAL}.h5")
     stored = load(tmp_path / "capture/detections/S1/Walking_2.h5")
-    off = plain_triangulation(stored["keypoints"], stored["cameras"]).xyz - truth["points"].xyz
+    off = triangulate_plainly(stored["keypoints"], stored["cameras"]).xyz - truth["points"].xyz
     assert np.nanmedian(np.linalg.norm(off, axis=-1)) > 0.01
 
 

@@ -7,6 +7,7 @@ docs/accuracy.md; how good is good enough are the goals here.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -14,16 +15,15 @@ from simspine.benchmark.ablations import variants
 from simspine.benchmark.methods import PLACES, Experiment, GroundTruthTrial, our_estimates, reference_estimates
 from simspine.benchmark.report import Metric
 from simspine.benchmark.spine_errors import SpineErrors, TrialSpine, by_name, errors, figures
-from simspine.errors import InputError, unknown_name
+from simspine.capture.presets import read_preset
+from simspine.errors import InputError
 
 LUMBAR = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1")
 THORACIC = tuple(f"T{k}-T{k + 1}" for k in range(11, 0, -1))
 REGIONS = {"lumbar": LUMBAR, "thoracic": THORACIC}
 LEVELS = (*LUMBAR, *THORACIC)
-PRESETS = ("exact", "finetuned", "zero-shot")
 OURS = ("coupled", "articulated")
 PEER = "peer"
-METHODS = (PEER, "peer_fk", "peer_placed", *OURS)
 
 # {figure: largest ratio to the published procedure's}, and how far coverage may be from nine in ten.
 RATIOS = {
@@ -117,11 +117,9 @@ def run(
     progress: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Errors of our pipeline with each of the settings, by name, and of the published procedure, on each preset."""
-    methods: dict[str, Callable[[Sequence[GroundTruthTrial]], dict[str, list[TrialSpine]]]] = {}
-    if peer:
-        methods[PEER] = _reference
-    for name, chosen in settings.items():
-        methods[name] = lambda trials, name=name, chosen=chosen: {name: our_estimates(trials, chosen)}
+    methods: dict[str, Callable[[Sequence[GroundTruthTrial]], dict[str, list[TrialSpine]]]]
+    methods = {PEER: _reference} if peer else {}
+    methods |= {name: partial(_ours, name, chosen) for name, chosen in settings.items()}
     found: dict[tuple[str, str], dict[tuple[str, str], SpineErrors]] = {}
     refused: dict[tuple[str, str, str], str] = {}
     for preset in presets:
@@ -141,6 +139,10 @@ def run(
     return Outcome(found, refused)
 
 
+def _ours(name: str, settings: Experiment, trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
+    return {name: our_estimates(trials, settings)}
+
+
 def _reference(trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
     observed = [trial.observed for trial in trials]
     pairs = reference_estimates(observed)
@@ -154,8 +156,7 @@ def metrics(outcome: Outcome) -> list[Metric]:
     for preset, method in outcome.found:
         total = outcome.total(preset, method)
         key = f"{preset}: {method}: "
-        shown = (*RATIOS, "p_mpjpe_mm", "vertebrae_mm", "failed_share", "liveliness")
-        for name in dict.fromkeys(shown):
+        for name in (*RATIOS, "p_mpjpe_mm", "vertebrae_mm", "failed_share", "liveliness"):
             goal = EXACT_MPJPE if (preset, method, name) == ("exact", "articulated", "mpjpe_mm") else None
             out.append(Metric(key + name, total[name], _unit(name), "lower", goal))
         if method not in OURS or preset == "exact":
@@ -175,7 +176,7 @@ def metrics(outcome: Outcome) -> list[Metric]:
 
 def measure(
     sizes: StudySize,
-    presets: Sequence[str] = PRESETS,
+    presets: Sequence[str],
     ablate: bool = False,
     progress: Callable[[str], None] = lambda line: None,
     capture: Capture = virtual,
@@ -185,8 +186,7 @@ def measure(
     ablate: run the articulated body with one thing changed at a time as well.
     """
     for preset in presets:
-        if preset not in PRESETS:
-            raise unknown_name("preset of detections", preset, PRESETS)
+        read_preset(preset)  # `InputError` before anything is recorded
     if sizes.subjects < 1 or sizes.frames < LEAST_FRAMES or not sizes.actions:
         raise InputError(
             f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "

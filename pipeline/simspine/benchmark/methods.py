@@ -32,9 +32,10 @@ from simspine.pipeline.options import (
 from simspine.pipeline.points import locate_points, make_markers
 from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.pipeline.verdict import judge
-from simspine.priors.assumptions import Prior
+from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.spine.levels import SPINE_MARKERS, Level
+from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport
 from simspine.types import Camera, Keypoints, Markers
 
@@ -80,9 +81,6 @@ class Experiment:
     true_points: tuple[str, ...] = ()
     keep_errors: Literal["all", "slow", "fast"] = "all"
 
-    def with_ik(self, **changes) -> "Experiment":
-        return replace(self, ik=self.ik.model_copy(update=changes))
-
 
 @dataclass(frozen=True)
 class GroundTruthTrial:
@@ -102,7 +100,10 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
     The truth is looked at by experiments only (see `Experiment`).
     """
     prepared = [our_markers(trial.observed, settings) for trial in trials]
-    markers = [altered(m, trial.points, settings) for (m, _), trial in zip(prepared, trials, strict=True)]
+    markers = [
+        with_true_points(with_errors(m, trial.points, settings.keep_errors), trial.points, settings.true_points)
+        for (m, _), trial in zip(prepared, trials, strict=True)
+    ]
     measured = [trial.points for trial in trials] if settings.true_sizes else markers
     sized, _ = size_body(measured, settings.recipe, settings.markers, settings.scaling)
     estimates = []
@@ -113,8 +114,13 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
         prior = widened(prior, settings.prior_width)
         result = solve_kinematics(sized, own, settings.markers, settings.ik, prior, OWN_POINTS)
         spine = read_spine(sized, result, OWN_POINTS)
-        estimates.append(TrialSpine(spine, spine.centres, judge(sized, result, spine, own, report).rejected))
+        estimates.append(_estimate(spine, judge(sized, result, spine, own, report).rejected))
     return estimates
+
+
+def _estimate(spine: SpineKinematics, rejected: np.ndarray) -> TrialSpine:
+    assert spine.centres is not None  # the stages give them
+    return TrialSpine(spine, spine.centres, rejected)
 
 
 def our_markers(observed: ObservedTrial, settings: Experiment) -> tuple[Markers, TriangulationReport]:
@@ -125,17 +131,10 @@ def our_markers(observed: ObservedTrial, settings: Experiment) -> tuple[Markers,
     return make_markers(points, settings.filter, MergeOptions(), mocap, pairs)[0], report
 
 
-def altered(markers: Markers, true: Markers, settings: Experiment) -> Markers:
-    """The markers as an experiment wants them."""
-    if settings.keep_errors != "all":
-        markers = with_errors(markers, true, settings.keep_errors)
-    return with_true_points(markers, true, settings.true_points)
-
-
 def with_errors(markers: Markers, true: Markers, keep: str) -> Markers:
-    """The markers with the slow or the fast part of their errors only; all are as they were where the truth has no such
-    point.
-    """
+    """The markers with 'all', the 'slow' or the 'fast' part of their errors; those that the truth lacks stay."""
+    if keep == "all":
+        return markers
     names = [name for name in markers.names if name in true.names]
     columns = markers.indices(names)
     exact = true.select(names).xyz
@@ -163,17 +162,16 @@ def widened(prior: Prior, width: float) -> Prior:
 
 def about(prior: Prior, posture: Mapping[str, float]) -> Prior:
     """Priors about departures from `posture` {coordinate: rad; 0 where absent} instead of the neutral one."""
-    return Prior(
-        tuple(
-            replace(b, mean=b.mean + sum(c * posture.get(name, 0.0) for name, c in b.combination.items()))
-            for b in prior.terms
-        )
-    )
+
+    def moved(term: LinearPrior) -> LinearPrior:
+        return replace(term, mean=term.mean + sum(c * posture.get(n, 0.0) for n, c in term.combination.items()))
+
+    return Prior(tuple(moved(term) for term in prior.terms))
 
 
 def mean_posture(spine: TrialSpine, levels: Sequence[Level]) -> dict[str, float]:
     """{coordinate: rad} of the levels' mean angles over a trial. A coordinate of flexion counts extension positive."""
-    found = {}
+    found: dict[str, float] = {}
     for level in levels:
         if level.coordinates and level.name in spine.kinematics.levels:
             flexion, bending, rotation = np.nanmean(spine.kinematics.level(level.name), axis=0)
@@ -201,7 +199,7 @@ def reference_estimates(
         by_name = {name: weights[name] for name in fitted.names}
         result = inverse_kinematics(sized.body, fitted, by_name, solver=solver)
         spine = read_spine(sized, result, OWN_POINTS)
-        model = TrialSpine(spine, spine.centres, ~np.isfinite(result.motion.values).all(1))
+        model = _estimate(spine, ~np.isfinite(result.motion.values).all(1))
         markers = peer.lowpass_as_released(peer.blended(forward_kinematics(sized.body, result.motion), target))
         released = replace(spine, markers=markers.select(SPINE_MARKERS))
         spines.append((replace(model, kinematics=released), model))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import trim_mean
 
 from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
@@ -66,7 +67,8 @@ def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> Scal
         for a, b in segment.pairs:
             length = np.linalg.norm(xyz[:, index(a)] - xyz[:, index(b)], axis=-1)
             own = np.linalg.norm(model[body.marker_index(a)] - model[body.marker_index(b)])
-            ratios.append(_trimmed_mean(length[np.isfinite(length)]) / own)
+            known = length[np.isfinite(length)]
+            ratios.append(trim_mean(known, TRIMMED_SHARE / 2) / own if len(known) else np.nan)
         if np.isfinite(ratios).any():
             sizes[segment.name] = float(np.nanmean(ratios))
     rest = float(np.mean(list(sizes.values())))
@@ -75,9 +77,3 @@ def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> Scal
         for s in recipe.segments
     )
     return ScaleFactors(factors, float("nan"), rest)
-
-
-def _trimmed_mean(values: np.ndarray) -> float:
-    cut = int(len(values) * TRIMMED_SHARE / 2)
-    kept = np.sort(values)[cut : len(values) - cut]
-    return float(kept.mean()) if len(kept) else float("nan")

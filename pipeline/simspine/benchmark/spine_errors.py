@@ -70,7 +70,7 @@ def errors(estimate: TrialSpine, truth: TrialSpine, levels: Sequence[str]) -> Sp
     centres = tuple(n for n in truth.centres.names if n in estimate.centres.names)
     angles = wrap(_angles(a, levels) - _angles(b, levels))
     score = {}
-    if a.lla_sd is not None:
+    if a.lla_sd is not None and a.tka_sd is not None and a.angles_sd is not None:
         score = {"lla": _score(a.lla - b.lla, a.lla_sd), "tka": _score(a.tka - b.tka, a.tka_sd)}
         sd = np.full(angles.shape, np.nan)
         for i, name in enumerate(levels):
@@ -133,9 +133,9 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
     for region, names in regions.items():
         for k, plane in enumerate(PLANES):
             chosen = [t.angles[:, [t.levels.index(n) for n in names], k] for t in trials]
-            moved = [x - np.nanmean(x, axis=0) for x in chosen]
+            motion = _pool(x - np.nanmean(x, axis=0) for x in chosen)
             result[f"{region}_{plane}_rmse_deg"] = np.degrees(_rms(_pool(chosen)))
-            result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(_pool(moved)))
+            result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(motion))
     velocity = _pool(np.linalg.norm(np.gradient(t.offset, 1 / t.rate, axis=0), axis=-1) for t in trials)
     jitter = _pool(np.linalg.norm(t.acceleration[:, :, 0] - t.acceleration[:, :, 1], axis=-1) for t in trials)
     estimated, true = (_pool(np.linalg.norm(t.acceleration[:, :, i], axis=-1) for t in trials) for i in (0, 1))

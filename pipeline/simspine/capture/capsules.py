@@ -42,7 +42,8 @@ def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
     parts = {name: (a, b, RADII[name], g) for name, (a, b, g) in _MIDDLE.items()}
     for name, (a, b, g) in _SIDED.items():
         for s in "rl":
-            parts[f"{name}_{s}"] = ([m.format(s=s) for m in a], [m.format(s=s) for m in b], RADII[name], g)
+            start, end = (tuple(m.format(s=s) for m in ends) for ends in (a, b))
+            parts[f"{name}_{s}"] = (start, end, RADII[name], g)
     size = subject.stature / 1.7
     stout = subject.mass / subject.stature**2 / 23.0
     ends = np.stack(

@@ -4,12 +4,10 @@ A second family of truths beside the published one, so that what is found with o
 """
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
-from simspine.body.recipes import read_recipe
-from simspine.capture.population import read_levels, read_population, truncated
+from simspine.capture.population import articulation, read_levels, read_population, truncated
 from simspine.spine.shape.chain import VECTORS
 from simspine.spine.shape.intervertebral import LEVEL_NAMES, intervertebral_matrix, level_angles, standing_shift
 from simspine.spine.shape.model import shipped, vector_names
@@ -43,18 +41,14 @@ def sample_curve(draw: Stream, shape: np.ndarray) -> np.ndarray:
     The curve of the shape, and what standing up adds. L5–S1, which scans do not have, varies by its part in the
     published spread of the lordosis.
     """
-    curve = _by_level(dict(zip(LEVEL_NAMES, level_angles(shape)[:, 0] - _generic(), strict=True)), 0.0)
+    generic = intervertebral_matrix() @ articulation().neutral_pitch
+    curve = _by_level(dict(zip(LEVEL_NAMES, level_angles(shape)[:, 0] - generic, strict=True)), 0.0)
     curve += _by_level(standing_shift(), 0.0)
     table = read_population()
     parts = table["lordosis_by_level"]
     sd = np.radians(table["lordosis"]["sd"]) * parts["L5_S1"] / sum(parts.values())
     curve[read_levels().names.index("L5_S1")] += float(truncated(draw("lumbosacral angle"), 0.0, sd))
     return curve
-
-
-@cache
-def _generic() -> np.ndarray:
-    return intervertebral_matrix() @ read_recipe("articulated").articulation.neutral_pitch
 
 
 def _by_level(values: dict[str, float], other: float) -> np.ndarray:

@@ -134,7 +134,7 @@ def _inside(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
     """(frames, views, points) bool: within the image."""
     size = np.array([camera.size for camera in cameras], float)[:, None]
     with np.errstate(invalid="ignore"):
-        return ((xy >= 0) & (xy <= size)).all(-1)
+        return np.all((xy >= 0) & (xy <= size), axis=-1)
 
 
 def _offsets(points: Markers, preset: Preset, chance, subject: str) -> np.ndarray:
@@ -147,7 +147,7 @@ def _offsets(points: Markers, preset: Preset, chance, subject: str) -> np.ndarra
         groups = [(region, members)] if region in OFFSETS else [(name, (name,)) for name in members]
         for name, group in groups:
             if region in OFFSETS:
-                direction = OFFSETS[region]
+                direction = np.array(OFFSETS[region])
             else:
                 direction = chance("offset", name.lstrip("LR")).standard_normal(3)
                 direction[2] *= -1 if name.startswith("L") else 1

@@ -30,7 +30,7 @@ def wander(rng: np.random.Generator, time: np.ndarray, knot: float) -> np.ndarra
     return BSpline(knots, rng.standard_normal(count) / 0.69, 3)(time)  # 0.69: root of the mean squared weights
 
 
-def passing(time: np.ndarray, at: Sequence[float], values: Sequence[float], duration: float) -> np.ndarray:
+def passing(time: np.ndarray, at: Sequence[float] | np.ndarray, values: np.ndarray, duration: float) -> np.ndarray:
     """Stepwise values: values[0], from each time at[i] on to values[i + 1], with least jerk in `duration` s."""
     out = np.full(len(time), float(values[0]))
     for start, before, after in zip(at, values, values[1:], strict=False):

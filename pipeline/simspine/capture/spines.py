@@ -83,7 +83,7 @@ def _published(draw: Stream, sex: str, stature: float) -> SyntheticSpine:
         kyphosis_parts=_parts(draw("kyphosis by level"), np.ones(9), table["kyphosis_share_cv"]),
         own_curve=_own_curve(draw),
         wedge=rad(table["wedge_sd"]) * truncated(draw("endplates"), np.zeros((count, 2)), 1.0),
-        centre=_centres(draw),
+        centre=truncated(draw("joint centres"), np.zeros((count, 3)), np.array([*table["joint_centre_sd_m"], 0.0])),
         shares=_shares(draw),
         change=table["share_change_sd"] * truncated(draw("change of shares"), np.zeros((count, 3)), 1.0, limit=2.0),
         rotation_per_bending=_by_region(draw("rotation with bending"), table["rotation_per_bending"], each=False),
@@ -130,12 +130,6 @@ def _own_curve(draw: Stream) -> np.ndarray:
         i = levels.within(region)
         own[i] -= own[i].mean(0)
     return own
-
-
-def _centres(draw: Stream) -> np.ndarray:
-    forward, up = read_population()["joint_centre_sd_m"]
-    count = len(read_levels().names)
-    return truncated(draw("joint centres"), np.zeros((count, 3)), np.array([forward, up, 0.0]))
 
 
 def _shares(draw: Stream) -> np.ndarray:

@@ -5,12 +5,13 @@ Plane geometry in the median plane of the unscaled model (x forward, y up), wher
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from simspine.capture.population import read_levels
 from simspine.capture.subjects import SyntheticSubject
-from simspine.spine.endplates import Vertebra, Vertebrae
+from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, endplate
 
 HANGING = np.radians(-7.0)  # abduction of hanging arms
 LEAST_DISC = 0.4  # of the generic disc's height
@@ -38,8 +39,10 @@ class Generic:
     ranges: Mapping[str, tuple[float, float]]
     segments: Mapping[str, tuple[str, ...]]
 
-    def vertebra(self, body: str) -> Vertebra | None:
-        return next((v for v in self.vertebrae.values() if v.body == body), None)
+    @cached_property
+    def carried(self) -> dict[str, Vertebra]:
+        """{body: the vertebra it carries}."""
+        return {v.body: v for v in self.vertebrae.values()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ class BodySizes:
     thorax: float
     below: np.ndarray
     above: np.ndarray
-    wedge: Mapping[str, tuple[float, float]]
+    wedge: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,7 @@ def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
     below, above = np.zeros_like(generic.below), np.zeros_like(generic.above)
     for k in range(len(generic.levels)):
         below[k], above[k] = _joint(subject, generic, factors, ratio, k)
-    wedge = {generic.chain[k + 1]: tuple(map(float, spine.wedge[k])) for k in range(len(generic.levels) - 1)}
+    wedge = dict(zip(generic.chain[1:-1], spine.wedge[:-1], strict=True))
     return BodySizes(factors, whole * own["thorax"], below, above, wedge)
 
 
@@ -100,7 +103,7 @@ def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
     """(levels,) size of a spacing relative to the generic one; where none is published, the mean of the next three."""
     ratio = np.full(len(spacing), np.nan)
     for k in np.flatnonzero(np.isfinite(spacing)):
-        below, above = (generic.vertebra(name) for name in generic.chain[k : k + 2])
+        below, above = (generic.carried[name] for name in generic.chain[k : k + 2])
         apart = (generic.below[k] - below.centroid) - (generic.above[k] - above.centroid)
         ratio[k] = spacing[k] / np.linalg.norm(apart)
     known = np.flatnonzero(np.isfinite(ratio))
@@ -112,7 +115,7 @@ def _spacing_ratio(spacing: np.ndarray, generic: Generic) -> np.ndarray:
 def _joint(subject: SyntheticSubject, generic: Generic, factors: Mapping, ratio: np.ndarray, k: int):
     """Centre of a level in the body below and in the one above."""
     names = generic.chain[k : k + 2]
-    low, high = (generic.vertebra(name) for name in names)
+    low, high = generic.carried[names[0]], generic.carried.get(names[1])
     f_low, f_high = (factors[name] for name in names)
     centre = subject.spine.centre[k]
     if high is None or low.superior is None or high.inferior is None:  # below C1 and the skull: no disc
@@ -153,21 +156,19 @@ def standing_curve(subject: SyntheticSubject, vertebrae: Vertebrae) -> np.ndarra
     if spine.curve is not None:
         return spine.curve.copy()
     curve = spine.own_curve[:, 0].copy()
-    for first, last, target, parts in (
-        ("L5_S1", "L1_L2", spine.lordosis, spine.lordosis_parts),
-        ("T11_T12", "T3_T4", -spine.kyphosis, spine.kyphosis_parts),
+    for first, last, upper, lower, target, parts in (
+        ("L5_S1", "L1_L2", ("L1", "superior"), ("S1", "superior"), spine.lordosis, spine.lordosis_parts),
+        ("T11_T12", "T3_T4", ("T3", "superior"), ("T12", "inferior"), -spine.kyphosis, spine.kyphosis_parts),
     ):
         i = slice(names.index(first), names.index(last) + 1)
-        upper, lower = ("L1", "S1") if target > 0 else ("T3", "T12")
-        bones = _tilt(vertebrae[upper].superior.normal)
-        bones -= _tilt((vertebrae[lower].superior if target > 0 else vertebrae[lower].inferior).normal)
+        bones = _tilt(endplate(vertebrae, *upper)) - _tilt(endplate(vertebrae, *lower))
         curve[i] += parts * (target - bones - curve[i].sum())
     return curve
 
 
-def _tilt(normal: tuple[float, float, float]) -> float:
+def _tilt(plate: Endplate) -> float:
     """How far an endplate leans back, rad."""
-    return float(np.arctan2(-normal[0], normal[1]))
+    return float(np.arctan2(-plate.normal[0], plate.normal[1]))
 
 
 def _balanced(

@@ -45,15 +45,10 @@ def motion_of(trial: str) -> tuple[str, int]:
     return next(name for name in truth.ACTIONS if canonical_action(name) == action), number
 
 
-def trial_length(subject: SyntheticSubject, trial: str) -> int:
-    """Frames of a trial that is not cut short."""
-    return truth.trial_frames(subject, *motion_of(trial))
-
-
 def write_trial(
     folder: Path, subject: SyntheticSubject, trial: str, frames: int | None, cameras: Sequence[Camera], preset: Preset
-) -> int:
-    """Make one trial and write all its files; returns its frames. Equal arguments give equal bytes.
+) -> None:
+    """Make one trial and write all its files. Equal arguments give equal bytes.
 
     In the layout of the data set (float32): positions in the world in mm as motion capture would have them
     (`mocap.captured`), the same in the frame of each camera, the same in each image in px. detections: the 37 points
@@ -95,4 +90,3 @@ def write_trial(
         swapped=found.swapped,
         hidden=found.hidden.astype(np.float32),
     )
-    return made.frames

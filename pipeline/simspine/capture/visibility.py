@@ -15,23 +15,21 @@ ASPECT = 4 / 3  # height / width of the crop that top-down detectors look at (25
 def foreshortening(points: Markers, cameras: Sequence[Camera]) -> np.ndarray:
     """1 − apparent / true length of the segment to the point's parent, 0…1: (frames, views, points).
 
-    A point without parent takes the segment to its first child.
+    points: the 37, in their order. A point without parent takes the segment to its first child.
     """
     skeleton = load("simspine37")
-    index = points.indices(skeleton.names)
-    xyz = points.xyz[:, index]
+    xyz = points.xyz
     parent = list(skeleton.parents)
     root = parent.index(-1)
     parent[root] = parent.index(root)
     segment = xyz - xyz[:, parent]
     length = np.linalg.norm(segment, axis=-1)
-    out = np.empty((len(xyz), len(cameras), len(index)))
+    out = np.empty((len(xyz), len(cameras), xyz.shape[1]))
     for v, camera in enumerate(cameras):
         sight = xyz - camera.centre
         along = (segment * sight).sum(-1) / (length * np.linalg.norm(sight, axis=-1))
         out[:, v] = 1 - np.sqrt(np.clip(1 - along**2, 0, 1))
-    back = np.argsort(index)
-    return out[..., back]
+    return out
 
 
 def hidden(points: Markers, cameras: Sequence[Camera], capsules: np.ndarray, radii: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ from simspine.capture.bodies import truth_body
 from simspine.capture.presets import Preset, read_preset
 from simspine.capture.rig import rig
 from simspine.capture.subjects import SyntheticSubject, make_subject
-from simspine.capture.trial_files import trial_files, trial_length, write_trial
+from simspine.capture.trial_files import action_of, trial_files, write_trial
+from simspine.capture.truth import trial_frames
 from simspine.dataset.manifest import sha256
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import write_text
@@ -64,16 +65,10 @@ def write_capture(
     write_metadata(folder / "metadata.xml", rigs)
     write_text(folder / "truth" / "subjects.json", _json({subject.name: _plain(subject) for subject in subjects}))
 
-    lengths = {
-        (subject.name, trial): settings.frames or trial_length(subject, trial)
-        for subject in subjects
-        if only in (None, subject.name)
-        for trial in trials
-    }
+    chosen = [subject for subject in subjects if only in (None, subject.name)]
+    lengths = {(s.name, t): settings.frames or trial_frames(s, *action_of(t)) for s in chosen for t in trials}
     total, done, written = sum(lengths.values()), 0, []
-    for subject in subjects:
-        if only not in (None, subject.name):
-            continue
+    for subject in chosen:
         cameras = rigs[subject.name]
         record = _Record(folder, subject.name, stated)
         record.keep([MODEL, *trials])
@@ -119,7 +114,8 @@ def _claim(folder: Path, stated: dict) -> None:
 
 def _finish(folder: Path, stated: dict, subjects: Sequence[SyntheticSubject], trials: list[str]) -> None:
     """Write the record with all checksums, if every subject is there."""
-    files, shared = {}, ["metadata.xml", "truth/subjects.json"]
+    files: dict[str, str] = {}
+    shared = ["metadata.xml", "truth/subjects.json"]
     for subject in subjects:
         record = _Record(folder, subject.name, stated)
         if set(record.made) != {MODEL, *trials}:
@@ -178,7 +174,7 @@ def _digest(data: bytes) -> str:
 
 
 def _json(content) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _plain(value):
