@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.spine_by_rule import SPINE, infer_missing, infer_spine
 from scipy.stats import chi2
 
-from simspine.benchmark.virtual_trials import people
+from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
 from simspine.pipeline.options import FilterOptions, TriangulationOptions
@@ -80,7 +80,7 @@ def draw(path: str, seed: int) -> None:
     from matplotlib.patches import Ellipse
 
     figure, panels = plt.subplots(1, 4, figsize=(11, 5.9), constrained_layout=True)
-    (trials,) = people("finetuned", [1], ("Walking", "Sitting"), 40, seed)
+    _, trials = recorded_subjects("finetuned", StudySize(2, ("Walking", "Sitting"), 40, seed))
     for i, trial in enumerate(trials):
         markers, frame = seen_without_spine(trial.observed), 20
         centres = trial.spine.centres
@@ -132,7 +132,7 @@ def main():
     table = {}
     for preset in options.presets.split(","):
         found = defaultdict(list)
-        for trials in people(preset, range(options.subjects), ACTIONS, options.frames, options.seed):
+        for trials in recorded_subjects(preset, StudySize(options.subjects, ACTIONS, options.frames, options.seed)):
             for trial in trials:
                 centres = trial.spine.centres
                 true = centres.xyz[:, centres.indices(LEVELS)]

@@ -23,7 +23,7 @@ from simspine.benchmark.methods import (
     with_true_points,
 )
 from simspine.benchmark.spine_errors import errors, figures
-from simspine.benchmark.virtual_trials import people
+from simspine.benchmark.virtual_trials import recorded_subjects
 from simspine.body.recipes import read_prior, read_recipe
 from simspine.cli import main
 from simspine.errors import InputError
@@ -36,7 +36,7 @@ TINY = StudySize(1, ("Walking",), 40, 1)
 
 @pytest.fixture(scope="module")
 def judged():
-    return next(people("exact", [0], TINY.actions, TINY.frames, TINY.seed))
+    return next(recorded_subjects("exact", TINY))
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_truth_against_itself_is_without_error(judged):
 
 
 def test_same_people_for_every_detector(judged):
-    [seen] = next(people("finetuned", [0], TINY.actions, TINY.frames, TINY.seed))
+    [seen] = next(recorded_subjects("finetuned", TINY))
     np.testing.assert_array_equal(seen.points.xyz, judged[0].points.xyz)
     np.testing.assert_array_equal(seen.observed.mocap.xyz, judged[0].observed.mocap.xyz)
     assert not np.allclose(seen.observed.keypoints.xy, judged[0].observed.keypoints.xy, equal_nan=True)
@@ -69,7 +69,7 @@ def test_same_people_for_every_detector(judged):
 
 @pytest.mark.slow
 def test_the_other_family_of_spines_is_another_truth(judged):
-    [other] = next(accuracy.virtual("exact", replace(TINY, spines="scans")))
+    [other] = next(recorded_subjects("exact", replace(TINY, spines="scans")))
     levels = [np.array([j.spine.kinematics.level(n)[:, 0].mean() for n in accuracy.LEVELS]) for j in (judged[0], other)]
     assert np.degrees(np.sqrt(np.mean((levels[0] - levels[1]) ** 2))) > 1.5
     assert other.observed.subject == judged[0].observed.subject
@@ -164,7 +164,7 @@ def test_each_ablation_changes_something():
 
 @pytest.mark.slow
 def test_what_it_is_told_makes_it_better(judged):
-    seen = next(people("finetuned", [0], TINY.actions, TINY.frames, TINY.seed))
+    seen = next(recorded_subjects("finetuned", TINY))
     informed = variants(Experiment())["oracle: sizes, posture, slow errors"]
     plain, better = (
         figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in our_estimates(seen, chosen)], REGIONS)

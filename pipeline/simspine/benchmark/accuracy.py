@@ -1,6 +1,6 @@
 """`simspine bench accuracy`: the whole pipeline against a spine that is known, beside the published procedure.
 
-Virtual people (`simspine.capture`), whose spines are not the estimators', are recorded by a virtual detector
+Synthetic subjects (`simspine.capture`), whose spines are not the estimators', are recorded by a virtual detector
 and motion capture; each method gets the same recordings. What is measured is defined in `spine_errors` and
 docs/accuracy.md; how good is good enough are the goals here.
 """
@@ -15,6 +15,7 @@ from simspine.benchmark.ablations import variants
 from simspine.benchmark.methods import PLACES, Experiment, GroundTruthTrial, our_estimates, reference_estimates
 from simspine.benchmark.report import Metric
 from simspine.benchmark.spine_errors import SpineErrors, TrialSpine, by_name, errors, figures
+from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
 from simspine.capture.presets import read_preset
 from simspine.errors import InputError
 
@@ -43,31 +44,10 @@ EXACT_MPJPE = 3.0  # mm, articulated, from exact 2D points
 UNITS = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), ("_share", "share"))
 
 
-@dataclass(frozen=True)
-class StudySize:
-    """How much is recorded: people, actions (one trial of each), frames of a trial. spines: where theirs are from.
-
-    People differ more from each other than frames do: rather more of them than longer trials.
-    """
-
-    subjects: int = 7
-    actions: tuple[str, ...] = ("Walking", "Sitting")
-    frames: int = 80
-    seed: int = 1
-    spines: str = "published"
-
-
 QUICK = StudySize(1, ("Walking", "Sitting"), 40)
 
-# People one after another: the trials of each, seen by the detector of a preset.
+# Subjects one after another: the trials of each, as the detector of a preset sees them.
 Capture = Callable[[str, StudySize], Iterable[Sequence[GroundTruthTrial]]]
-
-
-def virtual(preset: str, sizes: StudySize) -> Iterable[Sequence[GroundTruthTrial]]:
-    """The trials of each virtual person."""
-    from simspine.benchmark.virtual_trials import people
-
-    return people(preset, range(sizes.subjects), sizes.actions, sizes.frames, sizes.seed, sizes.spines)
 
 
 @dataclass(frozen=True)
@@ -112,7 +92,7 @@ def run(
     sizes: StudySize,
     presets: Sequence[str],
     settings: Mapping[str, Experiment],
-    capture: Capture = virtual,
+    capture: Capture = recorded_subjects,
     peer: bool = True,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
@@ -179,7 +159,7 @@ def measure(
     presets: Sequence[str],
     ablate: bool = False,
     progress: Callable[[str], None] = lambda line: None,
-    capture: Capture = virtual,
+    capture: Capture = recorded_subjects,
 ) -> tuple[list[Metric], dict]:
     """The benchmark: metrics with goals, and all details for the JSON file.
 

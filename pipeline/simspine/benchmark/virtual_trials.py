@@ -1,7 +1,7 @@
-"""Virtual people recorded by a virtual detector and motion capture, and what was true, for `accuracy`."""
+"""Synthetic subjects recorded by a virtual detector and motion capture, and what was true, for `accuracy`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,25 +32,30 @@ from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers
 
 
-def people(
-    preset: str,
-    subjects: Sequence[int],
-    actions: Sequence[str],
-    frames: int,
-    seed: int,
-    spines: str = "published",
-) -> Iterator[list[GroundTruthTrial]]:
-    """The trials of each subject (by number, from 0): one of each action, as the detector of `preset` sees it.
+@dataclass(frozen=True)
+class StudySize:
+    """How much is recorded: subjects, actions (one trial of each), frames of a trial. spines: where the subjects' are
+    from, see `simspine.capture.spines.FAMILIES`.
 
-    spines: where their spines are from, see `simspine.capture.spines.FAMILIES`. Raises
-    `InputError` naming the actions there are.
+    Subjects differ more from each other than frames do: rather more of them than longer trials.
     """
-    for action in actions:
+
+    subjects: int = 7
+    actions: tuple[str, ...] = ("Walking", "Sitting")
+    frames: int = 80
+    seed: int = 1
+    spines: str = "published"
+
+
+def recorded_subjects(preset: str, sizes: StudySize) -> Iterator[list[GroundTruthTrial]]:
+    """The trials of each subject as the detector of `preset` sees them. `InputError` names the actions there are."""
+    for action in sizes.actions:
         if action not in ACTIONS:
             raise unknown_name("action", action, ACTIONS)
-    for index in subjects:
-        subject = make_subject(seed, index, spines)
-        yield [recorded(subject, make_trial(subject, action, 1, frames), preset, seed) for action in actions]
+    for index in range(sizes.subjects):
+        subject = make_subject(sizes.seed, index, sizes.spines)
+        trials = (make_trial(subject, action, 1, sizes.frames) for action in sizes.actions)
+        yield [recorded(subject, trial, preset, sizes.seed) for trial in trials]
 
 
 def recorded(subject: SyntheticSubject, trial: TruthTrial, preset: str, seed: int) -> GroundTruthTrial:
