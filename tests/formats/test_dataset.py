@@ -334,9 +334,11 @@ def test_clear_errors_when_reading(tmp_path, written):
         DatasetFile(tmp_path / "other.h5")
     shutil.copy(written[0], tmp_path / "odd.h5")
     with h5py.File(tmp_path / "odd.h5", "r+") as file:
-        del file["S1/Sitting/timestamps"]
+        del file["S1/Sitting/timestamps"], file["S1/calibration/K"]
     with DatasetFile(tmp_path / "odd.h5") as file, pytest.raises(InputError, match=r"odd\.h5: S1/Sitting: .*damaged"):
         file.trial("S1", "Sitting")
+    with DatasetFile(tmp_path / "odd.h5") as file, pytest.raises(InputError, match=r"odd\.h5: S1: .*damaged"):
+        file.cameras("S1")
     with h5py.File(tmp_path / "odd.h5", "r+") as file:
         del file["metadata/kinematic_axes"]
         file["metadata/kinematic_axes"] = 3

@@ -2,7 +2,9 @@
 
 import json
 import os
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import h5py
 import numpy as np
@@ -21,6 +23,28 @@ _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2"
 # Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
 _CACHE = 1 << 17  # bytes for an array
 _OPEN_ARRAYS = 1024
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _damaged(where: str | os.PathLike, error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({error})")
+
+
+def _readable(read: Callable[Concatenate["DatasetFile", P], T]) -> Callable[Concatenate["DatasetFile", P], T]:
+    """A method that names file, subject and trial where a chunk, an array or a group cannot be read."""
+
+    @wraps(read)
+    def checked(self: "DatasetFile", *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(self, *args, **kwargs)
+        except Exception as error:  # damaged files end in many ways
+            raise _damaged(f"{self._where}: {'/'.join(map(str, args[:2]))}", error) from None
+
+    return checked
 
 
 class DatasetFile:
@@ -84,41 +108,45 @@ class DatasetFile:
         """Names of the subjects, in the order written."""
         return tuple(name for name in self._file if name != "metadata")
 
+    @_readable
     def trials(self, subject: str) -> tuple[str, ...]:
         """Names of a subject's trials, in the order written."""
         return tuple(name for name in self._subject(subject) if name != "calibration")
 
+    @_readable
     def frames(self, subject: str, trial: str) -> int:
         """Number of frames of a trial, without reading it."""
         return len(self._trial(subject, trial)["markers"])
 
+    @_readable
     def cameras(self, subject: str) -> tuple[Camera, ...]:
         """The cameras that saw a subject, in the order of the views; world z up, metres."""
         group = self._subject(subject)["calibration"]
         columns = (group[name][()] for name in ("size", "K", "dist", "R", "t"))
         return tuple(Camera(name, *values) for name, *values in zip(_texts(group["names"]), *columns, strict=True))
 
+    @_readable
     def model(self, subject: str) -> str:
         """The scaled `.osim` as text; '' in a released file, which holds only a path (`model_file`)."""
         self._subject(subject)
         data = self._file.get(f"metadata/{OURS}/models/{subject}")
         return "" if data is None else _text(data)
 
+    @_readable
     def model_file(self, subject: str) -> str:
         """Path of the model when the data set was built."""
         return str(self._subject(subject).attrs.get("model_file", ""))
 
+    @_readable
     def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> TrialData:
         """One trial, or a stretch of its frames; only the chunks needed are read."""
         group = self._trial(subject, trial)
         first, last, step = frames.indices(len(group["markers"]))
         if step != 1:
             raise InputError(f"frames {frames} has a step of {step}; read a stretch and thin it out yourself.")
-        try:
-            return _read_trial(self, group, slice(first, max(first, last)))
-        except Exception as error:  # an unreadable chunk, a missing array
-            raise _damaged(f"{self._where}: {subject}/{trial}", error) from None
+        return _read_trial(self, group, slice(first, max(first, last)))
 
+    @_readable
     def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
         """One array of a trial by its path in the trial's group, rad, m and s; only the chunks needed are read.
 
@@ -146,6 +174,7 @@ class DatasetFile:
             values = np.char.decode(values, "utf-8")
         return values
 
+    @_readable
     def clock(self, subject: str, trial: str) -> tuple[float, float]:
         """(frames per second, time of the first frame) of a trial."""
         group = self._trial(subject, trial)
@@ -170,12 +199,6 @@ class DatasetFile:
         if trial not in self.trials(subject):
             raise unknown_name("trial", trial, self.trials(subject), f"{self._where}: {subject}")
         return self._file[subject][trial]
-
-
-def _damaged(where: str | os.PathLike, error: Exception) -> InputError:
-    if isinstance(error, InputError):
-        return error
-    return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({error})")
 
 
 def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
