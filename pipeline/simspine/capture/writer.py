@@ -13,7 +13,7 @@ from simspine.capture.bodies import truth_body
 from simspine.capture.presets import Preset, read_preset
 from simspine.capture.rig import rig
 from simspine.capture.subjects import SyntheticSubject, make_subject
-from simspine.capture.trial_files import action_of, trial_files, write_trial
+from simspine.capture.trial_files import motion_of, trial_files, write_trial
 from simspine.capture.truth import trial_frames
 from simspine.dataset.manifest import sha256
 from simspine.errors import InputError, unknown_name
@@ -66,7 +66,7 @@ def write_capture(
     write_text(folder / "truth" / "subjects.json", _json({subject.name: _plain(subject) for subject in subjects}))
 
     chosen = [subject for subject in subjects if only in (None, subject.name)]
-    lengths = {(s.name, t): settings.frames or trial_frames(s, *action_of(t)) for s in chosen for t in trials}
+    lengths = {(s.name, t): settings.frames or trial_frames(s, *motion_of(t)) for s in chosen for t in trials}
     total, done, written = sum(lengths.values()), 0, []
     for subject in chosen:
         cameras = rigs[subject.name]
