@@ -58,10 +58,10 @@ def measure(preset, sample):
         print(f"  {name:10s} {plain:6.1f} ({paper[0]:5.1f})   {aligned:6.1f} ({paper[1]:5.1f})")
     found = [seen(recording, preset) for recording in sample]
     confidence = np.concatenate([f.keypoints.confidence.ravel() for f in found])
-    share = [np.linalg.norm(f.keypoints.xy - f.exact, axis=-1) / f.size[..., None] for f in found]
-    share = np.concatenate([s.ravel() for s in share])
+    off = [np.linalg.norm(f.keypoints.xy - f.exact, axis=-1) for f in found]
+    px = np.concatenate([error.ravel() for error in off])
+    share = np.concatenate([(error / f.size[..., None]).ravel() for error, f in zip(off, found, strict=True)])
     there = np.isfinite(share)
-    px = np.concatenate([(np.linalg.norm(f.keypoints.xy - f.exact, axis=-1)).ravel() for f in found])
     print(f"  2D error px: median {np.nanmedian(px):.1f}, 90th percentile {np.nanpercentile(px, 90):.1f}")
     print(f"  person in the image px: median {np.median(np.concatenate([f.size.ravel() for f in found])):.0f}")
     print(f"  rank correlation of confidence and error {spearmanr(confidence[there], share[there]).statistic:.2f}")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import trim_mean
 
 from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
@@ -67,8 +66,9 @@ def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> Scal
         for a, b in segment.pairs:
             length = np.linalg.norm(xyz[:, index(a)] - xyz[:, index(b)], axis=-1)
             own = np.linalg.norm(model[body.marker_index(a)] - model[body.marker_index(b)])
-            known = length[np.isfinite(length)]
-            ratios.append(trim_mean(known, TRIMMED_SHARE / 2) / own if len(known) else np.nan)
+            known = np.sort(length[np.isfinite(length)])
+            cut = int(len(known) * TRIMMED_SHARE / 2)
+            ratios.append(known[cut : len(known) - cut].mean() / own if len(known) else np.nan)
         if np.isfinite(ratios).any():
             sizes[segment.name] = float(np.nanmean(ratios))
     rest = float(np.mean(list(sizes.values())))
