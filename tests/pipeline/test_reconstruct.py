@@ -5,7 +5,6 @@ import pytest
 
 import simspine as ss
 from simspine.pipeline.sized_body import SizedBody
-from simspine.skeletons import translate
 from simspine.spine.shape.chain import LEVELS as CENTRES
 from simspine.workflow.paths import Paths
 from simspine.workflow.trials import read_trial
@@ -16,9 +15,7 @@ def in_memory(finished, truth) -> ss.Reconstruction:
     """The finished project's trial by the library, with the project's options."""
     config = finished.config
     options = ss.Options(**{name: getattr(config, name) for name in ss.Options.model_fields})
-    return ss.reconstruct(
-        translate(truth.keypoints, "spinetrack37"), truth.cameras, options=options, markers="spinetrack37", mass=70.0
-    )
+    return ss.reconstruct(truth.keypoints, truth.cameras, options=options, mass=70.0)
 
 
 @pytest.fixture(scope="module")

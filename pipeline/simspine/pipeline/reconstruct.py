@@ -14,6 +14,7 @@ from simspine.pipeline.points import SKELETONS, detect, follow_person, locate_po
 from simspine.pipeline.reconstruction import Reconstruction
 from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.pipeline.verdict import judge
+from simspine.skeletons import by_names, translate
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.sources.pose2sim import VIDEO_ENDINGS, match_cameras
 from simspine.sources.video import check_synchronised, open_videos
@@ -31,6 +32,7 @@ class _Observed:
     markers: Markers
     cameras: tuple[Camera, ...]
     keypoints: Keypoints
+    skeleton: str
     triangulation: TriangulationReport
     points: Markers
     videos: tuple[Path, ...] = ()
@@ -49,13 +51,13 @@ def reconstruct(
 ) -> Reconstruction | dict[str, Reconstruction]:
     """From synchronised videos or 2D points of one person to the spine: all stages of the pipeline, in memory.
 
-    source: `Keypoints` in the 37 SIMSPINE names (`simspine.skeletons.translate`), views in the order of the cameras; or
-    a folder of videos; or the videos, one a camera. {trial: source} for several trials of a person: one body is fitted
-    to all of them, and {trial: Reconstruction} comes back. cameras: of the world z up, or a calibration file. mocap:
-    motion capture that takes the place of points of the same name, for each trial where there are several. options: how
-    each stage works (default: as `simspine run` does). markers: marker set, which says where the detector's points are
-    on the body; by default that of the detector, or the one for the SIMSPINE points' names. height (m), mass (kg) of
-    the person, if known. progress: called with (frames done, frames in all) while videos are looked at.
+    source: `Keypoints` of any skeleton we know by its names, views in the order of the cameras; or a folder of videos;
+    or the videos, one a camera. {trial: source} for several trials of a person: one body is fitted to all of them, and
+    {trial: Reconstruction} comes back. cameras: of the world z up, or a calibration file. mocap: motion capture that
+    takes the place of points of the same name, for each trial where there are several. options: how each stage works
+    (default: as a configuration without settings). markers: marker set, which says where the detector's points are on
+    the body; by default that of the points' skeleton. height (m), mass (kg) of the person, if known. progress: called
+    with (frames done, frames in all) while videos are looked at.
 
     Raises `InputError` where cameras and views do not match, nobody is found, or no body fits. Equal to what the
     workflow writes for the same input.
@@ -65,9 +67,7 @@ def reconstruct(
     given = mocap if isinstance(mocap, Mapping) else dict.fromkeys(sources, mocap)
     known = read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
     observed = {trial: _observe(item, known, given.get(trial), options, progress) for trial, item in sources.items()}
-    if markers is None:
-        filmed = any(not isinstance(item, Keypoints) for item in sources.values())
-        markers = options.body.markers or (SKELETONS[options.detection.detector] if filmed else "simspine37")
+    markers = markers or options.body.markers or next(iter(observed.values())).skeleton
     trials = {trial: found.markers for trial, found in observed.items()}
     sized, _ = size_body(list(trials.values()), options.body.recipe, markers, options.scaling, height, mass)
     found = {}
@@ -129,19 +129,21 @@ def _observe(
     """The stages detect, triangulate and merge of one trial."""
     videos: tuple[Path, ...] = ()
     if isinstance(source, Keypoints):
-        keypoints = source
+        skeleton = by_names(source.names).name
+        keypoints = translate(source, skeleton)
     else:
+        skeleton = SKELETONS[options.detection.detector]
         videos = _videos(source)
         opened = open_videos(videos)
         check_synchronised(opened)
         cameras = match_cameras(opened, cameras)
         detections = detect(opened, options.detection, progress=progress)
-        keypoints = follow_person(detections, cameras, SKELETONS[options.detection.detector], options.detection)
+        keypoints = follow_person(detections, cameras, skeleton, options.detection)
     points, report = locate_points(keypoints, cameras, options.triangulation)
     table = options.merge.correspondence
     pairs = None if table is None else read_correspondence(table)
     markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, options.detection.infer_spine)
-    return _Observed(markers, tuple(cameras), keypoints, report, points, videos)
+    return _Observed(markers, tuple(cameras), keypoints, skeleton, report, points, videos)
 
 
 def _videos(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ of Human3.6M is the mid-point of the hip joints, the `Hip` of SIMSPINE is on the
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -90,6 +90,20 @@ def by_size(points: int) -> Skeleton:
         known = ", ".join(f"{size} ({name})" for size, name in sorted(_BY_SIZE.items()))
         raise InputError(f"no skeleton with {points} points is known. Known: {known}. Name the skeleton explicitly.")
     return load(_BY_SIZE[points])
+
+
+def by_names(names: Sequence[str]) -> Skeleton:
+    """The skeleton whose points these are, or some of its points; raises `InputError` listing those there are.
+
+    SIMSPINE's own counts first, then the one with the fewest other points.
+    """
+    fitting = [skeleton for skeleton in map(load, available()) if set(names) <= set(skeleton.names)]
+    if not fitting:
+        raise InputError(
+            f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(available())}; rename the "
+            "points to one of them (simspine.skeletons.load(name).names)."
+        )
+    return min(fitting, key=lambda skeleton: (skeleton.name != TARGET, len(skeleton)))
 
 
 def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
