@@ -93,7 +93,8 @@ def test_exact_points_triangulate_to_the_truth(rig, room):
     given = np.stack([camera_model.project(camera, room) for camera in rig], 1)
     names = [f"p{i}" for i in range(room.shape[1])]
     raw = Keypoints(names, 50, given, np.ones(given.shape[:3]))
-    exact = triangulate(camera_model.keypoints_to_cameras(raw, rig), rig)
+    seen = np.stack([camera_model.to_camera(camera, given[:, v]) for v, camera in enumerate(rig)], 1)
+    exact = triangulate(raw.with_(xy=seen), rig)
     assert np.abs(exact.xyz - room).max() < 1e-8
     naive = triangulate(raw, rig)
     assert np.nanmax(np.abs(naive.xyz - room)) > 1e-5

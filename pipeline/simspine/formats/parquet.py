@@ -58,12 +58,11 @@ def write_parquet(folder: Path, split: str, takes: Takes, *, points: bool = True
 def _tables(arrow, takes: Takes, points: bool) -> Iterator[Any]:
     for take in takes():
         columns, names = _columns(take, points)
-        fields = [
-            arrow.field(key, value.type, metadata={"unit": UNITS[key]} if key in UNITS else None)
-            for key, value in ((key, _array(arrow, value)) for key, value in columns.items())
-        ]
+        arrays = {key: _array(arrow, value) for key, value in columns.items()}
+        units = {key: {"unit": UNITS[key]} if key in UNITS else None for key in arrays}
+        fields = [arrow.field(key, array.type, metadata=units[key]) for key, array in arrays.items()]
         schema = arrow.schema(fields, metadata={"simspine": json.dumps(names)})
-        yield arrow.table([_array(arrow, value) for value in columns.values()], schema=schema)
+        yield arrow.table(list(arrays.values()), schema=schema)
 
 
 def _columns(take: Take, points: bool) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,12 +13,10 @@ for the other: docs/human36m.md.
 In all functions `camera` holds the numbers of the data set as they stand in its metadata.xml.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from simspine.geometry import distort, to_pixels
-from simspine.types import Camera, Keypoints
+from simspine.types import Camera
 
 _STEPS, _TOLERANCE = 50, 1e-13
 
@@ -68,9 +66,3 @@ def undistort_human36m(camera: Camera, pixels: np.ndarray) -> np.ndarray:
 def to_camera(camera: Camera, pixels: np.ndarray) -> np.ndarray:
     """Pixels (..., 2) in images of the data set → pixels (..., 2) where `camera` (OpenCV's lens) sees the same rays."""
     return to_pixels(camera, distort(undistort_human36m(camera, pixels), camera.distortion))
-
-
-def keypoints_to_cameras(keypoints: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
-    """2D points detected in (or given for) images of the data set, as our cameras would see them; one camera a view."""
-    xy = np.stack([to_camera(camera, keypoints.xy[:, v]) for v, camera in enumerate(cameras)], 1)
-    return keypoints.with_(xy=xy)

@@ -130,7 +130,8 @@ class Copy(ABC):
             return keypoints
         if len(cameras) != keypoints.views:
             raise InputError(f"{keypoints.views} views of 2D points, but {len(cameras)} cameras.")
-        return camera_model.keypoints_to_cameras(keypoints, cameras)
+        xy = [camera_model.to_camera(camera, keypoints.xy[:, v]) for v, camera in enumerate(cameras)]
+        return keypoints.with_(xy=np.stack(xy, 1))
 
     def videos(self, subject: str, trial: str) -> list[Path]:
         """Videos in the order of the cameras, without those known to be corrupt."""
