@@ -120,6 +120,7 @@ def test_the_summary_is_that_of_the_trial(finished, results, truth, true_spine):
         mean = summary[f"{name}_deg_mean"]
         assert mean == pytest.approx(np.degrees(getattr(results.spine, name).mean()))
         assert mean == pytest.approx(np.degrees(getattr(true_spine, name).mean()), abs=tolerance)
+    assert summary["trials"]["S01/bow"]["lla_deg_sd"] == pytest.approx(np.degrees(np.median(results.spine.lla_sd)))
     poses = body_poses(truth.body, truth.motion)
     thigh = np.linalg.norm(poses["tibia_l"][0, :3, 3] - poses["femur_l"][0, :3, 3])
     assert summary["femur_m"] == pytest.approx({"left": thigh, "right": thigh}, rel=0.01)

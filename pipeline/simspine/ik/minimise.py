@@ -11,7 +11,6 @@ from simspine.ik.terms import Term
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
 FAIR = 0.5  # of its promise: a step that gains more needs no damping, wherever the cost rose
-PARTS = (1.0, 0.3, 0.1)  # of a step that are tried until one lowers the cost
 POLISH = 8  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
 POLISHED = 1e-11  # of the cost: so little left to gain moves nothing by a thousandth of its standard deviation
 WORTH = 0.1  # of the promise before: a chord step that promises more is not taken, its factor is out of date
@@ -34,7 +33,7 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
     kept for further steps while each promises much less than the one before (the chord method: only gradients are new,
     which cost a fifth). Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
     grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that
-    gained what it promised, in which some frames paid for others. Where a whole step gains nothing, a part is taken.
+    gained what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all for
     Gauss–Newton's, a tenth for Newton's, whose error falls with the square, and for a chord's the same share that it is
@@ -62,15 +61,10 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
             continue
         steps += 1
         left = promise * (promise / before if chord else 0.1 if newton else 1.0)
-        rose = None
-        for part in PARTS:
-            trial, slope = z + part * step, np.zeros(z.shape)
-            new = _cost(terms, trial, slope)
-            gain = cost.sum() - new.sum()
-            if rose is None:
-                rose = (_around(new - cost) > 1e-4 * _around(cost)) & (gain < FAIR * promise)
-            if gain > 0.0:
-                break
+        trial, slope = z + step, np.zeros(z.shape)
+        new = _cost(terms, trial, slope)
+        gain = cost.sum() - new.sum()
+        rose = (_around(new - cost) > 1e-4 * _around(cost)) & (gain < FAIR * promise)
         damping = np.where(rose | (gain <= 0.0), np.maximum(10 * damping, 1e-5), np.maximum(0.1 * damping, 1e-12))
         if gain > 0.0:
             near = gain < NEAR * cost.sum()
@@ -80,7 +74,7 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
             reason, iterations = "", min(iterations, steps + POLISH)
         if left <= min(tolerance, POLISHED) * cost.sum() + nothing:
             break
-        chord = newton and near and gain > 0.0 and part == 1.0
+        chord = newton and near and gain > 0.0
         if not chord:
             factor = None
     return Minimum(z, cost, steps, reason)
