@@ -63,7 +63,8 @@ def test_bad_input(tmp_path, written):
 
 @pytest.mark.parametrize("attributes", [{}, {"fps": [1.0, 2.0]}, {"fps": "many"}, {"fps": 50.0, "frame": "x_up"}])
 def test_attributes_of_another_kind_are_refused(tmp_path, written, attributes):
-    xarray = pytest.importorskip("xarray")
+    import xarray
+
     with xarray.open_dataset(written[0], engine="h5netcdf") as data:
         changed = data.load()
     changed.attrs = attributes
