@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import NOISE_PX, STAGES
+from small_project import NOISE_PX, STAGES
 
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import virtual_spine_markers
