@@ -60,7 +60,7 @@ def bench_triangulation(path, detections, quick):
 @click.option("--spines", default="published", show_default=True, help="Whose spines: published figures, or scans.")
 @click.option("--ablate", is_flag=True, help="Also one thing changed at a time: what limits accuracy.")
 @click.option("--quick", is_flag=True, help="One person, two short trials: shows that it runs.")
-def bench_accuracy(path, subjects, actions, frames, presets, seed, spines, ablate, quick):
+def bench_accuracy(path, actions, presets, ablate, quick, **sizes):
     """The pipeline against spines that are known, beside the published procedure."""
     import json
     from dataclasses import asdict, replace
@@ -71,14 +71,14 @@ def bench_accuracy(path, subjects, actions, frames, presets, seed, spines, ablat
     from simspine.formats.atomic import write_text
 
     chosen = tuple(name.strip() for name in presets.split(","))
-    sizes = StudySize(subjects, tuple(a.strip() for a in actions.split(",")), frames, seed, spines)
+    size = StudySize(actions=tuple(action.strip() for action in actions.split(",")), **sizes)
     if quick:
-        sizes = replace(QUICK, spines=spines)
-    metrics, details = measure(sizes, chosen, ablate, progress=lambda line: click.echo(line, err=True))
+        size = replace(QUICK, spines=size.spines)
+    metrics, details = measure(size, chosen, ablate, progress=lambda line: click.echo(line, err=True))
     click.echo(side_by_side(details["totals"]) + "\n")
     click.echo(as_table([metric for metric in metrics if metric.goal is not None]))
     if ablate:
         click.echo("\n" + side_by_side(details["ablations"]["totals"]))
     if path is not None:
-        settings = asdict(sizes) | {"presets": chosen, "ablate": ablate}
+        settings = asdict(size) | {"presets": chosen, "ablate": ablate}
         write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")
