@@ -11,7 +11,8 @@ from simspine.report import content
 from simspine.report.page import render
 from simspine.report.sampling import frame_layer, model_reprojection, sample_frames, with_inferred
 from simspine.report.summary import summary_rows
-from simspine.report.trial import TrialParts, not_measured, rejections, trial_section
+from simspine.report.trial import TrialParts, rejections, trial_section
+from simspine.report.uncertainty import caveats, not_measured
 from simspine.skeletons.inferred_names import label_inferred
 from simspine.spine.levels import PLANES
 from simspine.spine.vertebrae import SpineKinematics
@@ -118,12 +119,14 @@ def test_section_leaves_out_what_is_missing(spine):
 
 
 def test_not_measured_says_what_and_why(measured, spine):
-    inferred, forced = not_measured([measured, measured], [spine, spine], "a rule")
-    assert inferred == (content.Statement("Spine_01", "a rule"),)
+    trial = caveats(measured, spine, np.full((3, 3), np.nan), np.ones(FRAMES, bool))
+    found = not_measured([trial, trial], "a rule")
+    assert found["inferred"] == (content.Statement("Spine_01", "a rule"),)
+    forced = found["forced"]
     assert [statement.name for statement in forced] == ["L4-L5", "TKA", "LLA"]
     assert forced[0].reason == "flexion = 1.857 × L5_S1_Flex_Ext"
     assert forced[2].reason.startswith("the sum follows the images")
-    assert not_measured([], []) == ((), ())
+    assert not_measured([]) == {"inferred": (), "forced": (), "assumed": ()}
 
 
 def test_rejections_of_nothing():

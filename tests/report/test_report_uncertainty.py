@@ -15,7 +15,7 @@ from simspine.report.poster import poster
 from simspine.report.style import BLUE, GREY, ORANGE
 from simspine.report.summary import VERY_UNCERTAIN, very_uncertain
 from simspine.report.trial import MANY, TrialParts, trial_section
-from simspine.report.uncertainty import angle_table, assumed_statements
+from simspine.report.uncertainty import angle_table, caveats, not_measured
 from simspine.spine.levels import PLANES, SPINE_MARKERS, Level
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Forced, Markers
@@ -156,9 +156,14 @@ def test_table_of_angles():
     assert {row[-1] for row in unknown.rows} == {"–"}
 
 
-def test_assumed_statements_sum_up_runs_of_levels():
+def assumed(spines, shares):
     kept = np.ones(FRAMES, bool)
-    statements = assumed_statements([spine()], [SHARES], [kept])
+    trials = [caveats(s.markers, s, share, kept) for s, share in zip(spines, shares, strict=True)]
+    return not_measured(trials)["assumed"]
+
+
+def test_assumed_statements_sum_up_runs_of_levels():
+    statements = assumed([spine()], [SHARES])
     assert "± 39° (95 %), while standing adults differ by ± 20°" in statements[0].reason
     assert [s.name for s in statements] == [
         "TKA, thoracic kyphosis", "Flexion of 8 of 9 levels", "Lateral bending of 9 of 9 levels",
@@ -168,11 +173,11 @@ def test_assumed_statements_sum_up_runs_of_levels():
     assert said[1] == "observability L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
     assert said[3] == "observability L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
     # Two trials: what counts is their mean.
-    mixed = assumed_statements([spine(tka_sd=1)] * 2, [SHARES, np.full((9, 3), 0.5)], [kept] * 2)
+    mixed = assumed([spine(tka_sd=1)] * 2, [SHARES, np.full((9, 3), 0.5)])
     assert mixed == ()
-    assert assumed_statements([spine(sd=False)], [np.full((9, 3), np.nan)], [kept]) == ()
+    assert assumed([spine(sd=False)], [np.full((9, 3), np.nan)]) == ()
     forced = {"tka": RIGID}
-    assert assumed_statements([spine(forced=forced)], [np.ones((9, 3))], [kept]) == ()
+    assert assumed([spine(forced=forced)], [np.ones((9, 3))]) == ()
 
 
 def test_many_levels_are_drawn_as_a_map():

@@ -103,7 +103,8 @@ def _rms_mm(error: np.ndarray) -> float | None:
 
 def _typical_degrees(deviation: np.ndarray | None, kept: np.ndarray) -> float | None:
     """Median standard deviation over the kept frames."""
-    return None if deviation is None else typical(np.degrees(deviation[kept]))
+    median = None if deviation is None else typical(deviation[kept])
+    return None if median is None else float(np.degrees(median))
 
 
 def _mean_degrees(angle: np.ndarray) -> float | None:

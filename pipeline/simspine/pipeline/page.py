@@ -2,10 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
@@ -13,21 +11,18 @@ from simspine.pipeline.overlay import layer_of
 from simspine.pipeline.publish import versions
 from simspine.pipeline.scene import scene_of
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
-from simspine.report.content import Picture, Provenance, ReportContent, Statement, TrialSection
+from simspine.report.content import Picture, Provenance, ReportContent, TrialSection
 from simspine.report.embed import webp
 from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
 from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.sampling import sample_frames
-from simspine.report.trial import INFERRED_BY, TrialParts, not_measured, trial_section
-from simspine.report.uncertainty import assumed_statements
+from simspine.report.trial import TrialParts, trial_section
+from simspine.report.uncertainty import INFERRED_BY, Caveats, NotMeasured, caveats, not_measured
 from simspine.sources.video import Video, open_videos
-from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Markers
 
 SAMPLES = 3  # frames shown as overlays
-ENOUGH = 500  # frames of a trial for a median
 NOTICE = (
     "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
     "images of this person's vertebrae and are not for diagnosis."
@@ -92,53 +87,18 @@ def _images(video: Video, frames: Sequence[int]) -> dict[int, np.ndarray]:
     return {index: image for index, image in enumerate(islice(video, max(frames) + 1)) if index in frames}
 
 
-class NotMeasured(TypedDict):
-    """Fields of the same names of `ReportContent`."""
-
-    inferred: tuple[Statement, ...]
-    forced: tuple[Statement, ...]
-    assumed: tuple[Statement, ...]
+def caveats_of(found: SolvedTrial) -> Caveats:
+    """What was not measured in one trial."""
+    return caveats(found.markers, found.spine, found.shares, ~found.rejected)
 
 
-class Unmeasured:
-    """What is gathered over trials for the box 'What is not measured': names, and as many frames as that needs.
-
-    Two hundred long trials would not fit into memory as a whole.
-    """
-
-    def __init__(self) -> None:
-        self._measured: list[Markers] = []
-        self._spines: list[SpineKinematics] = []
-        self._shares: list[np.ndarray] = []
-        self._kept: list[np.ndarray] = []
-
-    def add(self, found: SolvedTrial) -> None:
-        some = slice(None, None, max(1, found.spine.frames // ENOUGH))
-        spine = found.spine
-        self._measured.append(_few(found.markers, some))
-        arrays = ("angles", "lla", "tka", "repaired", "lla_sd", "tka_sd", "angles_sd")
-        fewer = {name: value[some] for name in arrays if (value := getattr(spine, name)) is not None}
-        self._spines.append(replace(spine, markers=_few(spine.markers, some), centres=None, **fewer))
-        self._shares.append(found.shares)
-        self._kept.append(~found.rejected[some])
-
-    def statements(self, fitted: bool) -> NotMeasured:
-        """fitted: inferred points had a weight in the fit."""
-        rule = INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn"
-        inferred, forced = not_measured(self._measured, self._spines, rule)
-        assumed = assumed_statements(self._spines, self._shares, self._kept)
-        return {"inferred": inferred, "forced": forced, "assumed": assumed}
-
-
-def _few(markers: Markers, some: slice) -> Markers:
-    """Positions and origins of some frames."""
-    return Markers(markers.names, markers.rate, markers.xyz[some], markers.frame, origin=markers.origin)
+def not_measured_in(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
+    """Statements for the box 'What is not measured'. fitted: inferred points had a weight in the fit."""
+    return not_measured(trials, INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn")
 
 
 def write_trial_report(path: str | os.PathLike, found: SolvedTrial) -> Path:
     """A page about one trial alone."""
-    unmeasured = Unmeasured()
-    unmeasured.add(found)
     content = ReportContent(
         title=found.trial,
         subtitle=f"{found.spine.frames} frames, {found.spine.frames / found.spine.rate:.1f} s",
@@ -146,7 +106,7 @@ def write_trial_report(path: str | os.PathLike, found: SolvedTrial) -> Path:
         provenance=Provenance(versions=dict(versions())),
         licences=LICENCES,
         notice=NOTICE,
-        **unmeasured.statements(fitted=found.result.posterior is None),
+        **not_measured_in([caveats_of(found)], fitted=found.result.posterior is None),
     )
     write_report(path, content)
     return Path(path)

@@ -77,16 +77,21 @@ def observability_of(
     mask, drivers = forced_mask(levels, forced), driving(forced)
     own = {level.name: level.coordinates for level in table}
 
-    def word(i: int, k: int) -> Observability:
-        share, names = shares[i, k], own.get(levels[i], ())
-        if mask[i, k]:
-            return Observability.FORCED
-        if not np.isfinite(share):
-            return Observability.UNKNOWN
-        if share < thresholds["assumed"].si:
-            return Observability.ASSUMED
-        if names and names[k] in drivers:
-            return Observability.SUM
-        return Observability.MEASURED if share >= thresholds["measured"].si else Observability.PARTLY
+    def decided(i: int, k: int) -> Observability:
+        names = own.get(levels[i], ())
+        return word(shares[i, k], bool(mask[i, k]), bool(names) and names[k] in drivers, thresholds)
 
-    return tuple((word(i, 0), word(i, 1), word(i, 2)) for i in range(len(levels)))
+    return tuple((decided(i, 0), decided(i, 1), decided(i, 2)) for i in range(len(levels)))
+
+
+def word(share: float, forced: bool, drives: bool = False, thresholds: Thresholds = THRESHOLDS) -> Observability:
+    """Who decided one angle. drives: its own coordinate moves other levels too, so the data decided their sum."""
+    if forced:
+        return Observability.FORCED
+    if not np.isfinite(share):
+        return Observability.UNKNOWN
+    if share < thresholds["assumed"].si:
+        return Observability.ASSUMED
+    if drives:
+        return Observability.SUM
+    return Observability.MEASURED if share >= thresholds["measured"].si else Observability.PARTLY

@@ -15,6 +15,7 @@ from simspine.report import canvas
 from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, bgr
 
 WHITE, DARK = (255, 255, 255), (24, 20, 18)
+MARGIN = 0.1  # left free around a person, of their extent
 ASPECT = 3 / 4  # width / height of a cropped picture: a standing person with room for the arms
 
 
@@ -55,7 +56,7 @@ class Layer:
         return replace(self, detected=detected, model=model)
 
 
-def person_box(layer: Layer, size: tuple[int, int], margin: float = 0.1, aspect: float = ASPECT) -> tuple[int, ...]:
+def person_box(layer: Layer, size: tuple[int, int], aspect: float = ASPECT) -> tuple[int, ...]:
     """(x0, y0, x1, y1) px around the person, `aspect` = width / height; may reach beyond the image of `size` (w, h).
 
     Around the body, else around the detections that were kept; the whole image where there are neither.
@@ -64,7 +65,7 @@ def person_box(layer: Layer, size: tuple[int, int], margin: float = 0.1, aspect:
     shown = list((layer.model or kept).values()) or [np.zeros(2), np.array(size)]
     points = np.clip(shown, 0, size)  # a wild reprojection must not shrink the person to a dot
     low, high = points.min(0), points.max(0)
-    centre, extent = (low + high) / 2, (high - low) * (1 + 2 * margin)
+    centre, extent = (low + high) / 2, (high - low) * (1 + 2 * MARGIN)
     height = max(extent[1], extent[0] / aspect, 32.0)
     half = np.array([height * aspect, height]) / 2
     # Shift back into the image where there is room for it.

@@ -16,6 +16,7 @@ _WORDS = {"good": "in order", "check": "look at this", "bad": "problem"}
 
 def render(content: ReportContent) -> str:
     """The page as text. The same content gives the same text."""
+    findings = [*content.findings, *(finding for trial in content.trials for finding in trial.findings)]
     carried = scripts(any(trial.player for trial in content.trials))
     return _template().render(
         content=content,
@@ -24,7 +25,7 @@ def render(content: ReportContent) -> str:
         named=NAMED,
         lights=LIGHTS,
         words=_WORDS,
-        counts={light: sum(f.light == light for f in _all_findings(content)) for light in LIGHTS},
+        counts={light: sum(f.light == light for f in findings) for light in LIGHTS},
         grouped=_grouped,
     )
 
@@ -32,10 +33,6 @@ def render(content: ReportContent) -> str:
 def write_report(path: str | os.PathLike, content: ReportContent) -> None:
     """Write the page to `path` atomically: a killed run leaves the old page or the new one."""
     write_text(path, render(content))
-
-
-def _all_findings(content: ReportContent) -> list[PageFinding]:
-    return [*content.findings, *(finding for trial in content.trials for finding in trial.findings)]
 
 
 def _grouped(findings: Sequence[PageFinding]) -> list[list[PageFinding]]:

@@ -22,10 +22,9 @@ from simspine.report.sampling import sample_frames
 from simspine.report.uncertainty import angle_table
 from simspine.skeletons.inferred_names import base_name
 from simspine.spine.bands import BANDS
-from simspine.spine.forced import sentence
 from simspine.spine.levels import CHAIN, LEVELS, Level
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import ForcedKind, Markers, Origin
+from simspine.types import Markers, Origin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from simspine.triangulation.report import TriangulationReport
 
 MANY = 8  # levels: more curves than that are drawn as a map
-_SUM = "the sum follows the images, its distribution over the levels is the model's"
-INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,18 +238,3 @@ def rejections(verdict: Verdict) -> tuple[tuple[str, str], ...]:
     for frame in np.flatnonzero(verdict.rejected):
         groups[verdict.reasons[frame]].append(int(frame))
     return tuple((frame_ranges(frames), ", ".join(reasons)) for reasons, frames in groups.items())
-
-
-def not_measured(
-    measured: Sequence[Markers], spines: Sequence[SpineKinematics], rule: str = INFERRED_BY
-) -> tuple[tuple[content.Statement, ...], tuple[content.Statement, ...]]:
-    """(inferred, forced) statements for the box 'What is not measured', over all trials; equal reasons share a line."""
-    inferred = dict.fromkeys(base_name(name) for markers in measured for name in markers.names_of(Origin.INFERRED))
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for spine in spines:
-        for name, facts in spine.forced.items():
-            if facts:
-                shared = f"{_SUM}: " if any(fact.kind is ForcedKind.SUM for fact in facts) else ""
-                reasons[shared + sentence(facts)].append(name.upper() if name in ("lla", "tka") else name)
-    forced = tuple(content.Statement(", ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items())
-    return ((content.Statement(", ".join(inferred), rule),) if inferred else ()), forced

@@ -1,6 +1,9 @@
-"""Uncertainty of the angles in words: the table of a trial, and the list of what was assumed rather than measured."""
+"""Uncertainty of the angles in words: the table of a trial, and what was not measured."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
@@ -9,10 +12,15 @@ from simspine.quality.observability import Observability, forced_mask, observabi
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import PageTable, Statement, number
 from simspine.report.summary import typical, very_uncertain
+from simspine.skeletons.inferred_names import base_name
+from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES, Level
 from simspine.spine.vertebrae import SpineKinematics
+from simspine.types import Forced, ForcedKind, Markers, Origin
 from simspine.validation.uncertainty import spread_of_adults
 
+INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
+_SUM = "the sum follows the images, its distribution over the levels is the model's"
 _NAMES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
 COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability", "Verdict")
 
@@ -49,33 +57,78 @@ def angle_table(
     return PageTable(COLUMNS, tuple(rows), caption, f"All {len(rows)} angles: mean, range, standard deviation, verdict")
 
 
-def assumed_statements(
-    spines: Sequence[SpineKinematics], shares: Sequence[np.ndarray], kept: Sequence[np.ndarray]
-) -> tuple[Statement, ...]:
-    """What was assumed rather than measured, over all trials: curvature, then runs of levels for each plane.
+@dataclass(frozen=True, eq=False)
+class Caveats:
+    """What was not measured in one trial.
 
-    shares: (levels, 3) per trial; their means over the trials count. kept: (frames,) bool per trial.
+    inferred: names of points that a rule placed. forced: what the model forces. shares: (levels, 3) that the data
+    decided of each angle; NaN where not known, or forced. sd: {'lla', 'tka': typical, rad}; none where forced.
     """
+
+    inferred: tuple[str, ...]
+    forced: Mapping[str, Sequence[Forced]]
+    levels: tuple[str, ...]
+    shares: np.ndarray
+    sd: Mapping[str, float]
+
+
+class NotMeasured(TypedDict):
+    """Fields of the same names of `ReportContent`."""
+
+    inferred: tuple[Statement, ...]
+    forced: tuple[Statement, ...]
+    assumed: tuple[Statement, ...]
+
+
+def caveats(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept: np.ndarray) -> Caveats:
+    """Of one trial. measured: what was fitted, with origin. shares: (levels, 3). kept: (frames,) bool."""
+    names = tuple(base_name(name) for name in measured.names_of(Origin.INFERRED))
+    free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
+    known = {"lla": spine.lla_sd, "tka": spine.tka_sd}
+    sd = {
+        name: usual
+        for name, values in known.items()
+        if values is not None and not forced_mask([name], spine.forced).any()
+        if (usual := typical(values[kept])) is not None
+    }
+    return Caveats(names, spine.forced, spine.levels, free, sd)
+
+
+def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasured:
+    """Statements for the box 'What is not measured', over all trials. rule: that placed the inferred points."""
+    inferred = dict.fromkeys(name for trial in trials for name in trial.inferred)
+    return {
+        "inferred": (Statement(", ".join(inferred), rule),) if inferred else (),
+        "forced": _forced_statements(trials),
+        "assumed": _assumed_statements(trials),
+    }
+
+
+def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
+    """Equal reasons share a line."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for name, facts in (item for trial in trials for item in trial.forced.items()):
+        if facts:
+            shared = f"{_SUM}: " if any(fact.kind is ForcedKind.SUM for fact in facts) else ""
+            reasons[shared + sentence(facts)].append(name.upper() if name in _NAMES else name)
+    return tuple(Statement(", ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items())
+
+
+def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
+    """Curvature, then runs of levels for each plane; means over the trials count."""
     statements = []
-    for quantity in ("lla", "tka"):
-        found = [
-            usual
-            for spine, use in zip(spines, kept, strict=True)
-            if (sd := getattr(spine, f"{quantity}_sd")) is not None
-            and (usual := typical(sd[use])) is not None
-            and not forced_mask([quantity], spine.forced).any()
-        ]
-        mean = float(np.degrees(np.mean(found))) if found else None
-        if mean is not None and very_uncertain(quantity, mean):
+    for quantity, name in _NAMES.items():
+        found = [trial.sd[quantity] for trial in trials if quantity in trial.sd]
+        sd = float(np.degrees(np.mean(found))) if found else None
+        if sd is not None and very_uncertain(quantity, sd):
             reason = (
-                f"known to ± {1.96 * mean:.0f}° (95 %), while standing adults differ by "
+                f"known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by "
                 f"± {1.96 * spread_of_adults(quantity):.0f}°: it says little about this person"
             )
-            statements.append(Statement(_NAMES[quantity], reason))
-    by_levels: dict[tuple[str, ...], list[np.ndarray]] = {}
-    for spine, share in zip(spines, shares, strict=True):
-        own = np.where(forced_mask(spine.levels, spine.forced), np.nan, share)
-        by_levels.setdefault(spine.levels, []).append(own)
+            statements.append(Statement(name, reason))
+    by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
+    for trial in trials:
+        by_levels[trial.levels].append(trial.shares)
     for levels, some in by_levels.items():
         statements += _runs(levels, np.mean(some, axis=0))
     return tuple(statements)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.quality.observability import Observability
+from simspine.quality.observability import Observability, word
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, Curvature
 from simspine.validation.records import Record, records
-from simspine.validation.uncertainty import is_forced, known_share, spread_of_adults, typical, word
+from simspine.validation.uncertainty import is_forced, known_share, spread_of_adults, typical
 
 NAN = float("nan")
 

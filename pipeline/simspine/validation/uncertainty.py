@@ -1,11 +1,11 @@
-"""How much of a pooled figure the data decided, and in which word."""
+"""How much of a pooled figure the data decided."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.quality.observability import Observability, driving, forced_mask
-from simspine.quality.thresholds import ENVELOPES, THRESHOLDS
+from simspine.quality.observability import driving, forced_mask
+from simspine.quality.thresholds import ENVELOPES
 from simspine.spine.bands import bands
 from simspine.validation.records import Record
 
@@ -51,16 +51,3 @@ def drives_others(some: Sequence[Record], name: str, plane: int) -> bool:
         if own in driving(record.forced):
             return True
     return False
-
-
-def word(share: float, forced: bool, drives: bool = False) -> Observability:
-    """Who decided, by the thresholds `assumed` and `measured`. drives: see `drives_others`."""
-    if forced:
-        return Observability.FORCED
-    if not np.isfinite(share):
-        return Observability.UNKNOWN
-    if share < THRESHOLDS["assumed"].si:
-        return Observability.ASSUMED
-    if drives:
-        return Observability.SUM
-    return Observability.MEASURED if share >= THRESHOLDS["measured"].si else Observability.PARTLY

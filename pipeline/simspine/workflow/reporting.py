@@ -8,13 +8,14 @@ from simspine.config import Config
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset import DatasetFile
-from simspine.pipeline.page import LICENCES, NOTICE, Unmeasured, overlay_picture, section_of
+from simspine.pipeline.page import LICENCES, NOTICE, caveats_of, not_measured_in, overlay_picture, section_of
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.report.content import PageTable, Provenance, ReportContent, TrialSection, number
 from simspine.report.figures.validation import pictures, text_tables
 from simspine.report.page import write_report
 from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.poster import poster
+from simspine.report.uncertainty import Caveats
 from simspine.workflow.context import Context
 from simspine.workflow.dataset import provenance
 from simspine.workflow.summary import read_summary, rows
@@ -35,13 +36,13 @@ def write_report_of(config: Config) -> Path:
     path = Path(config.results) / "report.html"
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
     apart = len(names) > FEW
-    unmeasured = Unmeasured()
+    caveats: list[Caveats] = []
     sections, links = [], []
     for order, (subject, trial) in enumerate(names, 1):
         found = _read(config, subject, trial)
         most = THINNED if apart else MOST_FRAMES
         section = section_of(found, f"t{order}", config.report.sample_frames, most)
-        unmeasured.add(found)
+        caveats.append(caveats_of(found))
         if apart:
             page = path.parent / "report" / f"{subject}_{trial}.html"
             page.parent.mkdir(exist_ok=True)
@@ -49,7 +50,7 @@ def write_report_of(config: Config) -> Path:
             write_report(page, _trial_page(config, section))
             section = replace(section, figures=(), overlays=(), tables=(), player=None, rejected=())
         sections.append(section)
-    front, dataset = _front_page(config, summary, unmeasured, sections, links), path.with_name(f"{config.name}.h5")
+    front, dataset = _front_page(config, summary, caveats, sections, links), path.with_name(f"{config.name}.h5")
     if dataset.is_file():  # figures and tables over all of it
         with DatasetFile(dataset) as data:
             front = replace(front, validation=pictures(data), validation_tables=text_tables(data))
@@ -63,11 +64,11 @@ def _read(config: Config, subject: str, trial: str) -> SolvedTrial:
 
 
 def _front_page(
-    config: Config, summary: dict, unmeasured: Unmeasured, sections: list[TrialSection], links: list[str]
+    config: Config, summary: dict, caveats: list[Caveats], sections: list[TrialSection], links: list[str]
 ) -> ReportContent:
     """The page of the data set. links: addresses of the trials' own pages, none if all are on this one."""
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
-    origin, box = provenance(config), unmeasured.statements(fitted=config.ik.engine != "trajectory")
+    origin, box = provenance(config), not_measured_in(caveats, fitted=config.ik.engine != "trajectory")
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     return ReportContent(
         title=config.name,

@@ -7,6 +7,7 @@ import numpy as np
 
 from simspine.arrays import checked, frame_ranges
 from simspine.errors import InputError
+from simspine.geometry import change_frame
 from simspine.report.player.bones import Bone
 from simspine.types import Camera, Markers
 
@@ -115,8 +116,6 @@ def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points:
 
 def frustum(camera: Camera, depth: float = 0.35) -> np.ndarray:
     """(5, 3) m, y up: the optical centre and the corners of the image `depth` m in front of it; distortion left out."""
-    from simspine.geometry import change_frame
-
     pixels = _CORNERS * camera.size
     normal = (pixels - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T
     rays = np.concatenate([normal, np.ones((4, 1))], 1) * depth
