@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.8
 
-.PHONY: help env demo test test-fast lint format lock clean
+.PHONY: help env demo test test-fast test-portable docs lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -36,11 +36,24 @@ test: env  ## all tests
 test-fast: env  ## tests without the slow ones
 	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
 
-lint: env  ## style of code and workflow
+# A processor is stood for by kernels of BLAS, NumPy and Numba (tests/kernels.py). Slow tests run once, with those of
+# most processors (AVX2); the fast ones run with each, and one of the slow ones compares the results of all three.
+# Kernels that this processor cannot run are skipped with a line.
+test-portable: env  ## tests as on other processors: AVX2, AVX-512, neither
+	$(BIN)/python tests/kernels.py Haswell -m pytest -n $(CORES) --dist worksteal
+	$(BIN)/python tests/kernels.py SkylakeX -m pytest -n $(CORES) --dist worksteal -m "not slow"
+	$(BIN)/python tests/kernels.py Sandybridge -m pytest -n $(CORES) --dist worksteal -m "not slow"
+
+docs: env  ## the documentation as a site, docs/_build/index.html
+	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . docs/_build
+
+lint: env  ## style of code and workflow, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/snakemake --lint
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 
 format: env  ## rewrite code in the project's style
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """How fast a data set is read, by the size of its chunks and their compression.
 
-    python benchmarks/dataset_layout.py [--frames 535000] [--trials 1] [--json figures.json] [--folder DIR] [--layouts]
+    python -m benchmarks.dataset_layout [--frames 535000] [--trials 1] [--json figures.json] [--folder DIR] [--layouts]
 
 Writes trials of so many frames together (as many as Human3.6M's seven subjects have): 15 points and 62 coordinates,
 a smooth motion with the noise of an estimate, double precision. Times are the best of several repeats on one core, warm
@@ -21,7 +21,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 import simspine as ss
-from simspine.formats.dataset import Dataset, Subject, Trial, write_dataset
+from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_dataset
 from simspine.formats.dataset_layout import FILTERS
 from simspine.skeletons import load
 from simspine.types import Markers, Motion
@@ -36,11 +36,13 @@ def motion(frames: int, columns: int, rng: np.random.Generator) -> np.ndarray:
     return gaussian_filter1d(rng.normal(size=(frames, columns)), 6, axis=0)
 
 
-def recording(frames: int, seed: int) -> Trial:
+def recording(frames: int, seed: int) -> TrialData:
     rng = np.random.default_rng(seed)
     xyz = 1 + 0.5 * motion(frames, 45, rng).reshape(frames, 15, 3)
     values = motion(frames, 62, rng)
-    return Trial(Markers(NAMES, RATE, xyz, "y_up"), Motion(AXES, RATE, values, (True,) * 62), status=("kept",) * frames)
+    return TrialData(
+        Markers(NAMES, RATE, xyz, "y_up"), Motion(AXES, RATE, values, (True,) * 62), status=("kept",) * frames
+    )
 
 
 def best(work, repeats: int = 5) -> tuple[float, float]:
@@ -139,7 +141,7 @@ def main() -> None:
         path, each = Path(folder) / "long.h5", options.frames // options.trials
         trials = {f"trial_{i}": recording(each, i) for i in range(options.trials)}
         start = time.process_time()
-        write_dataset(path, Dataset({"S1": Subject((), trials)}))
+        write_dataset(path, Dataset({"S1": SubjectData((), trials)}))
         figures = {"trials": options.trials, "write_s": time.process_time() - start, **measure(path)}
         print(json.dumps(figures, indent=1))
         if options.layouts:

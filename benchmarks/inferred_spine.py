@@ -1,11 +1,11 @@
 """Spine points of detectors that have none: the rule's curves and the shape model, against spines that are known.
 
-    python benchmarks/inferred_spine.py [--presets exact,finetuned,zero-shot] [--subjects 4] [--frames 40] [--seed 11]
+    python -m benchmarks.inferred_spine [--presets exact,finetuned,zero-shot] [--subjects 4] [--frames 40] [--seed 11]
                                         [--json FILE] [--figure PNG]
 
-Virtual people (docs/virtual-capture.md) in five actions; of what the virtual detector sees, the spine's points are
+Synthetic subjects (docs/virtual-capture.md) in five actions; of what the virtual detector sees, the spine's points are
 taken away, the others triangulated and filtered as the workflow does, without motion capture. Distances in mm, mean
-over frames, trials and people:
+over frames, trials and subjects:
 
 - named: of the nine points to the centres of the vertebrae that they are named after;
 - curve: of the true centres T1…S1 to the polyline through all points inferred (for the rule those nine, for the shape
@@ -16,21 +16,23 @@ over frames, trials and people:
 import argparse
 import json
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 from benchmarks.spine_by_rule import SPINE, infer_missing, infer_spine
 from scipy.stats import chi2
 
-from simspine.benchmark.virtual_trials import people
-from simspine.config import Filter, Triangulation
+from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
+from simspine.pipeline.options import FilterOptions, TriangulationOptions
+from simspine.pipeline.points import locate_points
+from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape.chain import LEVELS
-from simspine.spine.shape.from_joints import LEVEL, spine_from_joints
-from simspine.triangulation import triangulate
+from simspine.spine.shape.from_joints import spine_from_joints
 
 ACTIONS = ("Walking", "Sitting", "Posing", "Photo", "SittingDown")
-NAMED = [LEVELS.index(LEVEL[name]) for name in SPINE]
+NAMED = [LEVELS.index(VERTEBRA_OF[name]) for name in SPINE]
 POSTURES = ("any", "standing")
 
 
@@ -39,11 +41,8 @@ def seen_without_spine(recording):
     keypoints = recording.keypoints
     xy = keypoints.xy.copy()
     xy[:, :, keypoints.indices(SPINE)] = np.nan
-    keypoints = infer_missing(keypoints.with_(xy=xy))
-    seen = np.isfinite(keypoints.xy).any((0, 1, 3))
-    keypoints = keypoints.select([n for n, s in zip(keypoints.names, seen, strict=True) if s])
-    points = triangulate(keypoints, recording.cameras, **Triangulation().model_dump())
-    return in_frame(smooth(points, **Filter().model_dump()), "y_up")
+    points, _ = locate_points(infer_missing(keypoints.with_(xy=xy)), recording.cameras, TriangulationOptions())
+    return in_frame(smooth(points, **FilterOptions().model_dump()), "y_up")
 
 
 def from_polyline(corners: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -81,9 +80,9 @@ def draw(path: str, seed: int) -> None:
     from matplotlib.patches import Ellipse
 
     figure, panels = plt.subplots(1, 4, figsize=(11, 5.9), constrained_layout=True)
-    (trials,) = people("finetuned", [1], ("Walking", "Sitting"), 40, seed)
+    _, trials = recorded_subjects("finetuned", StudySize(2, ("Walking", "Sitting"), 40, seed))
     for i, trial in enumerate(trials):
-        markers, frame = seen_without_spine(trial.recording), 20
+        markers, frame = seen_without_spine(trial.observed), 20
         centres = trial.spine.centres
         true = centres.xyz[frame, centres.indices(LEVELS)]
         rule = markers.xyz[frame, markers.indices(SPINE)]
@@ -110,7 +109,7 @@ def draw(path: str, seed: int) -> None:
                       label="shape model, 90 % ellipses of nine")  # fmt: skip
             axes.plot(*flat(rule).T, "^", color="#d55e00", mfc="none", ms=6, label="rule, nine points")
             axes.plot(*flat(seen).T, "s", color="#009e73", ms=5, label="hips, shoulders, ears as triangulated")
-            axes.set(aspect="equal", title=f"{trial.recording.trial.split('_')[0]}, {view}", xlim=(-20, 20),
+            axes.set(aspect="equal", title=f"{trial.observed.trial.split('_')[0]}, {view}", xlim=(-20, 20),
                      ylim=(-17, 56), xlabel="cm")  # fmt: skip
             axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("cm above S1")
@@ -124,7 +123,7 @@ def main():
     parser.add_argument("--subjects", type=int, default=4)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--json")
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--figure")
     options = parser.parse_args()
     if options.figure:
@@ -133,19 +132,18 @@ def main():
     table = {}
     for preset in options.presets.split(","):
         found = defaultdict(list)
-        for trials in people(preset, range(options.subjects), ACTIONS, options.frames, options.seed):
+        for trials in recorded_subjects(preset, StudySize(options.subjects, ACTIONS, options.frames, options.seed)):
             for trial in trials:
                 centres = trial.spine.centres
                 true = centres.xyz[:, centres.indices(LEVELS)]
-                for name, value in judge(seen_without_spine(trial.recording), true).items():
+                for name, value in judge(seen_without_spine(trial.observed), true).items():
                     found[name].append(value)
         table[preset] = {name: float(np.mean(values)) for name, values in found.items()}
         print(preset)
         for name, value in table[preset].items():
             print(f"  {name:28} {value:.3g}")
     if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(table, file, indent=1)
+        options.json.write_text(json.dumps(table, indent=1) + "\n")
 
 
 if __name__ == "__main__":

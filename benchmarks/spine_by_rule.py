@@ -20,6 +20,7 @@ comes nearer (`simspine.spine.shape.from_joints`); these curves stay for what is
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.integrate import cumulative_trapezoid
 
 from simspine.errors import InputError
 from simspine.types import Keypoints, Origin
@@ -54,8 +55,7 @@ def infer_spine(points: np.ndarray, names: Sequence[str], head: Sequence[str] | 
     head: points whose mean is the upper end (default: `head_points`). The result turns, moves and scales with them.
     """
     points = np.asarray(points, float)
-    names = list(names)
-    head = tuple(head) if head is not None else head_points(names)
+    names, head = list(names), tuple(head or head_points(names))
     missing = [name for name in (*JOINTS, *head) if name not in names]
     if missing:
         raise InputError(
@@ -76,7 +76,7 @@ def infer_spine(points: np.ndarray, names: Sequence[str], head: Sequence[str] | 
     return np.concatenate([lower, upper], -2)
 
 
-def infer_missing(keypoints: Keypoints, head: Sequence[str] | None = None) -> Keypoints:
+def infer_missing(keypoints: Keypoints) -> Keypoints:
     """Fill those of the nine spine points that no view saw in any frame; their origin becomes `inferred`.
 
     Points detected anywhere in the trial are left as they are, gaps included. Confidence: 0.1 × the least confidence of
@@ -92,7 +92,7 @@ def infer_missing(keypoints: Keypoints, head: Sequence[str] | None = None) -> Ke
     fill = [name for name in SPINE if not present[keypoints.index(name)]]
     if not fill:
         return keypoints
-    head = tuple(head) if head is not None else head_points(keypoints.names, present)
+    head = head_points(keypoints.names, present)
     spine = infer_spine(keypoints.xy, keypoints.names, head)
     used = CONFIDENCE * keypoints.confidence[:, :, keypoints.indices((*JOINTS, *head))].min(-1)
     xy, confidence, origin = keypoints.xy.copy(), keypoints.confidence.copy(), list(keypoints.origin)
@@ -108,9 +108,7 @@ def _on_parabola(p: np.ndarray, v: np.ndarray, w: np.ndarray, fractions: np.ndar
     The speed |v + 2 t w| is summed by the trapezoid rule over 40 steps; t at a given length by linear interpolation.
     """
     speed = np.linalg.norm(v[..., None, :] + 2 * _SAMPLES[:, None] * w[..., None, :], axis=-1)
-    length = np.concatenate(
-        [np.zeros((*speed.shape[:-1], 1)), np.cumsum((speed[..., 1:] + speed[..., :-1]) / 2, -1)], -1
-    )
+    length = cumulative_trapezoid(speed, initial=0)
     wanted = fractions * length[..., -1:]
     step = np.clip((length[..., None, 1:-1] <= wanted[..., None]).sum(-1), 0, len(_SAMPLES) - 2)
     low, high = np.take_along_axis(length, step, -1), np.take_along_axis(length, step + 1, -1)

@@ -1,6 +1,6 @@
 """Cross-validation of the spine shape model on CT scans.
 
-    python benchmarks/spine_shape.py CSV [--json figures.json] [--repeats 20] [--strength 100]
+    python -m benchmarks.spine_shape CSV [--json figures.json] [--repeats 20] [--strength 100]
 
 CSV: columns scan, level, x_mm, y_mm, z_mm (see tools.learn_spine_shape). Five folds over scans; scans that may be of
 one person stay together; every fold's statistics are learned anew from the other four. From noisy T3 T8 L1 L3 L5 the
@@ -20,6 +20,9 @@ T4-L5 leaves out T1 and T2, where the spline extrapolates. T3 is given.
 import argparse
 import json
 import time
+import timeit
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -28,7 +31,7 @@ from scipy.stats import chi2
 from tools.learn_spine_shape import STRENGTH, learn_shape, read_table
 from tools.spine_shape_statistics import folds
 
-from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters
+from simspine.spine.shape.chain import LEVELS, VECTORS, vector_parameters
 from simspine.spine.shape.complete import complete_spine
 from simspine.spine.shape.model import ShapeModel
 
@@ -44,24 +47,24 @@ def exact_shape(centres: np.ndarray, model: ShapeModel) -> ShapeModel:
     inner = np.arange(have[0], have[-1] + 1)
     centres = centres.copy()
     centres[inner] = np.stack([np.interp(inner, have, centres[have, i]) for i in range(3)], -1)
-    own = np.concatenate([bond_parameters(centres).reshape(3, -1), np.full((3, 1), np.nan)], 1).ravel()
+    own = np.concatenate([vector_parameters(centres).reshape(3, -1), np.full((3, 1), np.nan)], 1).ravel()
     mean = np.where(np.isfinite(own), own, model.mean)
-    return ShapeModel(mean, 1e-10 * np.eye(3 * BONDS), {}, {})
+    return ShapeModel(mean, 1e-10 * np.eye(3 * VECTORS), {}, {})
 
 
 def evaluate(centres, model, sd, axes, repeats, rng):
     """Errors (levels, draws) of each method in m, and of the model whether the ellipsoids cover."""
-    wanted = [k for k in range(FIRST, BONDS) if k not in GIVEN and np.isfinite(centres[k]).all()]
+    wanted = [k for k in range(FIRST, VECTORS) if k not in GIVEN and np.isfinite(centres[k]).all()]
     draws = repeats if sd or axes else 1
     seen = centres[GIVEN] + rng.normal(0, sd, (draws, len(GIVEN), 3))
-    belief = {}
+    prior = {}
     if axes is not None:
         turned = Rotation.from_rotvec(rng.normal(0, np.radians(axes), (draws, 3))).as_matrix()
-        belief = {"orientation": turned, "orientation_sd": np.radians(axes)}
+        prior = {"orientation": turned, "orientation_sd": np.radians(axes)}
     points = {LEVELS[k]: seen[:, i] for i, k in enumerate(GIVEN)}
     variance = sd**2 if sd else None
-    spines = {posture: complete_spine(points, variance, posture, model, **belief) for posture in ("any", "supine")}
-    known = complete_spine(points, variance, "supine", exact_shape(centres, model), **belief)
+    spines = {posture: complete_spine(points, variance, posture, model, **prior) for posture in ("any", "supine")}
+    known = complete_spine(points, variance, "supine", exact_shape(centres, model), **prior)
     spline = CubicSpline(GIVEN, seen, axis=1, bc_type="natural")(wanted)
     errors, cover = {"spline": [], "any": [], "supine": [], "known shape": []}, {"any": [], "supine": []}
     for i, k in enumerate(wanted):
@@ -78,7 +81,7 @@ def evaluate(centres, model, sd, axes, repeats, rng):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv")
-    parser.add_argument("--json")
+    parser.add_argument("--json", type=Path)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--strength", type=float, default=STRENGTH)
     options = parser.parse_args()
@@ -108,24 +111,20 @@ def main():
         print("| " + " | ".join(v if isinstance(v, str) else f"{v:.3g}" for v in row.values()) + " |")
     times = {}
     for label, levels, sd in (("5 points, 1 mm", GIVEN, 0.001), ("5 points, 15 mm", GIVEN, 0.015),
-                              ("17 points, 15 mm", range(FIRST, BONDS), 0.015)):  # fmt: skip
+                              ("17 points, 15 mm", range(FIRST, VECTORS), 0.015)):  # fmt: skip
         whole = next(x for x in table if np.isfinite(x[FIRST:]).all())
         points = {LEVELS[k]: whole[k] + np.random.default_rng(k).normal(0, sd, 3) for k in levels}
         many = {level: np.repeat(p[None], 64, 0) for level, p in points.items()}
-        belief = {"orientation": np.eye(3), "orientation_sd": 0.1}
+        prior = {"orientation": np.eye(3), "orientation_sd": 0.1}
         for kind, given, count in (("one", points, 1), ("in a batch of 64", many, 64)):
-            for axes, extra in (("axes unknown", {}), ("axes known to 0.1 rad", belief)):
-                spent = []
-                for _ in range(10):
-                    start = time.process_time()
-                    complete_spine(given, sd**2, **extra)
-                    spent.append(time.process_time() - start)
+            for axes, extra in (("axes unknown", {}), ("axes known to 0.1 rad", prior)):
+                work = partial(complete_spine, given, sd**2, **extra)
+                spent = timeit.repeat(work, timer=time.process_time, repeat=10, number=1)
                 name = f"{label}, {kind}, {axes}"
                 times[name] = 1e3 * float(np.median(spent)) / count
                 print(f"{name}: {times[name]:.2f} ms of processor time per completion")
     if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"table": rows, "ms_per_completion": times}, file, indent=1)
+        options.json.write_text(json.dumps({"table": rows, "ms_per_completion": times}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What each slip between exact 2D points and 3D costs: which of them explains published "ground-truth 2D" figures?
 
-    python benchmarks/triangulation_slips.py [--cameras FILE] [--json figures.json] [--fit]
+    python -m benchmarks.triangulation_slips [--cameras FILE] [--json figures.json] [--fit]
 
 A walking person (33 points of the coupled body) is put at random places of a hall, turned and lowered at random, and
 projected without error into four cameras. Linear triangulation of all four views gives the points back exactly; each

@@ -1,6 +1,6 @@
-"""A picture of what virtual people do, moments of each action: `python benchmarks/virtual_actions.py FILE.png`."""
+"""A picture of what synthetic subjects do, moments of each action: `python -m benchmarks.virtual_actions FILE.png`."""
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +38,17 @@ def strip(trial: TruthTrial, frames: np.ndarray) -> list[tuple[str, np.ndarray]]
     return lines
 
 
-def draw(path: Path, seed: int = 0, index: int = 4, dpi: int = 100) -> None:
+def main() -> None:
     """Write the figure: 30 s of the first trial of each action of one subject."""
     import matplotlib as mpl
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
     from PIL import Image
 
-    subject = make_subject(seed, index)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    path = parser.parse_args().file
+    subject = make_subject(0, 4)
     down = -(-len(ACTIONS) // ACROSS)
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}):
         figure = Figure(figsize=(15, 1.75 * down))
@@ -58,9 +61,9 @@ def draw(path: Path, seed: int = 0, index: int = 4, dpi: int = 100) -> None:
             axes.set_title(action, loc="left", fontsize=9, fontweight="bold")
             axes.axis("off")
         figure.tight_layout(pad=0.4)
-        figure.savefig(path, dpi=dpi, facecolor="white")
+        figure.savefig(path, dpi=100, facecolor="white")
     Image.open(path).convert("RGB").quantize(24).save(path, optimize=True)
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]))
+    main()

@@ -1,13 +1,13 @@
 """Fits the presets of virtual detections, measures them, and draws one frame.
 
-    python benchmarks/virtual_detections.py measure     errors by region beside the paper's, and other statistics
-    python benchmarks/virtual_detections.py fit         offsets and noise for presets.yaml
-    python benchmarks/virtual_detections.py figure      docs/images/virtual-detections.png
+    python -m benchmarks.virtual_detections measure     errors by region beside the paper's, and other statistics
+    python -m benchmarks.virtual_detections fit         offsets and noise for presets.yaml
+    python -m benchmarks.virtual_detections figure      docs/images/virtual-detections.png
 
-The people, actions and seed differ from those of the virtual captures anybody judges a method with (seed 1).
+The subjects, actions and seed differ from those of the virtual captures that methods are compared on (seed 1).
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import matplotlib
@@ -16,7 +16,8 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from scipy.stats import spearmanr
 
-from simspine.benchmark.detections import PAPER, fitted, plain_triangulation, region_errors
+from simspine.benchmark.detections import PAPER, fitted, region_errors
+from simspine.benchmark.peer import triangulate_plainly
 from simspine.capture import truth
 from simspine.capture.detections import detect
 from simspine.capture.presets import read_preset
@@ -46,7 +47,7 @@ def errors(sample, preset):
     rows = []
     for recording in sample:
         _, _, points, _, cameras = recording
-        rows.append(region_errors(plain_triangulation(seen(recording, preset).keypoints, cameras), points))
+        rows.append(region_errors(triangulate_plainly(seen(recording, preset).keypoints, cameras), points))
     return {name: tuple(np.mean([row[name] for row in rows], 0)) for name in rows[0]}
 
 
@@ -57,10 +58,10 @@ def measure(preset, sample):
         print(f"  {name:10s} {plain:6.1f} ({paper[0]:5.1f})   {aligned:6.1f} ({paper[1]:5.1f})")
     found = [seen(recording, preset) for recording in sample]
     confidence = np.concatenate([f.keypoints.confidence.ravel() for f in found])
-    share = [np.linalg.norm(f.keypoints.xy - f.exact, axis=-1) / f.size[..., None] for f in found]
-    share = np.concatenate([s.ravel() for s in share])
+    off = [np.linalg.norm(f.keypoints.xy - f.exact, axis=-1) for f in found]
+    px = np.concatenate([error.ravel() for error in off])
+    share = np.concatenate([(error / f.size[..., None]).ravel() for error, f in zip(off, found, strict=True)])
     there = np.isfinite(share)
-    px = np.concatenate([(np.linalg.norm(f.keypoints.xy - f.exact, axis=-1)).ravel() for f in found])
     print(f"  2D error px: median {np.nanmedian(px):.1f}, 90th percentile {np.nanpercentile(px, 90):.1f}")
     print(f"  person in the image px: median {np.median(np.concatenate([f.size.ravel() for f in found])):.0f}")
     print(f"  rank correlation of confidence and error {spearmanr(confidence[there], share[there]).statistic:.2f}")
@@ -106,7 +107,10 @@ def figure():
     fig.savefig(FIGURE, dpi=110, metadata={"Software": None})
 
 
-def main(what):
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("measure", "fit", "figure"), nargs="?", default="measure")
+    what = parser.parse_args().what
     if what == "figure":
         return figure()
     sample = list(recordings())
@@ -120,4 +124,4 @@ def main(what):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "measure")
+    main()

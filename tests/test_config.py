@@ -76,7 +76,7 @@ def test_defaults_are_those_of_the_stages():
     """The file, the schema and the library say the same thing."""
     import inspect
 
-    from simspine.body.scaling import measure_factors
+    from simspine.body.scaling import ScalingLimits
     from simspine.filtering import smooth
     from simspine.merging import merge_with_report
     from simspine.triangulation import triangulate_with_report
@@ -85,7 +85,7 @@ def test_defaults_are_those_of_the_stages():
     for section, function in (
         ("filter", smooth),
         ("merge", merge_with_report),
-        ("scaling", measure_factors),
+        ("scaling", ScalingLimits),
         ("triangulation", triangulate_with_report),
     ):
         options = getattr(minimal, section).model_dump()
@@ -143,6 +143,33 @@ def test_wrong_value_names_its_place(tmp_path, path, value, words):
     message = refusal(tmp_path, changed(path, value))
     assert words in message
     assert len(message.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("ik", "error_lasts_s"), 2.0, "ik.error_lasts_s: this key is gone; its name is now ik.error_correlation_s."),
+        (("scaling", "calibrate"), True, "scaling.calibrate: this key is gone; leave it out"),
+        (("detection", "infer_spine"), "shape", "detection.infer_spine: shape: this value is gone; write true."),
+        (("detection", "infer_spine"), "rule", "detection.infer_spine: rule: this value is gone; write true (by"),
+        (("ik", "loss"), "geman-mcclure", "ik.loss: geman-mcclure: this value is gone; write huber or square."),
+    ],
+)
+def test_what_an_earlier_version_knew_names_its_successor(tmp_path, path, value, words):
+    message = refusal(tmp_path, changed(path, value))
+    assert words in message
+    assert len(message.splitlines()) == 2
+
+
+@pytest.mark.parametrize("folder", ["ergebnisse/Läufe 1", "results/x$(touch y)", "results/a'b", "/data/結果"])
+def test_any_folder_can_hold_the_results(folder):
+    assert check_config(changed(("results",), folder)).results == folder
+
+
+@pytest.mark.parametrize("folder", ["results/{subject}", "results/a\nb", "results/a\x00b"])
+def test_a_folder_that_no_workflow_can_name_is_refused(folder):
+    with pytest.raises(InputError, match=r"results: .* name a folder without braces and control characters"):
+        check_config(changed(("results",), folder))
 
 
 def test_all_faults_in_one_message(tmp_path):

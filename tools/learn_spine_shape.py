@@ -14,8 +14,8 @@ import numpy as np
 from tools.spine_shape_statistics import learn
 
 from simspine.errors import InputError
-from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters
-from simspine.spine.shape.model import ShapeModel, as_json, bond_names
+from simspine.spine.shape.chain import LEVELS, VECTORS, vector_parameters
+from simspine.spine.shape.model import ShapeModel, as_json, vector_names
 
 STRENGTH = 100.0  # scans' worth of the structured covariance
 SOURCE = (
@@ -27,7 +27,7 @@ LICENCE = (
     "CC BY-SA 4.0 (this file, as derived from VerSe's annotations, licence CC BY-SA 4.0); changed: means and "
     "covariances were computed, S1 was added."
 )
-# S1 is not in the table. Its bond follows L4-L5 as in the neutral full-body model (opensim_models/endplates.yaml: L4,
+# S1 is not in the table. Its vector follows L4-L5 as in the neutral full-body model (opensim_models/endplates.yaml: L4,
 # L5, S1 half a vertebra below the sacral endplate): longer by this factor, turned back by this angle. The spreads are
 # wide on purpose: sacral slope alone varies by 8–10° between people.
 S1_RATIO, S1_TURN = 37.759 / 34.320, np.radians(-39.731 + 0.541)
@@ -46,7 +46,7 @@ def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:
             f"{path}: not a table with columns scan, level, x_mm, y_mm, z_mm ({type(error).__name__}: {error})."
         ) from error
     scans = list(dict.fromkeys(row[0] for row in rows))
-    table = np.full((len(scans), BONDS, 3), np.nan)
+    table = np.full((len(scans), VECTORS, 3), np.nan)
     index = {scan: i for i, scan in enumerate(scans)}
     for scan, level, *xyz in rows:
         if level in LEVELS[:-1]:
@@ -76,13 +76,13 @@ def in_trunk_frame(table: np.ndarray) -> np.ndarray:
 
 
 def with_s1(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Statistics of 23 bonds → 24 bonds."""
-    n = BONDS - 1
-    T = np.zeros((3 * BONDS, 3 * n))
-    shift, added = np.zeros(3 * BONDS), np.zeros((3 * BONDS, 3 * BONDS))
+    """Statistics of 23 vectors → 24 vectors."""
+    n = VECTORS - 1
+    T = np.zeros((3 * VECTORS, 3 * n))
+    shift, added = np.zeros(3 * VECTORS), np.zeros((3 * VECTORS, 3 * VECTORS))
     for kind, offset in enumerate((np.log(S1_RATIO), S1_TURN, 0.0)):
-        T[kind * BONDS : kind * BONDS + n, kind * n : (kind + 1) * n] = np.eye(n)
-        last = (kind + 1) * BONDS - 1
+        T[kind * VECTORS : kind * VECTORS + n, kind * n : (kind + 1) * n] = np.eye(n)
+        last = (kind + 1) * VECTORS - 1
         T[last, (kind + 1) * n - 1] = 1.0
         shift[last], added[last, last] = offset, S1_SD[kind] ** 2
     return T @ mean + shift, T @ cov @ T.T + added
@@ -90,11 +90,11 @@ def with_s1(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def learn_shape(table: np.ndarray, strength: float = STRENGTH) -> ShapeModel:
     """The model learned from centres (scans, 24, 3) m in the trunk's frame, NaN where missing."""
-    rows = bond_parameters(table)
-    counts = np.isfinite(rows[:, : BONDS - 1]).sum(0)
+    rows = vector_parameters(table)
+    counts = np.isfinite(rows[:, : VECTORS - 1]).sum(0)
     if counts.min() < 3:
         raise InputError(
-            f"bond {bond_names()[int(counts.argmin())]} is in {counts.min()} scan(s); at least 3 are needed."
+            f"vector {vector_names()[int(counts.argmin())]} is in {counts.min()} scan(s); at least 3 are needed."
         )
     mean, cov = with_s1(*learn(rows, strength))
     provenance = {
@@ -105,7 +105,7 @@ def learn_shape(table: np.ndarray, strength: float = STRENGTH) -> ShapeModel:
         "strength": f"{strength:g}",
         "made_by": "python -m tools.learn_spine_shape CSV OUT.json",
     }
-    return ShapeModel(mean, cov, dict(zip(bond_names(), [*counts.tolist(), 0], strict=True)), provenance)
+    return ShapeModel(mean, cov, dict(zip(vector_names(), [*counts.tolist(), 0], strict=True)), provenance)
 
 
 def main(arguments: list[str]) -> None:

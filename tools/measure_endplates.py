@@ -8,34 +8,29 @@ is taken whole; (4) the plane is the least-squares plane of the rim, as a radiol
 edge to edge. The centroid of a vertebral body is the middle between its two endplate centres.
 """
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import yaml
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from simspine.body import _opensim
-from simspine.errors import InputError
-from simspine.spine.endplates import SIDES, Endplate, Vertebra, Vertebrae
+from simspine.formats.vtp import read_polygons
+from simspine.spine.endplates import MESH_LEVELS, SIDES, Endplate, Vertebra, Vertebrae
 
 SEED_ANGLE = np.radians(12.0)
 GROW_ANGLE = np.radians(30.0)
 FACING = np.cos(np.radians(50.0))  # how far an endplate may be tilted from horizontal
 
-MESH_LEVELS = {
-    **{f"cerv{i}sm.vtp": f"C{i}" for i in range(1, 7)},
-    "cerv7.vtp": "C7",
-    **{f"thoracic{i}_s.vtp": f"T{i}" for i in range(1, 13)},
-    **{f"lumbar{i}.vtp": f"L{i}" for i in range(1, 6)},
-    "sacrum.vtp": "S1",
-}
 ORDER = tuple(MESH_LEVELS.values())
 
 
 @dataclass(frozen=True)
-class Bone:
+class BoneMesh:
     """A mesh on a body. points: (points, 3) m in the body's frame. faces: index arrays of three or more points."""
 
     level: str
@@ -50,7 +45,7 @@ def measure_model(model: str | Path, geometry: str | Path) -> Vertebrae:
     return measure(attached_bones(model, geometry))
 
 
-def attached_bones(model: str | Path, geometry: str | Path) -> list[Bone]:
+def attached_bones(model: str | Path, geometry: str | Path) -> list[BoneMesh]:
     """The spine's meshes as OpenSim attaches them: scale factors, then the offset of the frame that carries each."""
     opensim = _opensim.api()
     osim = opensim.Model(str(model))
@@ -65,25 +60,14 @@ def attached_bones(model: str | Path, geometry: str | Path) -> list[Bone]:
         frame, scale = mesh.getFrame(), mesh.get_scale_factors()
         offset = frame.findTransformInBaseFrame()
         rotation = np.array([[offset.R().get(i, j) for j in range(3)] for i in range(3)])
-        points, faces = read_vtp(Path(geometry) / mesh.get_mesh_file())
+        points, faces = read_polygons(Path(geometry) / mesh.get_mesh_file())
         points = (points * [scale[i] for i in range(3)]) @ rotation.T + [offset.p()[i] for i in range(3)]
         name = mesh.get_mesh_file()
-        bones.append(Bone(MESH_LEVELS[name], frame.findBaseFrame().getName(), name, points, faces))
+        bones.append(BoneMesh(MESH_LEVELS[name], frame.findBaseFrame().getName(), name, points, faces))
     return sorted(bones, key=lambda bone: ORDER.index(bone.level))
 
 
-def read_vtp(path: Path) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Points (n, 3) and faces of a VTK PolyData file in ASCII (VTK file formats, XML part)."""
-    try:
-        piece = ET.parse(path).getroot().find(".//Piece")
-        points = np.array(piece.find("Points/DataArray").text.split(), float).reshape(-1, 3)
-        polys = {a.get("Name"): np.array(a.text.split(), int) for a in piece.find("Polys").iter("DataArray")}
-        return points, tuple(np.split(polys["connectivity"], polys["offsets"][:-1]))
-    except (OSError, ET.ParseError, AttributeError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not an ASCII .vtp mesh ({type(error).__name__}: {error}).") from error
-
-
-def measure(bones: Iterable[Bone]) -> Vertebrae:
+def measure(bones: Iterable[BoneMesh]) -> Vertebrae:
     """Endplates and centroids of meshes whose bodies' axes are x forward, y up, z right."""
     bones = list(bones)
     plates = {bone.level: {side: find_endplate(bone, side) for side in SIDES} for bone in bones}
@@ -107,7 +91,7 @@ def measure(bones: Iterable[Bone]) -> Vertebrae:
 
 
 def _centroid(
-    bone: Bone, superior: Endplate | None, inferior: Endplate | None, heights: dict[str, float]
+    bone: BoneMesh, superior: Endplate | None, inferior: Endplate | None, heights: dict[str, float]
 ) -> np.ndarray:
     if superior and inferior:
         return (np.array(superior.centre) + inferior.centre) / 2
@@ -119,31 +103,28 @@ def _centroid(
     return np.average([bone.points[face].mean(0) for face in bone.faces], axis=0, weights=areas)
 
 
-def find_endplate(bone: Bone, side: str) -> Endplate | None:
+def find_endplate(bone: BoneMesh, side: str) -> Endplate | None:
     """The endplate of one mesh, or None where no facet in the front half faces that way."""
     normals, areas = _normals(bone)
     centres = np.array([bone.points[face].mean(0) for face in bone.faces])
-    neighbours = _neighbours(bone.faces)
+    pairs = _sharing_an_edge(bone.faces)
     up = normals[:, 1] * (1.0 if side == "superior" else -1.0)
     front = centres[:, 0] > (bone.points[:, 0].min() + bone.points[:, 0].max()) / 2
-    candidates = set(np.flatnonzero((up > FACING) & front))
-    facets = []
-    while candidates:
-        facet = _grow(
-            {min(candidates)}, neighbours, lambda a, b: normals[a] @ normals[b] > np.cos(SEED_ANGLE), candidates
-        )
-        candidates -= facet
-        facets.append(facet)
-    if not facets:
+    candidates = (up > FACING) & front
+    if not candidates.any():
         return None
-    region = max(facets, key=lambda facet: areas[list(facet)].sum())
+    alike = (normals[pairs[:, 0]] * normals[pairs[:, 1]]).sum(1) > np.cos(SEED_ANGLE)
+    facet = _connected(pairs[alike & candidates[pairs].all(1)], len(areas))
+    region = facet == np.argmax(np.bincount(facet, np.where(candidates, areas, 0.0)))
     for _ in range(20):
-        mean = _unit((areas[list(region), None] * normals[list(region)]).sum(0))
-        grown = _grow(set(region), neighbours, lambda _, b, mean=mean: normals[b] @ mean > np.cos(GROW_ANGLE), None)
-        if grown == region:
+        mean = (areas[region, None] * normals[region]).sum(0)
+        allowed = region | (normals @ (mean / np.linalg.norm(mean)) > np.cos(GROW_ANGLE))
+        part = _connected(pairs[allowed[pairs].all(1)], len(areas))
+        grown = np.isin(part, part[region])
+        if (grown == region).all():
             break
         region = grown
-    rim = bone.points[_rim([bone.faces[k] for k in sorted(region)])]
+    rim = bone.points[_rim([bone.faces[k] for k in np.flatnonzero(region)])]
     centre = (rim.min(0) + rim.max(0)) / 2  # rim points are unevenly spaced, so not their mean
     middle = rim.mean(0)
     normal = np.linalg.svd(rim - middle)[2][2]
@@ -152,7 +133,7 @@ def find_endplate(bone: Bone, side: str) -> Endplate | None:
     return Endplate(bone.body, _tuple(centre), _tuple(normal))
 
 
-def _normals(bone: Bone) -> tuple[np.ndarray, np.ndarray]:
+def _normals(bone: BoneMesh) -> tuple[np.ndarray, np.ndarray]:
     """Unit normal and area of each face (a fan of triangles)."""
     vectors = []
     for face in bone.faces:
@@ -162,40 +143,29 @@ def _normals(bone: Bone) -> tuple[np.ndarray, np.ndarray]:
     return np.array(vectors) / np.maximum(areas, 1e-15)[:, None], areas
 
 
-def _neighbours(faces: Sequence[np.ndarray]) -> list[set[int]]:
-    by_edge: dict[frozenset, list[int]] = {}
+def _by_edge(faces: Sequence[np.ndarray]) -> dict[frozenset[int], list[int]]:
+    """{the two points of an edge: numbers of its faces}."""
+    found: dict[frozenset[int], list[int]] = {}
     for k, face in enumerate(faces):
         for edge in zip(face, np.roll(face, -1), strict=True):
-            by_edge.setdefault(frozenset(map(int, edge)), []).append(k)
-    neighbours: list[set[int]] = [set() for _ in faces]
-    for sharing in by_edge.values():
-        for k in sharing:
-            neighbours[k].update(set(sharing) - {k})
-    return neighbours
+            found.setdefault(frozenset(map(int, edge)), []).append(k)
+    return found
 
 
-def _grow(region: set[int], neighbours: list[set[int]], alike, allowed: set[int] | None) -> set[int]:
-    region, front = set(region), list(region)
-    while front:
-        a = front.pop()
-        for b in neighbours[a] - region:
-            if (allowed is None or b in allowed) and alike(a, b):
-                region.add(b)
-                front.append(b)
-    return region
+def _sharing_an_edge(faces: Sequence[np.ndarray]) -> np.ndarray:
+    """(pairs, 2) numbers of faces."""
+    pairs = [pair for sharing in _by_edge(faces).values() for pair in combinations(sharing, 2)]
+    return np.array(pairs, int).reshape(-1, 2)
+
+
+def _connected(pairs: np.ndarray, count: int) -> np.ndarray:
+    """(count,) number of the part each face belongs to, parts being held together by the pairs."""
+    return connected_components(coo_array((np.ones(len(pairs)), pairs.T), (count, count)), directed=False)[1]
 
 
 def _rim(faces: Sequence[np.ndarray]) -> list[int]:
     """Points on edges that belong to one face only."""
-    count: dict[frozenset, int] = {}
-    for face in faces:
-        for edge in zip(face, np.roll(face, -1), strict=True):
-            count[frozenset(map(int, edge))] = count.get(frozenset(map(int, edge)), 0) + 1
-    return sorted({point for edge, n in count.items() if n == 1 for point in edge})
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.linalg.norm(v)
+    return sorted({point for edge, sharing in _by_edge(faces).items() if len(sharing) == 1 for point in edge})
 
 
 def _tuple(v) -> tuple[float, float, float]:

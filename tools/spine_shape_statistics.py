@@ -1,6 +1,6 @@
 """Learning the shape model's statistics from vertebral centres of many scans, each with some levels missing.
 
-Two steps. (1) A structured covariance with few parameters, by maximum likelihood: size common to all bonds, a smooth
+Two steps. (1) A structured covariance with few parameters, by maximum likelihood: size common to all vectors, a smooth
 part along the spine, independent parts, and the zigzag that an error of the marked centres makes. (2) Expectation
 maximisation for mean and full covariance with missing entries (Little & Rubin 2002, ch. 11), with an inverse-Wishart
 prior of weight `strength` (in scans) around (1): what the data say often overrules the structure, what they say
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.sparse.csgraph import connected_components
 
 EM_STEPS = 60
 
@@ -105,22 +106,11 @@ def folds(scans: Sequence[str], count: int) -> list[list[int]]:
     """Indices of scans for each fold: scans that share a number ('verse405_verse258', 'verse258') may be one person's
     and stay together; the groups are dealt out in order of their size and name.
     """
-    parent = list(range(len(scans)))
-
-    def root(i):
-        while parent[i] != i:
-            i = parent[i]
-        return i
-
-    owner: dict[str, int] = {}
-    for i, scan in enumerate(scans):
-        for token in scan.split("_"):
-            if not token.startswith("CT"):
-                parent[root(i)] = root(owner.setdefault(token, i))
-    groups: dict[int, list[int]] = {}
-    for i in range(len(scans)):
-        groups.setdefault(root(i), []).append(i)
+    numbers = [{token for token in scan.split("_") if not token.startswith("CT")} for scan in scans]
+    alike = [[bool(a & b) for b in numbers] for a in numbers]
+    groups, group_of = connected_components(np.array(alike), directed=False)
+    members = [np.flatnonzero(group_of == g).tolist() for g in range(groups)]
     dealt: list[list[int]] = [[] for _ in range(count)]
-    for k, group in enumerate(sorted(groups.values(), key=lambda g: (-len(g), scans[g[0]]))):
+    for k, group in enumerate(sorted(members, key=lambda g: (-len(g), scans[g[0]]))):
         dealt[k % count].extend(group)
     return dealt

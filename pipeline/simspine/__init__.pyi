@@ -9,6 +9,9 @@ from .formats.mot import read_mot, write_mot
 from .formats.trc import read_trc, write_trc
 from .ik.solve import inverse_kinematics
 from .ik.solver import Solver
+from .pipeline.options import Options
+from .pipeline.reconstruct import fit_trials, reconstruct
+from .pipeline.reconstruction import Reconstruction
 from .priors.assumptions import LinearPrior, MarkerErrors, Prior, SharedError, Smoothness
 from .spine.shape.complete import complete_spine
 from .spine.shape.from_joints import spine_from_joints
@@ -24,13 +27,16 @@ __all__ = [
     "MarkerErrors",
     "Markers",
     "Motion",
+    "Options",
     "Origin",
     "Prior",
+    "Reconstruction",
     "SharedError",
     "Smoothness",
     "Solver",
     "body_poses",
     "complete_spine",
+    "fit_trials",
     "forward_kinematics",
     "inverse_kinematics",
     "open_dataset",
@@ -39,6 +45,7 @@ __all__ = [
     "read_keypoints",
     "read_mot",
     "read_trc",
+    "reconstruct",
     "spine_from_joints",
     "triangulate",
     "write_body",

@@ -14,7 +14,7 @@ from simspine.commands.capture import capture
 from simspine.commands.check import check
 from simspine.commands.data import add_export_options, verify
 from simspine.commands.model import model
-from simspine.commands.options import config_option
+from simspine.commands.options import FILE, config_option, quiet_option
 from simspine.commands.validate import validate
 from simspine.commands.view import overlay, view
 from simspine.errors import InputError
@@ -70,7 +70,7 @@ def _add_stage(name: str, text: str) -> None:
     @click.option("--subject", help="Subject; all of them if left out.")
     @click.option("--trial", help="One trial of the subject; all of them if left out.")
     @click.option("--force", is_flag=True, help="Do the work again even if it is done.")
-    @click.option("--quiet", is_flag=True, help="No progress bar.")
+    @quiet_option
     def command(config_path, subject, trial, force, quiet):
         from simspine.config import read_config
         from simspine.workflow.run import run_stage
@@ -85,9 +85,7 @@ add_export_options(main.commands["export"])
 
 @main.command()
 @config_option()
-@click.option(
-    "--picture", type=click.Path(path_type=Path), help="Write one PNG of the first trial instead of the page."
-)
+@click.option("--picture", type=FILE, help="Write one PNG of the first trial instead of the page.")
 def report(config_path, picture):
     """Write the self-contained HTML report of the results."""
     from simspine.config import read_config
@@ -108,9 +106,9 @@ def summary(config_path):
 
 
 @main.command()
-@click.argument("videos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--calibration", required=True, type=click.Path(path_type=Path), help="Calibration of the cameras.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("configs/mine.yaml"), show_default=True)
+@click.argument("videos", nargs=-1, required=True, type=FILE)
+@click.option("--calibration", required=True, type=FILE, help="Calibration of the cameras.")
+@click.option("--out", type=FILE, default=Path("configs/mine.yaml"), show_default=True)
 @click.option("--name", default="mine", show_default=True, help="Name of the data set.")
 @click.option("--subject", default="S01", show_default=True)
 @click.option("--trial", default="trial", show_default=True)

@@ -4,7 +4,7 @@ Each message says what was found, what was wanted, where, and what to do. The co
 traceback and exits with code 2; library callers catch :class:`InputError`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -19,3 +19,10 @@ def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "
     place = f" in {where}" if where else ""
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return InputError(f"unknown {kind} {found!r}{place}.{hint} Available: {', '.join(names) or 'none'}.")
+
+
+def position(name: str, names: Sequence[str], kind: str, where: str = "") -> int:
+    """Index of `name` among `names`; raises `unknown_name` where it is none of them."""
+    if name not in names:
+        raise unknown_name(kind, name, names, where)
+    return names.index(name)

@@ -4,6 +4,8 @@ Short gaps are interpolated and marked, long ones stay missing. The low-pass is 
 backward, so that it does not delay; every run of frames between gaps is filtered by itself.
 """
 
+from typing import TypeVar
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.signal import butter, sosfiltfilt
@@ -14,6 +16,8 @@ from simspine.types import Markers
 ACCELERATION = 10.0  # m/s²; of a limb in everyday movement. Decides how fast an interpolated position loses its worth
 _FILLED_WEIGHT = 0.5  # of the lower weight at the two ends of the gap
 
+Data = TypeVar("Data", Markers, np.ndarray)
+
 
 def smooth(markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, max_gap_s: float = 0.2) -> Markers:
     """Short gaps filled (`fill_gaps`), then paths low-passed (`lowpass`); `cutoff_hz` None leaves out the filter."""
@@ -21,9 +25,7 @@ def smooth(markers: Markers, *, cutoff_hz: float | None = 6.0, order: int = 4, m
     return markers if cutoff_hz is None else lowpass(markers, cutoff_hz=cutoff_hz, order=order)
 
 
-def lowpass(
-    data: Markers | np.ndarray, rate: float | None = None, *, cutoff_hz: float, order: int = 4
-) -> Markers | np.ndarray:
+def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: int = 4) -> Data:
     """Zero-phase Butterworth low-pass along the first axis: Markers, or an array (frames, …) with its `rate` in Hz.
 
     `order` and `cutoff_hz` are those of the net filter: a design of half the order runs forward and backward, its
@@ -104,13 +106,11 @@ def fill_gaps(markers: Markers, horizon_s: float) -> Markers:
             known = frames[present[:, m]]
             near = known[(known > a - 3) & (known < b + 3)]  # what a PCHIP at the gap depends on
             xyz[gap, m] = PchipInterpolator(near, markers.xyz[near, m])(frames[gap])
-        share = ((frames[gap] - a) / (b - a))[:, None]
         if weight is not None:
             weight[gap, columns] = _FILLED_WEIGHT * np.minimum(weight[a, columns], weight[b, columns])
         if covariance is not None:
+            share = ((frames[gap] - a) / (b - a))[:, None, None, None]
             error = 0.5 * ACCELERATION * (frames[gap] - a) * (b - frames[gap]) / markers.rate**2
-            between = (1 - share[..., None, None]) * covariance[a, columns] + share[..., None, None] * covariance[
-                b, columns
-            ]
+            between = (1 - share) * covariance[a, columns] + share * covariance[b, columns]
             covariance[gap, columns] = between + (error**2)[:, None, None, None] * np.eye(3)
     return markers.with_(xyz=xyz, weight=weight, covariance=covariance, filled=filled)

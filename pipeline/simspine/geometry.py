@@ -60,12 +60,12 @@ def distort(normal: np.ndarray, distortion: np.ndarray) -> np.ndarray:
     x, y = normal[..., 0], normal[..., 1]
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    return np.stack(
-        [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], -1
-    )
+    u = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
+    v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
+    return np.stack([u, v], -1)
 
 
-def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50, tolerance: float = 1e-13) -> np.ndarray:
+def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50) -> np.ndarray:
     """Pixels (..., 2) → ideal normalised coordinates (..., 2), undoing K and the lens.
 
     Newton's method on `distort`; NaN where it does not converge: a point far outside the image, where the lens model
@@ -89,15 +89,10 @@ def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50, toleranc
             d = radial + 2 * v * v * slope + 6 * p1 * v + 2 * p2 * u
             residual = distort(x, camera.distortion) - seen
             det = a * d - b * b
-            step = np.stack(
-                [
-                    (d * residual[..., 0] - b * residual[..., 1]) / det,
-                    (a * residual[..., 1] - b * residual[..., 0]) / det,
-                ],
-                -1,
-            )
+            u, v = residual[..., 0], residual[..., 1]
+            step = np.stack([(d * u - b * v) / det, (a * v - b * u) / det], -1)
             x = x - step
-            if not (np.abs(step) > tolerance).any():
+            if not (np.abs(step) > 1e-13).any():
                 break
         residual = np.abs(distort(x, camera.distortion) - seen).max(-1, keepdims=True)
         folded = (np.abs(x - seen) > 1).any(-1, keepdims=True)  # another branch of the polynomial
@@ -109,12 +104,22 @@ def wrap(angles: np.ndarray) -> np.ndarray:
     return (np.asarray(angles, float) + np.pi) % (2 * np.pi) - np.pi
 
 
+def kabsch(covariance: np.ndarray) -> np.ndarray:
+    """Rotation (..., 3, 3) R with the largest trace(Rᵀ covariance): Kabsch 1976, with the reflection excluded.
+
+    covariance: (..., 3, 3) Σ w target sourceᵀ of centred points.
+    """
+    u, _, vt = np.linalg.svd(covariance)
+    u[..., -1] *= np.sign(np.linalg.det(u @ vt))[..., None]
+    return u @ vt
+
+
 def rigid_fit(
     source: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rotation (..., 3, 3) and translation (..., 3) with `R @ source + t ≈ target` in weighted least squares.
 
-    source, target: (..., points, 3); points with NaN in either are left out. Kabsch 1976, with the reflection excluded.
+    source, target: (..., points, 3); points with NaN in either are left out.
     """
     source, target = np.broadcast_arrays(np.asarray(source, float), np.asarray(target, float))
     present = np.isfinite(source).all(-1) & np.isfinite(target).all(-1)
@@ -126,8 +131,5 @@ def rigid_fit(
     a = (w[..., None] * source).sum(-2) / total
     b = (w[..., None] * target).sum(-2) / total
     covariance = np.einsum("...p,...pi,...pj->...ij", w, target - b[..., None, :], source - a[..., None, :])
-    u, _, vt = np.linalg.svd(covariance)
-    sign = np.ones((*covariance.shape[:-2], 3))
-    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
-    rotation = (u * sign[..., None, :]) @ vt
+    rotation = kabsch(covariance)
     return rotation, b - np.einsum("...ij,...j->...i", rotation, a)

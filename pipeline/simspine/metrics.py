@@ -7,9 +7,7 @@ from simspine.geometry import rigid_fit, wrap
 
 
 def mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Mean distance over all points present in both, in the unit given. Both (frames, points, 3). NaN if there is
-    none.
-    """
+    """Mean distance over all points present in both (frames, points, 3), in the unit given. NaN if there is none."""
     return _mean(distances(estimate, reference))
 
 
@@ -22,9 +20,7 @@ def p_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
 
 
 def aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The estimate (frames, points, 3) after the best similarity onto the reference, per frame; NaN where there is
-    none.
-    """
+    """The estimate (frames, points, 3) after the best similarity per frame onto the reference; NaN where none."""
     estimate, reference = _pair(estimate, reference)
     present = np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1)
     out = np.full(estimate.shape, np.nan)
@@ -51,18 +47,16 @@ def distances(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.linalg.norm(estimate - reference, axis=-1)
 
 
-def marker_rmse(error: np.ndarray, axis: int | None = None) -> np.ndarray | float:
-    """Root mean square of distances (frames, markers), NaN left out. axis 0: per marker, 1: per frame, None: of all."""
+def marker_rmse(error: np.ndarray, axis: int) -> np.ndarray:
+    """Root mean square of distances (frames, markers), NaN left out. axis 0: per marker, 1: per frame."""
     error = np.asarray(error, float)
     present = np.isfinite(error)
     count = present.sum(axis)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rmse = np.sqrt((np.where(present, error, 0.0) ** 2).sum(axis) / np.where(count > 0, count, np.nan))
-    return float(rmse) if axis is None else rmse
+    return np.sqrt((np.where(present, error, 0.0) ** 2).sum(axis) / np.where(count > 0, count, np.nan))
 
 
-def angle_rmse(estimate: np.ndarray, reference: np.ndarray, axis: int | None = 0) -> np.ndarray | float:
-    """Root mean square difference of angles (rad), whole turns ignored. axis: as `marker_rmse`; default per column."""
+def angle_rmse(estimate: np.ndarray, reference: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Root mean square difference of angles (rad), whole turns ignored; default per column."""
     estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
     if estimate.shape != reference.shape:
         raise InputError(f"angles to compare have shapes {estimate.shape} and {reference.shape}.")

@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def each(work: Callable[[T], R], items: Sequence[T], threads: int = 1) -> list[R]:
+def map_on_threads(work: Callable[[T], R], items: Sequence[T], threads: int = 1) -> list[R]:
     """`work` of every item, in the items' order. Raises `InputError` where threads are not a whole number from 1 on."""
     if not isinstance(threads, Integral) or threads < 1:
         raise InputError(f"threads is {threads!r}, expected a whole number from 1 on.")

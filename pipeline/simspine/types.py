@@ -1,8 +1,9 @@
 """The few types that cross module borders.
 
-Frozen dataclasses over read-only NumPy arrays, checked when they are made. Inside the program lengths are metres,
-angles radians, times seconds and frames right-handed; millimetres and degrees exist only where files are read and
-written.
+Frozen dataclasses over read-only NumPy arrays, checked and copied when they are made. A field is annotated as what it
+holds; made by hand it may also be given as anything NumPy can read: lists, for names and origins too. Inside the
+program lengths are metres, angles radians, times seconds and frames right-handed; millimetres and degrees exist only
+where files are read and written.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, position
 
 
 class Origin(StrEnum):
@@ -23,43 +24,54 @@ class Origin(StrEnum):
     GIVEN = "given"  # from motion capture or another outside source
 
 
+class ForcedKind(StrEnum):
+    """How a body model takes an angle's own freedom."""
+
+    LOCKED = "locked"  # the coordinate stays at its default
+    COUPLED = "coupled"  # the coordinate is a function of another one
+    RIGID = "rigid"  # both ends are on one rigid body: the angle is constant
+    SUM = "sum"  # one coordinate turns several levels: the data decide their sum, the model its distribution
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A fact of the model about an angle, known before any data.
+
+    planes: of `simspine.spine.levels.PLANES`. driver: the coordinate that sets the angle (coupled, sum). ratio: of the
+    angle's coordinate to the driver, for a sum over all its levels; None where it is not constant. spans: the levels
+    of a sum, or the two vertebrae on one rigid body. body: that rigid body.
+    """
+
+    kind: ForcedKind
+    planes: tuple[str, ...]
+    driver: str = ""
+    ratio: float | None = None
+    spans: tuple[str, ...] = ()
+    body: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "kind", ForcedKind(self.kind))
+        object.__setattr__(self, "planes", tuple(self.planes))
+        object.__setattr__(self, "spans", tuple(self.spans))
+        object.__setattr__(self, "ratio", None if self.ratio is None else float(self.ratio))
+
+
 FRAMES = ("z_up", "y_up")  # z_up: cameras, Human3.6M; y_up: OpenSim. See geometry.change_frame.
 
 
-def _array(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
+def read_only(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
     """A read-only copy of `value`, or an error naming the thing, the shape found and the shape wanted."""
     array = np.array(value, dtype=dtype)
-    wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
-        raise InputError(f"{owner}.{field} has shape {array.shape}, expected {wanted}.")
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")
     array.setflags(write=False)
     return array
 
 
-def _names(owner: str, names: Iterable[str]) -> tuple[str, ...]:
-    names = tuple(str(name) for name in names)
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
-    return names
-
-
-def _rate(owner: str, rate) -> float:
-    rate = float(rate)
-    if not (np.isfinite(rate) and rate > 0):
-        raise InputError(f"{owner}.rate is {rate}, expected a positive number of frames per second.")
-    return rate
-
-
-def _origins(owner: str, origin, names: tuple[str, ...]) -> tuple[Origin, ...]:
-    origin = tuple(Origin(o) for o in origin)
-    if len(origin) != len(names):
-        raise InputError(f"{owner}.origin has {len(origin)} entries, expected one for each of {len(names)} names.")
-    return origin
-
-
+@dataclass(frozen=True, eq=False)
 class _Frozen:
-    """What the types share: fields set once, in `__post_init__`; selection by name; comparison by content."""
+    """What the types share: fields set once, in `__post_init__`; comparison by content; no hash."""
 
     def _set(self, **values) -> None:
         for name, value in values.items():
@@ -77,25 +89,51 @@ class _Frozen:
                 return False
         return True
 
-    __hash__ = None
-
-    def index(self, name: str) -> int:
-        """Column of `name`; raises `InputError` listing the names there are."""
-        try:
-            return self.names.index(name)
-        except ValueError:
-            raise unknown_name(f"name in {type(self).__name__}", name, self.names) from None
-
-    def indices(self, names: Iterable[str]) -> list[int]:
-        return [self.index(name) for name in names]
-
     def with_(self, **changes) -> Self:
         """A copy with some fields changed, checked anew."""
         return replace(self, **changes)
 
 
-class _PointSet(_Frozen):
+@dataclass(frozen=True, eq=False)
+class _Named(_Frozen):
+    """What has columns by name, over time."""
+
+    names: tuple[str, ...]
+    rate: float
+
+    def __post_init__(self):
+        owner, names, rate = type(self).__name__, tuple(str(name) for name in self.names), float(self.rate)
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
+        if not (np.isfinite(rate) and rate > 0):
+            raise InputError(f"{owner}.rate is {rate}, expected a positive number of frames per second.")
+        self._set(names=names, rate=rate)
+
+    def _array(self, field: str, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
+        array = read_only(type(self).__name__, field, getattr(self, field), shape, dtype)
+        self._set(**{field: array})
+        return array
+
+    def index(self, name: str) -> int:
+        """Column of `name`; raises `InputError` listing the names there are."""
+        return position(name, self.names, f"name in {type(self).__name__}")
+
+    def indices(self, names: Iterable[str]) -> list[int]:
+        return [self.index(name) for name in names]
+
+
+class _PointSet(_Named):
     """Points by name, each of an origin; where none was stated they count as detected."""
+
+    origin: tuple[Origin, ...] | None
+
+    def _check_origin(self, origin: Iterable[Origin]) -> None:
+        origin = tuple(Origin(o) for o in origin)
+        if len(origin) != len(self.names):
+            owner, count = type(self).__name__, len(self.names)
+            raise InputError(f"{owner}.origin has {len(origin)} entries, expected one for each of {count} names.")
+        self._set(origin=origin)
 
     @property
     def origins(self) -> tuple[Origin, ...]:
@@ -130,22 +168,16 @@ class Camera(_Frozen):
         size = tuple(round(float(v)) for v in self.size)
         if len(size) != 2 or min(size) <= 0:
             raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
-        distortion = np.zeros(5)
         given = np.asarray(self.distortion, float).ravel()
         if given.size > 5:
             raise InputError(f"{owner}.distortion has {given.size} coefficients, expected at most 5: k1 k2 p1 p2 k3.")
-        distortion[: given.size] = given
-        self._set(
-            name=str(self.name),
-            size=size,
-            K=_array(owner, "K", self.K, (3, 3)),
-            distortion=_array(owner, "distortion", distortion, (5,)),
-            R=_array(owner, "R", self.R, (3, 3)),
-            t=_array(owner, "t", np.asarray(self.t, float).ravel(), (3,)),
-        )
-        for field in ("K", "distortion", "R", "t"):
-            if not np.isfinite(getattr(self, field)).all():
+        values = {"K": self.K, "distortion": np.pad(given, (0, 5 - given.size)), "R": self.R, "t": np.ravel(self.t)}
+        self._set(name=str(self.name), size=size)
+        for (field, value), shape in zip(values.items(), ((3, 3), (5,), (3, 3), (3,)), strict=True):
+            array = read_only(owner, field, value, shape)
+            if not np.isfinite(array).all():
                 raise InputError(f"{owner}.{field} holds values that are not finite.")
+            self._set(**{field: array})
         if not np.allclose(self.R @ self.R.T, np.eye(3), atol=1e-4) or np.linalg.det(self.R) < 0:
             raise InputError(f"{owner}.R is not a rotation matrix (determinant {np.linalg.det(self.R):.3f}).")
         if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
@@ -165,32 +197,22 @@ class Keypoints(_PointSet):
     confidence: (frames, views, points), 0…1; 0 where xy is NaN. origin: one `Origin` per point (default: detected).
     """
 
-    names: tuple[str, ...]
-    rate: float
     xy: np.ndarray
     confidence: np.ndarray
-    origin: tuple[Origin, ...] | None = None
+    origin: tuple[Origin, ...] = ()
 
     def __post_init__(self):
-        names = _names("Keypoints", self.names)
-        xy = _array("Keypoints", "xy", self.xy, (None, None, len(names), 2))
-        confidence = np.array(self.confidence, float)
-        if confidence.shape != xy.shape[:3]:
-            raise InputError(f"Keypoints.confidence has shape {confidence.shape}, expected {xy.shape[:3]}.")
-        present = np.isfinite(xy).all(-1)
-        confidence = np.where(present & np.isfinite(confidence), confidence, 0.0)
+        super().__post_init__()
+        xy = self._array("xy", (None, None, len(self.names), 2))
+        confidence = self._array("confidence", xy.shape[:3])
+        confidence = np.where(np.isfinite(xy).all(-1) & np.isfinite(confidence), confidence, 0.0)
         if confidence.size and (confidence.min() < 0 or confidence.max() > 1 + 1e-9):
             raise InputError(
                 f"Keypoints.confidence spans {confidence.min():g}…{confidence.max():g}, expected 0…1. "
                 "Rescale the detector's scores before handing them in."
             )
-        self._set(
-            names=names,
-            rate=_rate("Keypoints", self.rate),
-            xy=xy,
-            confidence=_array("Keypoints", "confidence", np.minimum(confidence, 1.0), xy.shape[:3]),
-            origin=_origins("Keypoints", self.origin or (Origin.DETECTED,) * len(names), names),
-        )
+        self._set(confidence=read_only("Keypoints", "confidence", np.minimum(confidence, 1.0), xy.shape[:3]))
+        self._check_origin(self.origin or (Origin.DETECTED,) * len(self.names))
 
     @property
     def frames(self) -> int:
@@ -203,7 +225,8 @@ class Keypoints(_PointSet):
     def select(self, names: Sequence[str]) -> "Keypoints":
         """The named points, in the order given."""
         i = self.indices(names)
-        return Keypoints(names, self.rate, self.xy[:, :, i], self.confidence[:, :, i], [self.origin[k] for k in i])
+        origin = tuple(self.origin[k] for k in i)
+        return Keypoints(tuple(names), self.rate, self.xy[:, :, i], self.confidence[:, :, i], origin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +238,6 @@ class Markers(_PointSet):
     a gap was interpolated. start: time of the first frame, s.
     """
 
-    names: tuple[str, ...]
-    rate: float
     xyz: np.ndarray
     frame: str = "z_up"
     weight: np.ndarray | None = None
@@ -226,25 +247,23 @@ class Markers(_PointSet):
     start: float = 0.0
 
     def __post_init__(self):
-        names = _names("Markers", self.names)
+        super().__post_init__()
         if self.frame not in FRAMES:
             raise InputError(f"Markers.frame is {self.frame!r}, expected one of {', '.join(FRAMES)}.")
-        xyz = _array("Markers", "xyz", self.xyz, (None, len(names), 3))
+        xyz = self._array("xyz", (None, len(self.names), 3))
         if np.isinf(xyz).any():
             raise InputError("Markers.xyz holds infinite values; mark missing points with NaN.")
-        shape = xyz.shape[:2]
-        self._set(names=names, rate=_rate("Markers", self.rate), xyz=xyz, start=float(self.start))
+        self._set(start=float(self.start))
         if self.weight is not None:
-            weight = _array("Markers", "weight", self.weight, shape)
+            weight = self._array("weight", xyz.shape[:2])
             if not np.isfinite(weight).all() or (weight < 0).any():
                 raise InputError("Markers.weight must be finite and not negative; use 0 to leave a point out.")
-            self._set(weight=weight)
         if self.covariance is not None:
-            self._set(covariance=_array("Markers", "covariance", self.covariance, (*shape, 3, 3)))
+            self._array("covariance", (*xyz.shape[:2], 3, 3))
         if self.origin is not None:
-            self._set(origin=_origins("Markers", self.origin, names))
+            self._check_origin(self.origin)
         if self.filled is not None:
-            self._set(filled=_array("Markers", "filled", self.filled, shape, bool))
+            self._array("filled", xyz.shape[:2], bool)
 
     @property
     def frames(self) -> int:
@@ -263,43 +282,31 @@ class Markers(_PointSet):
     def select(self, names: Sequence[str]) -> "Markers":
         """The named markers, in the order given."""
         i = self.indices(names)
-        return self.with_(
-            names=tuple(names),
-            xyz=self.xyz[:, i],
-            weight=None if self.weight is None else self.weight[:, i],
-            covariance=None if self.covariance is None else self.covariance[:, i],
-            origin=None if self.origin is None else tuple(self.origin[k] for k in i),
-            filled=None if self.filled is None else self.filled[:, i],
-        )
+        arrays = {field: getattr(self, field) for field in ("xyz", "weight", "covariance", "filled")}
+        some = {field: None if array is None else array[:, i] for field, array in arrays.items()}
+        return self.with_(names=names, origin=None if self.origin is None else [self.origin[k] for k in i], **some)
 
 
 @dataclass(frozen=True, eq=False)
-class Motion(_Frozen):
+class Motion(_Named):
     """Coordinates of a body over time.
 
     values: (frames, coordinates), rad where rotational, else m; NaN = frame not solved. rotational: (coordinates,)
     bool. deviation: standard deviation of `values`, same shape and units. start: time of the first frame, s.
     """
 
-    names: tuple[str, ...]
-    rate: float
     values: np.ndarray
     rotational: np.ndarray
     deviation: np.ndarray | None = None
     start: float = 0.0
 
     def __post_init__(self):
-        names = _names("Motion", self.names)
-        values = _array("Motion", "values", self.values, (None, len(names)))
-        self._set(
-            names=names,
-            rate=_rate("Motion", self.rate),
-            values=values,
-            rotational=_array("Motion", "rotational", self.rotational, (len(names),), bool),
-            start=float(self.start),
-        )
+        super().__post_init__()
+        values = self._array("values", (None, len(self.names)))
+        self._array("rotational", (len(self.names),), bool)
+        self._set(start=float(self.start))
         if self.deviation is not None:
-            self._set(deviation=_array("Motion", "deviation", self.deviation, values.shape))
+            self._array("deviation", values.shape)
 
     @property
     def frames(self) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,20 @@ from click.testing import CliRunner
 
 from simspine.benchmark import accuracy
 from simspine.benchmark.ablations import ABLATIONS, variants
-from simspine.benchmark.accuracy import QUICK, REGIONS, Outcome, Sizes, metrics, run
+from simspine.benchmark.accuracy import QUICK, REGIONS, Outcome, StudySize, metrics, run
 from simspine.benchmark.accuracy_tables import side_by_side
-from simspine.benchmark.methods import SURE, Settings, about, mean_posture, ours, told, widened, with_errors
+from simspine.benchmark.methods import (
+    SURE,
+    Experiment,
+    about,
+    mean_posture,
+    our_estimates,
+    widened,
+    with_errors,
+    with_true_points,
+)
 from simspine.benchmark.spine_errors import errors, figures
-from simspine.benchmark.virtual_trials import people
+from simspine.benchmark.virtual_trials import recorded_subjects
 from simspine.body.recipes import read_prior, read_recipe
 from simspine.cli import main
 from simspine.errors import InputError
@@ -21,19 +31,22 @@ from simspine.filtering import lowpass
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.types import Markers
 
-TINY = Sizes(1, ("Walking",), 40, 1)
+TINY = StudySize(1, ("Walking",), 40, 1)
 
 
 @pytest.fixture(scope="module")
 def judged():
-    return next(people("exact", [0], TINY.actions, TINY.frames, TINY.seed))
+    return next(recorded_subjects("exact", TINY))
 
 
 @pytest.mark.slow
-def test_exact_points_give_the_spine_back_and_the_published_way_does_not(judged):
-    outcome = run(TINY, ["exact"], {"articulated": Settings()}, lambda preset, sizes: [judged])
+def test_exact_points_give_the_spine_back_and_the_reference_way_does_not(judged):
+    outcome = run(TINY, ["exact"], {"articulated": Experiment()}, lambda preset, sizes: [judged])
     ours_, peer = (outcome.total("exact", name) for name in ("articulated", "peer"))
-    assert ours_["mpjpe_mm"] < 8
+    measured = json.loads((Path(__file__).parents[2] / "benchmarks/accuracy.json").read_text())["rows"]
+    wanted = {"preset": "exact", "method": "articulated", "subject": "S1", "trial": "Walking_1"}
+    [whole] = [row["mpjpe_mm"] for row in measured if row.items() >= wanted.items()]
+    assert ours_["mpjpe_mm"] < 1.15 * whole  # the same person and motion, as committed; here a part of it
     assert ours_["failed_share"] == 0
     assert peer["mpjpe_mm"] > 3 * ours_["mpjpe_mm"]  # hips' middle for the sacrum, and the blend, whatever the points
     assert {row["method"] for row in outcome.rows()} == {"peer", "peer_fk", "peer_placed", "articulated"}
@@ -48,34 +61,34 @@ def test_truth_against_itself_is_without_error(judged):
 
 
 def test_same_people_for_every_detector(judged):
-    [seen] = next(people("finetuned", [0], TINY.actions, TINY.frames, TINY.seed))
+    [seen] = next(recorded_subjects("finetuned", TINY))
     np.testing.assert_array_equal(seen.points.xyz, judged[0].points.xyz)
-    np.testing.assert_array_equal(seen.recording.mocap.xyz, judged[0].recording.mocap.xyz)
-    assert not np.allclose(seen.recording.keypoints.xy, judged[0].recording.keypoints.xy, equal_nan=True)
+    np.testing.assert_array_equal(seen.observed.mocap.xyz, judged[0].observed.mocap.xyz)
+    assert not np.allclose(seen.observed.keypoints.xy, judged[0].observed.keypoints.xy, equal_nan=True)
 
 
 @pytest.mark.slow
 def test_the_other_family_of_spines_is_another_truth(judged):
-    [other] = next(accuracy.virtual("exact", replace(TINY, spines="scans")))
+    [other] = next(recorded_subjects("exact", replace(TINY, spines="scans")))
     levels = [np.array([j.spine.kinematics.level(n)[:, 0].mean() for n in accuracy.LEVELS]) for j in (judged[0], other)]
     assert np.degrees(np.sqrt(np.mean((levels[0] - levels[1]) ** 2))) > 1.5
-    assert other.recording.subject == judged[0].recording.subject
+    assert other.observed.subject == judged[0].observed.subject
 
 
 def test_a_person_who_is_refused_is_named_and_left_out_of_the_ratio(judged, monkeypatch):
     def refuse(trials, settings):
         raise InputError("segment 'forearm' measures nonsense")
 
-    monkeypatch.setattr(accuracy, "ours", refuse)
-    monkeypatch.setattr(accuracy, "_published", lambda trials: {"peer": [trials[0].spine]})
-    outcome = run(TINY, ["finetuned"], {"articulated": Settings()}, lambda preset, sizes: [judged])
+    monkeypatch.setattr(accuracy, "our_estimates", refuse)
+    monkeypatch.setattr(accuracy, "_reference", lambda trials: {"peer": [trials[0].spine]})
+    outcome = run(TINY, ["finetuned"], {"articulated": Experiment()}, lambda preset, sizes: [judged])
     assert outcome.refused == {("finetuned", "articulated", "S1"): "segment 'forearm' measures nonsense"}
     [refused] = [m for m in metrics(outcome) if m.key == "people refused"]
     assert refused.value == 1
     assert refused.met is False
 
 
-def test_goals_are_ratios_to_the_published_procedure(judged):
+def test_goals_are_ratios_to_the_reference_procedure(judged):
     truth = judged[0].spine
 
     def off(metres, radians):
@@ -118,7 +131,7 @@ def test_only_slow_or_only_fast_errors():
 def test_points_that_are_told():
     true = Markers(("a", "b"), 50.0, np.ones((4, 2, 3)), "y_up")
     markers = Markers(("b", "a"), 50.0, np.zeros((4, 2, 3)), "y_up")
-    found = told(markers, true, ["a"])
+    found = with_true_points(markers, true, ["a"])
     np.testing.assert_array_equal(found.xyz[:, :, 0], [[0, 1]] * 4)
     np.testing.assert_array_equal(found.weight, [[1, SURE]] * 4)
 
@@ -143,19 +156,19 @@ def test_the_mean_posture_has_the_signs_of_the_coordinates(judged):
 
 
 def test_each_ablation_changes_something():
-    changed = variants(Settings())
-    assert changed.pop("as it is") == Settings()
+    changed = variants(Experiment())
+    assert changed.pop("as it is") == Experiment()
     assert len(changed) == len(ABLATIONS) - 1
-    assert all(settings != Settings() for settings in changed.values())
+    assert all(settings != Experiment() for settings in changed.values())
 
 
 @pytest.mark.slow
 def test_what_it_is_told_makes_it_better(judged):
-    seen = next(people("finetuned", [0], TINY.actions, TINY.frames, TINY.seed))
-    informed = variants(Settings())["oracle: sizes, posture, slow errors"]
+    seen = next(recorded_subjects("finetuned", TINY))
+    informed = variants(Experiment())["oracle: sizes, posture, slow errors"]
     plain, better = (
-        figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in ours(seen, chosen)], REGIONS)
-        for chosen in (Settings(), informed)
+        figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in our_estimates(seen, chosen)], REGIONS)
+        for chosen in (Experiment(), informed)
     )
     assert better["mpjpe_mm"] < 0.9 * plain["mpjpe_mm"]
     assert better["lumbar_flexion_rmse_deg"] < 0.5 * plain["lumbar_flexion_rmse_deg"]

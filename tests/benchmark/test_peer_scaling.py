@@ -7,7 +7,7 @@ from simspine.benchmark.peer_scaling import plain_factors, slow_straight_frames
 from simspine.benchmark.walking import walk
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.recipes import build, read_marker_set, read_recipe
-from simspine.body.scaling import Factor, ScaleFactors, scale
+from simspine.body.scaling import ScaleFactors, SegmentFactor, scale
 from simspine.errors import InputError
 from simspine.types import Markers, Motion
 
@@ -25,7 +25,7 @@ def neutral(body, frames=60):
 
 def test_an_evenly_larger_person_gets_that_factor_everywhere(body):
     recipe = read_recipe("coupled")
-    even = ScaleFactors(tuple(Factor(s.name, s.bodies, 1.08, False, "") for s in recipe.segments), 1.9, 1.08)
+    even = ScaleFactors(tuple(SegmentFactor(s.name, s.bodies, 1.08, False, "") for s in recipe.segments), 1.9, 1.08)
     larger = scale(body, even, 70.0, recipe)
     found = plain_factors(body, [neutral(larger), neutral(larger)], recipe)
     assert set(found.by_segment) == {s.name for s in recipe.segments}

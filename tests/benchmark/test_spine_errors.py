@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simspine.benchmark.spine_errors import Spine, by_name, errors, figures
+from simspine.benchmark.spine_errors import TrialSpine, by_name, errors, figures
 from simspine.errors import InputError
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import SpineKinematics
@@ -37,7 +37,7 @@ def spine(offset=0.0, turn=0.0, lla=0.0, sd=None, seed=0, levels=LEVELS):
         markers=Markers(SPINE_MARKERS, RATE, xyz, "y_up", covariance=covariance),
         repaired=np.zeros((FRAMES, len(levels)), bool), **known,
     )  # fmt: skip
-    return Spine(kinematics, Markers(("L1", "S1"), RATE, xyz[:, :2], "y_up"), np.zeros(FRAMES, bool))
+    return TrialSpine(kinematics, Markers(("L1", "S1"), RATE, xyz[:, :2], "y_up"), np.zeros(FRAMES, bool))
 
 
 def test_nothing_wrong_is_zero_everywhere():

@@ -8,7 +8,7 @@ import yaml
 
 from simspine.body import _opensim
 from simspine.body.articulate import articulate, split_mass
-from simspine.body.articulation import carried_vertebrae, in_coupled_names, spine_levels
+from simspine.body.articulation import carried_vertebrae, spine_levels
 from simspine.body.kinematics import body_poses, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.body.recipes import build, read_prior, read_recipe
 from simspine.body.scaling import measure_factors, scale
@@ -18,7 +18,7 @@ from simspine.priors.rhythm import AXES, EVERYDAY
 from simspine.recipe_files import models_folder
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.forced import couplers_in, forced_reasons
+from simspine.spine.forced import forced_by_model
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
 from simspine.types import Motion
@@ -107,7 +107,7 @@ def test_kinematics_are_opensims(articulated):
     model = _opensim.load(articulated.osim)
     state = model.initSystem()
     for t in range(motion.frames):
-        _opensim.place(list(model.getCoordinateSet()), values[t].tolist(), state)
+        _opensim.set_coordinates(list(model.getCoordinateSet()), values[t].tolist(), state)
         model.realizePosition(state)
         for body in model.getBodySet():
             there = body.getTransformInGround(state)
@@ -304,19 +304,9 @@ def test_levels_serve_spine_kinematics(articulated, plan):
 def test_nothing_is_forced(articulated, plan):
     """Every level has freedom of its own, and so have both curvatures."""
     plates = carried_vertebrae(plan, read_endplates())
-    reasons = forced_reasons(couplers_in(articulated.osim), plates, levels=spine_levels(plan))
-    assert {"lla", "tka", "T7-T8", "skull-C1"} <= set(reasons)
-    assert not any(reasons.values())
-
-
-def test_names_of_the_coupled_body(articulated, release, plan):
-    flexed = {"C5_C6_Flex_Ext": 0.1, "C1_skull_Flex_Ext": 0.05, "T4_T5_Flex_Ext": 0.2, "L4_L5_Flex_Ext": -0.1}
-    motion = in_coupled_names(plan, neutral_motion(articulated, flexed))
-    assert set(motion.names) == set(release.coordinates.names)
-    assert motion.column("neck_flexion")[0] == pytest.approx(0.15)
-    assert motion.column("Abs_r3")[0] == motion.column("L4_L5_Flex_Ext")[0] == pytest.approx(-0.1)
-    kinds = dict(zip(release.coordinates.names, release.coordinates.rotational, strict=True))
-    assert all(kinds[name] == turns for name, turns in zip(motion.names, motion.rotational, strict=True))
+    forced = forced_by_model(articulated.couplers, plates, levels=spine_levels(plan))
+    assert {"lla", "tka", "T7-T8", "skull-C1"} <= set(forced)
+    assert not any(forced.values())
 
 
 def test_building_twice_gives_the_same_file(articulated):

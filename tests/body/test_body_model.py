@@ -28,6 +28,18 @@ def test_coordinates_of_the_built_model(blazepose):
     assert c.default[c.index("pelvis_ty")] == pytest.approx(0.94)
 
 
+def test_couplers_are_those_that_opensim_reads(blazepose):
+    osim = _opensim.api()
+    model, read = _opensim.load(blazepose.osim), {}
+    for constraint in model.getConstraintSet():
+        coupler = osim.CoordinateCouplerConstraint.safeDownCast(constraint)
+        line = osim.LinearFunction.safeDownCast(coupler.getFunction())
+        driver = coupler.getIndependentCoordinateNames().get(0)
+        read[coupler.getDependentCoordinateName()] = (driver, None if line is None else line.getSlope())
+    assert {c.dependent: (c.independent, c.slope) for c in blazepose.couplers} == read
+    assert len(read) == 20
+
+
 def test_arrays_cannot_be_changed(blazepose):
     for array in (blazepose.marker_offsets, blazepose.coordinates.default, blazepose.coordinates.depends_on):
         with pytest.raises(ValueError, match="read-only"):

@@ -16,7 +16,8 @@ from simspine.body.recipes import (
 )
 from simspine.errors import InputError
 from simspine.recipe_files import models_folder, recipe_path
-from simspine.spine.shape.from_joints import JOINTS, LEVEL, infer_points
+from simspine.spine.levels import VERTEBRA_OF
+from simspine.spine.shape.from_joints import JOINTS, infer_points
 from simspine.types import Markers
 
 FIFTEEN = [
@@ -24,7 +25,7 @@ FIFTEEN = [
     *("LClavicle", "RClavicle", "LLatissimus", "RLatissimus"),
 ]
 
-SPINE = tuple(LEVEL)
+SPINE = tuple(VERTEBRA_OF)
 
 
 def at(body, name):
@@ -154,8 +155,29 @@ def test_a_recipe_of_ones_own(tmp_path):
     path.write_text("name: mine")
     with pytest.raises(InputError, match=r"not a body recipe.*virtual"):
         read_recipe(str(path))
+    path.write_text("from: coupled\nstart: 2")
+    with pytest.raises(InputError, match=r"unknown key 'start' in .*mine.yaml. Did you mean 'starts'"):
+        read_recipe(str(path))
     path.write_text("[1, 2]")
     with pytest.raises(InputError, match="not a mapping"):
+        read_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"beliefs": []}, "`beliefs` is not known; its name is now `priors`"),
+        ({"curve": "stiff"}, "`curve` is not known; it was removed"),
+        (
+            {"priors": [{"of": {"a": 1}, "sd": 5, "source": "s", "lasts": 2}]},
+            "`lasts` is not known; .*`correlation_time_s`",
+        ),
+    ],
+)
+def test_keys_of_earlier_recipes_name_their_successor(tmp_path, entry, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"name": "mine", "from": "coupled"} | entry))
+    with pytest.raises(InputError, match=message):
         read_recipe(str(path))
 
 

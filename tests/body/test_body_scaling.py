@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from simspine.body import _opensim
+from simspine.body.kernels import all_poses
 from simspine.body.kinematics import forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.body.recipes import INFERRED, read_recipe
-from simspine.body.scaling import Factor, ScaleFactors, measure_factors, scale
+from simspine.body.scaling import ScaleFactors, ScalingLimits, SegmentFactor, measure_factors, scale
+from simspine.body.tree import scaled_tree
 from simspine.errors import InputError
-from simspine.spine.shape.from_joints import LEVEL, spine_from_joints
+from simspine.spine.levels import VERTEBRA_OF
+from simspine.spine.shape.from_joints import spine_from_joints
 from simspine.types import Markers
 
 KNOWN = {
@@ -25,7 +28,7 @@ KNOWN = {
 
 def factors_of(sizes):
     segments = read_recipe("coupled").segments
-    return ScaleFactors(tuple(Factor(s.name, s.bodies, sizes[s.name], False, "") for s in segments), 1.7, 1.0)
+    return ScaleFactors(tuple(SegmentFactor(s.name, s.bodies, sizes[s.name], False, "") for s in segments), 1.7, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,24 @@ def test_stature_is_that_of_the_scaled_model(release, known):
     assert 1.6 < found.stature < 1.8
 
 
+def test_scaled_tree_is_opensims_scaling(release, known, wiggle):
+    """Bodies and markers of the two, in poses that bend the knees, whose joints shift along splines."""
+    motion = wiggle(known, frames=5, size=0.5)
+    by_body = factors_of(KNOWN).by_body
+    factors = np.array([1.0, *(by_body.get(name, 1.0) for name in release.bodies)])
+    tree = scaled_tree(release.tree, factors)
+    for ours, opensims in zip(all_poses(tree, motion.values), all_poses(known.tree, motion.values), strict=True):
+        kept = slice(None)
+        if ours.shape[1] == len(known.marker_names):  # inferred markers are placed anew
+            kept = [i for i, name in enumerate(known.marker_names) if not name.endswith(INFERRED)]
+        np.testing.assert_allclose(ours[:, kept], opensims[:, kept], atol=1e-12)
+
+
+def test_trim_is_a_share():
+    with pytest.raises(InputError, match="trim is 1"):
+        ScalingLimits(trim=1)
+
+
 def test_scaling_multiplies_offsets_and_keeps_mass_shares(release, known):
     carried = {name: KNOWN[s.name] for s in read_recipe("coupled").segments for name in s.bodies}
     for name, body, offset in zip(known.marker_names, known.marker_bodies, known.marker_offsets, strict=True):
@@ -75,8 +96,8 @@ def test_scaling_multiplies_offsets_and_keeps_mass_shares(release, known):
 def test_inferred_markers_are_placed_anew_after_scaling(known):
     places = neutral_markers(known)
     spine = spine_from_joints(Markers(known.marker_names, 1, places[None], "y_up"))
-    found = places[[known.marker_index(n + INFERRED) for n in LEVEL]]
-    np.testing.assert_allclose(found, spine.xyz[0, spine.indices(LEVEL.values())], atol=1e-9)
+    found = places[[known.marker_index(n + INFERRED) for n in VERTEBRA_OF]]
+    np.testing.assert_allclose(found, spine.xyz[0, spine.indices(VERTEBRA_OF.values())], atol=1e-9)
 
 
 def test_outliers_gaps_and_interpolated_points_do_not_count(release, known):
@@ -138,7 +159,8 @@ def test_implausible_factor_names_segment_and_numbers(release):
         InputError, match=r"'shank' would be scaled by 1\.600, outside 0\.7…1\.4: LKnee–LAnkle 0\.\d+ m"
     ):
         measure_factors(release, markers)
-    assert measure_factors(release, markers, max_factor=1.7).by_segment["shank"] == pytest.approx(1.6)
+    found = measure_factors(release, markers, limits=ScalingLimits(max_factor=1.7))
+    assert found.by_segment["shank"] == pytest.approx(1.6)
 
 
 @pytest.mark.parametrize("unit", [1e3, 1e-3])
@@ -158,7 +180,7 @@ def test_asymmetry_names_segment_and_numbers(release, known):
         InputError, match=r"'shank': LKnee–LAnkle measures 0\.4\d+ m and .* 11\.3 % \(allowed: 8\.0 %\)"
     ):
         measure_factors(release, longer)
-    found = measure_factors(release, longer, max_asymmetry=0.2)
+    found = measure_factors(release, longer, limits=ScalingLimits(max_asymmetry=0.2))
     shank = next(f for f in found.factors if f.segment == "shank")
     assert shank.asymmetry == pytest.approx(0.12 / 1.06, abs=1e-6)
     sized = standing(scale(release, found), 1).select(["LKnee", "LAnkle"]).xyz[0]

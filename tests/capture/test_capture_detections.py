@@ -6,10 +6,11 @@ import pytest
 from scipy.stats import spearmanr
 from stick_person import stick_person
 
-from simspine.benchmark.detections import PAPER, plain_triangulation, region_errors
-from simspine.capture import detections, difficulty, truth
+from simspine.benchmark.detections import PAPER, region_errors
+from simspine.benchmark.peer import triangulate_plainly
+from simspine.capture import detections, truth, visibility
 from simspine.capture.detections import LIMBS, detect
-from simspine.capture.presets import REGIONS, Region, available, checked, read_preset
+from simspine.capture.presets import REGIONS, RegionErrors, available, checked, read_preset
 from simspine.capture.rig import rig
 from simspine.capture.truth import make_subject, make_trial
 from simspine.errors import InputError
@@ -49,7 +50,7 @@ def _in(person, cameras):
 
 def plain(noise=0.01, **changes):
     """A preset of noise only, the same for all points."""
-    regions = MappingProxyType({name: Region(0.0, noise) for name in REGIONS})
+    regions = MappingProxyType({name: RegionErrors(0.0, noise) for name in REGIONS})
     return replace(read_preset("finetuned"), regions=regions, **dict(NOTHING, **changes))
 
 
@@ -64,7 +65,7 @@ def test_exact_points_give_the_truth_back(person, cameras, seen):
     found = seen["exact"].keypoints
     np.testing.assert_array_equal(found.confidence[found.confidence > 0], 1.0)
     np.testing.assert_allclose(found.xy[5], project(cameras, person[0].xyz[5]), rtol=0, atol=1e-12)
-    assert mpjpe(plain_triangulation(found, cameras).xyz, person[0].xyz) < 1e-8  # m; 0.01 mm is asked for
+    assert mpjpe(triangulate_plainly(found, cameras).xyz, person[0].xyz) < 1e-8  # m; 0.01 mm is asked for
 
 
 def test_a_point_outside_the_image_is_missing(person, cameras):
@@ -128,14 +129,14 @@ def test_how_long_errors_last(person, cameras):
         product = [np.nanmean(share[lag:] * share[: FRAMES - lag]) for lag in (0, 1, 5, 15, 100)]
         total, count = total + np.array(product), count + 1
     time = np.array([0, 1, 5, 15, 100]) / 50
-    parts = [share * (np.exp(-time / lasts) if lasts else time == 0) for share, lasts in detections.NOISE]
+    parts = [share * (np.exp(-time / tau) if tau else time == 0) for share, tau in detections.NOISE]
     assert total / count == pytest.approx(detections.BIAS + sum(parts), abs=0.06)
 
 
 def test_noise_grows_where_a_point_is_hidden_or_foreshortened(person, cameras):
     preset = plain(foreshortened=1.0, occluded=2.0)
     found = detect(*_in(person, cameras), preset, 1, "S1", "t")
-    short = difficulty.foreshortening(person[0], cameras)
+    short = visibility.foreshortening(person[0], cameras)
     even = detect(*_in(person, cameras), plain(), 1, "S1", "t")
     constant = np.nanmean(error_px(even), 0)
     ratio = np.nanmedian(np.abs(error_px(found) - constant) / np.abs(error_px(even) - constant), -1)
@@ -156,7 +157,7 @@ def test_foreshortening_is_the_share_of_length_lost(person, cameras):
     sight = ankle - cameras[0].centre
     across = np.cross(ankle - knee, sight)
     apparent = np.linalg.norm(across, axis=-1) / np.linalg.norm(sight, axis=-1) / np.linalg.norm(ankle - knee, axis=-1)
-    found = difficulty.foreshortening(person[0], cameras)[:, 0, NAMES.index("LAnkle")]
+    found = visibility.foreshortening(person[0], cameras)[:, 0, NAMES.index("LAnkle")]
     np.testing.assert_allclose(found, 1 - apparent, atol=1e-9)
 
 
@@ -166,9 +167,9 @@ def test_shares_of_outliers_and_dropouts(seen, name):
     assert found.outlier.mean() == pytest.approx(preset.outliers, rel=0.2)
     inside = ~np.isnan(found.exact[..., 0])
     assert (found.missing & inside).mean() == pytest.approx(preset.dropouts, rel=0.2)
-    for flags, lasts in ((found.outlier, detections.OUTLIER_S), (found.missing, detections.DROPOUT_S)):
+    for flags, duration in ((found.outlier, detections.OUTLIER_S), (found.missing, detections.DROPOUT_S)):
         starts = (flags[1:] & ~flags[:-1]).sum()
-        assert flags.sum() / starts / 50 == pytest.approx(lasts, rel=0.3)
+        assert flags.sum() / starts / 50 == pytest.approx(duration, rel=0.3)
     assert np.isnan(found.keypoints.xy[found.missing]).all()
     assert (found.keypoints.confidence[found.missing] == 0).all()
 
@@ -212,12 +213,12 @@ def test_confidence_tells_something_but_not_all(seen, name):
 
 def test_what_the_detector_means_turns_with_the_body(cameras):
     """Offsets alone: triangulated, they have the length that the preset says, in whatever direction the body looks."""
-    regions = MappingProxyType({name: Region(0.04, 0.0) for name in REGIONS})
+    regions = MappingProxyType({name: RegionErrors(0.04, 0.0) for name in REGIONS})
     preset = replace(read_preset("finetuned"), regions=regions, **NOTHING)
     person, lengths = stick_person(30, rate=5), []
     for subject in ("S1", "S5", "S6", "S7", "S8", "S9", "S11"):
         found = detect(*_in(person, cameras), preset, 1, subject, "t").keypoints
-        off = plain_triangulation(found, cameras).xyz - person[0].xyz
+        off = triangulate_plainly(found, cameras).xyz - person[0].xyz
         length = np.linalg.norm(off, axis=-1)
         assert np.ptp(length, 0).max() < 1e-6  # constant …
         assert np.ptp(off[:, NAMES.index("Spine_02")], 0)[:2].min() > 0.005  # … but turning with the person
@@ -235,7 +236,7 @@ def test_triangulated_as_the_paper_reports(walker, name):
     for subject in ("S1", "S5", "S6", "S7", "S8", "S9", "S11"):
         cameras = rig(1, subject)
         found = detect(points, cameras, parts.ends, parts.radii, read_preset(name), 1, subject, "t").keypoints
-        rows.append(region_errors(plain_triangulation(found, cameras), points))
+        rows.append(region_errors(triangulate_plainly(found, cameras), points))
     mean = {region: np.mean([row[region] for row in rows], 0) for region in rows[0]}
     assert mean["all"][0] == pytest.approx(PAPER[name]["all"][0], rel=0.1)
     for region, wanted in PAPER[name].items():
@@ -248,7 +249,7 @@ def test_presets_of_ones_own(tmp_path):
     path.write_text(f"mine:\n  regions:\n{rows}\n  swaps: 0.1\n")
     preset = read_preset(str(path))
     assert (preset.name, preset.swaps, preset.outliers) == ("mine", 0.1, 0.0)
-    assert preset.regions["lumbar"] == Region(0.01, 0.02)
+    assert preset.regions["lumbar"] == RegionErrors(0.01, 0.02)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from stick_person import stick_person
 
 from simspine.capture import mocap
-from simspine.capture.axes import point_axes
+from simspine.capture.segment_axes import point_axes
 from simspine.skeletons import load
 
 NAMES = load("human36m32").names
@@ -38,14 +38,14 @@ def test_size(joints):
     assert np.abs(off).max() < 0.05
 
 
-def test_noise_of_1_to_3_mm_that_lasts(joints):
+def test_correlated_noise_of_1_to_3_mm(joints):
     """Two trials of a subject differ by their noise alone."""
     noise = (error(joints) - error(joints, trial="Walking_2")) / np.sqrt(2)
     sd = noise.std((0, 2))
     assert sd.min() > 0.0009
     assert sd.max() < 0.0031
     later = (noise[5:] * noise[:-5]).mean() / (noise**2).mean()
-    assert later == pytest.approx(np.exp(-5 / RATE / mocap.LASTS), abs=0.05)
+    assert later == pytest.approx(np.exp(-5 / RATE / mocap.CORRELATION_TIME), abs=0.05)
 
 
 def test_a_person_standing_still_has_constant_offsets_but_for_noise(joints, monkeypatch):

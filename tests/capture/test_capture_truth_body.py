@@ -1,4 +1,4 @@
-"""The bodies of virtual subjects: as tall and as curved as sampled, read alike by OpenSim, unlike the estimator's."""
+"""The bodies of synthetic subjects: as tall and as curved as sampled, read alike by OpenSim, unlike the estimator's."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from simspine.body.kinematics import body_poses, forward_kinematics, neutral_mot
 from simspine.body.model import Body
 from simspine.capture.bodies import measured, truth_body, unscaled
 from simspine.capture.population import AXES, SHIFTS, read_levels
-from simspine.capture.stance import sizes_of
+from simspine.capture.standing_posture import sizes_of
 from simspine.capture.subjects import make_subject
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.vertebrae import vertebra_centroids
@@ -79,7 +79,7 @@ def test_disc_heights_are_of_published_size():
     for index in range(40):
         sizes = sizes_of(make_subject(4, index), generic)
         for k in range(first, last + 1):
-            low, high = (generic.vertebra(name) for name in generic.chain[k : k + 2])
+            low, high = (generic.carried.get(name) for name in generic.chain[k : k + 2])
             top = sizes.factors[low.body] * np.array(low.superior.centre)
             bottom = sizes.factors[high.body] * np.array(high.inferior.centre)
             gap = (sizes.below[k] - top) - (sizes.above[k] - bottom)
@@ -113,7 +113,7 @@ def test_opensim_places_the_markers_alike(truth):
     model = _opensim.load(body.osim)
     state = model.initSystem()
     for t in range(motion.frames):
-        _opensim.place(list(model.getCoordinateSet()), motion.values[t].tolist(), state)
+        _opensim.set_coordinates(list(model.getCoordinateSet()), motion.values[t].tolist(), state)
         model.realizePosition(state)
         there = [marker.getLocationInGround(state).to_numpy() for marker in model.getMarkerSet()]
         np.testing.assert_allclose(markers.xyz[t], there, atol=1e-10)

@@ -1,11 +1,11 @@
-"""What virtual people do: smooth, within limits, on the floor, in the postures that are known of each action."""
+"""What synthetic subjects do: smooth, within limits, on the floor, in the postures that are known of each action."""
 
 import numpy as np
 import pytest
 from scipy.signal import savgol_filter
 
+from simspine.capture.body_landmarks import CONTACTS
 from simspine.capture.capsules import capsules_of
-from simspine.capture.landmarks import CONTACTS
 from simspine.capture.population import AXES, read_levels
 from simspine.capture.truth import (
     ACTIONS,

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from simspine.capture.chance import stream
 from simspine.capture.population import read_levels, read_population, truncated
+from simspine.capture.random_streams import stream
 from simspine.capture.spines import sample_spine
 from simspine.capture.subjects import make_subject, subject_name
 from simspine.errors import InputError
@@ -109,8 +109,8 @@ def test_shares_vary_about_the_published_proportions_and_sum_to_one(people):
     assert spread.max() < 0.35
 
 
-def test_truth_is_not_drawn_from_what_the_estimator_believes():
-    """Another mean share at most levels, so that a belief of the articulated body is a belief, not the answer."""
+def test_truth_is_not_drawn_from_the_estimators_prior():
+    """Another mean share at most levels, so that the articulated body's prior is not the ground truth."""
     from simspine.body.recipes import read_recipe
 
     levels, different = read_levels(), 0

@@ -7,24 +7,25 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.benchmark.detections import plain_triangulation
+from simspine.benchmark.peer import triangulate_plainly
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.model import Body
 from simspine.capture import writer
 from simspine.capture.rig import rig
-from simspine.capture.writer import Settings, write_capture
+from simspine.capture.writer import CaptureSettings, write_capture
 from simspine.cli import main
+from simspine.dataset.manifest import sha256
 from simspine.errors import InputError
 from simspine.formats.mot import read_mot
 from simspine.formats.store import load
 from simspine.formats.trc import read_trc
 from simspine.geometry import change_frame, project
 from simspine.skeletons import load as load_skeleton
-from simspine.sources.human36m.copy import open_copy
+from simspine.sources.human36m.layouts import open_copy
 from simspine.sources.human36m.metadata import read_metadata
 
 FRAMES = 30
-EXACT = Settings(subjects=1, actions=["Walking"], frames=FRAMES, detections="exact")
+EXACT = CaptureSettings(subjects=1, actions=["Walking"], frames=FRAMES, detections="exact")
 TRIAL = "truth/S1/S1_Walking_2"
 
 
@@ -97,7 +98,7 @@ def test_detections_read_by_h5py_alone(capture):
 
 def test_exact_detections_triangulate_to_the_truth(capture):
     stored, truth = load(capture / "detections/S1/Walking_2.h5"), load(capture / f"{TRIAL}.h5")
-    points = plain_triangulation(stored["keypoints"], stored["cameras"])
+    points = triangulate_plainly(stored["keypoints"], stored["cameras"])
     assert points.present.mean() > 0.95
     assert np.nanmax(np.linalg.norm(points.xyz - truth["points"].xyz, axis=-1)) < 1e-5  # m
 
@@ -139,7 +140,7 @@ def test_record(capture):
     assert record["complete"] is True
     assert record["settings"]["detections"]["name"] == "exact"
     assert set(record["files"]) == set(contents(capture)) - {"capture.json"}
-    assert all(writer._checksum(capture / path) == checksum for path, checksum in record["files"].items())
+    assert all(sha256(capture / path) == checksum for path, checksum in record["files"].items())
 
 
 def test_going_on_where_it_stopped(capture, tmp_path, monkeypatch):
@@ -170,19 +171,19 @@ def test_going_on_where_it_stopped(capture, tmp_path, monkeypatch):
 
 
 def test_other_settings_replace_files_and_leave_none_behind(tmp_path):
-    two = Settings(subjects=1, actions=["Walking_1", "Walking_2"], frames=20, detections="exact")
+    two = CaptureSettings(subjects=1, actions=["Walking_1", "Walking_2"], frames=20, detections="exact")
     write_capture(tmp_path / "capture", two)
-    one = Settings(subjects=1, actions=["Walking_2"], frames=20, detections="zero-shot")
+    one = CaptureSettings(subjects=1, actions=["Walking_2"], frames=20, detections="zero-shot")
     assert write_capture(tmp_path / "capture", one) == ["S1/Walking_2"]
     assert not [path for path in contents(tmp_path / "capture") if "Walking_1" in path or "Walking 1" in path]
     truth = load(tmp_path / "capture" / f"{TRIAL}.h5")
     stored = load(tmp_path / "capture/detections/S1/Walking_2.h5")
-    off = plain_triangulation(stored["keypoints"], stored["cameras"]).xyz - truth["points"].xyz
+    off = triangulate_plainly(stored["keypoints"], stored["cameras"]).xyz - truth["points"].xyz
     assert np.nanmedian(np.linalg.norm(off, axis=-1)) > 0.01
 
 
 def test_subjects_one_by_one_are_the_same_capture(tmp_path):
-    both = Settings(subjects=2, actions=["Walking_1"], frames=20, detections="exact")
+    both = CaptureSettings(subjects=2, actions=["Walking_1"], frames=20, detections="exact")
     write_capture(tmp_path / "one", both)
     assert write_capture(tmp_path / "two", both, only="S5") == ["S5/Walking_1"]
     assert json.loads((tmp_path / "two/capture.json").read_text())["complete"] is False

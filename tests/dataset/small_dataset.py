@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, write_manifest
-from simspine.formats.dataset import Dataset, Subject, Trial, write_dataset
+from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_dataset
 from simspine.formats.mot import write_mot
 from simspine.formats.trc import write_trc
 from simspine.skeletons import load as load_skeleton
@@ -25,7 +25,7 @@ def camera(name: str, x: float) -> Camera:
     return Camera(name, (1000, 1002), K, [-0.2, 0.24, -1e-3, 2e-3, 0], R, -R @ np.array([x, -4.0, 1.0]))
 
 
-def small_trial(frames: int, seed: int) -> Trial:
+def small_trial(frames: int, seed: int) -> TrialData:
     rng = np.random.default_rng(seed)
     time = np.arange(frames)[:, None] / 50
     rest = np.stack([rng.uniform(-0.1, 0.1, 15), np.linspace(0.9, 1.6, 15), rng.uniform(-0.1, 0.1, 15)], -1)
@@ -35,7 +35,7 @@ def small_trial(frames: int, seed: int) -> Trial:
     status = ["kept"] * frames
     for i in (UNSOLVED, *REJECTED):
         status[i] = "rejected"
-    return Trial(
+    return TrialData(
         Markers(NAMES, 50, xyz, "y_up", covariance=np.tile(1e-4 * np.eye(3), (frames, 15, 1, 1)), start=0.5),
         Motion(AXES, 50, values, (True, False, True, True), deviation=np.full((frames, 4), 0.01), start=0.5),
         levels=("L5-S1",), angles=rng.normal(size=(frames, 1, 3)), lla=values[:, 2] + 0.8, tka=values[:, 3] + 0.6,
@@ -45,12 +45,12 @@ def small_trial(frames: int, seed: int) -> Trial:
 
 def small_dataset() -> Dataset:
     cameras = (camera("54138969", 0.0), camera("55011271", 0.8))
-    people: dict[str, dict[str, Trial]] = {}
+    people: dict[str, dict[str, TrialData]] = {}
     for i, (key, frames) in enumerate(FRAMES.items()):
         subject, name = key.split("/")
         people.setdefault(subject, {})[name] = small_trial(frames, i)
     origin = {"configuration_hash": "ab" * 32, "versions": {"simspine": "0"}, "notice": ""}
-    return Dataset({name: Subject(cameras, trials) for name, trials in people.items()}, origin)
+    return Dataset({name: SubjectData(cameras, trials) for name, trials in people.items()}, origin)
 
 
 def export_small(folder: Path) -> Path:

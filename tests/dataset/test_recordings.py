@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_dataset import AXES, FRAMES, NAMES, REJECTED, UNSOLVED, export_small, small_dataset
 
 import simspine as ss
-from simspine.dataset.recordings import action_of
+from simspine.dataset.actions import action_of
 from simspine.errors import InputError
 
 

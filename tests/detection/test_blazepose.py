@@ -8,7 +8,7 @@ from simspine import skeletons
 from simspine.detection.blazepose import BlazePose
 from simspine.detection.protocol import Detector
 from simspine.errors import InputError
-from simspine.sources.pose2sim import demo_folder, find_capture
+from simspine.sources.pose2sim import demo_folder, find_project
 from simspine.sources.video import open_videos
 
 S = skeletons.load("blazepose33")
@@ -16,7 +16,7 @@ S = skeletons.load("blazepose33")
 
 @pytest.fixture(scope="module")
 def images():
-    return [next(iter(video)) for video in open_videos(find_capture(demo_folder()).videos)]
+    return [next(iter(video)) for video in open_videos(find_project(demo_folder()).videos)]
 
 
 @pytest.mark.slow

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from simspine import skeletons
-from simspine.detection.imported import read_detections, read_own
+from simspine.detection.imported import read_detections
 from simspine.errors import InputError
-from simspine.formats import store
 from simspine.formats.keypoint_json import write_keypoints
-from simspine.types import Keypoints, Origin
+from simspine.types import Keypoints
 
 
 def _keypoints(points=26):
@@ -34,12 +33,3 @@ def test_the_skeleton_can_be_named(tmp_path):
         read_detections(folders, rate=60, skeleton="halpe26")
     with pytest.raises(InputError, match="Available"):
         read_detections(folders, rate=60, skeleton="halpe")
-
-
-def test_our_own_file_keeps_origins(tmp_path):
-    keypoints = _keypoints().with_(origin=(Origin.INFERRED,) + (Origin.DETECTED,) * 25)
-    store.save(tmp_path / "k.h5", keypoints=keypoints, note="x")
-    assert read_own(tmp_path / "k.h5") == keypoints
-    store.save(tmp_path / "none.h5", note="x")
-    with pytest.raises(InputError, match=r"none\.h5 holds 0 sets of keypoints"):
-        read_own(tmp_path / "none.h5")

@@ -185,10 +185,10 @@ def test_people_found_by_a_yolox_network(tmp_path, capfd):
 
 @pytest.mark.slow
 def test_blazepose_frames_the_person_where_nobody_says(network):
-    from simspine.sources.pose2sim import demo_folder, find_capture
+    from simspine.sources.pose2sim import demo_folder, find_project
     from simspine.sources.video import open_videos
 
-    images = [next(iter(video)) for video in open_videos(find_capture(demo_folder()).videos)]
+    images = [next(iter(video)) for video in open_videos(find_project(demo_folder()).videos)]
     detector = SpinePose(network)
     frames = detector._boxes(images)
     for (x0, y0, x1, y1), image in zip(np.concatenate(frames), images, strict=True):

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from simspine.formats.dataset_tree import Trial
+from simspine.formats.dataset_tree import TrialData
 from simspine.formats.takes import Take
 from simspine.geometry import change_frame
 from simspine.skeletons import load as load_skeleton
@@ -42,7 +42,7 @@ def make_take(
     status = ["kept"] * frames
     status[REJECTED] = "rejected"
     status[UNSOLVED] = "rejected"
-    trial = Trial(
+    trial = TrialData(
         Markers(names, 50, change_frame(world, "z_up", "y_up"), "y_up"),
         Motion(AXES, 50, values, (True, False, True), deviation=np.abs(values) / 10),
         levels=("L5-S1", "L4-L5"), angles=rng.normal(size=(frames, 2, 3)), lla=rng.normal(0.8, 0.1, frames),

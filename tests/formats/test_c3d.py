@@ -23,7 +23,8 @@ def written(tmp_path_factory, take37):
 
 
 def test_ezc3d_reads_equal_values(written):
-    ezc3d = pytest.importorskip("ezc3d")
+    import ezc3d
+
     path, take = written
     data = ezc3d.c3d(str(path))
     point = data["parameters"]["POINT"]
@@ -61,12 +62,15 @@ def test_read_back(written):
     np.testing.assert_allclose(found.xyz, take.trial.markers.xyz, atol=1e-6)
 
 
-def test_bad_input(tmp_path, monkeypatch):
+def test_bad_input(tmp_path, monkeypatch, written):
     with pytest.raises(InputError, match="no such file"):
         read_c3d(tmp_path / "x.c3d")
     (tmp_path / "bad.c3d").write_bytes(b"no C3D at all" * 100)
     with pytest.raises(InputError, match="cannot be read as C3D"):
         read_c3d(tmp_path / "bad.c3d")
+    (tmp_path / "unitless.c3d").write_bytes(written[0].read_bytes().replace(b"UNITS", b"UNITX"))
+    with pytest.raises(InputError, match=r"unitless\.c3d.*POINT:UNITS is ''"):
+        read_c3d(tmp_path / "unitless.c3d")
     monkeypatch.setitem(__import__("sys").modules, "ezc3d", None)
     with pytest.raises(InputError, match=r"simspine\[exchange\]"):
         write_c3d(tmp_path / "y.c3d", make_take())

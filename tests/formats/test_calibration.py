@@ -17,10 +17,8 @@ from simspine.types import Camera
 
 @pytest.fixture(scope="module")
 def demo():
-    spec = importlib.util.find_spec("Pose2Sim")
-    if spec is None:
-        pytest.skip("Pose2Sim is not installed")
-    return Path(spec.submodule_search_locations[0]) / "Demo_SinglePerson" / "calibration" / "Calib.qca.txt"
+    package = importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]
+    return Path(package) / "Demo_SinglePerson" / "calibration" / "Calib.qca.txt"
 
 
 def camera(name="cam_1", k3=0.0, seed=0):
@@ -41,7 +39,8 @@ def same(a, b, atol=1e-12):
 class TestQualisys:
     def test_agrees_with_pose2sims_converter(self, demo):
         """In all but the distortion, which that one divides by 64 (see the docstring of `_qualisys`)."""
-        converter = pytest.importorskip("Pose2Sim.calibration")
+        import Pose2Sim.calibration as converter
+
         _, names, sizes, distortion, K, turn, t = converter.calib_qca_fun(str(demo))
         cameras = read_calibration(demo)
         assert [c.name for c in cameras] == names == ["cam01", "cam02", "cam03", "cam04"]
@@ -108,7 +107,8 @@ class TestToml:
         same(read_calibration(tmp_path / "c.toml"), cameras)
 
     def test_pose2sim_reads_what_we_write(self, tmp_path):
-        common = pytest.importorskip("Pose2Sim.common")
+        from Pose2Sim import common
+
         cameras, path = [camera("a"), camera("b", -0.003, 1)], tmp_path / "Calib.toml"
         write_calibration(path, cameras)
         theirs = common.retrieve_calib_params(path)
@@ -123,7 +123,8 @@ class TestToml:
             np.testing.assert_allclose(P[:3], c.K @ np.c_[c.R, c.t], atol=1e-9)
 
     def test_we_read_what_pose2sim_writes(self, tmp_path):
-        converter = pytest.importorskip("Pose2Sim.calibration")
+        import Pose2Sim.calibration as converter
+
         cameras = [camera("a"), camera("b", 0.0, 1)]
         turns = [Rotation.from_matrix(c.R).as_rotvec() for c in cameras]
         converter.toml_write(
@@ -154,6 +155,12 @@ class TestToml:
             ("name =", "name", "not valid TOML"),
             ("matrix = [", "matrix = [[1, 2, 3],", "K has shape"),
             ('name = "cam_1"', "name = [", "not valid TOML"),
+            ("size = [", "size = [inf, inf]\nsizes = [", r"table \[cam_1\]: .*infinity"),
+            ("size = [", f"size = [{10**400}, 1]\nsizes = [", r"table \[cam_1\]: .*too large"),
+            ("rotation = [", f"rotation = [{10**400}, 0, 0]\nrotations = [", "rotation is .*expected numbers"),
+            ("rotation = [", "rotation = [inf, 0, 0]\nrotations = [", r"table \[cam_1\]"),
+            ("translation = [", "translation = [inf, 0, 0]\ntranslations = [", "not finite"),
+            ("rotation = [", "rotation = " + "[" * 5000, "not valid TOML"),
         ],
     )
     def test_refused(self, tmp_path, old, new, message):
@@ -174,6 +181,9 @@ class TestToml:
         with pytest.raises(InputError, match="camera names"):
             write_calibration(tmp_path / "c.toml", cameras)
         assert not list(tmp_path.iterdir())
+
+
+RIG = '{"a": {"size": %s, "K": 0, "dist_k1k2p1p2k3": [], "t_m": [], "R_world_to_cam": []}}'
 
 
 class TestRig:
@@ -208,11 +218,15 @@ class TestRig:
             ("{}", "no camera"),
             ('{"a": 1}', "expected an object"),
             ('{"a": {"K": 1}}', "'size' is missing"),
+            ('{"a": ' * 5000, "not valid JSON"),
+            ("{" + '"a": 1' + "0" * 5000 + "}", "not valid JSON"),
+            (RIG % "[Infinity, 1]", "camera 'a': .*infinity"),
+            (RIG % f"[{10**400}, 1]", "camera 'a': .*too large"),
         ],
     )
     def test_refused(self, tmp_path, text, message):
         (tmp_path / "rig.json").write_text(text)
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match=rf"rig\.json.*{message}"):
             read_calibration(tmp_path / "rig.json")
 
 

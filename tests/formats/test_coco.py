@@ -32,7 +32,8 @@ def written(tmp_path_factory, take37):
 
 
 def test_pycocotools_reads_equal_values(written):
-    coco = pytest.importorskip("pycocotools.coco")
+    from pycocotools import coco
+
     path, take, images = written
     with contextlib.redirect_stdout(io.StringIO()):
         data = coco.COCO(str(path))
@@ -68,8 +69,9 @@ def test_pycocotools_reads_equal_values(written):
 
 def test_scores_are_perfect_against_itself(written):
     """COCOeval, with SpineTrack's number of points, takes the annotations as a detection of themselves."""
-    coco = pytest.importorskip("pycocotools.coco")
-    evaluation = pytest.importorskip("pycocotools.cocoeval")
+    import pycocotools.cocoeval as evaluation
+    from pycocotools import coco
+
     path, _, _ = written
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco.COCO(str(path))
@@ -102,6 +104,11 @@ def test_every_nth_frame_and_bad_input(take37, tmp_path):
     with pytest.raises(InputError, match="no labelled point"):
         write_coco(tmp_path / "y.json", lambda: [])
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
-    path.write_text(path.read_text()[:200])
-    with pytest.raises(InputError, match="not COCO"):
-        read_coco(path)
+    row = {"image_id": 1, "bbox": [], "keypoints": [10**400]}
+    odd = {"images": [{"id": 1, "file_name": "", "width": 1, "height": 1}], "annotations": [row]}
+    for text in (path.read_text()[:200], "[" * 5000, json.dumps(odd)):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"x\.json: not COCO"):
+            read_coco(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_coco(tmp_path)

@@ -1,6 +1,7 @@
 """The data set: round trip, and a reader written after the description of the released file."""
 
 import json
+import shutil
 import weakref
 import zlib
 from pathlib import Path
@@ -10,11 +11,17 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.formats.dataset import Dataset, LazyTrials, Subject, Trial, open_dataset, write_dataset
+from simspine.formats.dataset import Dataset, DatasetFile, LazyTrials, SubjectData, TrialData, write_dataset
 from simspine.formats.dataset_layout import chunk_frames
-from simspine.types import Camera, Markers, Motion, Origin
+from simspine.types import Camera, Forced, Markers, Motion, Origin
 
 NAMES = ("Hip", "Spine_01", "Spine_02")
+FORCED = {
+    "L5-S1": (),
+    "L4-L5": (Forced("coupled", ("flexion",), "L5_S1", 1.857142857142857), Forced("locked", ("axial rotation",))),
+    "lla": (Forced("sum", ("flexion",), "L5_S1", None, ("L5-S1", "L4-L5")),),
+    "tka": (Forced("rigid", ("flexion",), spans=("T3", "T12"), body="torso"),),
+}
 AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext", "knee_angle_r_beta")
 ROTATIONAL = (True, False, True, True)
 
@@ -41,7 +48,7 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "motion": Motion(AXES, 50, values, ROTATIONAL, deviation=np.abs(rng.normal(size=(frames, 4))), start=start),
         "levels": ("L5-S1", "L4-L5"), "angles": rng.normal(size=(frames, 2, 3)),
         "lla": rng.normal(size=frames), "tka": np.full(frames, 0.6),
-        "forced": {"L4-L5": "1.857 × L5_S1", "tka": "constant"},
+        "forced": FORCED,
         "status": ("kept", "corrected", "rejected", *["kept"] * (frames - 3)),
         "reasons": ("", "Lücke ≤ 0.1 s filled", "curvature", *[""] * (frames - 3)),
         "angles_sd": rng.random((frames, 2, 3)), "lla_sd": rng.random(frames), "tka_sd": rng.random(frames),
@@ -51,15 +58,15 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "poses": {"pelvis": rng.normal(size=(frames, 4, 4)), "torso": rng.normal(size=(frames, 4, 4))},
         "fk_deviation": 3e-9,
     }  # fmt: skip
-    return Trial(**(content | changes))
+    return TrialData(**(content | changes))
 
 
 def dataset():
     trials = {"Directions_1": trial(), "Sitting": trial(300, 1)}
     cameras = (camera("54138969"), camera("55011271", 1))
     provenance = {"config": "ab" * 32, "inputs": {f"v{i}": "0" * 64 for i in range(2000)}}
-    s1 = Subject(cameras, trials, "<OpenSim é/>" * 9000, "models/S1.osim")
-    return Dataset({"S1": s1, "S5": Subject(cameras[:1], {"Walking": trial(4, 2)})}, provenance)
+    s1 = SubjectData(cameras, trials, "<OpenSim é/>" * 9000, "models/S1.osim")
+    return Dataset({"S1": s1, "S5": SubjectData(cameras[:1], {"Walking": trial(4, 2)})}, provenance)
 
 
 @pytest.fixture(scope="module")
@@ -118,20 +125,20 @@ def test_a_reader_of_the_release_reads_it(written):
         assert file["S1/calibration/K"].shape == (2, 3, 3)
 
 
-def assert_same(found: Trial, wanted: Trial):
+def assert_same(found: TrialData, wanted: TrialData):
     # Degrees in the file cost the last bit of an angle.
     np.testing.assert_allclose(found.motion.values, wanted.motion.values, rtol=1e-15)
     exact = found.motion.with_(values=wanted.motion.values)
     if wanted.motion.deviation is not None:
         np.testing.assert_allclose(found.motion.deviation, wanted.motion.deviation, rtol=1e-15)
         exact = exact.with_(deviation=wanted.motion.deviation)
-    rest = {name: getattr(found, name) for name in Trial.__dataclass_fields__} | {"motion": exact}
-    assert Trial(**rest) == wanted
+    rest = {name: getattr(found, name) for name in TrialData.__dataclass_fields__} | {"motion": exact}
+    assert TrialData(**rest) == wanted
 
 
 def test_round_trip(written):
     path, content = written
-    with open_dataset(path) as file:
+    with DatasetFile(path) as file:
         found = file.load()
     assert found.provenance == content.provenance  # larger than an HDF5 attribute can be
     assert list(found.subjects) == list(content.subjects)
@@ -145,9 +152,9 @@ def test_round_trip(written):
 
 
 def test_bare_trial_round_trips(tmp_path):
-    bare = Trial(Markers(NAMES, 30, np.zeros((2, 3, 3)), "y_up"), Motion(AXES, 30, np.zeros((2, 4)), ROTATIONAL))
-    write_dataset(tmp_path / "b.h5", Dataset({"P01": Subject((), {"t": bare})}))
-    with open_dataset(tmp_path / "b.h5") as file:
+    bare = TrialData(Markers(NAMES, 30, np.zeros((2, 3, 3)), "y_up"), Motion(AXES, 30, np.zeros((2, 4)), ROTATIONAL))
+    write_dataset(tmp_path / "b.h5", Dataset({"P01": SubjectData((), {"t": bare})}))
+    with DatasetFile(tmp_path / "b.h5") as file:
         assert file.trial("P01", "t") == bare
         assert file.cameras("P01") == ()
         assert file.model("P01") == ""
@@ -156,7 +163,7 @@ def test_bare_trial_round_trips(tmp_path):
 def test_a_stretch_of_frames(written):
     path, content = written
     wanted = content.subjects["S1"].trials["Sitting"]
-    with open_dataset(path) as file:
+    with DatasetFile(path) as file:
         assert file.frames("S1", "Sitting") == 300
         part = file.trial("S1", "Sitting", slice(280, 290))
         with pytest.raises(InputError, match="step"):
@@ -211,7 +218,7 @@ def test_the_released_file_is_read(tmp_path):
         group["Eating/markers"] = np.ones((3, 3, 3))
         group["Eating/kinematics"] = np.array([[90.0, 1.25, 180.0, 0.5]] * 3)
         group["Eating/timestamps"] = np.round([0.0, 0.02, 0.04], 6)
-    with open_dataset(tmp_path / "released.h5") as file:
+    with DatasetFile(tmp_path / "released.h5") as file:
         assert file.schema is None
         found = file.load().subjects["S9"]
     np.testing.assert_allclose(found.trials["Eating"].motion.values[0], [np.pi / 2, 1.25, np.pi, 0.5])
@@ -268,18 +275,18 @@ def test_trials_are_made_one_at_a_time(tmp_path):
         return made
 
     names = [f"t{i}" for i in range(6)]
-    write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), LazyTrials(names, make))}))
+    write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), LazyTrials(names, make))}))
     assert len(alive) == 6
     assert max(most) <= 2  # the one being written may wait for the next
-    with open_dataset(tmp_path / "x.h5") as file:
+    with DatasetFile(tmp_path / "x.h5") as file:
         assert file.trials("S1") == tuple(names)
         assert_same(file.trial("S1", "t5"), trial(300, 2))
 
 
 def test_withheld_points(tmp_path):
     bare = trial(markers=Markers(NAMES, 50, np.full((7, 3, 3), np.nan), "y_up"), withheld=True)
-    write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"t": bare})}, {"notice": "not for all"}))
-    with open_dataset(tmp_path / "x.h5") as file:
+    write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"t": bare})}, {"notice": "not for all"}))
+    with DatasetFile(tmp_path / "x.h5") as file:
         assert file.trial("S1", "t").withheld
     with h5py.File(tmp_path / "x.h5") as file:
         assert file.attrs["notice"] == "not for all"
@@ -288,19 +295,19 @@ def test_withheld_points(tmp_path):
 def test_trials_must_agree(tmp_path):
     other = trial(motion=Motion((*AXES[:3], "hip_flexion_r"), 50, np.zeros((7, 4)), ROTATIONAL))
     with pytest.raises(InputError, match=r"S1/b and S1/a differ in their coordinates.*hip_flexion_r"):
-        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"a": trial(), "b": other})}))
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"a": trial(), "b": other})}))
     with pytest.raises(InputError, match="no trial"):
-        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {})}))
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {})}))
     with pytest.raises(InputError, match="cannot name"):
-        write_dataset(tmp_path / "x.h5", Dataset({"S1": Subject((), {"calibration": trial()})}))
+        write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"calibration": trial()})}))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lla": np.zeros(6)}, r"Trial.lla has shape \(6,\), expected \(7,\)"),
-        ({"status": ("kept",) * 6}, "Trial.status has 6 entries"),
+        ({"lla": np.zeros(6)}, r"TrialData.lla has shape \(6,\), expected \(7,\)"),
+        ({"status": ("kept",) * 6}, "TrialData.status has 6 entries"),
         ({"status": ("keptt",) * 7}, "Did you mean 'kept'"),
         ({"markers": Markers(NAMES, 50, np.zeros((7, 3, 3)))}, "expected 'y_up'"),
         ({"poses": {"pelvis": np.zeros((7, 3, 3))}}, r"poses\['pelvis'\]"),
@@ -314,18 +321,30 @@ def test_what_does_not_fit_is_refused(change, message):
 
 def test_clear_errors_when_reading(tmp_path, written):
     with pytest.raises(InputError, match="no such file"):
-        open_dataset(tmp_path / "none.h5")
+        DatasetFile(tmp_path / "none.h5")
     (tmp_path / "text.h5").write_text("not HDF5")
     with pytest.raises(InputError, match="cannot be read as HDF5"):
-        open_dataset(tmp_path / "text.h5")
+        DatasetFile(tmp_path / "text.h5")
     (tmp_path / "short.h5").write_bytes(written[0].read_bytes()[:5000])
     with pytest.raises(InputError, match="cannot be read as HDF5"):
-        open_dataset(tmp_path / "short.h5")
+        DatasetFile(tmp_path / "short.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
     with pytest.raises(InputError, match="not a SIMSPINE data set"):
-        open_dataset(tmp_path / "other.h5")
-    with open_dataset(written[0]) as file:
+        DatasetFile(tmp_path / "other.h5")
+    shutil.copy(written[0], tmp_path / "odd.h5")
+    with h5py.File(tmp_path / "odd.h5", "r+") as file:
+        del file["S1/Sitting/timestamps"], file["S1/calibration/K"]
+    with DatasetFile(tmp_path / "odd.h5") as file, pytest.raises(InputError, match=r"odd\.h5: S1/Sitting: .*damaged"):
+        file.trial("S1", "Sitting")
+    with DatasetFile(tmp_path / "odd.h5") as file, pytest.raises(InputError, match=r"odd\.h5: S1: .*damaged"):
+        file.cameras("S1")
+    with h5py.File(tmp_path / "odd.h5", "r+") as file:
+        del file["metadata/kinematic_axes"]
+        file["metadata/kinematic_axes"] = 3
+    with pytest.raises(InputError, match=r"odd\.h5.*damaged"):
+        DatasetFile(tmp_path / "odd.h5")
+    with DatasetFile(written[0]) as file:
         with pytest.raises(InputError, match=r"Did you mean 'Sitting'.*Directions_1"):
             file.trial("S1", "Siting")
         with pytest.raises(InputError, match="Available: S1, S5"):
@@ -333,10 +352,19 @@ def test_clear_errors_when_reading(tmp_path, written):
 
 
 def test_origins_survive(written):
-    with open_dataset(written[0]) as file:
+    with DatasetFile(written[0]) as file:
         found = file.trial("S1", "Directions_1")
     assert found.markers.origin == (Origin.GIVEN, Origin.INFERRED, Origin.INFERRED)
-    assert json.dumps(found.forced | {}) == json.dumps({"L4-L5": "1.857 × L5_S1", "tka": "constant"})
+    assert dict(found.forced) == FORCED
+
+
+def test_sentences_of_earlier_files_are_refused(written, tmp_path):
+    path = tmp_path / "old.h5"
+    shutil.copy(written[0], path)
+    with h5py.File(path, "r+") as file:
+        file["S1/Sitting/simspine"].attrs["forced"] = json.dumps({"L4-L5": "flexion = 1.857 × L5_S1", "L5-S1": ""})
+    with DatasetFile(path) as file, pytest.raises(InputError, match=r"(?s)S1/Sitting.*sentences.*again"):
+        file.trial("S1", "Sitting")
 
 
 def test_the_documentation_lists_every_data_set(written):

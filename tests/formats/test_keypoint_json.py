@@ -50,7 +50,8 @@ def test_layout_is_pose2sims(tmp_path):
 
 
 def test_pose2sim_reads_what_we_write(tmp_path):
-    triangulation = pytest.importorskip("Pose2Sim.triangulation")
+    from Pose2Sim import triangulation
+
     rng = np.random.default_rng(0)
     keypoints = Keypoints(NAMES, 60, rng.uniform(0, 1000, (2, 2, 3, 2)), rng.uniform(0.1, 1, (2, 2, 3)))
     folders = write_keypoints(tmp_path, keypoints)

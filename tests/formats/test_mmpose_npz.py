@@ -1,6 +1,7 @@
 """Read with plain NumPy after the release's description; projection by OpenCV as judge."""
 
 import pickle
+import zipfile
 
 import cv2
 import numpy as np
@@ -147,5 +148,35 @@ def test_bad_input(take, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_mmpose(tmp_path / "x.npz")
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(InputError, match="cannot be read as npz"):
+    with pytest.raises(InputError, match="not a readable archive"):
         read_mmpose(tmp_path / "bad.npz")
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path):
+    made = tmp_path / "made"
+    np.savez(tmp_path / "evil.npz", metadata=np.array(Touch(made), object))
+    with pytest.raises(InputError, match=r"evil\.npz: .*wants to run .*open"):
+        read_mmpose(tmp_path / "evil.npz")
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("kept", [0, 5, 60, 140])
+def test_an_array_cut_short_is_refused(tmp_path, kept):
+    np.savez(tmp_path / "whole.npz", metadata=np.array({"a": [1, 2]}, object))
+    with zipfile.ZipFile(tmp_path / "whole.npz") as archive:
+        content = archive.read("metadata.npy")
+    with zipfile.ZipFile(tmp_path / "cut.npz", "w") as archive:
+        archive.writestr("metadata.npy", content[:kept])
+    with pytest.raises(InputError, match=r"cut\.npz: not a readable archive"):
+        read_mmpose(tmp_path / "cut.npz")
+    assert read_mmpose(tmp_path / "whole.npz") == {"metadata": {"a": [1, 2]}}

@@ -114,7 +114,8 @@ def test_uneven_time(tmp_path):
 
 
 def test_opensim_reads_what_we_write(tmp_path):
-    opensim = pytest.importorskip("opensim")
+    import opensim
+
     opensim.Logger.setLevelString("off")
     values = np.random.default_rng(0).uniform(-2, 2, (5, 6))
     motion, path = Motion(NAMES, 60, values, TURNING, start=1.5), str(tmp_path / "x.mot")
@@ -134,7 +135,8 @@ def test_opensim_reads_what_we_write(tmp_path):
 
 
 def test_unsolved_frames_are_said_to_stop_opensims_storage(tmp_path):
-    opensim = pytest.importorskip("opensim")
+    import opensim
+
     opensim.Logger.setLevelString("off")
     values = np.ones((5, 6))
     values[2] = np.nan
@@ -147,7 +149,8 @@ def test_unsolved_frames_are_said_to_stop_opensims_storage(tmp_path):
 
 def test_opensim_itself_leaves_coupled_coordinates_in_radians(tmp_path):
     """The trap, shown on OpenSim: its conversion skips the coupled column, so its files need our reading."""
-    opensim = pytest.importorskip("opensim")
+    import opensim
+
     opensim.Logger.setLevelString("off")
     package = importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]
     model = opensim.Model(f"{package}/OpenSim_Setup/Model_Pose2Sim_muscles_flex.osim")
@@ -172,7 +175,8 @@ def test_opensim_itself_leaves_coupled_coordinates_in_radians(tmp_path):
 
 
 def test_pose2sim_reads_what_we_write(tmp_path):
-    common = pytest.importorskip("Pose2Sim.common")
+    from Pose2Sim import common
+
     values = np.random.default_rng(0).uniform(-2, 2, (5, 6))
     write_mot(tmp_path / "x.mot", Motion(NAMES, 60, values, TURNING))
     data, time, _ = common.read_mot(str(tmp_path / "x.mot"))

@@ -21,7 +21,8 @@ def written(tmp_path_factory, take):
 
 
 def test_xarray_reads_what_movement_expects(written):
-    xarray = pytest.importorskip("xarray")
+    import xarray
+
     path, take = written
     with xarray.open_dataset(path, engine="h5netcdf") as data:
         assert data["position"].dims == ("time", "space", "keypoints", "individuals")
@@ -58,3 +59,15 @@ def test_bad_input(tmp_path, written):
     (tmp_path / "short.nc").write_bytes(written[0].read_bytes()[:3000])
     with pytest.raises(InputError, match="damaged"):
         read_netcdf(tmp_path / "short.nc")
+
+
+@pytest.mark.parametrize("attributes", [{}, {"fps": [1.0, 2.0]}, {"fps": "many"}, {"fps": 50.0, "frame": "x_up"}])
+def test_attributes_of_another_kind_are_refused(tmp_path, written, attributes):
+    import xarray
+
+    with xarray.open_dataset(written[0], engine="h5netcdf") as data:
+        changed = data.load()
+    changed.attrs = attributes
+    changed.to_netcdf(tmp_path / "odd.nc", engine="h5netcdf")
+    with pytest.raises(InputError, match=r"odd\.nc: not a netCDF file of pose tracks"):
+        read_netcdf(tmp_path / "odd.nc")

@@ -34,7 +34,8 @@ def test_shards(written):
 
 
 def test_pyarrow_reads_equal_values(written):
-    dataset = pytest.importorskip("pyarrow.dataset")
+    from pyarrow import dataset
+
     folder, takes, _ = written
     data = dataset.dataset(folder / "data", format="parquet")
     table = data.to_table()
@@ -51,7 +52,8 @@ def test_pyarrow_reads_equal_values(written):
 
 def test_hugging_face_datasets_loads_it(written, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     folder, (take, _), _ = written
     data = datasets.load_dataset("parquet", data_dir=str(folder), cache_dir=str(tmp_path), split="train")
     assert len(data) == 2 * FRAMES

@@ -176,6 +176,14 @@ class TestRefused:
         with pytest.raises(InputError, match=r"x\.h5.*damaged"):
             load(tmp_path / "x.h5")
 
+    @pytest.mark.parametrize("value", [3, {"a": 1}])
+    def test_an_item_of_another_kind(self, tmp_path, value):
+        save(tmp_path / "x.h5", x=value)
+        with h5py.File(tmp_path / "x.h5", "r+") as file:
+            file["x"].attrs["type"] = "dict"  # of no group
+        with pytest.raises(InputError, match=r"x\.h5.*damaged"):
+            load(tmp_path / "x.h5")
+
     @pytest.mark.parametrize(
         "item",
         [object(), np.array([object()]), np.array([1j]), {"a": object()}, {1: np.zeros(2)}, {"a/b": np.zeros(2)}],

@@ -54,16 +54,22 @@ def test_bones_of_the_installed_model_are_closed_and_as_large_as_bones(mesh):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(("<PolyData>", "<Other>"), "not XML"), (("PolyData", "Other"), "PolyData"), (("Polys", "Strips"), "polygons"),
+    [(("<PolyData>", "<Other>"), "not readable as XML"), (("PolyData", "Other"), "PolyData"),
+     (("Polys", "Strips"), "polygons"),
+     (("1.0", "1.0\" encoding=\"none"), "not readable as XML"),
      (("0 3 2 1", "0 3 2 9"), "not there"), (("0 0 0 1", "0 0 x 1"), "text among"),
-     (("4 8 12 16 20 24", "4 8 12 16 20 23"), "damaged"),
+     (("0 0 0 1", "0 0 1"), "damaged"), (("0 3 2 1", f"0 3 2 {10**30}"), "text among|too large"),
+     (("4 8 12 16 20 24", "4 8 12 16 20 23"), "damaged"), (("4 8 12 16 20 24", ""), "damaged"),
+     (("4 8 12 16 20 24", "8 4 12 16 20 24"), "damaged"),
      (('NumberOfComponents="3" format="ascii"', 'NumberOfComponents="3" format="appended"'), "ASCII")],
 )  # fmt: skip
 def test_what_is_no_such_file_is_said(tmp_path, change, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=rf"mesh\.vtp.*({message})"):
         read_vtp(written(tmp_path, CUBE.replace(*change)))
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.vtp does not exist"):
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.vtp: no such file"):
         read_vtp(tmp_path / "none.vtp")
+    with pytest.raises(InputError, match=f"{tmp_path.name}: cannot be read"):
+        read_vtp(tmp_path)

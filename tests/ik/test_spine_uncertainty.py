@@ -43,7 +43,10 @@ def test_curvature_and_levels_scatter_as_said(drawn):
     np.testing.assert_allclose(found["angles"][0], spine.angles.std(0), rtol=0.06)
 
 
-def test_points_scatter_as_said(drawn):
+@pytest.mark.parametrize("kind", ["markers", "centres"])
+def test_points_scatter_as_said(drawn, kind):
     found, spine = drawn
-    sampled = np.array([np.cov(spine.markers.xyz[:, k].T) for k in range(len(spine.markers.names))])
-    np.testing.assert_allclose(found["markers"][0], sampled, atol=0.06 * np.abs(sampled).max())
+    points = getattr(spine, kind)
+    sampled = np.array([np.cov(points.xyz[:, k].T) for k in range(len(points.names))])
+    assert found[kind][0].shape == sampled.shape
+    np.testing.assert_allclose(found[kind][0], sampled, atol=0.06 * np.abs(sampled).max())

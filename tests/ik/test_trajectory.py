@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from promise import SAME_SHARE
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
 
@@ -79,6 +80,29 @@ def test_a_short_trial_equals_the_dense_solution(release, moving):
     np.testing.assert_allclose(found.z, dense.x.reshape(-1, n), atol=1e-5)
 
 
+@pytest.mark.parametrize("wrong", [0.02, 0.08])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_trial_is_solved_to_the_end(release, moving, seed, wrong):
+    """Oracle: the minimum itself, to the last digit. Neither the path that leads there nor the last step may show.
+
+    A share of the points is far off, and what no point sees is near a limit: large residuals bend the cost, limits are
+    kinks in it.
+    """
+    _, markers = moving(60, seed=seed)
+    rng = np.random.default_rng(seed)
+    moved = rng.uniform(size=(*markers.xyz.shape[:2], 1)) < wrong
+    far = markers.with_(xyz=markers.xyz + moved * rng.normal(0, 0.3, markers.xyz.shape))
+    c = release.coordinates
+    held = Prior([LinearPrior({c.names[i]: 1.0}, float(c.default[i]), 0.3) for i in release.tree.free[6:]])
+    options = {"smoothness": SMOOTH, "prior": held, "errors": MarkerErrors(sd=0.02, loss="huber")}
+    found = inverse_kinematics(release, far, **options)
+    least = inverse_kinematics(release, far, **options, solver=Solver(tolerance=1e-15))
+    assert found.converged.all()
+    assert least.converged.all()
+    apart = np.abs(found.motion.values - least.motion.values)
+    assert (apart <= SAME_SHARE * least.motion.deviation + 1e-12).all()
+
+
 def test_windows_make_no_seam(release, moving):
     """With every angle held a little by a prior, so that both problems are solved to the end."""
     _, markers = moving(300)
@@ -132,7 +156,7 @@ def test_of_several_starts_the_lowest_end_counts(release, moving, monkeypatch):
     result = inverse_kinematics(release, markers, smoothness=SMOOTH, solver=Solver(starts=3))
     assert begins == [0.5, 0.0, 1.0]
     assert len(ends) == 4  # and once more, for the deviations
-    assert ends[0] > 1.01 * min(ends)
+    assert ends[0] > min(ends) + 1.0  # another minimum, and not the same one less exactly
     assert ends[3] <= min(ends[:3]) * (1 + 1e-9)
     assert np.isfinite(result.motion.deviation).any()
     monkeypatch.undo()

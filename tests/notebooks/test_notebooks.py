@@ -6,7 +6,7 @@ import nbformat
 import pytest
 import yaml
 
-from simspine.capture.writer import Settings, write_capture
+from simspine.capture.writer import CaptureSettings, write_capture
 from simspine.config import read_config
 from simspine.sources.pose2sim import demo_folder
 from simspine.workflow.run import run_stage
@@ -33,7 +33,7 @@ def virtual(tmp_path_factory) -> Path:
     file.write_text(yaml.safe_dump(settings))
     config = read_config(file)
     made = config.virtual.resolved()
-    write_capture(config.capture.human36m, Settings(made.seed, made.subjects, made.actions, made.frames))
+    write_capture(config.capture.human36m, CaptureSettings(made.seed, made.subjects, made.actions, made.frames))
     for stage in STAGES:
         run_stage(stage, config, None, None, quiet=True)
     return file

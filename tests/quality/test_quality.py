@@ -1,7 +1,7 @@
 """Each check stays silent on a clean trial and fires, on the right frames, where one fault is put in."""
 
-import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from simspine.body.articulation import spine_levels
 from simspine.body.recipes import read_recipe
 from simspine.errors import InputError
+from simspine.ik.result import Posterior, Result
 from simspine.quality.assess import assess
-from simspine.quality.findings import Finding, Severity, Status, runs, verdict
+from simspine.quality.findings import Finding, Severity, Status, verdict
 from simspine.quality.marker_checks import SEGMENTS
 from simspine.quality.shape_checks import LEVEL_OF
 from simspine.quality.spine_checks import jump_frames
@@ -23,7 +24,8 @@ from simspine.spine.shape.chain import LEVELS as SHAPE_LEVELS
 from simspine.spine.shape.chain import positions
 from simspine.spine.shape.model import shipped
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Markers, Motion, Origin
+from simspine.triangulation import TriangulationReport
+from simspine.types import Forced, Markers, Motion, Origin
 
 FRAMES, RATE = 60, 50.0
 NAMES = tuple(level.name for level in LEVELS)
@@ -73,8 +75,27 @@ def changed(**fields):
 
 
 def check(**changes):
-    given_trial = clean() | changes
-    return assess(given_trial.pop("spine"), **given_trial)
+    """The verdict on the clean trial with some of its parts changed."""
+    parts = clean() | changes
+    converged, error = parts["converged"], parts["marker_error"]
+    solved = Result(parts["motion"], parts["marker_names"], error, np.zeros(len(error)), converged,
+                    parts["solver_reason"], posterior(parts))  # fmt: skip
+    px = np.asarray(parts["reprojection_px"])
+    used = np.isfinite(px)[:, None]
+    report = TriangulationReport(
+        parts["reprojection_names"], ("cam",), used, px[:, None], ~used & used, np.where(used[:, 0], 0, 1),
+        np.ones(px.shape[1]), np.ones(px.shape[1]),
+    )  # fmt: skip
+    spine = parts["spine"] if "centres" not in parts else replace(parts["spine"], centres=parts["centres"])
+    options = {name: parts[name] for name in ("ranges", "level_shares", "thresholds") if name in parts}
+    return assess(spine, solved=solved, measured=parts["measured"], triangulation=report, **options)
+
+
+def posterior(parts) -> Posterior | None:
+    """What the data decided of each coordinate, where the test says so."""
+    if "response" not in parts:
+        return None
+    return Posterior(np.array([parts["response"].get(name, np.nan) for name in parts["motion"].names]), {})
 
 
 def found(verdict, code):
@@ -174,7 +195,7 @@ def test_unsolved_frames_are_rejected_with_their_reason():
 
 
 def test_frames_without_kinematics_are_rejected_even_if_nobody_says_so():
-    result = check(spine=changed(lla=put(clean()["spine"].lla, 7, np.nan)), converged=None, solver_reason=None)
+    result = assess(changed(lla=put(clean()["spine"].lla, 7, np.nan)))
     assert found(result, "not_solved")[0].frames == (7,)
     assert result.rejected.sum() == 1
 
@@ -218,7 +239,10 @@ def test_fast_curvature_warns():
 
 def test_level_beyond_published_range_warns_and_says_if_forced():
     angles = put(clean()["spine"].angles, (slice(None), NAMES.index("L4-L5"), 2), np.radians(4))
-    for forced, words in (({}, "Check the points"), ({"L4-L5": "axial rotation = 1.06 × L5_S1"}, "model forces")):
+    for forced, words in (
+        ({}, "Check the points"),
+        ({"L4-L5": (Forced("coupled", ("axial rotation",), "L5_S1", 1.06),)}, "model forces"),
+    ):
         result = check(spine=changed(angles=angles, forced=forced))
         (finding,) = found(result, "level_range")
         assert finding.where == "L4-L5"
@@ -342,13 +366,6 @@ def test_verdict_writes_itself_as_json():
     assert found(result, "frame_rmse")[0].span == "3–5"
 
 
-@given(st.sets(st.integers(0, 50)))
-def test_runs_give_back_their_frames(frames):
-    spans = runs(sorted(frames))
-    assert sorted(k for a, b in spans for k in range(a, b)) == sorted(frames)
-    assert all(b < c for (_, b), (c, _) in itertools.pairwise(spans))
-
-
 def test_thresholds_say_why_and_can_be_set():
     for threshold in THRESHOLDS.values():
         assert threshold.reason
@@ -374,10 +391,13 @@ def test_every_joint_has_a_published_range():
 
 
 def test_lengths_must_agree():
-    with pytest.raises(InputError, match=r"converged has 3 frames, the spine kinematics 60"):
-        check(converged=np.ones(3, bool))
-    with pytest.raises(InputError, match=r"marker errors have shape"):
-        check(marker_names=ALL[:3])
+    trial = clean()
+    with pytest.raises(InputError, match=r"measured has 3 frames, the spine kinematics 60"):
+        assess(trial["spine"], measured=trial["measured"].with_(xyz=trial["measured"].xyz[:3], filled=None))
+    short = Motion(("a",), RATE, np.zeros((3, 1)), (True,))
+    solved = Result(short, ALL, np.zeros((3, len(ALL))), np.zeros(3), np.ones(3, bool), ("",) * 3)
+    with pytest.raises(InputError, match=r"the solution has 3 frames, the spine kinematics 60"):
+        assess(trial["spine"], solved=solved)
 
 
 def test_the_documentation_lists_every_threshold_with_its_value():
@@ -401,7 +421,7 @@ def test_a_level_that_travels_too_far_warns_though_no_angle_is_out_of_range():
     (finding,) = found(check(spine=changed(angles=angles)), "level_extent")
     assert "flexion of L4-L5 travels 39.2°" in finding.message
     assert not found(check(spine=changed(angles=angles)), "level_range")
-    forced = changed(angles=angles, forced={"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    forced = changed(angles=angles, forced={"L4-L5": (Forced("coupled", ("flexion",), "L5_S1", 1.857),)})
     assert not found(check(spine=forced), "level_extent")
     shares = np.full((len(NAMES), 3), 0.1)
     assert not found(check(spine=changed(angles=angles), level_shares=shares), "level_extent")
@@ -414,5 +434,5 @@ def test_published_extents_are_both_directions_together():
 
 def test_findings_say_whose_they_are():
     tka = put(clean()["spine"].tka, slice(None), np.radians(90))
-    result = check(spine=changed(tka=tka), subject="S9", trial="Posing")
+    result = check(spine=changed(tka=tka)).of("S9", "Posing")
     assert {(f.subject, f.trial) for f in result.findings} == {("S9", "Posing")}

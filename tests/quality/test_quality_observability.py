@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.quality.observability import Observability, decided, level_shares
-from simspine.spine.levels import JOINTS, Level
+from simspine.quality.observability import Observability, driving, forced_mask, level_shares, observability_of
+from simspine.spine.levels import JOINTS, PLANES, Level
+from simspine.types import Forced, ForcedKind
 
 TABLE = (*JOINTS[:2], Level("lumbar", "sacrum", "lumbar1"))
 NAMES = tuple(level.name for level in TABLE)
@@ -23,14 +24,31 @@ def test_shares_go_to_the_levels_of_their_coordinates():
 
 
 def test_words_without_couplers():
-    words = decided(NAMES, level_shares(NAMES, TABLE, COORDINATES, RESPONSE), {}, TABLE)
+    words = observability_of(NAMES, level_shares(NAMES, TABLE, COORDINATES, RESPONSE), {}, TABLE)
     assert words[0] == (Observability.MEASURED, Observability.ASSUMED, Observability.PARTLY)
     assert words[1] == (Observability.ASSUMED, Observability.PARTLY, Observability.MEASURED)
     assert words[2] == (Observability.UNKNOWN,) * 3
 
 
 def test_a_coordinate_that_moves_several_levels_measures_only_their_sum():
-    forced = {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext; axial rotation = 1.062 × L5_S1_axial_rotation", "L5-S1": ""}
-    words = decided(NAMES, np.full((3, 3), 0.99), forced, TABLE)
+    parts = (("flexion", "L5_S1_Flex_Ext", 1.857), ("axial rotation", "L5_S1_axial_rotation", 1.062))
+    coupled = tuple(Forced(ForcedKind.COUPLED, (plane,), driver, ratio) for plane, driver, ratio in parts)
+    forced = {"L4-L5": coupled, "L5-S1": ()}
+    words = observability_of(NAMES, np.full((3, 3), 0.99), forced, TABLE)
     assert words[0] == (Observability.SUM, Observability.MEASURED, Observability.SUM)
     assert words[1] == (Observability.FORCED, Observability.MEASURED, Observability.FORCED)
+
+
+def test_mask_marks_what_the_model_sets_and_no_sum():
+    forced = {
+        "L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857), Forced("locked", ("axial rotation",))),
+        "thorax": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),),
+        "L5-S1": (),
+        "lumbar": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.1, ("L5-S1", "L4-L5")),),
+        "tka": (Forced("rigid", PLANES),),
+    }
+    mask = forced_mask(("L5-S1", "L4-L5", "lumbar", "thorax", "neck"), forced)
+    F, T = False, True
+    np.testing.assert_array_equal(mask, [[F, F, F], [T, F, T], [F, F, F], [T, T, T], [F, F, F]])
+    assert driving(forced) == {"L5_S1_Flex_Ext"}
+    assert driving({"lumbar": forced["lumbar"]}) == set()

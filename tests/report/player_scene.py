@@ -58,7 +58,9 @@ def make_scene():
     values = 40 + 10 * np.sin(np.arange(FRAMES) / 6)
     curves = (
         Curve("LLA", "Lumbar lordosis", values, np.full(FRAMES, 3.0), (38.0, 61.0, "standing adults")),
-        Curve("TKA", "Thoracic kyphosis", np.where(np.arange(FRAMES) == 7, np.nan, values - 5), None, None, "set"),
+        Curve(
+            "TKA", "Thoracic kyphosis", np.where(np.arange(FRAMES) == 7, np.nan, values - 5), None, None, "set", True
+        ),
     )
     bones = tuple(box(name, (0.08, 0.12, 0.08), "vertebra" if name in ("lumbar3", "T6") else "bone") for name in poses)
     return Scene(

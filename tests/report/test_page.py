@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
+from player_scene import HOSTILE
 
 from simspine.errors import InputError
 from simspine.report import content as c
@@ -14,7 +16,6 @@ from simspine.report import embed
 from simspine.report.figures.residuals import marker_errors
 from simspine.report.page import render, write_report
 
-HOSTILE = "<script>alert('x')</script> & \"S1\" </style>"
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
 
 
@@ -59,15 +60,15 @@ def full(name="S01 walking"):
     picture = c.Picture("Marker errors", "errors of each marker", "Lower is better.", svg=embed.svg(figure, "f1"))
     photo = c.Picture(name, name, name, data=embed.webp(np.zeros((20, 30, 3), np.uint8)))
     findings = (
-        c.Finding("SPINE", "info", "Fine.", "", "", name),
-        c.Finding("FEMUR", "error", name, name, "3–7"),
-        c.Finding("REPROJECTION", "warning", "Look."),
+        c.PageFinding("SPINE", "info", "Fine.", "", "", name),
+        c.PageFinding("FEMUR", "error", name, name, "3–7"),
+        c.PageFinding("REPROJECTION", "warning", "Look."),
     )
-    trial = c.Trial(name, (c.Row(name, "1", name, "check"),), findings, (photo,), (picture,),
-                    (c.Table((name, "b"), ((name, "2"),), name),), (("3–7", name),))  # fmt: skip
+    trial = c.TrialSection(name, findings, (photo,), (picture,),
+                    (c.PageTable((name, "b"), ((name, "2"),), name),), (("3–7", name),))  # fmt: skip
     return c.ReportContent(
         name, name, (c.Row("Frames", "100", "60 Hz", "good"), c.Row("TKA", c.number(float("nan")))), findings,
-        (c.Statement(name, "a rule"),), (c.Statement("L4-L5", name),), c.Table(("trial",), ((name,),)), (trial,),
+        (c.Statement(name, "a rule"),), (c.Statement("L4-L5", name),), c.PageTable(("trial",), ((name,),)), (trial,),
         c.Provenance("ab" * 32, {"simspine": "0.1"}, {name: "0" * 64}, {"seed": "0"}), {name: name}, name,
     )  # fmt: skip
 
@@ -123,7 +124,9 @@ def test_worst_findings_come_first():
 
 
 def test_findings_of_many_trials_share_a_box():
-    some = [c.Finding("FAR", "warning", f"Far {i}.", "Check.", "", f"m{i % 20}", f"trial {i % 5}") for i in range(60)]
+    some = [
+        c.PageFinding("FAR", "warning", f"Far {i}.", "Check.", "", f"m{i % 20}", f"trial {i % 5}") for i in range(60)
+    ]
     text = Page(render(c.ReportContent("Many", findings=tuple(some)))).text
     assert "FAR: 60 findings" in text
     assert "in 5 trials: m0, m1" in text
@@ -132,7 +135,7 @@ def test_findings_of_many_trials_share_a_box():
 
 
 def test_trials_on_pages_of_their_own_are_linked():
-    table = c.Table(("Trial", "n"), (("S01 · a", "1"), ("S01 · b", "2")), links=("report/a%20b.html", ""))
+    table = c.PageTable(("Trial", "n"), (("S01 · a", "1"), ("S01 · b", "2")), links=("report/a%20b.html", ""))
     text = render(c.ReportContent("Many", overview=table))
     assert '<a href="report/a%20b.html">S01 · a</a>' in text
     assert '<th scope="row">S01 · b</th>' in text
@@ -141,7 +144,7 @@ def test_trials_on_pages_of_their_own_are_linked():
     assert "all <trials>" in page.text
     assert "Provenance" not in page.text
     with pytest.raises(InputError, match="1 links"):
-        c.Table(("Trial",), (("a",), ("b",)), links=("x",))
+        c.PageTable(("Trial",), (("a",), ("b",)), links=("x",))
 
 
 def test_images_are_inside():
@@ -158,9 +161,11 @@ def test_empty_content_still_makes_a_page():
 def test_ten_trials_with_pictures_stay_small(tmp_path):
     rng = np.random.default_rng(0)
     photo = embed.webp(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
-    figure = embed.svg(marker_errors([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05), "f")
+    figure = embed.svg(
+        marker_errors([f"m{i}" for i in range(37)], rng.random((200, 37)) * 0.05, ["detected"] * 37), "f"
+    )
     trials = tuple(
-        c.Trial(f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", svg=figure),))
+        c.TrialSection(f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", svg=figure),))
         for i in range(10)
     )
     write_report(tmp_path / "out" / "report.html", c.ReportContent("Ten", trials=trials))
@@ -171,8 +176,8 @@ def test_ten_trials_with_pictures_stay_small(tmp_path):
 def test_a_failed_write_leaves_the_old_page(tmp_path):
     target = tmp_path / "report.html"
     write_report(target, c.ReportContent("old"))
-    with pytest.raises(InputError):
-        write_report(target, c.ReportContent("new", findings=(c.Finding("X", "terrible", "m"),)))
+    with pytest.raises(UndefinedError):
+        write_report(target, c.ReportContent("new", summary=("no row",)))
     assert "old" in target.read_text(encoding="utf-8")
     assert len(list(tmp_path.iterdir())) == 1
     write_report(target, c.ReportContent("new"))
@@ -185,8 +190,10 @@ def test_content_is_checked():
     with pytest.raises(InputError, match="must start with <svg"):
         c.Picture("t", "a", svg="<script>")
     with pytest.raises(InputError, match="2 cells, expected 1"):
-        c.Table(("a",), (("1", "2"),))
+        c.PageTable(("a",), (("1", "2"),))
     with pytest.raises(InputError, match="Available: good, check, bad"):
         c.Row("a", "b", light="green")
+    with pytest.raises(InputError, match="Available: info, warning, error"):
+        c.PageFinding("X", "terrible", "m")
     assert c.number(1.25, 1, "px") == "1.2 px"
     assert c.number(None) == c.number(float("inf")) == "–"

@@ -1,25 +1,33 @@
 """What reaches the page is what was handed in: to a tenth of a millimetre, with gaps, in few bytes."""
 
+import hashlib
 import json
-import sys
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from player_data import unpack
 from player_scene import FRAMES, HOSTILE, box
 from scipy.spatial.transform import Rotation
+from tools.vendor_three import CHECKSUM, LIBRARY, VERSION, used_names
 
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project_one
-from simspine.report.player import library
+from simspine.report.player.assets import scripts
 from simspine.report.player.bones import Bone, bones, joined, segments, thinned
-from simspine.report.player.pack import _Block, pack, quaternions, unpack
+from simspine.report.player.pack import _Block, pack, quaternions
 from simspine.report.player.scene import TUBE_SD, floor_height, frustum, tube_radius
 
 
+def read(packed):
+    return unpack(packed.header, packed.block)
+
+
 def test_numbers_survive(scene):
-    header, arrays = unpack(pack(scene))
+    header, arrays = read(pack(scene))
     assert header["frames"] == FRAMES
     np.testing.assert_allclose(arrays["spine"], scene.spine.xyz, atol=5e-5)
     np.testing.assert_allclose(arrays["points"], scene.points.xyz, atol=5e-5)  # NaN where they were
@@ -38,8 +46,13 @@ def test_numbers_survive(scene):
         assert header["bodies"][header["bones"][i][0]] == bone.body
 
 
+def test_the_header_says_which_curves_the_model_sets(scene):
+    header, _ = read(pack(scene))
+    assert [(c["name"], c["note"], c["forced"]) for c in header["curves"]] == [("LLA", "", False), ("TKA", "set", True)]
+
+
 def test_every_frame_keeps_its_status(scene):
-    header, arrays = unpack(pack(scene))
+    header, arrays = read(pack(scene))
     assert [header["status"][code][0] for code in arrays["status"]] == list(scene.status)
     assert header["status"][arrays["status"][11]] == ["rejected", "curvature_speed"]
 
@@ -52,7 +65,7 @@ def test_the_header_cannot_leave_its_element(scene):
 
 
 def test_long_trials_are_thinned_and_say_so(scene):
-    header, arrays = unpack(pack(scene, most=15))
+    header, arrays = read(pack(scene, most=15))
     assert (header["frames"], header["step"], header["total"]) == (14, 3, FRAMES)
     assert header["rate"] == pytest.approx(scene.spine.rate / 3)
     np.testing.assert_allclose(arrays["spine"], scene.spine.xyz[::3], atol=5e-5)
@@ -178,17 +191,21 @@ def test_joined_bones_keep_their_triangles():
 # The library
 
 
-def test_the_library_defines_three():
-    pytest.importorskip("trimesh")
-    script = library.three()
-    assert "WebGLRenderer" in script
-    assert "SPDX-License-Identifier: MIT" in script  # its licence travels with it
-    assert len(script) < 1e6
+def test_the_library_is_the_one_that_was_vendored():
+    """By two records of its checksum; with its licence, and fit to stand in a page that allows no `eval`."""
+    digest = hashlib.sha256(LIBRARY.read_bytes()).hexdigest()
+    assert CHECKSUM.read_text().split() == [digest, LIBRARY.name]
+    listed = (Path(__file__).parents[2] / "THIRD_PARTY.md").read_text(encoding="utf-8")
+    assert digest in listed, "name the new SHA-256 in THIRD_PARTY.md"
+    assert f"three.js {VERSION}" in listed
+    script = scripts(player=True)["three"]
+    assert script.encode() == LIBRARY.read_bytes()
+    assert script.startswith(f"/* three.js {VERSION}")
+    assert "The MIT License" in script[:200]
+    assert not re.search(r"</script|\beval\(|\bFunction\(", script)
+    assert len(script) < 600_000
 
 
-def test_without_the_package_the_error_names_it(monkeypatch):
-    library.three.cache_clear()
-    monkeypatch.setitem(sys.modules, "trimesh", None)
-    with pytest.raises(InputError, match="trimesh"):
-        library.three()
-    library.three.cache_clear()
+def test_the_library_holds_what_the_player_uses():
+    script = scripts(player=True)["three"]
+    assert [name for name in used_names() if f"{name}:()=>" not in script] == [], "run: python -m tools.vendor_three"

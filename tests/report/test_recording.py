@@ -8,18 +8,18 @@ from player_scene import FRAMES, RATE
 
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project_one
-from simspine.report.recording import View, write_recording
+from simspine.report.recording import CameraView, write_recording
 from simspine.types import Keypoints
 
 
 @pytest.fixture(scope="module")
 def chunks(scene, tmp_path_factory):
     """{place: all its columns joined} of what changes, and the places of what stays."""
-    pytest.importorskip("rerun", reason="rerun-sdk is not installed")
-    reader = pytest.importorskip("rerun.chunk", reason="this rerun-sdk has no reader of its recordings")
+    import rerun.chunk as reader
+
     path = tmp_path_factory.mktemp("rerun") / "trial.rrd"
     xyz = change_frame(scene.spine.xyz, "y_up", "z_up")
-    views = [View(c, None, project_one(c, xyz), [(0, 1)], range(9)) for c in scene.cameras]
+    views = [CameraView(c, None, project_one(c, xyz), [(0, 1)], range(9)) for c in scene.cameras]
     seen = np.stack([view.xy[:, :2] for view in views], 1)
     keypoints = Keypoints(("a", "b"), RATE, seen, np.ones(seen.shape[:3]))
     write_recording(path, scene, views, keypoints)

@@ -6,19 +6,21 @@ from html.parser import HTMLParser
 import matplotlib as mpl
 import numpy as np
 import pytest
+from figure_text import texts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simspine.errors import InputError
 from simspine.report import embed
 from simspine.report.figures.bodies import body_axes, stick_figures
-from simspine.report.figures.common import frame_ranges, runs, spread
-from simspine.report.figures.curves import curvature, forced_mask, level_angles
+from simspine.report.figures.common import spread
+from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.presence import STATES, availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
 from simspine.report.style import FORCED, FORCED_LABEL
 from simspine.spine.bands import Band
-from simspine.types import Markers
+from simspine.spine.levels import PLANES
+from simspine.types import Forced, Markers
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
@@ -29,18 +31,8 @@ BANDS = (
 )
 
 
-def texts(figure):
-    """Everything written in a figure."""
-    found = [t.get_text() for t in figure.findobj(mpl.text.Text)]
-    return " | ".join(text for text in found if text)
-
-
 def curves(axes, length=40):
     return [line for line in axes.get_lines() if len(line.get_xdata()) == length]
-
-
-def is_dashed(line):
-    return line.is_dashed()
 
 
 def test_curvature_has_units_bands_and_rejected_frames():
@@ -60,27 +52,14 @@ def test_curvature_has_units_bands_and_rejected_frames():
 def test_forced_curvature_is_not_drawn_as_a_measurement():
     lla, tka = np.full(40, 0.8), np.full(40, 0.6)
     forced = {
-        "tka": "constant: T3 and T12 are on the same rigid body",
-        "lla": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext",
+        "tka": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),),
+        "lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5")),),
     }
     free, held = curvature(TIME, lla, tka), curvature(TIME, lla, tka, forced=forced)
-    assert [is_dashed(curves(axes)[0]) for axes in free.axes] == [False, False]
-    assert [is_dashed(curves(axes)[0]) for axes in held.axes] == [False, True]
+    assert [curves(axes)[0].is_dashed() for axes in free.axes] == [False, False]
+    assert [curves(axes)[0].is_dashed() for axes in held.axes] == [False, True]
     assert FORCED_LABEL in texts(held)
     assert FORCED_LABEL not in texts(free)
-
-
-def test_forced_mask_reads_reasons():
-    forced = {
-        "L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext; axial rotation locked",
-        "thorax": "constant: one rigid body",
-        "L5-S1": "",
-        "lumbar": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext, sum of ratios 7.1",
-        "tka": "constant: elsewhere",
-    }
-    mask = forced_mask(("L5-S1", "L4-L5", "lumbar", "thorax", "neck"), forced)
-    F, T = False, True
-    np.testing.assert_array_equal(mask, [[F, F, F], [T, F, T], [F, F, F], [T, T, T], [F, F, F]])
 
 
 def test_level_angles_are_degrees_in_three_panels():
@@ -100,10 +79,10 @@ def test_level_angles_are_degrees_in_three_panels():
 
 def test_forced_levels_are_dashed_grey():
     angles = np.random.default_rng(0).normal(size=(40, 3, 3))
-    forced = {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"}
+    forced = {"L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857),)}
     figure = level_angles(TIME, ["L5-S1", "L4-L5", "neck"], angles, forced)
     for k, axes in enumerate(figure.axes):
-        styles = [(is_dashed(line), line.get_color() == FORCED["color"]) for line in curves(axes)]
+        styles = [(line.is_dashed(), line.get_color() == FORCED["color"]) for line in curves(axes)]
         assert styles == [(False, False), (k == 0, k == 0), (False, False)]
     assert FORCED_LABEL in texts(figure)
 
@@ -151,7 +130,7 @@ def test_marker_errors_are_millimetres_and_flagged():
     }
     assert dots[120].get_markerfacecolor() == "none"
     assert dots[10].get_markerfacecolor() != "none"
-    assert "flag at" not in texts(marker_errors(["LHip"], np.full((9, 1), 0.01)))
+    assert "flag at" not in texts(marker_errors(["LHip"], np.full((9, 1), 0.01), ["detected"]))
 
 
 def markers(frame="y_up"):
@@ -209,8 +188,8 @@ def test_stick_figures_turn_with_the_person(frame, turn):
 
 
 def test_body_axes_fall_back():
-    missing = np.full((2, 3), np.nan)
-    np.testing.assert_allclose(body_axes(np.zeros((1, 3)), missing, missing), np.eye(3))
+    np.testing.assert_allclose(body_axes(np.full((2, 3), np.nan), [(0, 1)]), np.eye(3))
+    np.testing.assert_allclose(body_axes(np.zeros((1, 3)), []), np.eye(3))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0.001, 0.3))
@@ -225,13 +204,6 @@ def test_spread_keeps_order_and_distance(positions, gap):
         np.testing.assert_allclose(out, positions, atol=1e-9)  # nothing to do, nothing done
 
 
-def test_runs_and_ranges():
-    mask = np.array([1, 0, 1, 1, 1, 0, 0, 1], bool)
-    assert runs(mask) == [(0, 0), (2, 4), (7, 7)]
-    assert frame_ranges(mask, first=1) == "1, 3–5, 8"
-    assert frame_ranges(np.zeros(3, bool)) == "none"
-
-
 def test_wrong_shapes_are_named():
     with pytest.raises(InputError, match=r"lla has shape \(39,\), expected \(40,\)"):
         curvature(TIME, np.zeros(39), np.zeros(40))
@@ -243,12 +215,13 @@ def test_wrong_shapes_are_named():
 
 def test_everything_missing_still_draws():
     nothing = np.full(40, np.nan)
+    nothing_seen, none = np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool)
     figures = [
         curvature(TIME, nothing, nothing, BANDS, ["rejected"] * 40),
         level_angles(TIME, ["L5-S1"], np.full((40, 1, 3), np.nan)),
-        reprojection(np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool), ["a", "b"]),
-        reprojection_by_point(np.full((4, 2, 3), np.nan), np.zeros((4, 2, 3), bool), ["x", "y", "z"], ["a", "b"]),
-        marker_errors(["x"], np.full((4, 1), np.nan)),
+        reprojection(nothing_seen, none, ["a", "b"], none),
+        reprojection_by_point(nothing_seen, none, ["x", "y", "z"], ["a", "b"], ["detected"] * 3),
+        marker_errors(["x"], np.full((4, 1), np.nan), ["given"]),
         stick_figures(markers().with_(xyz=np.full((4, 6, 3), np.nan)), [0], [], ()),
         availability(TIME[:4], ["x"], np.zeros((4, 1), int)),
     ]
@@ -272,7 +245,7 @@ class Collector(HTMLParser):
 
 def test_svg_for_the_page():
     names = ["<script>alert(1)</script>", "a $x^2 & b"]
-    figure = marker_errors(names, np.full((5, 2), 0.02))
+    figure = marker_errors(names, np.full((5, 2), 0.02), ["detected"] * 2)
     text = embed.svg(figure, "fig-1")
     page = Collector()
     page.feed(text)
@@ -290,7 +263,7 @@ def test_svg_for_the_page():
     assert "currentColor" in text
     assert "#1b1f24" not in text
     assert "var(--blue, #0072b2)" in text
-    assert text == embed.svg(marker_errors(names, np.full((5, 2), 0.02)), "fig-1")  # deterministic
+    assert text == embed.svg(marker_errors(names, np.full((5, 2), 0.02), ["detected"] * 2), "fig-1")  # deterministic
     with pytest.raises(InputError, match="is not an id"):
         embed.svg(figure, '1"><script>')
 

@@ -11,27 +11,43 @@ from simspine.report import content
 from simspine.report.page import render
 from simspine.report.sampling import frame_layer, model_reprojection, sample_frames, with_inferred
 from simspine.report.summary import summary_rows
-from simspine.report.trial import not_measured, rejections, trial_section
+from simspine.report.trial import TrialParts, rejections, trial_section
+from simspine.report.uncertainty import caveats, not_measured
 from simspine.skeletons.inferred_names import label_inferred
+from simspine.spine.levels import PLANES
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation.report import TriangulationReport
-from simspine.types import Camera, Keypoints, Markers, Motion, Origin
+from simspine.types import Camera, Forced, Keypoints, Markers, Motion, Origin
 
 FRAMES = 20
 NAMES = ("LHip", "RHip", "LKnee", "Spine_01")
 ORIGIN = ("detected", "detected", "given", "inferred")
 FORCED = {
-    "L5-S1": "",
-    "L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext",
-    "tka": "constant: T3 and T12 are on the same rigid body 'torso'",
-    "lla": "flexion of all 5 levels from the one coordinate L5_S1_Flex_Ext, sum of ratios 7.57",
+    "L5-S1": (),
+    "L4-L5": (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.857),),
+    "tka": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),),
+    "lla": (Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 7.57, ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")),),
 }
+
+
+def triangulation(names, errors, used=None, swapped=None):
+    yes = np.ones(errors.shape, bool)
+    points = len(names)
+    return TriangulationReport(
+        names, ("c0", "c1"), yes if used is None else used, errors, ~yes if swapped is None else swapped,
+        np.zeros((FRAMES, points), int), np.ones(points), np.ones(points),
+    )  # fmt: skip
 
 
 @pytest.fixture
 def measured():
     xyz = np.random.default_rng(0).uniform(-0.5, 0.5, (FRAMES, 4, 3))
     return Markers(NAMES, 50, xyz, "z_up", origin=ORIGIN)
+
+
+@pytest.fixture
+def turned(measured):
+    return measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
 
 
 @pytest.fixture
@@ -45,7 +61,7 @@ def spine(measured):
 
 
 @pytest.fixture
-def judged():
+def assessed():
     findings = [
         Finding("curvature_speed", Severity.ERROR, "Too fast: 180 °/s.", "Look.", (3, 4, 9)),
         Finding("jump_level", Severity.ERROR, "A jump.", "Look.", (4,), "L5-S1"),
@@ -61,20 +77,18 @@ def cameras():
     return [Camera(f"c{i}", (1000, 800), K, [0.1, 0, 0, 0, 0], turn, [0.1 * i, 0, 4]) for i in range(2)]
 
 
-def test_section_has_everything(measured, spine, judged):
-    errors = np.full((FRAMES, 2, 4), 3.0)
-    yes = np.ones(errors.shape, bool)
-    report = TriangulationReport(
-        NAMES, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 4), int), np.ones(4), np.ones(4)
-    )
+def test_section_has_everything(measured, spine, assessed):
+    report = triangulation(NAMES, np.full((FRAMES, 2, 4), 3.0))
     motion = Motion(("a",), 50, np.zeros((FRAMES, 1)), (True,))
-    ik = Result(motion, NAMES, np.full((FRAMES, 4), 0.01), np.zeros(FRAMES), yes[:, 0, 0], ("",) * FRAMES)
+    ik = Result(motion, NAMES, np.full((FRAMES, 4), 0.01), np.zeros(FRAMES), np.ones(FRAMES, bool), ("",) * FRAMES)
     section = trial_section(
-        "walk", "t1", spine=spine, verdict=judged, triangulation=report, ik=ik, measured=measured, model=measured
+        "walk",
+        "t1",
+        TrialParts(spine=spine, verdict=assessed, triangulation=report, ik=ik, measured=measured, model=measured),
     )
     assert [f.title for f in section.figures] == [
         "Curvature", "Angles per level", "Reprojection errors", "Reprojection errors by point", "Marker errors",
-        "Seen, inferred, filled, missing", "The body",
+        "Detected, inferred, filled, missing", "The body",
     ]  # fmt: skip
     assert section.name == "walk"
     assert section.rejected == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
@@ -88,32 +102,31 @@ def test_section_has_everything(measured, spine, judged):
     assert page.count("rejected frames (3 of 20)") == 4  # curvature twice, levels, presence
 
 
-def test_points_inferred_by_a_rule_do_not_judge_the_cameras():
+def test_points_inferred_by_a_rule_do_not_count_for_the_cameras():
     """Triangulation knows 'Spine_01', the fit 'Spine_01_inferred': its 90 px must not enter the distribution."""
     errors = np.tile([3.0, 90.0], (FRAMES, 2, 1))
-    yes = np.ones(errors.shape, bool)
-    names = ("LHip", "Spine_01")
-    report = TriangulationReport(
-        names, ("c0", "c1"), yes, errors, ~yes, np.zeros((FRAMES, 2), int), np.ones(2), np.ones(2)
-    )
+    report = triangulation(("LHip", "Spine_01"), errors)
     markers = Markers(("LHip", "Spine_01_inferred"), 50, np.zeros((FRAMES, 2, 3)), origin=("detected", "inferred"))
-    section = trial_section("walk", "t1", triangulation=report, measured=markers)
+    section = trial_section("walk", "t1", TrialParts(triangulation=report, measured=markers))
     assert "90th percentile 3.0 px" in section.figures[0].svg
     assert "Spine_01 ○" in section.figures[1].svg
 
 
 def test_section_leaves_out_what_is_missing(spine):
-    section = trial_section("walk", "t1", spine=spine)
+    section = trial_section("walk", "t1", TrialParts(spine=spine))
     assert len(section.figures) == 2
     assert section.findings == section.rejected == ()
 
 
 def test_not_measured_says_what_and_why(measured, spine):
-    inferred, forced = not_measured([measured, measured], [spine, spine], "a rule")
-    assert inferred == (content.Statement("Spine_01", "a rule"),)
+    trial = caveats(measured, spine, np.full((3, 3), np.nan), np.ones(FRAMES, bool))
+    found = not_measured([trial, trial], "a rule")
+    assert found["inferred"] == (content.Statement("Spine_01", "a rule"),)
+    forced = found["forced"]
     assert [statement.name for statement in forced] == ["L4-L5", "TKA", "LLA"]
+    assert forced[0].reason == "flexion = 1.857 × L5_S1_Flex_Ext"
     assert forced[2].reason.startswith("the sum follows the images")
-    assert not_measured([], []) == ((), ())
+    assert not_measured([]) == {"inferred": (), "forced": (), "assumed": ()}
 
 
 def test_rejections_of_nothing():
@@ -147,14 +160,14 @@ def test_summary_rows():
     notes = {row.label: row.note for row in rows}
     assert notes["Marker RMS"] == "limbs 24, spine –"
     assert notes["Body to detected limb points"] == "a 9.0, b 31.0; at most 30 wanted"
-    assert notes["Lumbar lordosis, L1–S1"] == "very unsure: adults differ by ± 11°"
+    assert notes["Lumbar lordosis, L1–S1"] == "very uncertain: adults differ by ± 11°"
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()
 
 
-def test_angles_in_the_summary_say_how_sure_they_are():
-    (sure,) = summary_rows({"lla_deg_mean": 41.23, "lla_deg_sd": 2.04})
-    assert (sure.value, sure.note, sure.light) == ("41.2° ± 2.0°", "± typical sd", "")
+def test_angles_in_the_summary_have_their_standard_deviation():
+    (measured,) = summary_rows({"lla_deg_mean": 41.23, "lla_deg_sd": 2.04})
+    assert (measured.value, measured.note, measured.light) == ("41.2° ± 2.0°", "± typical sd", "")
     (given,) = summary_rows({"tka_deg_mean": 45.0, "tka_deg_sd": None, "set_by_model": ["tka"]})
     assert (given.value, given.note) == ("45.0°", "set by the model, cannot change")
     equal = summary_rows({"femur_m": {"left": 0.4047, "right": 0.4047}})
@@ -171,46 +184,41 @@ def test_sample_frames():
     assert len(sample_frames(10, 3, np.ones(10, bool))) == 3  # all rejected: show them all the same
 
 
-def test_layer_and_model_reprojection(measured, cameras):
+def test_layer_and_model_reprojection(measured, turned, cameras):
     """Detections made by projecting the model and moving them by (3, 4) px lie 5 px off, in whatever frame it is."""
     xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
     xy[0, 1, 2] = np.nan
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
-    turned = measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
     for model in (measured, turned):
-        names, distance = model_reprojection(cameras, model, keypoints)
-        assert names == NAMES[:3]  # inferred points judge nobody
+        distance = model_reprojection(cameras, model, keypoints, NAMES[:3])
         assert np.isnan(distance[0, 1, 2])
         np.testing.assert_allclose(distance[np.isfinite(distance)], 5.0)
     used, swapped = np.ones(xy.shape[:3], bool), np.zeros(xy.shape[:3], bool)
     used[5, 1, [0, 3]] = False
     swapped[5, 1, 1] = True
-    report = TriangulationReport(
-        NAMES, ("c0", "c1"), used, np.zeros(used.shape), swapped, np.zeros((FRAMES, 4), int), np.ones(4), np.ones(4)
-    )
+    report = triangulation(NAMES, np.zeros(used.shape), used, swapped)
     edges = [("LHip", "RHip")]
     layer = frame_layer(
         keypoints, 5, 1, cameras[1], model=turned, triangulation=report, edges=edges, spine=("Spine_01",)
     )
     assert layer.inferred == {"Spine_01"}
-    assert layer.pruned == {"LHip"}  # an inferred point is never 'left out': nobody saw it in the first place
+    assert layer.pruned == {"LHip"}  # an inferred point is never 'left out': it was not detected in the first place
     assert layer.swapped == {"RHip"}
     for name in NAMES:
         np.testing.assert_allclose(layer.detected[name] - layer.model[name], [3, 4])
     assert keypoints.origin[3] is Origin.INFERRED
     with pytest.raises(InputError, match="1 cameras"):
-        model_reprojection(cameras[:1], measured, keypoints)
+        model_reprojection(cameras[:1], measured, keypoints, NAMES)
 
 
-def test_inferred_points_are_shown_where_they_are_in_space(measured, cameras):
-    """No camera saw them: pictures show them as each camera would."""
+def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cameras):
+    """They were not detected: pictures show their projections."""
     xy = np.moveaxis(project(cameras, measured.xyz), 0, 1) + np.array([3, 4])
     keypoints = Keypoints(NAMES, 50, xy, np.ones(xy.shape[:3]), ORIGIN)
-    turned = measured.with_(xyz=change_frame(measured.xyz, "z_up", "y_up"), frame="y_up")
     shown = with_inferred(keypoints, cameras, label_inferred(turned.with_(origin=ORIGIN)))
     np.testing.assert_array_equal(shown.xy[:, :, :3], xy[:, :, :3])  # detections are
     np.testing.assert_allclose(shown.xy[:, :, 3], xy[:, :, 3] - [3, 4])
     assert shown.names_of(Origin.INFERRED) == ("Spine_01",)
     assert (shown.confidence[:, :, 3] == 0).all()
-    seen = keypoints.select(NAMES[:3])
-    assert with_inferred(seen, cameras, turned.select(NAMES[:3])) == seen
+    detected = keypoints.select(NAMES[:3])
+    assert with_inferred(detected, cameras, turned.select(NAMES[:3])) == detected

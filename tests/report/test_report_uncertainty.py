@@ -1,8 +1,9 @@
-"""What the page says and draws about how sure each figure is."""
+"""What the page says and draws about the uncertainty of its figures."""
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from figure_text import texts
 
 from simspine.errors import InputError
 from simspine.report import content
@@ -12,17 +13,19 @@ from simspine.report.figures.levels import ends_of, level_map, range_profile, re
 from simspine.report.page import render
 from simspine.report.poster import poster
 from simspine.report.style import BLUE, GREY, ORANGE
-from simspine.report.summary import VERY_UNSURE, very_unsure
-from simspine.report.trial import MANY, trial_section
-from simspine.report.uncertainty import angle_table, assumed_statements
-from simspine.spine.levels import SPINE_MARKERS, Level
+from simspine.report.summary import VERY_UNCERTAIN, very_uncertain
+from simspine.report.trial import MANY, TrialParts, trial_section
+from simspine.report.uncertainty import angle_table, caveats, not_measured
+from simspine.spine.levels import PLANES, SPINE_MARKERS, Level
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Markers
+from simspine.types import Forced, Markers
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50
 NAMES = ("L5-S1", "L4-L5", "T12-L1", "T11-T12", "T1-T2", "C7-T1", "C2-C3", "C1-C2", "skull-C1")
 TABLE = tuple(Level(name, "a", "b", tuple(f"{name}_{k}" for k in range(3))) for name in NAMES)
+RIGID = (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),)
+COUPLED = (Forced("coupled", ("flexion",), "L5-S1_0", 1.857),)
 SHARES = np.full((9, 3), 0.1)
 SHARES[2, 0], SHARES[7, 2] = 0.5, 0.9
 
@@ -48,15 +51,7 @@ def spine(lla_sd=2.0, tka_sd=20.0, forced=None, sd=True):
     )  # fmt: skip
 
 
-def texts(figure):
-    return " | ".join(t.get_text() for t in figure.findobj(mpl.text.Text) if t.get_text())
-
-
-def hexes(artists, get):
-    return {mpl.colors.to_hex(getattr(artist, get)()) for artist in artists}
-
-
-def test_the_band_has_its_width_and_an_unsure_curve_says_so():
+def test_the_band_has_its_width_and_a_very_uncertain_curve_says_so():
     s = spine()
     lumbar, thoracic = curvature(s.time, s.lla, s.tka, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     for axes, sd, centre, assumed in ((lumbar, 2.0, 40, False), (thoracic, 20.0, 45, True)):
@@ -68,24 +63,24 @@ def test_the_band_has_its_width_and_an_unsure_curve_says_so():
         assert main.get_color() == (ORANGE if assumed else BLUE)
         said = " ".join(t.get_text() for t in [*axes.texts, *axes.get_legend().get_texts()])
         assert f"±{1.96 * sd:.0f}°" in said
-        assert (VERY_UNSURE.upper() in said) == assumed
+        assert (VERY_UNCERTAIN.upper() in said) == assumed
 
 
 def test_what_the_model_sets_gets_no_band():
-    s = spine(forced={"tka": "constant: one rigid body"})
+    s = spine(forced={"tka": RIGID})
     _, thoracic = curvature(s.time, s.lla, s.tka, forced=s.forced, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     assert not thoracic.collections
-    assert VERY_UNSURE.upper() not in texts(thoracic.figure)
+    assert VERY_UNCERTAIN.upper() not in texts(thoracic.figure)
 
 
-def test_very_unsure_is_less_sure_than_adults_differ():
-    assert [very_unsure("lla", sd) for sd in (None, float("nan"), 11.1, 11.3)] == [False, False, False, True]
+def test_very_uncertain_is_a_spread_as_wide_as_among_adults():
+    assert [very_uncertain("lla", sd) for sd in (None, float("nan"), 11.1, 11.3)] == [False, False, False, True]
 
 
 def test_map_shows_every_level_in_degrees():
     s = spine()
     status = ["rejected" if f in (3, 4) else "kept" for f in range(FRAMES)]
-    figure = level_map(s.time, NAMES, s.angles, SHARES, status, {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    figure = level_map(s.time, NAMES, s.angles, SHARES, status, {"L4-L5": COUPLED})
     maps = [axes.images[0] for axes in figure.axes if axes.images and "%" not in axes.get_title()]
     np.testing.assert_allclose(maps[0].get_array().filled(np.nan), np.degrees(s.angles[:, :, 0].T))
     said = texts(figure)
@@ -99,7 +94,7 @@ def test_map_shows_every_level_in_degrees():
 
 def test_profile_is_hollow_where_assumed_and_grey_where_forced():
     s = spine()
-    figure = range_profile(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": "flexion = 1.857 × L5_S1_Flex_Ext"})
+    figure = range_profile(NAMES, s.angles, s.angles_sd, SHARES, None, {"L4-L5": COUPLED})
     flexion, _, rotation = figure.axes
     boxes = flexion.patches
     np.testing.assert_allclose([b.get_x() for b in boxes], -1)
@@ -145,7 +140,7 @@ def test_chain_shows_each_frame_from_two_sides():
 
 
 def test_table_of_angles():
-    forced = {"L4-L5": "flexion = 1.857 × L5-S1_0", "L5-S1": ""}
+    forced = {"L4-L5": COUPLED, "L5-S1": ()}
     shares = SHARES.copy()
     shares[0] = 0.95
     table = angle_table(spine(forced=forced), shares, TABLE)
@@ -155,47 +150,53 @@ def test_table_of_angles():
     assert rows["L4-L5", "axial rotation"] == ("0.0°", "0.0°", "1.0°", "10 %", "assumed")
     assert rows["T12-L1", "flexion"][-2:] == ("50 %", "partly measured")
     assert rows["C1-C2", "axial rotation"][-2:] == ("90 %", "measured")
+    assert rows["L5-S1", "flexion"][-1] == "measured as a sum"
     assert rows["L5-S1", "lateral bending"][-1] == "measured"
     unknown = angle_table(spine(), np.full((9, 3), np.nan), TABLE)
     assert {row[-1] for row in unknown.rows} == {"–"}
 
 
-def test_assumed_statements_sum_up_runs_of_levels():
+def assumed(spines, shares):
     kept = np.ones(FRAMES, bool)
-    statements = assumed_statements([spine()], [SHARES], [kept])
+    trials = [caveats(s.markers, s, share, kept) for s, share in zip(spines, shares, strict=True)]
+    return not_measured(trials)["assumed"]
+
+
+def test_assumed_statements_sum_up_runs_of_levels():
+    statements = assumed([spine()], [SHARES])
     assert "± 39° (95 %), while standing adults differ by ± 20°" in statements[0].reason
     assert [s.name for s in statements] == [
         "TKA, thoracic kyphosis", "Flexion of 8 of 9 levels", "Lateral bending of 9 of 9 levels",
         "Axial rotation of 8 of 9 levels",
     ]  # fmt: skip
     said = [s.reason.replace("\N{NON-BREAKING HYPHEN}", "-") for s in statements]
-    assert said[1] == "decided by the data: L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
-    assert said[3] == "decided by the data: L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
+    assert said[1] == "observability L5-S1 … L4-L5: 10 %; T11-T12 … skull-C1: 10 %"
+    assert said[3] == "observability L5-S1 … C2-C3: 10 %; skull-C1: 10 %"
     # Two trials: what counts is their mean.
-    mixed = assumed_statements([spine(tka_sd=1)] * 2, [SHARES, np.full((9, 3), 0.5)], [kept] * 2)
+    mixed = assumed([spine(tka_sd=1)] * 2, [SHARES, np.full((9, 3), 0.5)])
     assert mixed == ()
-    assert assumed_statements([spine(sd=False)], [np.full((9, 3), np.nan)], [kept]) == ()
-    forced = {"tka": "constant: one rigid body"}
-    assert assumed_statements([spine(forced=forced)], [np.ones((9, 3))], [kept]) == ()
+    assert assumed([spine(sd=False)], [np.full((9, 3), np.nan)]) == ()
+    forced = {"tka": RIGID}
+    assert assumed([spine(forced=forced)], [np.ones((9, 3))]) == ()
 
 
 def test_many_levels_are_drawn_as_a_map():
     assert len(NAMES) > MANY
-    section = trial_section("walk", "t1", spine=spine(), levels=TABLE, shares=SHARES)
+    section = trial_section("walk", "t1", TrialParts(spine=spine(), levels=TABLE, shares=SHARES))
     assert [f.title for f in section.figures] == ["Curvature", "Angles per level", "Range of each level", "The spine"]
     assert "± 4.0 cm" in section.figures[3].caption  # twice the median of 1, 2, 3 cm
-    few = trial_section("walk", "t1", spine=spine(sd=False), levels=TABLE[:3])
+    few = trial_section("walk", "t1", TrialParts(spine=spine(sd=False), levels=TABLE[:3]))
     assert [f.title for f in few.figures] == ["Curvature", "Angles per level"]
     assert few.tables == ()
     page = render(content.ReportContent("t", trials=(section,), assumed=(content.Statement("LLA", "sd 17°"),)))
-    assert "Assumed, or very unsure" in page
+    assert "Assumed, or very uncertain" in page
     assert page.index("sd 17°") < page.index("All 27 angles")
     assert page.count("<details>") == page.count("</details>") == 1
 
 
 def test_findings_of_one_kind_share_a_box():
-    findings = [content.Finding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
-    findings += [content.Finding("jump", "error", f"jump {i}") for i in range(2)]
+    findings = [content.PageFinding("bone_length", "warning", f"bone {i}", "Look.", "3", f"bone{i}") for i in range(5)]
+    findings += [content.PageFinding("jump", "error", f"jump {i}") for i in range(2)]
     page = render(content.ReportContent("t", findings=tuple(findings)))
     assert page.index("jump 0") < page.index("jump 1") < page.index("bone length: 5 findings")
     assert page.count("Look.") == 1

@@ -57,7 +57,8 @@ def test_formula_is_that_of_the_release(rig, room):
 def test_opencv_with_thin_prism_is_the_same_lens(rig, room):
     for camera in rig:
         turn = cv2.Rodrigues(camera.R)[0]
-        coefficients = camera_model.opencv_coefficients(camera)
+        k1, k2, p1, p2, k3 = camera.distortion
+        coefficients = np.array([k1, k2, p1 / 2, p2 / 2, k3, 0, 0, 0, p2 / 2, 0, p1 / 2, 0])
         pixels = cv2.projectPoints(room.reshape(-1, 3), turn, camera.t, camera.K, coefficients)[0][:, 0]
         np.testing.assert_allclose(camera_model.project(camera, room).reshape(-1, 2), pixels, atol=1e-9)
 
@@ -82,7 +83,6 @@ def test_converted_points_are_where_our_cameras_project(rig, room):
     for v, camera in enumerate(rig):
         given = camera_model.project(camera, room)
         np.testing.assert_allclose(camera_model.to_camera(camera, given), ours[v], atol=1e-7)
-        np.testing.assert_allclose(camera_model.to_human36m(camera, ours[v]), given, atol=1e-7)
         assert np.abs(given - ours[v]).max() > 0.05
         rays = camera_model.undistort_human36m(camera, given)
         np.testing.assert_allclose(rays, undistort(camera, camera_model.to_camera(camera, given)), atol=1e-10)
@@ -93,7 +93,8 @@ def test_exact_points_triangulate_to_the_truth(rig, room):
     given = np.stack([camera_model.project(camera, room) for camera in rig], 1)
     names = [f"p{i}" for i in range(room.shape[1])]
     raw = Keypoints(names, 50, given, np.ones(given.shape[:3]))
-    exact = triangulate(camera_model.keypoints_to_cameras(raw, rig), rig)
+    seen = np.stack([camera_model.to_camera(camera, given[:, v]) for v, camera in enumerate(rig)], 1)
+    exact = triangulate(raw.with_(xy=seen), rig)
     assert np.abs(exact.xyz - room).max() < 1e-8
     naive = triangulate(raw, rig)
     assert np.nanmax(np.abs(naive.xyz - room)) > 1e-5

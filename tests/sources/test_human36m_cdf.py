@@ -67,6 +67,9 @@ def test_damage_is_an_error_that_names_the_file(tmp_path, poses):
         for read in (cdf.read_pose, cdf.pose_shape):  # the header tells, too, that values are missing
             with pytest.raises(InputError, match=r"part\.cdf"):
                 read(part)
+    part.write_bytes(data[:20] + b"\xff" * 8 + data[28:])  # a record past the end of every file
+    with pytest.raises(InputError, match=r"part\.cdf: not a readable CDF"):
+        cdf.pose_shape(part)
     part.write_bytes(b"")
     with pytest.raises(InputError, match="empty"):
         cdf.pose_shape(part)

@@ -7,7 +7,7 @@ import pytest
 
 from simspine.errors import InputError
 from simspine.sources import pose2sim
-from simspine.sources.pose2sim import check_sizes, demo_folder, find_capture, match_cameras
+from simspine.sources.pose2sim import check_sizes, demo_folder, find_project, match_cameras
 from simspine.sources.video import Video, check_synchronised, open_videos
 from simspine.types import Camera
 
@@ -21,7 +21,7 @@ def video(name, size=(1088, 1920)):
 
 
 def test_the_packaged_demo():
-    capture = find_capture(demo_folder())
+    capture = find_project(demo_folder())
     assert [path.name for path in capture.videos] == ["cam01.mp4", "cam02.mp4", "cam03.mp4", "cam04.mp4"]
     assert capture.calibration.name == "Calib.qca.txt"
     videos = open_videos(capture.videos)
@@ -31,7 +31,7 @@ def test_the_packaged_demo():
 
 
 def test_a_trial_uses_the_calibration_of_its_session():
-    capture = find_capture(demo_folder("Demo_Batch") / "Trial_1")
+    capture = find_project(demo_folder("Demo_Batch") / "Trial_1")
     assert capture.calibration.parent.parent.name == "Demo_Batch"
     assert len(capture.videos) == 4
 
@@ -61,20 +61,20 @@ def test_toml_before_qca_and_the_newest_of_several(tmp_path):
     for age, name in ((100, "Calib_new.toml"), (200, "Calib_old.toml"), (0, "Calib.qca.txt")):
         (calibration / name).touch()
         os.utime(calibration / name, (1e9 - age, 1e9 - age))
-    capture = find_capture(tmp_path)
+    capture = find_project(tmp_path)
     assert [p.name for p in capture.videos] == ["a.mp4", "b.MP4"]
     assert capture.calibration.name == "Calib_new.toml"
 
 
 def test_incomplete_projects_say_what_is_missing(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
-        find_capture(tmp_path / "nowhere")
+        find_project(tmp_path / "nowhere")
     with pytest.raises(InputError, match="no videos"):
-        find_capture(tmp_path)
+        find_project(tmp_path)
     (tmp_path / "project" / "videos").mkdir(parents=True)
     (tmp_path / "project" / "videos" / "a.mp4").touch()
     with pytest.raises(InputError, match=r"no calibration \(\.toml, \.qca\.txt\)"):
-        find_capture(tmp_path / "project")
+        find_project(tmp_path / "project")
 
 
 def test_cameras_are_matched_by_name_then_number_in_video_order():

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tools.measure_endplates import Bone, as_yaml, find_endplate, measure_model
+from tools.measure_endplates import BoneMesh, as_yaml, find_endplate, measure_model
 
 from simspine.errors import InputError
 from simspine.spine.endplates import Endplate, endplate, read_endplates, scaled
@@ -34,7 +34,7 @@ def box(tilt, notch=0.0):
     # the back face, and a separate tail as a spinous process, so that the box is the front half
     points = np.vstack([points, [[-0.06, 0, 0], [-0.05, 0, 0], [-0.05, 0.01, 0], [-0.05, 0, 0.01]]])
     faces += [[7, 4, 0, 3], [9, 11, 10], [9, 12, 11], [9, 10, 12], [10, 11, 12]]
-    return Bone("L1", "body", "box", points, tuple(np.array(f) for f in faces))
+    return BoneMesh("L1", "body", "box", points, tuple(np.array(f) for f in faces))
 
 
 @pytest.mark.parametrize("tilt", [-0.4, 0.0, 0.3])

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
-from simspine.spine.rotations import continuous, from_yxz, from_zxy, unwrap, yxz_angles, zxy_angles
+from simspine.spine.rotations import continuous, unwrap, yxz_angles, zxy_angles
 
 small = st.floats(-1.5, 1.5)
 any_angle = st.floats(-3.1, 3.1)
@@ -18,11 +18,12 @@ def test_angles_equal_scipys_intrinsic_sequences(a, b, c):
     np.testing.assert_allclose(yxz_angles(Rotation.from_euler("YXZ", want).as_matrix())[0][0], want, atol=1e-7)
 
 
-@given(any_angle, any_angle, any_angle)
-def test_rotations_equal_scipys(a, b, c):
-    want = np.array([a, b, c])
-    np.testing.assert_allclose(from_zxy(want), Rotation.from_euler("ZXY", want).as_matrix(), atol=1e-12)
-    np.testing.assert_allclose(from_yxz(want), Rotation.from_euler("YXZ", want).as_matrix(), atol=1e-12)
+def from_zxy(angles):
+    return Rotation.from_euler("ZXY", angles).as_matrix()
+
+
+def from_yxz(angles):
+    return Rotation.from_euler("YXZ", angles).as_matrix()
 
 
 @pytest.mark.parametrize(("decompose", "compose"), [(zxy_angles, from_zxy), (yxz_angles, from_yxz)])
@@ -60,12 +61,11 @@ def test_unwrap_undoes_wrapping_across_gaps(steps, gaps):
     for k in gaps:
         if 0 < k < len(true) - 1 and k % 3 == 1:  # gaps of one frame, so steps across stay below half a turn
             wrapped[k] = np.nan
-    got, changed = unwrap(wrapped)
+    got = unwrap(wrapped[:, None])[:, 0]
     valid = np.isfinite(wrapped)
     np.testing.assert_array_equal(np.isfinite(got), valid)
     first = np.round((true[0] - wrapped[0]) / (2 * np.pi)) * 2 * np.pi
     np.testing.assert_allclose(got[valid], true[valid] - first, atol=1e-9)
-    np.testing.assert_array_equal(changed[valid], np.abs(got - wrapped)[valid] > 1)
 
 
 def test_frames_without_a_pose_stay_missing():

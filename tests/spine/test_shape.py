@@ -14,7 +14,7 @@ from tools.spine_shape_statistics import expectation_maximisation, folds
 import simspine as ss
 from simspine.errors import InputError
 from simspine.spine.shape import model as shape_model
-from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters, derivatives, jacobian, positions
+from simspine.spine.shape.chain import LEVELS, VECTORS, derivatives, jacobian, positions, vector_parameters
 from simspine.spine.shape.model import ShapeModel, as_json, read, shipped
 
 FIVE = ("T3", "T8", "L1", "L3", "L5")
@@ -45,8 +45,8 @@ SPINE = samples(1, 5)[0]
 
 
 def test_chain_and_its_parameters_are_inverse():
-    z = np.concatenate([np.full(BONDS, np.log(0.02)), np.linspace(-1, 2, BONDS), np.linspace(-0.8, 0.9, BONDS)])
-    np.testing.assert_allclose(bond_parameters(positions(z)), z, atol=1e-12)
+    z = np.concatenate([np.full(VECTORS, np.log(0.02)), np.linspace(-1, 2, VECTORS), np.linspace(-0.8, 0.9, VECTORS)])
+    np.testing.assert_allclose(vector_parameters(positions(z)), z, atol=1e-12)
 
 
 def test_jacobian_equals_central_differences():
@@ -93,7 +93,7 @@ def test_a_covariance_of_each_point_turns_with_it():
 def test_all_points_known_are_reproduced():
     for posture in ("supine", "any"):
         drawn = samples(8, 2, posture)
-        tilt = np.abs(bond_parameters(drawn)[:, 2 * BONDS :]).max(1)
+        tilt = np.abs(vector_parameters(drawn)[:, 2 * VECTORS :]).max(1)
         for x in drawn[tilt < np.radians(80)]:  # the model's angles are singular at 90°
             spine = ss.complete_spine(points_of(x, LEVELS), 1e-10, posture=posture)
             for i, level in enumerate(LEVELS):
@@ -214,7 +214,7 @@ def test_movement_leaves_less_certain_and_follows_bending():
     supine, anyhow = (ss.complete_spine(points_of(SPINE, FIVE), posture=p) for p in ("supine", "any"))
     assert all(np.trace(anyhow.covariance[k]) > 0.99 * np.trace(supine.covariance[k]) for k in LEVELS)
     z = shipped().mean.copy()  # the lumbar spine bent forward by 50° in all (Pearcy's flexion), evenly
-    z[BONDS + 17 : BONDS + 24] += np.radians(50) * np.linspace(0, 1, 7)
+    z[VECTORS + 17 : VECTORS + 24] += np.radians(50) * np.linspace(0, 1, 7)
     bent = positions(z)
 
     def miss(posture):
@@ -249,7 +249,7 @@ def test_forms_of_the_covariance_agree():
     ("points", "options", "message"),
     [
         ({"T3": [0, 0, 0], "Q7": [0, 0.1, 0]}, {}, r"unknown vertebral level 'Q7'.*C1, C2.*S1"),
-        ({"T3": [0, 0, 0]}, {}, r"1 vertebral centre.*at least two"),
+        ({"T3": [0, 0, 0]}, {}, r"1 vertebral centre.*at least 2"),
         ({}, {}, r"0 vertebral centre"),
         ({"T3": [0, 0, 0], "L1": [0, np.nan, 0]}, {}, r"points\['L1'\] is not finite"),
         ({"T3": [0, 0, 0], "L1": [0, np.inf, 0]}, {}, r"not finite"),
@@ -277,15 +277,15 @@ def test_bad_input_is_named(points, options, message):
 
 def test_shipped_spacing_agrees_with_published_means():
     lengths = shipped().lengths()
-    for bond, mm in PUBLISHED.items():
-        assert lengths[bond] == pytest.approx(1e-3 * mm, rel=0.04), bond
+    for vector, mm in PUBLISHED.items():
+        assert lengths[vector] == pytest.approx(1e-3 * mm, rel=0.04), vector
     assert 0.030 < lengths["L5-S1"] < 0.042
 
 
 def test_shipped_shape_is_a_spine():
-    pitch = np.degrees(shipped().mean[BONDS : 2 * BONDS])
-    at = dict(zip(shape_model.bond_names(), pitch, strict=True))
-    # published angles between bonds of the same scans: T3-T4 / T11-T12 33 ± 11°, L1-L2 / L4-L5 21 ± 12°
+    pitch = np.degrees(shipped().mean[VECTORS : 2 * VECTORS])
+    at = dict(zip(shape_model.vector_names(), pitch, strict=True))
+    # published angles between vectors of the same scans: T3-T4 / T11-T12 33 ± 11°, L1-L2 / L4-L5 21 ± 12°
     assert at["T11-T12"] - at["T3-T4"] == pytest.approx(33, abs=6)
     assert at["L1-L2"] - at["L4-L5"] == pytest.approx(21, abs=6)
 
@@ -302,12 +302,12 @@ def test_prior_is_positive_definite(posture):
 
 
 def test_movement_allowance_is_what_is_stated():
-    """Turn of T12 on S1 in flexion: the difference between a bond far below and far above, without levels' own part."""
+    """Turn of T12 on S1 in flexion: the difference between vectors far below and far above, without levels' own."""
     mean, added = shipped().mean, shape_model.movement(shape_model.POSTURES["any"])
     lumbar = np.zeros(len(mean))
-    lumbar[BONDS + 17], lumbar[BONDS + 23] = 1, -1
+    lumbar[VECTORS + 17], lumbar[VECTORS + 23] = 1, -1
     assert 25 < np.degrees(np.sqrt(lumbar @ added @ lumbar)) < 33
-    assert np.abs(added[:BONDS]).max() == 0  # bending changes no length
+    assert np.abs(added[:VECTORS]).max() == 0  # bending changes no length
 
 
 def test_file_round_trip(tmp_path):
@@ -355,7 +355,7 @@ def test_scans_of_one_person_stay_in_one_fold():
 
 
 def test_axes_of_the_scanner_are_recognised():
-    trunk = samples(5, 7)[:, :BONDS]
+    trunk = samples(5, 7)[:, :VECTORS]
     for signs in ((1, 1, 1), (-1, 1, -1), (1, -1, -1)):
         scanner = np.stack([trunk[..., 2] * signs[0], trunk[..., 0] * signs[1], trunk[..., 1] * signs[2]], -1)
         found = in_trunk_frame(scanner)
@@ -386,7 +386,7 @@ def test_a_table_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"table.csv: not a table with columns scan, level"):
         read_table(path)
     with pytest.raises(InputError, match="at least 3 are needed"):
-        learn_shape(samples(2, 1)[:, :BONDS])
+        learn_shape(samples(2, 1)[:, :VECTORS])
     command = [sys.executable, "-m", "tools.learn_spine_shape"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode != 0

@@ -12,9 +12,10 @@ from simspine.body.kinematics import neutral_markers
 from simspine.body.recipes import build
 from simspine.capture.truth import make_subject, make_trial, points, vertebra_centres
 from simspine.errors import InputError
+from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape import from_joints as module
-from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters, positions
-from simspine.spine.shape.from_joints import EARS, JOINTS, LEVEL, infer_points, spine_from_joints
+from simspine.spine.shape.chain import LEVELS, VECTORS, positions, vector_parameters
+from simspine.spine.shape.from_joints import EARS, JOINTS, infer_points, spine_from_joints
 from simspine.spine.shape.model import shipped
 from simspine.types import Markers, Origin
 
@@ -56,7 +57,7 @@ def test_places_are_those_of_the_full_body_model(neutral):
     typical = positions(shipped().mean)
     to_c1 = at["C2"] - (typical[1] - typical[0]) - middle(joints, "Ear")
     assert module.EAR[0] == pytest.approx(np.linalg.norm(to_c1[:2]), abs=1e-3)
-    pitch = np.arctan2(to_c1[0], -to_c1[1]) - shipped().mean[BONDS]
+    pitch = np.arctan2(to_c1[0], -to_c1[1]) - shipped().mean[VECTORS]
     assert np.degrees(module.EAR[1]) == pytest.approx(np.degrees(pitch), abs=2)
 
 
@@ -97,7 +98,7 @@ def test_ellipsoids_cover_samples_of_the_model():
     rng, frames, posture = np.random.default_rng(5), 150, "standing"
     mean, cov = module._with_joints(*shipped().prior(posture))
     x = positions(rng.multivariate_normal(mean, cov, frames))
-    levels, mix = module._seen()
+    levels, mix = module._observed()
     seen = (x[:, levels].reshape(frames, -1) @ mix.T).reshape(frames, 3, 3)
     up = seen[:, 1] - seen[:, 2]
     up /= np.linalg.norm(up, axis=1, keepdims=True)
@@ -128,8 +129,8 @@ def test_nearer_to_true_spines_than_the_rule():
         trial = make_trial(make_subject(3, index), action, 1, 20)
         seen, true = points(trial), vertebra_centres(trial)
         spine = spine_from_joints(seen)
-        named = true.xyz[:, true.indices([LEVEL[name] for name in SPINE])]
-        found = spine.xyz[:, spine.indices([LEVEL[name] for name in SPINE])]
+        named = true.xyz[:, true.indices([VERTEBRA_OF[name] for name in SPINE])]
+        found = spine.xyz[:, spine.indices([VERTEBRA_OF[name] for name in SPINE])]
         ours.append(np.linalg.norm(found - named, axis=-1).mean())
         rules.append(np.linalg.norm(infer_spine(seen.xyz, seen.names) - named, axis=-1).mean())
     assert np.mean(ours) < 0.75 * np.mean(rules)
@@ -176,7 +177,7 @@ def test_what_somebody_saw_stays_and_the_rest_is_inferred(neutral):
     moved = after.indices(("Spine_03", "Neck"))
     still = (*SIX, "Hip", "Nose_2")
     assert after.select(still) == before.select(still)
-    assert set(after.names_of(Origin.INFERRED)) == set(LEVEL) - {"Hip"}
+    assert set(after.names_of(Origin.INFERRED)) == set(VERTEBRA_OF) - {"Hip"}
     spine = spine_from_joints(before)
     np.testing.assert_array_equal(after.xyz[:, moved], spine.xyz[:, spine.indices(("L1", "C7"))])
     np.testing.assert_array_equal(after.covariance[:, moved], spine.covariance[:, spine.indices(("L1", "C7"))])
@@ -187,11 +188,11 @@ def test_what_somebody_saw_stays_and_the_rest_is_inferred(neutral):
     assert infer_points(legs) is legs
 
 
-def test_bonds_at_the_ends_leave_the_rest_as_learned():
+def test_vectors_at_the_ends_leave_the_rest_as_learned():
     mean, cov = module._with_joints(*shipped().prior())
-    inner = np.arange(3 * (BONDS + 2)).reshape(3, -1)[:, 1:-1].ravel()
+    inner = np.arange(3 * (VECTORS + 2)).reshape(3, -1)[:, 1:-1].ravel()
     np.testing.assert_allclose(mean[inner], shipped().mean)
     np.testing.assert_allclose(cov[np.ix_(inner, inner)], shipped().covariance)
     assert np.linalg.eigvalsh(cov).min() > 1e-7
-    lengths = np.exp(bond_parameters(positions(mean))[: BONDS + 2])
+    lengths = np.exp(vector_parameters(positions(mean))[: VECTORS + 2])
     np.testing.assert_allclose(lengths[[0, -1]], [module.EAR[0], module.HIP[0]], rtol=1e-6)

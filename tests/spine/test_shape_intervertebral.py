@@ -1,4 +1,4 @@
-"""Angles of vertebrae from the bonds between their centres: known geometry, samples, and the model's own body."""
+"""Angles of vertebrae from the vectors between their centres: known geometry, samples, and the model's own body."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import pytest
 from simspine.body.articulation import carried_vertebrae
 from simspine.body.kinematics import body_poses, neutral_motion
 from simspine.body.recipes import build, read_recipe
-from simspine.capture.scanned import level_name
+from simspine.capture.ct_spines import level_name
 from simspine.spine.endplates import read_endplates
-from simspine.spine.shape.chain import BONDS, LEVELS, bond_parameters, positions
+from simspine.spine.shape.chain import LEVELS, VECTORS, positions, vector_parameters
 from simspine.spine.shape.intervertebral import (
     LEVEL_NAMES,
     angle_statistics,
@@ -21,13 +21,13 @@ from simspine.spine.vertebrae import vertebra_centroids
 
 
 def directions(points: np.ndarray) -> np.ndarray:
-    """(samples, bonds, 3) unit vectors downwards, C2–C3 to L4–L5."""
+    """(samples, vectors, 3) unit vectors downwards, C2–C3 to L4–L5."""
     b = np.diff(points[:, LEVELS.index("C2") : LEVELS.index("L5") + 1], axis=1)
     return b / np.linalg.norm(b, axis=-1, keepdims=True)
 
 
 def bisected(points: np.ndarray, sideways: bool) -> np.ndarray:
-    """(samples, levels − 2) angles between neighbouring vertebrae, each along the sum of its two bonds' directions,
+    """(samples, levels − 2) angles between neighbouring vertebrae, each along the sum of its two vectors' directions,
     from L3–L4 up to C3–C4; extension in the picture from the side, or bending to the right out of that plane.
     """
     u = directions(points)
@@ -50,16 +50,16 @@ def test_a_circle_bends_alike_everywhere():
     step, radius = np.radians(3.0), 0.5
     turn = step * np.arange(len(LEVELS))[::-1]  # from below
     arc = radius * np.column_stack([1 - np.cos(turn), np.sin(turn), 0 * turn])  # leaning forward as it goes up
-    np.testing.assert_allclose(level_angles(bond_parameters(arc)), np.tile([-step, 0.0], (22, 1)), atol=1e-12)
+    np.testing.assert_allclose(level_angles(vector_parameters(arc)), np.tile([-step, 0.0], (22, 1)), atol=1e-12)
     side = arc[:, [2, 1, 0]]  # leaning to the right as it goes up: bent to the right
-    np.testing.assert_allclose(level_angles(bond_parameters(side)), np.tile([0.0, step], (22, 1)), atol=1e-2 * step)
+    np.testing.assert_allclose(level_angles(vector_parameters(side)), np.tile([0.0, step], (22, 1)), atol=1e-2 * step)
 
 
 def test_angles_do_not_depend_on_where_the_spine_is_and_how_it_leans():
     z = shipped().mean
     c, s = np.cos(0.3), np.sin(0.3)
     turned = positions(z) @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) + 2.0
-    np.testing.assert_allclose(level_angles(bond_parameters(turned)), level_angles(z), atol=1e-12)
+    np.testing.assert_allclose(level_angles(vector_parameters(turned)), level_angles(z), atol=1e-12)
 
 
 @pytest.mark.parametrize("posture", ["supine", "standing"])
@@ -88,7 +88,7 @@ def measured():
 
     def angles(pose: dict[str, float]) -> np.ndarray:
         poses = body_poses(body, neutral_motion(body, pose))
-        return level_angles(bond_parameters(vertebra_centroids(poses, plates, 50.0).select(LEVELS).xyz[0]))
+        return level_angles(vector_parameters(vertebra_centroids(poses, plates, 50.0).select(LEVELS).xyz[0]))
 
     return angles
 
@@ -124,4 +124,4 @@ def test_standing_adds_the_published_lordosis():
     assert list(shift) == ["T12-L1", "L1-L2", "L2-L3", "L3-L4", "L4-L5", "L5-S1"]
     assert np.degrees(sum(shift.values())) == pytest.approx(49.8 - 36.8)
     assert min(shift.values()) > 0  # extension
-    assert BONDS == 24
+    assert VECTORS == 24

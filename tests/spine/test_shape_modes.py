@@ -4,10 +4,11 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 import simspine as ss
+from simspine.spine.shape import posterior
 from simspine.spine.shape.chain import LEVELS, derivatives, jacobian, positions
 from simspine.spine.shape.model import shipped
-from simspine.spine.shape.modes import STEP, circle, modes
-from simspine.spine.shape.posterior import _Problem
+from simspine.spine.shape.modes import STEP, Stopping, circle, modes
+from simspine.spine.shape.posterior import ShapePosterior
 
 
 def cases(count, seed):
@@ -24,7 +25,7 @@ def test_every_spin_ends_in_a_minimum():
     """Oracle: no small change of shape or turn lowers the cost, by differences of the cost itself."""
     rng = np.random.default_rng(0)
     for levels, sd, y in cases(25, 1):
-        problem = _Problem(*shipped().prior("any"), levels)
+        problem = ShapePosterior(*shipped().prior("any"), levels)
         y, C = np.repeat(y[None], 24, 0), np.full((24, len(y), 1, 1), sd**2) * np.eye(3)
         R = problem.across(y[:1], C[:1]) @ problem.spins
         seen = problem.between
@@ -49,7 +50,7 @@ def test_no_spin_is_left_in_a_minimum_that_its_neighbour_has_passed():
     rng, levels, sd, gain = np.random.default_rng(5), np.arange(5, 24, 2), 0.015, []
     for x in positions(rng.multivariate_normal(mean, cov, 12)):
         y = (x + rng.normal(0, sd, x.shape))[None, levels]
-        C, problem = np.full((1, len(levels), 1, 1), sd**2) * np.eye(3), _Problem(mean, cov, levels)
+        C, problem = np.full((1, len(levels), 1, 1), sd**2) * np.eye(3), ShapePosterior(mean, cov, levels)
         R = problem.across(y, C)[:, None] @ problem.spins
         many = np.repeat(y, len(problem.spins), 0), np.repeat(C, len(problem.spins), 0)
         alone = modes(problem.between, *many, R[0], free_spin=False)
@@ -60,23 +61,33 @@ def test_no_spin_is_left_in_a_minimum_that_its_neighbour_has_passed():
     assert max(gain) > 5  # of the cost, half a squared distance
 
 
-def test_a_shape_far_from_the_typical_one_is_found_where_it_was_drawn():
-    """Every centre is seen: what is found costs no more than what a search ends in that begins with the truth."""
+def test_a_shape_far_from_the_typical_one_is_found_where_it_was_drawn(monkeypatch):
+    """Every centre is observed: what is found costs no more than what a search ends in that begins with the truth.
+
+    An interval around another minimum misses the truth. In one of twenty shapes at most, so that of a tenth that 90 %
+    intervals may miss, half is left for noise. And the start from loosened points never ends higher than the other
+    alone, and finds a third at least of what that misses.
+    """
     mean, cov = shipped().prior("any")
-    rng, sd = np.random.default_rng(2), 0.003
-    z = rng.multivariate_normal(mean, cov, 100)
+    rng, sd = np.random.default_rng(5), 0.003
+    z = rng.multivariate_normal(mean, cov, 300)
     x = positions(z)
     y, C = x + rng.normal(0, sd, x.shape), np.full((len(x), 25, 1, 1), sd**2) * np.eye(3)
-    problem = _Problem(mean, cov, np.arange(25))
-    fit = problem.solve(y, C, problem.best_spins(problem.across(y, C), y, C)[0])
+    problem = ShapePosterior(mean, cov, np.arange(25))
+    R = problem.best_spins(problem.across(y, C), y, C)[0]
+    both = problem.solve(y, C, R, Stopping()).cost
+    monkeypatch.setattr(posterior, "FAR", np.inf)
+    one = problem.solve(y, C, R, Stopping()).cost
     truth = np.concatenate([np.zeros((len(z), 3)), z], 1)
-    best = modes(problem.seen, y, C, np.tile(np.eye(3), (len(z), 1, 1)), None, truth)
-    assert (fit.cost < best.cost + 0.01).mean() > 0.975  # 0.96 without a second start
+    best = modes(problem.observed, y, C, np.tile(np.eye(3), (len(z), 1, 1)), None, truth).cost
+    assert (both < best + 0.01).mean() > 0.95
+    assert (both <= one).all()
+    assert (both > best + 0.01).sum() <= 2 / 3 * (one > best + 0.01).sum()
 
 
 @pytest.mark.parametrize("seed", [9, 10, 47, 67, 85, 93, 100, 138])
 def test_a_nanometre_moves_nothing(seed):
-    """It once moved these by 0.4 to 30 mm: spins that swung between two states, and modes that have a mirror image."""
+    """Where spins may swing between two states, and modes have a mirror image."""
     rng = np.random.default_rng(seed)
     x = positions(rng.multivariate_normal(*shipped().prior("any")))
     levels = np.sort(rng.choice(25, 3, replace=False))

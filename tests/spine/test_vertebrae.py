@@ -9,10 +9,10 @@ from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
 from simspine.spine.endplates import read_endplates, scaled
-from simspine.spine.forced import Coupler, couplers_in, forced_reasons
-from simspine.spine.levels import JOINTS, LEVELS, SPINE_MARKERS
+from simspine.spine.forced import Coupler, forced_by_model, sentence
+from simspine.spine.levels import JOINTS, LEVELS, PLANES, SPINE_MARKERS
 from simspine.spine.vertebrae import relative_angles, segment_angles, spine_kinematics, vertebra_centroids
-from simspine.types import Markers
+from simspine.types import Forced, ForcedKind, Markers
 
 BODIES = ("pelvis", "sacrum", "lumbar5", "lumbar4", "lumbar3", "lumbar2", "lumbar1", "torso", "head")
 # Ratios of the model's couplers to L5–S1, from L5–S1 up.
@@ -137,31 +137,45 @@ def test_pelvis_tilt_is_read_whichever_way_the_subject_faces(model):
         np.testing.assert_allclose(kinematics(poses).level("pelvis")[0], [0.3, 0, heading], atol=1e-9)
 
 
-def test_forced_levels_are_named(model):
-    reasons = forced_reasons(model.couplers(), read_endplates(), locked=["Abs_t1", "Abs_t2"])
-    assert reasons["L5-S1"] == reasons["neck"] == reasons["pelvis"] == ""
-    assert "flexion = 1.857 × L5_S1_Flex_Ext" in reasons["L4-L5"]
-    assert all("L5_S1_axial_rotation" in reasons[level] for level in ("L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1"))
-    assert "6.572" in reasons["lla"] or "6.571" in reasons["lla"]
-    assert "rigid body 'torso'" in reasons["tka"]
-    assert "all 6 levels" in reasons["thorax-pelvis"]
+def test_what_the_model_forces(model):
+    forced = forced_by_model(model.couplers(), read_endplates(), locked=["Abs_t1", "Abs_t2"])
+    assert forced["L5-S1"] == forced["neck"] == forced["pelvis"] == ()
+    assert [fact.planes for fact in forced["L4-L5"]] == [(plane,) for plane in PLANES]
+    flexion = forced["L4-L5"][0]
+    assert (flexion.kind, flexion.driver) == (ForcedKind.COUPLED, "L5_S1_Flex_Ext")
+    assert flexion.ratio == pytest.approx(1.857, abs=5e-4)
+    for level in ("L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1"):
+        assert forced[level][2].driver == "L5_S1_axial_rotation"
+    (lla,) = forced["lla"]
+    assert (lla.kind, lla.planes, lla.driver) == (ForcedKind.SUM, ("flexion",), "L5_S1_Flex_Ext")
+    assert lla.ratio == pytest.approx(6.5715, abs=1e-3)
+    assert forced["tka"] == (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),)
+    assert [len(fact.spans) for fact in forced["thorax-pelvis"]] == [6, 6, 6]
 
 
-def test_couplers_in_the_models_text_are_opensims(model):
-    def key(coupler):
-        return coupler.dependent
-
-    read = couplers_in(model.path.read_text(encoding="utf-8"))
-    assert sorted(read, key=key) == sorted(model.couplers(), key=key)
-    assert len(read) == 20
-    with pytest.raises(InputError, match=r"not XML"):
-        couplers_in("knees")
+def test_facts_in_words():
+    facts = (
+        Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", 1.85714),
+        Forced("coupled", ("lateral bending",), "L5_S1_Lat_Bending"),
+        Forced("locked", ("axial rotation",)),
+    )
+    assert sentence(facts) == (
+        "flexion = 1.857 × L5_S1_Flex_Ext; lateral bending = a function of L5_S1_Lat_Bending; axial rotation locked"
+    )
+    assert sentence([Forced("sum", ("flexion",), "L5_S1_Flex_Ext", 6.5715, ("L5-S1", "L4-L5"))]) == (
+        "flexion of all 2 levels from the one coordinate L5_S1_Flex_Ext, sum of ratios 6.572"
+    )
+    assert sentence([Forced("rigid", PLANES, spans=("T3", "T12"), body="torso")]) == (
+        "constant: T3 and T12 are on the same rigid body 'torso'"
+    )
+    assert sentence(()) == ""
 
 
 def test_nothing_is_forced_without_couplers_or_shared_bodies():
-    reasons = forced_reasons([], read_endplates())
-    assert {name for name, text in reasons.items() if text} == {"tka"}
-    assert "locked" in forced_reasons([], read_endplates(), locked=["neck_bending"])["neck"]
+    forced = forced_by_model([], read_endplates())
+    assert {name for name, facts in forced.items() if facts} == {"tka"}
+    (held,) = forced_by_model([], read_endplates(), locked=["neck_bending"])["neck"]
+    assert held == Forced("locked", ("lateral bending",))
 
 
 # --- synthetic poses
@@ -187,7 +201,7 @@ def test_relative_angles_of_a_joint_with_turned_frames(joint, neutral, axes):
     """A joint with frame F in the parent, G in the child, turned by Q: child = parent F Q Gᵀ; Q = identity at rest."""
     q, f, g = (Rotation.from_euler("ZXY", v).as_matrix() for v in (joint, axes, neutral))
     parent = Rotation.from_euler("xyz", [0.3, -2.0, 0.7]).as_matrix()
-    got = relative_angles(parent[None], (parent @ f @ q @ g.T)[None], neutral=f @ g.T, axes=f)
+    got, _ = relative_angles(parent[None], (parent @ f @ q @ g.T)[None], neutral=f @ g.T, axes=f)
     np.testing.assert_allclose(got[0], np.array(joint) * [-1, 1, 1], atol=1e-7)
 
 

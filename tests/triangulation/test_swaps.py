@@ -26,7 +26,7 @@ def test_mirror_indices():
 
 def test_groups():
     names = ["Hip", "LHip", "RHip", "LEye", "REye", "LClavicle", "RClavicle", "LHeel", "RHeel"]
-    groups = limb_groups(names, mirror_indices(names))
+    groups = limb_groups(names)
     assert {g: i.tolist() for g, i in groups.items()} == {
         "legs": [[1, 7], [2, 8]],
         "face": [[3], [4]],

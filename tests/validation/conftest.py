@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.spine.levels import LEVELS, PLANES, SPINE_MARKERS
-from simspine.types import Markers, Motion
+from simspine.types import Forced, Markers, Motion
 
 RATE = 50.0
 ACTIONS = ("Directions 1", "Directions 2", "Walking", "juggling")
@@ -13,8 +13,8 @@ SUBJECTS = ("S1", "S5", "Anna")
 NAMES = tuple(level.name for level in LEVELS)
 COORDINATES = tuple(dict.fromkeys(c for level in LEVELS for c in level.coordinates))
 SLOPES = {"L4-L5": 1.857, "L3-L4": 1.643, "L2-L3": 1.143, "L1-L2": 0.929, "T12-L1": 0.571}
-FORCED = {level: f"flexion = {slope} × L5_S1_Flex_Ext" for level, slope in SLOPES.items()} | {
-    "tka": "constant: T3 and T12 are on the same rigid body 'torso'"
+FORCED = {level: (Forced("coupled", ("flexion",), "L5_S1_Flex_Ext", slope),) for level, slope in SLOPES.items()} | {
+    "tka": (Forced("rigid", PLANES, spans=("T3", "T12"), body="torso"),)
 }
 
 
@@ -23,7 +23,7 @@ def wave(frames: int) -> np.ndarray:
     return np.linspace(-1, 1, frames)
 
 
-def make_trial(subject: int, action: int, frames: int = 101, *, forced: bool = True, rejected: int = 0) -> Trial:
+def make_trial(subject: int, action: int, frames: int = 101, *, forced: bool = True, rejected: int = 0) -> TrialData:
     """LLA 40 + subject + 2·action degrees ± up to 3; flexion of L5-S1 spans 2·(subject + 1) degrees in all."""
     u = wave(frames)
     angles = np.zeros((frames, len(NAMES), 3))
@@ -39,7 +39,7 @@ def make_trial(subject: int, action: int, frames: int = 101, *, forced: bool = T
     for i in range(rejected):  # the first ones, and with a value that would be seen
         status[i], lla[i] = "rejected", np.radians(300)
     response = np.array([0.95 if c == "L5_S1_Flex_Ext" else 0.1 for c in COORDINATES])
-    return Trial(
+    return TrialData(
         Markers(SPINE_MARKERS, RATE, np.zeros((frames, len(SPINE_MARKERS), 3)), "y_up"),
         Motion(COORDINATES, RATE, np.zeros((frames, len(COORDINATES))), np.ones(len(COORDINATES), bool)),
         levels=NAMES,
@@ -59,7 +59,7 @@ def make_trial(subject: int, action: int, frames: int = 101, *, forced: bool = T
 def make_dataset(**options) -> Dataset:
     return Dataset(
         {
-            name: Subject((), {action: make_trial(s, a, **options) for a, action in enumerate(ACTIONS)})
+            name: SubjectData((), {action: make_trial(s, a, **options) for a, action in enumerate(ACTIONS)})
             for s, name in enumerate(SUBJECTS)
         }
     )

@@ -5,7 +5,7 @@ import pytest
 
 from simspine.body.kinematics import body_poses, follow_couplers, forward_kinematics
 from simspine.body.recipes import build, virtual_spine_markers
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.spine.endplates import read_endplates
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import spine_kinematics
@@ -33,7 +33,7 @@ def bowing():
 
 def released(motion: Motion) -> Dataset:
     markers = Markers(SPINE_MARKERS, motion.rate, np.zeros((motion.frames, len(SPINE_MARKERS), 3)), "y_up")
-    return Dataset({"S9": Subject((), {"Walking 1": Trial(markers, motion)})})
+    return Dataset({"S9": SubjectData((), {"Walking 1": TrialData(markers, motion)})})
 
 
 def test_angles_are_those_of_the_body(bowing):
@@ -54,18 +54,20 @@ def test_lordosis_is_that_between_the_endplates(bowing):
 
 def test_couplers_show_in_the_data(bowing):
     forced = forced_by_ratio(*angles_of(bowing[0]))
-    assert forced["L4-L5"].startswith("flexion = 1.857 × L5_S1_Flex_Ext; lateral bending = 1.33 × L5_S1_Lat_Bending")
+    flexion, bending = forced["L4-L5"]  # nothing turned, so nothing is known of rotation
+    assert (flexion.planes, flexion.driver) == (("flexion",), "L5_S1_Flex_Ext")
+    assert (bending.planes, bending.driver) == (("lateral bending",), "L5_S1_Lat_Bending")
+    assert (flexion.ratio, bending.ratio) == (pytest.approx(1.857, abs=5e-4), pytest.approx(1.33, abs=5e-4))
     assert set(forced) == {"L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1"}
-    assert "axial" not in forced["L4-L5"]  # nothing turned there, so nothing is known
 
 
 def test_levels_that_move_on_their_own_are_not_forced(bowing):
     levels, angles = angles_of(bowing[0])
     angles = np.array(angles)
     angles[:, levels.index("L3-L4"), 0] += np.radians(0.1) * np.sin(np.arange(FRAMES))
-    assert "flexion" not in forced_by_ratio(levels, angles)["L3-L4"]
+    assert all("flexion" not in fact.planes for fact in forced_by_ratio(levels, angles)["L3-L4"])
     angles[5] = np.nan  # a frame without solution says nothing
-    assert "flexion" in forced_by_ratio(levels, angles)["L4-L5"]
+    assert forced_by_ratio(levels, angles)["L4-L5"][0].planes == ("flexion",)
 
 
 def test_tables_of_a_released_data_set(bowing):

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from figure_text import texts
 
 from simspine.cli import main
 from simspine.formats.dataset import write_dataset
@@ -16,12 +17,6 @@ from simspine.report.figures.violins import curvature_violins
 from simspine.report.style import FORCED_LABEL, GREY
 from simspine.spine.bands import BANDS
 from simspine.validation import curvature_table, lumbar_rom, records
-
-
-def texts(figure) -> str:
-    from matplotlib.text import Text
-
-    return "\n".join(text.get_text() for text in figure.findobj(Text))
 
 
 def test_every_figure_has_titles_units_and_a_legend(small_dataset):

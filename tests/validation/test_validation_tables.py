@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from simspine.dataset.actions import action_of
 from simspine.errors import InputError
-from simspine.formats.dataset import open_dataset, write_dataset
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset import DatasetFile, write_dataset
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Motion
 from simspine.validation import (
@@ -133,7 +133,7 @@ def test_action_of_a_trial(trial, action):
 
 def test_a_file_gives_the_same_tables_as_the_data_in_memory(small_dataset, tmp_path):
     write_dataset(tmp_path / "small.h5", small_dataset)
-    with open_dataset(tmp_path / "small.h5") as file:
+    with DatasetFile(tmp_path / "small.h5") as file:
         again = tables(file)
     for name, rows in tables(small_dataset).items():
         assert as_csv(again[name]) == as_csv(rows)
@@ -159,11 +159,11 @@ def test_markdown_is_one_table_with_equal_columns(small_dataset):
 
 def test_a_file_without_our_groups_still_counts_its_frames():
     """The released tree: markers and coordinates, no angles, no curvature, no status."""
-    released = Trial(
+    released = TrialData(
         Markers(SPINE_MARKERS, 50, np.zeros((7, 15, 3)), "y_up"),
         Motion(("pelvis_tilt",), 50, np.zeros((7, 1)), (True,)),
     )
-    found = tables(Dataset({"S1": Subject((), {"Walking": released})}))
+    found = tables(Dataset({"S1": SubjectData((), {"Walking": released})}))
     assert found["lla_tka"][0].frames == 7
     assert math.isnan(found["lla_tka"][0].lla_mean_deg)
     assert found["lumbar_rom"] == found["neck_rom"] == ()
@@ -181,7 +181,7 @@ def test_a_released_file_can_be_read(tmp_path):
         trial = file.create_group("S9/Walking 1")
         trial["markers"], trial["kinematics"] = np.zeros((6, 15, 3)), np.zeros((6, 2))
         trial["timestamps"] = np.arange(6) / 50
-    with open_dataset(tmp_path / "released.h5") as file:
+    with DatasetFile(tmp_path / "released.h5") as file:
         row = curvature_table(file)[0]
     assert (row.name, row.frames, row.paper_tka_mean_deg) == ("Walking", 6, 32.05)
     assert math.isnan(row.lla_mean_deg)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from simspine.cli import STAGES as COMMANDS
-from simspine.workflow import fitting
+from simspine.pipeline import kinematics
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task, checksum, read_manifest, run_tasks
 
@@ -170,7 +170,7 @@ def test_a_trial_that_left_the_configuration_leaves_the_manifest(two_trials):
 def test_an_interrupted_stage_keeps_what_was_done(two_trials, monkeypatch, capsys):
     two_trials.run("detect", "triangulate", "merge", "scale")
     two_trials.change(ik={"weights": {"LKnee": 0.5}})
-    solve, calls = fitting.inverse_kinematics, []
+    solve, calls = kinematics.inverse_kinematics, []
 
     def power_cut(*args, **options):
         calls.append(1)
@@ -178,12 +178,12 @@ def test_an_interrupted_stage_keeps_what_was_done(two_trials, monkeypatch, capsy
             raise KeyboardInterrupt
         return solve(*args, **options)
 
-    monkeypatch.setattr(fitting, "inverse_kinematics", power_cut)
+    monkeypatch.setattr(kinematics, "inverse_kinematics", power_cut)
     with pytest.raises(KeyboardInterrupt):
         two_trials.run("ik")
     kept = made(two_trials)["S01/kinematics/bow.h5"]
     assert not [name for name in two_trials.contents() if ".tmp" in name]
-    monkeypatch.setattr(fitting, "inverse_kinematics", solve)
+    monkeypatch.setattr(kinematics, "inverse_kinematics", solve)
     capsys.readouterr()
     two_trials.run("ik")
     assert capsys.readouterr().out.strip() == "ik S01: again done; bow up to date"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import Project, ring
 from numpy.testing import assert_allclose
+from small_project import Project, ring
 from small_videos import write_video
 
 from simspine.cli import main
@@ -164,7 +164,7 @@ def test_points_of_cameras_in_another_order_and_of_unknown_ones(copy, refused):
 
 def test_videos_are_looked_at_where_the_motion_capture_is(copy, monkeypatch):
     """Boxes from projected joints; as many frames as there is motion capture; no network looks for people."""
-    from simspine.workflow import vision
+    from simspine.pipeline import points
 
     folder = copy.folder / "copy/S1/Videos"
     folder.mkdir()
@@ -177,7 +177,7 @@ def test_videos_are_looked_at_where_the_motion_capture_is(copy, monkeypatch):
         seen.update(videos=videos, boxes=boxes, frames=frames)
         raise InputError("seen enough")
 
-    monkeypatch.setattr(vision, "detect_videos", detect_videos)
+    monkeypatch.setattr(points, "detect_videos", detect_videos)
     monkeypatch.setattr("simspine.sources.pose2sim.check_sizes", lambda *_: [])
     copy.write(copy.settings | {"detection": {"detector": "spinepose"}})
     with pytest.raises(InputError, match="seen enough"):

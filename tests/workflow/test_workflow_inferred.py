@@ -9,11 +9,12 @@ from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
 from simspine.formats.store import load
 from simspine.skeletons import load as load_skeleton
-from simspine.spine.shape.from_joints import JOINTS, LEVEL, spine_from_joints
+from simspine.spine.levels import VERTEBRA_OF
+from simspine.spine.shape.from_joints import JOINTS, spine_from_joints
 from simspine.types import Origin
 from simspine.workflow.paths import Paths
 
-SPINE = tuple(LEVEL)
+SPINE = tuple(VERTEBRA_OF)
 LABELLED = [name + "_inferred" for name in SPINE]
 
 
@@ -44,7 +45,7 @@ def test_the_configuration_says_whether_the_spine_is_inferred(spineless, capsys)
     assert {markers.origin[markers.index(name)] for name in LABELLED} == {Origin.INFERRED}
     joints = markers.select([name for name in markers.names if name in (*JOINTS, "LEar", "REar")])
     spine = spine_from_joints(joints)
-    levels = spine.indices([LEVEL[name] for name in SPINE])
+    levels = spine.indices([VERTEBRA_OF[name] for name in SPINE])
     np.testing.assert_allclose(markers.xyz[:, markers.indices(LABELLED)], spine.xyz[:, levels], atol=1e-5)
     np.testing.assert_allclose(markers.covariance[:, markers.indices(LABELLED)], spine.covariance[:, levels], atol=1e-7)
     neutral = dict(zip(body.marker_names, neutral_markers(body), strict=True))

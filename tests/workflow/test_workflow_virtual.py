@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import STAGES, Project
+from small_project import STAGES, Project
 
 from simspine.cli import main
 from simspine.formats.store import load

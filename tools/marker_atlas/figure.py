@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from tools.marker_atlas.survey import Atlas
-from tools.measure_endplates import read_vtp
 
+from simspine.formats.vtp import read_polygons
 from simspine.report.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import SIDES
+from simspine.spine.shape.chain import LEVELS
 
 BONE, GHOST = np.array([0.94, 0.90, 0.81]), np.array([0.955, 0.955, 0.96])
 LIGHT = np.array([0.35, 0.60, 0.72]) / np.linalg.norm([0.35, 0.60, 0.72])  # from the front, above, and the viewer
@@ -20,8 +21,6 @@ GIVES_PLACE = (  # mesh, body, scale, offset of the rest of the trunk, as in the
     ("r_pelvis.vtp", "pelvis", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
 )
 
-
-LEVELS = (*(f"C{i}" for i in range(1, 8)), *(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)), "S1")
 # Other released points that help to find one's way, and where their names go, m.
 ASIDE = {"Head": (0.012, 0.008), "Nose": (0.01, 0.0), "RClavicle": (0.012, 0.006), "RShoulder": (0.04, -0.038),
          "RLatissimus": (-0.033, 0.0), "RHip": (0.012, 0.0)}  # fmt: skip
@@ -113,7 +112,7 @@ def _triangles(atlas: Atlas):
             depths.append((layer, v[:, 2].mean()))
 
     for mesh, body, scale, offset in GIVES_PLACE:
-        points, faces = read_vtp(atlas.geometry / mesh)
+        points, faces = read_polygons(atlas.geometry / mesh)
         add(atlas.point(body, points * scale + offset), faces, GHOST, 0)
     for bone in atlas.bones.values():
         add(atlas.point(bone.body, bone.points), bone.faces, BONE, 1)

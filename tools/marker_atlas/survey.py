@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from tools.measure_endplates import Bone, attached_bones
+from tools.measure_endplates import BoneMesh, attached_bones
 
 from simspine.body.articulation import Articulation
 from simspine.body.kinematics import neutral_poses
@@ -28,7 +28,7 @@ class Atlas:
     plan: Articulation
     poses: Mapping[str, np.ndarray]
     vertebrae: Vertebrae
-    bones: Mapping[str, Bone]
+    bones: Mapping[str, BoneMesh]
     geometry: Path
     release: Mapping[str, Place]
     blazepose: Mapping[str, Place]

@@ -3,25 +3,18 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from simspine.benchmark.methods import Settings
+from simspine.benchmark.methods import Experiment
+from simspine.pipeline.options import FilterOptions, ScalingOptions
 
-Change = Callable[[Settings], Settings]
-
-
-def _ik(**changes) -> Change:
-    return lambda settings: settings.with_ik(**changes)
-
-
-def _scaling(**changes) -> Change:
-    return lambda settings: replace(settings, scaling=settings.scaling.model_copy(update=changes))
-
-
-def _filter(**changes) -> Change:
-    return lambda settings: replace(settings, filter=settings.filter.model_copy(update=changes))
+Change = Callable[[Experiment], Experiment]
 
 
 def _changed(**changes) -> Change:
     return lambda settings: replace(settings, **changes)
+
+
+def _ik(**changes) -> Change:
+    return lambda settings: replace(settings, ik=settings.ik.model_copy(update=changes))
 
 
 # {name: change}. The first group is given a part of the truth, so it shows where the error comes from.
@@ -34,9 +27,7 @@ ABLATIONS: dict[str, Change] = {
     "oracle: lumbar points": _changed(true_points=("Hip", "Spine_01", "Spine_02", "Spine_03")),
     "oracle: sizes, posture, slow errors": _changed(true_sizes=True, true_posture=True, keep_errors="fast"),
     # Detected limbs mean other places than those of the motion capture, and differ more from left to right.
-    "without motion capture": lambda settings: _scaling(max_asymmetry=0.4)(
-        replace(settings, use_mocap=False, markers="vertebral")
-    ),
+    "without motion capture": _changed(use_mocap=False, markers="vertebral", scaling=ScalingOptions(max_asymmetry=0.4)),
     "priors × 0.5": _changed(prior_width=0.5),
     "priors × 2": _changed(prior_width=2.0),
     "errors correlated 0 s": _ik(error_correlation_s=0.0),
@@ -48,10 +39,10 @@ ABLATIONS: dict[str, Change] = {
     "markers 2 mm": _ik(marker_sd_m=0.002, given_sd_m=0.005),
     "markers 40 mm": _ik(marker_sd_m=0.04),
     "covariance of triangulation": _ik(use_covariance=True),
-    "no filter": _filter(cutoff_hz=None),
+    "no filter": _changed(filter=FilterOptions(cutoff_hz=None)),
 }
 
 
-def variants(settings: Settings) -> dict[str, Settings]:
+def variants(settings: Experiment) -> dict[str, Experiment]:
     """{name: settings} of all of them."""
     return {name: change(settings) for name, change in ABLATIONS.items()}

@@ -1,29 +1,30 @@
 """`simspine bench accuracy`: the whole pipeline against a spine that is known, beside the published procedure.
 
-Virtual people (`simspine.capture`), whose spines are not the estimators', are recorded by a virtual detector
+Synthetic subjects (`simspine.capture`), whose spines are not the estimators', are recorded by a virtual detector
 and motion capture; each method gets the same recordings. What is measured is defined in `spine_errors` and
 docs/accuracy.md; how good is good enough are the goals here.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from simspine.benchmark.ablations import variants
-from simspine.benchmark.methods import PLACES, Judged, Settings, ours, published
+from simspine.benchmark.methods import PLACES, Experiment, GroundTruthTrial, our_estimates, reference_estimates
 from simspine.benchmark.report import Metric
-from simspine.benchmark.spine_errors import Spine, SpineErrors, by_name, errors, figures
-from simspine.errors import InputError, unknown_name
+from simspine.benchmark.spine_errors import SpineErrors, TrialSpine, by_name, errors, figures
+from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
+from simspine.capture.presets import read_preset
+from simspine.errors import InputError
 
 LUMBAR = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1")
 THORACIC = tuple(f"T{k}-T{k + 1}" for k in range(11, 0, -1))
 REGIONS = {"lumbar": LUMBAR, "thoracic": THORACIC}
 LEVELS = (*LUMBAR, *THORACIC)
-PRESETS = ("exact", "finetuned", "zero-shot")
 OURS = ("coupled", "articulated")
 PEER = "peer"
-METHODS = (PEER, "peer_fk", "peer_placed", *OURS)
 
 # {figure: largest ratio to the published procedure's}, and how far coverage may be from nine in ten.
 RATIOS = {
@@ -43,31 +44,10 @@ EXACT_MPJPE = 3.0  # mm, articulated, from exact 2D points
 UNITS = (("_mm_s", "mm/s"), ("_m_s2", "m/s²"), ("_mm", "mm"), ("_deg", "°"), ("_share", "share"))
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How much is recorded: people, actions (one trial of each), frames of a trial. spines: where theirs are from.
+QUICK = StudySize(1, ("Walking", "Sitting"), 40)
 
-    People differ more from each other than frames do: rather more of them than longer trials.
-    """
-
-    subjects: int = 7
-    actions: tuple[str, ...] = ("Walking", "Sitting")
-    frames: int = 80
-    seed: int = 1
-    spines: str = "published"
-
-
-QUICK = Sizes(1, ("Walking", "Sitting"), 40)
-
-# People one after another: the trials of each, seen by the detector of a preset.
-Capture = Callable[[str, Sizes], Iterable[Sequence[Judged]]]
-
-
-def virtual(preset: str, sizes: Sizes) -> Iterable[Sequence[Judged]]:
-    """The trials of each virtual person."""
-    from simspine.benchmark.virtual_trials import people
-
-    return people(preset, range(sizes.subjects), sizes.actions, sizes.frames, sizes.seed, sizes.spines)
+# Subjects one after another: the trials of each, as the detector of a preset sees them.
+Capture = Callable[[str, StudySize], Iterable[Sequence[GroundTruthTrial]]]
 
 
 @dataclass(frozen=True)
@@ -109,42 +89,44 @@ class Outcome:
 
 
 def run(
-    sizes: Sizes,
+    sizes: StudySize,
     presets: Sequence[str],
-    settings: Mapping[str, Settings],
-    capture: Capture = virtual,
+    settings: Mapping[str, Experiment],
+    capture: Capture = recorded_subjects,
     peer: bool = True,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Errors of our pipeline with each of the settings, by name, and of the published procedure, on each preset."""
-    methods: dict[str, Callable[[Sequence[Judged]], dict[str, list[Spine]]]] = {}
-    if peer:
-        methods[PEER] = _published
-    for name, chosen in settings.items():
-        methods[name] = lambda judged, name=name, chosen=chosen: {name: ours(judged, chosen)}
+    methods: dict[str, Callable[[Sequence[GroundTruthTrial]], dict[str, list[TrialSpine]]]]
+    methods = {PEER: _reference} if peer else {}
+    methods |= {name: partial(_ours, name, chosen) for name, chosen in settings.items()}
     found: dict[tuple[str, str], dict[tuple[str, str], SpineErrors]] = {}
     refused: dict[tuple[str, str, str], str] = {}
     for preset in presets:
-        for judged in capture(preset, sizes):
-            subject = judged[0].recording.subject
+        for trials in capture(preset, sizes):
+            subject = trials[0].observed.subject
             for name, method in methods.items():
                 progress(f"{preset}: {subject}: {name}")
                 try:
-                    estimates = method(judged)
+                    estimates = method(trials)
                 except InputError as error:
                     refused[preset, name, subject] = str(error)
                     continue
                 for label, spines in estimates.items():
-                    trials = found.setdefault((preset, label), {})
-                    for j, spine in zip(judged, spines, strict=True):
-                        trials[subject, j.recording.trial] = errors(spine, j.spine, LEVELS)
+                    of_method = found.setdefault((preset, label), {})
+                    for trial, spine in zip(trials, spines, strict=True):
+                        of_method[subject, trial.observed.trial] = errors(spine, trial.spine, LEVELS)
     return Outcome(found, refused)
 
 
-def _published(judged: Sequence[Judged]) -> dict[str, list[Spine]]:
-    recordings = [j.recording for j in judged]
-    pairs = published(recordings)
-    placed = [released for released, _ in published(recordings, PLACES)]
+def _ours(name: str, settings: Experiment, trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
+    return {name: our_estimates(trials, settings)}
+
+
+def _reference(trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]]:
+    observed = [trial.observed for trial in trials]
+    pairs = reference_estimates(observed)
+    placed = [released for released, _ in reference_estimates(observed, PLACES)]
     return {PEER: [released for released, _ in pairs], "peer_fk": [model for _, model in pairs], "peer_placed": placed}
 
 
@@ -154,8 +136,7 @@ def metrics(outcome: Outcome) -> list[Metric]:
     for preset, method in outcome.found:
         total = outcome.total(preset, method)
         key = f"{preset}: {method}: "
-        shown = (*RATIOS, "p_mpjpe_mm", "vertebrae_mm", "failed_share", "liveliness")
-        for name in dict.fromkeys(shown):
+        for name in (*RATIOS, "p_mpjpe_mm", "vertebrae_mm", "failed_share", "liveliness"):
             goal = EXACT_MPJPE if (preset, method, name) == ("exact", "articulated", "mpjpe_mm") else None
             out.append(Metric(key + name, total[name], _unit(name), "lower", goal))
         if method not in OURS or preset == "exact":
@@ -174,28 +155,27 @@ def metrics(outcome: Outcome) -> list[Metric]:
 
 
 def measure(
-    sizes: Sizes,
-    presets: Sequence[str] = PRESETS,
+    sizes: StudySize,
+    presets: Sequence[str],
     ablate: bool = False,
     progress: Callable[[str], None] = lambda line: None,
-    capture: Capture = virtual,
+    capture: Capture = recorded_subjects,
 ) -> tuple[list[Metric], dict]:
     """The benchmark: metrics with goals, and all details for the JSON file.
 
     ablate: run the articulated body with one thing changed at a time as well.
     """
     for preset in presets:
-        if preset not in PRESETS:
-            raise unknown_name("preset of detections", preset, PRESETS)
+        read_preset(preset)  # `InputError` before anything is recorded
     if sizes.subjects < 1 or sizes.frames < LEAST_FRAMES or not sizes.actions:
         raise InputError(
             f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "
             f"{LEAST_FRAMES} (the filters need so many)."
         )
-    outcome = run(sizes, presets, {name: Settings(recipe=name) for name in OURS}, capture, progress=progress)
+    outcome = run(sizes, presets, {name: Experiment(recipe=name) for name in OURS}, capture, progress=progress)
     details = outcome.as_dict()
     if ablate:
-        changed = run(sizes, presets, variants(Settings()), capture, peer=False, progress=progress).as_dict()
+        changed = run(sizes, presets, variants(Experiment()), capture, peer=False, progress=progress).as_dict()
         details["ablations"] = {key: changed[key] for key in ("totals", "refused")}
     return metrics(outcome), details
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from simspine.benchmark.report import aligned
+
 # Heading: the figure, or several joined in one column.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "MPJPE mm": ("mpjpe_mm",),
@@ -25,8 +27,7 @@ def side_by_side(totals: Mapping[str, Mapping[str, float | None]]) -> str:
     """A Markdown table of {row: {figure: value}}; what a row lacks is left empty. Angles of levels: flexion."""
     rows = [("", *COLUMNS), ("---", *("---:" for _ in COLUMNS))]
     rows += [(name, *(_cell(total, figures) for figures in COLUMNS.values())) for name, total in totals.items()]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows)
+    return aligned(rows)
 
 
 def _cell(total: Mapping[str, float | None], figures: tuple[str, ...]) -> str:

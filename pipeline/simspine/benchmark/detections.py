@@ -1,15 +1,15 @@
 """How far off plain triangulation of virtual detections is, by region, beside what the SIMSPINE paper reports."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
-from simspine.benchmark.triangulation import dlt
-from simspine.capture.presets import REGIONS, Preset, Region
+from simspine.capture.presets import Preset, RegionErrors
 from simspine.metrics import mpjpe, p_mpjpe
-from simspine.types import Camera, Keypoints, Markers
+from simspine.skeletons.regions import REGIONS, SPINE_REGIONS
+from simspine.types import Markers
 
 # Khan et al., SIMSPINE (CVPR 2026), tables 3 and 4, means over actions, mm: (MPJPE, P-MPJPE, aligned per region) of
 # detections of four views triangulated linearly with confidences as weights.
@@ -37,17 +37,9 @@ BODY_OFFSET = 0.3  # of the limbs' MPJPE: too few figures to fit it
 Measured = Mapping[str, tuple[float, float]]
 
 
-def plain_triangulation(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
-    """Every detection, weighted by its confidence, undistorted, linear least squares; missing where under two views."""
-    xyz = dlt(cameras, keypoints.xy, keypoints.confidence)
-    seen = (keypoints.confidence > 0).sum(1) >= 2
-    return Markers(keypoints.names, keypoints.rate, np.where(seen[..., None], xyz, np.nan))
-
-
 def region_errors(estimate: Markers, truth: Markers) -> dict[str, tuple[float, float]]:
     """{region: (MPJPE, P-MPJPE) mm} of the paper's regions, of the fifteen 'spine' points, and of all 37."""
-    spine = sum((REGIONS[region] for region in ("cervical", "thoracic", "lumbar")), ())
-    sets = dict(REGIONS) | {"spine": spine, "all": truth.names}
+    sets = dict(REGIONS) | {"spine": sum(SPINE_REGIONS.values(), ()), "all": truth.names}
     pairs = {name: (estimate.select(points).xyz, truth.select(points).xyz) for name, points in sets.items()}
     return {name: (1e3 * mpjpe(a, b), 1e3 * p_mpjpe(a, b)) for name, (a, b) in pairs.items()}
 
@@ -65,10 +57,12 @@ def fitted(preset: Preset, measure: Callable[[Preset], Measured], target: Measur
     return preset
 
 
-def _corrected(name: str, region: Region, found: tuple[float, float], target: tuple[float, float]) -> Region:
+def _corrected(
+    name: str, region: RegionErrors, found: tuple[float, float], target: tuple[float, float]
+) -> RegionErrors:
     if name == "body":
-        return Region(BODY_OFFSET * target[0] / 1e3, region.noise * target[0] / found[0])
+        return RegionErrors(BODY_OFFSET * target[0] / 1e3, region.noise * target[0] / found[0])
     growth = target[1] / found[1]
     rest = max(found[0] ** 2 - (1e3 * region.offset_m) ** 2, 0.0) * growth**2
     offset = np.sqrt(max(target[0] ** 2 - rest, 0.0)) / 1e3
-    return Region(float(region.offset_m + 0.7 * (offset - region.offset_m)), float(region.noise * growth**0.7))
+    return RegionErrors(float(region.offset_m + 0.7 * (offset - region.offset_m)), float(region.noise * growth**0.7))

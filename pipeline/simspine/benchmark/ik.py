@@ -28,7 +28,7 @@ from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
 from simspine.priors.assumptions import Smoothness
-from simspine.threads import each
+from simspine.threads import map_on_threads
 from simspine.types import Markers
 
 SMOOTH = Smoothness(acceleration=20.0)
@@ -115,7 +115,7 @@ def coupled_case(frames: int) -> tuple[Body, Markers]:
 
 
 def articulated_case(frames: int) -> Callable[[], Result]:
-    """The articulated body with its recipe's beliefs on the coupled body's markers, ready to be solved."""
+    """The articulated body with its recipe's priors on the coupled body's markers, ready to be solved."""
     markers = coupled_case(frames)[1]
     body, prior = build("articulated", MARKER_SET), read_prior("articulated")
     return lambda: inverse_kinematics(body, markers, None, SMOOTH, prior, solver=Solver(uncertainty=False))
@@ -164,7 +164,7 @@ def threads_gain(*works: Callable[[int], object]) -> list[float]:
 def hash_twice(threads: int) -> None:
     """Two equal pieces of work that share nothing: what a second thread is worth on this machine at best."""
     block = bytes(200_000_000)
-    each(lambda _: sha256(block).digest(), range(2), threads)
+    map_on_threads(lambda _: sha256(block).digest(), range(2), threads)
 
 
 def _child(what: str, engine: str, frames: int, **environment: str) -> dict:

@@ -1,58 +1,53 @@
-"""Whole ways from 2D points to a spine, run on the same recordings: the published one and ours, with settings to vary.
+"""Whole ways from 2D points to a spine on the same recordings: the published reference and ours, with parts to vary.
 
-Each takes all trials of one person, since the body is scaled to all of them. Ours calls what the workflow's stages
-call, in their order, without the files between.
+Each takes all trials of one person, since the body is scaled to all of them. Ours calls the stages of
+`simspine.pipeline`, as the workflow does.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 
 from simspine.benchmark import peer
 from simspine.benchmark.peer_scaling import MASS, plain_factors
-from simspine.benchmark.spine_errors import Spine
-from simspine.body.kinematics import body_poses, forward_kinematics
-from simspine.body.model import Body
-from simspine.body.recipes import (
-    Recipe,
-    build,
-    default_weights,
-    fit_markers,
-    read_prior,
-    read_recipe,
-)
-from simspine.body.scaling import ScaleFactors, scale
-from simspine.config import Filter, InverseKinematics, Scaling, Triangulation
-from simspine.filtering import fill_gaps, lowpass, smooth
+from simspine.benchmark.spine_errors import TrialSpine
+from simspine.body.kinematics import forward_kinematics
+from simspine.body.recipes import build, fit_markers, read_recipe
+from simspine.body.scaling import scale
+from simspine.filtering import fill_gaps, lowpass
 from simspine.geometry import in_frame
-from simspine.ik.result import Derive, Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.ik.spine_uncertainty import spine_deviation, with_deviation
-from simspine.merging import merge
-from simspine.priors.assumptions import Prior
-from simspine.quality.assess import assess
-from simspine.quality.findings import Status
+from simspine.pipeline.kinematics import read_spine, solve_kinematics
+from simspine.pipeline.options import (
+    FilterOptions,
+    KinematicsOptions,
+    MergeOptions,
+    ScalingOptions,
+    TriangulationOptions,
+)
+from simspine.pipeline.points import locate_points, make_markers
+from simspine.pipeline.sized_body import SizedBody, size_body
+from simspine.pipeline.verdict import judge
+from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.skeletons.correspondence import read_correspondence
-from simspine.skeletons.inferred_names import label_inferred
-from simspine.spine.endplates import Vertebrae
 from simspine.spine.levels import SPINE_MARKERS, Level
-from simspine.spine.vertebrae import spine_kinematics, vertebra_centroids
-from simspine.triangulation import triangulate
-from simspine.types import Camera, Keypoints, Markers, Motion
-from simspine.workflow.bodies import sized_body, stacked
-from simspine.workflow.fitting import as_views_agree, fit, observed
-from simspine.workflow.kinematics import spine_of
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.triangulation import TriangulationReport
+from simspine.types import Camera, Keypoints, Markers
 
 PLACES = "centres"  # marker set: where the virtual capture has its points
+# Points that are compared: those of the marker set that was fitted, which say where a detector marks them.
+OWN_POINTS = MappingProxyType({name: name for name in SPINE_MARKERS})
 SURE = 50.0  # a weight that leaves a marker of the set's weight 0.5 a standard deviation of 4 mm
 SLOW_HZ = 0.5  # errors below it last for seconds: what a detector means by a point, how a posture deceives it
 
 
 @dataclass(frozen=True)
-class Recording:
+class ObservedTrial:
     """What a method is given of one trial. mocap: Human3.6M joints by their names, z_up, at the keypoints' rate."""
 
     subject: str
@@ -63,8 +58,8 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Ours, as configured: sections of the configuration, and what only an experiment changes.
+class Experiment:
+    """Ours: the options of the stages, and what only an experiment changes.
 
     prior_width: factor on the standard deviation of every prior. What the rest needs is known to an experiment only:
     true_sizes: scale by the true points. true_posture: priors about each trial's true mean posture instead of the
@@ -75,10 +70,10 @@ class Settings:
 
     recipe: str = "articulated"
     markers: str = PLACES
-    triangulation: Triangulation = field(default_factory=Triangulation)
-    filter: Filter = field(default_factory=Filter)
-    scaling: Scaling = field(default_factory=Scaling)
-    ik: InverseKinematics = field(default_factory=InverseKinematics)
+    triangulation: TriangulationOptions = field(default_factory=TriangulationOptions)
+    filter: FilterOptions = field(default_factory=FilterOptions)
+    scaling: ScalingOptions = field(default_factory=ScalingOptions)
+    ik: KinematicsOptions = field(default_factory=KinematicsOptions)
     use_mocap: bool = True
     prior_width: float = 1.0
     true_sizes: bool = False
@@ -86,67 +81,60 @@ class Settings:
     true_points: tuple[str, ...] = ()
     keep_errors: Literal["all", "slow", "fast"] = "all"
 
-    def with_ik(self, **changes) -> "Settings":
-        return replace(self, ik=self.ik.model_copy(update=changes))
-
 
 @dataclass(frozen=True)
-class Judged:
-    """A recording and what was true. points: the 37 points, y_up: limbs where the motion capture means them, the others
-    where the detector is asked for them.
+class GroundTruthTrial:
+    """An observed trial and what was true.
+
+    points: the 37 points, y_up: limbs where the motion capture means them, the others where the detector is asked to.
     """
 
-    recording: Recording
-    spine: Spine
+    observed: ObservedTrial
+    spine: TrialSpine
     points: Markers
 
 
-def ours(trials: Sequence[Judged], settings: Settings) -> list[Spine]:
-    """Our estimate of each trial's spine: triangulate, filter, merge, scale, inverse kinematics, vertebrae, quality.
+def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> list[TrialSpine]:
+    """Our estimate of each trial's spine: what `simspine.reconstruct` does, stage by stage.
 
-    The truth is looked at by experiments only (see `Settings`).
+    The truth is looked at by experiments only (see `Experiment`).
     """
-    recipe = read_recipe(settings.recipe)
-    prepared = [our_markers(trial.recording, settings) for trial in trials]
-    if settings.keep_errors != "all":
-        prepared = [
-            with_errors(m, trial.points, settings.keep_errors) for m, trial in zip(prepared, trials, strict=True)
-        ]
-    prepared = [told(m, trial.points, settings.true_points) for m, trial in zip(prepared, trials, strict=True)]
-    measured = [trial.points for trial in trials] if settings.true_sizes else prepared
-    body, factors = sized_body(stacked(measured), recipe, settings.markers, settings.scaling)
-    weights = default_weights(recipe, settings.markers)
-    spines = []
-    for markers, trial in zip(prepared, trials, strict=True):
-        chosen = fit_markers(body, markers)
-        prior = read_prior(recipe)
+    prepared = [our_markers(trial.observed, settings) for trial in trials]
+    markers = [
+        with_true_points(with_errors(m, trial.points, settings.keep_errors), trial.points, settings.true_points)
+        for (m, _), trial in zip(prepared, trials, strict=True)
+    ]
+    measured = [trial.points for trial in trials] if settings.true_sizes else markers
+    sized, _ = size_body(measured, settings.recipe, settings.markers, settings.scaling)
+    estimates = []
+    for own, (_, report), trial in zip(markers, prepared, trials, strict=True):
+        prior = sized.prior
         if settings.true_posture:
-            prior = about(prior, mean_posture(trial.spine, spine_of(recipe, factors.by_body)[1]))
+            prior = about(prior, mean_posture(trial.spine, sized.levels))
         prior = widened(prior, settings.prior_width)
-        options = as_views_agree(settings.ik, chosen)
-        chosen, fitted = observed(options, chosen, weights)
-        derive = deviations(body, recipe, factors)
-        result = fit(options, body, chosen, fitted, prior, recipe.coordinate_tasks, derive, recipe.starts)
-        spines.append(judged(body, recipe, factors, result, chosen))
-    return spines
+        result = solve_kinematics(sized, own, settings.markers, settings.ik, prior, OWN_POINTS)
+        spine = read_spine(sized, result, OWN_POINTS)
+        estimates.append(_estimate(spine, judge(sized, result, spine, own, report).rejected))
+    return estimates
 
 
-def our_markers(recording: Recording, settings: Settings) -> Markers:
-    """Markers (y_up) of the stages triangulate and merge."""
-    keypoints = recording.keypoints
-    seen = np.isfinite(keypoints.xy).any((0, 1, 3))
-    keypoints = keypoints.select([n for n, s in zip(keypoints.names, seen, strict=True) if s])
-    points = triangulate(keypoints, recording.cameras, **settings.triangulation.model_dump())
-    points = smooth(points, **settings.filter.model_dump())
-    mocap = recording.mocap if settings.use_mocap else None
-    merged = merge(points, mocap, correspondence=read_correspondence("human36m"))
-    return in_frame(label_inferred(merged), "y_up")
+def _estimate(spine: SpineKinematics, rejected: np.ndarray) -> TrialSpine:
+    assert spine.centres is not None  # the stages give them
+    return TrialSpine(spine, spine.centres, rejected)
+
+
+def our_markers(observed: ObservedTrial, settings: Experiment) -> tuple[Markers, TriangulationReport]:
+    """Markers (y_up) of the stages triangulate and merge, and how well the points fit the images."""
+    points, report = locate_points(observed.keypoints, observed.cameras, settings.triangulation)
+    mocap = observed.mocap if settings.use_mocap else None
+    pairs = read_correspondence("human36m")
+    return make_markers(points, settings.filter, MergeOptions(), mocap, pairs)[0], report
 
 
 def with_errors(markers: Markers, true: Markers, keep: str) -> Markers:
-    """The markers with the slow or the fast part of their errors only; all are as they were where the truth has no such
-    point.
-    """
+    """The markers with 'all', the 'slow' or the 'fast' part of their errors; those that the truth lacks stay."""
+    if keep == "all":
+        return markers
     names = [name for name in markers.names if name in true.names]
     columns = markers.indices(names)
     exact = true.select(names).xyz
@@ -157,7 +145,7 @@ def with_errors(markers: Markers, true: Markers, keep: str) -> Markers:
     return markers.with_(xyz=xyz)
 
 
-def told(markers: Markers, true: Markers, names: Sequence[str]) -> Markers:
+def with_true_points(markers: Markers, true: Markers, names: Sequence[str]) -> Markers:
     """The markers with those of some names where the truth has them, `SURE` times as weighty."""
     xyz = np.array(markers.xyz)
     weight = np.ones(xyz.shape[:2]) if markers.weight is None else np.array(markers.weight)
@@ -167,13 +155,6 @@ def told(markers: Markers, true: Markers, names: Sequence[str]) -> Markers:
     return markers.with_(xyz=xyz, weight=weight)
 
 
-def deviations(body: Body, recipe: Recipe, factors: ScaleFactors) -> Derive:
-    """What is kept of the covariance: the deviations of angles, curvature and the spine's points."""
-    plates, levels = spine_of(recipe, factors.by_body)
-    places = [body.marker_index(name) for name in SPINE_MARKERS]
-    return lambda z, blocks: spine_deviation(body, z, blocks, plates, levels, places)
-
-
 def widened(prior: Prior, width: float) -> Prior:
     """All priors with `width` times their standard deviations."""
     return prior if width == 1.0 else Prior(tuple(replace(term, sd=term.sd * width) for term in prior.terms))
@@ -181,17 +162,16 @@ def widened(prior: Prior, width: float) -> Prior:
 
 def about(prior: Prior, posture: Mapping[str, float]) -> Prior:
     """Priors about departures from `posture` {coordinate: rad; 0 where absent} instead of the neutral one."""
-    return Prior(
-        tuple(
-            replace(b, mean=b.mean + sum(c * posture.get(name, 0.0) for name, c in b.combination.items()))
-            for b in prior.terms
-        )
-    )
+
+    def moved(term: LinearPrior) -> LinearPrior:
+        return replace(term, mean=term.mean + sum(c * posture.get(n, 0.0) for n, c in term.combination.items()))
+
+    return Prior(tuple(moved(term) for term in prior.terms))
 
 
-def mean_posture(spine: Spine, levels: Sequence[Level]) -> dict[str, float]:
+def mean_posture(spine: TrialSpine, levels: Sequence[Level]) -> dict[str, float]:
     """{coordinate: rad} of the levels' mean angles over a trial. A coordinate of flexion counts extension positive."""
-    found = {}
+    found: dict[str, float] = {}
     for level in levels:
         if level.coordinates and level.name in spine.kinematics.levels:
             flexion, bending, rotation = np.nanmean(spine.kinematics.level(level.name), axis=0)
@@ -199,65 +179,37 @@ def mean_posture(spine: Spine, levels: Sequence[Level]) -> dict[str, float]:
     return found
 
 
-def judged(body: Body, recipe: Recipe, factors: ScaleFactors, result: Result, markers: Markers) -> Spine:
-    """The stages vertebrae and quality."""
-    plates, levels = spine_of(recipe, factors.by_body)
-    spine = read_spine(body, plates, levels, result.motion)
-    if result.posterior is not None:
-        spine = replace(spine, kinematics=with_deviation(spine.kinematics, dict(result.posterior.derived)))
-    verdict = assess(
-        spine.kinematics,
-        converged=result.converged,
-        solver_reason=result.reason,
-        marker_names=result.marker_names,
-        marker_error=result.marker_error,
-        measured=markers,
-        motion=result.motion,
-    )
-    return replace(spine, rejected=np.array([status is Status.REJECTED for status in verdict.status]))
-
-
-def read_spine(body: Body, plates: Vertebrae, levels: Sequence[Level], motion: Motion) -> Spine:
-    """The spine of a body in motion; frames without values are rejected.
-
-    Its points are those of the marker set that was fitted, which say where a detector marks them.
-    """
-    poses, markers = body_poses(body, motion), forward_kinematics(body, motion)
-    kinematics = spine_kinematics(poses, markers, plates, levels=levels)
-    centres = vertebra_centroids(poses, plates, motion.rate, motion.start)
-    return Spine(kinematics, centres, ~np.isfinite(motion.values).all(1))
-
-
-def published(recordings: Sequence[Recording], marker_set: str = peer.MARKER_SET) -> list[tuple[Spine, Spine]]:
+def reference_estimates(
+    observed: Sequence[ObservedTrial], marker_set: str = peer.MARKER_SET
+) -> list[tuple[TrialSpine, TrialSpine]]:
     """The published procedure on each trial: as released, and before the blending (its forward kinematics).
 
     marker_set: where the points are on the body; weights are the release's in all sets.
     """
     recipe = read_recipe("coupled")
     unscaled = build(recipe, marker_set)
-    targets = [peer_markers(recording) for recording in recordings]
+    targets = [peer_markers(trial) for trial in observed]
     factors = plain_factors(unscaled, targets, recipe)
-    body = scale(unscaled, factors, MASS, recipe)
-    plates, levels = spine_of(recipe, factors.by_body)
-    weights = default_weights(recipe, marker_set)
+    sized = SizedBody(scale(unscaled, factors, MASS, recipe), recipe, factors.by_body)
+    solver = Solver("frames", coordinate_tasks=peer.COORDINATE_TASKS)
+    weights = sized.weights(marker_set)
     spines = []
     for target in targets:
-        fitted = fit_markers(body, target)
+        fitted = fit_markers(sized.body, target)
         by_name = {name: weights[name] for name in fitted.names}
-        result = inverse_kinematics(
-            body, fitted, by_name, solver=Solver(engine="frames", coordinate_tasks=peer.COORDINATE_TASKS)
-        )
-        model = read_spine(body, plates, levels, result.motion)
-        markers = peer.lowpass_as_released(peer.blended(forward_kinematics(body, result.motion), target))
-        released = replace(model.kinematics, markers=markers.select(SPINE_MARKERS))
+        result = inverse_kinematics(sized.body, fitted, by_name, solver=solver)
+        spine = read_spine(sized, result, OWN_POINTS)
+        model = _estimate(spine, ~np.isfinite(result.motion.values).all(1))
+        markers = peer.lowpass_as_released(peer.blended(forward_kinematics(sized.body, result.motion), target))
+        released = replace(spine, markers=markers.select(SPINE_MARKERS))
         spines.append((replace(model, kinematics=released), model))
     return spines
 
 
-def peer_markers(recording: Recording) -> Markers:
+def peer_markers(observed: ObservedTrial) -> Markers:
     """What the published procedure fits (y_up): triangulated, gaps filled, low-passed, joints replaced."""
-    points = fill_gaps(peer.triangulate_plainly(recording.keypoints, recording.cameras), peer.MAX_GAP_S)
+    points = fill_gaps(peer.triangulate_plainly(observed.keypoints, observed.cameras), peer.MAX_GAP_S)
     points = peer.lowpass_as_released(points)
-    if recording.mocap is not None:
-        points = peer.replace_joints(points, in_frame(recording.mocap, points.frame))
+    if observed.mocap is not None:
+        points = peer.replace_joints(points, in_frame(observed.mocap, points.frame))
     return in_frame(points, "y_up")

@@ -53,8 +53,9 @@ def demo_case(results: Path) -> Case:
     from simspine.config import check_config
     from simspine.formats.store import load
     from simspine.geometry import in_frame
+    from simspine.pipeline.options import KinematicsOptions
+    from simspine.pipeline.weights import fit_weights
     from simspine.workflow.context import Context
-    from simspine.workflow.fitting import fit_weights
     from simspine.workflow.run import run_stage
 
     config = check_config(
@@ -74,7 +75,8 @@ def demo_case(results: Path) -> Case:
     recipe = read_recipe("coupled")
     body = Body.from_osim(paths.model)
     markers = in_frame(fit_markers(body, stored["markers"]), "y_up")
-    weights = fit_weights(markers, default_weights(recipe, stored["skeleton"]), "frames").mean(0)
+    options = KinematicsOptions(engine="frames")
+    weights = fit_weights(options, markers, default_weights(recipe, stored["skeleton"])).mean(0)
     return Case("demo", body, _as_written(markers), weights, recipe.coordinate_tasks)
 
 

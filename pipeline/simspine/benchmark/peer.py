@@ -10,6 +10,7 @@ that neither settles. Sources: SimSpine (CVPR 2026) and its repository dfki-av/s
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.ndimage import find_objects, label
 from scipy.signal import butter, filtfilt
 
 from simspine.benchmark.triangulation import dlt
@@ -44,33 +45,27 @@ def triangulate_plainly(keypoints: Keypoints, cameras: Sequence[Camera]) -> Mark
     )
 
 
-def lowpass_as_released(markers: Markers, cutoff_hz: float = CUTOFF_HZ) -> Markers:
+def lowpass_as_released(markers: Markers) -> Markers:
     """A first-order Butterworth design run forward and backward on each coordinate: nominal order 2.
 
-    The design's cut-off is not corrected for the second pass, so the net gain at `cutoff_hz` is −6 dB. Only runs of
+    The design's cut-off is not corrected for the second pass, so the net gain at `CUTOFF_HZ` is −6 dB. Only runs of
     frames longer than the padding, three times the filter's length, are filtered.
     """
-    b, a = butter(1, cutoff_hz / (markers.rate / 2))
+    b, a = butter(1, CUTOFF_HZ / (markers.rate / 2))
     pad = 3 * max(len(a), len(b))
     xyz = np.array(markers.xyz)
     for m in range(xyz.shape[1]):
-        for run in _runs(markers.present[:, m]):
+        for (run,) in find_objects(label(markers.present[:, m])[0]):
             if run.stop - run.start > pad:
                 xyz[run, m] = filtfilt(b, a, xyz[run, m], axis=0, padlen=pad)
     return markers.with_(xyz=xyz)
 
 
-def _runs(present: np.ndarray) -> list[slice]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], present.astype(int), [0]])))
-    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def replace_joints(points: Markers, mocap: Markers, pairs: dict[str, str] | None = None) -> Markers:
+def replace_joints(points: Markers, mocap: Markers) -> Markers:
     """Sixteen points overwritten by joints of the motion capture (`REPLACED`), frame by frame, both cut to the shorter.
 
     No alignment in time, no smoothing at the joins. Both in one frame and at one rate, or `InputError`.
     """
-    pairs = REPLACED if pairs is None else pairs
     if points.frame != mocap.frame or not np.isclose(points.rate, mocap.rate):
         raise InputError(
             f"points ({points.frame}, {points.rate:g} frames/s) and motion capture ({mocap.frame}, {mocap.rate:g} "
@@ -78,7 +73,7 @@ def replace_joints(points: Markers, mocap: Markers, pairs: dict[str, str] | None
         )
     frames = min(points.frames, mocap.frames)
     xyz, origin = np.array(points.xyz[:frames]), list(points.origins)
-    for joint, point in pairs.items():
+    for joint, point in REPLACED.items():
         column = points.index(point)
         xyz[:, column], origin[column] = mocap.xyz[:frames, mocap.index(joint)], Origin.GIVEN
     return Markers(points.names, points.rate, xyz, points.frame, origin=tuple(origin), start=points.start)

@@ -7,7 +7,7 @@ import numpy as np
 from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
 from simspine.body.recipes import Recipe
-from simspine.body.scaling import Factor, ScaleFactors
+from simspine.body.scaling import ScaleFactors, SegmentFactor
 from simspine.errors import InputError
 from simspine.types import Markers
 
@@ -66,17 +66,14 @@ def plain_factors(body: Body, trials: Sequence[Markers], recipe: Recipe) -> Scal
         for a, b in segment.pairs:
             length = np.linalg.norm(xyz[:, index(a)] - xyz[:, index(b)], axis=-1)
             own = np.linalg.norm(model[body.marker_index(a)] - model[body.marker_index(b)])
-            ratios.append(_trimmed_mean(length[np.isfinite(length)]) / own)
+            known = np.sort(length[np.isfinite(length)])
+            cut = int(len(known) * TRIMMED_SHARE / 2)
+            ratios.append(known[cut : len(known) - cut].mean() / own if len(known) else np.nan)
         if np.isfinite(ratios).any():
             sizes[segment.name] = float(np.nanmean(ratios))
     rest = float(np.mean(list(sizes.values())))
     factors = tuple(
-        Factor(s.name, s.bodies, sizes.get(s.name, rest), s.name not in sizes, "plain ratio") for s in recipe.segments
+        SegmentFactor(s.name, s.bodies, sizes.get(s.name, rest), s.name not in sizes, "plain ratio")
+        for s in recipe.segments
     )
     return ScaleFactors(factors, float("nan"), rest)
-
-
-def _trimmed_mean(values: np.ndarray) -> float:
-    cut = int(len(values) * TRIMMED_SHARE / 2)
-    kept = np.sort(values)[cut : len(values) - cut]
-    return float(kept.mean()) if len(kept) else float("nan")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -42,17 +43,18 @@ def as_table(metrics: Sequence[Metric]) -> str:
     for m in metrics:
         goal = "" if m.goal is None else f"{'≥' if m.better == 'higher' else '≤'} {m.goal:g}"
         rows.append((m.key, f"{m.value:.4g}", m.unit, goal, {None: "", True: "met", False: "**not met**"}[m.met]))
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with columns of one width; the second row is the line below the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in rows)
 
 
 def machine() -> str:
     """Processor and number of cores; no names."""
-    model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        model = names[0] if names else model
+    named = re.search(r"^model name\s*: (.+)", info.read_text(), re.MULTILINE) if info.is_file() else None
+    model = named[1] if named else platform.processor() or platform.machine()
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"

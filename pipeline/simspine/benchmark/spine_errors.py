@@ -20,7 +20,7 @@ Z90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distr
 
 
 @dataclass(frozen=True)
-class Spine:
+class TrialSpine:
     """A spine over a trial, estimated or true. kinematics: points (y_up), levels' angles, LLA, TKA, deviations.
     centres: vertebral centroids (y_up), by level name. rejected: (frames,) bool, frames a method gives up.
     """
@@ -55,7 +55,7 @@ class SpineErrors:
     rejected: np.ndarray
 
 
-def errors(estimate: Spine, truth: Spine, levels: Sequence[str]) -> SpineErrors:
+def errors(estimate: TrialSpine, truth: TrialSpine, levels: Sequence[str]) -> SpineErrors:
     """Errors of a trial at the points and vertebrae both have, and at `levels`. Frames must agree, or `InputError`.
 
     A level that the estimate lacks is rigid in its body: its angles are 0 throughout.
@@ -70,7 +70,7 @@ def errors(estimate: Spine, truth: Spine, levels: Sequence[str]) -> SpineErrors:
     centres = tuple(n for n in truth.centres.names if n in estimate.centres.names)
     angles = wrap(_angles(a, levels) - _angles(b, levels))
     score = {}
-    if a.lla_sd is not None:
+    if a.lla_sd is not None and a.tka_sd is not None and a.angles_sd is not None:
         score = {"lla": _score(a.lla - b.lla, a.lla_sd), "tka": _score(a.tka - b.tka, a.tka_sd)}
         sd = np.full(angles.shape, np.nan)
         for i, name in enumerate(levels):
@@ -98,7 +98,7 @@ def errors(estimate: Spine, truth: Spine, levels: Sequence[str]) -> SpineErrors:
 
 
 def _score(error: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    """Errors in standard deviations. What is believed without a doubt scores no better than 10⁻⁹ rad or m allow."""
+    """Errors in standard deviations. What is known exactly scores no better than 10⁻⁹ rad or m allow."""
     return error / np.maximum(sd, 1e-9)
 
 
@@ -133,9 +133,9 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
     for region, names in regions.items():
         for k, plane in enumerate(PLANES):
             chosen = [t.angles[:, [t.levels.index(n) for n in names], k] for t in trials]
-            moved = [x - np.nanmean(x, axis=0) for x in chosen]
+            motion = _pool(x - np.nanmean(x, axis=0) for x in chosen)
             result[f"{region}_{plane}_rmse_deg"] = np.degrees(_rms(_pool(chosen)))
-            result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(_pool(moved)))
+            result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(motion))
     velocity = _pool(np.linalg.norm(np.gradient(t.offset, 1 / t.rate, axis=0), axis=-1) for t in trials)
     jitter = _pool(np.linalg.norm(t.acceleration[:, :, 0] - t.acceleration[:, :, 1], axis=-1) for t in trials)
     estimated, true = (_pool(np.linalg.norm(t.acceleration[:, :, i], axis=-1) for t in trials) for i in (0, 1))

@@ -1,17 +1,17 @@
-"""Virtual people recorded by a virtual detector and motion capture, and what was true, for `accuracy`."""
+"""Synthetic subjects recorded by a virtual detector and motion capture, and what was true, for `accuracy`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.benchmark.methods import Judged, Recording
-from simspine.benchmark.spine_errors import Spine
+from simspine.benchmark.methods import GroundTruthTrial, ObservedTrial
+from simspine.benchmark.spine_errors import TrialSpine
 from simspine.capture.detections import detect
 from simspine.capture.mocap import captured
 from simspine.capture.presets import read_preset
 from simspine.capture.rig import rig
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.capture.truth import (
     ACTIONS,
     RATE,
@@ -32,35 +32,41 @@ from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers
 
 
-def people(
-    preset: str,
-    subjects: Sequence[int],
-    actions: Sequence[str],
-    frames: int,
-    seed: int,
-    spines: str = "published",
-) -> Iterator[list[Judged]]:
-    """The trials of each subject (by number, from 0): one of each action, as the detector of `preset` sees it.
+@dataclass(frozen=True)
+class StudySize:
+    """How much is recorded: subjects, actions (one trial of each), frames of a trial. spines: where the subjects' are
+    from, see `simspine.capture.spines.FAMILIES`.
 
-    spines: where their spines are from, see `simspine.capture.spines.FAMILIES`. Raises
-    `InputError` naming the actions there are.
+    Subjects differ more from each other than frames do: rather more of them than longer trials.
     """
-    for action in actions:
+
+    subjects: int = 7
+    actions: tuple[str, ...] = ("Walking", "Sitting")
+    frames: int = 80
+    seed: int = 1
+    spines: str = "published"
+
+
+def recorded_subjects(preset: str, sizes: StudySize) -> Iterator[list[GroundTruthTrial]]:
+    """The trials of each subject as the detector of `preset` sees them. `InputError` names the actions there are."""
+    for action in sizes.actions:
         if action not in ACTIONS:
             raise unknown_name("action", action, ACTIONS)
-    for index in subjects:
-        subject = make_subject(seed, index, spines)
-        yield [recorded(subject, make_trial(subject, action, 1, frames), preset, seed) for action in actions]
+    for index in range(sizes.subjects):
+        subject = make_subject(sizes.seed, index, sizes.spines)
+        trials = (make_trial(subject, action, 1, sizes.frames) for action in sizes.actions)
+        yield [recorded(subject, trial, preset, sizes.seed) for trial in trials]
 
 
-def recorded(subject: Subject, trial: TruthTrial, preset: str, seed: int) -> Judged:
+def recorded(subject: SyntheticSubject, trial: TruthTrial, preset: str, seed: int) -> GroundTruthTrial:
     """A trial as recorded, and its truth."""
     exact, cameras, parts = points(trial), tuple(rig(seed, subject.name)), capsules(trial)
     seen = detect(exact, cameras, parts.ends, parts.radii, read_preset(preset), seed, subject.name, trial.trial)
     joints = captured(human36m_joints(trial), RATE, seed, subject.name, trial.trial)
     mocap = Markers(load("human36m32").names, RATE, joints, "z_up")
-    recording = Recording(subject.name, trial.trial, seen.keypoints, cameras, mocap)
-    return Judged(recording, true_spine(trial), in_frame(meant(exact, mocap.names, human36m_joints(trial)), "y_up"))
+    observed = ObservedTrial(subject.name, trial.trial, seen.keypoints, cameras, mocap)
+    targets = in_frame(meant(exact, mocap.names, human36m_joints(trial)), "y_up")
+    return GroundTruthTrial(observed, true_spine(trial), targets)
 
 
 def meant(points: Markers, joints: Sequence[str], xyz: np.ndarray) -> Markers:
@@ -71,8 +77,8 @@ def meant(points: Markers, joints: Sequence[str], xyz: np.ndarray) -> Markers:
     return points.with_(xyz=moved)
 
 
-def true_spine(trial: TruthTrial) -> Spine:
+def true_spine(trial: TruthTrial) -> TrialSpine:
     """The true spine; its points are where a detector is asked to mark them, at the vertebral centroids."""
     marked = in_frame(points(trial).select(SPINE_MARKERS), "y_up")
     kinematics = replace(spine_truth(trial), markers=marked)
-    return Spine(kinematics, in_frame(vertebra_centres(trial), "y_up"), np.zeros(trial.frames, bool))
+    return TrialSpine(kinematics, in_frame(vertebra_centres(trial), "y_up"), np.zeros(trial.frames, bool))

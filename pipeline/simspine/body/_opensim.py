@@ -35,7 +35,7 @@ def text(model) -> str:
         return path.read_text(encoding="utf-8")
 
 
-def place(coordinates: Sequence, row: Sequence[float], state) -> None:
+def set_coordinates(coordinates: Sequence, row: Sequence[float], state) -> None:
     """Set `opensim.Coordinate`s to values (rad, m) without enforcing constraints; locked ones too."""
     for coordinate, value in zip(coordinates, row, strict=True):
         if coordinate.getLocked(state):

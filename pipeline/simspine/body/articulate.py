@@ -15,9 +15,6 @@ from simspine.errors import InputError
 from simspine.priors.rhythm import AXES
 from simspine.spine.endplates import MESH_LEVELS
 
-# What a body owns beside its mass: gone, since muscles that wrapped around it are.
-_LEFT_OUT = ("WrapObjectSet",)
-
 
 def articulate(osim: str, plan: Articulation, neutral: Mapping[str, np.ndarray]) -> str:
     """The text of an `.osim` file with the plan carried out.
@@ -26,19 +23,17 @@ def articulate(osim: str, plan: Articulation, neutral: Mapping[str, np.ndarray])
     `InputError` naming what the model lacks.
     """
     root = ET.fromstring(osim)
-    model = root.find("Model")
-    bodies, joints = model.find("BodySet/objects"), model.find("JointSet/objects")
-    template = _named(joints, _joint_below(joints, plan.split))
-    level_joints = [deepcopy(template) for _ in plan.levels]
+    bodies, joints = _child(root, "Model/BodySet/objects"), _child(root, "Model/JointSet/objects")
+    template = deepcopy(_joint_below(joints, plan.split))
     joints.remove(_named(joints, plan.replaced_joint))
     _split_body(bodies, plan)
     _rehang(joints, plan)
-    for level, joint in zip(plan.levels, level_joints, strict=True):
+    for level in plan.levels:
         if plan.pair(level)[0] in plan.origins:
-            joints.append(_level_joint(joint, plan, level, neutral))
+            joints.append(_level_joint(deepcopy(template), plan, level, neutral))
     for name, carrier in plan.weld.items():
         _weld(joints, name, carrier, neutral)
-    _uncouple(model.find("ConstraintSet/objects"), {c.get("name") for c in joints.iter("Coordinate")}, plan)
+    _uncouple(_child(root, "Model/ConstraintSet/objects"), {c.get("name", "") for c in joints.iter("Coordinate")}, plan)
     _limit(joints, plan)
     ET.indent(root, "\t")
     return ET.tostring(root, encoding="unicode", xml_declaration=True)
@@ -46,23 +41,22 @@ def articulate(osim: str, plan: Articulation, neutral: Mapping[str, np.ndarray])
 
 def _split_body(bodies: ET.Element, plan: Articulation) -> None:
     whole = _named(bodies, plan.split)
-    at = list(bodies).index(whole)
+    first = list(bodies).index(whole)
     bodies.remove(whole)
     frames = whole.findall("components/PhysicalOffsetFrame")
     masses = split_mass(plan, *(_numbers(whole, key) for key in ("mass", "mass_center", "inertia")))
-    for name, origin in plan.origins.items():
+    for at, (name, origin) in enumerate(plan.origins.items(), first):
         body = deepcopy(whole)
         body.set("name", name)
-        components = body.find("components")
+        components = _child(body, "components")
         components[:] = [deepcopy(f) for f in frames if _carrier(f, plan) == name]
         for frame in components:
             _shift(frame, origin)
-        for child in [child for child in body if child.tag in _LEFT_OUT]:
+        for child in body.findall("WrapObjectSet"):  # the muscles that wrapped around it are gone
             body.remove(child)
         for key, value in zip(("mass", "mass_center", "inertia"), masses[name], strict=True):
-            body.find(key).text = _text(value)
+            _write(body, key, value)
         bodies.insert(at, body)
-        at += 1
 
 
 def split_mass(plan: Articulation, mass, centre, inertia) -> dict[str, tuple[float, np.ndarray, np.ndarray]]:
@@ -98,18 +92,16 @@ def _rehang(joints: ET.Element, plan: Articulation) -> None:
     lowest = next(iter(plan.origins))
     for joint in joints:
         for frame in joint.findall("frames/PhysicalOffsetFrame"):
-            if frame.findtext("socket_parent").strip() != f"/bodyset/{plan.split}":
-                continue
-            is_child = joint.findtext("socket_child_frame").strip() == frame.get("name")
-            name = lowest if is_child else plan.girdle
-            frame.find("socket_parent").text = f"/bodyset/{name}"
-            _shift(frame, plan.origins[name])
+            if _read(frame, "socket_parent") == f"/bodyset/{plan.split}":
+                name = lowest if _read(joint, "socket_child_frame") == frame.get("name") else plan.girdle
+                _child(frame, "socket_parent").text = f"/bodyset/{name}"
+                _shift(frame, plan.origins[name])
 
 
 def _level_joint(joint: ET.Element, plan: Articulation, level: str, neutral: Mapping[str, np.ndarray]) -> ET.Element:
     """The template with the level's name, bodies, centre and coordinates."""
     below, above = plan.pair(level)
-    old = joint.get("name").split("_IVD")[0]
+    old = joint.get("name", "").split("_IVD")[0]
     joint.set("name", f"{level}_IVDjnt")
     for coordinate, axis in zip(joint.iter("Coordinate"), AXES, strict=True):
         coordinate.set("name", f"{level}_{axis}")
@@ -117,40 +109,39 @@ def _level_joint(joint: ET.Element, plan: Articulation, level: str, neutral: Map
         listed.text = (listed.text or "").replace(old, level)
     centre = plan.centre(level)
     for which, body in (("parent", below), ("child", above)):
-        name = joint.findtext(f"socket_{which}_frame").strip()
+        name = _read(joint, f"socket_{which}_frame")
         frame = next(f for f in joint.iter("PhysicalOffsetFrame") if f.get("name") == name)
         frame.set("name", f"{body}_offset")
-        joint.find(f"socket_{which}_frame").text = f"{body}_offset"
-        frame.find("socket_parent").text = f"/bodyset/{body}"
-        origin = plan.origins[body] if body in plan.origins else _relative(neutral, plan.split, body)[:3, 3]
-        frame.find("translation").text = _text(centre - origin)
-        frame.find("orientation").text = "0 0 0"
+        _child(joint, f"socket_{which}_frame").text = f"{body}_offset"
+        _child(frame, "socket_parent").text = f"/bodyset/{body}"
+        origin = plan.origins[body] if body in plan.origins else _offset(neutral, plan.split, body)
+        _write(frame, "translation", centre - origin)
+        _child(frame, "orientation").text = "0 0 0"
     return joint
 
 
-def _relative(neutral: Mapping[str, np.ndarray], parent: str, child: str) -> np.ndarray:
-    """Pose (4, 4) of a body in another in the neutral pose. They must be parallel, as all along the spine are."""
+def _offset(neutral: Mapping[str, np.ndarray], parent: str, child: str) -> np.ndarray:
+    """Place (3,) of a body in another in the neutral pose. They must be parallel, as all along the spine are."""
     pose = np.linalg.inv(neutral[parent]) @ neutral[child]
     if not np.allclose(pose[:3, :3], np.eye(3), atol=1e-8):
         raise InputError(f"bodies {parent!r} and {child!r} are turned against one another in the neutral pose.")
-    return pose
+    return pose[:3, 3]
 
 
 def _weld(joints: ET.Element, name: str, carrier: str, neutral: Mapping[str, np.ndarray]) -> None:
     """Fix a body to another where it is in the neutral pose."""
-    joints.remove(_named(joints, _joint_below(joints, name)))
-    offset = _text(_relative(neutral, carrier, name)[:3, 3])
-    joints.append(
-        ET.fromstring(
-            f'<WeldJoint name="{name}_weld"><socket_parent_frame>{carrier}_offset</socket_parent_frame>'
-            f"<socket_child_frame>{name}_offset</socket_child_frame><frames>"
-            f'<PhysicalOffsetFrame name="{carrier}_offset"><socket_parent>/bodyset/{carrier}</socket_parent>'
-            f"<translation>{offset}</translation><orientation>0 0 0</orientation></PhysicalOffsetFrame>"
-            f'<PhysicalOffsetFrame name="{name}_offset"><socket_parent>/bodyset/{name}</socket_parent>'
-            "<translation>0 0 0</translation><orientation>0 0 0</orientation></PhysicalOffsetFrame>"
-            "</frames></WeldJoint>"
-        )
+    joints.remove(_joint_below(joints, name))
+    offset = _text(_offset(neutral, carrier, name))
+    frames = "".join(
+        f'<PhysicalOffsetFrame name="{body}_offset"><socket_parent>/bodyset/{body}</socket_parent>'
+        f"<translation>{place}</translation><orientation>0 0 0</orientation></PhysicalOffsetFrame>"
+        for body, place in ((carrier, offset), (name, "0 0 0"))
     )
+    weld = (
+        f'<WeldJoint name="{name}_weld"><socket_parent_frame>{carrier}_offset</socket_parent_frame>'
+        f"<socket_child_frame>{name}_offset</socket_child_frame><frames>{frames}</frames></WeldJoint>"
+    )
+    joints.append(ET.fromstring(weld))
 
 
 def _uncouple(constraints: ET.Element, coordinates: set[str], plan: Articulation) -> None:
@@ -168,18 +159,18 @@ def _limit(joints: ET.Element, plan: Articulation) -> None:
         for axis, motions in zip(AXES, region.axes, strict=True):
             for level, low, high in zip(region.levels, motions.lower, motions.upper, strict=True):
                 coordinate = found[f"{level}_{axis}"]
-                coordinate.find("range").text = _text((low, high))
-                coordinate.find("clamped").text = "true"
-                coordinate.find("default_value").text = "0"
+                _write(coordinate, "range", (low, high))
+                _child(coordinate, "clamped").text = "true"
+                _child(coordinate, "default_value").text = "0"
 
 
-def _joint_below(joints: ET.Element, body: str) -> str:
-    """Name of the joint whose child is `body`."""
+def _joint_below(joints: ET.Element, body: str) -> ET.Element:
+    """The joint whose child is `body`."""
     for joint in joints:
-        child = joint.findtext("socket_child_frame").strip()
+        child = _read(joint, "socket_child_frame")
         for frame in joint.findall("frames/PhysicalOffsetFrame"):
-            if frame.get("name") == child and frame.findtext("socket_parent").strip() == f"/bodyset/{body}":
-                return joint.get("name")
+            if frame.get("name") == child and _read(frame, "socket_parent") == f"/bodyset/{body}":
+                return joint
     raise InputError(f"the model has no joint that carries the body {body!r}; is the base model another one?")
 
 
@@ -192,11 +183,28 @@ def _named(objects: ET.Element, name: str) -> ET.Element:
 
 def _shift(frame: ET.Element, origin: Sequence[float]) -> None:
     """Express a frame's place from a new origin."""
-    frame.find("translation").text = _text(_numbers(frame, "translation") - np.asarray(origin))
+    _write(frame, "translation", _numbers(frame, "translation") - np.asarray(origin))
+
+
+def _child(element: ET.Element, path: str) -> ET.Element:
+    found = element.find(path)
+    if found is None:
+        raise InputError(
+            f"the model's {element.get('name', element.tag)!r} has no {path}; is the base model another one?"
+        )
+    return found
+
+
+def _read(element: ET.Element, tag: str) -> str:
+    return (_child(element, tag).text or "").strip()
+
+
+def _write(element: ET.Element, tag: str, values) -> None:
+    _child(element, tag).text = _text(values)
 
 
 def _numbers(element: ET.Element, tag: str) -> np.ndarray:
-    return np.array(element.findtext(tag).split(), float)
+    return np.array(_read(element, tag).split(), float)
 
 
 def _text(values) -> str:

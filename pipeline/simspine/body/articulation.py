@@ -4,20 +4,15 @@ The file that makes a model of it is `articulate`; the figures and their sources
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.priors.rhythm import AXES, LevelRegion, region_from
-from simspine.spine.endplates import Vertebra, Vertebrae
+from simspine.spine.endplates import Point, Vertebra, Vertebrae, point_from
 from simspine.spine.levels import Level
-from simspine.types import Motion
-
-NECK = ("neck_flexion", "neck_bending", "neck_rotation")  # the coupled body's, by axis
-ABDOMEN = ("Abs_r3", "Abs_r2", "Abs_r1")
-Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,7 @@ class Articulation:
     rigid body carried, `carries` {point: vertebra} excepted. vertebrae: as measured on the unsplit model. centres:
     joint centres that are not discs. weld: {body: vertebra it is fixed to}. replaced_joint: removed with its neck.
     spacing: {'T1-T2': published distance of the centroids (mean, sd), m}. neutral_pitch: (24,) rad, pitches of the
-    bonds between its centroids in the neutral pose, from the head down (`simspine.spine.shape.chain`).
+    inter-centroid vectors in the neutral pose, from the head down (`simspine.spine.shape.chain`).
     """
 
     split: str
@@ -66,26 +61,32 @@ class Articulation:
         if level in self.centres:
             return np.array(self.centres[level])
         below, above = self.pair(level)
-        plates = self.vertebrae[below].superior, self.vertebrae[above].inferior
-        if None in plates:
+        lower, upper = self.vertebrae[below].superior, self.vertebrae[above].inferior
+        if lower is None or upper is None:
             raise InputError(f"level {level!r} has no disc between two endplates; give its centre in `centres`.")
-        return np.mean([plate.centre for plate in plates], axis=0)
+        return np.mean([lower.centre, upper.centre], axis=0)
 
     def pair(self, level: str) -> tuple[str, str]:
         """The body below and the body above a level."""
         i = self.levels.index(level)
         return self.chain[i], self.chain[i + 1]
 
-    def relocate(self, body: str, offset: Sequence[float], point: str = "") -> tuple[str, Point]:
+    def carrier(self, body: str, point: str) -> str:
+        """The body that carries a point where `body` of the unsplit model may have been split."""
+        return self.carries.get(point, self.girdle) if body == self.split else body
+
+    def relocate(self, body: str, offset: Point, point: str) -> tuple[str, Point]:
         """Where a point of the unsplit model is on the split one: (body, offset). point: its name, see `carries`."""
-        if body != self.split:
-            return body, tuple(offset)
-        carrier = self.carries.get(point, self.girdle)
-        return carrier, tuple(float(v) for v in np.subtract(offset, self.origins[carrier]))
+        carrier = self.carrier(body, point)
+        return carrier, offset if body != self.split else _difference(offset, self.origins[carrier])
 
     def bodies_of(self, names: Sequence[str]) -> tuple[str, ...]:
         """Names of bodies of the unsplit model → of the split one."""
         return tuple(new for name in names for new in (self.origins if name == self.split else (name,)))
+
+
+def _difference(a: Point, b: Point) -> Point:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
 def carried_vertebrae(articulation: Articulation | None, vertebrae: Mapping[str, Vertebra]) -> Vertebrae:
@@ -101,17 +102,8 @@ def carried_vertebrae(articulation: Articulation | None, vertebrae: Mapping[str,
 def _carried(articulation: Articulation, vertebra: Vertebra) -> Vertebra:
     if vertebra.body != articulation.split:
         return vertebra
-    origin = articulation.origins[vertebra.level]
-
-    def moved(point):
-        return tuple(float(v) for v in np.subtract(point, origin))
-
-    plates = {
-        side: replace(plate, body=vertebra.level, centre=moved(plate.centre))
-        for side in ("superior", "inferior")
-        if (plate := getattr(vertebra, side)) is not None
-    }
-    return replace(vertebra, body=vertebra.level, centroid=moved(vertebra.centroid), **plates)
+    body, origin = vertebra.level, articulation.origins[vertebra.level]
+    return vertebra.moved(body, lambda point: _difference(point, origin))
 
 
 def spine_levels(articulation: Articulation) -> tuple[Level, ...]:
@@ -128,30 +120,6 @@ def spine_levels(articulation: Articulation) -> tuple[Level, ...]:
     return (*joints, *sums, Level("thorax-pelvis", "pelvis", girdle), *segments)
 
 
-def in_coupled_names(articulation: Articulation, motion: Motion) -> Motion:
-    """A motion of the articulated body by the 62 names of the coupled one, for comparisons.
-
-    57 names are shared. The neck's three are the sums over C7–T1 to C1–skull, the Abdomen's rotations those over the
-    lumbar levels, as its couplers have it, its locked translations 0: exact if one axis turns, else to first order.
-    Thoracic levels, which the coupled body lacks, are dropped.
-    """
-    above = tuple(level for level in articulation.levels if level.startswith(("T", "C")))
-    added = {f"{level}_{axis}" for level in above for axis in AXES}
-    columns = {name: motion.column(name) for name in motion.names if name not in added}
-
-    def total(levels: Sequence[str], axis: str) -> np.ndarray:
-        return np.sum([motion.column(f"{level}_{axis}") for level in levels], axis=0)
-
-    neck = [level for level in above if level.startswith("C")]
-    lumbar = [level for level in articulation.levels if level not in above]
-    for axis, of_neck, of_abdomen in zip(AXES, NECK, ABDOMEN, strict=True):
-        columns |= {of_neck: total(neck, axis), of_abdomen: total(lumbar, axis)}
-    columns |= {name: np.zeros(motion.frames) for name in ("Abs_t1", "Abs_t2")}
-    lengths = {name for name, turns in zip(motion.names, motion.rotational, strict=True) if not turns}
-    rotational = [name not in lengths | {"Abs_t1", "Abs_t2"} for name in columns]
-    return Motion(tuple(columns), motion.rate, np.column_stack(list(columns.values())), rotational, start=motion.start)
-
-
 def articulation_from(data: Mapping, regions: Mapping, vertebrae: Vertebrae) -> Articulation:
     """From the entries `articulation` and `regions` of a recipe (degrees and mm) and the unsplit model's vertebrae."""
     return Articulation(
@@ -160,7 +128,7 @@ def articulation_from(data: Mapping, regions: Mapping, vertebrae: Vertebrae) -> 
         girdle=str(data["girdle"]),
         carries=dict(data["carries"]),
         vertebrae={level: v for level, v in vertebrae.items() if v.body == data["split"]},
-        centres={level: tuple(float(v) for v in point) for level, point in data["centres"].items()},
+        centres={level: point_from(place) for level, place in data["centres"].items()},
         weld=dict(data["weld"]),
         replaced_joint=str(data["replaced_joint"]),
         neck_mass_share=float(data["neck_mass_share"]),

@@ -1,6 +1,5 @@
 """A compiled body as a small file, so that the solver runs where OpenSim cannot be installed."""
 
-from dataclasses import fields
 from os import PathLike
 
 from simspine.body.model import Body, Coordinates
@@ -15,24 +14,11 @@ def write_body(path: str | PathLike, body: Body) -> None:
     """Write everything that is known about the body (HDF5, atomic); the text of its model file comes along."""
     tree = body.tree._asdict()
     functions = tree.pop("functions")._asdict()
-    coordinates = {field.name: getattr(body.coordinates, field.name) for field in fields(Coordinates)}
-    coordinates["names"] = list(coordinates["names"])
-    rest = {
-        "bodies": list(body.bodies),
-        "marker_names": list(body.marker_names),
-        "marker_bodies": list(body.marker_bodies),
-    }
     save(
-        path,
-        compiled_body=VERSION,
-        name=body.name,
-        osim=body.osim,
-        marker_offsets=body.marker_offsets,
-        coordinates=coordinates,
-        tree=tree,
-        functions=functions,
-        **rest,
-    )
+        path, compiled_body=VERSION, name=body.name, osim=body.osim, marker_offsets=body.marker_offsets,
+        coordinates=vars(body.coordinates), tree=tree, functions=functions, bodies=body.bodies,
+        marker_names=body.marker_names, marker_bodies=body.marker_bodies,
+    )  # fmt: skip
 
 
 def read_body(path: str | PathLike) -> Body:

@@ -7,7 +7,8 @@ import numpy as np
 from simspine.body.kinematics import neutral_markers, neutral_poses
 from simspine.body.model import Body
 from simspine.errors import unknown_name
-from simspine.spine.shape.from_joints import JOINTS, LEVEL, spine_from_joints
+from simspine.spine.levels import VERTEBRA_OF
+from simspine.spine.shape.from_joints import JOINTS, spine_from_joints
 from simspine.types import Markers
 
 
@@ -25,7 +26,7 @@ def inferred_places(body: Body, carriers: Mapping[str, str]) -> dict[str, tuple[
             raise unknown_name("body", carrier, body.bodies, f"{body.name!r} (hand in the recipe it was made by)")
     poses = neutral_poses(body)
     spine = spine_from_joints(Markers(names, 1.0, neutral_markers(body, poses)[None], "y_up"))
-    placed = {point: spine.xyz[0, spine.index(level)] for point, level in LEVEL.items()}
+    placed = {point: spine.xyz[0, spine.index(level)] for point, level in VERTEBRA_OF.items()}
     return {
         point: (carrier, poses[carrier][:3, :3].T @ (placed[point] - poses[carrier][:3, 3]))
         for point, carrier in carriers.items()

@@ -81,7 +81,8 @@ def pose(
                     + R[a, i, 2] * tree.to_joint[j, 2, k]
                 )
         # The translation comes first: rotations turn about the shifted origin.
-        for m in range(3, 6):
+        for n in range(6):
+            m = (n + 3) % 6
             f = tree.function[j, m]
             if f < 0:
                 continue
@@ -90,26 +91,15 @@ def pose(
             s = tree.slot[j, m]
             for i in range(3):
                 w = F[i, 0] * tree.axes[j, m, 0] + F[i, 1] * tree.axes[j, m, 1] + F[i, 2] * tree.axes[j, m, 2]
-                o[i] += value * w
                 if s >= 0:
                     direction[s, i] = w
-            if s >= 0:
-                rate[s] = slope
-        for m in range(3):
-            f = tree.function[j, m]
-            if f < 0:
-                continue
-            c = tree.argument[j, m]
-            value, slope = evaluate(tree.functions, f, q[c] if c >= 0 else 0.0)
-            s = tree.slot[j, m]
-            if s >= 0:
-                rate[s] = slope
-                for i in range(3):
-                    direction[s, i] = (
-                        F[i, 0] * tree.axes[j, m, 0] + F[i, 1] * tree.axes[j, m, 1] + F[i, 2] * tree.axes[j, m, 2]
-                    )
                     centre[s, i] = o[i]
-            _turn(F, tree.axes[j, m], value)
+                if m >= 3:
+                    o[i] += value * w
+            if s >= 0:
+                rate[s] = slope
+            if m < 3:
+                _turn(F, tree.axes[j, m], value)
         for i in range(3):
             p[b, i] = o[i]
             for k in range(3):
@@ -223,13 +213,9 @@ def expand(tree: Tree, z: np.ndarray):
     """
     q = np.empty((z.shape[0], tree.rest.size))
     factor = np.empty(q.shape)
+    q[:] = tree.rest
+    q[:, tree.free] = z
     for t in range(z.shape[0]):
-        for c in range(tree.rest.size):
-            q[t, c] = tree.rest[c]
-        for i in range(tree.free.size):
-            q[t, tree.free[i]] = z[t, i]
         couple(tree, q[t], factor[t])
-        for c in range(tree.rest.size):
-            if tree.column[c] < 0:
-                factor[t, c] = 0.0
+    factor[:, tree.column < 0] = 0.0
     return q, factor

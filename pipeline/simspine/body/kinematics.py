@@ -11,7 +11,7 @@ import numpy as np
 from simspine.body.kernels import all_poses, apply_couplers
 from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
-from simspine.threads import each
+from simspine.threads import map_on_threads
 from simspine.types import Markers, Motion
 
 CHUNK = 1000  # frames; poses of all bodies in all frames would take most of the memory
@@ -23,14 +23,14 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1) -> Markers:
     Coordinates that `motion` lacks are at their default, or follow their coupler. Frames are shared among `threads`.
     Raises `InputError` for a coordinate that the body does not have.
     """
-    values = complete(body, motion)
+    values = _all_values(body, motion)
     xyz = np.empty((motion.frames, len(body.marker_names), 3))
 
     def place(start: int) -> None:
         part = slice(start, start + CHUNK)
         xyz[part] = all_poses(body.tree, values[part])[2]
 
-    each(place, range(0, motion.frames, CHUNK), threads)
+    map_on_threads(place, range(0, motion.frames, CHUNK), threads)
     return Markers(body.marker_names, motion.rate, xyz, "y_up", start=motion.start)
 
 
@@ -39,7 +39,7 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
 
     NaN in frames with NaN values. Coordinates that `motion` lacks, threads, and errors, as in `forward_kinematics`.
     """
-    values = complete(body, motion)
+    values = _all_values(body, motion)
     poses = np.zeros((motion.frames, body.tree.bodies, 4, 4))
 
     def place(start: int) -> None:
@@ -48,18 +48,16 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
         poses[part, :, :3, :3], poses[part, :, :3, 3], poses[part, :, 3, 3] = R, p, 1.0
         poses[part][~np.isfinite(p).all(-1)] = np.nan
 
-    each(place, range(0, motion.frames, CHUNK), threads)
+    map_on_threads(place, range(0, motion.frames, CHUNK), threads)
     return {name: poses[:, i + 1] for i, name in enumerate(body.bodies)}
 
 
 def neutral_motion(body: Body, values: Mapping[str, float] | None = None) -> Motion:
     """One frame with all coordinates at their default, except those in `values` (rad, m); couplers are followed."""
-    named = values or {}
     row = body.coordinates.default.copy()
-    for name, value in named.items():
+    for name, value in (values or {}).items():
         row[body.coordinates.index(name)] = value
-    row = follow_couplers(body, row[None])
-    return Motion(body.coordinates.names, 1.0, row, body.coordinates.rotational)
+    return Motion(body.coordinates.names, 1.0, follow_couplers(body, row[None]), body.coordinates.rotational)
 
 
 def neutral_poses(body: Body, values: Mapping[str, float] | None = None) -> dict[str, np.ndarray]:
@@ -81,7 +79,7 @@ def follow_couplers(body: Body, values: np.ndarray) -> np.ndarray:
     return followed
 
 
-def complete(body: Body, motion: Motion) -> np.ndarray:
+def _all_values(body: Body, motion: Motion) -> np.ndarray:
     """Values (frames, coordinates) for all coordinates of `body`, in its order.
 
     Where `motion` has none, the default, or for a driven coordinate what its coupler says. Frames with a NaN are NaN.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from simspine.errors import InputError, unknown_name
 from simspine.recipe_files import models_folder, read_yaml, recipe_path
+from simspine.spine.endplates import Point, point_from
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class Place:
     """Where a marker is: offset (3,) m in the frame of `body`. weight: its weight in inverse kinematics."""
 
     body: str
-    offset: tuple[float, float, float]
+    offset: Point
     weight: float = 1.0
 
 
@@ -44,14 +45,14 @@ def read_marker_set(name: str) -> MarkerSet:
 
 def place_of(entry: Mapping) -> Place:
     """A place out of a YAML entry {body, offset, weight}."""
-    x, y, z = (float(v) for v in entry["offset"])
-    return Place(str(entry["body"]), (x, y, z), float(entry.get("weight", 1.0)))
+    return Place(str(entry["body"]), point_from(entry["offset"]), float(entry.get("weight", 1.0)))
 
 
 def _set_of_skeleton(name: str) -> str:
-    files = sorted((models_folder() / "markers").glob("*.yaml"))
-    serving = [path.stem for path in files if name in read_yaml(path).get("skeletons", ())]
-    if name not in {path.stem for path in files} and not serving:
-        known = [path.stem for path in files] + [s for path in files for s in read_yaml(path).get("skeletons", ())]
-        raise unknown_name("marker set or skeleton", name, dict.fromkeys(known), str(models_folder() / "markers"))
+    folder = models_folder() / "markers"
+    skeletons = {path.stem: read_yaml(path).get("skeletons", ()) for path in sorted(folder.glob("*.yaml"))}
+    serving = [stem for stem, served in skeletons.items() if name in served]
+    if name not in skeletons and not serving:
+        known = dict.fromkeys([*skeletons, *(s for served in skeletons.values() for s in served)])
+        raise unknown_name("marker set or skeleton", name, known, str(folder))
     return serving[0] if serving else name

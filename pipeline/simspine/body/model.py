@@ -9,10 +9,11 @@ from typing import Self
 import numpy as np
 
 from simspine.body import _opensim
-from simspine.body.osim import compile_tree
+from simspine.body.osim import compile_tree, coordinate_names, enforced_couplers
 from simspine.body.tree import Tree
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, position
 from simspine.formats.atomic import write_text
+from simspine.spine.forced import Coupler
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +54,7 @@ class Coordinates:
 
     def index(self, name: str) -> int:
         """Position of `name`; raises `InputError` listing the names there are."""
-        if name not in self.names:
-            raise unknown_name("coordinate", name, self.names)
-        return self.names.index(name)
+        return position(name, self.names, "coordinate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +94,7 @@ class Body:
         Raises `InputError` if it is none, or holds what a tree cannot represent (a loop, an unknown joint or function),
         by name.
         """
-        path = Path(path)
-        try:
-            osim = path.read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            raise InputError(f"model file {path} does not exist.") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"model file {path} cannot be read: {error}.") from None
-        return cls.from_text(osim, str(path))
+        return cls.from_text(read_model_file(path), str(path))
 
     @classmethod
     def from_text(cls, osim: str, where: str = "the text handed in") -> Self:
@@ -110,7 +102,7 @@ class Body:
         check_xml(osim, where)
         try:
             model = _opensim.load(osim)
-            state = model.initSystem()
+            model.initSystem()
         except RuntimeError as error:
             raise InputError(f"{where} is XML, but OpenSim cannot make a model of it: {_reason(error)}") from None
         if model.getBodySet().getSize() == 0:
@@ -118,7 +110,7 @@ class Body:
         markers = list(model.getMarkerSet())
         offsets = np.array([_station(marker) for marker in markers]).reshape(-1, 3)
         offsets.setflags(write=False)
-        coordinates = _coordinates(model, state)
+        coordinates = _coordinates(model)
         carriers = tuple(marker.getParentFrame().findBaseFrame().getName() for marker in markers)
         return cls(
             name=model.getName(),
@@ -131,15 +123,32 @@ class Body:
             tree=compile_tree(model, coordinates, carriers, offsets),
         )
 
+    @property
+    def couplers(self) -> tuple[Coupler, ...]:
+        """The enforced couplers, drivers first."""
+        names, tree = self.coordinates.names, self.tree
+        return tuple(
+            Coupler(names[dependent], names[driver], tree.functions.slope(function))
+            for dependent, driver, function in zip(tree.coupled, tree.driver, tree.coupling, strict=True)
+        )
+
     def write_osim(self, path: str | PathLike) -> None:
         """Write the model file, atomically."""
         write_text(path, self.osim)
 
     def marker_index(self, name: str) -> int:
         """Position of a marker; raises `InputError` listing the markers there are."""
-        if name not in self.marker_names:
-            raise unknown_name("marker", name, self.marker_names, f"body {self.name!r}")
-        return self.marker_names.index(name)
+        return position(name, self.marker_names, "marker", f"body {self.name!r}")
+
+
+def read_model_file(path: str | PathLike) -> str:
+    """The text of a model file."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"model file {path} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"model file {path} cannot be read: {error}.") from None
 
 
 def check_xml(osim: str, where: str) -> None:
@@ -168,40 +177,22 @@ def _station(marker) -> np.ndarray:
     return marker.findLocationInFrame(state, marker.getParentFrame().findBaseFrame()).to_numpy()
 
 
-def _coordinates(model, state) -> Coordinates:
+def _coordinates(model) -> Coordinates:
     listed = list(model.getCoordinateSet())
     names = tuple(c.getName() for c in listed)
     depends_on = np.full(len(names), -1)
-    for coupler in couplers(model):
-        if coupler.isEnforced(state):
-            depends_on[names.index(coupler.getDependentCoordinateName())] = names.index(independent_name(coupler))
+    for dependent, driver, _ in enforced_couplers(model):
+        depends_on[names.index(dependent)] = names.index(driver)
     return Coordinates(
         names=names,
-        rotational=[_is_rotational(c) for c in listed],
-        lower=[c.getRangeMin() for c in listed],
-        upper=[c.getRangeMax() for c in listed],
-        default=[c.getDefaultValue() for c in listed],
-        clamped=[c.getDefaultClamped() for c in listed],
-        locked=[c.getDefaultLocked() for c in listed],
+        rotational=np.array([_is_rotational(c) for c in listed], bool),
+        lower=np.array([c.getRangeMin() for c in listed]),
+        upper=np.array([c.getRangeMax() for c in listed]),
+        default=np.array([c.getDefaultValue() for c in listed]),
+        clamped=np.array([c.getDefaultClamped() for c in listed], bool),
+        locked=np.array([c.getDefaultLocked() for c in listed], bool),
         depends_on=depends_on,
     )
-
-
-def couplers(model) -> list:
-    """The `CoordinateCouplerConstraint`s of an `opensim.Model`."""
-    osim = _opensim.api()
-    cast = osim.CoordinateCouplerConstraint.safeDownCast
-    return [coupler for constraint in model.getConstraintSet() if (coupler := cast(constraint)) is not None]
-
-
-def independent_name(coupler) -> str:
-    """The coordinate that drives a coupler; raises `InputError` where several do, which no model of ours has."""
-    names = coupler.getIndependentCoordinateNames()
-    if names.getSize() != 1:
-        raise InputError(
-            f"the coupler {coupler.getName()!r} has {names.getSize()} independent coordinates; only one is supported."
-        )
-    return names.get(0)
 
 
 def _is_rotational(coordinate) -> bool:
@@ -211,13 +202,5 @@ def _is_rotational(coordinate) -> bool:
     if coordinate.getMotionType() != osim.Coordinate.Coupled:
         return coordinate.getMotionType() == osim.Coordinate.Rotational
     joint = osim.CustomJoint.safeDownCast(coordinate.getJoint())
-    if joint is None:
-        return False
-    transform = joint.getSpatialTransform()
-    rotations = [transform.getTransformAxis(i) for i in range(3)]
-    return any(coordinate.getName() in coordinate_names(axis) for axis in rotations)
-
-
-def coordinate_names(axis) -> list[str]:
-    """Names of the coordinates that drive one axis of a CustomJoint."""
-    return [axis.get_coordinates(i) for i in range(axis.getCoordinateNames().size())]
+    axes = [] if joint is None else [joint.getSpatialTransform().getTransformAxis(i) for i in range(3)]
+    return any(coordinate.getName() in coordinate_names(axis) for axis in axes)

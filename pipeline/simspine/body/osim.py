@@ -9,18 +9,17 @@ from simspine.body.tree import Functions, Tree
 from simspine.errors import InputError
 
 # Axes of joints that are special cases of the general one: three rotations, then three translations.
-_X, _Y, _Z = np.eye(3)
-_NO = None
 _SPECIAL = {
-    "PinJoint": (_Z, _NO, _NO, _NO, _NO, _NO),
-    "SliderJoint": (_NO, _NO, _NO, _X, _NO, _NO),
-    "UniversalJoint": (_X, _Y, _NO, _NO, _NO, _NO),
-    "GimbalJoint": (_X, _Y, _Z, _NO, _NO, _NO),
-    "BallJoint": (_X, _Y, _Z, _NO, _NO, _NO),
-    "PlanarJoint": (_Z, _NO, _NO, _X, _Y, _NO),
-    "FreeJoint": (_X, _Y, _Z, _X, _Y, _Z),
-    "WeldJoint": (_NO,) * 6,
+    "PinJoint": "z-- ---",
+    "SliderJoint": "--- x--",
+    "UniversalJoint": "xy- ---",
+    "GimbalJoint": "xyz ---",
+    "BallJoint": "xyz ---",
+    "PlanarJoint": "z-- xy-",
+    "FreeJoint": "xyz xyz",
+    "WeldJoint": "--- ---",
 }
+_STILL = (np.zeros(3), -1, -1)
 _DEGREE = 3
 
 
@@ -46,53 +45,32 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
     parent = np.array([bodies[_base(joint.getParentFrame())] for joint in joints], int)
     child = np.array([bodies[_base(joint.getChildFrame())] for joint in joints], int)
     coupled, driver, coupling = _couplings(model, table, names)
+    functions = table.pack()
     slot, slot_kind, slot_coordinate, slot_joint = _slots(argument)
     path_first, path = _paths(parent, child, slot_joint, len(bodies))
     clamped = coordinates.clamped[free]
     return Tree(
-        parent=parent,
-        child=child,
-        to_joint=to_joint,
-        from_joint=from_joint,
-        axes=axes,
-        function=function,
-        argument=argument,
-        slot=slot,
-        slot_kind=slot_kind,
-        slot_coordinate=slot_coordinate,
-        slot_joint=slot_joint,
-        path_first=path_first,
-        path=path,
-        column=_columns(coordinates.free, coupled, driver),
-        coupled=coupled,
-        driver=driver,
-        coupling=coupling,
-        functions=table.pack(),
+        parent=parent, child=child, to_joint=to_joint, from_joint=from_joint,
+        axes=axes, function=function, argument=argument,
+        slot=slot, slot_kind=slot_kind, slot_coordinate=slot_coordinate, slot_joint=slot_joint,
+        path_first=path_first, path=path, column=_columns(coordinates.free, coupled, driver),
+        coupled=coupled, driver=driver, coupling=coupling, functions=functions,
         marker_body=np.array([bodies[name] for name in marker_bodies], int),
         marker_offset=np.array(marker_offsets, float).reshape(-1, 3),
-        bodies=len(bodies),
-        free=free,
-        rest=np.array(coordinates.default, float),
+        bodies=len(bodies), free=free, rest=np.array(coordinates.default, float),
         lower=np.where(clamped, coordinates.lower[free], -np.inf),
         upper=np.where(clamped, coordinates.upper[free], np.inf),
         turning=np.array(coordinates.rotational[free], bool),
-        periodic=_periodic(function, argument, table.pack(), driver, len(names))[free] & ~clamped,
-    )
+        periodic=_periodic(function, argument, functions, driver, len(names))[free] & ~clamped,
+    )  # fmt: skip
 
 
 def _periodic(function, argument, functions: Functions, driver: np.ndarray, count: int) -> np.ndarray:
     """(coordinates,) bool: drives rotations only, each as it is or reversed, and no other coordinate."""
     periodic = np.zeros(count, bool)
-    for c in range(count):
-        used = function[argument == c]
-        kinds = np.nonzero(argument == c)[1]
-        plain = [
-            functions.first[f + 1] - functions.first[f] == 1
-            and abs(functions.coefficients[functions.first[f], 1]) == 1.0
-            and not functions.coefficients[functions.first[f], 2:].any()
-            for f in used
-        ]
-        periodic[c] = len(used) > 0 and all(plain) and (kinds < 3).all() and c not in driver
+    for c in set(argument.ravel().tolist()) - {-1, *driver.tolist()}:
+        plain = [functions.slope(f) in (1.0, -1.0) for f in function[argument == c]]
+        periodic[c] = all(plain) and (np.nonzero(argument == c)[1] < 3).all()
     return periodic
 
 
@@ -138,13 +116,12 @@ def _axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
     """For each of the six axes of a joint: direction, function number, coordinate; −1 where nothing is there."""
     kind = joint.getConcreteClassName()
     if kind == "CustomJoint":
-        yield from _custom_axes(
-            _opensim.api().CustomJoint.safeDownCast(joint).getSpatialTransform(), joint, table, names
-        )
+        yield from _custom_axes(joint, table, names)
     elif kind in _SPECIAL:
         order = iter(names.index(joint.get_coordinates(i).getName()) for i in range(joint.numCoordinates()))
-        for axis in _SPECIAL[kind]:
-            yield (np.zeros(3), -1, -1) if axis is _NO else (axis, table.linear(1.0, 0.0), next(order))
+        for axis in _SPECIAL[kind].replace(" ", ""):
+            moves = axis != "-"
+            yield (np.eye(3)["xyz".index(axis)], table.linear(1.0, 0.0), next(order)) if moves else _STILL
     else:
         raise InputError(
             f"joint {joint.getName()!r} is a {kind}; known are CustomJoint, {', '.join(_SPECIAL)}. "
@@ -152,10 +129,11 @@ def _axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
         )
 
 
-def _custom_axes(transform, joint, table: "_FunctionTable", names: tuple[str, ...]):
+def _custom_axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
+    transform = _opensim.api().CustomJoint.safeDownCast(joint).getSpatialTransform()
     for m in range(6):
         axis = transform.getTransformAxis(m)
-        drivers = [axis.get_coordinates(i) for i in range(axis.getCoordinateNames().size())]
+        drivers = coordinate_names(axis)
         if len(drivers) > 1:
             raise InputError(
                 f"an axis of joint {joint.getName()!r} depends on {len(drivers)} coordinates; at most one."
@@ -163,15 +141,22 @@ def _custom_axes(transform, joint, table: "_FunctionTable", names: tuple[str, ..
         vector = np.array([axis.getAxis().get(i) for i in range(3)])
         function = axis.getFunction()
         if not drivers and abs(_value(function, 0.0)) == 0.0:
-            yield np.zeros(3), -1, -1
+            yield _STILL
         else:
             number = table.add(function, f"joint {joint.getName()!r}")
             yield vector / np.linalg.norm(vector), number, names.index(drivers[0]) if drivers else -1
 
 
-def _couplings(model, table: "_FunctionTable", names: tuple[str, ...]):
-    """Enforced couplers, drivers first: dependent coordinates, drivers, functions."""
-    found = {}
+def coordinate_names(axis) -> list[str]:
+    """Names of the coordinates that drive one axis of a CustomJoint."""
+    return [axis.get_coordinates(i) for i in range(axis.getCoordinateNames().size())]
+
+
+def enforced_couplers(model):
+    """(dependent coordinate, its driver, the `CoordinateCouplerConstraint`) of an `opensim.Model`'s enforced couplers.
+
+    Raises `InputError` where several coordinates drive one.
+    """
     cast = _opensim.api().CoordinateCouplerConstraint.safeDownCast
     for constraint in model.getConstraintSet():
         coupler = cast(constraint)
@@ -180,11 +165,18 @@ def _couplings(model, table: "_FunctionTable", names: tuple[str, ...]):
         drivers = coupler.getIndependentCoordinateNames()
         if drivers.getSize() != 1:
             raise InputError(
-                f"coupler {coupler.getName()!r} has {drivers.getSize()} independent coordinates; only one."
+                f"coupler {coupler.getName()!r} has {drivers.getSize()} independent coordinates; only one is supported."
             )
+        yield coupler.getDependentCoordinateName(), drivers.get(0), coupler
+
+
+def _couplings(model, table: "_FunctionTable", names: tuple[str, ...]):
+    """Enforced couplers, drivers first: dependent coordinates, drivers, functions."""
+    found = {}
+    for dependent, driver, coupler in enforced_couplers(model):
         scale = _opensim.api().PropertyHelper.getValueDouble(coupler.getPropertyByName("scale_factor"))
         number = table.add(coupler.getFunction(), f"coupler {coupler.getName()!r}", scale)
-        found[names.index(coupler.getDependentCoordinateName())] = (names.index(drivers.get(0)), number)
+        found[names.index(dependent)] = (names.index(driver), number)
     ordered: list[tuple[int, int, int]] = []
     while found:
         ready = [c for c, (driver, _) in found.items() if driver not in found]
@@ -207,7 +199,7 @@ def _slots(argument: np.ndarray):
     Within a joint the translations are numbered first, since its rotations turn about the shifted origin.
     """
     slot = np.full(argument.shape, -1)
-    listed = []
+    listed: list[tuple[int, int, int]] = []
     for j, m in product(range(len(argument)), (3, 4, 5, 0, 1, 2)):
         if argument[j, m] >= 0:
             slot[j, m] = len(listed)
@@ -232,7 +224,7 @@ def _value(function, x: float) -> float:
 class _FunctionTable:
     """Collects functions as piecewise polynomials."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._pieces: list[list[tuple[float, float, np.ndarray]]] = []
 
     def linear(self, slope: float, intercept: float) -> int:

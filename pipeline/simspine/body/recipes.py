@@ -10,24 +10,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from simspine.body import _opensim
 from simspine.body.articulate import articulate
 from simspine.body.articulation import Articulation, articulation_from
 from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
-from simspine.body.model import Body, check_xml
+from simspine.body.model import Body, check_xml, read_model_file
 from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import rhythm_and_posture
 from simspine.recipe_files import read_yaml, recipe_path
 from simspine.skeletons.inferred_names import INFERRED
-from simspine.spine.endplates import read_endplates
+from simspine.spine.endplates import point_from, read_endplates
 from simspine.types import Markers
 
 VIRTUAL = "_virtual"
+KEYS = (
+    "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
+    "virtual", "inferred", "articulation", "regions",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ def read_recipe(name: str = "coupled") -> Recipe:
     data = _with_base(path)
     try:
         _refuse_renamed(data, path)
+        for key in data:
+            if key not in KEYS:
+                raise unknown_name("key", str(key), KEYS, str(path))
         split = None
         if "articulation" in data:
             split = articulation_from(data["articulation"], data["regions"], read_endplates())
@@ -86,7 +91,9 @@ def read_recipe(name: str = "coupled") -> Recipe:
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
             sole_height=float(data["stature"]["sole"]["height"]),
             virtual={key: virtual[key] for key in data["virtual"]["names"]},
-            inferred={key: _carrier(split, key, body) for key, body in data["inferred"]["bodies"].items()},
+            inferred={
+                key: split.carrier(body, key) if split else body for key, body in data["inferred"]["bodies"].items()
+            },
             inferred_weight=float(data["inferred"]["weight"]),
             coordinate_tasks={
                 key: (float(t["target"]), float(t["weight"])) for key, t in data.get("coordinate_tasks", {}).items()
@@ -122,8 +129,7 @@ def build(recipe: str | Recipe = "coupled", skeleton: str = "blazepose") -> Body
         _add(model, name, _on(recipe, name, place))
     for name, place in recipe.virtual.items():
         _add(model, name + VIRTUAL, _on(recipe, name, place))
-    body = _finished(model)
-    return place_inferred(body, recipe)
+    return place_inferred(_finished(model), recipe)
 
 
 def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
@@ -138,7 +144,7 @@ def place_inferred(body: Body, recipe: str | Recipe = "coupled") -> Body:
     for name in [m.getName() for m in markers if m.getName().endswith(INFERRED)]:
         markers.remove(markers.getIndex(name))
     for name, (carrier, offset) in inferred_places(body, recipe.inferred).items():
-        _add(model, name + INFERRED, Place(carrier, tuple(offset)))
+        _add(model, name + INFERRED, Place(carrier, point_from(offset)))
     return _finished(model)
 
 
@@ -149,11 +155,8 @@ def virtual_spine_markers(body: Body) -> dict[str, str]:
     the body has neither for are left out; raises `InputError` if that leaves none.
     """
     names = read_recipe("coupled").virtual
-    chosen = {}
-    for name in names:
-        found = [candidate for candidate in (name + VIRTUAL, name) if candidate in body.marker_names]
-        if found:
-            chosen[name] = found[0]
+    there = {name: [marker for marker in (name + VIRTUAL, name) if marker in body.marker_names] for name in names}
+    chosen = {name: markers[0] for name, markers in there.items() if markers}
     if not chosen:
         raise InputError(
             f"body {body.name!r} has none of the spine's markers ({', '.join(names)}). "
@@ -203,7 +206,7 @@ def _base(recipe: Path, file: str, package: str | None = None) -> Path:
         path = recipe.parent / file
     else:
         spec = importlib.util.find_spec(package)
-        if spec is None:
+        if spec is None or not spec.submodule_search_locations:
             raise InputError(f"{recipe} needs the model in the package {package!r}, which is not installed.")
         path = Path(spec.submodule_search_locations[0]) / file
     if not path.is_file():
@@ -224,47 +227,39 @@ def _linear_prior(
     return LinearPrior(combination, math.radians(mean), math.radians(sd), source, float(correlation_time_s))
 
 
-RENAMED = {"beliefs": "its name is now `priors`", "curve": "it was removed: priors on levels are those of `regions`"}
+RENAMED = {  # keys of earlier recipes, and what to write instead
+    "beliefs": "its name is now `priors`",
+    "curve": "it was removed: priors on levels are those of `regions`",
+    "lasts": "in a prior it is `correlation_time_s`",
+}
 
 
 def _refuse_renamed(data: Mapping, path: Path) -> None:
     for key, now in RENAMED.items():
-        if key in data:
+        if any(key in entry for entry in (data, *data.get("priors", ()))):
             raise InputError(f"{path}: the key `{key}` is not known; {now}.")
-
-
-def _carrier(split: Articulation | None, point: str, body: str) -> str:
-    """The body that carries a point where `body` may have been split."""
-    return body if split is None or body != split.split else split.carries.get(point, split.girdle)
 
 
 def _on(recipe: Recipe, point: str, place: Place) -> Place:
     """A place on the unsplit model, on the recipe's."""
-    if recipe.articulation is None:
-        return place
-    return Place(*recipe.articulation.relocate(place.body, place.offset, point), place.weight)
+    plan = recipe.articulation
+    return Place(*plan.relocate(place.body, place.offset, point), place.weight) if plan else place
 
 
 def _base_model(path: Path):
     """The `opensim.Model` in a file. By its path, not its text: mesh files are looked for beside it."""
+    check_xml(read_model_file(path), f"model file {path}")
     try:
-        check_xml(path.read_text(encoding="utf-8-sig"), f"model file {path}")
         return _opensim.api().Model(str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"model file {path} cannot be read: {error}.") from None
     except RuntimeError as error:
         raise InputError(f"{path} is XML, but OpenSim cannot make a model of it: {error}") from None
 
 
 def _removable(model, kind: str):
-    sets = {
-        "forces": model.updForceSet,
-        "controllers": model.updControllerSet,
-        "contact_geometry": model.updContactGeometrySet,
-    }
+    sets = {"forces": "ForceSet", "controllers": "ControllerSet", "contact_geometry": "ContactGeometrySet"}
     if kind not in sets:
         raise unknown_name("kind of component to remove", kind, sets)
-    return sets[kind]()
+    return getattr(model, f"upd{sets[kind]}")()
 
 
 def _add(model, name: str, place: Place) -> None:
@@ -272,7 +267,7 @@ def _add(model, name: str, place: Place) -> None:
     if place.body not in bodies:
         raise unknown_name("body", place.body, bodies, f"the place of marker {name!r}")
     osim = _opensim.api()
-    marker = osim.Marker(name, model.getBodySet().get(place.body), osim.Vec3(*map(float, np.asarray(place.offset))))
+    marker = osim.Marker(name, model.getBodySet().get(place.body), osim.Vec3(*place.offset))
     marker.set_fixed(True)
     model.addMarker(marker)
 

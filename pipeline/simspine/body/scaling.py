@@ -10,13 +10,34 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from simspine.body import _opensim
+from simspine.body.kernels import all_poses
+from simspine.body.kinematics import neutral_motion
 from simspine.body.model import Body
-from simspine.body.paths import Path, distance, marker_paths, vector
 from simspine.body.recipes import Recipe, Segment, place_inferred, read_recipe
+from simspine.body.tree import scaled_tree
 from simspine.errors import InputError
 from simspine.types import Markers
 
 STATURES = (1.0, 2.3)  # m; outside of it a unit is wrong or the points are
+
+
+@dataclass(frozen=True)
+class ScalingLimits:
+    """What of the distances is used, and which factors are accepted.
+
+    Of each distance the share `trim` of extreme frames is left out, half at each end; fewer than `min_frames` are no
+    measurement. A factor lies in min_factor … max_factor; a segment's sides differ by at most the share max_asymmetry.
+    """
+
+    min_factor: float = 0.7
+    max_factor: float = 1.4
+    max_asymmetry: float = 0.08
+    trim: float = 0.2
+    min_frames: int = 5
+
+    def __post_init__(self):
+        if not 0 <= self.trim < 1:
+            raise InputError(f"trim is {self.trim}, expected a share from 0 up to (not including) 1.")
 
 
 @dataclass(frozen=True)
@@ -31,7 +52,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Factor:
+class SegmentFactor:
     """Size of a segment relative to the unscaled body. sides: what it was measured by; empty where `assumed`."""
 
     segment: str
@@ -47,7 +68,7 @@ class Factor:
 class ScaleFactors:
     """Factors of all segments; stature (m) of the scaled body, its ratio to the unscaled one's; the height given."""
 
-    factors: tuple[Factor, ...]
+    factors: tuple[SegmentFactor, ...]
     stature: float
     stature_factor: float
     height: float | None = None
@@ -72,47 +93,37 @@ def measure_factors(
     recipe: str | Recipe = "coupled",
     *,
     height: float | None = None,
-    min_factor: float = 0.7,
-    max_factor: float = 1.4,
-    max_asymmetry: float = 0.08,
-    trim: float = 0.2,
-    min_frames: int = 5,
+    limits: ScalingLimits = ScalingLimits(),
 ) -> ScaleFactors:
     """Scale factors of the segments of `recipe` from the distances between markers.
 
     body: unscaled. markers: in any frame of reference; interpolated points are not used. Each distance is the median
-    over the frames that have both markers, without the share `trim` of extremes (half at each end); a segment's sides
-    are averaged. Distances across the trunk are those of its straighter frames: bending shortens them. A segment
-    without `min_frames` frames gets the stature factor (height / stature of the unscaled body, if `height` in m is
-    given), else the mean of those measured, and is marked `assumed`.
+    over the frames that have both markers, without extremes; a segment's sides are averaged. Distances across the
+    trunk are those of its straighter frames: bending shortens them. A segment without enough frames gets the stature
+    factor (height / stature of the unscaled body, if `height` in m is given), else the mean of those measured, and is
+    marked `assumed`.
 
-    Raises `InputError` naming segment and numbers for a factor outside min_factor … max_factor, for sides that differ
-    by more than max_asymmetry of their mean, and where nothing can be measured.
+    Raises `InputError` naming segment and numbers for a factor beyond the limits, for sides that differ by more than
+    they allow, and where nothing can be measured.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    if not 0 <= trim < 1:
-        raise InputError(f"trim is {trim}, expected a share from 0 up to (not including) 1.")
     if height is not None and not STATURES[0] <= height <= STATURES[1]:
         raise InputError(f"height is {height:g} m, expected {STATURES[0]} to {STATURES[1]} m. Is the unit right?")
-    measured = {}
-    for segment in recipe.segments:
-        sides = _sides(body, markers, segment, trim, min_frames)
-        if sides:
-            measured[segment.name] = sides
+    found = {segment.name: _sides(body, markers, segment, recipe, limits) for segment in recipe.segments}
+    measured = {name: sides for name, sides in found.items() if sides}
     if not measured:
         wanted = "; ".join(f"{s.name}: {', '.join('–'.join(pair) for pair in s.pairs)}" for s in recipe.segments)
         raise InputError(
-            f"no segment can be measured: no pair of markers is present together in at least {min_frames} frames. "
-            f"Pairs wanted: {wanted}. Markers given: {', '.join(markers.names)}."
+            f"no segment can be measured: no pair of markers is present together in at least "
+            f"{limits.min_frames} frames. Pairs wanted: {wanted}. Markers given: {', '.join(markers.names)}."
         )
-    paths = marker_paths(body, recipe.measuring_pose)
-    sizes = _solve(recipe, measured, paths, None if height is None else height / _stature(body, recipe))
-    factors = tuple(_factor(s, sizes[s.name], measured.get(s.name, ()), paths, max_asymmetry) for s in recipe.segments)
+    unscaled = _stature(body, recipe, {})
+    sizes = _solve(body, recipe, measured, None if height is None else height / unscaled)
+    factors = tuple(_factor(s, sizes[s.name], found[s.name], limits) for s in recipe.segments)
     for factor in factors:
-        _check(factor, min_factor, max_factor)
-    by_body = {name: f.factor for f in factors for name in f.bodies}
-    stature = _stature(body, recipe, by_body)
-    return ScaleFactors(factors, stature, stature / _stature(body, recipe), height)
+        _check(factor, limits)
+    stature = _stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
+    return ScaleFactors(factors, stature, stature / unscaled, height)
 
 
 def scale(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: str | Recipe = "coupled") -> Body:
@@ -142,11 +153,11 @@ def scale(body: Body, factors: ScaleFactors, mass: float | None = None, recipe: 
     return place_inferred(scaled, recipe)
 
 
-def _sides(body: Body, markers: Markers, segment: Segment, trim: float, min_frames: int) -> list[tuple]:
-    """(pair, measured length, spread, frames) of each side, or nothing if a side cannot be measured."""
+def _sides(body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingLimits) -> tuple[Side, ...]:
+    """What measures a segment, or nothing if a side cannot be measured."""
     known = set(markers.names) & set(body.marker_names)
     if not all(set(pair) <= known for pair in segment.pairs):
-        return []
+        return ()
     lengths = np.array([_lengths(markers, *pair) for pair in segment.pairs])
     if segment.bends:
         # sideways bending lengthens one side and shortens the other: take the mean in each frame; forward bending
@@ -155,13 +166,14 @@ def _sides(body: Body, markers: Markers, segment: Segment, trim: float, min_fram
         with np.errstate(invalid="ignore"):
             lengths = np.where(mean >= np.nanmedian(mean) if np.isfinite(mean).any() else False, lengths, np.nan)
     sides = []
-    for pair, length in zip(segment.pairs, lengths, strict=True):
-        kept = _trimmed(length[np.isfinite(length)], trim)
-        if len(kept) < min_frames:
-            return []
+    own = _distances(body, recipe, segment.pairs, {}).tolist()
+    for pair, length, model in zip(segment.pairs, lengths, own, strict=True):
+        kept = _trimmed(length[np.isfinite(length)], limits.trim)
+        if len(kept) < limits.min_frames:
+            return ()
         low, middle, high = np.percentile(kept, [25, 50, 75])
-        sides.append((pair, float(middle), float(high - low) / 2, len(kept)))
-    return sides
+        sides.append(Side(pair, float(middle), float(high - low) / 2, model, len(kept)))
+    return tuple(sides)
 
 
 def _lengths(markers: Markers, a: str, b: str) -> np.ndarray:
@@ -179,9 +191,9 @@ def _trimmed(values: np.ndarray, share: float) -> np.ndarray:
 
 
 def _solve(
-    recipe: Recipe, measured: Mapping, paths: Mapping[str, Path], stature_factor: float | None
+    body: Body, recipe: Recipe, measured: Mapping[str, Sequence[Side]], stature_factor: float | None
 ) -> dict[str, float]:
-    """Factor of each segment such that the model's mean distance over a segment's sides is the measured one.
+    """Size of each segment such that the model's mean distance over a segment's sides is the measured one.
 
     Fixed-point iteration; it converges since each distance depends most on its own segment.
     """
@@ -191,8 +203,8 @@ def _solve(
         by_body = {name: sizes[segment] for name, segment in carried.items()}
         step = {}
         for name, sides in measured.items():
-            now = np.mean([distance(paths[a], paths[b], by_body) for (a, b), *_ in sides])
-            step[name] = float(sizes[name] * np.mean([side[1] for side in sides]) / now)
+            own = _distances(body, recipe, [side.markers for side in sides], by_body).mean()
+            step[name] = float(sizes[name] * np.mean([side.measured for side in sides]) / own)
         rest = stature_factor or float(np.mean(list(step.values())))
         new = {name: step.get(name, rest) for name in sizes}
         change = max(abs(new[name] - sizes[name]) for name in sizes)
@@ -201,35 +213,47 @@ def _solve(
             return sizes
         if not all(np.isfinite(list(sizes.values()))) or max(sizes.values()) > 1e3 or min(sizes.values()) < 1e-3:
             break
-    found = ", ".join(f"{a}–{b} {length:.3f} m" for sides in measured.values() for (a, b), length, *_ in sides)
+    found = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m" for sides in measured.values() for s in sides)
     raise InputError(f"no body has these distances between its markers: {found}. Is the unit metres?")
 
 
-def _factor(segment: Segment, size: float, sides: Sequence, paths: Mapping[str, Path], max_asymmetry: float) -> Factor:
+def _distances(
+    body: Body, recipe: Recipe, pairs: Sequence[tuple[str, str]], by_body: Mapping[str, float]
+) -> np.ndarray:
+    """(pairs,) m between the markers of each pair in the measuring pose, bodies scaled by `by_body`."""
+    x = _scaled_poses(body, recipe.measuring_pose, by_body)[2]
+    at = np.array([[body.marker_index(name) for name in pair] for pair in pairs])
+    return np.linalg.norm(x[at[:, 1]] - x[at[:, 0]], axis=-1)
+
+
+def _scaled_poses(body: Body, pose: Mapping[str, float], by_body: Mapping[str, float]):
+    """Rotations and origins of the bodies, ground first, and markers (markers, 3) m of the scaled body in a pose."""
+    factors = np.array([1.0, *(by_body.get(name, 1.0) for name in body.bodies)])
+    R, p, x = all_poses(scaled_tree(body.tree, factors), neutral_motion(body, pose).values)
+    return R[0], p[0], x[0]
+
+
+def _factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: ScalingLimits) -> SegmentFactor:
     if not sides:
-        return Factor(
-            segment.name, segment.bodies, size, True, "its markers are missing; sized like the rest of the body"
-        )
-    reported = tuple(
-        Side(pair, measured, spread, distance(paths[pair[0]], paths[pair[1]], {}), frames)
-        for pair, measured, spread, frames in sides
-    )
+        reason = "its markers are missing; sized like the rest of the body"
+        return SegmentFactor(segment.name, segment.bodies, size, True, reason)
     asymmetry = None
-    if len(reported) == 2:
-        left, right = (side.measured for side in reported)
+    if len(sides) == 2:
+        left, right = (side.measured for side in sides)
         asymmetry = abs(left - right) / ((left + right) / 2)
-        limit = max_asymmetry if segment.max_asymmetry is None else max(max_asymmetry, segment.max_asymmetry)
+        limit = max(limits.max_asymmetry, segment.max_asymmetry or 0.0)
         if asymmetry > limit and not segment.bends:
             raise InputError(
-                f"segment {segment.name!r}: {'–'.join(reported[0].markers)} measures {left:.3f} m and "
-                f"{'–'.join(reported[1].markers)} {right:.3f} m, a difference of {100 * asymmetry:.1f} % "
+                f"segment {segment.name!r}: {'–'.join(sides[0].markers)} measures {left:.3f} m and "
+                f"{'–'.join(sides[1].markers)} {right:.3f} m, a difference of {100 * asymmetry:.1f} % "
                 f"(allowed: {100 * limit:.1f} %). Look at the points of that segment (exchanged sides? wrong person?), "
                 "or raise max_asymmetry."
             )
-    return Factor(segment.name, segment.bodies, size, False, "", reported, asymmetry)
+    return SegmentFactor(segment.name, segment.bodies, size, False, "", sides, asymmetry)
 
 
-def _check(factor: Factor, low: float, high: float) -> None:
+def _check(factor: SegmentFactor, limits: ScalingLimits) -> None:
+    low, high = limits.min_factor, limits.max_factor
     if low <= factor.factor <= high:
         return
     numbers = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m (model {s.model:.3f} m)" for s in factor.sides)
@@ -240,10 +264,10 @@ def _check(factor: Factor, low: float, high: float) -> None:
     )
 
 
-def _stature(body: Body, recipe: Recipe, by_body: Mapping[str, float] | None = None) -> float:
+def _stature(body: Body, recipe: Recipe, by_body: Mapping[str, float]) -> float:
     """Height (m) of the vertex over the soles in the neutral pose, of the body scaled by `by_body`."""
-    top, sole = recipe.stature_top, recipe.sole_bodies
-    paths = marker_paths(body, {}, {"top": (top.body, top.offset)} | {name: (name, (0.0, 0.0, 0.0)) for name in sole})
-    factors = by_body or {}
-    vertical = [vector(paths[name], paths["top"], factors)[1] for name in sole]
-    return float(np.mean(vertical)) + recipe.sole_height
+    R, p, _ = _scaled_poses(body, {}, by_body)
+    top, soles = recipe.stature_top, [1 + body.bodies.index(name) for name in recipe.sole_bodies]
+    carrier = 1 + body.bodies.index(top.body)
+    vertex = p[carrier] + by_body.get(top.body, 1.0) * R[carrier] @ np.array(top.offset)
+    return float(np.mean(vertex[1] - p[soles, 1])) + recipe.sole_height

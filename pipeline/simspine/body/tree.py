@@ -23,6 +23,12 @@ class Functions(NamedTuple):
     anchor: np.ndarray  # (pieces,) where its polynomial is expanded
     coefficients: np.ndarray  # (pieces, degree + 1)
 
+    def slope(self, f: int) -> float | None:
+        """Slope of a function that is one straight line; None of any other."""
+        first, end = self.first[f : f + 2]
+        straight = end - first == 1 and not self.coefficients[first, 2:].any()
+        return float(self.coefficients[first, 1]) if straight else None
+
 
 class Tree(NamedTuple):
     """Joints in an order in which parents come first. Body 0 is the ground; joint j moves body child[j].

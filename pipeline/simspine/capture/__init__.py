@@ -1,1 +1,1 @@
-"""A virtual capture: people whose spines are known, seen by virtual cameras and a virtual detector."""
+"""A virtual capture: synthetic subjects with known spines, virtual cameras and a simulated detector."""

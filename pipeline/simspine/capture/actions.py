@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simspine.capture import primitives as p
+from simspine.capture import movement_primitives as p
 from simspine.capture.bodies import TruthBody
 from simspine.capture.postures import (
     FLOOR,
+    OTHER,
     Score,
     bend,
     crouch,
@@ -16,14 +17,13 @@ from simspine.capture.postures import (
     hand,
     live,
     look,
-    raise_arm,
+    raise_arms,
     sit,
     sit_on_floor,
     stand,
     walk,
 )  # fmt: skip
-from simspine.capture.subjects import Subject
-from simspine.errors import unknown_name
+from simspine.capture.subjects import SyntheticSubject
 
 # Frames of a trial at 50 Hz, typical; the lengths of trials vary about them. 15 actions, 2 trials, 7 subjects: 535,000.
 FRAMES = {
@@ -35,11 +35,9 @@ ACTIONS = tuple(FRAMES)
 
 
 def play(
-    subject: Subject, truth: TruthBody, action: str, repeat: int, frames: int, rng: np.random.Generator
+    subject: SyntheticSubject, truth: TruthBody, action: str, repeat: int, frames: int, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Channels of one trial (see `performance`); raises `InputError` naming the actions there are."""
-    if action not in _PLAYED:
-        raise unknown_name("action", action, _PLAYED)
+    """Channels of one trial of one of `ACTIONS` (see `performance`)."""
     score = Score(subject, truth, rng, frames)
     for name in ("x", "z", "heading"):
         score.add(name, 0.0)
@@ -56,7 +54,7 @@ def directions(score: Score, repeat: int) -> None:
         side = score.side()
         done = p.pulse(score.time, start, score.near(0.8), score.near(1.6, 0.3), score.near(0.9))
         out = score.rng.uniform(-0.3, 0.9)
-        hand(score, done, side, f"joint_shoulder_{side}", (0.75, score.rng.uniform(-0.05, 0.45), out))
+        hand(score, done, side, (0.75, score.rng.uniform(-0.05, 0.45), out))
         turn = score.rng.uniform(4, 12) * (1 if side == "l" else -1)
         score.degrees(done, thoracic_rotation=turn, lumbar_rotation=0.3 * turn, head_rotation=turn)
 
@@ -75,15 +73,14 @@ def eating(score: Score, repeat: int) -> None:
     face(score, turning=15.0)
     look(score, 6.0, wide=15.0, down=8.0)
     side = score.side()
-    other = "l" if side == "r" else "r"
-    hand(score, np.ones(score.frames), other, f"joint_shoulder_{other}", (0.42, -0.55, -0.15))  # holds the plate
+    hand(score, np.ones(score.frames), OTHER[side], (0.42, -0.55, -0.15))  # holds the plate
     ready = np.ones(score.frames)
     for start in score.times(4.5, 3.2):
         bite = p.pulse(score.time, start, score.near(0.8), score.near(0.7, 0.3), score.near(0.8))
         ready = ready - bite
-        hand(score, bite, side, "head_front", (0.12, -0.12, 0.03))
+        hand(score, bite, side, (0.12, -0.12, 0.03), "head_front")
         score.degrees(bite, neck_flexion=6.0, head_flexion=3.0, thoracic_flexion=3.0)
-    hand(score, ready, side, f"joint_shoulder_{side}", (0.45, -0.55, -0.2))
+    hand(score, ready, side, (0.45, -0.55, -0.2))
 
 
 def greeting(score: Score, repeat: int) -> None:
@@ -96,10 +93,10 @@ def greeting(score: Score, repeat: int) -> None:
         done = p.pulse(score.time, start, 0.7, hold, 0.8)
         if kind < 0.55:  # wave
             offset = (0.35, score.rng.uniform(0.35, 0.6), 0.25)
-            hand(score, done, side, f"joint_shoulder_{side}", offset)
+            hand(score, done, side, offset)
             score.degrees(done * np.sin(2 * np.pi * score.near(1.9) * score.time), **{f"arm_rot_{side}": 16.0})
         elif kind < 0.8:  # shake hands
-            hand(score, done, side, f"joint_shoulder_{side}", (0.7, -0.35, -0.05))
+            hand(score, done, side, (0.7, -0.35, -0.05))
             score.degrees(done, thoracic_flexion=3.0, tilt=-5.0)
             score.degrees(done * np.sin(2 * np.pi * 1.6 * score.time), **{f"elbow_flex_{side}": 6.0})
         else:
@@ -111,12 +108,12 @@ def phoning(score: Score, repeat: int) -> None:
     look(score, 6.0, wide=14.0)
     side = score.side()
     calling = score.spells(score.near(25.0), score.near(16.0), 1.1)
-    hand(score, calling, side, f"{side.upper()}Ear", (0.06, -0.03, 0.10))
+    hand(score, calling, side, (0.06, -0.03, 0.10), f"{side.upper()}Ear")
     tilt = 1.0 if side == "r" else -1.0
     # the neck bends sideways to the phone (direction as in the paper; size ours)
     score.degrees(calling * tilt * (1 + 0.15 * score.wander(3.0)), neck_bending=score.near(13.0), head_bending=3.0)
     score.degrees(calling, neck_flexion=4.0, thoracic_flexion=3.0, thoracic_bending=2.0 * tilt)
-    gesture(score, 7.0, "l" if side == "r" else "r")
+    gesture(score, 7.0, OTHER[side])
 
 
 def photo(score: Score, repeat: int) -> None:
@@ -127,7 +124,7 @@ def photo(score: Score, repeat: int) -> None:
         hold = score.near(3.5, 0.25)
         done = p.pulse(score.time, start, 1.0, hold, 1.0)
         for side in "rl":
-            hand(score, done, side, "head_front", (0.22, -0.05, 0.08))
+            hand(score, done, side, (0.22, -0.05, 0.08), "head_front")
         kind = score.rng.random()
         if kind < 0.4:
             crouch(score, done, score.rng.uniform(0.4, 1.0))
@@ -145,16 +142,15 @@ def posing(score: Score, repeat: int) -> None:
         done = p.pulse(score.time, start, 0.9, score.near(2.4, 0.25), 0.9)
         if kind < 0.4:  # hands on the hips
             for side in "rl":
-                hand(score, done, side, f"{side.upper()}Hip", (0.02, 0.14, 0.10))
+                hand(score, done, side, (0.02, 0.14, 0.10), f"{side.upper()}Hip")
         elif kind < 0.65:
-            raise_arm(score, done, "r")
-            raise_arm(score, done, "l")
+            raise_arms(score, done)
         elif kind < 0.8:  # hand behind the head
             side = score.side()
-            hand(score, done, side, f"{side.upper()}Ear", (-0.05, 0.08, 0.12))
+            hand(score, done, side, (-0.05, 0.08, 0.12), f"{side.upper()}Ear")
         else:  # arms crossed
-            hand(score, done, "r", "RClavicle", (0.28, -0.30, -0.22))
-            hand(score, done, "l", "LClavicle", (0.24, -0.36, -0.22))
+            hand(score, done, "r", (0.28, -0.30, -0.22), "RClavicle")
+            hand(score, done, "l", (0.24, -0.36, -0.22), "LClavicle")
         twist, lean = score.rng.normal(0, 10), score.rng.normal(0, 6)
         score.degrees(done, thoracic_rotation=0.7 * twist, lumbar_rotation=0.3 * twist, head_rotation=-0.6 * twist)
         score.degrees(done, lumbar_bending=lean, thoracic_bending=0.5 * lean, neck_bending=-lean)
@@ -169,11 +165,11 @@ def purchases(score: Score, repeat: int) -> None:
         done = p.pulse(score.time, start, 0.9, 0.9, 1.0) * pause  # takes things when standing
         if score.rng.random() < 0.5:
             bend(score, done, 0.85)
-            hand(score, done, side, f"joint_shoulder_{side}", (0.8, -0.45, 0.0))
+            hand(score, done, side, (0.8, -0.45, 0.0))
         else:
-            hand(score, done, side, f"joint_shoulder_{side}", (0.75, score.rng.uniform(-0.2, 0.45), 0.1))
+            hand(score, done, side, (0.75, score.rng.uniform(-0.2, 0.45), 0.1))
     carried = score.side()
-    hand(score, 0.8 * np.ones(score.frames), carried, f"joint_shoulder_{carried}", (0.3, -0.62, 0.1))
+    hand(score, 0.8 * np.ones(score.frames), carried, (0.3, -0.62, 0.1))
 
 
 def sitting(score: Score, repeat: int) -> None:
@@ -189,15 +185,14 @@ def sitting(score: Score, repeat: int) -> None:
         if kind < 0.35:  # forward, hands on the knees
             score.degrees(done, tilt=-score.near(26.0), lumbar_flexion=4.0, thoracic_flexion=5.0, neck_flexion=-12.0)
             for side in "rl":
-                hand(score, done, side, f"joint_shoulder_{side}", (0.45, -0.62, 0.05))
+                hand(score, done, side, (0.45, -0.62, 0.05))
         elif kind < 0.55:  # back
             score.degrees(done, tilt=score.near(9.0), lumbar_flexion=-4.0, neck_flexion=6.0)
         elif kind < 0.85:  # round to somebody
             turn = score.near(1.0) * score.rng.choice([-1.0, 1.0])
             score.degrees(done * turn, lumbar_rotation=4.0, thoracic_rotation=16.0, neck_rotation=10.0)
         else:  # stretching
-            raise_arm(score, done, "r")
-            raise_arm(score, done, "l")
+            raise_arms(score, done)
     gesture(score, 9.0, "rl", 0.8)
 
 
@@ -214,11 +209,11 @@ def sitting_down(score: Score, repeat: int) -> None:
         sit_on_floor(score, low, way)
         if way == "legs out":  # leaning on the hands behind
             for side in "rl":
-                hand(score, low**2, side, f"joint_hip_{side}", (-0.33, 0.16, 0.25))
+                hand(score, low**2, side, (-0.33, 0.16, 0.25), f"joint_hip_{side}")
                 score.degrees(low**2, **{f"wrist_flex_{side}": -65.0})
         else:
             for side in "rl":
-                hand(score, 0.8 * low**2, side, f"joint_shoulder_{side}", (0.55, -0.35, -0.05))
+                hand(score, 0.8 * low**2, side, (0.55, -0.35, -0.05))
 
 
 def smoking(score: Score, repeat: int) -> None:
@@ -227,9 +222,9 @@ def smoking(score: Score, repeat: int) -> None:
     side = score.side()
     for start in score.times(7.0, 4.4):
         puff = p.pulse(score.time, start, score.near(0.9), score.near(1.4, 0.3), score.near(1.0))
-        hand(score, puff, side, "head_front", (0.13, -0.11, 0.04))
+        hand(score, puff, side, (0.13, -0.11, 0.04), "head_front")
         score.degrees(puff, neck_flexion=-2.0, thoracic_flexion=-1.0)
-    gesture(score, 11.0, "l" if side == "r" else "r", 0.8)
+    gesture(score, 11.0, OTHER[side], 0.8)
 
 
 def waiting(score: Score, repeat: int) -> None:
@@ -240,11 +235,11 @@ def waiting(score: Score, repeat: int) -> None:
         face(score, turning=50.0)
     look(score, 3.0, wide=35.0)
     folded = score.spells(14.0, 6.0, 1.0)
-    hand(score, folded, "r", "RClavicle", (0.28, -0.30, -0.22))
-    hand(score, folded, "l", "LClavicle", (0.24, -0.36, -0.22))
+    hand(score, folded, "r", (0.28, -0.30, -0.22), "RClavicle")
+    hand(score, folded, "l", (0.24, -0.36, -0.22), "LClavicle")
     side = score.side()
     watch = score.spells(16.0, 1.2, 0.7, first=9.0) * (1 - folded)
-    hand(score, watch, side, f"joint_shoulder_{side}", (0.42, -0.22, -0.35))
+    hand(score, watch, side, (0.42, -0.22, -0.35))
     score.degrees(watch, neck_flexion=14.0, head_flexion=6.0)
 
 
@@ -259,12 +254,11 @@ def walk_dog(score: Score, repeat: int) -> None:
     walk(score, 1 - pause, arms=(0.2, 0.9) if side == "r" else (0.9, 0.2))
     look(score, 3.0, wide=14.0, down=9.0)
     tug = np.tanh(score.wander(0.8))
-    hand(score, np.ones(score.frames), side, f"joint_shoulder_{side}", (0.38, -0.62, 0.08))
+    hand(score, np.ones(score.frames), side, (0.38, -0.62, 0.08))
     score.degrees(tug, **{f"arm_flex_{side}": 7.0, f"elbow_flex_{side}": -6.0})
     score.degrees(tug, thoracic_rotation=2.5 if side == "r" else -2.5, thoracic_flexion=1.0)
     bend(score, pause**2, score.near(0.75))  # strokes the dog
-    other = "l" if side == "r" else "r"
-    hand(score, pause**2, other, f"joint_shoulder_{other}", (0.6, -0.65, 0.0))
+    hand(score, pause**2, OTHER[side], (0.6, -0.65, 0.0))
 
 
 def walk_together(score: Score, repeat: int) -> None:

@@ -14,56 +14,63 @@ from functools import cache, lru_cache
 import numpy as np
 
 from simspine.body import _opensim
-from simspine.body.articulation import Articulation, carried_vertebrae
+from simspine.body.articulation import Point, carried_vertebrae
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, read_marker_set
 from simspine.body.model import Body
 from simspine.body.recipes import VIRTUAL, Recipe, build, read_recipe
-from simspine.capture.landmarks import landmarks
-from simspine.capture.population import AXES, SHIFTS
-from simspine.capture.stance import Generic, Sizes, Stance, sizes_of, stance_of, with_legs
-from simspine.capture.subjects import Subject
-from simspine.spine.endplates import Vertebra, Vertebrae, read_endplates
+from simspine.capture.body_landmarks import landmarks
+from simspine.capture.population import AXES, SHIFTS, articulation
+from simspine.capture.standing_posture import (
+    BodySizes,
+    Generic,
+    StandingPosture,
+    sizes_of,
+    standing_posture,
+    with_legs,
+)
+from simspine.capture.subjects import SyntheticSubject
+from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, read_endplates
+from simspine.spine.levels import VERTEBRA_OF
 
 SHIFT_LIMIT = 0.006  # m; of a level's translation either way
 
 
 @dataclass(frozen=True, eq=False)
 class TruthBody:
-    """body: the model, in whose default pose the subject stands. vertebrae: centres and endplates on it. sizes, stance:
-    how it was made.
+    """body: the model, in whose default pose the subject stands. vertebrae: centres and endplates on it. sizes,
+    posture: how it was made.
     """
 
     body: Body
     vertebrae: Vertebrae
-    sizes: Sizes
-    stance: Stance
+    sizes: BodySizes
+    posture: StandingPosture
 
 
 @lru_cache(maxsize=16)
-def truth_body(subject: Subject) -> TruthBody:
+def truth_body(subject: SyntheticSubject) -> TruthBody:
     """The body of a subject; equal subjects give equal files. Takes about two seconds."""
     recipe, base = unscaled()
     generic = measured(recipe, base)
     sizes = sizes_of(subject, generic)
     vertebrae = {level: _own_vertebra(v, sizes) for level, v in generic.vertebrae.items()}
-    stance = stance_of(subject, generic, sizes, vertebrae)
-    sizes = with_legs(subject, generic, sizes, stance)
+    posture = standing_posture(subject, generic, sizes, vertebrae)
+    sizes = with_legs(subject, generic, sizes, posture)
     root = ET.fromstring(_scaled(base, sizes.factors, subject.mass))
-    model = root.find("Model")
+    model = _child(root, "Model")
     model.set("name", f"virtual_{subject.name}")
-    joints = model.find("JointSet/objects")
+    joints = _child(model, "JointSet/objects")
     for k, level in enumerate(generic.levels):
         _edit_level(joints, level, sizes.below[k], sizes.above[k])
     for side in "rl":
-        frame = _frame(_joint_of(joints, f"arm_flex_{side}"), "parent")
-        frame.find("translation").text = _text(generic.shoulders[side] * sizes.thorax)
-    _stand(joints, stance.pose, generic)
+        _centre(_joint_of(joints, f"arm_flex_{side}"), "parent").text = _text(generic.shoulders[side] * sizes.thorax)
+    _stand(joints, posture.pose, generic)
     places = _places(recipe, sizes, vertebrae)
-    model.find("MarkerSet/objects")[:] = [_marker(name, place) for name, place in places.items()]
+    _child(model, "MarkerSet/objects")[:] = [_marker(name, place) for name, place in places.items()]
     ET.indent(root, "\t")
     osim = ET.tostring(root, encoding="unicode", xml_declaration=True)
-    return TruthBody(Body.from_text(osim, f"the body of {subject.name}"), vertebrae, sizes, stance)
+    return TruthBody(Body.from_text(osim, f"the body of {subject.name}"), vertebrae, sizes, posture)
 
 
 @cache
@@ -75,31 +82,28 @@ def unscaled() -> tuple[Recipe, Body]:
 
 def measured(recipe: Recipe, base: Body) -> Generic:
     """Measures of the unscaled articulated body."""
-    joints = ET.fromstring(base.osim).find("Model/JointSet/objects")
-    plan: Articulation = recipe.articulation
-    poses = neutral_poses(base)
+    joints = _child(ET.fromstring(base.osim), "Model/JointSet/objects")
+    plan, poses = articulation(), neutral_poses(base)
 
-    def ends(coordinate: str) -> tuple[np.ndarray, np.ndarray]:
-        joint = _joint_of(joints, coordinate)
-        return tuple(_numbers(_frame(joint, which)) for which in ("parent", "child"))
+    def centre(coordinate: str, which: str) -> np.ndarray:
+        return np.array((_centre(_joint_of(joints, coordinate), which).text or "").split(), float)
 
     def height(name: str) -> float:
         return float(poses[name][1, 3])
 
-    at = [ends(f"{level}_Flex_Ext") for level in plan.levels]
     ranges = {}
     for coordinate in joints.iter("Coordinate"):
-        low, high = (float(v) for v in coordinate.findtext("range").split())
-        ranges[coordinate.get("name")] = (low, high)
+        low, high = (float(v) for v in coordinate.findtext("range", "").split())
+        ranges[coordinate.attrib["name"]] = (low, high)
     return Generic(
         levels=plan.levels,
         chain=plan.chain,
-        below=np.array([p for p, _ in at]),
-        above=np.array([c for _, c in at]),
+        below=np.array([centre(f"{level}_{AXES[0]}", "parent") for level in plan.levels]),
+        above=np.array([centre(f"{level}_{AXES[0]}", "child") for level in plan.levels]),
         vertebrae=carried_vertebrae(plan, read_endplates()),
         sacrum=(poses["sacrum"] @ [0, 0, 0, 1] - poses["pelvis"] @ [0, 0, 0, 1])[:3],
-        hips=ends("hip_flexion_r")[0] * [1, 1, 0],
-        shoulders={side: ends(f"arm_flex_{side}")[0] for side in "rl"},
+        hips=centre("hip_flexion_r", "parent") * [1, 1, 0],
+        shoulders={side: centre(f"arm_flex_{side}", "parent") for side in "rl"},
         vertex=np.array(recipe.stature_top.offset),
         thigh=height("femur_r") - height("tibia_r"),
         shank=height("tibia_r") - height("talus_r"),
@@ -110,18 +114,23 @@ def measured(recipe: Recipe, base: Body) -> Generic:
     )
 
 
-def _own_vertebra(vertebra: Vertebra, sizes: Sizes) -> Vertebra:
+def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
     """Grown, and with its endplates tilted as this person's are."""
     factor = sizes.factors[vertebra.body]
-    changes: dict = {"centroid": tuple(factor * v for v in vertebra.centroid)}
-    for side, tilt in zip(("inferior", "superior"), sizes.wedge.get(vertebra.body, (0.0, 0.0)), strict=True):
-        plate = getattr(vertebra, side)
-        if plate is not None:
-            (x, y, z), c, s = plate.normal, np.cos(tilt), np.sin(tilt)
-            changes[side] = replace(
-                plate, centre=tuple(factor * v for v in plate.centre), normal=(c * x - s * y, s * x + c * y, z)
-            )
-    return replace(vertebra, **changes)
+    inferior, superior = sizes.wedge.get(vertebra.body, np.zeros(2))
+
+    def own(plate: Endplate | None, tilt: float) -> Endplate | None:
+        if plate is None:
+            return None
+        (x, y, z), c, s = plate.normal, np.cos(tilt), np.sin(tilt)
+        return replace(plate, centre=_times(factor, plate.centre), normal=(c * x - s * y, s * x + c * y, z))
+
+    return replace(
+        vertebra,
+        centroid=_times(factor, vertebra.centroid),
+        superior=own(vertebra.superior, superior),
+        inferior=own(vertebra.inferior, inferior),
+    )
 
 
 def _scaled(base: Body, factors: Mapping[str, float], mass: float) -> str:
@@ -143,48 +152,46 @@ def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.nda
     """Put the joint's centre where it is in both vertebrae, and give it three translations."""
     joint = _joint_of(joints, f"{level}_{AXES[0]}")
     for which, point in (("parent", below), ("child", above)):
-        _frame(joint, which).find("translation").text = _text(point)
+        _centre(joint, which).text = _text(point)
     for number, direction in enumerate(SHIFTS, start=1):
         name = f"{level}_shift_{direction}"
-        joint.find("coordinates").append(
+        _child(joint, "coordinates").append(
             ET.fromstring(
                 f'<Coordinate name="{name}"><default_value>0</default_value>'
                 f"<range>{-SHIFT_LIMIT} {SHIFT_LIMIT}</range><clamped>true</clamped><locked>false</locked></Coordinate>"
             )
         )
-        axis = next(a for a in joint.find("SpatialTransform") if a.get("name") == f"translation{number}")
-        axis.find("coordinates").text = name
+        axis = _child(joint, f"SpatialTransform/*[@name='translation{number}']")
+        coordinates = _child(axis, "coordinates")
+        coordinates.text = name
         straight = '<LinearFunction name="function"><coefficients>1 0</coefficients></LinearFunction>'
-        axis[:] = [axis.find("coordinates"), axis.find("axis"), ET.fromstring(straight)]
+        axis[:] = [coordinates, _child(axis, "axis"), ET.fromstring(straight)]
 
 
 def _stand(joints: ET.Element, pose: Mapping[str, float], generic: Generic) -> None:
     """Defaults: standing, arms hanging. The ranges of the levels count from this person's own curve."""
     for coordinate in joints.iter("Coordinate"):
-        name = coordinate.get("name")
+        name = coordinate.attrib["name"]
         if name not in pose:
             continue
-        coordinate.find("default_value").text = _text(pose[name])
-        if name.rsplit("_", 2)[0] in generic.levels or name.rsplit("_", 1)[0] in generic.levels:
-            coordinate.find("range").text = _text(np.add(generic.ranges[name], pose[name]))
+        _child(coordinate, "default_value").text = _text(pose[name])
+        if name.startswith(generic.levels):
+            _child(coordinate, "range").text = _text(np.add(generic.ranges[name], pose[name]))
 
 
-def _places(recipe: Recipe, sizes: Sizes, vertebrae: Vertebrae) -> dict[str, Place]:
+def _places(recipe: Recipe, sizes: BodySizes, vertebrae: Vertebrae) -> dict[str, Place]:
     """The 37 points, vertebral centres by level, the released places of the spine's points (`_virtual`), landmarks."""
-    plan = recipe.articulation
+    plan = articulation()
 
     def grown(name: str, place: Place) -> Place:
         body, offset = plan.relocate(place.body, place.offset, name)
         # what is not a vertebra grows with the rib cage
-        factor = sizes.thorax if place.body == plan.split else sizes.factors[body]
-        return Place(body, tuple(factor * v for v in offset))
+        return Place(body, _times(sizes.thorax if place.body == plan.split else sizes.factors[body], offset))
 
     ears_and_eyes = {name: p for name, p in read_marker_set("blazepose").places.items() if name[1:] in ("Eye", "Ear")}
-    points = {name: grown(name, p) for name, p in (read_marker_set("vertebral").places | ears_and_eyes).items()}
-    levels = {"Hip": "S1"} | {"Spine_01": "L5", "Spine_02": "L3", "Spine_03": "L1", "Spine_04": "T8", "Spine_05": "T3"}
-    levels |= {"Neck": "C7", "Neck_02": "C4", "Neck_03": "C1"}
+    points = {name: grown(name, p) for name, p in {**read_marker_set("vertebral").places, **ears_and_eyes}.items()}
     centres = {level: Place(v.body, v.centroid) for level, v in vertebrae.items()}
-    points |= {name: centres[level] for name, level in levels.items()}
+    points |= {name: centres[level] for name, level in VERTEBRA_OF.items()}
     released = {name + VIRTUAL: grown(name, place) for name, place in recipe.virtual.items()}
     others = {name: grown(name, Place(body, offset)) for name, (body, offset) in landmarks().items()}
     return points | centres | released | others
@@ -201,13 +208,21 @@ def _joint_of(joints: ET.Element, coordinate: str) -> ET.Element:
     return next(joint for joint in joints if any(c.get("name") == coordinate for c in joint.iter("Coordinate")))
 
 
-def _frame(joint: ET.Element, which: str) -> ET.Element:
-    name = joint.findtext(f"socket_{which}_frame").strip()
-    return next(frame for frame in joint.findall("frames/PhysicalOffsetFrame") if frame.get("name") == name)
+def _centre(joint: ET.Element, which: str) -> ET.Element:
+    """A joint's centre in its 'parent' or 'child' body."""
+    name = joint.findtext(f"socket_{which}_frame", "").strip()
+    return _child(joint, f"frames/PhysicalOffsetFrame[@name='{name}']/translation")
 
 
-def _numbers(frame: ET.Element) -> np.ndarray:
-    return np.array(frame.findtext("translation").split(), float)
+def _child(element: ET.Element, path: str) -> ET.Element:
+    found = element.find(path)
+    assert found is not None, path  # our own model's file has them all
+    return found
+
+
+def _times(factor: float, point: Point) -> Point:
+    x, y, z = point
+    return factor * x, factor * y, factor * z
 
 
 def _text(values) -> str:

@@ -4,26 +4,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.capture.subjects import Subject
+from simspine.body.capsules import RADII
+from simspine.capture.subjects import SyntheticSubject
 from simspine.types import Markers
 
-# Part: ends (means of markers), radius (m) at a body-mass index of 23, how far it grows with that index.
+# Part: ends (means of markers), how far its radius grows with the body-mass index.
 _SIDED = {
-    "flank": (("joint_hip_{s}", "L3"), ("joint_shoulder_{s}", "T4", "T4"), 0.095, 1.0),
-    "upper_arm": (("joint_shoulder_{s}",), ("joint_elbow_{s}",), 0.047, 0.7),
-    "forearm": (("joint_elbow_{s}",), ("joint_wrist_{s}",), 0.037, 0.4),
-    "hand": (("joint_wrist_{s}",), ("tip_hand_{s}",), 0.028, 0.0),
-    "thigh": (("joint_hip_{s}",), ("joint_knee_{s}",), 0.078, 0.8),
-    "shank": (("joint_knee_{s}",), ("joint_ankle_{s}",), 0.050, 0.5),
-    "foot": (("sole_heel_{s}", "joint_ankle_{s}"), ("joint_toes_{s}",), 0.036, 0.0),
+    "flank": (("joint_hip_{s}", "L3"), ("joint_shoulder_{s}", "T4", "T4"), 1.0),
+    "upper_arm": (("joint_shoulder_{s}",), ("joint_elbow_{s}",), 0.7),
+    "forearm": (("joint_elbow_{s}",), ("joint_wrist_{s}",), 0.4),
+    "hand": (("joint_wrist_{s}",), ("tip_hand_{s}",), 0.0),
+    "thigh": (("joint_hip_{s}",), ("joint_knee_{s}",), 0.8),
+    "shank": (("joint_knee_{s}",), ("joint_ankle_{s}",), 0.5),
+    "foot": (("sole_heel_{s}", "joint_ankle_{s}"), ("joint_toes_{s}",), 0.0),
 }
 _MIDDLE = {
-    "pelvis": (("joint_hip_r",), ("joint_hip_l",), 0.100, 0.8),
-    "belly": (("joint_hip_r", "joint_hip_l"), ("T12",), 0.105, 1.2),
-    "chest": (("T12", "RClavicle", "LClavicle"), ("T4", "RClavicle", "LClavicle"), 0.105, 0.7),
-    "shoulders": (("joint_shoulder_r",), ("joint_shoulder_l",), 0.058, 0.5),
-    "neck": (("C7",), ("C2",), 0.055, 0.4),
-    "head": (("C1", "head_front"), ("vertex",), 0.085, 0.0),
+    "pelvis": (("joint_hip_r",), ("joint_hip_l",), 0.8),
+    "belly": (("joint_hip_r", "joint_hip_l"), ("T12",), 1.2),
+    "chest": (("T12", "RClavicle", "LClavicle"), ("T4", "RClavicle", "LClavicle"), 0.7),
+    "shoulders": (("joint_shoulder_r",), ("joint_shoulder_l",), 0.5),
+    "neck": (("C7",), ("C2",), 0.4),
+    "head": (("C1", "head_front"), ("vertex",), 0.0),
 }
 
 
@@ -36,12 +37,13 @@ class Capsules:
     radii: np.ndarray
 
 
-def capsules_of(subject: Subject, markers: Markers) -> Capsules:
+def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
     """markers: all of the truth body's, in any frame."""
-    parts = {name: (a, b, r, g) for name, (a, b, r, g) in _MIDDLE.items()}
-    for name, (a, b, r, g) in _SIDED.items():
+    parts = {name: (a, b, RADII[name], g) for name, (a, b, g) in _MIDDLE.items()}
+    for name, (a, b, g) in _SIDED.items():
         for s in "rl":
-            parts[f"{name}_{s}"] = ([m.format(s=s) for m in a], [m.format(s=s) for m in b], r, g)
+            start, end = (tuple(m.format(s=s) for m in ends) for ends in (a, b))
+            parts[f"{name}_{s}"] = (start, end, RADII[name], g)
     size = subject.stature / 1.7
     stout = subject.mass / subject.stature**2 / 23.0
     ends = np.stack(

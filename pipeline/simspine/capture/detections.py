@@ -1,4 +1,4 @@
-"""What a detector would say about a person whose points are known.
+"""Simulated 2D detections of a person whose points are known.
 
 An image coordinate of a detection is the projection of the place that the detector *means*, which differs from the
 true place by an offset in the body (a spinous process instead of a vertebral body, say), plus noise in pixels that is
@@ -11,8 +11,8 @@ a share of the person's size in the image:
 
 each partly common to all points of a region, since detectors move neighbours together; the last three grow with
 foreshortening and with what hides the point. Then come outliers, exchanged sides and drop-outs, all in spells (the
-kinds of errors that Ronchi & Perona 2017 count on real detectors: jitter, misses, inversions). Confidence knows of the
-difficulty and of the noise, not of offsets, biases and exchanged sides.
+kinds of errors that Ronchi & Perona 2017 count on real detectors: jitter, misses, inversions). Confidence depends on
+foreshortening, occlusion and noise, not on offsets, biases and exchanged sides.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.capture import difficulty
-from simspine.capture.axes import point_axes
-from simspine.capture.chance import drift, held, runs, stream
+from simspine.capture import visibility
 from simspine.capture.presets import REGIONS, Preset
+from simspine.capture.random_streams import drift, held, runs, stream
+from simspine.capture.segment_axes import point_axes
 from simspine.geometry import project
 from simspine.skeletons import load
 from simspine.types import Camera, Keypoints, Markers
 
-# Shares of the noise's variance, and how long each lasts (s).
+# Shares of the noise's variance, each with its correlation time (s).
 BIAS = 0.35
 NOISE = ((0.35, 2.0), (0.22, 0.15), (0.08, 0.0))
 COMMON = 0.3  # share of the variance common to a region
@@ -82,8 +82,8 @@ def detect(
     names = load("simspine37").names
     points = points.select(names)
     exact = np.moveaxis(project(cameras, points.xyz), 0, 1)
-    size = difficulty.size_in_image(exact)
-    hidden = difficulty.hidden(points, cameras, capsules, radii)
+    size = visibility.size_in_image(exact)
+    hidden = visibility.hidden(points, cameras, capsules, radii)
     shape = exact.shape[:3]
     outside = ~_inside(exact, cameras)
     if preset.exact:
@@ -96,13 +96,13 @@ def detect(
         return stream(seed, "detections", preset.name, *labels)
 
     meant = np.moveaxis(project(cameras, points.xyz + _offsets(points, preset, chance, subject)), 0, 1)
-    harder = 1 + preset.foreshortened * difficulty.foreshortening(points, cameras) + preset.occluded * hidden
+    harder = 1 + preset.foreshortened * visibility.foreshortening(points, cameras) + preset.occluded * hidden
     sd = np.array([preset.regions[_REGION_OF[name]].noise for name in names])
     bias = np.sqrt(BIAS) * _with_common(chance("bias", subject), 1, shape[1], points.rate, 0.0)
     noise = np.zeros_like(exact)
-    for share, lasts in NOISE:
-        rng = chance("noise", subject, trial, str(lasts))
-        noise += np.sqrt(share) * _with_common(rng, shape[0], shape[1], points.rate, lasts)
+    for share, correlation_time in NOISE:
+        rng = chance("noise", subject, trial, str(correlation_time))
+        noise += np.sqrt(share) * _with_common(rng, shape[0], shape[1], points.rate, correlation_time)
     noise *= harder[..., None]
     xy = meant + (sd * size[..., None])[..., None] * (bias + noise)
 
@@ -134,7 +134,7 @@ def _inside(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
     """(frames, views, points) bool: within the image."""
     size = np.array([camera.size for camera in cameras], float)[:, None]
     with np.errstate(invalid="ignore"):
-        return ((xy >= 0) & (xy <= size)).all(-1)
+        return np.all((xy >= 0) & (xy <= size), axis=-1)
 
 
 def _offsets(points: Markers, preset: Preset, chance, subject: str) -> np.ndarray:
@@ -147,31 +147,30 @@ def _offsets(points: Markers, preset: Preset, chance, subject: str) -> np.ndarra
         groups = [(region, members)] if region in OFFSETS else [(name, (name,)) for name in members]
         for name, group in groups:
             if region in OFFSETS:
-                direction = OFFSETS[region]
+                direction = np.array(OFFSETS[region])
             else:
                 direction = chance("offset", name.lstrip("LR")).standard_normal(3)
                 direction[2] *= -1 if name.startswith("L") else 1
             offset = direction / np.linalg.norm(direction) + chance("offset", subject, name).normal(0, INDIVIDUAL, 3)
-            length = preset.regions[region].offset_m / np.sqrt(
-                1 + 3 * INDIVIDUAL**2
-            )  # mean square of the sum: as asked
+            # the mean square of the sum is that of the preset
+            length = preset.regions[region].offset_m / np.sqrt(1 + 3 * INDIVIDUAL**2)
             local[[points.index(member) for member in group]] = length * offset
     return np.einsum("fpij,pj->fpi", point_axes(points.names, points.xyz), local)
 
 
-def _with_common(rng: np.random.Generator, frames: int, views: int, rate: float, lasts: float) -> np.ndarray:
+def _with_common(rng: np.random.Generator, frames: int, views: int, rate: float, correlation_time: float) -> np.ndarray:
     """(frames, views, points, 2) of variance one, of which `COMMON` is shared by the points of a region."""
     names = load("simspine37").names
     regions = list(REGIONS)
     of = [regions.index(_REGION_OF[name]) for name in names]
-    own = drift(rng, frames, (views, len(names), 2), rate, lasts)
-    shared = drift(rng, frames, (views, len(regions), 2), rate, lasts)[:, :, of]
+    own = drift(rng, frames, (views, len(names), 2), rate, correlation_time)
+    shared = drift(rng, frames, (views, len(regions), 2), rate, correlation_time)[:, :, of]
     part = np.where(np.array(of) == regions.index("body"), 0.0, COMMON)[:, None]  # limbs: each joint for itself
     return np.sqrt(1 - part) * own + np.sqrt(part) * shared
 
 
 def _astray(rng: np.random.Generator, size: np.ndarray, spells: np.ndarray) -> np.ndarray:
-    """Displacements (frames, views, points, 2) px in any direction, the same as long as a spell lasts."""
+    """Displacements (frames, views, points, 2) px in any direction, the same throughout a spell."""
     share, turn = np.moveaxis(held(rng, spells), -1, 0)
     distance = size[..., None] * (ASTRAY[0] + share * (ASTRAY[1] - ASTRAY[0]))
     return distance[..., None] * np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)], -1)

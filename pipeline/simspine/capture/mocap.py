@@ -1,7 +1,7 @@
 """Human3.6M's joints as motion capture of reflective markers would give them: near the true joints, not on them.
 
 Error of a joint = a constant offset (markers misplaced, joint centres estimated from the skin), turning with the
-segment; plus soft tissue that shifts as the joint bends and lags as the segment moves; plus noise with a memory. Sizes
+segment; plus soft tissue that shifts as the joint bends and lags as the segment moves; plus correlated noise. Sizes
 are chosen, within what is reported of markers on the skin (thigh up to 30 mm, shank 10 mm: Leardini et al. 2005, Gait
 & Posture 21:212), of which a fitted skeleton shows a part.
 """
@@ -10,15 +10,15 @@ from itertools import pairwise
 
 import numpy as np
 
-from simspine.capture.axes import carried, unit, upright
-from simspine.capture.chance import drift, stream
+from simspine.capture.random_streams import drift, stream
+from simspine.capture.segment_axes import carried, unit, upright
 from simspine.skeletons import load
 
 OFFSET = 0.003  # m per axis, deviation of the constant offset
 BEND = 0.005  # m per axis, deviation of the shift of a joint bent by 90°
 LAG = 0.002  # s that soft tissue stays behind, times the joint's speed relative to the pelvis
 NOISE = (0.001, 0.003)  # m per axis, deviation of the noise: drawn per joint
-LASTS = 0.1  # s, of the noise
+CORRELATION_TIME = 0.1  # s, of the noise
 
 _CHAINS = {
     "arm": ("thorax", (0.5**0.5, -(0.5**0.5), 0.0), ("Shoulder", "Elbow", "Wrist", "Hand")),
@@ -42,7 +42,7 @@ def captured(joints: np.ndarray, rate: float, seed: int, subject: str, trial: st
         local[:, j] = OFFSET * draw.standard_normal(3) + BEND * draw.standard_normal(3) * bent[:, j, None]
     lag = -LAG * np.gradient(joints - joints[:, :1], 1 / rate, axis=0) if len(joints) > 1 else 0.0
     draw = stream(seed, "mocap", subject, trial)
-    noise = draw.uniform(*NOISE, (len(names), 1)) * drift(draw, len(joints), (len(names), 3), rate, LASTS)
+    noise = draw.uniform(*NOISE, (len(names), 1)) * drift(draw, len(joints), (len(names), 3), rate, CORRELATION_TIME)
     error = np.einsum("fjik,fjk->fji", axes, local) + lag + noise
     return joints + error[:, first]
 

@@ -7,10 +7,10 @@ import numpy as np
 from simspine.body.kernels import all_poses
 from simspine.body.kinematics import follow_couplers
 from simspine.capture.bodies import TruthBody
-from simspine.capture.landmarks import CONTACTS
+from simspine.capture.body_landmarks import CONTACTS
+from simspine.capture.movement_primitives import over, soft_limit, wander
 from simspine.capture.population import AXES, SHIFTS, read_levels
-from simspine.capture.primitives import over, soft_limit, wander
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.types import Motion
 
 RATE = 50.0  # Hz, as Human3.6M's motion capture
@@ -28,7 +28,7 @@ SETTLE = 6
 Channels = Mapping[str, np.ndarray]
 
 
-def perform(subject: Subject, truth: TruthBody, channels: Channels, rng: np.random.Generator) -> Motion:
+def perform(subject: SyntheticSubject, truth: TruthBody, channels: Channels, rng: np.random.Generator) -> Motion:
     """The body's motion: all coordinates, 50 Hz, y_up."""
     body = truth.body
     names = body.coordinates.names
@@ -46,7 +46,7 @@ def perform(subject: Subject, truth: TruthBody, channels: Channels, rng: np.rand
         values[:, column[f"hip_flexion_{side}"]] -= get("tilt")
     _spine(subject, values, column, get, rng)
     values = _limited(body, values)
-    tilt = truth.stance.pose["pelvis_tilt"] + get("tilt")
+    tilt = truth.posture.pose["pelvis_tilt"] + get("tilt")
     for side in "rl":  # soles level: the ankle takes back what hip and knee do
         level = values[:, column[f"knee_angle_{side}"]] - values[:, column[f"hip_flexion_{side}"]] - tilt
         ankle = values[:, column[f"ankle_angle_{side}"]]
@@ -61,7 +61,9 @@ def perform(subject: Subject, truth: TruthBody, channels: Channels, rng: np.rand
     return Motion(names, RATE, values, body.coordinates.rotational)
 
 
-def _spine(subject: Subject, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator) -> None:
+def _spine(
+    subject: SyntheticSubject, values: np.ndarray, column: Mapping[str, int], get, rng: np.random.Generator
+) -> None:
     levels, spine = read_levels(), subject.spine
     time = np.arange(len(values)) / RATE
     for region in levels.regions:

@@ -1,4 +1,4 @@
-"""Whom the virtual subjects are drawn from: the tables beside this module, in SI units."""
+"""The population that synthetic subjects are drawn from: the tables beside this module, in SI units."""
 
 import csv
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ from importlib.resources import files
 
 import numpy as np
 import yaml
+
+from simspine.body.articulation import Articulation
+from simspine.body.recipes import read_recipe
 
 AXES = ("Flex_Ext", "Lat_Bending", "axial_rotation")  # coordinates of a level, in the order of the joint's rotations
 SHIFTS = ("forward", "up", "right")  # translations of a level, along the axes of the vertebra below
@@ -48,7 +51,7 @@ def read_levels() -> Levels:
     rows = list(csv.DictReader(_text("levels.csv").splitlines()))
 
     def column(name: str) -> np.ndarray:
-        return np.array([float(row[name]) if row[name] else np.nan for row in rows])
+        return np.array([float(row[name] or "nan") for row in rows])
 
     kinds = ("flexion", "bending", "rotation")
     return Levels(
@@ -61,7 +64,17 @@ def read_levels() -> Levels:
     )
 
 
-def truncated(rng: np.random.Generator, mean, sd, size=None, limit: float = 2.5) -> np.ndarray:
+@cache
+def articulation() -> Articulation:
+    """How the articulated body's torso is made of single vertebrae."""
+    plan = read_recipe("articulated").articulation
+    assert plan is not None  # what that recipe is for
+    return plan
+
+
+def truncated(
+    rng: np.random.Generator, mean, sd, size: tuple[int, ...] | None = None, limit: float = 2.5
+) -> np.ndarray:
     """Normal numbers, redrawn where they are more than `limit` sd from the mean."""
     shape = np.broadcast_shapes(np.shape(mean), np.shape(sd)) if size is None else size
     z = rng.standard_normal(shape)

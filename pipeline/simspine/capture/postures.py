@@ -1,28 +1,30 @@
 """What people do with the whole body, as parts that add to a score: stand, walk, sit, bend, look, reach, gesture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from simspine.body.kinematics import neutral_markers
-from simspine.capture import primitives as p
+from simspine.capture import movement_primitives as p
+from simspine.capture.arm_reaching import raised, reach
 from simspine.capture.bodies import TruthBody
 from simspine.capture.performance import RATE
-from simspine.capture.reach import raised, reach
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 
 AREA = (1.35, 1.85)  # m either way from the middle: depth (x of the body), width (z)
 # Raised arms extend the thoracic spine and a little of the lumbar one (degrees per arm at shoulder height; direction as
 # in the paper's table, where actions with raised arms have less kyphosis; size ours).
 ARM_EXTENDS = {"thoracic_flexion": -4.5, "lumbar_flexion": -1.5}
-STRIDE = 1.5  # leg lengths: what the cycle of `primitives.gait` covers while a foot stands
+OTHER = {"r": "l", "l": "r"}
+STRIDE = 1.5  # leg lengths: what the cycle of `movement_primitives.gait` covers while a foot stands
 
 
 @dataclass
 class Score:
     """What a person does over time: channels (see `performance`) that parts of the motion add to."""
 
-    subject: Subject
+    subject: SyntheticSubject
     truth: TruthBody
     rng: np.random.Generator
     frames: int
@@ -46,6 +48,10 @@ class Score:
         for name, angle in angles.items():
             self.add(name, np.radians(angle) * weight)
 
+    def both(self, weight: np.ndarray | float = 1.0, **angles: float) -> None:
+        """The same angles on the right and on the left."""
+        self.degrees(weight, **{f"{name}_{side}": angle for side in "rl" for name, angle in angles.items()})
+
     def near(self, value: float, spread: float = 0.15) -> float:
         """A number like this one, as this person in this trial has it."""
         return float(value * np.exp(spread * np.clip(self.rng.standard_normal(), -2, 2)))
@@ -56,12 +62,13 @@ class Score:
     def side(self) -> str:
         return "rl"[int(self.rng.random() < 0.4)]
 
-    def times(self, every: float, last: float, first: float = 0.4) -> list[float]:
-        """Starts of something that lasts `last` s and comes back about each `every` s, never overlapping."""
-        found, t = [], first + self.rng.uniform(0, min(0.4 * every, 0.3 * self.length))
-        while t + last < self.length or (not found and t < self.length):
+    def times(self, every: float, duration: float, first: float = 0.4) -> list[float]:
+        """Starts of something that takes `duration` s and comes back about each `every` s, never overlapping."""
+        found: list[float] = []
+        t = first + self.rng.uniform(0, min(0.4 * every, 0.3 * self.length))
+        while t + duration < self.length or (not found and t < self.length):
             found.append(t)
-            t += last + max(self.rng.normal(every - last, 0.3 * every), 0.2)
+            t += duration + max(self.rng.normal(every - duration, 0.3 * every), 0.2)
         return found
 
     def spells(self, every: float, hold: float, rise: float = 0.8, first: float = 0.4) -> np.ndarray:
@@ -93,14 +100,12 @@ def stand(score: Score, standing: np.ndarray | float = 1.0, sway: float = 1.0) -
     """Feet planted; sway, and weight shifted from one foot to the other."""
     score.add("planted", standing)
     score.add("flat", standing)
-    score.degrees(standing * score.wander(1.5), hip_flexion_r=0.5 * sway, hip_flexion_l=0.5 * sway)
+    score.both(standing * score.wander(1.5), hip_flexion=0.5 * sway)
     shift = np.tanh(1.2 * score.wander(4.0))
     score.degrees(standing * shift, hip_adduction_r=3.0 * sway, hip_adduction_l=-3.0 * sway, list=1.5 * sway)
     score.degrees(standing * shift, lumbar_bending=-1.2 * sway)
-    apart = score.near(3.0, 0.4)
-    score.degrees(standing, hip_adduction_r=-apart, hip_adduction_l=-apart)
-    turn_out = score.near(6.0, 0.4)
-    score.degrees(standing, hip_rotation_r=-turn_out, hip_rotation_l=-turn_out)
+    score.both(standing, hip_adduction=-score.near(3.0, 0.4))
+    score.both(standing, hip_rotation=-score.near(6.0, 0.4))
 
 
 def face(score: Score, turning: float = 25.0, place: float = 0.4) -> None:
@@ -186,14 +191,12 @@ def sit(score: Score, sitting: np.ndarray) -> None:
     thigh, lean = score.near(86.0, 0.05), score.near(12.0, 0.3)
     score.degrees(sitting, tilt=lean, lumbar_flexion=score.near(16.0, 0.25), thoracic_flexion=score.near(3.0, 0.5))
     score.degrees(sitting, neck_flexion=-score.near(5.0, 0.4))
-    apart = score.near(9.0, 0.5)
+    score.both(sitting, hip_flexion=thigh, hip_adduction=-score.near(9.0, 0.5))
     for side in "rl":
-        bent = score.near(88.0, 0.06)
-        score.degrees(sitting, **{f"hip_flexion_{side}": thigh, f"knee_angle_{side}": bent})
-        score.degrees(sitting, **{f"hip_adduction_{side}": -apart})
+        score.degrees(sitting, **{f"knee_angle_{side}": score.near(88.0, 0.06)})
     between = (4 * sitting * (1 - sitting)) ** 2
     score.degrees(between, tilt=-34.0, lumbar_flexion=8.0, thoracic_flexion=4.0, neck_flexion=-16.0)
-    score.degrees(between, arm_flex_r=22.0, arm_flex_l=22.0, elbow_flex_r=15.0, elbow_flex_l=15.0)
+    score.both(between, arm_flex=22.0, elbow_flex=15.0)
 
 
 # Ways to sit on the floor (degrees): thigh from the vertical, knee, abduction (negative: apart), rotation of the hips.
@@ -208,16 +211,13 @@ def sit_on_floor(score: Score, low: np.ndarray, way: str) -> None:
     """On the floor as far as `low` (frames,) 0…1, through a squat; the lumbar spine loses its lordosis."""
     between = (4 * low * (1 - low)) ** 2
     for side in "rl":
-        angles = {f"{name}_{side}": score.near(1.0, 0.03) * angle for name, angle in FLOOR[way].items()}
-        score.degrees(low, **angles)
-        squat = {"hip_flexion": 108, "knee_angle": 128}
-        gap = {f"{name}_{side}": angle - 0.5 * FLOOR[way][name] for name, angle in squat.items()}
-        score.degrees(between, **gap)
-        score.degrees(between, **{f"hip_adduction_{side}": -12.0})
+        score.degrees(low, **{f"{name}_{side}": score.near(1.0, 0.03) * angle for name, angle in FLOOR[way].items()})
+    squat = {"hip_flexion": 108, "knee_angle": 128}
+    score.both(between, **{name: angle - 0.5 * FLOOR[way][name] for name, angle in squat.items()}, hip_adduction=-12.0)
     score.degrees(low, tilt=score.near(20.0, 0.2), lumbar_flexion=score.near(30.0, 0.15))
     score.degrees(low, thoracic_flexion=score.near(7.0, 0.3), neck_flexion=-score.near(8.0, 0.3))
     score.degrees(between, tilt=-42.0, lumbar_flexion=10.0, neck_flexion=-14.0)
-    score.degrees(between, arm_flex_r=64.0, arm_flex_l=64.0, elbow_flex_r=55.0, elbow_flex_l=55.0)
+    score.both(between, arm_flex=64.0, elbow_flex=55.0)
     if way != "knees up":  # else the soles stay on the floor
         score.add("flat", -low)
 
@@ -234,8 +234,7 @@ def bend(score: Score, bent: np.ndarray, deep: float = 1.0) -> None:
 
 def crouch(score: Score, low: np.ndarray, deep: float = 1.0) -> None:
     """Knees bent, trunk leaning forward a little."""
-    for side in "rl":
-        score.degrees(low, **{f"hip_flexion_{side}": 42.0 * deep, f"knee_angle_{side}": 74.0 * deep})
+    score.both(low, hip_flexion=42.0 * deep, knee_angle=74.0 * deep)
     score.degrees(low, tilt=-24.0 * deep, lumbar_flexion=12.0 * deep, neck_flexion=-10.0 * deep)
 
 
@@ -249,21 +248,23 @@ def look(score: Score, every: float, wide: float = 30.0, down: float = 0.0) -> N
     score.degrees(nod, head_flexion=0.35, neck_flexion=0.6)
 
 
-def hand(score: Score, done: np.ndarray, side: str, place: str, offset=(0.0, 0.0, 0.0)) -> dict[str, float]:
-    """Bring a hand to a place (see `reach`) as far as `done` (frames,) 0…1, and hold it there as people do."""
-    pose = reach(score.truth, side, place, offset)
+def hand(score: Score, done: np.ndarray, side: str, offset: Sequence[float], place: str | None = None) -> None:
+    """Bring a hand to a place (see `reach`; default: its shoulder) as far as `done` (frames,) 0…1, and hold it there
+    as people do.
+    """
+    pose = reach(score.truth, side, place or f"joint_shoulder_{side}", offset)
     for name, change in pose.items():
         score.add(name, done * change)
     score.degrees(-done, **{f"elbow_flex_{side}": 14.0})  # what `live` had bent
     score.degrees(done * score.wander(0.9), **{f"arm_flex_{side}": 1.5, f"arm_rot_{side}": 2.5})
     score.degrees(done * raised(pose, side), **ARM_EXTENDS)
-    return pose
 
 
-def raise_arm(score: Score, done: np.ndarray, side: str, high: float = 1.0) -> None:
-    """Out and up, to above the shoulder."""
-    score.degrees(done, **{f"arm_add_{side}": -102.0 * high, f"arm_flex_{side}": 30.0 * high})
-    score.degrees(done * 1.3 * high, **ARM_EXTENDS)
+def raise_arms(score: Score, done: np.ndarray) -> None:
+    """Both out and up, to above the shoulders."""
+    score.both(done, arm_add=-102.0, arm_flex=30.0)
+    for _ in "rl":
+        score.degrees(done * 1.3, **ARM_EXTENDS)
 
 
 def gesture(score: Score, every: float, sides: str = "rl", size: float = 1.0) -> None:
@@ -273,6 +274,6 @@ def gesture(score: Score, every: float, sides: str = "rl", size: float = 1.0) ->
             hold = score.near(0.8, 0.4)
             done = p.pulse(score.time, start, score.near(0.55), hold, score.near(0.65))
             offset = (score.rng.uniform(0.35, 0.65), score.rng.uniform(-0.5, 0.05), score.rng.uniform(-0.2, 0.35))
-            hand(score, size * done, side, f"joint_shoulder_{side}", offset)
+            hand(score, size * done, side, offset)
             score.degrees(done * np.sin(2 * np.pi * score.near(1.8) * score.time), **{f"elbow_flex_{side}": 7.0})
             score.degrees(done, thoracic_rotation=3.0 if side == "l" else -3.0)

@@ -15,7 +15,7 @@ EXACT = "exact"
 
 
 @dataclass(frozen=True)
-class Region:
+class RegionErrors:
     """Errors of a region's points. offset_m: how far the place the detector means lies from the one meant by the truth.
 
     noise: standard deviation of an image coordinate, as a share of the person's size in the image, of a point neither
@@ -37,7 +37,7 @@ class Preset:
     """
 
     name: str
-    regions: Mapping[str, Region]
+    regions: Mapping[str, RegionErrors]
     foreshortened: float = 0.0
     occluded: float = 0.0
     outliers: float = 0.0
@@ -89,7 +89,7 @@ def checked(name: str, row: Mapping, where: str) -> Preset:
         if key not in REGIONS:
             raise unknown_name("region", str(key), REGIONS, f"preset {name!r} of {where}")
     try:
-        regions = {key: Region(**{k: float(v) for k, v in row["regions"][key].items()}) for key in REGIONS}
+        regions = {key: RegionErrors(**{k: float(v) for k, v in row["regions"][key].items()}) for key in REGIONS}
         preset = Preset(name, MappingProxyType(regions), **{k: float(v) for k, v in row.items() if k != "regions"})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{where}: preset {name!r} is incomplete or holds no number ({error}).") from None

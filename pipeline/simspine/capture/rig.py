@@ -5,7 +5,7 @@ import os
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from simspine.capture.chance import stream
+from simspine.capture.random_streams import stream
 from simspine.types import Camera
 
 # Name and image size as in the data set, whose readers look for them; azimuth (degrees) about where its cameras stand:

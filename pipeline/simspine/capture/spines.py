@@ -1,8 +1,8 @@
 """One person's spine: sizes of vertebrae and discs, standing curve, how it shares motion out over its levels.
 
-Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from what the
-estimators of this package believe, so that it can judge them. Of spacing and standing curve there is a second family,
-drawn from the statistics of CT scans (`scanned`).
+Everything is drawn from published means and spreads (tables/, docs/virtual-capture.md), nothing from the priors of
+this package's estimators, so that it is an independent reference. Of spacing and standing curve there is a second
+family, drawn from the statistics of CT scans (`ct_spines`).
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ FAMILIES = ("published", "scans")  # where spacing and standing curve are from
 
 
 @dataclass(frozen=True, eq=False)
-class Spine:
+class SyntheticSpine:
     """A person's spine; levels from L5–S1 to C1–skull as in `population.Levels`, 25 of them.
 
     spacing: (levels,) m between the centres of neighbouring vertebrae, NaN where none is published (sized like the next
@@ -52,7 +52,7 @@ class Spine:
     curve: np.ndarray | None = None
 
 
-def sample_spine(draw: Stream, sex: str, stature: float, family: str = "published") -> Spine:
+def sample_spine(draw: Stream, sex: str, stature: float, family: str = "published") -> SyntheticSpine:
     """A spine. draw(quantity) gives the generator of a quantity; stature in m; family: one of `FAMILIES`.
 
     All but spacing and curve is the same for equal streams in either family.
@@ -62,19 +62,19 @@ def sample_spine(draw: Stream, sex: str, stature: float, family: str = "publishe
     spine = _published(draw, sex, stature)
     if family == "published":
         return spine
-    from simspine.capture.scanned import sample_curve, sample_shape, spacing_of
+    from simspine.capture.ct_spines import sample_curve, sample_shape, spacing_of
 
     shape = sample_shape(draw, stature / read_population()["spine_reference_stature_m"], _stature_spread())
     return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape))
 
 
-def _published(draw: Stream, sex: str, stature: float) -> Spine:
+def _published(draw: Stream, sex: str, stature: float) -> SyntheticSpine:
     table, levels = read_population(), read_levels()
     count = len(levels.names)
     rad = np.radians
     lordosis, kyphosis = table["lordosis"], table["kyphosis"][sex]
     harrison = np.array(list(table["lordosis_by_level"].values()))
-    return Spine(
+    return SyntheticSpine(
         spacing=_spacing(draw, stature),
         vertebra=1 + table["vertebra_cv"] * truncated(draw("vertebral heights"), np.zeros(count), 1.0),
         lordosis=float(rad(truncated(draw("lordosis"), lordosis["mean"], lordosis["sd"]))),
@@ -83,7 +83,7 @@ def _published(draw: Stream, sex: str, stature: float) -> Spine:
         kyphosis_parts=_parts(draw("kyphosis by level"), np.ones(9), table["kyphosis_share_cv"]),
         own_curve=_own_curve(draw),
         wedge=rad(table["wedge_sd"]) * truncated(draw("endplates"), np.zeros((count, 2)), 1.0),
-        centre=_centres(draw),
+        centre=truncated(draw("joint centres"), np.zeros((count, 3)), np.array([*table["joint_centre_sd_m"], 0.0])),
         shares=_shares(draw),
         change=table["share_change_sd"] * truncated(draw("change of shares"), np.zeros((count, 3)), 1.0, limit=2.0),
         rotation_per_bending=_by_region(draw("rotation with bending"), table["rotation_per_bending"], each=False),
@@ -130,12 +130,6 @@ def _own_curve(draw: Stream) -> np.ndarray:
         i = levels.within(region)
         own[i] -= own[i].mean(0)
     return own
-
-
-def _centres(draw: Stream) -> np.ndarray:
-    forward, up = read_population()["joint_centre_sd_m"]
-    count = len(read_levels().names)
-    return truncated(draw("joint centres"), np.zeros((count, 3)), np.array([forward, up, 0.0]))
 
 
 def _shares(draw: Stream) -> np.ndarray:

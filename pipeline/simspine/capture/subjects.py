@@ -1,4 +1,4 @@
-"""Virtual subjects: size, proportions and spine, sampled from published distributions."""
+"""Synthetic subjects: size, proportions and spine, sampled from published distributions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from functools import partial
 
 import numpy as np
 
-from simspine.capture.chance import stream
 from simspine.capture.population import read_population, truncated
-from simspine.capture.spines import Spine, sample_spine
+from simspine.capture.random_streams import stream
+from simspine.capture.spines import SyntheticSpine, sample_spine
 from simspine.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class SyntheticSubject:
     """A person. stature in m, mass in kg.
 
     proportions: size of segments (pelvis, thorax, head, upper_arm, forearm, foot) relative to a generic body of this
@@ -27,7 +27,7 @@ class Subject:
     stature: float
     mass: float
     proportions: Mapping[str, float]
-    spine: Spine
+    spine: SyntheticSpine
 
     def stream(self, *quantity: str) -> np.random.Generator:
         """The generator of one quantity of this person."""
@@ -42,7 +42,7 @@ def subject_name(index: int) -> str:
     return names[index] if index < len(names) else f"S{12 + index - len(names)}"
 
 
-def make_subject(seed: int, index: int, spines: str = "published") -> Subject:
+def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticSubject:
     """The subject number `index` (from 0) of the capture with this seed; equal arguments give an equal subject.
 
     spines: where spacing and standing curve are from, see `spines.FAMILIES`. Each quantity has random numbers of its
@@ -61,4 +61,4 @@ def make_subject(seed: int, index: int, spines: str = "published") -> Subject:
         for segment, sd in table["proportions"].items()
     }
     spine = sample_spine(draw, sex, stature, spines)
-    return Subject(int(seed), int(index), name, sex, stature, index_of_mass * stature**2, proportions, spine)
+    return SyntheticSubject(int(seed), int(index), name, sex, stature, index_of_mass * stature**2, proportions, spine)

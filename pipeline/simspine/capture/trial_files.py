@@ -10,7 +10,7 @@ from simspine.capture import truth
 from simspine.capture.detections import detect
 from simspine.capture.mocap import captured
 from simspine.capture.presets import Preset
-from simspine.capture.subjects import Subject
+from simspine.capture.subjects import SyntheticSubject
 from simspine.formats.mot import write_mot
 from simspine.formats.store import save
 from simspine.formats.trc import write_trc
@@ -39,21 +39,16 @@ def trial_files(subject: str, trial: str, cameras: Sequence[str]) -> dict[str, s
 
 
 @cache
-def action_of(trial: str) -> tuple[str, int]:
+def motion_of(trial: str) -> tuple[str, int]:
     """The motion that a canonical trial shows, by the name it has there, and which of the two."""
     action, number = split_trial(trial)
     return next(name for name in truth.ACTIONS if canonical_action(name) == action), number
 
 
-def trial_length(subject: Subject, trial: str) -> int:
-    """Frames of a trial that is not cut short."""
-    return truth.trial_frames(subject, *action_of(trial))
-
-
 def write_trial(
-    folder: Path, subject: Subject, trial: str, frames: int | None, cameras: Sequence[Camera], preset: Preset
-) -> int:
-    """Make one trial and write all its files; returns its frames. Equal arguments give equal bytes.
+    folder: Path, subject: SyntheticSubject, trial: str, frames: int | None, cameras: Sequence[Camera], preset: Preset
+) -> None:
+    """Make one trial and write all its files. Equal arguments give equal bytes.
 
     In the layout of the data set (float32): positions in the world in mm as motion capture would have them
     (`mocap.captured`), the same in the frame of each camera, the same in each image in px. detections: the 37 points
@@ -61,15 +56,15 @@ def write_trial(
     of the truth body; HDF5 with the same in full precision, the true joints, level angles, LLA and TKA, and which
     detections are outliers or exchanged.
     """
-    made = truth.make_trial(subject, *action_of(trial), frames)
+    made = truth.make_trial(subject, *motion_of(trial), frames)
     name, seed, rate = subject.name, subject.seed, made.motion.rate
     paths = {role: folder / path for role, path in trial_files(name, trial, [c.name for c in cameras]).items()}
 
     joints = truth.human36m_joints(made)
-    seen = captured(joints, rate, seed, name, trial)
-    write_pose(paths["world"], 1e3 * seen)
-    for camera, image in zip(cameras, project(cameras, seen), strict=True):
-        write_pose(paths[f"mono {camera.name}"], 1e3 * (seen @ camera.R.T + camera.t))
+    measured = captured(joints, rate, seed, name, trial)
+    write_pose(paths["world"], 1e3 * measured)
+    for camera, image in zip(cameras, project(cameras, measured), strict=True):
+        write_pose(paths[f"mono {camera.name}"], 1e3 * (measured @ camera.R.T + camera.t))
         write_pose(paths[f"image {camera.name}"], image)
 
     points, parts = truth.points(made), truth.capsules(made)
@@ -95,4 +90,3 @@ def write_trial(
         swapped=found.swapped,
         hidden=found.hidden.astype(np.float32),
     )
-    return made.frames

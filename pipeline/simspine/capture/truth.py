@@ -10,19 +10,21 @@ import numpy as np
 
 from simspine.body.articulation import spine_levels
 from simspine.body.kinematics import body_poses, forward_kinematics
-from simspine.body.recipes import read_recipe, virtual_spine_markers
+from simspine.body.model import Body
+from simspine.body.recipes import virtual_spine_markers
 from simspine.capture.actions import ACTIONS, FRAMES, play
 from simspine.capture.bodies import TruthBody, truth_body
 from simspine.capture.capsules import Capsules, capsules_of
 from simspine.capture.performance import RATE, perform
-from simspine.capture.subjects import Subject, make_subject
-from simspine.errors import InputError
+from simspine.capture.population import articulation
+from simspine.capture.subjects import SyntheticSubject, make_subject
+from simspine.errors import InputError, unknown_name
 from simspine.geometry import change_frame
 from simspine.skeletons import load
 from simspine.spine.vertebrae import SpineKinematics, spine_kinematics
 from simspine.types import Markers, Motion
 
-__all__ = ["ACTIONS", "RATE", "Subject", "TruthTrial", "make_subject", "make_trial"]
+__all__ = ["ACTIONS", "RATE", "SyntheticSubject", "TruthTrial", "make_subject", "make_trial"]
 
 # Where the joints of Human3.6M's skeleton are on the body; several are duplicates, as in the data set.
 _H36M = {"Hip": ("joint_hip_r", "joint_hip_l"), "Spine": ("L1",), "Thorax": ("C7",), "Head": ("vertex",)}
@@ -42,45 +44,40 @@ _H36M |= {
 class TruthTrial:
     """A subject's trial ('Walking_1'). truth: the body with its vertebrae. motion: all coordinates, 50 Hz, y_up."""
 
-    subject: Subject
+    subject: SyntheticSubject
     trial: str
     truth: TruthBody
     motion: Motion
 
     @property
-    def body(self):
-        """The subject's `Body`."""
+    def body(self) -> Body:
         return self.truth.body
-
-    @property
-    def action(self) -> str:
-        return self.trial.rsplit("_", 1)[0]
 
     @property
     def frames(self) -> int:
         return self.motion.frames
 
 
-def trial_frames(subject: Subject, action: str, repeat: int) -> int:
+def trial_frames(subject: SyntheticSubject, action: str, repeat: int) -> int:
     """Frames of a trial: typical for the action, 15 % more or less."""
     return round(FRAMES[action] * (1 + 0.15 * subject.stream("length", action, str(repeat)).uniform(-1, 1)))
 
 
-def make_trial(subject: Subject, action: str, repeat: int = 1, frames: int | None = None) -> TruthTrial:
+def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: int | None = None) -> TruthTrial:
     """One trial; repeat 1 or 2. frames: its length (default: that of such trials); what is done fits into it.
 
     Deterministic: the same subject, action, repeat and length give the same numbers. Raises `InputError` for an action
     that does not exist.
     """
+    if action not in FRAMES:
+        raise unknown_name("action", action, FRAMES)
     if repeat < 1:
         raise InputError(f"repeat is {repeat}, expected 1, 2, …")
-    wanted = (FRAMES[action] if frames is None else frames) if action in FRAMES else 1
-    if action in FRAMES and frames is None:
-        wanted = trial_frames(subject, action, repeat)
-    if wanted < 1:
+    if frames is not None and frames < 1:
         raise InputError(f"frames is {frames}, expected 1 or more.")
+    frames = trial_frames(subject, action, repeat) if frames is None else frames
     truth = truth_body(subject)
-    channels = play(subject, truth, action, repeat, wanted, subject.stream("motion", action, str(repeat)))
+    channels = play(subject, truth, action, repeat, frames, subject.stream("motion", action, str(repeat)))
     motion = perform(subject, truth, channels, subject.stream("levels", action, str(repeat)))
     return TruthTrial(subject, f"{action}_{repeat}", truth, motion)
 
@@ -119,9 +116,10 @@ def spine_truth(trial: TruthTrial) -> SpineKinematics:
     Angles count from where the generic body's are 0, so they compare with an estimate of the same level.
     """
     body = trial.body
-    found = forward_kinematics(body, trial.motion)
-    levels = spine_levels(read_recipe("articulated").articulation)
-    poses = body_poses(body, trial.motion)
     return spine_kinematics(
-        poses, found, trial.truth.vertebrae, levels=levels, spine_markers=virtual_spine_markers(body)
+        body_poses(body, trial.motion),
+        forward_kinematics(body, trial.motion),
+        trial.truth.vertebrae,
+        levels=spine_levels(articulation()),
+        spine_markers=virtual_spine_markers(body),
     )

@@ -12,8 +12,10 @@ from simspine import __version__
 from simspine.capture.bodies import truth_body
 from simspine.capture.presets import Preset, read_preset
 from simspine.capture.rig import rig
-from simspine.capture.subjects import Subject, make_subject
-from simspine.capture.trial_files import trial_files, trial_length, write_trial
+from simspine.capture.subjects import SyntheticSubject, make_subject
+from simspine.capture.trial_files import motion_of, trial_files, write_trial
+from simspine.capture.truth import trial_frames
+from simspine.dataset.manifest import sha256
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import write_text
 from simspine.sources.human36m.metadata import write_metadata
@@ -24,8 +26,8 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What decides a capture. seed: of everything. subjects: how many people. actions: actions or trials, None = all
+class CaptureSettings:
+    """What decides a capture. seed: of everything. subjects: their number. actions: actions or trials, None = all
     fifteen, two trials each. frames: of every trial, None = as long as in the data set. detections: a preset's name or
     file. cameras: a calibration file, None = four like Human3.6M's. spines: 'published' or 'scans'.
     """
@@ -40,7 +42,7 @@ class Settings:
 
 
 def write_capture(
-    folder: str | Path, settings: Settings, progress: Progress | None = None, only: str | None = None
+    folder: str | Path, settings: CaptureSettings, progress: Progress | None = None, only: str | None = None
 ) -> list[str]:
     """Write a virtual capture, or go on with it; returns the trials written now ('S1/Walking_1').
 
@@ -52,46 +54,40 @@ def write_capture(
     Raises `InputError` if the folder holds something that is no virtual capture, and for settings that cannot be.
     """
     folder = Path(folder)
-    people = [make_subject(settings.seed, i, settings.spines) for i in range(settings.subjects)]
+    subjects = [make_subject(settings.seed, i, settings.spines) for i in range(settings.subjects)]
     trials = select_trials(settings.actions)
     preset = read_preset(settings.detections)
-    rigs = {person.name: rig(settings.seed, person.name, settings.cameras) for person in people}
+    rigs = {subject.name: rig(settings.seed, subject.name, settings.cameras) for subject in subjects}
     if only is not None and only not in rigs:
         raise unknown_name("subject", only, rigs, "the virtual capture")
     stated = _stated(settings, trials, preset, rigs)
     _claim(folder, stated)
     write_metadata(folder / "metadata.xml", rigs)
-    write_text(folder / "truth" / "subjects.json", _json({person.name: _plain(person) for person in people}))
+    write_text(folder / "truth" / "subjects.json", _json({subject.name: _plain(subject) for subject in subjects}))
 
-    lengths = {
-        (person.name, trial): settings.frames or trial_length(person, trial)
-        for person in people
-        if only in (None, person.name)
-        for trial in trials
-    }
+    chosen = [subject for subject in subjects if only in (None, subject.name)]
+    lengths = {(s.name, t): settings.frames or trial_frames(s, *motion_of(t)) for s in chosen for t in trials}
     total, done, written = sum(lengths.values()), 0, []
-    for person in people:
-        if only not in (None, person.name):
-            continue
-        cameras = rigs[person.name]
-        record = _Record(folder, person.name, stated)
+    for subject in chosen:
+        cameras = rigs[subject.name]
+        record = _Record(folder, subject.name, stated)
         record.keep([MODEL, *trials])
         if not record.holds(MODEL):
-            write_text(folder / _model(person), truth_body(person).body.osim)
-            record.add(MODEL, [_model(person)])
+            write_text(folder / _model(subject), truth_body(subject).body.osim)
+            record.add(MODEL, [_model(subject)])
         for trial in trials:
             if not record.holds(trial):
-                write_trial(folder, person, trial, settings.frames, cameras, preset)
-                record.add(trial, trial_files(person.name, trial, [c.name for c in cameras]).values())
-                written.append(f"{person.name}/{trial}")
-            done += lengths[person.name, trial]
+                write_trial(folder, subject, trial, settings.frames, cameras, preset)
+                record.add(trial, trial_files(subject.name, trial, [c.name for c in cameras]).values())
+                written.append(f"{subject.name}/{trial}")
+            done += lengths[subject.name, trial]
             if progress is not None:
                 progress(done, total)
-    _finish(folder, stated, people, trials)
+    _finish(folder, stated, subjects, trials)
     return written
 
 
-def _stated(settings: Settings, trials: list[str], preset: Preset, rigs: Mapping) -> dict:
+def _stated(settings: CaptureSettings, trials: list[str], preset: Preset, rigs: Mapping) -> dict:
     """All that decides the files, as JSON can say it."""
     return {
         "version": __version__,
@@ -116,16 +112,17 @@ def _claim(folder: Path, stated: dict) -> None:
         write_text(folder / RECORD, _json({"virtual": True, "complete": False, "settings": stated}))
 
 
-def _finish(folder: Path, stated: dict, people: Sequence[Subject], trials: list[str]) -> None:
+def _finish(folder: Path, stated: dict, subjects: Sequence[SyntheticSubject], trials: list[str]) -> None:
     """Write the record with all checksums, if every subject is there."""
-    files, shared = {}, ["metadata.xml", "truth/subjects.json"]
-    for person in people:
-        record = _Record(folder, person.name, stated)
+    files: dict[str, str] = {}
+    shared = ["metadata.xml", "truth/subjects.json"]
+    for subject in subjects:
+        record = _Record(folder, subject.name, stated)
         if set(record.made) != {MODEL, *trials}:
             return
         files |= {path: checksum for made in record.made.values() for path, checksum in made.items()}
         shared.append(record.path.relative_to(folder).as_posix())
-    files |= {path: _checksum(folder / path) for path in shared}
+    files |= {path: sha256(folder / path) for path in shared}
     content = {"virtual": True, "complete": True, "settings": stated, "files": dict(sorted(files.items()))}
     write_text(folder / RECORD, _json(content))
 
@@ -151,16 +148,16 @@ class _Record:
     def holds(self, name: str) -> bool:
         files = self.made.get(name, {})
         paths = {self.folder / path: checksum for path, checksum in files.items()}
-        return bool(paths) and all(p.is_file() and _checksum(p) == checksum for p, checksum in paths.items())
+        return bool(paths) and all(p.is_file() and sha256(p) == checksum for p, checksum in paths.items())
 
     def add(self, name: str, paths: Iterable[str]) -> None:
-        self.made[name] = {path: _checksum(self.folder / path) for path in paths}
+        self.made[name] = {path: sha256(self.folder / path) for path in paths}
         content = {"settings": self.settings, "made": dict(sorted(self.made.items()))}
         write_text(self.path, _json(content))
 
 
-def _model(person: Subject) -> str:
-    return f"truth/models/{person.name}.osim"
+def _model(subject: SyntheticSubject) -> str:
+    return f"truth/models/{subject.name}.osim"
 
 
 def _read(path: Path) -> dict:
@@ -172,17 +169,12 @@ def _read(path: Path) -> dict:
     return content if isinstance(content, dict) else {}
 
 
-def _checksum(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
 def _json(content) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=True) + "\n"
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _plain(value):

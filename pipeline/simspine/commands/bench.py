@@ -1,8 +1,8 @@
 """simspine bench …: speed and quality on this machine."""
 
-from pathlib import Path
-
 import click
+
+from simspine.commands.options import FILE
 
 
 @click.group()
@@ -21,7 +21,7 @@ def _write_figures(metrics, settings, path) -> None:
         write_text(path, json.dumps(as_json(metrics, settings), indent=1) + "\n")
 
 
-_json_option = click.option("--json", "path", type=click.Path(path_type=Path), help="File for the figures.")
+_json_option = click.option("--json", "path", type=FILE, help="File for the figures.")
 
 
 @bench.command("ik")
@@ -41,7 +41,7 @@ def bench_ik(path, opensim_frames, frames, quick):
 
 @bench.command("triangulation")
 @_json_option
-@click.option("--detections", type=click.Path(path_type=Path), help="npz to keep the detected points in.")
+@click.option("--detections", type=FILE, help="npz to keep the detected points in.")
 @click.option("--quick", is_flag=True, help="Synthetic views only, few frames.")
 def bench_triangulation(path, detections, quick):
     """Triangulation of the demonstration's videos and of synthetic views."""
@@ -60,25 +60,25 @@ def bench_triangulation(path, detections, quick):
 @click.option("--spines", default="published", show_default=True, help="Whose spines: published figures, or scans.")
 @click.option("--ablate", is_flag=True, help="Also one thing changed at a time: what limits accuracy.")
 @click.option("--quick", is_flag=True, help="One person, two short trials: shows that it runs.")
-def bench_accuracy(path, subjects, actions, frames, presets, seed, spines, ablate, quick):
+def bench_accuracy(path, actions, presets, ablate, quick, **sizes):
     """The pipeline against spines that are known, beside the published procedure."""
     import json
     from dataclasses import asdict, replace
 
-    from simspine.benchmark.accuracy import QUICK, Sizes, measure
+    from simspine.benchmark.accuracy import QUICK, StudySize, measure
     from simspine.benchmark.accuracy_tables import side_by_side
     from simspine.benchmark.report import as_json, as_table
     from simspine.formats.atomic import write_text
 
     chosen = tuple(name.strip() for name in presets.split(","))
-    sizes = Sizes(subjects, tuple(a.strip() for a in actions.split(",")), frames, seed, spines)
+    size = StudySize(actions=tuple(action.strip() for action in actions.split(",")), **sizes)
     if quick:
-        sizes = replace(QUICK, spines=spines)
-    metrics, details = measure(sizes, chosen, ablate, progress=lambda line: click.echo(line, err=True))
+        size = replace(QUICK, spines=size.spines)
+    metrics, details = measure(size, chosen, ablate, progress=lambda line: click.echo(line, err=True))
     click.echo(side_by_side(details["totals"]) + "\n")
     click.echo(as_table([metric for metric in metrics if metric.goal is not None]))
     if ablate:
         click.echo("\n" + side_by_side(details["ablations"]["totals"]))
     if path is not None:
-        settings = asdict(sizes) | {"presets": chosen, "ablate": ablate}
+        settings = asdict(size) | {"presets": chosen, "ablate": ablate}
         write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")

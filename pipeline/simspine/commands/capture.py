@@ -1,11 +1,10 @@
 """simspine capture …: data to work on."""
 
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from simspine.commands.options import config_option
+from simspine.commands.options import FILE, config_option, quiet_option
 
 
 @click.group()
@@ -15,9 +14,9 @@ def capture():
 
 @capture.command("virtual")
 @config_option("configs/virtual.yaml", help="Configuration file; its section `virtual` says what to make.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write to, if not capture.human36m.")
+@click.option("--out", type=FILE, help="Folder to write to, if not capture.human36m.")
 @click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@quiet_option
 def capture_virtual(config_path, out, subject, quiet):
     """Make people whose spines are known, film them with virtual cameras, and detect them as a detector would.
 
@@ -26,9 +25,10 @@ def capture_virtual(config_path, out, subject, quiet):
 
     An interrupted run is continued where it stopped. The same settings and seed give the same bytes.
     """
-    from simspine.capture.writer import Settings, write_capture
+    from simspine.capture.writer import CaptureSettings, write_capture
     from simspine.config import read_config
     from simspine.errors import InputError
+    from simspine.workflow.context import progress_bar
 
     config = read_config(config_path)
     if config.virtual is None:
@@ -37,29 +37,7 @@ def capture_virtual(config_path, out, subject, quiet):
         raise InputError(f"{config_path} names no folder (capture.human36m) to write to; say --out FOLDER.")
     folder = Path(config.capture.human36m) if out is None else out
     chosen = config.virtual.resolved()
-    settings = Settings(
-        seed=chosen.seed,
-        subjects=chosen.subjects,
-        actions=chosen.actions,
-        frames=chosen.frames,
-        detections=chosen.detections,
-        cameras=chosen.cameras,
-        spines=chosen.spines,
-    )
-    with _bar(quiet) as progress:
+    settings = CaptureSettings(**chosen.model_dump(exclude={"preset"}))
+    with progress_bar("virtual capture, frames", quiet) as progress:
         written = write_capture(folder, settings, progress, subject)
     click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
-
-
-@contextmanager
-def _bar(quiet: bool):
-    """A callable (frames done, frames in all) that moves a progress bar; None if `quiet`."""
-    if quiet:
-        yield None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns) as bar:
-        task = bar.add_task("virtual capture, frames", total=None, visible=False)  # nothing to show before the first
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

@@ -1,9 +1,10 @@
 """simspine export and simspine verify: what leaves the pipeline, and whether it is still whole."""
 
 import sys
-from pathlib import Path
 
 import click
+
+from simspine.commands.options import FILE
 
 
 def add_export_options(command: click.Command) -> None:
@@ -49,18 +50,18 @@ def add_export_options(command: click.Command) -> None:
             ["--every"], type=click.IntRange(1), default=1, show_default=True,
             help="With --format coco: each n-th frame.",
         ),
-        click.Option(["--out"], type=click.Path(path_type=Path), help="With --format: folder to write."),
+        click.Option(["--out"], type=FILE, help="With --format: folder to write."),
     ]  # fmt: skip
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=FILE)
 @click.option("--kinematics", is_flag=True, help="Also compute every point from the angles anew.")
 def verify(path, kinematics):
     """Check the data set in the folder PATH against its manifest, or one HDF5 file by itself.
 
-    Names each broken file with its trial and frames. Exit code 0: whole; 1: as exported, but something looks odd;
-    2: broken.
+    Names each broken file and, in HDF5 files, trial and frames. Exit code 0: whole; 1: as exported, but
+    something looks odd; 2: broken.
     """
     from simspine.dataset.verify import verify as check
 
@@ -69,7 +70,7 @@ def verify(path, kinematics):
         click.secho(str(fault), fg="red" if fault.severity == "fault" else "yellow")
     broken = sum(fault.severity == "fault" for fault in faults)
     if not faults:
-        # A manifest holds every byte; a file by itself only the checksums of its arrays.
+        # With a manifest every byte is checked; in a file by itself the arrays only.
         known = "whole." if path.is_dir() else "no array is damaged. Bytes outside arrays need the folder's manifest."
         click.echo(f"{path}: {known}")
     sys.exit(2 if broken else 1 if faults else 0)

@@ -1,8 +1,8 @@
 """simspine model …: body models."""
 
-from pathlib import Path
-
 import click
+
+from simspine.commands.options import FILE
 
 
 @click.group()
@@ -13,7 +13,7 @@ def model():
 @model.command()
 @click.argument("name")
 @click.option("--markers", default="simspine-release", show_default=True, help="Marker set.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="OpenSim model to write.")
+@click.option("--out", required=True, type=FILE, help="OpenSim model to write.")
 def build(name, markers, out):
     """Write the body of the recipe NAME as an OpenSim model."""
     from simspine.body.recipes import build as build_body

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import click
 
-from simspine.commands.options import config_option
+from simspine.commands.options import FILE, config_option
 
 
 @click.command()
-@click.argument("dataset", required=False, type=click.Path(path_type=Path))
+@click.argument("dataset", required=False, type=FILE)
 @config_option(help="Configuration file; its results are taken where no DATASET is named.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the files; default: validation/ beside it.")
+@click.option("--out", type=FILE, help="Folder for the files; default: validation/ beside it.")
 def validate(dataset, config_path, out):
     """Write tables (CSV, Markdown) and figures (PNG, SVG) of curvature and range of motion of DATASET (HDF5).
 
-    Each figure says what the data decided, and what the model or a belief did. Columns: docs/validation.md.
+    Each figure says what the data decided, and what the model or a prior did. Columns: docs/validation.md.
     """
     from simspine.errors import InputError
     from simspine.workflow.validating import write_validation

@@ -1,19 +1,17 @@
 """simspine view, simspine overlay: look at a result."""
 
-from pathlib import Path
-
 import click
 
-from simspine.commands.options import config_option
+from simspine.commands.options import FILE, config_option, quiet_option
 
 
 @click.command()
-@click.argument("result", type=click.Path(path_type=Path))
+@click.argument("result", type=FILE)
 @click.option("--subject", help="Subject, where the result holds several.")
 @click.option("--trial", help="Trial, where the result holds several.")
-@click.option("--out", type=click.Path(path_type=Path), help="Page to write; a temporary one if left out.")
+@click.option("--out", type=FILE, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
-@click.option("--rerun", "recording", type=click.Path(path_type=Path), help="Write a Rerun recording (.rrd) instead.")
+@click.option("--rerun", "recording", type=FILE, help="Write a Rerun recording (.rrd) instead.")
 def view(result, subject, trial, out, opened, recording):
     """Show RESULT in three dimensions.
 
@@ -37,8 +35,8 @@ def view(result, subject, trial, out, opened, recording):
 @click.option("--subject", help="Subject; the first if left out.")
 @click.option("--trial", help="Trial; the first if left out.")
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Video to write (.mp4).")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--out", required=True, type=FILE, help="Video to write (.mp4).")
+@quiet_option
 def overlay(config_path, subject, trial, camera, out, quiet):
     """Draw the body and the spine on a trial's videos."""
     from simspine.config import read_config

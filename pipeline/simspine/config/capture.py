@@ -5,8 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from simspine.config.people import Name, Section, Subject, Trial
+from simspine.config.people import Name, Subject, Trial
 from simspine.errors import unknown_name
+from simspine.pipeline.options import Section
 
 
 class HumanCapture(Section):
@@ -82,12 +83,11 @@ def chosen(capture: HumanCapture, virtual: Virtual | None) -> list[tuple[str, st
     """Subject and trial of all that is asked for, by the names of the data set."""
     from simspine.sources.human36m.names import SUBJECTS, select_trials
 
-    made = None if virtual is None else virtual.resolved()
-    known = SUBJECTS if made is None else SUBJECTS[: made.subjects]
-    there = select_trials(None if made is None else made.actions)
+    made = Virtual(preset="large").resolved() if virtual is None else virtual.resolved()
+    known, there = SUBJECTS[: made.subjects], select_trials(made.actions)
     trials = [trial for trial in select_trials(capture.actions) if trial in there]
     if not trials:
-        raise ValueError(f"capture.actions: none of them is made; virtual.actions are {', '.join(made.actions)}")
+        raise ValueError(f"capture.actions: none of them is made; virtual.actions are {', '.join(made.actions or ())}")
     for name in capture.subjects or ():
         if name not in known:
             raise unknown_name("subject", name, known, "capture.subjects")

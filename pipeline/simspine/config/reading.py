@@ -11,10 +11,13 @@ from simspine.config.people import Subject, Trial
 from simspine.config.run import Config
 from simspine.errors import InputError, unknown_name
 
-# Keys of earlier versions, and what to write instead.
+# Keys, and values of keys, of earlier versions, and what to write instead.
 RENAMED = {
     "ik.error_lasts_s": "its name is now ik.error_correlation_s",
     "scaling.calibrate": "leave it out: sizes come from distances between markers",
+    "detection.infer_spine: shape": "write true",
+    "detection.infer_spine: rule": "write true (by a model of real spines) or false",
+    "ik.loss: geman-mcclure": "write huber or square",
 }
 
 
@@ -43,8 +46,9 @@ def check_config(data, where: str = "the configuration") -> Config:
 
 def _fault(error) -> str:
     place = ".".join(str(p) for p in error["loc"])
-    if place in RENAMED:
-        return f"{place}: this key is gone; {RENAMED[place]}."
+    for entry, kind in ((place, "key"), (f"{place}: {error['input']}", "value")):
+        if entry in RENAMED:
+            return f"{entry}: this {kind} is gone; {RENAMED[entry]}."
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
         known = list(_section(parents).model_fields)
@@ -60,13 +64,12 @@ def _fault(error) -> str:
 def _section(location) -> type[BaseModel]:
     """The type of the section at a location such as ('subjects', 'S01', 'trials', 'walk')."""
     section: type[BaseModel] = Config
-    keyed = {"subjects": Subject, "trials": Trial}
-    skip = False
-    for part in location:
-        if skip:
-            skip = False
-        elif part in keyed:
-            section, skip = keyed[part], True
+    keyed: dict[str, type[BaseModel]] = {"subjects": Subject, "trials": Trial}
+    parts = iter(location)
+    for part in parts:
+        if part in keyed:
+            section = keyed[part]
+            next(parts, None)  # the name of the subject or trial
         elif part in section.model_fields:
             kinds = get_args(section.model_fields[part].annotation) or (section.model_fields[part].annotation,)
             section = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), section)

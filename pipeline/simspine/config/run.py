@@ -3,12 +3,12 @@
 import hashlib
 import json
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from simspine.config.capture import HumanCapture, Virtual, chosen, people_of, spoilt
-from simspine.config.people import Name, Section, Subject
-from simspine.config.stages import Body, Detection, Filter, InverseKinematics, Merge, Report, Scaling, Triangulation
+from simspine.config.people import Name, Subject
 from simspine.errors import unknown_name
+from simspine.pipeline.options import Options, Section
 
 
 def _optional():
@@ -21,7 +21,14 @@ def _optional():
     return Field(None, json_schema_extra=absent)
 
 
-class Config(Section):
+class ReportOptions(Section):
+    """Pictures and page."""
+
+    sample_frames: int = Field(3, ge=1, le=12)
+    """Frames shown as overlays, per camera and trial."""
+
+
+class Config(Options):
     """A run of simspine."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["subjects"]}, {"required": ["capture"]}]})
@@ -36,14 +43,15 @@ class Config(Section):
     """The data set that subjects and trials are from."""
     virtual: Virtual | None = _optional()
     """Make that data set first, with known truth."""
-    detection: Detection = Detection()
-    triangulation: Triangulation = Triangulation()
-    filter: Filter = Filter()
-    merge: Merge = Merge()
-    body: Body = Body()
-    scaling: Scaling = Scaling()
-    ik: InverseKinematics = InverseKinematics()
-    report: Report = Report()
+    report: ReportOptions = ReportOptions()
+
+    @field_validator("results")
+    @classmethod
+    def _no_pattern(cls, results: str) -> str:
+        """Snakemake would read braces as wildcards, and no shell or log shows a control character."""
+        if found := [c for c in results if c in "{}" or not c.isprintable()]:
+            raise ValueError(f"{results!r} holds {found[0]!r}; name a folder without braces and control characters")
+        return results
 
     @model_validator(mode="after")
     def _everybody(self):
@@ -63,26 +71,25 @@ class Config(Section):
         return self
 
     @property
+    def captured(self) -> set[tuple[str, str]]:
+        """Subject and trial, by the data set's names, of each recording that is from there."""
+        return {(name, t.capture) for name, who in self.subjects.items() for t in who.trials.values() if t.capture}
+
+    @property
     def known_faults(self) -> dict[str, str]:
         """{subject/trial: what is known to be wrong with it} for the trials used and those left out."""
         if self.capture is None or self.virtual is not None:
             return {}
         from simspine.sources.human36m.faults import faults_of
 
-        used = {(name, t.capture) for name, person in self.subjects.items() for t in person.trials.values()}
         left = {(name, trial) for name, trial in chosen(self.capture, None) if spoilt(name, trial)}
-        texts: dict[str, str] = {}
-        for name, trial in sorted(used | left):
-            for fault in faults_of(name, trial) if trial else ():
-                key = f"{name}/{trial}"
-                texts[key] = f"{texts[key]}; {fault}" if key in texts else str(fault)
-        return texts
+        faults = {f"{name}/{trial}": faults_of(name, trial) for name, trial in sorted(self.captured | left)}
+        return {key: "; ".join(map(str, found)) for key, found in faults.items() if found}
 
     @property
     def skipped(self) -> dict[str, str]:
         """Those of the known faults whose trials are left out."""
-        used = {f"{name}/{trial.capture}" for name, person in self.subjects.items() for trial in person.trials.values()}
-        return {name: reason for name, reason in self.known_faults.items() if name not in used}
+        return {name: why for name, why in self.known_faults.items() if tuple(name.split("/")) not in self.captured}
 
     def subject(self, name: str) -> Subject:
         if name not in self.subjects:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.formats.dataset_tree import Trial
+from simspine.formats.dataset_tree import TrialData
 
 NOTICE = (
     "Derived from Human3.6M (Ionescu et al., IEEE TPAMI 2014). Its licence allows academic research by the person who "
@@ -40,7 +40,7 @@ def refuse_public(restriction: str, kind: str, contents: str) -> None:
         )
 
 
-def without_points(trial: Trial) -> Trial:
+def without_points(trial: TrialData) -> TrialData:
     """The trial with angles, curvature, deviations and status; points are NaN, and there are no poses of bodies.
 
     The place of the pelvis stays: it is one of the coordinates, as the release publishes them.

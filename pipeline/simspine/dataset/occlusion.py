@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from simspine.body.capsules import RADII, cover
 from simspine.body.kinematics import body_poses
 from simspine.body.model import Body
-from simspine.capture.occlusion import cover
 from simspine.dataset.invariant import body_points
 from simspine.geometry import change_frame
 from simspine.types import Camera, Markers, Motion
@@ -15,23 +15,22 @@ HIDDEN_FROM = 0.03  # m of flesh in front of a point, beyond what always covers 
 THIGH = 0.41  # m, hip to knee of a person of 1.7 m, for whom the radii are
 LANDMARKS = ("Spine_05", "Neck", "Neck_03", "Head", "Nose", "LClavicle", "RClavicle")
 
-# Part: places at its two ends (their mean; bodies stand for their origins), radius in m. The radii are those of the
-# people of the virtual capture at a body-mass index of 23.
+# Part: places at its two ends (their mean; bodies stand for their origins).
 _MIDDLE = {
-    "pelvis": (("femur_r",), ("femur_l",), 0.100),
-    "belly": (("femur_r", "femur_l"), ("lumbar1",), 0.105),
-    "chest": (("lumbar1", "RClavicle", "LClavicle"), ("Spine_05", "RClavicle", "LClavicle"), 0.105),
-    "shoulders": (("humerus_r",), ("humerus_l",), 0.058),
-    "neck": (("Neck",), ("Neck_03",), 0.055),
-    "head": (("Neck_03", "Nose"), ("Head",), 0.085),
+    "pelvis": (("femur_r",), ("femur_l",)),
+    "belly": (("femur_r", "femur_l"), ("lumbar1",)),
+    "chest": (("lumbar1", "RClavicle", "LClavicle"), ("Spine_05", "RClavicle", "LClavicle")),
+    "shoulders": (("humerus_r",), ("humerus_l",)),
+    "neck": (("Neck",), ("Neck_03",)),
+    "head": (("Neck_03", "Nose"), ("Head",)),
 }
 _SIDED = {
-    "flank": (("femur_{s}", "lumbar3"), ("humerus_{s}", "Spine_05", "Spine_05"), 0.095),
-    "upper_arm": (("humerus_{s}",), ("ulna_{s}",), 0.047),
-    "forearm": (("ulna_{s}",), ("hand_{s}",), 0.037),
-    "thigh": (("femur_{s}",), ("tibia_{s}",), 0.078),
-    "shank": (("tibia_{s}",), ("talus_{s}",), 0.050),
-    "foot": (("calcn_{s}", "talus_{s}"), ("toes_{s}",), 0.036),
+    "flank": (("femur_{s}", "lumbar3"), ("humerus_{s}", "Spine_05", "Spine_05")),
+    "upper_arm": (("humerus_{s}",), ("ulna_{s}",)),
+    "forearm": (("ulna_{s}",), ("hand_{s}",)),
+    "thigh": (("femur_{s}",), ("tibia_{s}",)),
+    "shank": (("tibia_{s}",), ("talus_{s}",)),
+    "foot": (("calcn_{s}", "talus_{s}"), ("toes_{s}",)),
 }
 
 
@@ -40,17 +39,15 @@ def capsules(places: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
     Parts of which a place is unknown are left out; radii grow with the length of the thighs.
     """
-    parts = list(_MIDDLE.values())
-    for side in "rl":
-        parts += [([p.format(s=side) for p in a], [p.format(s=side) for p in b], r) for a, b, r in _SIDED.values()]
-    known = [part for part in parts if all(place in places for place in (*part[0], *part[1]))]
-    ends = [np.stack([np.mean([places[p] for p in end], axis=0) for end in part[:2]], 1) for part in known]
+    sided = [(name, [[p.format(s=s) for p in end] for end in ends]) for s in "rl" for name, ends in _SIDED.items()]
+    known = [part for part in (*_MIDDLE.items(), *sided) if all(place in places for end in part[1] for place in end)]
+    axes = [np.stack([np.mean([places[p] for p in end], axis=0) for end in ends], 1) for _, ends in known]
     thighs = [
         np.linalg.norm(places[f"femur_{s}"] - places[f"tibia_{s}"], axis=-1)
         for s in "rl" if f"femur_{s}" in places and f"tibia_{s}" in places
     ]  # fmt: skip
     size = np.nanmedian(thighs) / THIGH if thighs and np.isfinite(thighs).any() else 1.0
-    return np.stack(ends, 1), np.array([part[2] for part in known]) * size
+    return np.stack(axes, 1), np.array([RADII[name] for name, _ in known]) * size
 
 
 def hidden_points(body: Body, motion: Motion, markers: Markers, cameras: Sequence[Camera]) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from simspine.formats._text import frame_ranges
+from simspine.arrays import frame_ranges
+from simspine.formats.trc import extent_of
 
 CLOCK = 1e-3  # of the step between frames: times are stored with at least six decimals
 # Greatest extent of the points in a frame, m: a trunk lying curled up is 0.3, a tall person with raised arms 2.5.
@@ -40,16 +41,8 @@ def repeated_frames(values: np.ndarray) -> np.ndarray:
 
 def unit_doubt(xyz: np.ndarray) -> str:
     """Why points (frames, points, 3) cannot be metres, with the unit that would fit; '' if they can."""
-    if xyz.shape[1] < 3:
-        return ""
-    present = np.isfinite(xyz).all(-1)
-    enough = present.sum(1) >= 3
-    if not enough.any():
-        return ""
-    some = xyz[enough][:: max(1, int(enough.sum()) // 200)]
-    low, high = np.nanmin(some, axis=1), np.nanmax(some, axis=1)
-    extent = float(np.median(np.linalg.norm(high - low, axis=-1)))
-    if EXTENT[0] <= extent <= EXTENT[1]:
+    extent = extent_of(xyz)
+    if np.isnan(extent) or EXTENT[0] <= extent <= EXTENT[1]:
         return ""
     fits = [name for name, size in UNITS.items() if EXTENT[0] <= extent * size <= EXTENT[1]]
     return f"the points are {extent:.3g} m apart, no person; the numbers look like {fits[0] if fits else 'no length'}"

@@ -1,20 +1,32 @@
 """A data set opened for use: subjects, actions, trials, windows of frames, each read when it is asked for."""
 
 import os
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from simspine.dataset.actions import action_of
-from simspine.dataset.windows import FIELDS, Window, Windows
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset_read import DatasetFile
-from simspine.formats.dataset_read import open_dataset as open_file
-from simspine.formats.dataset_tree import Trial
+from simspine.formats.dataset_tree import TrialData
+from simspine.geometry import change_frame, project
 from simspine.types import Camera
+
+# What a window can be asked for, and where it lies in a trial's group. Angles come as rad.
+FIELDS = {
+    "markers": "markers",
+    "kinematics": "kinematics",
+    "time": "timestamps",
+    **{name: f"simspine/{name}" for name in (
+        "valid", "status", "lla", "tka", "lla_sd", "tka_sd", "level_angles", "level_angles_sd", "kinematics_sd",
+        "marker_covariance", "marker_error", "filled",
+    )},
+}  # fmt: skip
 
 
 def open_dataset(path: str | os.PathLike) -> "Recordings":
@@ -41,13 +53,13 @@ class Recordings:
 
     def __init__(self, path: str):
         self.path = path
-        self._process, self._file = os.getpid(), open_file(path)
+        self._process, self._file = os.getpid(), DatasetFile(path)
 
     @property
     def file(self) -> DatasetFile:
         """The file itself; opened anew after a fork, since HDF5 handles cannot be shared between processes."""
         if self._process != os.getpid():
-            self._process, self._file = os.getpid(), open_file(self.path)
+            self._process, self._file = os.getpid(), DatasetFile(self.path)
         return self._file
 
     def __reduce__(self):
@@ -111,8 +123,7 @@ class Recordings:
         if len(parts) != 2:
             raise InputError(f"{key!r} names no trial; ask for data['<subject>', '<trial>'].")
         subject, trial = parts
-        if trial not in self.file.trials(subject):
-            raise unknown_name("trial", trial, self.file.trials(subject), f"{self.path}: {subject}")
+        self.file.frames(subject, trial)  # refuses names that do not exist
         return Recording(self, subject, trial)
 
     def windows(
@@ -123,7 +134,7 @@ class Recordings:
         subject: str | Iterable[str] | None = None,
         action: str | Iterable[str] | None = None,
         fields: Sequence[str] = ("markers", "kinematics", "valid"),
-    ) -> Windows:
+    ) -> "Windows":
         """Windows of `length` frames, `stride` apart (default: `length`, so that they do not overlap), trial by trial.
 
         A sequence: windows[i] is read when it is asked for, and iterating reads one after the other. Frames at the end
@@ -174,11 +185,11 @@ class Recording:
         """The cameras that saw the subject; world z up."""
         return self.data.file.cameras(self.subject)
 
-    def read(self, first: int = 0, last: int | None = None) -> Trial:
+    def read(self, first: int = 0, last: int | None = None) -> TrialData:
         """Frames first … last-1 with all that is known of them; the whole trial if left out."""
         return self.data.file.trial(self.subject, self.name, slice(first, last))
 
-    def window(self, start: int, length: int) -> Window:
+    def window(self, start: int, length: int) -> "Window":
         """`length` frames from `start` on; its arrays are read when they are asked for."""
         if length < 1 or start < 0 or start + length > self.frames:
             raise InputError(
@@ -192,3 +203,118 @@ class Recording:
             raise unknown_name("field", field, FIELDS)
         last = self.frames if last is None else last
         return self.data.file.array(self.subject, self.name, FIELDS[field], slice(first, last))
+
+
+@dataclass(frozen=True)
+class Window:
+    """`length` frames of a trial from frame `start` on. Every array is read when it is asked for."""
+
+    recording: Recording
+    start: int
+    length: int
+
+    @property
+    def markers(self) -> np.ndarray:
+        """(length, points, 3) m, y_up; NaN where there is none."""
+        return self["markers"]
+
+    @property
+    def kinematics(self) -> np.ndarray:
+        """(length, coordinates) rad; m."""
+        return self["kinematics"]
+
+    @property
+    def time(self) -> np.ndarray:
+        """(length,) s."""
+        return self["time"]
+
+    @property
+    def valid(self) -> np.ndarray:
+        """(length,) bool: solved and not rejected."""
+        return self["valid"]
+
+    @property
+    def status(self) -> tuple[str, ...]:
+        """(length,) 'kept', 'corrected' or 'rejected'."""
+        return tuple(self["status"])
+
+    def __getitem__(self, field: str) -> np.ndarray:
+        """One of `FIELDS`; `InputError` if it does not exist, or not in this file."""
+        return self.recording.array(field, self.start, self.start + self.length)
+
+    def arrays(self, fields: Sequence[str]) -> dict[str, np.ndarray]:
+        """Several fields at once."""
+        return {field: self[field] for field in fields}
+
+    def project(self, cameras: Sequence[Camera] | None = None) -> np.ndarray:
+        """The points in the images of the cameras (all the subject's if None): (views, length, points, 2) px.
+
+        With the lens's distortion; NaN behind a camera, and where there is no point. A place may lie outside the image.
+        """
+        cameras = self.recording.cameras if cameras is None else cameras
+        if not cameras:
+            raise InputError(f"{self.recording.subject}: the data set holds no cameras to project to.")
+        return project(cameras, change_frame(self.markers, "y_up", "z_up"))
+
+
+class Windows:
+    """Windows over several trials; see `Recordings.windows`."""
+
+    def __init__(self, recordings: Sequence[Recording], length: int, stride: int, fields: Sequence[str]):
+        if length < 1 or stride < 1:
+            raise InputError(f"windows of {length} frames, {stride} apart: both must be at least 1.")
+        for field in fields:
+            if field not in FIELDS:
+                raise unknown_name("field", field, FIELDS)
+        self.recordings, self.length, self.stride, self.fields = tuple(recordings), length, stride, tuple(fields)
+        counts = (max(0, (recording.frames - length) // stride + 1) for recording in self.recordings)
+        self._ends = list(accumulate(counts))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> Window:
+        if isinstance(index, slice):
+            raise InputError("windows are asked for one by one; use [windows[i] for i in range(…)].")
+        i = index + len(self) if index < 0 else index
+        if not 0 <= i < len(self):
+            raise IndexError(f"window {index} of {len(self)}")
+        which = bisect_right(self._ends, i)
+        before = self._ends[which - 1] if which else 0
+        return Window(self.recordings[which], (i - before) * self.stride, self.length)
+
+    def __iter__(self) -> Iterator[Window]:
+        return (self[i] for i in range(len(self)))
+
+    def torch(self, transform: Callable[[dict], dict] | None = None, tensors: bool = True) -> "TorchWindows":
+        """These windows as a data set for `torch.utils.data.DataLoader`; see `TorchWindows`."""
+        return TorchWindows(self, transform, tensors)
+
+
+class TorchWindows:
+    """A map-style data set: `len(data)`, `data[i]` = {field: tensor}, with the fields of the windows.
+
+    transform: called with the dictionary of arrays before they become tensors. tensors=False leaves NumPy arrays, and
+    PyTorch unimported. Safe with several workers: each opens the file for itself.
+    """
+
+    def __init__(self, windows: Windows, transform: Callable[[dict], dict] | None = None, tensors: bool = True):
+        self.windows, self.transform, self.tensors = windows, transform, tensors
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        item: dict[str, Any] = self.windows[int(index)].arrays(self.windows.fields)
+        if self.transform is not None:
+            item = self.transform(item)
+        if not self.tensors:
+            return item
+        try:
+            import torch
+        except ImportError:
+            raise InputError("tensors need PyTorch: install simspine[learn], or use tensors=False.") from None
+        return {
+            name: torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype.kind in "fiub" else value
+            for name, value in item.items()
+        }

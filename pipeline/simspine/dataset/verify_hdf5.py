@@ -1,226 +1,147 @@
-"""Verify a data set's HDF5 file: structure, every block of every array, clock, units, what the manifest promises."""
+"""Verify a data set's HDF5 file: can every array be read, does every block of it have its checksum, do times go on."""
 
-import io
-import os
-import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from simspine.arrays import frame_ranges
 from simspine.dataset.faults import Fault
 from simspine.dataset.plausible import clock_faults, repeated_frames, unit_doubt
-from simspine.formats._text import frame_ranges
 from simspine.formats.dataset_layout import block_checksums
 from simspine.formats.dataset_write import OURS
 
 UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
-_PIECE = 1 << 22  # bytes read at once
-_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+_MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
+_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 
 
-class _Padded(io.RawIOBase):
-    """A file that goes on with zeros where it was cut off, so that what is left of it can be opened."""
+def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None, numbers: bool = True) -> list[Fault]:
+    """Everything wrong with the file; trials: {'S1/Walking': frames} as the manifest has them, None if unknown.
 
-    def __init__(self, path: Path, size: int):
-        self._file, self._size, self._at = open(path, "rb"), size, 0  # noqa: SIM115
-
-    def readinto(self, buffer) -> int:
-        wanted = max(0, min(len(buffer), self._size - self._at))
-        self._file.seek(self._at)
-        piece = self._file.read(wanted)
-        buffer[:wanted] = piece + bytes(wanted - len(piece))
-        self._at += wanted
-        return wanted
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[h5py.File, int]]:
-    """(file, bytes missing at its end); the file is padded with zeros where it was cut off."""
+    numbers: check clock, units and repeated frames too. Not for a file known to be damaged: HDF5 may read texts of
+    attributes from a damaged heap without end.
+    """
     try:
         with h5py.File(path, "r") as file:
-            yield file, 0
-            return
-    except OSError as error:
-        eof = re.search(r"stored_eof = (\d+)", str(error))
-        if not eof:
-            raise
-    size, whole = path.stat().st_size, int(eof.group(1))
-    with _Padded(path, whole) as padded, h5py.File(padded, "r") as file:
-        yield file, whole - size
-
-
-def verify_hdf5(path: Path, name: str, trials: Mapping[str, int] | None) -> list[Fault]:
-    """Everything wrong with the file; trials: {'S1/Walking': frames} as the manifest has them, None if unknown."""
-    found: list[Fault] = []
-    try:
-        with opened(path) as (file, missing):
-            if missing:
-                found.append(Fault(name, f"cut short: {missing} of {path.stat().st_size + missing} bytes are missing"))
-            there = _trials(file)
-            for trial in there if trials is None else trials:
-                if trial not in there:
-                    found.append(Fault(name, "the trial is missing from the file", trial))
-                else:
-                    frames = None if trials is None else trials[trial]
-                    found += _trial_faults(file, name, trial, frames, numbers=not missing)
-            found += _other_faults(file, name)
-            for trial in [] if trials is None else there:
-                if trial not in trials:
-                    found.append(Fault(name, "the trial is not in the manifest", trial))
+            damaged, there = dict(damaged_arrays(file)), _trials(file)
+            found = [_fault(name, place, frames) for place, frames in damaged.items()]
+            wanted = dict.fromkeys(there) if trials is None else trials
+            found += [Fault(name, "the trial is not in the manifest", trial) for trial in there if trial not in wanted]
+            found += [Fault(name, "the trial is missing from the file", t) for t in wanted if t not in there]
+            spoilt = {fault.trial for fault in found}
+            for trial, frames in wanted.items():
+                if trial in there and trial not in damaged:
+                    found += _trial_faults(file[trial], name, trial, frames, numbers and trial not in spoilt)
+            return found
     except _UNREADABLE as error:
-        found.append(Fault(name, f"cannot be read as HDF5: its structure is damaged ({error})"))
-    return found
+        return [Fault(name, f"cannot be read as HDF5 ({error})")]
 
 
 def _trials(file: h5py.File) -> list[str]:
+    """Names of the trials, '<subject>/<trial>', of every subject that can be opened."""
     found = []
-    for subject in file:
-        if subject == "metadata":
-            continue
-        try:
+    for subject in (name for name in file if name != "metadata"):
+        with suppress(*_UNREADABLE):
             found += [f"{subject}/{trial}" for trial in file[subject] if trial != "calibration"]
-        except _UNREADABLE:
-            continue
     return found
 
 
-def _other_faults(file: h5py.File, name: str) -> list[Fault]:
-    """Damage to what is not of a trial: names, models, provenance, cameras."""
-    found: list[Fault] = []
-    for key in file:
-        try:
-            group = file["metadata"] if key == "metadata" else file[key].get("calibration")
-        except _UNREADABLE:
-            found.append(Fault(name, f"{key} is unreadable: the file's structure is damaged there"))
-            continue
-        if group is not None:
-            damaged, unreadable = _damaged_arrays(group)
-            found += [Fault(name, f"{group.name[1:]}/{array} is damaged") for array in (*damaged, *unreadable)]
-    return found
-
-
-def _trial_faults(file: h5py.File, name: str, trial: str, frames: int | None, numbers: bool) -> list[Fault]:
-    """numbers: look at the numbers too; not in a file cut short, where texts of attributes may be gone."""
-    found: list[Fault] = []
+def verify_netcdf(path: Path, name: str, trial: str) -> list[Fault]:
+    """Variables of a netCDF file that cannot be read, with the frames (entries of the first axis) where known."""
     try:
-        group = file[trial]
-        lengths = {key: len(group[key]) for key in UNITS if key in group}
+        with h5py.File(path, "r") as file:
+            return [Fault(name, _what(key, frames), trial, frames) for key, frames in damaged_arrays(file)]
     except _UNREADABLE as error:
-        span = frame_ranges(range(frames or 0))
-        return [Fault(name, f"cannot be read: the file's structure is damaged there ({error})", trial, span)]
-    for key in UNITS:
-        if key not in lengths:
-            found.append(Fault(name, f"{key} is missing", trial))
-    if frames is None:
-        frames = max(lengths.values(), default=0)
-    for key, length in lengths.items():
-        if length != frames:
-            span = frame_ranges(range(min(length, frames), max(length, frames)))
-            found.append(Fault(name, f"{key} has {length} frames, expected {frames}", trial, span))
-    damaged, unreadable = _damaged_arrays(group)
-    by_frames: dict[str, list[str]] = {}
-    for key, broken in damaged.items():
-        by_frames.setdefault(frame_ranges(broken), []).append(key)
-    found += [Fault(name, f"{_listed(keys)} damaged", trial, span) for span, keys in by_frames.items()]
-    if unreadable:
-        what = f"{_listed(unreadable)} unreadable: the file's structure is damaged there"
-        found.append(Fault(name, what, trial, frame_ranges(range(frames))))
-    spoilt = {*damaged, *unreadable}
-    if numbers and not spoilt & set(UNITS) and set(lengths) == set(UNITS):
-        found += _number_faults(group, name, trial)
-    return found
+        return [Fault(name, f"cannot be read as netCDF ({error})", trial)]
 
 
-def _damaged_arrays(group: h5py.Group) -> tuple[dict[str, list[int]], list[str]]:
-    """({array: damaged frames or entries}, [arrays that cannot be read at all]) of a trial."""
-    damaged: dict[str, list[int]] = {}
-    names, unreadable = _array_names(group)
-    for key in names:
+def damaged_arrays(file: h5py.File) -> Iterator[tuple[str, str]]:
+    """(path, damaged frames) of each array with a wrong block, and (path, '') of what cannot be read at all."""
+    largest = _MOST_COMPRESSED * file.id.get_filesize()
+    for place, array in _arrays(file):
         try:
-            broken = broken_entries(group[key], _sums(group, key))
+            if array is None or array.nbytes > largest:
+                raise ValueError("cannot be opened, or is larger than the file can hold")
+            frames = frame_ranges(broken_entries(array, _sums(file, place)))
+            if frames:
+                yield place, frames
         except _UNREADABLE:
-            unreadable.append(key)
-            continue
-        if broken:
-            damaged[key] = broken
-    return damaged, unreadable
+            yield place, ""
 
 
-def _array_names(group: h5py.Group, above: str = "") -> tuple[list[str], list[str]]:
-    """(arrays below a group, what cannot be opened); checksums are not among them."""
-    names, unreadable = [], []
+def _arrays(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Dataset | None]]:
+    """(path, array) of everything below a group but checksums; None for what cannot be opened."""
     try:
-        keys = list(group)
+        keys = [key for key in group if key != "checksums"]
     except _UNREADABLE:
-        return [], [above.rstrip("/") or "its list of arrays"]
+        yield above.rstrip("/"), None
+        return
     for key in keys:
         try:
             item = group[key]
         except _UNREADABLE:
-            unreadable.append(above + key)
-            continue
-        if isinstance(item, h5py.Dataset):
-            names.append(above + key)
-        elif key != "checksums":
-            below, lost = _array_names(item, f"{above}{key}/")
-            names, unreadable = names + below, unreadable + lost
-    return names, unreadable
+            item = None
+        if isinstance(item, h5py.Group):
+            yield from _arrays(item, f"{above}{key}/")
+        else:
+            yield above + key, item
 
 
-def _sums(group: h5py.Group, key: str) -> h5py.Dataset | None:
-    try:
-        sums = group[f"{OURS}/checksums"].get(key.replace("/", "."))
-        return sums if isinstance(sums, h5py.Dataset) else None
-    except _UNREADABLE:
-        return None
+def _sums(file: h5py.File, place: str) -> h5py.Dataset | None:
+    """The checksums of a trial's array; None for arrays without."""
+    subject, trial, key = [*place.split("/", 2), "", ""][:3]
+    return file.get(f"{subject}/{trial}/{OURS}/checksums/{key.replace('/', '.')}") if key else None
 
 
 def broken_entries(data: h5py.Dataset, sums: h5py.Dataset | None = None) -> list[int]:
     """Entries along the first axis whose block cannot be read or has another CRC-32 than `sums` says."""
     if not data.ndim or not len(data) or data.dtype.hasobject:  # texts of any length lie elsewhere in the file
         return []
-    block = int(sums.attrs["frames"]) if sums is not None else (data.chunks or (len(data),))[0]
-    known = None if sums is None else sums[()]
-    many = block * max(1, _PIECE // max(1, block * data.dtype.itemsize * int(np.prod(data.shape[1:]))))
-    broken: list[int] = []
-    for first in range(0, len(data), many):
-        last = min(first + many, len(data))
-        try:
-            found = block_checksums(data[first:last], block)
-        except OSError:  # somewhere in it: look block by block
-            found = np.concatenate([_checksum_or_none(data, i, block) for i in range(first, last, block)])
-        wrong = found < 0 if known is None else found != known[first // block : first // block + len(found)]
-        for i in np.flatnonzero(wrong):
-            broken += range(first + i * block, min(first + (i + 1) * block, last))
-    return broken
-
-
-def _checksum_or_none(data: h5py.Dataset, first: int, block: int) -> np.ndarray:
+    block = int(sums.attrs["frames"]) if sums is not None else (data.chunks or data.shape)[0]
     try:
-        return block_checksums(data[first : first + block], block).astype(np.int64)
+        found = list(block_checksums(data[()], block))
+    except OSError:  # HDF5's own checksum of a block
+        found = [_checksum(data, first, block) for first in range(0, len(data), block)]
+    known = found if sums is None else list(sums[()])
+    if len(known) != len(found):
+        return list(range(len(data)))
+    wrong = [i for i, (a, b) in enumerate(zip(found, known, strict=True)) if a is None or a != b]
+    return [entry for i in wrong for entry in range(i * block, min((i + 1) * block, len(data)))]
+
+
+def _checksum(data: h5py.Dataset, first: int, block: int) -> int | None:
+    try:
+        return int(block_checksums(data[first : first + block], block)[0])
     except OSError:
-        return np.array([-1])
+        return None
+
+
+def _what(key: str, frames: str) -> str:
+    return f"{key} is damaged" if frames else f"{key} cannot be read"
+
+
+def _fault(name: str, place: str, frames: str) -> Fault:
+    """The fault of an array: by its trial where it is one of a trial."""
+    parts = place.split("/", 2)
+    if len(parts) < 2 or parts[0] == "metadata" or parts[1] == "calibration":
+        return Fault(name, _what(place, frames))
+    return Fault(name, _what(parts[2] if len(parts) > 2 else "it", frames), "/".join(parts[:2]), frames)
+
+
+def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None, numbers: bool) -> list[Fault]:
+    """Arrays missing or of unequal length; numbers: also what the arrays themselves contradict."""
+    lengths = {key: len(group[key]) for key in UNITS if key in group}
+    found = [Fault(name, f"{key} is missing", trial) for key in UNITS if key not in lengths]
+    if frames is None:
+        frames = max(lengths.values(), default=0)
+    for key, length in lengths.items():
+        if length != frames:
+            span = frame_ranges(range(min(length, frames), max(length, frames)))
+            found.append(Fault(name, f"{key} has {length} frames, expected {frames}", trial, span))
+    return found + _number_faults(group, name, trial) if numbers and len(lengths) == len(UNITS) else found
 
 
 def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
@@ -232,34 +153,11 @@ def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
         if said != unit:
             found.append(Fault(name, f"{key} says it is in {said!r}, expected {unit!r}", trial))
     doubt = unit_doubt(group["markers"][:: max(1, len(group["markers"]) // 200)])
-    if doubt:
-        found.append(Fault(name, doubt, trial))
-    repeated = repeated_frames(group["kinematics"][()])
-    if repeated.size:
-        what = "equal to the frame before in every coordinate; copied?"
-        found.append(Fault(name, what, trial, frame_ranges(repeated), "doubt"))
-    return found
+    return found + [Fault(name, doubt, trial)] * bool(doubt) + repeats(group["kinematics"][()], name, trial)
 
 
-def _listed(names: list[str]) -> str:
-    few = ", ".join(names[:3])
-    return f"{few} {'is' if len(names) == 1 else 'are'}" if len(names) <= 3 else f"{few} and {len(names) - 3} more are"
-
-
-def verify_netcdf(path: Path, name: str, trial: str) -> list[Fault]:
-    """Damaged blocks of a netCDF file's variables, with the frames where they run along time."""
-    found: list[Fault] = []
-    try:
-        with opened(path) as (file, missing):
-            if missing:
-                found.append(Fault(name, f"cut short: {missing} of {path.stat().st_size + missing} bytes", trial))
-            frames = len(file["time"])
-            for key, data in file.items():
-                broken = broken_entries(data)
-                if broken:
-                    along_time = data.shape[0] == frames
-                    span = frame_ranges(broken) if along_time else ""
-                    found.append(Fault(name, f"{key} is damaged", trial, span))
-    except _UNREADABLE as error:
-        found.append(Fault(name, f"cannot be read as netCDF: its structure is damaged ({error})", trial))
-    return found
+def repeats(values: np.ndarray, name: str, trial: str) -> list[Fault]:
+    """The doubt about frames (frames, …) that are copies of the frame before them, if there are any."""
+    frames = repeated_frames(values)
+    what = "equal to the frame before in every coordinate; copied?"
+    return [Fault(name, what, trial, frame_ranges(frames), "doubt")] if frames.size else []

@@ -95,7 +95,7 @@ def associate(
     return _gather(people, frames, found, _choose(tracks, person), tolerance, round(longest_gap * rate))
 
 
-def _checked(people, cameras, skeleton, person) -> np.ndarray:
+def _checked(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton, person: Chooser) -> np.ndarray:
     people = np.asarray(people)
     wanted = f"(frames, {len(cameras)} views, people, {len(skeleton)} points, 3)"
     if people.ndim != 5 or (people.shape[1], *people.shape[3:]) != (len(cameras), len(skeleton), 3):
@@ -197,9 +197,9 @@ def _share_out(frame: _Frame, positions: np.ndarray, tolerance: float) -> list[t
     Who was found first may have taken a detection of somebody who stands behind them in one view.
     """
     miss = _miss(frame, positions)
-    members = [[] for _ in positions]
+    members: list[list[int]] = [[] for _ in positions]
     for v in np.unique(frame.view):
-        mine = np.nonzero(frame.view == v)[0]
+        mine = np.flatnonzero(frame.view == v)
         cost = np.where(miss[:, mine] < tolerance, miss[:, mine], 1e3)
         for i, j in zip(*linear_sum_assignment(cost), strict=True):
             if cost[i, j] < tolerance:
@@ -209,11 +209,8 @@ def _share_out(frame: _Frame, positions: np.ndarray, tolerance: float) -> list[t
 
 def _nearest_per_view(frame: _Frame, miss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For distances (..., detections): index of the nearest detection of each view that has any, and its distance."""
-    nearest = []
-    for v in np.unique(frame.view):
-        mine = np.nonzero(frame.view == v)[0]
-        nearest.append(mine[np.argmin(miss[..., mine], -1)])
-    nearest = np.stack(nearest, -1)
+    views = [np.flatnonzero(frame.view == v) for v in np.unique(frame.view)]
+    nearest = np.stack([mine[np.argmin(miss[..., mine], -1)] for mine in views], -1)
     return nearest, np.take_along_axis(miss, nearest, -1)
 
 
@@ -234,10 +231,10 @@ def _link(frames: Sequence[_Frame], people: Sequence[list], rate: float, longest
             rows, columns = linear_sum_assignment(np.where(np.isfinite(cost), cost, 1e6))
             linked = {j: alive[i] for i, j in zip(rows, columns, strict=True) if np.isfinite(cost[i, j])}
         for j, (position, members) in enumerate(found):
-            track = linked.get(j)
-            if track is None:
-                tracks.append(track := _Track())
-            track.add(f, position, members, frame.extent[members])
+            if j not in linked:
+                linked[j] = _Track()
+                tracks.append(linked[j])
+            linked[j].add(f, position, members, frame.extent[members])
     return tracks
 
 
@@ -253,16 +250,18 @@ def _choose(tracks: Sequence[_Track], person: Chooser) -> _Track:
     return min(lasting, key=lambda t: np.nanmean(np.linalg.norm(np.nanmean(t.positions, 1) - point, axis=-1)))
 
 
-def _gather(people, frames: Sequence[_Frame], found, track: _Track, tolerance: float, gap: int) -> np.ndarray:
+def _gather(
+    people: np.ndarray, frames: Sequence[_Frame], found, track: _Track, tolerance: float, gap: int
+) -> np.ndarray:
     """The chosen person's detections.
 
     Where the person was not found in two views, the track runs on straight through the gap and takes what lies near it
     and belongs to nobody else: one view may still see them.
     """
-    out = np.full((people.shape[0], people.shape[1], *people.shape[3:]), np.nan)
+    out = np.full((*people.shape[:2], *people.shape[3:]), np.nan)
     known, positions = np.array(track.frames), np.array(track.positions)
     for f, frame in enumerate(frames):
-        i = min(np.searchsorted(known, f), len(known) - 1)
+        i = min(int(np.searchsorted(known, f)), len(known) - 1)
         if known[i] == f:
             members = track.members[i]
         else:

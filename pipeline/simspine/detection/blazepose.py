@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 
@@ -27,18 +27,11 @@ class BlazePose:
     skeleton = "blazepose33"
     people = 1
 
-    def __init__(
-        self, complexity: int = 1, threads: int = 2, detection_confidence: float = 0.5, tracking_confidence=0.5
-    ):
+    def __init__(self, complexity: int = 1, threads: int = 2):
         if complexity not in (0, 1, 2):
             raise InputError(f"BlazePose's model complexity is {complexity}, expected 0, 1 or 2.")
-        self._options = {
-            "static_image_mode": False,
-            "model_complexity": complexity,
-            "min_detection_confidence": detection_confidence,
-            "min_tracking_confidence": tracking_confidence,
-        }
-        self._trackers = []
+        self._complexity = complexity
+        self._trackers: list = []  # of MediaPipe's `Pose`, which has no types
         self._pool = ThreadPoolExecutor(max_workers=threads) if threads > 1 else None
 
     def detect(self, images: Sequence[np.ndarray], boxes=None) -> list[np.ndarray]:
@@ -54,7 +47,7 @@ class BlazePose:
                 "Use a new detector for each capture."
             )
         if self._pool is None or first:  # networks are loaded, noisily, with the first image
-            with _silence() if first else _nothing():
+            with _silence() if first else nullcontext():
                 return [_points(tracker, image) for tracker, image in zip(self._trackers, images, strict=True)]
         return list(self._pool.map(_points, self._trackers, images))
 
@@ -70,10 +63,10 @@ class BlazePose:
             from mediapipe.python.solutions.pose import Pose
 
             try:
-                return [Pose(**self._options) for _ in range(views)]
+                return [Pose(model_complexity=self._complexity) for _ in range(views)]
             except OSError as error:
                 raise InputError(
-                    f"MediaPipe could not load BlazePose of complexity {self._options['model_complexity']} ({error}). "
+                    f"MediaPipe could not load BlazePose of complexity {self._complexity} ({error}). "
                     "It downloads any but complexity 1, which its package holds."
                 ) from None
 
@@ -84,11 +77,6 @@ def _points(tracker, image: np.ndarray) -> np.ndarray:
         return np.empty((0, POINTS, 3))
     height, width = image.shape[:2]
     return np.array([[[p.x * width, p.y * height, min(max(p.visibility, 0.0), 1.0)] for p in landmarks.landmark]])
-
-
-@contextmanager
-def _nothing():
-    yield
 
 
 @contextmanager

@@ -43,4 +43,5 @@ def input_shape(session, fallback: tuple[int, int]) -> tuple[int, int]:
     shape = session.get_inputs()[0].shape
     if len(shape) != 4:
         raise InputError(f"the network's input has shape {shape}, expected (batch, 3, height, width).")
-    return tuple(s if isinstance(s, int) else f for s, f in zip(shape[2:], fallback, strict=True))
+    height, width = (s if isinstance(s, int) else f for s, f in zip(shape[2:], fallback, strict=True))
+    return height, width

@@ -39,8 +39,9 @@ def detect_videos(
     check_synchronised(videos, lengths_agree=frames is None)
     expected = min(video.frames for video in videos) if frames is None else frames
     with closing(make_detector()) as detector:
-        points = len(skeletons.load(detector.skeleton))
-        rows = []
+        skeleton = skeletons.load(detector.skeleton)
+        points = len(skeleton)
+        rows: list[np.ndarray] = []
         for images in islice(zip_longest(*videos), frames):  # to the end of each: a video cut short is noticed
             if any(image is None for image in images):
                 continue
@@ -51,13 +52,11 @@ def detect_videos(
                         f"the detector gave points of shape {found.shape}, expected (people, {points}, 3) "
                         f"for its skeleton {detector.skeleton!r}."
                     )
-                kept = found[: detector.people]
-                row[view, : len(kept)] = kept
+                row[view, : len(found)] = found[: detector.people]
             rows.append(row)
             if progress is not None:
                 progress(len(rows), expected)
-        names = skeletons.load(detector.skeleton).names
-    return Detections(names, float(np.mean([video.rate for video in videos])), np.stack(rows))
+    return Detections(skeleton.names, float(np.mean([video.rate for video in videos])), np.stack(rows))
 
 
 def _boxes_at(boxes: np.ndarray | None, frame: int) -> list[np.ndarray | None] | None:

@@ -57,31 +57,28 @@ class SpinePose:
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
     ) -> list[np.ndarray]:
         """See `Detector.detect`."""
-        boxes = list(boxes) if boxes is not None else [None] * len(images)
-        if len(boxes) != len(images):
-            raise InputError(f"{len(images)} images, but boxes for {len(boxes)}.")
-        if any(b is None for b in boxes):
-            boxes = [f if b is None else b for b, f in zip(boxes, self._boxes(images), strict=True)]
-        boxes = [_checked(b)[: self.people] for b in boxes]
-        frames = [
-            (image, frame_box(box, self._size)) for image, rows in zip(images, boxes, strict=True) for box in rows
+        given = [None] * len(images) if boxes is None else list(boxes)
+        if len(given) != len(images):
+            raise InputError(f"{len(images)} images, but boxes for {len(given)}.")
+        found: Sequence[np.ndarray | None] = self._boxes(images) if any(box is None for box in given) else given
+        chosen = [_checked(f if b is None else b)[: self.people] for b, f in zip(given, found, strict=True)]
+        crops = [
+            (image, frame_box(box, self._size)) for image, rows in zip(images, chosen, strict=True) for box in rows
         ]
-        found = self._run(frames)
-        ends = np.cumsum([len(rows) for rows in boxes])
-        return np.split(found, ends[:-1])
+        return np.split(self._run(crops), np.cumsum([len(rows) for rows in chosen])[:-1])
 
     def _run(self, frames) -> np.ndarray:
         """(people, points, 3) for pairs of image and framed box."""
         if not frames:
             return np.empty((0, self._points, 3))
         batch = np.stack([self._crop(image, frame) for image, frame in frames])
-        name, size = self._session.get_inputs()[0].name, self._session.get_inputs()[0].shape[0]
-        parts = [batch] if not isinstance(size, int) else [batch[i : i + 1] for i in range(len(batch))]
+        network = self._session.get_inputs()[0]
+        size = network.shape[0]
         if isinstance(size, int) and size != 1:
             raise InputError(f"the network takes exactly {size} images at a time; export it with a free batch axis.")
-        x, y = (
-            np.concatenate(maps) for maps in zip(*(self._session.run(None, {name: p})[:2] for p in parts), strict=True)
-        )
+        parts = np.split(batch, len(batch)) if size == 1 else [batch]
+        maps = [self._session.run(None, {network.name: part})[:2] for part in parts]
+        x, y = (np.concatenate(axis) for axis in zip(*maps, strict=True))
         xy, confidence = decode(x, y, self._size)
         frame = np.array([f for _, f in frames])[:, None]
         scale = frame[..., 2:] / np.array(self._size[::-1])
@@ -99,9 +96,7 @@ class SpinePose:
 
     def close(self) -> None:
         self._session = None
-        close = getattr(self._boxes, "close", None)
-        if close is not None:
-            close()
+        getattr(self._boxes, "close", lambda: None)()
 
 
 def frame_box(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -167,11 +162,8 @@ def _model_id(text: str) -> tuple[str, str]:
 
 def _points(session, path: Path) -> int:
     outputs = [output.shape for output in session.get_outputs()]
-    if (
-        len(outputs) < 2
-        or any(len(s) != 3 or not isinstance(s[1], int) for s in outputs[:2])
-        or outputs[0][1] != outputs[1][1]
-    ):
+    points = {shape[1] if len(shape) == 3 else None for shape in outputs[:2]}
+    if len(outputs) < 2 or len(points) != 1 or not isinstance(next(iter(points)), int):
         raise InputError(f"{path} is no SimCC pose network: outputs {outputs}, expected two of (people, points, bins).")
     return outputs[0][1]
 

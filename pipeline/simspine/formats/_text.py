@@ -2,13 +2,17 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from simspine.errors import InputError
 
+C = TypeVar("C")
+T = TypeVar("T")
 _MISSING = {"", "nan", "-nan", "na", "n/a", "null", "-nan(ind)", "1.#qnan", "-1.#ind"}
 
 
@@ -31,6 +35,14 @@ def read_text(path: str | os.PathLike) -> str:
         except UnicodeDecodeError:
             continue
     return content.decode("latin-1")  # every byte means something there
+
+
+def parsed(loads: Callable[[C], T], content: C, kind: str, path: str | os.PathLike) -> T:
+    """What `loads` makes of a file's content; `InputError` if it is not what `kind` says, such as 'valid JSON'."""
+    try:
+        return loads(content)
+    except (ValueError, SyntaxError, LookupError, RecursionError) as error:
+        raise InputError(f"{path}: not {kind} ({error}).") from None
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
@@ -56,6 +68,30 @@ def number(cell: str, where: str) -> float:
         raise InputError(f"{where}: {cell!r} is not a number.") from None
 
 
+def table(rows: Sequence[tuple[int, str]], width: int, time: int, path, expected: str) -> tuple[np.ndarray, float]:
+    """Numbers (rows, width) of rows (line number, text), and the rounding step of the column `time`.
+
+    Raises `InputError` naming the line for text among the numbers and for other than `width` cells, which `expected`
+    explains.
+    """
+    values, stamps = np.empty((len(rows), width)), []
+    for i, (n, line) in enumerate(rows):
+        where, row = f"{path}, line {n}", cells(line)
+        if len(row) < width or any(row[width:]):
+            raise InputError(f"{where}: {len(row)} cells, expected {width}{expected}")
+        try:
+            values[i] = row[:width]
+        except ValueError:
+            values[i] = [number(cell, where) for cell in row[:width]]
+        stamps.append(row[time])
+    return values, resolution(stamps)
+
+
+def repeated(names: Iterable[str]) -> str:
+    """The names that occur more than once, sorted, as a text."""
+    return ", ".join(sorted(name for name, count in Counter(names).items() if count > 1))
+
+
 def notice(message: str) -> None:
     """Tell the caller of a reader that something was assumed."""
     warnings.warn(message, UserWarning, stacklevel=3)
@@ -75,6 +111,8 @@ def resolution(texts: Sequence[str]) -> float:
 def rate_of(time: np.ndarray, step: float, where: str) -> float | None:
     """Frames per second of a uniform time column that was rounded to `step` seconds; None for a single frame.
 
+    The roundest number that the rounding of the column cannot tell from the rate of the first and last time.
+
     Raises `InputError` naming the first frame that is out of step (dropped or repeated frames, variable step).
     """
     if not np.isfinite(time).all():
@@ -92,28 +130,12 @@ def rate_of(time: np.ndarray, step: float, where: str) -> float | None:
             f"{where}: the time column is not uniform: {time[i]:g} s is followed by {time[i + 1]:g} s, where the usual "
             f"step is {np.median(steps):g} s. Resample the trial, or give its dropped frames rows with missing values."
         )
+    for rate in (float(round(1 / interval)), round(1 / interval, 3), round(1 / interval, 6)):
+        if rate > 0 and same_rate(rate, time, step):
+            return rate
     return 1.0 / interval
-
-
-def nearest_rate(rate: float, time: np.ndarray, step: float) -> float:
-    """`rate`, or the roundest number that the rounding of the time column cannot tell from it."""
-    for candidate in (float(round(rate)), round(rate, 3), round(rate, 6)):
-        if candidate > 0 and same_rate(candidate, time, step):
-            return candidate
-    return rate
 
 
 def same_rate(rate: float, time: np.ndarray, step: float) -> bool:
     """Whether `rate` explains the length of a time column rounded to `step` seconds."""
     return bool(abs((len(time) - 1) / rate - (time[-1] - time[0])) <= 1.01 * step + 1e-12)
-
-
-def frame_ranges(frames: Iterable[int]) -> str:
-    """Frame numbers as a text: '3–7, 12'."""
-    runs: list[list[int]] = []
-    for frame in sorted(frames):
-        if runs and frame == runs[-1][1] + 1:
-            runs[-1][1] = frame
-        else:
-            runs.append([frame, frame])
-    return ", ".join(str(a) if a == b else f"{a}–{b}" for a, b in runs)

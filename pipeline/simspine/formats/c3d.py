@@ -4,14 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.arrays import frame_ranges
 from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
-from simspine.formats._text import frame_ranges
 from simspine.formats.atomic import atomic_path
 from simspine.formats.takes import Take
+from simspine.formats.trc import UNITS
 from simspine.types import Markers
-
-FACTORS = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
 def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
@@ -31,9 +30,10 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
     file["parameters"]["POINT"]["LABELS"]["value"] = list(markers.names)
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Y"])
-    rejected = () if take.trial.status is None else np.flatnonzero(np.array(take.trial.status) == "rejected") + 1
+    rejected = frame_ranges(i for i, status in enumerate(take.trial.status or (), 1) if status == "rejected")
+    rejected = rejected.replace("–", "-").replace(",", "")
     for key, value in (
-        ("SUBJECT", take.subject), ("TRIAL", take.name), ("REJECTED", _ranges(rejected)), ("NOTICE", notice or " "),
+        ("SUBJECT", take.subject), ("TRIAL", take.name), ("REJECTED", rejected), ("NOTICE", notice or " "),
     ):  # fmt: skip
         file.add_parameter("SIMSPINE", key, [value or " "])
     file.add_parameter("SIMSPINE", "START", [markers.start])
@@ -43,10 +43,6 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
         file.write(str(temporary))
 
 
-def _ranges(frames) -> str:
-    return frame_ranges(int(i) for i in frames).replace("–", "-").replace(",", "")
-
-
 def read_c3d(path: Path, frame: str = "y_up") -> Markers:
     """The points of a C3D file: m; missing (residual < 0) as NaN. `frame` labels the coordinates as they are."""
     ezc3d = exchange_package("ezc3d", "C3D")
@@ -54,15 +50,15 @@ def read_c3d(path: Path, frame: str = "y_up") -> Markers:
         raise InputError(f"{path}: no such file.")
     try:
         file = ezc3d.c3d(str(path))
-    except (RuntimeError, OSError, ValueError) as error:
+        parameters = file["parameters"]["POINT"]
+        unit = "".join(parameters.get("UNITS", {}).get("value", ())[:1]).strip().lower()
+        if unit not in UNITS:
+            raise ValueError(f"POINT:UNITS is {unit!r}, expected one of {', '.join(UNITS)}")
+        points = file["data"]["points"]
+        missing = file["data"]["meta_points"]["residuals"][0] < 0
+        xyz = np.where(missing, np.nan, points[:3] * UNITS[unit]).transpose(2, 1, 0)
+        labels = tuple(label.strip() for label in parameters["LABELS"]["value"])
+        start = file["parameters"].get("SIMSPINE", {}).get("START", {}).get("value", [0.0])[0]
+        return Markers(labels, float(parameters["RATE"]["value"][0]), xyz, frame, start=float(start))
+    except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: cannot be read as C3D; cut short or damaged? ({error})") from None
-    parameters = file["parameters"]["POINT"]
-    unit = parameters["UNITS"]["value"][0].strip().lower()
-    if unit not in FACTORS:
-        raise InputError(f"{path}: POINT:UNITS is {unit!r}, expected one of {', '.join(FACTORS)}.")
-    points = file["data"]["points"]
-    missing = file["data"]["meta_points"]["residuals"][0] < 0
-    xyz = np.where(missing, np.nan, points[:3] * FACTORS[unit]).transpose(2, 1, 0)
-    labels = tuple(label.strip() for label in parameters["LABELS"]["value"])
-    start = file["parameters"].get("SIMSPINE", {}).get("START", {}).get("value", [0.0])[0]
-    return Markers(labels, float(parameters["RATE"]["value"][0]), xyz, frame, start=float(start))

@@ -45,9 +45,8 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
         raise InputError(f"{path}: unknown calibration format; known: Pose2Sim .toml, Qualisys .qca.txt, JSON rig.")
     if not cameras:
         raise InputError(f"{path}: no camera in the file.")
-    repeated = sorted({c.name for c in cameras if [d.name for d in cameras].count(c.name) > 1})
-    if repeated:
-        raise InputError(f"{path}: several cameras are called {', '.join(repeated)}.")
+    if repeated := _text.repeated(camera.name for camera in cameras):
+        raise InputError(f"{path}: several cameras are called {repeated}.")
     for camera in cameras:
         if np.linalg.norm(camera.centre) > _FARTHEST:
             raise InputError(
@@ -82,11 +81,8 @@ def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
 
 
 def _toml(text: str, path) -> list[Camera]:
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML ({error}).") from None
-    tables = {key: table for key, table in tables.items() if isinstance(table, dict) and key not in _NOT_CAMERAS}
+    content = _text.parsed(tomllib.loads, text, "valid TOML", path)
+    tables = {key: table for key, table in content.items() if isinstance(table, dict) and key not in _NOT_CAMERAS}
     names = [str(table.get("name", key)) for key, table in tables.items()]
     if len(set(names)) < len(names):
         names = list(tables)
@@ -99,17 +95,14 @@ def _toml(text: str, path) -> list[Camera]:
         if turn.size not in (3, 9):
             raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
         R = Rotation.from_rotvec(turn.ravel()).as_matrix() if turn.size == 3 else turn.reshape(3, 3)
-        keys = ("size", "matrix", "distortions", "translation")
-        cameras.append(_camera(name, *(_entry(table, key, where) for key in keys), R, where))
+        size, K, distortion, t = (_entry(table, k, where) for k in ("size", "matrix", "distortions", "translation"))
+        cameras.append(_camera(name, size, K, distortion, t, R, where))
     return cameras
 
 
 def _rig(text: str, path, subject: str | None) -> list[Camera]:
     """JSON: {subject: {camera: {size, K, dist_k1k2p1p2k3, R_world_to_cam, t_m}}}, or one rig without subject."""
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON ({error}).") from None
+    content = _text.parsed(json.loads, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras.")
     if content and not any("K" in entry for entry in content.values()):
@@ -125,7 +118,8 @@ def _rig(text: str, path, subject: str | None) -> list[Camera]:
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected an object with size, K, dist_k1k2p1p2k3, R_world_to_cam and t_m.")
         keys = ("size", "K", "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
-        cameras.append(_camera(name, *(_entry(entry, key, where) for key in keys), where))
+        size, K, distortion, t, R = (_entry(entry, key, where) for key in keys)
+        cameras.append(_camera(name, size, K, distortion, t, R, where))
     return cameras
 
 
@@ -137,11 +131,7 @@ def _qualisys(text: str, path) -> list[Camera]:
     normalised coordinates and have no unit, so they are *not* divided by 64 (Pose2Sim's converter does, which all but
     switches the lens model off).
     """
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise InputError(f"{path}: not a readable Qualisys calibration ({error}).") from None
-    entries = list(root.iter("camera"))
+    entries = list(_text.parsed(ElementTree.fromstring, text, "a readable Qualisys calibration", path).iter("camera"))
     if not entries:
         raise InputError(f"{path}: XML without <camera>; a Qualisys calibration (.qca.txt) was expected.")
     # marker cameras take no video; a file made by hand has no model ("none")
@@ -176,7 +166,7 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
 def _floats(values, where: str) -> np.ndarray:
     try:
         return np.asarray(values, float)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise InputError(f"{where} is {values!r}, expected numbers.") from None
 
 
@@ -196,5 +186,5 @@ def _camera(name, size, K, distortion, t, R, where: str) -> Camera:
         if K.shape == (3, 3) and not np.array_equal(K[[1, 2, 2, 2], [0, 0, 1, 2]], [0, 0, 0, 1]):
             raise InputError(f"the camera matrix is not upper triangular with 1 in its corner: {K.tolist()}.")
         return Camera(name, size, K, distortion[:5], R, t)
-    except (ValueError, TypeError) as error:  # InputError among them
+    except (ValueError, TypeError, OverflowError) as error:  # InputError among them
         raise InputError(f"{where}: {error}") from None

@@ -1,15 +1,18 @@
 """COCO keypoint annotations with SpineTrack's 37 points; one record per line, so that large files can be streamed."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.formats._text import read_bytes
 from simspine.formats.atomic import atomic_path
-from simspine.formats.takes import Take, Takes, View, image_name, image_stem, views
+from simspine.formats.takes import Take, Takes, TakeView, image_name, image_stem, views
 from simspine.skeletons import load as load_skeleton
 
 HIDDEN, VISIBLE = 1, 2  # COCO's v; 0: not labelled
@@ -30,27 +33,20 @@ def write_coco(path: Path, takes: Takes, *, notice: str = "", every: int = 1) ->
     """
     images = 0
     with atomic_path(path) as temporary:
-        annotations = temporary.with_name(f"{temporary.name}.annotations")
-        try:
-            with open(temporary, "w", encoding="utf-8") as file, open(annotations, "w", encoding="utf-8") as second:
-                head = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
-                file.write(
-                    f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(category())}],\n'
-                )
-                file.write('"images": [\n')
-                for image, annotation in _records(takes, every):
-                    images += 1
-                    comma = ",\n" if images > 1 else ""
-                    file.write(comma + json.dumps({"id": images, **image}))
-                    second.write(comma + json.dumps({"id": images, "image_id": images, **annotation}))
-                file.write('\n],\n"annotations": [\n')
-                second.close()
-                with open(annotations, encoding="utf-8") as source:
-                    while piece := source.read(1 << 22):
-                        file.write(piece)
-                file.write("\n]}\n")
-        finally:
-            annotations.unlink(missing_ok=True)
+        # annotations stand behind all images, but are made with them
+        with open(temporary, "w", encoding="utf-8") as file, TemporaryFile("w+", dir=temporary.parent) as annotations:
+            head = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+            file.write(f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(category())}],\n')
+            file.write('"images": [\n')
+            for image, annotation in _records(takes, every):
+                images += 1
+                comma = ",\n" if images > 1 else ""
+                file.write(comma + json.dumps({"id": images, **image}))
+                annotations.write(comma + json.dumps({"id": images, "image_id": images, **annotation}))
+            file.write('\n],\n"annotations": [\n')
+            annotations.seek(0)
+            shutil.copyfileobj(annotations, file)
+            file.write("\n]}\n")
         if not images:
             raise InputError(f"{path}: no labelled point in any image; nothing is written.")
     return images
@@ -73,7 +69,7 @@ def _records(takes: Takes, every: int) -> Iterator[tuple[dict, dict]]:
                     yield image, _annotation(keypoints[frame], labelled)
 
 
-def _keypoints(take: Take, view: View) -> np.ndarray:
+def _keypoints(take: Take, view: TakeView) -> np.ndarray:
     """(frames, 37, 3) x, y, v in SpineTrack's order."""
     table, names = load_skeleton("spinetrack37"), take.trial.markers.names
     found = np.zeros((take.trial.markers.frames, len(table), 3))
@@ -99,8 +95,9 @@ def _annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
 
 def read_coco(path: Path) -> dict[str, np.ndarray]:
     """Such a file as arrays: file_name (images,), keypoints (images, points, 3), bbox (images, 4), size (images, 2)."""
+    text = read_bytes(path)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
         rows = content["annotations"]
         of = [images[row["image_id"]] for row in rows]
@@ -111,7 +108,5 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
             "bbox": np.array([row["bbox"] for row in rows], float),
             "names": np.array(content["categories"][0]["keypoints"]),
         }
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: not COCO keypoints ({error!r}).") from None

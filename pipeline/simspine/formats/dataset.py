@@ -17,10 +17,10 @@ release copies OpenSim's files, where the two coupled knee angles are in radians
 Equal data give equal bytes. Each data set, its shape and unit: docs/formats.md.
 """
 
-from simspine.formats.dataset_read import DatasetFile, open_dataset
-from simspine.formats.dataset_tree import STATUSES, Dataset, LazyTrials, Subject, Trial
+from simspine.formats.dataset_read import DatasetFile
+from simspine.formats.dataset_tree import STATUSES, Dataset, LazyTrials, SubjectData, TrialData
 from simspine.formats.dataset_write import SCHEMA, write_dataset
 
 __all__ = [
-    "SCHEMA", "STATUSES", "Dataset", "DatasetFile", "LazyTrials", "Subject", "Trial", "open_dataset", "write_dataset",
+    "SCHEMA", "STATUSES", "Dataset", "DatasetFile", "LazyTrials", "SubjectData", "TrialData", "write_dataset",
 ]  # fmt: skip

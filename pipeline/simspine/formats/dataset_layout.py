@@ -2,6 +2,7 @@
 
 import zlib
 
+import h5py
 import numpy as np
 
 # gzip and Fletcher-32 are part of every HDF5 library, MATLAB's and R's too; LZF, somewhat faster, is h5py's own.
@@ -28,3 +29,10 @@ def block_checksums(values: np.ndarray, block: int) -> np.ndarray:
         [zlib.crc32(np.ascontiguousarray(values[i : i + block]).tobytes()) for i in range(0, len(values), block)],
         np.uint32,
     )
+
+
+def array_names(group: h5py.Group) -> list[str]:
+    """Paths of all arrays below a group."""
+    names: list[str] = []
+    group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names

@@ -2,15 +2,19 @@
 
 import json
 import os
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import h5py
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_layout import array_names
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.dataset_write import OURS, SCHEMA
-from simspine.types import Camera, Markers, Motion
+from simspine.formats.forced import forced_from_json
+from simspine.types import Camera, Markers, Motion, Origin
 
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
@@ -20,19 +24,36 @@ _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2"
 _CACHE = 1 << 17  # bytes for an array
 _OPEN_ARRAYS = 1024
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
-def open_dataset(path: str | os.PathLike) -> "DatasetFile":
-    """Open a data set for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
 
-    Reads the release's own file too: what it lacks is None or empty, its degrees become radians, and its two coupled
-    knee coordinates, which it holds in radians, stay so. Raises `InputError` where the file is missing, damaged, or
-    another kind of file.
-    """
-    return DatasetFile(path)
+def _damaged(where: str | os.PathLike, error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({error})")
+
+
+def _readable(read: Callable[Concatenate["DatasetFile", P], T]) -> Callable[Concatenate["DatasetFile", P], T]:
+    """A method that names file, subject and trial where a chunk, an array or a group cannot be read."""
+
+    @wraps(read)
+    def checked(self: "DatasetFile", *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(self, *args, **kwargs)
+        except Exception as error:  # damaged files end in many ways
+            raise _damaged(f"{self._where}: {'/'.join(map(str, args[:2]))}", error) from None
+
+    return checked
 
 
 class DatasetFile:
-    """An open data set. marker_names, coordinate_names: one list for all trials. schema: None for a released file."""
+    """A data set opened for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
+
+    marker_names, coordinate_names: one list for all trials. schema: None for the release's own file, which is read too:
+    what it lacks is None or empty, its degrees become radians, and its two coupled knee coordinates, which it holds in
+    radians, stay so. Raises `InputError` where the file is missing, damaged, or another kind of file.
+    """
 
     def __init__(self, path: str | os.PathLike):
         self._where = str(path)
@@ -42,12 +63,12 @@ class DatasetFile:
         except FileNotFoundError:
             raise InputError(f"{path}: no such file.") from None
         except OSError as error:
-            raise InputError(f"{path}: cannot be read as HDF5; cut short or damaged? ({error})") from None
+            raise _damaged(path, error) from None
         try:
             self._read_metadata()
-        except BaseException:
+        except Exception as error:  # damaged files end in many ways
             self._file.close()
-            raise
+            raise _damaged(path, error) from None
 
     def _read_metadata(self) -> None:
         meta = self._file.get("metadata", {})
@@ -87,31 +108,37 @@ class DatasetFile:
         """Names of the subjects, in the order written."""
         return tuple(name for name in self._file if name != "metadata")
 
+    @_readable
     def trials(self, subject: str) -> tuple[str, ...]:
         """Names of a subject's trials, in the order written."""
         return tuple(name for name in self._subject(subject) if name != "calibration")
 
+    @_readable
     def frames(self, subject: str, trial: str) -> int:
         """Number of frames of a trial, without reading it."""
         return len(self._trial(subject, trial)["markers"])
 
+    @_readable
     def cameras(self, subject: str) -> tuple[Camera, ...]:
         """The cameras that saw a subject, in the order of the views; world z up, metres."""
         group = self._subject(subject)["calibration"]
         columns = (group[name][()] for name in ("size", "K", "dist", "R", "t"))
         return tuple(Camera(name, *values) for name, *values in zip(_texts(group["names"]), *columns, strict=True))
 
+    @_readable
     def model(self, subject: str) -> str:
         """The scaled `.osim` as text; '' in a released file, which holds only a path (`model_file`)."""
         self._subject(subject)
         data = self._file.get(f"metadata/{OURS}/models/{subject}")
         return "" if data is None else _text(data)
 
+    @_readable
     def model_file(self, subject: str) -> str:
         """Path of the model when the data set was built."""
         return str(self._subject(subject).attrs.get("model_file", ""))
 
-    def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> Trial:
+    @_readable
+    def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> TrialData:
         """One trial, or a stretch of its frames; only the chunks needed are read."""
         group = self._trial(subject, trial)
         first, last, step = frames.indices(len(group["markers"]))
@@ -119,6 +146,7 @@ class DatasetFile:
             raise InputError(f"frames {frames} has a step of {step}; read a stretch and thin it out yourself.")
         return _read_trial(self, group, slice(first, max(first, last)))
 
+    @_readable
     def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
         """One array of a trial by its path in the trial's group, rad, m and s; only the chunks needed are read.
 
@@ -132,7 +160,8 @@ class DatasetFile:
             if path == f"{OURS}/valid" and path not in group:
                 return np.ones(len(range(*frames.indices(len(group["markers"])))), bool)
             if path not in group:
-                raise unknown_name("array", path, _array_names(group), f"{self._where}: {subject}/{trial}")
+                names = [name for name in array_names(group) if "/checksums/" not in name]
+                raise unknown_name("array", path, names, f"{self._where}: {subject}/{trial}")
             if len(self._arrays) >= _OPEN_ARRAYS:
                 self._arrays.clear()
             data = self._arrays[key] = group[path]
@@ -145,6 +174,7 @@ class DatasetFile:
             values = np.char.decode(values, "utf-8")
         return values
 
+    @_readable
     def clock(self, subject: str, trial: str) -> tuple[float, float]:
         """(frames per second, time of the first frame) of a trial."""
         group = self._trial(subject, trial)
@@ -153,17 +183,12 @@ class DatasetFile:
     def load(self) -> Dataset:
         """The whole data set in memory."""
         return Dataset(
-            {
-                name: Subject(
-                    self.cameras(name),
-                    {trial: self.trial(name, trial) for trial in self.trials(name)},
-                    self.model(name),
-                    self.model_file(name),
-                )
-                for name in self.subjects
-            },
+            {name: SubjectData(
+                self.cameras(name), {trial: self.trial(name, trial) for trial in self.trials(name)},
+                self.model(name), self.model_file(name),
+            ) for name in self.subjects},
             self.provenance,
-        )
+        )  # fmt: skip
 
     def _subject(self, subject: str) -> h5py.Group:
         if subject not in self.subjects:
@@ -176,7 +201,7 @@ class DatasetFile:
         return self._file[subject][trial]
 
 
-def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial:
+def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
     ours = group.get(OURS, {})
     attributes = ours.attrs if ours else {}
 
@@ -186,49 +211,35 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     def texts(name: str, cut: slice = slice(None)) -> tuple[str, ...] | None:
         return _texts(ours[name])[cut] if name in ours else None
 
+    def origins(name: str) -> tuple[Origin, ...] | None:
+        return tuple(map(Origin, _texts(ours[name]))) if name in ours else None
+
     rate, start = _clock(group["timestamps"], attributes)
     markers = Markers(
         dataset.marker_names, rate, group["markers"][frames], "y_up", part("marker_weight"), part("marker_covariance"),
-        texts("marker_origin"), part("marker_filled"), start + frames.start / rate,
+        origins("marker_origin"), part("marker_filled"), start + frames.start / rate,
     )  # fmt: skip
     sd = part("kinematics_sd")
-    sd = None if sd is None else sd * dataset._to_si
     motion_rate = float(attributes.get("kinematics_rate", rate))
     motion = Motion(
         dataset.coordinate_names, motion_rate, group["kinematics"][frames] * dataset._to_si, dataset.rotational,
-        sd, float(attributes.get("kinematics_start", start)) + frames.start / motion_rate,
+        None if sd is None else sd * dataset._to_si,
+        float(attributes.get("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
     poses = {data.attrs["body"]: data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
     deviation = attributes.get("fk_deviation_m")
-    return Trial(
-        markers,
-        motion,
-        levels=texts("levels") or (),
-        angles=part("level_angles"),
-        lla=part("lla"),
-        tka=part("tka"),
-        angles_sd=part("level_angles_sd"),
-        lla_sd=part("lla_sd"),
-        tka_sd=part("tka_sd"),
+    return TrialData(
+        markers, motion, levels=texts("levels") or (),
+        angles=part("level_angles"), lla=part("lla"), tka=part("tka"),
+        angles_sd=part("level_angles_sd"), lla_sd=part("lla_sd"), tka_sd=part("tka_sd"),
         response=ours["response"][()] if "response" in ours else None,
         level_share=ours["level_share"][()] if "level_share" in ours else None,
-        forced=json.loads(attributes.get("forced", "{}")),
-        status=texts("status", frames),
-        reasons=texts("reasons", frames),
-        fitted=texts("fitted") or (),
-        fitted_origin=texts("fitted_origin"),
-        marker_error=part("marker_error"),
-        filled=part("filled"),
-        poses=poses,
-        fk_deviation=None if deviation is None else float(deviation),
-        withheld="withheld" in attributes,
-    )
-
-
-def _array_names(group: h5py.Group) -> list[str]:
-    names: list[str] = []
-    group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    return [name for name in names if "/checksums/" not in name]
+        forced=forced_from_json(json.loads(attributes.get("forced", "{}")), f"{dataset._where}: {group.name}"),
+        status=texts("status", frames), reasons=texts("reasons", frames),
+        fitted=texts("fitted") or (), fitted_origin=origins("fitted_origin"),
+        marker_error=part("marker_error"), filled=part("filled"), poses=poses,
+        fk_deviation=None if deviation is None else float(deviation), withheld="withheld" in attributes,
+    )  # fmt: skip
 
 
 def _clock(timestamps: h5py.Dataset, attributes) -> tuple[float, float]:

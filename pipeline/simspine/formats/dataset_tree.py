@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
-from simspine.types import Camera, Markers, Motion, Origin
+from simspine.types import Camera, Forced, Markers, Motion, Origin
 
 STATUSES = ("kept", "corrected", "rejected")
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class TrialData:
     """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
 
     levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:
     (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; those of the coordinates are
     `motion.deviation`, the covariances of the points `markers.covariance`. response: (coordinates,) share of each
     coordinate that the data decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's
-    angles. forced: {level, 'lla' or 'tka': why the model leaves it no freedom of its own}. status: per frame kept,
+    angles. forced: {level, 'lla' or 'tka': what the model forces there, () where nothing}. status: per frame kept,
     corrected or rejected. reasons: per frame, '' where there is nothing to say. fitted: names of the markers inverse
     kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted) bool, where a gap
     of the fitted marker was interpolated. poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m,
@@ -40,7 +40,7 @@ class Trial:
     tka_sd: np.ndarray | None = None
     response: np.ndarray | None = None
     level_share: np.ndarray | None = None
-    forced: Mapping[str, str] = field(default_factory=dict)
+    forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
     status: tuple[str, ...] | None = None
     reasons: tuple[str, ...] | None = None
     fitted: tuple[str, ...] = ()
@@ -54,9 +54,13 @@ class Trial:
     def __post_init__(self):
         frames = self.markers.frames
         if self.markers.frame != "y_up":
-            raise InputError(f"Trial.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame.")
+            raise InputError(
+                f"TrialData.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame."
+            )
         if self.motion.frames != frames:
-            raise InputError(f"Trial.motion has {self.motion.frames} frames, markers have {frames}; cut both alike.")
+            raise InputError(
+                f"TrialData.motion has {self.motion.frames} frames, markers have {frames}; cut both alike."
+            )
         shapes = {
             "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
             "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
@@ -64,10 +68,8 @@ class Trial:
             "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),
         }  # fmt: skip
         for name, shape in shapes.items():
-            if getattr(self, name) is not None:
-                self._set(
-                    name, _frozen(f"Trial.{name}", getattr(self, name), shape, bool if name == "filled" else float)
-                )
+            if (value := getattr(self, name)) is not None:
+                self._set(name, _frozen(f"TrialData.{name}", value, shape, bool if name == "filled" else float))
         for name in ("levels", "fitted"):
             self._set(name, tuple(str(text) for text in getattr(self, name)))
         for name in ("status", "reasons"):
@@ -76,7 +78,7 @@ class Trial:
                 self._set(name, tuple(str(text) for text in texts))
                 if len(texts) != frames:
                     raise InputError(
-                        f"Trial.{name} has {len(texts)} entries, expected one for each of {frames} frames."
+                        f"TrialData.{name} has {len(texts)} entries, expected one for each of {frames} frames."
                     )
         for status in dict.fromkeys(self.status or ()):
             if status not in STATUSES:
@@ -85,11 +87,11 @@ class Trial:
             self._set("fitted_origin", tuple(Origin(origin) for origin in self.fitted_origin))
             if len(self.fitted_origin) != len(self.fitted):
                 raise InputError(
-                    f"Trial.fitted_origin has {len(self.fitted_origin)} entries, fitted {len(self.fitted)}."
+                    f"TrialData.fitted_origin has {len(self.fitted_origin)} entries, fitted {len(self.fitted)}."
                 )
-        poses = {str(k): _frozen(f"Trial.poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
+        poses = {str(k): _frozen(f"TrialData.poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
         self._set("poses", MappingProxyType(poses))
-        self._set("forced", MappingProxyType({str(k): str(v) for k, v in self.forced.items()}))
+        self._set("forced", MappingProxyType({str(k): tuple(v) for k, v in self.forced.items()}))
 
     @property
     def valid(self) -> np.ndarray:
@@ -97,24 +99,33 @@ class Trial:
         solved = np.isfinite(self.motion.values).all(1)
         return solved if self.status is None else solved & (np.array(self.status, str) != "rejected")
 
+    @property
+    def degrees(self) -> np.ndarray:
+        """(frames, coordinates): rotations in degrees, translations in metres."""
+        return np.where(self.motion.rotational, np.degrees(self.motion.values), self.motion.values)
+
+    @property
+    def degrees_sd(self) -> np.ndarray | None:
+        """Standard deviations of `degrees`."""
+        sd = self.motion.deviation
+        return None if sd is None else np.where(self.motion.rotational, np.degrees(sd), sd)
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
     def __eq__(self, other) -> bool:
-        if type(other) is not Trial:
+        if type(other) is not TrialData:
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-    __hash__ = None
 
 
 class LazyTrials(Mapping):
     """Trials by name, each made when it is asked for and not kept: a data set larger than the memory is written so."""
 
-    def __init__(self, names: Iterable[str], read: Callable[[str], Trial]):
+    def __init__(self, names: Iterable[str], read: Callable[[str], TrialData]):
         self._names, self._read = tuple(names), read
 
-    def __getitem__(self, name: str) -> Trial:
+    def __getitem__(self, name: str) -> TrialData:
         if name not in self._names:
             raise KeyError(name)
         return self._read(name)
@@ -130,11 +141,11 @@ class LazyTrials(Mapping):
 
 
 @dataclass(frozen=True)
-class Subject:
+class SubjectData:
     """One person. cameras: in the order of the views. model: the scaled `.osim` as text; model_file: where it was."""
 
     cameras: tuple[Camera, ...]
-    trials: Mapping[str, Trial]
+    trials: Mapping[str, TrialData]
     model: str = ""
     model_file: str = ""
 
@@ -143,7 +154,7 @@ class Subject:
 class Dataset:
     """The whole tree. subjects: names as in the release ('S1') or any other. provenance: what JSON can say."""
 
-    subjects: Mapping[str, Subject]
+    subjects: Mapping[str, SubjectData]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 

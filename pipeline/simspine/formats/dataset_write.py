@@ -4,20 +4,22 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.formats.dataset_layout import FILTERS, TEXT, block_checksums, chunk_frames
-from simspine.formats.dataset_tree import Dataset, Subject, Trial
+from simspine.formats.dataset_layout import FILTERS, TEXT, array_names, block_checksums, chunk_frames
+from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
+from simspine.formats.forced import forced_to_json
 from simspine.skeletons import load as load_skeleton
-from simspine.types import Markers, Motion
 
-SCHEMA = 1
+SCHEMA = 2
 OURS = "simspine"  # the name of every group that the release does not have
 ORDERS = ("simspine37", "simspine15", "spinetrack37")
+_Names = tuple[tuple[str, ...], tuple[str, ...], tuple[bool, ...]]  # markers, coordinates, which are rotational
 
 
 def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
@@ -38,49 +40,38 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
         if dataset.provenance.get("notice"):
             file.attrs["notice"] = str(dataset.provenance["notice"])
         meta = file.create_group("metadata")
-        first: tuple[str, Trial] | None = None
-        for name, subject in dataset.subjects.items():
-            group = file.create_group(name, track_order=True)
-            _write_calibration(group, subject)
-            for key in subject.trials:
-                trial = subject.trials[key]
+        first: tuple[str, _Names] | None = None
+        for subject, content in dataset.subjects.items():
+            group = file.create_group(subject, track_order=True)
+            _write_calibration(group, content)
+            for name, trial in content.trials.items():
+                names = trial.markers.names, trial.motion.names, tuple(trial.motion.rotational)
                 if first is None:
-                    first = f"{name}/{key}", _names_only(trial)
+                    first = f"{subject}/{name}", names
                     _write_names(meta, trial)
-                _check_same_names(f"{name}/{key}", trial, *first)
-                _write_trial(group.create_group(key, track_order=True), trial)
+                _check_same_names(f"{subject}/{name}", names, *first)
+                _write_trial(group.create_group(name, track_order=True), trial)
         if first is None:
             raise InputError("the data set holds no trial; nothing is written.")
         ours = meta[OURS]
         _put(ours, "provenance", _text(json.dumps(dict(dataset.provenance), sort_keys=True, ensure_ascii=True)))
         models = ours.create_group("models")
-        for name, subject in dataset.subjects.items():
-            if subject.model:
-                data = _put(models, name, _text(subject.model))
-                data.attrs["sha256"] = hashlib.sha256(subject.model.encode()).hexdigest()
+        for subject, content in dataset.subjects.items():
+            if content.model:
+                data = _put(models, subject, _text(content.model))
+                data.attrs["sha256"] = hashlib.sha256(content.model.encode()).hexdigest()
 
 
-def _names_only(trial: Trial) -> Trial:
-    """The trial without its frames: what others are compared with."""
-    return Trial(
-        Markers(trial.markers.names, 1, np.empty((0, len(trial.markers.names), 3)), "y_up"),
-        Motion(trial.motion.names, 1, np.empty((0, len(trial.motion.names))), trial.motion.rotational),
-    )
-
-
-def _check_same_names(name: str, trial: Trial, where: str, first: Trial) -> None:
-    for kind, found, wanted in (
-        ("markers", trial.markers.names, first.markers.names),
-        ("coordinates", trial.motion.names, first.motion.names),
-    ):
+def _check_same_names(name: str, names: _Names, where: str, first: _Names) -> None:
+    for kind, found, wanted in (("markers", names[0], first[0]), ("coordinates", names[1], first[1])):
         if found != wanted:
             odd = sorted(set(found) ^ set(wanted)) or "their order"
             raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
-    if not np.array_equal(trial.motion.rotational, first.motion.rotational):
+    if names[2] != first[2]:
         raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
 
 
-def _write_names(meta: h5py.Group, trial: Trial) -> None:
+def _write_names(meta: h5py.Group, trial: TrialData) -> None:
     """Names, units, and where in this file each point of the known orders is (-1: not here)."""
     meta["markers_names"] = _strings(trial.markers.names)
     meta["kinematic_axes"] = _strings(trial.motion.names)
@@ -98,7 +89,7 @@ def permutation(names: Sequence[str], skeleton: str) -> list[int]:
     return [where.get(table.to_simspine.get(native, ""), -1) for native in table.names]
 
 
-def _write_calibration(group: h5py.Group, subject: Subject) -> None:
+def _write_calibration(group: h5py.Group, subject: SubjectData) -> None:
     group.attrs["model_file"] = subject.model_file
     calibration = group.create_group("calibration")
     calibration["names"] = np.array([c.name.encode() for c in subject.cameras] or np.empty(0, "S1"))
@@ -111,10 +102,10 @@ def _write_calibration(group: h5py.Group, subject: Subject) -> None:
     calibration["R"].attrs["convention"] = "x_camera = R x_world + t; world z up"
 
 
-def _write_trial(group: h5py.Group, trial: Trial) -> None:
+def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     markers, motion = trial.markers, trial.motion
     _put(group, "markers", markers.xyz, "m").attrs["frame"] = "y_up"
-    _put(group, "kinematics", np.where(motion.rotational, np.degrees(motion.values), motion.values), "deg; m")
+    _put(group, "kinematics", trial.degrees, "deg; m")
     _put(group, "timestamps", markers.time, "s")
     ours = group.create_group(OURS, track_order=True)
     ours.attrs["rate"], ours.attrs["start"] = markers.rate, markers.start
@@ -123,12 +114,9 @@ def _write_trial(group: h5py.Group, trial: Trial) -> None:
         ours.attrs["withheld"] = "points: see the notice"
     if trial.fk_deviation is not None:
         ours.attrs["fk_deviation_m"] = float(trial.fk_deviation)
-    deviation = motion.deviation
-    if deviation is not None:
-        deviation = np.where(motion.rotational, np.degrees(deviation), deviation)
     optional = (
         ("marker_weight", markers.weight, "1"), ("marker_covariance", markers.covariance, "m2"),
-        ("marker_filled", markers.filled, None), ("kinematics_sd", deviation, "deg; m"),
+        ("marker_filled", markers.filled, None), ("kinematics_sd", trial.degrees_sd, "deg; m"),
         ("response", trial.response, "1"), ("level_share", trial.level_share, "1"),
         ("level_angles", trial.angles, "rad"), ("lla", trial.lla, "rad"), ("tka", trial.tka, "rad"),
         ("level_angles_sd", trial.angles_sd, "rad"), ("lla_sd", trial.lla_sd, "rad"), ("tka_sd", trial.tka_sd, "rad"),
@@ -141,24 +129,23 @@ def _write_trial(group: h5py.Group, trial: Trial) -> None:
         "marker_origin": markers.origin, "levels": trial.levels, "status": trial.status, "reasons": trial.reasons,
         "fitted": trial.fitted, "fitted_origin": trial.fitted_origin,
     }  # fmt: skip
-    for name, values in texts.items():
-        if values is not None:
-            _put(ours, name, _strings(values))
+    for name, said in texts.items():
+        if said is not None:
+            _put(ours, name, _strings(said))
     if trial.angles is not None:
         ours["level_angles"].attrs["axes"] = "flexion, lateral bending, axial rotation"
-    ours.attrs["forced"] = json.dumps(dict(trial.forced), sort_keys=True)
+    ours.attrs["forced"] = json.dumps(forced_to_json(trial.forced))
     valid = _put(ours, "valid", trial.valid.astype(np.uint8))
     valid.attrs["meaning"] = "1: solved and not rejected"
     poses = ours.create_group("poses", track_order=True)
-    for body, values in trial.poses.items():
-        _put(poses, body.replace("/", "_"), values, "1; m").attrs["body"] = body
+    for body, pose in trial.poses.items():
+        _put(poses, body.replace("/", "_"), pose, "1; m").attrs["body"] = body
     _write_checksums(group)
 
 
 def _write_checksums(group: h5py.Group) -> None:
     """CRC-32 of each chunk of frames of every array, so that a changed number is found and its frames named."""
-    arrays = []
-    group.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
+    arrays = array_names(group)
     sums = group[OURS].create_group("checksums", track_order=True)
     for name in arrays:
         block = group[name].chunks[0] if group[name].chunks else max(1, len(group[name]))
@@ -169,7 +156,7 @@ def _write_checksums(group: h5py.Group) -> None:
 def _put(group: h5py.Group, name: str, values: np.ndarray, unit: str | None = None) -> h5py.Dataset:
     """A dataset in chunks of frames, compressed where it has a length; its unit as an attribute."""
     values = np.asarray(values)
-    options = {}
+    options: dict[str, Any] = {}
     if values.size and values.ndim:
         row = values.nbytes // len(values)
         long_text = values.dtype == np.uint8 and values.ndim == 1 and name != "valid"

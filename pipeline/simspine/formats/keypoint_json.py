@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine import skeletons
 from simspine.errors import InputError
 from simspine.formats import _text
 from simspine.formats.atomic import write_text
@@ -98,7 +99,9 @@ def write_keypoints(
     folders = [Path(folder) / f"{camera}_json" for camera in cameras]
     xyc = np.nan_to_num(np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1))
     xyc[keypoints.confidence == 0] = 0.0
-    empty = {f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in ("face", "hand_left", "hand_right")}
+    empty: dict[str, list] = {
+        f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in ("face", "hand_left", "hand_right")
+    }
     for v, (camera, target) in enumerate(zip(cameras, folders, strict=True)):
         for i in range(keypoints.frames):
             people = []
@@ -131,10 +134,11 @@ def _files(folder: Path) -> dict[int, Path]:
 
 def _people(path: Path) -> list[np.ndarray]:
     """The people of one file, each (points, 3); a point without score is NaN."""
+    text = _text.read_bytes(path)
     try:
-        content = json.loads(_text.read_bytes(path))
+        content = json.loads(text)
         people = [np.array(person["pose_keypoints_2d"], float) for person in content["people"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: not a keypoint file as OpenPose writes them ({error!r}).") from None
     out = []
     for person in people:
@@ -148,25 +152,15 @@ def _people(path: Path) -> list[np.ndarray]:
 
 
 def _names(skeleton: str | Sequence[str] | None, points: int | None, where) -> tuple[str, ...]:
-    if isinstance(skeleton, str):
-        from simspine import skeletons
-
-        skeleton = skeletons.load(skeleton).names
+    """Names of the points: given, of the known skeleton with that many, else point_00, point_01, …"""
     if skeleton is None:
         if points is None:
             raise InputError(f"{where}: nobody in any of the files, and no skeleton given to name the points.")
-        skeleton = _names_by_size(points)
-    names = tuple(skeleton)
+        try:
+            return skeletons.by_size(points).names
+        except InputError:
+            return tuple(f"point_{i:02d}" for i in range(points))
+    names = skeletons.load(skeleton).names if isinstance(skeleton, str) else tuple(skeleton)
     if points is not None and len(names) != points:
         raise InputError(f"{where}: the files hold {points} points, the skeleton {len(names)}: {', '.join(names)}.")
     return names
-
-
-def _names_by_size(points: int) -> tuple[str, ...]:
-    """Names of the known skeleton with that many points, else point_00, point_01, …"""
-    from simspine.skeletons import by_size
-
-    try:
-        return tuple(by_size(points).names)
-    except InputError:
-        return tuple(f"point_{i:02d}" for i in range(points))

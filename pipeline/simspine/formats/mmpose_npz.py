@@ -6,23 +6,29 @@ same camera (X_c = R X + t), and a point is visible if it is inside the real ima
 
 import io
 import pickle
+import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.formats.takes import Take, Takes, View, image_name, image_stem, views
+from simspine.formats.npz import read_npz
+from simspine.formats.takes import Take, Takes, TakeView, image_name, image_stem, views
 from simspine.skeletons import load as load_skeleton
 
 MARGIN = 1.2  # of the box around the points
 PIXEL_STD = 200.0  # px: MMPose's unit of a box's size
 UNITS = {"part": "px", "S": "m", "S_world": "m", "angles": "deg; m", "center": "px", "scale": "200 px"}
-_SHAPES = {"center": (2,), "scale": (), "part": ("K", 3), "S": ("K", 4), "S_world": ("K", 4), "angles": ("C",),
-           "valid": (), "frame": ()}  # fmt: skip
+_SHAPES: dict[str, tuple[str | int, ...]] = {
+    "center": (2,), "scale": (), "part": ("K", 3), "S": ("K", 4), "S_world": ("K", 4), "angles": ("C",),
+    "valid": (), "frame": (),
+}  # fmt: skip
 _TYPES = {"center": "<f4", "scale": "<f4", "valid": "|u1", "frame": "<i4"}
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # equal data, equal bytes
 
@@ -52,46 +58,35 @@ class Moments:
         return {"mean": self.mean.copy(), "std": np.sqrt(self.squares / np.maximum(self.count, 1))}
 
 
-def write_mmpose(folder: Path, split: str, takes: Takes, *, notice: str = "", stats: bool | None = None) -> int:
+def write_mmpose(folder: Path, split: str, takes: Takes, *, notice: str = "") -> int:
     """Write annotations/simspine_<split>.npz, for 'train' also the statistics; returns the number of rows.
 
-    A row is one frame in one camera; frames without a pose have none. stats: True, False, or for 'train' if None.
+    A row is one frame in one camera; frames without a pose have none.
     """
-    stats = split == "train" if stats is None else stats
     target = folder / "annotations" / f"simspine_{split}.npz"
     rows, stems = 0, []
-    with atomic_path(target) as temporary:
-        parts = {key: temporary.with_name(f"{temporary.name}.{key}.part") for key in _SHAPES}
-        try:
-            files = {key: open(path, "wb") for key, path in parts.items()}  # noqa: SIM115
-            moments = None
-            for take in takes():
-                kept = np.flatnonzero(np.isfinite(take.trial.motion.values).all(1))
-                for view in views(take):
-                    columns = _columns(take, view, kept)
-                    for key, values in columns.items():
-                        files[key].write(np.ascontiguousarray(values, _TYPES.get(key, "<f8")).tobytes())
-                    stems.append((image_stem(take, view.camera), kept))
-                    rows += len(kept)
-                    moments = moments or (_Statistics(take) if stats else None)
-                    if moments:
-                        moments.add(columns)
-                meta = _metadata(take, notice)
-            for file in files.values():
-                file.close()
-            if not rows:
-                raise InputError(f"no frame of the split {split!r} has a pose; nothing is written.")
-            _compose(temporary, meta, stems, parts, rows)
-        finally:
-            for key, path in parts.items():
-                files[key].close()
-                path.unlink(missing_ok=True)
-    if moments:
-        moments.write(target.parent)
+    moments: dict[str, Moments] = {}
+    with atomic_path(target) as temporary, ExitStack() as stack:
+        parts = {key: stack.enter_context(TemporaryFile(dir=target.parent)) for key in _SHAPES}
+        for take in takes():
+            kept = np.flatnonzero(np.isfinite(take.trial.motion.values).all(1))
+            for view in views(take):
+                columns = _columns(take, view, kept)
+                for key, values in columns.items():
+                    parts[key].write(np.ascontiguousarray(values, _TYPES.get(key, "<f8")).tobytes())
+                stems.append((image_stem(take, view.camera), kept))
+                rows += len(kept)
+                if split == "train":
+                    _add_moments(moments, columns)
+            meta = _metadata(take, notice)
+        if not rows:
+            raise InputError(f"no frame of the split {split!r} has a pose; nothing is written.")
+        _compose(temporary, meta, stems, parts, rows)
+    _write_moments(target.parent, moments)
     return rows
 
 
-def _columns(take: Take, view: View, kept: np.ndarray) -> dict[str, np.ndarray]:
+def _columns(take: Take, view: TakeView, kept: np.ndarray) -> dict[str, np.ndarray]:
     px, local, world = view.px[kept], view.local[kept], take.world[kept]
     visible = view.visible[kept].astype(float)[..., None]
     low, high = _extent(px)
@@ -101,7 +96,7 @@ def _columns(take: Take, view: View, kept: np.ndarray) -> dict[str, np.ndarray]:
         "part": np.concatenate([np.nan_to_num(px, nan=0.0), visible], -1),
         "S": np.concatenate([np.nan_to_num(local, nan=0.0), visible], -1),
         "S_world": np.concatenate([np.nan_to_num(world, nan=0.0), visible], -1),
-        "angles": take.degrees[kept],
+        "angles": take.trial.degrees[kept],
         "valid": take.trial.valid[kept],
         "frame": kept + 1,
     }
@@ -135,32 +130,25 @@ def _metadata(take: Take, notice: str) -> dict[str, Any]:
     return content | ({"notice": notice} if notice else {})
 
 
-class _Statistics:
+def _add_moments(moments: dict[str, Moments], columns: dict[str, np.ndarray]) -> None:
     """Of joints in the camera's frame and in the image, absolute and relative to the root."""
-
-    def __init__(self, take: Take):
-        points = len(take.trial.markers.names)
-        self.moments = {f"{kind}{rel}": Moments(points, axes) for kind, axes in (("joint3d", 3), ("joint2d", 2))
-                        for rel in ("", "_rel")}  # fmt: skip
-
-    def add(self, columns: dict[str, np.ndarray]) -> None:
-        for kind, key, axes in (("joint3d", "S", 3), ("joint2d", "part", 2)):
-            known = np.any(columns[key][..., :axes] != 0, -1, keepdims=True)
-            values = np.where(known, columns[key][..., :axes], np.nan)
-            self.moments[kind].add(values)
-            self.moments[f"{kind}_rel"].add(values - values[:, :1])
-
-    def write(self, folder: Path) -> None:
-        for kind in ("joint3d", "joint2d"):
-            absolute, relative = self.moments[kind].stats, self.moments[f"{kind}_rel"].stats
-            for part in relative:
-                relative[part][0] = absolute[part][0]  # the root itself, as the release has it
-            for name, stats in ((kind, absolute), (f"{kind}_rel", relative)):
-                with atomic_path(folder / f"{name}_stats.pkl") as temporary:
-                    temporary.write_bytes(pickle.dumps(stats, protocol=4))
+    for kind, key, axes in (("joint3d", "S", 3), ("joint2d", "part", 2)):
+        values = columns[key][..., :axes]
+        values = np.where((values != 0).any(-1, keepdims=True), values, np.nan)
+        for name, part in ((kind, values), (f"{kind}_rel", values - values[:, :1])):
+            moments.setdefault(name, Moments(*part.shape[1:])).add(part)
 
 
-def _compose(target: Path, meta: dict, stems: list, parts: dict[str, Path], rows: int) -> None:
+def _write_moments(folder: Path, moments: dict[str, Moments]) -> None:
+    for name, found in moments.items():
+        stats, absolute = found.stats, moments[name.removesuffix("_rel")].stats
+        for part in stats:
+            stats[part][0] = absolute[part][0]  # the root itself, as the release has it
+        with atomic_path(folder / f"{name}_stats.pkl") as temporary:
+            temporary.write_bytes(pickle.dumps(stats, protocol=4))
+
+
+def _compose(target: Path, meta: dict, stems: list, parts: Mapping[str, IO[bytes]], rows: int) -> None:
     """The npz of all arrays, not compressed, as `numpy.savez` writes it."""
     sizes = {"K": len(meta["joint_names"]), "C": len(meta["param_names"])}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
@@ -173,11 +161,11 @@ def _compose(target: Path, meta: dict, stems: list, parts: dict[str, Path], rows
         with _member(archive, "imgname", f"<U{width}", (rows,)) as file:
             for stem, kept in stems:
                 file.write(np.array([image_name(stem, i) for i in kept], f"<U{width}").tobytes())
-        for key, path in parts.items():
-            shape = (rows, *(sizes.get(n, n) for n in _SHAPES[key]))
-            with _member(archive, key, _TYPES.get(key, "<f8"), shape) as file, open(path, "rb") as source:
-                while piece := source.read(1 << 22):
-                    file.write(piece)
+        for key, part in parts.items():
+            shape = (rows, *(sizes[n] if isinstance(n, str) else n for n in _SHAPES[key]))
+            part.seek(0)
+            with _member(archive, key, _TYPES.get(key, "<f8"), shape) as file:
+                shutil.copyfileobj(part, file, 1 << 22)
 
 
 def _member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple):
@@ -187,14 +175,5 @@ def _member(archive: zipfile.ZipFile, name: str, dtype: str, shape: tuple):
 
 
 def read_mmpose(path: Path) -> dict[str, Any]:
-    """The arrays of such a file by name; `metadata` as a dictionary. Only files you trust: it holds a pickle."""
-    try:
-        with np.load(path, allow_pickle=True) as archive:
-            content = {key: archive[key] for key in archive.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as npz; cut short or damaged? ({error})") from None
-    if "metadata" in content:
-        content["metadata"] = content["metadata"].item()
-    return content
+    """The arrays of such a file by name; `metadata` as a dictionary."""
+    return read_npz(path)

@@ -8,7 +8,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats import _text
-from simspine.formats.sto import Table, read_sto, write_sto
+from simspine.formats.sto import StorageTable, read_sto, write_sto
 from simspine.types import Motion
 
 # Lengths by name: OpenSim's habit (_tx _ty _tz) and the abdomen of the lumbar model (Abs_t1, Abs_t2).
@@ -48,10 +48,9 @@ def read_mot(
     if degrees:
         factor[_coupled_in_radians(table, path)] = 1.0
     found = _text.rate_of(table.time, table.step, str(path))
-    if found is None and rate is None:
+    rate = rate if found is None else found
+    if rate is None:
         raise InputError(f"{path}: a single row tells no rate; hand it in (rate=…).")
-    if found is not None:
-        rate = _text.nearest_rate(found, table.time, table.step)
     return Motion(table.names, rate, table.values * factor, turning, start=float(table.time[0]))
 
 
@@ -78,7 +77,7 @@ def write_mot(path: str | os.PathLike, motion: Motion, degrees: bool = True, cou
     write_sto(path, "Coordinates", motion.names, motion.time, motion.values * factor, degrees, header)
 
 
-def _coupled_in_radians(table: Table, path) -> list[int]:
+def _coupled_in_radians(table: StorageTable, path) -> list[int]:
     """Columns that hold radians although the header says degrees."""
     coupled = [i for i, name in enumerate(table.names) if _COUPLED.match(name)]
     if _OURS in table.header:

@@ -31,12 +31,10 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
     variables = {
         "position": (("time", "space", "keypoints", "individuals"), markers.xyz.transpose(0, 2, 1)[..., None], "m"),
         "confidence": (("time", "keypoints", "individuals"), confidence[..., None], "1"),
-        "kinematics": (("time", "coordinates", "individuals"), take.degrees[..., None], "deg; m"),
+        "kinematics": (("time", "coordinates", "individuals"), trial.degrees[..., None], "deg; m"),
     }
-    deviation = trial.motion.deviation
-    if deviation is not None:
-        degrees = np.where(trial.motion.rotational, np.degrees(deviation), deviation)
-        variables["kinematics_sd"] = (("time", "coordinates", "individuals"), degrees[..., None], "deg; m")
+    if trial.degrees_sd is not None:
+        variables["kinematics_sd"] = (("time", "coordinates", "individuals"), trial.degrees_sd[..., None], "deg; m")
     for name in ("lla", "tka", "lla_sd", "tka_sd"):
         if getattr(trial, name) is not None:
             variables[name] = (("time", "individuals"), getattr(trial, name)[:, None], "rad")
@@ -78,8 +76,6 @@ def read_netcdf(path: Path) -> Markers:
             names = tuple(str(name) for name in data["keypoints"].values)
             rate, frame = float(data.attrs["fps"]), str(data.attrs.get("frame", "y_up"))
             start = float(data["time"].values[0]) if len(data["time"]) else 0.0
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        return Markers(names, rate, position, frame, start=start)
+    except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: not a netCDF file of pose tracks, or damaged ({error}).") from None
-    if position.shape[-1] != 3:
-        raise InputError(f"{path}: positions have {position.shape[-1]} coordinates, expected 3.")
-    return Markers(names, rate, position, frame, start=start)

@@ -58,26 +58,21 @@ def write_parquet(folder: Path, split: str, takes: Takes, *, points: bool = True
 def _tables(arrow, takes: Takes, points: bool) -> Iterator[Any]:
     for take in takes():
         columns, names = _columns(take, points)
-        fields = [
-            arrow.field(key, value.type, metadata={"unit": UNITS[key]} if key in UNITS else None)
-            for key, value in ((key, _array(arrow, value)) for key, value in columns.items())
-        ]
+        arrays = {key: _array(arrow, value) for key, value in columns.items()}
+        units = {key: {"unit": UNITS[key]} if key in UNITS else None for key in arrays}
+        fields = [arrow.field(key, array.type, metadata=units[key]) for key, array in arrays.items()]
         schema = arrow.schema(fields, metadata={"simspine": json.dumps(names)})
-        yield arrow.table([_array(arrow, value) for value in columns.values()], schema=schema)
+        yield arrow.table(list(arrays.values()), schema=schema)
 
 
 def _columns(take: Take, points: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     trial, frames = take.trial, take.trial.markers.frames
-    deviation = trial.motion.deviation
-    if deviation is not None:
-        deviation = np.where(trial.motion.rotational, np.degrees(deviation), deviation)
     columns = {
         "subject": [take.subject] * frames, "trial": [take.name] * frames, "frame": np.arange(frames, dtype=np.int32),
         "time": trial.markers.time, "valid": trial.valid,
         "status": list(trial.status) if trial.status is not None else [""] * frames,
         **({"markers": trial.markers.xyz} if points else {}),
-        "kinematics": take.degrees,
-        "kinematics_sd": deviation, "level_angles": trial.angles,
+        "kinematics": trial.degrees, "kinematics_sd": trial.degrees_sd, "level_angles": trial.angles,
         "lla": trial.lla, "tka": trial.tka, "lla_sd": trial.lla_sd, "tka_sd": trial.tka_sd,
     }  # fmt: skip
     names = {

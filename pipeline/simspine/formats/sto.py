@@ -14,7 +14,7 @@ from simspine.formats.atomic import write_text
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class StorageTable:
     """Columns over time, in the units of the file.
 
     values: (rows, columns) without the time; NaN where a cell is blank. time: (rows,) s. in_degrees: what the header
@@ -30,7 +30,7 @@ class Table:
     step: float = 0.0
 
 
-def read_sto(path: str | os.PathLike) -> Table:
+def read_sto(path: str | os.PathLike) -> StorageTable:
     """Read a storage file without converting anything.
 
     Raises `InputError` for a file without `endheader`, labels or rows, for rows of wrong length and repeated names.
@@ -53,33 +53,18 @@ def read_sto(path: str | os.PathLike) -> Table:
     labels = [label for label in _text.cells(body[0][1]) if label]
     if labels[0].lower() != "time":
         raise InputError(f"{path}, line {body[0][0]}: the first column is {labels[0]!r}, expected 'time'.")
-    repeated = sorted({name for name in labels if labels.count(name) > 1})
-    if repeated:
-        raise InputError(f"{path}, line {body[0][0]}: several columns are called {', '.join(repeated)}.")
+    if repeated := _text.repeated(labels):
+        raise InputError(f"{path}, line {body[0][0]}: several columns are called {repeated}.")
     if len(body) == 1:
         raise InputError(f"{path}: labels but no rows.")
-    values = np.empty((len(body) - 1, len(labels)))
-    stamps = []
-    for i, (n, line) in enumerate(body[1:]):
-        cells = _text.cells(line)
-        if len(cells) < len(labels) or any(cells[len(labels) :]):
-            raise InputError(f"{path}, line {n}: {len(cells)} cells, expected {len(labels)} as in the row of labels.")
-        values[i] = [_text.number(cell, f"{path}, line {n}") for cell in cells[: len(labels)]]
-        stamps.append(cells[0])
+    values, step = _text.table(body[1:], len(labels), 0, path, " as in the row of labels.")
     for key, found in (("nRows", len(values)), ("nColumns", len(labels))):
         if header.get(key, str(found)) != str(found):
             _text.notice(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
     flag = header.get("inDegrees", "").lower()
     title = "" if "=" in lines[0] or end == 0 else lines[0].strip()
-    return Table(
-        title,
-        tuple(labels[1:]),
-        values[:, 0],
-        values[:, 1:],
-        {"yes": True, "no": False}.get(flag),
-        header,
-        _text.resolution(stamps),
-    )
+    in_degrees = {"yes": True, "no": False}.get(flag)
+    return StorageTable(title, tuple(labels[1:]), values[:, 0], values[:, 1:], in_degrees, header, step)
 
 
 def write_sto(

@@ -20,13 +20,13 @@ _MARK = "simspine_schema"
 _SMALL = 4096  # bytes; smaller arrays are neither chunked nor compressed
 
 # Per type: fields kept as attributes, and arrays with their unit (None: texts or booleans). A None is left out.
-_ATTRIBUTES = {
+_ATTRIBUTES: dict[type, tuple[str, ...]] = {
     Camera: ("name", "size"),
     Keypoints: ("rate",),
     Markers: ("rate", "frame", "start"),
     Motion: ("rate", "start"),
 }
-_ARRAYS = {
+_ARRAYS: dict[type, dict[str, str | None]] = {
     Camera: {"K": "px", "distortion": "1", "R": "1", "t": "m"},
     Keypoints: {"names": None, "xy": "px", "confidence": "1", "origin": None},
     Markers: {"names": None, "xyz": "m", "weight": "1", "covariance": "m2", "origin": None, "filled": None},
@@ -67,11 +67,11 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
         raise InputError(f"{path}: no such file.") from None
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: cannot be read as HDF5; cut short or damaged? ({error})") from None
 
 
-def _write(parent: h5py.Group, name: str, item: Any, where: str) -> None:
+def _write(parent: h5py.Group, name: object, item: Any, where: str) -> None:
     if not isinstance(name, str) or "/" in name or name in ("", "."):
         raise InputError(f"{where}: {name!r} cannot name an item (not a text, empty, or with '/').")
     kind = type(item)
@@ -93,8 +93,9 @@ def _write(parent: h5py.Group, name: str, item: Any, where: str) -> None:
     elif isinstance(item, list | tuple | dict):
         group = parent.create_group(name, track_order=True)
         group.attrs["type"] = "dict" if isinstance(item, dict) else "list"
-        for key, value in item.items() if isinstance(item, dict) else enumerate(item):
-            _write(group, key if isinstance(item, dict) else str(key), value, f"{where}/{key}")
+        entries: Iterable[tuple[object, Any]] = item.items() if isinstance(item, dict) else enumerate(item)
+        for label, value in entries:
+            _write(group, label if isinstance(item, dict) else str(label), value, f"{where}/{label}")
     else:
         raise InputError(f"{where}: cannot store a {kind.__name__}.")
 

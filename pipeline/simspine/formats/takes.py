@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.formats.dataset_tree import Trial
+from simspine.formats.dataset_tree import TrialData
 from simspine.geometry import change_frame, project
 from simspine.types import Camera
 
@@ -17,7 +17,7 @@ class Take:
 
     subject: str
     name: str
-    trial: Trial
+    trial: TrialData
     cameras: tuple[Camera, ...] = ()
     hidden: np.ndarray | None = None
 
@@ -30,18 +30,12 @@ class Take:
         """(frames, points, 3) m, z up."""
         return change_frame(self.trial.markers.xyz, "y_up", "z_up")
 
-    @property
-    def degrees(self) -> np.ndarray:
-        """(frames, coordinates): rotations in degrees, translations in metres."""
-        motion = self.trial.motion
-        return np.where(motion.rotational, np.degrees(motion.values), motion.values)
-
 
 Takes = Callable[[], Iterable[Take]]  # called for each pass over the data, so that one trial is in memory at a time
 
 
 @dataclass(frozen=True)
-class View:
+class TakeView:
     """A take in one camera.
 
     px: (frames, points, 2) with distortion. local: (frames, points, 3) m in the camera's frame. inside: (frames,
@@ -55,7 +49,7 @@ class View:
     visible: np.ndarray
 
 
-def views(take: Take) -> list[View]:
+def views(take: Take) -> list[TakeView]:
     """The take in each of its cameras; `InputError` if it has none."""
     if not take.cameras:
         raise InputError(f"{take.path} has no cameras; 2D annotations need them.")
@@ -66,7 +60,7 @@ def views(take: Take) -> list[View]:
         with np.errstate(invalid="ignore"):  # pixel centres are whole numbers, so the image begins at -0.5
             inside = (px >= -0.5).all(-1) & (px < np.array(camera.size) - 0.5).all(-1) & _sees(camera, local)
         visible = inside if take.hidden is None else inside & ~take.hidden[i]
-        found.append(View(camera, px, local, inside, visible))
+        found.append(TakeView(camera, px, local, inside, visible))
     return found
 
 

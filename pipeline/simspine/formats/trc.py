@@ -18,16 +18,8 @@ UNITS = {"m": 1.0, "mm": 1e-3, "cm": 1e-2}
 _SPELLINGS = {"meters": "m", "metres": "m", "meter": "m", "metre": "m", "millimeters": "mm", "millimetres": "mm"}
 PLAUSIBLE = (0.05, 50.0)  # m, extent of a person in a frame: outside, the unit is wrong
 TYPICAL = (0.4, 3.0)  # m, decides between readings that are all plausible
-_KEYS = [
-    "DataRate",
-    "CameraRate",
-    "NumFrames",
-    "NumMarkers",
-    "Units",
-    "OrigDataRate",
-    "OrigDataStartFrame",
-    "OrigNumFrames",
-]
+_KEYS = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
+         "OrigNumFrames")  # fmt: skip
 
 
 def read_trc(path: str | os.PathLike, frame: str = "y_up") -> Markers:
@@ -98,46 +90,29 @@ def _names(line: str, path) -> tuple[str, ...]:
     names = tuple(name for name in cells[2:] if name)
     if not names:
         raise InputError(f"{path}, line 4: no marker names.")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InputError(
-            f"{path}, line 4: several markers are called {', '.join(repeated)}. Rename or remove all but one."
-        )
+    if repeated := _text.repeated(names):
+        raise InputError(f"{path}, line 4: several markers are called {repeated}. Rename or remove all but one.")
     return names
 
 
 def _numbers(rows: list[tuple[int, str]], markers: int, path) -> tuple[np.ndarray, np.ndarray, float]:
     """Time (rows,) s, coordinates (rows, markers, 3) in the file's unit, rounding step of the time column."""
-    width = 2 + 3 * markers
-    values = np.empty((len(rows), width))
-    stamps = []
-    for i, (n, line) in enumerate(rows):
-        where = f"{path}, line {n}"
-        cells = _text.cells(line)
-        if len(cells) < width or any(cells[width:]):
-            raise InputError(
-                f"{where}: {len(cells)} cells, expected {width} (frame, time and 3 for each of {markers} markers). "
-                "The row is cut short, or line 4 does not name every marker."
-            )
-        try:
-            values[i] = cells[:width]
-        except ValueError:
-            values[i] = [_text.number(cell, where) for cell in cells[:width]]
-        stamps.append(cells[1])
+    expected = f" (frame, time and 3 for each of {markers} markers). Is the row cut short, or a name missing in line 4?"
+    values, step = _text.table(rows, 2 + 3 * markers, 1, path, expected)
     xyz = values[:, 2:].reshape(len(rows), markers, 3)
     if np.isinf(xyz).any():
         raise InputError(f"{path}: infinite coordinates; mark missing points with blank cells or NaN.")
-    missing = np.isnan(xyz).any(-1)
-    incomplete = int((missing & ~np.isnan(xyz).all(-1)).sum())
+    missing = np.isnan(xyz).any(-1, keepdims=True)
+    incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
     if incomplete:
         _text.notice(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
-    return values[:, 1], np.where(missing[..., None], np.nan, xyz), _text.resolution(stamps)
+    return values[:, 1], np.where(missing, np.nan, xyz), step
 
 
 def _number(text: str | None) -> float | None:
     try:
-        value = float(text)
-    except (TypeError, ValueError):
+        value = float(text or "nan")
+    except ValueError:
         return None
     return value if np.isfinite(value) else None
 
@@ -151,7 +126,6 @@ def _rate(time: np.ndarray, header: dict, step: float, path) -> float:
         return claimed
     if claimed and claimed > 0 and _text.same_rate(claimed, time, step):
         return claimed
-    found = _text.nearest_rate(found, time, step)
     if not claimed or abs(claimed - found) > 1e-3 * found:
         _text.notice(
             f"{path}: the header says DataRate {header.get('DataRate')}, the Time column {found:g}; took the latter."

@@ -8,6 +8,7 @@ import numpy as np
 
 from simspine.body.model import Body
 from simspine.body.tree import Tree
+from simspine.spine.rotations import other_branch
 
 
 def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.ndarray:
@@ -23,7 +24,7 @@ def canonical_branch(body: Body, z: np.ndarray, continuous: bool = True) -> np.n
         lower, upper = body.coordinates.lower[tree.free[columns]], body.coordinates.upper[tree.free[columns]]
         if tree.parent[joint] == 0:
             lower, upper = np.array([-np.inf, -np.pi / 2, -np.inf]), np.array([np.inf, np.pi / 2, np.inf])
-        now, other = z[:, columns], _other(z[:, columns])
+        now, other = z[:, columns], other_branch(z[:, columns])
         singly = [_turned(angles, lower, upper, False) for angles in (now, other)]
         better = int(_beyond(singly[1], lower, upper) < _beyond(singly[0], lower, upper))
         together = continuous or tree.parent[joint] == 0
@@ -40,10 +41,6 @@ def _triples(tree: Tree):
         axes = tree.axes[j, :3]
         if np.allclose(axes @ axes.T, np.eye(3)):
             yield j, columns
-
-
-def _other(angles: np.ndarray) -> np.ndarray:
-    return np.column_stack([angles[:, 0] + np.pi, np.pi - angles[:, 1], angles[:, 2] + np.pi])
 
 
 def _turned(angles: np.ndarray, lower: np.ndarray, upper: np.ndarray, together: bool) -> np.ndarray:

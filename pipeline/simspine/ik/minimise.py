@@ -10,6 +10,9 @@ from simspine.ik.terms import Term
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
+FAIR = 0.5  # of its promise: a step that gains more needs no damping, wherever the cost rose
+POLISH = 8  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
+POLISHED = 1e-11  # of the cost: so little left to gain moves nothing by a thousandth of its standard deviation
 WORTH = 0.1  # of the promise before: a chord step that promises more is not taken, its factor is out of date
 
 
@@ -26,25 +29,29 @@ class Minimum:
 def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, tolerance: float = 1e-6) -> Minimum:
     """Minimise Σ terms from z (frames, free).
 
-    Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. A factor is kept for
-    further steps while each promises much less than the one before (the chord method: only gradients are new, which
-    cost a fifth). Each frame has a damping of its own, which grows where the cost around it rose and shrinks where it
-    fell, so that a few awkward frames do not hold up the others. Converged when what is left to gain is less than
-    `tolerance` of the cost: of what a step promises that is all for Gauss–Newton's, a tenth for Newton's, whose
-    error falls with the square, and for a chord's the same share that it is of the promise before.
+    Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. Newton's factor is
+    kept for further steps while each promises much less than the one before (the chord method: only gradients are new,
+    which cost a fifth). Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
+    grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that
+    gained what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
+
+    Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all for
+    Gauss–Newton's, a tenth for Newton's, whose error falls with the square, and for a chord's the same share that it is
+    of the promise before. A few more steps then lead to the minimum itself, which is the same on every processor and
+    from every path, whereas `tolerance` would let angles stop half a standard deviation short of it.
     """
     system = BandedSystem(*z.shape)
     gradient = np.zeros(z.shape)
     cost = _cost(terms, z, gradient)
     damping = np.full(len(z), 1e-8)
-    factor, chord, newton, promise = None, False, False, np.inf
+    factor, chord, near, promise = None, False, False, np.inf
     steps, reason = 0, "out of iterations"
     while steps < iterations:
         if factor is None:
-            factor, newton, damping = _factorise(terms, z, system, newton, damping)
+            factor, newton, damping = _factorise(terms, z, system, near, damping)
             chord = False
             if factor is None:
-                reason = "no step lowers the cost any more"
+                reason = reason and "no step lowers the cost any more"
                 break
         step = -factor.solve(gradient)
         step *= np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
@@ -56,17 +63,19 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
         left = promise * (promise / before if chord else 0.1 if newton else 1.0)
         trial, slope = z + step, np.zeros(z.shape)
         new = _cost(terms, trial, slope)
-        rose = _around(new - cost) > 1e-4 * _around(cost)
-        damping = np.where(rose, np.maximum(10 * damping, 1e-5), np.maximum(0.1 * damping, 1e-12))
-        fell = new.sum() < cost.sum()
-        if fell:
-            near = cost.sum() - new.sum() < NEAR * cost.sum()
-            newton, chord = near, near
+        gain = cost.sum() - new.sum()
+        rose = (_around(new - cost) > 1e-4 * _around(cost)) & (gain < FAIR * promise)
+        damping = np.where(rose | (gain <= 0.0), np.maximum(10 * damping, 1e-5), np.maximum(0.1 * damping, 1e-12))
+        if gain > 0.0:
+            near = gain < NEAR * cost.sum()
             z, cost, gradient = trial, new, slope
-        if left <= tolerance * cost.sum() + 1e-16 * len(z):
-            reason = ""
+        nothing = 1e-16 * len(z)
+        if left <= tolerance * cost.sum() + nothing:
+            reason, iterations = "", min(iterations, steps + POLISH)
+        if left <= min(tolerance, POLISHED) * cost.sum() + nothing:
             break
-        if not (fell and near):
+        chord = newton and near and gain > 0.0
+        if not chord:
             factor = None
     return Minimum(z, cost, steps, reason)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from simspine.body import _opensim
-from simspine.body._opensim import place
+from simspine.body._opensim import set_coordinates
 from simspine.body.kinematics import follow_couplers
 from simspine.body.model import Body
 from simspine.ik.result import Result, result_of
@@ -90,7 +90,7 @@ class _Engine:
         self._state.setTime(float(self._time[t]))
         try:
             if start is not None:
-                place(self._coordinates, start, self._state)
+                set_coordinates(self._coordinates, start.tolist(), self._state)
                 self._solver.assemble(self._state)  # with each marker's largest weight
             if self._varying:  # only now: before the first assembly OpenSim crashes, and each assembly resets weights
                 for name, weight in zip(self._names, self._weights[t].tolist(), strict=True):

@@ -7,6 +7,7 @@ import numpy as np
 
 from simspine.body.kernels import all_poses, expand
 from simspine.body.model import Body
+from simspine.body.tree import Tree
 from simspine.geometry import wrap
 from simspine.ik.uncertainty import marker_covariance
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
@@ -26,7 +27,8 @@ def spine_deviation(
     levels: Sequence[Level],
     markers: Sequence[int],
 ) -> dict[str, np.ndarray]:
-    """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, markers: (frames, markers, 3, 3) m²}.
+    """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad}; covariances {markers: (frames, markers, 3,
+    3) m², centres: (frames, vertebrae, 3, 3) m²}.
 
     z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
     `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. Linear
@@ -47,12 +49,25 @@ def spine_deviation(
             variance = (gradient * (covariance[:, own[:, None], own] @ gradient)).sum(1)
             out.append(np.sqrt(variance))
     sd = [np.concatenate(parts) for parts in found]
+    covariance = marker_covariance(_with_centroids(body, markers, vertebrae), z, blocks)
     return {
         "lla": sd[0][:, 0],
         "tka": sd[1][:, 0],
         "angles": np.stack(sd[2:], 1),
-        "markers": marker_covariance(body.tree, z, blocks, list(markers)),
+        "markers": covariance[:, : len(markers)],
+        "centres": covariance[:, len(markers) :],
     }
+
+
+def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, Vertebra]) -> Tree:
+    """The body's tree with some of its markers, and the vertebrae's centroids as markers after them."""
+    tree = body.tree
+    carriers = [body.bodies.index(vertebra.body) + 1 for vertebra in vertebrae.values()]
+    places = np.array([vertebra.centroid for vertebra in vertebrae.values()]).reshape(-1, 3)
+    return tree._replace(
+        marker_body=np.concatenate([tree.marker_body[list(markers)], np.array(carriers, tree.marker_body.dtype)]),
+        marker_offset=np.concatenate([tree.marker_offset[list(markers)], places]),
+    )
 
 
 @dataclass(frozen=True)
@@ -108,4 +123,5 @@ def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] |
         tka_sd=deviation["tka"],
         angles_sd=deviation["angles"],
         markers=spine.markers.with_(covariance=deviation["markers"]),
+        centres=None if spine.centres is None else spine.centres.with_(covariance=deviation["centres"]),
     )

@@ -33,7 +33,7 @@ class Start:
         values = self._default.copy()
         usable = np.isfinite(observed).all(-1) & (weights > 0)
         chosen = usable & self._trunk if (usable & self._trunk).sum() >= 3 else usable
-        if self.root is None or chosen.sum() < 3:
+        if self.root is None or self._child is None or chosen.sum() < 3:
             return values
         rotation, translation = rigid_fit(self._neutral[chosen], observed[chosen], weights[chosen])
         moved = np.column_stack([rotation @ self._child[:3, :3], rotation @ self._child[:3, 3] + translation])

@@ -1,4 +1,4 @@
-"""The whole trial at once: markers, smoothness, beliefs and limits in one problem, solved in overlapping windows.
+"""The whole trial at once: markers, smoothness, priors and limits in one problem, solved in overlapping windows.
 
 A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap by `overlap`
 frames on each side; only their inner parts are kept. That makes memory constant and windows independent (threads).
@@ -19,7 +19,7 @@ from simspine.ik.frame_kernels import Frames, fit_frames
 from simspine.ik.minimise import assemble, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
-from simspine.threads import each
+from simspine.threads import map_on_threads
 
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
@@ -70,7 +70,7 @@ def solve_trajectory(
         return _stretch(part, path[low:high], slice(begin - low, end - low), tolerance, iterations, publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
-        return _joined(each(work, range(0, frames, window), threads))
+        return _joined(map_on_threads(work, range(0, frames, window), threads))
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:
@@ -121,7 +121,9 @@ def starting_path(
     full = np.flatnonzero(shows == shows.max())
     middle = full[np.abs(full - begin * len(chosen)).argmin()]
     first = fit(chosen[[middle]], start)[0]
-    before, after = each(lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads)
+    before, after = map_on_threads(
+        lambda part: fit(part, first), (chosen[: middle + 1][::-1], chosen[middle:]), threads
+    )
     z = np.concatenate([before[::-1], after[1:]])
     time = np.arange(frames)
     whole = np.column_stack([np.interp(time, chosen, z[:, i]) for i in range(n)])
@@ -134,7 +136,8 @@ def starting_path(
 def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, publish: Publish | None) -> Trajectory:
     found = minimise(terms, z, iterations, tolerance)
     n = z.shape[1]
-    kept, published, response = found.z[inner], {}, None
+    kept, response = found.z[inner], None
+    published: Mapping[str, np.ndarray] = {}
     if publish is not None:
         system = BandedSystem(*z.shape)
         assemble(terms, found.z, system, newton=False)

@@ -32,11 +32,12 @@ START_HZ = 20.0  # frames per second from which the starting path is made
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """terms: the markers' first. prior: one of them. own: how many columns are coordinates of the body; offsets of
+    """terms: all of them; markers and prior are two. own: how many columns are coordinates of the body; offsets of
     markers follow. usable: (frames,). sharing: how many frames share one error of a marker, at least 1.
     """
 
     terms: tuple[Term, ...]
+    markers: MarkerTerm
     prior: PriorTerm
     own: int
     usable: np.ndarray
@@ -103,7 +104,8 @@ def _problem(
     rotational = body.coordinates.rotational[tree.free]
     tree = with_offsets(tree, groups_of(errors.shared, markers.names))
     offsets = coordinate_names(errors.shared)
-    terms: list[Term] = [MarkerTerm(tree, y, w, precision, errors.loss, scale), LimitTerm(tree.lower, tree.upper)]
+    observed = MarkerTerm(tree, y, w, precision, errors.loss, scale)
+    terms: list[Term] = [observed, LimitTerm(tree.lower, tree.upper)]
     if smoothness is not None:
         still = np.zeros(len(offsets))
         velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
@@ -111,7 +113,7 @@ def _problem(
     priors = Prior([*(prior.terms if prior else ()), *_wide(body, names), *offset_priors(errors.shared)])
     S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
     assumed = PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, sharing))
-    return _Problem((*terms, assumed), assumed, len(names), usable, sharing)
+    return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing)
 
 
 def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:
@@ -126,7 +128,7 @@ def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem,
     stride = max(1, int(markers.rate / START_HZ))
 
     def path(begin: float) -> np.ndarray:
-        rough = starting_path(problem.terms[0], pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin)
+        rough = starting_path(problem.markers, pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin)
         return canonical_branch(body, rough)
 
     if solver.starts == 1:
@@ -143,7 +145,8 @@ def _cut(solver: Solver) -> dict:
 def _posterior(body: Body, found: Trajectory) -> Posterior:
     response = np.full(len(body.coordinates), np.nan)
     driven = body.tree.column >= 0
-    response[driven] = found.response[body.tree.column[driven]]
+    if found.response is not None:
+        response[driven] = found.response[body.tree.column[driven]]
     return Posterior(response, {name: v for name, v in found.published.items() if name != DEVIATION})
 
 

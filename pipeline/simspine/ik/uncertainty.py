@@ -14,10 +14,10 @@ def coordinate_deviation(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.nd
     return np.abs(factor) * np.sqrt(variance[:, column])
 
 
-def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray, markers: list[int]) -> np.ndarray:
-    """(frames, markers, 3, 3) m²: of the body's markers `markers` (indices)."""
-    covariance = np.empty((len(z), len(markers), 3, 3))
+def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """(frames, markers, 3, 3) m²: of the tree's markers."""
+    covariance = np.empty((len(z), len(tree.marker_body), 3, 3))
     for t in range(len(z)):
-        J = markers_and_jacobian(tree, z[t])[1][markers]  # (markers, free, 3)
+        J = markers_and_jacobian(tree, z[t])[1]  # (markers, free, 3)
         covariance[t] = J.transpose(0, 2, 1) @ blocks[t] @ J
     return covariance

@@ -15,6 +15,8 @@ from simspine.skeletons import TARGET, load
 from simspine.skeletons.correspondence import Pair
 from simspine.types import Markers, Origin
 
+WEIGHT, SD = 1.0, 0.006  # of a marker of motion capture where no table says otherwise; m, per axis
+
 
 class MergeReport(NamedTuple):
     """shift: of the clock of the motion capture, as found. corrected: whether it was undone.
@@ -41,8 +43,6 @@ def merge_with_report(
     mocap: Markers,
     *,
     correspondence: Mapping[str, str] | Sequence[Pair] | None = None,
-    mocap_weight: float = 1.0,
-    mocap_sd: float = 0.006,
     max_gap_s: float = 0.2,
     max_misfit_m: float = 0.15,
     max_shift_s: float = 1.0,
@@ -53,66 +53,54 @@ def merge_with_report(
     correspondence: {mocap marker: point}, default: equal names; or a table (`simspine.skeletons.correspondence`), of
     which the rows count whose marker and point are there. The result is in the frame of `points`, at the times
     of `mocap` that `points` covers: points are resampled there, gaps of mocap markers up to `max_gap_s` interpolated
-    and marked. A replaced point has origin GIVEN, weight `mocap_weight` (triangulated points have 0…1) and covariance
-    `mocap_sd`² m², or those of the table; a covariance that mocap brings stays. Where the marker is missing the point
-    is missing, since a marker and a detector's point of the same name lie centimetres apart.
+    and marked. A replaced point has origin GIVEN, weight 1 (triangulated points have 0…1) and covariance (6 mm)², or
+    those of the table; a covariance that mocap brings stays. Where the marker is missing the point is missing, since a
+    marker and a detector's point of the same name lie centimetres apart.
 
     Clocks are compared first (`time_shift`, up to `max_shift_s`): a shift of more than half a frame is a warning, or
     is undone with `fix_shift`. Raises InputError if no marker corresponds, the times do not overlap, or the two
     disagree by more than `max_misfit_m` m (root mean square) and then says whether axes, mirror, sides, unit, origin
     or clock do. Markers of `mocap` without data in any frame are left out with a warning.
     """
-    pairs = _with_data(mocap, _pairs(points, mocap, correspondence, mocap_weight, mocap_sd))
+    pairs = _with_data(mocap, _pairs(points, mocap, correspondence))
+    names = [pair.point for pair in pairs]
     known = in_frame(mocap, points.frame).select([pair.marker for pair in pairs])
     if known.covariance is None:
         sd = np.array([pair.sd for pair in pairs])
         known = known.with_(covariance=np.broadcast_to(sd[:, None, None] ** 2 * np.eye(3), (*known.xyz.shape, 3)))
     known = fill_gaps(known, max_gap_s)
-    columns = points.indices(pair.point for pair in pairs)
     overlap(points, known)
-    shift = time_shift(points.select([pair.point for pair in pairs]), known, max_shift_s) if max_shift_s else UNKNOWN
+    shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN
     late = shift.certain(0.5 / mocap.rate)
     if late and fix_shift:
         known = known.with_(start=known.start - shift.seconds)
     first, count = overlap(points, known)
     known = resample(known, known.rate, known.time[first], count)
     points = resample(points, known.rate, known.start, count)
-    misfit = check_same_world(
-        points.xyz[:, columns],
-        known.xyz,
-        known.names,
-        max_misfit_m,
-        _mirrored([pair.point for pair in pairs]),
-        f" {_clock(shift, mocap.rate)}" if late and not fix_shift else "",
-    )
-    if late and not fix_shift:
-        warnings.warn(f"{_clock(shift, mocap.rate)} Set merge.fix_shift to undo it.", stacklevel=2)
-    merged = _replaced(points, known, columns, np.array([pair.weight for pair in pairs]))
-    report = MergeReport(
-        shift=shift,
-        corrected=late and fix_shift,
-        misfit=misfit,
-        replaced=tuple(pair.point for pair in pairs),
-        filled=int(known.filled.sum()),
-        missing=int((~known.present).sum()),
-    )
-    return merged, report
+    clock = _clock(shift, mocap.rate) if late and not fix_shift else ""
+    corresponding = points.select(names).xyz
+    misfit = check_same_world(corresponding, known.xyz, known.names, max_misfit_m, _mirrored(names), clock)
+    if clock:
+        warnings.warn(f"{clock} Set merge.fix_shift to undo it.", stacklevel=2)
+    merged = _replaced(points, known, pairs)
+    filled = 0 if known.filled is None else int(known.filled.sum())
+    return merged, MergeReport(shift, late and fix_shift, misfit, tuple(names), filled, int((~known.present).sum()))
 
 
-def _replaced(points: Markers, known: Markers, columns: list[int], weights: np.ndarray) -> Markers:
-    """The columns of `points` from `known`, at the same times."""
+def _replaced(points: Markers, known: Markers, pairs: Sequence[Pair]) -> Markers:
+    """The points of the pairs from `known`, at the same times."""
+    columns = points.indices(pair.point for pair in pairs)
     shape = points.xyz.shape[:2]
     xyz, weight = np.array(points.xyz), np.ones(shape) if points.weight is None else np.array(points.weight)
-    origin = list(points.origins)
     filled = np.zeros(shape, bool) if points.filled is None else np.array(points.filled)
     xyz[:, columns], filled[:, columns] = known.xyz, known.filled
-    weight[:, columns] = np.where(known.present, weights, 0.0)
-    covariance = None if points.covariance is None else np.array(points.covariance)
-    if covariance is not None:
+    weight[:, columns] = np.where(known.present, [pair.weight for pair in pairs], 0.0)
+    covariance = None
+    if points.covariance is not None and known.covariance is not None:
+        covariance = np.array(points.covariance)
         covariance[:, columns] = np.where(known.present[..., None, None], known.covariance, np.nan)
-    for column in columns:
-        origin[column] = Origin.GIVEN
-    return points.with_(xyz=xyz, weight=weight, covariance=covariance, origin=tuple(origin), filled=filled)
+    origin = tuple(Origin.GIVEN if i in columns else origin for i, origin in enumerate(points.origins))
+    return points.with_(xyz=xyz, weight=weight, covariance=covariance, origin=origin, filled=filled)
 
 
 def _clock(shift: Shift, rate: float) -> str:
@@ -125,8 +113,8 @@ def _clock(shift: Shift, rate: float) -> str:
 
 def _with_data(mocap: Markers, pairs: list[Pair]) -> list[Pair]:
     """The pairs whose marker is present in at least one frame: one without any data cannot replace a point."""
-    seen = dict(zip(mocap.names, mocap.present.any(0), strict=True))
-    absent = [pair.marker for pair in pairs if not seen[pair.marker]]
+    seen = {name for name, there in zip(mocap.names, np.any(mocap.present, axis=0), strict=True) if there}
+    absent = [pair.marker for pair in pairs if pair.marker not in seen]
     if len(absent) == len(pairs):
         raise InputError(
             f"all {len(absent)} markers of the motion capture that correspond to a point are missing in all "
@@ -134,13 +122,13 @@ def _with_data(mocap: Markers, pairs: list[Pair]) -> list[Pair]:
         )
     if absent:
         warnings.warn(f"left out, without data in any frame of the motion capture: {', '.join(absent)}.", stacklevel=3)
-    return [pair for pair in pairs if seen[pair.marker]]
+    return [pair for pair in pairs if pair.marker in seen]
 
 
-def _pairs(points: Markers, mocap: Markers, correspondence, weight: float, sd: float) -> list[Pair]:
+def _pairs(points: Markers, mocap: Markers, correspondence: Mapping[str, str] | Sequence[Pair] | None) -> list[Pair]:
     """Which marker replaces which point."""
-    if correspondence is None or not isinstance(correspondence, Mapping):
-        table = correspondence or [Pair(n, n, weight, sd) for n in mocap.names]
+    if not isinstance(correspondence, Mapping):
+        table = correspondence or [Pair(name, name, WEIGHT, SD) for name in mocap.names]
         pairs = [pair for pair in table if pair.marker in mocap.names and pair.point in points.names]
         if not pairs:
             raise InputError(
@@ -156,7 +144,7 @@ def _pairs(points: Markers, mocap: Markers, correspondence, weight: float, sd: f
     twice = sorted({p for p in correspondence.values() if list(correspondence.values()).count(p) > 1})
     if twice or not correspondence:
         raise InputError(f"the correspondence must name each point once; found {', '.join(twice) or 'none at all'}.")
-    return [Pair(marker, point, weight, sd) for marker, point in correspondence.items()]
+    return [Pair(marker, point, WEIGHT, SD) for marker, point in correspondence.items()]
 
 
 def _mirrored(names: list[str]) -> list[int] | None:

@@ -24,16 +24,15 @@ def check_same_world(
     swaps: index of each marker's mirror image; then left and right exchanged, or a mirrored axis, are an error also
     within the limit where undoing them leaves less than half the distance. hint: added to the message.
     """
-    both = np.isfinite(points).all(-1) & np.isfinite(mocap).all(-1)
-    if not both.any():
+    misfit = _distance(points, mocap)
+    if not np.isfinite(misfit):  # they share no point in any frame
         return float("nan")
-    misfit = _rms(mocap[both] - points[both])
     if misfit <= max_misfit and not _better(points, mocap, misfit, swaps):
         return misfit
     fault = _diagnosis(points, mocap, names, min(max_misfit, CLEARLY * misfit), swaps)
     raise InputError(
         f"motion capture and triangulated points lie {misfit:.3g} m apart (root mean square; limit {max_misfit:g} m): "
-        f"{fault}{hint}"
+        f"{fault} {hint}".rstrip()
     )
 
 
@@ -46,6 +45,7 @@ def _better(points: np.ndarray, mocap: np.ndarray, misfit: float, swaps) -> bool
 
 
 def _distance(points: np.ndarray, mocap: np.ndarray) -> float:
+    """Root mean square over what both have, m; infinite where that is nothing."""
     both = np.isfinite(points).all(-1) & np.isfinite(mocap).all(-1)
     return _rms((mocap - points)[both]) if both.any() else np.inf
 
@@ -58,10 +58,8 @@ def _diagnosis(points: np.ndarray, mocap: np.ndarray, names: Sequence[str], limi
     if not 0.5 < size < 2:
         return f"the motion capture is {size:.3g} times as large. Is it in another unit? Metres are wanted."
     sides = np.inf if swaps is None else _distance(points, mocap[:, list(swaps)])
-    axes = {
-        turn: _rms(a[:, turn[0]] * turn[1] - b) for turn in product(permutations(range(3)), product((1, -1), repeat=3))
-    }
-    (order, signs), turned = min(axes.items(), key=lambda item: item[1])
+    turns = product(permutations(range(3)), product((1, -1), repeat=3))
+    turned, order, signs = min(((_rms(a[:, o] * s - b), o, s) for o, s in turns), key=lambda turn: turn[0])
     if sides <= min(limit, turned):
         return "left and right are exchanged. Correct the names of the markers."
     if turned <= limit:

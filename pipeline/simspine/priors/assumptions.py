@@ -4,7 +4,7 @@ By name, in rad, m and s.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -113,7 +113,7 @@ class MarkerErrors:
 class Prior:
     """Independent Gaussian priors on a posture: rhythm between the levels, ranges, neutral position."""
 
-    terms: Sequence[LinearPrior] = field(default_factory=tuple)
+    terms: Sequence[LinearPrior] = ()
 
     def arrays(self, names: Sequence[str], rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """S (terms, coordinates `names`), mean, precision and decay per frame (terms,)."""
@@ -126,5 +126,5 @@ class Prior:
         mean = np.array([term.mean for term in self.terms])
         time = np.array([term.correlation_time for term in self.terms])
         with np.errstate(divide="ignore"):
-            decay = np.where(time > 0, np.exp(-1.0 / (rate * time)), 0.0)
+            decay = np.exp(-1.0 / (rate * time))  # 0 at no time
         return S, mean, np.array([1.0 / term.sd**2 for term in self.terms]), decay

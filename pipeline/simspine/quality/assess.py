@@ -1,80 +1,79 @@
 """All checks of a trial, and the verdict on each frame."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.ik.result import Result
 from simspine.quality import marker_checks, shape_checks, side_checks, spine_checks
-from simspine.quality.findings import Verdict, verdict
-from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.quality.findings import Finding, Verdict, verdict
+from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Markers, Motion
+from simspine.triangulation.report import TriangulationReport
+from simspine.types import Markers
 
 
 def assess(
     spine: SpineKinematics,
     *,
-    converged: np.ndarray | None = None,
-    solver_reason: Sequence[str] | None = None,
-    marker_names: Sequence[str] = (),
-    marker_error: np.ndarray | None = None,
+    solved: Result | None = None,
     measured: Markers | None = None,
-    reprojection_names: Sequence[str] = (),
-    reprojection_px: np.ndarray | None = None,
-    motion: Motion | None = None,
+    triangulation: TriangulationReport | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
-    response: Mapping[str, float] | None = None,
     level_shares: np.ndarray | None = None,
-    centres: Markers | None = None,
-    segments: Mapping[str, tuple[str, str]] = marker_checks.SEGMENTS,
-    thresholds: Mapping[str, Threshold] = THRESHOLDS,
-    subject: str = "",
-    trial: str = "",
+    thresholds: Thresholds = THRESHOLDS,
 ) -> Verdict:
     """Check a trial; what is not handed in is not checked.
 
-    spine: `spine_kinematics`. converged, solver_reason: (frames,) of inverse kinematics. marker_error: (frames,
-    markers) m, of `marker_names`. measured: the markers inverse kinematics fitted (any frame), with origin and
-    filled. reprojection_px: (frames, points) of `reprojection_names`. motion with ranges {coordinate: (lower, upper)}
-    rad. response: {coordinate: share that the data decided}, level_shares: the same per level and plane, (levels, 3)
-    (`quality.observability.level_shares`); what was mostly assumed is not held against ranges. centres: of the fitted
-    vertebrae, by level. subject, trial: written into the findings. Rejected frames are masked, not removed. Raises
-    `InputError` where lengths differ.
+    spine: `spine_kinematics`. solved: of inverse kinematics. measured: the markers it was given (any frame), with
+    origin and filled. triangulation: how well the points fit the images. ranges: {coordinate: (lower, upper)} rad.
+    level_shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`); what was
+    mostly assumed is not held against ranges. Rejected frames are masked, not removed. Raises `InputError` where
+    lengths differ.
     """
     lengths = {
-        "converged": converged,
-        "solver_reason": solver_reason,
-        "marker_error": marker_error,
-        "reprojection_px": reprojection_px,
-        "measured": None if measured is None else measured.xyz,
-        "motion": None if motion is None else motion.values,
-        "centres": None if centres is None else centres.xyz,
+        "the solution": None if solved is None else solved.motion.frames,
+        "measured": None if measured is None else measured.frames,
+        "the triangulation": None if triangulation is None else len(triangulation.reason),
     }
-    for name, value in lengths.items():
-        if value is not None and len(value) != spine.frames:
-            raise InputError(f"{name} has {len(value)} frames, the spine kinematics {spine.frames}.")
-    solved = np.isfinite(spine.lla) & np.isfinite(spine.angles).all((1, 2))
-    findings = marker_checks.solver(
-        solved if converged is None else solved & np.asarray(converged, bool), solver_reason
-    )
-    if marker_error is not None:
-        findings += marker_checks.marker_distance(marker_names, marker_error, thresholds)
-    findings += spine_checks.curvature_bounds(spine, thresholds)
-    findings += spine_checks.jumps(spine, thresholds)
-    findings += spine_checks.curvature_speed(spine, thresholds)
-    findings += spine_checks.wraps(spine, thresholds)
+    for name, frames in lengths.items():
+        if frames is not None and frames != spine.frames:
+            raise InputError(f"{name} has {frames} frames, the spine kinematics {spine.frames}.")
+    findings = _of_solution(spine, solved, ranges, thresholds)
+    for check in (spine_checks.curvature_bounds, spine_checks.jumps, spine_checks.curvature_speed):
+        findings += check(spine, thresholds)
+    findings += spine_checks.wraps(spine)
     findings += spine_checks.level_ranges(spine, thresholds, level_shares)
     findings += spine_checks.level_extents(spine, thresholds, level_shares)
-    if centres is not None:
-        findings += shape_checks.fitted_shape(centres, thresholds)
-    if motion is not None and ranges:
-        findings += spine_checks.coordinate_ranges(motion, ranges, thresholds, response)
+    if spine.centres is not None:
+        findings += shape_checks.fitted_shape(spine.centres, thresholds)
     if measured is not None:
         findings += marker_checks.presence(measured, thresholds)
-        findings += marker_checks.bone_lengths(measured, segments, thresholds)
+        findings += marker_checks.inferred(measured, thresholds)
+        findings += marker_checks.bone_lengths(measured, thresholds)
         findings += side_checks.sides(measured, thresholds)
         findings += shape_checks.measured_shape(measured, thresholds)
-    if reprojection_px is not None:
-        findings += marker_checks.reprojection(reprojection_names, reprojection_px, thresholds)
-    return verdict(spine.frames, findings).of(subject, trial)
+    if triangulation is not None:
+        findings += marker_checks.reprojection(triangulation.names, triangulation.point_error_px, thresholds)
+    return verdict(spine.frames, findings)
+
+
+def _of_solution(
+    spine: SpineKinematics,
+    solved: Result | None,
+    ranges: Mapping[str, tuple[float, float]] | None,
+    thresholds: Thresholds,
+) -> list[Finding]:
+    """Frames that were not solved, markers far off, coordinates out of range."""
+    known = np.isfinite(spine.lla) & np.isfinite(spine.angles).all((1, 2))
+    if solved is None:
+        return list(marker_checks.solver(known))
+    findings = list(marker_checks.solver(known & solved.converged, solved.reason))
+    findings += marker_checks.marker_distance(solved.marker_names, solved.marker_error, thresholds)
+    if ranges:
+        response = None
+        if solved.posterior is not None:
+            response = dict(zip(solved.motion.names, solved.posterior.response, strict=True))
+        findings += spine_checks.coordinate_ranges(solved.motion, ranges, thresholds, response)
+    return findings

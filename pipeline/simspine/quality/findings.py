@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from simspine.arrays import frame_ranges, runs
 from simspine.errors import InputError
 
 
@@ -48,7 +49,7 @@ class Finding:
     @property
     def span(self) -> str:
         """Frames as people write them: '3–7, 12'."""
-        return ", ".join(str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in runs(self.frames))
+        return frame_ranges(self.frames)
 
     def to_dict(self) -> dict:
         """JSON-able; frames as half-open runs [first, after last]; subject and trial where known."""
@@ -66,9 +67,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Status and reasons of each frame, and all findings. status: (frames,). reasons: per frame the codes that
-    decided it.
-    """
+    """Status of each frame (frames,), the codes that decided it (frames,), and all findings."""
 
     status: tuple[Status, ...]
     reasons: tuple[tuple[str, ...], ...]
@@ -96,14 +95,12 @@ class Verdict:
 
     @property
     def reason_counts(self) -> dict[str, dict[str, int]]:
-        """{status: {code: frames}}: why frames were corrected or rejected; a frame counts once for each of its
-        reasons.
-        """
-        counts = {str(Status.CORRECTED): Counter(), str(Status.REJECTED): Counter()}
-        for status, codes in zip(self.status, self.reasons, strict=True):
-            if status is not Status.KEPT:
-                counts[str(status)].update(codes)
-        return {status: dict(sorted(found.items())) for status, found in counts.items()}
+        """{status: {code: frames}}: why frames were corrected or rejected; a frame counts for each of its reasons."""
+        decided = list(zip(self.status, self.reasons, strict=True))
+        return {
+            str(status): dict(sorted(Counter(code for s, codes in decided if s is status for code in codes).items()))
+            for status in (Status.CORRECTED, Status.REJECTED)
+        }
 
     @property
     def worst(self) -> Severity | None:
@@ -117,15 +114,12 @@ class Verdict:
 
     def to_dict(self) -> dict:
         """JSON-able. 'status' maps each status other than kept to runs [first, after last]."""
-        where = {
-            str(status): [list(run) for run in runs(k for k, s in enumerate(self.status) if s is status)]
-            for status in (Status.CORRECTED, Status.REJECTED)
-        }
+        masks = {"corrected": self.corrected, "rejected": self.rejected}
         return {
             "frames": self.frames,
             "counts": self.counts,
             "reason_counts": self.reason_counts,
-            "status": where,
+            "status": {status: [list(run) for run in runs(where_true(mask))] for status, mask in masks.items()},
             "findings": [finding.to_dict() for finding in self.findings],
         }
 
@@ -164,17 +158,6 @@ def verdict(frames: int, findings: Iterable[Finding]) -> Verdict:
 def worst(findings: Iterable[Finding]) -> Severity | None:
     """The gravest severity; None of nothing."""
     return max((finding.severity for finding in findings), key=tuple(Severity).index, default=None)
-
-
-def runs(frames: Iterable[int]) -> list[tuple[int, int]]:
-    """Half-open runs of consecutive numbers in an ascending sequence."""
-    found: list[tuple[int, int]] = []
-    for k in frames:
-        if found and found[-1][1] == k:
-            found[-1] = (found[-1][0], k + 1)
-        else:
-            found.append((int(k), int(k) + 1))
-    return found
 
 
 def where_true(mask: np.ndarray) -> tuple[int, ...]:

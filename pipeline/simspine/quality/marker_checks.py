@@ -1,17 +1,15 @@
 """Checks of what the kinematics rest on: markers, images, the solver. Pure functions → findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.metrics import marker_rmse
 from simspine.quality.findings import Finding, Severity, listed, where_true
-from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
-
-Thresholds = Mapping[str, Threshold]
 
 SEGMENTS = {
     "right thigh": ("RHip", "RKnee"),
@@ -25,25 +23,23 @@ SEGMENTS = {
 }
 
 
-def solver(converged: np.ndarray, reason: Sequence[str] | None = None) -> list[Finding]:
+def solver(converged: np.ndarray, reason: Sequence[str] = ()) -> Iterator[Finding]:
     """Frames that inverse kinematics did not solve: rejected. converged: (frames,) bool. reason: (frames,) text."""
     failed = ~np.asarray(converged, bool)
     if not failed.any():
-        return []
-    why = sorted({text for text in (reason[k] for k in np.flatnonzero(failed)) if text}) if reason is not None else []
-    return [
-        Finding(
-            "not_solved",
-            Severity.ERROR,
-            f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
-            + (f": {listed(why, 3)}." if why else "."),
-            "See which markers are missing or far off in these frames.",
-            where_true(failed),
-        )
-    ]
+        return
+    why = sorted({text for text, odd in zip(reason, failed, strict=False) if text and odd})
+    yield Finding(
+        "not_solved",
+        Severity.ERROR,
+        f"inverse kinematics did not solve {failed.sum()} of {failed.size} frames"
+        + (f": {listed(why, 3)}." if why else "."),
+        "See which markers are missing or far off in these frames.",
+        where_true(failed),
+    )
 
 
-def marker_distance(names: Sequence[str], error: np.ndarray, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
+def marker_distance(names: Sequence[str], error: np.ndarray, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
     """The RMSE protocol. error: (frames, markers) m, distance between a marker and the model's, NaN = missing.
 
     A frame whose RMSE over its markers is above `marker_flagged` (10 cm) is rejected. A marker whose RMSE over the
@@ -52,160 +48,106 @@ def marker_distance(names: Sequence[str], error: np.ndarray, thresholds: Thresho
     """
     error = _checked("marker errors", error, len(names))
     expected, flagged = thresholds["marker_expected"], thresholds["marker_flagged"]
-    findings = []
     per_frame = marker_rmse(error, axis=1)
-    with np.errstate(invalid="ignore"):
-        far = per_frame > flagged.si
+    far = per_frame > flagged.si
     if far.any():
-        findings.append(
-            Finding(
-                "frame_rmse",
-                Severity.ERROR,
-                f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
-                f"expected below {flagged.value:g} cm.",
-                "Look for swapped sides or another person in these frames.",
-                where_true(far),
-            )
+        yield Finding(
+            "frame_rmse",
+            Severity.ERROR,
+            f"markers are up to {100 * np.nanmax(per_frame):.1f} cm (RMS) from the model in {far.sum()} frames, "
+            f"expected below {flagged.value:g} cm.",
+            "Look for swapped sides or another person in these frames.",
+            where_true(far),
         )
-    per_marker = marker_rmse(error, axis=0)
-    for name, rmse, column in zip(names, per_marker, error.T, strict=True):
+    for name, rmse, column in zip(names, marker_rmse(error, axis=0), error.T, strict=True):
         if not rmse > expected.si:
             continue
-        bad = rmse > flagged.si
-        with np.errstate(invalid="ignore"):
-            frames = where_true(column > flagged.si)
-        findings.append(
-            Finding(
-                "marker_flagged" if bad else "marker_far",
-                Severity.WARNING,
-                f"{name} is {100 * rmse:.1f} cm (RMS over the trial) from the model, expected "
-                + (f"below {flagged.value:g} cm." if bad else f"2 to {expected.value:g} cm."),
-                "Detect this point anew, check its place on the model, or give it no weight."
-                if bad
-                else "Check its place on the model and the scaling of its segment.",
-                frames,
-                name,
-            )
+        code, limit, advice = (
+            "marker_far",
+            f"2 to {expected.value:g} cm",
+            "Check its place on the model and the scaling of its segment.",
         )
-    return findings
+        if rmse > flagged.si:
+            code, limit = "marker_flagged", f"below {flagged.value:g} cm"
+            advice = "Detect this point anew, check its place on the model, or give it no weight."
+        text = f"{name} is {100 * rmse:.1f} cm (RMS over the trial) from the model, expected {limit}."
+        yield Finding(code, Severity.WARNING, text, advice, where_true(column > flagged.si), name)
 
 
-def reprojection(names: Sequence[str], error: np.ndarray, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
-    """Frames whose points lie, in the median, far from their images: a warning. error: (frames, points) px, NaN =
+def reprojection(names: Sequence[str], error: np.ndarray, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+    """Frames, and points, that in the median lie far from their images: a warning. error: (frames, points) px, NaN =
     missing.
     """
     error = _checked("reprojection errors", error, len(names))
     limit = thresholds["reprojection"]
-    findings = []
-    median = _nanmedian(error, 1)
-    with np.errstate(invalid="ignore"):
-        far = median > limit.si
+    median = _nanmedian(error)
+    far = median > limit.si
     if far.any():
-        findings.append(
-            Finding(
-                "reprojection",
-                Severity.WARNING,
-                f"the median point is up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames, expected "
-                f"below {limit.value:g} px.",
-                "Check synchronisation and calibration, and whether all cameras see the same person.",
-                where_true(far),
-            )
+        yield Finding(
+            "reprojection",
+            Severity.WARNING,
+            f"the median point is up to {np.nanmax(median):.0f} px from its images in {far.sum()} frames, expected "
+            f"below {limit.value:g} px.",
+            "Check synchronisation and calibration, and whether all cameras see the same person.",
+            where_true(far),
         )
-    over_trial = _nanmedian(error, 0)
-    with np.errstate(invalid="ignore"):
-        points = [name for name, value in zip(names, over_trial, strict=True) if value > limit.si]
+    points = [name for name, value in zip(names, _nanmedian(error.T), strict=True) if value > limit.si]
     if points:
-        findings.append(
-            Finding(
-                "reprojection_point",
-                Severity.WARNING,
-                f"{listed(points)} lie more than {limit.value:g} px from their images in the median over the trial.",
-                "The detector places these points differently in each view: give them less weight.",
-                where=listed(points),
-            )
-        )
-    return findings
+        text = f"{listed(points)} lie more than {limit.value:g} px from their images in the median over the trial."
+        advice = "The detector places these points differently in each view: give them less weight."
+        yield Finding("reprojection_point", Severity.WARNING, text, advice, where=listed(points))
 
 
-def presence(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
+def presence(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
     """Missing, interpolated and inferred markers. Missing many warns; interpolated marks the frame corrected."""
-    findings = []
     present = measured.present
-    ever = present.any(0)
+    ever = np.any(present, axis=0)
     never = [name for name, seen in zip(measured.names, ever, strict=True) if not seen]
     if never:
-        findings.append(
-            Finding(
-                "marker_never_seen",
-                Severity.WARNING,
-                f"never seen: {listed(never)}.",
-                "Check that the detector and the marker set name these points alike.",
-                where=listed(never),
-            )
-        )
+        advice = "Check that the detector and the marker set name these points alike."
+        text = f"never seen: {listed(never)}."
+        yield Finding("marker_never_seen", Severity.WARNING, text, advice, where=listed(never))
     missing = 1 - present[:, ever].mean(1) if ever.any() else np.ones(measured.frames)
     limit = thresholds["missing"]
     many = missing > limit.si
     if many.any():
-        findings.append(
-            Finding(
-                "markers_missing",
-                Severity.WARNING,
-                f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames, expected below "
-                f"{limit.value:g} %.",
-                "The pose of these frames hangs on few points; its angles are less sure.",
-                where_true(many),
-            )
+        yield Finding(
+            "markers_missing",
+            Severity.WARNING,
+            f"up to {100 * missing.max():.0f} % of the markers are missing in {many.sum()} frames, expected below "
+            f"{limit.value:g} %.",
+            "The pose of these frames hangs on few points; its angles are less sure.",
+            where_true(many),
         )
     if measured.filled is not None and measured.filled.any():
-        frames = measured.filled.any(1)
-        findings.append(
-            Finding(
-                "gap_filled",
-                Severity.INFO,
-                f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated.",
-                "Shorten the horizon of the filter if these gaps should stay open.",
-                where_true(frames),
-            )
-        )
-    return findings + _inferred(measured, thresholds["inferred"])
+        frames = np.any(measured.filled, axis=1)
+        text = f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated."
+        advice = "Shorten the horizon of the filter if these gaps should stay open."
+        yield Finding("gap_filled", Severity.INFO, text, advice, where_true(frames))
 
 
-def _inferred(measured: Markers, limit: Threshold) -> list[Finding]:
+def inferred(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
     """One finding where many of all points, or of those along the spine, are inferred."""
-    if measured.origin is None:
-        return []
-    origin = dict(zip(measured.names, measured.origin, strict=True))
+    limit, names = thresholds["inferred"], measured.names_of(Origin.INFERRED)
     parts, most = [], 0.0
-    for group, names in (("all", measured.names), ("the spine's", [name for name in CHAIN if name in origin])):
-        inferred = sum(origin[name] is Origin.INFERRED for name in names)
-        if names:
-            parts.append(f"{inferred} of {group} {len(names)} points")
-            most = max(most, inferred / len(names))
-    if most <= limit.si:
-        return []
-    return [
-        Finding(
-            "inferred_points",
-            Severity.WARNING,
-            f"{', '.join(parts)} are inferred from others, not seen; expected at most {limit.value:g} %.",
-            "They add no evidence: where the spine itself is the question, use a detector that sees it.",
-            where=listed([name for name in measured.names if origin[name] is Origin.INFERRED]),
-        )
-    ]
+    for group, of in (("all", measured.names), ("the spine's", [name for name in CHAIN if name in measured.names])):
+        if of:
+            count = len(set(names) & set(of))
+            parts.append(f"{count} of {group} {len(of)} points")
+            most = max(most, count / len(of))
+    if most > limit.si:
+        text = f"{', '.join(parts)} are inferred from others, not seen; expected at most {limit.value:g} %."
+        advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
+        yield Finding("inferred_points", Severity.WARNING, text, advice, where=listed(names))
 
 
-def bone_lengths(
-    measured: Markers,
-    segments: Mapping[str, tuple[str, str]] = SEGMENTS,
-    thresholds: Thresholds = THRESHOLDS,
-) -> list[Finding]:
+def bone_lengths(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
     """Segments that change their length, and pairs that differ left to right: warnings. Segments without markers are
     skipped.
     """
     spread_limit, deviation_limit = thresholds["segment_spread"], thresholds["segment_deviation"]
-    findings, medians = [], {}
-    for segment, ends in segments.items():
+    medians: dict[str, float] = {}
+    for segment, ends in SEGMENTS.items():
         if not set(ends) <= set(measured.names):
             continue
         a, b = measured.indices(ends)
@@ -217,43 +159,34 @@ def bone_lengths(
             continue
         relative = np.abs(length / median - 1)
         spread = 1.4826 * float(np.nanmedian(relative))  # of a normal distribution, its standard deviation
-        with np.errstate(invalid="ignore"):
-            odd = relative > deviation_limit.si
+        odd = relative > deviation_limit.si
         if spread > spread_limit.si or odd.any():
-            findings.append(
-                Finding(
-                    "bone_length",
-                    Severity.WARNING,
-                    f"{segment}: median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one frame up to "
-                    f"{100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
-                    f"{deviation_limit.value:g} %.",
-                    "Bones do not stretch: one of the two points is wrong where this happens.",
-                    where_true(odd),
-                    segment,
-                )
+            yield Finding(
+                "bone_length",
+                Severity.WARNING,
+                f"{segment}: median {100 * median:.1f} cm, spread {100 * spread:.1f} %, in one frame up to "
+                f"{100 * np.nanmax(relative):.0f} % off; expected below {spread_limit.value:g} % and "
+                f"{deviation_limit.value:g} %.",
+                "Bones do not stretch: one of the two points is wrong where this happens.",
+                where_true(odd),
+                segment,
             )
-    return findings + _symmetry(medians, thresholds["symmetry"])
-
-
-def _symmetry(medians: Mapping[str, float], limit: Threshold) -> list[Finding]:
-    findings = []
+    limit = thresholds["symmetry"]
     for segment, right in medians.items():
-        left = medians.get(segment.replace("right", "left"))
-        if not segment.startswith("right") or left is None or right + left == 0:
+        side, _, name = segment.partition(" ")
+        left = medians.get(f"left {name}")
+        if side == "left" or left is None or right + left == 0:
             continue
         difference = abs(right - left) / (right + left) * 2
         if difference > limit.si:
-            findings.append(
-                Finding(
-                    "asymmetry",
-                    Severity.WARNING,
-                    f"{segment[6:]}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, "
-                    f"{100 * difference:.0f} % apart, expected within {limit.value:g} %.",
-                    "Check for a camera that sees one side badly, and for swapped sides.",
-                    where=segment[6:],
-                )
+            yield Finding(
+                "asymmetry",
+                Severity.WARNING,
+                f"{name}: right {100 * right:.1f} cm, left {100 * left:.1f} cm, {100 * difference:.0f} % apart, "
+                f"expected within {limit.value:g} %.",
+                "Check for a camera that sees one side badly, and for swapped sides.",
+                where=name,
             )
-    return findings
 
 
 def _checked(what: str, error: np.ndarray, columns: int) -> np.ndarray:
@@ -264,11 +197,10 @@ def _checked(what: str, error: np.ndarray, columns: int) -> np.ndarray:
     return error
 
 
-def _nanmedian(values: np.ndarray, axis: int) -> np.ndarray:
-    """NaN, without a warning, where nothing is there."""
-    out = np.full(values.shape[1 - axis], np.nan)
-    some = np.isfinite(values).any(axis)
+def _nanmedian(values: np.ndarray) -> np.ndarray:
+    """Of each row; NaN, without a warning, where nothing is there."""
+    out = np.full(len(values), np.nan)
+    some = np.isfinite(values).any(1)
     if some.any():
-        chosen = values[some] if axis == 1 else values[:, some]
-        out[some] = np.nanmedian(chosen, axis)
+        out[some] = np.nanmedian(values[some], axis=1)
     return out

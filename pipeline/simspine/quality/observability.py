@@ -1,16 +1,14 @@
 """What decided each level's angle: the data, the assumptions, or the model's couplers."""
 
-import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.spine.levels import PLANES, Level
-
-ONE_COORDINATE = "from the one coordinate"  # `spine.forced`: a sum that the data do decide, though not its distribution
+from simspine.types import Forced, ForcedKind
 
 
 class Observability(StrEnum):
@@ -24,20 +22,22 @@ class Observability(StrEnum):
     UNKNOWN = ""
 
 
-def forced_mask(levels: Sequence[str], forced: Mapping[str, str]) -> np.ndarray:
-    """(levels, 3) bool: which curves the model sets, from `SpineKinematics.forced` ({level: reason, '' where free}).
+def forced_mask(levels: Sequence[str], forced: Mapping[str, Sequence[Forced]]) -> np.ndarray:
+    """(levels, 3) bool: which curves the model sets, from `SpineKinematics.forced`.
 
-    A reason made of parts that begin with a plane ('flexion = 1.857 × L5_S1_Flex_Ext; axial rotation locked') holds
-    for those planes; one that names no plane ('constant: …') for all three. That several levels share one coordinate
-    does not make their *sum* the model's, so that reason marks nothing here.
+    That several levels share one coordinate does not make their *sum* the model's, so a sum marks nothing here.
     """
     mask = np.zeros((len(levels), 3), bool)
     for i, level in enumerate(levels):
-        parts = [part.strip() for part in forced.get(level, "").split(";") if part.strip()]
-        for part in (part for part in parts if ONE_COORDINATE not in part):
-            planes = [k for k, plane in enumerate(PLANES) if part.startswith(plane)]
-            mask[i, planes or slice(None)] = True
+        for fact in forced.get(level, ()):
+            if fact.kind is not ForcedKind.SUM:
+                mask[i, [k for k, plane in enumerate(PLANES) if plane in fact.planes]] = True
     return mask
+
+
+def driving(forced: Mapping[str, Sequence[Forced]]) -> set[str]:
+    """Coordinates that other levels' coordinates are coupled to."""
+    return {fact.driver for facts in forced.values() for fact in facts if fact.kind is ForcedKind.COUPLED}
 
 
 def level_shares(
@@ -61,12 +61,12 @@ def level_shares(
     return shares
 
 
-def decided(
+def observability_of(
     levels: Sequence[str],
     shares: np.ndarray,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
     table: Sequence[Level] = (),
-    thresholds: Mapping[str, Threshold] = THRESHOLDS,
+    thresholds: Thresholds = THRESHOLDS,
 ) -> tuple[tuple[Observability, Observability, Observability], ...]:
     """For each level and plane who decided the angle.
 
@@ -74,20 +74,24 @@ def decided(
     coordinate moves others too.
     """
     forced = forced or {}
-    mask = forced_mask(levels, forced)
-    drivers = {word for reason in forced.values() for word in re.findall(r"× (\w+)", reason)}
+    mask, drivers = forced_mask(levels, forced), driving(forced)
     own = {level.name: level.coordinates for level in table}
 
-    def word(i: int, k: int) -> Observability:
-        if mask[i, k]:
-            return Observability.FORCED
-        share, names = shares[i, k], own.get(levels[i], ())
-        if not np.isfinite(share):
-            return Observability.UNKNOWN
-        if share < thresholds["assumed"].si:
-            return Observability.ASSUMED
-        if names and names[k] in drivers:
-            return Observability.SUM
-        return Observability.MEASURED if share >= thresholds["measured"].si else Observability.PARTLY
+    def decided(i: int, k: int) -> Observability:
+        names = own.get(levels[i], ())
+        return word(shares[i, k], bool(mask[i, k]), bool(names) and names[k] in drivers, thresholds)
 
-    return tuple((word(i, 0), word(i, 1), word(i, 2)) for i in range(len(levels)))
+    return tuple((decided(i, 0), decided(i, 1), decided(i, 2)) for i in range(len(levels)))
+
+
+def word(share: float, forced: bool, drives: bool = False, thresholds: Thresholds = THRESHOLDS) -> Observability:
+    """Who decided one angle. drives: its own coordinate moves other levels too, so the data decided their sum."""
+    if forced:
+        return Observability.FORCED
+    if not np.isfinite(share):
+        return Observability.UNKNOWN
+    if share < thresholds["assumed"].si:
+        return Observability.ASSUMED
+    if drives:
+        return Observability.SUM
+    return Observability.MEASURED if share >= thresholds["measured"].si else Observability.PARTLY

@@ -2,10 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
 
 from simspine.quality.findings import Severity, Status, Verdict, worst
-from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.quality.thresholds import THRESHOLDS, Thresholds
 
 # What a program may rely on. 2 is taken: bad input, as everywhere on the command line.
 EXIT_CODES = {None: 0, Severity.INFO: 0, Severity.WARNING: 3, Severity.ERROR: 1}
@@ -38,40 +40,31 @@ def as_csv(verdicts: Verdicts) -> str:
     return out.getvalue()
 
 
-def as_dict(verdicts: Verdicts, thresholds: Mapping[str, Threshold] = THRESHOLDS) -> dict:
+def as_dict(verdicts: Verdicts, thresholds: Thresholds = THRESHOLDS) -> dict:
     """JSON-able: severity, exit code, counts and reasons over all, by trial, by code; findings; every threshold."""
     findings = [finding for key, verdict in verdicts.items() for finding in verdict.of(*key).findings]
+    counts = Counter({str(status): 0 for status in Status})
+    reasons: dict[str, Counter[str]] = {str(Status.CORRECTED): Counter(), str(Status.REJECTED): Counter()}
+    for verdict in verdicts.values():
+        counts.update(verdict.counts)
+        for status, found in verdict.reason_counts.items():
+            reasons[status].update(found)
     return {
         "severity": str(gravest(verdicts) or "none"),
         "exit_code": exit_code(verdicts),
-        "frames": sum(verdict.frames for verdict in verdicts.values()),
-        "counts": _sum(verdict.counts for verdict in verdicts.values()) or {str(status): 0 for status in Status},
-        "reasons": {
-            str(status): _sum(verdict.reason_counts[str(status)] for verdict in verdicts.values())
-            for status in (Status.CORRECTED, Status.REJECTED)
-        },
-        "findings_by_code": _sum({finding.code: 1} for finding in findings),
+        "frames": counts.total(),
+        "counts": dict(counts),
+        "reasons": reasons,
+        "findings_by_code": Counter(finding.code for finding in findings),
         "trials": [
-            {
-                "subject": subject,
-                "trial": trial,
-                "frames": verdict.frames,
-                **verdict.counts,
-                "severity": str(verdict.worst or "none"),
-            }
+            {"subject": subject, "trial": trial, "frames": verdict.frames}
+            | verdict.counts
+            | {"severity": str(verdict.worst or "none")}
             for (subject, trial), verdict in verdicts.items()
         ],
         "findings": [finding.to_dict() for finding in findings],
         "thresholds": {
-            name: {"value": t.value, "unit": t.unit, "reason": t.reason, "source": t.source}
-            for name, t in thresholds.items()
+            name: {key: value for key, value in asdict(limit).items() if key != "name"}
+            for name, limit in thresholds.items()
         },
     }
-
-
-def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for part in counts:
-        for name, count in part.items():
-            total[name] = total.get(name, 0) + count
-    return total

@@ -1,52 +1,38 @@
-"""Are left and right where they belong? Shoulders against hips, feet against the pelvis. Pure functions → findings."""
+"""Are left and right where they belong? Shoulders against hips, feet against the pelvis."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from simspine.quality.findings import Finding, Severity, where_true
-from simspine.quality.thresholds import THRESHOLDS, Threshold
+from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.types import Markers
 
-Thresholds = Mapping[str, Threshold]
 HIPS, SHOULDERS = ("RHip", "LHip"), ("RShoulder", "LShoulder")
 FEET = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
 LEVEL_HIPS = 0.5  # share of the hips' distance that must be horizontal for 'forward' to mean anything
 
 
-def sides(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> list[Finding]:
+def sides(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
     """Frames in which left and right seem to be exchanged somewhere: a warning. Points not there are not checked."""
-    findings = []
     for code, angle, limit, message, suggestion in (
         (
-            "trunk_twist",
-            trunk_twist(measured),
-            thresholds["trunk_twist"],
+            "trunk_twist", trunk_twist(measured), thresholds["trunk_twist"],
             "shoulders are turned against the hips by up to",
             "Left and right are probably exchanged at the shoulders or at the hips: look at each camera's points.",
         ),
         (
-            "feet_backwards",
-            feet_turn(measured),
-            thresholds["feet_back"],
+            "feet_backwards", feet_turn(measured), thresholds["feet_back"],
             "both feet point away from where the pelvis faces by up to",
             "Left and right of the hips, or heels and toes, are probably exchanged.",
         ),
-    ):
-        with np.errstate(invalid="ignore"):
-            odd = angle > limit.si
+    ):  # fmt: skip
+        odd = angle > limit.si
         if odd.any():
-            findings.append(
-                Finding(
-                    code,
-                    Severity.WARNING,
-                    f"{message} {np.degrees(angle[odd].max()):.0f}° in {odd.sum()} frames, expected below "
-                    f"{limit.value:g}°.",
-                    suggestion,
-                    where_true(odd),
-                )
+            text = (
+                f"{message} {np.degrees(angle[odd].max()):.0f}° in {odd.sum()} frames, expected below {limit.value:g}°."
             )
-    return findings
+            yield Finding(code, Severity.WARNING, text, suggestion, where_true(odd))
 
 
 def trunk_twist(measured: Markers) -> np.ndarray:
@@ -55,8 +41,7 @@ def trunk_twist(measured: Markers) -> np.ndarray:
         return np.full(measured.frames, np.nan)
     hip, shoulder = (_pair(measured, names) for names in (HIPS, SHOULDERS))
     trunk = _unit(shoulder[1] - hip[1])
-    lines = [_unit(line - (line * trunk).sum(-1, keepdims=True) * trunk) for line in (hip[0], shoulder[0])]
-    return np.arccos(np.clip((lines[0] * lines[1]).sum(-1), -1, 1))
+    return _angle(*(line - (line * trunk).sum(-1, keepdims=True) * trunk for line in (hip[0], shoulder[0])))
 
 
 def feet_turn(measured: Markers) -> np.ndarray:
@@ -64,8 +49,7 @@ def feet_turn(measured: Markers) -> np.ndarray:
 
     NaN where a point is missing, or the hips' line is too steep to tell (someone lying on the side).
     """
-    names = {*HIPS, *(name for foot in FEET for name in foot)}
-    if not names <= set(measured.names):
+    if not {*HIPS, *FEET[0], *FEET[1]} <= set(measured.names):
         return np.full(measured.frames, np.nan)
     up = np.array([0.0, 1, 0] if measured.frame == "y_up" else [0.0, 0, 1])
     right = _pair(measured, HIPS)[0]
@@ -73,20 +57,23 @@ def feet_turn(measured: Markers) -> np.ndarray:
     steep = np.linalg.norm(forward, axis=-1) < LEVEL_HIPS * np.linalg.norm(right, axis=-1)
     turns = []
     for heel, toe in FEET:
-        a, b = measured.indices((heel, toe))
-        foot = measured.xyz[:, b] - measured.xyz[:, a]
-        foot = foot - (foot @ up)[:, None] * up
-        turns.append(np.arccos(np.clip((_unit(foot) * _unit(forward)).sum(-1), -1, 1)))
+        foot = -_pair(measured, (heel, toe))[0]
+        turns.append(_angle(foot - (foot @ up)[:, None] * up, forward))
     return np.where(steep, np.nan, np.minimum(*turns))
 
 
 def _pair(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """From the left point to the right one, and the middle, (frames, 3) each."""
-    right, left = (measured.xyz[:, i] for i in measured.indices(names))
-    return right - left, (right + left) / 2
+    """From the second point to the first, and the middle, (frames, 3) each."""
+    first, second = (measured.xyz[:, i] for i in measured.indices(names))
+    return first - second, (first + second) / 2
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """NaN where there is no direction."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(length > 1e-9, length, np.nan)
+
+
+def _angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(frames,) rad between vectors (frames, 3)."""
+    return np.arccos(np.clip((_unit(a) * _unit(b)).sum(-1), -1, 1))

@@ -26,16 +26,8 @@ class Threshold:
         return self.value * _TO_SI[self.unit]
 
 
-_TO_SI = {
-    "deg": np.radians(1.0),
-    "deg/s": np.radians(1.0),
-    "cm": 0.01,
-    "m/s": 1.0,
-    "px": 1.0,
-    "frames": 1.0,
-    "%": 0.01,
-    "1": 1.0,
-}
+_DEGREE = np.radians(1.0)
+_TO_SI = {"deg": _DEGREE, "deg/s": _DEGREE, "cm": 0.01, "m/s": 1.0, "px": 1.0, "frames": 1.0, "%": 0.01, "1": 1.0}
 
 _STANDING = "standing mean 49.8 ± 11.2 (Asian Spine J 2019, n=627), bending range 51 forward, 16 back (Pearcy 1985)"
 _THORACIC = "standing 20–60 (SRS), bending range 22 forward, 14 back (Jiang 2025)"
@@ -110,7 +102,7 @@ _ALL = (
     # what is measured at all
     Threshold("missing", 30, "%", "with more of the markers missing the pose hangs on the rest", "chosen"),
     Threshold(
-        "assumed", 20, "%", "an angle that follows the data less than this is a belief: its range is not checked",
+        "assumed", 20, "%", "an angle that follows the data less than this is the prior's: its range is not checked",
         "chosen: share of the data in the estimate (Rodgers 2000, Inverse Methods, ch. 3)",
     ),
     Threshold("measured", 80, "%", "from here on an angle is called measured", "chosen: as assumed"),
@@ -123,7 +115,8 @@ _ALL = (
     Threshold("symmetry", 10, "%", "left and right segments of one person", "chosen: 2 × segment_spread"),
 )  # fmt: skip
 
-THRESHOLDS: Mapping[str, Threshold] = {threshold.name: threshold for threshold in _ALL}
+Thresholds = Mapping[str, Threshold]
+THRESHOLDS: Thresholds = {threshold.name: threshold for threshold in _ALL}
 
 
 def with_values(changes: Mapping[str, float]) -> dict[str, Threshold]:
@@ -140,8 +133,9 @@ def with_values(changes: Mapping[str, float]) -> dict[str, Threshold]:
 
 @dataclass(frozen=True)
 class Envelope:
-    """How far a level may turn from the neutral pose, degrees: (low, high) of flexion, bending to the right, turning
-    left. flexion_total: flexion and extension together, where these bounds are wider because neutral poses differ.
+    """How far a level may turn from the neutral pose, (low, high) degrees: flexion, bending right, turning left.
+
+    flexion_total: flexion and extension together, where these bounds are wider because neutral poses differ.
     """
 
     level: str
@@ -154,8 +148,7 @@ class Envelope:
     @property
     def extent(self) -> np.ndarray:
         """(3,) rad: published total range of motion, both directions together."""
-        low, high = self.limits().T
-        total = high - low
+        total = np.ptp(self.limits(), axis=1)
         if self.flexion_total is not None:
             total[0] = np.radians(self.flexion_total)
         return total

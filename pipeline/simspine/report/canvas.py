@@ -1,16 +1,22 @@
 """Anti-aliased shapes at fractions of a pixel, text in a real typeface, grids of pictures. Images: uint8, BGR."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from simspine.errors import InputError
 from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, bgr
 
 _SHIFT = 4  # OpenCV takes coordinates in 1/16 px
 _LIMIT = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
+# What a legend explains, in its order.
+SYMBOLS = {
+    "detected": "detected point", "inferred": "inferred, not detected", "swapped": "left/right exchanged",
+    "pruned": "left out as inconsistent", "model": "body, reprojected", "spine": "spine, reprojected",
+}  # fmt: skip
 
 
 def _fixed(point) -> tuple[int, int]:
@@ -58,6 +64,15 @@ def cross(image: np.ndarray, centre, half: float, colour, width: float) -> None:
     centre = np.asarray(centre, float)
     for direction in (np.array([1, 1]), np.array([1, -1])):
         line(image, np.array([centre - half * direction, centre + half * direction]), colour, width)
+
+
+def checked(image: np.ndarray) -> np.ndarray:
+    """The image, or an error where it is none."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise InputError(
+            f"image has shape {image.shape} and type {image.dtype}, expected (height, width, 3) uint8, BGR."
+        )
+    return image
 
 
 def blend(below: np.ndarray, above: np.ndarray, opacity: float) -> np.ndarray:
@@ -135,17 +150,19 @@ def caption(image: np.ndarray, text: str) -> np.ndarray:
     return write(out, (size // 2, bar / 2), text, size)
 
 
-def legend(image: np.ndarray, entries: Sequence[tuple[str, str]]) -> np.ndarray:
+def legend(image: np.ndarray, kinds: Collection[str]) -> np.ndarray:
     """The picture with a strip below it that holds symbols and their meaning, in as many lines as they need.
 
-    entries: (kind, text); kinds: detected, inferred, swapped, pruned, model, spine.
+    kinds: of `SYMBOLS`, in any order.
     """
-    if not entries:
+    if not kinds:
         return image
     width = image.shape[1]
     size = int(np.clip(round(0.0125 * width), 11, 20))
     placed, x, row = [], 0.6 * size, 0
-    for kind, text in entries:
+    for kind, text in SYMBOLS.items():
+        if kind not in kinds:
+            continue
         need = 2.2 * size + text_width(text, size) + 1.4 * size
         if x > size and x + need > width:
             x, row = 0.6 * size, row + 1

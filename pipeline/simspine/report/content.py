@@ -8,20 +8,7 @@ from simspine.errors import InputError, unknown_name
 from simspine.report.player.pack import Packed
 
 LIGHTS = ("good", "check", "bad")
-# `Finding.severity` in whatever words the stage uses → light.
-_SEVERITY = {
-    "ok": "good", "good": "good", "info": "good", "note": "good", "pass": "good", "warning": "check", "warn": "check",
-    "check": "check", "error": "bad", "fail": "bad", "critical": "bad", "bad": "bad",
-}  # fmt: skip
-_MIME = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
-
-
-def light(severity: str) -> str:
-    """'good', 'check' or 'bad' for the severity of a finding."""
-    try:
-        return _SEVERITY[str(severity).lower()]
-    except KeyError:
-        raise unknown_name("severity", str(severity), _SEVERITY) from None
+_LIGHT_OF = {"info": "good", "warning": "check", "error": "bad"}
 
 
 def number(value: float | None, digits: int = 1, unit: str = "") -> str:
@@ -46,7 +33,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
 
     links: for each row where its first cell leads, none if empty.
@@ -67,7 +54,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Finding:
+class PageFinding:
     """A traffic light: what was found and what to do about it. frames: '3–7, 12' or ''. where: marker, level, bone.
 
     trial: its name, on a page about several.
@@ -81,17 +68,21 @@ class Finding:
     where: str = ""
     trial: str = ""
 
+    def __post_init__(self):
+        if self.severity not in _LIGHT_OF:
+            raise unknown_name("severity", self.severity, _LIGHT_OF)
+
     @property
     def light(self) -> str:
-        return light(self.severity)
+        """One of `LIGHTS`."""
+        return _LIGHT_OF[self.severity]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: `svg` markup out of `embed.svg`, or `data` bytes of a raster `kind` (png, webp, jpeg).
+    """A figure: `svg` markup out of `embed.svg`, or `data`, the bytes of a WebP image out of `embed.webp`.
 
-    alt: what it shows, for those who cannot see it. caption: how to read it. wide: pictures too fine for a phone are
-    scrolled sideways there.
+    alt: what it shows, for those who cannot see it. caption: how to read it.
     """
 
     title: str
@@ -99,21 +90,17 @@ class Picture:
     caption: str = ""
     svg: str = ""
     data: bytes = b""
-    kind: str = "webp"
-    wide: bool = True
 
     def __post_init__(self):
         if bool(self.svg) == bool(self.data):
             raise InputError(f"picture {self.title!r} needs either svg or data, not both or none.")
-        if self.data and self.kind not in _MIME:
-            raise unknown_name("kind of picture", self.kind, _MIME)
         if self.svg and not self.svg.startswith("<svg"):
             raise InputError(f"picture {self.title!r}: svg must start with <svg; make it with report.embed.svg.")
 
     @property
     def address(self) -> str:
         """The image as a data URI."""
-        return f"data:{_MIME[self.kind]};base64,{base64.b64encode(self.data).decode('ascii')}"
+        return f"data:image/webp;base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
 @dataclass(frozen=True)
@@ -125,15 +112,14 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed."""
 
     name: str
-    summary: tuple[Row, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PageFinding, ...] = ()
     overlays: tuple[Picture, ...] = ()
     figures: tuple[Picture, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[PageTable, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
     player: Packed | None = None
 
@@ -161,11 +147,11 @@ class ReportContent:
     title: str
     subtitle: str = ""
     summary: tuple[Row, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PageFinding, ...] = ()
     inferred: tuple[Statement, ...] = ()
     forced: tuple[Statement, ...] = ()
-    overview: Table | None = None
-    trials: tuple[Trial, ...] = ()
+    overview: PageTable | None = None
+    trials: tuple[TrialSection, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     licences: dict[str, str] = field(default_factory=dict)
     notice: str = ""
@@ -173,4 +159,4 @@ class ReportContent:
     home: tuple[str, str] | None = None
     alone: bool = False
     validation: tuple[Picture, ...] = ()
-    validation_tables: tuple[Table, ...] = ()
+    validation_tables: tuple[PageTable, ...] = ()

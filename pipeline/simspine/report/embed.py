@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.report import canvas
 from simspine.report.style import INK, NAMED, styled
 
 if TYPE_CHECKING:
@@ -58,24 +59,9 @@ def png(figure: "Figure", dpi: int = 150) -> bytes:
 
 def webp(image: np.ndarray, quality: int = 82) -> bytes:
     """A BGR image (height, width, 3) uint8 as lossy WebP, about a third of the size of PNG for photographs."""
-    return _encode(image, ".webp", quality)
-
-
-def jpeg(image: np.ndarray, quality: int = 88) -> bytes:
-    """A BGR image (height, width, 3) uint8 as JPEG, for files that other programs open."""
-    return _encode(image, ".jpg", quality)
-
-
-def _encode(image: np.ndarray, extension: str, quality: int) -> bytes:
     import cv2
 
-    image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise InputError(
-            f"image has shape {image.shape} and type {image.dtype}, expected (height, width, 3) uint8, BGR."
-        )
-    flag = cv2.IMWRITE_WEBP_QUALITY if extension == ".webp" else cv2.IMWRITE_JPEG_QUALITY
-    done, buffer = cv2.imencode(extension, image, [flag, int(quality)])
+    done, buffer = cv2.imencode(".webp", canvas.checked(image), [cv2.IMWRITE_WEBP_QUALITY, quality])
     if not done:
-        raise InputError(f"an image of {image.shape[1]} x {image.shape[0]} px could not be encoded as {extension[1:]}.")
+        raise InputError(f"an image of {image.shape[1]} x {image.shape[0]} px could not be encoded as WebP.")
     return buffer.tobytes()

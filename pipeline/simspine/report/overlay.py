@@ -1,11 +1,11 @@
-"""Detections and the reprojected body drawn on video frames, so that a person can judge what the numbers say.
+"""Detections and the reprojected body drawn on video frames, so that a person can check the numbers by eye.
 
-Images are OpenCV's: (height, width, 3) uint8, BGR. Points are pixels of the whole
-image as the camera gave it, distorted.
+Images are OpenCV's: (height, width, 3) uint8, BGR. Points are pixels of the whole image as the camera gave it,
+distorted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +15,7 @@ from simspine.report import canvas
 from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, bgr
 
 WHITE, DARK = (255, 255, 255), (24, 20, 18)
+MARGIN = 0.1  # left free around a person, of their extent
 ASPECT = 3 / 4  # width / height of a cropped picture: a standing person with room for the arms
 
 
@@ -22,17 +23,17 @@ ASPECT = 3 / 4  # width / height of a cropped picture: a standing person with ro
 class Layer:
     """What to draw on one frame of one camera.
 
-    detected: {point: (x, y)} px as a detector saw them. inferred, pruned, swapped: names among them that were placed
+    detected: {point: (x, y)} px as a detector found them. inferred, pruned, swapped: names among them that were placed
     by a rule, that triangulation left out, whose left and right were exchanged. model: {marker: (x, y)} px of the
     reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. Points with NaN are
     skipped.
     """
 
-    detected: dict[str, tuple[float, float]] = field(default_factory=dict)
+    detected: dict[str, np.ndarray] = field(default_factory=dict)
     inferred: frozenset[str] = frozenset()
     pruned: frozenset[str] = frozenset()
     swapped: frozenset[str] = frozenset()
-    model: dict[str, tuple[float, float]] = field(default_factory=dict)
+    model: dict[str, np.ndarray] = field(default_factory=dict)
     edges: tuple[tuple[str, str], ...] = ()
     spine: tuple[str, ...] = ()
 
@@ -48,23 +49,23 @@ class Layer:
 
     def moved(self, scale: float, offset: np.ndarray) -> "Layer":
         """The same layer in the pixels of a crop: `scale · (x + ½ − offset) − ½` (pixel centres are whole numbers)."""
-        move = {
-            name: {k: scale * (v + 0.5 - offset) - 0.5 for k, v in getattr(self, name).items()}
-            for name in ("detected", "model")
-        }
-        return Layer(move["detected"], self.inferred, self.pruned, self.swapped, move["model"], self.edges, self.spine)
+        detected, model = (
+            {name: scale * (point + 0.5 - offset) - 0.5 for name, point in points.items()}
+            for points in (self.detected, self.model)
+        )
+        return replace(self, detected=detected, model=model)
 
 
-def person_box(layer: Layer, size: tuple[int, int], margin: float = 0.1, aspect: float = ASPECT) -> tuple[int, ...]:
+def person_box(layer: Layer, size: tuple[int, int], aspect: float = ASPECT) -> tuple[int, ...]:
     """(x0, y0, x1, y1) px around the person, `aspect` = width / height; may reach beyond the image of `size` (w, h).
 
-    The body decides, else the detections that were kept; the whole image where there are neither.
+    Around the body, else around the detections that were kept; the whole image where there are neither.
     """
     kept = {k: v for k, v in layer.detected.items() if k not in layer.pruned}
-    points = np.array(list((layer.model or kept).values()) or [(0, 0), size], float)
-    points = np.clip(points, 0, size)  # a wild reprojection must not shrink the person to a dot
+    shown = list((layer.model or kept).values()) or [np.zeros(2), np.array(size)]
+    points = np.clip(shown, 0, size)  # a wild reprojection must not shrink the person to a dot
     low, high = points.min(0), points.max(0)
-    centre, extent = (low + high) / 2, (high - low) * (1 + 2 * margin)
+    centre, extent = (low + high) / 2, (high - low) * (1 + 2 * MARGIN)
     height = max(extent[1], extent[0] / aspect, 32.0)
     half = np.array([height * aspect, height]) / 2
     # Shift back into the image where there is room for it.
@@ -77,41 +78,29 @@ def draw_overlay(
     image: np.ndarray,
     layer: Layer,
     caption: str = "",
-    height: int | None = 900,
+    height: int = 900,
     crop: bool | tuple[int, ...] = True,
-    legend: bool = True,
 ) -> np.ndarray:
-    """A new picture: the frame, cropped to the person and scaled to `height` px, with layer, caption and legend.
+    """A new picture: the frame, cropped to the person and scaled to `height` px, with layer and caption.
 
-    The legend stands on a strip below, where it hides nothing. height None keeps the scale. Line widths follow the
-    size of the picture. The frame handed in is not changed. crop: True, False for the whole frame, or a box
-    (x0, y0, x1, y1) px to hold for several frames (`person_box`).
+    Line widths follow the size of the picture. The frame handed in is not changed. crop: True, False for the whole
+    frame, or a box (x0, y0, x1, y1) px to hold for several frames (`person_box`).
     """
     import cv2
 
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(
-            f"image has shape {image.shape} and type {image.dtype}, expected (height, width, 3) uint8, BGR."
-        )
-    h, w = image.shape[:2]
+    h, w = canvas.checked(image).shape[:2]
     x0, y0, x1, y1 = (person_box(layer, (w, h)) if crop else (0, 0, w, h)) if isinstance(crop, bool) else crop
     inside = image[max(y0, 0) : min(y1, h), max(x0, 0) : min(x1, w)]
     border = (max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0))
     picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=DARK)
-    scale = 1.0 if height is None else height / picture.shape[0]
+    scale = height / picture.shape[0]
     if scale != 1.0:
-        size = (max(1, round(picture.shape[1] * scale)), int(height))
+        size = (max(1, round(picture.shape[1] * scale)), height)
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     layer = layer.moved(scale, np.array([x0, y0], float))
     unit = max(1.0, max(picture.shape[:2]) / 450)  # line width, px
-    picture = _draw_model(picture, layer, unit)
-    picture = _draw_detections(picture, layer, unit)
-    if caption:
-        picture = canvas.caption(picture, caption)
-    if legend:
-        picture = canvas.legend(picture, legend_entries([layer]))
-    return picture
+    picture = _draw_detections(_draw_model(picture, layer, unit), layer, unit)
+    return canvas.caption(picture, caption) if caption else picture
 
 
 def _draw_model(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
@@ -167,22 +156,15 @@ def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
     return CubicSpline(length, points, bc_type="natural")(np.append(at, length[-1]))
 
 
-def legend_entries(layers: Sequence[Layer]) -> list[tuple[str, str]]:
-    """(kind, text) of what the layers hold, in a fixed order; kinds are those `canvas.legend` can draw."""
-    entries = []
-    if any(set(x.detected) - x.inferred for x in layers):
-        entries.append(("detected", "detected point"))
-    if any(set(x.detected) & x.inferred for x in layers):
-        entries.append(("inferred", "inferred, not seen"))
-    if any(set(x.detected) & x.swapped for x in layers):
-        entries.append(("swapped", "left/right exchanged"))
-    if any(set(x.detected) & x.pruned for x in layers):
-        entries.append(("pruned", "left out as inconsistent"))
-    if any(set(x.model) - set(x.spine) for x in layers):
-        entries.append(("model", "body, reprojected"))
-    if any(set(x.model) & set(x.spine) for x in layers):
-        entries.append(("spine", "spine, reprojected"))
-    return entries
+def symbols(layer: Layer) -> set[str]:
+    """Which of `canvas.SYMBOLS` the layer holds."""
+    detected, model, spine = set(layer.detected), set(layer.model), set(layer.spine)
+    held = {
+        "detected": detected - layer.inferred, "inferred": detected & layer.inferred,
+        "swapped": detected & layer.swapped, "pruned": detected & layer.pruned,
+        "model": model - spine, "spine": model & spine,
+    }  # fmt: skip
+    return {kind for kind, points in held.items() if points}
 
 
 def overlay_sheet(
@@ -201,14 +183,13 @@ def overlay_sheet(
             f"{sorted({len(row) for row in rows})} cells, {len(labels)} labels, {len(cameras)} cameras."
         )
     size = (round(height * ASPECT), height)
-    cells = []
-    for row, label in zip(rows, labels, strict=True):
-        cells.append([])
-        for cell, camera in zip(row, cameras, strict=True):
-            if cell is None:
-                picture = canvas.caption(canvas.blank(*size), "no image")
-            else:
-                picture = draw_overlay(*cell, caption=f"{camera} · {label}", height=height, legend=False)
-            cells[-1].append(canvas.fit(picture, size))
+    missing = canvas.caption(canvas.blank(*size), "no image")
+    cells = [
+        [
+            canvas.fit(draw_overlay(*cell, f"{camera} · {label}", height) if cell else missing, size)
+            for cell, camera in zip(row, cameras, strict=True)
+        ]
+        for row, label in zip(rows, labels, strict=True)
+    ]
     sheet = canvas.grid(cells, gap=max(2, height // 140))
-    return canvas.legend(sheet, legend_entries([cell[1] for row in rows for cell in row if cell]))
+    return canvas.legend(sheet, set().union(*(symbols(cell[1]) for row in rows for cell in row if cell)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from simspine.formats.atomic import write_text
-from simspine.report.content import LIGHTS, Finding, ReportContent
+from simspine.report.content import LIGHTS, PageFinding, ReportContent
 from simspine.report.player.assets import policy, scripts
 from simspine.report.style import NAMED
 
@@ -16,6 +16,7 @@ _WORDS = {"good": "in order", "check": "look at this", "bad": "problem"}
 
 def render(content: ReportContent) -> str:
     """The page as text. The same content gives the same text."""
+    findings = [*content.findings, *(finding for trial in content.trials for finding in trial.findings)]
     carried = scripts(any(trial.player for trial in content.trials))
     return _template().render(
         content=content,
@@ -24,7 +25,7 @@ def render(content: ReportContent) -> str:
         named=NAMED,
         lights=LIGHTS,
         words=_WORDS,
-        counts={light: sum(f.light == light for f in _all_findings(content)) for light in LIGHTS},
+        counts={light: sum(f.light == light for f in findings) for light in LIGHTS},
         grouped=_grouped,
     )
 
@@ -34,13 +35,9 @@ def write_report(path: str | os.PathLike, content: ReportContent) -> None:
     write_text(path, render(content))
 
 
-def _all_findings(content: ReportContent) -> list[Finding]:
-    return [*content.findings, *(finding for trial in content.trials for finding in trial.findings)]
-
-
-def _grouped(findings: Sequence[Finding]) -> list[list[Finding]]:
+def _grouped(findings: Sequence[PageFinding]) -> list[list[PageFinding]]:
     """Findings with the same code and light together, the worst first; a few of a kind stay single."""
-    kinds: dict[tuple[str, str], list[Finding]] = {}
+    kinds: dict[tuple[str, str], list[PageFinding]] = {}
     for finding in findings:
         kinds.setdefault((finding.light, finding.code), []).append(finding)
     groups = [part for kind in kinds.values() for part in ([kind] if len(kind) > FEW else [[f] for f in kind])]

@@ -44,12 +44,11 @@ def _curves(spine: SpineKinematics, status: list[str] | None, width: float) -> n
         panels = figure.subplots(1, 2)
         for axes, key in zip(panels, _TITLES, strict=True):
             values, sd = getattr(spine, key), getattr(spine, f"{key}_sd")
-            doubt = None if sd is None else np.degrees(sd)
-            draw_curvature(axes, spine.time, np.degrees(values), spine.forced.get(key, ""), doubt, key)
+            sd_deg = None if sd is None else np.degrees(sd)
+            draw_curvature(axes, spine.time, np.degrees(values), spine.forced.get(key, ()), sd_deg, key)
             shade_rejected(axes, spine.time, status)
             band = bands(key)[0]
-            label = f"standing adults, {band.low:g}–{band.high:g}° ({band.span})"
-            shade_band(axes, band, label)
+            shade_band(axes, band, f"standing adults, {band.low:g}–{band.high:g}° ({band.span})")
             axes.set_title(_TITLES[key])
             low, high = axes.get_ylim()
             axes.set_ylim(low - 0.1 * (high - low), high)

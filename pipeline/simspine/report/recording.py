@@ -16,17 +16,16 @@ from simspine.formats.atomic import atomic_path
 from simspine.geometry import frame_rotation
 from simspine.report.overlay import smooth_curve
 from simspine.report.player.scene import Scene, tube_radius
-from simspine.report.style import BLUE, GREEN, ORANGE, SKY, VERMILLION
+from simspine.report.style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, SKY, VERMILLION, bgr
 from simspine.types import Camera, Keypoints
 
 CLOCK = "time"
-_COLOURS = {"detected": BLUE, "inferred": ORANGE, "given": GREEN}
 _BONE, _VERTEBRA = "#e4dcc8", "#f0c56b"
 _CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class CameraView:
     """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; lines: runs of its points.
 
     spine: its points of the spine from below upwards.
@@ -40,9 +39,9 @@ class View:
 
 
 def write_recording(
-    path: str | os.PathLike, scene: Scene, views: Sequence[View] = (), keypoints: Keypoints | None = None
+    path: str | os.PathLike, scene: Scene, views: Sequence[CameraView] = (), keypoints: Keypoints | None = None
 ) -> None:
-    """Write `scene` and what each camera saw to `path`. keypoints: (frames, views, …) in the order of the cameras.
+    """Write `scene` and its `views` to `path`. keypoints: (frames, views, …) in the order of the cameras.
 
     Raises `InputError` where the package rerun-sdk is missing.
     """
@@ -107,45 +106,30 @@ def _body(log: _Log, scene: Scene) -> None:
         log.still(f"body/bones/{bone.body}/{bone.kind}", mesh)
     radii = tube_radius(scene.spine)
     chain = scene.spine.xyz
-    log.each(
-        "body/spine",
-        (rr.LineStrips3D([_known(points)], radii=0.006, colors=[_rgb(VERMILLION)]) for points in chain),
-    )
+    red = _rgb(VERMILLION)
+    log.each("body/spine", (rr.LineStrips3D([_known(points)], radii=0.006, colors=[red]) for points in chain))
     if radii is not None:
-        log.each(
-            "body/uncertainty",
-            (
-                rr.Ellipsoids3D(
-                    centers=_known(points),
-                    half_sizes=np.repeat(_known(points, radius)[:, None], 3, 1),
-                    colors=[(*_rgb(VERMILLION), 60)],
-                    fill_mode="solid",
-                )
-                for points, radius in zip(chain, radii, strict=True)
-            ),
-        )
+
+        def balls(points: np.ndarray, radius: np.ndarray):
+            keep = np.isfinite(points).all(-1)
+            sizes = np.repeat(radius[keep, None], 3, 1)
+            return rr.Ellipsoids3D(centers=points[keep], half_sizes=sizes, colors=[(*red, 60)], fill_mode="solid")
+
+        log.each("body/uncertainty", map(balls, chain, radii))
 
 
 def _points(log: _Log, scene: Scene) -> None:
     if scene.points is None:
         return
     rr, points = log.rr, scene.points
-    origins = np.array([str(o) for o in points.origin or ["detected"] * len(points.names)])
-    for origin in dict.fromkeys(origins):
-        which = np.flatnonzero(origins == origin)
-        names = [points.names[i] for i in which]
+    for origin in dict.fromkeys(points.origins):
+        some = points.select(points.names_of(origin))
+        colours, names = [_rgb(ORIGIN_COLOURS[origin])], np.array(some.names)
         log.each(
             f"body/points/{origin}",
             (
-                rr.Points3D(
-                    xyz[keep],
-                    radii=0.012,
-                    colors=[_rgb(_COLOURS[origin])],
-                    labels=[n for n, k in zip(names, keep, strict=True) if k],
-                    show_labels=False,
-                )
-                for xyz in points.xyz[:, which]
-                for keep in [np.isfinite(xyz).all(-1)]
+                rr.Points3D(xyz[keep], radii=0.012, colors=colours, labels=list(names[keep]), show_labels=False)
+                for xyz, keep in zip(some.xyz, some.present, strict=True)
             ),
         )
 
@@ -154,7 +138,9 @@ def _curves(log: _Log, scene: Scene) -> None:
     rr = log.rr
     for curve, colour in zip(scene.curves, (BLUE, VERMILLION, GREEN), strict=False):
         known = np.flatnonzero(np.isfinite(curve.values))
-        log.still(f"curves/{curve.name}", rr.SeriesLines(names=curve.label, widths=2, colors=_rgb(colour)))
+        name = f"{curve.label} ({curve.note})" if curve.note else curve.label
+        paint = _rgb(GREY if curve.forced else colour)
+        log.still(f"curves/{curve.name}", rr.SeriesLines(names=name, widths=2, colors=paint))
         log.columns(f"curves/{curve.name}", rr.Scalars.columns(scalars=curve.values[known]), known)
     before = "kept"
     for time, status, reason in zip(log.time, scene.status or (), scene.reasons or scene.status or (), strict=False):
@@ -166,16 +152,13 @@ def _curves(log: _Log, scene: Scene) -> None:
         before = status
 
 
-def _view(log: _Log, view: View, keypoints: Keypoints | None, number: int) -> None:
+def _view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int) -> None:
     rr, camera = log.rr, view.camera
     place = f"body/cameras/{camera.name}"
     ink = (255, 255, 255) if view.video else (130, 138, 146)
     to_y_up = frame_rotation("z_up", "y_up")
     log.still(place, rr.Transform3D(translation=to_y_up @ camera.centre, mat3x3=to_y_up @ camera.R.T))
-    log.still(
-        place,
-        rr.Pinhole(image_from_camera=camera.K, resolution=camera.size, image_plane_distance=0.4),
-    )
+    log.still(place, rr.Pinhole(image_from_camera=camera.K, resolution=camera.size, image_plane_distance=0.4))
     if view.video is not None and view.video.suffix.lower() in _CONTAINERS:
         video = rr.AssetVideo(path=view.video)
         log.still(f"{place}/video", video)
@@ -189,18 +172,12 @@ def _view(log: _Log, view: View, keypoints: Keypoints | None, number: int) -> No
             for xy in view.xy
         ),
     )
-    log.each(
-        f"{place}/spine",
-        (
-            rr.LineStrips2D(
-                [smooth_curve(_known(xy[list(view.spine)]))], radii=-3, colors=[_rgb(VERMILLION)], draw_order=30
-            )
-            for xy in view.xy
-        ),
-    )
+    curves = (smooth_curve(_known(xy[list(view.spine)])) for xy in view.xy)
+    red = _rgb(VERMILLION)
+    log.each(f"{place}/spine", (rr.LineStrips2D([c], radii=-3, colors=[red], draw_order=30) for c in curves))
     if keypoints is None:
         return
-    colours = np.array([_rgb(ORANGE if str(o) == "inferred" else SKY) for o in keypoints.origin])
+    colours = np.array([_rgb(ORANGE if origin == "inferred" else SKY) for origin in keypoints.origins])
     log.each(
         f"{place}/points",
         (
@@ -211,7 +188,7 @@ def _view(log: _Log, view: View, keypoints: Keypoints | None, number: int) -> No
     )
 
 
-def _blueprint(scene: Scene, views: Sequence[View]):
+def _blueprint(scene: Scene, views: Sequence[CameraView]):
     import rerun.blueprint as rrb
 
     space = rrb.Spatial3DView(origin="body", name=scene.name)
@@ -232,11 +209,9 @@ def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return (sums / np.maximum(np.linalg.norm(sums, axis=1), 1e-20)[:, None]).astype(np.float32)
 
 
-def _known(points: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
-    keep = np.isfinite(points).all(-1)
-    return (points if values is None else values)[keep]
+def _known(points: np.ndarray) -> np.ndarray:
+    return points[np.isfinite(points).all(-1)]
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return red, green, blue
+def _rgb(colour: str) -> tuple[int, ...]:
+    return bgr(colour)[::-1]

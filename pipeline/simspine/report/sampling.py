@@ -27,10 +27,10 @@ def frame_layer(
     view: int,
     camera: Camera,
     *,
-    model: Markers | None = None,
-    triangulation: TriangulationReport | None = None,
-    edges: Sequence[tuple[str, str]] = (),
-    spine: Sequence[str] = (),
+    model: Markers,
+    triangulation: TriangulationReport,
+    edges: Sequence[tuple[str, str]],
+    spine: Sequence[str],
 ) -> Layer:
     """What to draw on one frame of one camera.
 
@@ -39,23 +39,18 @@ def frame_layer(
     """
     detected = dict(zip(keypoints.names, keypoints.xy[frame, view], strict=True))
     inferred = frozenset(keypoints.names_of(Origin.INFERRED))
-    pruned, exchanged = frozenset(), frozenset()
-    if triangulation is not None:
-        flags = triangulation.used[frame, view], triangulation.swapped[frame, view]
-        rows = list(zip(triangulation.names, *flags, strict=True))
-        pruned = frozenset(name for name, keep, _ in rows if not keep) - inferred
-        exchanged = frozenset(name for name, _, swap in rows if swap)
-    projected = {}
-    if model is not None:
-        xyz = change_frame(model.xyz[frame], model.frame, "z_up")
-        projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
+    names, used, swapped = triangulation.names, triangulation.used[frame, view], triangulation.swapped[frame, view]
+    pruned = frozenset(name for name, keep in zip(names, used, strict=True) if not keep) - inferred
+    exchanged = frozenset(name for name, swap in zip(names, swapped, strict=True) if swap)
+    xyz = change_frame(model.xyz[frame], model.frame, "z_up")
+    projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
     return Layer(detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine))
 
 
 def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:
-    """The keypoints, and the inferred ones of `markers` (same frames, any frame of reference) as each camera sees them.
+    """The keypoints and, projected into each camera, the inferred points of `markers`, which are for pictures.
 
-    No detector saw these; they are for pictures. Their confidence is 0, their origin INFERRED.
+    markers: of the same frames, in any frame of reference. Inferred points get confidence 0 and the origin INFERRED.
     """
     inferred = markers.names_of(Origin.INFERRED)
     names = [base_name(name) for name in inferred]
@@ -67,26 +62,23 @@ def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Mark
         keypoints.rate,
         np.concatenate([rest.xy, xy], 2),
         np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2),
-        (*rest.origin, *(Origin.INFERRED,) * len(names)),
+        (*rest.origins, *(Origin.INFERRED,) * len(names)),
     )
 
 
 def model_reprojection(
-    cameras: Sequence[Camera], model: Markers, keypoints: Keypoints, names: Sequence[str] | None = None
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """(names, (frames, views, points) px): distance between detected points and the body's markers in each image.
+    cameras: Sequence[Camera], model: Markers, keypoints: Keypoints, names: Sequence[str]
+) -> np.ndarray:
+    """(frames, views, points) px: distance between detected points and the body's markers in each image.
 
-    keypoints: as triangulation used them. names: which points to compare; by default all that both have and that were
-    detected (an inferred point would judge the rule that placed it). NaN where either is missing.
+    keypoints: as triangulation used them. names: the points to compare; inferred ones would test the rule that placed
+    them. NaN where either is missing.
     """
     if len(cameras) != keypoints.views or model.frames != keypoints.frames:
         raise InputError(
             f"{len(cameras)} cameras and {model.frames} frames of markers do not fit keypoints of {keypoints.views} "
             f"views and {keypoints.frames} frames."
         )
-    if names is None:
-        inferred = keypoints.names_of(Origin.INFERRED)
-        names = [n for n in keypoints.names if n in model.names and n not in inferred]
     xyz = change_frame(model.select(names).xyz, model.frame, "z_up")
     images = np.moveaxis(project(cameras, xyz), 0, 1)
-    return tuple(names), np.linalg.norm(images - keypoints.select(names).xy, axis=-1)
+    return np.linalg.norm(images - keypoints.select(names).xy, axis=-1)

@@ -1,35 +1,43 @@
 """Colours, line styles and sizes of every figure and overlay, in one place.
 
-Two rules hold everywhere. What was *inferred* is never drawn like what was seen: hollow instead of filled, dashed
+Two rules hold everywhere. What was *inferred* is never drawn like what was detected: hollow instead of filled, dashed
 instead of solid. What the model's couplers *force* is never drawn like a measurement: dashed grey, and labelled
 `FORCED_LABEL`.
 
-Colours: Okabe & Ito 2008 (colour universal design), told apart with any of the common colour deficiencies; yellow and
+Colours: Okabe & Ito 2008 (colour universal design), distinct with any of the common colour deficiencies; yellow and
 black are left out because they vanish on white and on dark pages.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+Style = dict[str, Any]  # keyword arguments of Matplotlib's artists
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 PURPLE, SKY, GREY = "#cc79a7", "#56b4e9", "#8b8f94"
-NAMED = {"blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION, "purple": PURPLE, "sky": SKY}
+NAMED = {
+    "blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION,
+    "purple": PURPLE, "sky": SKY, "grey": GREY,
+}  # fmt: skip
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY)
 
 # The ink of text and axes. `embed.svg` turns it into `currentColor`, so figures follow the page's light or dark theme.
 INK = "#1b1f24"
 
 FORCED_LABEL = "set by the model's couplers"
-FORCED = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.2}
+FORCED: Style = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.2}
 FORCED_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 2), (8, 2), (4, 1, 1, 1, 1, 1))  # tells forced levels apart
-MEASURED = {"linestyle": "-", "linewidth": 1.5}
+MEASURED: Style = {"linestyle": "-", "linewidth": 1.5}
 
 ORIGIN_COLOURS = {"detected": BLUE, "inferred": ORANGE, "given": GREEN, "filled": PURPLE, "missing": "none"}
 STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION}
 
 WIDTH = 8.6  # inches: the width of the page's column
 
-_RC = {
+_RC: "dict[RcKeyType, Any]" = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.0,
     "axes.titlesize": 10.0,
@@ -66,19 +74,16 @@ _RC = {
 }
 
 
-@contextmanager
-def styled() -> Iterator[None]:
+def styled() -> AbstractContextManager[None]:
     """Matplotlib's settings while a figure is made or saved; what was set before comes back afterwards."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_RC):
-        yield
+    return mpl.rc_context(_RC)
 
 
-def marker_style(origin: str, colour: str | None = None) -> dict:
-    """Keyword arguments of `Axes.plot` for one point: filled where it was seen, hollow where it was inferred."""
-    colour = colour or ORIGIN_COLOURS.get(str(origin), BLUE)
-    if str(origin) == "inferred":
+def marker_style(origin: str, colour: str) -> Style:
+    """Keyword arguments of `Axes.plot` for one point: filled where it was detected, hollow where it was inferred."""
+    if origin == "inferred":
         return {"marker": "o", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
     return {"marker": "o", "markerfacecolor": colour, "markeredgecolor": colour}
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from simspine.report.content import Row, number
-from simspine.spine.bands import bands
+from simspine.validation.uncertainty import spread_of_adults
 
 # key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, key of the parts
 _LINES = (
@@ -22,17 +24,16 @@ _LINES = (
     ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
 _ANGLES = ("lla", "tka")
-VERY_UNSURE = "very unsure"
+VERY_UNCERTAIN = "very uncertain"
 
 
-def spread_of_adults(quantity: str) -> float:
-    """Half the width of the first published band of 'lla' or 'tka', degrees: how much standing adults differ."""
-    band = bands(quantity)[0]
-    return (band.high - band.low) / 2
+def typical(values: np.ndarray | None) -> float | None:
+    """Median of what is known; None where nothing is."""
+    return None if values is None or not np.isfinite(values).any() else float(np.nanmedian(values))
 
 
-def very_unsure(quantity: str, sd: float | None) -> bool:
-    """Whether 'lla' or 'tka' with this standard deviation, degrees, says less than that the person is an adult."""
+def very_uncertain(quantity: str, sd: float | None) -> bool:
+    """Whether the standard deviation of 'lla' or 'tka', degrees, reaches the spread among standing adults."""
     return sd is not None and sd == sd and sd >= spread_of_adults(quantity)
 
 
@@ -52,7 +53,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
         text = _text(value, unit, digits)
         if quantity in _ANGLES:
             given = quantity in summary.get("set_by_model", ())
-            text, note, light = _sure(text, quantity, summary.get(f"{quantity}_deg_sd"), given)
+            text, note, light = _with_sd(text, quantity, summary.get(f"{quantity}_deg_sd"), given)
         else:
             note = "; ".join(filter(None, (_parts(summary.get(parts), digits), note)))
             light = _light(summary.get(parts) or value, limit)
@@ -65,14 +66,14 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     return tuple(rows)
 
 
-def _sure(text: str, quantity: str, sd: float | None, given: bool) -> tuple[str, str, str]:
+def _with_sd(text: str, quantity: str, sd: float | None, given: bool) -> tuple[str, str, str]:
     """Value, note and light of an angle with its standard deviation, degrees. given: the model sets it."""
     if given:
         return text, "set by the model, cannot change", ""
     if sd is None or sd != sd or text == "–":
         return text, "", ""
-    wide = very_unsure(quantity, sd)
-    note = f"{VERY_UNSURE}: adults differ by ± {spread_of_adults(quantity):.0f}°" if wide else "± typical sd"
+    wide = very_uncertain(quantity, sd)
+    note = f"{VERY_UNCERTAIN}: adults differ by ± {spread_of_adults(quantity):.0f}°" if wide else "± typical sd"
     return f"{text} ± {sd:.1f}°", note, "check" if wide else ""
 
 

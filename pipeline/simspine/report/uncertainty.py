@@ -1,93 +1,134 @@
-"""How sure each angle is, in words: the table of a trial, and the list of what was assumed rather than measured."""
+"""Uncertainty of the angles in words: the table of a trial, and what was not measured."""
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
-from simspine.quality.observability import Observability, decided, forced_mask
+from simspine.arrays import runs
+from simspine.quality.observability import Observability, forced_mask, observability_of
 from simspine.quality.thresholds import THRESHOLDS
-from simspine.report.content import Statement, Table, number
-from simspine.report.summary import spread_of_adults, very_unsure
+from simspine.report.content import PageTable, Statement, number
+from simspine.report.summary import typical, very_uncertain
+from simspine.skeletons.inferred_names import base_name
+from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES, Level
 from simspine.spine.vertebrae import SpineKinematics
+from simspine.types import Forced, ForcedKind, Markers, Origin
+from simspine.validation.uncertainty import spread_of_adults
 
+INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
+_SUM = "the sum follows the images, its distribution over the levels is the model's"
 _NAMES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
-COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability by data", "Verdict")
+COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability", "Verdict")
 
 
 def angle_table(
     spine: SpineKinematics, shares: np.ndarray, table: Sequence[Level] = (), kept: np.ndarray | None = None
-) -> Table:
-    """Mean, range of motion, typical (median) standard deviation, share of the data and verdict per level and plane.
+) -> PageTable:
+    """Mean, range of motion, typical (median) standard deviation, observability and verdict per level and plane.
 
     shares: (levels, 3) of `quality.observability.level_shares`. table: levels with their coordinates. kept: (frames,).
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
-    words = decided(spine.levels, shares, spine.forced, table)
+    words = observability_of(spine.levels, shares, spine.forced, table)
     rows = []
     for i, level in enumerate(spine.levels):
         for k, plane in enumerate(PLANES):
             angle = np.degrees(spine.angles[kept, i, k])
             known = angle[np.isfinite(angle)]
-            sd = None if spine.angles_sd is None else np.degrees(spine.angles_sd[kept, i, k])
-            sd = None if sd is None or not np.isfinite(sd).any() else float(np.nanmedian(sd))
-            word = words[i][k]
-            free = word is not Observability.FORCED
-            rows.append(
-                (
-                    level,
-                    plane,
-                    _degrees(known.mean() if known.size else None),
-                    _degrees(np.ptp(known) if known.size else None),
-                    _degrees(sd) if free else "–",
-                    _percent(shares[i, k]) if free else "–",
-                    str(word) or "–",
-                )
-            )
+            sd = None if spine.angles_sd is None else typical(np.degrees(spine.angles_sd[kept, i, k]))
+            mean, span = (known.mean(), np.ptp(known)) if known.size else (None, None)
+            free = words[i][k] is not Observability.FORCED
+            decision = (_degrees(sd), number(100 * shares[i, k], 0, "%")) if free else ("–", "–")
+            rows.append((level, plane, _degrees(mean), _degrees(span), *decision, str(words[i][k]) or "–"))
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
     caption = (
-        f"Measured: at least {high} decided by the data; assumed: less than {low}; between them partly. Sums over "
-        "levels and segments in space have a standard deviation, but no share of their own."
+        f"Measured: observability of at least {high}; assumed: less than {low}; between them partly measured. Sums "
+        "over levels and segments in space have a standard deviation, but no observability of their own."
     )
     if any(word is Observability.SUM for line in words for word in line):
         caption += (
-            " Measured as a sum: one coordinate turns several levels; the data decided how far all of them turn "
-            "together, the model how that is shared out."
+            " Measured as a sum: one coordinate turns several levels. The data determine their sum, the model its "
+            "distribution over the levels."
         )
-    return Table(COLUMNS, tuple(rows), caption, f"All {len(rows)} angles: mean, range, standard deviation, verdict")
+    return PageTable(COLUMNS, tuple(rows), caption, f"All {len(rows)} angles: mean, range, standard deviation, verdict")
 
 
-def assumed_statements(
-    spines: Sequence[SpineKinematics], shares: Sequence[np.ndarray], kept: Sequence[np.ndarray]
-) -> tuple[Statement, ...]:
-    """What was believed rather than measured, over all trials: curvature, then runs of levels for each plane.
+@dataclass(frozen=True, eq=False)
+class Caveats:
+    """What was not measured in one trial.
 
-    shares: (levels, 3) per trial; means over the trials decide. kept: (frames,) bool per trial.
+    inferred: names of points that a rule placed. forced: what the model forces. shares: (levels, 3) that the data
+    decided of each angle; NaN where not known, or forced. sd: {'lla', 'tka': typical, rad}; none where forced.
     """
+
+    inferred: tuple[str, ...]
+    forced: Mapping[str, Sequence[Forced]]
+    levels: tuple[str, ...]
+    shares: np.ndarray
+    sd: Mapping[str, float]
+
+
+class NotMeasured(TypedDict):
+    """Fields of the same names of `ReportContent`."""
+
+    inferred: tuple[Statement, ...]
+    forced: tuple[Statement, ...]
+    assumed: tuple[Statement, ...]
+
+
+def caveats(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept: np.ndarray) -> Caveats:
+    """Of one trial. measured: what was fitted, with origin. shares: (levels, 3). kept: (frames,) bool."""
+    names = tuple(base_name(name) for name in measured.names_of(Origin.INFERRED))
+    free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
+    known = {"lla": spine.lla_sd, "tka": spine.tka_sd}
+    sd = {
+        name: usual
+        for name, values in known.items()
+        if values is not None and not forced_mask([name], spine.forced).any()
+        if (usual := typical(values[kept])) is not None
+    }
+    return Caveats(names, spine.forced, spine.levels, free, sd)
+
+
+def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasured:
+    """Statements for the box 'What is not measured', over all trials. rule: that placed the inferred points."""
+    inferred = dict.fromkeys(name for trial in trials for name in trial.inferred)
+    return {
+        "inferred": (Statement(", ".join(inferred), rule),) if inferred else (),
+        "forced": _forced_statements(trials),
+        "assumed": _assumed_statements(trials),
+    }
+
+
+def _forced_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
+    """Equal reasons share a line."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for name, facts in (item for trial in trials for item in trial.forced.items()):
+        if facts:
+            shared = f"{_SUM}: " if any(fact.kind is ForcedKind.SUM for fact in facts) else ""
+            reasons[shared + sentence(facts)].append(name.upper() if name in _NAMES else name)
+    return tuple(Statement(", ".join(dict.fromkeys(names)), reason) for reason, names in reasons.items())
+
+
+def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
+    """Curvature, then runs of levels for each plane; means over the trials count."""
     statements = []
-    for quantity in ("lla", "tka"):
-        found = [
-            np.degrees(np.nanmedian(sd[use]))
-            for spine, use in zip(spines, kept, strict=True)
-            if (sd := getattr(spine, f"{quantity}_sd")) is not None
-            and np.isfinite(sd[use]).any()
-            and not forced_mask([quantity], spine.forced).any()
-        ]
-        sd = float(np.mean(found)) if found else None
-        if sd is not None and very_unsure(quantity, sd):
-            adults = spread_of_adults(quantity)
-            statements.append(
-                Statement(
-                    _NAMES[quantity],
-                    f"known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by ± {1.96 * adults:.0f}°: it "
-                    "says little more than that this is an adult",
-                )
+    for quantity, name in _NAMES.items():
+        found = [trial.sd[quantity] for trial in trials if quantity in trial.sd]
+        sd = float(np.degrees(np.mean(found))) if found else None
+        if sd is not None and very_uncertain(quantity, sd):
+            reason = (
+                f"known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by "
+                f"± {1.96 * spread_of_adults(quantity):.0f}°: it says little about this person"
             )
-    by_levels: dict[tuple[str, ...], list[np.ndarray]] = {}
-    for spine, share in zip(spines, shares, strict=True):
-        own = np.where(forced_mask(spine.levels, spine.forced), np.nan, share)
-        by_levels.setdefault(spine.levels, []).append(own)
+            statements.append(Statement(name, reason))
+    by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
+    for trial in trials:
+        by_levels[trial.levels].append(trial.shares)
     for levels, some in by_levels.items():
         statements += _runs(levels, np.mean(some, axis=0))
     return tuple(statements)
@@ -98,26 +139,19 @@ def _runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
     statements = []
     for k, plane in enumerate(PLANES):
         parts, total, below = [], int(np.isfinite(shares[:, k]).sum()), 0
-        for assumed, run in groupby(range(len(levels)), lambda i, k=k: bool(shares[i, k] < limit)):
-            if not assumed:
-                continue
-            run = list(run)
-            values = 100 * shares[run, k]
+        for first, end in runs(np.flatnonzero(shares[:, k] < limit)):
+            values = 100 * shares[first:end, k]
             low, high = f"{values.min():.0f}", f"{values.max():.0f}"
-            ends = [levels[i].replace("-", "\u2011") for i in (run[0], run[-1])]  # a hyphen that does not break
-            name = ends[0] if len(run) == 1 else f"{ends[0]} … {ends[1]}"
+            ends = [level.replace("-", "\u2011") for level in levels[first:end]]  # a hyphen that does not break
+            name = ends[0] if len(ends) == 1 else f"{ends[0]} … {ends[-1]}"
             parts.append(f"{name}: {low if low == high else f'{low}–{high}'} %")
-            below += len(run)
+            below += len(ends)
         if parts:
             name = f"{plane.capitalize()} of {below} of {total} levels"
-            statements.append(Statement(name, f"decided by the data: {'; '.join(parts)}"))
+            statements.append(Statement(name, f"observability {'; '.join(parts)}"))
     return statements
 
 
 def _degrees(value: float | None) -> str:
     text = number(value)
     return text if text == "–" else f"{text}°".replace("-", "−")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if np.isfinite(share) else "–"

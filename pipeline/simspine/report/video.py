@@ -4,11 +4,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import cv2
 
 # In order of preference. VP9 in MP4 is played by Chromium, Firefox and Safari, and its encoder comes with every build
 # of OpenCV; H.264 is read by more programs, but OpenCV's wheels lack an encoder for it. MPEG-4 part 2: players only.
@@ -19,27 +23,30 @@ class Writer:
     """An open video; `add` takes pictures (height, width, 3) uint8, BGR, all of one size. codec: the one found."""
 
     def __init__(self, path: Path, rate: float):
-        self._path, self._rate, self._file, self._size = path, rate, None, None
+        self._path, self._rate = path, rate
+        self._file: cv2.VideoWriter | None = None
+        self._size = (0, 0)
         self.codec, self.frames = "", 0
 
     def add(self, image: np.ndarray) -> None:
         image = _even(image)
         size = (image.shape[1], image.shape[0])
         if self._file is None:
-            self._open(size)
+            self._file, self._size = self._opened(size), size
         if size != self._size:
             raise InputError(f"{self._path}: frame {self.frames} is {size}, the ones before are {self._size}.")
         self._file.write(image)
         self.frames += 1
 
-    def _open(self, size: tuple[int, int]) -> None:
+    def _opened(self, size: tuple[int, int]) -> "cv2.VideoWriter":
         import cv2
 
         for codec in CODECS:
-            file = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*codec), self._rate, size)
+            letters = int.from_bytes(codec.encode(), "little")
+            file = cv2.VideoWriter(str(self._path), letters, self._rate, size)
             if file.isOpened():
-                self._file, self._size, self.codec = file, size, codec
-                return
+                self.codec = codec
+                return file
             file.release()
         raise InputError(f"the installed OpenCV can write none of {', '.join(CODECS)}; install opencv-python-headless.")
 

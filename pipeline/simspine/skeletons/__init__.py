@@ -6,7 +6,7 @@ of Human3.6M is the mid-point of the hip joints, the `Hip` of SIMSPINE is on the
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, position, unknown_name
 from simspine.types import Keypoints, Origin
 
 TARGET = "simspine37"
@@ -46,10 +46,7 @@ class Skeleton:
 
     def index(self, name: str) -> int:
         """Position of `name`; raises `InputError` listing the names there are."""
-        try:
-            return self.names.index(name)
-        except ValueError:
-            raise unknown_name("point", name, self.names, f"skeleton {self.name!r}") from None
+        return position(name, self.names, "point", f"skeleton {self.name!r}")
 
     def from_simspine(self, name: str) -> int | None:
         """Position of the point that is SIMSPINE's `name`, or None."""
@@ -58,8 +55,13 @@ class Skeleton:
 
 def available() -> tuple[str, ...]:
     """Names of the skeletons there are."""
-    tables = files(__name__).joinpath("tables")
-    return tuple(sorted(entry.name.removesuffix(".csv") for entry in tables.iterdir() if entry.name.endswith(".csv")))
+    return tables_in("tables")
+
+
+def tables_in(folder: str) -> tuple[str, ...]:
+    """Names of the CSV files in a folder beside this module."""
+    names = (entry.name for entry in files(__name__).joinpath(folder).iterdir())
+    return tuple(sorted(name.removesuffix(".csv") for name in names if name.endswith(".csv")))
 
 
 @cache
@@ -90,6 +92,20 @@ def by_size(points: int) -> Skeleton:
     return load(_BY_SIZE[points])
 
 
+def by_names(names: Sequence[str]) -> Skeleton:
+    """The skeleton whose points these are, or some of its points; raises `InputError` listing those there are.
+
+    SIMSPINE's own counts first, then the one with the fewest other points.
+    """
+    fitting = [skeleton for skeleton in map(load, available()) if set(names) <= set(skeleton.names)]
+    if not fitting:
+        raise InputError(
+            f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(available())}; rename the "
+            "points to one of them (simspine.skeletons.load(name).names)."
+        )
+    return min(fitting, key=lambda skeleton: (skeleton.name != TARGET, len(skeleton)))
+
+
 def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
     """Native points → the 37 SIMSPINE points, in their order; those without a counterpart are NaN with confidence 0.
 
@@ -104,9 +120,6 @@ def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
         skeleton.index(native)
         if native in skeleton.to_simspine:
             j = target.index(skeleton.to_simspine[native])
-            xy[:, :, j], confidence[:, :, j], origin[j] = (
-                keypoints.xy[:, :, i],
-                keypoints.confidence[:, :, i],
-                keypoints.origin[i],
-            )
-    return Keypoints(target.names, keypoints.rate, xy, confidence, origin)
+            xy[:, :, j], confidence[:, :, j] = keypoints.xy[:, :, i], keypoints.confidence[:, :, i]
+            origin[j] = keypoints.origin[i]
+    return Keypoints(target.names, keypoints.rate, xy, confidence, tuple(origin))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from simspine.errors import InputError, unknown_name
-from simspine.skeletons import TARGET, load
+from simspine.skeletons import TARGET, load, tables_in
 
 COLUMNS = ("joint", "point", "role", "weight", "sd_m", "note")
 
@@ -30,8 +30,7 @@ class Pair(NamedTuple):
 
 def correspondences() -> tuple[str, ...]:
     """Names of the tables there are."""
-    folder = files(__package__).joinpath("correspondences")
-    return tuple(sorted(e.name.removesuffix(".csv") for e in folder.iterdir() if e.name.endswith(".csv")))
+    return tables_in("correspondences")
 
 
 def read_correspondence(name: str) -> tuple[Pair, ...]:

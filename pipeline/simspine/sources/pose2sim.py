@@ -20,14 +20,14 @@ SIZE_TOLERANCE = 0.1  # of width or height; beyond it an image was rotated or re
 
 
 @dataclass(frozen=True)
-class Capture:
+class Pose2SimProject:
     """Files of one trial: videos in the order of their names, and the calibration of the cameras."""
 
     videos: tuple[Path, ...]
     calibration: Path
 
 
-def find_capture(folder: str | Path) -> Capture:
+def find_project(folder: str | Path) -> Pose2SimProject:
     """The videos and the calibration file of a Pose2Sim project, or of one trial of a session.
 
     Videos: `<folder>/videos/`. Calibration: the newest file in the first folder with 'calib' in its name, in the
@@ -46,7 +46,7 @@ def find_capture(folder: str | Path) -> Capture:
             for ending in CALIBRATION_ENDINGS:
                 found = _files(calibration, (ending,))
                 if found:
-                    return Capture(videos, max(found, key=lambda p: (p.stat().st_mtime, p.name)))
+                    return Pose2SimProject(videos, max(found, key=lambda p: (p.stat().st_mtime, p.name)))
     raise InputError(
         f"no calibration ({', '.join(CALIBRATION_ENDINGS)}) for {folder}; searched "
         f"{', '.join(searched) or 'for a folder with calib in its name, there and one level up'}."
@@ -75,7 +75,8 @@ def match_cameras(views: Sequence[Video | Path | str], cameras: Sequence[Camera]
     names = [_view_name(view) for view in views]
     chosen = [_camera_of(name, cameras) for name in names]
     faults = [f"{name} has none" for name, camera in zip(names, chosen, strict=True) if camera is None]
-    taken = {}
+    found = [camera for camera in chosen if camera is not None]
+    taken: dict[str, str] = {}
     for name, camera in zip(names, chosen, strict=True):
         if camera is not None and taken.setdefault(camera.name, name) != name:
             faults.append(f"{taken[camera.name]} and {name} both match {camera.name}")
@@ -88,10 +89,10 @@ def match_cameras(views: Sequence[Video | Path | str], cameras: Sequence[Camera]
             f"  cameras: {', '.join(camera.name for camera in cameras) or 'none'}\n"
             "Rename the files, or the cameras in the calibration file, so that names or their last numbers agree."
         )
-    videos = [(view, camera) for view, camera in zip(views, chosen, strict=True) if isinstance(view, Video)]
+    videos = [(view, camera) for view, camera in zip(views, found, strict=True) if isinstance(view, Video)]
     for note in check_sizes([view for view, _ in videos], [camera for _, camera in videos]):
         warnings.warn(note, stacklevel=2)
-    return chosen
+    return found
 
 
 def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]:
@@ -118,11 +119,8 @@ def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]
 def _files(folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:
     if not folder.is_dir():
         return ()
-    return tuple(
-        sorted(
-            p for p in folder.iterdir() if p.is_file() and p.name.lower().endswith(tuple(endings)) and p.name[0] != "."
-        )
-    )
+    files = (p for p in folder.iterdir() if p.is_file() and p.name[0] != ".")
+    return tuple(sorted(p for p in files if p.name.lower().endswith(tuple(endings))))
 
 
 def _view_name(view: Video | Path | str) -> str:

@@ -12,22 +12,21 @@ from simspine.errors import InputError
 
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
+RATE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Video:
     """A readable video. Made by `open_video`, which checks it.
 
-    size: (width, height) px of the decoded images. rate: frames per second. frames: as announced by the container.
-    rotation: degrees (0, 90, 180, 270) that the file asks a player to turn its images; decoding applies it, so `size`
-    and the images are upright.
+    size: (width, height) px of the decoded images, which are turned as the file asks a player to. rate: frames per
+    second. frames: as announced by the container.
     """
 
     path: Path
     size: tuple[int, int]
     rate: float
     frames: int
-    rotation: int = 0
 
     @property
     def name(self) -> str:
@@ -70,14 +69,13 @@ def open_video(path: str | Path) -> Video:
             )
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         frames = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        rotation = round(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
     if not (np.isfinite(rate) and rate > 0):
         raise InputError(
             f"video {path} does not state its frame rate (found {rate:g}). Convert it with ffmpeg -r RATE."
         )
     if frames <= 0:
         raise InputError(f"video {path} announces {frames} frames. Convert it with ffmpeg.")
-    return Video(path, (image.shape[1], image.shape[0]), rate, frames, rotation)
+    return Video(path, (image.shape[1], image.shape[0]), rate, frames)
 
 
 def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
@@ -93,7 +91,7 @@ def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
     return tuple(videos)
 
 
-def check_synchronised(videos: Sequence[Video], rate_tolerance: float = 1e-3, lengths_agree: bool = True) -> None:
+def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True) -> None:
     """Raise one `InputError`, with a table of all videos, unless lengths agree and rates differ by at most 0.1 %.
 
     lengths_agree: False where videos are known to start together and only one runs on longer than the other.
@@ -108,7 +106,7 @@ def check_synchronised(videos: Sequence[Video], rate_tolerance: float = 1e-3, le
     faults = []
     if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
-    if max(rates) - min(rates) > rate_tolerance * min(rates):
+    if max(rates) - min(rates) > RATE_TOLERANCE * min(rates):
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")
     if faults:
         width = max(len(video.path.name) for video in videos)
@@ -126,9 +124,7 @@ def check_synchronised(videos: Sequence[Video], rate_tolerance: float = 1e-3, le
 def _capture(path: Path):
     import cv2
 
-    os.environ.setdefault(
-        "OPENCV_FFMPEG_LOGLEVEL", "-8"
-    )  # our own message names the fault; ffmpeg's are per macroblock
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our message names the fault; ffmpeg's are per macroblock
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():

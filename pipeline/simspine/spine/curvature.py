@@ -31,23 +31,20 @@ def cobb(
         raise unknown_name("plane", plane, COBB_PLANES)
     axis = COBB_PLANES[plane]
     bodies = (upper.body, lower.body) if reference is None else (reference,)
-    across = sum(_rotation(poses, body)[:, :, axis] for body in bodies)
+    across = np.sum([_rotation(poses, body)[:, :, axis] for body in bodies], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         across = across / np.linalg.norm(across, axis=-1, keepdims=True)
-    n_upper = _rotation(poses, upper.body) @ np.array(upper.normal)
-    n_lower = _rotation(poses, lower.body) @ np.array(lower.normal)
+    n_upper, n_lower = (_rotation(poses, plate.body) @ np.array(plate.normal) for plate in (upper, lower))
     return signed_angle(n_lower, n_upper, across)
 
 
 def signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Angle (...,) rad from a to b about a unit axis, both projected on the plane across it; all (..., 3). NaN if one
-    vanishes.
-    """
+    """Angle (...,) rad from a to b (..., 3) seen along a unit axis (..., 3). NaN if one vanishes in that view."""
     a = a - (a * axis).sum(-1, keepdims=True) * axis
     b = b - (b * axis).sum(-1, keepdims=True) * axis
     angle = np.arctan2((np.cross(a, b) * axis).sum(-1), (a * b).sum(-1))
-    seen = (np.linalg.norm(a, axis=-1) > 1e-6) & (np.linalg.norm(b, axis=-1) > 1e-6)
-    return np.where(seen, angle, np.nan)
+    known = (np.linalg.norm(a, axis=-1) > 1e-6) & (np.linalg.norm(b, axis=-1) > 1e-6)
+    return np.where(known, angle, np.nan)
 
 
 def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:
@@ -90,9 +87,7 @@ def chain_curvature(points: np.ndarray, right: np.ndarray | None = None) -> np.n
 
 
 def turning_angles(points: np.ndarray) -> np.ndarray:
-    """Angle (frames, points − 2) rad between the two segments that meet at each inner point of a chain (frames,
-    points, 3).
-    """
+    """Angles (frames, points − 2) rad between the segments that meet at the inner points of (frames, points, 3)."""
     steps = np.diff(np.asarray(points, float), axis=1)
     a, b = steps[:, :-1], steps[:, 1:]
     return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
@@ -107,19 +102,16 @@ def chain_continuity(points: np.ndarray) -> dict[str, np.ndarray]:
     """
     points = np.asarray(points, float)
     lengths = np.linalg.norm(np.diff(points, axis=1), axis=-1)
-    curvature = chain_curvature(points)
-    signed = np.linalg.norm(np.diff(_curvature_vectors(points), axis=1), axis=-1)
+    changes = np.linalg.norm(np.diff(_curvature_vectors(points), axis=1), axis=-1)
     return {
         "kink": turning_angles(points).max(-1),
-        "bending": (curvature**2 * (lengths[:, :-1] + lengths[:, 1:]) / 2).sum(-1),
-        "zigzag": signed.max(-1) if signed.shape[1] else np.zeros(len(points)),
+        "bending": (chain_curvature(points) ** 2 * (lengths[:, :-1] + lengths[:, 1:]) / 2).sum(-1),
+        "zigzag": changes.max(-1, initial=0.0),
     }
 
 
 def _curvature_vectors(points: np.ndarray) -> np.ndarray:
-    """Second derivative along the arc at inner points, (frames, points − 2, 3) 1/m (three-point formula, uneven
-    steps).
-    """
+    """Second derivative along the arc at inner points, (frames, points − 2, 3) 1/m: three points, uneven steps."""
     a, b = points[:, 1:-1] - points[:, :-2], points[:, 2:] - points[:, 1:-1]
     la, lb = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -4,7 +4,7 @@ The figures are data (`opensim_models/endplates.yaml`), measured once from the m
 `tools/measure_endplates.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,13 +25,16 @@ MESH_LEVELS = {
 }
 
 
+Point = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Endplate:
     """A plane on a body: centre (m) and unit normal in the body's frame. The normal always points towards the head."""
 
     body: str
-    centre: tuple[float, float, float]
-    normal: tuple[float, float, float]
+    centre: Point
+    normal: Point
 
     def __post_init__(self):
         for field in ("centre", "normal"):
@@ -39,24 +42,29 @@ class Endplate:
             if len(value) != 3 or not np.isfinite(value).all():
                 raise InputError(f"Endplate.{field} on {self.body!r} is {value}, expected three finite numbers.")
             object.__setattr__(self, field, value)
-        if abs(np.linalg.norm(self.normal) - 1) > 1e-3:
-            raise InputError(
-                f"Endplate.normal on {self.body!r} has length {np.linalg.norm(self.normal):.4f}, expected 1."
-            )
+        length = np.linalg.norm(self.normal)
+        if abs(length - 1) > 1e-3:
+            raise InputError(f"Endplate.normal on {self.body!r} has length {length:.4f}, expected 1.")
 
 
 @dataclass(frozen=True)
 class Vertebra:
-    """One vertebra as the model carries it: level ('L1'), body, mesh, centroid (m, body frame), endplates (None = has
-    none).
-    """
+    """One vertebra as the model carries it: level ('L1'), centroid (m, body frame), endplates if it has any."""
 
     level: str
     body: str
-    centroid: tuple[float, float, float]
+    centroid: Point
     superior: Endplate | None = None
     inferior: Endplate | None = None
     mesh: str = ""
+
+    def moved(self, body: str, move: Callable[[Point], Point]) -> "Vertebra":
+        """The vertebra on `body`, with all its points moved; normals stay."""
+        superior, inferior = (
+            None if plate is None else replace(plate, body=body, centre=move(plate.centre))
+            for plate in (self.superior, self.inferior)
+        )
+        return replace(self, body=body, centroid=move(self.centroid), superior=superior, inferior=inferior)
 
 
 Vertebrae = dict[str, Vertebra]
@@ -79,42 +87,34 @@ def scaled(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> V
 
     Scaling is isotropic within a body, so positions are multiplied and normals stay as they are.
     """
-    return {
-        level: _scaled_one(vertebra, float(factors.get(vertebra.body, 1.0))) for level, vertebra in vertebrae.items()
-    }
+    return {level: _scaled(vertebra, factors.get(vertebra.body, 1.0)) for level, vertebra in vertebrae.items()}
 
 
-def _scaled_one(vertebra: Vertebra, factor: float) -> Vertebra:
+def _scaled(vertebra: Vertebra, factor: float) -> Vertebra:
     if not (np.isfinite(factor) and factor > 0):
         raise InputError(f"scale factor of body {vertebra.body!r} is {factor}, expected a positive number.")
-
-    def grow(point):
-        return tuple(factor * v for v in point)
-
-    plates = {
-        side: None if (plate := getattr(vertebra, side)) is None else replace(plate, centre=grow(plate.centre))
-        for side in SIDES
-    }
-    return replace(vertebra, centroid=grow(vertebra.centroid), **plates)
+    return vertebra.moved(vertebra.body, lambda point: (factor * point[0], factor * point[1], factor * point[2]))
 
 
-def endplates_path() -> Path:
-    """`endplates.yaml` as shipped with the recipes."""
-    return models_folder() / "endplates.yaml"
+def point_from(values: Iterable[float]) -> Point:
+    """Three numbers, such as a list in a file."""
+    x, y, z = map(float, values)
+    return x, y, z
 
 
 def read_endplates(path: str | Path | None = None) -> Vertebrae:
-    """Vertebrae from a YAML file as `measure.as_yaml` writes it (default: the one shipped), head to sacrum."""
-    path = Path(path or endplates_path())
+    """Vertebrae from a YAML file as `tools.measure_endplates` writes it (default: the one shipped), head to sacrum."""
+    path = Path(path or models_folder() / "endplates.yaml")
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))["vertebrae"]
         return {level: _from_yaml(level, entry) for level, entry in entries.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a file of endplates ({type(error).__name__}: {error}).") from error
 
 
 def _from_yaml(level: str, entry: Mapping) -> Vertebra:
-    plates = {
-        side: Endplate(entry["body"], entry[side]["centre"], entry[side]["normal"]) for side in SIDES if entry.get(side)
-    }
-    return Vertebra(level, entry["body"], tuple(entry["centroid"]), mesh=entry.get("mesh", ""), **plates)
+    superior, inferior = (
+        Endplate(entry["body"], entry[side]["centre"], entry[side]["normal"]) if entry.get(side) else None
+        for side in SIDES
+    )
+    return Vertebra(level, entry["body"], point_from(entry["centroid"]), superior, inferior, entry.get("mesh", ""))

@@ -1,8 +1,8 @@
-"""Which pairs of bodies make the levels of the spine, and which points mark it. Tables for the model with lumbar
-detail.
-"""
+"""The levels of the spine as pairs of bodies of the model with lumbar detail, and the points that mark the spine."""
 
 from dataclasses import dataclass
+
+from simspine.skeletons import TARGET, load
 
 PLANES = ("flexion", "lateral bending", "axial rotation")
 POSITIVE = ("flexion (bending forward)", "bending to the right", "turning to the left")
@@ -10,9 +10,7 @@ POSITIVE = ("flexion (bending forward)", "bending to the right", "turning to the
 
 @dataclass(frozen=True)
 class Level:
-    """A child body on its parent. parent None: the segment in space. coordinates: the joint's own, flexion, bending,
-    rotation.
-    """
+    """A child body on its parent (None: in space). coordinates: the joint's own for flexion, bending, rotation."""
 
     name: str
     parent: str | None
@@ -21,13 +19,11 @@ class Level:
 
 
 def _lumbar(name: str, parent: str, child: str, joint: str) -> Level:
-    return Level(
-        name, parent, child, tuple(f"{joint}_{kind}" for kind in ("Flex_Ext", "Lat_Bending", "axial_rotation"))
-    )
+    kinds = ("Flex_Ext", "Lat_Bending", "axial_rotation")
+    return Level(name, parent, child, tuple(f"{joint}_{kind}" for kind in kinds))
 
 
-# Joints first, from the sacrum up: one intervertebral level each (the neck: seven vertebrae and the skull in one
-# joint).
+# Joints first, from the sacrum up: one intervertebral level each (the neck: seven vertebrae and the skull in one).
 JOINTS = (
     _lumbar("L5-S1", "sacrum", "lumbar5", "L5_S1"),
     _lumbar("L4-L5", "lumbar5", "lumbar4", "L4_L5"),
@@ -49,3 +45,5 @@ SPINE_MARKERS = (
 )  # fmt: skip
 # Of these, the nine along the spine, from below.
 CHAIN = SPINE_MARKERS[:9]
+# The vertebra each of them is named after, from the skeleton's table; the sacrum's is S1.
+VERTEBRA_OF = {name: load(TARGET).levels[load(TARGET).index(name)].replace("sacrum", "S1") for name in CHAIN}

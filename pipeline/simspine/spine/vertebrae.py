@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, position, unknown_name
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import Vertebra
 from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
 from simspine.spine.rotations import as_rotations, yxz_angles, zxy_angles
-from simspine.types import Markers
+from simspine.types import Forced, Markers, read_only
 
 # Right-hand rotations about z (right), x (forward), y (up) are extension, bending to the right, turning to the left.
 # We report flexion positive, as clinicians read it.
@@ -24,9 +24,10 @@ class SpineKinematics:
     levels: names, joints first. angles: (frames, levels, 3) rad: flexion, bending to the right, turning to the left;
     relative to the neutral pose, for segments in space relative to the ground. lla, tka: (frames,) rad, Cobb L1–S1
     (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
-    levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': why the model leaves it no freedom
-    of its own, '' if it does}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
-    angles_sd: standard deviations of the same shapes, None where the solver gave none.
+    levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': what the model forces there, ()
+    where nothing}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
+    angles_sd: standard deviations of the same shapes, None where the solver gave none. centres: centroids of the
+    vertebrae C1…L5, S1, y_up, with covariance where the solver gave one.
     """
 
     rate: float
@@ -37,35 +38,28 @@ class SpineKinematics:
     tka: np.ndarray
     markers: Markers
     repaired: np.ndarray
-    forced: dict[str, str] = field(default_factory=dict)
+    forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
     lla_sd: np.ndarray | None = None
     tka_sd: np.ndarray | None = None
     angles_sd: np.ndarray | None = None
+    centres: Markers | None = None
 
     def __post_init__(self):
-        levels = tuple(self.levels)
-        frames = np.shape(self.lla)[0] if np.ndim(self.lla) else -1
-        wanted = {
-            "angles": (frames, len(levels), 3),
-            "lla": (frames,),
-            "tka": (frames,),
-            "repaired": (frames, len(levels)),
-        }
-        for name in ("lla", "tka", "angles"):
-            if getattr(self, f"{name}_sd") is not None:
-                wanted[f"{name}_sd"] = wanted[name]
-        for name, shape in wanted.items():
-            array = np.array(getattr(self, name), bool if name == "repaired" else float)
-            if array.shape != shape:
-                raise InputError(f"SpineKinematics.{name} has shape {array.shape}, expected {shape}.")
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
-        if self.markers.frames != frames:
-            raise InputError(f"SpineKinematics.markers has {self.markers.frames} frames, lla has {frames}.")
-        object.__setattr__(self, "levels", levels)
+        frames, levels = np.shape(self.lla)[0] if np.ndim(self.lla) else -1, len(self.levels)
+        curve, angles = (frames,), (frames, levels, 3)
+        wanted = {"lla": curve, "tka": curve, "angles": angles, "lla_sd": curve, "tka_sd": curve, "angles_sd": angles}
+        for name, shape in (wanted | {"repaired": (frames, levels)}).items():
+            value = getattr(self, name)
+            if value is not None or not name.endswith("_sd"):
+                array = read_only("SpineKinematics", name, value, shape, bool if name == "repaired" else float)
+                object.__setattr__(self, name, array)
+        for name, points in (("markers", self.markers), ("centres", self.centres)):
+            if points is not None and points.frames != frames:
+                raise InputError(f"SpineKinematics.{name} has {points.frames} frames, lla has {frames}.")
+        object.__setattr__(self, "levels", tuple(self.levels))
         object.__setattr__(self, "rate", float(self.rate))
         object.__setattr__(self, "start", float(self.start))
-        object.__setattr__(self, "forced", {str(k): str(v) for k, v in dict(self.forced).items()})
+        object.__setattr__(self, "forced", {str(k): tuple(v) for k, v in self.forced.items()})
 
     @property
     def frames(self) -> int:
@@ -78,9 +72,7 @@ class SpineKinematics:
 
     def level(self, name: str) -> np.ndarray:
         """(frames, 3) rad of one level; raises `InputError` listing the levels there are."""
-        if name not in self.levels:
-            raise unknown_name("level", name, self.levels)
-        return self.angles[:, self.levels.index(name)]
+        return self.angles[:, position(name, self.levels, "level")]
 
 
 def relative_angles(
@@ -88,19 +80,15 @@ def relative_angles(
     child_poses: np.ndarray,
     neutral: np.ndarray | None = None,
     axes: np.ndarray | None = None,
-) -> np.ndarray:
-    """Angles of a child body on its parent: (frames, 3) rad: flexion, bending to the right, turning to the left.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Angles of a child body on its parent: (frames, 3) rad: flexion, bending to the right, turning to the left; and
+    where a wrap was undone, (frames,) bool.
 
     Poses: (frames, 4, 4) or rotations (frames, 3, 3) in ground. neutral: the child's rotation in its parent, (3, 3),
     where all angles are zero (default: identity). axes: the joint's frame in the parent's, columns x forward, y up, z
     right (default: the parent's own). With C = parentᵀ child, Q = axesᵀ C neutralᵀ axes is split body-fixed Z-X-Y, as
     OpenSim's joint rotates. Continuous in time through gimbal lock and whole turns; NaN where a pose is.
     """
-    return relative_angles_repaired(parent_poses, child_poses, neutral, axes)[0]
-
-
-def relative_angles_repaired(parent_poses, child_poses, neutral=None, axes=None) -> tuple[np.ndarray, np.ndarray]:
-    """`relative_angles`, and in which frames a wrap was undone, (frames,) bool."""
     parent, child = as_rotations(parent_poses, "parent_poses"), as_rotations(child_poses, "child_poses")
     neutral = np.eye(3) if neutral is None else np.asarray(neutral, float)[:3, :3]
     axes = np.eye(3) if axes is None else np.asarray(axes, float)[:3, :3]
@@ -126,7 +114,7 @@ def spine_kinematics(
     *,
     neutral: Mapping[str, np.ndarray] | None = None,
     levels: Sequence[Level] = LEVELS,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, tuple[Forced, ...]] | None = None,
     spine_markers: Mapping[str, str] | None = None,
 ) -> SpineKinematics:
     """Everything the model says about the spine in one trial.
@@ -134,7 +122,7 @@ def spine_kinematics(
     poses: {body: (frames, 4, 4)} in ground (m, y_up), NaN where not solved. markers: forward kinematics of the model
     at the same frames (y_up); the spine's points are taken from it, none may lack. vertebrae: `read_endplates`,
     scaled or not (angles do not depend on it). neutral: {body: (4, 4)} of the pose in which all angles are zero
-    (default: all bodies aligned, as in the model with lumbar detail). forced: `simspine.spine.forced.forced_reasons`.
+    (default: all bodies aligned, as in the model with lumbar detail). forced: `simspine.spine.forced.forced_by_model`.
     spine_markers: {spine point: its name in `markers`} where that is another
     (`simspine.body.recipes.virtual_spine_markers`).
     """
@@ -158,6 +146,7 @@ def spine_kinematics(
         markers=points.with_(names=SPINE_MARKERS),
         repaired=np.stack([repaired for _, repaired in results], 1),
         forced=dict(forced or {}),
+        centres=vertebra_centroids(poses, vertebrae, markers.rate, markers.start),
     )
 
 
@@ -169,15 +158,13 @@ def level_angles(level: Level, poses: Mapping, neutral: Mapping) -> tuple[np.nda
     if neutral:
         parent, child = (as_rotations(neutral.get(name, np.eye(3)))[0] for name in (level.parent, level.child))
         at_rest = parent.T @ child
-    return relative_angles_repaired(poses[level.parent], poses[level.child], at_rest)
+    return relative_angles(poses[level.parent], poses[level.child], at_rest)
 
 
 def vertebra_centroids(
     poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], rate: float, start: float = 0.0
 ) -> Markers:
-    """Centroids of the vertebrae in ground: Markers C1…L5, S1 (m, y_up). vertebrae: scaled as the body is
-    (`endplates.scaled`).
-    """
+    """Centroids in ground of vertebrae (scaled as the body is): Markers C1…L5, S1 (m, y_up)."""
     xyz = []
     for vertebra in vertebrae.values():
         if vertebra.body not in poses:

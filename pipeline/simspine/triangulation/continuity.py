@@ -27,6 +27,5 @@ def expected_position(xyz: np.ndarray, trusted: np.ndarray, rate: float) -> tupl
     place = np.where(has_before & has_after, early + share * (late - early), np.where(has_before, early, late))
     distance = np.minimum(np.where(has_before, index - before, np.inf), np.where(has_after, after - index, np.inf))
     known = has_before | has_after
-    return np.where(known, place, np.nan), np.where(
-        known, _SLACK + _SPEED * np.where(known, distance, 0) / rate, np.nan
-    )
+    tolerance = _SLACK + _SPEED * np.where(known, distance, np.nan) / rate
+    return np.where(known, place, np.nan), tolerance

@@ -1,7 +1,7 @@
 """What the triangulation used, how well it fits, and why points are missing."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,13 +50,9 @@ class TriangulationReport:
         """The report on some of the points, in the order of the report; names it lacks are skipped."""
         wanted = set(names)
         keep = [i for i, name in enumerate(self.names) if name in wanted]
-        return TriangulationReport(
-            tuple(self.names[i] for i in keep),
-            self.views,
-            *(getattr(self, field)[..., keep] for field in ("used", "error_px", "swapped", "reason")),
-            self.noise_px[keep],
-            self.limit_px[keep],
-        )
+        arrays = ("used", "error_px", "swapped", "reason", "noise_px", "limit_px")
+        some = {field: getattr(self, field)[..., keep] for field in arrays}
+        return replace(self, names=tuple(self.names[i] for i in keep), **some)
 
     def summary(self) -> dict:
         """Figures for a table. `reprojection_px` is per used observation, `…_all` counts the dropped ones as well,
@@ -65,23 +61,23 @@ class TriangulationReport:
         kept, every = self.error_px[self.used], self.error_px[observed]
         point = self.point_error_px[self.kept]
         dropped = observed & ~self.used
-        return {
-            "reprojection_px_median": _percentile(kept, 50),
-            "reprojection_px_p90": _percentile(kept, 90),
-            "reprojection_px_median_point": _percentile(point, 50),
-            "reprojection_px_p90_point": _percentile(point, 90),
-            "reprojection_px_median_all": _percentile(every, 50),
-            "reprojection_px_p90_all": _percentile(every, 90),
+        errors = {
+            f"reprojection_px_{name}{of}": _percentile(values, q)
+            for of, values in (("", kept), ("_point", point), ("_all", every))
+            for name, q in (("median", 50), ("p90", 90))
+        }
+        return errors | {
             "points_kept_share": _share(self.kept.sum(), self.kept.size),
             "noise_px_median": _percentile(self.noise_px, 50),
-            "observations_dropped_share": {
-                view: _share(dropped[:, v].sum(), observed[:, v].sum()) for v, view in enumerate(self.views)
-            },
-            "observations_swapped_share": {
-                view: _share(self.swapped[:, v].sum(), self.swapped[:, v].size) for v, view in enumerate(self.views)
-            },
+            "observations_dropped_share": self._by_view(dropped, observed),
+            "observations_swapped_share": self._by_view(self.swapped, np.ones_like(self.swapped)),
             "missing": {REASONS[code]: int((self.reason == code).sum()) for code in (TOO_FEW, DISAGREE)},
         }
+
+    def _by_view(self, part: np.ndarray, whole: np.ndarray) -> dict[str, float | None]:
+        """Share of the observations (frames, views, points) bool, by view."""
+        counts = zip(self.views, part.sum((0, 2)), whole.sum((0, 2)), strict=True)
+        return {view: _share(some, every) for view, some, every in counts}
 
 
 def _percentile(values: np.ndarray, q: float) -> float | None:

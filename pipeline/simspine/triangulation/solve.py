@@ -12,7 +12,7 @@ from simspine.triangulation.rays import Rays, observe
 from simspine.triangulation.refine import Fit, inverse3, refine
 from simspine.triangulation.report import DISAGREE, KEPT, TOO_FEW, TriangulationReport
 from simspine.triangulation.seeds import best_seed
-from simspine.triangulation.swaps import check_mirrors, exchange, find_swaps, limb_groups
+from simspine.triangulation.swaps import exchange, find_swaps, limb_groups
 from simspine.types import Camera, Keypoints, Markers, Origin
 
 _CHUNK = 40_000  # observations solved at a time: what fits into a processor's cache
@@ -36,7 +36,6 @@ def triangulate_with_report(
     max_error_px: float | None = None,
     min_views: int = 2,
     fix_swaps: bool = True,
-    swaps: Sequence[int] | None = None,
 ) -> tuple[Markers, TriangulationReport]:
     """3D points (m, z_up) of the keypoints with covariance, and what was used to get them.
 
@@ -44,13 +43,13 @@ def triangulate_with_report(
     that were inferred by a rule have low confidences by design and only need one above 0). huber_px: where a residual
     starts to lose influence; default 2.15 × the noise found. max_error_px: an observation further off is never used;
     default 3 % of the longer image side. Within it, the limit is 4.5 × the noise found for the point. min_views:
-    consistent views a point needs. fix_swaps: exchange left and right where a view has them the wrong way round.
-    swaps: (points,) index of each point's mirror image; default from the names (`LKnee` ↔ `RKnee`).
+    consistent views a point needs. fix_swaps: exchange left and right where a view has them the wrong way round; by
+    the names (`LKnee` ↔ `RKnee`).
 
     `Markers.weight` is the mean confidence of the used views, 0 where missing. Method and equations:
     docs/triangulation.md. Raises InputError where cameras and views differ in number or an option makes no sense.
     """
-    mirrors = _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views, swaps)
+    _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views)
     cap = max_error_px or _IMAGE_SHARE * float(np.median([max(camera.size) for camera in cameras]))
     grid = (keypoints.frames, len(keypoints.names))
     confidence = _usable(keypoints, min_confidence)
@@ -62,9 +61,9 @@ def triangulate_with_report(
 
     swapped = np.zeros(confidence.shape, bool)
     if fix_swaps:
-        swapped = _swapped(keypoints, rays, fit, mirrors, limit)
+        swapped = _swapped(keypoints, rays, fit, limit)
         if swapped.any():
-            keypoints = exchange(keypoints, swapped, mirrors)
+            keypoints = exchange(keypoints, swapped)
             confidence = _usable(keypoints, min_confidence)
             rays = observe(cameras, keypoints.xy, _relative(confidence))
 
@@ -73,10 +72,25 @@ def triangulate_with_report(
     expected = expected_position(fit.xyz.reshape(3, *grid), trusted, keypoints.rate)
     fit = _solve(rays, np.broadcast_to(huber, grid), np.broadcast_to(limit, grid), expected)
     noise, *_ = _tune(rays, fit, grid, cap, huber_px)
-    return _results(keypoints, cameras, rays, fit, confidence, swapped, noise, limit, min_views)
+
+    used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
+    found = (used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)
+    markers = _markers(keypoints, rays, fit, np.where(used, confidence, 0.0), found, noise)
+    projected = np.stack([project_one(camera, markers.xyz) for camera in cameras], 1)
+    too_few = rays.seen.sum(0).reshape(grid) < min_views
+    return markers, TriangulationReport(
+        names=keypoints.names,
+        views=tuple(camera.name for camera in cameras),
+        used=used & found[:, None],
+        error_px=np.linalg.norm(projected - keypoints.xy, axis=-1),
+        swapped=swapped,
+        reason=np.where(found, KEPT, np.where(too_few, TOO_FEW, DISAGREE)),
+        noise_px=noise,
+        limit_px=limit,
+    )
 
 
-def _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views, swaps) -> np.ndarray:
+def _check(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence, huber_px, max_error_px, min_views) -> None:
     if len(cameras) != keypoints.views:
         names = ", ".join(camera.name for camera in cameras) or "none"
         raise InputError(
@@ -94,7 +108,6 @@ def _check(keypoints, cameras, min_confidence, huber_px, max_error_px, min_views
             raise InputError(f"{name} is {value}, expected a positive number of pixels, or None to have it chosen.")
     if not 2 <= min_views <= keypoints.views:
         raise InputError(f"min_views is {min_views}, expected 2…{keypoints.views} (the views there are).")
-    return check_mirrors(swaps, keypoints.names)
 
 
 def _usable(keypoints: Keypoints, min_confidence: float) -> np.ndarray:
@@ -138,54 +151,35 @@ def _squares(rays: Rays, fit: Fit) -> np.ndarray:
     return (rays.weight * np.where(fit.used, fit.error, 0.0) ** 2).sum(0)
 
 
-def _swapped(keypoints: Keypoints, rays: Rays, fit: Fit, mirrors: np.ndarray, limit: np.ndarray) -> np.ndarray:
+def _swapped(keypoints: Keypoints, rays: Rays, fit: Fit, limit: np.ndarray) -> np.ndarray:
     """Observations with left and right exchanged: (frames, views, points) bool."""
     frames, views, points = keypoints.confidence.shape
     disagree = (rays.seen & (fit.error > np.tile(limit, frames))).any(0).reshape(frames, points)
     xyz = fit.xyz.reshape(3, frames, points)
     detected = ~keypoints.of_origin(Origin.INFERRED)
     swapped = np.zeros((frames, views, points), bool)
-    for sides in limb_groups(keypoints.names, mirrors).values():
+    for sides in limb_groups(keypoints.names).values():
         witnesses = sides[:, detected[sides].all(0)]  # inferred points follow the others, they have nothing to say
         if witnesses.size:
-            suspect = disagree[:, witnesses].any((1, 2))
+            suspect = np.any(disagree[:, witnesses], axis=(1, 2))
             found = find_swaps(rays, xyz, witnesses, suspect, limit, keypoints.rate)
             swapped[:, :, sides.ravel()] = found[..., None]
     return swapped
 
 
-def _results(
-    keypoints, cameras, rays, fit, confidence, swapped, noise, limit, min_views
-) -> tuple[Markers, TriangulationReport]:
-    grid = (keypoints.frames, len(keypoints.names))
-    used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
-    count = used.sum(1)
-    found = (count >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)
-    seen = rays.seen.sum(0).reshape(grid)
-    used = used & found[:, None]
-
-    xyz = np.where(found[..., None], fit.xyz.T.reshape(*grid, 3), np.nan)
-    variance = noise**2 * inflation(_squares(rays, fit).reshape(grid), count, noise)
-    covariance = inverse3(fit.information).transpose(2, 0, 1).reshape(*grid, 3, 3) * variance[..., None, None]
-    weight = np.where(used, confidence, 0.0).sum(1) / np.maximum(count, 1)
-    markers = Markers(
+def _markers(
+    keypoints: Keypoints, rays: Rays, fit: Fit, confidence: np.ndarray, found: np.ndarray, noise: np.ndarray
+) -> Markers:
+    """The points found. confidence: (frames, views, points) of the views used, else 0. found: (frames, points) bool."""
+    count = fit.used.sum(0).reshape(found.shape)
+    variance = noise**2 * inflation(_squares(rays, fit).reshape(found.shape), count, noise)
+    covariance = inverse3(fit.information).transpose(2, 0, 1).reshape(*found.shape, 3, 3) * variance[..., None, None]
+    return Markers(
         names=keypoints.names,
         rate=keypoints.rate,
-        xyz=xyz,
+        xyz=np.where(found[..., None], fit.xyz.T.reshape(*found.shape, 3), np.nan),
         frame="z_up",
-        weight=np.where(found, weight, 0.0),
+        weight=np.where(found, confidence.sum(1) / np.maximum(count, 1), 0.0),
         covariance=np.where(found[..., None, None], covariance, np.nan),
         origin=keypoints.origin,
     )
-    projected = np.stack([project_one(camera, xyz) for camera in cameras], 1)
-    report = TriangulationReport(
-        names=keypoints.names,
-        views=tuple(camera.name for camera in cameras),
-        used=used,
-        error_px=np.linalg.norm(projected - keypoints.xy, axis=-1),
-        swapped=swapped,
-        reason=np.where(found, KEPT, np.where(seen < min_views, TOO_FEW, DISAGREE)),
-        noise_px=noise,
-        limit_px=limit,
-    )
-    return markers, report

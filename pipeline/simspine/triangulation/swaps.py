@@ -13,7 +13,6 @@ from itertools import combinations
 
 import numpy as np
 
-from simspine.errors import InputError
 from simspine.triangulation.rays import Rays, centres, directions
 from simspine.triangulation.seeds import RANKS, midpoint, misfit
 from simspine.types import Keypoints
@@ -43,33 +42,19 @@ def _mirrored(name: str) -> str:
     return name
 
 
-def check_mirrors(swaps, names: Sequence[str]) -> np.ndarray:
-    """`swaps` as an index array, or an `InputError` saying what is wrong with it; None = from the names."""
-    if swaps is None:
-        return mirror_indices(names)
-    swaps = np.asarray(swaps)
-    whole = np.arange(len(names))
-    if swaps.shape != whole.shape or swaps.dtype.kind not in "iu" or not np.isin(swaps, whole).all():
-        raise InputError(f"swaps must hold one point index for each of the {len(names)} points, got {swaps.tolist()}.")
-    if not np.array_equal(swaps[swaps], whole):
-        wrong = ", ".join(names[i] for i in whole[swaps[swaps] != whole])
-        raise InputError(f"swaps must exchange points in pairs (swaps[swaps[i]] == i); it does not for: {wrong}.")
-    return swaps
-
-
-def limb_groups(names: Sequence[str], mirrors: np.ndarray) -> dict[str, np.ndarray]:
+def limb_groups(names: Sequence[str]) -> dict[str, np.ndarray]:
     """{group: (2, pairs) indices of its mirrored points}, one row per side; groups without points are left out."""
     rows: dict[str, list] = {group: [] for group in GROUPS}
-    for i, j in enumerate(mirrors):
+    for i, j in enumerate(mirror_indices(names)):
         if i < j:
             group = next(g for g, words in GROUPS.items() if any(word in names[i].lower() for word in words))
             rows[group].append((i, j))
     return {group: np.array(pairs).T for group, pairs in rows.items() if pairs}
 
 
-def exchange(keypoints: Keypoints, swapped: np.ndarray, swaps=None) -> Keypoints:
+def exchange(keypoints: Keypoints, swapped: np.ndarray) -> Keypoints:
     """Keypoints with the observations `swapped` (frames, views, points) bool handed to their mirror images."""
-    mirrors = check_mirrors(swaps, keypoints.names)
+    mirrors = mirror_indices(keypoints.names)
     xy = np.where(swapped[..., None], keypoints.xy[:, :, mirrors], keypoints.xy)
     return keypoints.with_(
         xy=xy, confidence=np.where(swapped, keypoints.confidence[:, :, mirrors], keypoints.confidence)
@@ -118,27 +103,23 @@ def _label(rays: Rays, frames: np.ndarray, sides: np.ndarray, limit: np.ndarray,
     views, m = len(rays.R), len(frames)
     lowest, unswapped = np.full(m, np.inf), np.full(m, np.inf)
     labels, gain, best = np.zeros((views, m), bool), np.zeros((views, m)), np.full((3, *shape), np.nan)
-    for a, b in combinations(_proposers(both, views), 2):
+    # All views propose; beyond `RANKS`, those that see most of the group.
+    proposers = np.sort(np.argsort(-both.sum(1), kind="stable")[:RANKS])
+    for a, b in combinations(proposers, 2):
         for second in (ray, other):
             xyz = midpoint(centre[a][:, None], ray[a], centre[b][:, None], second[b])
             xyz = np.where(both[a] & both[b], xyz, np.nan)
             costs = [misfit(r, xyz, tolerance).reshape(views, *shape).sum((2, 3)) for r in (keep, swap)]
-            total = np.minimum(*costs).sum(0)
-            better = total < lowest
-            lowest = np.where(better, total, lowest)
-            labels, gain = np.where(better, costs[1] < costs[0], labels), np.where(better, costs[0] - costs[1], gain)
-            high = np.maximum(*costs)
-            gain = np.where(better & (np.minimum(*costs) > _RATIO * high), 0.0, gain)
+            low, high = np.minimum(*costs), np.maximum(*costs)
+            better = low.sum(0) < lowest
+            lowest = np.where(better, low.sum(0), lowest)
+            labels = np.where(better, costs[1] < costs[0], labels)
+            gain = np.where(better, np.where(low > _RATIO * high, 0.0, costs[0] - costs[1]), gain)
             best = np.where(better[:, None, None], xyz.reshape(3, *shape), best)
             unswapped = np.minimum(unswapped, costs[0].sum(0))
     gain = np.where(np.abs(gain) >= _CLEAR, gain, 0.0)
     worthwhile = unswapped - lowest >= _CLEAR
     return labels & worthwhile & (gain != 0), gain, best
-
-
-def _proposers(both: np.ndarray, views: int) -> np.ndarray:
-    """The views that propose: all, or beyond `RANKS` those that see most of the group."""
-    return np.sort(np.argsort(-both.sum(1), kind="stable")[: min(views, RANKS)])
 
 
 def _against_the_run(group: np.ndarray, vote: np.ndarray, rate: float) -> np.ndarray:

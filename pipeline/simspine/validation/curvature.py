@@ -1,13 +1,14 @@
 """LLA and TKA by action and by subject, laid out as the paper's Table B2, beside the paper's own values."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.quality.observability import Observability, word
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, Curvature
 from simspine.validation.records import Record, records
-from simspine.validation.uncertainty import is_forced, known_share, spread_of_adults, typical, word
+from simspine.validation.uncertainty import is_forced, known_share, spread_of_adults, typical
 
 NAN = float("nan")
 
@@ -18,7 +19,7 @@ class CurvatureRow:
 
     mean, sd: over all kept frames of the line (in lines of means: unweighted means of the lines above). uncertainty:
     typical (median) standard deviation of one frame's estimate. share: of the estimate that the data decided, 0…1,
-    beside what is known of standing adults (`sureness.known_share`). decided: in a word; 'set by the model' is no
+    beside what is known of standing adults (`uncertainty.known_share`). decided: in a word; 'set by the model' is no
     finding about a person.
     """
 
@@ -38,10 +39,10 @@ class CurvatureRow:
     tka_uncertainty_deg: float
     tka_share: float
     tka_decided: str
-    paper_lla_mean_deg: float = NAN
-    paper_lla_sd_deg: float = NAN
-    paper_tka_mean_deg: float = NAN
-    paper_tka_sd_deg: float = NAN
+    paper_lla_mean_deg: float
+    paper_lla_sd_deg: float
+    paper_tka_mean_deg: float
+    paper_tka_sd_deg: float
 
 
 def curvature_table(dataset) -> tuple[CurvatureRow, ...]:
@@ -85,41 +86,38 @@ def pooled(some: Iterable[Record], quantity: str) -> np.ndarray:
 
 
 def _row(group: str, name: str, some: Sequence[Record], paper: Curvature | None) -> CurvatureRow:
-    found: dict[str, float | str] = {}
-    for quantity in ("lla", "tka"):
-        values = np.degrees(pooled(some, quantity))
-        forced = is_forced(some, quantity)
-        sds = [sd[r.kept] for r in some if (sd := getattr(r, f"{quantity}_sd")) is not None]
-        sd = NAN if forced else typical(sds)
-        share = NAN if forced else known_share(sd, spread_of_adults(quantity))
-        found |= {
-            f"{quantity}_mean_deg": float(values.mean()) if values.size else NAN,
-            f"{quantity}_sd_deg": float(values.std()) if values.size else NAN,
-            f"{quantity}_uncertainty_deg": float(np.degrees(sd)),
-            f"{quantity}_share": share,
-            f"{quantity}_decided": str(word(share, forced)),
-        }
     kept = sum(int(record.kept.sum()) for record in some)
-    everything = sum(record.frames for record in some)
-    return CurvatureRow(
-        group, name, len({r.subject for r in some}), len(some), kept, everything - kept, **found, **_paper(paper)
-    )
+    rejected = sum(record.frames for record in some) - kept
+    subjects = len({record.subject for record in some})
+    columns = (*_pooled(some, "lla"), *_pooled(some, "tka"))
+    return CurvatureRow(group, name, subjects, len(some), kept, rejected, *columns, *_paper(paper))
+
+
+def _pooled(some: Sequence[Record], quantity: str) -> tuple[float, float, float, float, str]:
+    """Mean, sd, uncertainty, share and verdict of all kept frames together."""
+    values = np.degrees(pooled(some, quantity))
+    forced = is_forced(some, quantity)
+    sd = NAN if forced else typical([sd[r.kept] for r in some if (sd := getattr(r, f"{quantity}_sd")) is not None])
+    share = NAN if forced else known_share(np.degrees(sd), spread_of_adults(quantity))
+    mean, spread = (float(values.mean()), float(values.std())) if values.size else (NAN, NAN)
+    return mean, spread, float(np.degrees(sd)), share, str(word(share, forced))
 
 
 def _mean_of(group: str, lines: Sequence[CurvatureRow], paper: Curvature) -> CurvatureRow:
     """Unweighted means of lines, as the paper averages."""
-    means = {
-        field.name: _mean([getattr(line, field.name) for line in lines])
-        for field in fields(CurvatureRow)
-        if field.name.endswith(("_deg", "_share")) and not field.name.startswith("paper")
-    }
-    words = {
-        f"{q}_decided": str(word(means[f"{q}_share"], any("model" in getattr(line, f"{q}_decided") for line in lines)))
-        for q in ("lla", "tka")
-    }
-    counts = {name: sum(getattr(line, name) for line in lines) for name in ("trials", "frames", "rejected")}
     subjects = len(lines) if group == "subject" else max(line.subjects for line in lines)
-    return CurvatureRow(group, f"mean of the {group}s", subjects, **counts, **means, **words, **_paper(paper))
+    trials, frames, rejected = (sum(getattr(line, name) for line in lines) for name in ("trials", "frames", "rejected"))
+    columns = (*_mean_columns(lines, "lla"), *_mean_columns(lines, "tka"))
+    return CurvatureRow(group, f"mean of the {group}s", subjects, trials, frames, rejected, *columns, *_paper(paper))
+
+
+def _mean_columns(lines: Sequence[CurvatureRow], quantity: str) -> tuple[float, float, float, float, str]:
+    mean, sd, uncertainty, share = (
+        _mean([getattr(line, f"{quantity}_{column}") for line in lines])
+        for column in ("mean_deg", "sd_deg", "uncertainty_deg", "share")
+    )
+    forced = any(getattr(line, f"{quantity}_decided") == Observability.FORCED for line in lines)
+    return mean, sd, uncertainty, share, str(word(share, forced))
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -127,5 +125,5 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else NAN
 
 
-def _paper(paper: Curvature | None) -> dict[str, float]:
-    return {} if paper is None else {f"paper_{name}_deg": value for name, value in vars(paper).items()}
+def _paper(paper: Curvature | None) -> tuple[float, float, float, float]:
+    return (paper.lla_mean, paper.lla_sd, paper.tka_mean, paper.tka_sd) if paper else (NAN, NAN, NAN, NAN)

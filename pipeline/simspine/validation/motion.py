@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.quality.observability import word
+from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES
 from simspine.validation.curvature import as_records, grouped
 from simspine.validation.published import BY_ACTION, published_range
 from simspine.validation.records import LUMBAR, NECK, Record
-from simspine.validation.uncertainty import drives_others, is_forced, known_share, spread_in_range, typical, word
+from simspine.validation.uncertainty import drives_others, is_forced, known_share, spread_in_range, typical
 
 # Of all kept frames of a person, so that a hundredth of them at either end cannot make a range.
 PERCENTILES = (1.0, 99.0)
@@ -45,25 +47,22 @@ class RangeRow:
     forced: str
 
 
-def lumbar_rom(dataset, percentiles: tuple[float, float] = PERCENTILES) -> tuple[RangeRow, ...]:
+def lumbar_rom(dataset) -> tuple[RangeRow, ...]:
     """Each lumbar level from above, then L1 on the sacrum as a whole, in three planes; levels there are.
 
     dataset: a `Dataset`, an open `DatasetFile`, or `Record`s.
     """
     some = as_records(dataset)
-    return tuple(_row("", some, level, k, percentiles) for k in range(3) for level in _there(some, LUMBAR))
+    return tuple(_row("", some, level, k) for k in range(3) for level in _there(some, LUMBAR))
 
 
-def neck_rom(dataset, percentiles: tuple[float, float] = PERCENTILES) -> tuple[RangeRow, ...]:
+def neck_rom(dataset) -> tuple[RangeRow, ...]:
     """The head on the trunk in three planes, for each action, and for all of them together where there are several."""
     some = as_records(dataset)
     actions = list(grouped(some, lambda record: record.action, BY_ACTION).items())
     groups = [*actions, *([("", some)] if len(actions) > 1 else [])]
     return tuple(
-        _row(action, part, level, k, percentiles)
-        for action, part in groups
-        for level in _there(part, NECK)
-        for k in range(3)
+        _row(action, part, level, k) for action, part in groups for level in _there(part, NECK) for k in range(3)
     )
 
 
@@ -71,7 +70,7 @@ def _there(some: Sequence[Record], levels: Sequence[str]) -> list[str]:
     return [level for level in levels if any(level in record.levels for record in some)]
 
 
-def _row(action: str, some: Sequence[Record], level: str, plane: int, percentiles: tuple[float, float]) -> RangeRow:
+def _row(action: str, some: Sequence[Record], level: str, plane: int) -> RangeRow:
     some = [record for record in some if level in record.levels]
     ends, frames = [], 0
     for part in grouped(some, lambda record: record.subject).values():
@@ -79,7 +78,7 @@ def _row(action: str, some: Sequence[Record], level: str, plane: int, percentile
         values = values[np.isfinite(values)]
         frames += values.size
         if values.size:
-            ends.append(np.percentile(np.degrees(values), percentiles))
+            ends.append(np.percentile(np.degrees(values), PERCENTILES))
     low, high = np.array(ends).T if ends else (np.array([np.nan]),) * 2
     forced = is_forced(some, level, plane)
     sd = typical([_angle(r, r.angles_sd, level, plane) for r in some if r.angles_sd is not None])
@@ -102,7 +101,7 @@ def _row(action: str, some: Sequence[Record], level: str, plane: int, percentile
         published_low,
         published_high,
         source,
-        next((r.forced[level] for r in some if r.forced.get(level)), "") if forced else "",
+        next((sentence(r.forced[level]) for r in some if r.forced.get(level)), "") if forced else "",
     )
 
 

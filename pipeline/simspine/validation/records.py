@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.dataset.actions import action_of
-from simspine.formats.dataset_tree import Dataset, Trial
+from simspine.formats.dataset_tree import Dataset, TrialData
 from simspine.quality.observability import level_shares
 from simspine.spine.levels import LEVELS, Level
+from simspine.types import Forced
 from simspine.validation.released import angles_of, forced_by_ratio, lordosis_of
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ class Record:
     """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, all but the rejected.
 
     levels: those of `LUMBAR` and `NECK` that there are. angles (frames, levels, 3), lla, tka (frames,) and their
-    standard deviations: as in `simspine.formats.dataset_tree.Trial`; empty or NaN where the file holds none. shares:
-    (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': why the model leaves it no
-    freedom}. table: the levels' coordinates.
+    standard deviations: as in `formats.dataset_tree.TrialData`; empty or NaN where the file holds none. shares:
+    (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}.
+    table: the levels' coordinates.
     """
 
     subject: str
@@ -43,7 +44,7 @@ class Record:
     lla_sd: np.ndarray | None
     tka_sd: np.ndarray | None
     shares: np.ndarray
-    forced: dict[str, str] = field(default_factory=dict)
+    forced: dict[str, tuple[Forced, ...]] = field(default_factory=dict)
     table: tuple[Level, ...] = ()
 
     @cached_property
@@ -76,7 +77,7 @@ def records(dataset) -> tuple[Record, ...]:
     return tuple(_stored(file, subject, name) for subject in file.subjects for name in file.trials(subject))
 
 
-_FILED = {"angles": "level_angles", "angles_sd": "level_angles_sd"}  # where a field of `Trial` has another name
+_FILED = {"angles": "level_angles", "angles_sd": "level_angles_sd"}  # where a field of `TrialData` has another name
 
 
 def _stored(file: "DatasetFile", subject: str, name: str) -> Record:
@@ -93,7 +94,7 @@ def _stored(file: "DatasetFile", subject: str, name: str) -> Record:
     return _record(subject, name, head, get, file.frames(subject, name))
 
 
-def _record(subject: str, name: str, trial: Trial, get: Callable, frames: int | None = None) -> Record:
+def _record(subject: str, name: str, trial: TrialData, get: Callable, frames: int | None = None) -> Record:
     """get: a field of the trial for all its frames, None where there is none. trial: the whole, or its beginning."""
     frames = trial.markers.frames if frames is None else frames
     angles, status, lla, tka = (get(field) for field in ("angles", "status", "lla", "tka"))
@@ -105,10 +106,7 @@ def _record(subject: str, name: str, trial: Trial, get: Callable, frames: int | 
     there = [i for i, level in enumerate(names) if level in (*LUMBAR, *NECK)]
     levels = tuple(names[i] for i in there)
     table = level_coordinates(levels, trial.motion.names)
-
-    def some(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else values[:, there]
-
+    angles_sd = get("angles_sd")
     missing = np.full(frames, np.nan)
     return Record(
         subject,
@@ -116,10 +114,10 @@ def _record(subject: str, name: str, trial: Trial, get: Callable, frames: int | 
         trial.markers.rate,
         np.ones(frames, bool) if status is None else np.asarray(status) != "rejected",
         levels,
-        some(angles),
+        angles[:, there],
         missing if lla is None else lla,
         missing if tka is None else tka,
-        some(get("angles_sd")),
+        None if angles_sd is None else angles_sd[:, there],
         get("lla_sd"),
         get("tka_sd"),
         level_shares(levels, table, trial.motion.names, trial.response),

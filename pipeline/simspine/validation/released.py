@@ -5,12 +5,12 @@ level angles in the same order (docs/spine.md), so each level's angles are its c
 and LLA from them, are exact if one axis turns, else to first order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.spine.levels import JOINTS, PLANES, Level
-from simspine.types import Motion
+from simspine.spine.levels import JOINTS, PLANES
+from simspine.types import Forced, ForcedKind, Motion
 
 SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's flexion coordinates are positive in extension
 L1_TO_S1 = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")
@@ -36,16 +36,17 @@ def lordosis_of(levels: Sequence[str], angles: np.ndarray) -> np.ndarray:
     return NEUTRAL_LLA - angles[:, list(levels).index("lumbar"), 0]
 
 
-def forced_by_ratio(levels: Sequence[str], angles: np.ndarray, table: Sequence[Level] = JOINTS) -> dict[str, str]:
-    """{level: 'flexion = 1.857 × L5_S1_Flex_Ext; …'} for levels that are one and the same multiple of L5–S1 in all
-    frames: a coupler, seen in the data. A plane in which L5–S1 hardly moves says nothing.
+def forced_by_ratio(levels: Sequence[str], angles: np.ndarray) -> dict[str, tuple[Forced, ...]]:
+    """Levels that are one and the same multiple of L5–S1 in all frames: a coupler, read off the data.
+
+    A plane in which L5–S1 hardly moves says nothing.
     """
-    own: Mapping[str, tuple[str, ...]] = {level.name: level.coordinates for level in table}
     if "L5-S1" not in levels:
         return {}
     first = angles[:, list(levels).index("L5-S1")]
+    drivers = next(level.coordinates for level in JOINTS if level.name == "L5-S1")
     solved = np.isfinite(angles).all((1, 2))
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Forced]] = {}
     for k, plane in enumerate(PLANES):
         x = first[solved, k]
         if not x.size or np.ptp(x) < 10 * CONSTANT:
@@ -54,5 +55,5 @@ def forced_by_ratio(levels: Sequence[str], angles: np.ndarray, table: Sequence[L
             y = angles[solved, i, k]
             slope = float(x @ y / (x @ x))
             if level not in ("L5-S1", "lumbar", "neck") and np.abs(y - slope * x).max() < CONSTANT:
-                found.setdefault(level, []).append(f"{plane} = {slope:.4g} × {own['L5-S1'][k]}")
-    return {level: "; ".join(parts) for level, parts in found.items()}
+                found.setdefault(level, []).append(Forced(ForcedKind.COUPLED, (plane,), drivers[k], slope))
+    return {level: tuple(facts) for level, facts in found.items()}

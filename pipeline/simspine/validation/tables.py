@@ -42,18 +42,18 @@ def as_csv(rows: Sequence[CurvatureRow | RangeRow]) -> str:
     """One line per row, all columns, numbers in full; empty cells = not known."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    for i, row in enumerate(rows):
-        cells = asdict(row)
-        if i == 0:
-            writer.writerow(cells)
-        writer.writerow([_plain(value) for value in cells.values()])
+    if rows:
+        writer.writerow(asdict(rows[0]))
+    writer.writerows([_plain(value) for value in asdict(row).values()] for row in rows)
     return out.getvalue()
 
 
 def as_markdown(name: str, rows: Sequence[CurvatureRow | RangeRow]) -> str:
     """The table `name` with title, notes and readable columns."""
     header, lines = cells(name, rows)
-    return "\n".join([f"## {TITLES[name]}", "", *_pipe_table(header, lines), "", NOTES[name], ""])
+    piped = ["| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in (header, *lines)]
+    piped.insert(1, "|" + " --- |" * len(header))
+    return "\n".join([f"## {TITLES[name]}", "", *piped, "", NOTES[name], ""])
 
 
 def _plain(value):
@@ -148,8 +148,3 @@ _RANGES: Mapping[str, Callable[[Any], str]] = {
     "Uncertainty (°)": lambda row: _number(row.uncertainty_deg),
     "Data": lambda row: _sure(row.share, row.decided),
 }
-
-
-def _pipe_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    out = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    return out + ["| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines]

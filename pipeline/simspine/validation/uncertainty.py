@@ -1,12 +1,11 @@
-"""How much of a pooled figure the data decided, and in which word."""
+"""How much of a pooled figure the data decided."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.quality.observability import Observability, forced_mask
-from simspine.quality.thresholds import ENVELOPES, THRESHOLDS
+from simspine.quality.observability import driving, forced_mask
+from simspine.quality.thresholds import ENVELOPES
 from simspine.spine.bands import bands
 from simspine.validation.records import Record
 
@@ -21,9 +20,9 @@ def known_share(sd: float, before: float) -> float:
 
 
 def spread_of_adults(quantity: str) -> float:
-    """Standard deviation of 'lla' or 'tka' among standing adults, rad: half the width of the first published band."""
+    """How much standing adults differ in 'lla' or 'tka': half the width of the first published band, degrees."""
     band = bands(quantity)[0]
-    return float(np.radians((band.high - band.low) / 2))
+    return (band.high - band.low) / 2
 
 
 def spread_in_range(level: str, plane: int) -> float:
@@ -49,20 +48,6 @@ def drives_others(some: Sequence[Record], name: str, plane: int) -> bool:
     """Whether the level's own coordinate moves other levels too: the data then decided the sum, not this level."""
     for record in some:
         own = next((level.coordinates[plane] for level in record.table if level.name == name), None)
-        drivers = {driver for reason in record.forced.values() for driver in re.findall(r"× (\w+)", reason)}
-        if own in drivers:
+        if own in driving(record.forced):
             return True
     return False
-
-
-def word(share: float, forced: bool, drives: bool = False) -> Observability:
-    """Who decided, by the thresholds `assumed` and `measured`. drives: see `drives_others`."""
-    if forced:
-        return Observability.FORCED
-    if not np.isfinite(share):
-        return Observability.UNKNOWN
-    if share < THRESHOLDS["assumed"].si:
-        return Observability.ASSUMED
-    if drives:
-        return Observability.SUM
-    return Observability.MEASURED if share >= THRESHOLDS["measured"].si else Observability.PARTLY

@@ -1,13 +1,18 @@
 """What every stage is handed: the configuration, one subject, its files, and how to show progress."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from simspine.config import Config
 from simspine.workflow.inputs import Capture, capture_of
 from simspine.workflow.paths import Paths
+
+
+def known_fault_in(stored: Mapping) -> dict[str, str]:
+    """What the stage before said about the recording, to be handed on."""
+    return {"known_fault": stored["known_fault"]} if "known_fault" in stored else {}
 
 
 @dataclass(frozen=True)
@@ -44,15 +49,20 @@ class Context:
         with Console().status(" ".join(filter(None, [f"{stage} {self.subject}: {task}", hint]))):
             yield
 
-    @contextmanager
-    def progress(self, text: str) -> Iterator:
-        """A callable (done, total) that moves a progress bar on the terminal; nothing is shown when `quiet`."""
-        if self.quiet:
-            yield lambda done, total: None
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    def progress(self, text: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """`progress_bar` for the subject."""
+        return progress_bar(f"{self.subject} {text}", self.quiet)
 
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns) as bar:
-            task = bar.add_task(f"{self.subject} {text}", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+@contextmanager
+def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A callable (done, total) that moves a bar on the terminal, shown from its first call on; nothing if `quiet`."""
+    if quiet:
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns) as bar:
+        task = bar.add_task(text, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)

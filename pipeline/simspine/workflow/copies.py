@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from simspine.config import Config
+from simspine.config import Config, HumanCapture
 from simspine.errors import InputError
 from simspine.workflow.inputs import capture_of, copy_of
 from simspine.workflow.manifest import read_manifest
@@ -20,13 +20,13 @@ SECONDS = {
 }  # fmt: skip
 
 
-def examine_capture(config: Config, say: Say) -> bool:
-    """Say what the data set of section `capture` holds, and what is wrong with it; True if a run can start."""
-    if config.virtual is not None and not (Path(config.capture.human36m) / "capture.json").is_file():
-        say(NOTE, f"virtual capture: not made yet; the workflow makes it in {config.capture.human36m} first")
+def examine_capture(config: Config, capture: HumanCapture, say: Say) -> bool:
+    """Say what the configuration's data set holds, and what is wrong with it; True if a run can start."""
+    if config.virtual is not None and not (Path(capture.human36m) / "capture.json").is_file():
+        say(NOTE, f"virtual capture: not made yet; the workflow makes it in {capture.human36m} first")
         return True
     try:
-        good, frames = _examine(config, say)
+        good, frames = _examine(config, capture, say)
     except InputError as fault:
         say(FAULT, str(fault))
         return False
@@ -34,7 +34,7 @@ def examine_capture(config: Config, say: Say) -> bool:
     if config.detection.detector == "import" and "detect" not in known:
         seconds = seconds | {"detect": 0.0}
     total = sum(seconds.values()) * frames / 3600
-    slow = max(seconds, key=seconds.get)
+    slow = max(seconds, key=lambda stage: seconds[stage])
     basis = "measured here" if known else "measured elsewhere"
     own = "" if known or config.detection.detector != "spinepose" else " SpinePose's detection is taken as BlazePose's;"
     say(
@@ -45,20 +45,13 @@ def examine_capture(config: Config, say: Say) -> bool:
     return good
 
 
-def _examine(config: Config, say: Say) -> tuple[bool, int]:
+def _examine(config: Config, options: HumanCapture, say: Say) -> tuple[bool, int]:
     from simspine.sources.human36m.check import examine_copy
 
-    options, imported = config.capture, config.detection.detector == "import"
-    copy = copy_of(options)
-    used = {(s, t.capture) for s, person in config.subjects.items() for t in person.trials.values() if t.capture}
-    trials = sorted({trial for _, trial in used})
-    state = examine_copy(
-        copy,
-        [subject for subject in config.subjects if any(s == subject for s, _ in used)],
-        trials,
-        videos=not imported,
-        checksums=options.checksums,
-    )
+    copy, used = copy_of(options), config.captured
+    subjects = [subject for subject in config.subjects if any(s == subject for s, _ in used)]
+    trials, videos = sorted({trial for _, trial in used}), config.detection.detector != "import"
+    state = examine_copy(copy, subjects, trials, videos=videos, checksums=options.checksums)
     for line in state.lines():
         say(NOTE, line)
     if config.skipped:

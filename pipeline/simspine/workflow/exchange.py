@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from simspine.dataset.occlusion import hidden_points
 from simspine.dataset.origin import point_origins
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
-from simspine.formats.dataset import Dataset, DatasetFile, LazyTrials, Subject, Trial, open_dataset, write_dataset
+from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
+from simspine.formats.dataset_tree import LazyTrials, SubjectData, TrialData
 from simspine.formats.dataset_write import permutation
 from simspine.formats.takes import Take
 from simspine.skeletons import load as load_skeleton
@@ -61,7 +63,7 @@ class _Source:
             self._bodies = {subject: Body.from_text(self.file.model(subject), f"model of {subject}")}
         return self._bodies[subject]
 
-    def trial(self, subject: str, name: str) -> Trial:
+    def trial(self, subject: str, name: str) -> TrialData:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
         self.deviations[key] = check_points(body, trial.motion, trial.markers, key)
@@ -109,7 +111,7 @@ def export_format(config: Config, kind: str, choice: Choice, out: Path | None = 
         raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
     if choice.contents == "angles" and kind not in ("hdf5", "parquet"):
         raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
-    with open_dataset(path) as file:
+    with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
             warnings.warn(f"{path} was made with another configuration; run `simspine export` again.", stacklevel=2)
@@ -150,13 +152,12 @@ def _new_folder(target: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
+        old = temporary.with_suffix(".old")
         if target.exists():
-            old = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
             target.rename(old)
-            temporary.rename(target)
+        temporary.rename(target)
+        if old.exists():
             shutil.rmtree(old)
-        else:
-            temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -172,9 +173,9 @@ def _of(source: _Source, subjects: Sequence[str]) -> dict[str, int]:
 def _hdf5(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
     file = source.file
     subjects = {
-        subject: Subject(
+        subject: SubjectData(
             () if source.choice.contents == "angles" else file.cameras(subject),
-            LazyTrials(file.trials(subject), lambda trial, subject=subject: source.trial(subject, trial)),
+            LazyTrials(file.trials(subject), partial(source.trial, subject)),
             file.model(subject),
             file.model_file(subject),
         )
@@ -190,7 +191,7 @@ def _npz(folder: Path, source: _Source, splits: Splits, notice: str, name: str) 
 
     files = {}
     for split, subjects in splits.items():
-        rows = write_mmpose(folder, split, lambda s=subjects: source.takes(s, pictures=True), notice=notice)
+        rows = write_mmpose(folder, split, partial(source.takes, subjects, pictures=True), notice=notice)
         files[f"annotations/simspine_{split}.npz"] = Entry("npz", rows, UNITS, _of(source, subjects))
     for path in sorted(folder.glob("annotations/*.pkl")):
         files[f"annotations/{path.name}"] = Entry("pickle", units=UNITS)
@@ -203,8 +204,8 @@ def _coco(folder: Path, source: _Source, splits: Splits, notice: str, name: str)
     files = {}
     for split, subjects in splits.items():
         path = f"annotations/person_keypoints_{split}.json"
-        every = source.choice.every
-        rows = write_coco(folder / path, lambda s=subjects: source.takes(s, pictures=True), notice=notice, every=every)
+        takes = partial(source.takes, subjects, pictures=True)
+        rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every)
         files[path] = Entry("coco", rows, {"keypoints": "px", "bbox": "px"}, _of(source, subjects))
     return files
 
@@ -214,7 +215,7 @@ def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: s
 
     files, counts, points = {}, {}, source.choice.contents == "all"
     for split, subjects in splits.items():
-        shards = write_parquet(folder, split, lambda subjects=subjects: source.takes(subjects), points=points)
+        shards = write_parquet(folder, split, partial(source.takes, subjects), points=points)
         counts[split] = sum(shards)
         for i, rows in enumerate(shards):
             files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = Entry("parquet", rows, UNITS)
@@ -235,9 +236,8 @@ def _single(suffix: str, kind: str, units: Mapping[str, str]):
 
         files = {}
         for take in source.takes(source.file.subjects):
-            path = f"{take.subject}/{take.subject}_{take.name}.{suffix}"
+            path, count = f"{take.subject}/{take.subject}_{take.name}.{suffix}", take.trial.markers.frames
             (write_c3d if kind == "c3d" else write_netcdf)(folder / path, take, notice=notice)
-            count = take.trial.markers.frames
             files[path] = Entry(kind, count, units, {take.path: count})
         return files
 

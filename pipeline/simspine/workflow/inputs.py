@@ -11,7 +11,7 @@ import yaml
 from simspine.config import Config, HumanCapture, Trial
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
-from simspine.sources.pose2sim import demo_folder, find_capture
+from simspine.sources.pose2sim import demo_folder, find_project
 from simspine.types import Camera, Keypoints, Markers
 from simspine.workflow.paths import Paths
 
@@ -63,44 +63,38 @@ class Capture:
         return keypoints
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HumanTrial(Capture):
     """A trial of a Human3.6M copy, whose reader knows cameras, motion capture and the data set's own lens."""
 
-    copy: "HumanCopy | None" = None
-    subject: str = ""
-    trial: str = ""
+    copy: "HumanCopy"
+    trial: str
 
     def cameras(self) -> list[Camera]:
-        return self.copy.cameras(self.subject)
+        return self.copy.cameras(self.person)
 
     def motion_capture(self) -> Markers | None:
-        return self.copy.positions(self.subject, self.trial) if self.mocap else None
+        return self.copy.positions(self.person, self.trial) if self.mocap else None
 
     def seen_by(self, cameras: list[Camera], keypoints: Keypoints) -> Keypoints:
         return self.copy.to_cameras(keypoints, cameras)
 
 
-def capture_of(trial: Trial, subject: str = "", config: Config | None = None) -> Capture:
-    """The trial's files; `InputError` names the first that is missing. None of them is read.
-
-    subject, config: needed for a trial of the data set in section `capture`.
-    """
-    if trial.capture is not None:
+def capture_of(trial: Trial, subject: str, config: Config) -> Capture:
+    """The trial's files; `InputError` names the first that is missing. None of them is read."""
+    if trial.capture is not None and config.capture is not None:
         return _of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
     mocap = () if trial.mocap is None else (_existing(trial.mocap, "mocap file"),)
-    which = {"mocap": mocap, "rig": trial.rig, "person": subject}
+    calibration = None if trial.calibration is None else _existing(trial.calibration, "calibration")
+    videos: tuple[Path, ...] = tuple(_existing(video, "video") for video in trial.videos or ())
     if trial.folder is not None:
-        project = packaged_folder(trial.folder) if trial.folder.startswith(PACKAGED) else Path(trial.folder)
-        found = find_capture(project)
-        calibration = found.calibration if trial.calibration is None else _existing(trial.calibration, "calibration")
-        return Capture(calibration, videos=tuple(found.videos), **which)
-    calibration = _existing(trial.calibration, "calibration")
-    if trial.videos is not None:
-        videos = tuple(_existing(v, "video") for v in trial.videos)
-        return Capture(calibration, videos=videos, **which)
-    folders = tuple(_existing(k, "keypoint folder", folder=True) for k in trial.keypoints)
-    return Capture(calibration, keypoints=folders, **which)
+        packaged = trial.folder.startswith(PACKAGED)  # a folder inside the installed package
+        name = trial.folder.removeprefix(PACKAGED)
+        found = find_project(demo_folder().parent / name if packaged else Path(name))
+        calibration, videos = calibration or found.calibration, tuple(found.videos)
+    assert calibration is not None  # `Trial` wants one beside videos and keypoints
+    folders = tuple(_existing(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
+    return Capture(calibration, videos, folders, mocap=mocap, rig=trial.rig, person=subject)
 
 
 def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:
@@ -108,22 +102,26 @@ def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) ->
     copy = copy_of(options)
     files = copy.files(subject, trial)
     if copy.rigs is None:
-        copy.cameras(subject)  # says where it looked for the cameras
+        copy.cameras(subject)  # raises, and says where it looked for the cameras
+    assert copy.rigs is not None
     calibration = copy.rigs.file(subject)
     mocap = tuple(f for f in files if f != calibration and f.suffix != ".mp4" and "D2_Positions" not in str(f.parent))
-    where = {"copy": copy, "subject": subject, "trial": trial, "mocap": mocap, "correspondence": "human36m"}
-    if not imported:
-        videos = tuple(copy.videos(subject, trial))
-        if not videos:
+    videos: tuple[Path, ...] = () if imported else tuple(copy.videos(subject, trial))
+    stored = None
+    if imported:
+        if options.detections is None:
             raise InputError(
-                f"{options.human36m}: no videos of {subject} {trial}. With 2D points made elsewhere, name their folder "
-                "(capture.detections) and set detection.detector to import."
+                "detection.detector is import: name the folder of <subject>/<trial>.h5 (capture.detections)."
             )
-        return HumanTrial(calibration, videos=videos, **where)
-    if options.detections is None:
-        raise InputError("detection.detector is import: name the folder of <subject>/<trial>.h5 (capture.detections).")
-    stored = _existing(str(Path(options.detections) / subject / f"{trial}.h5"), "file of 2D points")
-    return HumanTrial(calibration, stored=stored, **where)
+        stored = _existing(str(Path(options.detections) / subject / f"{trial}.h5"), "file of 2D points")
+    elif not videos:
+        raise InputError(
+            f"{options.human36m}: no videos of {subject} {trial}. With 2D points made elsewhere, name their folder "
+            "(capture.detections) and set detection.detector to import."
+        )
+    return HumanTrial(
+        calibration, videos, (), stored, mocap, person=subject, correspondence="human36m", copy=copy, trial=trial
+    )
 
 
 def copy_of(options: HumanCapture) -> "HumanCopy":
@@ -133,7 +131,7 @@ def copy_of(options: HumanCapture) -> "HumanCopy":
 
 @cache
 def _opened(root: str, layout: str, cameras: str | None, lens: str | None) -> "HumanCopy":
-    from simspine.sources.human36m.copy import open_copy
+    from simspine.sources.human36m.layouts import open_copy
 
     return open_copy(root, layout, cameras, lens)
 
@@ -145,11 +143,6 @@ def _rigs(path: Path) -> list[str]:
     except (OSError, ValueError):
         return []
     return list(content) if isinstance(content, dict) else []
-
-
-def packaged_folder(name: str) -> Path:
-    """`pose2sim:Demo_SinglePerson` → the folder inside the installed package."""
-    return demo_folder().parent / name.removeprefix(PACKAGED)
 
 
 def input_files(config: Config, subject: str) -> list[str]:
@@ -164,7 +157,10 @@ def input_files(config: Config, subject: str) -> list[str]:
             paths.append(Paths(Path(config.results), subject).done("capture"))
             continue
         capture = capture_of(trial, subject, config)
-        newest = [max(folder.glob("*.json"), key=_age, default=folder) for folder in capture.keypoints]
+        newest = [
+            max(folder.glob("*.json"), key=lambda p: (p.stat().st_mtime, p.name), default=folder)
+            for folder in capture.keypoints
+        ]
         paths += [*capture.detected, *newest, *capture.mocap]
     return list(dict.fromkeys(map(str, paths)))
 
@@ -173,10 +169,6 @@ def write_config(config: dict, path: str | Path) -> None:
     """The resolved configuration as YAML."""
     plain = json.loads(json.dumps(config))  # a workflow manager may hand in its own kinds of dict
     write_text(Path(path), yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
-
-
-def _age(path: Path) -> tuple[float, str]:
-    return path.stat().st_mtime, path.name
 
 
 def _existing(path: str, kind: str, folder: bool = False) -> Path:

@@ -99,9 +99,7 @@ def run_tasks(
         }
         ran.append(task.name)
         _write(manifest, stage, entries)
-    _write(
-        manifest, stage, entries
-    )  # also when nothing ran: a fresh time stamp tells the workflow that it is up to date
+    _write(manifest, stage, entries)  # also if nothing ran: a fresh time stamp tells the workflow that it is up to date
     return ran
 
 

@@ -5,46 +5,48 @@ from pathlib import Path
 from simspine.config import read_config
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project_one
-from simspine.report.recording import View, write_recording
+from simspine.pipeline.scene import scene_of
+from simspine.pipeline.solved_trial import SolvedTrial, body_edges
+from simspine.report.recording import CameraView, write_recording
 from simspine.spine.levels import CHAIN
 from simspine.workflow.context import Context
-from simspine.workflow.results import TrialResults, body_edges, model_points
-from simspine.workflow.viewing import find_results, read_scene, scene_of
+from simspine.workflow.paths import Paths
+from simspine.workflow.trials import read_trial
+from simspine.workflow.viewing import find_results, read_scene
 
 
 def record(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
     """Write the recording of a trial; with cameras and videos where the result has them."""
     if out.suffix != ".rrd":
         raise InputError(f"{out}: Rerun's recordings end in .rrd; name the file so.")
-    results = find_results(result, subject, trial)
-    if results is None:
+    place = find_results(result, subject, trial)
+    if place is None:
         write_recording(out, read_scene(result, subject, trial))
-    else:
-        seen = results.paths.keypoints(results.name).is_file() and results.paths.points(results.name).is_file()
-        write_recording(
-            out, scene_of(results), _views(results) if seen else (), results.shown if seen else None
-        )  # fmt: skip
+        return out
+    found = read_trial(*place)
+    seen = () if found.keypoints is None else (_views(found, _videos(*place)), found.shown)
+    write_recording(out, scene_of(found), *seen)
     return out
 
 
-def _views(results: TrialResults) -> list[View]:
-    model = model_points(results)
+def _views(found: SolvedTrial, videos: dict[int, Path]) -> list[CameraView]:
+    model = found.model_points
     lines = [(model.names.index(a), model.names.index(b)) for a, b in body_edges() if {a, b} <= set(model.names)]
     spine = [model.names.index(name) for name in CHAIN if name in model.names]
     xyz = change_frame(model.xyz, model.frame, "z_up")
-    videos = _videos(results)
     return [
-        View(camera, videos.get(v), project_one(camera, xyz), lines, spine) for v, camera in enumerate(results.cameras)
+        CameraView(camera, videos.get(v), project_one(camera, xyz), lines, spine)
+        for v, camera in enumerate(found.cameras)
     ]
 
 
-def _videos(results: TrialResults) -> dict[int, Path]:
+def _videos(paths: Paths, trial: str) -> dict[int, Path]:
     """Videos by number of the camera, as the run's own configuration names them; those that are gone are left out."""
-    file = results.paths.results / "config.yaml"
+    file = paths.results / "config.yaml"
     if not file.is_file():
         return {}
     try:
-        videos = Context(read_config(file), results.paths.subject).capture(results.name).videos
+        videos = Context(read_config(file), paths.subject).capture(trial).videos
     except (InputError, KeyError):
         return {}
     return {v: path for v, path in enumerate(videos) if path.is_file()}

@@ -10,6 +10,7 @@ from simspine.config import Config
 from simspine.errors import InputError
 from simspine.workflow import manifest
 from simspine.workflow.context import Context
+from simspine.workflow.stages import planner
 
 SLOW_AT_FIRST = dict.fromkeys(("scale", "ik"), "(the first time, compiling the solver takes some 20 s)")
 
@@ -24,7 +25,7 @@ def run_stage(
     for name in subjects:
         context = Context(config, name, quiet)
         check_writable(context.paths.folder)
-        tasks = _planner(stage)(context)
+        tasks = planner(stage)(context)
         chosen = [task for task in tasks if trial is None or task.name in (trial, name)]
         path = context.paths.manifest(stage)
         if force:
@@ -48,26 +49,3 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"results cannot be written to {folder}: {there} is a file. Change `results`.")
     if not os.access(there, os.W_OK):
         raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
-
-
-def _planner(stage: str):
-    """The function that lists the stage's tasks. Imported here so that each stage loads only what it needs."""
-    if stage in ("detect", "triangulate", "merge"):
-        from simspine.workflow import vision
-
-        return {"detect": vision.detect, "triangulate": vision.triangulate, "merge": vision.merge_markers}[stage]
-    if stage == "export":
-        from simspine.workflow.dataset import export
-
-        return export
-    if stage == "scale":
-        from simspine.workflow.bodies import scale_body
-
-        return scale_body
-    from simspine.workflow import kinematics
-
-    return {
-        "ik": kinematics.ik,
-        "vertebrae": kinematics.vertebrae,
-        "quality": kinematics.quality,
-    }[stage]

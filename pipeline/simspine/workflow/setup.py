@@ -9,16 +9,15 @@ import yaml
 from simspine.body.marker_sets import read_marker_set
 from simspine.body.recipes import read_recipe
 from simspine.config import Config, Trial, check_config
-from simspine.detection.imported import read_detections
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
-from simspine.workflow.copies import examine_capture
+from simspine.workflow.copies import FAULT, OK, examine_capture
 from simspine.workflow.inputs import capture_of
 from simspine.workflow.run import check_writable
-from simspine.workflow.vision import check_folders
+from simspine.workflow.stages.detect import read_folders
 
 NEEDED = {
     "opensim": "reference engine, models",
@@ -61,28 +60,27 @@ def examine(config: Config) -> bool:
     good = True
     for package, use in (NEEDED | OPTIONAL).items():
         try:
-            say("[green]ok[/]       ", f"{package} {version(package)}: {use}")
+            say(OK, f"{package} {version(package)}: {use}")
         except PackageNotFoundError:
-            needed = package in NEEDED
-            good = good and not needed
-            say(f"[{'red' if needed else 'dim'}]missing[/]  ", f"{package}: {use}")
+            good = good and package in OPTIONAL
+            say(f"[{'red' if package in NEEDED else 'dim'}]missing[/]  ", f"{package}: {use}")
     if config.capture is not None:
-        good = examine_capture(config, say) and good
+        good = examine_capture(config, config.capture, say) and good
     for subject, person in config.subjects.items():
         for name, trial in person.trials.items():
             if trial.capture is not None:
                 continue
             try:
-                say("[green]ok[/]       ", f"{subject}/{name}: {_described(subject, name, trial, config)}")
+                say(OK, f"{subject}/{name}: {_described(subject, name, trial, config)}")
             except InputError as fault:
                 good = False
-                say("[red]fault[/]    ", f"{subject}/{name}: {fault}")
+                say(FAULT, f"{subject}/{name}: {fault}")
     try:
-        say("[green]ok[/]       ", f"body: recipe {_body(config)}")
+        say(OK, f"body: recipe {_body(config)}")
         check_writable(Path(config.results))
     except InputError as fault:
         good = False
-        say("[red]fault[/]    ", str(fault))
+        say(FAULT, str(fault))
     return good
 
 
@@ -99,8 +97,7 @@ def _described(subject: str, name: str, trial: Trial, config: Config) -> str:
     given = capture.motion_capture()
     mocap = "" if given is None else f", {len(given.names)} markers of motion capture"
     if capture.keypoints:
-        check_folders(name, capture, cameras)
-        read_detections(capture.keypoints, trial.rate, config.detection.skeleton)
+        read_folders(name, trial, capture, cameras, config.detection.skeleton)
         return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras{mocap}"
     videos = open_videos(capture.videos)
     check_synchronised(videos)

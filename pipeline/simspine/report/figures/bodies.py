@@ -1,4 +1,4 @@
-"""Stick figures with the spine, seen from the side, the front and above, for a few frames."""
+"""Stick figures with the spine from the side, the front and above, for a few frames."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,7 +8,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.geometry import change_frame
-from simspine.report.figures.common import new_figure
+from simspine.report.figures.common import bare, legend, line_key, new_figure, scale_bar
 from simspine.report.style import BLUE, GREY, VERMILLION, WIDTH, marker_style, styled
 from simspine.types import Markers
 
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VIEWS = ("side (facing right)", "front", "above")
+PAIRS = (("LHip", "RHip"), ("LShoulder", "RShoulder"))  # left and right: show where the person faces
 
 
-def body_axes(xyz: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(3, 3) rows forward, up, to the person's right, for points in `y_up`, levelled: up stays up.
+def body_axes(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(3, 3) rows forward, up, to the person's right, for (n, 3) points in `y_up`, levelled: up stays up.
 
-    left, right: (points, 3) positions of paired points (hips, shoulders). Falls back to the axes of the frame where no
-    pair is present.
+    sides: (left, right) numbers of paired points (hips, shoulders). Falls back to the axes of the frame where no pair
+    is present.
     """
-    across = np.asarray(right, float) - np.asarray(left, float)
+    left, right = np.array(sides, int).reshape(-1, 2).T
+    across = points[right] - points[left]
     across = across[np.isfinite(across).all(-1)]
     up = np.array([0.0, 1.0, 0.0])
     side = across.mean(0) * [1, 0, 1] if len(across) else np.zeros(3)
@@ -40,13 +42,11 @@ def stick_figures(
     frames: Sequence[int],
     edges: Sequence[tuple[str, str]],
     spine: Sequence[str],
-    pairs: Sequence[tuple[str, str]] = (("LHip", "RHip"), ("LShoulder", "RShoulder")),
 ) -> "Figure":
     """Body in three views (rows) at some frames (columns), all at one scale.
 
     edges: pairs of marker names joined by a line. spine: markers of the spine, from below upwards, joined by a thick
-    line. pairs: left and right names that tell which way the person faces. Names the markers lack are skipped.
-    Inferred markers are hollow.
+    line. Names the markers lack are skipped. Inferred markers are hollow.
     """
     frames = [int(f) for f in frames]
     if not frames or min(frames) < 0 or max(frames) >= markers.frames:
@@ -55,13 +55,12 @@ def stick_figures(
     at = {name: i for i, name in enumerate(markers.names)}
     lines = [(at[a], at[b]) for a, b in edges if a in at and b in at]
     chain = [at[name] for name in spine if name in at]
-    sides = [(at[a], at[b]) for a, b in pairs if a in at and b in at]
+    sides = [(at[a], at[b]) for a, b in PAIRS if a in at and b in at]
     origin = markers.origins
     with styled():
         local = []
         for frame in frames:
-            left, right = (xyz[frame, [s[k] for s in sides]].reshape(-1, 3) for k in (0, 1))
-            turned = xyz[frame] @ body_axes(xyz[frame], left, right).T
+            turned = xyz[frame] @ body_axes(xyz[frame], sides).T
             known = turned[np.isfinite(turned).all(-1)]
             centre = (known.min(0) + known.max(0)) / 2 if len(known) else np.zeros(3)
             local.append(turned - centre)
@@ -71,16 +70,16 @@ def stick_figures(
         figure = new_figure(0.7 + min(9.0, cell * (2 * tall + across) / across))
         panels = figure.subplots(3, len(frames), squeeze=False, height_ratios=[tall, tall, across])
         for column, (frame, points) in enumerate(zip(frames, local, strict=True)):
-            # Front view as seen by somebody facing the person: their right is on the viewer's left.
+            # Front view, facing the person: their right is on the viewer's left.
             for row, (h, v, signs) in enumerate([(0, 1, (1, 1)), (2, 1, (-1, 1)), (0, 2, (1, -1))]):
                 axes = panels[row, column]
                 _draw(axes, points[:, [h, v]] * signs, lines, chain, origin)
-                _bare(axes, across, tall if row < 2 else across)
+                bare(axes, 1.06 * across, 1.06 * (tall if row < 2 else across))
                 if row == 0:
                     axes.set_title(f"{markers.time[frame]:.2f} s (frame {frame})", fontsize=9)
                 if column == 0:
                     axes.set_ylabel(VIEWS[row])
-        _scale_bar(panels[0, 0], across, tall)
+        scale_bar(panels[0, 0], (-1.02 * across, -tall), 0.5, 0.05, "0.5 m")
         _legend(figure, origin)
     return figure
 
@@ -102,29 +101,9 @@ def _draw(axes: "Axes", xy: np.ndarray, lines, chain: Sequence[int], origin: Seq
         axes.plot(*xy[i], markersize=3.2 if i in chain else 2.6, linestyle="none", **style)
 
 
-def _bare(axes: "Axes", half_width: float, half_height: float) -> None:
-    axes.set_xlim(-half_width * 1.06, half_width * 1.06)
-    axes.set_ylim(-half_height * 1.06, half_height * 1.06)
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
-
-
-def _scale_bar(axes: "Axes", half_width: float, half_height: float) -> None:
-    x, y = -half_width * 1.02, -half_height
-    axes.plot([x, x], [y, y + 0.5], color=GREY, linewidth=2.2, solid_capstyle="butt")
-    axes.text(x + 0.05, y + 0.25, "0.5 m", fontsize=7.5, color=GREY, rotation=90, va="center")
-
-
 def _legend(figure: "Figure", origin: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], color=VERMILLION, linewidth=2.2)]
-    labels = ["spine"]
+    keys = [line_key("spine", color=VERMILLION, linewidth=2.2)]
     for kind in ("detected", "given", "inferred"):
         if kind in origin:
-            handles.append(Line2D([], [], linestyle="none", markersize=4, **marker_style(kind, BLUE)))
-            labels.append(f"{kind} point")
-    figure.legend(handles, labels, loc="outside upper left", ncols=4)
+            keys.append(line_key(f"{kind} point", linestyle="none", markersize=4, **marker_style(kind, BLUE)))
+    legend(figure, keys, 4)

@@ -1,4 +1,4 @@
-"""The spine from the side and from the front at a few frames, with how sure each of its points is."""
+"""The spine from the side and from the front at a few frames, with the uncertainty of each of its points."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.report.figures.bodies import body_axes
-from simspine.report.figures.common import new_figure
+from simspine.report.figures.bodies import VIEWS, body_axes
+from simspine.report.figures.common import bare, legend, line_key, new_figure, patch_key, scale_bar
 from simspine.report.style import BLUE, GREY, INK, VERMILLION, WIDTH, styled
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-VIEWS = ("side (facing right)", "front")
 PAIRS = (("LLatissimus", "RLatissimus"), ("LClavicle", "RClavicle"))
 _SIGMAS = 2.0
 
@@ -36,7 +35,7 @@ def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None
         raise InputError(f"no point of the spine is known in the frames {list(frames)}; choose others.")
     cells = []
     for frame in shown:
-        axes3 = _axes(markers.xyz[frame], sides)
+        axes3 = body_axes(markers.xyz[frame], sides)
         origin = np.nanmean(markers.xyz[frame, at], axis=0)
         points = (markers.xyz[frame, at] - origin) @ axes3.T
         column = None if centres is None else (centres.xyz[frame] - origin) @ axes3.T
@@ -48,23 +47,16 @@ def spine_chain(markers: Markers, frames: Sequence[int], centres: Markers | None
         figure = new_figure(0.5 + min(9.0, 2 * WIDTH / len(cells) * tall / across))
         panels = figure.subplots(2, len(cells), squeeze=False)
         for j, (frame, points, spread, column) in enumerate(cells):
-            # Front view as seen by somebody facing the person: their right is on the viewer's left.
+            # Front view, facing the person: their right is on the viewer's left.
             for i, turn in enumerate(([[1, 0, 0], [0, 1, 0]], [[0, 0, -1], [0, 1, 0]])):
                 _draw(panels[i, j], points, spread, column, np.array(turn, float))
-                _bare(panels[i, j], across, tall)
+                bare(panels[i, j], across, tall)
             panels[0, j].set_title(f"{markers.time[frame]:.2f} s", fontsize=9)
-        for i, view in enumerate(VIEWS):
+        for i, view in enumerate(VIEWS[:2]):
             panels[i, 0].set_ylabel(view)
-        x, y = -across * 0.98, -tall * 0.98
-        panels[0, 0].plot([x, x], [y, y + 0.1], color=GREY, linewidth=2.2, solid_capstyle="butt")
-        panels[0, 0].text(x + 0.02, y + 0.05, "10 cm", fontsize=7.5, color=GREY, rotation=90, va="center")
+        scale_bar(panels[0, 0], (-0.98 * across, -0.98 * tall), 0.1, 0.02, "10 cm")
         _legend(figure, cells)
     return figure
-
-
-def _axes(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:
-    left, right = (points[[pair[k] for pair in sides]].reshape(-1, 3) for k in (0, 1))
-    return body_axes(points, left, right)
 
 
 def _draw(axes: "Axes", points: np.ndarray, spread, column, turn: np.ndarray) -> None:
@@ -78,37 +70,22 @@ def _draw(axes: "Axes", points: np.ndarray, spread, column, turn: np.ndarray) ->
             continue
         width, height, angle = ellipse(turn @ spread[i] @ turn.T)
         for face, edge, alpha in ((BLUE, "none", 0.14), ("none", BLUE, 0.8)):
-            patch = Ellipse(
-                point, width, height, angle=angle, facecolor=face, edgecolor=edge, alpha=alpha, linewidth=0.7
-            )
-            axes.add_patch(patch)
+            axes.add_patch(Ellipse(point, width, height, angle=angle, facecolor=face, edgecolor=edge, alpha=alpha,
+                                   linewidth=0.7))  # fmt: skip
     axes.plot(*xy.T, color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2, zorder=3)
 
 
-def ellipse(covariance: np.ndarray, sigmas: float = _SIGMAS) -> tuple[float, float, float]:
-    """(width, height, angle in degrees) of the ellipse of `sigmas` standard deviations of a (2, 2) covariance."""
+def ellipse(covariance: np.ndarray) -> tuple[float, float, float]:
+    """(width, height, angle in degrees) of the ellipse of 2 standard deviations of a (2, 2) covariance."""
     values, vectors = np.linalg.eigh(covariance)
-    height, width = 2 * sigmas * np.sqrt(np.maximum(values, 0))
+    height, width = 2 * _SIGMAS * np.sqrt(np.maximum(values, 0))
     return float(width), float(height), float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])))
 
 
-def _bare(axes: "Axes", half_width: float, half_height: float) -> None:
-    axes.set_xlim(-half_width, half_width)
-    axes.set_ylim(-half_height, half_height)
-    axes.set_aspect("equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
-
-
 def _legend(figure: "Figure", cells) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles = [Line2D([], [], color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2, label="points of the spine")]
+    keys = [line_key("points of the spine", color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2)]
     if any(spread is not None for _, _, spread, _ in cells):
-        handles.append(Patch(facecolor=BLUE, edgecolor=INK, alpha=0.3, label="2 standard deviations"))
+        keys.append(patch_key("2 standard deviations", facecolor=BLUE, edgecolor=INK, alpha=0.3))
     if any(column is not None for _, _, _, column in cells):
-        handles.append(Line2D([], [], color=GREY, linewidth=1.0, marker="o", markersize=2, label="vertebral centres"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+        keys.append(line_key("vertebral centres", color=GREY, linewidth=1.0, marker="o", markersize=2))
+    legend(figure, keys, 3)

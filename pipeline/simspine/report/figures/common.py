@@ -1,14 +1,16 @@
-"""What the figures share: an empty figure, runs of frames, shading of rejected frames, labels that don't overlap."""
+"""What the figures share: an empty figure, shading of rejected frames, legends, labels that do not overlap."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simspine.arrays import runs
 from simspine.errors import InputError
-from simspine.report.style import VERMILLION, WIDTH
+from simspine.report.style import GREY, VERMILLION, WIDTH
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -20,29 +22,9 @@ def new_figure(height: float, width: float = WIDTH) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Stretches of True in a (frames,) mask as (first, last), both included."""
-    padded = np.concatenate([[False], np.asarray(mask, bool), [False]])
-    edges = np.flatnonzero(padded[1:] != padded[:-1])
-    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def frame_ranges(mask: np.ndarray, first: int = 0) -> str:
-    """'3–7, 12' for a (frames,) mask; 'none' where nothing is True."""
-    return ", ".join(f"{a + first}" if a == b else f"{a + first}–{b + first}" for a, b in runs(mask)) or "none"
-
-
 def step(time: np.ndarray) -> float:
     """Time from frame to frame, s; 1 where there are fewer than two frames."""
     return float(np.median(np.diff(time))) if len(time) > 1 else 1.0
-
-
-def checked(name: str, value, shape: tuple[int, ...], dtype=float) -> np.ndarray:
-    """`value` as an array of exactly `shape`, or an error that names both shapes."""
-    array = np.asarray(value, dtype)
-    if array.shape != shape:
-        raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
-    return array
 
 
 def shade_rejected(
@@ -56,14 +38,27 @@ def shade_rejected(
         raise InputError(f"status has {rejected.size} entries, expected one for each of {len(time)} frames.")
     half = step(time) / 2
     label = f"rejected frames ({rejected.sum()} of {rejected.size})" if labelled else None
-    for a, b in runs(rejected):
-        left, right = time[a] - half, time[b] + half
+    for a, b in runs(np.flatnonzero(rejected)):
+        left, right = time[a] - half, time[b - 1] + half
         # Two patches: SVG gives a hatch the opacity of the face it lies on.
         axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=zorder)
-        axes.axvspan(
-            left, right, facecolor="none", edgecolor=VERMILLION, hatch="////", linewidth=0, label=label, zorder=zorder
-        )
+        axes.axvspan(left, right, facecolor="none", edgecolor=VERMILLION, hatch="////", linewidth=0, zorder=zorder,
+                     label=label)  # fmt: skip
         label = None
+
+
+def bare(axes: "Axes", half_width: float, half_height: float) -> None:
+    """Room for a body around the origin, m, at one scale; no ticks, frame or grid."""
+    axes.set(xlim=(-half_width, half_width), ylim=(-half_height, half_height), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+
+
+def scale_bar(axes: "Axes", at: tuple[float, float], length: float, gap: float, label: str) -> None:
+    """An upright bar from `at`, m, with its label `gap` beside it."""
+    x, y = at
+    axes.plot([x, x], [y, y + length], color=GREY, linewidth=2.2, solid_capstyle="butt")
+    axes.text(x + gap, y + length / 2, label, fontsize=7.5, color=GREY, rotation=90, va="center")
 
 
 def time_axis(axes: "Axes", time: np.ndarray, labelled: bool = True) -> None:
@@ -80,22 +75,37 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> n
 
     Too many for the room share it evenly. For labels at the end of curves.
     """
-    positions = np.asarray(positions, float)
-    n = len(positions)
+    from scipy.optimize import isotonic_regression
+
+    wanted = np.asarray(positions, float)
+    n = len(wanted)
     if n == 0:
-        return positions
-    gap = min(gap, (high - low) / max(n - 1, 1))
-    order = np.argsort(positions, kind="stable")
-    # Substituting y_i = x_i - i·gap turns "at least gap apart" into "not decreasing": isotonic regression (pool
-    # adjacent violators) then gives the least-squares answer.
-    y = np.clip(positions[order], low, high) - gap * np.arange(n)
-    blocks: list[list[float]] = []
-    for value in y:
-        blocks.append([value, 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            b, a = blocks.pop(), blocks.pop()
-            blocks.append([(a[0] * a[1] + b[0] * b[1]) / (a[1] + b[1]), a[1] + b[1]])
-    y = np.repeat([b[0] for b in blocks], [int(b[1]) for b in blocks])
+        return wanted
+    steps = min(gap, (high - low) / max(n - 1, 1)) * np.arange(n)
+    order = np.argsort(wanted, kind="stable")
+    # Substituting y_i = x_i - i·gap turns "at least gap apart" into "not decreasing": the least-squares answer is an
+    # isotonic regression.
+    y = isotonic_regression(np.clip(wanted[order], low, high) - steps).x
     out = np.empty(n)
-    out[order] = np.clip(y, low, high - gap * (n - 1)) + gap * np.arange(n)
+    out[order] = np.clip(y, low, high - steps[-1]) + steps
     return out
+
+
+def line_key(label: str, **style: Any) -> "Artist":
+    """A line or point in a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **style)
+
+
+def patch_key(label: str, **style: Any) -> "Artist":
+    """A filled or hollow box in a legend."""
+    from matplotlib.patches import Patch
+
+    return Patch(label=label, **style)
+
+
+def legend(figure: "Figure", keys: Sequence["Artist"], columns: int, **options: Any) -> None:
+    """The figure's legend, above its panels."""
+    if keys:
+        figure.legend(handles=keys, loc="outside upper left", ncols=columns, **options)

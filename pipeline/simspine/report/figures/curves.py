@@ -6,30 +6,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.quality.observability import ONE_COORDINATE, forced_mask
-from simspine.report.figures.common import checked, new_figure, shade_rejected, spread, time_axis
-from simspine.report.style import (
-    BLUE,
-    FORCED,
-    FORCED_DASHES,
-    FORCED_LABEL,
-    GREY,
-    MEASURED,
-    ORANGE,
-    SKY,
-    sequence,
-    styled,
-)  # fmt: skip
-from simspine.report.summary import VERY_UNSURE, spread_of_adults, very_unsure
+from simspine.arrays import checked
+from simspine.quality.observability import forced_mask
+from simspine.report import style
+from simspine.report.figures.common import legend, line_key, new_figure, shade_rejected, spread, time_axis
+from simspine.report.summary import VERY_UNCERTAIN, typical, very_uncertain
 from simspine.spine.bands import Band
 from simspine.spine.levels import POSITIVE
+from simspine.types import Forced, ForcedKind
+from simspine.validation.uncertainty import spread_of_adults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_95 = 1.96  # standard deviations to either side
+NORMAL_95 = 1.96  # standard deviations to either side
 TITLES = ("Flexion–extension", "Lateral bending", "Axial rotation")
+CURVATURE_TITLES = {"lla": "Lumbar lordosis angle (L1–S1 Cobb)", "tka": "Thoracic kyphosis angle (T3–T12 Cobb)"}
 
 
 def curvature(
@@ -38,7 +31,7 @@ def curvature(
     tka: np.ndarray,
     bands: Sequence[Band] = (),
     status: Sequence[str] | None = None,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
     lla_sd: np.ndarray | None = None,
     tka_sd: np.ndarray | None = None,
 ) -> "Figure":
@@ -46,26 +39,21 @@ def curvature(
 
     time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all
     are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
-    forced: may hold 'lla' or 'tka' with the reason; such a curve is drawn as the model's, not as a measurement.
-    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve less sure than the spread among
-    standing adults is drawn dashed and orange, and says so.
+    forced: may hold 'lla' or 'tka' with facts; such a curve is drawn as the model's, not as a measurement.
+    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve whose standard deviation reaches
+    the spread among standing adults is drawn dashed and orange, and says so.
     """
     time = np.asarray(time, float)
-    with styled():
+    with style.styled():
         figure = new_figure(6.0)
         panels = figure.subplots(2, 1, sharex=True)
-        for axes, key, title, values, sd in (
-            (panels[0], "lla", "Lumbar lordosis angle (L1–S1 Cobb)", lla, lla_sd),
-            (panels[1], "tka", "Thoracic kyphosis angle (T3–T12 Cobb)", tka, tka_sd),
-        ):
+        for axes, key, values, sd in zip(panels, CURVATURE_TITLES, (lla, tka), (lla_sd, tka_sd), strict=True):
             degrees = np.degrees(checked(key, values, time.shape))
-            doubt = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
-            draw_curvature(axes, time, degrees, (forced or {}).get(key, ""), doubt, key)
+            sd_deg = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
+            draw_curvature(axes, time, degrees, (forced or {}).get(key, ()), sd_deg, key)
             shade_rejected(axes, time, status)
-            chosen = [band for band in bands if band.quantity == key]
-            beside = _draw_bands(axes, chosen)
-            axes.set_title(title)
-            axes.set_ylabel(f"{key.upper()} (°)")
+            beside = _draw_bands(axes, [band for band in bands if band.quantity == key])
+            axes.set(title=CURVATURE_TITLES[key], ylabel=f"{key.upper()} (°)")
             axes.margins(y=0.12)
             axes.legend(loc="upper left", bbox_to_anchor=(beside, 1.03), borderaxespad=0, handlelength=1.5)
             time_axis(axes, time, labelled=axes is panels[1])
@@ -73,45 +61,46 @@ def curvature(
 
 
 def draw_curvature(
-    axes: "Axes", time: np.ndarray, degrees: np.ndarray, reason: str, sd: np.ndarray | None, quantity: str
+    axes: "Axes", time: np.ndarray, degrees: np.ndarray, forced: Sequence[Forced], sd: np.ndarray | None, quantity: str
 ) -> None:
-    """One curve with its band. sd: (frames,) degrees or None. reason: why the model sets it, '' if it does not."""
+    """One curve with its band. sd: (frames,) degrees or None. forced: what the model forces of it."""
     known = degrees[np.isfinite(degrees)]
     text = f"mean {known.mean():.1f}°, span {np.ptp(known):.1f}°" if known.size else "not known"
-    if reason and ONE_COORDINATE not in reason:
-        axes.plot(time, degrees, **FORCED, label=f"{text}\n{FORCED_LABEL}")
+    if any(fact.kind is not ForcedKind.SUM for fact in forced):
+        axes.plot(time, degrees, **style.FORCED, label=f"{text}\n{style.FORCED_LABEL}")
         return
-    note = "\n(one coordinate for all levels)" if reason else ""
-    typical = None if sd is None or not np.isfinite(sd).any() else float(np.nanmedian(sd))
-    wide = very_unsure(quantity, typical)
-    colour = ORANGE if wide else BLUE
-    style = MEASURED | ({"linestyle": (0, (5, 2))} if wide else {})
-    axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **style)
-    if typical is None:
+    note = "\n(one coordinate for all levels)" if forced else ""
+    usual = typical(sd)
+    wide = very_uncertain(quantity, usual)
+    colour = style.ORANGE if wide else style.BLUE
+    look = style.MEASURED | ({"linestyle": (0, (5, 2))} if wide else {})
+    axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **look)
+    if sd is None or usual is None:
         return
-    low, high = degrees - _95 * sd, degrees + _95 * sd
-    label = f"95 % band, typically ±{_95 * typical:.0f}°"
+    low, high = degrees - NORMAL_95 * sd, degrees + NORMAL_95 * sd
+    label = f"95 % band, typically ±{NORMAL_95 * usual:.0f}°"
     axes.fill_between(time, low, high, facecolor=colour, alpha=0.22, linewidth=0, label=label, zorder=1)
     for edge in (low, high):
         axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
     if wide:
-        others = f"standing adults differ by ±{_95 * spread_of_adults(quantity):.0f}°"
-        axes.text(0.01, 0.03, f"{VERY_UNSURE.upper()}: ±{_95 * typical:.0f}°; {others}", transform=axes.transAxes,
-                  fontweight="bold", fontsize=8, va="bottom", zorder=4)  # fmt: skip
+        others = f"standing adults differ by ±{NORMAL_95 * spread_of_adults(quantity):.0f}°"
+        text = f"{VERY_UNCERTAIN.upper()}: ±{NORMAL_95 * usual:.0f}°; {others}"
+        axes.text(0.01, 0.03, text, transform=axes.transAxes, fontweight="bold", fontsize=8, va="bottom", zorder=4)
 
 
 def shade_band(axes: "Axes", band: Band, label: str | None = None) -> None:
     """A published band across the panel, with edges that show through whatever lies above."""
-    axes.axhspan(band.low, band.high, facecolor=SKY, alpha=0.2, linewidth=0, zorder=0, label=label)
+    axes.axhspan(band.low, band.high, facecolor=style.SKY, alpha=0.2, linewidth=0, zorder=0, label=label)
     for edge in (band.low, band.high):
-        axes.axhline(edge, color=SKY, linewidth=1.0, zorder=2)
+        axes.axhline(edge, color=style.SKY, linewidth=1.0, zorder=2)
 
 
 def _draw_bands(axes: "Axes", bands: Sequence[Band]) -> float:
     """Bars in the margin, lettered, their sources in the legend; returns where the legend starts (axes fraction)."""
     place = axes.get_yaxis_transform()  # x in fractions of the panel, y in degrees
     for i, band in enumerate(bands):
-        colour, x, letter = (SKY if i == 0 else GREY), 1.025 + 0.03 * i, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 26]
+        x, letter = 1.025 + 0.03 * i, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i % 26]
+        colour = style.GREY if i else style.SKY
         if i == 0:
             shade_band(axes, band)
         axes.plot([x, x], [band.low, band.high], color=colour, linewidth=4, transform=place, clip_on=False,
@@ -129,48 +118,50 @@ def level_angles(
     time: np.ndarray,
     levels: Sequence[str],
     angles: np.ndarray,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
     status: Sequence[str] | None = None,
-    positive: Sequence[str] = POSITIVE,
 ) -> "Figure":
     """The angle of each level about three axes: one panel each for flexion–extension, lateral bending, axial rotation.
 
     time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. forced: see `forced_mask`; dashed grey.
-    positive: what a positive angle means in each panel.
     """
     time = np.asarray(time, float)
     degrees = np.degrees(checked("angles", angles, (len(time), len(levels), 3)))
     mask = forced_mask(levels, forced or {})
-    with styled():
+    with style.styled():
         figure = new_figure(8.2)
         panels = figure.subplots(3, 1, sharex=True)
         for k, axes in enumerate(panels):
             shade_rejected(axes, time, status, labelled=k == 0)
             _draw_levels(axes, time, levels, degrees[:, :, k], mask[:, k])
-            axes.axhline(0, color=GREY, linewidth=0.7, zorder=1)
-            axes.set_title(f"{TITLES[k]}; positive = {positive[k]}")
-            axes.set_ylabel("angle (°)")
+            axes.axhline(0, color=style.GREY, linewidth=0.7, zorder=1)
+            axes.set(title=f"{TITLES[k]}; positive = {POSITIVE[k]}", ylabel="angle (°)")
             time_axis(axes, time, labelled=k == 2)
-        _legend(figure, panels, mask)
+        keys = panels[0].get_legend_handles_labels()[0]
+        if not mask.all():
+            keys.append(line_key("free in the model", color=style.BLUE, **style.MEASURED))
+        if mask.any():
+            keys.append(line_key(style.FORCED_LABEL, **style.FORCED))
+        legend(figure, keys, 3)
     return figure
 
 
 def _draw_levels(
     axes: "Axes", time: np.ndarray, levels: Sequence[str], degrees: np.ndarray, forced: np.ndarray
 ) -> None:
-    colours = iter(sequence(max(1, int((~forced).sum()))))
+    colours = iter(style.sequence(max(1, int((~forced).sum()))))
     dashes, ends = 0, []
     for i, level in enumerate(levels):
         if not np.isfinite(degrees[:, i]).any():
             continue
         if forced[i]:
-            style = FORCED | {"linestyle": (0, FORCED_DASHES[dashes % len(FORCED_DASHES)])}
+            look = style.FORCED | {"linestyle": (0, style.FORCED_DASHES[dashes % len(style.FORCED_DASHES)])}
             dashes += 1
         else:
-            style = MEASURED | {"color": next(colours)}
-        axes.plot(time, degrees[:, i], **style)
+            look = style.MEASURED | {"color": next(colours)}
+        axes.plot(time, degrees[:, i], **look)
         known = np.flatnonzero(np.isfinite(degrees[:, i]))
-        ends.append((level, degrees[known[-1], i], style["color"], time[known[-1]]))
+        ends.append((level, degrees[known[-1], i], look["color"], time[known[-1]]))
     axes.margins(y=0.08)
     low, high = axes.get_ylim()
     room = 1.9 * 72  # the panel's height, points: a label of 7 points needs 8.5
@@ -181,16 +172,3 @@ def _draw_levels(
             va="center", ha="left", annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 1},
         )  # fmt: skip
-
-
-def _legend(figure: "Figure", panels, mask: np.ndarray) -> None:
-    from matplotlib.lines import Line2D
-
-    handles, labels = panels[0].get_legend_handles_labels()
-    if not mask.all():
-        handles.append(Line2D([], [], color=BLUE, **MEASURED))
-        labels.append("free in the model")
-    if mask.any():
-        handles.append(Line2D([], [], **FORCED))
-        labels.append(FORCED_LABEL)
-    figure.legend(handles, labels, loc="outside upper left", ncols=3)

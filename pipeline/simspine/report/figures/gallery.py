@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.report.figures.common import new_figure
-from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREEN, ORANGE, PURPLE, SKY, styled
+from simspine.report.figures.common import legend, line_key, new_figure
+from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREEN, ORANGE, PURPLE, SKY, Style, styled
 from simspine.validation.curvature import as_records, grouped
 from simspine.validation.published import BY_ACTION
 from simspine.validation.records import Record
@@ -42,9 +42,7 @@ def _page(groups: Sequence[tuple[str, list[Record]]]) -> "Figure":
             for axes, curves in zip(row, _curves(some), strict=True):
                 for courses, colour, dash, forced in curves:
                     any_forced |= forced
-                    _draw(
-                        axes, courses, {**FORCED, "linestyle": dash} if forced else {"color": colour, "linestyle": dash}
-                    )
+                    _draw(axes, courses, (FORCED if forced else {"color": colour}) | {"linestyle": dash})
                 if not curves:
                     axes.text(0.5, 0.5, "not in this data set", transform=axes.transAxes, ha="center", fontsize=7.5)
             people = len({record.subject for record in some})
@@ -54,13 +52,15 @@ def _page(groups: Sequence[tuple[str, list[Record]]]) -> "Figure":
         for axes, title in zip(grid[0], COLUMNS, strict=True):
             axes.set_title(title)
         for axes in grid[-1]:
-            axes.set_xlabel("course of the trial (%)")
-            axes.set_xlim(0, 100)
-        _legend(figure, any_forced)
+            axes.set(xlabel="course of the trial (%)", xlim=(0, 100))
+        keys = [line_key(name, color=c, linestyle=dash, linewidth=1.5) for name, c, dash in (*_CURVES, *_PLANES)]
+        if any_forced:
+            keys.append(line_key(f"grey: {FORCED_LABEL}", **FORCED | {"linestyle": "-"}))
+        legend(figure, keys, len(keys))
     return figure
 
 
-def _curves(some: Sequence[Record]):
+def _curves(some: Sequence[Record]) -> "list[list[tuple[np.ndarray, str, str, bool]]]":
     """Per panel the curves as (courses (trials, nodes) degrees, colour, dash, whether the model sets it)."""
     curvature = []
     for name, colour, dash in _CURVES:
@@ -71,18 +71,10 @@ def _curves(some: Sequence[Record]):
     panels = [curvature]
     for level in ("lumbar", "neck"):
         there = [record for record in some if level in record.levels]
-        panels.append(
-            [
-                (
-                    np.stack([course(r.angles[:, r.levels.index(level), k], r.kept) for r in there]),
-                    colour,
-                    dash,
-                    is_forced(there, level, k),
-                )
-                for k, (_, colour, dash) in enumerate(_PLANES)
-                if there
-            ]
-        )
+        panels.append([])
+        for k, (_, colour, dash) in enumerate(_PLANES if there else ()):
+            courses = np.stack([course(r.angles[:, r.levels.index(level), k], r.kept) for r in there])
+            panels[-1].append((courses, colour, dash, is_forced(there, level, k)))
     return panels
 
 
@@ -94,7 +86,7 @@ def course(values: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return np.degrees(np.interp(np.linspace(0, 1, NODES), np.linspace(0, 1, len(values)), values))
 
 
-def _draw(axes: "Axes", courses: np.ndarray, style: dict) -> None:
+def _draw(axes: "Axes", courses: np.ndarray, style: Style) -> None:
     at = np.linspace(0, 100, NODES)
     known = np.isfinite(courses).any(0)
     if len(courses) < 3:
@@ -105,12 +97,3 @@ def _draw(axes: "Axes", courses: np.ndarray, style: dict) -> None:
     low[known], middle[known], high[known] = np.nanpercentile(courses[:, known], (10, 50, 90), axis=0)
     axes.fill_between(at, low, high, facecolor=style["color"], alpha=0.22, linewidth=0)
     axes.plot(at, middle, **{"linewidth": 1.5, **style})
-
-
-def _legend(figure: "Figure", any_forced: bool) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], color=c, linestyle=d, linewidth=1.5, label=name) for name, c, d in (*_CURVES, *_PLANES)]
-    if any_forced:
-        handles.append(Line2D([], [], **{**FORCED, "linestyle": "-"}, label=f"grey: {FORCED_LABEL}"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))

@@ -1,4 +1,4 @@
-"""Many levels at once: angles as a map of level over time, and the range of motion of each level, with what decided it.
+"""Many levels at once: angles as a map of level over time, range of motion of each level, and their observability.
 
 For a spine of single vertebrae, whose 25 levels are too many curves for one panel.
 """
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.arrays import checked
 from simspine.quality.observability import forced_mask
-from simspine.report.figures.common import checked, new_figure, shade_rejected, step, time_axis
-from simspine.report.figures.curves import TITLES
+from simspine.report.figures.common import legend, line_key, new_figure, patch_key, shade_rejected, step, time_axis
+from simspine.report.figures.curves import NORMAL_95, TITLES
 from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, styled
 from simspine.spine.levels import POSITIVE
+from simspine.types import Forced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HALF = 0.5  # from this share on an angle counts as decided by the data in a picture: filled, not hollow
+HALF = 0.5  # an angle of at least this observability is drawn filled, others hollow
 _NICE = np.array([1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 180.0])  # ends of a colour scale, degrees
-_95 = 1.96
 SHORT = ("flexion", "to the right", "to the left")
 
 
@@ -30,9 +31,9 @@ def level_map(
     angles: np.ndarray,
     shares: np.ndarray,
     status: Sequence[str] | None = None,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
 ) -> "Figure":
-    """Angles of all levels as three maps (level × time, from the sacrum up), beside each the share the data decided.
+    """Angles of all levels as three maps (level × time, from the sacrum up), beside each their observability.
 
     time: (frames,) s. angles: (frames, levels, 3) rad, NaN = not known. shares: (levels, 3), NaN = not known. forced:
     see `quality.observability.forced_mask`. Rejected frames are hatched.
@@ -63,10 +64,8 @@ def level_map(
             _draw_shares(beside, shares[:, k], mask[:, k])
             for edge in _borders(levels):
                 axes.axhline(edge, color=GREY, linewidth=1.0, zorder=3)
-        name_levels(panels[0], levels)
-        handles, labels = panels[0].get_legend_handles_labels()
-        if handles:
-            figure.legend(handles, labels, loc="outside upper left")
+        _name_levels(panels[0], levels)
+        legend(figure, panels[0].get_legend_handles_labels()[0], 1)
     return figure
 
 
@@ -82,13 +81,12 @@ def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
         if forced[i]:
             axes.plot([0, 1], [i, i], **FORCED)
         elif np.isfinite(share):
-            sure = share >= HALF
-            face, edge = (BLUE, BLUE) if sure else ("none", ORANGE)
+            observed = share >= HALF
+            face, edge = (BLUE, BLUE) if observed else ("none", ORANGE)
             axes.barh(i, max(share, 0.015), 0.66, facecolor=face, edgecolor=edge, linewidth=0.9)
-            axes.annotate(f"{100 * share:.0f}", (0.0 if sure else share, i), xytext=(2, -0.4), va="center", fontsize=6,
-                          textcoords="offset points", color="white" if sure else INK)  # fmt: skip
-    axes.set_xlim(0, 1.05)
-    axes.set_xticks([])
+            axes.annotate(f"{100 * share:.0f}", (0.0 if observed else share, i), xytext=(2, -0.4), fontsize=6,
+                          textcoords="offset points", va="center", color="white" if observed else INK)  # fmt: skip
+    axes.set(xlim=(0, 1.05), xticks=[])
     axes.grid(False)
     axes.spines[["bottom", "left"]].set_visible(False)
     axes.tick_params(left=False)
@@ -101,13 +99,13 @@ def range_profile(
     sd: np.ndarray | None,
     shares: np.ndarray,
     status: Sequence[str] | None = None,
-    forced: Mapping[str, str] | None = None,
+    forced: Mapping[str, Sequence[Forced]] | None = None,
 ) -> "Figure":
     """Range of each level's angle over the trial (frames not rejected), with the 95 % interval around it.
 
     angles, sd: (frames, levels, 3) rad. shares: (levels, 3), NaN = not known. A bar from the least to the greatest
-    angle, a line to 1.96 standard deviations beyond either; how far the angle moved as a number. Filled: decided by
-    the data; hollow: mostly assumed; dashed grey: set by the model.
+    angle, a line to 1.96 standard deviations beyond either; how far the angle moved as a number. Filled: mostly
+    measured; hollow: mostly assumed; dashed grey: set by the model.
     """
     angles = np.asarray(angles, float)
     angles = checked("angles", angles, (len(angles), len(levels), 3))
@@ -124,13 +122,12 @@ def range_profile(
                 _draw_range(axes, i, ends[:, i, k], shares[i, k], mask[i, k])
             for edge in _borders(levels):
                 axes.axhline(edge, color=INK, linewidth=0.8)
-            axes.set_title(title)
-            axes.set_xlabel(f"angle (°), positive = {SHORT[k]}")
+            axes.set(title=title, xlabel=f"angle (°), positive = {SHORT[k]}")
             axes.text(1.0, 1.0, "range", transform=axes.transAxes, fontsize=7.5, ha="right", va="bottom")
             axes.grid(axis="y", visible=False)
             low, high = axes.get_xlim()
             axes.set_xlim(low, high + 0.12 * (high - low))  # room for the numbers
-        name_levels(panels[0], levels)
+        _name_levels(panels[0], levels)
         _profile_legend(figure, shares, mask, sd is not None)
     return figure
 
@@ -145,45 +142,42 @@ def ends_of(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
     known = np.isfinite(angles)
     order = np.where(known, angles, np.inf).argmin(0), np.where(known, angles, -np.inf).argmax(0)
     low, high = (np.take_along_axis(angles, frame[None], 0)[0] for frame in order)
-    doubt = [0.0 if sd is None else _95 * np.take_along_axis(sd, frame[None], 0)[0] for frame in order]
-    return np.degrees([low - doubt[0], low, high, high + doubt[1]])
+    reach = [0.0 if sd is None else NORMAL_95 * np.take_along_axis(sd, frame[None], 0)[0] for frame in order]
+    return np.degrees([low - reach[0], low, high, high + reach[1]])
 
 
 def _draw_range(axes: "Axes", i: int, ends: np.ndarray, share: float, forced: bool) -> None:
     if not np.isfinite(ends[1]):
         return
-    sure = not share < HALF  # not known counts as sure: the solver gave no share
-    colour = GREY if forced else BLUE if sure else ORANGE
+    observed = not share < HALF  # also where the solver gave no share
+    colour = GREY if forced else BLUE if observed else ORANGE
     dash = "--" if forced else "-"
     for a, b in ((ends[0], ends[1]), (ends[2], ends[3])):
         if np.isfinite(a) and np.isfinite(b) and a < b:
             axes.plot([a, b], [i, i], color=colour, linewidth=1.1, linestyle=dash, solid_capstyle="butt")
-    face = colour if sure and not forced else "none"
+    face = colour if observed and not forced else "none"
     axes.barh(i, ends[2] - ends[1], 0.56, ends[1], facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
     place = axes.get_yaxis_transform()
     axes.text(1.0, i, f"{ends[2] - ends[1]:.1f}°", transform=place, fontsize=6.5, ha="right", va="center")
 
 
 def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     entries = (
-        (not (mask | (shares < HALF)).all(), BLUE, BLUE, "-", "decided by the data"),
+        (not (mask | (shares < HALF)).all(), BLUE, BLUE, "-", "mostly measured"),
         (bool((~mask & (shares < HALF)).any()), "none", ORANGE, "-", "mostly assumed"),
         (bool(mask.any()), "none", GREY, "--", FORCED_LABEL),
     )
-    handles = [
-        Patch(facecolor=face, edgecolor=edge, linestyle=dash, label=f"range over the trial, {label}")
+    keys = [
+        patch_key(f"range over the trial, {label}", facecolor=face, edgecolor=edge, linestyle=dash)
         for shown, face, edge, dash, label in entries
         if shown
     ]
     if interval:
-        handles.append(Line2D([], [], color=GREY, linewidth=1.1, label="95 % interval"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+        keys.append(line_key("95 % interval", color=GREY, linewidth=1.1))
+    legend(figure, keys, 3)
 
 
-def name_levels(axes: "Axes", levels: Sequence[str]) -> None:
+def _name_levels(axes: "Axes", levels: Sequence[str]) -> None:
     """Levels as ticks, from below."""
     axes.set_yticks(range(len(levels)), levels, fontsize=7.5)
     axes.set_ylim(-0.6, len(levels) - 0.4)

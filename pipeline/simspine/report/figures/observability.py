@@ -1,10 +1,11 @@
-"""How a figure shows who decided a number: filled = measured, hollow = assumed, dashed grey = set by the model."""
+"""How a figure shows observability: filled = measured, hollow = assumed, dashed grey = set by the model."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from simspine.quality.observability import Observability
+from simspine.report.figures.common import line_key, patch_key
 from simspine.report.style import BLUE, FORCED_LABEL, GREY, ORANGE
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Look:
     edge: str
     face: str
     label: str
-    dash: str = "-"
+    dash: Literal["-", "--"] = "-"
 
 
 LOOKS = {
@@ -40,16 +41,13 @@ def look(word: str) -> Look:
 
 def handles(words: Iterable[str], marker: bool = False) -> "list[Artist]":
     """Legend entries of the words that occur, in a fixed order; as points where `marker`, else as patches."""
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     found = [shown for word, shown in LOOKS.items() if word in set(words)]
     if marker:
         return [
-            Line2D([], [], color=s.edge, marker="o", markerfacecolor=face(s), markersize=6, linewidth=0, label=s.label)
+            line_key(s.label, color=s.edge, marker="o", markerfacecolor=face(s), markersize=6, linewidth=0)
             for s in found
         ]
-    return [Patch(facecolor=s.face, edgecolor=s.edge, linestyle=s.dash, label=s.label) for s in found]
+    return [patch_key(s.label, facecolor=s.face, edgecolor=s.edge, linestyle=s.dash) for s in found]
 
 
 def face(shown: Look) -> str:

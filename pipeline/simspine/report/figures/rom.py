@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.quality.observability import Observability
-from simspine.report.figures.common import new_figure
+from simspine.report.figures.common import legend, line_key, new_figure, patch_key
 from simspine.report.figures.curves import TITLES
 from simspine.report.figures.observability import face, handles, look
 from simspine.report.style import FORCED, INK, SKY, VERMILLION, styled
@@ -26,7 +26,7 @@ def lumbar_profile(dataset) -> "Figure | None":
     """Range of motion by lumbar level, from above, about three axes; None where the data set has no such levels.
 
     dataset: as `simspine.validation.lumbar_rom` takes it. The band spans the published values, one mark each. Filled:
-    the data decided; hollow: assumed; dashed grey: set by the model, so no finding.
+    measured; hollow: assumed; dashed grey: set by the model, so no finding.
     """
     rows = [row for row in lumbar_rom(dataset) if row.level != "lumbar"]
     if not rows:
@@ -38,18 +38,19 @@ def lumbar_profile(dataset) -> "Figure | None":
         for k, axes in enumerate(panels):
             some = [row for row in rows if row.plane == PLANES[k]]
             _literature(axes, levels, PLANES[k])
-            at = np.arange(len(some))
-            forced = [row.decided == Observability.FORCED for row in some]
-            line = FORCED if any(forced) else {"color": INK, "linewidth": 0.9}
-            axes.plot(at, [row.rom_mean_deg for row in some], **{**line, "zorder": 3})
+            forced = any(row.decided == Observability.FORCED for row in some)
+            line = FORCED if forced else {"color": INK, "linewidth": 0.9}
+            axes.plot(range(len(some)), [row.rom_mean_deg for row in some], zorder=3, **line)
             for i, row in enumerate(some):
                 _point(axes, i, row)
-            axes.set_title(TITLES[k])
             axes.set_xticks(range(len(levels)), levels, rotation=40, ha="right")
-            axes.set_ylim(0, 1.22 * axes.get_ylim()[1])  # room for the studies' names
-            axes.set_ylabel("total range of motion (°)")
+            top = 1.22 * axes.get_ylim()[1]  # room for the studies' names
+            axes.set(title=TITLES[k], ylim=(0, top), ylabel="total range of motion (°)")
             axes.grid(axis="x", visible=False)
-        _rom_legend(figure, rows)
+        keys = handles({row.decided for row in rows}, marker=True)
+        keys.append(patch_key("published, bending as far as one can", facecolor=SKY, alpha=0.25))
+        people = "; mean ± SD over people" if any(row.subjects > 1 for row in rows) else ""
+        legend(figure, keys, 3, title=DEFINITION + people, title_fontsize=8, alignment="left")
     return figure
 
 
@@ -74,16 +75,6 @@ def _point(axes: "Axes", at: float, row: RangeRow) -> None:
                   capsize=3, linewidth=1.1, zorder=4)  # fmt: skip
 
 
-def _rom_legend(figure: "Figure", rows: Sequence[RangeRow]) -> None:
-    from matplotlib.patches import Patch
-
-    entries = handles({row.decided for row in rows}, marker=True)
-    entries.append(Patch(facecolor=SKY, alpha=0.25, label="published, bending as far as one can"))
-    spread = "; mean ± SD over people" if any(row.subjects > 1 for row in rows) else ""
-    figure.legend(handles=entries, loc="outside upper left", ncols=3, title=DEFINITION + spread, title_fontsize=8,
-                  alignment="left")  # fmt: skip
-
-
 def neck_by_action(dataset) -> "Figure | None":
     """Range of motion of the neck in each action about three axes; None where the data set has no neck.
 
@@ -102,14 +93,16 @@ def neck_by_action(dataset) -> "Figure | None":
             for i, action in enumerate(actions):
                 _bar(axes, i, some[action])
             limit = max(study.totals["neck"] for study in NECK_ROM if study.plane == PLANES[k])
-            axes.set_title(TITLES[k])
-            axes.set_xlabel(f"range (°); published maximum {limit:g}°")
+            axes.set(title=TITLES[k], xlabel=f"range (°); published maximum {limit:g}°")
             axes.set_xlim(left=0)
             axes.margins(x=0.1)
             axes.grid(axis="y", visible=False)
         panels[0].set_yticks(range(len(actions)), actions)
         panels[0].set_ylim(len(actions) - 0.4, -0.6)
-        _bar_legend(figure, rows)
+        keys = handles({row.decided for row in rows})
+        if any(np.isfinite(row.rom_sd_deg) for row in rows):
+            keys.append(line_key("± SD over people", color=VERMILLION, linewidth=1))
+        legend(figure, keys, len(keys), title=f"{DEFINITION}; mean over people", title_fontsize=8, alignment="left")
     return figure
 
 
@@ -119,13 +112,3 @@ def _bar(axes: "Axes", at: float, row: RangeRow) -> None:
               linestyle=shown.dash)  # fmt: skip
     if np.isfinite(row.rom_sd_deg):
         axes.errorbar(row.rom_mean_deg, at, xerr=row.rom_sd_deg, color=VERMILLION, capsize=2, linewidth=1)
-
-
-def _bar_legend(figure: "Figure", rows: Sequence[RangeRow]) -> None:
-    from matplotlib.lines import Line2D
-
-    entries = handles({row.decided for row in rows})
-    if any(np.isfinite(row.rom_sd_deg) for row in rows):
-        entries.append(Line2D([], [], color=VERMILLION, linewidth=1, label="± SD over people"))
-    figure.legend(handles=entries, loc="outside upper left", ncols=len(entries), title_fontsize=8, alignment="left",
-                  title=f"{DEFINITION}; mean over people")  # fmt: skip

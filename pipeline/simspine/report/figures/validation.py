@@ -40,7 +40,7 @@ _ABOUT = {
     "lumbar_rom": (
         "Range of motion of the lumbar levels",
         "Range of motion from T12–L1 to L5–S1 about three axes, beside published ranges",
-        "Where points are hollow, a belief or a coupler gave the curve its shape: no finding about the levels.",
+        "Where points are hollow, a prior or a coupler gave the curve its shape: no finding about the levels.",
     ),
     "neck_rom": (
         "Range of motion of the neck",
@@ -67,11 +67,11 @@ def pictures(dataset, prefix: str = "validation") -> tuple[content.Picture, ...]
     return tuple(made)
 
 
-def text_tables(dataset) -> tuple[content.Table, ...]:
+def text_tables(dataset) -> tuple[content.PageTable, ...]:
     """The tables as text for a page, folded under their titles; empty ones are left out."""
     made = []
     for name, rows in tables(as_records(dataset)).items():
         if rows:
             header, lines = cells(name, rows)
-            made.append(content.Table(header, lines, NOTES[name], TITLES[name]))
+            made.append(content.PageTable(header, lines, NOTES[name], TITLES[name]))
     return tuple(made)

@@ -1,12 +1,11 @@
 """Distribution of LLA and TKA in each action, beside the paper's means and the published normal range."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simspine.report.figures.common import new_figure
-from simspine.report.figures.curves import shade_band
+from simspine.report.figures.common import legend, line_key, new_figure
+from simspine.report.figures.curves import CURVATURE_TITLES, shade_band
 from simspine.report.figures.observability import handles, look
 from simspine.report.style import INK, VERMILLION, styled
 from simspine.spine.bands import bands
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_FRAMES = 4000  # per violin: more change its outline by less than a line's width
-TITLES = {"lla": "Lumbar lordosis angle (L1–S1 Cobb)", "tka": "Thoracic kyphosis angle (T3–T12 Cobb)"}
 
 
 def curvature_violins(dataset) -> "Figure":
@@ -32,24 +30,27 @@ def curvature_violins(dataset) -> "Figure":
     with styled():
         figure = new_figure(6.4)
         panels = figure.subplots(2, 1, sharex=True)
-        for axes, quantity in zip(panels, ("lla", "tka"), strict=True):
+        for axes, quantity in zip(panels, CURVATURE_TITLES, strict=True):
             band = bands(quantity)[0]
             shade_band(axes, band)
             for i, (name, part) in enumerate(groups.items()):
                 _draw(axes, i, np.degrees(pooled(part, quantity)), rows[name], quantity)
-            axes.set_title(TITLES[quantity])
-            axes.set_ylabel(f"{quantity.upper()} (°)")
+            axes.set(title=CURVATURE_TITLES[quantity], ylabel=f"{quantity.upper()} (°)")
             axes.text(
                 0.995, band.high, f"published: {band.low:g}–{band.high:g}° ({band.source.split(',')[0]})",
                 transform=axes.get_yaxis_transform(), fontsize=7, ha="right", va="bottom",
             )  # fmt: skip
             axes.margins(y=0.1)
             axes.grid(axis="x", visible=False)
-        panels[1].set_xticks(range(len(groups)), groups, rotation=0 if len(groups) < 7 else 40,
-                             ha="center" if len(groups) < 7 else "right")  # fmt: skip
+        turned = {"rotation": 40, "ha": "right"} if len(groups) > 6 else {}
+        panels[1].set_xticks(range(len(groups)), groups, **turned)
         room = max(0.0, 6 - len(groups)) / 2  # a few violins stay slim
         panels[1].set_xlim(-0.6 - room, len(groups) - 0.4 + room)
-        _legend(figure, rows.values())
+        keys = handles({getattr(row, f"{q}_decided") for row in rows.values() for q in CURVATURE_TITLES})
+        keys.append(line_key("mean ± SD of the frames", color=INK, marker="o", markersize=3.5, linewidth=1))
+        if any(np.isfinite(row.paper_lla_mean_deg) for row in rows.values()):
+            keys.append(line_key("paper, mean ± SD", color=VERMILLION, marker="D", markersize=3, linewidth=0.9))
+        legend(figure, keys, len(keys))
     return figure
 
 
@@ -58,8 +59,10 @@ def _draw(axes: "Axes", at: float, values: np.ndarray, row: CurvatureRow, quanti
     shown = look(getattr(row, f"{quantity}_decided"))
     values = values[:: -(-len(values) // MOST_FRAMES)] if len(values) else values
     if len(values) and np.ptp(values) > 1e-6:
-        body = axes.violinplot([values], [at], widths=0.6, showextrema=False)["bodies"][0]
-        body.set(facecolor=shown.face, edgecolor=shown.edge, alpha=1, linewidth=1.1, linestyle=shown.dash)
+        axes.violinplot([values], [at], widths=0.6, showextrema=False)
+        axes.collections[-1].set(
+            facecolor=shown.face, edgecolor=shown.edge, alpha=1, linewidth=1.1, linestyle=shown.dash
+        )
     elif len(values):  # constant: a violin of no height
         axes.plot([at - 0.3, at + 0.3], [values[0]] * 2, color=shown.edge, linewidth=1.4, linestyle=shown.dash)
     mean, sd = getattr(row, f"{quantity}_mean_deg"), getattr(row, f"{quantity}_sd_deg")
@@ -68,15 +71,3 @@ def _draw(axes: "Axes", at: float, values: np.ndarray, row: CurvatureRow, quanti
     mean, sd = getattr(row, f"paper_{quantity}_mean_deg"), getattr(row, f"paper_{quantity}_sd_deg")
     if np.isfinite(mean):
         axes.errorbar(at + 0.38, mean, sd, fmt="D", color=VERMILLION, markersize=3, capsize=2, linewidth=0.9, zorder=4)
-
-
-def _legend(figure: "Figure", rows: Sequence[CurvatureRow]) -> None:
-    from matplotlib.lines import Line2D
-
-    entries = handles({getattr(row, f"{q}_decided") for row in rows for q in ("lla", "tka")})
-    entries.append(Line2D([], [], color=INK, marker="o", markersize=3.5, linewidth=1, label="mean ± SD of the frames"))
-    if any(np.isfinite(row.paper_lla_mean_deg) for row in rows):
-        entries.append(
-            Line2D([], [], color=VERMILLION, marker="D", markersize=3, linewidth=0.9, label="paper, mean ± SD")
-        )
-    figure.legend(handles=entries, loc="outside upper left", ncols=len(entries))

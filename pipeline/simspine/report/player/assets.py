@@ -1,11 +1,12 @@
-"""The scripts of a page: the player's own, the library it stands on, the switch between light and dark."""
+"""The scripts of a page: the player's own, the library it stands on, the switch between light and dark.
+
+The library is three.js (MIT), cut down by `tools/vendor_three.py` to what the player uses.
+"""
 
 import base64
 import hashlib
 from functools import cache
 from importlib.resources import files
-
-from simspine.report.player.library import three
 
 _SCRIPTS = ("1-data", "2-orbit", "3-tube", "4-stage", "5-plot", "6-player")
 
@@ -13,30 +14,28 @@ _SCRIPTS = ("1-data", "2-orbit", "3-tube", "4-stage", "5-plot", "6-player")
 @cache
 def player_script() -> str:
     """The player as one script; nothing of it is visible from outside but `player` on its elements."""
-    folder = files("simspine.report.player").joinpath("script")
-    parts = [folder.joinpath(f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS]
+    parts = [_packaged(f"player/script/{name}.js") for name in _SCRIPTS]
     return "(() => {\n'use strict';\n" + "\n".join(parts) + "})();"
 
 
 @cache
-def theme_script() -> str:
-    """The button that switches between light and dark, and what it remembers."""
-    return files("simspine.report").joinpath("theme.js").read_text(encoding="utf-8")
+def _packaged(name: str) -> str:
+    return files("simspine.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def scripts(player: bool) -> dict[str, str]:
-    """{name: script} a page carries. player: whether it holds one. Raises `InputError` where trimesh is missing."""
-    found = {"theme": theme_script()}
+    """{name: script} a page carries. player: whether it holds one.
+
+    theme: the button that switches between light and dark. three: defines the global `THREE`.
+    """
+    found = {"theme": _packaged("theme.js")}
     if player:
-        found |= {"three": three(), "player": player_script()}
+        found |= {"three": _packaged("player/three.js"), "player": player_script()}
     return found
 
 
 def policy(carried: dict[str, str]) -> str:
     """Content security policy: no request to anywhere, and no script but these, by their SHA-256."""
-    sums = " ".join(f"'sha256-{_digest(script)}'" for script in carried.values())
+    digests = (hashlib.sha256(script.encode()).digest() for script in carried.values())
+    sums = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {sums}"
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

@@ -127,11 +127,8 @@ def segments(osim: str) -> tuple[tuple[str, str], ...]:
     for joints in ET.fromstring(osim.encode()).iter("JointSet"):
         for joint in joints.findall("objects/*"):
             frames = {frame.get("name"): frame.findtext("socket_parent") for frame in joint.findall("frames/*")}
-            ends = []
-            for side in ("parent", "child"):
-                socket = (joint.findtext(f"socket_{side}_frame") or "").strip()
-                path = (frames.get(socket) or socket).strip()
-                ends.append(path.rsplit("/", 1)[-1])
-            if all(ends) and "ground" not in ends:
-                pairs.append(tuple(ends))
+            sockets = [(joint.findtext(f"socket_{side}_frame") or "").strip() for side in ("parent", "child")]
+            parent, child = ((frames.get(socket) or socket).strip().rsplit("/", 1)[-1] for socket in sockets)
+            if parent and child and "ground" not in (parent, child):
+                pairs.append((parent, child))
     return tuple(pairs)

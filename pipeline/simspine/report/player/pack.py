@@ -33,10 +33,12 @@ class Packed:
 class _Block:
     """Arrays one after another, each at a multiple of four bytes."""
 
-    def __init__(self):
-        self.entries, self.parts, self.size = {}, [], 0
+    def __init__(self) -> None:
+        self.entries: dict[str, dict[str, object]] = {}
+        self.parts: list[bytes] = []
+        self.size = 0
 
-    def _append(self, name: str, array: np.ndarray, **more) -> None:
+    def _append(self, name: str, array: np.ndarray, **more: float) -> None:
         data = np.ascontiguousarray(array).tobytes()
         data += b"\0" * (-len(data) % 4)
         self.entries[name] = {"at": self.size, "type": array.dtype.name, "shape": list(array.shape), **more}
@@ -62,7 +64,7 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
     step = max(1, -(-scene.frames // most))
     at = slice(None, None, step)
     block = _Block()
-    header = {
+    header: dict[str, object] = {
         "name": scene.name, "rate": scene.spine.rate / step, "start": scene.spine.start, "step": step,
         "frames": len(range(scene.frames)[at]), "total": scene.frames,
     }  # fmt: skip
@@ -72,12 +74,11 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
     if radius is not None:
         block.lengths("tube", radius[at])
     if scene.points is not None:
-        points = scene.points
-        block.lengths("points", points.xyz[at])
-        header["points"] = list(points.names)
-        header["origin"] = [str(o) for o in points.origin or ["detected"] * len(points.names)]
-        if points.filled is not None:
-            block.whole("filled", points.filled[at])
+        block.lengths("points", scene.points.xyz[at])
+        header["points"] = list(scene.points.names)
+        header["origin"] = [str(origin) for origin in scene.points.origins]
+        if scene.points.filled is not None:
+            block.whole("filled", scene.points.filled[at])
     if scene.poses:
         names = list(scene.poses)
         poses = np.stack([scene.poses[name][at] for name in names], 1)
@@ -100,12 +101,12 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
     if reasons:
         block.whole("status", np.array([kinds.index(reason) for reason in reasons]))
         header["status"] = [kind.split("|", 1) for kind in kinds]
-    header["curves"] = []
     for i, curve in enumerate(scene.curves):
         block.lengths(f"curve/{i}", curve.values[at])
         if curve.sd is not None:
             block.lengths(f"sd/{i}", curve.sd[at])
-        header["curves"].append({"name": curve.name, "label": curve.label, "band": curve.band, "note": curve.note})
+    said = ("name", "label", "band", "note", "forced")
+    header["curves"] = [{key: getattr(curve, key) for key in said} for curve in scene.curves]
     header["arrays"] = block.entries
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Packed(
@@ -124,17 +125,3 @@ def quaternions(rotations: np.ndarray) -> np.ndarray:
     if known.any():
         out[known] = Rotation.from_matrix(flat[known]).as_quat()
     return out.reshape(*rotations.shape[:-2], 4)
-
-
-def unpack(packed: Packed) -> tuple[dict, dict[str, np.ndarray]]:
-    """Header and arrays as a page's script reads them: lengths in m (NaN = missing), whole numbers as they are."""
-    header, data = json.loads(packed.header), base64.b64decode(packed.block)
-    arrays = {}
-    for name, entry in header["arrays"].items():
-        kind = np.dtype(entry["type"]).newbyteorder("<")
-        raw = np.frombuffer(data, kind, int(np.prod(entry["shape"])), entry["at"]).reshape(entry["shape"])
-        if "scale" in entry:
-            arrays[name] = np.where(raw == MISSING, np.nan, raw * entry["scale"] + entry["middle"])
-        else:
-            arrays[name] = raw
-    return header, arrays

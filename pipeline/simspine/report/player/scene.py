@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simspine.arrays import checked, frame_ranges
 from simspine.errors import InputError
-from simspine.report.figures.common import checked, frame_ranges
+from simspine.geometry import change_frame
 from simspine.report.player.bones import Bone
 from simspine.types import Camera, Markers
 
@@ -17,7 +18,10 @@ _CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little."""
+    """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little.
+
+    forced: the model sets it, so that it is no measurement.
+    """
 
     name: str
     label: str
@@ -25,6 +29,7 @@ class Curve:
     sd: np.ndarray | None = None
     band: tuple[float, float, str] | None = None
     note: str = ""
+    forced: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,7 @@ class Scene:
             if known.size:
                 parts.append(f"{curve.label} {known.min():.0f} to {known.max():.0f} degrees")
         if self.rejected.any():
-            parts.append(f"rejected frames: {frame_ranges(self.rejected)}")
+            parts.append(f"rejected frames: {frame_ranges(np.flatnonzero(self.rejected))}")
         return f"{self.name}: {', '.join(parts)}."
 
 
@@ -111,8 +116,6 @@ def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points:
 
 def frustum(camera: Camera, depth: float = 0.35) -> np.ndarray:
     """(5, 3) m, y up: the optical centre and the corners of the image `depth` m in front of it; distortion left out."""
-    from simspine.geometry import change_frame
-
     pixels = _CORNERS * camera.size
     normal = (pixels - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T
     rays = np.concatenate([normal, np.ones((4, 1))], 1) * depth

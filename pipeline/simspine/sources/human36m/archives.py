@@ -71,10 +71,8 @@ class Archives(Copy):
         points = {camera: cdf.pose_shape(path)[0] for camera, path in self._files(subject, trial, POINTS).items()}
         return min(frames, default=None), points, dict(self._videos(subject, trial))
 
-    def files(self, subject: str, trial: str) -> list[Path]:
-        trial = self._known(subject, trial)
-        found = [path for kind in _ENDINGS for path in self._files(subject, trial, kind).values()]
-        return found + ([self.rigs.file(subject)] if self.rigs is not None else [])
+    def _trial_files(self, subject: str, trial: str) -> list[Path]:
+        return [path for kind in _ENDINGS for path in self._files(subject, trial, kind).values()]
 
     def _files(self, subject: str, trial: str, kind: str) -> dict[str, Path]:
         return self._listings[subject][kind].trials.get(trial, {})

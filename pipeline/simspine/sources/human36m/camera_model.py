@@ -5,20 +5,18 @@ For ideal normalised coordinates u = (x, y), r² = x² + y² and q = (p2, p1) th
     u' = u (1 + k1 r² + k2 r⁴ + k3 r⁶ + q·u) + q r²        (ProjectPointRadial of its release code)
 
 where OpenCV, with the same numbers, has `2 q·u`. The radial part is the same. The missing factor 2 cannot be made up by
-other values of k1 k2 p1 p2 k3: it needs OpenCV's thin prism terms (`opencv_coefficients`). Our `Camera` has none, so
-not the camera but the points are converted: `to_camera` gives, for a pixel in an image of the data set, the pixel in
-which our `Camera` with the same numbers sees the same ray. This is exact. How much it costs to take one lens for the
-other: docs/human36m.md.
+other values of k1 k2 p1 p2 k3: it needs OpenCV's thin prism terms (p1/2, p2/2, s1 = p2/2, s3 = p1/2). Our `Camera` has
+none, so not the camera but the points are converted: `to_camera` gives, for a pixel in an image of the data set, the
+pixel in which our `Camera` with the same numbers sees the same ray. This is exact. How much it costs to take one lens
+for the other: docs/human36m.md.
 
 In all functions `camera` holds the numbers of the data set as they stand in its metadata.xml.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from simspine.geometry import distort, to_pixels, undistort
-from simspine.types import Camera, Keypoints
+from simspine.geometry import distort, to_pixels
+from simspine.types import Camera
 
 _STEPS, _TOLERANCE = 50, 1e-13
 
@@ -54,16 +52,9 @@ def undistort_human36m(camera: Camera, pixels: np.ndarray) -> np.ndarray:
             gradient = 2 * ideal * (k1 + r2 * (2 * k2 + 3 * r2 * k3)) + q
             jacobian = stretch[..., None] * np.eye(2) + ideal[..., :, None] * gradient[..., None, :]
             jacobian = jacobian + 2 * q[:, None] * ideal[..., None, :]
-            residual = ideal * stretch + q * r2 - seen
-            det = jacobian[..., 0, 0] * jacobian[..., 1, 1] - jacobian[..., 0, 1] * jacobian[..., 1, 0]
-            step = np.stack(
-                [
-                    jacobian[..., 1, 1] * residual[..., 0] - jacobian[..., 0, 1] * residual[..., 1],
-                    jacobian[..., 0, 0] * residual[..., 1] - jacobian[..., 1, 0] * residual[..., 0],
-                ],
-                -1,
-            )
-            step = step / det[..., None]
+            (a, b), (c, d) = np.moveaxis(jacobian, (-2, -1), (0, 1))
+            e, f = np.moveaxis(ideal * stretch + q * r2 - seen, -1, 0)
+            step = np.stack([d * e - b * f, a * f - c * e], -1) / (a * d - b * c)[..., None]
             ideal = ideal - step
             if not (np.abs(step) > _TOLERANCE).any():
                 break
@@ -75,23 +66,3 @@ def undistort_human36m(camera: Camera, pixels: np.ndarray) -> np.ndarray:
 def to_camera(camera: Camera, pixels: np.ndarray) -> np.ndarray:
     """Pixels (..., 2) in images of the data set → pixels (..., 2) where `camera` (OpenCV's lens) sees the same rays."""
     return to_pixels(camera, distort(undistort_human36m(camera, pixels), camera.distortion))
-
-
-def to_human36m(camera: Camera, pixels: np.ndarray) -> np.ndarray:
-    """The inverse of `to_camera`."""
-    return to_pixels(camera, distort_human36m(undistort(camera, pixels), camera.distortion))
-
-
-def keypoints_to_cameras(keypoints: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
-    """2D points detected in (or given for) images of the data set, as our cameras would see them; one camera a view."""
-    xy = np.stack([to_camera(camera, keypoints.xy[:, v]) for v, camera in enumerate(cameras)], 1)
-    return keypoints.with_(xy=xy)
-
-
-def opencv_coefficients(camera: Camera) -> np.ndarray:
-    """(12,) k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4 with which OpenCV's functions have exactly the data set's lens.
-
-    2 (q/2)·u u + (q/2) r² gives `q·u` and half of `q r²`; the thin prism s1, s3 adds the other half.
-    """
-    k1, k2, p1, p2, k3 = camera.distortion
-    return np.array([k1, k2, p1 / 2, p2 / 2, k3, 0, 0, 0, p2 / 2, 0, p1 / 2, 0])

@@ -53,15 +53,9 @@ def write_pose(path: str | os.PathLike, poses: np.ndarray, dtype: str = "float32
         raise InputError(f"{path}: poses hold values that are not finite, which the format has no mark for.")
     values = np.ascontiguousarray(poses.reshape(1, 1, len(poses), -1), dtype)
     variable = {
-        "Variable": "Pose",
-        "Data_Type": _CDF_FLOATS[dtype],
-        "Num_Elements": 1,
-        "Rec_Vary": True,
-        "Dim_Sizes": list(values.shape[2:]),
-        "Dim_Vary": [True, True],
-        "Var_Type": "zVariable",
-        "Compress": 0,
-    }
+        "Variable": "Pose", "Data_Type": _CDF_FLOATS[dtype], "Num_Elements": 1, "Rec_Vary": True,
+        "Dim_Sizes": list(values.shape[2:]), "Dim_Vary": [True, True], "Var_Type": "zVariable", "Compress": 0,
+    }  # fmt: skip
     with atomic_path(path) as temporary:
         file = cdfwrite.CDF(temporary, cdf_spec={"Majority": "row_major", "Encoding": 6, "Checksum": True}, delete=True)
         file.write_var(variable, var_data=values[0])
@@ -76,10 +70,10 @@ def _open(path: str | os.PathLike):
         raise InputError(f"{path}: no such file.")
     if not Path(path).stat().st_size:
         raise InputError(f"{path}: the file is empty. Unpack the archive again.")
-    announced = _announced_size(path)
-    if announced is not None and announced > Path(path).stat().st_size:
-        raise _unreadable(path, f"{Path(path).stat().st_size} of {announced} bytes are there")
     try:
+        announced, there = _announced_size(path), Path(path).stat().st_size
+        if announced is not None and announced > there:
+            raise ValueError(f"{there} of {announced} bytes are there")
         cdf = cdflib.CDF(Path(path))
         info = cdf.cdf_info()
         variables = [*info.zVariables, *info.rVariables]

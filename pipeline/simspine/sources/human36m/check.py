@@ -11,8 +11,9 @@ from simspine.errors import InputError, unknown_name
 from simspine.geometry import project
 from simspine.sources.human36m import camera_model, names
 from simspine.sources.human36m.copy import Copy
-from simspine.sources.human36m.faults import Fault, length_faults, unusable
+from simspine.sources.human36m.faults import TrialFault, length_faults, unusable
 from simspine.sources.human36m.metadata import LENSES
+from simspine.sources.video import open_video
 
 FOREIGN_PX = 2.0  # no lens formula is off by that much: the cameras are others
 LENS_PX = 0.02  # the right formula leaves rounding, the other one 0.1 px and more
@@ -28,7 +29,7 @@ class TrialState:
     frames: int
     views: int
     problems: tuple[str, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[TrialFault, ...]
 
     @property
     def usable(self) -> bool:
@@ -178,7 +179,9 @@ def _subject(copy: Copy, subject: str, wanted: list[str], read: bool, videos: bo
 def _trial(copy: Copy, subject: str, trial: str, read: bool, videos: bool) -> TrialState:
     problems, faults = [], copy.faults(subject, trial)
     known = {(fault.camera, fault.spoils) for fault in faults}
-    frames, lengths, paths = None, {}, {}
+    frames: int | None = None
+    lengths: dict[str, int] = {}
+    paths: dict[str, Path] = {}
     try:
         frames, lengths, paths = copy.lengths(subject, trial)
         if frames is None:
@@ -190,7 +193,7 @@ def _trial(copy: Copy, subject: str, trial: str, read: bool, videos: bool) -> Tr
     counts = {}
     for camera, path in paths.items() if videos else ():
         try:
-            counts[camera] = _frames_of(path)
+            counts[camera] = open_video(path).frames
         except InputError as error:
             if (camera, "video") not in known:
                 problems.append(str(error))
@@ -205,6 +208,7 @@ def _cameras(copy: Copy, subject: str, trials: list[str]) -> str:
         copy.cameras(subject)
     except InputError as error:
         return str(error)
+    assert copy.rigs is not None  # without them there are no cameras
     for trial in trials:
         if unusable(copy.faults(subject, trial)):
             continue
@@ -212,7 +216,7 @@ def _cameras(copy: Copy, subject: str, trials: list[str]) -> str:
             errors = lens_of_points(copy, subject, trial)
         except InputError:
             continue  # no 2D points of this trial, or unreadable ones, which the trial's own line says
-        best = min(errors, key=errors.get)
+        best = min(errors, key=errors.__getitem__)
         if errors[best] > FOREIGN_PX:
             return (
                 f"the 2D points of {trial} are up to {errors[best]:.3g} px from where the cameras see its motion "
@@ -232,12 +236,6 @@ def _views(trials: Iterable[TrialState]) -> str:
     if not views or views == [0]:
         return "no videos"
     return f"videos of {views[0]} to {views[-1]} cameras" if len(views) > 1 else f"videos of {views[0]} cameras"
-
-
-def _frames_of(path: Path) -> int:
-    from simspine.sources.video import open_video
-
-    return open_video(path).frames
 
 
 def _digest(path: Path, method: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 from simspine.skeletons import load
 from simspine.sources.human36m import camera_model, names
-from simspine.sources.human36m.faults import Fault, faults_of, spoilt_videos
+from simspine.sources.human36m.faults import TrialFault, faults_of, spoilt_videos
 from simspine.sources.human36m.rigs import SHARED_FILES, Rigs
 from simspine.types import Camera, Keypoints, Markers, Origin
 
@@ -51,8 +51,8 @@ class Copy(ABC):
         """
 
     @abstractmethod
-    def files(self, subject: str, trial: str) -> list[Path]:
-        """All files of the trial, cameras included: what a result made of it depends on."""
+    def _trial_files(self, subject: str, trial: str) -> list[Path]:
+        """All files of the trial but those of cameras."""
 
     @abstractmethod
     def _positions(self, subject: str, trial: str) -> tuple[np.ndarray, float, float]:
@@ -65,6 +65,11 @@ class Copy(ABC):
     def _videos(self, subject: str, trial: str) -> Mapping[str, Path]:
         """{camera: video}."""
         return {}
+
+    def files(self, subject: str, trial: str) -> list[Path]:
+        """All files of the trial, cameras included: what a result made of it depends on."""
+        found = self._trial_files(subject, self._known(subject, trial))
+        return found + ([self.rigs.file(subject)] if self.rigs is not None else [])
 
     def positions(self, subject: str, trial: str, skeleton: str = "human36m32") -> Markers:
         """Motion capture of one trial: metres, world with z up, 50 frames/s, 32 or 17 joints.
@@ -125,17 +130,18 @@ class Copy(ABC):
             return keypoints
         if len(cameras) != keypoints.views:
             raise InputError(f"{keypoints.views} views of 2D points, but {len(cameras)} cameras.")
-        return camera_model.keypoints_to_cameras(keypoints, cameras)
+        xy = [camera_model.to_camera(camera, keypoints.xy[:, v]) for v, camera in enumerate(cameras)]
+        return keypoints.with_(xy=np.stack(xy, 1))
 
-    def videos(self, subject: str, trial: str, spoilt: bool = False) -> list[Path]:
-        """Videos in the order of the cameras; those known to be corrupt only if `spoilt`."""
+    def videos(self, subject: str, trial: str) -> list[Path]:
+        """Videos in the order of the cameras, without those known to be corrupt."""
         found = self._videos(subject, self._known(subject, trial))
-        bad = set() if spoilt else spoilt_videos(self.faults(subject, trial))
+        bad = spoilt_videos(self.faults(subject, trial))
         order = [camera.name for camera in self.cameras(subject)] if self.rigs is not None else list(names.CAMERAS)
         rank = {name: i for i, name in enumerate(order)}
         return [found[name] for name in sorted(found, key=lambda n: (rank.get(n, len(rank)), n)) if name not in bad]
 
-    def faults(self, subject: str, trial: str | None = None) -> list[Fault]:
+    def faults(self, subject: str, trial: str | None = None) -> list[TrialFault]:
         """Known faults of the data set; none for a capture of other origin in its layout (its metadata.xml says)."""
         made = self.rigs is not None and self.rigs.metadata is not None and self.rigs.metadata.ours
         return [] if made else faults_of(subject, trial)
@@ -154,55 +160,6 @@ class Copy(ABC):
                 f"{hint} There: {', '.join(there) or 'none'}."
             )
         return canonical
-
-
-def open_copy(
-    root: str | Path, layout: str = "auto", cameras: str | Path | None = None, lens: str | None = None
-) -> Copy:
-    """A copy of Human3.6M, whichever layout it has.
-
-    root: folder of the copy (or the .npz itself). layout: 'archives' (official, unpacked), 'fetch' (annot.h5 per
-    trial), 'videopose3d', or 'auto' to look, in this order. cameras: file or folder of camera parameters (default:
-    looked for in the copy); lens: see `rigs.open_rigs`. Raises `InputError` that lists what was looked for.
-    """
-    from simspine.sources.human36m.archives import Archives
-    from simspine.sources.human36m.fetch import Fetched
-    from simspine.sources.human36m.rigs import find_rigs, open_rigs
-    from simspine.sources.human36m.videopose3d import VideoPose3D
-
-    root = Path(root)
-    if not root.exists():
-        raise InputError(f"Human3.6M copy {root} does not exist.")
-    kinds = {kind.layout: kind for kind in (Archives, Fetched, VideoPose3D)}
-    if layout != "auto" and layout not in kinds:
-        raise unknown_name("layout", layout, ("auto", *kinds))
-    for kind in kinds.values() if layout == "auto" else (kinds[layout],):
-        place = kind.find(root)
-        if place is None:
-            continue
-        copy = kind(place, None)
-        if cameras is not None:
-            copy.rigs = open_rigs(cameras, lens)
-        else:
-            folders = [place, root] if place.is_dir() else [place.parent, root]
-            folders += [place.parent] * (place.name in ("extracted", "processed"))
-            copy.rigs = find_rigs([folder for folder in folders if folder.is_dir()], copy.subjects, lens)
-        return copy
-    looked = "; ".join(f"{name}: {kind.LOOKED_FOR}" for name, kind in kinds.items() if layout in ("auto", name))
-    raise InputError(f"no Human3.6M data in {root}. Looked for {looked}.{_hint(root)}")
-
-
-def _hint(root: Path) -> str:
-    """What may be wrong with a folder that has none of the layouts."""
-    if not root.is_dir():
-        return " It is a file; name the folder."
-    packed = sorted(path for pattern in ("*.tgz", "*/*.tgz") for path in root.glob(pattern))
-    if packed:
-        return f" Archives are still packed ({packed[0].name}, …): unpack them, a folder for each subject."
-    if any((root / name).is_dir() for name in ("MyPoseFeatures", "Videos")):
-        return " This is the folder of one subject; name the one above it."
-    inside = next((p for p in sorted(root.iterdir()) if p.is_dir() and any(p.glob("S[0-9]*/*"))), None)
-    return f" There are subjects in {inside}." if inside else ""
 
 
 def check_size(markers: Markers, where: str) -> None:

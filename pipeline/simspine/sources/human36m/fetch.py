@@ -10,9 +10,11 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.formats.dataset_layout import array_names
 from simspine.sources.human36m import names
 from simspine.sources.human36m.archives import to_world
 from simspine.sources.human36m.copy import Copy
@@ -47,9 +49,8 @@ class Fetched(Copy):
         counts = {camera: len(where) for camera, where in self._rows(self._path(subject, trial))[0].items()}
         return min(counts.values()), counts, {}
 
-    def files(self, subject: str, trial: str) -> list[Path]:
-        found = [self._path(subject, self._known(subject, trial))]
-        return found + ([self.rigs.file(subject)] if self.rigs is not None else [])
+    def _trial_files(self, subject: str, trial: str) -> list[Path]:
+        return [self._path(subject, trial)]
 
     def _path(self, subject: str, trial: str) -> Path:
         return self._found[subject][0][trial]
@@ -109,19 +110,13 @@ def _annotations(root: Path) -> dict[str, tuple[dict[str, Path], tuple[str, ...]
 
 
 def _read(path: Path, key: str) -> np.ndarray:
-    import h5py
-
     try:
         with h5py.File(path) as file:
             if key not in file:
                 universal = " (pose/3d-univ has the limbs of one person for everybody)" if key == "pose/3d" else ""
-                raise InputError(f"{path}: no data set {key!r}; found {', '.join(_leaves(file))}.{universal}")
+                raise InputError(
+                    f"{path}: no data set {key!r}; found {', '.join(array_names(file)) or 'none'}.{universal}"
+                )
             return file[key][:]
     except OSError as error:
         raise InputError(f"{path}: not a readable HDF5 file ({error}).") from None
-
-
-def _leaves(file) -> list[str]:
-    found = []
-    file.visititems(lambda name, item: found.append(name) if hasattr(item, "shape") else None)
-    return found or ["none"]

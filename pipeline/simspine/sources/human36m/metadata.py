@@ -14,11 +14,11 @@ import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
+from simspine.formats._text import parsed, read_bytes
 from simspine.formats.atomic import write_text
 from simspine.sources.human36m import names
 from simspine.types import Camera
@@ -58,7 +58,7 @@ def read_metadata(path: str | os.PathLike) -> Metadata:
     Raises `InputError` for text that is no XML, a vector of another length, cameras that the file names no other way
     than we know and gives no image size for, and intrinsics without a focal length.
     """
-    root = _parse(path)
+    root = parsed(ElementTree.fromstring, read_bytes(path), "readable as XML", path)
     vector = _vector(root, path)
     ids = [text for text in (_text(e) for e in root.iterfind("dbcameras/index2id/*")) if text] or list(names.CAMERAS)
     if len(vector) != _PER_CAMERA * len(ids):
@@ -107,12 +107,11 @@ def write_metadata(path: str | os.PathLike, rigs: Mapping[str, Sequence[Camera]]
             raise InputError(f"{path}: {subject} and {next(iter(rigs))} differ in cameras or intrinsics; one set only.")
     if any(camera.K[0, 1] for camera in first):
         raise InputError(f"{path}: a camera has a skewed image; the format has no number for it.")
-    vector = [
-        number
-        for c in range(len(first))
-        for subject in _SUBJECTS
-        for number in (_extrinsic(rigs[subject][c]) if subject in rigs else np.zeros(_EXTRINSIC))
-    ]
+    vector: list[float] = []
+    for c in range(len(first)):
+        for subject in _SUBJECTS:
+            camera = rigs[subject][c] if subject in rigs else None
+            vector += [0.0] * _EXTRINSIC if camera is None else [*angles(camera.R), *(camera.centre * 1000)]
     vector += [number for camera in first for number in _intrinsic(camera)]
     root = ElementTree.Element("metadata")
     ElementTree.SubElement(root, "w0").text = "[" + " ".join(repr(float(number)) for number in vector) + "]"
@@ -127,7 +126,7 @@ def write_metadata(path: str | os.PathLike, rigs: Mapping[str, Sequence[Camera]]
     write_text(path, '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n")
 
 
-def rotation(angles: Sequence[float]) -> np.ndarray:
+def rotation(angles: Sequence[float] | np.ndarray) -> np.ndarray:
     """(3, 3) = Rx(a) Ry(b) Rz(c), world → camera; angles: a, b, c in rad."""
     a, b, c = angles
     x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
@@ -148,14 +147,10 @@ def _camera(name: str, size, extrinsic: np.ndarray, intrinsic: np.ndarray, where
     R = rotation(extrinsic[:3])
     fx, fy, cx, cy, k1, k2, k3, p1, p2 = intrinsic
     try:
-        K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]
-        return Camera(name, size, K, [k1, k2, p1, p2, k3], R, -R @ extrinsic[3:] / 1000)
-    except InputError as error:
+        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+        return Camera(name, size, K, np.array([k1, k2, p1, p2, k3]), R, -R @ extrinsic[3:] / 1000)
+    except (InputError, OverflowError) as error:
         raise InputError(f"{where}: {error}") from None
-
-
-def _extrinsic(camera: Camera) -> np.ndarray:
-    return np.concatenate([angles(camera.R), camera.centre * 1000])
 
 
 def _intrinsic(camera: Camera) -> list[float]:
@@ -164,22 +159,7 @@ def _intrinsic(camera: Camera) -> list[float]:
 
 
 def _same_intrinsics(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
-    return len(a) == len(b) and all(
-        x.name == y.name
-        and x.size == y.size
-        and np.array_equal(x.K, y.K)
-        and np.array_equal(x.distortion, y.distortion)
-        for x, y in zip(a, b, strict=True)
-    )
-
-
-def _parse(path) -> ElementTree.Element:
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file.")
-    try:
-        return ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as XML ({error}).") from None
+    return len(a) == len(b) and all(x.with_(R=y.R, t=y.t) == y for x, y in zip(a, b, strict=True))
 
 
 def _vector(root: ElementTree.Element, path) -> np.ndarray:
@@ -210,7 +190,7 @@ def _mapping(root: ElementTree.Element) -> dict[str, dict[str, str]]:
     """Rows of <td>: the first names the subjects, each other one action, sub-action and the file of every subject."""
     rows = [[_text(cell) for cell in row] for row in root.iterfind("mapping/tr")]
     actions = [_text(element) for element in root.iterfind("actionnames/*")]
-    files = {}
+    files: dict[str, dict[str, str]] = {}
     if not rows or not actions:
         return files
     for action, number, *stems in (row for row in rows[1:] if len(row) > 2):
@@ -229,15 +209,11 @@ def _write_names(root: ElementTree.Element) -> None:
     mapping = ElementTree.SubElement(root, "mapping")
     numbered = list(enumerate(("_ALL", *names.ACTIONS), start=1))
     rows = [["", "", *names.SUBJECTS]]
-    for action_id, action in numbered:
-        for number in (1, 2):
-            stems = [
-                f"_ALL{' 1' if number == 1 else ''}"
-                if action == "_ALL"
-                else names.official_name(s, f"{action}_{number}")
-                for s in names.SUBJECTS
-            ]
-            rows.append([str(action_id), str(number), *stems])
+    rows += [["1", "1", *["_ALL 1"] * len(names.SUBJECTS)], ["1", "2", *["_ALL"] * len(names.SUBJECTS)]]
+    for action_id, action in numbered[1:]:
+        for number in ("1", "2"):
+            stems = [names.official_name(subject, f"{action}_{number}") for subject in names.SUBJECTS]
+            rows.append([str(action_id), number, *stems])
     for row in rows:
         element = ElementTree.SubElement(mapping, "tr")
         for cell in row:

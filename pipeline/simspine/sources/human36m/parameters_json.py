@@ -30,7 +30,7 @@ def parameters(content: dict, where: str) -> Metadata:
         }
     except KeyError as missing:
         raise InputError(f"{where}: the entry {missing} is missing.") from None
-    except (TypeError, AttributeError, ValueError) as error:  # InputError of Camera among them
+    except (TypeError, AttributeError, ValueError, OverflowError) as error:  # InputError of Camera among them
         raise InputError(f"{where}: {error}") from None
     return Metadata({subject: rigs[subject] for subject in names.subject_order(rigs)}, "human36m", {})
 

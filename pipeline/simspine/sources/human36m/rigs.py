@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simspine.errors import InputError, unknown_name
+from simspine.formats._text import parsed, read_bytes
 from simspine.sources.human36m.metadata import LENSES, Metadata, read_metadata
 from simspine.sources.human36m.parameters_json import is_parameters, parameters
 from simspine.types import Camera
@@ -69,10 +70,7 @@ def open_rigs(place: str | os.PathLike, lens: str | None = None) -> Rigs:
         metadata = read_metadata(place)
         return Rigs(place, lens or metadata.lens, metadata)
     if place.suffix.lower() == ".json":
-        try:
-            content = json.loads(place.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{place}: not valid JSON ({error}).") from None
+        content = parsed(json.loads, read_bytes(place), "valid JSON", place)
         if is_parameters(content):
             metadata = parameters(content, str(place))
             return Rigs(place, lens or metadata.lens, metadata)
@@ -86,8 +84,3 @@ def find_rigs(folders: Sequence[Path], subjects: Sequence[str], lens: str | None
         if any((folder / name).is_file() for name in (*SHARED_FILES, *per_subject)):
             return open_rigs(folder, lens)
     return None
-
-
-def read_rig(path: str | os.PathLike, subject: str) -> list[Camera]:
-    """The cameras of one subject, whatever the file: metadata.xml, JSON with several subjects, or one rig."""
-    return open_rigs(path).cameras(subject)

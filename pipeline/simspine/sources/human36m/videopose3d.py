@@ -4,19 +4,15 @@
 S1 has Photo and WalkDog like the others; its writer leaves out the trial S11 Directions, whose video is corrupt.
 `data_2d_h36m_gt.npz` beside it, if there, holds projections of 17 joints: {subject: {file name: [per camera (frames,
 17, 2) px]}}.
-
-A pickle may run any code when it is read. Only NumPy arrays in dictionaries and lists are let in here.
 """
 
-import io
-import pickle
-import zipfile
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.formats.npz import read_npz
 from simspine.sources.human36m import names
 from simspine.sources.human36m.copy import Copy
 
@@ -56,9 +52,8 @@ class VideoPose3D(Copy):
         points = {camera: len(values) for camera, values in self._points_2d(subject, trial).items()}
         return len(self._data[subject][trial]), points, {}
 
-    def files(self, subject: str, trial: str) -> list[Path]:
-        self._known(subject, trial)
-        return [self.root] + ([self.rigs.file(subject)] if self.rigs is not None else [])
+    def _trial_files(self, subject: str, trial: str) -> list[Path]:
+        return [self.root]
 
     def _positions(self, subject: str, trial: str) -> tuple[np.ndarray, float, float]:
         xyz = np.asarray(self._data[subject][trial], float)
@@ -73,7 +68,7 @@ class VideoPose3D(Copy):
 
 def _by_trial(path: Path, key: str) -> dict[str, dict]:
     """The dictionary `key` of an archive, with canonical trials."""
-    content = _load(path, key)
+    content = read_npz(path, [key])[key]
     if not isinstance(content, dict) or not all(isinstance(actions, dict) for actions in content.values()):
         raise InputError(f"{path}: {key} is not a dictionary of subjects with a dictionary of actions each.")
     found = {}
@@ -83,37 +78,3 @@ def _by_trial(path: Path, key: str) -> dict[str, dict]:
             raise InputError(f"{path}: {subject} has {', '.join(matched.strays)}, which are none of its trials.")
         found[subject] = {trial: actions[name] for trial, name in matched.trials.items()}
     return found
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Refuses everything but what NumPy arrays are pickled with."""
-
-    _ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")} | {
-        (f"numpy.{core}.{module}", name)
-        for core in ("core", "_core")
-        for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
-    }
-
-    def find_class(self, module: str, name: str):
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"the file wants to run {module}.{name}, which no data set needs")
-        return super().find_class(module, name)
-
-
-def _load(path: Path, key: str):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if f"{key}.npy" not in archive.namelist():
-                raise InputError(f"{path}: no array {key!r}; found {', '.join(archive.namelist()) or 'nothing'}.")
-            stream = io.BytesIO(archive.read(f"{key}.npy"))
-        version = np.lib.format.read_magic(stream)
-        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[version[0]]
-        shape, _, dtype = read_header(stream)
-        if shape != () or not dtype.hasobject:
-            raise InputError(f"{path}: {key} is an array {shape} of {dtype}, expected a pickled dictionary.")
-        content = _ArraysOnly(stream).load()
-    except InputError:
-        raise
-    except Exception as error:  # damaged archives end in many ways
-        raise InputError(f"{path}: not a readable archive ({error}).") from None
-    return content.item() if isinstance(content, np.ndarray) and content.shape == () else content

@@ -17,7 +17,7 @@ SPAN = (0.01, 2.0)  # m: largest distance between points of one spine
 
 
 @dataclass(frozen=True)
-class Spine:
+class CompletedSpine:
     """Centres of the vertebral bodies C1…L5, S1 in the frame of the points given.
 
     positions: {level: (3,) or (frames, 3)} m, posterior means. covariance: {level: (3, 3) or (frames, 3, 3)} m²,
@@ -36,7 +36,7 @@ def complete_spine(
     *,
     orientation: np.ndarray | None = None,
     orientation_sd: float | np.ndarray | None = None,
-) -> Spine:
+) -> CompletedSpine:
     """Centres of all vertebrae C1…L5 and S1, with covariance, from two or more of them, noisy or not.
 
     points: {level: (3,)} m, or {level: (frames, 3)}: frames are independent of each other, every level is in all
@@ -60,27 +60,27 @@ def complete_spine(
     that is no rotation or without its standard deviation.
     """
     mean, cov = (model or shipped()).prior(posture)
-    for level in points:
-        if level not in LEVELS:
-            raise unknown_name("vertebral level", str(level), LEVELS, "points")
-    levels = [level for level in LEVELS if level in points]
-    if len(levels) < 2:
-        raise InputError(
-            f"{len(levels)} vertebral centre(s) given ({', '.join(levels) or 'none'}); at least two levels are needed."
-        )
-    y, single = _stacked(points, levels)
-    C = _covariances(covariance, levels, len(y))
+    levels, y = checked_points(points, fewest=2)
+    C = checked_covariances(covariance, levels, len(y))
     prior = orientation_prior(orientation, orientation_sd, len(y))
     x, X = complete(mean, cov, np.array([LEVELS.index(level) for level in levels]), y, C, prior)
-    if single:
+    if np.ndim(points[levels[0]]) == 1:
         x, X = x[0], X[0]
-    return Spine(
+    return CompletedSpine(
         {level: x[..., i, :] for i, level in enumerate(LEVELS)},
         {level: X[..., i, :, :] for i, level in enumerate(LEVELS)},
     )
 
 
-def _stacked(points, levels) -> tuple[np.ndarray, bool]:
+def checked_points(points: Mapping[str, np.ndarray], fewest: int) -> tuple[list[str], np.ndarray]:
+    """The levels given, from the head down, and their points (frames, levels, 3)."""
+    for level in points:
+        if level not in LEVELS:
+            raise unknown_name("vertebral level", str(level), LEVELS, "points")
+    levels = [level for level in LEVELS if level in points]
+    if len(levels) < fewest:
+        given = f"{len(levels)} vertebral centre(s) given ({', '.join(levels) or 'none'})"
+        raise InputError(f"{given}; at least {fewest} levels are needed.")
     arrays = [_numbers(points[level], f"points[{level!r}]") for level in levels]
     shape = arrays[0].shape
     for level, array in zip(levels, arrays, strict=True):
@@ -94,18 +94,17 @@ def _stacked(points, levels) -> tuple[np.ndarray, bool]:
                 f"points[{level!r}] is not finite: {array.tolist() if array.ndim == 1 else 'in some frame'}"
                 "; leave levels out that are unknown."
             )
-    y = np.stack(np.atleast_3d(arrays) if len(shape) == 1 else arrays)
-    y = y.reshape(len(levels), -1, 3).swapaxes(0, 1)
+    y = np.stack([array.reshape(-1, 3) for array in arrays], 1)
     span = np.linalg.norm(y[:, :, None] - y[:, None], axis=-1).max((1, 2))
     for bad in span[(span < SPAN[0]) | (span > SPAN[1])][:1]:
         raise InputError(
             f"the points span {bad:.4g} m, expected {SPAN[0]} to {SPAN[1]} m: are they metres, of different vertebrae?"
         )
-    return y, len(shape) == 1
+    return levels, y
 
 
-def _covariances(covariance, levels, frames: int) -> np.ndarray:
-    """(frames, levels, 3, 3) m², with the least variance added."""
+def checked_covariances(covariance, levels: list[str], frames: int) -> np.ndarray:
+    """(frames, levels, 3, 3) m² from the argument of `complete_spine`, with the least variance added."""
     if covariance is None:
         covariance = DEFAULT_SD**2
     if isinstance(covariance, Mapping):

@@ -1,10 +1,10 @@
-"""The spine as hips, shoulders and ears tell it: vertebral centres with covariance where nobody saw the back.
+"""The spine from hips, shoulders and ears: vertebral centres with covariance where the back was not observed.
 
-The chain of centres gets a bond at either end, from the middle of the ears to C1 and from S1 to the middle of the hip
-joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3. Three mid-points are then
-seen, with spreads for what moves them against the spine, and the lines through hips and shoulders say where the trunk
-faces (`OrientationPrior`; its tilts stay free, the mid-points tell them). The rest is `posterior.complete`: size,
-curvature and lean are what real spines have that pass there.
+The chain of inter-centroid vectors gets one at either end, from the middle of the ears to C1 and from S1 to the middle
+of the hip joints, each turning with its neighbour; the middle of the shoulders goes along with T1 to T3. Three
+mid-points are then observed, with spreads for what moves them against the spine, and the lines through hips and
+shoulders say where the trunk faces (`OrientationPrior`; its tilts stay free, the mid-points decide them). The rest is
+`posterior.complete`: size, curvature and lean are what real spines have that pass there.
 
 Places are those of the neutral full-body model (a test compares). Spreads are conventions of ours, chosen before any
 result was looked at, where no source is given.
@@ -15,8 +15,8 @@ from functools import cache
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.spine.levels import CHAIN
-from simspine.spine.shape.chain import BONDS, LEVELS
+from simspine.spine.levels import VERTEBRA_OF
+from simspine.spine.shape.chain import LEVELS, VECTORS
 from simspine.spine.shape.model import ShapeModel, shipped
 from simspine.spine.shape.orientation import OrientationPrior
 from simspine.spine.shape.posterior import complete
@@ -24,10 +24,9 @@ from simspine.types import Markers, Origin
 
 JOINTS = ("LHip", "RHip", "LShoulder", "RShoulder")
 EARS = ("LEar", "REar")
-LEVEL = dict(zip(CHAIN, ("S1", "L5", "L3", "L1", "T8", "T3", "C7", "C4", "C1"), strict=True))  # of the spine's points
 
 # From S1 to the middle of the hips: length m, pitch against L5-S1's. Its spread given L5-S1: that of the pelvic
-# incidence, ± 9° (Boulay 2005, n = 149; Chen 2019, n = 320: ± 8–9°) and 5° for the bond of L5 against the endplate.
+# incidence, ± 9° (Boulay 2005, n = 149; Chen 2019, n = 320: ± 8–9°) and 5° for the vector of L5 against the endplate.
 HIP = (0.1144, np.radians(54.7))
 HIP_SD = (0.08, np.radians(10.0), np.radians(5.0))  # log length, pitch, tilt
 # From the middle of the ears to C1: the head nods and tilts on C1 (25° and 10° in all, White & Panjabi 1978) and the
@@ -41,7 +40,7 @@ HIPS_ERROR = (0.010, 0.010, 0.010)  # m, forward, up, right: places that detecto
 SHOULDERS_ERROR = (0.020, 0.020, 0.012)  # the girdle moves on the thorax
 EARS_ERROR = (0.008, 0.008, 0.008)
 LINE_SD = np.radians(10.0)  # of either line against where the trunk as a whole faces: twist, one arm reaching forward
-UNSEEN = 1.0  # m: standard deviation of mid-ears that are missing
+UNOBSERVED = 1.0  # m: standard deviation of mid-ears that are missing
 TRUNK = (0.25, 0.9)  # m: mid-hips to mid-shoulders; others are no trunk
 CONFIDENCE = 0.1  # of the least sure joint's
 LEAST_WIDTH = 0.05  # m: hips or shoulders closer together tell no direction
@@ -88,9 +87,9 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
             ],
             1,
         )
-        C[lost, 0] = UNSEEN**2 * np.eye(3)
+        C[lost, 0] = UNOBSERVED**2 * np.eye(3)
         mean, cov = _with_joints(*(model or shipped()).prior(posture))
-        levels, mix = _seen()
+        levels, mix = _observed()
         x, X = complete(mean, cov, levels, y, C, prior, mix)
         xyz[good], covariance[good] = x[:, 1:-1], X[:, 1:-1]
     return Markers(
@@ -100,36 +99,35 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
 
 
 def infer_points(markers: Markers) -> Markers:
-    """The markers with those points of the spine that nobody saw in any frame in the centres of their vertebrae.
+    """The markers with those points of the spine that were observed in no frame in the centres of their vertebrae.
 
-    Which vertebra a point is named after says `LEVEL`. Positions, and covariances where the markers have any, are those
-    of `spine_from_joints`; the points' origin is INFERRED. What somebody saw or gave stays. Unchanged where hips or
+    Their vertebrae: `VERTEBRA_OF`. Positions, and covariances where the markers have any, are those of
+    `spine_from_joints`; the points' origin is INFERRED. What was detected or given stays. Unchanged where hips or
     shoulders have no column.
     """
-    known = {name for name, ever in zip(markers.names, markers.present.any(0), strict=True) if ever}
-    points = [point for point in LEVEL if point not in known]
+    known = {markers.names[i] for i in np.flatnonzero(markers.present.any(0))}
+    points = [point for point in VERTEBRA_OF if point not in known]
     if not points or not set(JOINTS) <= known:
         return markers
-    spine = spine_from_joints(markers).select([LEVEL[point] for point in points])
+    spine = spine_from_joints(markers).select([VERTEBRA_OF[point] for point in points])
     there, joints = spine.present, markers.indices(JOINTS)
-    kept = [name for name in markers.names if name not in points]
-    rest = markers.select(kept)
-    changes: dict = {"names": (*kept, *points), "xyz": np.concatenate([rest.xyz, spine.xyz], 1)}
-    changes["origin"] = (*rest.origins, *(Origin.INFERRED,) * len(points))
-    if rest.covariance is not None:
-        changes["covariance"] = np.concatenate([rest.covariance, spine.covariance], 1)
-    if rest.weight is not None:
-        weight = np.where(there, CONFIDENCE * markers.weight[:, joints].min(1, keepdims=True), 0.0)
-        changes["weight"] = np.concatenate([rest.weight, weight], 1)
-    if rest.filled is not None:
-        filled = there & markers.filled[:, joints].any(1, keepdims=True)
-        changes["filled"] = np.concatenate([rest.filled, filled], 1)
-    return markers.with_(**changes)
+    added = {"xyz": spine.xyz, "covariance": spine.covariance}
+    if markers.weight is not None:
+        added["weight"] = np.where(there, CONFIDENCE * markers.weight[:, joints].min(1, keepdims=True), 0.0)
+    if markers.filled is not None:
+        added["filled"] = there & markers.filled[:, joints].any(1, keepdims=True)
+    rest = markers.select([name for name in markers.names if name not in points])
+    both = ((field, getattr(rest, field), values) for field, values in added.items())
+    return markers.with_(
+        names=(*rest.names, *points),
+        origin=(*rest.origins, *(Origin.INFERRED,) * len(points)),
+        **{field: np.concatenate([old, new], 1) for field, old, new in both if old is not None},
+    )
 
 
 def _with_joints(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Statistics of the bonds C1…S1 → with those from the ears and to the hips."""
-    n, m = BONDS, BONDS + 2
+    """Statistics of the vectors C1…S1 → with those from the ears and to the hips."""
+    n, m = VECTORS, VECTORS + 2
     T, shift, spread = np.zeros((3 * m, 3 * n)), np.zeros(3 * m), np.zeros(3 * m)
     for kind in range(3):
         T[kind * m + 1 : (kind + 1) * m - 1, kind * n : (kind + 1) * n] = np.eye(n)
@@ -144,7 +142,7 @@ def _with_joints(mean: np.ndarray, cov: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 @cache
-def _seen() -> tuple[np.ndarray, np.ndarray]:
+def _observed() -> tuple[np.ndarray, np.ndarray]:
     """Centres, by index in the longer chain, and how mid-ears, mid-shoulders and mid-hips follow from them (9, 15)."""
     t1 = LEVELS.index("T1") + 1
     g = complex(*SHOULDER) / complex(*T3_TO_T1)  # turns and stretches T3 → T1 into T2 → mid-shoulders
@@ -152,7 +150,7 @@ def _seen() -> tuple[np.ndarray, np.ndarray]:
     mix = np.zeros((3, 3, 5, 3))
     mix[0, :, 0] = mix[1, :, 2] = mix[2, :, 4] = np.eye(3)
     mix[1, :, 1], mix[1, :, 3] = G, -G
-    return np.array([0, t1, t1 + 1, t1 + 2, BONDS + 2]), mix.reshape(9, 15)
+    return np.array([0, t1, t1 + 1, t1 + 2, VECTORS + 2]), mix.reshape(9, 15)
 
 
 def _facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np.ndarray) -> OrientationPrior:
@@ -171,7 +169,7 @@ def _facing(across: dict[str, np.ndarray], errors: dict[str, np.ndarray], up: np
         total, precision = total + sharp[:, None] * right, precision + sharp
     right = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
     rotation = np.stack([np.cross(up, right), up, right], -1)
-    return OrientationPrior(rotation, np.stack([np.zeros_like(precision), precision, np.zeros_like(precision)], 1))
+    return OrientationPrior(rotation, precision[:, None] * [0.0, 1.0, 0.0])
 
 
 def _sum_of_covariances(joints: Markers, part: str, frames: np.ndarray) -> np.ndarray:

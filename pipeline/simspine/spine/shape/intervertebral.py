@@ -1,22 +1,23 @@
-"""Angles of one vertebra on the next, from the bonds between their centres, and what the learned model says of them.
+"""Intervertebral angles from the inter-centroid vectors, and what the learned model says of them.
 
-A bond turns with the mean of its two vertebrae, since the joint is in the disc between them; so a vertebra turns about
-with the mean of its two bonds (`chain`), and the one on the next by half the difference of the bonds on both sides.
-The ends of the chain go on as straight as the last two bonds. This smooths by 1/4, 1/2, 1/4 over the levels: sums over
-regions hold, a level that differs from its neighbours shows by half, and marks that are off show little.
+An inter-centroid vector turns with the mean of its two vertebrae, since the joint is in the disc between them; so a
+vertebra turns about with the mean of its two vectors (`chain`), and the one on the next by half the difference of the
+vectors on both sides. The ends of the chain go on as straight as the last two vectors. This smooths by 1/4, 1/2, 1/4
+over the levels: sums over regions hold, a level that differs from its neighbours shows by half, and marks that are off
+show little.
 
 Levels are those from L4-L5 up to C2-C3. S1 was not in the scans, and a scan's C1 is not marked in the middle of its
-ring, so the bonds of both are left out.
+ring, so the vectors of both are left out.
 """
 
 from functools import cache
 
 import numpy as np
 
-from simspine.spine.shape.chain import BONDS, LEVELS
+from simspine.spine.shape.chain import LEVELS, VECTORS
 from simspine.spine.shape.model import FLEXION, REGIONS, ShapeModel
 
-LEVEL_NAMES = tuple(f"{LEVELS[k]}-{LEVELS[k + 1]}" for k in range(BONDS - 2, 0, -1))  # from below: L4-L5 … C2-C3
+LEVEL_NAMES = tuple(f"{LEVELS[k]}-{LEVELS[k + 1]}" for k in range(VECTORS - 2, 0, -1))  # from below: L4-L5 … C2-C3
 
 # Lordosis T12-S1 of 627 people without complaints, standing and lying: 49.8° and 36.8° (Asian Spine J 2019,
 # PMC6680033). Of the kyphosis no such pair is at hand, so it is not changed.
@@ -25,12 +26,10 @@ STANDING = np.radians(49.8 - 36.8)
 
 @cache
 def intervertebral_matrix() -> np.ndarray:
-    """(levels, 24): angle of each of `LEVEL_NAMES` from the pitches of all bonds, extension positive; of the tilts, the
-    same is the bending to the left.
-    """
-    bonds = np.eye(BONDS)[1:-1]  # C2-C3 … L4-L5
-    inner = (bonds[:-1] + bonds[1:]) / 2
-    vertebrae = np.vstack([1.5 * bonds[:1] - 0.5 * bonds[1:2], inner, 1.5 * bonds[-1:] - 0.5 * bonds[-2:-1]])
+    """(levels, 24): extension of `LEVEL_NAMES` from the pitches of all vectors; from the tilts, bending to the left."""
+    vectors = np.eye(VECTORS)[1:-1]  # C2-C3 … L4-L5
+    inner = (vectors[:-1] + vectors[1:]) / 2
+    vertebrae = np.vstack([1.5 * vectors[:1] - 0.5 * vectors[1:2], inner, 1.5 * vectors[-1:] - 0.5 * vectors[-2:-1]])
     matrix = (vertebrae[:-1] - vertebrae[1:])[::-1].copy()
     matrix.setflags(write=False)
     return matrix
@@ -45,7 +44,7 @@ def level_angles(z: np.ndarray) -> np.ndarray:
 def angle_statistics(model: ShapeModel, posture: str = "supine") -> tuple[np.ndarray, np.ndarray]:
     """Mean (levels, 2) and covariance (2, levels, levels) of `level_angles` over people. posture: see `prior`."""
     mean, covariance = model.prior(posture)
-    pitch, tilt = slice(BONDS, 2 * BONDS), slice(2 * BONDS, None)
+    pitch, tilt = slice(VECTORS, 2 * VECTORS), slice(2 * VECTORS, None)
     T = intervertebral_matrix()
     return level_angles(mean), np.stack([T @ covariance[part, part] @ T.T for part in (pitch, tilt)])
 

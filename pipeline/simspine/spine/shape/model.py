@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
-from simspine.spine.shape.chain import BONDS, LEVELS
+from simspine.spine.shape.chain import LEVELS, VECTORS
 
 # Share of the ranges below by which a movement of a whole region spreads the supine shape (one standard deviation).
 # any: 0.35 makes 30° of the lumbar spine (T12–S1), so full flexion and extension (51° and 16° on standing, Pearcy 1985)
@@ -32,9 +32,10 @@ REGIONS = (slice(0, 7), slice(7, 18), slice(18, 24))  # C1-C2 … C7-T1, T1-T2 �
 
 @dataclass(frozen=True)
 class ShapeModel:
-    """Gaussian of the chain's parameters (log lengths m, pitches, tilts of 24 bonds): mean (72,), covariance (72, 72).
+    """Gaussian of the chain's parameters (log lengths m, pitches, tilts of the 24 inter-centroid vectors).
 
-    counts: {bond 'C1-C2': scans it was seen in}; provenance: source, licence, settings.
+    mean (72,), covariance (72, 72). counts: {vector 'C1-C2': scans it was found in}; provenance: source, licence,
+    settings.
     """
 
     mean: np.ndarray
@@ -44,9 +45,9 @@ class ShapeModel:
 
     def lengths(self) -> dict[str, float]:
         """Typical distance of neighbouring centres, m: {'C1-C2': …}; the mean of a log-normal."""
-        n = BONDS
+        n = VECTORS
         values = np.exp(self.mean[:n] + np.diag(self.covariance)[:n] / 2)
-        return dict(zip(bond_names(), values.tolist(), strict=True))
+        return dict(zip(vector_names(), values.tolist(), strict=True))
 
     def prior(self, posture: str = "supine") -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance with the allowance for a posture: 'supine' (none), 'standing' or 'any'."""
@@ -60,21 +61,21 @@ def movement(share: float) -> np.ndarray:
     """Covariance (72, 72) that movement adds: each region bends as a whole in proportion to its joints' ranges, and
     each joint a little on its own. share: standard deviation of the region's bending as a share of its range.
     """
-    # a bond turns with the mean of its two vertebrae, a vertebra with all joints below it
-    below = np.triu(np.ones((BONDS, BONDS)))
-    turn = (below + np.vstack([below[1:], np.zeros(BONDS)])) / 2
-    added = np.zeros((3 * BONDS, 3 * BONDS))
+    # a vector turns with the mean of its two vertebrae, a vertebra with all joints below it
+    below = np.triu(np.ones((VECTORS, VECTORS)))
+    turn = (below + np.vstack([below[1:], np.zeros(VECTORS)])) / 2
+    added = np.zeros((3 * VECTORS, 3 * VECTORS))
     for kind, ranges in ((1, FLEXION), (2, BENDING)):
         r = share * np.radians(ranges)
         joints = np.diag((LEVEL_SHARE * r) ** 2)
         for region in REGIONS:
             joints[region, region] += np.outer(r[region], r[region])
-        part = slice(kind * BONDS, (kind + 1) * BONDS)
+        part = slice(kind * VECTORS, (kind + 1) * VECTORS)
         added[part, part] = turn @ joints @ turn.T
     return added
 
 
-def bond_names() -> tuple[str, ...]:
+def vector_names() -> tuple[str, ...]:
     return tuple(f"{a}-{b}" for a, b in pairwise(LEVELS))
 
 
@@ -90,7 +91,7 @@ def read(path: str | Path) -> ShapeModel:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
         if data["format"] != "simspine-spine-shape" or data["version"] != 1 or data["levels"] != list(LEVELS):
             raise ValueError("another format, version or set of levels")
-        n = BONDS
+        n = VECTORS
         cov = np.zeros((3 * n, 3 * n))
         cov[: 2 * n, : 2 * n], cov[2 * n :, 2 * n :] = data["covariance_sagittal"], data["covariance_frontal"]
         mean = np.concatenate([data["mean_log_length"], data["mean_pitch"], np.zeros(n)])
@@ -101,12 +102,12 @@ def read(path: str | Path) -> ShapeModel:
         ) from error
     for array in (mean, cov):
         array.setflags(write=False)
-    return ShapeModel(mean, cov, data["scans_per_bond"], data["provenance"])
+    return ShapeModel(mean, cov, data["scans_per_vector"], data["provenance"])
 
 
 def as_json(model: ShapeModel) -> str:
     """The file's text; 8 significant digits. Lengths in m, angles in rad."""
-    n = BONDS
+    n = VECTORS
 
     def rounded(values):
         return [rounded(v) for v in values] if np.ndim(values) else float(f"{values:.8g}")
@@ -116,7 +117,7 @@ def as_json(model: ShapeModel) -> str:
         "version": 1,
         "provenance": model.provenance,
         "levels": list(LEVELS),
-        "scans_per_bond": model.counts,
+        "scans_per_vector": model.counts,
         "mean_log_length": rounded(model.mean[:n]),
         "mean_pitch": rounded(model.mean[n : 2 * n]),
         "covariance_sagittal": rounded(model.covariance[: 2 * n, : 2 * n]),

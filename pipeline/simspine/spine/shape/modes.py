@@ -29,7 +29,18 @@ WORTH = 0.01  # of the cost: what another start must promise
 
 
 @dataclass(frozen=True)
-class Fit:
+class Stopping:
+    """When a search ends: at a last step below `tolerance` (rad, log length), and already below `unsure_tolerance`
+    where the spin's standard deviation is above `unsure_sd` (rad).
+    """
+
+    tolerance: float = STEP
+    unsure_sd: float = np.inf
+    unsure_tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Modes:
     """Solutions of B problems: z (B, 3(n − 1)), R (B, 3, 3), β (B, 2 or 3), cost (B,), log evidence (B,), standard
     deviation of the spin (B,) rad (nan where it was fixed), converged (B,), axes of the turns that R is free to make
     (B, 2 or 3, 3).
@@ -44,62 +55,60 @@ class Fit:
     converged: np.ndarray
     axes: np.ndarray
 
-    def __getitem__(self, some) -> "Fit":
-        return Fit(*(value[some] for value in vars(self).values()))
+    def __getitem__(self, some) -> "Modes":
+        return Modes(*(value[some] for value in vars(self).values()))
 
-    def put(self, some, others: "Fit") -> None:
+    def put(self, some, others: "Modes") -> None:
         """Replaces some problems' solutions."""
         for mine, theirs in zip(vars(self).values(), vars(others).values(), strict=True):
             mine[some] = theirs
 
 
 def modes(
-    seen: ObservedChain,
+    chain: ObservedChain,
     y: np.ndarray,
     C: np.ndarray,
     R: np.ndarray,
     prior: OrientationPrior | None = None,
     start: np.ndarray | None = None,
     free_spin: bool = True,
-    tolerance: float = STEP,
-    unsure: tuple[float, float] = (np.inf, 0.0),
-) -> Fit:
+    stopping: Stopping = Stopping(),
+) -> Modes:
     """From rotations R₀ (B, 3, 3) with turns and shapes `start` (B, 2 or 3 + 3(n − 1)), by default no turns and the
     typical shape. y: (B, m, 3) m, C: (B, m, 3, 3) m².
 
-    Evidence: Laplace's with Gauss–Newton's curvature, over translation, tilts (Haar's measure) and shape. tolerance:
-    size of the last step. unsure: (spin's standard deviation, tolerance) where another tolerance will do.
+    Evidence: Laplace's with Gauss–Newton's curvature, over translation, tilts (Haar's measure) and shape.
     """
     y = y - y.mean(1, keepdims=True)  # far from the origin digits would be lost
     B, k, weight, at = len(y), 2 + free_spin, np.linalg.inv(C), np.arange(len(y))
-    axes = seen.axes(seen.mean[None])[0, :k]
-    x = np.repeat(np.concatenate([np.zeros(k), seen.mean])[None], B, 0) if start is None else start
-    found = Fit(
-        np.empty((B, x.shape[1] - k)), np.empty((B, 3, 3)), np.empty((B, k)), *np.empty((3, B)), np.zeros(B, bool),
-        np.empty((B, k, 3)),
+    axes = chain.axes(chain.mean[None])[0, :k]
+    x = np.repeat(np.concatenate([np.zeros(k), chain.mean])[None], B, 0) if start is None else start
+    found = Modes(
+        np.empty((B, x.shape[1] - k)), np.empty((B, 3, 3)), np.empty((B, k)), np.empty(B), np.empty(B), np.empty(B),
+        np.zeros(B, bool), np.empty((B, k, 3)),
     )  # fmt: skip
-    cost = seen.cost(y, weight, x[:, k:], R @ rotations(x[:, :k] @ axes), prior)
+    cost = chain.cost(y, weight, x[:, k:], R @ rotations(x[:, :k] @ axes), prior)
     past = np.zeros((2, B, MEMORY, x.shape[1]))  # changes of x, and of the steps, from one round to the next
     before = None
     for round_ in range(ITERATIONS):
         turned, z = x[:, :k] @ axes, x[:, k:]
         here, free = R @ rotations(turned), axes @ right_jacobians(turned).swapaxes(-1, -2)
-        PJ, A, S, r = seen.system(y, C, z, here, free)
+        PJ, A, S, r = chain.system(y, C, z, here, free)
         both = np.linalg.solve(S, np.concatenate([A, r[..., None]], -1))
         pull = None if prior is None else prior.at(here, free)
         G, effects = best_effects(A, both[..., :-1], both[..., -1], pull)
         residual = both[..., -1] - (both[..., :-1] @ effects[..., None])[..., 0]  # S⁻¹ (r − A β)
-        step = np.concatenate([effects[:, 3:], seen.mean + (PJ @ residual[..., None])[..., 0] - z], 1)
+        step = np.concatenate([effects[:, 3:], chain.mean + (PJ @ residual[..., None])[..., 0] - z], 1)
         misfit = ((r - (A @ effects[..., None])[..., 0]) * residual).sum(1)
         if pull is not None:
             misfit += pull.cost_after(effects[:, 3:])
         size = np.abs(step).max(1)
-        done = size < tolerance
+        done = size < stopping.tolerance
         sd = np.full(len(x), np.nan)
         if free_spin:
             row = (axes[2] @ free.swapaxes(-1, -2))[:, None]  # turns about the spin's own axis
             sd = np.sqrt((row @ np.linalg.inv(G)[:, 3:, 3:] @ row.swapaxes(-1, -2))[:, 0, 0])
-            done |= (sd > unsure[0]) & (size < unsure[1])
+            done |= (sd > stopping.unsure_sd) & (size < stopping.unsure_tolerance)
         end = done | (round_ == ITERATIONS - 1)
         if end.any():
             last = x[end] + step[end]
@@ -107,7 +116,7 @@ def modes(
             area = np.abs(np.sinc(np.linalg.norm(x[end, :k], axis=1) / np.pi))  # of the sphere, which tilts move on
             evidence = np.log(area) - 0.5 * (misfit[end] + volume)
             there = R[end] @ rotations(last[:, :k] @ axes)
-            ended = Fit(last[:, k:], there, last[:, :k], cost[end], evidence, sd[end], done[end], free[end])
+            ended = Modes(last[:, k:], there, last[:, :k], cost[end], evidence, sd[end], done[end], free[end])
             found.put(at[end], ended)
             if end.all():
                 break
@@ -121,7 +130,7 @@ def modes(
 
         def cost_at(x, some, R=R, y=y, weight=weight, prior=prior):
             there = R[some] @ rotations(x[:, :k] @ axes)
-            return seen.cost(y[some], weight[some], x[:, k:], there, None if prior is None else prior[some])
+            return chain.cost(y[some], weight[some], x[:, k:], there, None if prior is None else prior[some])
 
         first = _accelerated(step, past) if round_ else step
         x, cost = _descended(cost_at, x, cost, step, first, promised, k)
@@ -129,9 +138,9 @@ def modes(
 
 
 def circle(
-    seen: ObservedChain, y: np.ndarray, C: np.ndarray, R: np.ndarray, prior: OrientationPrior | None, tolerance: float
-) -> Fit:
-    """Modes of B circles of fixed spins R (B, spins, 3, 3), each with one to either side: Fit of B · spins problems.
+    chain: ObservedChain, y: np.ndarray, C: np.ndarray, R: np.ndarray, prior: OrientationPrior | None, tolerance: float
+) -> Modes:
+    """Modes of B circles of fixed spins R (B, spins, 3, 3), each with one to either side, as B · spins problems.
 
     One search may end in a minimum that its neighbours have left behind. Where a neighbour's turns and shape, as they
     are, cost less than what was found, the search begins anew from there, until no spin could do better so.
@@ -140,8 +149,8 @@ def circle(
     y, C, R = np.repeat(y, spins, 0), np.repeat(C, spins, 0), R.reshape(-1, 3, 3)
     prior = None if prior is None else prior.repeated(spins)
     centred, weight = y - y.mean(1, keepdims=True), np.linalg.inv(C)
-    axes = seen.axes(seen.mean[None])[0, :2]
-    found = modes(seen, y, C, R, prior, free_spin=False, tolerance=tolerance)
+    axes = chain.axes(chain.mean[None])[0, :2]
+    found = modes(chain, y, C, R, prior, free_spin=False, stopping=Stopping(tolerance))
     news = np.ones(B * spins, bool)  # whose neighbours have not been offered it
     for _ in range(spins):
         x = np.concatenate([found.beta, found.z], 1)
@@ -151,15 +160,15 @@ def circle(
             some = np.flatnonzero(news[neighbour])
             theirs = x[neighbour[some]]
             there = R[some] @ rotations(theirs[:, :2] @ axes)
-            cost = seen.cost(centred[some], weight[some], theirs[:, 2:], there, None if prior is None else prior[some])
+            cost = chain.cost(centred[some], weight[some], theirs[:, 2:], there, None if prior is None else prior[some])
             lower = cost < best[some]
             some, theirs = some[lower], theirs[lower]
             best[some], start[some], tried[some] = cost[lower], theirs, True
         if not tried.any():
             break
         again = modes(
-            seen, y[tried], C[tried], R[tried], None if prior is None else prior[tried], start[tried],
-            free_spin=False, tolerance=tolerance,
+            chain, y[tried], C[tried], R[tried], None if prior is None else prior[tried], start[tried],
+            free_spin=False, stopping=Stopping(tolerance),
         )  # fmt: skip
         found.put(tried, again)
         news = tried

@@ -1,6 +1,6 @@
-"""Points seen of a chain, and the generalised least-squares problem they make of its shape and pose.
+"""Points observed of a chain, and the generalised least-squares problem they make of its shape and pose.
 
-A point seen is  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k). Linearised, in the trunk's frame, with
+A point observed is  y_k = t + R x_k(z) + e_k,  z ~ N(μ, P),  e_k ~ N(0, C_k). Linearised, in the trunk's frame, with
 translation and turns as fixed effects β (universal kriging; Rasmussen & Williams 2006, sec. 2.7):
 
     r = A β + ε,   ε ~ N(0, S),   S = J P Jᵀ + RᵀCR
@@ -8,19 +8,17 @@ translation and turns as fixed effects β (universal kriging; Rasmussen & Willia
 
 import numpy as np
 
-from simspine.spine.shape.chain import derivatives, from_bonds, jacobian, positions
+from simspine.spine.shape.chain import derivatives, from_vectors, jacobian, positions
 from simspine.spine.shape.orientation import OrientationPrior, Pull, skew
 
 DAMPING = 0.1  # 1/rad²
 
 
 class ObservedChain:
-    """mean (3(n − 1),), cov: prior of the shape parameters. levels: indices (m,) of the centres seen. mix: as for
-    `posterior.complete`.
-    """
+    """mean (3(n − 1),), cov: prior of the shape. levels: indices (m,) of the centres observed. mix: see `complete`."""
 
     def __init__(self, mean: np.ndarray, cov: np.ndarray, levels: np.ndarray, mix: np.ndarray | None = None):
-        self.mean, self.cov, self.levels, self.mix = mean, cov, np.asarray(levels), mix
+        self.mean, self.cov, self.levels, self.mix = mean, cov, levels, mix
         self.precision = np.linalg.inv(cov)
         self.typical = self.points(mean[None])[0]
         self.centre = self.typical.mean(0)
@@ -34,25 +32,21 @@ class ObservedChain:
         return x if self.mix is None else (x.reshape(len(x), -1) @ self.mix.T).reshape(len(x), -1, 3)
 
     def axes(self, z: np.ndarray) -> np.ndarray:
-        """Axes (B, 3, 3) of turns in the rows: two tilts, and the spin about the straight line nearest to the points
-        seen.
-        """
+        """Axes (B, 3, 3) of turns in the rows: two tilts, and the spin about the line nearest to the points seen."""
         points = self.points(z)
         return np.linalg.svd(points - points.mean(1, keepdims=True))[2][:, [1, 2, 0]]
 
     def linear(self, z, axes):
         """Jacobian in z (B, 3m, 3(n − 1)), effects of translation and turns (B, 3m, 5 or 6), points (B, 3m)."""
         D = derivatives(z)
-        x = self._of(from_bonds(D[:, 0]))
+        x = self._of(from_vectors(D[:, 0]))
         J = jacobian(D, self.levels).reshape(len(z), 3 * len(self.levels), -1)
         if self.mix is not None:
             J = self.mix @ J
         return J, self.effects(x, axes), x.reshape(len(z), -1)
 
     def effects(self, x, axes):
-        """What translation, and turns about the axes in the rows (B, 2 or 3, 3), do to centres x (B, k, 3):
-        (B, 3k, 5 or 6).
-        """
+        """What translation and turns about axes in rows (B, 2 or 3, 3) do to centres (B, k, 3): (B, 3k, 5 or 6)."""
         A = np.zeros((*x.shape, 3 + axes.shape[1]))
         A[..., :3] = np.eye(3)
         A[..., 3:] = skew(self.centre - x) @ axes.swapaxes(-1, -2)[:, None]
@@ -72,9 +66,7 @@ class ObservedChain:
         return PJ, A, S, r
 
     def cost(self, y, weight, z, R, prior: OrientationPrior | None):
-        """Half the squared distance (B,) of shapes z and rotations R from prior, points (with the best translation)
-        and prior. weight: C⁻¹ (B, m, 3, 3).
-        """
+        """Half the squared distance (B,) of z and R from prior and points, best moved. weight: C⁻¹ (B, m, 3, 3)."""
         e = y - self.points(z) @ R.swapaxes(-1, -2)
         we = (weight @ e[..., None])[..., 0]
         shift = np.linalg.solve(weight.sum(1), we.sum(1)[..., None])[..., 0]
@@ -86,7 +78,7 @@ class ObservedChain:
 def best_effects(A, SA, Sr, pull: Pull | None):
     """Information (B, k, k) of translation and turns, and their best values (B, k).
 
-    The spin's entry of Aᵀ S⁻¹ A is damped: two points do not see the spin. No influence on where the steps end.
+    The spin's entry of Aᵀ S⁻¹ A is damped: two points do not show the spin. No influence on where the steps end.
     """
     G, u = A.swapaxes(-1, -2) @ SA, (A.swapaxes(-1, -2) @ Sr[..., None])[..., 0]
     if G.shape[-1] == 6:

@@ -3,7 +3,7 @@
     log(R₀ᵀ R) = w ~ exp(−½ wᵀ Λ w),  |w| ≤ π        density with respect to Haar's measure, w about the trunk's axes
 
 With Λ = 0 all rotations are equally likely, and no axis needs a prior for another to have one. A solver that is at R
-and may turn it about some axes, R exp(Tᵀ β), sees it as a prior on β,
+and may turn it about some axes, R exp(Tᵀ β), has it as a prior on β,
 
     w(β) ≈ w + U β,  U = J_r⁻¹(w) Tᵀ        (J_r: right Jacobian of SO(3); Solà et al. 2018, A micro Lie theory)
 """
@@ -20,19 +20,16 @@ LEAST_SD = 1e-5  # rad: stands for 0; half a metre away it moves a point by 5 µ
 
 
 class Pull(NamedTuple):
-    """A prior seen from rotations (…,) free to turn about k axes: precision (…, k, k), gradient (…, k) of half the
-    cost, cost (…,) = wᵀ Λ w where the rotation is.
-    """
+    """A prior from rotations (…,) that are free to turn about k axes."""
 
-    precision: np.ndarray
-    gradient: np.ndarray
-    cost: np.ndarray
+    precision: np.ndarray  # (…, k, k)
+    gradient: np.ndarray  # (…, k) of half the cost
+    cost: np.ndarray  # (…,) wᵀ Λ w where the rotation is
 
     def cost_after(self, beta: np.ndarray) -> np.ndarray:
         """(w + U β)ᵀ Λ (w + U β) (…,) of turns β (…, k)."""
-        return self.cost + np.einsum(
-            "...i,...i->...", beta, 2 * self.gradient + np.einsum("...ij,...j->...i", self.precision, beta)
-        )
+        slope = 2 * self.gradient + np.einsum("...ij,...j->...i", self.precision, beta)
+        return self.cost + np.einsum("...i,...i->...", beta, slope)
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class OrientationPrior:
         return (self.precision * rotation_vectors(self.rotation.swapaxes(-1, -2) @ R) ** 2).sum(-1)
 
     def at(self, R: np.ndarray, turns: np.ndarray) -> Pull:
-        """ObservedChain from R (B, …, 3, 3), free to turn about the axes in the rows of turns (B or 1, k, 3)."""
+        """The prior from R (B, …, 3, 3), free to turn about the axes in the rows of turns (B or 1, k, 3)."""
         between = (slice(None), *[None] * (R.ndim - 3))
         w = rotation_vectors(self.rotation.swapaxes(-1, -2)[between] @ R)
         U = _inverse_right_jacobians(w) @ turns.swapaxes(-1, -2)[between]

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
 from simspine.spine.shape.chain import LEVELS
-from simspine.spine.shape.complete import DEFAULT_SD, _covariances, _stacked
+from simspine.spine.shape.complete import checked_covariances, checked_points
 from simspine.spine.shape.model import ShapeModel, shipped
-from simspine.spine.shape.posterior import COARSE, _Problem
+from simspine.spine.shape.modes import Stopping
+from simspine.spine.shape.posterior import COARSE, ShapePosterior
 
 FEWEST = 4  # points: three make a triangle that nearly any spine can hold
 CHUNK = 32  # frames at a time, to bound memory
@@ -51,25 +51,20 @@ def shape_plausibility(
     What a turn of the whole could explain is never unlikely: that a spine faces backwards does not show. Raises
     `InputError` as `complete_spine` does.
     """
-    for level in points:
-        if level not in LEVELS:
-            raise unknown_name("vertebral level", str(level), LEVELS, "points")
-    levels = [level for level in LEVELS if level in points]
-    if len(levels) < FEWEST:
-        raise InputError(f"{len(levels)} vertebral centre(s) given; at least {FEWEST} tell a shape.")
-    y, _ = _stacked(points, levels)
-    C = _covariances(DEFAULT_SD**2 if covariance is None else covariance, levels, len(y))
-    problem = _Problem(*(model or shipped()).prior(posture), [LEVELS.index(level) for level in levels])
+    levels, y = checked_points(points, FEWEST)
+    C = checked_covariances(covariance, levels, len(y))
+    at = np.array([LEVELS.index(level) for level in levels])
+    problem = ShapePosterior(*(model or shipped()).prior(posture), at)
     parts = [_distances(problem, y[i : i + CHUNK], C[i : i + CHUNK]) for i in range(0, len(y), CHUNK)]
     whole, each, apart = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Plausibility(tuple(levels), normal_of(whole, 3 * len(levels) - 6), normal_of(each, 3), apart)
 
 
-def _distances(problem: _Problem, y: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _distances(problem: ShapePosterior, y: np.ndarray, C: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Squared distance (B,), by point (B, m), and what each point is apart (B, m, 3) m in space."""
     y = y - y.mean(1, keepdims=True)
-    fit = problem.solve(y, C, problem.best_spins(problem.across(y, C), y, C)[0], tolerance=COARSE)
-    _, A, S, r = problem.seen.system(y, C, fit.z, fit.R, fit.axes)
+    fit = problem.solve(y, C, problem.best_spins(problem.across(y, C), y, C)[0], Stopping(COARSE))
+    _, A, S, r = problem.observed.system(y, C, fit.z, fit.R, fit.axes)
     SA = np.linalg.solve(S, A)
     Q = np.linalg.inv(S) - SA @ np.linalg.solve(A.swapaxes(-1, -2) @ SA, SA.swapaxes(-1, -2))
     B, m = y.shape[:2]

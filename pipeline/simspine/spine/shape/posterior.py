@@ -7,17 +7,18 @@ everywhere (Lebesgue's measure), R as well (Haar's) or by an `OrientationPrior`;
 For a fixed spin ψ about the line through the points, the rest (t, the two tilts of R, z) is solved by `modes`, and its
 evidence by Laplace's method.
 
-The spin itself is often hardly seen, because a spine is nearly straight: it is then integrated around the full circle
-on an even grid, and the result is mean and covariance of that mixture. For a flat prior on pose the posterior mean is
-the best equivariant estimate in mean square (Pitman's), given the shape's distribution.
+The spin itself is often hardly observed, because a spine is nearly straight: it is then integrated around the full
+circle on an even grid, and the result is mean and covariance of that mixture. For a flat prior on pose the posterior
+mean is the best equivariant estimate in mean square (Pitman's), given the shape's distribution.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from simspine.spine.shape.chain import derivatives, from_bonds
-from simspine.spine.shape.modes import WORTH, Fit, circle, modes
+from simspine.geometry import kabsch
+from simspine.spine.shape.chain import derivatives, from_vectors
+from simspine.spine.shape.modes import STEP, WORTH, Modes, Stopping, circle, modes
 from simspine.spine.shape.observed_chain import ObservedChain, best_effects
 from simspine.spine.shape.orientation import OrientationPrior, rotations
 
@@ -43,30 +44,31 @@ def complete(
 ):
     """Posterior mean (B, n, 3) and covariance (B, n, 3, 3) of all n centres.
 
-    mean (3(n − 1),), cov: prior of the shape parameters. levels: indices (m,) of the centres seen, m ≥ 2. y: (B, m, 3)
-    m. C: (B, m, 3, 3) m², positive definite. prior: about the orientations of the B trunks (default: none).
-    mix: (3m, 3k) where not centres are seen but m points that go along with k of them: seen = mix @ centres at `levels`
-    (k,), in the trunk's frame. The (3, 3) blocks of a row add up to 1, so that the points move with the body.
+    mean (3(n − 1),), cov: prior of the shape parameters. levels: indices (m,) of the centres observed, m ≥ 2.
+    y: (B, m, 3) m. C: (B, m, 3, 3) m², positive definite. prior: about the orientations of the B trunks (default:
+    none). mix: (3m, 3k) where not centres are observed but m points that go along with k of them: observed = mix @
+    centres at `levels` (k,), in the trunk's frame. The (3, 3) blocks of a row add up to 1, so that the points move
+    with the body.
     """
-    problem = _Problem(mean, cov, levels, mix)
+    problem = ShapePosterior(mean, cov, levels, mix)
     parts = [slice(i, i + CHUNK) for i in range(0, len(y), CHUNK)]
     pieces = [problem.complete(y[part], C[part], None if prior is None else prior[part]) for part in parts]
     return tuple(np.concatenate(part) for part in zip(*pieces, strict=True))
 
 
-class _Problem:
+class ShapePosterior:
     def __init__(self, mean: np.ndarray, cov: np.ndarray, levels: np.ndarray, mix: np.ndarray | None = None):
-        self.seen, n = ObservedChain(mean, cov, levels, mix), len(mean) // 3
-        first, last = self.seen.levels.min(), self.seen.levels.max()
-        # points tell nothing of bonds above and below all of them but by the prior: what is sought are those between
-        kind = np.arange(3 * n) % n  # the bond of each parameter
+        self.observed, n = ObservedChain(mean, cov, levels, mix), len(mean) // 3
+        first, last = self.observed.levels.min(), self.observed.levels.max()
+        # points tell nothing of vectors above and below all of them but by the prior: what is sought are those between
+        kind = np.arange(3 * n) % n  # the vector of each parameter
         self.inner = (kind >= first) & (kind < last)
         inside = cov[np.ix_(self.inner, self.inner)]
-        self.between = ObservedChain(mean[self.inner], inside, self.seen.levels - first, mix)
+        self.between = ObservedChain(mean[self.inner], inside, self.observed.levels - first, mix)
         self.axes = self.between.axes(mean[None, self.inner])[0]
         self.spins = rotations(self.axes[2] * (np.arange(SPINS) * 2 * np.pi / SPINS)[:, None])  # about the typical line
         self.others = cov[:, self.inner] @ self.between.precision
-        self.above = np.where(kind[:, None] < kind, cov, 0.0)  # of parameters with those of bonds below
+        self.above = np.where(kind[:, None] < kind, cov, 0.0)  # of parameters with those of vectors below
 
     def complete(self, y, C, prior=None):
         def of(frames):
@@ -81,7 +83,7 @@ class _Problem:
             first, wide = self.best_spins(R0, y, C, prior)
         known = np.flatnonzero(~wide)
         if len(known):
-            fit = self.solve(y[known], C[known], first[known], prior=of(known), unsure=(NARROW, COARSE))
+            fit = self.solve(y[known], C[known], first[known], Stopping(STEP, NARROW, COARSE), of(known))
             if prior is None or not prior.sharp:
                 doubt = ~fit.converged | (fit.spin_sd > NARROW)
                 doubt |= self.best_spins(fit.R, y[known], C[known], of(known))[1]
@@ -94,7 +96,10 @@ class _Problem:
 
     def across(self, y, C):
         """Rotations (B, 3, 3) that best turn the typical shape onto the points."""
-        return _kabsch(self.between.typical, y, 1 / np.trace(C, axis1=-2, axis2=-1))
+        w = 1 / np.trace(C, axis1=-2, axis2=-1)
+        w = (w / w.sum(-1, keepdims=True))[..., None]
+        shape, points = (a - (w * a).sum(-2, keepdims=True) for a in (self.between.typical, y))
+        return kabsch((w * points).swapaxes(-1, -2) @ shape)
 
     def best_spins(self, R0, y, C, prior=None):
         """Of SPINS spins from R0 (B, 3, 3) the best (B, 3, 3) as far as the typical shape tells, by the evidence
@@ -129,38 +134,38 @@ class _Problem:
             v, cost = np.linalg.solve(G, u[..., None])[..., 0], pull.cost
         return -0.5 * ((r * Sr).sum(-1) - (u * v).sum(-1) + cost)
 
-    def solve(self, y, C, R, prior=None, **options) -> Fit:
-        """`modes` from rotations R and the typical shape, with all bonds; for shapes far from it once more, from what
+    def solve(self, y, C, R, stopping: Stopping, prior=None) -> Modes:
+        """`modes` from rotations R and the typical shape, with all vectors; for shapes far from it once more, from what
         the points tell with noise added, and the better of both.
         """
-        fit = modes(self.between, y, C, R, prior, **options)
+        fit = modes(self.between, y, C, R, prior, stopping=stopping)
         far = np.flatnonzero(np.abs(fit.z - self.between.mean).max(1) > FAR)
         if len(far):
             y, C, R, prior = y[far], C[far], R[far], None if prior is None else prior[far]
-            loose = modes(self.between, y, C + LOOSE**2 * np.eye(3), R, prior, tolerance=COARSE)
-            again = modes(self.between, y, C, R, prior, np.concatenate([loose.beta, loose.z], 1), **options)
+            loose = modes(self.between, y, C + LOOSE**2 * np.eye(3), R, prior, stopping=Stopping(COARSE))
+            again = modes(self.between, y, C, R, prior, np.concatenate([loose.beta, loose.z], 1), stopping=stopping)
             lower = again.cost < fit.cost[far] - WORTH
             fit.put(far[lower], again[lower])
         return self.whole(fit)
 
-    def whole(self, fit: Fit) -> Fit:
-        """With all bonds, where the fit has those between the points seen."""
-        z = self.seen.mean + (fit.z - self.between.mean) @ self.others.T
+    def whole(self, fit: Modes) -> Modes:
+        """With all vectors, where the fit has those between the points observed."""
+        z = self.observed.mean + (fit.z - self.between.mean) @ self.others.T
         z[:, self.inner] = fit.z
         return replace(fit, z=z)
 
-    def predict(self, y, C, fit: Fit, prior=None):
+    def predict(self, y, C, fit: Modes, prior=None):
         """Mean and covariance of all centres at a solution, linearised there; the translation is solved exactly."""
         origin, z, R = y.mean(1), fit.z, fit.R
-        PJ, A, S, r = self.seen.system(y - origin[:, None], C, z, R, fit.axes)
-        D = derivatives(z)  # (B, kinds, bonds, xyz)
-        x = from_bonds(D[:, 0])
-        K = from_bonds(np.moveaxis(D, 1, -1) @ np.moveaxis(PJ.reshape(*D.shape[:3], -1), 1, 2), 1)  # (B, n, 3, 3m)
+        PJ, A, S, r = self.observed.system(y - origin[:, None], C, z, R, fit.axes)
+        D = derivatives(z)  # (B, kinds, vectors, xyz)
+        x = from_vectors(D[:, 0])
+        K = from_vectors(np.moveaxis(D, 1, -1) @ np.moveaxis(PJ.reshape(*D.shape[:3], -1), 1, 2), 1)  # (B, n, 3, 3m)
         K, k = K.reshape(len(y), -1, K.shape[-1]), A.shape[-1]
         solved = np.linalg.solve(S, np.concatenate([A, r[..., None], K.swapaxes(-1, -2)], -1))
         pull = None if prior is None else prior.at(R, fit.axes)
         G, beta = best_effects(A, solved[..., :k], solved[..., k], pull)
-        M = self.seen.effects(x, fit.axes) - K @ solved[..., :k]
+        M = self.observed.effects(x, fit.axes) - K @ solved[..., :k]
         blocks = self._prior_blocks(D) - _blocks(K, solved[..., k + 1 :].swapaxes(-1, -2))
         blocks += _blocks(M, np.linalg.solve(G, M.swapaxes(-1, -2)).swapaxes(-1, -2))
         blocks = R[:, None] @ blocks @ R.swapaxes(-1, -2)[:, None]
@@ -168,14 +173,15 @@ class _Problem:
         return x, (blocks + blocks.swapaxes(-1, -2)) / 2
 
     def _prior_blocks(self, D):
-        """Prior covariances (B, n, 3, 3) of all centres: each bond adds its own and, twice, its with all above it."""
-        rows = D.transpose(0, 3, 1, 2)  # (B, xyz, kinds, bonds): derivative of the last centre
-        with_above = (rows.reshape(-1, len(self.seen.cov)) @ self.above).reshape(rows.shape)
-        kinds = self.seen.cov.reshape(rows.shape[2:] * 2)
-        own = np.einsum("piqi->ipq", kinds)  # (bonds, kinds, kinds)
-        left, right = np.moveaxis(rows, -1, 1), np.moveaxis(D, 1, 2)  # (B, bonds, xyz, kinds), (B, bonds, kinds, xyz)
+        """Prior covariances (B, n, 3, 3) of all centres: each vector adds its own and, twice, its with all above it."""
+        rows = D.transpose(0, 3, 1, 2)  # (B, xyz, kinds, vectors): derivative of the last centre
+        with_above = (rows.reshape(-1, len(self.observed.cov)) @ self.above).reshape(rows.shape)
+        kinds = self.observed.cov.reshape(rows.shape[2:] * 2)
+        own = np.einsum("piqi->ipq", kinds)  # (vectors, kinds, kinds)
+        # (B, vectors, xyz, kinds) and (B, vectors, kinds, xyz)
+        left, right = np.moveaxis(rows, -1, 1), np.moveaxis(D, 1, 2)
         cross = np.moveaxis(with_above, -1, 1) @ right
-        return from_bonds(left @ own @ right + cross + cross.swapaxes(-1, -2), 1)
+        return from_vectors(left @ own @ right + cross + cross.swapaxes(-1, -2), 1)
 
     def around(self, R0, y, C, prior=None):
         """The mixture over the whole circle of spins, from R0 (B, 3, 3).
@@ -201,15 +207,6 @@ class _Problem:
         centre = (w * x).sum(1)
         d = x - centre[:, None]
         return centre, (w[..., None] * (X + d[..., :, None] * d[..., None, :])).sum(1)
-
-
-def _kabsch(source, target, weight):
-    """Rotations (B, 3, 3) that best turn source (m, 3) onto target (B, m, 3), weights (B, m)."""
-    w = (weight / weight.sum(-1, keepdims=True))[..., None]
-    s, t = source - (w * source).sum(-2, keepdims=True), target - (w * target).sum(-2, keepdims=True)
-    U, _, Vt = np.linalg.svd((w * t).swapaxes(-1, -2) @ s)
-    U[..., -1] *= np.sign(np.linalg.det(U @ Vt))[..., None]
-    return U @ Vt
 
 
 def _blocks(left, right):

@@ -16,8 +16,8 @@ class Stage {
     this.scene = new THREE.Scene();
     this.camera = new THREE.PerspectiveCamera(32, 1, 0.05, 80);
     this.orbit = new Orbit(this.camera, element, () => this.move());
-    this.sky = new THREE.HemisphereLight(0xffffff, 0xffffff, 0.75);
-    this.lamp = new THREE.DirectionalLight(0xffffff, 0.55);
+    this.sky = new THREE.HemisphereLight(0xffffff, 0xffffff, 0.75 * Math.PI);
+    this.lamp = new THREE.DirectionalLight(0xffffff, 0.55 * Math.PI);
     this.scene.add(this.sky, this.lamp, this.lamp.target);
     this.groups = {};
     for (const name of Object.keys(this.shown)) {
@@ -43,7 +43,7 @@ class Stage {
   }
 
   makeRenderer() {
-    const probe = document.createElement("canvas").getContext("webgl");
+    const probe = document.createElement("canvas").getContext("webgl2");
     if (!probe) throw new Error("no WebGL");
     const info = probe.getExtension("WEBGL_debug_renderer_info");
     const name = info ? probe.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
@@ -51,7 +51,11 @@ class Stage {
     probe.getExtension("WEBGL_lose_context")?.loseContext();
     // Without a graphics card, smooth edges cost half the frames: they are drawn when the picture rests.
     // See-through, over the page's own gradient: drawing one here would take as long as the bones do.
-    return new THREE.WebGLRenderer({ antialias: !this.software, alpha: true });
+    const renderer = new THREE.WebGLRenderer({ antialias: !this.software, alpha: true });
+    // Colours are the page's own and stay as they are.
+    THREE.ColorManagement.enabled = false;
+    renderer.outputColorSpace = THREE.LinearSRGBColorSpace;
+    return renderer;
   }
 
   makeBones() {
@@ -102,9 +106,9 @@ class Stage {
     this.curve = new Tube(this.matter.spine, count);
     this.groups.spine.add(this.curve.mesh);
     if (this.data.arrays.tube) {
-      this.doubt = new Tube(this.matter.tube, count);
-      this.doubt.mesh.renderOrder = 2;
-      this.groups.tube.add(this.doubt.mesh);
+      this.tube = new Tube(this.matter.tube, count);
+      this.tube.mesh.renderOrder = 2;
+      this.groups.tube.add(this.tube.mesh);
     }
   }
 
@@ -161,7 +165,7 @@ class Stage {
     for (const [kind, material] of Object.entries(this.matter)) material.color.copy(this.colour(`--p-${kind}`));
     this.sky.groundColor.copy(this.colour("--p-shade"));
     this.filled = this.colour("--p-filled");
-    this.seen = this.colour("--p-detected");
+    this.detected = this.colour("--p-detected");
     if (this.dots.detected) this.matter.detected.color.set(0xffffff); // coloured one by one
     this.makeFloor();
     this.show(this.frame);
@@ -301,10 +305,10 @@ class Stage {
     }
     const known = points.length > 2;
     this.curve.mesh.visible = known;
-    if (this.doubt) this.doubt.mesh.visible = known;
+    if (this.tube) this.tube.mesh.visible = known;
     if (!known) return;
     if (this.shown.spine) this.curve.fill(points, points.map(() => 0.006));
-    if (this.doubt && this.shown.tube) this.doubt.fill(points, radii);
+    if (this.tube && this.shown.tube) this.tube.fill(points, radii);
   }
 
   placePoints(frame) {
@@ -316,7 +320,7 @@ class Stage {
         const known = Number.isFinite(arrays.points[k]);
         at.makeTranslation(known ? arrays.points[k] : 0, known ? arrays.points[k + 1] : -99, known ? arrays.points[k + 2] : 0);
         mesh.setMatrixAt(i, at);
-        if (kind === "detected") mesh.setColorAt(i, arrays.filled?.[frame * header.points.length + point] ? this.filled : this.seen);
+        if (kind === "detected") mesh.setColorAt(i, arrays.filled?.[frame * header.points.length + point] ? this.filled : this.detected);
       });
       mesh.instanceMatrix.needsUpdate = true;
       if (mesh.instanceColor) mesh.instanceColor.needsUpdate = true;

@@ -92,7 +92,7 @@ class Plot {
     if (curve.band) {
       svgElement(inside, "rect", { class: "p-band", x: this.left, y: y(curve.band[1]), width: this.right - this.left, height: y(curve.band[0]) - y(curve.band[1]) });
     }
-    for (const [status, name] of [["corrected", "p-mended"], ["rejected", "p-bad"]]) {
+    for (const [status, name] of [["corrected", "p-corrected"], ["rejected", "p-rejected"]]) {
       for (const [a, b] of stretches(this.data, status)) {
         svgElement(inside, "rect", { class: name, x: this.x(a - 0.5), y: top, width: Math.max(1.5, this.x(b + 0.5) - this.x(a - 0.5)), height });
       }
@@ -102,10 +102,11 @@ class Plot {
       svgElement(svg, "line", { class: "p-grid", x1: this.left, x2: this.right, y1: y(mark), y2: y(mark) });
       svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${Math.round(mark)}°`);
     }
-    if (sd) this.ribbon(inside, values, sd, y, curve.note);
-    svgElement(inside, "path", { class: `p-curve p-curve-${index}${curve.note ? " p-unsure" : ""}`, d: this.path(values, y) });
+    const look = curve.forced ? " p-forced" : curve.note ? " p-noted" : "";
+    if (sd) this.ribbon(inside, values, sd, y, look);
+    svgElement(inside, "path", { class: `p-curve${look}`, d: this.path(values, y) });
     const title = svgElement(svg, "text", { class: "p-title", x: this.left, y: top - 7 }, narrow ? curve.name : curve.label);
-    if (curve.note) svgElement(title, "tspan", { class: "p-note", dx: 10 }, curve.note);
+    if (curve.note) svgElement(title, "tspan", { class: `p-note${look}`, dx: 10 }, curve.note);
     if (!narrow) {
       const key = [curve.band && `green: ${curve.band[2]}`, sd && "pale: ± 1 sd"].filter(Boolean).join(" · ");
       svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
@@ -124,7 +125,7 @@ class Plot {
     return text;
   }
 
-  ribbon(parent, values, sd, y, note) {
+  ribbon(parent, values, sd, y, look) {
     for (let start = 0; start < values.length; start++) {
       if (!Number.isFinite(values[start]) || !Number.isFinite(sd[start])) continue;
       let end = start;
@@ -132,7 +133,7 @@ class Plot {
       let text = "";
       for (let f = start; f <= end; f++) text += `${f === start ? "M" : "L"}${this.x(f).toFixed(1)} ${y(values[f] + sd[f]).toFixed(1)}`;
       for (let f = end; f >= start; f--) text += `L${this.x(f).toFixed(1)} ${y(values[f] - sd[f]).toFixed(1)}`;
-      svgElement(parent, "path", { class: note ? "p-ribbon p-vague" : "p-ribbon", d: `${text}Z` });
+      svgElement(parent, "path", { class: `p-ribbon${look}`, d: `${text}Z` });
       start = end;
     }
   }

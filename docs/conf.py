@@ -1,0 +1,75 @@
+"""The documentation as a site: `make docs`. Its sources are the Markdown files of the whole repository."""
+
+import re
+from pathlib import Path
+
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
+import simspine
+
+project, author, copyright = "simspine", "the simspine developers", "2026, the simspine developers"
+release = simspine.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+root_doc = "README"
+include_patterns = ["*.md", "docs/**.md", "notebooks/*.md", "benchmarks/*.md", "opensim_models/*.md"]
+exclude_patterns = ["docs/_build"]
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+default_role = "code"
+python_maximum_signature_line_length = 100
+autodoc_member_order = "bysource"
+html_theme = "furo"
+html_title = f"simspine {release}"
+html_math_renderer = "mathml"
+
+
+def contents() -> str:
+    """The sidebar: every page that docs/README.md lists, under its headings."""
+    text = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+    parts = []
+    for heading, table in re.findall(r"^\*\*(.+?)\*\*[^\n]*\n\n((?:\|.*\n)+)", text, re.MULTILINE):
+        first = re.findall(r"^\| \[([^\]]+)\]\(([^)#]+)\.md\)", table, re.MULTILINE)
+        lines = (f"{title} </docs/{page}>".replace("/docs/../", "/") for title, page in first)
+        parts.append("\n".join(["```{toctree}", ":hidden:", f":caption: {heading}", "", *lines, "```"]))
+    return "\n\n".join(parts)
+
+
+def add_contents(app, name: str, source: list[str]) -> None:
+    if name == root_doc:
+        source[0] += "\n\n```{toctree}\n:hidden:\n\n/docs/README\n```\n\n" + contents()
+
+
+def inline(writer, node) -> None:
+    """Equations as MathML, which browsers draw themselves: no script, nothing from a network."""
+    writer.body.append(tex2mathml(node.astext()))
+    raise SkipNode
+
+
+def display(writer, node) -> None:
+    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise SkipNode
+
+
+def plain(app, what, name, obj, options, lines: list[str]) -> None:
+    """Docstrings are plain text with code marks: |x| is no substitution, `Name`s may have an s, tables are indented."""
+    for i, line in enumerate(lines):
+        line = re.sub(r"(?<=[\w)]`)(?=\w)", r"\\ ", line)
+        lines[i] = "`".join(part if k % 2 else part.replace("|", r"\|") for k, part in enumerate(line.split("`")))
+    for i in range(len(lines) - 1, 0, -1):
+        if lines[i].startswith("    ") and not lines[i - 1].strip():
+            lines.insert(i, "::")
+            lines.insert(i + 1, "")
+
+
+def write_index(app, error) -> None:
+    if error is None:
+        page = '<!doctype html><meta http-equiv="refresh" content="0; url=README.html"><title>simspine</title>\n'
+        (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
+
+
+def setup(app) -> None:
+    app.connect("source-read", add_contents)
+    app.connect("autodoc-process-docstring", plain)
+    app.connect("build-finished", write_index)
+    app.add_html_math_renderer("mathml", (inline, None), (display, None))

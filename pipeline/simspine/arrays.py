@@ -1,0 +1,28 @@
+"""What every room may ask of an array: whether its shape is the one wanted, and which frames follow one another."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from simspine.errors import InputError
+
+
+def checked(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike = float) -> np.ndarray:
+    """`value` as an array of exactly `shape`, or an error that names both shapes."""
+    array = np.asarray(value, dtype)
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
+    return array
+
+
+def runs(frames: Iterable[int]) -> list[tuple[int, int]]:
+    """Runs of consecutive frame numbers as (first, after last)."""
+    numbers = np.array(sorted(set(frames)), int)
+    parts = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
+    return [(int(part[0]), int(part[-1]) + 1) for part in parts if part.size]
+
+
+def frame_ranges(frames: Iterable[int]) -> str:
+    """Frame numbers as people write them: '3–7, 12'."""
+    return ", ".join(str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in runs(frames))

@@ -1,0 +1,64 @@
+"""Spacing and standing curve of a person, drawn from the statistics of CT scans (`simspine.spine.shape`).
+
+A second family of truths beside the published one, so that what is found with one can be checked with the other.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from simspine.capture.population import articulation, read_levels, read_population, truncated
+from simspine.spine.shape.chain import VECTORS
+from simspine.spine.shape.intervertebral import LEVEL_NAMES, intervertebral_matrix, level_angles, standing_shift
+from simspine.spine.shape.model import shipped, vector_names
+
+Stream = Callable[..., np.random.Generator]
+
+
+def sample_shape(draw: Stream, tall: float, spread: float) -> np.ndarray:
+    """(72,) parameters of the chain (`simspine.spine.shape.chain`), of somebody lying.
+
+    tall: stature relative to the mean, whose relative spread between people is `spread`: all lengths grow with it, and
+    what the scans' lengths vary in common beyond it is drawn. So over many people mean and covariance are the model's.
+    """
+    mean, covariance = shipped().prior("supine")
+    given = np.zeros(len(mean))
+    given[:VECTORS] = 1.0
+    rest = covariance - spread**2 * np.outer(given, given)
+    factor = np.linalg.cholesky(rest)
+    return mean + given * np.log(tall) + factor @ truncated(draw("shape of scans"), np.zeros(len(mean)), 1.0)
+
+
+def spacing_of(shape: np.ndarray) -> np.ndarray:
+    """(levels,) m, NaN where the scans say nothing: at L5–S1 and above C2."""
+    lengths = dict(zip(vector_names(), np.exp(shape[:VECTORS]), strict=True))
+    return _by_level({name: lengths[name] for name in LEVEL_NAMES}, np.nan)
+
+
+def sample_curve(draw: Stream, shape: np.ndarray) -> np.ndarray:
+    """(levels,) rad: extension against the generic body's curve when standing; 0 above C2.
+
+    The curve of the shape, and what standing up adds. L5–S1, which scans do not have, varies by its part in the
+    published spread of the lordosis.
+    """
+    generic = intervertebral_matrix() @ articulation().neutral_pitch
+    curve = _by_level(dict(zip(LEVEL_NAMES, level_angles(shape)[:, 0] - generic, strict=True)), 0.0)
+    curve += _by_level(standing_shift(), 0.0)
+    table = read_population()
+    parts = table["lordosis_by_level"]
+    sd = np.radians(table["lordosis"]["sd"]) * parts["L5_S1"] / sum(parts.values())
+    curve[read_levels().names.index("L5_S1")] += float(truncated(draw("lumbosacral angle"), 0.0, sd))
+    return curve
+
+
+def _by_level(values: dict[str, float], other: float) -> np.ndarray:
+    names = read_levels().names
+    out = np.full(len(names), other)
+    for name, value in values.items():
+        out[names.index(level_name(name))] = value
+    return out
+
+
+def level_name(name: str) -> str:
+    """The prefix of a level's coordinates: 'L4-L5' → 'L4_L5', 'T12-L1' → 'L1_T12'."""
+    return "L1_T12" if name == "T12-L1" else name.replace("-", "_")

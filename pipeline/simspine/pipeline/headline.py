@@ -1,0 +1,123 @@
+"""The headline figures of a trial, and of a data set from those of its trials."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.pipeline.solved_trial import SolvedTrial
+from simspine.quality.observability import forced_mask
+from simspine.report.sampling import model_reprojection
+from simspine.report.summary import typical
+from simspine.skeletons.inferred_names import base_name
+from simspine.types import Origin
+
+LIMBS = tuple(f"{side}{point}" for side in "LR" for point in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"))
+FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
+INFERRED = "inferred spine"
+HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
+
+# Figures of a data set are means over its trials, weighted by frames; counts are summed.
+MEANS = (
+    "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "marker_rms_mm",
+    "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
+)  # fmt: skip
+SUMS = ("frames", "frames_rejected", "frames_corrected")
+BY_NAME = ("marker_rms_mm_by_group", "model_reprojection_px_by_camera")
+
+
+def headline(found: SolvedTrial) -> dict:
+    """A trial's figures; lengths and angles in the units their names say.
+
+    Raises `InputError` where the trial did not come from images, or has no verdict.
+    """
+    summary = found.images[1].summary()
+    spine, solved, verdict = found.spine, found.result, found.verdict
+    if verdict is None:
+        raise InputError(f"{found.name}: has no verdict, which its headline needs; run the stage quality first.")
+    kept = ~verdict.rejected
+    set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
+    groups = np.array([_group_of(name) for name in solved.marker_names])
+    limbs = [name for name in LIMBS if name in found.detected.names and name in found.model_markers.names]
+    distance = model_reprojection(found.cameras, found.model_markers, found.detected, limbs)
+    return {
+        "frames": spine.frames,
+        "views": len(found.cameras),
+        "reprojection_px_median": summary["reprojection_px_median"],
+        "reprojection_px_p90": summary["reprojection_px_p90"],
+        "points_kept_share": summary["points_kept_share"],
+        "marker_rms_mm": _rms_mm(solved.marker_error[:, groups != INFERRED]),
+        "marker_rms_mm_by_group": {
+            str(group): _rms_mm(solved.marker_error[:, groups == group])
+            for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
+        },
+        "model_reprojection_px_median": typical(distance),
+        "model_reprojection_px_by_camera": {
+            camera.name: typical(distance[:, v]) for v, camera in enumerate(found.cameras)
+        },
+        "lla_deg_mean": _mean_degrees(spine.lla[kept]),
+        "lla_deg_sd": None if "lla" in set_by_model else _typical_degrees(spine.lla_sd, kept),
+        "tka_deg_mean": _mean_degrees(spine.tka[kept]),
+        "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
+        "set_by_model": set_by_model,
+        "frames_rejected": verdict.counts["rejected"],
+        "frames_corrected": verdict.counts["corrected"],
+        "rejected_because": verdict.reason_counts["rejected"],
+        "observations_dropped_share": summary["observations_dropped_share"],
+        "observations_swapped_share": summary["observations_swapped_share"],
+        "inferred": list(found.markers.names_of(Origin.INFERRED)),
+    }
+
+
+def data_set_headline(trials: Mapping[str, dict]) -> dict:
+    """The figures of a data set out of those of its trials."""
+    entries = list(trials.values())
+    weights = [entry["frames"] for entry in entries]
+    reasons: dict[str, int] = {}
+    for entry in entries:
+        for code, count in entry["rejected_because"].items():
+            reasons[code] = reasons.get(code, 0) + count
+    return {
+        **{key: sum(entry[key] for entry in entries) for key in SUMS},
+        "views": max(entry["views"] for entry in entries),
+        **{key: _mean([entry[key] for entry in entries], weights) for key in MEANS},
+        **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in BY_NAME},
+        "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
+        "rejected_because": reasons,
+    }
+
+
+def _group_of(marker: str) -> str:
+    """Group under which a fitted marker's error is reported."""
+    if marker != base_name(marker):
+        return INFERRED
+    for group, names in (("limbs", LIMBS), ("feet", FEET), ("head", HEAD)):
+        if marker in names:
+            return group
+    return "spine"
+
+
+def _rms_mm(error: np.ndarray) -> float | None:
+    return float(1e3 * np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else None
+
+
+def _typical_degrees(deviation: np.ndarray | None, kept: np.ndarray) -> float | None:
+    """Median standard deviation over the kept frames."""
+    median = None if deviation is None else typical(deviation[kept])
+    return None if median is None else float(np.degrees(median))
+
+
+def _mean_degrees(angle: np.ndarray) -> float | None:
+    return float(np.degrees(np.nanmean(angle))) if np.isfinite(angle).any() else None
+
+
+def _mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    known = [i for i, value in enumerate(values) if value is not None]
+    if not known:
+        return None
+    return float(np.average([values[i] for i in known], weights=[weights[i] for i in known]))
+
+
+def _mean_by_name(entries: Sequence[dict], weights: Sequence[int]) -> dict[str, float | None]:
+    names = dict.fromkeys(name for entry in entries for name in entry)
+    return {name: _mean([entry.get(name) for entry in entries], weights) for name in names}

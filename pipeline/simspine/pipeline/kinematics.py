@@ -1,0 +1,75 @@
+"""Stages from markers to the spine: coordinates of the body, and where each vertebra is and how it is turned."""
+
+from collections.abc import Mapping
+
+from simspine.body.kinematics import body_poses, forward_kinematics
+from simspine.body.recipes import fit_markers, virtual_spine_markers
+from simspine.errors import unknown_name
+from simspine.ik.result import Result
+from simspine.ik.solve import inverse_kinematics
+from simspine.ik.solver import Solver
+from simspine.ik.spine_uncertainty import spine_deviation, with_deviation
+from simspine.pipeline.options import KinematicsOptions
+from simspine.pipeline.sized_body import SizedBody
+from simspine.pipeline.weights import as_views_agree, marker_errors, observations
+from simspine.priors.assumptions import Prior, Smoothness
+from simspine.spine.vertebrae import SpineKinematics, spine_kinematics
+from simspine.types import Markers
+
+
+def solve_kinematics(
+    sized: SizedBody,
+    markers: Markers,
+    marker_set: str,
+    options: KinematicsOptions,
+    prior: Prior | None = None,
+    spine_markers: Mapping[str, str] | None = None,
+) -> Result:
+    """Coordinates of the body that explain a trial's markers (y_up), with the uncertainty of what is published of them.
+
+    Markers that the body lacks are left out. prior: by default the recipe's. spine_markers: as for `read_spine`.
+    Raises `InputError` for weights of markers that do not exist, and where no marker is the body's.
+    """
+    body, recipe = sized.body, sized.recipe
+    markers = fit_markers(body, markers)
+    options = as_views_agree(options, markers)
+    markers, weights = observations(options, markers, _weights(sized, marker_set, options.weights))
+    if options.engine != "trajectory":
+        solver = Solver(options.engine, options.accuracy, coordinate_tasks=recipe.coordinate_tasks)
+        return inverse_kinematics(body, markers, weights, solver=solver)
+    points = virtual_spine_markers(body) if spine_markers is None else spine_markers
+    places = [body.marker_index(name) for name in points.values()]
+    return inverse_kinematics(
+        body,
+        markers,
+        weights,
+        Smoothness(acceleration=options.acceleration_sd),
+        sized.prior if prior is None else prior,
+        errors=marker_errors(options, markers),
+        solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
+        derive=lambda z, blocks: spine_deviation(body, z, blocks, sized.vertebrae, sized.levels, places),
+    )
+
+
+def _weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:
+    for marker in own:
+        if marker not in sized.body.marker_names:
+            raise unknown_name("marker", marker, sized.body.marker_names, "ik.weights of the configuration")
+    return sized.weights(marker_set) | dict(own)
+
+
+def read_spine(sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None) -> SpineKinematics:
+    """The spine of the body in motion: angles per level, LLA and TKA, points, vertebral centres, with uncertainty.
+
+    spine_markers: {spine point: the body's marker}; by default those of `virtual_spine_markers`.
+    """
+    body, motion = sized.body, result.motion
+    spine = spine_kinematics(
+        body_poses(body, motion),
+        forward_kinematics(body, motion),
+        sized.vertebrae,
+        levels=sized.levels,
+        forced=sized.forced,
+        spine_markers=virtual_spine_markers(body) if spine_markers is None else spine_markers,
+    )
+    return with_deviation(spine, None if result.posterior is None else result.posterior.derived)

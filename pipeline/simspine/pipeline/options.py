@@ -1,0 +1,132 @@
+"""How each stage works: frozen types with defaults, one a stage. They are the sections of a configuration file, too."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A group of settings: no unknown keys, never changed in place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DetectionOptions(Section):
+    """Image → 2D points."""
+
+    detector: Literal["blazepose", "spinepose", "import"] = "blazepose"
+    """blazepose works offline; spinepose sees the spine but is for non-commercial use; import reads `keypoints`."""
+    model: str = "medium"
+    """SpinePose: model id (small, medium, large, xlarge; v1/ or v2/ before it) or a path to an ONNX file."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """SpinePose: where the network runs."""
+    model_complexity: Literal[0, 1, 2] = 1
+    """BlazePose: 0 light, 1 full, 2 heavy. The installed package carries 1."""
+    skeleton: str | None = None
+    """Names of imported points (spinetrack37, halpe26, …); by their number if left out."""
+    person: Literal["most_views", "largest"] | list[float] = "most_views"
+    """Whom to follow: seen in the most views, largest in the images, or nearest to a point [x, y, z] m of the world."""
+    infer_spine: bool = True
+    """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
+
+
+class TriangulationOptions(Section):
+    """2D points of several views → 3D points with covariance."""
+
+    min_confidence: float = Field(0.3, ge=0, le=1)
+    """Detections below it are not used."""
+    huber_px: float | None = Field(None, gt=0)
+    """Error from which a view's pull grows linearly instead of quadratically; chosen from the noise if left out."""
+    max_error_px: float | None = Field(None, gt=0)
+    """A view with a larger error never takes part; 3 % of the longer image side if left out."""
+    min_views: int = Field(2, ge=2)
+    """Points seen by fewer consistent views are missing."""
+    fix_swaps: bool = True
+    """Find left and right exchanged in single views, and undo it."""
+
+
+class FilterOptions(Section):
+    """Zero-phase Butterworth low-pass over each marker's path, and gaps."""
+
+    cutoff_hz: float | None = Field(6.0, gt=0)
+    """Frequency at which the net (forward and backward) filter has −3 dB; null leaves the paths unfiltered."""
+    order: int = Field(4, ge=2, le=8, multiple_of=2)
+    """Order of the net filter."""
+    max_gap_s: float = Field(0.2, ge=0)
+    """Gaps up to this long are interpolated and marked; longer ones stay missing."""
+
+
+class MergeOptions(Section):
+    """Motion capture in the place of triangulated points."""
+
+    correspondence: str | None = None
+    """Table of which marker is which point: `human36m` (its copies' default) or a CSV file; equal names if left out."""
+    max_misfit_m: float = Field(0.15, gt=0)
+    """Largest plausible distance, root mean square over the trial, of markers and points that correspond."""
+    max_shift_s: float = Field(1.0, ge=0)
+    """How far apart the two clocks may be for the shift to be found; 0 does not look."""
+    fix_shift: bool = False
+    """Undo a shift of more than half a frame; it is only reported otherwise."""
+
+
+class BodyOptions(Section):
+    """The musculoskeletal model."""
+
+    recipe: str = "articulated"
+    """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release. Or a YAML file's path."""
+    markers: str | None = None
+    """Marker set; the one of the detector's skeleton if left out."""
+
+
+class ScalingOptions(Section):
+    """Body segments' sizes from marker distances."""
+
+    min_factor: float = Field(0.7, gt=0)
+    """Smallest plausible ratio of a segment to the generic model's."""
+    max_factor: float = Field(1.4, gt=0)
+    """Largest plausible ratio."""
+    max_asymmetry: float = Field(0.08, gt=0)
+    """Largest plausible difference between left and right, as a share of their mean."""
+    trim: float = Field(0.2, ge=0, lt=1)
+    """Share of extreme frames left out of each segment's length."""
+
+
+class KinematicsOptions(Section):
+    """Markers → joint angles."""
+
+    engine: Literal["trajectory", "frames", "opensim"] = "trajectory"
+    """trajectory: the whole trial at once, with standard deviations. frames: each by itself. opensim: its own tool."""
+    accuracy: float | None = Field(None, gt=0, lt=1e-1)
+    """Relative decrease of the cost at which to stop; by engine if left out."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Weights by marker that replace those of the marker set."""
+    marker_sd_m: float = Field(0.03, gt=0, lt=1)
+    """Trajectory: how far a marker of weight 1 is off, one standard deviation of a coordinate, m."""
+    given_sd_m: float = Field(0.01, gt=0, lt=1)
+    """Trajectory: the same for a marker from motion capture, the place it has on the body included, m."""
+    region_sd_m: float = Field(0.04, ge=0, lt=1)
+    """Trajectory: systematic error that detected points of one region of the spine share, per axis, m; 0: none."""
+    error_correlation_s: float = Field(2.0, ge=0)
+    """Trajectory: correlation time of a marker's error, s; correlated errors average out less and widen intervals."""
+    use_covariance: bool = False
+    """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
+    acceleration_sd: float = Field(8.0, gt=0)
+    """Trajectory: how fast angles change their speed, one standard deviation, rad/s²; smaller is calmer."""
+    loss: Literal["square", "huber"] = "huber"
+    """Trajectory: how markers far off count."""
+    loss_from_sd: float = Field(3.0, gt=0)
+    """Trajectory: how many standard deviations are far."""
+    starts: int | None = Field(None, ge=1, le=5)
+    """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
+
+
+class Options(Section):
+    """The settings of all stages."""
+
+    detection: DetectionOptions = DetectionOptions()
+    triangulation: TriangulationOptions = TriangulationOptions()
+    filter: FilterOptions = FilterOptions()
+    merge: MergeOptions = MergeOptions()
+    body: BodyOptions = BodyOptions()
+    scaling: ScalingOptions = ScalingOptions()
+    ik: KinematicsOptions = KinematicsOptions()

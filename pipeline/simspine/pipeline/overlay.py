@@ -1,0 +1,115 @@
+"""The body and the spine drawn on a trial's videos, frame by frame, as one video."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from simspine.geometry import change_frame, project_one
+from simspine.pipeline.solved_trial import SolvedTrial, body_edges
+from simspine.quality.findings import Status
+from simspine.report import canvas
+from simspine.report.overlay import Layer, draw_overlay, person_box
+from simspine.report.sampling import frame_layer
+from simspine.report.style import STATUS_COLOURS, bgr
+from simspine.report.video import video_writer
+from simspine.sources.video import open_videos
+from simspine.spine.levels import CHAIN
+from simspine.types import Camera, Markers, Origin
+
+ALONE, TILE = 1080, 540  # px: greatest height of a camera's picture, alone or one of several
+Box = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` takes it
+
+
+def write_overlay(found: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None]) -> None:
+    """Write an MP4: detections, the fitted body and its spine on the images of some views (numbers).
+
+    One view in full size; several side by side, cut to where the person is during the trial. Trials without videos are
+    drawn on a plain ground. progress: called with (frames done, frames in all).
+    """
+    alone = len(views) == 1
+    height = min(ALONE, found.cameras[views[0]].size[1]) if alone else TILE
+    rooms = {v: _room(found.cameras[v], found.model_points) for v in views}
+    aspect = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in rooms.values())
+    boxes: dict[int, Box] = {v: False if alone else _room(found.cameras[v], found.model_points, aspect) for v in views}
+    frames, strip = found.spine.frames, None
+    with video_writer(out, found.spine.rate) as video:
+        for frame, images in enumerate(_images(found, views)):
+            drawn = picture(found, frame, dict(zip(views, images, strict=True)), height, boxes)
+            strip = _legend(found, drawn.shape[1]) if strip is None else strip
+            video.add(np.vstack([drawn, strip]))
+            progress(frame + 1, frames)
+
+
+def _images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:
+    """For each frame the images of the views; plain ones where the trial has no videos."""
+    frames = found.spine.frames
+    if not found.videos:
+        plain = [canvas.blank(*found.cameras[v].size) for v in views]
+        for _ in range(frames):
+            yield plain
+        return
+    videos = [iter(video) for video in open_videos([found.videos[v] for v in views])]
+    for _ in range(frames):
+        images = [image for video in videos if (image := next(video, None)) is not None]
+        if len(images) < len(videos):
+            return
+        yield images
+
+
+def picture(
+    found: SolvedTrial, frame: int, images: Mapping[int, np.ndarray], height: int, boxes: Mapping[int, Box]
+) -> np.ndarray:
+    """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}."""
+    verdict, note = found.verdict, ""
+    if verdict is not None and verdict.status[frame] is not Status.KEPT:
+        note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
+    cells = []
+    for view, image in images.items():
+        text = f"{found.cameras[view].name} · {found.spine.time[frame]:.2f} s · frame {frame}{note}"
+        cells.append(draw_overlay(image, layer_of(found, frame, view), text, height, boxes[view]))
+        if found.rejected[frame]:
+            _frame(cells[-1], bgr(STATUS_COLOURS["rejected"]))
+    if len(cells) == 1:
+        return cells[0]
+    width, tall = max(cell.shape[1] for cell in cells), max(cell.shape[0] for cell in cells)
+    cells = [canvas.fit(cell, (width, tall)) for cell in cells]
+    # The grid that shows the pictures largest on a screen of 16:9.
+    columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * width), 9 / (-(-len(cells) // n) * tall)))
+    return canvas.grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
+
+
+def layer_of(found: SolvedTrial, frame: int, view: int) -> Layer:
+    """What to draw on one image: what was detected, and the fitted body with its spine."""
+    return frame_layer(
+        found.shown, frame, view, found.cameras[view],
+        model=found.model_points, triangulation=found.images[1], edges=body_edges(), spine=CHAIN,
+    )  # fmt: skip
+
+
+def _room(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
+    """The part of a camera's image in which the body is during the trial; aspect: width / height, None as it moves."""
+    xy = project_one(camera, change_frame(model.xyz, model.frame, "z_up")).reshape(-1, 2)
+    inside = xy[((xy > 0) & (xy < camera.size)).all(1)]  # False where NaN
+    if not len(inside):
+        return (0, 0, *camera.size)
+    low, high = np.percentile(inside, [0.5, 99.5], axis=0)
+    corners = Layer(model={"low": low, "high": high})
+    if aspect is None:
+        aspect = float(np.clip((high - low)[0] / max((high - low)[1], 1), 3 / 4, 16 / 9))
+    return person_box(corners, camera.size, aspect=aspect)
+
+
+def _legend(found: SolvedTrial, width: int) -> np.ndarray:
+    """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
+    _, report = found.images
+    kinds = ["detected", "model", "spine"]
+    kinds += ["inferred"] * bool(found.shown.names_of(Origin.INFERRED))
+    kinds += ["swapped"] * bool(report.swapped.any())
+    kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())
+    return canvas.legend(np.zeros((0, width, 3), np.uint8), kinds)
+
+
+def _frame(image: np.ndarray, colour: tuple[int, int, int], width: int = 6) -> None:
+    image[:width] = image[-width:] = colour
+    image[:, :width] = image[:, -width:] = colour

@@ -1,0 +1,112 @@
+"""A reconstruction as part of a report's page, and what a page says over several of them."""
+
+import os
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from simspine.pipeline.overlay import layer_of
+from simspine.pipeline.publish import versions
+from simspine.pipeline.scene import scene_of
+from simspine.pipeline.solved_trial import SolvedTrial, body_edges
+from simspine.report.content import Picture, Provenance, ReportContent, TrialSection
+from simspine.report.embed import webp
+from simspine.report.overlay import overlay_sheet
+from simspine.report.page import write_report
+from simspine.report.player.pack import pack
+from simspine.report.player.scene import MOST_FRAMES
+from simspine.report.sampling import sample_frames
+from simspine.report.trial import TrialParts, trial_section
+from simspine.report.uncertainty import INFERRED_BY, Caveats, NotMeasured, caveats, not_measured
+from simspine.sources.video import Video, open_videos
+
+SAMPLES = 3  # frames shown as overlays
+NOTICE = (
+    "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
+    "images of this person's vertebrae and are not for diagnosis."
+)
+LICENCES = {
+    "simspine": "BSD-3-Clause",
+    "Pose2Sim (model, demo videos)": "BSD-3-Clause",
+    "OpenSim": "Apache-2.0",
+    "MediaPipe BlazePose": "Apache-2.0",
+    "three.js, in this page (3D player)": "MIT",
+    "SpinePose": "CC-BY-NC-4.0, code and weights: not for commercial use; only if you chose that detector",
+}
+
+
+def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, most: int = MOST_FRAMES) -> TrialSection:
+    """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
+    3D player holds.
+    """
+    parts = TrialParts(
+        spine=found.spine,
+        verdict=found.verdict,
+        triangulation=found.triangulation,
+        ik=found.result,
+        measured=found.markers,
+        model=found.model_points,
+        edges=body_edges(),
+        levels=found.sized.levels,
+        shares=found.shares,
+    )
+    overlays, player = _overlays(found, samples), pack(scene_of(found), most)
+    return trial_section(found.name, prefix, parts, overlays=overlays, player=player)
+
+
+def _overlays(found: SolvedTrial, samples: int) -> tuple[Picture, ...]:
+    """One sheet of sample frames × cameras; nothing where the trial came without videos."""
+    if not found.videos:
+        return ()
+    return (
+        Picture(
+            "On the images",
+            "Detected points and the fitted body drawn on sample frames of each camera",
+            "The fitted body (lines) should lie on the person. Hollow points were inferred, crossed ones left out.",
+            data=webp(overlay_picture(found, samples)),
+        ),
+    )
+
+
+def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
+    """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
+    frames = sample_frames(found.spine.frames, samples, found.rejected)
+    columns = [_images(video, frames) for video in open_videos(found.videos[:most])]
+    sheet = [
+        [(images[frame], layer_of(found, frame, v)) if frame in images else None for v, images in enumerate(columns)]
+        for frame in frames
+    ]
+    labels = [f"{found.spine.time[frame]:.2f} s" for frame in frames]
+    return overlay_sheet(sheet, [camera.name for camera in found.cameras[:most]], labels)
+
+
+def _images(video: Video, frames: Sequence[int]) -> dict[int, np.ndarray]:
+    """{frame: image} of the frames asked for and there, read in one pass."""
+    return {index: image for index, image in enumerate(islice(video, max(frames) + 1)) if index in frames}
+
+
+def caveats_of(found: SolvedTrial) -> Caveats:
+    """What was not measured in one trial."""
+    return caveats(found.markers, found.spine, found.shares, ~found.rejected)
+
+
+def not_measured_in(trials: Sequence[Caveats], fitted: bool) -> NotMeasured:
+    """Statements for the box 'What is not measured'. fitted: inferred points had a weight in the fit."""
+    return not_measured(trials, INFERRED_BY if fitted else f"{INFERRED_BY}; not fitted, only drawn")
+
+
+def write_trial_report(path: str | os.PathLike, found: SolvedTrial) -> Path:
+    """A page about one trial alone."""
+    content = ReportContent(
+        title=found.trial,
+        subtitle=f"{found.spine.frames} frames, {found.spine.frames / found.spine.rate:.1f} s",
+        trials=(section_of(found),),
+        provenance=Provenance(versions=dict(versions())),
+        licences=LICENCES,
+        notice=NOTICE,
+        **not_measured_in([caveats_of(found)], fitted=found.result.posterior is None),
+    )
+    write_report(path, content)
+    return Path(path)

@@ -1,0 +1,86 @@
+"""Stages from detections to markers: whom to follow, where points are in space, one marker set in the body's frame."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from simspine.detection.association import associate
+from simspine.detection.boxes import ExtentBoxes, whole_image
+from simspine.detection.protocol import Detector
+from simspine.detection.run import Detections, detect_videos
+from simspine.filtering import smooth
+from simspine.geometry import in_frame
+from simspine.merging import MergeReport, merge_with_report
+from simspine.pipeline.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
+from simspine.skeletons import translate
+from simspine.skeletons.correspondence import Pair
+from simspine.skeletons.inferred_names import label_inferred
+from simspine.sources.video import Video
+from simspine.spine.shape.from_joints import infer_points
+from simspine.triangulation import TriangulationReport, triangulate_with_report
+from simspine.types import Camera, Keypoints, Markers
+
+SKELETONS = {"blazepose": "blazepose33", "spinepose": "spinetrack37"}  # of the detectors' points
+
+
+def detect(
+    videos: Sequence[Video],
+    options: DetectionOptions,
+    boxes: np.ndarray | None = None,
+    frames: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Detections:
+    """Everybody in synchronised videos; points as `SKELETONS` says. boxes, frames, progress: as `detect_videos`."""
+    return detect_videos(videos, lambda: _detector(options, boxes is not None), progress, boxes, frames)
+
+
+def _detector(options: DetectionOptions, boxes_known: bool) -> Detector:
+    """With boxes from motion capture no network looks for people; the whole image serves where a box is missing."""
+    from simspine.detection.blazepose import BlazePose
+
+    if options.detector == "spinepose":
+        from simspine.detection.spinepose import SpinePose
+
+        boxes = whole_image if boxes_known else ExtentBoxes(BlazePose())
+        return SpinePose(options.model, options.device, boxes=boxes)
+    return BlazePose(complexity=options.model_complexity)
+
+
+def follow_person(
+    detections: Detections, cameras: Sequence[Camera], skeleton: str, options: DetectionOptions
+) -> Keypoints:
+    """The one person followed, in the 37 SIMSPINE names. cameras: in the order of the views."""
+    points = associate(detections.people, cameras, skeleton, detections.rate, person=options.person)
+    native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1))
+    return translate(native, skeleton)
+
+
+def locate_points(
+    keypoints: Keypoints, cameras: Sequence[Camera], options: TriangulationOptions
+) -> tuple[Markers, TriangulationReport]:
+    """Points in space (z_up) with covariance, of those that any view shows, and what they were made from."""
+    observed = np.isfinite(keypoints.xy).any((0, 1, 3))
+    names = [name for name, there in zip(keypoints.names, observed, strict=True) if there]
+    return triangulate_with_report(keypoints.select(names), cameras, **options.model_dump())
+
+
+def make_markers(
+    points: Markers,
+    filtering: FilterOptions,
+    merging: MergeOptions,
+    mocap: Markers | None = None,
+    pairs: Sequence[Pair] | None = None,
+    infer_spine: bool = True,
+) -> tuple[Markers, MergeReport | None]:
+    """What inverse kinematics fits (y_up): filtered, gaps filled or left, merged with motion capture, spine inferred.
+
+    mocap: markers that replace points; pairs: which is which (default: equal names). Points of the spine that nobody
+    saw are inferred from the joints if asked, and marked in their names.
+    """
+    markers, report = smooth(points, **filtering.model_dump()), None
+    if mocap is not None:
+        options = merging.model_dump() | {"correspondence": pairs}
+        markers, report = merge_with_report(markers, mocap, max_gap_s=filtering.max_gap_s, **options)
+    if infer_spine:
+        markers = infer_points(markers)
+    return in_frame(label_inferred(markers), "y_up"), report

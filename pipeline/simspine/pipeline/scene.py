@@ -1,0 +1,80 @@
+"""A reconstruction as the 3D player shows it."""
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from simspine.pipeline.solved_trial import SolvedTrial
+from simspine.quality.observability import Observability, forced_mask
+from simspine.report.player.bones import Bone, bones, segments
+from simspine.report.player.scene import Curve, Scene
+from simspine.report.summary import VERY_UNCERTAIN, typical, very_uncertain
+from simspine.spine.bands import bands
+from simspine.spine.levels import CHAIN
+from simspine.types import Forced, Markers
+
+LABELS = {"lla": ("LLA", "Lumbar lordosis, L1–S1"), "tka": ("TKA", "Thoracic kyphosis, T3–T12")}
+Angles = Mapping[str, tuple[np.ndarray | None, np.ndarray | None]]  # {'lla' or 'tka': (values, sd)}, (frames,) rad
+
+
+def scene_of(found: SolvedTrial) -> Scene:
+    """One trial in 3D; cameras, measured points and verdict where they are known."""
+    spine, verdict = found.spine, found.verdict
+    angles = {key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in LABELS}
+    shapes, pairs = anatomy(found.body.osim)
+    return Scene(
+        found.name,
+        chain_of(spine.markers),
+        found.markers,
+        found.poses,
+        shapes,
+        pairs,
+        tuple(found.cameras),
+        None if verdict is None else tuple(map(str, verdict.status)),
+        None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
+        curves(angles, spine.forced),
+    )
+
+
+def chain_of(spine: Markers) -> Markers:
+    """Those of the spine's points that a tube joins; all of them where none of the usual names is there."""
+    chain = [point for point in CHAIN if point in spine.names]
+    return spine.select(chain) if chain else spine
+
+
+def curves(angles: Angles, forced: Mapping[str, Sequence[Forced]]) -> tuple[Curve, ...]:
+    """LLA and TKA over time with their normal bands. forced: of the spine kinematics."""
+    return tuple(
+        _curve(key, values, sd, bool(forced_mask([key], forced).any()))
+        for key, (values, sd) in angles.items()
+        if values is not None
+    )
+
+
+def _curve(key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool) -> Curve:
+    doubt = None if sd is None else np.degrees(sd)
+    note = str(Observability.FORCED) if forced else VERY_UNCERTAIN if very_uncertain(key, typical(doubt)) else ""
+    band = bands(key)[0]
+    published = (band.low, band.high, f"standing adults, {band.span}")
+    return Curve(*LABELS[key], np.degrees(values), None if forced else doubt, published, note, forced)
+
+
+def anatomy(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]:
+    """Bones of the text of an `.osim` file, and joints between bodies that have some or carry some; () of ''."""
+    if not model:
+        return (), ()
+    folder = geometry_folder()
+    found = bones(model, folder)[0] if folder else ()
+    pairs = segments(model)
+    parents, boned = {a for a, _ in pairs}, {bone.body for bone in found}
+    return found, tuple((a, b) for a, b in pairs if b in parents or b in boned or not found)
+
+
+def geometry_folder() -> Path | None:
+    """Where the meshes of the full-body model lie: inside the installed pose2sim package; None without it."""
+    spec = find_spec("Pose2Sim")
+    folder = Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
+    folder = folder / "OpenSim_Setup" / "Geometry" if folder else None
+    return folder if folder and folder.is_dir() else None

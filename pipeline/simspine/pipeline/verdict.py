@@ -1,0 +1,36 @@
+"""The stage that checks a trial: which frames can be trusted, and what is odd about the others."""
+
+import numpy as np
+
+from simspine.ik.result import Result
+from simspine.pipeline.sized_body import SizedBody
+from simspine.quality.assess import assess
+from simspine.quality.findings import Verdict
+from simspine.quality.observability import level_shares
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.triangulation import TriangulationReport
+from simspine.types import Markers
+
+
+def judge(
+    sized: SizedBody,
+    result: Result,
+    spine: SpineKinematics,
+    markers: Markers,
+    triangulation: TriangulationReport | None = None,
+) -> Verdict:
+    """All checks of a trial. markers: those that inverse kinematics was given, y_up."""
+    return assess(
+        spine,
+        solved=result,
+        measured=markers,
+        triangulation=triangulation,
+        ranges=sized.ranges,
+        level_shares=shares(sized, result, spine),
+    )
+
+
+def shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:
+    """(levels, 3) share of each level's angle that the data decided; NaN where that is not known."""
+    response = None if result.posterior is None else result.posterior.response
+    return level_shares(spine.levels, sized.levels, result.motion.names, response)

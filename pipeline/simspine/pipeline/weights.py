@@ -1,0 +1,87 @@
+"""What a marker is worth to inverse kinematics: its weight by origin, its standard deviation, errors that it shares."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from simspine.pipeline.options import KinematicsOptions
+from simspine.priors.assumptions import MarkerErrors, SharedError
+from simspine.skeletons.regions import SPINE_REGIONS
+from simspine.types import Markers, Origin
+
+# Views that agree to a millimetre come from a source that knows its points (marked by hand, projected), not from a
+# detector whose idea of a point is centimetres off. Three times what their disagreement says, since some errors are
+# common to all views; and never less than what a body's markers are off by at the least.
+BEYOND_VIEWS, LEAST = 3.0, 0.003
+
+
+def as_views_agree(options: KinematicsOptions, markers: Markers) -> KinematicsOptions:
+    """The options with smaller standard deviations of detected points where the views agree better than these say."""
+    detected = markers.of_origin(Origin.DETECTED)
+    if markers.covariance is None or not detected.any():
+        return options
+    variance = np.einsum("tmii->tm", markers.covariance[:, detected]) / 3
+    if not np.isfinite(variance).any():
+        return options
+    sd = max(LEAST, BEYOND_VIEWS * float(np.sqrt(np.nanmedian(variance))))
+    smaller = {"marker_sd_m": min(sd, options.marker_sd_m), "region_sd_m": min(sd, options.region_sd_m)}
+    return options.model_copy(update=smaller)
+
+
+def marker_errors(options: KinematicsOptions, markers: Markers) -> MarkerErrors:
+    """How far the markers are off, for the trajectory engine."""
+    return MarkerErrors(
+        sd=options.marker_sd_m,
+        correlation_time=options.error_correlation_s,
+        shared=shared_errors(options, markers),
+        use_covariance=options.use_covariance,
+        loss=options.loss,
+        loss_from=options.loss_from_sd,
+    )
+
+
+def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
+    """What the detected points of each region of the spine may be off by together; motion capture errs by itself."""
+    detected = markers.names_of(Origin.DETECTED)
+    members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
+    sd = options.region_sd_m
+    return tuple(SharedError(region, names, sd) for region, names in members.items() if len(names) > 1 and sd > 0)
+
+
+def observations(
+    options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]
+) -> tuple[Markers, np.ndarray]:
+    """Markers and weights (frames, markers) as inverse kinematics takes them. by_name: weights of the marker set."""
+    weights = fit_weights(options, markers, by_name)
+    if options.engine != "trajectory" or not options.use_covariance or markers.covariance is None:
+        return markers, weights
+    return _with_own_errors(options, markers, by_name), (weights > 0).astype(float)
+
+
+def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> np.ndarray:
+    """(frames, markers): weight of the marker set × confidence.
+
+    An inferred marker is no measurement. The trajectory engine, which has priors for what is not observed, leaves it
+    out; the frame-wise ones, which have none, keep it with its low weight. A marker from motion capture is worth more
+    by the ratio of the variances; the frame-wise engines take the marker set's word instead.
+    """
+    weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
+    confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
+    inferred = markers.of_origin(Origin.INFERRED)
+    if options.engine != "trajectory":
+        return np.where(inferred, weights, weights * confidence)
+    given = (options.marker_sd_m / options.given_sd_m) ** 2
+    worth = np.where(inferred, 0.0, np.where(markers.of_origin(Origin.GIVEN), given, 1.0))
+    return worth * weights * confidence
+
+
+def _with_own_errors(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> Markers:
+    """The markers with the covariance of all their errors, as `MarkerErrors.use_covariance` takes it.
+
+    That is the covariance of a position plus sd²/w (sd: marker_sd_m, of motion capture given_sd_m; w: the marker set's
+    weight), of which inverse kinematics adds marker_sd_m² itself. Confidence is in the covariance already.
+    """
+    w = np.array([by_name.get(name, 1.0) for name in markers.names])
+    sd = np.where(markers.of_origin(Origin.GIVEN), options.given_sd_m, options.marker_sd_m)
+    own = sd**2 / np.maximum(w, 1e-6) - options.marker_sd_m**2
+    return markers.with_(covariance=markers.covariance + own[:, None, None] * np.eye(3))

@@ -1,0 +1,99 @@
+"""Images, folders of 2D points, or a file of ours → keypoints/<trial>.h5: 37 points per view of the person followed,
+and the cameras in the order of the views.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from simspine import skeletons
+from simspine.config import Trial
+from simspine.detection.boxes import boxes_of_joints
+from simspine.detection.imported import read_detections
+from simspine.detection.run import Detections
+from simspine.errors import InputError
+from simspine.formats.store import load, save
+from simspine.pipeline.points import SKELETONS, detect, follow_person
+from simspine.sources.pose2sim import match_cameras
+from simspine.sources.video import check_synchronised, open_videos
+from simspine.types import Camera
+from simspine.workflow.context import Context
+from simspine.workflow.inputs import Capture
+from simspine.workflow.manifest import Task
+
+
+def plan(context: Context) -> list[Task]:
+    options = context.config.detection
+    settings = options.model_dump(mode="json", exclude={"infer_spine"})  # that is done by the stage merge
+    tasks = []
+    for name, trial in context.config.subject(context.subject).trials.items():
+        capture, out, fault = context.capture(name), context.paths.keypoints(name), context.known_fault(name)
+
+        def work(name=name, trial=trial, capture=capture, out=out, fault=fault) -> dict:
+            detections, skeleton, cameras = _detections(context, name, trial, capture)
+            followed = follow_person(detections, cameras, skeleton, options)
+            keypoints = capture.seen_by(cameras, followed)
+            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **fault)
+            return {
+                "frames": keypoints.frames,
+                "views": keypoints.views,
+                "people_seen": int(np.isfinite(detections.people).any((3, 4)).sum(2).max()),
+                "seen_share": round(float(np.isfinite(keypoints.xy).any((2, 3)).mean()), 4),
+                **fault,
+            }
+
+        tasks.append(Task(name, capture.detected, (out,), settings | {"rate": trial.rate} | fault, work))
+    return tasks
+
+
+def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> tuple[Detections, str, list[Camera]]:
+    """Everybody in each view, the name of the points' skeleton, and the cameras in the order of the views."""
+    options = context.config.detection
+    cameras = capture.cameras()
+    if capture.stored:
+        return _stored(capture.stored, cameras)
+    if capture.keypoints:
+        detections, skeleton = read_folders(name, trial, capture, cameras, options.skeleton)
+        return detections, skeleton.name, cameras
+    if options.detector == "import":
+        raise InputError(f"trial {name!r}: detector 'import' reads `keypoints` folders, but the trial gives videos.")
+    videos = open_videos(capture.videos)
+    known = capture.motion_capture() if trial.capture is not None else None  # in the cameras' world and time
+    check_synchronised(videos, lengths_agree=known is None)
+    cameras = match_cameras(videos, cameras)
+    boxes = frames = None
+    if known is not None:
+        frames = min(known.frames, *(video.frames for video in videos))
+        boxes = boxes_of_joints(cameras, known.xyz) if options.detector == "spinepose" else None
+    with context.progress(f"{name}: detecting") as progress:
+        return detect(videos, options, boxes, frames, progress), SKELETONS[options.detector], cameras
+
+
+def _stored(path: Path, cameras: Sequence[Camera]) -> tuple[Detections, str, list[Camera]]:
+    """One person's points out of a file of ours; each view gets the camera of the same name."""
+    content = load(path)
+    for item in ("keypoints", "cameras", "skeleton"):
+        if item not in content:
+            raise InputError(f"{path}: holds {', '.join(content)}; keypoints, cameras and skeleton are wanted.")
+    keypoints, views = content["keypoints"], [camera.name for camera in content["cameras"]]
+    by_name = {camera.name: camera for camera in cameras}
+    if len(views) != keypoints.views or any(view not in by_name for view in views):
+        raise InputError(
+            f"{path}: {keypoints.views} views of {', '.join(views)}; the calibration has {', '.join(by_name)}."
+        )
+    people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
+    return Detections(keypoints.names, keypoints.rate, people), content["skeleton"], [by_name[view] for view in views]
+
+
+def read_folders(
+    name: str, trial: Trial, capture: Capture, cameras: Sequence[Camera], skeleton: str | None
+) -> tuple[Detections, skeletons.Skeleton]:
+    """Everybody in the folders of keypoints; `InputError` unless there are as many as cameras."""
+    assert trial.rate is not None  # `Trial` wants one beside keypoints
+    if len(cameras) != len(capture.keypoints):
+        raise InputError(
+            f"trial {name!r} has {len(capture.keypoints)} folders of keypoints, but {capture.calibration} holds "
+            f"{len(cameras)} cameras ({', '.join(c.name for c in cameras)}). Give one folder per camera, in order."
+        )
+    return read_detections(capture.keypoints, trial.rate, skeleton)

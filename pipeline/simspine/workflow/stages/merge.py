@@ -1,0 +1,75 @@
+"""points/<trial>.h5 and motion capture → markers/<trial>.h5, .trc: what inverse kinematics fits, y_up."""
+
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats.store import load, save
+from simspine.formats.trc import write_trc
+from simspine.merging import MergeReport
+from simspine.pipeline.points import make_markers
+from simspine.skeletons.correspondence import read_correspondence
+from simspine.types import Markers
+from simspine.workflow.context import Context, known_fault_in
+from simspine.workflow.inputs import Capture
+from simspine.workflow.manifest import Task
+
+
+def plan(context: Context) -> list[Task]:
+    config = context.config
+    merging = config.merge.model_dump(mode="json")
+    tasks = []
+    for name in context.trials:
+        source, capture = context.paths.points(name), context.capture(name)
+        out, trc = context.paths.markers(name), context.paths.markers(name, ".trc")
+        table = merging["correspondence"] or capture.correspondence
+
+        def work(source=source, capture=capture, table=table, out=out, trc=trc) -> dict:
+            stored = load(source)
+            markers, report = _merged(context, stored["points"], capture, table, source)
+            save(out, markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored))
+            write_trc(trc, markers)
+            missing = {n: int(m) for n, m in zip(markers.names, (~markers.present).sum(0), strict=True) if m}
+            filled = int(0 if markers.filled is None else markers.filled.sum())
+            return {"missing_frames": missing, "filled": filled} | ({} if report is None else _notes(report))
+
+        own = (Path(table),) if capture.mocap and table and table.endswith(".csv") else ()
+        settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
+        if capture.mocap:
+            settings |= {"merge": merging | {"correspondence": table}}
+        tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))
+    return tasks
+
+
+def _merged(context: Context, points: Markers, capture: Capture, table: str | None, source: Path):
+    """Markers and, with motion capture, what was found on the way."""
+    config = context.config
+    options, infer = (config.filter, config.merge), config.detection.infer_spine
+    if not capture.mocap:
+        return make_markers(points, *options, infer_spine=infer)
+    pairs = None if table is None else read_correspondence(table)
+    try:
+        return make_markers(points, *options, capture.motion_capture(), pairs, infer)
+    except InputError as error:
+        raise InputError(f"{capture.mocap[0]} with {source}: {error}") from None
+
+
+def _notes(report: MergeReport) -> dict:
+    """About clocks and places."""
+    shift = report.shift
+    return {
+        "mocap": {
+            "replaced": list(report.replaced),
+            "misfit_m": _number(report.misfit),
+            "clock_late_s": _number(shift.seconds),
+            "clock_late_sd_s": _number(shift.deviation),
+            "clock_corrected": report.corrected,
+            "filled": report.filled,
+            "missing": report.missing,
+        }
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None

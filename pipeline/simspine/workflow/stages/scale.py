@@ -1,0 +1,50 @@
+"""Markers of all trials → model/<subject>.osim and scaling.json: the person's body."""
+
+import json
+from pathlib import Path
+
+from simspine.body.recipes import read_recipe
+from simspine.formats.atomic import write_text
+from simspine.formats.store import load
+from simspine.pipeline.options import BodyOptions
+from simspine.pipeline.sized_body import femur_lengths, size_body
+from simspine.recipe_files import models_folder
+from simspine.workflow.context import Context
+from simspine.workflow.manifest import Task
+
+
+def plan(context: Context) -> list[Task]:
+    config, paths = context.config, context.paths
+    person = config.subject(context.subject)
+    sources = tuple(paths.markers(name) for name in context.trials)
+
+    def work() -> dict:
+        stored = [load(source) for source in sources]
+        marker_set = config.body.markers or stored[0]["skeleton"]
+        trials = [item["markers"] for item in stored]
+        sized, factors = size_body(trials, config.body.recipe, marker_set, config.scaling, person.height, person.mass)
+        femur = _rounded(femur_lengths(sized.body))
+        about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
+        sized.body.write_osim(paths.model)
+        write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
+        return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
+
+    settings = {
+        "body": config.body.model_dump(),
+        "scaling": config.scaling.model_dump(),
+        "infer_spine": config.detection.infer_spine,
+        "height": person.height,
+        "mass": person.mass,
+    }
+    inputs = (*sources, *body_files(config.body))
+    return [Task(context.subject, inputs, (paths.model, paths.scaling), settings, work)]
+
+
+def body_files(options: BodyOptions) -> tuple[Path, ...]:
+    """Files that the body is made from besides the markers: recipes, marker sets, base model."""
+    own = [Path(name) for name in (options.recipe, options.markers) if name and name.endswith((".yaml", ".yml"))]
+    return (*own, read_recipe(options.recipe).base, *sorted(models_folder().rglob("*.yaml")))
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in values.items()}

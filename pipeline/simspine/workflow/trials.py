@@ -1,0 +1,118 @@
+"""What the stages keep of a trial: each result written to its file and read back, and all of them together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from simspine.body.model import Body
+from simspine.body.recipes import read_recipe
+from simspine.errors import InputError
+from simspine.formats.forced import forced_from_json, forced_to_json
+from simspine.formats.store import load, save
+from simspine.ik.result import Posterior, Result
+from simspine.pipeline.sized_body import SizedBody
+from simspine.pipeline.solved_trial import SolvedTrial
+from simspine.quality.findings import Verdict
+from simspine.spine.vertebrae import SpineKinematics
+from simspine.triangulation import TriangulationReport
+from simspine.workflow.manifest import read_json, read_manifest
+from simspine.workflow.paths import Paths
+
+_SPINE = ("levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "angles_sd", "repaired")
+
+
+def read_trial(paths: Paths, name: str, videos: Sequence[Path] = ()) -> SolvedTrial:
+    """All that the stages found in a trial; what comes from images and the verdict where their files are there."""
+    images: dict = {}
+    if paths.keypoints(name).is_file() and paths.points(name).is_file():
+        stored, points = load(paths.keypoints(name)), load(paths.points(name))
+        images = {
+            "cameras": tuple(stored["cameras"]),
+            "keypoints": stored["keypoints"],
+            "triangulation": _report(points["report"]),
+            "points": points["points"],
+        }
+    return SolvedTrial(
+        paths.subject,
+        name,
+        load(paths.markers(name), ["markers"])["markers"],
+        read_sized_body(paths),
+        load_result(paths.kinematics(name)),
+        load_spine(paths.vertebrae(name)),
+        load_verdict(paths.quality(name)) if paths.quality(name).is_file() else None,
+        videos=tuple(videos),
+        **images,
+    )
+
+
+def read_sized_body(paths: Paths) -> SizedBody:
+    """The person's body as the stage scale left it."""
+    scaling = read_json(paths.scaling)
+    if "recipe" not in scaling:
+        raise InputError(f"{paths.scaling} does not name its recipe; run `simspine scale` again.")
+    factors = {body: entry["factor"] for entry in scaling["factors"] for body in entry["bodies"]}
+    return SizedBody(Body.from_osim(paths.model), read_recipe(scaling["recipe"]), factors)
+
+
+def save_result(path: Path, result: Result) -> None:
+    """Of inverse kinematics."""
+    parts = {field.name: getattr(result, field.name) for field in fields(Result) if field.name != "posterior"}
+    known = result.posterior
+    save(
+        path,
+        **parts,
+        response=None if known is None else known.response,
+        deviation=None if known is None else dict(known.derived),
+    )
+
+
+def load_result(path: Path) -> Result:
+    stored = load(path)
+    parts = {field.name: _plain(stored[field.name]) for field in fields(Result) if field.name != "posterior"}
+    known = stored["response"]
+    return Result(**parts, posterior=None if known is None else Posterior(known, stored["deviation"]))
+
+
+def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarray]) -> None:
+    """poses: of the body, {name: (frames, 4, 4)}, y_up."""
+    parts = {name: getattr(spine, name) for name in _SPINE}
+    parts |= {"levels": list(spine.levels), "forced": forced_to_json(spine.forced)}
+    save(path, spine_markers=spine.markers, **parts, centres=spine.centres, poses=dict(poses))
+
+
+def load_spine(path: Path) -> SpineKinematics:
+    stored = load(path, ["spine_markers", "centres", "forced", *_SPINE])
+    markers = stored["spine_markers"]
+    parts = {name: _plain(stored[name]) for name in _SPINE}
+    forced = forced_from_json(stored["forced"], str(path))
+    return SpineKinematics(
+        rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced, **parts
+    )
+
+
+def load_report(path: Path) -> TriangulationReport:
+    """What triangulation used, and how well it fits."""
+    return _report(load(path, ["report"])["report"])
+
+
+def load_verdict(path: Path) -> Verdict:
+    return Verdict.from_dict(read_json(path))
+
+
+def seconds(paths: Paths) -> dict[str, float]:
+    """Computing time per stage of a subject, s, out of the manifests."""
+    spent = {}
+    for file in sorted((paths.folder / "manifests").glob("*.json")):
+        spent[file.stem] = round(sum(task["seconds"] for task in read_manifest(file).values()), 3)
+    return spent
+
+
+def _report(stored: Mapping) -> TriangulationReport:
+    return TriangulationReport(**{name: _plain(value) for name, value in stored.items()})
+
+
+def _plain(value):
+    """Lists of names come back from a file as lists; the types hold tuples."""
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,111 @@
+"""Fixtures that several folders share: a synthetic project with known truth, and the command line on it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from small_project import FRAMES, NOISE_PX, RATE, SIZE, STAGES, Project, Truth, dance, of_size, ring, write_inputs
+from small_videos import HEIGHT, WIDTH, write_video
+
+from simspine.body.kinematics import forward_kinematics
+from simspine.body.recipes import INFERRED, VIRTUAL
+from simspine.cli import main
+from simspine.formats.calibration import write_calibration
+from simspine.geometry import change_frame, project
+from simspine.recipe_files import models_folder
+from simspine.skeletons import load as load_skeleton
+from simspine.types import Keypoints
+
+
+@pytest.fixture(scope="session")
+def truth() -> Truth:
+    body = of_size(SIZE)
+    motion, cameras = dance(body), ring()
+    markers = forward_kinematics(body, motion)
+    markers = markers.select([n for n in markers.names if not n.endswith((INFERRED, VIRTUAL))])
+    table = load_skeleton("spinetrack37")
+    xy = np.full((FRAMES, len(cameras), len(table), 2), np.nan)  # the body has no markers for eyes and ears
+    for i, native in enumerate(table.names):
+        name = table.to_simspine[native]
+        if name in markers.names:
+            xyz = change_frame(markers.xyz[:, markers.index(name)], "y_up", "z_up")
+            xy[:, :, i] = project(cameras, xyz).transpose(1, 0, 2)
+    xy = xy + np.random.default_rng(1).normal(0, NOISE_PX, xy.shape)
+    return Truth(body, motion, markers, cameras, Keypoints(table.names, RATE, xy, np.full(xy.shape[:3], 0.9)))
+
+
+@pytest.fixture(scope="session")
+def finished(truth, tmp_path_factory) -> Project:
+    """A project run through all stages, to look at; never to be changed."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    # The recipe lies elsewhere, so that a copy of the project names it too.
+    recipe_file = tmp_path_factory.mktemp("recipe") / "free.yaml"
+    # Without the task that draws the lumbar flexion to zero, which would hide what the markers say (docs/body.md).
+    recipe = yaml.safe_load((models_folder() / "coupled.yaml").read_text())
+    recipe_file.write_text(yaml.safe_dump(recipe | {"coordinate_tasks": {}}))
+    project.write(
+        {
+            "name": "synthetic",
+            "results": str(project.results),
+            "subjects": {"S01": {"trials": {"bow": write_inputs(project.folder, truth)}}},
+            "detection": {"detector": "import", "skeleton": "spinetrack37"},
+            "body": {"recipe": str(recipe_file)},
+            "ik": {"marker_sd_m": 0.003, "error_correlation_s": 0},  # the noise there is, half a pixel and independent
+        }
+    )
+    project.run(*STAGES)
+    return project
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Project:
+    """A copy of the finished project that a test may spoil."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished.folder, folder)
+    copy = Project(folder)
+    copy.file.write_text(finished.file.read_text().replace(str(finished.folder), str(folder)))
+    return copy
+
+
+@pytest.fixture
+def filmed(copied, truth):
+    """The project with four small videos in the place of keypoints; old results of all stages are there."""
+
+    def small(camera):
+        scale = WIDTH / camera.size[0]
+        return camera.with_(size=(WIDTH, HEIGHT), K=camera.K * [[scale], [scale], [1]])
+
+    write_calibration(copied.folder / "cameras.toml", [small(camera) for camera in truth.cameras])
+    videos = [str(write_video(copied.folder / f"{camera.name}.mp4")) for camera in truth.cameras]
+    settings = copied.settings
+    settings["subjects"]["S01"]["trials"]["bow"] = {
+        "videos": videos,
+        "calibration": str(copied.folder / "cameras.toml"),
+    }
+    settings["detection"] = {"detector": "blazepose"}
+    copied.write(settings)
+    return copied
+
+
+@pytest.fixture
+def refused():
+    """Run a command that must fail as bad input should; returns its message.
+
+    Exit code 2, one message and no traceback, and the results folder exactly as it was.
+    """
+
+    def check(project: Project, *command: str, config: Path | None = None) -> str:
+        before = project.contents()
+        done = CliRunner().invoke(main, [*command, "--config", str(config or project.file)])
+        assert isinstance(done.exception, SystemExit), done.exception
+        assert done.exit_code == 2, done.output
+        assert len(re.findall("^error: ", done.stderr, re.MULTILINE)) == 1
+        assert "Traceback" not in done.output
+        assert project.contents() == before
+        return done.stderr
+
+    return check

@@ -1,0 +1,172 @@
+"""The same results on every processor, as docs/reproducibility.md promises: a pipeline under three sets of kernels."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from kernels import GENERIC, SETS, variables
+from promise import SAME_M, SAME_RAD, SAME_SHARE
+
+from simspine.config import check_config
+from simspine.formats.store import load
+from simspine.workflow.run import run_stage
+
+ROOT = Path(__file__).parents[1]
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
+FEATURES = """
+import json, numba, numpy, scipy.linalg, threadpoolctl
+from numpy._core._multiarray_umath import __cpu_features__ as able
+kernels = {found["architecture"] for found in threadpoolctl.threadpool_info() if found["internal_api"] == "openblas"}
+print(json.dumps([sorted(kernels), able.get("X86_V4", False), able.get("X86_V3", False), numba.config.CPU_NAME]))
+"""
+RUN = """
+import sys
+from simspine.cli import main
+for command in sys.argv[2:]:
+    main([*command.split(), "--config", sys.argv[1]], standalone_mode=False)
+"""
+
+
+def python(kernels: str, *words, **environment: str) -> str:
+    """What `python words…` prints with a set of kernels."""
+    command = [sys.executable, ROOT / "tests/kernels.py", kernels, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_page_says_what_the_tests_demand():
+    page = (ROOT / "docs/reproducibility.md").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^\| `(SAME_\w+)` \| (\S+) ", page, re.MULTILINE))
+    assert {name: float(value) for name, value in said.items()} == {
+        "SAME_RAD": SAME_RAD,
+        "SAME_M": SAME_M,
+        "SAME_SHARE": SAME_SHARE,
+    }
+    assert set(re.findall(r"^\| `([A-Z][a-z]+[A-Z]?)` \|", page, re.MULTILINE)) == set(SETS)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_is_in_force(name):
+    """Asked of the libraries themselves, in a process with that set."""
+    said = python(name, "-c", FEATURES).splitlines()
+    if variables(name) is None:
+        assert said == [f"kernels {name}: skipped, this processor has not the instructions for them"]
+        return
+    kernels, avx512, avx2, numba = json.loads(said[1])
+    assert kernels == [name]
+    assert (avx512, avx2) == (name == "SkylakeX", name != GENERIC)
+    assert numba == ("generic" if name == GENERIC else None)
+
+
+def virtual(place: Path) -> dict:
+    """Settings of a small virtual capture in a folder."""
+    capture = place / "capture"
+    return {
+        "name": "virtual",
+        "results": str(place / "virtual"),
+        "virtual": {"subjects": 1, "actions": ["Walking_1"], "frames": 60, "detections": "finetuned", "seed": 3},
+        "capture": {"human36m": str(capture), "detections": str(capture / "detections")},
+        "detection": {"detector": "import"},
+        "body": {"markers": "centres"},
+    }
+
+
+def run(kernels: str, settings: dict, file: Path, *before: str, **environment: str) -> None:
+    """All stages, after other commands, in a process with a set of kernels."""
+    file.write_text(yaml.safe_dump(settings))
+    python(kernels, "-c", RUN, file, *before, *STAGES, **environment)
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """{set of kernels: folder} of results: the demo from one set of 2D points, a virtual capture from its start."""
+    folder = tmp_path_factory.mktemp("kernels")
+    demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    run_stage("detect", check_config(demo | {"results": str(folder / "demo")}), None, None, quiet=True)
+    folders = {name: folder / name for name in SETS if variables(name) is not None}
+    for name, place in folders.items():
+        shutil.copytree(folder / "demo", place / "demo")
+        run(name, demo | {"results": str(place / "demo")}, place / "demo.yaml")
+        run(name, virtual(place), place / "virtual.yaml", "capture virtual")
+    return folders
+
+
+def pairs(computed, pattern: str):
+    """Contents of each file that fits the pattern, by the first set of kernels and by each other."""
+    reference, *others = computed.values()
+    files = [file.relative_to(reference) for file in reference.glob(pattern)]
+    assert len(files) == 2, "the demo's and the virtual capture's"
+    for file in files:
+        read = load if file.suffix == ".h5" else lambda path: json.loads(path.read_text())
+        for other in others:
+            yield read(reference / file), read(other / file)
+
+
+def same(a, b, *, absolute: float = 0.0, share: float = 0.0) -> None:
+    np.testing.assert_allclose(np.asarray(b), np.asarray(a), atol=absolute, rtol=share)
+
+
+@pytest.mark.slow
+class TestOnePipelineUnderEverySetOfKernels:
+    def test_points(self, computed):
+        for name in ("points", "markers"):
+            for a, b in pairs(computed, f"*/S*/{name}/*.h5"):
+                same(a[name].xyz, b[name].xyz, absolute=SAME_M)
+                same(a[name].covariance, b[name].covariance, absolute=SAME_M**2, share=SAME_SHARE)
+
+    def test_sizes(self, computed):
+        for a, b in pairs(computed, "*/S*/model/scaling.json"):
+            sizes, others = ({entry["segment"]: entry["factor"] for entry in found["factors"]} for found in (a, b))
+            assert len(sizes) > 5
+            assert sizes == pytest.approx(others, rel=0, abs=SAME_M)
+
+    def test_motion(self, computed):
+        for a, b in pairs(computed, "*/S*/kinematics/*.h5"):
+            turn = a["motion"].rotational
+            same(a["motion"].values[:, turn], b["motion"].values[:, turn], absolute=SAME_RAD)
+            same(a["motion"].values[:, ~turn], b["motion"].values[:, ~turn], absolute=SAME_M)
+            same(a["motion"].deviation, b["motion"].deviation, share=SAME_SHARE)
+            same(a["marker_error"], b["marker_error"], absolute=SAME_M)
+            same(a["cost"], b["cost"], share=SAME_SHARE)
+            same(a["response"], b["response"], absolute=SAME_SHARE)
+            assert a["reason"] == b["reason"]
+
+    def test_spine(self, computed):
+        for a, b in pairs(computed, "*/S*/vertebrae/*.h5"):
+            for name in ("angles", "lla", "tka"):
+                same(a[name], b[name], absolute=SAME_RAD)
+                same(a[f"{name}_sd"], b[f"{name}_sd"], share=SAME_SHARE)
+            for name in ("centres", "spine_markers", "model_markers"):
+                same(a[name].xyz, b[name].xyz, absolute=SAME_M)
+            for body, pose in a["poses"].items():
+                same(pose, b["poses"][body], absolute=min(SAME_M, SAME_RAD))
+
+    def test_findings(self, computed):
+        for a, b in pairs(computed, "*/S*/quality/*.json"):
+            assert a == b
+
+    def test_truth_of_a_virtual_capture(self, computed):
+        reference, *others = (load(next(place.glob("capture/truth/S1/*.h5"))) for place in computed.values())
+        for other in others:
+            for name in ("points", "vertebrae"):
+                same(reference[name].xyz, other[name].xyz, absolute=SAME_M)
+            same(reference["angles"], other["angles"], absolute=SAME_RAD)
+
+    def test_threads_of_blas_and_the_folder_change_no_bit(self, computed, tmp_path):
+        """All files but those that hold times or paths: manifests, provenance, summary, the data set with both."""
+        name, place = next(iter(computed.items()))
+        alone = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        run(name, virtual(tmp_path), tmp_path / "virtual.yaml", "capture virtual", **alone)
+        files = [f.relative_to(place) for part in ("capture", "virtual/S1") for f in place.glob(f"{part}/**/*.*")]
+        files = [file for file in files if "manifests" not in file.parts]
+        assert len(files) > 20
+        for file in files:
+            assert (tmp_path / file).read_bytes() == (place / file).read_bytes(), file
