@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from simspine.benchmark import opensim_tool
-from simspine.benchmark.against_opensim import (
+from benchmarks.agreement import opensim_tool
+from benchmarks.agreement.cases import walking_case
+from benchmarks.agreement.comparison import (
     Comparison,
     by_coordinate,
     compare,
@@ -18,8 +18,8 @@ from simspine.benchmark.against_opensim import (
     shorter,
     side_by_side,
 )
-from simspine.benchmark.observability import ObservedCoordinates
-from simspine.benchmark.opensim_cases import walking_case
+from benchmarks.agreement.observability import ObservedCoordinates
+
 from simspine.types import Markers
 
 FRAMES = 12

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
-
-from simspine.benchmark.observability import (
+from benchmarks.agreement.cases import walking_case
+from benchmarks.agreement.observability import (
     change_shown,
     driven_spread,
     noise_deviation,
@@ -12,7 +11,8 @@ from simspine.benchmark.observability import (
     slope_left,
     stopping_distance,
 )
-from simspine.benchmark.opensim_cases import walking_case
+from scipy.optimize import brentq
+
 from simspine.benchmark.walking import walk
 from simspine.body.kernels import expand
 from simspine.body.kinematics import follow_couplers

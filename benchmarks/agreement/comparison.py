@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from benchmarks.agreement.cases import NOISE, Case
+from benchmarks.agreement.nearest_minimum import nearest_minimum
+from benchmarks.agreement.observability import ObservedCoordinates, observability, slope_left
+from benchmarks.agreement.opensim_tool import ToolResult
 
-from simspine.benchmark.nearest_minimum import nearest_minimum
-from simspine.benchmark.observability import ObservedCoordinates, observability, slope_left
-from simspine.benchmark.opensim_cases import NOISE, Case
-from simspine.benchmark.opensim_tool import ToolResult
 from simspine.benchmark.report import Metric
 from simspine.body.kinematics import follow_couplers
 from simspine.geometry import wrap
