@@ -1,8 +1,8 @@
 """The frame engine beside OpenSim's InverseKinematicsTool at accuracy 1e-6.
 
-    python benchmarks/against_opensim.py FOLDER [--frames 100] [--seeds 1,2,3] [--restarts 0] [--json figures.json]
+    python -m benchmarks.against_opensim FOLDER [--frames 100] [--seeds 1,2,3] [--restarts 0] [--json figures.json]
 
-What is compared: `simspine.benchmark.against_opensim`. The tool takes three minutes per hundred frames of a walk; its
+What is compared: `benchmarks/agreement/comparison.py`. The tool takes three minutes per hundred frames of a walk; its
 results and those of the demonstration's stages stay in FOLDER, so that another run compares only.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-
-from simspine.benchmark.against_opensim import (
+from benchmarks.agreement.cases import demo_case, walking_case
+from benchmarks.agreement.comparison import (
     by_coordinate,
     compare,
     coordinates_table,
@@ -24,8 +24,8 @@ from simspine.benchmark.against_opensim import (
     restarted,
     side_by_side,
 )
-from simspine.benchmark.opensim_cases import demo_case, walking_case
-from simspine.benchmark.opensim_tool import tool_result
+from benchmarks.agreement.opensim_tool import tool_result
+
 from simspine.benchmark.report import as_json
 
 

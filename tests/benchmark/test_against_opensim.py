@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
-from simspine.benchmark import opensim_tool
-from simspine.benchmark.against_opensim import (
+from benchmarks.agreement import opensim_tool
+from benchmarks.agreement.cases import walking_case
+from benchmarks.agreement.comparison import (
     Comparison,
     by_coordinate,
     compare,
@@ -18,8 +18,8 @@ from simspine.benchmark.against_opensim import (
     shorter,
     side_by_side,
 )
-from simspine.benchmark.observability import Observability
-from simspine.benchmark.opensim_cases import walking_case
+from benchmarks.agreement.observability import ObservedCoordinates
+
 from simspine.types import Markers
 
 FRAMES = 12
@@ -92,7 +92,7 @@ def test_a_difference_is_put_down_to_what_explains_it():
     """Four frames, one angle (limit 0.5°): agreed; another minimum; tool short of the same minimum; neither."""
     wide, tiny = np.radians([0.1, 2.0, 2.0, 2.0])[:, None], np.radians([0.1, 2.0, 0.1, 2.0])[:, None]
     cost = np.ones(4)
-    known = Observability(*np.full((3, 4, 1), 1e-3))
+    known = ObservedCoordinates(*np.full((3, 4, 1), 1e-3))
     found = Comparison(
         ("knee",), np.array([True]), cost, cost, cost, np.array([1.0, 0.9, 1.0, 1.0]), wide, tiny, known, cost, cost
     )
@@ -109,7 +109,7 @@ def test_a_difference_is_put_down_to_what_explains_it():
 @pytest.mark.parametrize(("name", "value"), [("noise", 0.04), ("shown", 0.01), ("stop", 0.01)])
 def test_each_limit_takes_a_coordinate_out(name, value):
     sizes = {"noise": 1e-3, "shown": 1e-3, "stop": 1e-3} | {name: value}
-    known = Observability(**{key: np.full((1, 1), size) for key, size in sizes.items()})
+    known = ObservedCoordinates(**{key: np.full((1, 1), size) for key, size in sizes.items()})
     one, nothing = np.ones(1), np.zeros((1, 1))
     found = Comparison(("knee",), np.array([True]), one, one, one, one, nothing, nothing, known, one, one)
     assert not found.pinned.any()

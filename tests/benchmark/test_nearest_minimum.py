@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from benchmarks.agreement.cases import walking_case
+from benchmarks.agreement.nearest_minimum import nearest_minimum
 from scipy.optimize import least_squares
 
-from simspine.benchmark.nearest_minimum import nearest_minimum
-from simspine.benchmark.opensim_cases import walking_case
 from simspine.benchmark.walking import walk
 from simspine.body.kernels import markers_and_jacobian
 from simspine.ik import frame_engine

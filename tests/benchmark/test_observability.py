@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
-
-from simspine.benchmark.observability import (
+from benchmarks.agreement.cases import walking_case
+from benchmarks.agreement.observability import (
     change_shown,
     driven_spread,
     noise_deviation,
@@ -12,11 +11,13 @@ from simspine.benchmark.observability import (
     slope_left,
     stopping_distance,
 )
-from simspine.benchmark.opensim_cases import walking_case
+from scipy.optimize import brentq
+
 from simspine.benchmark.walking import walk
 from simspine.body.kernels import expand
 from simspine.body.kinematics import follow_couplers
 from simspine.ik import frame_engine
+from simspine.ik.frame_kernels import Frames
 from simspine.ik.result import result_of
 
 N, ROWS, NOISE = 5, 30, 0.004
@@ -84,13 +85,13 @@ def frame():
     case = walking_case(2, seed=5)
     tree, y, w, _ = frame_engine.observations(case.body, case.markers, case.frame_weights, 3)
     tasks = {"L5_S1_Flex_Ext": (0.0, 0.01)}
-    ridge, target = frame_engine.tasks(case.body, tasks, w)
-    return case, tasks, (tree, walk(case.body, 2, seed=5).values[:, tree.free], y, w, ridge, target)
+    frames = Frames(y, w, *frame_engine.tasks(case.body, tasks, w))
+    return case, tasks, (tree, walk(case.body, 2, seed=5).values[:, tree.free], frames)
 
 
 def test_slope_is_that_of_opensims_objective(frame):
     """By difference quotients, couplers and the coordinate task included; of coordinates without range."""
-    case, tasks, (tree, z, y, w, ridge, target) = frame
+    case, tasks, (tree, z, frames) = frame
 
     def cost(z):
         return result_of(case.body, case.markers, expand(tree, z)[0], case.frame_weights, [""] * 2, tasks=tasks).cost
@@ -103,8 +104,8 @@ def test_slope_is_that_of_opensims_objective(frame):
         slopes[:, i] = (cost(up) - cost(down)) / (2 * step)
     # OpenSim's function is E / (2 Σ w), and each coordinate that is driven may be off as well.
     allowed = 1e-6 * driven_spread(tree, z)
-    expected = np.abs(slopes / (2 * w.sum(1)[:, None]) / allowed).max(1)
-    np.testing.assert_allclose(slope_left(tree, z, y, w, ridge, target, 1e-6), expected, rtol=1e-4)
+    expected = np.abs(slopes / (2 * frames.w.sum(1)[:, None]) / allowed).max(1)
+    np.testing.assert_allclose(slope_left(tree, z, frames, 1e-6), expected, rtol=1e-4)
 
 
 def test_a_coupler_spreads_the_slope(frame):
@@ -122,9 +123,9 @@ def test_a_coupler_spreads_the_slope(frame):
 
 
 def test_more_noise_shows_less_and_less_accuracy_stops_further_off(frame):
-    *_, (tree, z, y, w, ridge, target) = frame
-    fine = observability(tree, z, y, w, ridge, target)
-    coarse = observability(tree, z, y, w, ridge, target, noise=0.01, rise=4e-3, accuracy=1e-5)
+    *_, (tree, z, frames) = frame
+    fine = observability(tree, z, frames)
+    coarse = observability(tree, z, frames, noise=0.01, rise=4e-3, accuracy=1e-5)
     assert (coarse.noise > fine.noise).all()
     assert (coarse.shown > fine.shown).all()
     assert (coarse.stop > fine.stop).all()

@@ -3,9 +3,9 @@ import pytest
 
 from simspine.benchmark.walking import walk, walking_markers
 from simspine.ik import frame_engine
+from simspine.ik.body_columns import body_columns
 from simspine.ik.frame_kernels import Frames, fit_frames
 from simspine.ik.solve import inverse_kinematics
-from simspine.ik.body_columns import body_columns
 
 NOISE = 0.005  # m
 

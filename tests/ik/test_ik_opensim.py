@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from benchmarks.agreement.opensim_tool import run_tool
 
-from simspine.benchmark.opensim_tool import run_tool
 from simspine.body.kinematics import follow_couplers, forward_kinematics
 from simspine.ik.opensim_engine import solve
 from simspine.ik.start import Start

@@ -1,6 +1,6 @@
 """The columns that move each body, as flat arrays for the compiled marker term."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from simspine.body.tree import Tree
 
 REORDER = {"reassoc", "contract", "arcp"}  # lets sums run in vector registers; NaN and infinity keep their meaning
 # Called from Python, or by compiled code only: every wrapper that takes a tree costs seconds of compilation.
-ENTRY = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-INNER = {"cache": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+ENTRY: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+INNER: dict[str, Any] = {"cache": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 class BodyColumns(NamedTuple):

@@ -267,19 +267,14 @@ def spread(tree: Tree, columns: BodyColumns, at: Posed, sums: Sums, g, H, C) -> 
 
 
 @njit(inline="always")
-def posed_space(tree: Tree) -> Posed:
-    """Room for `evaluate_frame`."""
-    slots = tree.slot_kind.size
-    R, p = np.empty((tree.bodies, 3, 3)), np.empty((tree.bodies, 3))
+def frame_space(tree: Tree, columns: BodyColumns):
+    """Room for `evaluate_frame`, and for `gather` and `spread`."""
+    bodies, slots, entries = tree.bodies, tree.slot_kind.size, columns.column.size
+    R, p, x = np.empty((bodies, 3, 3)), np.empty((bodies, 3)), np.empty((tree.marker_body.size, 3))
     direction, centre = np.empty((slots, 3)), np.empty((slots, 3))
-    x = np.empty((tree.marker_body.size, 3))
-    return Posed(tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots), x)
-
-
-@njit(inline="always")
-def sum_space(bodies: int, entries: int) -> Sums:
-    """Room for `gather` and `spread`."""
-    return Sums(np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6)))
+    at = Posed(tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots), x)
+    K, F, S, T = np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6))
+    return at, Sums(K, F, S, T)
 
 
 @njit(**INNER)
@@ -302,7 +297,7 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: Data, P, order: int,
     n = z.shape[1]
     second = order >= GAUSS_NEWTON
     y, w, loss, scale = data
-    at, sums = posed_space(tree), sum_space(tree.bodies, columns.column.size)
+    at, sums = frame_space(tree, columns)
     H = np.empty((n, n))
     C = np.empty((n, n))
     g = np.empty(n)

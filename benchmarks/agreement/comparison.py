@@ -9,16 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+from benchmarks.agreement.cases import NOISE, Case
+from benchmarks.agreement.nearest_minimum import nearest_minimum
+from benchmarks.agreement.observability import ObservedCoordinates, observability, slope_left
+from benchmarks.agreement.opensim_tool import ToolResult
 
-from simspine.benchmark.nearest_minimum import nearest_minimum
-from simspine.benchmark.observability import Observability, observability, slope_left
-from simspine.benchmark.opensim_cases import NOISE, Case
-from simspine.benchmark.opensim_tool import ToolResult
 from simspine.benchmark.report import Metric
 from simspine.body.kinematics import follow_couplers
 from simspine.geometry import wrap
 from simspine.ik import frame_engine, opensim_engine
 from simspine.ik.canonical_branch import canonical_branch
+from simspine.ik.frame_kernels import Frames
 from simspine.ik.result import result_of
 
 COST_RATIO = 1.001
@@ -45,7 +46,7 @@ class Comparison:
     tool_minimum: np.ndarray
     difference: np.ndarray
     minima_difference: np.ndarray
-    seen: Observability
+    seen: ObservedCoordinates
     tool_slope: np.ndarray
     tool_account: np.ndarray
 
@@ -88,7 +89,7 @@ def compare(case: Case, tool: ToolResult, accuracy: float = 1e-6) -> Comparison:
     body, markers, weights = case.body, case.markers, case.frame_weights
     found = frame_engine.solve(body, markers, weights, case.coordinate_tasks)
     tree, y, w, _ = frame_engine.observations(body, markers, weights, 3)
-    ridge, target = frame_engine.tasks(body, case.coordinate_tasks, w)
+    frames = Frames(y, w, *frame_engine.tasks(body, case.coordinate_tasks, w))
     ours = found.motion.values[:, tree.free]
     theirs = canonical_branch(body, tool.values[:, tree.free])
     driven = follow_couplers(body, tool.values)
@@ -96,8 +97,7 @@ def compare(case: Case, tool: ToolResult, accuracy: float = 1e-6) -> Comparison:
     account = result_of(body, markers, tool.values, np.ones(weights.shape), reasons).cost
     at = result_of(body, markers, driven, weights, reasons, tasks=case.coordinate_tasks)
     downhill = [
-        [nearest_minimum(tree, z, *rest, target) for z, *rest in zip(start, y, w, ridge, strict=True)]
-        for start in (ours, theirs)
+        [nearest_minimum(tree, z, *frame) for z, *frame in zip(start, *frames, strict=True)] for start in (ours, theirs)
     ]
     our_z, tool_z = (np.array([z for z, _ in part]) for part in downhill)
     our_minimum, tool_minimum = (np.array([cost for _, cost in part]) for part in downhill)
@@ -110,8 +110,8 @@ def compare(case: Case, tool: ToolResult, accuracy: float = 1e-6) -> Comparison:
         tool_minimum,
         shorter(theirs - ours, tree.turning),
         shorter(tool_z - our_z, tree.turning),
-        observability(tree, ours, y, w, ridge, target, NOISE, COST_RATIO - 1, accuracy),
-        slope_left(tree, theirs, y, w, ridge, target, accuracy),
+        observability(tree, ours, frames, NOISE, COST_RATIO - 1, accuracy),
+        slope_left(tree, theirs, frames, accuracy),
         tool.squared_error / account,
     )
 
@@ -182,7 +182,9 @@ def joined(comparisons: Sequence[Comparison]) -> Comparison:
     """Trials of one body, one after another."""
     first = comparisons[0]
     parts = {field.name: [getattr(c, field.name) for c in comparisons] for field in fields(Comparison)}
-    seen = Observability(*(np.concatenate([getattr(s, f.name) for s in parts["seen"]]) for f in fields(Observability)))
+    seen = ObservedCoordinates(
+        *(np.concatenate([getattr(s, f.name) for s in parts["seen"]]) for f in fields(ObservedCoordinates))
+    )
     kept = {"names": first.names, "turning": first.turning, "seen": seen}
     return Comparison(**{name: np.concatenate(part) for name, part in parts.items() if name not in kept}, **kept)
 

@@ -18,12 +18,13 @@ import numpy as np
 
 from simspine.body.kernels import expand, markers_and_jacobian
 from simspine.body.tree import Tree
+from simspine.ik.frame_kernels import Frames
 
 UNSEEN = 1e-9  # m²: stiffness of a direction that nothing at all holds
 
 
 @dataclass(frozen=True, eq=False)
-class Observability:
+class ObservedCoordinates:
     """(frames, free) each, rad or m. noise: standard deviation that noise of the markers gives the coordinate. shown:
     change that raises the cost by a given share. stop: how far off it OpenSim may stop."""
 
@@ -33,23 +34,22 @@ class Observability:
 
 
 def observability(
-    tree: Tree, z, y, w, ridge, target, noise: float = 0.005, rise: float = 1e-3, accuracy: float = 1e-6
-) -> Observability:
+    tree: Tree, z, frames: Frames, noise: float = 0.005, rise: float = 1e-3, accuracy: float = 1e-6
+) -> ObservedCoordinates:
     """What a trial's frames say about each free coordinate, at the solution z (frames, free).
 
-    tree: with the markers of y (frames, markers, 3) m. w: (frames, markers), 0 = missing. ridge: (frames, free) weights
-    of coordinate tasks, target: (free,). noise: m, standard deviation of a marker of weight 1 in each direction; w are
+    tree: with the frames' markers. noise: m, standard deviation of a marker of weight 1 in each direction; w are
     taken as inverse variances. rise: share of the cost. accuracy: OpenSim's.
     """
     parts = []
     spread = driven_spread(tree, z)
     width = tree.upper - tree.lower
     for t in range(len(z)):
-        H, _, cost = _terms(tree, z[t], y[t], w[t], ridge[t], target)
+        H, _, cost = _terms(tree, z[t], *(part[t] for part in frames))
         room = np.minimum(z[t] - tree.lower, tree.upper - z[t])
-        stop = stopping_distance(H, width, room, spread[t], accuracy * w[t].sum())
+        stop = stopping_distance(H, width, room, spread[t], accuracy * frames.w[t].sum())
         parts.append((noise_deviation(H, width, noise), change_shown(H, width, rise * cost), stop))
-    return Observability(*(np.array(part) for part in zip(*parts, strict=True)))
+    return ObservedCoordinates(*(np.array(part) for part in zip(*parts, strict=True)))
 
 
 def noise_deviation(H: np.ndarray, width: np.ndarray, noise: float) -> np.ndarray:
@@ -93,12 +93,12 @@ def driven_spread(tree: Tree, z: np.ndarray) -> np.ndarray:
     return spread
 
 
-def slope_left(tree: Tree, z, y, w, ridge, target, accuracy: float = 1e-6) -> np.ndarray:
+def slope_left(tree: Tree, z, frames: Frames, accuracy: float = 1e-6) -> np.ndarray:
     """(frames,) largest slope that OpenSim left by a coordinate without range, over what its rule lets it leave."""
     spread = driven_spread(tree, z)
     open_ended = np.isinf(tree.upper - tree.lower)
-    left = np.array([_terms(tree, z[t], y[t], w[t], ridge[t], target)[1] for t in range(len(z))])
-    return (np.abs(left) / (accuracy * w.sum(1)[:, None] * spread))[:, open_ended].max(1)
+    left = np.array([_terms(tree, z[t], *(part[t] for part in frames))[1] for t in range(len(z))])
+    return (np.abs(left) / (accuracy * frames.w.sum(1)[:, None] * spread))[:, open_ended].max(1)
 
 
 def _terms(tree: Tree, z, y, w, ridge, target):
