@@ -6,7 +6,8 @@ downhill? And do the coordinates agree that the markers show (`observability`, w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from benchmarks.agreement.cases import NOISE, Case
@@ -97,7 +98,8 @@ def compare(case: Case, tool: ToolResult, accuracy: float = 1e-6) -> Comparison:
     account = result_of(body, markers, tool.values, np.ones(weights.shape), reasons).cost
     at = result_of(body, markers, driven, weights, reasons, tasks=case.coordinate_tasks)
     downhill = [
-        [nearest_minimum(tree, z, *frame) for z, *frame in zip(start, *frames, strict=True)] for start in (ours, theirs)
+        [nearest_minimum(tree, z, Frames(*parts)) for z, *parts in zip(start, *frames, strict=True)]
+        for start in (ours, theirs)
     ]
     our_z, tool_z = (np.array([z for z, _ in part]) for part in downhill)
     our_minimum, tool_minimum = (np.array([cost for _, cost in part]) for part in downhill)
@@ -181,12 +183,15 @@ def metrics(c: Comparison) -> list[Metric]:
 def joined(comparisons: Sequence[Comparison]) -> Comparison:
     """Trials of one body, one after another."""
     first = comparisons[0]
-    parts = {field.name: [getattr(c, field.name) for c in comparisons] for field in fields(Comparison)}
-    seen = ObservedCoordinates(
-        *(np.concatenate([getattr(s, f.name) for s in parts["seen"]]) for f in fields(ObservedCoordinates))
+    names = [field.name for field in fields(Comparison) if field.name not in ("names", "turning", "seen")]
+    per_frame: dict[str, Any] = {name: np.concatenate([getattr(c, name) for c in comparisons]) for name in names}
+    return replace(
+        first,
+        seen=ObservedCoordinates(
+            *(np.concatenate([getattr(c.seen, field.name) for c in comparisons]) for field in fields(first.seen))
+        ),
+        **per_frame,
     )
-    kept = {"names": first.names, "turning": first.turning, "seen": seen}
-    return Comparison(**{name: np.concatenate(part) for name, part in parts.items() if name not in kept}, **kept)
 
 
 def side_by_side(cases: Mapping[str, Sequence[Metric]]) -> str:

@@ -8,17 +8,19 @@ import numpy as np
 
 from simspine.body.kernels import markers_and_jacobian
 from simspine.body.tree import Tree
+from simspine.ik.frame_kernels import Frames
 
 LONGEST = 0.05  # rad or m in one step: short, so as to end beside the start
 ENOUGH = 1e-10  # of the cost: what the last step promised to gain
 STEPS = 2000
 
 
-def nearest_minimum(tree: Tree, z, y, w, ridge, target) -> tuple[np.ndarray, float]:
+def nearest_minimum(tree: Tree, z: np.ndarray, frame: Frames) -> tuple[np.ndarray, float]:
     """Free coordinates (free,) and cost Σ w d² + Σ ridge (z − target)² of one frame, downhill from z (free,).
 
-    tree: with the markers of y (markers, 3) m. w: (markers,), 0 = missing. ridge, target: (free,), coordinate tasks.
+    tree: with the markers of `frame`, whose arrays have no first axis.
     """
+    y, w, ridge, target = frame
     weight = np.repeat(w, 3)
 
     def terms(z):

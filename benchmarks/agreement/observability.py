@@ -34,18 +34,18 @@ class ObservedCoordinates:
 
 
 def observability(
-    tree: Tree, z, frames: Frames, noise: float = 0.005, rise: float = 1e-3, accuracy: float = 1e-6
+    tree: Tree, z: np.ndarray, frames: Frames, noise: float = 0.005, rise: float = 1e-3, accuracy: float = 1e-6
 ) -> ObservedCoordinates:
     """What a trial's frames say about each free coordinate, at the solution z (frames, free).
 
-    tree: with the frames' markers. noise: m, standard deviation of a marker of weight 1 in each direction; w are
-    taken as inverse variances. rise: share of the cost. accuracy: OpenSim's.
+    tree: with the markers of `frames`. noise: m, standard deviation of a marker of weight 1 in each direction; weights
+    are taken as inverse variances. rise: share of the cost. accuracy: OpenSim's.
     """
     parts = []
     spread = driven_spread(tree, z)
     width = tree.upper - tree.lower
     for t in range(len(z)):
-        H, _, cost = _terms(tree, z[t], *(part[t] for part in frames))
+        H, _, cost = _terms(tree, z[t], _frame(frames, t))
         room = np.minimum(z[t] - tree.lower, tree.upper - z[t])
         stop = stopping_distance(H, width, room, spread[t], accuracy * frames.w[t].sum())
         parts.append((noise_deviation(H, width, noise), change_shown(H, width, rise * cost), stop))
@@ -93,21 +93,26 @@ def driven_spread(tree: Tree, z: np.ndarray) -> np.ndarray:
     return spread
 
 
-def slope_left(tree: Tree, z, frames: Frames, accuracy: float = 1e-6) -> np.ndarray:
+def slope_left(tree: Tree, z: np.ndarray, frames: Frames, accuracy: float = 1e-6) -> np.ndarray:
     """(frames,) largest slope that OpenSim left by a coordinate without range, over what its rule lets it leave."""
     spread = driven_spread(tree, z)
     open_ended = np.isinf(tree.upper - tree.lower)
-    left = np.array([_terms(tree, z[t], *(part[t] for part in frames))[1] for t in range(len(z))])
+    left = np.array([_terms(tree, z[t], _frame(frames, t))[1] for t in range(len(z))])
     return (np.abs(left) / (accuracy * frames.w.sum(1)[:, None] * spread))[:, open_ended].max(1)
 
 
-def _terms(tree: Tree, z, y, w, ridge, target):
+def _frame(frames: Frames, t: int) -> Frames:
+    return Frames(*(values[t] for values in frames))
+
+
+def _terms(tree: Tree, z: np.ndarray, frame: Frames) -> tuple[np.ndarray, np.ndarray, float]:
     """Half the Gauss–Newton Hessian (free, free), half the slope (free,), and the cost of one frame."""
     x, J = markers_and_jacobian(tree, z)
     J = J.transpose(0, 2, 1).reshape(-1, z.size)
-    weight, residual, aside = np.repeat(w, 3), (x - y).ravel(), z - target
-    H = (J * weight[:, None]).T @ J + np.diag(ridge)
-    return H, J.T @ (weight * residual) + ridge * aside, weight @ residual**2 + ridge @ aside**2
+    weight, residual, aside = np.repeat(frame.w, 3), (x - frame.y).ravel(), z - frame.target
+    H = (J * weight[:, None]).T @ J + np.diag(frame.ridge)
+    slope = J.T @ (weight * residual) + frame.ridge * aside
+    return H, slope, weight @ residual**2 + frame.ridge @ aside**2
 
 
 def _inverse(H: np.ndarray, disturbance: float, width: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from scipy.optimize import least_squares
 from simspine.benchmark.walking import walk
 from simspine.body.kernels import markers_and_jacobian
 from simspine.ik import frame_engine
+from simspine.ik.frame_kernels import Frames
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_scipys_bounded_least_squares_finds_nothing_lower_beside_it(trial, t):
     ridge, target = np.zeros(n), np.zeros(n)
     ridge[names.index("L5_S1_Flex_Ext")], target[names.index("L5_S1_Flex_Ext")] = 0.3, 0.1
     start = truth[t] + np.random.default_rng(t).normal(0, 0.02, n)
-    z, cost = nearest_minimum(tree, start, y[t], w[t], ridge, target)
+    z, cost = nearest_minimum(tree, start, Frames(y[t], w[t], ridge, target))
 
     def residuals(z):
         return np.r_[(markers_and_jacobian(tree, z)[0] - y[t]).ravel(), np.sqrt(ridge) * (z - target)]
@@ -52,14 +53,14 @@ def test_stays_at_the_minimum_it_is_put_beside(trial):
     """The right forearm of this frame has two: turned as far as it goes, and halfway with the arm turned back."""
     tree, y, w, truth, names = trial
     none, i = np.zeros(len(names)), names.index("pro_sup_r")
-    first, cost_first = nearest_minimum(tree, truth[6], y[6], w[6], none, none)
+    first, cost_first = nearest_minimum(tree, truth[6], Frames(y[6], w[6], none, none))
     turned = first.copy()
     turned[[i, names.index("arm_rot_r")]] += [tree.lower[i] - first[i], 0.3]
-    second, cost_second = nearest_minimum(tree, turned, y[6], w[6], none, none)
+    second, cost_second = nearest_minimum(tree, turned, Frames(y[6], w[6], none, none))
     assert abs(first[i] - second[i]) > 0.5
     assert abs(cost_first / cost_second - 1) > 1e-5
     for z, cost in ((first, cost_first), (second, cost_second)):
         near = z + np.random.default_rng(0).normal(0, 1e-3, z.size)
-        again, at = nearest_minimum(tree, near, y[6], w[6], none, none)
+        again, at = nearest_minimum(tree, near, Frames(y[6], w[6], none, none))
         assert at == pytest.approx(cost, rel=1e-7)
         assert abs(again[i] - z[i]) < 0.05

@@ -5,7 +5,6 @@ second thread, start-up times (clock) and memory (a process of its own, highest 
 OpenSim is its InverseKinematicsSolver, as the engine 'opensim' runs it, with the Tool's default accuracy (1e-5).
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -123,9 +123,13 @@ def articulated_case(frames: int) -> Callable[[], Result]:
 
 def simple_case(frames: int) -> tuple[Body, Markers]:
     """Pose2Sim's simple model, which has no couplers, with those of our markers whose bodies it has."""
-    package = Path(importlib.util.find_spec("Pose2Sim").submodule_search_locations[0])
+    package = find_spec("Pose2Sim")
+    if package is None or package.origin is None:
+        raise ImportError("the simple model is Pose2Sim's: pip install pose2sim")
     osim = _opensim.api()
-    model = _opensim.load((package / "OpenSim_Setup" / "Model_Pose2Sim_simple.osim").read_text(encoding="utf-8"))
+    model = _opensim.load(
+        (Path(package.origin).parent / "OpenSim_Setup" / "Model_Pose2Sim_simple.osim").read_text(encoding="utf-8")
+    )
     bodies = {body.getName(): body for body in model.getBodySet()}
     for name, place in read_marker_set(MARKER_SET).places.items():
         if place.body in bodies:
