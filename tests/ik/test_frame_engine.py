@@ -72,3 +72,9 @@ def test_a_person_who_is_suddenly_elsewhere_is_found(release, fit_names, turn, g
     found = inverse_kinematics(release, markers.with_(xyz=moved)).cost
     assert np.isnan(found).sum() == gap
     assert np.nanmax(found / alone) < 1.01
+
+
+def test_markers_without_errors_are_met_exactly(release, fit_names):
+    found = inverse_kinematics(release, walking_markers(release, fit_names, walk(release, 30), 0.0))
+    assert found.converged.all()
+    assert np.sqrt(found.cost.max() / len(fit_names)) < 1e-6  # m, root mean square

@@ -17,6 +17,7 @@ CONVERGED, OUT_OF_ITERATIONS, UNSOLVED = 0, 1, 2
 # Damping of each coordinate at the beginning and at the least, in m² per rad² (or m²) and unit of weight: a turn of
 # 1 rad is damped like a shift of all markers by 1 cm, and by 0.3 mm.
 DAMPING, LEAST = 1e-4, 1e-7
+NOTHING = 1e-16  # m² per unit of weight: what is left to gain from markers without errors
 JUMP = 0.5  # rad or m: backwards, a frame is fitted again only if it begins that far from where it began forwards
 
 
@@ -107,8 +108,8 @@ def step_inside(tree: Tree, z, g, H, trial) -> float:
 def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: int, tolerance: float):
     """Fit one frame, from and into z (free,). Returns cost and status.
 
-    Steps are Newton's where its Hessian is positive, else Gauss–Newton's. Converged when less than `tolerance` of the
-    cost is left to gain: what a Gauss–Newton step promises, a tenth for Newton's, whose error falls with the square.
+    Steps are Newton's where its Hessian is positive, as it is around a minimum, else Gauss–Newton's. Converged when a
+    Newton step promises to lower the cost by less than `tolerance` of it.
     """
     n = z.size
     at, sums = frame_space(tree, columns)
@@ -134,7 +135,7 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
             newton = False
             continue
         new = frame_cost(tree, frame, trial, at)
-        done = damping <= DAMPING and (0.1 if newton else 1.0) * promise <= tolerance * cost
+        done = newton and damping <= DAMPING and promise <= tolerance * cost + NOTHING * weight
         moved = new < cost
         if moved:
             cost, newton = new, True
