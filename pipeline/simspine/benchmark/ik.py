@@ -78,7 +78,7 @@ def measure(size: TrialSize, say: Callable[[str], None] = lambda _: None) -> lis
         Metric("frames_frames_per_s", plain, "frames/s", "higher"),
         Metric("trajectory_frames_per_s", smooth, "frames/s", "higher"),
         Metric("trajectory_with_uncertainty_frames_per_s", sure, "frames/s", "higher"),
-        Metric("frames_to_opensim", plain / reference, "×", "higher", 400),
+        Metric("frames_to_opensim", plain / reference, "×", "higher", 250),
         Metric("trajectory_to_opensim", smooth / reference, "×", "higher", 200),
         Metric("trajectory_with_uncertainty_to_opensim", sure / reference, "×", "higher", 100),
         Metric("frames_cost_to_opensim_max", float(np.nanmax(cost)), "×", "lower", 1.001),
@@ -89,7 +89,7 @@ def measure(size: TrialSize, say: Callable[[str], None] = lambda _: None) -> lis
         Metric("articulated_to_opensim_on_coupled", many / reference, "×", "higher", 50),
         Metric("simple_opensim_frames_per_s", simple_reference, "frames/s", "higher"),
         Metric("simple_frames_frames_per_s", simple_plain, "frames/s", "higher"),
-        Metric("simple_frames_to_opensim", simple_plain / simple_reference, "×", "higher", 40),
+        Metric("simple_frames_to_opensim", simple_plain / simple_reference, "×", "higher", 50),
     ]
     say("memory and start-up, in processes of their own")
     for engine, label in (("trajectory", "trajectory"), ("uncertainty", "trajectory_with_uncertainty")):
