@@ -36,7 +36,7 @@ MARKER_SET = "simspine-release"
 
 
 @dataclass(frozen=True)
-class Sizes:
+class TrialSize:
     """Numbers of frames: of OpenSim, of ours, and of the longer trial for the memory."""
 
     opensim: int = 200
@@ -44,21 +44,21 @@ class Sizes:
     long: int = 20_000
 
 
-QUICK = Sizes(3, 40, 80)
+QUICK = TrialSize(3, 40, 80)
 
 
-def measure(sizes: Sizes, say: Callable[[str], None] = lambda _: None) -> list[Metric]:
+def measure(size: TrialSize, say: Callable[[str], None] = lambda _: None) -> list[Metric]:
     """All figures. say: called with a line before each part."""
     _opensim.api()  # its import is nobody's solving time
-    body, markers = coupled_case(sizes.ours)
-    few = first(markers, sizes.opensim)
-    say(f"OpenSim, {sizes.opensim} frames")
+    body, markers = coupled_case(size.ours)
+    few = first(markers, size.opensim)
+    say(f"OpenSim, {size.opensim} frames")
     reference, by_opensim = speed(lambda: inverse_kinematics(body, few, solver=Solver(engine="opensim")), 1)
-    say(f"ours, {sizes.ours} frames")
+    say(f"ours, {size.ours} frames")
     plain, by_frames = speed(lambda: inverse_kinematics(body, markers))
     smooth, _ = speed(lambda: inverse_kinematics(body, markers, smoothness=SMOOTH, solver=Solver(uncertainty=False)))
     sure, _ = speed(lambda: inverse_kinematics(body, markers, smoothness=SMOOTH))
-    cost = by_frames.cost[: sizes.opensim] / by_opensim.cost
+    cost = by_frames.cost[: size.opensim] / by_opensim.cost
     say("two threads")
     gain, best = threads_gain(
         lambda threads: inverse_kinematics(
@@ -67,10 +67,10 @@ def measure(sizes: Sizes, say: Callable[[str], None] = lambda _: None) -> list[M
         hash_twice,
     )
     say("articulated body")
-    many, _ = speed(articulated_case(max(sizes.ours // 5, 20)))
-    say(f"simple model, OpenSim on {sizes.opensim} frames")
-    simple, simple_markers = simple_case(sizes.ours)
-    simple_few = first(simple_markers, sizes.opensim)
+    many, _ = speed(articulated_case(max(size.ours // 5, 20)))
+    say(f"simple model, OpenSim on {size.opensim} frames")
+    simple, simple_markers = simple_case(size.ours)
+    simple_few = first(simple_markers, size.opensim)
     simple_reference, _ = speed(lambda: inverse_kinematics(simple, simple_few, solver=Solver(engine="opensim")), 1)
     simple_plain, _ = speed(lambda: inverse_kinematics(simple, simple_markers))
     metrics = [
@@ -93,10 +93,10 @@ def measure(sizes: Sizes, say: Callable[[str], None] = lambda _: None) -> list[M
     ]
     say("memory and start-up, in processes of their own")
     for engine, label in (("trajectory", "trajectory"), ("uncertainty", "trajectory_with_uncertainty")):
-        short, long = (_child("memory", engine, frames)["MiB"] for frames in (sizes.ours, sizes.long))
+        short, long = (_child("memory", engine, frames)["MiB"] for frames in (size.ours, size.long))
         metrics += [
-            Metric(f"{label}_memory_{sizes.ours}_frames", short, "MiB", "lower"),
-            Metric(f"{label}_memory_{sizes.long}_frames", long, "MiB", "lower"),
+            Metric(f"{label}_memory_{size.ours}_frames", short, "MiB", "lower"),
+            Metric(f"{label}_memory_{size.long}_frames", long, "MiB", "lower"),
             Metric(f"{label}_memory_ratio", long / short, "×", "lower", 1.2),
         ]
     with tempfile.TemporaryDirectory() as folder:

@@ -33,10 +33,10 @@ def bench_ik(path, opensim_frames, frames, quick):
     """Inverse kinematics beside OpenSim's."""
     from dataclasses import asdict
 
-    from simspine.benchmark.ik import QUICK, Sizes, measure
+    from simspine.benchmark.ik import QUICK, TrialSize, measure
 
-    sizes = QUICK if quick else Sizes(opensim_frames, frames, 4 * frames)
-    _write_figures(measure(sizes, lambda line: click.echo(line, err=True)), {"frames": asdict(sizes)}, path)
+    size = QUICK if quick else TrialSize(opensim_frames, frames, 4 * frames)
+    _write_figures(measure(size, lambda line: click.echo(line, err=True)), {"frames": asdict(size)}, path)
 
 
 @bench.command("triangulation")

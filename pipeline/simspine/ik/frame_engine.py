@@ -1,4 +1,4 @@
-"""The engine 'frames': OpenSim's objective in each frame, by compiled Newton steps in a box."""
+"""The engine 'frames': OpenSim's objective in each frame, by Levenberg–Marquardt inside the ranges."""
 
 from collections.abc import Mapping
 
@@ -45,7 +45,10 @@ def solve(
 
 
 def middles(body: Body) -> np.ndarray:
-    """(free,) middles of the joints' ranges; NaN for the root, and where there is no range to speak of."""
+    """(free,) middles of the joints' ranges; NaN for the root, and where there is no range to speak of.
+
+    Each frame begins there: a coordinate that has come to a bound would stay, beside a lower minimum inside.
+    """
     tree = body.tree
     with np.errstate(invalid="ignore"):
         middle = np.where(tree.upper - tree.lower < 2 * np.pi, (tree.lower + tree.upper) / 2, np.nan)

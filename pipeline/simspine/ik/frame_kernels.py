@@ -11,16 +11,7 @@ from numba import njit
 
 from simspine.body.tree import Tree
 from simspine.ik.body_columns import ENTRY, INNER, REORDER, BodyColumns
-from simspine.ik.marker_kernels import (
-    SQUARE,
-    Posed,
-    evaluate_frame,
-    gather,
-    marker_cost,
-    posed_space,
-    spread,
-    sum_space,
-)
+from simspine.ik.marker_kernels import SQUARE, Posed, evaluate_frame, frame_space, gather, marker_cost, spread
 
 CONVERGED, OUT_OF_ITERATIONS, UNSOLVED = 0, 1, 2
 # Damping of each coordinate at the beginning and at the least, in m² per rad² (or m²) and unit of weight: a turn of
@@ -77,70 +68,83 @@ def solve_positive(A: np.ndarray, b: np.ndarray) -> bool:
 
 
 @njit(**INNER, fastmath=REORDER)
-def step_inside(tree: Tree, z, g, H):
-    """Where a step from z (free,) leads inside the bounds, and what it promises to gain; −1 if H is not positive.
+def step_inside(tree: Tree, z, g, H, trial) -> float:
+    """Set trial (free,) to where a step from z leads inside the bounds. Returns what it promises to gain.
 
-    g: (free,) half the gradient. H: (free, free) half the damped Hessian, lower triangle.
+    g: (free,) half the gradient. H: (free, free) half the damped Hessian, lower triangle; −1 if it is not positive.
     """
-    held = ((z <= tree.lower) & (g > 0.0)) | ((z >= tree.upper) & (g < 0.0))
-    trial = z.copy()
+    n = z.size
+    held = np.empty(n, np.bool_)
+    for i in range(n):
+        trial[i] = z[i]
+        held[i] = (z[i] <= tree.lower[i] and g[i] > 0.0) or (z[i] >= tree.upper[i] and g[i] < 0.0)
     stopped = True
     while stopped:
-        A, step = H.copy(), -g
-        for k in np.flatnonzero(held):
-            for i in range(z.size):
-                row, column = max(i, k), min(i, k)
-                step[i] -= A[row, column] * (trial[k] - z[k])
-                A[row, column] = 0.0
-            A[k, k] = 1.0
-        step = np.where(held, trial - z, step)
+        A, step = H.copy(), g.copy()
+        for k in range(n):
+            if held[k]:
+                for i in range(n):
+                    row, column = max(i, k), min(i, k)
+                    step[i] += A[row, column] * (trial[k] - z[k])
+                    A[row, column] = 0.0
+                A[k, k] = 1.0
+        for i in range(n):
+            step[i] = trial[i] - z[i] if held[i] else -step[i]
         if not solve_positive(A, step):
-            return trial, -1.0
+            return -1.0
         stopped = False
-        for i in range(z.size):
+        for i in range(n):
             if not held[i]:
                 trial[i] = min(max(z[i] + step[i], tree.lower[i]), tree.upper[i])
                 held[i] = trial[i] != z[i] + step[i]
                 stopped = stopped or held[i]
-    return trial, -np.sum(g * (trial - z))
+    promise = 0.0
+    for i in range(n):
+        promise -= g[i] * (trial[i] - z[i])
+    return promise
 
 
 @njit(**INNER)
 def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: int, tolerance: float):
-    """Fit one frame from z (free,). Returns z, cost and status.
+    """Fit one frame, from and into z (free,). Returns cost and status.
 
     Steps are Newton's where its Hessian is positive, as it is around a minimum, else Gauss–Newton's. Converged when a
     Newton step promises to lower the cost by less than `tolerance` of it.
     """
     n = z.size
-    at, sums = posed_space(tree), sum_space(tree.bodies, columns.column.size)
-    g, H, C = np.empty(n), np.empty((n, n)), np.empty((n, n))
-    z = np.minimum(np.maximum(z, tree.lower), tree.upper)
-    cost = frame_cost(tree, frame, z, at)
+    at, sums = frame_space(tree, columns)
+    g, H, C, damped, trial = np.empty(n), np.empty((n, n)), np.empty((n, n)), np.empty((n, n)), np.empty(n)
+    for i in range(n):
+        z[i] = min(max(z[i], tree.lower[i]), tree.upper[i])
+    cost, weight = frame_cost(tree, frame, z, at), frame.w.sum()
     damping, newton, moved = DAMPING, True, True
     for _ in range(iterations):
         if moved:
             gather(tree, at.x, frame.y, frame.w, None, np.int64(SQUARE), 0.0, sums)
             spread(tree, columns, at, sums, g, H, C)
-            g += frame.ridge * (z - frame.target)
-        damped = H + C if newton else H.copy()
+            for i in range(n):
+                g[i] += frame.ridge[i] * (z[i] - frame.target[i])
         for i in range(n):
-            damped[i, i] += frame.ridge[i] + damping * frame.w.sum()
-        trial, promise = step_inside(tree, z, g, damped)
+            for j in range(i + 1):
+                damped[i, j] = H[i, j] + C[i, j] if newton else H[i, j]
+            damped[i, i] += frame.ridge[i] + damping * weight
+        promise = step_inside(tree, z, g, damped, trial)
         moved = False
         if promise < 0.0:
             damping = damping if newton else 10.0 * damping
             newton = False
             continue
         new = frame_cost(tree, frame, trial, at)
-        done = newton and damping <= DAMPING and promise <= tolerance * cost + NOTHING * frame.w.sum()
+        done = newton and damping <= DAMPING and promise <= tolerance * cost + NOTHING * weight
         moved = new < cost
         if moved:
-            z, cost, newton = trial, new, True
+            cost, newton = new, True
+            for i in range(n):
+                z[i] = trial[i]
         if done:
-            return z, cost, CONVERGED
+            return cost, CONVERGED
         damping = max(0.1 * damping, LEAST) if moved else 10.0 * damping
-    return z, cost, OUT_OF_ITERATIONS
+    return cost, OUT_OF_ITERATIONS
 
 
 @njit(**ENTRY)
@@ -153,26 +157,34 @@ def fit_frames(
     the first frame. Any other begins where its neighbour ended, but at `begin` (free,) where that is a number. hold:
     weight that ties every coordinate to the frame before, forwards only, for a calm path; 0 for OpenSim's objective.
     """
-    count = frames.y.shape[0]
-    z = np.full((count, start.size), np.nan)
+    count, n = frames.y.shape[0], start.size
+    z = np.full((count, n), np.nan)
     cost = np.full(count, np.inf)
     status = np.full(count, UNSOLVED)
-    begun = np.full(z.shape, np.inf)
-    before, first = start.copy(), True
+    begun = np.full((count, n), np.inf)
+    before, trial, ridge, target = start.copy(), np.empty(n), np.empty(n), np.empty(n)
+    first = True
     for step in range(count if hold > 0.0 else 2 * count):
         t = step if step < count else 2 * count - 1 - step
         if frames.w[t].sum() == 0.0:
             continue
-        here = before if first else np.where(np.isnan(begin), before, begin)
-        if np.abs(here - begun[t]).max() > JUMP:
-            ridge = frames.ridge[t] + hold
-            target = (frames.ridge[t] * frames.target[t] + hold * before) / np.maximum(ridge, 1e-300)
+        jump = 0.0
+        for i in range(n):
+            trial[i] = before[i] if first or np.isnan(begin[i]) else begin[i]
+            jump = max(jump, abs(trial[i] - begun[t, i]))
+            begun[t, i] = trial[i]
+            ridge[i] = frames.ridge[t, i] + hold
+            drawn = frames.ridge[t, i] * frames.target[t, i] + hold * before[i]
+            target[i] = drawn / ridge[i] if ridge[i] > 0.0 else 0.0
+        if jump > JUMP:
             frame = Frames(frames.y[t], frames.w[t], ridge, target)
-            found, new, how = fit_frame(tree, columns, frame, here, iterations, tolerance)
+            new, how = fit_frame(tree, columns, frame, trial, iterations, tolerance)
             if new < cost[t]:
-                turns = np.floor((found - before) / (2.0 * np.pi) + 0.5)
-                z[t] = np.where(tree.periodic, found - 2.0 * np.pi * turns, found)
                 cost[t], status[t] = new, how
-            begun[t] = here
-        before, first = z[t].copy(), False
+                for i in range(n):
+                    turns = np.floor((trial[i] - before[i]) / (2.0 * np.pi) + 0.5) if tree.periodic[i] else 0.0
+                    z[t, i] = trial[i] - 2.0 * np.pi * turns
+        for i in range(n):
+            before[i] = z[t, i]
+        first = False
     return z, cost, status

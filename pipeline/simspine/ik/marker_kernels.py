@@ -180,15 +180,16 @@ def gather_forces(tree: Tree, x, y, w, P, loss: int, scale: float, F) -> None:
 @njit(**INNER)
 def slopes(tree: Tree, at: Posed, F, g) -> None:
     """Add to g (free,) half the gradient of Σ w ρ: Σ of twist · F over the axes that a column drives."""
+    _, factor, _, _, direction, centre, rate, _ = at
     for s in range(tree.slot_kind.size):
         column = tree.column[tree.slot_coordinate[s]]
         if column < 0:
             continue
         b = tree.child[tree.slot_joint[s]]
-        d = at.rate[s] * at.factor[tree.slot_coordinate[s]]
-        w0, w1, w2 = d * at.direction[s, 0], d * at.direction[s, 1], d * at.direction[s, 2]
+        d = rate[s] * factor[tree.slot_coordinate[s]]
+        w0, w1, w2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
         if tree.slot_kind[s] == 0:
-            o0, o1, o2 = at.centre[s, 0], at.centre[s, 1], at.centre[s, 2]
+            o0, o1, o2 = centre[s, 0], centre[s, 1], centre[s, 2]
             g[column] += w0 * (F[b, 0] - o1 * F[b, 5] + o2 * F[b, 4])
             g[column] += w1 * (F[b, 1] - o2 * F[b, 3] + o0 * F[b, 5])
             g[column] += w2 * (F[b, 2] - o0 * F[b, 4] + o1 * F[b, 3])
@@ -210,6 +211,7 @@ def spread(tree: Tree, columns: BodyColumns, at: Posed, sums: Sums, g, H, C) -> 
     g[:] = 0.0
     H[:] = 0.0
     C[:] = 0.0
+    _, factor, _, _, direction, centre, rate, _ = at
     K, F, S, T = sums
     twist = np.empty(6)
     h = np.empty(6)
@@ -225,19 +227,19 @@ def spread(tree: Tree, columns: BodyColumns, at: Posed, sums: Sums, g, H, C) -> 
                 T[e, i] = T[before, i] if before >= 0 else 0.0
         for s in range(columns.slot_first[j], columns.slot_first[j + 1]):
             own = columns.slot_entry[s]
-            d = at.rate[s] * at.factor[tree.slot_coordinate[s]]
+            d = rate[s] * factor[tree.slot_coordinate[s]]
             if own < 0 or d == 0.0:
                 continue
-            w0, w1, w2 = d * at.direction[s, 0], d * at.direction[s, 1], d * at.direction[s, 2]
+            w0, w1, w2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
             if tree.slot_kind[s] == 0:
-                o0, o1, o2 = at.centre[s, 0], at.centre[s, 1], at.centre[s, 2]
+                o0, o1, o2 = centre[s, 0], centre[s, 1], centre[s, 2]
                 twist[0], twist[1], twist[2] = w0, w1, w2
                 twist[3], twist[4], twist[5] = o1 * w2 - o2 * w1, o2 * w0 - o0 * w2, o0 * w1 - o1 * w0
                 along = w0 * F[b, 3] + w1 * F[b, 4] + w2 * F[b, 5]
                 trace = S[b, 0, 0] + S[b, 1, 1] + S[b, 2, 2] - o0 * F[b, 3] - o1 * F[b, 4] - o2 * F[b, 5]
                 for i in range(3):
                     v[i] = S[b, i, 0] * w0 + S[b, i, 1] * w1 + S[b, i, 2] * w2
-                    v[i] -= at.centre[s, i] * along + trace * twist[i]
+                    v[i] -= centre[s, i] * along + trace * twist[i]
             else:
                 twist[0] = twist[1] = twist[2] = 0.0
                 twist[3], twist[4], twist[5] = w0, w1, w2
@@ -267,29 +269,35 @@ def spread(tree: Tree, columns: BodyColumns, at: Posed, sums: Sums, g, H, C) -> 
 
 
 @njit(inline="always")
-def posed_space(tree: Tree) -> Posed:
-    """Room for `evaluate_frame`."""
-    slots = tree.slot_kind.size
-    R, p = np.empty((tree.bodies, 3, 3)), np.empty((tree.bodies, 3))
+def frame_space(tree: Tree, columns: BodyColumns):
+    """Room for `evaluate_frame`, and for `gather` and `spread`."""
+    bodies, slots, entries = tree.bodies, tree.slot_kind.size, columns.column.size
+    R, p, x = np.empty((bodies, 3, 3)), np.empty((bodies, 3)), np.empty((tree.marker_body.size, 3))
     direction, centre = np.empty((slots, 3)), np.empty((slots, 3))
-    x = np.empty((tree.marker_body.size, 3))
-    return Posed(tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots), x)
-
-
-@njit(inline="always")
-def sum_space(bodies: int, entries: int) -> Sums:
-    """Room for `gather` and `spread`."""
-    return Sums(np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6)))
+    at = Posed(tree.rest.copy(), np.empty(tree.rest.size), R, p, direction, centre, np.empty(slots), x)
+    K, F, S, T = np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6))
+    return at, Sums(K, F, S, T)
 
 
 @njit(**INNER)
 def evaluate_frame(tree: Tree, z, at: Posed) -> None:
     """Set everything that depends on the free coordinates z (free,)."""
+    q, factor, R, p, direction, centre, rate, x = at
     for i in range(z.size):
-        at.q[tree.free[i]] = z[i]
-    couple(tree, at.q, at.factor)
-    pose(tree, at.q, at.R, at.p, at.direction, at.centre, at.rate)
-    place(tree, at.R, at.p, at.x)
+        q[tree.free[i]] = z[i]
+    couple(tree, q, factor)
+    pose(tree, q, R, p, direction, centre, rate)
+    place(tree, R, p, x)
+
+
+@njit(**INNER)
+def add_lower(band: np.ndarray, first: int, H: np.ndarray, C: np.ndarray, newton: bool) -> None:
+    """Add the lower triangle of H, or of H + C, to that of the band from column `first` on."""
+    for i in range(H.shape[0]):
+        for j in range(i + 1):
+            value = H[i, j] + C[i, j] if newton else H[i, j]
+            if value != 0.0:
+                band[i - j, first + j] += value
 
 
 @njit(**ENTRY)
@@ -302,7 +310,7 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: Data, P, order: int,
     n = z.shape[1]
     second = order >= GAUSS_NEWTON
     y, w, loss, scale = data
-    at, sums = posed_space(tree), sum_space(tree.bodies, columns.column.size)
+    at, sums = frame_space(tree, columns)
     H = np.empty((n, n))
     C = np.empty((n, n))
     g = np.empty(n)
@@ -323,11 +331,7 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: Data, P, order: int,
                 gather_forces(tree, at.x, y[t], w[t], P[t], loss, scale, sums.F)
         if second:
             spread(tree, columns, at, sums, g, H, C)
-            for i in range(n):
-                for j in range(i + 1):
-                    value = H[i, j] + C[i, j] if order == NEWTON else H[i, j]
-                    if value != 0.0:
-                        band[i - j, t * n + j] += value
+            add_lower(band, t * n, H, C, order == NEWTON)
         elif order == FIRST:
             slopes(tree, at, sums.F, gradient[t])
     return cost
