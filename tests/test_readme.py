@@ -152,7 +152,7 @@ CHECKS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code", [code for code in blocks("python") if '"videos/"' not in code])
+@pytest.mark.parametrize("code", [one for one in blocks("python") if '"videos/"' not in one.values[0]])
 def test_code_runs(code, project, monkeypatch):
     """All but what takes videos, which the folder of this test has none of: tests/pipeline reconstructs from videos."""
     monkeypatch.chdir(project)
