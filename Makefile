@@ -1,15 +1,15 @@
 # Two commands set everything up: `make demo` and `make test`.
-# Anything below needs only Python 3.11 or 3.12, make, and a package registry.
+# Anything below needs only Python 3.11, 3.12 or 3.13, make, and a package registry.
 
-PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.8
 
-.PHONY: help env demo test test-fast test-portable docs lint format lock clean
+.PHONY: help env demo test test-fast test-portable test-wheel docs lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -18,7 +18,7 @@ help:  ## list the commands
 env: $(STAMP)  ## set up .venv with the locked dependencies
 
 $(STAMP): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "simspine needs Python 3.11 or 3.12; none was found. Install one, or call make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "simspine needs Python 3.11, 3.12 or 3.13; none was found. Install one, or call make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock
@@ -26,9 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $(STAMP)
 
 demo: env  ## four real videos in, vertebral kinematics out
-	@echo "Running the workflow on the four videos inside the pose2sim package (one to two minutes)."
-	@PATH="$(abspath $(BIN)):$$PATH" snakemake --cores $(CORES) --quiet all
-	@$(BIN)/simspine summary --config configs/demo.yaml
+	@$(BIN)/simspine demo --cores $(CORES)
 
 test: env  ## all tests
 	$(BIN)/python -m pytest -n $(CORES) --dist worksteal
@@ -43,6 +41,9 @@ test-portable: env  ## tests as on other processors: AVX2, AVX-512, neither
 	$(BIN)/python tests/kernels.py Haswell -m pytest -n $(CORES) --dist worksteal
 	$(BIN)/python tests/kernels.py SkylakeX -m pytest -n $(CORES) --dist worksteal -m "not slow"
 	$(BIN)/python tests/kernels.py Sandybridge -m pytest -n $(CORES) --dist worksteal -m "not slow"
+
+test-wheel: env  ## the wheel in empty environments, each Python there is, with pip and uv
+	$(BIN)/python tests/try_wheel.py
 
 docs: env  ## the documentation as a site, docs/_build/index.html
 	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . docs/_build

@@ -61,7 +61,7 @@ rule capture:
     conda:
         "environment.yml"
     shell:
-        "simspine capture virtual --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine capture virtual --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule detect:
@@ -78,7 +78,7 @@ rule detect:
         "environment.yml"
     threads: 2
     shell:
-        "simspine detect --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine detect --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule triangulate:
@@ -94,7 +94,7 @@ rule triangulate:
     conda:
         "environment.yml"
     shell:
-        "simspine triangulate --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine triangulate --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule merge:
@@ -110,7 +110,7 @@ rule merge:
     conda:
         "environment.yml"
     shell:
-        "simspine merge --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine merge --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule scale:
@@ -126,7 +126,7 @@ rule scale:
     conda:
         "environment.yml"
     shell:
-        "simspine scale --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine scale --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule ik:
@@ -143,7 +143,7 @@ rule ik:
     conda:
         "environment.yml"
     shell:
-        "simspine ik --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine ik --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule vertebrae:
@@ -159,7 +159,7 @@ rule vertebrae:
     conda:
         "environment.yml"
     shell:
-        "simspine vertebrae --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine vertebrae --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule quality:
@@ -175,7 +175,7 @@ rule quality:
     conda:
         "environment.yml"
     shell:
-        "simspine quality --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine quality --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule export:
@@ -191,7 +191,7 @@ rule export:
     conda:
         "environment.yml"
     shell:
-        "simspine export --config {input.config:q} --subject {wildcards.subject:q} --quiet 2>&1 | tee {log:q}"
+        "simspine export --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule dataset:
@@ -208,7 +208,7 @@ rule dataset:
     conda:
         "environment.yml"
     shell:
-        "simspine export --config {input.config:q} --quiet 2>&1 | tee {log:q}"
+        "simspine export --config {input.config:q} 2>&1 | tee {log:q}"
 
 
 rule page:

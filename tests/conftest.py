@@ -14,9 +14,9 @@ from small_videos import HEIGHT, WIDTH, write_video
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.recipes import INFERRED, VIRTUAL
 from simspine.cli import main
+from simspine.data_files import models_folder
 from simspine.formats.calibration import write_calibration
 from simspine.geometry import change_frame, project
-from simspine.recipe_files import models_folder
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Keypoints
 

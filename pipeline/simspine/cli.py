@@ -15,6 +15,7 @@ from simspine.commands.check import check
 from simspine.commands.data import add_export_options, verify
 from simspine.commands.model import model
 from simspine.commands.options import FILE, config_option, quiet_option
+from simspine.commands.start import demo, run, warmup
 from simspine.commands.validate import validate
 from simspine.commands.view import overlay, view
 from simspine.errors import InputError
@@ -60,8 +61,12 @@ def main():
     """Vertebra-level spine kinematics from synchronised multi-camera video.
 
     The stages detect → triangulate → merge → scale → ik → vertebrae → quality → export run one after another;
-    `snakemake --cores N` runs them all for every subject. Each skips work that is done already.
+    `simspine run CONFIG` runs them all for every subject. Each skips work that is done already.
     """
+
+
+for _command in (demo, run):
+    main.add_command(_command)
 
 
 def _add_stage(name: str, text: str) -> None:
@@ -135,5 +140,5 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-for _group in (model, bench, capture, validate, verify, check, view, overlay):
+for _group in (warmup, model, bench, capture, validate, verify, check, view, overlay):
     main.add_command(_group)

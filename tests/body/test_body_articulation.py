@@ -12,10 +12,10 @@ from simspine.body.articulation import carried_vertebrae, spine_levels
 from simspine.body.kinematics import body_poses, forward_kinematics, neutral_markers, neutral_motion, neutral_poses
 from simspine.body.recipes import build, read_prior, read_recipe
 from simspine.body.scaling import measure_factors, scale
+from simspine.data_files import models_folder
 from simspine.errors import InputError
 from simspine.ik.opensim_engine import solve
 from simspine.priors.rhythm import AXES, EVERYDAY
-from simspine.recipe_files import models_folder
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import read_endplates, scaled
 from simspine.spine.forced import forced_by_model

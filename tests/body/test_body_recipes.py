@@ -14,8 +14,8 @@ from simspine.body.recipes import (
     read_recipe,
     virtual_spine_markers,
 )
+from simspine.data_files import models_folder, recipe_path
 from simspine.errors import InputError
-from simspine.recipe_files import models_folder, recipe_path
 from simspine.spine.levels import VERTEBRA_OF
 from simspine.spine.shape.from_joints import JOINTS, infer_points
 from simspine.types import Markers

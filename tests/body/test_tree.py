@@ -8,8 +8,8 @@ import pytest
 from simspine.body import _opensim
 from simspine.body.kernels import all_poses, expand, markers_and_jacobian
 from simspine.body.model import Body
+from simspine.data_files import pose2sim_folder
 from simspine.errors import InputError
-from simspine.sources.pose2sim import demo_folder
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def with_markers(model, osim, rng, per_body=2):
 
 
 def packaged(osim, name, rng):
-    model = osim.Model(str(demo_folder().parent / "OpenSim_Setup" / name))
+    model = osim.Model(str(pose2sim_folder() / name))
     model.updForceSet().clearAndDestroy()
     model.updMarkerSet().clearAndDestroy()
     return with_markers(model, osim, rng)

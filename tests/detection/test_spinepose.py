@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from simspine.detection.boxes import ExtentBoxes, YoloxBoxes, whole_image
+from simspine.detection.boxes import ExtentBoxes, whole_image
 from simspine.detection.protocol import Detector
 from simspine.detection.spinepose import SpinePose, decode, find_weights, frame_box
 from simspine.errors import InputError
@@ -161,28 +161,6 @@ def test_boxes_from_the_extent_of_another_detectors_points():
     np.testing.assert_allclose(second, [[0, 0, 640, 400]])
 
 
-def test_people_found_by_a_yolox_network(tmp_path, capfd):
-    """A stand-in that always answers the same boxes (its NMS inside), in its own 320×320 pixels."""
-    answer = np.array([[[10, 20, 50, 90, 0.9], [0, 0, 100, 200, 0.8], [5, 5, 6, 6, 0.1]]], np.float32)
-    nodes = [
-        helper.make_node("ReduceMax", ["image"], ["greatest"], keepdims=0),
-        helper.make_node("Mul", ["greatest", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "answer"], ["dets"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "boxes",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 320, 320])],
-        [helper.make_tensor_value_info("dets", TensorProto.FLOAT, [1, 3, 5])],
-        [onnx.numpy_helper.from_array(answer, "answer"), helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0])],
-    )
-    path = tmp_path / "yolox.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    (found,) = YoloxBoxes(path)([np.zeros((640, 640, 3), np.uint8)])
-    np.testing.assert_allclose(found, [[0, 0, 200, 400], [20, 40, 100, 180]])  # twice as large; largest first
-    assert capfd.readouterr().out == ""
-
-
 @pytest.mark.slow
 def test_blazepose_frames_the_person_where_nobody_says(network):
     from simspine.sources.pose2sim import demo_folder, find_project
@@ -227,8 +205,6 @@ def test_unusable_networks_and_devices_are_named(tmp_path, network):
     for device in ("tpu", "cpu:1", "cuda:x"):
         with pytest.raises(InputError, match="expected 'cpu', 'cuda' or 'cuda:N'"):
             SpinePose(network, device=device, boxes=whole_image)
-    with pytest.raises(InputError, match="do not exist"):
-        YoloxBoxes(tmp_path / "absent.onnx")
 
 
 @pytest.mark.parametrize("text", ["tiny", "v3/small", "v2/xlarge", "models/absent.onnx", "spinepose_v1_small_extra"])

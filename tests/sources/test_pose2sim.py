@@ -1,12 +1,12 @@
 import os
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.sources import pose2sim
 from simspine.sources.pose2sim import check_sizes, demo_folder, find_project, match_cameras
 from simspine.sources.video import Video, check_synchronised, open_videos
 from simspine.types import Camera
@@ -31,7 +31,8 @@ def test_the_packaged_demo():
 
 
 def test_a_trial_uses_the_calibration_of_its_session():
-    capture = find_project(demo_folder("Demo_Batch") / "Trial_1")
+    session = Path(find_spec("Pose2Sim").submodule_search_locations[0]) / "Demo_Batch"
+    capture = find_project(session / "Trial_1")
     assert capture.calibration.parent.parent.name == "Demo_Batch"
     assert len(capture.videos) == 4
 
@@ -46,10 +47,9 @@ def test_the_demo_is_found_without_importing_pose2sim():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(pose2sim, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pose2sim.*not installed"):
-        demo_folder()
+def test_an_unknown_recording_is_named():
+    with pytest.raises(InputError, match=r"'Demo_SinglePersn'.*Did you mean 'Demo_SinglePerson'.*Demo_MultiPerson"):
+        demo_folder("Demo_SinglePersn")
 
 
 def test_toml_before_qca_and_the_newest_of_several(tmp_path):

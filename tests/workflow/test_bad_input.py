@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from small_videos import drop_camera, write_video
 
 from simspine.cli import main
+from simspine.data_files import models_folder
 from simspine.formats.store import load
 from simspine.formats.trc import read_trc, write_trc
-from simspine.recipe_files import models_folder
 from simspine.types import Origin
 
 # Cameras and videos

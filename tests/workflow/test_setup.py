@@ -22,7 +22,7 @@ def test_init_writes_a_configuration_that_works(videos):
     out = project.folder / "mine.yaml"
     done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--subject", "Ada")
     assert done.exit_code == 0, done.output
-    assert f"--configfile {out}" in done.output
+    assert f"Next: simspine run {out}" in done.output
     config = read_config(out)
     assert list(config.subjects) == ["Ada"]
     assert config.subjects["Ada"].trials["trial"].videos == [str(file) for file in files]

@@ -13,7 +13,7 @@ from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, read_marker_set
 from simspine.body.model import Body
 from simspine.body.recipes import INFERRED, build, read_recipe
-from simspine.recipe_files import models_folder
+from simspine.data_files import models_folder
 from simspine.spine.endplates import Vertebrae, read_endplates
 
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from simspine.benchmark.walking import walk, walking_markers
 from simspine.body import _opensim
 from simspine.body.model import Body
 from simspine.body.recipes import INFERRED, VIRTUAL, build, read_marker_set, read_prior
+from simspine.data_files import pose2sim_folder
 from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
@@ -123,13 +123,8 @@ def articulated_case(frames: int) -> Callable[[], Result]:
 
 def simple_case(frames: int) -> tuple[Body, Markers]:
     """Pose2Sim's simple model, which has no couplers, with those of our markers whose bodies it has."""
-    package = find_spec("Pose2Sim")
-    if package is None or package.origin is None:
-        raise ImportError("the simple model is Pose2Sim's: pip install pose2sim")
     osim = _opensim.api()
-    model = _opensim.load(
-        (Path(package.origin).parent / "OpenSim_Setup" / "Model_Pose2Sim_simple.osim").read_text(encoding="utf-8")
-    )
+    model = _opensim.load((pose2sim_folder() / "Model_Pose2Sim_simple.osim").read_text(encoding="utf-8"))
     bodies = {body.getName(): body for body in model.getBodySet()}
     for name, place in read_marker_set(MARKER_SET).places.items():
         if place.body in bodies:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simspine.data_files import models_folder, read_yaml, recipe_path
 from simspine.errors import InputError, unknown_name
-from simspine.recipe_files import models_folder, read_yaml, recipe_path
 from simspine.spine.endplates import Point, point_from
 
 

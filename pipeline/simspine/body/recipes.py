@@ -4,7 +4,6 @@ A built body carries three kinds of markers, told apart by their names (docs/bod
 `Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred, `Name_virtual` is read out.
 """
 
-import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +16,10 @@ from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
 from simspine.body.model import Body, check_xml, read_model_file
+from simspine.data_files import pose2sim_folder, read_yaml, recipe_path
 from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import rhythm_and_posture
-from simspine.recipe_files import read_yaml, recipe_path
 from simspine.skeletons.inferred_names import INFERRED
 from simspine.spine.endplates import point_from, read_endplates
 from simspine.types import Markers
@@ -200,18 +199,14 @@ def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
     return _with_base(recipe_path(data["from"]), (*files, path)) | data
 
 
-def _base(recipe: Path, file: str, package: str | None = None) -> Path:
-    """The base model: inside an installed package (found without importing it), else beside the recipe."""
-    if package is None:
-        path = recipe.parent / file
-    else:
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise InputError(f"{recipe} needs the model in the package {package!r}, which is not installed.")
-        path = Path(spec.submodule_search_locations[0]) / file
-    if not path.is_file():
-        raise InputError(f"{recipe} names the model {path}, which does not exist.")
-    return path
+def _base(recipe: Path, file: str) -> Path:
+    """The base model: beside the recipe, else among those packaged."""
+    beside, packaged = recipe.parent / file, pose2sim_folder() / file
+    if beside.is_file() or not packaged.is_file():
+        packaged = beside
+    if not packaged.is_file():
+        raise InputError(f"{recipe} names the model {beside}, which does not exist.")
+    return packaged
 
 
 def _segment(name: str, split, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None) -> Segment:

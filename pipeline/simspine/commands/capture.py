@@ -13,7 +13,7 @@ def capture():
 
 
 @capture.command("virtual")
-@config_option("configs/virtual.yaml", help="Configuration file; its section `virtual` says what to make.")
+@config_option("virtual", help="Configuration, or the name of a packaged one; its section `virtual` says what.")
 @click.option("--out", type=FILE, help="Folder to write to, if not capture.human36m.")
 @click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")
 @quiet_option

@@ -1,14 +1,10 @@
 """Where the people are in an image: sources of boxes for detectors that look at one person at a time."""
 
-import io
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
-from pathlib import Path
 
 import numpy as np
 
 from simspine.detection.protocol import Detector
-from simspine.errors import InputError
 from simspine.geometry import project
 from simspine.types import Camera
 
@@ -67,31 +63,3 @@ class ExtentBoxes:
 
     def close(self) -> None:
         self._detector.close()
-
-
-class YoloxBoxes:
-    """People found by a YOLOX network in a local ONNX file, run by rtmlib (Apache-2.0), largest first."""
-
-    def __init__(self, weights: str | Path, device: str = "cpu", min_score: float = 0.5):
-        weights = Path(weights)
-        if not weights.is_file():
-            raise InputError(
-                f"the person detector's weights {weights} do not exist (a YOLOX network as an .onnx file)."
-            )
-        from rtmlib import YOLOX
-
-        from simspine.detection.onnx_session import input_shape, open_session
-
-        height, width = input_shape(open_session(weights, device), fallback=(640, 640))
-        with redirect_stdout(io.StringIO()):  # rtmlib prints what it loads
-            self._network = YOLOX(
-                str(weights),
-                model_input_size=(height, width),
-                score_thr=min_score,
-                backend="onnxruntime",
-                device=device,
-            )
-
-    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        found = [np.asarray(self._network(image), float).reshape(-1, 4) for image in images]
-        return [boxes[np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))] for boxes in found]

@@ -12,7 +12,7 @@ from simspine.errors import InputError
 from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_dataset
 from simspine.pipeline.solved_trial import SolvedTrial
 
-PACKAGES = ("simspine", "opensim", "pose2sim", "mediapipe", "numpy", "scipy", "opencv-python-headless", "rtmlib")
+PACKAGES = ("simspine", "opensim", "ai-edge-litert", "onnxruntime", "numpy", "scipy", "opencv-python-headless")
 
 
 def publish(found: SolvedTrial) -> TrialData:

@@ -1,11 +1,11 @@
 """A reconstruction as the 3D player shows it."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from simspine.data_files import pose2sim_folder
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.observability import Observability, forced_mask
 from simspine.report.player.bones import Bone, bones, segments
@@ -65,16 +65,12 @@ def anatomy(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]:
     """Bones of the text of an `.osim` file, and joints between bodies that have some or carry some; () of ''."""
     if not model:
         return (), ()
-    folder = geometry_folder()
-    found = bones(model, folder)[0] if folder else ()
+    found = bones(model, geometry_folder())[0]
     pairs = segments(model)
     parents, boned = {a for a, _ in pairs}, {bone.body for bone in found}
     return found, tuple((a, b) for a, b in pairs if b in parents or b in boned or not found)
 
 
-def geometry_folder() -> Path | None:
-    """Where the meshes of the full-body model lie: inside the installed pose2sim package; None without it."""
-    spec = find_spec("Pose2Sim")
-    folder = Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
-    folder = folder / "OpenSim_Setup" / "Geometry" if folder else None
-    return folder if folder and folder.is_dir() else None
+def geometry_folder() -> Path:
+    """Where the meshes of the full-body model lie."""
+    return pose2sim_folder() / "Geometry"

@@ -1,16 +1,16 @@
 """Pose2Sim projects: their videos and calibration; which camera of a calibration took which video.
 
-Layout: github.com/perfanalytics/pose2sim. Pose2Sim itself is never imported, only found.
+Layout: github.com/perfanalytics/pose2sim. Two of its recordings are packaged with simspine.
 """
 
 import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from simspine.errors import InputError
+from simspine.data_files import pose2sim_folder
+from simspine.errors import InputError, unknown_name
 from simspine.sources.video import Video
 from simspine.types import Camera
 
@@ -54,13 +54,11 @@ def find_project(folder: str | Path) -> Pose2SimProject:
 
 
 def demo_folder(name: str = "Demo_SinglePerson") -> Path:
-    """The demonstration project that Pose2Sim packages: four real videos and their calibration."""
-    spec = find_spec("Pose2Sim")
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError("the package pose2sim, which holds the demonstration's videos, is not installed: `make env`.")
-    folder = Path(spec.submodule_search_locations[0]) / name
-    if not folder.is_dir():
-        raise InputError(f"the installed pose2sim holds no {name} (looked for {folder}).")
+    """A packaged demonstration project of Pose2Sim's: four real videos and their calibration."""
+    folder = pose2sim_folder() / name
+    if not (folder / "videos").is_dir():
+        known = sorted(path.parent.name for path in pose2sim_folder().glob("*/videos"))
+        raise unknown_name("packaged recording", name, known, "simspine")
     return folder
 
 

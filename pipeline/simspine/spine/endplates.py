@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from simspine.data_files import models_folder
 from simspine.errors import InputError, unknown_name
-from simspine.recipe_files import models_folder
 
 SIDES = ("superior", "inferior")
 # The model's mesh files of the spine, from the head down.

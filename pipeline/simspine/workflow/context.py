@@ -1,5 +1,7 @@
 """What every stage is handed: the configuration, one subject, its files, and how to show progress."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -8,6 +10,8 @@ from pathlib import Path
 from simspine.config import Config
 from simspine.workflow.inputs import Capture, capture_of
 from simspine.workflow.paths import Paths
+
+LINES_S = 5.0  # between two lines of progress in a log
 
 
 def known_fault_in(stored: Mapping) -> dict[str, str]:
@@ -56,9 +60,15 @@ class Context:
 
 @contextmanager
 def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A callable (done, total) that moves a bar on the terminal, shown from its first call on; nothing if `quiet`."""
+    """A callable (done, total) that shows how far the work is and the time left; nothing if `quiet`.
+
+    On a terminal a bar, from the first call on; elsewhere, as in a log, a line every `LINES_S` seconds.
+    """
     if quiet:
         yield lambda done, total: None
+        return
+    if not sys.stdout.isatty():
+        yield _lines(text)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -66,3 +76,19 @@ def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]
     with Progress(*columns) as bar:
         task = bar.add_task(text, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _lines(text: str) -> Callable[[int, int], None]:
+    start = last = time.monotonic()
+    first = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal start, last, first
+        if not first:  # whatever is loaded before the first step is no measure of the others
+            start, first = time.monotonic(), done
+        elif time.monotonic() - last >= LINES_S:
+            last = time.monotonic()
+            left = (last - start) / (done - first) * (total - done) if done > first else float("nan")
+            print(f"{text}: {done} of {total}, about {left:.0f} s left", flush=True)
+
+    return show

@@ -88,9 +88,9 @@ def capture_of(trial: Trial, subject: str, config: Config) -> Capture:
     calibration = None if trial.calibration is None else _existing(trial.calibration, "calibration")
     videos: tuple[Path, ...] = tuple(_existing(video, "video") for video in trial.videos or ())
     if trial.folder is not None:
-        packaged = trial.folder.startswith(PACKAGED)  # a folder inside the installed package
+        packaged = trial.folder.startswith(PACKAGED)
         name = trial.folder.removeprefix(PACKAGED)
-        found = find_project(demo_folder().parent / name if packaged else Path(name))
+        found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
     assert calibration is not None  # `Trial` wants one beside videos and keypoints
     folders = tuple(_existing(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())

@@ -21,8 +21,7 @@ from simspine.workflow.stages.detect import read_folders
 
 NEEDED = {
     "opensim": "reference engine, models",
-    "pose2sim": "the body model, the demo's videos",
-    "mediapipe": "BlazePose detector",
+    "ai-edge-litert": "BlazePose detector",
     "opencv-python-headless": "video",
     "snakemake": "workflow",
 }
@@ -44,7 +43,7 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
         "# Height (m) and mass (kg) of the person go under the subject's name, beside `trials`.\n"
     )
     write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    return f"{out} written. Next: snakemake --cores 2 --configfile {out}"
+    return f"{out} written. Next: simspine run {out}"
 
 
 def examine(config: Config) -> bool:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from simspine.body.recipes import read_recipe
+from simspine.data_files import models_folder
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
 from simspine.pipeline.options import BodyOptions
 from simspine.pipeline.sized_body import femur_lengths, size_body
-from simspine.recipe_files import models_folder
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 

@@ -1,4 +1,4 @@
-"""The data files in opensim_models/: where they lie, and how they are read."""
+"""Data files that come with simspine, recipes and what is packaged of others: where they lie, how they are read."""
 
 from pathlib import Path
 
@@ -9,13 +9,23 @@ from simspine.errors import InputError, unknown_name
 NOT_RECIPES = ("endplates", "meanings")  # other data in the same folder
 
 
-def models_folder() -> Path:
-    """The folder of recipes: `opensim_models/` in a checkout, `simspine/_opensim_models/` in an installed wheel."""
+def data_folder(name: str) -> Path:
+    """A top-level folder of the repository: in a checkout there, in an installed wheel in `simspine/_data/`."""
     package = Path(__file__).resolve().parent
-    for folder in (package / "_opensim_models", package.parents[1] / "opensim_models"):
+    for folder in (package / "_data" / name, package.parents[1] / name):
         if folder.is_dir():
             return folder
-    raise InputError("the folder opensim_models was not found beside the simspine package; reinstall simspine.")
+    raise InputError(f"the folder {name} was not found beside the simspine package; reinstall simspine.")
+
+
+def models_folder() -> Path:
+    """The folder of recipes."""
+    return data_folder("opensim_models")
+
+
+def pose2sim_folder() -> Path:
+    """What is packaged of Pose2Sim: the full-body model, its bones in `Geometry/`, two recordings."""
+    return data_folder("third_party") / "pose2sim"
 
 
 def recipe_path(name: str) -> Path:

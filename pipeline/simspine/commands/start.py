@@ -1,0 +1,50 @@
+"""`simspine run`, `simspine demo` and `simspine warmup`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from simspine.commands.options import FILE, packaged
+
+cores_option = click.option(
+    "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
+)
+
+
+@click.command()
+@click.argument("config", type=FILE, callback=packaged)
+@cores_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
+def run(config, cores, dry_run, options):
+    """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
+
+    CONFIG may also be the name of one that comes with simspine: demo, virtual. Relative paths in it count from the
+    working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
+    """
+    from simspine.workflow.launch import run_workflow
+
+    run_workflow(config, cores, options, dry_run)
+
+
+@click.command()
+@cores_option
+def demo(cores):
+    """Reconstruct the packaged recording: four real videos in, vertebral kinematics and a report out."""
+    from simspine.config import read_config
+    from simspine.workflow.launch import run_workflow
+    from simspine.workflow.summary import print_summary
+
+    config = packaged(None, None, Path("demo"))
+    run_workflow(config, cores)
+    print_summary(read_config(config))
+
+
+@click.command()
+def warmup():
+    """Compile the solvers' kernels, once after installation; the first recording then starts at once."""
+    from simspine.pipeline.warmup import compile_kernels
+
+    click.echo("Compiling the kernels for this processor (once; up to a minute).")
+    click.echo(f"done in {compile_kernels(click.echo):.0f} s")

@@ -1,0 +1,111 @@
+"""The whole workflow by one command, from any folder: Snakemake with our Snakefile, as a child process."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from simspine.config import read_config
+from simspine.data_files import data_folder
+from simspine.errors import InputError
+from simspine.workflow.run import check_writable
+
+STEPS = re.compile(r"(\d+) of (\d+) steps")
+FAILED = re.compile(r"Error in rule (\w+)")
+
+
+def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False) -> None:
+    """Run all stages of a configuration's subjects that are not done yet; Snakemake decides which those are.
+
+    config: a configuration file; relative paths in it count from the working directory. options: handed on to
+    Snakemake. dry_run: only print what would be done. On the terminal a bar shows the steps done and the time left.
+    Snakemake's own messages go to `<results>/logs/run.log`. `InputError` for a faulty configuration, if another run
+    is at work on the same results, or if a stage fails.
+    """
+    results = Path(read_config(config).results)
+    check_writable(results)
+    logs = results / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile()), "--configfile", str(config)]
+    command += ["--cores", str(cores), "--rerun-incomplete"]
+    if dry_run:
+        subprocess.run([*command, "--dry-run", *options], check=False)
+        return
+    with _alone(results) as lock, open(logs / "run.log", "w", encoding="utf-8") as log:
+        code, failed = _follow([*command, *(("--nolock",) if lock else ()), *options], log, lock)
+    if code:
+        stages = f"stage {', '.join(failed)} failed" if failed else "the workflow failed"
+        raise InputError(f"{stages}. What is done is kept; the same command goes on from there. Log: {log.name}")
+
+
+def snakefile() -> Path:
+    """The Snakefile that comes with simspine."""
+    return data_folder("configs").parent / "Snakefile"
+
+
+@contextmanager
+def _alone(results: Path) -> Iterator[tuple[int, ...]]:
+    """One run at a time for the same results; gives the descriptor of a lock, for the child to hold as well.
+
+    The operating system frees it when both have ended, however they ended. () where there is no such lock (Windows):
+    Snakemake's own then stays.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield ()
+        return
+    with open(results / ".lock", "a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another run is at work on {results}. Wait for it, or change `results`.") from None
+        yield (file.fileno(),)
+
+
+def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tuple[int, list[str]]:
+    """Run Snakemake; what the stages print is shown, its own messages are kept. Returns exit code and failed rules."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeLeft()
+    console, failed = Console(soft_wrap=True, highlight=False), []
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("steps", total=None)
+
+        def message(line: str) -> None:
+            log.write(line)
+            log.flush()
+            if found := STEPS.search(line):
+                bar.update(task, completed=int(found[1]), total=int(found[2]))
+            if found := FAILED.search(line):
+                failed.append(found[1])
+
+        def say(line: str) -> None:
+            bar.console.print(line.rstrip("\n"), markup=False)
+
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, **pipes, text=True, errors="replace", env=environment, pass_fds=lock) as child:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            reader = threading.Thread(target=_each_line, args=(child.stderr, message))
+            reader.start()
+            try:
+                _each_line(child.stdout, say)
+                reader.join()
+            except KeyboardInterrupt:  # the child got the signal, too, and ends its jobs in order
+                child.wait()
+                raise
+    return child.returncode, failed
+
+
+def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:
+    for line in stream:
+        use(line)

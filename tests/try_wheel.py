@@ -1,0 +1,87 @@
+"""Build the wheel, install it into empty environments, run the demonstration there: `python tests/try_wheel.py`.
+
+Every Python from 3.11 to 3.13 that is found, once with pip and once with uv. Each installation must be free of
+conflicts (`pip check`), compile its kernels and find its data files; with each Python the demonstration runs from an
+empty folder. Needs a package registry. Not collected by pytest: it takes minutes and installs some 100 packages.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+UV = Path(sys.executable).parent / "uv"
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def call(*command, folder: Path) -> str:
+    """What a command prints; ends the script with its output if it fails."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    done = subprocess.run([str(part) for part in command], cwd=folder, env=kept, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def pythons() -> dict[str, Path]:
+    listed = json.loads(call(UV, "python", "list", "--only-installed", "--output-format", "json", folder=ROOT))
+    found = {}
+    for entry in listed:
+        version = "{major}.{minor}".format(**entry["version_parts"])
+        if version in PYTHONS and entry["implementation"] == "cpython":
+            found.setdefault(version, Path(entry["path"]))
+    return dict(sorted(found.items()))
+
+
+def install(tool: str, python: Path, wheel: Path, place: Path) -> Path:
+    """The folder of commands of a new environment that holds the wheel and nothing else."""
+    if tool == "pip":
+        call(python, "-m", "venv", place, folder=ROOT)
+        call(place / "bin/python", "-m", "pip", "install", "--quiet", wheel, folder=ROOT)
+    else:
+        call(UV, "venv", "--quiet", "--python", python, place, folder=ROOT)
+        call(UV, "pip", "install", "--quiet", "--python", place / "bin/python", wheel, folder=ROOT)
+    call(UV, "pip", "check", "--python", place / "bin/python", folder=ROOT)
+    return place / "bin"
+
+
+def demonstrate(commands: Path, folder: Path) -> str:
+    """Both commands from an empty folder; a line of what came out."""
+    folder.mkdir()
+    call(commands / "simspine", "demo", folder=folder)
+    summary = json.loads((folder / "results/demo/summary.json").read_text())
+    assert summary["frames"] == 100
+    assert summary["views"] == 4
+    assert (folder / "results/demo/report.html").stat().st_size > 1e5
+    again = call(commands / "simspine", "run", "demo", folder=folder)
+    assert "done" not in again, f"a second run repeated work:\n{again}"
+    return f"reprojection {summary['reprojection_px_median']} px, femur {summary['femur_m']}"
+
+
+def main() -> None:
+    found = pythons()
+    print("Python:", ", ".join(f"{version} ({path})" for version, path in found.items()))
+    with tempfile.TemporaryDirectory(prefix="simspine-wheel-") as name:
+        place = Path(name)
+        call(UV, "build", "--quiet", "--wheel", "--out-dir", place, ROOT, folder=ROOT)
+        (wheel,) = place.glob("*.whl")
+        print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
+        for version, python in found.items():
+            for tool in ("pip", "uv"):
+                start = time.monotonic()
+                commands = install(tool, python, wheel, place / f"{tool}-{version}")
+                seconds, result = time.monotonic() - start, ""
+                if tool == "uv":
+                    call(commands / "simspine", "warmup", folder=place)
+                    result = "; " + demonstrate(commands, place / f"empty-{version}")
+                else:
+                    call(commands / "simspine", "doctor", folder=place)
+                print(f"Python {version}, {tool}: installed in {seconds:.0f} s{result}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

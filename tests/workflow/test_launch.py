@@ -1,0 +1,101 @@
+"""`simspine run`: the whole workflow from any folder, one at a time, with errors that say what to do."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from small_project import Project, write_inputs
+
+COMMAND = (sys.executable, "-m", "simspine")
+CONFIG = {
+    "name": "small",
+    "results": "results/small",
+    "detection": {"detector": "import", "skeleton": "spinetrack37"},
+    "body": {"recipe": "coupled"},
+}
+
+
+def simspine(*arguments, folder: Path):
+    return subprocess.run([*COMMAND, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def project(truth, tmp_path) -> Path:
+    """An empty folder but for inputs and a configuration."""
+    trial = write_inputs(Project(tmp_path / "my inputs").folder, truth)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(CONFIG | {"subjects": {"S01": {"trials": {"bow": trial}}}}))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_runs_from_any_folder_and_repeats_nothing(project):
+    done = simspine("run", "mine.yaml", "--cores", "2", folder=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "results/small/report.html").is_file()
+    assert json.loads((project / "results/small/summary.json").read_text())["frames"] == 16
+    assert "12 of 12 steps" in (project / "results/small/logs/run.log").read_text()
+    again = simspine("run", "mine.yaml", folder=project)
+    assert (again.returncode, again.stdout) == (0, "")
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_taken_up_by_the_same_command(project):
+    """SIGKILL to all of it, so that nothing can tidy up: no unlocking by hand."""
+    with subprocess.Popen(
+        [*COMMAND, "run", "mine.yaml"], cwd=project, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        first = run.stdout.readline()
+        os.killpg(run.pid, signal.SIGKILL)
+    assert first.startswith("detect S01")
+    done = simspine("run", "mine.yaml", folder=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "results/small/report.html").is_file()
+
+
+@pytest.mark.slow
+def test_failing_stage_is_named(project):
+    config = yaml.safe_load((project / "mine.yaml").read_text())
+    folders = config["subjects"]["S01"]["trials"]["bow"]["keypoints"]
+    for file in sorted(Path(folders[1]).iterdir())[:3]:
+        file.write_text("{")
+    done = simspine("run", "mine.yaml", folder=project)
+    assert done.returncode == 2
+    assert "stage detect failed" in done.stderr
+    assert "results/small/logs/run.log" in done.stderr
+    assert "error: " in done.stdout  # the stage's own message
+
+
+def test_one_run_at_a_time(project):
+    lock = project / "results/small/.lock"
+    lock.parent.mkdir(parents=True)
+    with open(lock, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = simspine("run", "mine.yaml", folder=project)
+    assert done.returncode == 2
+    assert "another run is at work on results/small" in done.stderr
+
+
+def test_missing_configuration(tmp_path):
+    done = simspine("run", "absent.yaml", folder=tmp_path)
+    assert done.returncode == 2
+    assert "absent.yaml" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_packaged_configuration_is_found_by_name(tmp_path):
+    done = simspine("run", "demo", "--dry-run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "configuration" in done.stdout + done.stderr
+
+
+def test_a_file_goes_before_the_packaged_name(tmp_path):
+    (tmp_path / "demo").write_text("name: [")
+    done = simspine("run", "demo", folder=tmp_path)
+    assert done.returncode == 2
+    assert "demo" in done.stderr
