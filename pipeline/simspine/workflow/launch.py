@@ -91,8 +91,15 @@ def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tupl
         def say(line: str) -> None:
             bar.console.print(line.rstrip("\n"), markup=False)
 
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(command, **pipes, text=True, errors="replace", env=environment, pass_fds=lock) as child:
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environment,
+            pass_fds=lock,
+        ) as child:
             assert child.stdout is not None
             assert child.stderr is not None
             reader = threading.Thread(target=_each_line, args=(child.stderr, message))
