@@ -1,0 +1,143 @@
+"""Cameras refined by the person they saw: whole recordings, robustly, about what their calibration says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simspine.cameras.bundle import Adjustment, Observations, adjust
+from simspine.cameras.parameters import NAMES, CameraPrior
+from simspine.errors import InputError
+from simspine.triangulation import triangulate_with_report
+from simspine.triangulation.swaps import exchange
+from simspine.types import Camera, Keypoints
+
+LIMBS = tuple(
+    (f"{side}{a}", f"{side}{b}")
+    for side in "RL"
+    for a, b in (("Hip", "Knee"), ("Knee", "Ankle"), ("Shoulder", "Elbow"), ("Elbow", "Wrist"))
+)
+WIDTHS = (("RHip", "LHip"), ("RShoulder", "LShoulder"))
+FRAMES = 150  # looked at: more say little new, since errors of detection last
+ROUNDS = 3  # which observations are believed is decided anew with each round's cameras
+GENEROUS = 0.08  # of the longer image side: an error that a wrong calibration may cause
+REACH = 3  # frames on either side over which velocity is measured
+AGREE = 0.6  # share of observations that must agree: of two exchanged views out of four half do
+FEWEST = 30  # observations a view must have
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Refined cameras and what led to them.
+
+    given: the calibration's. prior: what was assumed of it. adjustment: the last round's. names: points used. median_px
+    and p90_px: reprojection errors of all views before and after, of the observations that triangulation uses.
+    """
+
+    given: list[Camera]
+    prior: CameraPrior
+    adjustment: Adjustment
+    seen: Observations
+    names: tuple[str, ...]
+    median_px: tuple[float, float]
+    p90_px: tuple[float, float]
+
+    @property
+    def cameras(self) -> list[Camera]:
+        return self.adjustment.cameras
+
+    @property
+    def change(self) -> np.ndarray:
+        """(views, parameters) in the order of `parameters.NAMES`."""
+        return self.adjustment.change
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Standard deviations of `change`, the prior's where the recording says nothing. Same shape."""
+        return np.sqrt(np.maximum(np.diag(self.adjustment.covariance), 0.0)).reshape(self.change.shape)
+
+
+def refine_cameras(
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    prior: CameraPrior | None = None,
+    min_confidence: float = 0.3,
+    frames: int = FRAMES,
+) -> Refined:
+    """The most probable cameras, given what they saw of a person and what their calibration says.
+
+    keypoints: of one person, in the cameras' order and SIMSPINE names. prior: how far off the calibration may be.
+    Nothing is changed beyond what the recording shows: the rest keeps the prior's mean, which is the calibration, and
+    its standard deviation. Raises `InputError` for fewer than two views, and for a view that saw too little.
+    """
+    prior = prior or CameraPrior()
+    _check(keypoints, cameras, min_confidence)
+    cameras, refined = list(cameras), None
+    before = _errors(keypoints, cameras, min_confidence)
+    current = cameras
+    for _ in range(ROUNDS):
+        chosen, seen, xyz = observed(keypoints, current, min_confidence, frames)
+        refined = adjust(seen, cameras, xyz, prior, (0,), None if refined is None else refined.change)
+        current = refined.cameras
+    assert refined is not None
+    after = _errors(keypoints, current, min_confidence)
+    (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
+    return Refined(cameras, prior, refined, seen, chosen, (m0, m1), (p0, p1))
+
+
+def observed(
+    keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float, frames: int = FRAMES
+) -> tuple[tuple[str, ...], Observations, np.ndarray]:
+    """Names of the points, what counts of the recording, and where the points are: (frames, points, 3) m.
+
+    Left and right are exchanged back where triangulation finds that. Of long recordings, evenly spread frames.
+    """
+    names = [n for i, n in enumerate(keypoints.names) if np.isfinite(keypoints.xy[:, :, i]).any()]
+    keypoints = keypoints.select(names)
+    limit = GENEROUS * max(max(camera.size) for camera in cameras)
+    markers, report = triangulate_with_report(keypoints, cameras, min_confidence=min_confidence, max_error_px=limit)
+    keypoints = exchange(keypoints, report.swapped)
+    xy = np.where(keypoints.confidence[..., None] >= min_confidence, keypoints.xy, np.nan)
+    velocity = np.full_like(xy, np.nan)
+    velocity[REACH:-REACH] = (xy[2 * REACH :] - xy[: -2 * REACH]) / (2 * REACH)
+    rows = np.unique(np.linspace(0, len(xy) - 1, min(frames, len(xy))).round().astype(int))
+    place = {name: i for i, name in enumerate(names)}
+    limbs = tuple((place[a], place[b]) for a, b in (*LIMBS, *WIDTHS) if a in place and b in place)
+    time = rows / max(len(xy) - 1, 1) - 0.5
+    return tuple(names), Observations(xy[rows], velocity[rows], time, limbs), markers.xyz[rows]
+
+
+def table(refined: Refined) -> list[dict]:
+    """For each camera: change and standard deviation of each parameter, by name; SI units, px, frames."""
+    rows = []
+    for camera, change, deviation in zip(refined.given, refined.change, refined.deviation, strict=True):
+        values = {n: (float(c), float(d)) for n, c, d in zip(NAMES, change, deviation, strict=True) if d > 0}
+        rows.append({"camera": camera.name, **values})
+    return rows
+
+
+def _check(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
+    if len(cameras) != keypoints.views or len(cameras) < 2:
+        raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many, and at least two.")
+    for view, camera in enumerate(cameras):
+        found = int((keypoints.confidence[:, view] >= min_confidence).sum())
+        if found < FEWEST:
+            raise InputError(
+                f"camera {camera.name!r} saw {found} points of the person in the whole recording; at least {FEWEST} "
+                "are needed to judge it. Leave it out, or use a recording in which it sees the person."
+            )
+    if keypoints.frames <= 2 * REACH:
+        raise InputError(f"{keypoints.frames} frames are too few to judge cameras; at least {2 * REACH + 1}.")
+
+
+def _errors(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> np.ndarray:
+    """Reprojection errors (n,) px of the observations that triangulation uses."""
+    report = triangulate_with_report(keypoints, cameras, min_confidence=min_confidence)[1]
+    values = report.error_px[report.used]
+    if values.size < AGREE * np.isfinite(report.error_px).sum() or not values.size:
+        raise InputError(
+            f"less than {AGREE:.0%} of what the cameras saw agrees. Check that videos and cameras belong together "
+            "(`simspine cameras check`), that the videos start at the same instant, and that the calibration is this "
+            "set-up's."
+        )
+    return values
