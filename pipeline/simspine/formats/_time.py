@@ -146,8 +146,8 @@ def _uneven(time: np.ndarray, where: str) -> InputError:
     i = int(np.argmax(np.abs(steps - usual)))
     return InputError(
         f"{where}: the time column is not uniform: {time[i]:g} s is followed by {time[i + 1]:g} s, where the usual "
-        f"step is {usual:g} s. Give dropped frames rows with missing values, or have the file interpolated at a uniform rate "
-        "(resample=<frames/s>; mocap_resample in a configuration)."
+        f"step is {usual:g} s. Give dropped frames rows with missing values, or have the file interpolated at a "
+        "uniform rate (resample=<frames/s>; mocap_resample in a configuration)."
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats import _text
 from simspine.formats._time import ToldRate, uniform
-from simspine.formats.sto import StorageTable, read_sto, write_sto
+from simspine.formats.sto import SIMM_KEYS, StorageTable, read_sto, write_sto
 from simspine.types import Motion
 
 # Lengths by name: OpenSim's habit (_tx _ty _tz) and the abdomen of the lumbar model (Abs_t1, Abs_t2).
@@ -45,13 +45,14 @@ def read_mot(
     says so. Files of `write_mot` say what they hold and are never guessed at.
 
     Of OpenSim's states (`/jointset/hip_r/hip_flexion_r/value`, `…/speed`, `/forceset/…`) the values are taken, under
-    the coordinate's name, and a warning says what was left out. States without `inDegrees` are radians.
+    the coordinate's name, and a warning says what was left out. States without `inDegrees` are radians, unless under
+    SIMM's header (`datacolumns`), which means degrees.
 
     Raises `InputError` for everything `read_sto` does, and for a time column that is not uniform.
     """
     table, states = _coordinates(read_sto(path), path)
     turning = np.array([(rotational or {}).get(name, is_rotational(name)) for name in table.names], bool)
-    degrees = table.in_degrees
+    degrees = True if table.in_degrees is None and table.header.keys() & SIMM_KEYS else table.in_degrees
     if degrees is None:
         degrees = not states
         unit = "degrees, which OpenSim writes by default" if degrees else "radians, as OpenSim keeps its states"

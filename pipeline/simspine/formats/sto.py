@@ -12,6 +12,7 @@ from simspine.errors import InputError
 from simspine.formats import _text
 from simspine.formats.atomic import write_text
 
+SIMM_KEYS = {"datacolumns", "datarows"}  # of the older header without "=", whose angles are degrees
 _BLANK = " \t,;"  # a spreadsheet pads the lines of the header with separators
 
 
@@ -20,7 +21,8 @@ class StorageTable:
     """Columns over time, in the units of the file.
 
     values: (rows, columns) without the time; NaN where a cell is blank. time: (rows,) s. in_degrees: what the header
-    says, None where it does not. header: every `key=value` of the header. step: s, rounding of the printed times.
+    says, None where it does not. header: every `key=value` of the header, and SIMM's counts. step: s, rounding of the
+    printed times.
     """
 
     title: str
@@ -48,23 +50,17 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
         raise InputError(f"{path}: not an OpenSim storage file (.mot, .sto): no line 'endheader'.")
     header = {}
     for _, line in lines[:end]:
-        key, equals, value = line.strip(_BLANK).partition("=")
-        if equals and " " not in key.strip():
+        key, equals, value = line.strip(_BLANK).partition("=" if "=" in line else " ")
+        if equals and (" " not in key.strip() if "=" in line else key in SIMM_KEYS):
             header[key.strip()] = value.strip()
     if len(lines) == end + 1:
         raise InputError(f"{path}: nothing after 'endheader'; expected a row of labels.")
     n, row = lines[end + 1]
-    labels = _text.cells(row, _text.separator(row))
-    while not labels[-1]:
-        labels.pop()
+    labels = _labels(row, [line for _, line in lines[end + 2 : end + 3]])
     if labels[0].lower() != "time":
         raise InputError(f"{path}, line {n}: the first column is {labels[0]!r}, expected 'time'.")
     if len(lines) == end + 2:
         raise InputError(f"{path}: labels but no rows.")
-    if len(_text.cells(lines[end + 2][1], _text.separator(row))) == sum(
-        map(bool, labels)
-    ):  # doubled separators, in the row of labels alone
-        labels = [label for label in labels if label]
     rows = _text.table(lines[end + 2 :], row, len(labels), 0, path, " as in the row of labels.")
     names, values = _text.named(labels[1:], rows.values, "column", f"{path}, line {n}")
     for key, found in (("nRows", len(values)), ("nColumns", len(labels))):
@@ -74,6 +70,14 @@ def read_sto(path: str | os.PathLike) -> StorageTable:
     title = "" if "=" in lines[0][1] or end == 0 else lines[0][1].strip(_BLANK)
     in_degrees = {"yes": True, "no": False}.get(flag)
     return StorageTable(title, names, rows.time, values, in_degrees, header, rows.step)
+
+
+def _labels(row: str, first: list[str]) -> list[str]:
+    """Names of the columns, '' for one without; `first` holds the first row below, if there is one."""
+    mark = _text.separator(row)
+    labels = _text.cells(row.rstrip(_BLANK), mark)
+    filled = [label for label in labels if label]
+    return filled if any(len(_text.cells(line, mark)) == len(filled) for line in first) else labels
 
 
 def write_sto(
