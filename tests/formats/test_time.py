@@ -112,6 +112,11 @@ def test_resampling_leaves_gaps():
     assert np.flatnonzero(np.isfinite(rows.values[:, 0])).tolist() == [0, 1, 2, 6, 50, 51, 52]  # none beside a gap
 
 
+def test_resampling_makes_no_endless_table():
+    with pytest.raises(InputError, match=r"1e\+12 frames at resample=100; at most 1e\+07"):
+        uniform(TimedRows(np.array([0, 1e10]), np.zeros((2, 1)), 1.0), ToldRate(resample=100.0), "x.trc")
+
+
 def test_resampling_wants_times_that_increase():
     rows = TimedRows(np.array([0, 0.01, 0.01, 0.02]), np.array([[0.0], [1], [2], [3]]), 0.01)
     with pytest.raises(InputError, match=r"0\.01 s is followed by 0\.01 s; times must increase"):

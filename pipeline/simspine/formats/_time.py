@@ -16,6 +16,7 @@ _TELEVISION = (23.976, 29.97, 59.94, 119.88, 239.76)
 _JITTER = 0.15  # of a frame: how far the times of a uniform column may lie apart from a line, beside their rounding
 _RESOLVED = 0.3  # of a frame: times rounded to less than this show each frame that was dropped
 _FARTHEST = 0.1  # s: rows farther apart than this, and than twice the usual step, are not bridged by resampling
+_MOST_FRAMES = 1e7  # by resampling: a day at 100 frames/s; beyond, times or rate are not in seconds
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def uniform(rows: TimedRows, told: ToldRate, where: str) -> tuple[TimedRows, flo
         return rows, _rate_of_one(told, where)
     told_by = rows.keep(slice(-1)) if len(rows.time) > 2 and rows.time[-1] == rows.time[-2] and _coarse(rows) else rows
     rate = _told(told_by, told, where)
-    if not _explains(rate, rows):
+    if told_by is not rows and not _explains(rate, rows):
         notice(
             f"{where}: the last row has the time of the row before it; taken as the next frame at {rate:g} frames/s."
         )
@@ -202,14 +203,11 @@ def _edge(inside: float, outside: float, band: float, time: np.ndarray) -> float
 
 
 def _without_repeated_end(rows: TimedRows, where: str) -> TimedRows:
-    """Without last rows that are the one before them once more, as some integrators write their final state."""
-    keep = len(rows.time)
-    while keep > 1 and rows.time[keep - 1] == rows.time[keep - 2] and _equal(rows, keep - 1, keep - 2):
-        keep -= 1
-    if keep == len(rows.time):
+    """Without a last row that is the one before it once more, as some integrators write their final state."""
+    if rows.time[-1] != rows.time[-2] or not _equal(rows, -1, -2):
         return rows
-    notice(f"{where}: the last row is there {len(rows.time) - keep + 1} times; kept once.")
-    return rows.keep(slice(keep))
+    notice(f"{where}: the last row is there twice; kept once.")
+    return rows.keep(slice(-1))
 
 
 def _equal(rows: TimedRows, i: int, j: int) -> bool:
@@ -225,7 +223,9 @@ def _resampled(rows: TimedRows, rate: float, where: str) -> TimedRows:
     if not (steps > 0).all():
         i = int(np.argmax(steps <= 0))
         raise InputError(f"{where}: {time[i]:g} s is followed by {time[i + 1]:g} s; times must increase to resample.")
-    grid = time[0] + np.arange(int((time[-1] - time[0]) * rate + 1e-6) + 1) / rate
+    if (frames := (time[-1] - time[0]) * rate + 1) > _MOST_FRAMES:
+        raise InputError(f"{where}: {frames:.3g} frames at resample={rate:g}; at most {_MOST_FRAMES:g} are made.")
+    grid = time[0] + np.arange(int(frames + 1e-6)) / rate
     if len(time) == 1:
         return TimedRows(grid, rows.values, 0.0)
     before = np.clip(np.searchsorted(time, grid, "right") - 1, 0, len(time) - 2)

@@ -11,10 +11,10 @@ import numpy as np
 from simspine import skeletons
 from simspine.errors import InputError
 from simspine.formats import _text
+from simspine.formats._time import ASSUMED_RATE
 from simspine.formats.atomic import write_text
 from simspine.types import Keypoints
 
-_ASSUMED_RATE = 60.0  # what Pose2Sim falls back to
 _POSE = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
 
@@ -33,8 +33,8 @@ def read_keypoints(
     """
     names, people = read_people(folders, skeleton)
     if rate is None:
-        _text.notice(f"{folders[0]}: keypoint files hold no frame rate; {_ASSUMED_RATE:g} frames/s assumed (rate=…).")
-        rate = _ASSUMED_RATE
+        _text.notice(f"{folders[0]}: keypoint files hold no frame rate; {ASSUMED_RATE:g} frames/s assumed (rate=…).")
+        rate = ASSUMED_RATE
     score = np.nansum(people[..., 2], axis=-1)  # (frames, views, people)
     best = score.argmax(-1)[..., None, None, None]
     chosen = np.take_along_axis(people, best, axis=2)[:, :, 0]
