@@ -109,7 +109,8 @@ def number(cell: str, where: str) -> float:
             return float(cell)
     except ValueError:
         pass
-    raise InputError(f"{where}: {cell!r} is not a number.")
+    mixed = " Other numbers of the table have a decimal point." if _DECIMAL_COMMA.fullmatch(cell) else ""
+    raise InputError(f"{where}: {cell!r} is not a number.{mixed}")
 
 
 def table(
