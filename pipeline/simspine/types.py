@@ -6,6 +6,7 @@ program lengths are metres, angles radians, times seconds and frames right-hande
 where files are read and written.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -103,7 +104,7 @@ class _Named(_Frozen):
 
     def __post_init__(self):
         owner, names, rate = type(self).__name__, tuple(str(name) for name in self.names), float(self.rate)
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
             raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
         if not (np.isfinite(rate) and rate > 0):

@@ -99,10 +99,10 @@ def test_kind_can_be_said(tmp_path):
     assert motion.rotational.tolist() == [False, True]
 
 
-def test_single_row_needs_a_rate(tmp_path):
+def test_rate_of_a_single_row(tmp_path):
     path = put(tmp_path, {"pelvis_tilt": [90]})
-    with pytest.raises(InputError, match="rate"):
-        read_mot(path)
+    with pytest.warns(UserWarning, match="60 frames/s assumed"):
+        assert read_mot(path).rate == 60
     assert read_mot(path, rate=25).rate == 25
 
 

@@ -171,6 +171,21 @@ def test_names_that_do_not_match(copied, refused):
         assert f" {name}," in message or f" {name}." in message
 
 
+def test_motion_capture_of_varying_step(copied, refused):
+    path = mocap_of(copied)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:12] + lines[13:]) + "\n")
+    message = refused(copied, "merge")
+    assert str(path) in message
+    assert "not uniform" in message
+    assert "mocap_resample" in message
+    copied.trial(mocap=str(path), mocap_resample=30)
+    done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
+    assert done.exit_code == 0, done.output
+    markers = load(copied.results / "S01/markers/bow.h5")["markers"]
+    assert set(markers.origin) == {Origin.GIVEN}
+
+
 def test_marker_without_any_data_is_left_out(copied):
     """The point of that name keeps what the cameras saw of it; the others are replaced."""
     mocap_of(copied, missing=["LKnee"])

@@ -1,5 +1,6 @@
 """`Body`: a model as the rest of the package sees it. Made from an `.osim` file, never changed in place."""
 
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from os import PathLike
@@ -12,6 +13,7 @@ from simspine.body import _opensim
 from simspine.body.osim import compile_tree, coordinate_names, enforced_couplers
 from simspine.body.tree import Tree
 from simspine.errors import InputError, position
+from simspine.formats._text import decoded, notice, read_bytes
 from simspine.formats.atomic import write_text
 from simspine.spine.forced import Coupler
 
@@ -55,6 +57,11 @@ class Coordinates:
     def index(self, name: str) -> int:
         """Position of `name`; raises `InputError` listing the names there are."""
         return position(name, self.names, "coordinate")
+
+
+_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*(["'])([\w.:-]+)\1""")
+_DECLARED = re.compile(r"""^(\s*<\?xml[^>]*?encoding\s*=\s*["'])(?!utf-8["'])[\w.:-]+(["'])""", re.IGNORECASE)
+_WESTERN = ("ascii", "us-ascii", "iso-8859-1", "latin-1", "latin1", "windows-1252", "cp1252")
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,13 +149,25 @@ class Body:
 
 
 def read_model_file(path: str | PathLike) -> str:
-    """The text of a model file."""
+    """The text of a model file, in the encoding its first line declares, else as other text files are read.
+
+    A declared encoding is UTF-8 in the text returned, which is what it is written and read in from here on. Raises
+    `InputError` if there is no such file, or no text in it.
+    """
+    if not Path(path).exists():
+        raise InputError(f"model file {path} does not exist.")
+    content = read_bytes(path)
+    declared = _ENCODING.match(content)
+    encoding = declared[2].decode("ascii").lower() if declared else "utf-8"
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"model file {path} does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"model file {path} cannot be read: {error}.") from None
+        if encoding not in _WESTERN and not encoding.startswith("utf"):
+            return _DECLARED.sub(r"\1UTF-8\2", content.decode(encoding), count=1)
+    except (LookupError, UnicodeDecodeError) as error:
+        raise InputError(f"model file {path} is not in the encoding {encoding!r} that it declares: {error}.") from None
+    text, found = decoded(content, path)
+    if not found.startswith("utf") and encoding not in _WESTERN:
+        notice(f"model file {path} is not in UTF-8, as it should be; read as Windows-1252.")
+    return _DECLARED.sub(r"\1UTF-8\2", text, count=1)
 
 
 def check_xml(osim: str, where: str) -> None:

@@ -28,6 +28,8 @@ class Trial(Section):
     """Which rig of a JSON calibration that holds several; the subject's if left out."""
     mocap: str | None = None
     """TRC file of motion-capture markers that replace the points of the same name."""
+    mocap_resample: float | None = Field(None, gt=0)
+    """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
 
     @model_validator(mode="after")
     def _one_source(self):
@@ -35,6 +37,8 @@ class Trial(Section):
             raise ValueError("give exactly one of folder, videos, keypoints, capture")
         if self.capture is not None and any((self.calibration, self.rate, self.rig, self.mocap)):
             raise ValueError("a trial of the data set has its calibration, rate and mocap from there; leave them out")
+        if self.mocap_resample is not None and self.mocap is None:
+            raise ValueError("mocap_resample needs a mocap file")
         if self.folder is None and self.capture is None and self.calibration is None:
             raise ValueError("videos or keypoints need a calibration file")
         if self.keypoints is not None and self.rate is None:

@@ -1,9 +1,11 @@
-"""What the text formats share: tolerant lines in, numbers out, the rate behind a time column."""
+"""What the text formats share: tolerant lines in, numbers out, names of columns, and what a reader had to assume."""
 
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +15,25 @@ from simspine.errors import InputError
 
 C = TypeVar("C")
 T = TypeVar("T")
-_MISSING = {"", "nan", "-nan", "na", "n/a", "null", "-nan(ind)", "1.#qnan", "-1.#ind"}
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+# Not a number: as Python, C, Microsoft's C library (1.#QNAN, -nan(ind)) and spreadsheets print it.
+_MISSING = re.compile(r"|[+-]?(nan(\(\w*\))?|1\.#(qnan|snan|ind|nan)\d*)|n/?a|#n/a|null|none|-")
+_INFINITE = re.compile(r"[+-]?1\.#inf\d*")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
+
+@dataclass(frozen=True, eq=False)
+class TimedRows:
+    """Numbers of a text table. time: (rows,) s. values: (rows, columns) beside the time. step: s, rounding of time."""
+
+    time: np.ndarray
+    values: np.ndarray
+    step: float
+
+    def keep(self, rows) -> "TimedRows":
+        """The chosen rows: an index or a mask of NumPy."""
+        return replace(self, time=self.time[rows], values=self.values[rows])
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
@@ -27,14 +47,24 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Content as text: UTF-8, else Windows-1252, which older motion-capture software writes labels in."""
-    content = read_bytes(path)
-    for encoding in ("utf-8-sig", "cp1252"):
+    """Content as text: UTF-8, UTF-16 with its byte order mark, else Windows-1252.
+
+    Older motion-capture software writes labels in Windows-1252. Raises `InputError` for what is no text.
+    """
+    return decoded(read_bytes(path), path)[0]
+
+
+def decoded(content: bytes, path: str | os.PathLike) -> tuple[str, str]:
+    """Text of a file's content, and the encoding found; as `read_text`."""
+    encodings = [name for mark, name in _MARKS if content.startswith(mark)] or ["utf-8", "cp1252", "latin-1"]
+    for encoding in encodings:
         try:
-            return content.decode(encoding)
+            text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return content.decode("latin-1")  # every byte means something there
+        if "\0" not in text:
+            return text, encoding
+    raise InputError(f"{path}: no text, or in an encoding that cannot be told. Save it as UTF-8.")
 
 
 def parsed(loads: Callable[[C], T], content: C, kind: str, path: str | os.PathLike) -> T:
@@ -45,51 +75,111 @@ def parsed(loads: Callable[[C], T], content: C, kind: str, path: str | os.PathLi
         raise InputError(f"{path}: not {kind} ({error}).") from None
 
 
-def read_lines(path: str | os.PathLike) -> list[str]:
-    """Lines without their ends (LF, CRLF or CR). Not `str.splitlines`, which also breaks at form feeds and the like."""
+def read_lines(path: str | os.PathLike) -> list[tuple[int, str]]:
+    """Lines that are not blank, each with its number and without its end (LF, CRLF or CR).
+
+    Not `str.splitlines`, which also breaks at form feeds and the like. Raises `InputError` for a file without any.
+    """
     lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return lines
+    filled = [(n, line) for n, line in enumerate(lines, 1) if line.strip(" \t,;")]
+    if not filled:
+        raise InputError(f"{path}: the file is empty.")
+    return filled
 
 
-def cells(line: str) -> list[str]:
-    """Cells of a table row: separated by tabs where there are any (so a blank cell is one), else by white space."""
-    return [cell.strip() for cell in line.split("\t")] if "\t" in line else line.split()
+def separator(labels: str) -> str | None:
+    """What separates the cells of a table, told from its labels: tab, semicolon, comma; None for white space."""
+    return next((mark for mark in "\t;," if mark in labels), None)
+
+
+def cells(line: str, mark: str | None = "\t") -> list[str]:
+    """Cells of a table row: separated by `mark` where there is any (so a blank cell is one), else by white space."""
+    return [cell.strip() for cell in line.split(mark)] if mark and mark in line else line.split()
 
 
 def number(cell: str, where: str) -> float:
-    """A cell as a number, NaN if blank. `where` (file, line) goes into the error."""
+    """A cell as a number, NaN if it says that there is none. `where` (file, line) goes into the error."""
+    lower = cell.lower()
+    if _MISSING.fullmatch(lower):
+        return np.nan
+    if _INFINITE.fullmatch(lower):
+        return np.inf
     try:
-        return float(cell)
+        if "_" not in cell:
+            return float(cell)
     except ValueError:
-        if cell.lower() in _MISSING:
-            return np.nan
-        raise InputError(f"{where}: {cell!r} is not a number.") from None
+        pass
+    mixed = " Other numbers of the table have a decimal point." if _DECIMAL_COMMA.fullmatch(cell) else ""
+    raise InputError(f"{where}: {cell!r} is not a number.{mixed}")
 
 
-def table(rows: Sequence[tuple[int, str]], width: int, time: int, path, expected: str) -> tuple[np.ndarray, float]:
-    """Numbers (rows, width) of rows (line number, text), and the rounding step of the column `time`.
+def table(
+    rows: Sequence[tuple[int, str]], labels: str, width: int, time: int, path: str | os.PathLike, expected: str
+) -> TimedRows:
+    """Numbers of rows (line number, text), laid out as the row of `labels`; `width` columns, `time` among them.
 
-    Raises `InputError` naming the line for text among the numbers and for other than `width` cells, which `expected`
-    explains.
+    Infinite values are missing, with a warning. Raises `InputError` naming the line for text among the numbers and for
+    other than `width` cells, which `expected` explains.
     """
+    mark = separator(labels)
+    comma = mark != "," and _decimal_comma(rows, mark, path)
     values, stamps = np.empty((len(rows), width)), []
     for i, (n, line) in enumerate(rows):
-        where, row = f"{path}, line {n}", cells(line)
+        row = cells(line.replace(",", ".") if comma else line, mark if mark and mark in line else "\t")
         if len(row) < width or any(row[width:]):
-            raise InputError(f"{where}: {len(row)} cells, expected {width}{expected}")
-        try:
-            values[i] = row[:width]
-        except ValueError:
-            values[i] = [number(cell, where) for cell in row[:width]]
+            raise InputError(f"{path}, line {n}: {len(row)} cells, expected {width}{expected}")
+        values[i] = _numbers(row[:width], f"{path}, line {n}")
         stamps.append(row[time])
-    return values, resolution(stamps)
+    others = np.delete(values, time, axis=1)
+    if infinite := int(np.isinf(others).sum()):
+        notice(f"{path}: {infinite} infinite values; taken as missing.")
+        others[np.isinf(others)] = np.nan
+    return TimedRows(values[:, time], others, resolution(stamps))
+
+
+def named(names: Sequence[str], values: np.ndarray, what: str, where: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Columns that have a name, each once: those without, and exact repetitions, are left out with a warning.
+
+    values: (rows, columns, …). Raises `InputError` naming those of equal name and different content.
+    """
+    kept: dict[str, int] = {}
+    contradicting: list[str] = []
+    repetitions: list[str] = []
+    for i, name in enumerate(names):
+        first = kept.setdefault(name, i)
+        if name and first != i:
+            same = np.array_equal(values[:, first], values[:, i], equal_nan=True)
+            (repetitions if same else contradicting).append(name)
+    if contradicting:
+        raise InputError(
+            f"{where}: several {what}s are called {listed(contradicting)} and hold different values. "
+            "Rename or remove all but one."
+        )
+    if repetitions:
+        notice(f"{where}: several {what}s are called {listed(repetitions)} and hold equal values; kept once.")
+    if kept.pop("", None) is not None:
+        notice(f"{where}: {sum(not name for name in names)} {what}s have no name; left out.")
+    return tuple(kept), values[:, list(kept.values())]
+
+
+def positive(text: str | None) -> float | None:
+    """A number of a header, None if it is none above 0."""
+    try:
+        value = float((text or "nan").replace(",", "."))
+    except ValueError:
+        return None
+    return value if 0 < value < np.inf else None
 
 
 def repeated(names: Iterable[str]) -> str:
     """The names that occur more than once, sorted, as a text."""
-    return ", ".join(sorted(name for name, count in Counter(names).items() if count > 1))
+    return listed(name for name, count in Counter(names).items() if count > 1)
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Different names as a text; only the first of very many."""
+    unique = sorted(set(names))
+    return ", ".join(unique[:most]) + (f" and {len(unique) - most} more" if len(unique) > most else "")
 
 
 def notice(message: str) -> None:
@@ -108,34 +198,29 @@ def resolution(texts: Sequence[str]) -> float:
     return 10.0**-decimals
 
 
-def rate_of(time: np.ndarray, step: float, where: str) -> float | None:
-    """Frames per second of a uniform time column that was rounded to `step` seconds; None for a single frame.
+def _numbers(row: list[str], where: str) -> np.ndarray | list[float]:
+    try:
+        if not any("_" in cell for cell in row):  # Python takes 1_000 for a number
+            return np.array(row, float)
+    except ValueError:
+        pass
+    return [number(cell, where) for cell in row]
 
-    The roundest number that the rounding of the column cannot tell from the rate of the first and last time.
 
-    Raises `InputError` naming the first frame that is out of step (dropped or repeated frames, variable step).
+def _decimal_comma(rows: Sequence[tuple[int, str]], mark: str | None, path) -> bool:
+    """Whether numbers are printed with a decimal comma, in a table whose cells something else separates.
+
+    They are if some have one comma and none has a point. Raises `InputError` where commas may as well group thousands.
     """
-    if not np.isfinite(time).all():
-        raise InputError(f"{where}: row {int(np.flatnonzero(~np.isfinite(time))[0]) + 1} of the data has no time.")
-    if len(time) < 2:
-        return None
-    steps = np.diff(time)
-    interval = float((time[-1] - time[0]) / len(steps))
-    if interval <= 0:
-        raise InputError(f"{where}: the time column does not increase (from {time[0]:g} s to {time[-1]:g} s).")
-    late = np.abs(time - time[0] - interval * np.arange(len(time))) > 0.1 * interval + 1.01 * step
-    if late.any():
-        i = int(np.argmax(np.abs(steps - np.median(steps))))
+    if not any("," in line for _, line in rows):
+        return False
+    found = [cell for _, line in rows for cell in cells(line, mark if mark and mark in line else "\t") if "," in cell]
+    printed = [re.sub(r"1[.,]#", "", line) for _, line in rows]
+    if any("." in line for line in printed) or not all(_DECIMAL_COMMA.fullmatch(c) or "#" in c for c in found):
+        return False  # the reader of the numbers names the first that is none
+    if all(_THOUSANDS.fullmatch(cell) for cell in found):
         raise InputError(
-            f"{where}: the time column is not uniform: {time[i]:g} s is followed by {time[i + 1]:g} s, where the usual "
-            f"step is {np.median(steps):g} s. Resample the trial, or give its dropped frames rows with missing values."
+            f"{path}, line {rows[0][0]}: in numbers such as {found[0]!r} the comma may mark decimals or thousands. "
+            "Write the file with decimal points."
         )
-    for rate in (float(round(1 / interval)), round(1 / interval, 3), round(1 / interval, 6)):
-        if rate > 0 and same_rate(rate, time, step):
-            return rate
-    return 1.0 / interval
-
-
-def same_rate(rate: float, time: np.ndarray, step: float) -> bool:
-    """Whether `rate` explains the length of a time column rounded to `step` seconds."""
-    return bool(abs((len(time) - 1) / rate - (time[-1] - time[0])) <= 1.01 * step + 1e-12)
+    return True

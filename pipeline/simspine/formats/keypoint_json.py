@@ -11,10 +11,11 @@ import numpy as np
 from simspine import skeletons
 from simspine.errors import InputError
 from simspine.formats import _text
+from simspine.formats._time import ASSUMED_RATE
 from simspine.formats.atomic import write_text
 from simspine.types import Keypoints
 
-_ASSUMED_RATE = 60.0  # what Pose2Sim falls back to
+_POSE = ("pose_keypoints_2d", "pose_keypoints")  # the latter in files of OpenPose before 1.3
 _FARTHEST_GAP = 10  # frame numbers may span this many times the number of files
 
 
@@ -32,8 +33,8 @@ def read_keypoints(
     """
     names, people = read_people(folders, skeleton)
     if rate is None:
-        _text.notice(f"{folders[0]}: keypoint files hold no frame rate; {_ASSUMED_RATE:g} frames/s assumed (rate=…).")
-        rate = _ASSUMED_RATE
+        _text.notice(f"{folders[0]}: keypoint files hold no frame rate; {ASSUMED_RATE:g} frames/s assumed (rate=…).")
+        rate = ASSUMED_RATE
     score = np.nansum(people[..., 2], axis=-1)  # (frames, views, people)
     best = score.argmax(-1)[..., None, None, None]
     chosen = np.take_along_axis(people, best, axis=2)[:, :, 0]
@@ -48,9 +49,11 @@ def read_people(
     Person k of one view is not person k of another. Padded with NaN where a view has fewer people. The frame is the
     last number in a file's name; frames run from the lowest to the highest number found in any folder, and a file
     missing in one view is NaN there. A point with score 0 (OpenPose's "not found") is NaN. Scores a little over 1 (some
-    networks) are cut to 1 with a warning.
+    networks) are cut to 1 with a warning. People without a pose (`{}`, null, a face alone) are left out; an empty file
+    (0 bytes) is a frame without detection, with a warning.
 
-    Raises `InputError` for missing or empty folders, unreadable files, and people with different numbers of points.
+    Raises `InputError` for missing or empty folders, folders of empty files, unreadable files, and people with
+    different numbers of points.
     """
     if isinstance(folders, str | os.PathLike):
         raise InputError(f"read_keypoints wants a list of folders, one per camera, not the single path {folders}.")
@@ -64,7 +67,7 @@ def read_people(
             f"{folders[0]}: frame numbers run from {first} to {numbers[-1]} with only {len(numbers)} files; "
             "the last number in a file's name should be its frame."
         )
-    found = [{number: _people(path) for number, path in view.items()} for view in views]
+    found = [_read_folder(view) for view in views]
     sizes = {len(person) for view in found for people in view.values() for person in people}
     if len(sizes) > 1:
         raise InputError(f"{folders[0]}: people with {' and '.join(map(str, sorted(sizes)))} points in one recording.")
@@ -132,18 +135,31 @@ def _files(folder: Path) -> dict[int, Path]:
     return dict(sorted(files.items()))
 
 
-def _people(path: Path) -> list[np.ndarray]:
-    """The people of one file, each (points, 3); a point without score is NaN."""
-    text = _text.read_bytes(path)
+def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
+    """Frame number → people. Files of no bytes are frames without detection, unless all of them are."""
+    contents = {number: _text.read_bytes(path) for number, path in view.items()}
+    empty = [view[number] for number, content in contents.items() if not content.strip()]
+    if len(empty) == len(view):
+        raise InputError(f"{empty[0].parent}: all {len(empty)} files are empty (0 bytes). Detect again.")
+    if empty:
+        _text.notice(
+            f"{empty[0]}: empty, as are {len(empty) - 1} more files of the folder; taken as frames without detection."
+        )
+    return {number: _people(content, view[number]) if content.strip() else [] for number, content in contents.items()}
+
+
+def _people(content: bytes, path: Path) -> list[np.ndarray]:
+    """The people of one file, each (points, 3); a point without score is NaN. Those without a pose are left out."""
     try:
-        content = json.loads(text)
-        people = [np.array(person["pose_keypoints_2d"], float) for person in content["people"]]
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        people = json.loads(content)["people"]
+        poses = [next((person[key] for key in _POSE if person.get(key)), ()) for person in people or ()]
+        arrays = [np.array(pose, float) for pose in poses]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: not a keypoint file as OpenPose writes them ({error!r}).") from None
     out = []
-    for person in people:
+    for person in arrays:
         if person.ndim != 1 or person.size % 3:
-            raise InputError(f"{path}: pose_keypoints_2d has {person.size} numbers, expected x y score for each point.")
+            raise InputError(f"{path}: {_POSE[0]} has {person.size} numbers, expected x y score for each point.")
         if person.size:
             person = person.reshape(-1, 3)
             seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)

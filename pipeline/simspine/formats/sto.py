@@ -12,13 +12,17 @@ from simspine.errors import InputError
 from simspine.formats import _text
 from simspine.formats.atomic import write_text
 
+SIMM_KEYS = {"datacolumns", "datarows"}  # of the older header without "=", whose angles are degrees
+_BLANK = " \t,;"  # a spreadsheet pads the lines of the header with separators
+
 
 @dataclass(frozen=True, eq=False)
 class StorageTable:
     """Columns over time, in the units of the file.
 
     values: (rows, columns) without the time; NaN where a cell is blank. time: (rows,) s. in_degrees: what the header
-    says, None where it does not. header: every `key=value` of the header. step: s, rounding of the printed times.
+    says, None where it does not. header: every `key=value` of the header, and SIMM's counts. step: s, rounding of the
+    printed times.
     """
 
     title: str
@@ -33,38 +37,47 @@ class StorageTable:
 def read_sto(path: str | os.PathLike) -> StorageTable:
     """Read a storage file without converting anything.
 
-    Raises `InputError` for a file without `endheader`, labels or rows, for rows of wrong length and repeated names.
-    Wrong nRows and nColumns are reported as warnings.
+    Accepted: tabs, spaces, commas or semicolons between the cells; decimal commas; any line ends; UTF-8, UTF-16 and
+    Windows-1252. Wrong nRows and nColumns, columns without a name and exact repetitions of a column (left out) are
+    reported as warnings.
+
+    Raises `InputError` for a file without `endheader`, labels or rows, for rows of wrong length, and for columns of the
+    same name that differ.
     """
     lines = _text.read_lines(path)
-    if not lines:
-        raise InputError(f"{path}: the file is empty.")
-    end = next((i for i, line in enumerate(lines) if line.strip().lower() == "endheader"), None)
+    end = next((i for i, (_, line) in enumerate(lines) if line.strip(_BLANK).lower() == "endheader"), None)
     if end is None:
         raise InputError(f"{path}: not an OpenSim storage file (.mot, .sto): no line 'endheader'.")
     header = {}
-    for line in lines[:end]:
-        key, equals, value = line.partition("=")
-        if equals and " " not in key.strip():
+    for _, line in lines[:end]:
+        key, equals, value = line.strip(_BLANK).partition("=" if "=" in line else " ")
+        if equals and (" " not in key.strip() if "=" in line else key in SIMM_KEYS):
             header[key.strip()] = value.strip()
-    body = [(n, line) for n, line in enumerate(lines[end + 1 :], end + 2) if line.strip()]
-    if not body:
+    if len(lines) == end + 1:
         raise InputError(f"{path}: nothing after 'endheader'; expected a row of labels.")
-    labels = [label for label in _text.cells(body[0][1]) if label]
+    n, row = lines[end + 1]
+    labels = _labels(row, [line for _, line in lines[end + 2 : end + 3]])
     if labels[0].lower() != "time":
-        raise InputError(f"{path}, line {body[0][0]}: the first column is {labels[0]!r}, expected 'time'.")
-    if repeated := _text.repeated(labels):
-        raise InputError(f"{path}, line {body[0][0]}: several columns are called {repeated}.")
-    if len(body) == 1:
+        raise InputError(f"{path}, line {n}: the first column is {labels[0]!r}, expected 'time'.")
+    if len(lines) == end + 2:
         raise InputError(f"{path}: labels but no rows.")
-    values, step = _text.table(body[1:], len(labels), 0, path, " as in the row of labels.")
+    rows = _text.table(lines[end + 2 :], row, len(labels), 0, path, " as in the row of labels.")
+    names, values = _text.named(labels[1:], rows.values, "column", f"{path}, line {n}")
     for key, found in (("nRows", len(values)), ("nColumns", len(labels))):
         if header.get(key, str(found)) != str(found):
             _text.notice(f"{path}: the header says {key}={header[key]}, the file holds {found}.")
     flag = header.get("inDegrees", "").lower()
-    title = "" if "=" in lines[0] or end == 0 else lines[0].strip()
+    title = "" if "=" in lines[0][1] or end == 0 else lines[0][1].strip(_BLANK)
     in_degrees = {"yes": True, "no": False}.get(flag)
-    return StorageTable(title, tuple(labels[1:]), values[:, 0], values[:, 1:], in_degrees, header, step)
+    return StorageTable(title, names, rows.time, values, in_degrees, header, rows.step)
+
+
+def _labels(row: str, first: list[str]) -> list[str]:
+    """Names of the columns, '' for one without; `first` holds the first row below, if there is one."""
+    mark = _text.separator(row)
+    labels = _text.cells(row.rstrip(_BLANK), mark)
+    filled = [label for label in labels if label]
+    return filled if any(len(_text.cells(line, mark)) == len(filled) for line in first) else labels
 
 
 def write_sto(

@@ -4,12 +4,14 @@ Layout: SIMM/OpenSim (five header lines, a blank line or none, then frame number
 """
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats import _text
+from simspine.formats._time import ToldRate, uniform
 from simspine.formats.atomic import write_text
 from simspine.geometry import change_frame
 from simspine.types import Markers
@@ -17,43 +19,52 @@ from simspine.types import Markers
 UNITS = {"m": 1.0, "mm": 1e-3, "cm": 1e-2}
 _SPELLINGS = {"meters": "m", "metres": "m", "meter": "m", "metre": "m", "millimeters": "mm", "millimetres": "mm"}
 PLAUSIBLE = (0.05, 50.0)  # m, extent of a person in a frame: outside, the unit is wrong
+_EXPECTED = " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing in its header?"
 TYPICAL = (0.4, 3.0)  # m, decides between readings that are all plausible
 _KEYS = ("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame",
          "OrigNumFrames")  # fmt: skip
 
 
-def read_trc(path: str | os.PathLike, frame: str = "y_up") -> Markers:
+def read_trc(
+    path: str | os.PathLike, frame: str = "y_up", rate: float | None = None, resample: float | None = None
+) -> Markers:
     """Marker trajectories in metres, whatever unit the header claims.
 
     frame: the frame the file's coordinates are in, 'y_up' (OpenSim, the usual) or 'z_up'; it becomes `Markers.frame`.
+    rate: frames/s, where neither header nor Time column tell it. resample: frames/s to interpolate at linearly, for a
+    Time column of varying step; points beside a missing one stay missing.
 
-    Accepted: LF and CRLF, tabs or spaces, a blank line before the data or none, trailing tabs, UTF-8 and Windows-1252
-    labels, frame numbers from anywhere, blank and NaN cells (missing). A coordinate of 0 is data. Wrong counts in the
-    header, a rate that contradicts the Time column and a unit that contradicts the size of the person are corrected
-    with a warning: the released SIMSPINE files say mm and hold metres.
+    Accepted: tabs, spaces, commas or semicolons; decimal commas; LF, CRLF and CR; a blank line or none, a row X1 Y1 Z1
+    or none; trailing tabs; UTF-8, UTF-16 and Windows-1252 labels; frame numbers from anywhere; blank and NaN cells
+    (missing). A coordinate of 0 is data. Wrong counts in the header, a rate that contradicts the Time column and a unit
+    that contradicts the size of the person are corrected with a warning: the released SIMSPINE files say mm and hold
+    metres. Points without a name are left out, and repetitions of a marker, with a warning. A single frame of unknown
+    rate counts as 60 frames/s.
 
-    Raises `InputError` for a file that is empty or not TRC, rows of wrong length, text among numbers, markers without
-    or with the same name, and a Time column that is not uniform.
+    Raises `InputError` for a file that is empty or not TRC, rows of wrong length, text among numbers, no markers or
+    different ones of the same name, and a Time column that is not uniform.
     """
     lines = _text.read_lines(path)
-    if not lines:
-        raise InputError(f"{path}: the file is empty.")
-    if not lines[0].lstrip().lower().startswith("pathfiletype"):
-        raise InputError(
-            f"{path}: not a TRC file; its first line should start with PathFileType, not {lines[0][:30]!r}."
-        )
-    if len(lines) < 5:
-        raise InputError(f"{path}: the header ends after line {len(lines)}; a TRC file has five header lines.")
-    header = dict(zip(_text.cells(lines[1]), _text.cells(lines[2]), strict=False))
-    names = _names(lines[3], path)
-    rows = [(n, line) for n, line in enumerate(lines[5:], 6) if line.strip()]
+    first = lines[0][1]
+    if not first.lstrip().lower().startswith("pathfiletype"):
+        raise InputError(f"{path}: not a TRC file; its first line should start with PathFileType, not {first[:30]!r}.")
+    if len(lines) < 4:
+        raise InputError(f"{path}: the header ends after line {lines[-1][0]}; a TRC file has five header lines.")
+    mark = _text.separator(lines[1][1]) or "\t"
+    header = dict(zip(*(_text.cells(line, mark) for _, line in lines[1:3]), strict=False))
+    names = _names(*lines[3], path)
+    rows = lines[5:] if len(lines) > 4 and _is_row_of_axes(lines[4][1]) else lines[4:]
     if not rows:
-        raise InputError(f"{path}: a header without data; no row after line 5.")
-    time, xyz, step = _numbers(rows, len(names), path)
-    for key, found in (("NumMarkers", len(names)), ("NumFrames", len(rows))):
-        if _number(header.get(key)) != found:
-            _text.notice(f"{path}: the header says {key} {header.get(key, 'nothing')}, the file holds {found}.")
-    return Markers(names, _rate(time, header, step, path), xyz * _scale(xyz, header, path), frame, start=float(time[0]))
+        raise InputError(f"{path}: a header without data; no row after line {lines[-1][0]}.")
+    found = _text.table(rows, lines[3][1], 2 + 3 * len(names), 1, path, _EXPECTED.format(len(names)))
+    for key, count in (("NumMarkers", len(names)), ("NumFrames", len(rows))):
+        if _text.positive(header.get(key)) != count:
+            _text.notice(f"{path}: the header says {key} {header.get(key, 'nothing')}, the file holds {count}.")
+    found, rate = uniform(found, ToldRate(_text.positive(header.get("DataRate")), rate, resample), str(path))
+    xyz = _whole_points(found.values[:, 1:].reshape(len(found.time), -1, 3), path)
+    names, xyz = _text.named(names, xyz, "marker", f"{path}, line {lines[3][0]}")
+    xyz = xyz * metres_per_unit(xyz, header.get("Units", ""), path)
+    return Markers(names, rate, xyz, frame, start=float(found.time[0]))
 
 
 def write_trc(path: str | os.PathLike, markers: Markers) -> None:
@@ -83,60 +94,39 @@ def write_trc(path: str | os.PathLike, markers: Markers) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _names(line: str, path) -> tuple[str, ...]:
-    cells = _text.cells(line)
+def _names(n: int, line: str, path) -> tuple[str, ...]:
+    """A name for each point of the rows, '' for one without."""
+    mark = _text.separator(line)
+    cells = _text.cells(line, mark)
     if len(cells) < 2 or not cells[0].lower().startswith("frame"):
-        raise InputError(f"{path}, line 4: expected 'Frame#', 'Time' and the marker names, found {line[:40]!r}.")
-    names = tuple(name for name in cells[2:] if name)
-    if not names:
-        raise InputError(f"{path}, line 4: no marker names.")
-    if repeated := _text.repeated(names):
-        raise InputError(f"{path}, line 4: several markers are called {repeated}. Rename or remove all but one.")
-    return names
+        raise InputError(f"{path}, line {n}: expected 'Frame#', 'Time' and the marker names, found {line[:40]!r}.")
+    filled = [i for i, name in enumerate(cells) if name and i >= 2]
+    if not filled:
+        raise InputError(f"{path}, line {n}: no marker names.")
+    if mark and all(i % 3 == 2 for i in filled):  # each name above its X
+        return tuple(cells[2 : filled[-1] + 1 : 3])
+    return tuple(cells[i] for i in filled)
 
 
-def _numbers(rows: list[tuple[int, str]], markers: int, path) -> tuple[np.ndarray, np.ndarray, float]:
-    """Time (rows,) s, coordinates (rows, markers, 3) in the file's unit, rounding step of the time column."""
-    expected = f" (frame, time and 3 for each of {markers} markers). Is the row cut short, or a name missing in line 4?"
-    values, step = _text.table(rows, 2 + 3 * markers, 1, path, expected)
-    xyz = values[:, 2:].reshape(len(rows), markers, 3)
-    if np.isinf(xyz).any():
-        raise InputError(f"{path}: infinite coordinates; mark missing points with blank cells or NaN.")
+def _is_row_of_axes(line: str) -> bool:
+    """Whether the line is X1 Y1 Z1 … or the like: no cell of it is a number."""
+    return not any(_text.positive(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in re.split(r"[\s,;]+", line))
+
+
+def _whole_points(xyz: np.ndarray, path) -> np.ndarray:
     missing = np.isnan(xyz).any(-1, keepdims=True)
     incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
     if incomplete:
         _text.notice(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
-    return values[:, 1], np.where(missing, np.nan, xyz), step
+    return np.where(missing, np.nan, xyz)
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
+def metres_per_unit(xyz: np.ndarray, said: str, path: str | os.PathLike) -> float:
+    """The unit that the file says, unless the size of the person contradicts it or nothing is said: then by that size.
 
-
-def _rate(time: np.ndarray, header: dict, step: float, path) -> float:
-    claimed = _number(header.get("DataRate"))
-    found = _text.rate_of(time, step, str(path))
-    if found is None:
-        if not claimed or claimed < 0:
-            raise InputError(f"{path}: one frame and no DataRate in the header; the rate is unknown.")
-        return claimed
-    if claimed and claimed > 0 and _text.same_rate(claimed, time, step):
-        return claimed
-    if not claimed or abs(claimed - found) > 1e-3 * found:
-        _text.notice(
-            f"{path}: the header says DataRate {header.get('DataRate')}, the Time column {found:g}; took the latter."
-        )
-    return found
-
-
-def _scale(xyz: np.ndarray, header: dict, path) -> float:
-    """Metres per unit of the file: the header's, unless the size of the person contradicts it."""
-    said = header.get("Units", "")
-    unit = said.lower()
+    xyz: (frames, points, 3) in the file's unit. A warning tells what was taken instead; `InputError` if no unit can be.
+    """
+    unit = said.strip().lower()
     unit = _SPELLINGS.get(unit, unit)
     extent = extent_of(xyz)
     if unit in UNITS:
@@ -146,7 +136,7 @@ def _scale(xyz: np.ndarray, header: dict, path) -> float:
         claim = f"{path}: the header says {said}, which makes the person {extent * UNITS[unit]:.3g} m across"
     else:
         others = list(UNITS)
-        claim = f"{path}: the header's unit is {said or 'missing'!r}"
+        claim = f"{path}: the header's unit is {repr(said) if said.strip() else 'missing'}"
         if np.isnan(extent):
             raise InputError(f"{claim}, expected one of {', '.join(UNITS)}, and too little data to tell from.")
     readings = [u for u in others if _within(extent * UNITS[u], PLAUSIBLE)]

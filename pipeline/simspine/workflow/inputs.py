@@ -26,7 +26,7 @@ class Capture:
     """A trial's files: the calibration; videos, folders of keypoints (one per camera) or a file of ours; mocap.
 
     rig: which one of a JSON calibration that holds several; else that of `person`, if it has one. correspondence: table
-    of the motion capture's markers.
+    of the motion capture's markers. resample: frames/s at which to interpolate them.
     """
 
     calibration: Path
@@ -37,6 +37,7 @@ class Capture:
     rig: str | None = None
     person: str = ""
     correspondence: str | None = None
+    resample: float | None = None
 
     @property
     def detected(self) -> tuple[Path, ...]:
@@ -56,7 +57,7 @@ class Capture:
         """The markers recorded beside, if there were any."""
         from simspine.formats.trc import read_trc
 
-        return read_trc(self.mocap[0]) if self.mocap else None
+        return read_trc(self.mocap[0], resample=self.resample) if self.mocap else None
 
     def seen_by(self, cameras: list[Camera], keypoints: Keypoints) -> Keypoints:
         """Points detected in the images, as `cameras` (in the order of the views) would see them."""
@@ -94,7 +95,9 @@ def capture_of(trial: Trial, subject: str, config: Config) -> Capture:
         calibration, videos = calibration or found.calibration, tuple(found.videos)
     assert calibration is not None  # `Trial` wants one beside videos and keypoints
     folders = tuple(_existing(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
-    return Capture(calibration, videos, folders, mocap=mocap, rig=trial.rig, person=subject)
+    return Capture(
+        calibration, videos, folders, mocap=mocap, rig=trial.rig, person=subject, resample=trial.mocap_resample
+    )
 
 
 def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:

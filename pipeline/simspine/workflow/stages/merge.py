@@ -38,6 +38,8 @@ def plan(context: Context) -> list[Task]:
         settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
         if capture.mocap:
             settings |= {"merge": merging | {"correspondence": table}}
+        if capture.resample:
+            settings |= {"mocap_resample": capture.resample}
         tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))
     return tasks
 
