@@ -99,6 +99,14 @@ _ALL = (
         "reprojection", 25, "px", "a point this far from its images is not where the cameras see it",
         "chosen: 90th percentile of BlazePose with the best cameras on 1080×1920 video, 23 px",
     ),
+    # cameras beside one another
+    Threshold(
+        "camera_shift", 5, "px", "an image that lies this far from the others' puts points centimetres off",
+        "chosen: 5 px are 1 cm at 4 m; cameras of right calibrations differ by 1–2 px on synthetic detections",
+    ),
+    Threshold("camera_roll", 0.5, "deg", "a camera that was turned about its axis after calibration", "chosen"),
+    Threshold("camera_scale", 1.5, "%", "a camera that zoomed or moved, or whose video was rescaled", "chosen"),
+    Threshold("camera_late", 0.5, "frames", "points of fast limbs no longer meet", "chosen: what half a frame can be"),
     # what is measured at all
     Threshold("missing", 30, "%", "with more of the markers missing the pose hangs on the rest", "chosen"),
     Threshold(

@@ -1,0 +1,67 @@
+"""simspine cameras: do the cameras agree with what they saw, and what makes them agree?"""
+
+from pathlib import Path
+
+import click
+
+from simspine.commands.options import FILE, config_option
+
+subject_option = click.option("--subject", help="Subject; all of them together if left out.")
+trial_option = click.option("--trial", help="One trial of the subject; all of them together if left out.")
+json_option = click.option("--json", "json_path", type=FILE, help="Write the figures as JSON, too.")
+
+
+@click.group()
+def cameras():
+    """Check cameras by the person they saw, refine their calibration, find views that run late.
+
+    All three look at the 2D points of finished detections; where there are none yet, the stage detect runs first.
+    """
+
+
+@cameras.command("check")
+@config_option()
+@subject_option
+@trial_option
+@json_option
+def check_command(config_path, subject, trial, json_path):
+    """Compare each camera with the others; name those that are off, late, mirrored or exchanged.
+
+    Exit code: 0 no fault, 3 faults, 2 bad input.
+    """
+    from simspine.config import read_config
+    from simspine.workflow.rigs import print_check
+
+    if print_check(read_config(config_path), subject, trial, json_path):
+        raise SystemExit(3)
+
+
+@cameras.command("refine")
+@config_option()
+@subject_option
+@trial_option
+@click.option("--out", required=True, type=FILE, help="Calibration to write (.toml, Pose2Sim's format).")
+@json_option
+def refine_command(config_path, subject, trial, out, json_path):
+    """Write a calibration that agrees with what the cameras saw; the given one stays as it is.
+
+    Only what the recording shows is changed, and by how many standard deviations is said for each value. World and
+    scale stay the given calibration's.
+    """
+    from simspine.config import read_config
+    from simspine.workflow.rigs import print_refinement
+
+    print_refinement(read_config(config_path), subject, trial, Path(out), json_path)
+
+
+@cameras.command("sync")
+@config_option()
+@click.option("--subject", help="Subject; the first if left out.")
+@click.option("--trial", help="Trial; the first if left out.")
+@json_option
+def sync_command(config_path, subject, trial, json_path):
+    """Say by how many frames each view is late, to a fraction of a frame; views may start up to 60 frames apart."""
+    from simspine.config import read_config
+    from simspine.workflow.rigs import print_delays
+
+    print_delays(read_config(config_path), subject, trial, json_path)

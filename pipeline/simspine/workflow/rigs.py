@@ -1,0 +1,183 @@
+"""The cameras of finished detections: what all trials of a set-up say about them, together."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simspine.cameras.check import check_cameras
+from simspine.cameras.parameters import NAMES
+from simspine.cameras.refine import refine_cameras, table
+from simspine.cameras.sync import find_delays
+from simspine.config import Config
+from simspine.errors import InputError
+from simspine.formats.atomic import write_text
+from simspine.formats.calibration import write_calibration
+from simspine.formats.store import load
+from simspine.quality import camera_checks
+from simspine.types import Camera, Keypoints
+from simspine.workflow.paths import Paths
+from simspine.workflow.run import run_stage
+
+SHOWN = {  # of a refinement: unit, factor, digits
+    **{f"rotation_{axis}": ("°", np.degrees(1.0), 2) for axis in "xyz"},
+    **{f"position_{axis}": ("mm", 1000.0, 1) for axis in "xyz"},
+    "focal": ("%", 100.0, 2),
+    "centre_x": ("px", 1.0, 1),
+    "centre_y": ("px", 1.0, 1),
+}
+QUANTITIES = (
+    ("shift_x_px", 1.0, 1),
+    ("shift_y_px", 1.0, 1),
+    ("roll", np.degrees(1.0), 2),
+    ("scale", 100.0, 2),
+    ("late", 1.0, 2),
+)
+HEADINGS = ("camera", "right, px", "down, px", "clockwise, °", "too large, %", "late, frames", "error, px", "used, %")
+GAP = 10  # frames without points between two recordings, so that nothing moves across
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What one set-up recorded: cameras, and everything they saw of the people followed. trials: 'subject/trial'."""
+
+    cameras: list[Camera]
+    keypoints: Keypoints
+    trials: tuple[str, ...]
+
+
+def recorded(config: Config, subject: str | None, trial: str | None) -> Recorded:
+    """2D points of the trials asked for, one after another; the stage detect runs first where it has not.
+
+    `InputError` where the trials were not filmed by the same cameras: name one of them then.
+    """
+    subjects = list(config.subjects) if subject is None else [subject]
+    found: list[tuple[str, Keypoints, list[Camera]]] = []
+    for name in subjects:
+        run_stage("detect", config, name, trial)
+        for each in config.trials(name, trial):
+            content = load(Paths(Path(config.results), name).keypoints(each))
+            found.append((f"{name}/{each}", content["keypoints"], list(content["cameras"])))
+    first, _, cameras = found[0]
+    for name, _, others in found[1:]:
+        if not _same(cameras, others):
+            raise InputError(
+                f"{first} and {name} were not filmed by the same cameras. Name one of them: --subject S --trial T."
+            )
+    return Recorded(cameras, joined([keypoints for _, keypoints, _ in found]), tuple(name for name, _, _ in found))
+
+
+def joined(recordings: Sequence[Keypoints]) -> Keypoints:
+    """Recordings of the same views and points as one, with frames without points between them."""
+    first = recordings[0]
+    xy, confidence = [], []
+    for keypoints in recordings:
+        same = keypoints.select(first.names)
+        shape = (GAP, *same.xy.shape[1:])
+        xy += [same.xy, np.full(shape, np.nan)]
+        confidence += [same.confidence, np.zeros(shape[:-1])]
+    return first.with_(xy=np.concatenate(xy[:-1]), confidence=np.concatenate(confidence[:-1]))
+
+
+def _same(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
+    fields = ("K", "distortion", "R", "t")
+    return len(a) == len(b) and all(
+        x.name == y.name and all(np.allclose(getattr(x, field), getattr(y, field)) for field in fields)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
+    """A line per camera, and the findings; True if there are any."""
+    seen = recorded(config, subject, trial)
+    checks, mixed, _ = check_cameras(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
+    findings = list(camera_checks.cameras(checks, mixed))
+    rows = []
+    for check in checks:
+        signed = (
+            f"{factor * check.value[name]:+.{digits}f} ± {factor * check.deviation[name]:.{digits}f}"
+            for name, factor, digits in QUANTITIES
+        )
+        rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
+    if rows:
+        _print_table(f"Cameras beside one another: {_what(seen)}", HEADINGS, rows)
+    for finding in findings:
+        print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
+    if not findings:
+        print("No camera is off by more than chance.")
+    _write(out, {
+        "trials": seen.trials, "cameras": [asdict(check) for check in checks],
+        "findings": [finding.to_dict() for finding in findings],
+    })  # fmt: skip
+    return bool(findings)
+
+
+def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
+    """Write the refined calibration; a line per camera and parameter that changed."""
+    seen = recorded(config, subject, trial)
+    refined = refine_cameras(seen.keypoints, seen.cameras, None, config.triangulation.min_confidence)
+    write_calibration(out, refined.cameras)
+    rows = []
+    for camera, row in zip(seen.cameras, table(refined), strict=True):
+        for name, (unit, factor, digits) in SHOWN.items():
+            if name in row:
+                change, deviation = (factor * value for value in row[name])
+                prior = factor * dict(zip(NAMES, refined.prior.deviations(), strict=True))[name]
+                text = f"{change:+.{digits}f} ± {deviation:.{digits}f} {unit}"
+                known = f"{100 * (1 - (deviation / prior) ** 2):.0f}"
+                rows.append((camera.name, name.replace("_", " "), text, f"{abs(change) / prior:.1f}", known))
+    _print_table(
+        f"Refined by {_what(seen)}",
+        ("camera", "value", "change", "prior deviations", "shown by the recording, %"),
+        rows,
+    )
+    (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
+    print(
+        f"reprojection, median: {before:.1f} → {after:.1f} px; 90th percentile: {p90_before:.1f} → {p90_after:.1f} px"
+    )
+    print(f"{out} written. Name it as the trial's `calibration`. What the recording does not show has its old value.")
+    _write(figures, {
+        "trials": seen.trials, "cameras": table(refined), "median_px": refined.median_px, "p90_px": refined.p90_px,
+    })  # fmt: skip
+
+
+def print_delays(config: Config, subject: str | None, trial: str | None, out: Path | None) -> None:
+    """A line per view, and what to write into the configuration."""
+    name = subject or next(iter(config.subjects))
+    seen = recorded(config, name, trial or config.trials(name)[0])
+    clocks = find_delays(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
+    rows = [
+        (view, f"{late:+.2f} ± {sd:.2f}", f"{drift:+.2f} ± {drift_sd:.2f}")
+        for view, late, sd, drift, drift_sd in zip(
+            clocks.views, clocks.late, clocks.deviation, clocks.drift, clocks.drift_deviation, strict=True
+        )
+    ]
+    _print_table(f"Clocks: {_what(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
+    delays = {view: round(float(late), 2) for view, late in zip(clocks.views, clocks.late, strict=True)}
+    print(f"In the trial: delays: {{{', '.join(f'{view}: {late}' for view, late in delays.items())}}}")
+    _write(out, {
+        "trials": seen.trials, "late_frames": delays,
+        "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
+    })  # fmt: skip
+
+
+def _what(seen: Recorded) -> str:
+    return seen.trials[0] if len(seen.trials) == 1 else f"{len(seen.trials)} trials, {seen.keypoints.frames} frames"
+
+
+def _print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*headings, title=title, title_justify="left")
+    for row in rows:
+        shown.add_row(*(cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in row))
+    console = Console()
+    console.print(shown, width=max(console.width, console.measure(shown).maximum), no_wrap=True, crop=False)
+
+
+def _write(path: Path | None, content: dict) -> None:
+    if path is not None:
+        write_text(path, json.dumps(content, indent=2) + "\n")
