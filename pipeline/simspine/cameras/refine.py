@@ -19,7 +19,7 @@ LIMBS = tuple(
 )
 WIDTHS = (("RHip", "LHip"), ("RShoulder", "LShoulder"))
 FRAMES = 150  # looked at: more say little new, since errors of detection last
-ROUNDS = 3  # which observations are believed is decided anew with each round's cameras
+ROUNDS = 3  # which observations count is decided anew with each round's cameras
 GENEROUS = 0.08  # of the longer image side: an error that a wrong calibration may cause
 REACH = 3  # frames on either side over which velocity is measured
 AGREE = 0.6  # share of observations that must agree: of two exchanged views out of four half do
