@@ -41,9 +41,9 @@ def _detector(options: DetectionOptions, boxes_known: bool) -> Detector:
     if options.detector == "spinepose":
         from simspine.detection.spinepose import SpinePose
 
-        boxes = whole_image if boxes_known else ExtentBoxes(BlazePose())
-        return SpinePose(options.model, options.device, boxes=boxes)
-    return BlazePose(complexity=options.model_complexity)
+        boxes = whole_image if boxes_known else ExtentBoxes(BlazePose(options.people))
+        return SpinePose(options.model, options.device, boxes=boxes, people=options.people)
+    return BlazePose(options.people)
 
 
 def follow_person(
