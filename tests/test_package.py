@@ -10,7 +10,8 @@ import pytest
 import simspine
 
 HEAVY = (
-    "opensim", "cv2", "ai_edge_litert", "matplotlib", "scipy", "numba", "h5py", "onnxruntime", "torch", "jinja2", "pandas",
+    "opensim", "cv2", "ai_edge_litert", "matplotlib", "scipy", "numba", "h5py", "onnxruntime", "torch", "jinja2",
+    "pandas",
 )  # fmt: skip
 PACKAGE = Path(simspine.__file__).parent
 SURFACE = (
