@@ -107,7 +107,7 @@ def tracks_of_people(
     longest_gap: float = 2.0,
     least_share: float = 0.2,
 ) -> list[np.ndarray]:
-    """Everybody, each as `associate` gives one: (frames, views, points, 3). Who was seen in most views and frames first.
+    """Everybody, each as `associate` gives one: (frames, views, points, 3); who was seen most comes first.
 
     A track counts as a person if two views or more saw it in `least_share` of the frames: shorter ones are chance
     meetings of rays, or people passing by. Nobody gets a detection that another one has. Who is away for longer than

@@ -99,6 +99,8 @@ _ALL = (
         "reprojection", 25, "px", "a point this far from its images is not where the cameras see it",
         "chosen: 90th percentile of BlazePose with the best cameras on 1080×1920 video, 23 px",
     ),
+    Threshold("view_used", 50, "%", "a camera most of whose points do not fit those of the others", "chosen"),
+    Threshold("view_distance", 30, "px", "the body stands beside the person in this camera's images", "chosen"),
     # what is measured at all
     Threshold("missing", 30, "%", "with more of the markers missing the pose hangs on the rest", "chosen"),
     Threshold(
