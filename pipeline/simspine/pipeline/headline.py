@@ -18,11 +18,11 @@ HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
 # Figures of a data set are means over its trials, weighted by frames; counts are summed.
 MEANS = (
-    "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "points_used_share", "marker_rms_mm",
+    "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "points_contributed_share", "marker_rms_mm",
     "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
 )  # fmt: skip
 SUMS = ("frames", "frames_rejected", "frames_corrected")
-BY_NAME = ("marker_rms_mm_by_group", "points_used_share_by_camera", "model_reprojection_px_by_camera")
+BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
 def headline(found: SolvedTrial) -> dict:
@@ -37,7 +37,7 @@ def headline(found: SolvedTrial) -> dict:
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
     groups = np.array([_group_of(name) for name in solved.marker_names])
-    fits, observed = view_fits(found), np.isfinite(found.images[1].error_px)
+    fits = view_fits(found)
     return {
         "frames": spine.frames,
         "views": len(found.cameras),
@@ -49,8 +49,8 @@ def headline(found: SolvedTrial) -> dict:
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
         },
-        "points_used_share": float(found.images[1].used.sum() / observed.sum()) if observed.any() else None,
-        "points_used_share_by_camera": {fit.name: _known(fit.used) for fit in fits},
+        "points_contributed_share": float(found.images[1].used.mean()),
+        "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
         "model_reprojection_px_median": typical(limb_distance(found)),
         "model_reprojection_px_by_camera": {fit.name: _known(fit.distance_px) for fit in fits},
         "lla_deg_mean": _mean_degrees(spine.lla[kept]),

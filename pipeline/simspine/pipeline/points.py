@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from simspine.detection.association import associate, tracks_of_people
-from simspine.detection.boxes import ExtentBoxes, whole_image
+from simspine.detection.boxes import whole_image
 from simspine.detection.protocol import Detector
 from simspine.detection.run import Detections, detect_videos
 from simspine.errors import InputError
@@ -42,7 +42,7 @@ def _detector(options: DetectionOptions, boxes_known: bool) -> Detector:
     if options.detector == "spinepose":
         from simspine.detection.spinepose import SpinePose
 
-        boxes = whole_image if boxes_known else ExtentBoxes(BlazePose(options.people))
+        boxes = whole_image if boxes_known else None
         return SpinePose(options.model, options.device, boxes=boxes, people=options.people)
     return BlazePose(options.people)
 

@@ -30,5 +30,5 @@ def view_fits(found: SolvedTrial) -> tuple[ViewFit, ...]:
         observed, apart = np.isfinite(report.error_px[:, view]), distance[:, view]
         used = report.used[:, view].sum() / observed.sum() if observed.any() else np.nan
         median = float(np.nanmedian(apart)) if np.isfinite(apart).any() else np.nan
-        fits.append(ViewFit(camera.name, float(observed.mean()), float(used), median))
+        fits.append(ViewFit(camera.name, float(report.used[:, view].mean()), float(used), median))
     return tuple(fits)

@@ -9,22 +9,33 @@ from simspine.quality.thresholds import THRESHOLDS, Thresholds
 
 @dataclass(frozen=True)
 class ViewFit:
-    """How one camera fits the others over a trial; NaN where nothing can be compared.
+    """How one camera fits the others over a trial.
 
-    seen: share of all points, frame by frame, that were detected in its images. used: share of these that triangulation
-    used. distance_px: median distance of the body's limb points from the detected ones, used or not.
+    contributed: share of all points, frame by frame, for which triangulation used it. used: the same of those that were
+    detected in its images; NaN without any. distance_px: median distance of the body's limb points from the detected
+    ones, used or not; NaN without any.
     """
 
     name: str
-    seen: float
+    contributed: float
     used: float
     distance_px: float
 
 
 def views(fits: Sequence[ViewFit], thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
-    """Cameras whose points are mostly thrown away, or in whose images the body stands beside the person: warnings."""
-    used, off = thresholds["view_used"], thresholds["view_distance"]
+    """Warnings of cameras that hardly help, that mostly contradict the others, or whose images show the body beside the
+    person."""
+    share, used, off = (thresholds[name] for name in ("view_contributed", "view_used", "view_distance"))
     for fit in fits:
+        if fit.contributed < share.si:
+            yield Finding(
+                "view_absent",
+                Severity.WARNING,
+                f"{fit.name}: gives {100 * fit.contributed:.0f} % of the points, expected {share.value:g} % or more.",
+                "Is the person in its images? Then the detector missed them, or followed somebody else "
+                "(`detection.people`, `detection.person`).",
+                where=fit.name,
+            )
         if fit.used < used.si:
             yield Finding(
                 "view_unused",
