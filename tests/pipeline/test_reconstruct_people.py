@@ -53,7 +53,7 @@ def test_nobody_for_long_enough(truth, seen, filmed, monkeypatch):
 
 @pytest.mark.slow
 def test_both_people_of_the_packaged_videos_are_found():
-    project = find_project(demo_folder().parent / "Demo_MultiPerson")
+    project = find_project(demo_folder("Demo_MultiPerson"))
     videos = open_videos(project.videos)
     cameras = match_cameras(videos, read_calibration(project.calibration))
     found = follow_people(detect(videos, DetectionOptions(), frames=20), cameras, "blazepose33")
