@@ -40,6 +40,8 @@ def test_each_person_is_where_they_are(truth, seen, filmed, monkeypatch):
 def test_one_person_cannot_be_all(truth, seen):
     with pytest.raises(ss.InputError, match="reconstruct_people gives everybody"):
         follow_person(seen, truth.cameras, "spinetrack37", OPTIONS.detection)
+    with pytest.raises(ss.InputError, match="reconstruct_people gives everybody"):  # before a video is looked at
+        ss.reconstruct("nowhere", truth.cameras, options=OPTIONS)
 
 
 def test_nobody_for_long_enough(truth, seen, filmed, monkeypatch):

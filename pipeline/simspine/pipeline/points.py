@@ -51,13 +51,18 @@ def follow_person(
     detections: Detections, cameras: Sequence[Camera], skeleton: str, options: DetectionOptions
 ) -> Keypoints:
     """The one person followed, in the 37 SIMSPINE names. cameras: in the order of the views."""
+    check_one_person(options)
+    points = associate(detections.people, cameras, skeleton, detections.rate, person=options.person)
+    return _named(points, detections, skeleton)
+
+
+def check_one_person(options: DetectionOptions) -> None:
+    """`InputError` where everybody is asked for and only one person can be given: to be said before hours of work."""
     if options.person == "all":
         raise InputError(
             "detection.person is all, but one person is wanted here. simspine.reconstruct_people gives everybody; in a "
             "configuration say how many there are (`people` of the subject)."
         )
-    points = associate(detections.people, cameras, skeleton, detections.rate, person=options.person)
-    return _named(points, detections, skeleton)
 
 
 def follow_people(detections: Detections, cameras: Sequence[Camera], skeleton: str) -> list[Keypoints]:

@@ -13,6 +13,7 @@ from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.points import (
     SKELETONS,
+    check_one_person,
     detect,
     follow_people,
     follow_person,
@@ -168,6 +169,7 @@ def _observe(
     if isinstance(source, Keypoints):
         skeleton = by_names(source.names).name
         return _located(translate(source, skeleton), cameras, skeleton, mocap, options)
+    check_one_person(options.detection)
     videos = _videos(source)
     detections, skeleton, cameras = _looked_at(videos, cameras, options, progress)
     keypoints = follow_person(detections, cameras, skeleton, options.detection)
