@@ -150,6 +150,7 @@ def test_wrong_value_names_its_place(tmp_path, path, value, words):
     [
         (("ik", "error_lasts_s"), 2.0, "ik.error_lasts_s: this key is gone; its name is now ik.error_correlation_s."),
         (("scaling", "calibrate"), True, "scaling.calibrate: this key is gone; leave it out"),
+        (("detection", "model_complexity"), 1, "detection.model_complexity: this key is gone; leave it out"),
         (("detection", "infer_spine"), "shape", "detection.infer_spine: shape: this value is gone; write true."),
         (("detection", "infer_spine"), "rule", "detection.infer_spine: rule: this value is gone; write true (by"),
         (("ik", "loss"), "geman-mcclure", "ik.loss: geman-mcclure: this value is gone; write huber or square."),
@@ -204,6 +205,52 @@ def test_missing_file_and_folder(tmp_path):
         read_config(tmp_path / "nowhere.yaml")
     with pytest.raises(InputError, match="cannot be read"):
         read_config(tmp_path)
+
+
+def shared(people=2, person="all", most=4, **subject):
+    trial = {"videos": ["a.mp4", "b.mp4"], "calibration": "c.toml"}
+    return {
+        "name": "x", "results": "r", "detection": {"person": person, "people": most},
+        "subjects": {"duo": {"people": people, "trials": {"walk": trial}} | subject},
+    }  # fmt: skip
+
+
+def test_a_subject_of_several_people_becomes_several_subjects():
+    config = check_config(shared(people=3, mass=60))
+    assert list(config.subjects) == ["duo_1", "duo_2", "duo_3"]
+    assert [person.rank for person in config.subjects.values()] == [1, 2, 3]
+    assert {config.recorded_as(name) for name in config.subjects} == {"duo"}
+    assert config.trials("duo_2") == ["walk"]
+    assert config.subject("duo_3").mass == 60
+    assert check_config(shared(people=2)).hash != config.hash
+    assert check_config(shared(people=1)).subjects["duo_1"].rank == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (shared(person="largest"), "subjects.duo.people: needs `detection: {person: all}`"),
+        (shared(people=None), "detection.person is all: say how many people there are (subjects.duo.people)"),
+        (shared(people=5), "subjects.duo.people is 5, but detection.people lets the detector find 4"),
+        (shared(people=0), "subjects.duo.people: Input should be greater than or equal to 1 (found 0)"),
+        (shared(height=1.8), "subjects.duo: one height cannot be that of 2 people"),
+        (shared(trials={name: {"folder": name} for name in "ab"}), "subjects.duo.people: needs exactly one trial"),
+    ],
+)
+def test_several_people_need_settings_that_agree(tmp_path, settings, words):
+    assert words in refusal(tmp_path, settings)
+
+
+def test_one_of_several_people_cannot_have_the_name_of_another_subject(tmp_path):
+    settings = shared()
+    settings["subjects"]["duo_2"] = settings["subjects"]["duo"]
+    assert "subjects.duo_2: is the name of one of the people of subjects.duo" in refusal(tmp_path, settings)
+
+
+def test_imported_points_may_be_of_many_people():
+    settings = shared(people=9)
+    settings["detection"]["detector"] = "import"
+    assert len(check_config(settings).subjects) == 9
 
 
 def test_unknown_subject_and_trial():

@@ -10,7 +10,8 @@ import pytest
 import simspine
 
 HEAVY = (
-    "opensim", "cv2", "mediapipe", "matplotlib", "scipy", "numba", "h5py", "onnxruntime", "torch", "jinja2", "pandas",
+    "opensim", "cv2", "ai_edge_litert", "matplotlib", "scipy", "numba", "h5py", "onnxruntime", "torch", "jinja2",
+    "pandas",
 )  # fmt: skip
 PACKAGE = Path(simspine.__file__).parent
 SURFACE = (
@@ -131,7 +132,7 @@ def test_opensim_is_imported_in_one_place():
 
 @pytest.mark.parametrize(
     ("package", "rooms"),
-    [("mediapipe", {"detection"}), ("cv2", {"sources", "detection", "report"}), ("matplotlib", {"report", "body"}),
+    [("ai_edge_litert", {"detection"}), ("cv2", {"sources", "detection", "report"}), ("matplotlib", {"report", "body"}),
      ("jinja2", {"report"}), ("onnxruntime", {"detection"}), ("snakemake", set()), ("click", {"cli", "commands"})],
 )  # fmt: skip
 def test_heavy_packages_have_their_rooms(package, rooms):

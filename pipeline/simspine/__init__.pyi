@@ -10,7 +10,7 @@ from .formats.trc import read_trc, write_trc
 from .ik.solve import inverse_kinematics
 from .ik.solver import Solver
 from .pipeline.options import Options
-from .pipeline.reconstruct import fit_trials, reconstruct
+from .pipeline.reconstruct import fit_trials, reconstruct, reconstruct_people
 from .pipeline.reconstruction import Reconstruction
 from .priors.assumptions import LinearPrior, MarkerErrors, Prior, SharedError, Smoothness
 from .spine.shape.complete import complete_spine
@@ -46,6 +46,7 @@ __all__ = [
     "read_mot",
     "read_trc",
     "reconstruct",
+    "reconstruct_people",
     "spine_from_joints",
     "triangulate",
     "write_body",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from simspine import skeletons
-from simspine.detection.association import associate
+from simspine.detection.association import associate, tracks_of_people
 from simspine.errors import InputError
 from simspine.geometry import project
 from simspine.types import Camera
@@ -138,6 +138,69 @@ def test_values_are_handed_through_untouched():
     people, cameras, truth = scene(seed=7, frames=5, noise=0, lost=0, swapped=0)
     chosen = associate(people, cameras, SKELETON, RATE, person=[0, 0, 1])
     np.testing.assert_array_equal(chosen, truth[:, :, 0])
+
+
+def matched(tracks, truth):
+    """The tracks in the order of the people they follow, by whose detection they hold most often."""
+    hip = SKELETON.index("LHip")
+    agree = [[np.sum(track[..., hip, 0] == truth[:, :, who, hip, 0]) for track in tracks] for who in range(2)]
+    order = np.argmax(agree, 1)
+    assert sorted(order) == list(range(len(tracks)))
+    return [tracks[i] for i in order]
+
+
+def assert_both_are_followed(people, cameras, truth, share=0.99):
+    tracks = tracks_of_people(people, cameras, SKELETON, RATE)
+    assert len(tracks) == 2
+    for who, track in enumerate(matched(tracks, truth)):
+        assert right_share(track, truth[:, :, who], truth[:, :, 1 - who]) >= share
+    counts = [np.isfinite(track[..., SKELETON.index("LHip"), 0]).sum() for track in tracks]
+    assert counts == sorted(counts, reverse=True)
+
+
+@pytest.mark.parametrize("views", [3, 4, 8])
+def test_everybody_is_followed_past_each_other(views):
+    assert_both_are_followed(*scene(views=views, seed=views))
+
+
+def test_who_leaves_and_comes_back_is_the_same():
+    people, cameras, truth = scene(seed=8, frames=90)
+    gone = np.isclose(people[..., 0], truth[:, :, None, 1, :, 0]).any(-1)
+    gone[:30], gone[65:] = False, False  # the second person is away for 0.7 s
+    people = np.where(gone[..., None, None], np.nan, people)
+    truth = truth.copy()
+    truth[30:65, :, 1] = np.nan
+    assert_both_are_followed(people, cameras, truth)
+    assert len(tracks_of_people(people, cameras, SKELETON, RATE, longest_gap=0.4)) == 3  # away for too long
+
+
+def test_who_is_hidden_by_another_gives_no_point_of_theirs():
+    """From two of four cameras the second person stands behind the first, and only the first is detected there."""
+    people, cameras, truth = scene(seed=9, frames=100)
+    hidden = np.isclose(people[..., 0], truth[:, :, None, 1, :, 0]).any(-1)
+    hidden[:30], hidden[60:], hidden[:, 2:] = False, False, False
+    people = np.where(hidden[..., None, None], np.nan, people)
+    truth = truth.copy()
+    truth[30:60, :2, 1] = np.nan
+    assert_both_are_followed(people, cameras, truth)
+
+
+def test_nobody_gets_a_detection_that_another_has():
+    people, cameras, _ = scene(seed=10, lost=0.4)  # most are seen in one or two views only: many gaps
+    first, second = tracks_of_people(people, cameras, SKELETON, RATE)[:2]
+    both = np.isfinite(first[..., 0]) & np.isfinite(second[..., 0])
+    assert both.any()
+    assert not (first[..., 0] == second[..., 0])[both].any()
+
+
+def test_who_passes_by_is_no_person_of_the_trial():
+    people, cameras, truth = scene(seed=11, frames=100)
+    gone = np.isclose(people[..., 0], truth[:, :, None, 1, :, 0]).any(-1)
+    gone[:15] = False  # there in 15 of 100 frames
+    people = np.where(gone[..., None, None], np.nan, people)
+    (only,) = tracks_of_people(people, cameras, SKELETON, RATE)
+    assert right_share(only, truth[:, :, 0], truth[:, :, 1]) >= 0.98
+    assert len(tracks_of_people(people, cameras, SKELETON, RATE, least_share=0.1)) == 2
 
 
 def test_unusable_input_is_named():

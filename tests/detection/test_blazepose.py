@@ -19,7 +19,16 @@ def images():
     return [next(iter(video)) for video in open_videos(find_project(demo_folder()).videos)]
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def pair(images):
+    """Two people in one image, 900 px apart: the person as cameras 0 and 2 see them."""
+    return np.concatenate([images[0][:, 100:1000], images[2][:, 100:1000]], 1)
+
+
+def hips(people):
+    return people[:, [S.index("left_hip"), S.index("right_hip")], 0].mean(1)
+
+
 def test_the_demos_person_is_found_upright_in_all_views(images):
     detector = BlazePose(threads=2)
     assert isinstance(detector, Detector)
@@ -32,27 +41,58 @@ def test_the_demos_person_is_found_upright_in_all_views(images):
         assert points["nose"][1] < points["left_shoulder"][1] < points["left_hip"][1] < points["left_knee"][1]
         trunk = points["left_hip"][1] - points["left_shoulder"][1]
         assert 100 < trunk < 600
-        # the same image again: the tracker stays where it was
-        assert np.abs(second[view][0, :, :2] - people[0, :, :2]).max() < 0.2 * trunk
+        # the same image again: the tracker stays where it was, all but a hand that it cannot see
+        assert np.median(np.abs(second[view][0, :, :2] - people[0, :, :2])) < 0.05 * trunk
     # seen from the front in views 0 and 1 and from behind in 2 and 3: left and right appear exchanged
     order = [p[0, S.index("left_shoulder"), 0] > p[0, S.index("right_shoulder"), 0] for p in first]
     assert order == [True, True, False, False]
 
 
-def test_nobody_gives_no_people(images):
+def test_everybody_is_found_and_followed(pair):
+    detector = BlazePose(people=3, threads=1)
+    seen = [detector.detect([image])[0] for image in (pair, np.roll(pair, 20, axis=1), np.roll(pair, 40, axis=1))]
+    detector.close()
+    first = hips(seen[0])
+    assert len(first) == 2
+    assert ((first.min() < 900) & (first.max() > 900)).all()
+    for step, people in enumerate(seen):  # in the same order, both moving with the image
+        assert np.abs(hips(people) - first - 20 * step).max() < 15
+
+
+def test_no_more_people_than_asked_for(pair):
+    detector = BlazePose(people=1, threads=1)
+    assert len(detector.detect([pair])[0]) == 1
+    detector.close()
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_boxes_say_where_to_look(pair, side):
+    """Whoever stands in the box, and nobody else; who is nowhere is not made up."""
+    detector = BlazePose(people=3, threads=1)
+    box = np.array([[900.0 * side + 100, 250, 900 * side + 800, 1500]])
+    (people,) = detector.detect([pair], boxes=[box])
+    assert len(people) == 1
+    assert 900 * side < hips(people)[0] < 900 * (side + 1)
+    assert len(detector.detect([np.full_like(pair, 127)], boxes=[box])[0]) == 0
+    assert len(detector.detect([pair], boxes=[np.empty((0, 4))])[0]) == 0
+    assert len(detector.detect([pair], boxes=[np.repeat(box, 2, 0)])[0]) == 1  # twice the same is one
+    detector.close()
+
+
+def test_nobody_gives_no_people():
     detector = BlazePose(threads=1)
     grey = np.full((240, 320, 3), 127, np.uint8)
     assert [found.shape for found in detector.detect([grey, grey])] == [(0, 33, 3)] * 2
     with pytest.raises(InputError, match="follows 2 views, got 1"):
         detector.detect([grey])
-    with pytest.raises(InputError, match="boxes"):
-        detector.detect([grey, grey], boxes=[None, None])
+    with pytest.raises(InputError, match="2 images, but boxes for 1"):
+        detector.detect([grey, grey], boxes=[None])
     detector.close()
 
 
-def test_unknown_complexity():
-    with pytest.raises(InputError, match="expected 0, 1 or 2"):
-        BlazePose(complexity=3)
+def test_nonsense_is_refused():
+    with pytest.raises(InputError, match="people is 0"):
+        BlazePose(people=0)
 
 
 def test_loading_writes_nothing_to_the_terminal():

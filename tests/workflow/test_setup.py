@@ -85,6 +85,31 @@ FAULTS = {
 }
 
 
+FILMED_FAULTS = {
+    "needs the package spinepose": {"detector": "spinepose"},
+    "no such file, and no model id": {"detector": "spinepose", "model": "huge"},
+    "reads `keypoints` folders, but the trial gives videos": {"detector": "import"},
+    "expected three coordinates x, y, z": {"person": [0.0, 1.0]},
+    "is the point [0.0, 0.0, 99.0] m, which no camera has in its image": {"person": [0.0, 0.0, 99.0]},
+}
+
+
+@pytest.mark.parametrize("words", FILMED_FAULTS)
+def test_doctor_refuses_detection_that_cannot_work(videos, words):
+    project, _ = videos
+    project.change(detection=FILMED_FAULTS[words])
+    done = call("doctor", "--config", project.file)
+    assert done.exit_code == 2, done.output
+    assert words in " ".join(done.output.split())
+    assert done.output.count("fault  ") == 1
+
+
+def test_doctor_is_content_with_a_point_that_cameras_see(videos):
+    project, _ = videos
+    project.change(detection={"person": [0.0, 0.0, 1.0]})
+    assert call("doctor", "--config", project.file).exit_code == 0
+
+
 @pytest.mark.parametrize("words", FAULTS)
 def test_doctor_finds_the_fault_and_exits_with_2(copied, words):
     FAULTS[words](copied)

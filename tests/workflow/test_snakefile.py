@@ -156,6 +156,16 @@ def test_a_virtual_capture_is_made_before_anything_else(snakemake):
 
 
 @pytest.mark.slow
+def test_people_of_one_recording_are_planned_as_subjects(snakemake):
+    """The second one's detection waits for the first one's."""
+    done = snakemake("--dry-run", "--configfile", "configs/multi-person.yaml", "--profile", "configs/profiles/local")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert planned(done.stdout) == dict.fromkeys(RULES, 1) | dict.fromkeys(STAGES, 2)
+    second = next(job for job in done.stdout.split("rule detect:")[1:] if "subject=duo_2" in job)
+    assert "duo_1/done/detect" in second.split("output:")[0]
+
+
+@pytest.mark.slow
 def test_the_full_layout_is_planned_by_names_alone(snakemake):
     """Seven subjects, 210 trials, 1,890 files in the official layout: all are empty, and none is read."""
     from simspine.capture.rig import rig

@@ -1,5 +1,6 @@
 """Who was recorded, and where each recording comes from."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
@@ -55,3 +56,36 @@ class Subject(Section):
     """Standing height, m. Estimated from the segments if left out."""
     mass: float = Field(70.0, gt=5, lt=300)
     """Body mass, kg. It scales inertia only and does not change kinematics."""
+    people: int | None = Field(None, ge=1, le=32)
+    """With `detection.person: all`: how many are in the trial; they become <name>_1, <name>_2, …, most seen first."""
+
+
+class SharedSubject(Subject):
+    """One of several people of one recording."""
+
+    group: str
+    """Name under which the recording is configured."""
+    rank: int
+    """1 for who is seen most."""
+
+
+def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
+    """The subjects with each that holds several people in its place; `ValueError` for what does not go together."""
+    found: dict[str, Subject] = {}
+    for name, subject in named.items():
+        if subject.people is None:
+            found[name] = subject
+            continue
+        if len(subject.trials) != 1 or any(trial.capture for trial in subject.trials.values()):
+            raise ValueError(
+                f"subjects.{name}.people: needs exactly one trial of videos or keypoints, because nobody knows who is "
+                "who in another one; name a subject for each recording"
+            )
+        if subject.height is not None:
+            raise ValueError(f"subjects.{name}: one height cannot be that of {subject.people} people; leave it out")
+        fields = {key: getattr(subject, key) for key in Subject.model_fields}
+        for rank in range(1, subject.people + 1):
+            if f"{name}_{rank}" in named:
+                raise ValueError(f"subjects.{name}_{rank}: is the name of one of the people of subjects.{name} as well")
+            found[f"{name}_{rank}"] = SharedSubject(**fields, group=name, rank=rank)
+    return found

@@ -15,6 +15,7 @@ from simspine.errors import InputError, unknown_name
 RENAMED = {
     "ik.error_lasts_s": "its name is now ik.error_correlation_s",
     "scaling.calibrate": "leave it out: sizes come from distances between markers",
+    "detection.model_complexity": "leave it out: BlazePose's full network is the one there is",
     "detection.infer_spine: shape": "write true",
     "detection.infer_spine: rule": "write true (by a model of real spines) or false",
     "ik.loss: geman-mcclure": "write huber or square",

@@ -6,7 +6,7 @@ import json
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from simspine.config.capture import HumanCapture, Virtual, chosen, people_of, spoilt
-from simspine.config.people import Name, Subject
+from simspine.config.people import Name, SharedSubject, Subject, shared_subjects
 from simspine.errors import unknown_name
 from simspine.pipeline.options import Options, Section
 
@@ -68,7 +68,24 @@ class Config(Options):
                 raise ValueError(f"subjects.{name}.trials: required, but missing{who}")
             if self.capture is None and any(trial.capture for trial in person.trials.values()):
                 raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
+        self._several_people()
+        self.__dict__["subjects"] = shared_subjects(self.subjects)
         return self
+
+    def _several_people(self) -> None:
+        """`ValueError` where `detection.person` and the subjects disagree about following several people."""
+        all_of_them, most = self.detection.person == "all", self.detection.people
+        for name, person in self.subjects.items():
+            if isinstance(person, SharedSubject):
+                continue
+            if all_of_them and person.people is None:
+                raise ValueError(f"detection.person is all: say how many people there are (subjects.{name}.people)")
+            if person.people is not None and not all_of_them:
+                raise ValueError(f"subjects.{name}.people: needs `detection: {{person: all}}`")
+            if person.people is not None and person.people > most and self.detection.detector != "import":
+                raise ValueError(
+                    f"subjects.{name}.people is {person.people}, but detection.people lets the detector find {most}"
+                )
 
     @property
     def captured(self) -> set[tuple[str, str]]:
@@ -95,6 +112,11 @@ class Config(Options):
         if name not in self.subjects:
             raise unknown_name("subject", name, self.subjects, "the configuration")
         return self.subjects[name]
+
+    def recorded_as(self, subject: str) -> str:
+        """The name under which a subject's recordings are configured: their own, unless several people share them."""
+        found = self.subject(subject)
+        return found.group if isinstance(found, SharedSubject) else subject
 
     def trials(self, subject: str, only: str | None = None) -> list[str]:
         """Names of the subject's trials, or the one asked for."""

@@ -1,12 +1,13 @@
-"""Which detection in which view is the tracked person: decided by geometry of all views, then by continuity in time.
+"""Which detections of which views are one person: decided by geometry of all views, then by continuity in time.
 
 Neither the order of detections nor their scores are used. Each detection is reduced to a few *landmarks* that
 exchanging left and right does not move: the mid-points of hips, shoulders, knees and ankles. In each frame, two
 detections in different views propose where the landmarks are (the points nearest to both rays), every other view
 supports the proposal with its nearest detection, and the best supported proposals become people. People of successive
-frames are linked into tracks, one track is chosen, and each view gives it the detection nearest to where it is then.
+frames are linked into tracks, and each view gives a track the detection nearest to where it is then.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -59,6 +60,16 @@ class _Track:
         self.extent += float(extents.sum())
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """All frames, whom each shows (landmarks and detections of each person), and their tracks over time."""
+
+    people: np.ndarray
+    frames: list[_Frame]
+    found: list[list[tuple[np.ndarray, np.ndarray]]]
+    tracks: list[_Track]
+
+
 def associate(
     people: np.ndarray,
     cameras: Sequence[Camera],
@@ -77,11 +88,46 @@ def associate(
     longest_gap: s that somebody may be lost and still be the same one. Raises `InputError` if nobody is consistent in
     two views.
     """
+    if isinstance(person, str):
+        if person not in ("most_views", "largest"):
+            raise InputError(f"person is {person!r}, expected 'most_views', 'largest' or a point [x, y, z] in metres.")
+    elif np.shape(person) != (3,) or not np.isfinite(np.asarray(person, float)).all():
+        raise InputError(f"person is {person!r}, expected three coordinates x, y, z in metres.")
+    seen = _seen(people, cameras, skeleton, rate, tolerance, longest_gap)
+    (chosen,) = _gather(seen, [_choose(seen.tracks, person)], tolerance, round(longest_gap * rate))
+    return chosen
+
+
+def tracks_of_people(
+    people: np.ndarray,
+    cameras: Sequence[Camera],
+    skeleton: Skeleton | str,
+    rate: float,
+    tolerance: float = 0.25,
+    longest_gap: float = 2.0,
+    least_share: float = 0.2,
+) -> list[np.ndarray]:
+    """Everybody, each as `associate` gives one: (frames, views, points, 3); who was seen most comes first.
+
+    A track counts as a person if two views or more saw it in `least_share` of the frames: shorter ones are chance
+    meetings of rays, or people passing by. Nobody gets a detection that another one has. Who is away for longer than
+    `longest_gap` s comes back as somebody else. Parameters else, and errors, as in `associate`; the list is empty where
+    nobody was seen for long enough.
+    """
+    seen = _seen(people, cameras, skeleton, rate, tolerance, longest_gap)
+    lasting = [track for track in seen.tracks if len(track.frames) >= least_share * len(seen.frames)]
+    lasting.sort(key=lambda track: -track.seen)
+    return _gather(seen, lasting, tolerance, round(longest_gap * rate))
+
+
+def _seen(
+    people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton | str, rate: float, tolerance: float, gap: float
+) -> _Seen:
     skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
-    people = _checked(people, cameras, skeleton, person)
+    people = _checked(people, cameras, skeleton)
     frames = [_frame(landmarks, cameras) for landmarks in _landmarks(people, skeleton)]
     found = [_people_of(frame, tolerance) for frame in frames]
-    tracks = _link(frames, found, rate, longest_gap)
+    tracks = _link(frames, found, rate, gap)
     if not any(len(frame.view) for frame in frames):
         raise InputError(
             f"nobody was detected in any of {len(frames)} frames of {len(cameras)} views. Is the person in the images, "
@@ -92,21 +138,16 @@ def associate(
             "nobody was seen consistently in two views of any frame: the detections' rays miss each other by more than "
             f"{tolerance:g} m. Check that cameras and videos are in the same order, and that the calibration is theirs."
         )
-    return _gather(people, frames, found, _choose(tracks, person), tolerance, round(longest_gap * rate))
+    return _Seen(people, frames, found, tracks)
 
 
-def _checked(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton, person: Chooser) -> np.ndarray:
+def _checked(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton) -> np.ndarray:
     people = np.asarray(people)
     wanted = f"(frames, {len(cameras)} views, people, {len(skeleton)} points, 3)"
     if people.ndim != 5 or (people.shape[1], *people.shape[3:]) != (len(cameras), len(skeleton), 3):
         raise InputError(f"people has shape {people.shape}, expected {wanted} for skeleton {skeleton.name!r}.")
     if len(cameras) < 2:
-        raise InputError("choosing a person by consistency needs at least two cameras.")
-    if isinstance(person, str):
-        if person not in ("most_views", "largest"):
-            raise InputError(f"person is {person!r}, expected 'most_views', 'largest' or a point [x, y, z] in metres.")
-    elif np.shape(person) != (3,) or not np.isfinite(np.asarray(person, float)).all():
-        raise InputError(f"person is {person!r}, expected three coordinates x, y, z in metres.")
+        raise InputError("telling people apart by consistency needs at least two cameras.")
     return people
 
 
@@ -250,31 +291,37 @@ def _choose(tracks: Sequence[_Track], person: Chooser) -> _Track:
     return min(lasting, key=lambda t: np.nanmean(np.linalg.norm(np.nanmean(t.positions, 1) - point, axis=-1)))
 
 
-def _gather(
-    people: np.ndarray, frames: Sequence[_Frame], found, track: _Track, tolerance: float, gap: int
-) -> np.ndarray:
-    """The chosen person's detections.
+def _gather(seen: _Seen, tracks: Sequence[_Track], tolerance: float, gap: int) -> list[np.ndarray]:
+    """The detections of each of the people tracked.
 
-    Where the person was not found in two views, the track runs on straight through the gap and takes what lies near it
+    Where somebody was not found in two views, the track runs on straight through the gap and takes what lies near it
     and belongs to nobody else: one view may still see them.
     """
-    out = np.full((*people.shape[:2], *people.shape[3:]), np.nan)
-    known, positions = np.array(track.frames), np.array(track.positions)
-    for f, frame in enumerate(frames):
-        i = min(int(np.searchsorted(known, f)), len(known) - 1)
-        if known[i] == f:
-            members = track.members[i]
-        else:
-            before, after = known[max(i - 1, 0)], known[i]
-            if not len(frame.view) or min(abs(f - before), abs(f - after)) > gap:
-                continue
-            part = np.clip((f - before) / max(after - before, 1), 0, 1)
-            position = positions[i] if part == 1 else (1 - part) * positions[max(i - 1, 0)] + part * positions[i]
-            miss = _miss(frame, position)
-            for _, others in found[f]:
-                miss[others] = np.inf
-            nearest, distance = _nearest_per_view(frame, miss)
-            members = nearest[distance < tolerance]
-        for k in members:
-            out[f, frame.view[k]] = people[f, frame.view[k], frame.person[k]]
+    people = seen.people
+    out = [np.full((*people.shape[:2], *people.shape[3:]), np.nan) for _ in tracks]
+    for f, (frame, found) in enumerate(zip(seen.frames, seen.found, strict=True)):
+        free = np.ones(len(frame.view), bool)
+        for _, members in found:
+            free[members] = False
+        for points, track in zip(out, tracks, strict=True):
+            members = _members(frame, f, track, np.flatnonzero(free), tolerance, gap)
+            free[members] = False
+            points[f, frame.view[members]] = people[f, frame.view[members], frame.person[members]]
     return out
+
+
+def _members(frame: _Frame, f: int, track: _Track, free: np.ndarray, tolerance: float, gap: int) -> np.ndarray:
+    """The track's detections in frame f; `free` are those of nobody, for frames in which it was not found."""
+    i = bisect_left(track.frames, f)
+    if i < len(track.frames) and track.frames[i] == f:
+        return track.members[i]
+    after, before = min(i, len(track.frames) - 1), max(i - 1, 0)
+    start, end = track.frames[before], track.frames[after]
+    if not len(free) or min(abs(f - start), abs(f - end)) > gap:
+        return np.empty(0, int)
+    part = np.clip((f - start) / max(end - start, 1), 0, 1)
+    position = (1 - part) * track.positions[before] + part * track.positions[after]
+    miss = np.full(len(frame.view), np.inf)
+    miss[free] = _miss(frame, position)[free]
+    nearest, distance = _nearest_per_view(frame, miss)
+    return nearest[distance < tolerance]

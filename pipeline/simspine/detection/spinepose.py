@@ -29,7 +29,8 @@ class SpinePose:
     """A SimCC network on onnxruntime; crops of all views and people go through it in one call where it takes batches.
 
     weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
-    people are when `detect` is not told (default: BlazePose's extent of its one person). people: most per image.
+    people are when `detect` is not told (default: the extent of each person that BlazePose finds). people: most per
+    image.
     channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released SpinePose
     code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models; we do not.
     """
@@ -51,7 +52,7 @@ class SpinePose:
         self.skeleton = skeletons.by_size(self._points).name
         self.people = people
         self._channels = channels
-        self._boxes = boxes if boxes is not None else _blazepose_boxes()
+        self._boxes = boxes if boxes is not None else _blazepose_boxes(people)
 
     def detect(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None] | None = None
@@ -124,16 +125,11 @@ def find_weights(weights: str | Path) -> Path:
 
     Ids are resolved, and downloaded at first use, by the optional package spinepose. Without a version: the newest.
     """
+    check_weights(weights)
     path = Path(weights)
     if path.is_file():
         return path
     version, size = _model_id(str(weights))
-    if find_spec("spinepose") is None:
-        raise InputError(
-            f"SpinePose's model {str(weights)!r} needs the package spinepose: pip install 'simspine[spinepose]'. "
-            "Its code and weights are licensed CC-BY-NC-4.0: not for commercial use. "
-            "Or hand in the path of an ONNX file."
-        )
     from spinepose.pose_estimator import SpinePoseEstimator
     from spinepose.tools.utils.file import download_checkpoint
 
@@ -146,6 +142,19 @@ def find_weights(weights: str | Path) -> Path:
             f"the weights of SpinePose's model {str(weights)!r} could not be downloaded ({error}). "
             "On a machine without network, copy the ONNX file and hand in its path."
         ) from None
+
+
+def check_weights(weights: str | Path) -> None:
+    """`InputError` where neither a file nor a model id is named, or the package that resolves ids is not installed."""
+    if Path(weights).is_file():
+        return
+    _model_id(str(weights))
+    if find_spec("spinepose") is None:
+        raise InputError(
+            f"SpinePose's model {str(weights)!r} needs the package spinepose: pip install 'simspine[spinepose]'. "
+            "Its code and weights are licensed CC-BY-NC-4.0: not for commercial use. "
+            "Or hand in the path of an ONNX file."
+        )
 
 
 def _model_id(text: str) -> tuple[str, str]:
@@ -175,8 +184,8 @@ def _checked(boxes) -> np.ndarray:
     return boxes
 
 
-def _blazepose_boxes() -> BoxSource:
+def _blazepose_boxes(people: int) -> BoxSource:
     from simspine.detection.blazepose import BlazePose
     from simspine.detection.boxes import ExtentBoxes
 
-    return ExtentBoxes(BlazePose())
+    return ExtentBoxes(BlazePose(people))

@@ -6,24 +6,23 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.pipeline.solved_trial import SolvedTrial
+from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
 from simspine.quality.observability import forced_mask
-from simspine.report.sampling import model_reprojection
 from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import base_name
 from simspine.types import Origin
 
-LIMBS = tuple(f"{side}{point}" for side in "LR" for point in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"))
 FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
 INFERRED = "inferred spine"
 HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
 # Figures of a data set are means over its trials, weighted by frames; counts are summed.
 MEANS = (
-    "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "marker_rms_mm",
+    "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "points_contributed_share", "marker_rms_mm",
     "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
 )  # fmt: skip
 SUMS = ("frames", "frames_rejected", "frames_corrected")
-BY_NAME = ("marker_rms_mm_by_group", "model_reprojection_px_by_camera")
+BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
 def headline(found: SolvedTrial) -> dict:
@@ -38,8 +37,7 @@ def headline(found: SolvedTrial) -> dict:
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
     groups = np.array([_group_of(name) for name in solved.marker_names])
-    limbs = [name for name in LIMBS if name in found.detected.names and name in found.model_markers.names]
-    distance = model_reprojection(found.cameras, found.model_markers, found.detected, limbs)
+    fits = view_fits(found)
     return {
         "frames": spine.frames,
         "views": len(found.cameras),
@@ -51,10 +49,10 @@ def headline(found: SolvedTrial) -> dict:
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
         },
-        "model_reprojection_px_median": typical(distance),
-        "model_reprojection_px_by_camera": {
-            camera.name: typical(distance[:, v]) for v, camera in enumerate(found.cameras)
-        },
+        "points_contributed_share": float(found.images[1].used.mean()),
+        "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
+        "model_reprojection_px_median": typical(limb_distance(found)),
+        "model_reprojection_px_by_camera": {fit.name: _known(fit.distance_px) for fit in fits},
         "lla_deg_mean": _mean_degrees(spine.lla[kept]),
         "lla_deg_sd": None if "lla" in set_by_model else _typical_degrees(spine.lla_sd, kept),
         "tka_deg_mean": _mean_degrees(spine.tka[kept]),
@@ -85,6 +83,10 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
         "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
         "rejected_because": reasons,
     }
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _group_of(marker: str) -> str:

@@ -20,12 +20,12 @@ class DetectionOptions(Section):
     """SpinePose: model id (small, medium, large, xlarge; v1/ or v2/ before it) or a path to an ONNX file."""
     device: Literal["cpu", "cuda"] = "cpu"
     """SpinePose: where the network runs."""
-    model_complexity: Literal[0, 1, 2] = 1
-    """BlazePose: 0 light, 1 full, 2 heavy. The installed package carries 1."""
+    people: int = Field(4, ge=1, le=32)
+    """The most people looked for in an image; each takes its time."""
     skeleton: str | None = None
     """Names of imported points (spinetrack37, halpe26, …); by their number if left out."""
-    person: Literal["most_views", "largest"] | list[float] = "most_views"
-    """Whom to follow: seen in the most views, largest in the images, or nearest to a point [x, y, z] m of the world."""
+    person: Literal["most_views", "largest", "all"] | list[float] = "most_views"
+    """Whom to follow: seen in most views, largest in the images, nearest to a point [x, y, z] m in space, or all."""
     infer_spine: bool = True
     """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
 

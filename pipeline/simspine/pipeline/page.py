@@ -31,7 +31,7 @@ LICENCES = {
     "simspine": "BSD-3-Clause",
     "Pose2Sim (model, demo videos)": "BSD-3-Clause",
     "OpenSim": "Apache-2.0",
-    "MediaPipe BlazePose": "Apache-2.0",
+    "BlazePose's networks": "Apache-2.0",
     "three.js, in this page (3D player)": "MIT",
     "SpinePose": "CC-BY-NC-4.0, code and weights: not for commercial use; only if you chose that detector",
 }

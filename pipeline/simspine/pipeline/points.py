@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from simspine.detection.association import associate
-from simspine.detection.boxes import ExtentBoxes, whole_image
+from simspine.detection.association import associate, tracks_of_people
+from simspine.detection.boxes import whole_image
 from simspine.detection.protocol import Detector
 from simspine.detection.run import Detections, detect_videos
+from simspine.errors import InputError
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
 from simspine.merging import MergeReport, merge_with_report
@@ -41,16 +42,37 @@ def _detector(options: DetectionOptions, boxes_known: bool) -> Detector:
     if options.detector == "spinepose":
         from simspine.detection.spinepose import SpinePose
 
-        boxes = whole_image if boxes_known else ExtentBoxes(BlazePose())
-        return SpinePose(options.model, options.device, boxes=boxes)
-    return BlazePose(complexity=options.model_complexity)
+        boxes = whole_image if boxes_known else None
+        return SpinePose(options.model, options.device, boxes=boxes, people=options.people)
+    return BlazePose(options.people)
 
 
 def follow_person(
     detections: Detections, cameras: Sequence[Camera], skeleton: str, options: DetectionOptions
 ) -> Keypoints:
     """The one person followed, in the 37 SIMSPINE names. cameras: in the order of the views."""
+    check_one_person(options)
     points = associate(detections.people, cameras, skeleton, detections.rate, person=options.person)
+    return _named(points, detections, skeleton)
+
+
+def check_one_person(options: DetectionOptions) -> None:
+    """`InputError` where everybody is asked for and only one person can be given: to be said before hours of work."""
+    if options.person == "all":
+        raise InputError(
+            "detection.person is all, but one person is wanted here. simspine.reconstruct_people gives everybody; in a "
+            "configuration say how many there are (`people` of the subject)."
+        )
+
+
+def follow_people(detections: Detections, cameras: Sequence[Camera], skeleton: str) -> list[Keypoints]:
+    """Everybody who is there for long enough (see `tracks_of_people`), most seen first; else as `follow_person`."""
+    tracks = tracks_of_people(detections.people, cameras, skeleton, detections.rate)
+    return [_named(points, detections, skeleton) for points in tracks]
+
+
+def _named(points: np.ndarray, detections: Detections, skeleton: str) -> Keypoints:
+    """Points (frames, views, points, 3) in the 37 SIMSPINE names."""
     native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1))
     return translate(native, skeleton)
 

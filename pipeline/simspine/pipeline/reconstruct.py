@@ -5,15 +5,25 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import KinematicsOptions, Options
-from simspine.pipeline.points import SKELETONS, detect, follow_person, locate_points, make_markers
+from simspine.pipeline.points import (
+    SKELETONS,
+    check_one_person,
+    detect,
+    follow_people,
+    follow_person,
+    locate_points,
+    make_markers,
+)
 from simspine.pipeline.reconstruction import Reconstruction
 from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.pipeline.verdict import judge
+from simspine.pipeline.view_fit import view_fits
 from simspine.skeletons import by_names, translate
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.sources.pose2sim import VIDEO_ENDINGS, match_cameras
@@ -30,11 +40,11 @@ class _Observed:
     """A trial up to its markers."""
 
     markers: Markers
-    cameras: tuple[Camera, ...]
-    keypoints: Keypoints
-    skeleton: str
-    triangulation: TriangulationReport
-    points: Markers
+    cameras: tuple[Camera, ...] = ()
+    keypoints: Keypoints | None = None
+    skeleton: str = ""
+    triangulation: TriangulationReport | None = None
+    points: Markers | None = None
     videos: tuple[Path, ...] = ()
 
 
@@ -72,11 +82,39 @@ def reconstruct(
     sized, _ = size_body(list(trials.values()), options.body.recipe, markers, options.scaling, height, mass)
     found = {}
     for trial, seen in observed.items():
-        solved = _solved(trial, sized, seen.markers, markers, options.ik, seen.triangulation)
-        found[trial] = replace(
-            solved, cameras=seen.cameras, keypoints=seen.keypoints, points=seen.points, videos=seen.videos
-        )
+        found[trial] = _solved(PERSON, trial, sized, seen, markers, options.ik)
     return found if isinstance(source, Mapping) else found["trial"]
+
+
+def reconstruct_people(
+    videos: str | PathLike | Sequence[str | PathLike],
+    cameras: Sequence[Camera] | str | PathLike,
+    *,
+    options: Options | None = None,
+    markers: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Reconstruction]:
+    """From synchronised videos to the spines of all people in them, who is seen in most views and frames first.
+
+    videos: a folder of them, or the files, one a camera. Each person gets a body of their own; subjects are called
+    'person_1', 'person_2', …. `options.detection.people` bounds how many are looked for in an image; who is seen by two
+    views or more in less than a fifth of the frames is left out. Else as `reconstruct`.
+
+    Raises `InputError` where nobody is there for long enough, and as `reconstruct`.
+    """
+    options = options or Options()
+    known = read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
+    files = _videos(videos)
+    detections, skeleton, ordered = _looked_at(files, known, options, progress)
+    everybody = follow_people(detections, ordered, skeleton)
+    if not everybody:
+        raise InputError("nobody is seen in two views or more for a fifth of the frames.")
+    markers, found = markers or options.body.markers or skeleton, []
+    for rank, keypoints in enumerate(everybody, 1):
+        seen = _located(keypoints, ordered, skeleton, None, options, files)
+        sized, _ = size_body([seen.markers], options.body.recipe, markers, options.scaling)
+        found.append(_solved(f"{PERSON}_{rank}", "trial", sized, seen, markers, options.ik))
+    return found
 
 
 def fit_trials(
@@ -101,22 +139,23 @@ def fit_trials(
     options = options or Options()
     turned = {trial: in_frame(item, "y_up") for trial, item in trials.items()}
     sized, _ = size_body(list(turned.values()), body, markers, options.scaling, height, mass)
-    return {trial: _solved(trial, sized, item, markers, options.ik) for trial, item in turned.items()}
+    return {
+        trial: _solved(PERSON, trial, sized, _Observed(item), markers, options.ik) for trial, item in turned.items()
+    }
 
 
 def _solved(
-    trial: str,
-    sized: SizedBody,
-    markers: Markers,
-    marker_set: str,
-    options: KinematicsOptions,
-    triangulation: TriangulationReport | None = None,
+    subject: str, trial: str, sized: SizedBody, seen: _Observed, marker_set: str, options: KinematicsOptions
 ) -> Reconstruction:
     """The stages ik, vertebrae and quality of one trial."""
-    result = solve_kinematics(sized, markers, marker_set, options)
+    result = solve_kinematics(sized, seen.markers, marker_set, options)
     spine = read_spine(sized, result)
-    verdict = judge(sized, result, spine, markers, triangulation).of(PERSON, trial)
-    return Reconstruction(PERSON, trial, markers, sized, result, spine, verdict, triangulation=triangulation)
+    found = Reconstruction(
+        subject, trial, seen.markers, sized, result, spine, cameras=seen.cameras, keypoints=seen.keypoints,
+        triangulation=seen.triangulation, points=seen.points, videos=seen.videos,
+    )  # fmt: skip
+    verdict = judge(sized, result, spine, seen.markers, seen.triangulation, view_fits(found))
+    return replace(found, verdict=verdict.of(subject, trial))
 
 
 def _observe(
@@ -127,23 +166,40 @@ def _observe(
     progress: Callable[[int, int], None] | None,
 ) -> _Observed:
     """The stages detect, triangulate and merge of one trial."""
-    videos: tuple[Path, ...] = ()
     if isinstance(source, Keypoints):
         skeleton = by_names(source.names).name
-        keypoints = translate(source, skeleton)
-    else:
-        skeleton = SKELETONS[options.detection.detector]
-        videos = _videos(source)
-        opened = open_videos(videos)
-        check_synchronised(opened)
-        cameras = match_cameras(opened, cameras)
-        detections = detect(opened, options.detection, progress=progress)
-        keypoints = follow_person(detections, cameras, skeleton, options.detection)
+        return _located(translate(source, skeleton), cameras, skeleton, mocap, options)
+    check_one_person(options.detection)
+    videos = _videos(source)
+    detections, skeleton, cameras = _looked_at(videos, cameras, options, progress)
+    keypoints = follow_person(detections, cameras, skeleton, options.detection)
+    return _located(keypoints, cameras, skeleton, mocap, options, videos)
+
+
+def _looked_at(
+    videos: Sequence[Path], cameras: list[Camera], options: Options, progress: Callable[[int, int], None] | None
+) -> tuple[Detections, str, list[Camera]]:
+    """Everybody in the videos, the name of the points' skeleton, and the cameras in the order of the videos."""
+    opened = open_videos(videos)
+    check_synchronised(opened)
+    cameras = match_cameras(opened, cameras)
+    return detect(opened, options.detection, progress=progress), SKELETONS[options.detection.detector], cameras
+
+
+def _located(
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    skeleton: str,
+    mocap: Markers | None,
+    options: Options,
+    videos: Sequence[Path] = (),
+) -> _Observed:
+    """The stages triangulate and merge."""
     points, report = locate_points(keypoints, cameras, options.triangulation)
     table = options.merge.correspondence
     pairs = None if table is None else read_correspondence(table)
     markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, options.detection.infer_spine)
-    return _Observed(markers, tuple(cameras), keypoints, skeleton, report, points, videos)
+    return _Observed(markers, tuple(cameras), keypoints, skeleton, report, points, tuple(videos))
 
 
 def _videos(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:

@@ -1,5 +1,7 @@
 """The stage that checks a trial: which frames can be trusted, and what is odd about the others."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from simspine.ik.result import Result
@@ -7,6 +9,7 @@ from simspine.pipeline.sized_body import SizedBody
 from simspine.quality.assess import assess
 from simspine.quality.findings import Verdict
 from simspine.quality.observability import level_shares
+from simspine.quality.view_checks import ViewFit
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport
 from simspine.types import Markers
@@ -18,8 +21,9 @@ def judge(
     spine: SpineKinematics,
     markers: Markers,
     triangulation: TriangulationReport | None = None,
+    views: Sequence[ViewFit] = (),
 ) -> Verdict:
-    """All checks of a trial. markers: those that inverse kinematics was given, y_up."""
+    """All checks of a trial. markers: those that inverse kinematics was given, y_up. views: of `view_fits`."""
     return assess(
         spine,
         solved=result,
@@ -27,6 +31,7 @@ def judge(
         triangulation=triangulation,
         ranges=sized.ranges,
         level_shares=shares(sized, result, spine),
+        views=views,
     )
 
 

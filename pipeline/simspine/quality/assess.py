@@ -1,14 +1,15 @@
 """All checks of a trial, and the verdict on each frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.ik.result import Result
-from simspine.quality import marker_checks, shape_checks, side_checks, spine_checks
+from simspine.quality import marker_checks, shape_checks, side_checks, spine_checks, view_checks
 from simspine.quality.findings import Finding, Verdict, verdict
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
+from simspine.quality.view_checks import ViewFit
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation.report import TriangulationReport
 from simspine.types import Markers
@@ -22,6 +23,7 @@ def assess(
     triangulation: TriangulationReport | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
     level_shares: np.ndarray | None = None,
+    views: Sequence[ViewFit] = (),
     thresholds: Thresholds = THRESHOLDS,
 ) -> Verdict:
     """Check a trial; what is not handed in is not checked.
@@ -29,8 +31,8 @@ def assess(
     spine: `spine_kinematics`. solved: of inverse kinematics. measured: the markers it was given (any frame), with
     origin and filled. triangulation: how well the points fit the images. ranges: {coordinate: (lower, upper)} rad.
     level_shares: (levels, 3) share of each angle that the data decided (`quality.observability.level_shares`); what was
-    mostly assumed is not held against ranges. Rejected frames are masked, not removed. Raises `InputError` where
-    lengths differ.
+    mostly assumed is not held against ranges. views: how each camera fits the others. Rejected frames are masked, not
+    removed. Raises `InputError` where lengths differ.
     """
     lengths = {
         "the solution": None if solved is None else solved.motion.frames,
@@ -56,6 +58,7 @@ def assess(
         findings += shape_checks.measured_shape(measured, thresholds)
     if triangulation is not None:
         findings += marker_checks.reprojection(triangulation.names, triangulation.point_error_px, thresholds)
+    findings += view_checks.views(views, thresholds)
     return verdict(spine.frames, findings)
 
 

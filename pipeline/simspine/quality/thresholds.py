@@ -107,6 +107,19 @@ _ALL = (
     Threshold("camera_roll", 0.5, "deg", "a camera that was turned about its axis after calibration", "chosen"),
     Threshold("camera_scale", 1.5, "%", "a camera that zoomed or moved, or whose video was rescaled", "chosen"),
     Threshold("camera_late", 0.5, "frames", "points of fast limbs no longer meet", "chosen: what half a frame can be"),
+    Threshold(
+        "view_contributed", 20, "%", "a camera that gives fewer of the points hardly sees the person",
+        "chosen: 44–100 % in all cameras of two demonstrations; 0 and 11 % where one had followed somebody else",
+    ),
+    Threshold(
+        "view_used", 50, "%", "a camera most of whose points do not fit those of the others",
+        "chosen: 84–100 % in all cameras of two demonstrations",
+    ),
+    Threshold(
+        "view_distance", 30, "px", "the body stands beside the person in this camera's images",
+        "chosen: 8–30 px in all cameras of two demonstrations on 1080×1920 video; 43 px where a camera had followed "
+        "somebody else",
+    ),
     # what is measured at all
     Threshold("missing", 30, "%", "with more of the markers missing the pose hangs on the rest", "chosen"),
     Threshold(

@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import Row, number
 from simspine.validation.uncertainty import spread_of_adults
+
+_GIVEN, _OFF = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
 
 # key of summary.json, label, unit, digits, what it means, (lowest, highest) that is in order, key of the parts
 _LINES = (
@@ -15,8 +18,11 @@ _LINES = (
     ("reprojection_px_median", "Reprojection, median", "px", 1, "detected points", None, ""),
     ("reprojection_px_p90", "Reprojection, 90th percentile", "px", 1, "at most 25 wanted", (0, 25), ""),
     ("points_kept_share", "Detected points kept", "%", 1, "at least 97 wanted", (0.97, 1), ""),
+    ("points_contributed_share", "Points a camera gives", "%", 1, f"at least {_GIVEN.value:g} of each wanted",
+     (_GIVEN.si, 1), "points_contributed_share_by_camera"),
     ("marker_rms_mm", "Marker RMS", "mm", 0, "", None, "marker_rms_mm_by_group"),
-    ("model_reprojection_px_median", "Body to detected limb points", "px", 1, "at most 30 wanted", (0, 30),
+    ("model_reprojection_px_median", "Body to detected limb points", "px", 1, f"at most {_OFF.value:g} wanted",
+     (0, _OFF.value),
      "model_reprojection_px_by_camera"),
     ("lla_deg_mean", "Lumbar lordosis, L1–S1", "°", 1, "", None, ""),
     ("tka_deg_mean", "Thoracic kyphosis, T3–T12", "°", 1, "", None, ""),
@@ -55,7 +61,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             given = quantity in summary.get("set_by_model", ())
             text, note, light = _with_sd(text, quantity, summary.get(f"{quantity}_deg_sd"), given)
         else:
-            note = "; ".join(filter(None, (_parts(summary.get(parts), digits), note)))
+            note = "; ".join(filter(None, (_parts(summary.get(parts), unit, digits), note)))
             light = _light(summary.get(parts) or value, limit)
         rows.append(Row(label, text, notes.get(key, note), light))
     if "frames_rejected" in summary:
@@ -77,8 +83,11 @@ def _with_sd(text: str, quantity: str, sd: float | None, given: bool) -> tuple[s
     return f"{text} ± {sd:.1f}°", note, "check" if wide else ""
 
 
-def _parts(parts: Mapping[str, float | None] | None, digits: int) -> str:
-    """'limbs 18, feet 19' for {part: value}."""
+def _parts(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:
+    """'limbs 18, feet 19' for {part: value}; shares in %, whole ones."""
+    if unit == "%":
+        shares = {name: None if value is None else 100 * value for name, value in (parts or {}).items()}
+        parts, digits = shares, 0
     return ", ".join(f"{name} {number(value, digits)}" for name, value in (parts or {}).items())
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from simspine.config import Config, HumanCapture, Trial
+from simspine.config import Config, HumanCapture, SharedSubject, Trial
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.sources.pose2sim import demo_folder, find_project
@@ -95,9 +95,8 @@ def capture_of(trial: Trial, subject: str, config: Config) -> Capture:
         calibration, videos = calibration or found.calibration, tuple(found.videos)
     assert calibration is not None  # `Trial` wants one beside videos and keypoints
     folders = tuple(_existing(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
-    return Capture(
-        calibration, videos, folders, mocap=mocap, rig=trial.rig, person=subject, resample=trial.mocap_resample
-    )
+    who = config.recorded_as(subject)
+    return Capture(calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, resample=trial.mocap_resample)
 
 
 def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:
@@ -154,8 +153,11 @@ def input_files(config: Config, subject: str) -> list[str]:
     A folder of keypoints (its time changes with the files in it) and its newest file stand for their thousands; files
     of a virtual capture may not be there yet, so the marker of the rule that makes them stands for them.
     """
-    paths = []
-    for trial in config.subject(subject).trials.values():
+    paths: list = []
+    person = config.subject(subject)
+    if isinstance(person, SharedSubject) and person.rank > 1:  # the first of them detects for all
+        return [str(Paths(Path(config.results), f"{person.group}_1").done("detect"))]
+    for trial in person.trials.values():
         if trial.capture is not None and config.virtual is not None:
             paths.append(Paths(Path(config.results), subject).done("capture"))
             continue

@@ -26,6 +26,10 @@ class Paths:
     def keypoints(self, trial: str) -> Path:
         return self.folder / "keypoints" / f"{trial}.h5"
 
+    def people(self, trial: str) -> Path:
+        """Everybody followed in a recording that several subjects share; in the folder of the first of them."""
+        return self.folder / "keypoints" / f"{trial}_people.h5"
+
     def points(self, trial: str) -> Path:
         return self.folder / "points" / f"{trial}.h5"
 

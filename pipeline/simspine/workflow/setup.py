@@ -4,16 +4,21 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from simspine.body.marker_sets import read_marker_set
 from simspine.body.recipes import read_recipe
-from simspine.config import Config, Trial, check_config
+from simspine.config import Config, Subject, Trial, check_config
+from simspine.detection.spinepose import check_weights
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration
+from simspine.geometry import project
+from simspine.quality.findings import listed
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
+from simspine.types import Camera
 from simspine.workflow.copies import FAULT, OK, examine_capture
 from simspine.workflow.inputs import capture_of
 from simspine.workflow.run import check_writable
@@ -90,14 +95,50 @@ def _body(config: Config) -> str:
     return f"{recipe.name}, markers {read_marker_set(config.body.markers).name}"
 
 
+def _check_place(place: Sequence[float], cameras: Sequence[Camera]) -> None:
+    """`InputError` unless two cameras look at the point (x, y, z) m near which a person is to be followed."""
+    if len(place) != 3:
+        raise InputError(f"detection.person is {list(place)}, expected three coordinates x, y, z in metres.")
+    pixels = project(cameras, np.asarray(place, float)[None])[:, 0]
+    seeing = [
+        camera.name
+        for camera, pixel in zip(cameras, pixels, strict=True)
+        if np.isfinite(pixel).all() and (pixel >= 0).all() and (pixel < camera.size).all()
+    ]
+    if len(seeing) < 2:
+        raise InputError(
+            f"detection.person is the point {list(place)} m, which {listed(seeing) or 'no camera'} has in its image; "
+            "two cameras must. Is it in the cameras' world (z up, metres)?"
+        )
+
+
+def _check_people(subject: Subject, people: np.ndarray) -> None:
+    """`InputError` where imported points (frames, views, people, points, 3) cannot hold all that are announced."""
+    if subject.people is None:
+        return
+    at_once = np.isfinite(people[..., :2]).all(-1).any(-1).sum(2).max(0)  # in each view
+    if np.sort(at_once)[-2:].min() < subject.people:
+        raise InputError(
+            f"{subject.people} people are announced, but the keypoints hold at most {int(at_once.max())} at once, and "
+            "two cameras must see each. Import the points of all people, or set `people`."
+        )
+
+
 def _described(subject: str, name: str, trial: Trial, config: Config) -> str:
     capture = capture_of(trial, subject, config)
     cameras = capture.cameras()
+    if isinstance(config.detection.person, list):
+        _check_place(config.detection.person, cameras)
     given = capture.motion_capture()
     mocap = "" if given is None else f", {len(given.names)} markers of motion capture"
     if capture.keypoints:
-        read_folders(name, trial, capture, cameras, config.detection.skeleton)
+        detections, _ = read_folders(name, trial, capture, cameras, config.detection.skeleton)
+        _check_people(config.subject(subject), detections.people)
         return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras{mocap}"
+    if config.detection.detector == "import":
+        raise InputError("detector 'import' reads `keypoints` folders, but the trial gives videos.")
+    if config.detection.detector == "spinepose":
+        check_weights(config.detection.model)
     videos = open_videos(capture.videos)
     check_synchronised(videos)
     match_cameras(videos, cameras)

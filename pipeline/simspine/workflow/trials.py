@@ -23,8 +23,11 @@ from simspine.workflow.paths import Paths
 _SPINE = ("levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "angles_sd", "repaired")
 
 
-def read_trial(paths: Paths, name: str, videos: Sequence[Path] = ()) -> SolvedTrial:
-    """All that the stages found in a trial; what comes from images and the verdict where their files are there."""
+def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: bool = True) -> SolvedTrial:
+    """All that the stages found in a trial; what comes from images and the verdict where their files are there.
+
+    judged: False leaves the verdict out, for the stage that makes it.
+    """
     images: dict = {}
     if paths.keypoints(name).is_file() and paths.points(name).is_file():
         stored, points = load(paths.keypoints(name)), load(paths.points(name))
@@ -41,7 +44,7 @@ def read_trial(paths: Paths, name: str, videos: Sequence[Path] = ()) -> SolvedTr
         read_sized_body(paths),
         load_result(paths.kinematics(name)),
         load_spine(paths.vertebrae(name)),
-        load_verdict(paths.quality(name)) if paths.quality(name).is_file() else None,
+        load_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None,
         videos=tuple(videos),
         **images,
     )
@@ -90,11 +93,6 @@ def load_spine(path: Path) -> SpineKinematics:
     return SpineKinematics(
         rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced, **parts
     )
-
-
-def load_report(path: Path) -> TriangulationReport:
-    """What triangulation used, and how well it fits."""
-    return _report(load(path, ["report"])["report"])
 
 
 def load_verdict(path: Path) -> Verdict:

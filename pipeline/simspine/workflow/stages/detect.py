@@ -1,5 +1,6 @@
 """Images, folders of 2D points, or a file of ours → keypoints/<trial>.h5: 37 points per view of the person followed,
-and the cameras in the order of the views.
+and the cameras in the order of the views. Of a recording that several subjects share, the first one's stage keeps
+everybody, and the others take theirs from it.
 """
 
 from collections.abc import Sequence
@@ -8,22 +9,26 @@ from pathlib import Path
 import numpy as np
 
 from simspine import skeletons
-from simspine.config import Trial
+from simspine.config import SharedSubject, Trial
 from simspine.detection.boxes import boxes_of_joints
 from simspine.detection.imported import read_detections
 from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.store import load, save
-from simspine.pipeline.points import SKELETONS, detect, follow_person
+from simspine.pipeline.points import SKELETONS, detect, follow_people, follow_person
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
-from simspine.types import Camera
+from simspine.types import Camera, Keypoints
 from simspine.workflow.context import Context
 from simspine.workflow.inputs import Capture
 from simspine.workflow.manifest import Task
+from simspine.workflow.paths import Paths
 
 
 def plan(context: Context) -> list[Task]:
+    person = context.config.subject(context.subject)
+    if isinstance(person, SharedSubject):
+        return [_shared(context, person)]
     options = context.config.detection
     settings = options.model_dump(mode="json", exclude={"infer_spine"})  # that is done by the stage merge
     tasks = []
@@ -35,16 +40,54 @@ def plan(context: Context) -> list[Task]:
             followed = follow_person(detections, cameras, skeleton, options)
             keypoints = capture.seen_by(cameras, followed)
             save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **fault)
-            return {
-                "frames": keypoints.frames,
-                "views": keypoints.views,
-                "people_seen": int(np.isfinite(detections.people).any((3, 4)).sum(2).max()),
-                "seen_share": round(float(np.isfinite(keypoints.xy).any((2, 3)).mean()), 4),
-                **fault,
-            }
+            people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
+            return _notes(keypoints) | {"people_seen": people_seen} | fault
 
         tasks.append(Task(name, capture.detected, (out,), settings | {"rate": trial.rate} | fault, work))
     return tasks
+
+
+def _shared(context: Context, person: SharedSubject) -> Task:
+    """One of several people of a recording: who is seen most is looked for with all the others."""
+    ((name, trial),) = person.trials.items()
+    out = context.paths.keypoints(name)
+    everybody = Paths(context.paths.results, f"{person.group}_1").people(name)
+    if person.rank > 1:
+
+        def take() -> dict:
+            stored = load(everybody)
+            own = stored["people"][person.rank - 1]
+            save(out, keypoints=own, cameras=stored["cameras"], skeleton=stored["skeleton"])
+            return _notes(own)
+
+        return Task(name, (everybody,), (out,), {"rank": person.rank}, take)
+    capture, options = context.capture(name), context.config.detection
+
+    def find() -> dict:
+        detections, skeleton, cameras = _detections(context, name, trial, capture)
+        found = follow_people(detections, cameras, skeleton)
+        if len(found) < (person.people or 1):
+            raise InputError(
+                f"{person.group}/{name}: {len(found)} people are seen in two views or more for long enough, "
+                f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(found), 1)}, or see "
+                "docs/detection.md for what makes people hard to find."
+            )
+        kept = {"cameras": cameras, "skeleton": skeleton}
+        save(everybody, people=found[: person.people], **kept)
+        save(out, keypoints=found[0], **kept)
+        return _notes(found[0]) | {"people_followed": len(found)}
+
+    settings = options.model_dump(mode="json", exclude={"infer_spine"}) | {"rate": trial.rate, "people": person.people}
+    return Task(name, capture.detected, (everybody, out), settings, find)
+
+
+def _notes(keypoints: Keypoints) -> dict:
+    """What the manifest says of one person's points."""
+    return {
+        "frames": keypoints.frames,
+        "views": keypoints.views,
+        "seen_share": round(float(np.isfinite(keypoints.xy).any((2, 3)).mean()), 4),
+    }
 
 
 def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> tuple[Detections, str, list[Camera]]:

@@ -3,30 +3,30 @@
 import json
 
 from simspine.formats.atomic import write_text
-from simspine.formats.store import load
 from simspine.pipeline.verdict import judge
+from simspine.pipeline.view_fit import view_fits
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
-from simspine.workflow.trials import load_report, load_result, load_spine, read_sized_body
+from simspine.workflow.trials import read_trial
 
 
 def plan(context: Context) -> list[Task]:
     paths = context.paths
     tasks = []
     for name in context.trials:
-        inputs = paths.vertebrae(name), paths.kinematics(name), paths.markers(name), paths.points(name), paths.model
+        inputs = (
+            paths.vertebrae(name), paths.kinematics(name), paths.markers(name), paths.points(name),
+            paths.keypoints(name), paths.model,
+        )  # fmt: skip
         out = paths.quality(name)
 
         def work(name=name, out=out) -> dict:
-            found = judge(
-                read_sized_body(paths),
-                load_result(paths.kinematics(name)),
-                load_spine(paths.vertebrae(name)),
-                load(paths.markers(name), ["markers"])["markers"],
-                load_report(paths.points(name)),
+            found = read_trial(paths, name, judged=False)
+            verdict = judge(
+                found.sized, found.result, found.spine, found.markers, found.triangulation, view_fits(found)
             ).of(context.subject, name)
-            write_text(out, json.dumps(found.to_dict(), indent=1) + "\n")
-            return {"counts": found.counts, "reasons": found.reason_counts}
+            write_text(out, json.dumps(verdict.to_dict(), indent=1) + "\n")
+            return {"counts": verdict.counts, "reasons": verdict.reason_counts}
 
         tasks.append(Task(name, inputs, (out,), {}, work))
     return tasks

@@ -1,0 +1,206 @@
+"""BlazePose's two networks: one finds people in an image, the other places 39 landmarks of one person in a crop.
+
+Bazarevsky et al. 2020, "BlazePose: on-device real-time body pose tracking". Files and licence: `networks/README.md`.
+What goes in and what comes out is laid down in MediaPipe's graphs (version 0.10.21, `mediapipe/modules/pose_detection`
+and `mediapipe/modules/pose_landmark`, options of the calculators named in each function here).
+"""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from simspine.detection.quiet import quiet
+from simspine.detection.weighted_nms import weighted_nms
+
+FINDER_SIZE, LANDMARK_SIZE = 224, 256  # px, sides of the networks' square inputs
+LANDMARKS, POINTS = 39, 33  # the last six are auxiliary: 33 and 34 say where the person will be in the next image
+STRIDES = (8, 16, 32, 32, 32)  # px, of the finder's anchors
+MIN_SCORE, MIN_OVERLAP, MIN_POSE = (
+    0.5,
+    0.3,
+    0.5,
+)  # of a person found, and of the landmark network's flag that somebody is in the crop
+PADDING = 1.25  # side of a crop to the diameter of the circle around the person
+KERNEL, MIN_HEAT = 9, 0.5  # heat map's cells around a landmark, and the least maximum in them that moves it
+
+
+class Region(NamedTuple):
+    """A square crop: centre px, side px, and by how many rad it is turned (clockwise as the image is seen)."""
+
+    x: float
+    y: float
+    side: float
+    turn: float
+
+    def to_image(self, crop: np.ndarray) -> np.ndarray:
+        """Points (..., 2), as shares 0…1 of the crop, in px of the image."""
+        c, s = np.cos(self.turn), np.sin(self.turn)
+        return (crop - 0.5) * self.side @ np.array([[c, s], [-s, c]]) + [self.x, self.y]
+
+    def to_crop(self, size: int) -> np.ndarray:
+        """(2, 3) affine map from px of the image to px of a crop of `size`, as OpenCV takes it."""
+        c, s = np.cos(self.turn), np.sin(self.turn)
+        rotation = np.array([[c, s], [-s, c]]) * (size / self.side)
+        return np.column_stack([rotation, size / 2 - rotation @ [self.x, self.y]])
+
+
+class Pose(NamedTuple):
+    """One person: points (33, 3) x px, y px, visibility 0…1; the region to look in in the next image.
+
+    mask: (256, 256) logits over the region `looked_in`, positive where the body is: its silhouette.
+    """
+
+    points: np.ndarray
+    region: Region
+    mask: np.ndarray
+    looked_in: Region
+
+
+def region_of(centre: np.ndarray, rim: np.ndarray) -> Region:
+    """The crop around a person with mid-hip `centre` px, so that `rim` px, a point of their circle, is straight above.
+
+    `AlignmentPointsRectsCalculator` (start 0, end 1, target 90°), `RectTransformationCalculator` (scale 1.25).
+    """
+    x, y = map(float, centre)
+    across, down = rim[0] - x, rim[1] - y
+    return Region(x, y, 2 * PADDING * float(np.hypot(across, down)), float(np.arctan2(across, -down)))
+
+
+def region_of_box(box: np.ndarray) -> Region:
+    """The upright crop for a person within x0 y0 x1 y1 px: its circle reaches from the hips to beyond head and feet."""
+    low, high = np.asarray(box[:2], float), np.asarray(box[2:], float)
+    x, y = (low + high) / 2
+    return Region(float(x), float(y), PADDING * float((high - low).max()), 0.0)
+
+
+def anchors() -> np.ndarray:
+    """(2254, 2) centres as shares of the image: two a cell and layer (`SsdAnchorsCalculator`, fixed anchor size).
+
+    Layers of equal stride share their cells: six anchors in each of the three of stride 32.
+    """
+    rows = []
+    for stride in sorted(set(STRIDES)):
+        cells = FINDER_SIZE // stride
+        y, x = np.mgrid[:cells, :cells]
+        centres = (np.stack([x, y], -1).reshape(-1, 2) + 0.5) / cells
+        rows.append(np.repeat(centres, 2 * STRIDES.count(stride), 0))
+    return np.concatenate(rows)
+
+
+def decode_people(raw: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """The finder's outputs (2254, 12) and (2254,) → (n, 13): score, x0 y0 x1 y1, four points x y; shares of its input.
+
+    Points: mid-hip, a point on the circle around the whole body, mid-shoulder, one around the upper body.
+    `TensorsToDetectionsCalculator` and `NonMaxSuppressionCalculator` (weighted, IoU 0.3).
+    """
+    score = 1 / (1 + np.exp(-np.clip(score.astype(float), -100, 100)))
+    sure = np.flatnonzero(score >= MIN_SCORE)
+    values = raw[sure].reshape(-1, 6, 2) / FINDER_SIZE
+    at = _ANCHORS[sure, None]
+    centre, extent, points = values[:, :1] + at, values[:, 1:2], values[:, 2:] + at
+    boxes = np.concatenate([centre - extent / 2, centre + extent / 2, points], 1).reshape(-1, 12)
+    return weighted_nms(np.column_stack([score[sure], boxes]), MIN_OVERLAP)
+
+
+def squares(width: int, height: int) -> list[Region]:
+    """The whole image padded to a square, and squares of its shorter side that cover it, each half over the next."""
+    short, long = sorted((width, height))
+    whole = Region(width / 2, height / 2, float(long), 0.0)
+    count = int(np.ceil(2 * (long - short) / short)) + 1
+    if count == 1:
+        return [whole]
+    along = np.linspace(short / 2, long - short / 2, count)
+    centres = [(float(a), short / 2) if width > height else (short / 2, float(a)) for a in along]
+    return [whole, *(Region(x, y, float(short), 0.0) for x, y in centres)]
+
+
+def refine(landmarks: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Landmarks (n, 2), shares of the crop, moved to the mean of the heat (rows, columns, n; logits) around them.
+
+    `RefineLandmarksFromHeatmapCalculator` (least confidence 0.5): only where the heat is sure. MediaPipe's graph asks
+    for a kernel of 7 cells, but its points are those of 9, the calculator's default.
+    """
+    size, out, reach = np.array(heat.shape[1::-1]), landmarks.copy(), (KERNEL - 1) // 2
+    for i, (column, row) in enumerate((landmarks * size).astype(int)):
+        if not (0 <= column < size[0] and 0 <= row < size[1]):
+            continue
+        rows = slice(max(row - reach, 0), row + reach + 1)
+        columns = slice(max(column - reach, 0), column + reach + 1)
+        sure = 1 / (1 + np.exp(-heat[rows, columns, i].astype(float)))
+        if sure.max() >= MIN_HEAT:
+            y, x = np.mgrid[rows.start : rows.start + sure.shape[0], columns.start : columns.start + sure.shape[1]]
+            out[i] = [(x * sure).sum(), (y * sure).sum()] / sure.sum() / size
+    return out
+
+
+class PoseNetworks:
+    """Both networks on one thread of the CPU; not to be shared among threads."""
+
+    def __init__(self) -> None:
+        self._finder = _network("pose_detection.tflite")
+        self._landmarks = _network("pose_landmark_full.tflite")
+
+    def find(self, image: np.ndarray) -> list[Region]:
+        """Where an RGB image (height, width, 3) uint8 may show people, the surest first.
+
+        Looked at is the image as a whole, then in overlapping squares as wide as its shorter side: the network sees few
+        px of somebody small, and takes two people side by side for one.
+        """
+        height, width = image.shape[:2]
+        found = np.concatenate([self.found_in(image, square) for square in squares(width, height)])
+        best = weighted_nms(found, MIN_OVERLAP)
+        return [region_of(*person) for person in best[:, 5:9].reshape(-1, 2, 2)]
+
+    def found_in(self, image: np.ndarray, square: Region) -> np.ndarray:
+        """People in a square of an RGB image: (n, 13) as `decode_people`, in px of the image."""
+        raw, score = self._finder(_crop(image, square, FINDER_SIZE, padded=True) * np.float32(2) - 1)
+        found = decode_people(raw[0], score[0, :, 0])
+        points = square.to_image(found[:, 1:].reshape(-1, 6, 2))
+        return np.column_stack([found[:, 0], points.reshape(-1, 12)])
+
+    def pose(self, image: np.ndarray, region: Region) -> Pose | None:
+        """The person in a region of an RGB image; None where the network sees nobody."""
+        values, flag, mask, heat, _ = self._landmarks(_crop(image, region, LANDMARK_SIZE))
+        if flag[0, 0] < MIN_POSE:
+            return None
+        values = values.reshape(LANDMARKS, 5)  # x, y, z, visibility, presence
+        xy = region.to_image(refine(values[:, :2] / LANDMARK_SIZE, heat[0]))
+        visibility = 1 / (1 + np.exp(-values[:POINTS, 3].astype(float)))
+        points = np.column_stack([xy[:POINTS], visibility])
+        return Pose(points, region_of(xy[POINTS], xy[POINTS + 1]), mask[0, ..., 0], region)
+
+
+def _crop(image: np.ndarray, region: Region, size: int, padded: bool = False) -> np.ndarray:
+    """(1, size, size, 3) float32, 0…1; beyond the image its rim goes on, or it is black if `padded`.
+
+    `ImageToTensorCalculator`.
+    """
+    import cv2
+
+    border = cv2.BORDER_CONSTANT if padded else cv2.BORDER_REPLICATE
+    crop = cv2.warpAffine(image, region.to_crop(size), (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+    return crop[None].astype(np.float32) / np.float32(255)
+
+
+def _network(name: str):
+    """A function from the network's input to its outputs in their order."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = Path(str(files("simspine.detection") / "networks" / name))
+    network = Interpreter(str(path), num_threads=1)
+    with quiet():
+        network.allocate_tensors()
+    source = network.get_input_details()[0]["index"]
+    outputs = [detail["index"] for detail in network.get_output_details()]
+
+    def run(tensor: np.ndarray) -> list[np.ndarray]:
+        network.set_tensor(source, tensor)
+        network.invoke()
+        return [network.get_tensor(i) for i in outputs]
+
+    return run
+
+
+_ANCHORS = anchors()

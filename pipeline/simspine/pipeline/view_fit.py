@@ -1,0 +1,34 @@
+"""How each camera fits the others: what triangulation used of it, and where the body lies in its images."""
+
+import numpy as np
+
+from simspine.pipeline.solved_trial import SolvedTrial
+from simspine.quality.view_checks import ViewFit
+from simspine.report.sampling import model_reprojection
+
+LIMBS = tuple(f"{side}{point}" for side in "LR" for point in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"))
+
+
+def limb_distance(found: SolvedTrial) -> np.ndarray:
+    """(frames, views, points) px from the body's limb points to the detected ones; NaN where either is missing.
+
+    Raises `InputError` where the trial did not come from images.
+    """
+    there = set(found.detected.names) & set(found.model_markers.names)
+    return model_reprojection(
+        found.cameras, found.model_markers, found.detected, [name for name in LIMBS if name in there]
+    )
+
+
+def view_fits(found: SolvedTrial) -> tuple[ViewFit, ...]:
+    """One for each camera, in the order of the views; none where the trial did not come from images."""
+    if found.keypoints is None or found.triangulation is None:
+        return ()
+    report, distance = found.triangulation, limb_distance(found)
+    fits = []
+    for view, camera in enumerate(found.cameras):
+        observed, apart = np.isfinite(report.error_px[:, view]), distance[:, view]
+        used = report.used[:, view].sum() / observed.sum() if observed.any() else np.nan
+        median = float(np.nanmedian(apart)) if np.isfinite(apart).any() else np.nan
+        fits.append(ViewFit(camera.name, float(report.used[:, view].mean()), float(used), median))
+    return tuple(fits)

@@ -1,0 +1,32 @@
+"""Cameras that hardly contribute, contradict the others, or show the body beside the person."""
+
+import math
+
+import pytest
+
+from simspine.quality.findings import Severity
+from simspine.quality.thresholds import with_values
+from simspine.quality.view_checks import ViewFit, views
+
+GOOD = ViewFit("cam01", 0.9, 0.95, 12.0)
+
+
+@pytest.mark.parametrize(
+    ("fit", "codes"),
+    [
+        (GOOD, []),
+        (ViewFit("cam02", 0.0, math.nan, math.nan), ["view_absent"]),
+        (ViewFit("cam02", 0.11, 0.2, 43.0), ["view_absent", "view_unused", "view_off"]),
+        (ViewFit("cam02", 0.4, 0.45, 12.0), ["view_unused"]),
+        (ViewFit("cam02", 0.2, 0.5, 30.0), []),  # at the limits
+    ],
+)
+def test_each_limit(fit, codes):
+    found = list(views([GOOD, fit]))
+    assert [finding.code for finding in found] == codes
+    assert all(finding.where == "cam02" and finding.severity is Severity.WARNING for finding in found)
+    assert all(finding.frames == () for finding in found), "they concern the trial and reject no frame"
+
+
+def test_limits_can_be_changed():
+    assert [f.code for f in views([GOOD], with_values({"view_distance": 10}))] == ["view_off"]

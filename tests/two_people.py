@@ -1,0 +1,51 @@
+"""A recording of two people: the small project's body twice, in one place and in another."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from small_project import FRAMES, NOISE_PX, RATE, Truth
+
+from simspine.formats.calibration import write_calibration
+from simspine.formats.keypoint_json import write_keypoints
+from simspine.geometry import change_frame, project
+from simspine.skeletons import load
+from simspine.types import Keypoints
+
+APART = np.array([0.3, 1.1, 0.0])  # m, from the first person to the second
+AWAY = slice(0, 4)  # frames in which the first camera does not see the second person
+
+
+def keypoints_of_both(truth: Truth) -> list[Keypoints]:
+    """As SpineTrack names them; the second person is seen less."""
+    table, both = load("spinetrack37"), []
+    for who in range(2):
+        xy = np.full((FRAMES, len(truth.cameras), len(table), 2), np.nan)
+        for i, native in enumerate(table.names):
+            name = table.to_simspine[native]
+            if name in truth.markers.names:
+                xyz = change_frame(truth.markers.xyz[:, truth.markers.index(name)], "y_up", "z_up") + who * APART
+                xy[:, :, i] = project(truth.cameras, xyz).transpose(1, 0, 2)
+        if who == 1:
+            xy[AWAY, 0] = np.nan
+        xy += np.random.default_rng(who).normal(0, NOISE_PX, xy.shape)
+        both.append(Keypoints(table.names, RATE, xy, np.where(np.isfinite(xy[..., 0]), 0.9, 0.0)))
+    return both
+
+
+def write_both(folder: Path, truth: Truth) -> dict:
+    """Calibration and one folder of JSON per camera, its people in changing order; the trial's section."""
+    names = [camera.name for camera in truth.cameras]
+    write_calibration(folder / "cameras.toml", truth.cameras)
+    first, second = (
+        write_keypoints(folder / f"pose_{who}", keypoints, names)
+        for who, keypoints in enumerate(keypoints_of_both(truth))
+    )
+    for ours, theirs in zip(first, second, strict=True):
+        pairs = zip(sorted(Path(ours).glob("*.json")), sorted(Path(theirs).glob("*.json")), strict=True)
+        for i, (a, b) in enumerate(pairs):
+            content = json.loads(a.read_text())
+            content["people"] += json.loads(b.read_text())["people"]
+            content["people"] = content["people"][:: 1 if i % 3 else -1]
+            a.write_text(json.dumps(content))
+    return {"keypoints": [str(f) for f in first], "calibration": str(folder / "cameras.toml"), "rate": RATE}
