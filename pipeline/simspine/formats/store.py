@@ -13,6 +13,7 @@ import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import atomic_path
+from simspine.formats.hdf5 import attribute, opened, values
 from simspine.types import Camera, Keypoints, Markers, Motion
 
 SCHEMA = 1
@@ -52,23 +53,16 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
 
     Raises `InputError` naming the file if it is missing, cut short, damaged, not ours, or from a newer schema.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            found = file.attrs.get(_MARK)
-            if found is None:
-                raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_MARK}).")
-            if int(found) > SCHEMA:
-                raise InputError(f"{path}: schema {found}, this version reads up to {SCHEMA}. Update simspine.")
-            for name in names or ():
-                if name not in file:
-                    raise unknown_name("item", name, file, str(path))
-            return {name: _read(file[name]) for name in (file if names is None else names)}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-    except Exception as error:  # damaged files end in many ways
-        raise InputError(f"{path}: cannot be read as HDF5; cut short or damaged? ({error})") from None
+    with opened(path) as file:
+        found = attribute(file, _MARK)
+        if found is None:
+            raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_MARK}).")
+        if int(found) > SCHEMA:
+            raise InputError(f"{path}: schema {found}, this version reads up to {SCHEMA}. Update simspine.")
+        for name in names or ():
+            if name not in file:
+                raise unknown_name("item", name, file, str(path))
+        return {name: _read(file[name]) for name in (file if names is None else names)}
 
 
 def _write(parent: h5py.Group, name: object, item: Any, where: str) -> None:
@@ -137,17 +131,17 @@ def _text_keys(item: Any) -> bool:
 
 
 def _read(node: h5py.Group | h5py.Dataset) -> Any:
-    tag = node.attrs.get("type")
+    tag = attribute(node, "type")
     if tag in _TYPES:
         kind = _TYPES[tag]
-        fields = {key: _read_attribute(node.attrs[key]) for key in _ATTRIBUTES[kind]}
+        fields = {key: _read_attribute(attribute(node, key)) for key in _ATTRIBUTES[kind]}
         arrays = {key: _read_array(node[key]) for key in _ARRAYS[kind] if key in node}
         fields |= {key: tuple(a.tolist()) if a.dtype.kind == "U" else a for key, a in arrays.items()}
         return kind(**fields)
     if tag == "array":
         return _read_array(node)
     if tag == "json":
-        return json.loads(bytes(node[()]))
+        return json.loads(bytes(values(node)))
     if tag == "dict":
         return {key: _read(child) for key, child in node.items()}
     if tag == "list":
@@ -157,8 +151,8 @@ def _read(node: h5py.Group | h5py.Dataset) -> Any:
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(dataset.dtype):
-        return np.char.decode(np.asarray(dataset[()], dtype=f"S{dataset.dtype.itemsize}"), "utf-8")
-    return np.asarray(dataset[()])
+        return np.char.decode(np.asarray(values(dataset), dtype=f"S{dataset.dtype.itemsize}"), "utf-8")
+    return np.asarray(values(dataset))
 
 
 def _read_attribute(value: Any) -> Any:

@@ -10,11 +10,11 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.dataset_layout import array_names
+from simspine.formats.hdf5 import opened, values
 from simspine.sources.human36m import names
 from simspine.sources.human36m.archives import to_world
 from simspine.sources.human36m.copy import Copy
@@ -67,7 +67,7 @@ class Fetched(Copy):
 
     def _rows(self, path: Path) -> tuple[dict[str, np.ndarray], int]:
         """{camera: its rows} and the first frame, the same for all cameras; frames without gaps."""
-        frame, camera = _read(path, "frame"), _read(path, "camera")
+        frame, camera = read_array(path, "frame"), read_array(path, "camera")
         if frame.shape != camera.shape or frame.ndim != 1 or not len(frame):
             raise InputError(f"{path}: 'frame' {frame.shape} and 'camera' {camera.shape} must be lists of one length.")
         rows = {str(int(name)): np.flatnonzero(camera == name) for name in dict.fromkeys(camera.tolist())}
@@ -84,7 +84,7 @@ class Fetched(Copy):
         return rows, next(iter(starts.values()))
 
     def _values(self, path: Path, key: str, rows) -> dict[str, np.ndarray]:
-        values = _read(path, key)
+        values = read_array(path, key)
         dimensions = 3 if "3d" in key else 2
         if values.ndim != 3 or values.shape[1:] != (32, dimensions):
             raise InputError(f"{path}: {key} has shape {values.shape}, expected (rows, 32, {dimensions}).")
@@ -109,14 +109,12 @@ def _annotations(root: Path) -> dict[str, tuple[dict[str, Path], tuple[str, ...]
     return {subject: found[subject] for subject in names.subject_order(found)}
 
 
-def _read(path: Path, key: str) -> np.ndarray:
-    try:
-        with h5py.File(path) as file:
-            if key not in file:
-                universal = " (pose/3d-univ has the limbs of one person for everybody)" if key == "pose/3d" else ""
-                raise InputError(
-                    f"{path}: no data set {key!r}; found {', '.join(array_names(file)) or 'none'}.{universal}"
-                )
-            return file[key][:]
-    except OSError as error:
-        raise InputError(f"{path}: not a readable HDF5 file ({error}).") from None
+def read_array(path: Path, key: str) -> np.ndarray:
+    with opened(path) as file:
+        if key not in file:
+            universal = " (pose/3d-univ has the limbs of one person for everybody)" if key == "pose/3d" else ""
+            raise InputError(f"{path}: no data set {key!r}; found {', '.join(array_names(file)) or 'none'}.{universal}")
+        found = np.asarray(values(file[key]))
+    if found.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {key} holds {found.dtype}, expected numbers.")
+    return found
