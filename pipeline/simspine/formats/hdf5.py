@@ -4,6 +4,7 @@ HDF5 can keep numbers in other files (external storage, virtual data sets, links
 repeat folders without end. Its library walks a damaged heap of texts for ever, so heaps are checked before it does.
 """
 
+import math
 import mmap
 import os
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import h5py
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.formats.limits import DEPTH, ENTRIES, check_announced
+from simspine.formats.limits import ATTRIBUTE, DEPTH, ENTRIES, check_announced
 
 _HEAP = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
 _HEADER = 16  # bytes of a heap and of each of its objects
@@ -108,10 +109,20 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -
     """An attribute of a group or array."""
     if name not in node.attrs:
         return default
-    kind = node.attrs.get_id(name).get_type()
+    stored = node.attrs.get_id(name)
+    if math.prod(stored.shape) * stored.dtype.itemsize > ATTRIBUTE:
+        raise InputError(f"{node.file.filename}: the attribute {name!r} of {node.name} is larger than attributes can be.")
+    kind = stored.get_type()
     if kind.get_class() == h5py.h5t.VLEN or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()):
         check_heaps(node.file.filename)
-    return node.attrs[name]
+    found = node.attrs[name]
+    return found.decode("utf-8") if isinstance(found, bytes) else found
+
+
+def put_text(node: h5py.Group | h5py.Dataset, name: str, text: str) -> None:
+    """A text attribute of fixed length: it needs no heap, which damage could lead the library astray in."""
+    content = text.encode("utf-8")
+    node.attrs.create(name, np.bytes_(content), dtype=h5py.string_dtype("utf-8", max(len(content), 1)))
 
 
 def check_heaps(path: str | os.PathLike) -> None:

@@ -5,6 +5,7 @@ from simspine.errors import InputError
 ALWAYS = 256 << 20  # bytes that a file of any size may ask for
 TIMES = 200  # beyond that, at most so many times its own size; numbers of people in motion shrink by 2 to 10
 ENTRIES = 200_000  # arrays and folders in an HDF5 file: two hundred trials have some ten thousand
+ATTRIBUTE = 1 << 20  # bytes of an HDF5 attribute; the library writes at most 64 KiB, texts of any length aside
 DEPTH = 32  # folders within folders
 
 

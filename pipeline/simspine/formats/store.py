@@ -13,10 +13,10 @@ import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import atomic_path
-from simspine.formats.hdf5 import attribute, opened, values
+from simspine.formats.hdf5 import attribute, opened, put_text, values
 from simspine.types import Camera, Keypoints, Markers, Motion
 
-SCHEMA = 1
+SCHEMA = 2  # 1: texts of any length in the attributes
 _MARK = "simspine_schema"
 _SMALL = 4096  # bytes; smaller arrays are neither chunked nor compressed
 
@@ -71,22 +71,26 @@ def _write(parent: h5py.Group, name: object, item: Any, where: str) -> None:
     kind = type(item)
     if kind in _ARRAYS:
         group = parent.create_group(name, track_order=True)
-        group.attrs["type"] = kind.__name__
+        put_text(group, "type", kind.__name__)
         for key in _ATTRIBUTES[kind]:
-            group.attrs[key] = getattr(item, key)
+            value = getattr(item, key)
+            if isinstance(value, str):
+                put_text(group, key, value)
+            else:
+                group.attrs[key] = value
         for key, unit in _ARRAYS[kind].items():
             if getattr(item, key) is not None:
                 dataset = _write_array(group, key, np.asarray(getattr(item, key)), where)
                 if unit:
-                    dataset.attrs["units"] = unit
+                    put_text(dataset, "units", unit)
     elif isinstance(item, np.ndarray):
-        _write_array(parent, name, item, where).attrs["type"] = "array"
+        put_text(_write_array(parent, name, item, where), "type", "array")
     elif (text := _json(item)) is not None:
         dataset = parent.create_dataset(name, data=np.bytes_(text.encode("ascii")))
-        dataset.attrs["type"] = "json"
+        put_text(dataset, "type", "json")
     elif isinstance(item, list | tuple | dict):
         group = parent.create_group(name, track_order=True)
-        group.attrs["type"] = "dict" if isinstance(item, dict) else "list"
+        put_text(group, "type", "dict" if isinstance(item, dict) else "list")
         entries: Iterable[tuple[object, Any]] = item.items() if isinstance(item, dict) else enumerate(item)
         for label, value in entries:
             _write(group, label if isinstance(item, dict) else str(label), value, f"{where}/{label}")
