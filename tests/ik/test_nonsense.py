@@ -1,6 +1,5 @@
 """Nonsense handed to inverse kinematics is refused, or named by quality control; the same trial without it is not."""
 
-import numpy as np
 import pytest
 from small_project import dance, of_size
 

@@ -8,7 +8,6 @@ the seed and n alone: `--reader store --case 17` writes it and shows what its re
 import argparse
 import contextlib
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -18,10 +17,16 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from simspine.errors import InputError
-from simspine.formats import guarded
 from tools.fuzz_readers.mutators import mutated
 from tools.fuzz_readers.readers import READERS
+
+from simspine.errors import InputError
+from simspine.formats import guarded
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 SECONDS, MEMORY = 5, 1 << 30
 _MORE = 8 << 30  # address space of a worker: what asks for more is told so
@@ -56,6 +61,8 @@ def _place(error: Exception) -> str:
 
 def peak() -> int:
     """Bytes of memory that this process, or a process that it waited for, has held at most."""
+    if resource is None:
+        return 0
     return 1024 * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 

@@ -160,7 +160,7 @@ def zip_members(content: bytes, rng: random.Random) -> bytes:
         return flip_bits(content, rng)
     name = rng.choice(sorted(members))
     if rng.random() < 0.02:
-        members[name] = members[name][:128] + bytes(400 << 20)
+        members[name] = members[name][:128] + bytes(300 << 20)
     elif rng.random() < 0.3:
         members[name] = re.sub(
             rb"\((\d+),", lambda m: b"(" + rng.choice((b"999999999999", b"-1", b"0", b"10000000000")) + b",",

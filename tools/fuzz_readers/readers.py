@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from tools.fuzz_readers import mutators as m
 
 from simspine.formats.takes import Take
 from simspine.types import Camera, Keypoints, Markers, Motion
-from tools.fuzz_readers import mutators as m
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def cameras() -> list[Camera]:
     K = [[1145.0, 0, 512], [0, 1145, 515], [0, 0, 1]]
     names = ("54138969", "55011271", "58860488", "60457274")
     return [
-        Camera(name, (1000, 1002), K, [-0.2, 0.24, -1e-3, 2e-3, 0.01], R, -R @ [i, -4.0, 1]) for i, name in enumerate(names)
+        Camera(name, (1000, 1002), K, [-0.2, 0.24, -1e-3, 2e-3, 0.01], R, -R @ [i, -4.0, 1])
+        for i, name in enumerate(names)
     ]
 
 
@@ -44,7 +45,12 @@ def markers(frames: int = 6) -> Markers:
 def motion(frames: int = 6) -> Motion:
     values = np.random.default_rng(2).normal(0, 0.3, (frames, 3))
     return Motion(
-        ("pelvis_tilt", "pelvis_tx", "knee_angle_r"), 50, values, (True, False, True), deviation=np.abs(values), start=0.5
+        ("pelvis_tilt", "pelvis_tx", "knee_angle_r"),
+        50,
+        values,
+        (True, False, True),
+        deviation=np.abs(values),
+        start=0.5,
     )
 
 

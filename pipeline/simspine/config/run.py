@@ -10,10 +10,9 @@ from simspine.config.people import Name, Subject
 from simspine.errors import unknown_name
 from simspine.pipeline.options import Options, Section
 
-
 # What stands beside the subjects in the results folder and in the data set's file.
-RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks", "config.yaml", "report.html",
-            "summary.json", "provenance.json", "manifest.json", "quality.csv", "quality.json")  # fmt: skip
+RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks", "config.yaml",
+            "report.html", "summary.json", "provenance.json", "manifest.json", "quality.csv", "quality.json")  # fmt: skip
 
 
 def _optional():
@@ -71,9 +70,13 @@ class Config(Options):
             raise ValueError("subjects: required, but missing")
         for name, person in self.subjects.items():
             if name in RESERVED or name == f"{self.name}.h5":
-                raise ValueError(f"subjects.{name}: {name!r} is the name of something else in the results; choose another")
+                raise ValueError(
+                    f"subjects.{name}: {name!r} is the name of something else in the results; choose another"
+                )
             if "calibration" in person.trials:
-                raise ValueError(f"subjects.{name}.trials.calibration: the data set keeps cameras there; choose another")
+                raise ValueError(
+                    f"subjects.{name}.trials.calibration: the data set keeps cameras there; choose another"
+                )
             if not person.trials:
                 who = "" if self.capture is None else f" ({name} is not among the subjects taken from the data set)"
                 raise ValueError(f"subjects.{name}.trials: required, but missing{who}")

@@ -1,4 +1,4 @@
-"""The child of `guarded`: reads one file with a library of others, and leaves plain arrays. Imports only what it needs."""
+"""The child of `guarded`: reads one file with a library of others and leaves plain arrays. Imports what it needs."""
 
 import json
 import sys
@@ -14,14 +14,14 @@ _ROOM = 512 << 20  # bytes of address space for Python and the libraries, which 
 
 
 def main() -> None:
-    """Arguments: kind of file, its path, the .npz to write, bytes of memory. Exit code 1 with a line on stderr, or 0."""
+    """Arguments: kind of file, its path, the .npz to write, bytes of memory. On failure a line on stderr, and code 1."""
     kind, path, out, memory = sys.argv[-4:]
     try:
         read = {"C3D": _c3d, "netCDF": _netcdf}[kind]
         _limit(int(memory))
         arrays, said = read(path)
         text = np.frombuffer(json.dumps(said).encode(), np.uint8)
-        np.savez(out, said=text, **arrays)
+        np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
     except InputError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         sys.exit(REFUSED)
@@ -52,7 +52,9 @@ def _c3d(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         }
         for group, entries in file["parameters"].items()
     }
-    header = {group: {key: _plain(value) for key, value in entries.items()} for group, entries in file["header"].items()}
+    header = {
+        group: {key: _plain(value) for key, value in entries.items()} for group, entries in file["header"].items()
+    }
     arrays = {"points": file["data"]["points"], "residuals": file["data"]["meta_points"]["residuals"]}
     return arrays, {"parameters": parameters, "header": header}
 

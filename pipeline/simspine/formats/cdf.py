@@ -1,7 +1,7 @@
 """One variable out of a NASA CDF file, versions 2.6 to 3, read with every offset and size checked.
 
 Format: CDF Internal Format Description 3.9. Records are chained by their places in the file: the file's (CDR), the
-global one (GDR), one for each variable (VDR), indices of its values (VXR), and the values, plain (VVR) or packed (CVVR).
+global one (GDR), one for each variable (VDR), indices of its values (VXR), and values, plain (VVR) or packed (CVVR).
 Supported: a single file, of either byte order and majority, GZIP as a whole or by variable. Not: sparse records.
 """
 
@@ -18,7 +18,20 @@ from simspine.formats.limits import check_announced
 
 _MAGIC = {b"\xcd\xf3\x00\x01": (8, 256), b"\xcd\xf2\x60\x02": (4, 64)}  # bytes of an offset, of a name
 _PLAIN, _PACKED = b"\x00\x00\xff\xff", b"\xcc\xcc\x00\x01"
-_TYPES = {1: "i1", 2: "i2", 4: "i4", 8: "i8", 11: "u1", 12: "u2", 14: "u4", 21: "f4", 22: "f8", 41: "i1", 44: "f4", 45: "f8"}
+_TYPES = {
+    1: "i1",
+    2: "i2",
+    4: "i4",
+    8: "i8",
+    11: "u1",
+    12: "u2",
+    14: "u4",
+    21: "f4",
+    22: "f8",
+    41: "i1",
+    44: "f4",
+    45: "f8",
+}
 _BIG, _LITTLE = (1, 2, 5, 7, 9, 11, 12), (4, 6, 13, 16, 17)  # encodings
 _GZIP = 5
 _MOST_DIMENSIONS, _MOST_VARIABLES, _MOST_BLOCKS = 10, 1000, 1_000_000

@@ -91,8 +91,8 @@ def announced(data: h5py.Dataset) -> int:
     """Bytes an array says it has. Raises `InputError` if it keeps them in another file."""
     if data.is_virtual or data.external:
         raise InputError(
-            f"{data.file.filename}: {data.name} keeps its numbers in another file, which is not followed. Copy the data "
-            "into one file (h5repack)."
+            f"{data.file.filename}: {data.name} keeps its numbers in another file, which is not followed. Copy the "
+            "data into one file (h5repack)."
         )
     return data.nbytes
 
@@ -111,7 +111,9 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -
         return default
     stored = node.attrs.get_id(name)
     if math.prod(stored.shape) * stored.dtype.itemsize > ATTRIBUTE:
-        raise InputError(f"{node.file.filename}: the attribute {name!r} of {node.name} is larger than attributes can be.")
+        raise InputError(
+            f"{node.file.filename}: the attribute {name!r} of {node.name} is larger than attributes can be."
+        )
     kind = stored.get_type()
     if kind.get_class() == h5py.h5t.VLEN or (isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()):
         check_heaps(node.file.filename)

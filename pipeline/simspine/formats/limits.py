@@ -10,7 +10,7 @@ DEPTH = 32  # folders within folders
 
 
 def check_announced(where: str, announced: int, size: int) -> None:
-    """Raise `InputError` if a file of `size` bytes announces contents of more bytes than such a file can honestly hold."""
+    """Raise `InputError` if a file of `size` bytes announces contents of more bytes than it can honestly hold."""
     allowed = max(ALWAYS, TIMES * size)
     if announced > allowed:
         raise InputError(

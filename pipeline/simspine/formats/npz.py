@@ -126,10 +126,18 @@ def _encoded(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin-1" if encoding == "latin1" else "utf-8")
 
 
+def _empty() -> bytes:
+    """Older pickles call `bytes` for no bytes; with an argument it would make as many as one likes."""
+    return b""
+
+
 class _Parts(pickle.Unpickler):
     """Puts parts of ours in the places of NumPy's, and refuses everything else."""
 
-    _PARTS = {("numpy", "ndarray"): _Values, ("numpy", "dtype"): _Type, ("_codecs", "encode"): _encoded} | {
+    _PARTS = {
+        ("numpy", "ndarray"): _Values, ("numpy", "dtype"): _Type, ("_codecs", "encode"): _encoded,
+        ("__builtin__", "bytes"): _empty, ("builtins", "bytes"): _empty,
+    } | {
         (f"numpy.{core}.{module}", name): part
         for core in ("core", "_core")
         for module, name, part in (

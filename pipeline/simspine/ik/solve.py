@@ -42,7 +42,8 @@ def inverse_kinematics(
     be on another branch than in the result; the poses are the same.
 
     Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing or in
-    another unit than metres, and terms the engine does not have. One bad frame never raises: its reason is in the result.
+    another unit than metres, and terms the engine does not have. One bad frame never raises: its reason is in the
+    result.
     """
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")
@@ -109,8 +110,8 @@ def _check_unit(body: Body, markers: Markers) -> None:
         return
     unit = next((f" They seem to be in {name}." for name, low, high in _UNITS if low < ratio < high), "")
     raise InputError(
-        f"the markers are spread over {np.median(found):.3g} m (RMS from their centre), those of body {body.name!r} over "
-        f"{np.median(wanted):.3g} m.{unit} Hand them in in metres."
+        f"the markers are spread over {np.median(found):.3g} m (RMS from their centre), those of body {body.name!r} "
+        f"over {np.median(wanted):.3g} m.{unit} Hand them in in metres."
     )
 
 
