@@ -433,9 +433,10 @@ def _fetch(path: Path) -> None:
 
 
 def _read_fetch(path: Path):
-    from simspine.sources.human36m.fetch import read_array
+    from simspine.sources.human36m.fetch import read_rows, read_values
 
-    return [read_array(path, key) for key in ("frame", "camera", "pose/2d", "pose/3d")]
+    rows, first = read_rows(path)
+    return first, [read_values(path, key, rows) for key in ("pose/2d", "pose/3d")]
 
 
 def _shape(path: Path) -> None:

@@ -14,7 +14,7 @@ _ROOM = 512 << 20  # bytes of address space for Python and the libraries, which 
 
 
 def main() -> None:
-    """Arguments: kind of file, its path, the .npz to write, bytes of memory. On failure a line on stderr, and code 1."""
+    """Arguments: kind of file, its path, the .npz to write, bytes of memory. On failure a line on stderr, code 1."""
     kind, path, out, memory = sys.argv[-4:]
     try:
         read = {"C3D": _c3d, "netCDF": _netcdf}[kind]

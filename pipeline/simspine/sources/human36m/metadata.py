@@ -194,7 +194,7 @@ def _mapping(root: ElementTree.Element) -> dict[str, dict[str, str]]:
     if not rows or not actions:
         return files
     for action, number, *stems in (row for row in rows[1:] if len(row) > 2):
-        if not (action.isdigit() and 0 < int(action) <= len(actions) and number in ("1", "2")):
+        if not (action.isdecimal() and len(action) < 5 and 0 < int(action) <= len(actions) and number in ("1", "2")):
             continue  # rows of other content follow the trials
         if actions[int(action) - 1].strip(" _").lower() == "all":
             continue
