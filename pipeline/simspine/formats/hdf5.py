@@ -20,6 +20,8 @@ from simspine.errors import InputError
 from simspine.formats.limits import ATTRIBUTE, DEPTH, ENTRIES, check_announced
 
 _HEAP = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
+_FILTERS = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}
+_CHECKSUM = 4  # bytes that Fletcher-32 adds
 _HEADER = 16  # bytes of a heap and of each of its objects
 
 
@@ -88,13 +90,36 @@ def check_tree(top: h5py.Group) -> None:
 
 
 def announced(data: h5py.Dataset) -> int:
-    """Bytes an array says it has. Raises `InputError` if it keeps them in another file."""
+    """Bytes an array says it has. Raises `InputError` if it keeps them in another file, or its pieces are damaged."""
     if data.is_virtual or data.external:
         raise InputError(
             f"{data.file.filename}: {data.name} keeps its numbers in another file, which is not followed. Copy the "
             "data into one file (h5repack)."
         )
+    _check_chunks(data)
     return data.nbytes
+
+
+def _check_chunks(data: h5py.Dataset) -> None:
+    """Raise where a piece of an array is stored in a way, or a size, that the library's filters stumble over."""
+    if data.chunks is None:
+        return
+    properties = data.id.get_create_plist()
+    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+    if odd := set(filters) - set(_FILTERS):
+        raise InputError(
+            f"{data.file.filename}: {data.name} is packed by the filters {sorted(odd)}; known are "
+            f"{', '.join(_FILTERS.values())}. Pack it anew (h5repack -f GZIP=4)."
+        )
+    end = os.path.getsize(data.file.filename)
+    most = 1024 + 1.01 * math.prod(data.chunks) * data.dtype.itemsize  # what cannot be packed grows a little
+    least = _CHECKSUM + 1 if h5py.h5z.FILTER_FLETCHER32 in filters else 1
+
+    def damaged_piece(piece: Any) -> bool | None:
+        return True if not least <= piece.size <= most or piece.byte_offset + piece.size > end else None
+
+    if data.id.chunk_iter(damaged_piece):
+        raise InputError(f"{data.file.filename}: a piece of {data.name} has an impossible size; damaged?")
 
 
 def values(data: h5py.Dataset, frames: Any = ()) -> np.ndarray:
