@@ -6,10 +6,17 @@ traceback and exits with code 2; library callers catch :class:`InputError`.
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from os import PathLike, fspath
 
 
 class InputError(ValueError):
     """Something handed in (a file, a configuration, an array) cannot be used as it is."""
+
+
+def require_path(path: str | PathLike) -> None:
+    """Raise for an empty path, which the system takes for the working folder and no message can name."""
+    if not fspath(path):
+        raise InputError("the path handed in is empty; name a file.")
 
 
 def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "") -> InputError:

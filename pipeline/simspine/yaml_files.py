@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from simspine.errors import InputError
+from simspine.errors import InputError, require_path
 
 LARGEST = 1 << 20  # bytes of a file; all subjects of Human3.6M with all trials take a tenth
 MOST = 100_000  # entries, aliases written out
@@ -20,6 +20,7 @@ def read_yaml(path: str | Path) -> Any:
     """What a YAML file says: mappings, lists, texts, numbers. Raises `InputError` naming the file if it says nothing
     that can be used: not there, not YAML, not UTF-8, too large, nested too deeply, or aliases that multiply.
     """
+    require_path(path)
     try:
         with open(path, "rb") as file:
             content = file.read(LARGEST + 1)

@@ -42,3 +42,18 @@ def test_a_folder_and_a_file_that_is_not_there(tmp_path, reader):
     assert outcome(reader, place)[0] == "InputError"
     place.mkdir()
     assert outcome(reader, place)[0] == "InputError"
+
+
+def test_an_empty_path_is_called_so():
+    from simspine.body.model import Body
+    from simspine.config import read_config
+    from simspine.errors import InputError
+    from simspine.formats.c3d import read_c3d
+    from simspine.formats.calibration import read_calibration
+    from simspine.formats.npz import read_npz
+    from simspine.formats.store import load
+    from simspine.sources.human36m.cdf import read_pose
+
+    for read in (Body.from_osim, read_config, read_c3d, read_calibration, read_npz, load, read_pose):
+        with pytest.raises(InputError, match="path handed in is empty"):
+            read("")

@@ -13,7 +13,7 @@ import numpy as np
 from simspine.body import _opensim
 from simspine.body.osim import compile_tree, coordinate_names, enforced_couplers
 from simspine.body.tree import Tree
-from simspine.errors import InputError, position
+from simspine.errors import InputError, position, require_path
 from simspine.formats._text import decoded, notice, read_bytes
 from simspine.formats.atomic import write_text
 from simspine.spine.forced import Coupler
@@ -158,6 +158,7 @@ def read_model_file(path: str | PathLike) -> str:
     A declared encoding is UTF-8 in the text returned, which is what it is written and read in from here on. Raises
     `InputError` if there is no such file, or no text in it.
     """
+    require_path(path)
     if not Path(path).exists():
         raise InputError(f"model file {path} does not exist.")
     content = read_bytes(path)
@@ -166,7 +167,7 @@ def read_model_file(path: str | PathLike) -> str:
     try:
         if encoding not in _WESTERN and not encoding.startswith("utf"):
             return _DECLARED.sub(r"\1UTF-8\2", content.decode(encoding), count=1)
-    except (LookupError, UnicodeDecodeError) as error:
+    except (LookupError, UnicodeError) as error:
         raise InputError(f"model file {path} is not in the encoding {encoding!r} that it declares: {error}.") from None
     text, found = decoded(content, path)
     if not found.startswith("utf") and encoding not in _WESTERN:

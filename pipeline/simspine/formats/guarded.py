@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, require_path
 from simspine.formats._child import REFUSED
 from simspine.formats.limits import ALWAYS, TIMES
 
@@ -27,6 +27,7 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
 
     Raises `InputError` naming the file where it is missing, cannot be read, or ends its reader.
     """
+    require_path(path)
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file.")
     memory = ALWAYS + TIMES * Path(path).stat().st_size

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, require_path
 from simspine.formats.limits import ATTRIBUTE, DEPTH, ENTRIES, check_announced
 
 _HEAP = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
@@ -27,6 +27,7 @@ _HEADER = 16  # bytes of a heap and of each of its objects
 
 def open_file(path: str | os.PathLike, **options: Any) -> h5py.File:
     """An HDF5 file for reading. Raises `InputError` naming it if it is missing, a folder, or not HDF5."""
+    require_path(path)
     if not Path(path).exists():
         raise InputError(f"{path}: no such file.")
     if not Path(path).is_file():

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, require_path
 from simspine.formats.limits import DEPTH, check_announced
 
 _PLAIN = re.compile(r"[<>|=]?([fiub]\d{1,2}|[SU]\d{1,4}|O8?)")  # types of numbers and texts
@@ -29,6 +29,7 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
     Raises `InputError` for a file that is missing or damaged, an array that is not there, one larger than the file can
     hold, and a pickle of other things.
     """
+    require_path(path)
     try:
         with zipfile.ZipFile(path) as archive:
             there = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, require_path
 from simspine.formats.atomic import atomic_path
 from simspine.formats.cdf import CdfFile, CdfVariable
 
@@ -64,6 +64,7 @@ def write_pose(path: str | os.PathLike, poses: np.ndarray, dtype: str = "float32
 
 def _open(path: str | os.PathLike) -> tuple[int, int, CdfFile, CdfVariable]:
     """Frames, dimensions, the file and its variable `Pose`."""
+    require_path(path)
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file.")
     if not Path(path).stat().st_size:
