@@ -85,7 +85,7 @@ def _read_config(path: Path):
 
 def _shipped(name: str) -> Callable[[Path], object]:
     def write(path: Path) -> None:
-        from simspine.recipe_files import models_folder
+        from simspine.data_files import models_folder
 
         path.write_bytes((models_folder() / name).read_bytes())
 
