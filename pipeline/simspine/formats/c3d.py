@@ -69,8 +69,8 @@ def read_c3d(path: Path, frame: str | None = None) -> Markers:
         if points.shape[1] and points.shape[2] < announced:  # ezc3d takes what is there
             raise InputError(f"{path}: cut short: {points.shape[2]} of the {announced} frames its header announces.")
         return _markers(path, header, parameters, (points, residuals), frame)
-    except InputError:
-        raise
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
     except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: cannot be read as C3D; cut short or damaged? ({error})") from None
 
