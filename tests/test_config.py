@@ -441,3 +441,33 @@ def test_what_is_known_about_a_subject_joins_the_data_set():
 )
 def test_faults_of_a_capture_are_named(tmp_path, changes, words):
     assert words in refusal(tmp_path, virtual(**changes))
+
+
+@pytest.mark.parametrize("name", ["metadata", "export", "logs", "summary.json", "study.h5"])
+def test_a_subject_is_not_called_like_something_else_in_the_results(name):
+    """Before any work is done: the data set's file has no place for a subject called metadata."""
+    with pytest.raises(InputError, match=rf"subjects\.{name}: '{name}' is the name of something else in the results"):
+        check_config(FULL | {"subjects": {name: FULL["subjects"]["S01"]}})
+
+
+def test_a_trial_is_not_called_calibration():
+    trials = {"calibration": FULL["subjects"]["S01"]["trials"]["bow"]}
+    with pytest.raises(InputError, match=r"subjects\.S01\.trials\.calibration: the data set keeps cameras there"):
+        check_config(FULL | {"subjects": {"S01": {"trials": trials}}})
+
+
+@pytest.mark.parametrize("results", ["", "  ", "-rf", "a{b}", "a\nb", "a\x00"])
+def test_names_that_are_no_folder_for_results(results):
+    with pytest.raises(InputError, match=r"results"):
+        check_config(FULL | {"results": results})
+
+
+@pytest.mark.parametrize("name", ["$(touch y)", "a b", "-a", "a;b", "`y`", "a\n", "..", "a/b", "ä", ""])
+def test_names_of_subjects_and_trials_are_plain(name):
+    person = FULL["subjects"]["S01"]
+    with pytest.raises(InputError, match="pattern"):
+        check_config(FULL | {"subjects": {name: person}})
+    with pytest.raises(InputError, match="pattern"):
+        check_config(FULL | {"subjects": {"S01": {"trials": {name: person["trials"]["bow"]}}}})
+    with pytest.raises(InputError, match="pattern"):
+        check_config(FULL | {"name": name})

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import yaml
-
 from simspine.errors import InputError, unknown_name
+from simspine.yaml_files import read_yaml
 
 NOT_RECIPES = ("endplates", "meanings")  # other data in the same folder
 
@@ -46,11 +45,9 @@ def recipe_path(name: str) -> Path:
     return path
 
 
-def read_yaml(path: Path) -> dict:
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as YAML: {error}") from None
+def read_mapping(path: Path) -> dict:
+    """The mapping in a YAML file; `InputError` naming the file if it holds none."""
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path} is not a mapping; compare the files in {models_folder()}.")
     return data

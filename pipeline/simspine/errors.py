@@ -6,15 +6,24 @@ traceback and exits with code 2; library callers catch :class:`InputError`.
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from os import PathLike, fspath
+
+_LONGEST = 80  # characters of a name that a message repeats
 
 
 class InputError(ValueError):
     """Something handed in (a file, a configuration, an array) cannot be used as it is."""
 
 
+def require_path(path: str | PathLike) -> None:
+    """Raise for an empty path, which the system takes for the working folder and no message can name."""
+    if not fspath(path):
+        raise InputError("the path handed in is empty; name a file.")
+
+
 def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "") -> InputError:
     """The error for a name that does not exist; lists those that do and proposes the nearest."""
-    names = list(available)
+    names, found = list(available), found if len(found) <= _LONGEST else f"{found[:_LONGEST]}…"
     near = get_close_matches(found, names, n=1, cutoff=0.6)
     place = f" in {where}" if where else ""
     hint = f" Did you mean {near[0]!r}?" if near else ""

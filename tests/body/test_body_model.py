@@ -109,3 +109,23 @@ def test_unknown_names_list_the_others(blazepose):
         blazepose.marker_index("LKnees")
     with pytest.raises(InputError, match="knee_angle_r"):
         blazepose.coordinates.index("knee_angle")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            f"<OpenSimDocument><Model>{'<a>' * 200_000}{'</a>' * 200_000}</Model></OpenSimDocument>",
+            "nested deeper than",
+        ),
+        ("<?xml version='1.0' encoding='UTFnan'?><OpenSimDocument/>", "holding nothing"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><a>&d;</a>", "not XML"),
+        ("", "not XML"),
+    ],
+)
+def test_what_opensims_parser_never_sees(tmp_path, text, words):
+    """It ends the process on elements nested without end."""
+    path = tmp_path / "mine.osim"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"mine\.osim.*{words}"):
+        Body.from_osim(path)

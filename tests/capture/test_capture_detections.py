@@ -273,6 +273,6 @@ def test_presets_that_cannot_be_used(change, message):
 def test_unknown_presets(tmp_path):
     with pytest.raises(InputError, match="zero-shot"):
         read_preset("zero_shot")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_preset(str(tmp_path / "absent.yaml"))
     assert set(PAPER) == set(available()) - {"exact"}

@@ -3,6 +3,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -53,6 +54,20 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path):
     write_text(tmp_path / "ours", "x")
     (tmp_path / "plain").write_text("x")
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_what_killed_processes_left_goes_after_a_day(tmp_path):
+    """Of the same target only: not a younger one, whose process may live, nor anybody else's."""
+    stale, young = tmp_path / f".x.{'0' * 12}.tmp.trc", tmp_path / f".x.{'1' * 12}.tmp.trc"
+    others = [tmp_path / f".x.y.{'2' * 12}.tmp.trc", tmp_path / ".x.mine.tmp.trc", tmp_path / f".x.{'3' * 12}.tmp.mot"]
+    for path in (stale, young, *others):
+        path.write_text("half")
+    for path in (stale, *others):
+        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
+    write_text(tmp_path / "x.trc", "new")
+    assert not stale.exists()
+    assert all(path.exists() for path in (young, *others))
+    assert (tmp_path / "x.trc").read_text() == "new"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")

@@ -104,11 +104,11 @@ def test_large_arrays_are_compressed_without_loss(tmp_path):
 def test_layout_can_be_read_without_us(tmp_path):
     save(tmp_path / "x.h5", markers=MARKERS, keypoints=KEYPOINTS)
     with h5py.File(tmp_path / "x.h5") as file:
-        assert file.attrs["simspine_schema"] == 1
+        assert file.attrs["simspine_schema"] == 2
         group = file["markers"]
-        assert (group.attrs["type"], group.attrs["frame"], group.attrs["rate"]) == ("Markers", "y_up", 50.0)
-        assert group["xyz"].attrs["units"] == "m"
-        assert file["keypoints/xy"].attrs["units"] == "px"
+        assert (group.attrs["type"], group.attrs["frame"], group.attrs["rate"]) == (b"Markers", b"y_up", 50.0)
+        assert group["xyz"].attrs["units"] == b"m"
+        assert file["keypoints/xy"].attrs["units"] == b"px"
         assert [n.decode() for n in file["keypoints/names"]] == ["a", "b", "ç"]
         assert [o.decode() for o in group["origin"]] == ["inferred", "given", "detected"]
 

@@ -306,7 +306,7 @@ class TestFetched:
         write_fetched(tmp_path, ("Directions_1",))
         path = tmp_path / "processed/S1/Directions-1/annot.h5"
         path.write_bytes(path.read_bytes()[:300])
-        with pytest.raises(InputError, match=r"annot\.h5: not a readable HDF5"):
+        with pytest.raises(InputError, match=r"annot\.h5: cannot be read as HDF5"):
             open_copy(tmp_path).lengths("S1", "Directions_1")
 
 

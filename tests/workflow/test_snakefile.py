@@ -134,14 +134,25 @@ def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
 
 
 @pytest.mark.slow
-def test_the_name_of_the_results_folder_is_no_shell_command(snakemake, copied):
-    """Nor is a folder with a space and a letter beyond ASCII in its name lost on the way."""
-    results = snakemake.root / "Läufe x$(touch y)"
-    copied.file.write_text(yaml.safe_dump(yaml.safe_load(copied.file.read_text()) | {"results": str(results)}))
-    done = snakemake("--configfile", copied.file, "--until", "triangulate")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_no_name_of_a_file_is_a_shell_command(snakemake, copied):
+    """Of the results, the inputs and the configuration; nor are blanks, quotes and other letters lost on the way."""
+    odd = "Läufe $(touch y) `touch y`;touch y|touch y&\"'#*\\"
+    results, inputs = snakemake.root / odd, copied.folder / f"-{odd}"
+    inputs.mkdir()
+    for name in ("pose", "cameras.toml"):
+        (copied.folder / name).rename(inputs / name)
+    trial = copied.settings["subjects"]["S01"]["trials"]["bow"]
+    copied.trial(
+        calibration=str(inputs / "cameras.toml"),
+        keypoints=[folder.replace(str(copied.folder), str(inputs)) for folder in trial["keypoints"]],
+    )
+    copied.change(results=str(results))
+    file = copied.file.rename(copied.folder / f"{odd}.yaml")
+    for arguments in (["--dry-run"], ["--until", "triangulate"]):
+        done = snakemake("--configfile", file, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
     assert "triangulate S01: bow done" in (results / "logs/S01_triangulate.log").read_text()
-    assert not [path for path in snakemake.root.rglob("y") if ".snakemake" not in path.parts]
+    assert not [path for path in copied.folder.parent.rglob("y") if ".snakemake" not in path.parts]
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simspine.data_files import models_folder, read_yaml, recipe_path
+from simspine.data_files import models_folder, read_mapping, recipe_path
 from simspine.errors import InputError, unknown_name
 from simspine.spine.endplates import Point, point_from
 
@@ -31,13 +31,17 @@ def read_marker_set(name: str) -> MarkerSet:
     if not str(name).endswith((".yaml", ".yml")):
         name = f"markers/{_set_of_skeleton(str(name))}"
     path = recipe_path(name)
-    data = read_yaml(path)
+    data = read_mapping(path)
     try:
         places = {key: place_of(entry) for key, entry in data["markers"].items()}
         if "from" in data:  # points the file does not name are as there
             places = {**read_marker_set(data["from"]).places, **places}
         return MarkerSet(data["name"], tuple(data.get("skeletons", ())), places)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except RecursionError:
+        raise InputError(f"{path}: its `from` leads back to itself; name another set, or none.") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        if isinstance(error, InputError) and str(path) in str(error):
+            raise
         raise InputError(
             f"{path}: not a marker set ({type(error).__name__}: {error}); compare blazepose.yaml."
         ) from error
@@ -50,7 +54,7 @@ def place_of(entry: Mapping) -> Place:
 
 def _set_of_skeleton(name: str) -> str:
     folder = models_folder() / "markers"
-    skeletons = {path.stem: read_yaml(path).get("skeletons", ()) for path in sorted(folder.glob("*.yaml"))}
+    skeletons = {path.stem: read_mapping(path).get("skeletons", ()) for path in sorted(folder.glob("*.yaml"))}
     serving = [stem for stem, served in skeletons.items() if name in served]
     if name not in skeletons and not serving:
         known = dict.fromkeys([*skeletons, *(s for served in skeletons.values() for s in served)])

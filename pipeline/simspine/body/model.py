@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Self
+from xml.parsers import expat
 
 import numpy as np
 
 from simspine.body import _opensim
 from simspine.body.osim import compile_tree, coordinate_names, enforced_couplers
 from simspine.body.tree import Tree
-from simspine.errors import InputError, position
+from simspine.errors import InputError, position, require_path
 from simspine.formats._text import decoded, notice, read_bytes
 from simspine.formats.atomic import write_text
 from simspine.spine.forced import Coupler
+
+_LARGEST = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
+_DEEPEST = 100  # elements within elements; models in use have about 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +158,7 @@ def read_model_file(path: str | PathLike) -> str:
     A declared encoding is UTF-8 in the text returned, which is what it is written and read in from here on. Raises
     `InputError` if there is no such file, or no text in it.
     """
+    require_path(path)
     if not Path(path).exists():
         raise InputError(f"model file {path} does not exist.")
     content = read_bytes(path)
@@ -162,7 +167,7 @@ def read_model_file(path: str | PathLike) -> str:
     try:
         if encoding not in _WESTERN and not encoding.startswith("utf"):
             return _DECLARED.sub(r"\1UTF-8\2", content.decode(encoding), count=1)
-    except (LookupError, UnicodeDecodeError) as error:
+    except (LookupError, UnicodeError) as error:
         raise InputError(f"model file {path} is not in the encoding {encoding!r} that it declares: {error}.") from None
     text, found = decoded(content, path)
     if not found.startswith("utf") and encoding not in _WESTERN:
@@ -171,17 +176,43 @@ def read_model_file(path: str | PathLike) -> str:
 
 
 def check_xml(osim: str, where: str) -> None:
-    """OpenSim takes any of its documents for an empty model, and crashes on some that are not XML: look first."""
+    """OpenSim takes any of its documents for an empty model, and its parser crashes on some that are not XML, and on
+    elements nested without end: look first."""
+    if len(osim) > _LARGEST:
+        raise InputError(f"{where} is larger than {_LARGEST >> 20} MiB, which no OpenSim model is.")
     try:
-        root = ET.fromstring(osim.encode())
-    except ET.ParseError as error:
+        content = osim.encode()
+        _check_depth(content)
+        root = ET.fromstring(content, ET.XMLParser(encoding="utf-8"))  # the text is decoded, whatever its header says
+    except (ET.ParseError, expat.ExpatError, UnicodeEncodeError) as error:
         raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
+    except RecursionError:
+        raise InputError(f"{where} is not an OpenSim model: its elements are nested deeper than {_DEEPEST}.") from None
     if root.tag != "OpenSimDocument" or root.find("Model") is None:
         inside = ", ".join(child.tag for child in list(root)[:3]) or "nothing"
         raise InputError(
             f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}. "
             "Expected an .osim file, an <OpenSimDocument> holding a <Model>."
         )
+
+
+def _check_depth(content: bytes) -> None:
+    """Raise `RecursionError` for elements nested too deeply, before anything makes a tree of them."""
+    depth = 0
+
+    def start(*_: object) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise RecursionError
+
+    def end(*_: object) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser = expat.ParserCreate("utf-8")
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.Parse(content, True)
 
 
 def _reason(error: RuntimeError) -> str:

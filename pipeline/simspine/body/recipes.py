@@ -16,7 +16,7 @@ from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
 from simspine.body.model import Body, check_xml, read_model_file
-from simspine.data_files import pose2sim_folder, read_yaml, recipe_path
+from simspine.data_files import pose2sim_folder, read_mapping, recipe_path
 from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import rhythm_and_posture
@@ -101,9 +101,9 @@ def read_recipe(name: str = "coupled") -> Recipe:
             starts=int(data.get("starts", 1)),
             articulation=split,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, InputError):
-            raise
+            raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
         raise InputError(
             f"{path}: not a body recipe ({type(error).__name__}: {error}); compare coupled.yaml."
         ) from error
@@ -191,7 +191,7 @@ def fit_markers(body: Body, markers: Markers) -> Markers:
 
 def _with_base(path: Path, files: tuple[Path, ...] = ()) -> dict:
     """A recipe's entries; what the file does not say is as in the one it is `from`."""
-    data = read_yaml(path)
+    data = read_mapping(path)
     if "from" not in data:
         return data
     if path in files:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
-from pathlib import Path
 from types import MappingProxyType
 
 import yaml
 
 from simspine.errors import InputError, unknown_name
 from simspine.skeletons.regions import REGIONS
+from simspine.yaml_files import read_yaml
 
 EXACT = "exact"
 
@@ -63,10 +63,7 @@ def read_preset(name: str) -> Preset:
     if name == EXACT:
         return Preset(EXACT, MappingProxyType({}))
     if str(name).endswith((".yaml", ".yml")):
-        try:
-            table = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"preset {name} cannot be read as YAML: {error}") from None
+        table = read_yaml(name)
         if not isinstance(table, dict) or len(table) != 1:
             raise InputError(f"preset {name}: expected one name with its figures below it, as in presets.yaml.")
         [(own, row)] = table.items()
@@ -91,7 +88,7 @@ def checked(name: str, row: Mapping, where: str) -> Preset:
     try:
         regions = {key: RegionErrors(**{k: float(v) for k, v in row["regions"][key].items()}) for key in REGIONS}
         preset = Preset(name, MappingProxyType(regions), **{k: float(v) for k, v in row.items() if k != "regions"})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{where}: preset {name!r} is incomplete or holds no number ({error}).") from None
     shares = {"outliers": preset.outliers, "swaps": preset.swaps, "dropouts": preset.dropouts}
     for key, value in shares.items():

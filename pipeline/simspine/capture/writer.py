@@ -164,7 +164,7 @@ def _read(path: Path) -> dict:
     """The record in a JSON file; empty if there is none that can be read, so that its work is done again."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from simspine.config.people import Subject, Trial
 from simspine.config.run import Config
 from simspine.errors import InputError, unknown_name
+from simspine.yaml_files import read_yaml
 
 # Keys, and values of keys, of earlier versions, and what to write instead.
 RENAMED = {
@@ -24,13 +24,10 @@ RENAMED = {
 
 def read_config(path: str | Path) -> Config:
     """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one."""
-    path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"configuration {path} does not exist.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"configuration {path} cannot be read as YAML: {error}") from None
+        data = read_yaml(path)
+    except InputError as error:
+        raise InputError(f"configuration {error}") from None
     return check_config(data, f"configuration {path}")
 
 

@@ -10,6 +10,11 @@ from simspine.config.people import Name, SharedSubject, Subject, shared_subjects
 from simspine.errors import unknown_name
 from simspine.pipeline.options import Options, Section
 
+# What stands beside the subjects in the results folder and in the data set's file.
+RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
+            "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json", "quality.csv",
+            "quality.json")  # fmt: skip
+
 
 def _optional():
     """A section that may be absent. The schema has no default for it: Snakemake would fill in a null and check that."""
@@ -48,7 +53,9 @@ class Config(Options):
     @field_validator("results")
     @classmethod
     def _no_pattern(cls, results: str) -> str:
-        """Snakemake would read braces as wildcards, and no shell or log shows a control character."""
+        """Snakemake would read braces as wildcards, programs a hyphen as an option; logs show no control character."""
+        if not results.strip() or results.startswith("-"):
+            raise ValueError(f"{results!r} cannot be a folder for results; name one that does not begin with a hyphen")
         if found := [c for c in results if c in "{}" or not c.isprintable()]:
             raise ValueError(f"{results!r} holds {found[0]!r}; name a folder without braces and control characters")
         return results
@@ -63,6 +70,14 @@ class Config(Options):
         elif not self.subjects:
             raise ValueError("subjects: required, but missing")
         for name, person in self.subjects.items():
+            if name in RESERVED or name == f"{self.name}.h5":
+                raise ValueError(
+                    f"subjects.{name}: {name!r} is the name of something else in the results; choose another"
+                )
+            if "calibration" in person.trials:
+                raise ValueError(
+                    f"subjects.{name}.trials.calibration: the data set keeps cameras there; choose another"
+                )
             if not person.trials:
                 who = "" if self.capture is None else f" ({name} is not among the subjects taken from the data set)"
                 raise ValueError(f"subjects.{name}.trials: required, but missing{who}")

@@ -80,7 +80,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         schema = int(content["manifest"])
         for entry in content["files"].values():
             _ = entry["sha256"], entry["size"], entry["kind"], entry["trials"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file} is damaged: not the JSON of a manifest ({error!r}). Export again.") from None
     if schema > SCHEMA:
         raise InputError(f"{file}: schema {schema}, this version reads up to {SCHEMA}. Update simspine.")

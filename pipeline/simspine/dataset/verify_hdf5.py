@@ -12,6 +12,7 @@ from simspine.dataset.faults import Fault
 from simspine.dataset.plausible import clock_faults, repeated_frames, unit_doubt
 from simspine.formats.dataset_layout import block_checksums
 from simspine.formats.dataset_write import OURS
+from simspine.formats.hdf5 import announced, attribute, member
 
 UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
 _MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
@@ -81,7 +82,9 @@ def _arrays(group: h5py.Group, above: str = "") -> Iterator[tuple[str, h5py.Data
         return
     for key in keys:
         try:
-            item = group[key]
+            item = member(group, key)
+            if isinstance(item, h5py.Dataset):
+                announced(item)  # raises where the numbers are in another file
         except _UNREADABLE:
             item = None
         if isinstance(item, h5py.Group):
@@ -100,7 +103,7 @@ def broken_entries(data: h5py.Dataset, sums: h5py.Dataset | None = None) -> list
     """Entries along the first axis whose block cannot be read or has another CRC-32 than `sums` says."""
     if not data.ndim or not len(data) or data.dtype.hasobject:  # texts of any length lie elsewhere in the file
         return []
-    block = int(sums.attrs["frames"]) if sums is not None else (data.chunks or data.shape)[0]
+    block = int(attribute(sums, "frames")) if sums is not None else (data.chunks or data.shape)[0]
     try:
         found = list(block_checksums(data[()], block))
     except OSError:  # HDF5's own checksum of a block
@@ -145,11 +148,11 @@ def _trial_faults(group: h5py.Group, name: str, trial: str, frames: int | None, 
 
 
 def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
-    attributes = group[OURS].attrs if OURS in group else {}
-    rate = float(attributes["rate"]) if "rate" in attributes else None
+    said = attribute(group[OURS], "rate") if OURS in group else None
+    rate = None if said is None else float(said)
     found = [Fault(name, what, trial, span) for span, what in clock_faults(group["timestamps"][()], rate)]
     for key, unit in UNITS.items():
-        said = group[key].attrs.get("units", unit)
+        said = attribute(group[key], "units", unit)
         if said != unit:
             found.append(Fault(name, f"{key} says it is in {said!r}, expected {unit!r}", trial))
     doubt = unit_doubt(group["markers"][:: max(1, len(group["markers"]) // 200)])

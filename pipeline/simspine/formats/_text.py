@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, require_path
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -38,6 +38,7 @@ class TimedRows:
 
 def read_bytes(path: str | os.PathLike) -> bytes:
     """Content of a file; `InputError` naming it if it cannot be read."""
+    require_path(path)
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:

@@ -1,14 +1,19 @@
 """The one place where files come into being: written beside the target, flushed, renamed.
 
 A run that is killed leaves the old file or the new one and nothing between. What may stay behind is a hidden
-`.name.<random>.tmp.suffix`, which no reader of this package looks at.
+`.name.<random>.tmp.suffix`, which no reader of this package looks at, and which the next writing of the same file
+removes once it is a day old: younger ones may belong to a process that is still at work.
 """
 
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+STALE_S = 24 * 3600.0  # age of a temporary file whose process is gone
 
 
 @contextmanager
@@ -24,6 +29,8 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     suffix = target.suffix
     stem = target.name.removesuffix(suffix)
     temporary = target.with_name(f".{stem}.{secrets.token_hex(6)}.tmp{suffix}")
+    if sync:  # not for thousands of files: each time the folder is listed
+        _remove_stale(target.parent, stem, suffix)
     try:
         yield temporary
         if sync:
@@ -35,6 +42,16 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     if sync:
         with suppress(OSError):  # folders cannot be opened on Windows; the rename itself has happened
             _flush(target.parent)
+
+
+def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
+    """Remove what killed processes left of the same target."""
+    ours = re.compile(re.escape(f".{stem}.") + r"[0-9a-f]{12}\.tmp" + re.escape(suffix))
+    for path in folder.glob(".*.tmp*"):
+        if ours.fullmatch(path.name):
+            with suppress(OSError):  # another process may have removed it, or finished it
+                if time.time() - path.lstat().st_mtime > STALE_S:
+                    path.unlink()
 
 
 def write_text(path: str | os.PathLike, text: str, sync: bool = True) -> None:

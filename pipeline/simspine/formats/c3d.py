@@ -11,6 +11,7 @@ from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
 from simspine.formats._text import listed, named, notice
 from simspine.formats.atomic import atomic_path
+from simspine.formats.guarded import c3d_parts
 from simspine.formats.takes import Take
 from simspine.formats.trc import metres_per_unit
 from simspine.types import Markers
@@ -59,19 +60,17 @@ def read_c3d(path: Path, frame: str | None = None) -> Markers:
     What is no point (angles, forces, moments, powers and scalars of a gait model), points without a label and exact
     repetitions are left out with a warning. A missing unit is told from the size of the person. Raises `InputError`.
     """
-    ezc3d = exchange_package("ezc3d", "C3D")
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file.")
+    exchange_package("ezc3d", "C3D")
     try:
-        file = ezc3d.c3d(str(path))
+        file = c3d_parts(path)
         header, parameters = dict(file["header"]["points"]), file["parameters"]
         points, residuals = file["data"]["points"][:3], file["data"]["meta_points"]["residuals"][0]
         announced = _announced_frames(path)
         if points.shape[1] and points.shape[2] < announced:  # ezc3d takes what is there
             raise InputError(f"{path}: cut short: {points.shape[2]} of the {announced} frames its header announces.")
         return _markers(path, header, parameters, (points, residuals), frame)
-    except InputError:
-        raise
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
     except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: cannot be read as C3D; cut short or damaged? ({error})") from None
 

@@ -19,6 +19,7 @@ from simspine.types import Camera
 _NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tables of Pose2Sim's and Caliscope's files
 _SUBPIXELS = 64  # Qualisys counts image positions in 1/64 px
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
+_DIGITS = 20  # numbers of so many digits are sorted by their size
 _FARTHEST = 200.0  # m; a camera farther from the origin was written in millimetres
 
 
@@ -137,7 +138,7 @@ def _qualisys(text: str, path) -> list[Camera]:
     # marker cameras take no video; a file made by hand has no model ("none")
     video = [e for e in entries if re.search("video|none", e.get("model", "none").lower())] or entries
     cameras = [_qualisys_camera(entry, path) for entry in video]
-    return sorted(cameras, key=lambda c: [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", c.name)])
+    return sorted(cameras, key=lambda c: [p.lstrip("0").rjust(_DIGITS) for p in re.split(r"(\d+)", c.name.lower())])
 
 
 def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import h5py
@@ -14,6 +14,7 @@ from simspine.formats.dataset_layout import array_names
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.dataset_write import OURS, SCHEMA
 from simspine.formats.forced import forced_from_json
+from simspine.formats.hdf5 import attribute, check_tree, damaged, member, open_file, values
 from simspine.types import Camera, Markers, Motion, Origin
 
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
@@ -29,9 +30,9 @@ T = TypeVar("T")
 
 
 def _damaged(where: str | os.PathLike, error: Exception) -> InputError:
-    if isinstance(error, InputError):
-        return error
-    return InputError(f"{where}: cannot be read as HDF5; cut short or damaged? ({error})")
+    if not isinstance(error, InputError):
+        return damaged(where, error)
+    return error if str(where).partition(": ")[0] in str(error) else InputError(f"{where}: {error}")
 
 
 def _readable(read: Callable[Concatenate["DatasetFile", P], T]) -> Callable[Concatenate["DatasetFile", P], T]:
@@ -58,12 +59,8 @@ class DatasetFile:
     def __init__(self, path: str | os.PathLike):
         self._where = str(path)
         self._arrays: dict[tuple[str, str, str], h5py.Dataset] = {}  # opening one costs more than reading a window
-        try:
-            self._file = h5py.File(path, "r", rdcc_nbytes=_CACHE)
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file.") from None
-        except OSError as error:
-            raise _damaged(path, error) from None
+        self._sound: set[str] = set()  # subjects and trials that were checked
+        self._file = open_file(path, rdcc_nbytes=_CACHE)
         try:
             self._read_metadata()
         except Exception as error:  # damaged files end in many ways
@@ -71,11 +68,11 @@ class DatasetFile:
             raise _damaged(path, error) from None
 
     def _read_metadata(self) -> None:
-        meta = self._file.get("metadata", {})
+        meta = self._checked("metadata") if "metadata" in self._file else {}
         for name in ("markers_names", "kinematic_axes"):
             if name not in meta:
                 raise InputError(f"{self._where}: no metadata/{name}; this is not a SIMSPINE data set.")
-        schema = self._file.attrs.get("schema")
+        schema = attribute(self._file, "schema")
         self.schema = None if schema is None else int(schema)
         if self.schema is not None and self.schema > SCHEMA:
             raise InputError(f"{self._where}: schema {schema}, this version reads up to {SCHEMA}. Update simspine.")
@@ -122,20 +119,20 @@ class DatasetFile:
     def cameras(self, subject: str) -> tuple[Camera, ...]:
         """The cameras that saw a subject, in the order of the views; world z up, metres."""
         group = self._subject(subject)["calibration"]
-        columns = (group[name][()] for name in ("size", "K", "dist", "R", "t"))
-        return tuple(Camera(name, *values) for name, *values in zip(_texts(group["names"]), *columns, strict=True))
+        columns = (values(group[name]) for name in ("size", "K", "dist", "R", "t"))
+        return tuple(Camera(name, *row) for name, *row in zip(_texts(group["names"]), *columns, strict=True))
 
     @_readable
     def model(self, subject: str) -> str:
         """The scaled `.osim` as text; '' in a released file, which holds only a path (`model_file`)."""
         self._subject(subject)
-        data = self._file.get(f"metadata/{OURS}/models/{subject}")
+        data = self._checked("metadata").get(f"{OURS}/models/{subject}")
         return "" if data is None else _text(data)
 
     @_readable
     def model_file(self, subject: str) -> str:
         """Path of the model when the data set was built."""
-        return str(self._subject(subject).attrs.get("model_file", ""))
+        return str(attribute(self._subject(subject), "model_file", ""))
 
     @_readable
     def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> TrialData:
@@ -165,20 +162,20 @@ class DatasetFile:
             if len(self._arrays) >= _OPEN_ARRAYS:
                 self._arrays.clear()
             data = self._arrays[key] = group[path]
-        values = data[frames]
+        found = data[frames]
         if path in ("kinematics", f"{OURS}/kinematics_sd"):
-            values *= self._to_si
+            found *= self._to_si
         elif path == f"{OURS}/valid":
-            values = values.astype(bool)
-        elif values.dtype.kind == "S":
-            values = np.char.decode(values, "utf-8")
-        return values
+            found = found.astype(bool)
+        elif found.dtype.kind == "S":
+            found = np.char.decode(found, "utf-8")
+        return found
 
     @_readable
     def clock(self, subject: str, trial: str) -> tuple[float, float]:
         """(frames per second, time of the first frame) of a trial."""
         group = self._trial(subject, trial)
-        return _clock(group["timestamps"], group[OURS].attrs if OURS in group else {})
+        return _clock(group["timestamps"], group.get(OURS))
 
     def load(self) -> Dataset:
         """The whole data set in memory."""
@@ -193,17 +190,27 @@ class DatasetFile:
     def _subject(self, subject: str) -> h5py.Group:
         if subject not in self.subjects:
             raise unknown_name("subject", subject, self.subjects, self._where)
-        return self._file[subject]
+        group = member(self._file, subject)
+        if "calibration" in group:
+            self._checked(f"{subject}/calibration")
+        return group
 
     def _trial(self, subject: str, trial: str) -> h5py.Group:
         if trial not in self.trials(subject):
             raise unknown_name("trial", trial, self.trials(subject), f"{self._where}: {subject}")
-        return self._file[subject][trial]
+        return self._checked(f"{subject}/{trial}")
+
+    def _checked(self, name: str) -> h5py.Group:
+        """A group by its path, after a look at all below it when it is first asked for."""
+        group = member(self._file, name)
+        if name not in self._sound:
+            check_tree(group)
+            self._sound.add(name)
+        return group
 
 
 def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
     ours = group.get(OURS, {})
-    attributes = ours.attrs if ours else {}
 
     def part(name: str) -> np.ndarray | None:
         return ours[name][frames] if name in ours else None
@@ -214,38 +221,43 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     def origins(name: str) -> tuple[Origin, ...] | None:
         return tuple(map(Origin, _texts(ours[name]))) if name in ours else None
 
-    rate, start = _clock(group["timestamps"], attributes)
+    rate, start = _clock(group["timestamps"], group.get(OURS))
     markers = Markers(
         dataset.marker_names, rate, group["markers"][frames], "y_up", part("marker_weight"), part("marker_covariance"),
         origins("marker_origin"), part("marker_filled"), start + frames.start / rate,
     )  # fmt: skip
     sd = part("kinematics_sd")
-    motion_rate = float(attributes.get("kinematics_rate", rate))
+    said = partial(attribute, ours) if OURS in group else _nothing
+    motion_rate = float(said("kinematics_rate", rate))
     motion = Motion(
         dataset.coordinate_names, motion_rate, group["kinematics"][frames] * dataset._to_si, dataset.rotational,
         None if sd is None else sd * dataset._to_si,
-        float(attributes.get("kinematics_start", start)) + frames.start / motion_rate,
+        float(said("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
-    poses = {data.attrs["body"]: data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
-    deviation = attributes.get("fk_deviation_m")
+    poses = {attribute(data, "body"): data[frames] for data in ours["poses"].values()} if "poses" in ours else {}
+    deviation = said("fk_deviation_m")
     return TrialData(
         markers, motion, levels=texts("levels") or (),
         angles=part("level_angles"), lla=part("lla"), tka=part("tka"),
         angles_sd=part("level_angles_sd"), lla_sd=part("lla_sd"), tka_sd=part("tka_sd"),
         response=ours["response"][()] if "response" in ours else None,
         level_share=ours["level_share"][()] if "level_share" in ours else None,
-        forced=forced_from_json(json.loads(attributes.get("forced", "{}")), f"{dataset._where}: {group.name}"),
+        forced=forced_from_json(json.loads(said("forced", "{}")), f"{dataset._where}: {group.name}"),
         status=texts("status", frames), reasons=texts("reasons", frames),
         fitted=texts("fitted") or (), fitted_origin=origins("fitted_origin"),
         marker_error=part("marker_error"), filled=part("filled"), poses=poses,
-        fk_deviation=None if deviation is None else float(deviation), withheld="withheld" in attributes,
+        fk_deviation=None if deviation is None else float(deviation), withheld=said("withheld") is not None,
     )  # fmt: skip
 
 
-def _clock(timestamps: h5py.Dataset, attributes) -> tuple[float, float]:
+def _nothing(name: str, default: Any = None) -> Any:
+    return default
+
+
+def _clock(timestamps: h5py.Dataset, ours: h5py.Group | None) -> tuple[float, float]:
     """(rate, time of the first frame); from the timestamps where a released file says no more."""
-    if "rate" in attributes:
-        return float(attributes["rate"]), float(attributes["start"])
+    if ours is not None and "rate" in ours.attrs:
+        return float(attribute(ours, "rate")), float(attribute(ours, "start"))
     start = float(timestamps[0]) if len(timestamps) else 0.0
     if len(timestamps) < 2:
         return 1.0, start
@@ -254,8 +266,8 @@ def _clock(timestamps: h5py.Dataset, attributes) -> tuple[float, float]:
 
 
 def _texts(data: h5py.Dataset) -> tuple[str, ...]:
-    return tuple(bytes(text).decode("utf-8") for text in data[()])
+    return tuple(bytes(text).decode("utf-8") for text in values(data))
 
 
 def _text(data: h5py.Dataset) -> str:
-    return data[()].tobytes().decode("utf-8")
+    return values(data).tobytes().decode("utf-8")

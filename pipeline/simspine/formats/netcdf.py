@@ -12,6 +12,7 @@ from simspine.formats._extra import exchange_package
 from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset_layout import chunk_frames
 from simspine.formats.dataset_tree import STATUSES
+from simspine.formats.guarded import read_guarded
 from simspine.formats.takes import Take
 from simspine.types import Markers
 
@@ -66,16 +67,13 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
 
 def read_netcdf(path: Path) -> Markers:
     """The first individual's points in such a file, ours or one that movement saved with three space coordinates."""
-    xarray = exchange_package("xarray", "netCDF")
     exchange_package("h5netcdf", "netCDF")
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file.")
+    arrays, said = read_guarded("netCDF", path)
     try:
-        with xarray.open_dataset(path, engine="h5netcdf") as data:
-            position = data["position"].transpose("time", "keypoints", "space", "individuals").values[..., 0]
-            names = tuple(str(name) for name in data["keypoints"].values)
-            rate, frame = float(data.attrs["fps"]), str(data.attrs.get("frame", "y_up"))
-            start = float(data["time"].values[0]) if len(data["time"]) else 0.0
-        return Markers(names, rate, position, frame, start=start)
+        order = [said["dims"].index(name) for name in ("time", "keypoints", "space", "individuals")]
+        position = arrays["position"].transpose(order)[..., 0]
+        rate, frame = float(said["attributes"]["fps"]), str(said["attributes"].get("frame", "y_up"))
+        start = float(arrays["time"][0]) if len(arrays["time"]) else 0.0
+        return Markers(said["keypoints"], rate, position, frame, start=start)
     except Exception as error:  # damaged files end in many ways
         raise InputError(f"{path}: not a netCDF file of pose tracks, or damaged ({error}).") from None

@@ -10,6 +10,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
 from simspine.formats.atomic import write_text
+from simspine.formats.limits import check_announced
 from simspine.formats.takes import Take, Takes
 
 GROUP = 2048  # rows in a row group: what one read touches at least, and what one damaged page spoils
@@ -146,11 +147,17 @@ def read_parquet(folder: Path, split: str) -> dict[str, np.ndarray]:
     parts: dict[str, list[np.ndarray]] = {}
     for file in files:
         try:
-            table = parquet.ParquetFile(file, page_checksum_verification=True).read()
-        except (OSError, ValueError) as error:
+            shard = parquet.ParquetFile(file, page_checksum_verification=True)
+            groups = (shard.metadata.row_group(i) for i in range(shard.metadata.num_row_groups))
+            check_announced(str(file), sum(group.total_byte_size for group in groups), file.stat().st_size)
+            table = shard.read()
+            columns = {key: _numpy(table[key].combine_chunks()) for key in table.column_names}
+        except InputError:
+            raise
+        except Exception as error:  # damaged files end in many ways
             raise InputError(f"{file}: cannot be read as Parquet; cut short or damaged? ({error})") from None
-        for key in table.column_names:
-            parts.setdefault(key, []).append(_numpy(table[key].combine_chunks()))
+        for key, values in columns.items():
+            parts.setdefault(key, []).append(values)
     return {key: np.concatenate(values) for key, values in parts.items()}
 
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import atomic_path
+from simspine.formats.hdf5 import attribute, opened, put_text, values
 from simspine.types import Camera, Keypoints, Markers, Motion
 
-SCHEMA = 1
+SCHEMA = 2  # 1: texts of any length in the attributes
 _MARK = "simspine_schema"
 _SMALL = 4096  # bytes; smaller arrays are neither chunked nor compressed
 
@@ -52,23 +53,16 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
 
     Raises `InputError` naming the file if it is missing, cut short, damaged, not ours, or from a newer schema.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            found = file.attrs.get(_MARK)
-            if found is None:
-                raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_MARK}).")
-            if int(found) > SCHEMA:
-                raise InputError(f"{path}: schema {found}, this version reads up to {SCHEMA}. Update simspine.")
-            for name in names or ():
-                if name not in file:
-                    raise unknown_name("item", name, file, str(path))
-            return {name: _read(file[name]) for name in (file if names is None else names)}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file.") from None
-    except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
-    except Exception as error:  # damaged files end in many ways
-        raise InputError(f"{path}: cannot be read as HDF5; cut short or damaged? ({error})") from None
+    with opened(path) as file:
+        found = attribute(file, _MARK)
+        if found is None:
+            raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_MARK}).")
+        if int(found) > SCHEMA:
+            raise InputError(f"{path}: schema {found}, this version reads up to {SCHEMA}. Update simspine.")
+        for name in names or ():
+            if name not in file:
+                raise unknown_name("item", name, file, str(path))
+        return {name: _read(file[name]) for name in (file if names is None else names)}
 
 
 def _write(parent: h5py.Group, name: object, item: Any, where: str) -> None:
@@ -77,22 +71,26 @@ def _write(parent: h5py.Group, name: object, item: Any, where: str) -> None:
     kind = type(item)
     if kind in _ARRAYS:
         group = parent.create_group(name, track_order=True)
-        group.attrs["type"] = kind.__name__
+        put_text(group, "type", kind.__name__)
         for key in _ATTRIBUTES[kind]:
-            group.attrs[key] = getattr(item, key)
+            value = getattr(item, key)
+            if isinstance(value, str):
+                put_text(group, key, value)
+            else:
+                group.attrs[key] = value
         for key, unit in _ARRAYS[kind].items():
             if getattr(item, key) is not None:
                 dataset = _write_array(group, key, np.asarray(getattr(item, key)), where)
                 if unit:
-                    dataset.attrs["units"] = unit
+                    put_text(dataset, "units", unit)
     elif isinstance(item, np.ndarray):
-        _write_array(parent, name, item, where).attrs["type"] = "array"
+        put_text(_write_array(parent, name, item, where), "type", "array")
     elif (text := _json(item)) is not None:
         dataset = parent.create_dataset(name, data=np.bytes_(text.encode("ascii")))
-        dataset.attrs["type"] = "json"
+        put_text(dataset, "type", "json")
     elif isinstance(item, list | tuple | dict):
         group = parent.create_group(name, track_order=True)
-        group.attrs["type"] = "dict" if isinstance(item, dict) else "list"
+        put_text(group, "type", "dict" if isinstance(item, dict) else "list")
         entries: Iterable[tuple[object, Any]] = item.items() if isinstance(item, dict) else enumerate(item)
         for label, value in entries:
             _write(group, label if isinstance(item, dict) else str(label), value, f"{where}/{label}")
@@ -137,17 +135,17 @@ def _text_keys(item: Any) -> bool:
 
 
 def _read(node: h5py.Group | h5py.Dataset) -> Any:
-    tag = node.attrs.get("type")
+    tag = attribute(node, "type")
     if tag in _TYPES:
         kind = _TYPES[tag]
-        fields = {key: _read_attribute(node.attrs[key]) for key in _ATTRIBUTES[kind]}
+        fields = {key: _read_attribute(attribute(node, key)) for key in _ATTRIBUTES[kind]}
         arrays = {key: _read_array(node[key]) for key in _ARRAYS[kind] if key in node}
         fields |= {key: tuple(a.tolist()) if a.dtype.kind == "U" else a for key, a in arrays.items()}
         return kind(**fields)
     if tag == "array":
         return _read_array(node)
     if tag == "json":
-        return json.loads(bytes(node[()]))
+        return json.loads(bytes(values(node)))
     if tag == "dict":
         return {key: _read(child) for key, child in node.items()}
     if tag == "list":
@@ -157,8 +155,8 @@ def _read(node: h5py.Group | h5py.Dataset) -> Any:
 
 def _read_array(dataset: h5py.Dataset) -> np.ndarray:
     if h5py.check_string_dtype(dataset.dtype):
-        return np.char.decode(np.asarray(dataset[()], dtype=f"S{dataset.dtype.itemsize}"), "utf-8")
-    return np.asarray(dataset[()])
+        return np.char.decode(np.asarray(values(dataset), dtype=f"S{dataset.dtype.itemsize}"), "utf-8")
+    return np.asarray(values(dataset))
 
 
 def _read_attribute(value: Any) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
 from simspine.geometry import in_frame
@@ -12,6 +13,9 @@ from simspine.ik.result import Derive, Result
 from simspine.ik.solver import TOLERANCES, Solver
 from simspine.priors.assumptions import MarkerErrors, Prior, Smoothness
 from simspine.types import Markers
+
+_ANOTHER_UNIT = 10.0  # no posture spreads the same markers ten times as far as another
+_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # by the ratio of the spreads
 
 
 def inverse_kinematics(
@@ -37,8 +41,9 @@ def inverse_kinematics(
     which is too large to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`. Angles in z may
     be on another branch than in the result; the poses are the same.
 
-    Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing, and terms
-    the engine does not have. One bad frame never raises: its reason is in the result.
+    Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing or in
+    another unit than metres, and terms the engine does not have. One bad frame never raises: its reason is in the
+    result.
     """
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")
@@ -47,6 +52,7 @@ def inverse_kinematics(
     _check_names(body, markers)
     turned, w = in_frame(markers, "y_up"), marker_weights(markers, weights)
     _check_observed(markers, w)
+    _check_unit(body, turned)
     for name in solver.coordinate_tasks:
         body.coordinates.index(name)
     if engine == "opensim":
@@ -88,6 +94,33 @@ def _check_observed(markers: Markers, weights: np.ndarray) -> None:
         )
     if not ((weights > 0) & markers.present).any():
         raise InputError("no marker that is present has a weight above zero; nothing to solve.")
+
+
+def _check_unit(body: Body, markers: Markers) -> None:
+    """Raise where the markers are spread ten times as far, or a tenth as far, as on the body: another unit."""
+    present = markers.present
+    some = present.sum(1) >= 3
+    if not some.any():
+        return
+    places = neutral_markers(body)[[body.marker_index(name) for name in markers.names]]
+    found = _spread(markers.xyz[some], present[some])
+    wanted = _spread(np.broadcast_to(places, (int(some.sum()), *places.shape)), present[some])
+    ratio = float(np.median(found / np.maximum(wanted, 1e-3)))
+    if 1 / _ANOTHER_UNIT < ratio < _ANOTHER_UNIT or np.median(wanted) < 0.01:
+        return
+    unit = next((f" They seem to be in {name}." for name, low, high in _UNITS if low < ratio < high), "")
+    raise InputError(
+        f"the markers are spread over {np.median(found):.3g} m (RMS from their centre), those of body {body.name!r} "
+        f"over {np.median(wanted):.3g} m.{unit} Hand them in in metres."
+    )
+
+
+def _spread(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """(frames,) m: RMS distance of the points that are there from their centre."""
+    xyz, count = np.where(present[..., None], xyz, 0.0), present.sum(1)[:, None]
+    centre = xyz.sum(1) / count
+    off = np.where(present, np.linalg.norm(xyz - centre[:, None], axis=-1), 0.0)
+    return np.sqrt((off**2).sum(1) / count[:, 0])
 
 
 def marker_weights(markers: Markers, weights: Mapping[str, float] | np.ndarray | None) -> np.ndarray:

@@ -53,6 +53,7 @@ def assess(
     if measured is not None:
         findings += marker_checks.presence(measured, thresholds)
         findings += marker_checks.inferred(measured, thresholds)
+        findings += marker_checks.marker_jumps(measured, thresholds)
         findings += marker_checks.bone_lengths(measured, thresholds)
         findings += side_checks.sides(measured, thresholds)
         findings += shape_checks.measured_shape(measured, thresholds)

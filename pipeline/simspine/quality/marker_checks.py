@@ -7,6 +7,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.metrics import marker_rmse
 from simspine.quality.findings import Finding, Severity, listed, where_true
+from simspine.quality.spine_checks import jump_frames
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
@@ -187,6 +188,32 @@ def bone_lengths(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iter
                 "Check for a camera that sees one side badly, and for swapped sides.",
                 where=name,
             )
+
+
+def marker_jumps(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+    """Markers that are elsewhere from one frame to the next: a warning each, one for all if most of them jump."""
+    limit, spike = thresholds["marker_jump"], int(thresholds["spike_frames"].si)
+    found = {}
+    for k, name in enumerate(measured.names):
+        faulty, speed = jump_frames(measured.xyz[:, k], measured.rate, limit.si, spike)
+        if faulty.any():
+            found[name] = faulty, speed
+    if not found:
+        return
+    everything = len(found) > 1 and len(found) >= measured.present.any(0).sum() / 2
+    groups = [tuple(found)] if everything else [(name,) for name in found]
+    for names in groups:
+        frames = np.any([found[name][0] for name in names], axis=0)
+        who = f"{len(names)} of {len(measured.names)} markers jump" if everything else f"{names[0]} jumps"
+        yield Finding(
+            "marker_jump",
+            Severity.WARNING,
+            f"{who} at up to {max(found[name][1] for name in names):.0f} m/s from one frame to the next in "
+            f"{frames.sum()} frames, expected below {limit.value:g} m/s.",
+            "Look for another person, or a wrong point, in these frames.",
+            where_true(frames),
+            listed(names),
+        )
 
 
 def _checked(what: str, error: np.ndarray, columns: int) -> np.ndarray:

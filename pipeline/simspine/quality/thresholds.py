@@ -51,6 +51,7 @@ _ALL = (
     ),
     Threshold("jump_segment", 1000, "deg/s", "a trunk turns slower than a shaken head", "chosen: as jump_neck"),
     Threshold("jump_position", 15, "m/s", "faster than the fastest sprinters (about 12 m/s)", "chosen"),
+    Threshold("marker_jump", 50, "m/s", "faster than any part of the body", "chosen: a pitcher's hand has some 40"),
     Threshold("spike_frames", 3, "frames", "away for at most so long and back again: a spike, not a step", "chosen"),
     # ranges
     Threshold(

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from simspine.data_files import models_folder
 from simspine.errors import InputError, unknown_name
+from simspine.yaml_files import read_yaml
 
 SIDES = ("superior", "inferior")
 # The model's mesh files of the spine, from the head down.
@@ -106,9 +106,11 @@ def read_endplates(path: str | Path | None = None) -> Vertebrae:
     """Vertebrae from a YAML file as `tools.measure_endplates` writes it (default: the one shipped), head to sacrum."""
     path = Path(path or models_folder() / "endplates.yaml")
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["vertebrae"]
+        entries = read_yaml(path)["vertebrae"]
         return {level: _from_yaml(level, entry) for level, entry in entries.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: not a file of endplates ({type(error).__name__}: {error}).") from error
 
 

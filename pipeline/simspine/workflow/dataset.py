@@ -97,7 +97,7 @@ def _is_virtual(config: Config) -> bool:
     try:
         record = json.loads((Path(config.capture.human36m) / "capture.json").read_text(encoding="utf-8"))
         return record.get("virtual") is True
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

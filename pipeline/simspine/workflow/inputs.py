@@ -142,7 +142,7 @@ def _rigs(path: Path) -> list[str]:
     """Names of what a JSON calibration holds; none if it is damaged, which its reader says better."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
     return list(content) if isinstance(content, dict) else []
 

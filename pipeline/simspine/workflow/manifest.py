@@ -38,7 +38,7 @@ def read_json(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist. {_remedy(path)}") from None
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged: not JSON ({error}). {_remedy(path)}") from None
 
 
@@ -107,7 +107,7 @@ def read_manifest(path: Path) -> dict:
     """Entries by task name; empty if there is no readable manifest (then the work is simply done again)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))["tasks"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset import DatasetFile
 from simspine.formats.forced import forced_from_json
+from simspine.formats.hdf5 import open_file
 from simspine.formats.store import load
 from simspine.pipeline.page import NOTICE
 from simspine.pipeline.scene import LABELS, anatomy, chain_of, curves, scene_of
@@ -64,12 +65,10 @@ def find_results(result: Path, subject: str | None = None, trial: str | None = N
 
 def is_dataset(path: Path) -> bool:
     """Whether an HDF5 file is a data set rather than a container of one stage."""
-    import h5py
-
     try:
-        with h5py.File(path) as file:
+        with open_file(path) as file:
             return "metadata" in file
-    except OSError:
+    except Exception:  # damaged files end in many ways
         raise InputError(
             f"{path} is not an HDF5 file, or is damaged. Expected a trial's or a data set's .h5."
         ) from None

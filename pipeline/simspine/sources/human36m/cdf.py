@@ -1,12 +1,14 @@
 """The data set's pose files: NASA CDF with one variable, `Pose`, (1, frames, 96) in mm or (1, frames, 64) in px."""
 
+import math
 import os
 from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, require_path
 from simspine.formats.atomic import atomic_path
+from simspine.formats.cdf import CdfFile, CdfVariable
 
 JOINTS = 32
 _WIDTHS = {96: 3, 64: 2}  # numbers per frame → dimensions
@@ -19,13 +21,11 @@ def read_pose(path: str | os.PathLike) -> np.ndarray:
     Raises `InputError` for files that are missing, empty, cut short, not CDF, without the variable `Pose`, of another
     shape, without frames, or with values that are not finite.
     """
-    frames, dimensions, cdf = _open(path)
+    frames, dimensions, file, pose = _open(path)
     try:
-        values = np.asarray(cdf.varget("Pose"), float)
-    except Exception as error:  # cdflib answers damage with whatever its parser runs into
+        values = file.read(pose).astype(float)
+    except ValueError as error:
         raise _unreadable(path, error) from None
-    if values.size != frames * JOINTS * dimensions:
-        raise _unreadable(path, f"{values.size} values instead of {frames * JOINTS * dimensions}")
     poses = values.reshape(frames, JOINTS, dimensions)
     if not np.isfinite(poses).all():
         first = int(np.argwhere(~np.isfinite(poses).all((1, 2)))[0, 0])
@@ -35,7 +35,7 @@ def read_pose(path: str | os.PathLike) -> np.ndarray:
 
 def pose_shape(path: str | os.PathLike) -> tuple[int, int]:
     """(frames, 3 or 2) from the header alone; the checks of `read_pose` that need no values."""
-    frames, dimensions, _ = _open(path)
+    frames, dimensions, _, _ = _open(path)
     return frames, dimensions
 
 
@@ -62,49 +62,31 @@ def write_pose(path: str | os.PathLike, poses: np.ndarray, dtype: str = "float32
         file.close()
 
 
-def _open(path: str | os.PathLike):
-    """Frames, dimensions and the open file."""
-    import cdflib
-
+def _open(path: str | os.PathLike) -> tuple[int, int, CdfFile, CdfVariable]:
+    """Frames, dimensions, the file and its variable `Pose`."""
+    require_path(path)
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file.")
     if not Path(path).stat().st_size:
         raise InputError(f"{path}: the file is empty. Unpack the archive again.")
     try:
-        announced, there = _announced_size(path), Path(path).stat().st_size
-        if announced is not None and announced > there:
-            raise ValueError(f"{there} of {announced} bytes are there")
-        cdf = cdflib.CDF(Path(path))
-        info = cdf.cdf_info()
-        variables = [*info.zVariables, *info.rVariables]
-        sizes = [int(n) for n in cdf.varinq("Pose").Dim_Sizes] if "Pose" in variables else []
-        records = cdf.varinq("Pose").Last_Rec + 1 if sizes else 0
-    except Exception as error:
+        file = CdfFile(path)
+        variables = file.variables
+    except (OSError, ValueError) as error:  # InputError among them
         raise _unreadable(path, error) from None
     if "Pose" not in variables:
         raise InputError(f"{path}: no variable 'Pose' in the file; found {', '.join(variables) or 'none'}.")
-    width = sizes[-1] if sizes else 0
-    frames = records * int(np.prod(sizes[:-1], dtype=int))
+    pose = variables["Pose"]
+    width = pose.shape[-1] if pose.shape else 0
+    frames = pose.records * math.prod(pose.shape[:-1])
     if width not in _WIDTHS:
         raise InputError(
-            f"{path}: Pose is {records} × {' × '.join(map(str, sizes))}; expected 1 × frames × 96 (3D) or 64 (2D)."
+            f"{path}: Pose is {pose.records} × {' × '.join(map(str, pose.shape))}; expected 1 × frames × 96 (3D) or 64 "
+            "(2D)."
         )
     if not frames:
         raise InputError(f"{path}: no frame in the file. Unpack the archive again.")
-    return frames, _WIDTHS[width], cdf
-
-
-def _announced_size(path) -> int | None:
-    """How long the file must be by its own record (GDR: eof), None for formats before version 3 or compressed as a
-    whole. Tells a file cut short without reading it. CDF Internal Format Description 3.9, ch. 2.
-    """
-    with Path(path).open("rb") as file:
-        start = file.read(28)
-        if len(start) < 28 or start[:4] != b"\xcd\xf3\x00\x01" or start[4:8] != b"\x00\x00\xff\xff":
-            return None
-        file.seek(int.from_bytes(start[20:28], "big") + 36)  # after size 8, type 4 and three offsets of 8 bytes
-        end = file.read(8)
-    return int.from_bytes(end, "big") if len(end) == 8 else None
+    return frames, _WIDTHS[width], file, pose
 
 
 def _unreadable(path, reason) -> InputError:

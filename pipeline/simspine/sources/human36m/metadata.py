@@ -84,7 +84,7 @@ def read_metadata(path: str | os.PathLike) -> Metadata:
         for s, subject in enumerate(_SUBJECTS)
         if extrinsic[:, s].any()  # a subject left out by our writer
     }
-    return Metadata(rigs, lens, _mapping(root), ours is not None)
+    return Metadata(rigs, lens, _mapping(root, path), ours is not None)
 
 
 def write_metadata(path: str | os.PathLike, rigs: Mapping[str, Sequence[Camera]], lens: str = "opencv") -> None:
@@ -186,7 +186,7 @@ def _size(element: ElementTree.Element, path) -> tuple[int, int]:
     return width, height
 
 
-def _mapping(root: ElementTree.Element) -> dict[str, dict[str, str]]:
+def _mapping(root: ElementTree.Element, path: str | os.PathLike) -> dict[str, dict[str, str]]:
     """Rows of <td>: the first names the subjects, each other one action, sub-action and the file of every subject."""
     rows = [[_text(cell) for cell in row] for row in root.iterfind("mapping/tr")]
     actions = [_text(element) for element in root.iterfind("actionnames/*")]
@@ -194,11 +194,14 @@ def _mapping(root: ElementTree.Element) -> dict[str, dict[str, str]]:
     if not rows or not actions:
         return files
     for action, number, *stems in (row for row in rows[1:] if len(row) > 2):
-        if not (action.isdigit() and 0 < int(action) <= len(actions) and number in ("1", "2")):
+        if not (action.isdecimal() and len(action) < 5 and 0 < int(action) <= len(actions) and number in ("1", "2")):
             continue  # rows of other content follow the trials
         if actions[int(action) - 1].strip(" _").lower() == "all":
             continue
-        trial = "{}_{}".format(*names.split_trial(f"{actions[int(action) - 1]}_{number}"))
+        try:
+            trial = "{}_{}".format(*names.split_trial(f"{actions[int(action) - 1]}_{number}"))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         for subject, stem in zip(rows[0][2:], stems, strict=False):
             files.setdefault(subject, {})[trial] = stem
     return files

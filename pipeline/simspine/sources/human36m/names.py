@@ -112,11 +112,11 @@ def match_files(subject: str, names: Iterable[str]) -> FileNames:
 
 def subject_order(subjects: Iterable[str]) -> list[str]:
     """Subjects by their numbers (S1, S5, …, S11), others after them by name."""
-    return sorted(subjects, key=lambda s: (not re.fullmatch(r"S\d+", s), int(s[1:]) if s[1:].isdigit() else 0, s))
+    return sorted(subjects, key=lambda s: (0, int(s[1:]), s) if re.fullmatch(r"S\d{1,9}", s) else (1, 0, s))
 
 
 def _split(name: str) -> tuple[str, int | None]:
-    match = re.fullmatch(r"\s*(.*?)[\s_-]*(\d+)?\s*", name, flags=re.DOTALL)
+    match = re.fullmatch(r"\s*(.*?)[\s_-]*(\d{1,9})?\s*", name, flags=re.DOTALL)
     assert match is not None  # every part may be empty
     return match[1], None if match[2] is None else int(match[2])
 

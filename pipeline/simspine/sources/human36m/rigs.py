@@ -33,6 +33,8 @@ class Rigs:
     def cameras(self, subject: str) -> list[Camera]:
         """The rig of one subject in metres, with the numbers of the file."""
         if self.metadata is not None:
+            if subject not in self.metadata.rigs:
+                raise unknown_name("subject", subject, self.metadata.rigs, str(self.place))
             return self.metadata.cameras(subject)
         from simspine.formats.calibration import read_calibration
 

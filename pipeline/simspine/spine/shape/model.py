@@ -95,7 +95,7 @@ def read(path: str | Path) -> ShapeModel:
         cov = np.zeros((3 * n, 3 * n))
         cov[: 2 * n, : 2 * n], cov[2 * n :, 2 * n :] = data["covariance_sagittal"], data["covariance_frontal"]
         mean = np.concatenate([data["mean_log_length"], data["mean_pitch"], np.zeros(n)])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{path}: not a file of spine shape statistics ({type(error).__name__}: {error}). "
             "Make one with python -m tools.learn_spine_shape CSV OUT."

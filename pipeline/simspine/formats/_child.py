@@ -1,0 +1,84 @@
+"""The child of `guarded`: reads one file with a library of others and leaves plain arrays. Imports what it needs."""
+
+import json
+import sys
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from simspine.errors import InputError
+
+REFUSED = 2  # exit code beside a message for the user
+_ROOM = 512 << 20  # bytes of address space for Python and the libraries, which take 120 MB before a file is opened
+
+
+def main() -> None:
+    """Arguments: kind of file, its path, the .npz to write, bytes of memory. On failure a line on stderr, code 1."""
+    kind, path, out, memory = sys.argv[-4:]
+    try:
+        read = {"C3D": _c3d, "netCDF": _netcdf}[kind]
+        _limit(int(memory))
+        arrays, said = read(path)
+        text = np.frombuffer(json.dumps(said).encode(), np.uint8)
+        np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
+    except InputError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(REFUSED)
+    except Exception as error:  # damaged files end in many ways
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _limit(memory: int) -> None:
+    """Bound memory and core files where the system can (not on Windows)."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (_ROOM + memory, _ROOM + memory))
+
+
+def _c3d(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """points (4, points, frames), residuals (1, points, frames); header and parameters as ezc3d has them."""
+    import ezc3d
+
+    file = ezc3d.c3d(path)
+    parameters = {
+        group: {
+            name: {"value": _plain(entry["value"])}
+            for name, entry in entries.items()
+            if isinstance(entry, dict) and "value" in entry
+        }
+        for group, entries in file["parameters"].items()
+    }
+    header = {
+        group: {key: _plain(value) for key, value in entries.items()} for group, entries in file["header"].items()
+    }
+    arrays = {"points": file["data"]["points"], "residuals": file["data"]["meta_points"]["residuals"]}
+    return arrays, {"parameters": parameters, "header": header}
+
+
+def _netcdf(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """position, time, and the names and attributes that a file of pose tracks has."""
+    import h5netcdf
+
+    from simspine.formats.hdf5 import check_heaps, opened
+
+    with opened(path):
+        check_heaps(path)
+    with h5netcdf.File(path, "r") as file:
+        arrays = {name: np.asarray(file.variables[name][...], float) for name in ("position", "time")}
+        names = [text.decode() if isinstance(text, bytes) else str(text) for text in file.variables["keypoints"][...]]
+        attributes = {key: _plain(value) for key, value in file.attrs.items()}
+        dims = list(file.variables["position"].dimensions)
+    return arrays, {"keypoints": names, "dims": dims, "attributes": attributes}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can say."""
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

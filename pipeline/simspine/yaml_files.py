@@ -1,0 +1,64 @@
+"""YAML of users, read so that a small file cannot become a large one.
+
+An alias may stand for a piece that holds aliases itself, so that a few lines stand for billions of entries. Nodes are
+counted as if each alias were written out.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simspine.errors import InputError, require_path
+
+LARGEST = 1 << 20  # bytes of a file; all subjects of Human3.6M with all trials take a tenth
+MOST = 100_000  # entries, aliases written out
+DEEPEST = 50  # levels of nesting
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file says: mappings, lists, texts, numbers. Raises `InputError` naming the file if it says nothing
+    that can be used: not there, not YAML, not UTF-8, too large, nested too deeply, or aliases that multiply.
+    """
+    require_path(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise InputError(f"{path}: larger than {LARGEST >> 20} MiB, which no configuration or recipe is.")
+        text = content.decode("utf-8-sig")
+        _check_size(yaml.compose(text, Loader=yaml.SafeLoader), str(path))
+        return yaml.safe_load(text)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except InputError:
+        raise
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; at most {DEEPEST} levels.") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as YAML: {error}") from None
+
+
+def _check_size(root: yaml.Node | None, where: str) -> None:
+    """Raise unless the tree, with aliases written out, stays below `MOST` entries and `DEEPEST` levels."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: yaml.Node, depth: int) -> int:
+        key = id(node)
+        if key in sizes:
+            return sizes[key]
+        if depth > DEEPEST or key in open_nodes:
+            what = "a piece that holds itself" if key in open_nodes else f"more than {DEEPEST} levels of nesting"
+            raise InputError(f"{where}: {what}; write it without.")
+        open_nodes.add(key)
+        parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+        nodes = (part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,)))
+        sizes[key] = 1 + sum(size(part, depth + 1) for part in nodes)
+        open_nodes.discard(key)
+        if sizes[key] > MOST:
+            raise InputError(f"{where}: aliases stand for more than {MOST} entries; write out what is meant.")
+        return sizes[key]
+
+    if root is not None:
+        size(root, 0)

@@ -1,0 +1,96 @@
+"""Nonsense handed to inverse kinematics is refused, or named by quality control; the same trial without it is not."""
+
+import pytest
+from small_project import dance, of_size
+
+from simspine.body.kinematics import forward_kinematics
+from simspine.body.recipes import INFERRED, VIRTUAL
+from simspine.errors import InputError
+from simspine.ik.solve import inverse_kinematics
+from simspine.priors.assumptions import Smoothness
+from simspine.quality.marker_checks import bone_lengths, marker_distance, marker_jumps
+from simspine.quality.side_checks import sides
+
+FRAME = 10
+
+
+@pytest.fixture(scope="module")
+def person():
+    body = of_size(1.0)
+    markers = forward_kinematics(body, dance(body, 24))
+    return body, markers.select([name for name in markers.names if not name.endswith((INFERRED, VIRTUAL))])
+
+
+def findings(body, markers) -> dict[str, set]:
+    """{code: frames} of the checks of markers and of the fit."""
+    solved = inverse_kinematics(body, markers, smoothness=Smoothness())
+    found: dict[str, set] = {}
+    for check in (
+        marker_distance(solved.marker_names, solved.marker_error), marker_jumps(markers), bone_lengths(markers),
+        sides(markers),
+    ):  # fmt: skip
+        for finding in check:
+            found.setdefault(finding.code, set()).update(finding.frames or ())
+    return found
+
+
+def moved(markers, change):
+    xyz = markers.xyz.copy()
+    change(xyz)
+    return markers.with_(xyz=xyz)
+
+
+def test_sound_markers_are_taken_without_a_word(person):
+    assert findings(*person) == {}
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1000, "millimetres"), (100, "centimetres"), (1e-3, "in metres")])
+@pytest.mark.parametrize("smoothness", [None, Smoothness()])
+def test_another_unit_is_refused(person, factor, unit, smoothness):
+    body, markers = person
+    with pytest.raises(InputError, match=f"markers are spread over .* {unit}"):
+        inverse_kinematics(body, markers.with_(xyz=factor * markers.xyz), smoothness=smoothness)
+
+
+def test_a_frame_ten_metres_away(person):
+    body, markers = person
+
+    def away(xyz):
+        xyz[FRAME] += [10, 0, 0]
+
+    found = findings(body, moved(markers, away))
+    assert found["marker_jump"] == {FRAME}
+    assert FRAME in found["frame_rmse"]
+
+
+def test_one_marker_ten_metres_away(person):
+    body, markers = person
+
+    def away(xyz):
+        xyz[FRAME, markers.index("LWrist")] += [10, 0, 0]
+
+    changed = moved(markers, away)
+    found = findings(body, changed)
+    assert found["marker_jump"] == found["bone_length"] == {FRAME}
+    assert FRAME in found["frame_rmse"]
+    (finding,) = marker_jumps(changed)
+    assert finding.message.startswith("LWrist jumps")
+
+
+def test_left_and_right_exchanged(person):
+    """As a mirror does it, and as swapped names do."""
+    body, markers = person
+
+    def mirrored(xyz):
+        xyz[..., 2] *= -1
+
+    def swapped(xyz):
+        pairs = [(n, f"L{n[1:]}") for n in markers.names if n[0] == "R" and f"L{n[1:]}" in markers.names]
+        for right, left in pairs:
+            i = markers.indices((right, left))
+            xyz[:, i] = xyz[:, i[::-1]]
+
+    for change in (mirrored, swapped):
+        found = findings(body, moved(markers, change))
+        assert found["feet_backwards"] == set(range(markers.frames)), change.__name__
+        assert found["marker_flagged"], change.__name__

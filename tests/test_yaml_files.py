@@ -1,0 +1,57 @@
+"""YAML that stands for more than it says is refused before anything is made of it."""
+
+import time
+
+import pytest
+
+from simspine.config import read_config
+from simspine.errors import InputError
+from simspine.yaml_files import MOST, read_yaml
+
+
+def written(tmp_path, text: str):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_aliases_are_read(tmp_path):
+    assert read_yaml(written(tmp_path, "a: &a [1, 2]\nb: *a\nc: {<<: {x: 1}, y: *a}")) == {
+        "a": [1, 2], "b": [1, 2], "c": {"x": 1, "y": [1, 2]},
+    }  # fmt: skip
+
+
+def bomb(levels: int, entry: str = "[*a{0}, *a{0}]") -> str:
+    lines = [f"a{i}: &a{i} {entry.format(i - 1)}" for i in range(1, levels)]
+    return "\n".join(["a0: &a0 {x: 1}", *lines])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (bomb(40), f"aliases stand for more than {MOST}"),
+        (bomb(40, "{{<<: [*a{0}, *a{0}]}}"), f"aliases stand for more than {MOST}"),
+        ("a: &a [*a]", "a piece that holds itself"),
+        ("[" * 60 + "]" * 60, "levels of nesting"),
+        ("[" * 30_000, "nested too deeply"),
+        ("a: " + "9" * 5000, "cannot be read as YAML"),
+        ("a: !!python/object/apply:os.system ['touch y']", "cannot be read as YAML"),
+        ("x" * (1 << 21), "larger than 1 MiB"),
+        ("a: 2024-99-99", "cannot be read as YAML"),
+    ],
+)
+def test_what_is_refused(tmp_path, text, words):
+    path = written(tmp_path, text)
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=words) as caught:
+        read_config(path)
+    assert "mine.yaml" in str(caught.value)
+    assert time.perf_counter() - start < 5
+
+
+def test_a_folder_and_bytes_that_are_no_text(tmp_path):
+    with pytest.raises(InputError, match="cannot be read as YAML"):
+        read_yaml(tmp_path)
+    (tmp_path / "x.yaml").write_bytes(b"a: \xff\xfe")
+    with pytest.raises(InputError, match=r"x\.yaml cannot be read as YAML"):
+        read_yaml(tmp_path / "x.yaml")

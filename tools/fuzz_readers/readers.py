@@ -1,0 +1,486 @@
+"""The readers under test: how each makes a small valid file, what it is read with, and how it is damaged."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+from tools.fuzz_readers import mutators as m
+
+from simspine.formats.takes import Take
+from simspine.types import Camera, Keypoints, Markers, Motion
+
+
+@dataclass(frozen=True)
+class Reader:
+    """write: a valid file at the path. read: the reader under test. name: of the file, with the suffix it needs."""
+
+    name: str
+    write: Callable[[Path], object]
+    read: Callable[[Path], object]
+    mutators: tuple[m.Mutator, ...] = m.BYTES
+
+
+NAMES = ("Hip", "RHip", "LHip", "Neck")
+
+
+def cameras() -> list[Camera]:
+    R = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0.0]])
+    K = [[1145.0, 0, 512], [0, 1145, 515], [0, 0, 1]]
+    names = ("54138969", "55011271", "58860488", "60457274")
+    return [
+        Camera(name, (1000, 1002), K, [-0.2, 0.24, -1e-3, 2e-3, 0.01], R, -R @ [i, -4.0, 1])
+        for i, name in enumerate(names)
+    ]
+
+
+def markers(frames: int = 6) -> Markers:
+    xyz = np.random.default_rng(1).uniform(0.2, 1.6, (frames, len(NAMES), 3))
+    xyz[2, 1] = np.nan
+    return Markers(NAMES, 50, xyz, "y_up", start=0.5)
+
+
+def motion(frames: int = 6) -> Motion:
+    values = np.random.default_rng(2).normal(0, 0.3, (frames, 3))
+    return Motion(
+        ("pelvis_tilt", "pelvis_tx", "knee_angle_r"),
+        50,
+        values,
+        (True, False, True),
+        deviation=np.abs(values),
+        start=0.5,
+    )
+
+
+def take() -> Take:
+    from simspine.formats.dataset_tree import TrialData
+
+    rng = np.random.default_rng(3)
+    trial = TrialData(
+        markers(), motion(), levels=("L5-S1",), angles=rng.normal(size=(6, 1, 3)), lla=rng.normal(size=6),
+        tka=rng.normal(size=6), status=["kept"] * 5 + ["rejected"],
+    )  # fmt: skip
+    return Take("S1", "Walking_1", trial, tuple(cameras()))
+
+
+# Configuration and recipes
+
+
+def _config(path: Path) -> None:
+    trial = {"videos": ["a.mp4", "b.mp4"], "calibration": "c.toml"}
+    data = {
+        "name": "x", "results": "results/x", "subjects": {"S01": {"height": 1.8, "trials": {"walk": trial}}},
+        "filter": {"cutoff_hz": 6}, "triangulation": {"min_views": 2}, "ik": {"weights": {"LKnee": 2.0}},
+    }  # fmt: skip
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+
+
+def _read_config(path: Path):
+    from simspine.config import read_config
+
+    return read_config(path).hash
+
+
+def _shipped(name: str) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        from simspine.data_files import models_folder
+
+        path.write_bytes((models_folder() / name).read_bytes())
+
+    return write
+
+
+def _read_recipe(path: Path):
+    from simspine.body.recipes import read_recipe
+
+    return read_recipe(str(path))
+
+
+def _read_marker_set(path: Path):
+    from simspine.body.marker_sets import read_marker_set
+
+    return read_marker_set(str(path))
+
+
+def _read_endplates(path: Path):
+    from simspine.spine.endplates import read_endplates
+
+    return read_endplates(path)
+
+
+def _preset(path: Path) -> None:
+    import simspine.capture.presets as presets
+
+    table = yaml.safe_load(Path(presets.__file__).with_name("presets.yaml").read_text())
+    name = next(iter(table))
+    path.write_text(yaml.safe_dump({name: table[name]}))
+
+
+def _read_preset(path: Path):
+    from simspine.capture import presets
+
+    return presets.read_preset(str(path))
+
+
+# Cameras
+
+
+def _toml(path: Path) -> None:
+    from simspine.formats.calibration import write_calibration
+
+    write_calibration(path, cameras())
+
+
+def _rig(path: Path) -> None:
+    rig = {
+        c.name: {
+            "size": list(c.size), "K": c.K.tolist(), "dist_k1k2p1p2k3": c.distortion.tolist(),
+            "R_world_to_cam": c.R.tolist(), "t_m": c.t.tolist(),
+        } for c in cameras()
+    }  # fmt: skip
+    path.write_text(json.dumps({"S1": rig}))
+
+
+def _qca(path: Path) -> None:
+    one = (
+        '<camera active="1" serial="{}" model="Miqus Video"><fov_video left="0" top="0" right="1919" bottom="1079"/>'
+        '<transform x="1000.0" y="-4000.0" z="1200.0" r11="1" r12="0" r13="0" r21="0" r22="0" r23="1" r31="0" '
+        'r32="-1" r33="0"/><intrinsic focallength="9" focalLengthU="88000" focalLengthV="88000" centerPointU="61000" '
+        'centerPointV="34000" skew="0" radialDistortion1="-0.1" radialDistortion2="0.1" radialDistortion3="0" '
+        'tangentalDistortion1="0" tangentalDistortion2="0"/></camera>'
+    )
+    path.write_text(f"<calibration><cameras>{one.format(11)}{one.format(12)}</cameras></calibration>")
+
+
+def _read_calibration(path: Path):
+    from simspine.formats.calibration import read_calibration
+
+    return read_calibration(path)
+
+
+def _metadata(path: Path) -> None:
+    from simspine.sources.human36m.metadata import write_metadata
+
+    write_metadata(path, {"S1": cameras(), "S5": cameras()})
+
+
+def _parameters(path: Path) -> None:
+    intrinsics = {c.name: {"calibration_matrix": c.K.tolist(), "distortion": c.distortion.tolist()} for c in cameras()}
+    poses = {c.name: {"R": c.R.tolist(), "t": (1000 * c.t).tolist()} for c in cameras()}
+    path.write_text(json.dumps({"intrinsics": intrinsics, "extrinsics": {"S1": poses, "S5": poses}}))
+
+
+def _read_rigs(path: Path):
+    from simspine.sources.human36m.rigs import open_rigs
+
+    return open_rigs(path).cameras("S1")
+
+
+# Models and meshes
+
+
+def _vtp(path: Path) -> None:
+    path.write_text(
+        '<VTKFile type="PolyData"><PolyData><Piece NumberOfPoints="4" NumberOfPolys="2"><Points>'
+        '<DataArray type="Float32" NumberOfComponents="3" format="ascii">0 0 0 1 0 0 1 1 0 0 1 0</DataArray></Points>'
+        '<Polys><DataArray Name="connectivity" format="ascii">0 1 2 0 2 3</DataArray>'
+        '<DataArray Name="offsets" format="ascii">3 6</DataArray></Polys></Piece></PolyData></VTKFile>'
+    )
+
+
+def _read_vtp(path: Path):
+    from simspine.formats.vtp import read_vtp
+
+    return read_vtp(path)
+
+
+def _osim(path: Path) -> None:
+    import opensim
+
+    model = opensim.Model()
+    model.setName("two")
+    parent = model.getGround()
+    for name in ("a", "b"):
+        body = opensim.Body(name, 1.0, opensim.Vec3(0), opensim.Inertia(1))
+        model.addBody(body)
+        joint = opensim.PinJoint(f"to_{name}", parent, opensim.Vec3(0, 1, 0), opensim.Vec3(0), body,
+                                 opensim.Vec3(0, -1, 0), opensim.Vec3(0))  # fmt: skip
+        model.addJoint(joint)
+        model.addMarker(opensim.Marker(f"m_{name}", body, opensim.Vec3(0.1, 0, 0)))
+        parent = body
+    model.finalizeConnections()
+    model.printToXML(str(path))
+
+
+def _read_osim(path: Path):
+    from simspine.body.model import Body
+
+    return Body.from_osim(path)
+
+
+# Our own containers
+
+
+def _store(path: Path) -> None:
+    from simspine.formats.store import save
+
+    keypoints = Keypoints(NAMES, 50, np.random.default_rng(0).uniform(0, 1000, (6, 4, 4, 2)), np.full((6, 4, 4), 0.9))
+    save(
+        path, cameras=cameras(), keypoints=keypoints, markers=markers(), motion=motion(),
+        notes={"a": [1, 2.5, None], "b": "text"}, texts=np.array(["x", "yy"]), big=np.zeros((40, 40)),
+    )  # fmt: skip
+
+
+def _read_store(path: Path):
+    from simspine.formats.store import load
+
+    return load(path)
+
+
+def _compiled(path: Path) -> None:
+    from simspine.body.compiled_file import write_body
+    from simspine.body.model import Body
+
+    model = path.with_name("model.osim")
+    _osim(model)
+    write_body(path, Body.from_osim(model))
+    model.unlink()
+
+
+def _read_compiled(path: Path):
+    from simspine.body.compiled_file import read_body
+
+    return read_body(path)
+
+
+def _dataset(path: Path) -> None:
+    from simspine.formats.dataset import Dataset, SubjectData, write_dataset
+
+    write_dataset(path, Dataset({"S1": SubjectData(tuple(cameras()), {"Walking_1": take().trial}, "<x/>")}, {"a": 1}))
+
+
+def _read_dataset(path: Path):
+    from simspine.formats.dataset import DatasetFile
+
+    with DatasetFile(path) as file:
+        return file.load()
+
+
+def _verify_dataset(path: Path):
+    from simspine.dataset.verify_hdf5 import verify_hdf5
+
+    return verify_hdf5(path, path.name, {"S1/Walking_1": 6}, numbers=False)
+
+
+def _manifest(path: Path) -> None:
+    entry = {"kind": "trc", "size": 1, "sha256": "ab", "rows": 1, "units": {}, "trials": {"S1/a": 1}}
+    path.write_text(json.dumps({"manifest": 2, "name": "x", "files": {"a.trc": entry}}))
+
+
+def _read_manifest(path: Path):
+    from simspine.dataset.manifest import read_manifest
+
+    return read_manifest(path)
+
+
+# Exchange formats
+
+
+def _mmpose(path: Path) -> None:
+    from simspine.formats.mmpose_npz import write_mmpose
+
+    write_mmpose(path.parent, "valid", lambda: [take()])
+    (path.parent / "annotations/simspine_valid.npz").rename(path)
+
+
+def _read_mmpose(path: Path):
+    from simspine.formats.mmpose_npz import read_mmpose
+
+    return read_mmpose(path)
+
+
+def _netcdf(path: Path) -> None:
+    from simspine.formats.netcdf import write_netcdf
+
+    write_netcdf(path, take())
+
+
+def _read_netcdf(path: Path):
+    from simspine.formats.netcdf import read_netcdf
+
+    return read_netcdf(path)
+
+
+def _c3d(path: Path) -> None:
+    from simspine.formats.c3d import write_c3d
+
+    write_c3d(path, take())
+
+
+def _read_c3d(path: Path):
+    from simspine.formats.c3d import read_c3d
+
+    return read_c3d(path)
+
+
+def _coco(path: Path) -> None:
+    from simspine.formats.coco import write_coco
+
+    write_coco(path, lambda: [take()])
+
+
+def _read_coco(path: Path):
+    from simspine.formats.coco import read_coco
+
+    return read_coco(path)
+
+
+def _parquet(path: Path) -> None:
+    from simspine.formats.parquet import write_parquet
+
+    write_parquet(path.parent, "valid", lambda: [take()])
+    next((path.parent / "data").glob("*.parquet")).rename(path)
+
+
+def _read_parquet(path: Path):
+    from simspine.formats.parquet import read_parquet
+
+    (path.parent / "data").mkdir(exist_ok=True)
+    shard = path.parent / "data/valid-00000-of-00001.parquet"
+    shard.write_bytes(path.read_bytes())
+    return read_parquet(path.parent, "valid")
+
+
+# Text formats
+
+
+def _trc(path: Path) -> None:
+    from simspine.formats.trc import write_trc
+
+    write_trc(path, markers())
+
+
+def _read_trc(path: Path):
+    from simspine.formats.trc import read_trc
+
+    return read_trc(path)
+
+
+def _mot(path: Path) -> None:
+    from simspine.formats.mot import write_mot
+
+    write_mot(path, motion())
+
+
+def _read_mot(path: Path):
+    from simspine.formats.mot import read_mot
+
+    return read_mot(path)
+
+
+def _openpose(path: Path) -> None:
+    path.write_text(json.dumps({"version": 1.3, "people": [{"pose_keypoints_2d": [1.0, 2.0, 0.5] * 25}]}))
+
+
+def _read_openpose(path: Path):
+    from simspine.formats.keypoint_json import read_people
+
+    folder = path.parent / "cam01_json"
+    folder.mkdir(exist_ok=True)
+    (folder / "cam01_000000.json").write_bytes(path.read_bytes())
+    return read_people([folder])
+
+
+# Human3.6M
+
+
+def _cdf(path: Path) -> None:
+    from simspine.sources.human36m.cdf import write_pose
+
+    write_pose(path, np.random.default_rng(0).uniform(0, 1000, (5, 32, 3)))
+
+
+def _read_cdf(path: Path):
+    from simspine.sources.human36m.cdf import read_pose
+
+    return read_pose(path)
+
+
+def _videopose3d(path: Path) -> None:
+    xyz = np.random.default_rng(0).uniform(0, 1, (5, 32, 3)).astype("f4")
+    np.savez_compressed(path, positions_3d={"S1": {"Walking": xyz, "Walking 1": xyz}})
+
+
+def _read_videopose3d(path: Path):
+    from simspine.sources.human36m.videopose3d import VideoPose3D
+
+    copy = VideoPose3D(path, None)
+    return [copy._positions(s, t) for s in copy.subjects for t in copy.trials(s)]
+
+
+def _fetch(path: Path) -> None:
+    import h5py
+
+    frames, names = 5, [int(c.name) for c in cameras()]
+    with h5py.File(path, "w") as file:
+        rng, rows = np.random.default_rng(0), frames * len(names)
+        file["pose/2d"] = rng.uniform(0, 1000, (rows, 32, 2))
+        file["pose/3d"] = rng.uniform(0, 1000, (rows, 32, 3))
+        file["frame"] = np.tile(np.arange(1, frames + 1), len(names))
+        file["camera"] = np.repeat(names, frames)
+
+
+def _read_fetch(path: Path):
+    from simspine.sources.human36m.fetch import read_rows, read_values
+
+    rows, first = read_rows(path)
+    return first, [read_values(path, key, rows) for key in ("pose/2d", "pose/3d")]
+
+
+def _shape(path: Path) -> None:
+    import simspine.spine.shape.model as model
+
+    path.write_bytes(Path(model.__file__).with_name("statistics.json").read_bytes())
+
+
+def _read_shape(path: Path):
+    from simspine.spine.shape.model import read
+
+    return read(path)
+
+
+_JSON = (*m.TEXT, m.json_tree, m.json_tree, m.json_tree)
+_YAML = (*m.TEXT, m.yaml_tree, m.yaml_tree, m.yaml_tree)
+READERS = {
+    "configuration": Reader("config.yaml", _config, _read_config, _YAML),
+    "body recipe": Reader("recipe.yaml", _shipped("coupled.yaml"), _read_recipe, _YAML),
+    "marker set": Reader("markers.yaml", _shipped("markers/blazepose.yaml"), _read_marker_set, _YAML),
+    "endplates": Reader("endplates.yaml", _shipped("endplates.yaml"), _read_endplates, _YAML),
+    "detection preset": Reader("preset.yaml", _preset, _read_preset, _YAML),
+    "calibration TOML": Reader("cameras.toml", _toml, _read_calibration, (*m.TEXT, m.toml_tree, m.toml_tree)),
+    "calibration JSON": Reader("rig.json", _rig, _read_calibration, _JSON),
+    "calibration Qualisys": Reader("x.qca.txt", _qca, _read_calibration, m.TEXT),
+    "metadata.xml": Reader("metadata.xml", _metadata, _read_rigs, m.TEXT),
+    "camera parameters": Reader("parameters.json", _parameters, _read_rigs, _JSON),
+    "VTP": Reader("mesh.vtp", _vtp, _read_vtp, m.TEXT),
+    "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),
+    "compiled body": Reader("body.h5", _compiled, _read_compiled),
+    "store": Reader("trial.h5", _store, _read_store),
+    "data set": Reader("data.h5", _dataset, _read_dataset),
+    "data set, verified": Reader("data.h5", _dataset, _verify_dataset),
+    "manifest": Reader("manifest.json", _manifest, _read_manifest, _JSON),
+    "MMPose npz": Reader("x.npz", _mmpose, _read_mmpose, (*m.BYTES, *[m.zip_members] * 8)),
+    "netCDF": Reader("x.nc", _netcdf, _read_netcdf),
+    "C3D": Reader("x.c3d", _c3d, _read_c3d),
+    "COCO": Reader("x.json", _coco, _read_coco, _JSON),
+    "Parquet": Reader("x.parquet", _parquet, _read_parquet),
+    "TRC": Reader("x.trc", _trc, _read_trc, m.TEXT),
+    "MOT and STO": Reader("x.mot", _mot, _read_mot, m.TEXT),
+    "OpenPose JSON": Reader("people.json", _openpose, _read_openpose, _JSON),
+    "CDF": Reader("Walking.cdf", _cdf, _read_cdf),
+    "VideoPose3D npz": Reader("data_3d_h36m.npz", _videopose3d, _read_videopose3d, (*m.BYTES, *[m.zip_members] * 8)),
+    "h36m-fetch HDF5": Reader("annot.h5", _fetch, _read_fetch),
+    "spine shape": Reader("shape.json", _shape, _read_shape, _JSON),
+}
