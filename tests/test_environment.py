@@ -111,7 +111,17 @@ def test_every_setting_is_explained():
     schema = json_schema()
     for name, section in [("Config", schema), *schema["$defs"].items()]:
         for key, field in section["properties"].items():
-            if key not in ("detection", "triangulation", "filter", "merge", "body", "scaling", "ik", "report"):
+            if key not in (
+                "detection",
+                "cameras",
+                "triangulation",
+                "filter",
+                "merge",
+                "body",
+                "scaling",
+                "ik",
+                "report",
+            ):
                 assert field.get("description"), f"{name}.{key}"
 
 

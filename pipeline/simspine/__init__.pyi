@@ -1,6 +1,9 @@
 from .body.compiled_file import read_body, write_body
 from .body.kinematics import body_poses, forward_kinematics
 from .body.model import Body
+from .cameras.check import check_cameras
+from .cameras.refine import refine_cameras
+from .cameras.sync import find_delays
 from .dataset.recordings import open_dataset
 from .errors import InputError
 from .formats.calibration import read_calibration, write_calibration
@@ -35,7 +38,9 @@ __all__ = [
     "Smoothness",
     "Solver",
     "body_poses",
+    "check_cameras",
     "complete_spine",
+    "find_delays",
     "fit_trials",
     "forward_kinematics",
     "inverse_kinematics",
@@ -47,6 +52,7 @@ __all__ = [
     "read_trc",
     "reconstruct",
     "reconstruct_people",
+    "refine_cameras",
     "spine_from_joints",
     "triangulate",
     "write_body",

@@ -1,5 +1,6 @@
 """A reader that crashes, hangs or asks for too much memory ends with an `InputError`, not with our process."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -62,3 +63,9 @@ def test_memory_is_limited(file, monkeypatch):
     monkeypatch.setattr(guarded, "_CHILD", (sys.executable, "-c", code))
     with pytest.raises(InputError, match=r"\.c3d: .*Unable to allocate 7\.45 GiB"):
         c3d_parts(file)
+
+
+def test_a_child_ends_without_its_parent():
+    """Whoever reads may be killed: the child's own limit ends an endless reader."""
+    code = "from simspine.formats._child import _limit\n_limit(1 << 30, 1)\nwhile True: pass"
+    assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode != 0

@@ -22,7 +22,7 @@ RESULTS = ("S01/keypoints", "S01/points", "S01/markers", "S01/model", "S01/kinem
 def ran(capsys) -> dict[str, str]:
     """{stage: 'done' or 'up to date'} out of what the stages printed."""
     lines = [line for line in capsys.readouterr().out.splitlines() if ": " in line and not line.startswith("/")]
-    return {line.split()[0]: line.rsplit(" ", 1)[-1] if line.endswith("done") else "up to date" for line in lines}
+    return {line.split()[0]: "done" if " done" in line else "up to date" for line in lines}
 
 
 def made(project) -> dict[str, int]:

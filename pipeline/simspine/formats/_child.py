@@ -14,11 +14,12 @@ _ROOM = 512 << 20  # bytes of address space for Python and the libraries, which 
 
 
 def main() -> None:
-    """Arguments: kind of file, its path, the .npz to write, bytes of memory. On failure a line on stderr, code 1."""
-    kind, path, out, memory = sys.argv[-4:]
+    """Arguments: kind of file, its path, the .npz to write, bytes of memory, seconds. On failure a line on stderr,
+    code 1."""
+    kind, path, out, memory, seconds = sys.argv[-5:]
     try:
         read = {"C3D": _c3d, "netCDF": _netcdf}[kind]
-        _limit(int(memory))
+        _limit(int(memory), int(seconds))
         arrays, said = read(path)
         text = np.frombuffer(json.dumps(said).encode(), np.uint8)
         np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
@@ -30,12 +31,16 @@ def main() -> None:
         sys.exit(1)
 
 
-def _limit(memory: int) -> None:
-    """Bound memory and core files where the system can (not on Windows)."""
+def _limit(memory: int, seconds: int) -> None:
+    """Bound memory, core files and time of the processor where the system can (not on Windows).
+
+    The parent looks at the clock as well; but a parent may be killed, and its child must end all the same.
+    """
     with suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         resource.setrlimit(resource.RLIMIT_AS, (_ROOM + memory, _ROOM + memory))
 
 

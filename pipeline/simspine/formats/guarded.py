@@ -35,7 +35,7 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory(prefix="simspine-") as folder:
         out = Path(folder) / "found.npz"
-        command = [*_CHILD, kind, os.path.abspath(path), str(out), str(memory)]
+        command = [*_CHILD, kind, os.path.abspath(path), str(out), str(memory), str(round(seconds) + 1)]
         try:
             done = subprocess.run(
                 command, capture_output=True, timeout=seconds, check=False, env=environment, stdin=subprocess.DEVNULL

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.pipeline.cameras import REFINED
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
+from simspine.quality.findings import Finding
 from simspine.quality.observability import forced_mask
 from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import base_name
@@ -41,6 +43,7 @@ def headline(found: SolvedTrial) -> dict:
     return {
         "frames": spine.frames,
         "views": len(found.cameras),
+        **_cameras(verdict.findings),
         "reprojection_px_median": summary["reprojection_px_median"],
         "reprojection_px_p90": summary["reprojection_px_p90"],
         "points_kept_share": summary["points_kept_share"],
@@ -78,11 +81,19 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
     return {
         **{key: sum(entry[key] for entry in entries) for key in SUMS},
         "views": max(entry["views"] for entry in entries),
+        "cameras_off": sorted({name for entry in entries for name in entry["cameras_off"]}),
+        "cameras_refined": any(entry["cameras_refined"] for entry in entries),
         **{key: _mean([entry[key] for entry in entries], weights) for key in MEANS},
         **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in BY_NAME},
         "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
         "rejected_because": reasons,
     }
+
+
+def _cameras(findings: Sequence[Finding]) -> dict:
+    """Cameras that lie beside the others as they were calibrated, and whether they were refined."""
+    faults = {finding.where for finding in findings if finding.code.startswith("camera_") and finding.where}
+    return {"cameras_off": sorted(faults), "cameras_refined": any(f.code == REFINED for f in findings)}
 
 
 def _known(value: float) -> float | None:

@@ -30,6 +30,23 @@ class DetectionOptions(Section):
     """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
 
 
+class CameraOptions(Section):
+    """Cameras beside one another, judged by the person they saw."""
+
+    refine: bool = False
+    """Replace the calibration by one that agrees with what the cameras saw; the report says what was changed."""
+    rotation_deg: float = Field(0.5, ge=0)
+    """Refinement: how far a camera may be turned, one standard deviation about each axis, degrees; 0 keeps it."""
+    position_m: float = Field(0.02, ge=0)
+    """Refinement: how far it may be moved along each axis, one standard deviation, m."""
+    focal_share: float = Field(0.01, ge=0)
+    """Refinement: relative error of the focal length, one standard deviation."""
+    centre_px: float = Field(10.0, ge=0)
+    """Refinement: error of the principal point, one standard deviation, px."""
+    radial: float = Field(0.01, ge=0)
+    """Refinement: error of the lens's first radial coefficient, one standard deviation."""
+
+
 class TriangulationOptions(Section):
     """2D points of several views → 3D points with covariance."""
 
@@ -124,6 +141,7 @@ class Options(Section):
     """The settings of all stages."""
 
     detection: DetectionOptions = DetectionOptions()
+    cameras: CameraOptions = CameraOptions()
     triangulation: TriangulationOptions = TriangulationOptions()
     filter: FilterOptions = FilterOptions()
     merge: MergeOptions = MergeOptions()

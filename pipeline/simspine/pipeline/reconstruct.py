@@ -9,6 +9,7 @@ from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame
+from simspine.pipeline.cameras import JudgedCameras, judge_cameras
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.points import (
@@ -24,6 +25,7 @@ from simspine.pipeline.reconstruction import Reconstruction
 from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.pipeline.verdict import judge
 from simspine.pipeline.view_fit import view_fits
+from simspine.quality.findings import Finding
 from simspine.skeletons import by_names, translate
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.sources.pose2sim import VIDEO_ENDINGS, match_cameras
@@ -45,6 +47,17 @@ class _Observed:
     skeleton: str = ""
     triangulation: TriangulationReport | None = None
     points: Markers | None = None
+    videos: tuple[Path, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Detected:
+    """2D points of the person followed, and where they are from."""
+
+    keypoints: Keypoints
+    cameras: tuple[Camera, ...]
+    skeleton: str
     videos: tuple[Path, ...] = ()
 
 
@@ -76,7 +89,12 @@ def reconstruct(
     sources = dict(source) if isinstance(source, Mapping) else {"trial": source}
     given = mocap if isinstance(mocap, Mapping) else dict.fromkeys(sources, mocap)
     known = read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
-    observed = {trial: _observe(item, known, given.get(trial), options, progress) for trial, item in sources.items()}
+    detected = {trial: _detected(item, known, options, progress) for trial, item in sources.items()}
+    rigs = judge_cameras(
+        {trial: (item.keypoints, item.cameras) for trial, item in detected.items()}, options.cameras,
+        options.triangulation.min_confidence,
+    )  # fmt: skip
+    observed = {trial: _located(item, rigs[trial], given.get(trial), options) for trial, item in detected.items()}
     markers = markers or options.body.markers or next(iter(observed.values())).skeleton
     trials = {trial: found.markers for trial, found in observed.items()}
     sized, _ = size_body(list(trials.values()), options.body.recipe, markers, options.scaling, height, mass)
@@ -111,7 +129,9 @@ def reconstruct_people(
         raise InputError("nobody is seen in two views or more for a fifth of the frames.")
     markers, found = markers or options.body.markers or skeleton, []
     for rank, keypoints in enumerate(everybody, 1):
-        seen = _located(keypoints, ordered, skeleton, None, options, files)
+        person = _Detected(keypoints, tuple(ordered), skeleton, files)
+        rig = judge_cameras({PERSON: (keypoints, ordered)}, options.cameras, options.triangulation.min_confidence)
+        seen = _located(person, rig[PERSON], None, options)
         sized, _ = size_body([seen.markers], options.body.recipe, markers, options.scaling)
         found.append(_solved(f"{PERSON}_{rank}", "trial", sized, seen, markers, options.ik))
     return found
@@ -154,26 +174,21 @@ def _solved(
         subject, trial, seen.markers, sized, result, spine, cameras=seen.cameras, keypoints=seen.keypoints,
         triangulation=seen.triangulation, points=seen.points, videos=seen.videos,
     )  # fmt: skip
-    verdict = judge(sized, result, spine, seen.markers, seen.triangulation, view_fits(found))
+    verdict = judge(sized, result, spine, seen.markers, seen.triangulation, view_fits(found), seen.findings)
     return replace(found, verdict=verdict.of(subject, trial))
 
 
-def _observe(
-    source: Source,
-    cameras: list[Camera],
-    mocap: Markers | None,
-    options: Options,
-    progress: Callable[[int, int], None] | None,
-) -> _Observed:
-    """The stages detect, triangulate and merge of one trial."""
+def _detected(
+    source: Source, cameras: list[Camera], options: Options, progress: Callable[[int, int], None] | None
+) -> _Detected:
+    """The stage detect of one trial."""
     if isinstance(source, Keypoints):
         skeleton = by_names(source.names).name
-        return _located(translate(source, skeleton), cameras, skeleton, mocap, options)
+        return _Detected(translate(source, skeleton), tuple(cameras), skeleton)
     check_one_person(options.detection)
     videos = _videos(source)
     detections, skeleton, cameras = _looked_at(videos, cameras, options, progress)
-    keypoints = follow_person(detections, cameras, skeleton, options.detection)
-    return _located(keypoints, cameras, skeleton, mocap, options, videos)
+    return _Detected(follow_person(detections, cameras, skeleton, options.detection), tuple(cameras), skeleton, videos)
 
 
 def _looked_at(
@@ -186,20 +201,15 @@ def _looked_at(
     return detect(opened, options.detection, progress=progress), SKELETONS[options.detection.detector], cameras
 
 
-def _located(
-    keypoints: Keypoints,
-    cameras: Sequence[Camera],
-    skeleton: str,
-    mocap: Markers | None,
-    options: Options,
-    videos: Sequence[Path] = (),
-) -> _Observed:
+def _located(seen: _Detected, rig: JudgedCameras, mocap: Markers | None, options: Options) -> _Observed:
     """The stages triangulate and merge."""
-    points, report = locate_points(keypoints, cameras, options.triangulation)
+    points, report = locate_points(seen.keypoints, rig.cameras, options.triangulation)
     table = options.merge.correspondence
     pairs = None if table is None else read_correspondence(table)
     markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, options.detection.infer_spine)
-    return _Observed(markers, tuple(cameras), keypoints, skeleton, report, points, tuple(videos))
+    return _Observed(
+        markers, rig.cameras, seen.keypoints, seen.skeleton, report, points, seen.videos, tuple(rig.findings)
+    )
 
 
 def _videos(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:

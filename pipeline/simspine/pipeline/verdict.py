@@ -1,13 +1,14 @@
 """The stage that checks a trial: which frames can be trusted, and what is odd about the others."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from simspine.ik.result import Result
 from simspine.pipeline.sized_body import SizedBody
 from simspine.quality.assess import assess
-from simspine.quality.findings import Verdict
+from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import level_shares
 from simspine.quality.view_checks import ViewFit
 from simspine.spine.vertebrae import SpineKinematics
@@ -22,9 +23,11 @@ def judge(
     markers: Markers,
     triangulation: TriangulationReport | None = None,
     views: Sequence[ViewFit] = (),
+    cameras: Sequence[Finding] = (),
 ) -> Verdict:
-    """All checks of a trial. markers: those that inverse kinematics was given, y_up. views: of `view_fits`."""
-    return assess(
+    """All checks of a trial. markers: those that inverse kinematics was given, y_up. views: of `view_fits`. cameras:
+    findings of `judge_cameras`."""
+    found = assess(
         spine,
         solved=result,
         measured=markers,
@@ -33,6 +36,7 @@ def judge(
         level_shares=shares(sized, result, spine),
         views=views,
     )
+    return replace(found, findings=(*found.findings, *cameras))
 
 
 def shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:

@@ -64,6 +64,11 @@ class Finding:
             "frames": [list(run) for run in runs(self.frames)],
         }
 
+    @classmethod
+    def from_dict(cls, stored: Mapping) -> "Finding":
+        """The finding that `to_dict` stored."""
+        return cls(**{**stored, "frames": [k for first, end in stored["frames"] for k in range(first, end)]})
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -126,11 +131,7 @@ class Verdict:
     @classmethod
     def from_dict(cls, stored: Mapping) -> "Verdict":
         """The verdict that `to_dict` stored; status and reasons follow from its findings."""
-        findings = [
-            Finding(**{**entry, "frames": [k for first, end in entry["frames"] for k in range(first, end)]})
-            for entry in stored["findings"]
-        ]
-        return verdict(stored["frames"], findings)
+        return verdict(stored["frames"], [Finding.from_dict(entry) for entry in stored["findings"]])
 
 
 def verdict(frames: int, findings: Iterable[Finding]) -> Verdict:

@@ -64,6 +64,13 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             note = "; ".join(filter(None, (_parts(summary.get(parts), unit, digits), note)))
             light = _light(summary.get(parts) or value, limit)
         rows.append(Row(label, text, notes.get(key, note), light))
+    if "cameras_off" in summary:
+        off, refined = ", ".join(summary["cameras_off"]), summary.get("cameras_refined")
+        note = f"{off} off as calibrated; see the findings" if off else "they agree with what they saw"
+        rows.insert(
+            2,
+            Row("Calibration", "refined" if refined else "as given", note, "check" if off and not refined else "good"),
+        )
     if "frames_rejected" in summary:
         count = int(summary["frames_rejected"])
         total = f" of {int(summary['frames'])}" if "frames" in summary else ""

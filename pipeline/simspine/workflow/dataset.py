@@ -111,6 +111,6 @@ def _subject(paths: Paths, trials: Sequence[str], deviations: dict[str, float], 
             deviations[key] = trial.fk_deviation
         return trial
 
-    cameras = tuple(load(paths.keypoints(trials[0]), ["cameras"])["cameras"])
+    cameras = tuple(load(paths.cameras(trials[0]), ["cameras"])["cameras"])
     model = paths.model.read_text(encoding="utf-8")
     return SubjectData(cameras, LazyTrials(trials, read), model, f"models/{paths.subject}.osim")

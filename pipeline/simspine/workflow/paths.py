@@ -30,6 +30,10 @@ class Paths:
         """Everybody followed in a recording that several subjects share; in the folder of the first of them."""
         return self.folder / "keypoints" / f"{trial}_people.h5"
 
+    def cameras(self, trial: str) -> Path:
+        """The cameras that are used, and what was found about them."""
+        return self.folder / "cameras" / f"{trial}.h5"
+
     def points(self, trial: str) -> Path:
         return self.folder / "points" / f"{trial}.h5"
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from simspine.cameras.check import check_cameras
 from simspine.cameras.parameters import NAMES
+from simspine.cameras.recordings import joined, same_rig
 from simspine.cameras.refine import refine_cameras, table
 from simspine.cameras.sync import find_delays
 from simspine.config import Config
@@ -16,6 +17,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import write_calibration
 from simspine.formats.store import load
+from simspine.pipeline.cameras import prior_of
 from simspine.quality import camera_checks
 from simspine.types import Camera, Keypoints
 from simspine.workflow.paths import Paths
@@ -36,7 +38,6 @@ QUANTITIES = (
     ("late", 1.0, 2),
 )
 HEADINGS = ("camera", "right, px", "down, px", "clockwise, °", "too large, %", "late, frames", "error, px", "used, %")
-GAP = 10  # frames without points between two recordings, so that nothing moves across
 
 
 @dataclass(frozen=True)
@@ -62,31 +63,11 @@ def recorded(config: Config, subject: str | None, trial: str | None) -> Recorded
             found.append((f"{name}/{each}", content["keypoints"], list(content["cameras"])))
     first, _, cameras = found[0]
     for name, _, others in found[1:]:
-        if not _same(cameras, others):
+        if not same_rig(cameras, others):
             raise InputError(
                 f"{first} and {name} were not filmed by the same cameras. Name one of them: --subject S --trial T."
             )
     return Recorded(cameras, joined([keypoints for _, keypoints, _ in found]), tuple(name for name, _, _ in found))
-
-
-def joined(recordings: Sequence[Keypoints]) -> Keypoints:
-    """Recordings of the same views and points as one, with frames without points between them."""
-    first = recordings[0]
-    xy, confidence = [], []
-    for keypoints in recordings:
-        same = keypoints.select(first.names)
-        shape = (GAP, *same.xy.shape[1:])
-        xy += [same.xy, np.full(shape, np.nan)]
-        confidence += [same.confidence, np.zeros(shape[:-1])]
-    return first.with_(xy=np.concatenate(xy[:-1]), confidence=np.concatenate(confidence[:-1]))
-
-
-def _same(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
-    fields = ("K", "distortion", "R", "t")
-    return len(a) == len(b) and all(
-        x.name == y.name and all(np.allclose(getattr(x, field), getattr(y, field)) for field in fields)
-        for x, y in zip(a, b, strict=True)
-    )
 
 
 def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
@@ -117,7 +98,9 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
     """Write the refined calibration; a line per camera and parameter that changed."""
     seen = recorded(config, subject, trial)
-    refined = refine_cameras(seen.keypoints, seen.cameras, None, config.triangulation.min_confidence)
+    refined = refine_cameras(
+        seen.keypoints, seen.cameras, prior_of(config.cameras), config.triangulation.min_confidence
+    )
     write_calibration(out, refined.cameras)
     rows = []
     for camera, row in zip(seen.cameras, table(refined), strict=True):

@@ -1,5 +1,6 @@
 """What the stages keep of a trial: each result written to its file and read back, and all of them together."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +15,7 @@ from simspine.formats.store import load, save
 from simspine.ik.result import Posterior, Result
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.solved_trial import SolvedTrial
-from simspine.quality.findings import Verdict
+from simspine.quality.findings import Finding, Verdict
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport
 from simspine.workflow.manifest import read_json, read_manifest
@@ -32,7 +33,7 @@ def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: boo
     if paths.keypoints(name).is_file() and paths.points(name).is_file():
         stored, points = load(paths.keypoints(name)), load(paths.points(name))
         images = {
-            "cameras": tuple(stored["cameras"]),
+            "cameras": tuple(load(paths.cameras(name), ["cameras"])["cameras"]),
             "keypoints": stored["keypoints"],
             "triangulation": _report(points["report"]),
             "points": points["points"],
@@ -48,6 +49,11 @@ def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: boo
         videos=tuple(videos),
         **images,
     )
+
+
+def camera_findings(path: Path) -> tuple[Finding, ...]:
+    """What the stage triangulate found about the cameras."""
+    return tuple(Finding.from_dict(entry) for entry in json.loads(load(path, ["findings"])["findings"]))
 
 
 def read_sized_body(paths: Paths) -> SizedBody:

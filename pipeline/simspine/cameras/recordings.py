@@ -1,0 +1,30 @@
+"""Several recordings of one set-up, looked at together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simspine.types import Camera, Keypoints
+
+GAP = 10  # frames without points between two recordings, so that nothing moves across
+
+
+def joined(recordings: Sequence[Keypoints]) -> Keypoints:
+    """Recordings of the same views and points as one, with frames without points between them."""
+    first = recordings[0]
+    xy, confidence = [], []
+    for keypoints in recordings:
+        same = keypoints.select(first.names)
+        shape = (GAP, *same.xy.shape[1:])
+        xy += [same.xy, np.full(shape, np.nan)]
+        confidence += [same.confidence, np.zeros(shape[:-1])]
+    return first.with_(xy=np.concatenate(xy[:-1]), confidence=np.concatenate(confidence[:-1]))
+
+
+def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
+    """Whether two recordings were calibrated alike."""
+    fields = ("K", "distortion", "R", "t")
+    return len(a) == len(b) and all(
+        x.name == y.name and all(np.allclose(getattr(x, field), getattr(y, field)) for field in fields)
+        for x, y in zip(a, b, strict=True)
+    )
