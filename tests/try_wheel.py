@@ -7,6 +7,7 @@ empty folder. Needs a package registry. Not collected by pytest: it takes minute
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,12 +29,15 @@ def call(*command, folder: Path) -> str:
 
 
 def pythons() -> dict[str, Path]:
-    listed = json.loads(call(UV, "python", "list", "--only-installed", "--output-format", "json", folder=ROOT))
-    found = {}
-    for entry in listed:
-        version = "{major}.{minor}".format(**entry["version_parts"])
-        if version in PYTHONS and entry["implementation"] == "cpython":
-            found.setdefault(version, Path(entry["path"]))
+    """Version → interpreter: on the path, or installed by pyenv."""
+    named = [found for version in PYTHONS if (found := shutil.which(f"python{version}"))]
+    found: dict[str, Path] = {}
+    for path in [*map(Path, named), *sorted(Path.home().glob(".pyenv/versions/*/bin/python"))]:
+        code = "import sys; print('%d.%d' % sys.version_info[:2], sys.implementation.name)"
+        done = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)
+        version, _, name = done.stdout.strip().partition(" ")
+        if version in PYTHONS and name == "cpython":
+            found.setdefault(version, path)
     return dict(sorted(found.items()))
 
 
