@@ -122,7 +122,7 @@ def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
     arguments = ("--configfile", copied.file, "--until", "triangulate")
     first = snakemake(*arguments)
     assert first.returncode == 0, first.stderr
-    assert "triangulate S01: bow done" in first.stdout
+    assert "triangulate S01: S01, bow done" in first.stdout
     made = copied.contents()
     assert {"config.yaml", "S01/points/bow.h5", "logs/S01_triangulate.log", "benchmarks/S01_detect.tsv"} <= set(made)
     assert planned(snakemake(*arguments, "--dry-run").stdout) == {}
@@ -151,7 +151,7 @@ def test_no_name_of_a_file_is_a_shell_command(snakemake, copied):
     for arguments in (["--dry-run"], ["--until", "triangulate"]):
         done = snakemake("--configfile", file, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "triangulate S01: bow done" in (results / "logs/S01_triangulate.log").read_text()
+    assert "triangulate S01: S01, bow done" in (results / "logs/S01_triangulate.log").read_text()
     assert not [path for path in copied.folder.parent.rglob("y") if ".snakemake" not in path.parts]
 
 

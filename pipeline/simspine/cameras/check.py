@@ -8,7 +8,7 @@ import numpy as np
 
 from simspine.cameras.bundle import linearised
 from simspine.cameras.parameters import GEOMETRY, CameraPrior
-from simspine.cameras.refine import Refined, refine_cameras
+from simspine.cameras.refine import Refined, refine_cameras, sampled
 from simspine.errors import InputError
 from simspine.triangulation import triangulate_with_report
 from simspine.types import Camera, Keypoints
@@ -62,7 +62,8 @@ def check_cameras(
     if mixed := mix_ups(keypoints, cameras, min_confidence):
         return [], mixed, None
     refined = refine_cameras(keypoints, cameras, WIDE, min_confidence)
-    report = triangulate_with_report(keypoints.select(refined.names), cameras, min_confidence=min_confidence)[1]
+    sample = sampled(keypoints, min_confidence)[0]
+    report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
     observed = np.isfinite(report.error_px)
     still = np.zeros_like(refined.change)
     slopes = linearised(refined.seen, cameras, still, np.nan_to_num(refined.adjustment.xyz), np.ones_like(still))[1:]

@@ -31,7 +31,8 @@ class Refined:
     """Refined cameras and what led to them.
 
     given: the calibration's. prior: what was assumed of it. adjustment: the last round's. names: points used. median_px
-    and p90_px: reprojection errors of all views before and after, of the observations that triangulation uses.
+    and p90_px: reprojection errors of all views before and after, of the observations that triangulation uses, in the
+    frames that were looked at.
     """
 
     given: list[Camera]
@@ -72,39 +73,51 @@ def refine_cameras(
     """
     prior = prior or CameraPrior()
     _check(keypoints, cameras, min_confidence)
-    cameras, refined = list(cameras), None
-    before = _errors(keypoints, cameras, min_confidence)
-    current = cameras
+    given, sample, velocity, time = list(cameras), *sampled(keypoints, min_confidence, frames)
+    before = _errors(sample, given, min_confidence)
+    current, refined = given, None
     for _ in range(ROUNDS):
-        chosen, seen, xyz = observed(keypoints, current, min_confidence, frames)
-        refined = adjust(seen, cameras, xyz, prior, (0,), None if refined is None else refined.change)
+        seen, xyz = _observed(sample, velocity, time, current, min_confidence)
+        refined = adjust(seen, given, xyz, prior, (0,), None if refined is None else refined.change)
         current = refined.cameras
     assert refined is not None
-    after = _errors(keypoints, current, min_confidence)
+    after = _errors(sample, current, min_confidence)
     (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
-    return Refined(cameras, prior, refined, seen, chosen, (m0, m1), (p0, p1))
+    return Refined(given, prior, refined, seen, sample.names, (m0, m1), (p0, p1))
 
 
-def observed(
-    keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float, frames: int = FRAMES
-) -> tuple[tuple[str, ...], Observations, np.ndarray]:
-    """Names of the points, what counts of the recording, and where the points are: (frames, points, 3) m.
-
-    Left and right are exchanged back where triangulation finds that. Of long recordings, evenly spread frames.
-    """
-    names = [n for i, n in enumerate(keypoints.names) if np.isfinite(keypoints.xy[:, :, i]).any()]
+def sampled(
+    keypoints: Keypoints, min_confidence: float, frames: int = FRAMES
+) -> tuple[Keypoints, np.ndarray, np.ndarray]:
+    """Evenly spread frames with the points that are seen at all; velocities there, px per frame; and when they are,
+    from -0.5 to 0.5."""
+    names = [name for i, name in enumerate(keypoints.names) if np.isfinite(keypoints.xy[:, :, i]).any()]
     keypoints = keypoints.select(names)
-    limit = GENEROUS * max(max(camera.size) for camera in cameras)
-    markers, report = triangulate_with_report(keypoints, cameras, min_confidence=min_confidence, max_error_px=limit)
-    keypoints = exchange(keypoints, report.swapped)
-    xy = np.where(keypoints.confidence[..., None] >= min_confidence, keypoints.xy, np.nan)
+    sure = keypoints.confidence >= min_confidence
+    xy = np.where(sure[..., None], keypoints.xy, np.nan)
     velocity = np.full_like(xy, np.nan)
     velocity[REACH:-REACH] = (xy[2 * REACH :] - xy[: -2 * REACH]) / (2 * REACH)
     rows = np.unique(np.linspace(0, len(xy) - 1, min(frames, len(xy))).round().astype(int))
-    place = {name: i for i, name in enumerate(names)}
+    sample = keypoints.with_(
+        xy=keypoints.xy[rows], confidence=keypoints.confidence[rows], rate=keypoints.rate * len(rows) / len(xy)
+    )
+    return sample, velocity[rows], rows / max(len(xy) - 1, 1) - 0.5
+
+
+def _observed(
+    sample: Keypoints, velocity: np.ndarray, time: np.ndarray, cameras: Sequence[Camera], min_confidence: float
+) -> tuple[Observations, np.ndarray]:
+    """What counts of the recording, and where the points are: (frames, points, 3) m.
+
+    Left and right are exchanged back where triangulation finds that.
+    """
+    limit = GENEROUS * max(max(camera.size) for camera in cameras)
+    markers, report = triangulate_with_report(sample, cameras, min_confidence=min_confidence, max_error_px=limit)
+    mended = exchange(sample, report.swapped)
+    xy = np.where(mended.confidence[..., None] >= min_confidence, mended.xy, np.nan)
+    place = {name: i for i, name in enumerate(sample.names)}
     limbs = tuple((place[a], place[b]) for a, b in (*LIMBS, *WIDTHS) if a in place and b in place)
-    time = rows / max(len(xy) - 1, 1) - 0.5
-    return tuple(names), Observations(xy[rows], velocity[rows], time, limbs), markers.xyz[rows]
+    return Observations(xy, velocity, time, limbs), markers.xyz
 
 
 def table(refined: Refined) -> list[dict]:
