@@ -62,7 +62,7 @@ def demonstrate(commands: Path, folder: Path) -> str:
     assert summary["views"] == 4
     assert (folder / "results/demo/report.html").stat().st_size > 1e5
     again = call(commands / "simspine", "run", "demo", folder=folder)
-    assert "done" not in again, f"a second run repeated work:\n{again}"
+    assert " done\n" not in again, f"a second run repeated work:\n{again}"
     return f"reprojection {summary['reprojection_px_median']} px, femur {summary['femur_m']}"
 
 

@@ -114,7 +114,7 @@ def summary(config_path):
 @main.command()
 @click.argument("videos", nargs=-1, required=True, type=FILE)
 @click.option("--calibration", required=True, type=FILE, help="Calibration of the cameras.")
-@click.option("--out", type=FILE, default=Path("configs/mine.yaml"), show_default=True)
+@click.option("--out", type=FILE, show_default="configs/NAME.yaml")
 @click.option("--name", default="mine", show_default=True, help="Name of the data set.")
 @click.option("--subject", default="S01", show_default=True)
 @click.option("--trial", default="trial", show_default=True)
@@ -122,7 +122,7 @@ def init(videos, calibration, out, name, subject, trial):
     """Write a configuration for your own synchronised VIDEOS, one per camera, after checking that they fit."""
     from simspine.workflow.setup import write_new_config
 
-    click.echo(write_new_config(videos, calibration, out, name, subject, trial))
+    click.echo(write_new_config(videos, calibration, out or Path(f"configs/{name}.yaml"), name, subject, trial))
 
 
 @main.command()

@@ -59,9 +59,14 @@ def test_right_cameras_pass():
 
 def test_a_mirrored_image_is_found():
     keypoints, true, _ = walk("finetuned")
-    xy = keypoints.xy.copy()
+    xy, confidence = keypoints.xy.copy(), keypoints.confidence.copy()
+    sides = [
+        keypoints.index({"L": "R", "R": "L"}[name[0]] + name[1:]) if name[0] in "LR" else i
+        for i, name in enumerate(keypoints.names)
+    ]  # what a detector calls the sides of a mirrored person
+    xy[:, 2], confidence[:, 2] = xy[:, 2, sides], confidence[:, 2, sides]
     xy[:, 2, :, 0] = true[2].size[0] - 1 - xy[:, 2, :, 0]
-    best = mix_ups(keypoints.with_(xy=xy), true)[0]
+    best = mix_ups(keypoints.with_(xy=xy, confidence=confidence), true)[0]
     assert (best.kind, best.views) == ("mirrored", (true[2].name,))
 
 

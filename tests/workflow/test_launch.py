@@ -41,17 +41,22 @@ def test_runs_from_any_folder_and_repeats_nothing(project):
     assert json.loads((project / "results/small/summary.json").read_text())["frames"] == 16
     assert "12 of 12 steps" in (project / "results/small/logs/run.log").read_text()
     again = simspine("run", "mine.yaml", folder=project)
-    assert (again.returncode, again.stdout) == (0, "")
+    assert again.returncode == 0
+    assert "done" not in again.stdout, "nothing is repeated; the table is printed again"
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_taken_up_by_the_same_command(project):
-    """SIGKILL to all of it, so that nothing can tidy up: no unlocking by hand."""
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_killed_run_is_taken_up_by_the_same_command(project, whole):
+    """SIGKILL, to the command alone or to all of it, so that nothing can tidy up: no unlocking by hand."""
     with subprocess.Popen(
         [*COMMAND, "run", "mine.yaml"], cwd=project, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
         first = run.stdout.readline()
-        os.killpg(run.pid, signal.SIGKILL)
+        if whole:
+            os.killpg(run.pid, signal.SIGKILL)
+        else:
+            run.kill()
     assert first.startswith("detect S01")
     done = simspine("run", "mine.yaml", folder=project)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -99,3 +104,13 @@ def test_a_file_goes_before_the_packaged_name(tmp_path):
     done = simspine("run", "demo", folder=tmp_path)
     assert done.returncode == 2
     assert "demo" in done.stderr
+
+
+def test_a_missing_input_is_named_before_anything_is_written(project):
+    config = yaml.safe_load((project / "mine.yaml").read_text())
+    config["subjects"]["S01"]["trials"]["bow"]["keypoints"][2] = "absent"
+    (project / "mine.yaml").write_text(yaml.safe_dump(config))
+    done = simspine("run", "mine.yaml", folder=project)
+    assert done.returncode == 2
+    assert "absent" in done.stderr
+    assert not (project / "results").exists()

@@ -11,6 +11,7 @@ from simspine.cameras.parameters import GEOMETRY, CameraPrior
 from simspine.cameras.refine import Refined, refine_cameras, sampled
 from simspine.errors import InputError
 from simspine.triangulation import triangulate_with_report
+from simspine.triangulation.swaps import exchange
 from simspine.types import Camera, Keypoints
 
 # Wide enough for a calibration that belongs to the set-up but is off; a camera that was moved shows at its limits.
@@ -131,9 +132,12 @@ def mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: flo
 
     given, found = used(some.xy, some.confidence), []
     for view, camera in enumerate(cameras):
-        xy = some.xy.copy()
+        mirrored = np.zeros(some.confidence.shape, bool)
+        mirrored[:, view] = True
+        other = exchange(some, mirrored)  # a detector takes a mirrored person's left for their right
+        xy = other.xy.copy()
         xy[:, view, :, 0] = camera.size[0] - 1 - xy[:, view, :, 0]
-        found.append(MixUp("mirrored", (camera.name,), given, used(xy, some.confidence)))
+        found.append(MixUp("mirrored", (camera.name,), given, used(xy, other.confidence)))
     for a, b in combinations(range(len(cameras)), 2):
         order = np.arange(len(cameras))
         order[[a, b]] = b, a

@@ -23,9 +23,13 @@ def run(config, cores, dry_run, options):
     CONFIG may also be the name of one that comes with simspine: demo, virtual. Relative paths in it count from the
     working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
     """
+    from simspine.config import read_config
     from simspine.workflow.launch import run_workflow
+    from simspine.workflow.summary import print_summary
 
     run_workflow(config, cores, options, dry_run)
+    if not dry_run:
+        print_summary(read_config(config))
 
 
 @click.command()

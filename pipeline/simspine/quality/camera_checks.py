@@ -10,7 +10,7 @@ from simspine.quality.thresholds import THRESHOLDS, Thresholds
 
 SURE = 3.0  # standard deviations from which a camera's disagreement is no accident of the detections
 REFINE = "`simspine cameras refine` puts it right as far as the recording shows; better, calibrate again."
-SYNC = "`simspine cameras sync` says by how much; give it as `delays` of the trial."
+SYNC = "`simspine cameras sync` says by how much; cut the videos so that they begin at the same instant."
 
 
 def cameras(

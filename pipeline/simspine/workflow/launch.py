@@ -1,10 +1,13 @@
 """The whole workflow by one command, from any folder: Snakemake with our Snakefile, as a child process."""
 
+import ctypes
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +16,10 @@ from typing import IO
 from simspine.config import read_config
 from simspine.data_files import data_folder
 from simspine.errors import InputError
+from simspine.workflow.inputs import input_files
 from simspine.workflow.run import check_writable
 
+PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
 STEPS = re.compile(r"(\d+) of (\d+) steps")
 FAILED = re.compile(r"Error in rule (\w+)")
 
@@ -27,7 +32,11 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     Snakemake's own messages go to `<results>/logs/run.log`. `InputError` for a faulty configuration, if another run
     is at work on the same results, or if a stage fails.
     """
-    results = Path(read_config(config).results)
+    settings = read_config(config)
+    if settings.virtual is None:  # whose recordings are made first
+        for subject in settings.subjects:
+            input_files(settings, subject)  # all there?
+    results = Path(settings.results)
     check_writable(results)
     logs = results / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -61,10 +70,17 @@ def _alone(results: Path) -> Iterator[tuple[int, ...]]:
         yield ()
         return
     with open(results / ".lock", "a", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another run is at work on {results}. Wait for it, or change `results`.") from None
+        start = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() - start > PATIENCE_S:
+                    raise InputError(
+                        f"another run is at work on {results}. Wait for it, or change `results`."
+                    ) from None
+                time.sleep(0.2)
         yield (file.fileno(),)
 
 
@@ -99,6 +115,7 @@ def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tupl
             errors="replace",
             env=environment,
             pass_fds=lock,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         ) as child:
             assert child.stdout is not None
             assert child.stderr is not None
@@ -111,6 +128,11 @@ def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tupl
                 child.wait()
                 raise
     return child.returncode, failed
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process, and so its jobs, when whoever started it was killed (prctl, PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:

@@ -97,6 +97,8 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
 
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
     """Write the refined calibration; a line per camera and parameter that changed."""
+    if out.exists():
+        raise InputError(f"{out} exists already. Choose another --out.")
     seen = recorded(config, subject, trial)
     refined = refine_cameras(
         seen.keypoints, seen.cameras, prior_of(config.cameras), config.triangulation.min_confidence
@@ -139,7 +141,6 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
     ]
     _print_table(f"Clocks: {_what(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
     delays = {view: round(float(late), 2) for view, late in zip(clocks.views, clocks.late, strict=True)}
-    print(f"In the trial: delays: {{{', '.join(f'{view}: {late}' for view, late in delays.items())}}}")
     _write(out, {
         "trials": seen.trials, "late_frames": delays,
         "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
