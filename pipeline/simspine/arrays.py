@@ -16,6 +16,11 @@ def checked(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DTypeLik
     return array
 
 
+def evenly_spread(frames: int, most: int) -> np.ndarray:
+    """Indices of at most so many of the frames, from the first to the last."""
+    return np.unique(np.linspace(0, frames - 1, min(most, frames)).round().astype(int))
+
+
 def runs(frames: Iterable[int]) -> list[tuple[int, int]]:
     """Runs of consecutive frame numbers as (first, after last)."""
     numbers = np.array(sorted(set(frames)), int)

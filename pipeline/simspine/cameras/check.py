@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from simspine.arrays import evenly_spread
 from simspine.cameras.bundle import linearised
 from simspine.cameras.parameters import GEOMETRY, CameraPrior
 from simspine.cameras.refine import Refined, refine_cameras, sampled
@@ -121,7 +122,7 @@ def _basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> list[MixUp]:
     """Readings of the views under which much more agrees: one image mirrored, or two views exchanged. Best first."""
-    rows = np.unique(np.linspace(0, keypoints.frames - 1, min(TRIED, keypoints.frames)).round().astype(int))
+    rows = evenly_spread(keypoints.frames, TRIED)
     some = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
     limit = 0.03 * max(max(camera.size) for camera in cameras)
 

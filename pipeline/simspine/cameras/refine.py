@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.arrays import evenly_spread
 from simspine.cameras.bundle import Adjustment, Observations, adjust
 from simspine.cameras.parameters import NAMES, CameraPrior
 from simspine.errors import InputError
@@ -97,7 +98,7 @@ def sampled(
     xy = np.where(sure[..., None], keypoints.xy, np.nan)
     velocity = np.full_like(xy, np.nan)
     velocity[REACH:-REACH] = (xy[2 * REACH :] - xy[: -2 * REACH]) / (2 * REACH)
-    rows = np.unique(np.linspace(0, len(xy) - 1, min(frames, len(xy))).round().astype(int))
+    rows = evenly_spread(len(xy), frames)
     sample = keypoints.with_(
         xy=keypoints.xy[rows], confidence=keypoints.confidence[rows], rate=keypoints.rate * len(rows) / len(xy)
     )

@@ -17,11 +17,8 @@ from simspine.detection.weighted_nms import weighted_nms
 FINDER_SIZE, LANDMARK_SIZE = 224, 256  # px, sides of the networks' square inputs
 LANDMARKS, POINTS = 39, 33  # the last six are auxiliary: 33 and 34 say where the person will be in the next image
 STRIDES = (8, 16, 32, 32, 32)  # px, of the finder's anchors
-MIN_SCORE, MIN_OVERLAP, MIN_POSE = (
-    0.5,
-    0.3,
-    0.5,
-)  # of a person found, and of the landmark network's flag that somebody is in the crop
+MIN_SCORE, MIN_OVERLAP = 0.5, 0.3  # of a person found, and of two findings of the same
+MIN_POSE = 0.5  # of the landmark network's flag that somebody is in the crop
 PADDING = 1.25  # side of a crop to the diameter of the circle around the person
 KERNEL, MIN_HEAT = 9, 0.5  # heat map's cells around a landmark, and the least maximum in them that moves it
 
