@@ -5,7 +5,7 @@ from pathlib import Path
 from simspine.errors import InputError, unknown_name
 from simspine.yaml_files import read_yaml
 
-NOT_RECIPES = ("endplates", "meanings")  # other data in the same folder
+NOT_RECIPES = ("endplates", "meanings", "skin")  # other data in the same folder
 
 
 def data_folder(name: str) -> Path:

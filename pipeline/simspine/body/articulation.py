@@ -77,8 +77,11 @@ class Articulation:
 
     def relocate(self, body: str, offset: Point, point: str) -> tuple[str, Point]:
         """Where a point of the unsplit model is on the split one: (body, offset). point: its name, see `carries`."""
-        carrier = self.carrier(body, point)
-        return carrier, offset if body != self.split else _difference(offset, self.origins[carrier])
+        return self.relocate_to(self.carrier(body, point), body, offset)
+
+    def relocate_to(self, carrier: str, body: str, offset: Point) -> tuple[str, Point]:
+        """The same for a point whose `carrier` is known; it counts only where `body` was split."""
+        return (carrier, _difference(offset, self.origins[carrier])) if body == self.split else (body, offset)
 
     def bodies_of(self, names: Sequence[str]) -> tuple[str, ...]:
         """Names of bodies of the unsplit model → of the split one."""

@@ -5,7 +5,7 @@ A built body carries three kinds of markers, told apart by their names (docs/bod
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
 from simspine.body.model import Body, check_xml, read_model_file
+from simspine.body.skin import SkinPlace, read_skin_table
 from simspine.data_files import pose2sim_folder, read_mapping, recipe_path
 from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
@@ -109,10 +110,16 @@ def read_recipe(name: str = "coupled") -> Recipe:
         ) from error
 
 
-def build(recipe: str | Recipe = "coupled", skeleton: str = "blazepose") -> Body:
+def build(
+    recipe: str | Recipe = "coupled",
+    skeleton: str = "blazepose",
+    skin: Sequence[str] = (),
+    skin_height: float = 0.0,
+) -> Body:
     """The unscaled body of a recipe, with fit markers for a skeleton's points, the virtual spine and inferred markers.
 
-    skeleton: name of a marker set or of a skeleton that has one. Raises `InputError` for names that do not exist.
+    skeleton: name of a marker set or of a skeleton that has one. skin: names of markers on the skin (`T7_skin`), whose
+    centres are `skin_height` m above it. Raises `InputError` for names that do not exist.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     fit = read_marker_set(skeleton)
@@ -128,6 +135,8 @@ def build(recipe: str | Recipe = "coupled", skeleton: str = "blazepose") -> Body
         _add(model, name, _on(recipe, name, place))
     for name, place in recipe.virtual.items():
         _add(model, name + VIRTUAL, _on(recipe, name, place))
+    for name, mark in read_skin_table().of(skin).items():
+        _add(model, name, _on_bone(recipe, mark, skin_height))
     return place_inferred(_finished(model), recipe)
 
 
@@ -239,6 +248,12 @@ def _on(recipe: Recipe, point: str, place: Place) -> Place:
     """A place on the unsplit model, on the recipe's."""
     plan = recipe.articulation
     return Place(*plan.relocate(place.body, place.offset, point), place.weight) if plan else place
+
+
+def _on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
+    """The place of a marker on the skin, on the recipe's body."""
+    plan, offset = recipe.articulation, mark.offset(height)
+    return Place(*plan.relocate_to(mark.vertebra, mark.body, offset)) if plan else Place(mark.body, offset)
 
 
 def _base_model(path: Path):

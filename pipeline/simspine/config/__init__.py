@@ -5,7 +5,7 @@ the same thing. Lengths are metres, times seconds, frequencies hertz, angles deg
 """
 
 from simspine.config.capture import HumanCapture, Virtual
-from simspine.config.people import SharedSubject, Subject, Trial
+from simspine.config.people import SharedSubject, SkinMarkers, Subject, Trial
 from simspine.config.reading import check_config, json_schema, read_config
 from simspine.config.run import Config, digest
 
@@ -13,6 +13,7 @@ __all__ = [
     "Config",
     "HumanCapture",
     "SharedSubject",
+    "SkinMarkers",
     "Subject",
     "Trial",
     "Virtual",

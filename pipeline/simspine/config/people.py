@@ -10,6 +10,25 @@ from simspine.pipeline.options import Section
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
 
 
+class SkinMarkers(Section):
+    """Markers on the skin, clicked in a few images and followed from there (docs/skin-markers.md)."""
+
+    clicks: dict[str, dict[str, list[tuple[int, float | None, float | None]]]] = Field(min_length=1)
+    """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … L5, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
+    radius_px: float = Field(6.0, ge=2, le=60)
+    """Of a marker in the images, px."""
+
+    def by_frame(self) -> dict[str, dict[str, dict[int, tuple[float, float] | None]]]:
+        """{landmark: {view: {frame: (x, y) or None}}}."""
+        return {
+            landmark: {
+                view: {frame: None if x is None or y is None else (x, y) for frame, x, y in rows}
+                for view, rows in views.items()
+            }
+            for landmark, views in self.clicks.items()
+        }
+
+
 class Trial(Section):
     """Where one recording comes from: a Pose2Sim project folder, a list of videos, or 2D points made elsewhere."""
 
@@ -32,6 +51,9 @@ class Trial(Section):
     mocap_resample: float | None = Field(None, gt=0)
     """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
 
+    skin_markers: SkinMarkers | str | None = None
+    """Markers on the skin seen in the videos: their clicks, or a YAML file of them."""
+
     @model_validator(mode="after")
     def _one_source(self):
         if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture)) != 1:
@@ -40,6 +62,8 @@ class Trial(Section):
             raise ValueError("a trial of the data set has its calibration, rate and mocap from there; leave them out")
         if self.mocap_resample is not None and self.mocap is None:
             raise ValueError("mocap_resample needs a mocap file")
+        if self.skin_markers is not None and self.keypoints is not None:
+            raise ValueError("skin_markers are followed in videos, but the trial gives keypoints")
         if self.folder is None and self.capture is None and self.calibration is None:
             raise ValueError("videos or keypoints need a calibration file")
         if self.keypoints is not None and self.rate is None:
@@ -81,6 +105,8 @@ def shared_subjects(named: Mapping[str, Subject]) -> dict[str, Subject]:
                 f"subjects.{name}.people: needs exactly one trial of videos or keypoints, because nobody knows who is "
                 "who in another one; name a subject for each recording"
             )
+        if any(trial.skin_markers for trial in subject.trials.values()):
+            raise ValueError(f"subjects.{name}: nobody knows which of {subject.people} people wears the skin_markers")
         if subject.height is not None:
             raise ValueError(f"subjects.{name}: one height cannot be that of {subject.people} people; leave it out")
         fields = {key: getattr(subject, key) for key in Subject.model_fields}

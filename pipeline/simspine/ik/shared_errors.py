@@ -44,9 +44,9 @@ def coordinate_names(errors: Sequence[SharedError]) -> list[str]:
 
 def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
     """Each offset is zero, more or less."""
-    owners = [error for error in errors for _ in AXES]
-    named = zip(coordinate_names(errors), owners, strict=True)
-    return [LinearPrior({name: 1.0}, 0.0, error.sd, "shared error", error.correlation_time) for name, error in named]
+    each = [(sd, error.correlation_time) for error in errors for sd in error.by_axis]
+    named = zip(coordinate_names(errors), each, strict=True)
+    return [LinearPrior({name: 1.0}, 0.0, sd, "shared error", time) for name, (sd, time) in named]
 
 
 def _with_offset(tree: Tree, group: Sequence[int]) -> Tree:

@@ -93,6 +93,8 @@ class BodyOptions(Section):
     """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release. Or a YAML file's path."""
     markers: str | None = None
     """Marker set; the one of the detector's skeleton if left out."""
+    skin_marker_height_m: float = Field(0.007, ge=0, le=0.05)
+    """How far the centre of a marker on the skin is above it, m: 0 for a flat sticker, its radius for a sphere."""
 
 
 class ScalingOptions(Section):

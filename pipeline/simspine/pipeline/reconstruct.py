@@ -97,7 +97,10 @@ def reconstruct(
     observed = {trial: _located(item, rigs[trial], given.get(trial), options) for trial, item in detected.items()}
     markers = markers or options.body.markers or next(iter(observed.values())).skeleton
     trials = {trial: found.markers for trial, found in observed.items()}
-    sized, _ = size_body(list(trials.values()), options.body.recipe, markers, options.scaling, height, mass)
+    sized, _ = size_body(
+        list(trials.values()), options.body.recipe, markers, options.scaling, height, mass,
+        options.body.skin_marker_height_m,
+    )  # fmt: skip
     found = {}
     for trial, seen in observed.items():
         found[trial] = _solved(PERSON, trial, sized, seen, markers, options.ik)
@@ -158,7 +161,9 @@ def fit_trials(
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
     options = options or Options()
     turned = {trial: in_frame(item, "y_up") for trial, item in trials.items()}
-    sized, _ = size_body(list(turned.values()), body, markers, options.scaling, height, mass)
+    sized, _ = size_body(
+        list(turned.values()), body, markers, options.scaling, height, mass, options.body.skin_marker_height_m
+    )
     return {
         trial: _solved(PERSON, trial, sized, _Observed(item), markers, options.ik) for trial, item in turned.items()
     }

@@ -13,6 +13,7 @@ from simspine.body.recipes import Recipe, build, default_weights, read_prior, re
 from simspine.body.scaling import ScaleFactors, ScalingLimits, measure_factors, scale
 from simspine.pipeline.options import ScalingOptions
 from simspine.priors.assumptions import Prior
+from simspine.skeletons.skin_names import on_skin
 from simspine.spine.endplates import Vertebrae, read_endplates, scaled
 from simspine.spine.forced import forced_by_model
 from simspine.spine.levels import LEVELS, Level
@@ -71,14 +72,16 @@ def size_body(
     options: ScalingOptions,
     height: float | None = None,
     mass: float | None = None,
+    skin_height: float = 0.007,
 ) -> tuple[SizedBody, ScaleFactors]:
     """The recipe's body at a person's size, by the distances of markers.
 
     trials: markers of all trials of the person, y_up. marker_set: where a detector's points are on the body. height (m)
-    and mass (kg) where they are known.
+    and mass (kg) where they are known. skin_height: how far centres of markers on the skin are above it, m.
     """
     recipe = read_recipe(recipe) if isinstance(recipe, str) else recipe
-    unscaled = build(recipe, marker_set)
+    skin = dict.fromkeys(name for markers in trials for name in on_skin(markers.names))
+    unscaled = build(recipe, marker_set, tuple(skin), skin_height)
     factors = measure_factors(
         unscaled, stacked(trials), recipe, height=height, limits=ScalingLimits(**options.model_dump())
     )

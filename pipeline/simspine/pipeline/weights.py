@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from simspine.body.skin import read_skin_table
 from simspine.pipeline.options import KinematicsOptions
 from simspine.priors.assumptions import MarkerErrors, SharedError
 from simspine.skeletons.regions import SPINE_REGIONS
+from simspine.skeletons.skin_names import on_skin
 from simspine.types import Markers, Origin
 
 # Views that agree to a millimetre come from a source that knows its points (marked by hand, projected), not from a
@@ -17,7 +19,7 @@ BEYOND_VIEWS, LEAST = 3.0, 0.003
 
 def as_views_agree(options: KinematicsOptions, markers: Markers) -> KinematicsOptions:
     """The options with smaller standard deviations of detected points where the views agree better than these say."""
-    detected = markers.of_origin(Origin.DETECTED)
+    detected = markers.of_origin(Origin.DETECTED) & ~_on_skin(markers)
     if markers.covariance is None or not detected.any():
         return options
     variance = np.einsum("tmii->tm", markers.covariance[:, detected]) / 3
@@ -41,11 +43,16 @@ def marker_errors(options: KinematicsOptions, markers: Markers) -> MarkerErrors:
 
 
 def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
-    """What the detected points of each region of the spine may be off by together; motion capture errs by itself."""
+    """What detected points may be off by throughout a recording; motion capture errs by itself.
+
+    Points of one region of the spine err together; a marker on the skin by how well the bone under it is known.
+    """
     detected = markers.names_of(Origin.DETECTED)
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
     sd = options.region_sd_m
-    return tuple(SharedError(region, names, sd) for region, names in members.items() if len(names) > 1 and sd > 0)
+    regions = [SharedError(region, names, sd) for region, names in members.items() if len(names) > 1 and sd > 0]
+    skin = read_skin_table().of(on_skin(detected))
+    return (*regions, *(SharedError(name, (name,), place.sd) for name, place in skin.items()))
 
 
 def observations(
@@ -63,7 +70,7 @@ def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[s
 
     An inferred marker is no measurement. The trajectory engine, which has priors for what is not observed, leaves it
     out; the frame-wise ones, which have none, keep it with its low weight. A marker from motion capture is worth more
-    by the ratio of the variances; the frame-wise engines take the marker set's word instead.
+    by the ratio of the variances, and so is one on the skin; the frame-wise engines take the marker set's word instead.
     """
     weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
     confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
@@ -72,7 +79,13 @@ def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[s
         return np.where(inferred, weights, weights * confidence)
     given = (options.marker_sd_m / options.given_sd_m) ** 2
     worth = np.where(inferred, 0.0, np.where(markers.of_origin(Origin.GIVEN), given, 1.0))
-    return worth * weights * confidence
+    skin = (options.marker_sd_m / read_skin_table().noise) ** 2
+    return np.where(_on_skin(markers), skin, worth) * weights * confidence
+
+
+def _on_skin(markers: Markers) -> np.ndarray:
+    """(markers,) bool."""
+    return np.isin(markers.names, on_skin(markers.names))
 
 
 def _with_own_errors(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> Markers:

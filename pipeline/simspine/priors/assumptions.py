@@ -65,22 +65,27 @@ class LinearPrior:
 
 @dataclass(frozen=True)
 class SharedError:
-    """A systematic error that `markers` share: sd of each component, m, along the axes of the bodies that carry them.
+    """A systematic error that `markers` share: sd of its three components, m, along the axes of the bodies that carry
+    them; one number stands for all three.
 
     correlation_time: s; what a detector means by a point does not change within a trial.
     """
 
     name: str
     markers: tuple[str, ...]
-    sd: float
+    sd: float | tuple[float, float, float]
     correlation_time: float = 30.0
 
     def __post_init__(self):
-        if not (np.isfinite(self.sd) and self.sd > 0 and self.correlation_time > 0 and self.markers):
+        if not (np.isfinite(self.sd).all() and min(self.by_axis) > 0 and self.correlation_time > 0 and self.markers):
             raise InputError(
                 f"the shared error {self.name!r} has {len(self.markers)} markers, sd {self.sd} and correlation time "
                 f"{self.correlation_time} s; expected markers, a positive sd and a positive time."
             )
+
+    @property
+    def by_axis(self) -> tuple[float, float, float]:
+        return self.sd if isinstance(self.sd, tuple) else (self.sd, self.sd, self.sd)
 
 
 @dataclass(frozen=True)

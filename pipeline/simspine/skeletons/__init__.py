@@ -15,6 +15,7 @@ from types import MappingProxyType
 import numpy as np
 
 from simspine.errors import InputError, position, unknown_name
+from simspine.skeletons.skin_names import on_skin
 from simspine.types import Keypoints, Origin
 
 TARGET = "simspine37"
@@ -95,9 +96,12 @@ def by_size(points: int) -> Skeleton:
 def by_names(names: Sequence[str]) -> Skeleton:
     """The skeleton whose points these are, or some of its points; raises `InputError` listing those there are.
 
+    Markers on the skin belong to any.
+
     SIMSPINE's own counts first, then the one with the fewest other points.
     """
-    fitting = [skeleton for skeleton in map(load, available()) if set(names) <= set(skeleton.names)]
+    wanted = set(names) - set(on_skin(names))
+    fitting = [skeleton for skeleton in map(load, available()) if wanted <= set(skeleton.names)]
     if not fitting:
         raise InputError(
             f"no skeleton has the points {', '.join(names)}. Known skeletons: {', '.join(available())}; rename the "
@@ -109,17 +113,32 @@ def by_names(names: Sequence[str]) -> Skeleton:
 def translate(keypoints: Keypoints, skeleton: Skeleton | str) -> Keypoints:
     """Native points → the 37 SIMSPINE points, in their order; those without a counterpart are NaN with confidence 0.
 
-    `keypoints` may lack points of `skeleton`; a name that is not the skeleton's is an `InputError`.
+    `keypoints` may lack points of `skeleton`; a name that is not the skeleton's is an `InputError`. Markers on the skin
+    follow the 37, as they are.
     """
     skeleton = load(skeleton) if isinstance(skeleton, str) else skeleton
     target = load(TARGET)
     xy = np.full((*keypoints.xy.shape[:2], len(target), 2), np.nan)
     confidence = np.zeros(xy.shape[:3])
     origin = [Origin.DETECTED] * len(target)
+    skin = on_skin(keypoints.names)
     for i, native in enumerate(keypoints.names):
+        if native in skin:
+            continue
         skeleton.index(native)
         if native in skeleton.to_simspine:
             j = target.index(skeleton.to_simspine[native])
             xy[:, :, j], confidence[:, :, j] = keypoints.xy[:, :, i], keypoints.confidence[:, :, i]
             origin[j] = keypoints.origin[i]
-    return Keypoints(target.names, keypoints.rate, xy, confidence, tuple(origin))
+    return with_points(Keypoints(target.names, keypoints.rate, xy, confidence, tuple(origin)), keypoints.select(skin))
+
+
+def with_points(keypoints: Keypoints, more: Keypoints) -> Keypoints:
+    """The points of both, of the same frames and views."""
+    return Keypoints(
+        (*keypoints.names, *more.names),
+        keypoints.rate,
+        np.concatenate([keypoints.xy, more.xy], 2),
+        np.concatenate([keypoints.confidence, more.confidence], 2),
+        (*keypoints.origin, *more.origin),
+    )

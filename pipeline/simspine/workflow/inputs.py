@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
+from pydantic import ValidationError
 
-from simspine.config import Config, HumanCapture, SharedSubject, Trial
+from simspine.config import Config, HumanCapture, SharedSubject, SkinMarkers, Trial
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.sources.pose2sim import demo_folder, find_project
 from simspine.types import Camera, Keypoints, Markers
 from simspine.workflow.paths import Paths
+from simspine.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from simspine.sources.human36m.copy import Copy as HumanCopy
@@ -126,6 +128,24 @@ def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) ->
     )
 
 
+def skin_markers_of(trial: Trial) -> SkinMarkers | None:
+    """The clicks of a trial, read from their file if they have one; None if there are none."""
+    if not isinstance(trial.skin_markers, str):
+        return trial.skin_markers
+    path = _existing(trial.skin_markers, "file of clicks")
+    try:
+        return SkinMarkers.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{path}: {where}: {first['msg']}; see docs/skin-markers.md.") from None
+
+
+def skin_marker_files(trial: Trial) -> tuple[Path, ...]:
+    """The file of clicks, if there is one."""
+    return (Path(trial.skin_markers),) if isinstance(trial.skin_markers, str) else ()
+
+
 def copy_of(options: HumanCapture) -> "HumanCopy":
     """The copy, opened once: its folders are listed a single time for all trials."""
     return _opened(options.human36m, options.layout, options.cameras, options.lens)
@@ -166,7 +186,7 @@ def input_files(config: Config, subject: str) -> list[str]:
             max(folder.glob("*.json"), key=lambda p: (p.stat().st_mtime, p.name), default=folder)
             for folder in capture.keypoints
         ]
-        paths += [*capture.detected, *newest, *capture.mocap]
+        paths += [*capture.detected, *newest, *capture.mocap, *skin_marker_files(trial)]
     return list(dict.fromkeys(map(str, paths)))
 
 

@@ -16,11 +16,12 @@ from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.store import load, save
 from simspine.pipeline.points import SKELETONS, detect, follow_people, follow_person
+from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
 from simspine.types import Camera, Keypoints
 from simspine.workflow.context import Context
-from simspine.workflow.inputs import Capture
+from simspine.workflow.inputs import Capture, skin_marker_files, skin_markers_of
 from simspine.workflow.manifest import Task
 from simspine.workflow.paths import Paths
 
@@ -39,11 +40,17 @@ def plan(context: Context) -> list[Task]:
             detections, skeleton, cameras = _detections(context, name, trial, capture)
             followed = follow_person(detections, cameras, skeleton, options)
             keypoints = capture.seen_by(cameras, followed)
+            clicks = skin_markers_of(trial)
+            if clicks is not None:
+                videos = open_videos(capture.videos)
+                keypoints = follow_skin_markers(keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px)
             save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **fault)
             people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
             return _notes(keypoints) | {"people_seen": people_seen} | fault
 
-        tasks.append(Task(name, capture.detected, (out,), settings | {"rate": trial.rate} | fault, work))
+        inputs = (*capture.detected, *skin_marker_files(trial))
+        own = {"rate": trial.rate, "skin_markers": trial.model_dump(mode="json")["skin_markers"]}
+        tasks.append(Task(name, inputs, (out,), settings | own | fault, work))
     return tasks
 
 

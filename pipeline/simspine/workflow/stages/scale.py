@@ -22,7 +22,10 @@ def plan(context: Context) -> list[Task]:
         stored = [load(source) for source in sources]
         marker_set = config.body.markers or stored[0]["skeleton"]
         trials = [item["markers"] for item in stored]
-        sized, factors = size_body(trials, config.body.recipe, marker_set, config.scaling, person.height, person.mass)
+        sized, factors = size_body(
+            trials, config.body.recipe, marker_set, config.scaling, person.height, person.mass,
+            config.body.skin_marker_height_m,
+        )  # fmt: skip
         femur = _rounded(femur_lengths(sized.body))
         about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
         sized.body.write_osim(paths.model)

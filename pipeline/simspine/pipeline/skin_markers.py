@@ -1,0 +1,90 @@
+"""Between detection and triangulation: markers on the skin, followed in the videos from a few clicks."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from simspine.body.skin import read_skin_table
+from simspine.cameras.epipolar import essential, sampson
+from simspine.detection.crops import Crops
+from simspine.detection.skin_markers import TRUNK, Clicks, track_markers
+from simspine.errors import InputError, unknown_name
+from simspine.geometry import undistort
+from simspine.skeletons import with_points
+from simspine.skeletons.skin_names import SKIN
+from simspine.sources.video import Video
+from simspine.types import Camera, Keypoints
+
+MARGIN = 0.6  # of the trunk's diagonal, kept around it
+APART_PX, APART_DEVIATIONS = 3.0, 5.0  # what two views may differ by, beyond what the calibration makes them differ
+
+
+def follow_skin_markers(
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    videos: Sequence[Video],
+    clicks: Mapping[str, Mapping[str, Clicks]],
+    radius: float = 6.0,
+) -> Keypoints:
+    """The keypoints and, after them, the markers on the skin: `C7_skin`, `LPSIS_skin`, ….
+
+    keypoints: the person followed, SIMSPINE names. cameras, videos: in the order of the views. clicks: {landmark:
+    {view: {frame: (x, y) px or None}}}, see `track_markers`; a marker is looked for in views where it was clicked.
+    radius: of a marker in the images, px. Where two views do not agree (beyond what is the same throughout, which is
+    the calibration's) the marker is missing. Raises `InputError` for names that do not exist.
+    """
+    names = tuple(read_skin_table().of(clicks))
+    views = [camera.name for camera in cameras]
+    for landmark, by_view in clicks.items():
+        for view in by_view:
+            if view not in views:
+                raise unknown_name("view", view, views, f"the clicks of marker {landmark!r}")
+    found = np.full((keypoints.frames, keypoints.views, len(names), 3), np.nan)
+    for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
+        own = {name: clicks[name.removesuffix(SKIN)].get(camera.name) for name in names}
+        seen = {name: at for name, at in own.items() if at}
+        if not seen:
+            continue
+        trunk = keypoints.xy[:, v][:, keypoints.indices(TRUNK)]
+        try:
+            tracks = _tracked(video, trunk, seen, radius)
+        except InputError as error:
+            raise InputError(f"{camera.name}: {error}") from None
+        for name, track in tracks.items():
+            found[:, v, names.index(name)] = track
+    xy = _agreeing(found[..., :2], cameras)
+    confidence = np.where(np.isfinite(xy).all(-1), found[..., 2], 0.0)
+    return with_points(keypoints, Keypoints(names, keypoints.rate, xy, confidence))
+
+
+def _tracked(video: Video, trunk: np.ndarray, clicks: Mapping[str, Clicks], radius: float) -> dict[str, np.ndarray]:
+    with Crops() as crops:
+        for frame, image in enumerate(video):
+            if frame == len(trunk):
+                break
+            crops.add(image, _box(trunk[frame]))
+        return track_markers(crops, clicks, trunk, radius, video.rate)
+
+
+def _box(trunk: np.ndarray) -> np.ndarray | None:
+    """x0 y0 x1 y1 px around the trunk's points (4, 2); None, the whole image, where they are not all seen."""
+    if not np.isfinite(trunk).all():
+        return None
+    low, high = trunk.min(0), trunk.max(0)
+    margin = MARGIN * np.hypot(*(high - low))
+    return np.concatenate([low - margin, high + margin])
+
+
+def _agreeing(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
+    """Tracks (frames, views, markers, 2) px without the frames in which two views do not show the same thing."""
+    xy = xy.copy()
+    rays = np.stack([undistort(camera, xy[:, v]) for v, camera in enumerate(cameras)], 1)
+    for a, b in combinations(range(len(cameras)), 2):
+        focal = np.sqrt(cameras[a].K[0, 0] * cameras[b].K[0, 0])
+        apart = focal * sampson(essential(cameras[a], cameras[b]), rays[:, a], rays[:, b])
+        for marker in np.flatnonzero(np.isfinite(apart).any(0)):
+            beside = np.abs(apart[:, marker] - np.nanmedian(apart[:, marker]))
+            wrong = beside > APART_PX + APART_DEVIATIONS * np.nanmedian(beside)
+            xy[wrong, a, marker] = xy[wrong, b, marker] = np.nan
+    return xy
