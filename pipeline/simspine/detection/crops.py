@@ -72,6 +72,7 @@ class Crops:
             entry = self._entries[frame]
             self._file.seek(entry.start)
             packed = np.frombuffer(self._file.read(entry.length), np.uint8)
-            image = cv2.cvtColor(cv2.imdecode(packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2LAB)
-            self._latest = {**dict(list(self._latest.items())[-1:]), frame: image}
+            image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+            assert image is not None  # it was encoded above
+            self._latest = {**dict(list(self._latest.items())[-1:]), frame: cv2.cvtColor(image, cv2.COLOR_BGR2LAB)}
         return self._latest[frame]

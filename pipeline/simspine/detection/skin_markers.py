@@ -148,9 +148,9 @@ def _flowed(crops: Crops, before: int, frame: int, place: np.ndarray, guess: np.
     first = np.ascontiguousarray(crops.window(before, place, FLOW_REACH)[..., 0])
     second = np.ascontiguousarray(crops.window(frame, guess, FLOW_REACH)[..., 0])
     start = np.full((1, 1, 2), FLOW_REACH, np.float32)
-    options = {"winSize": (FLOW_WINDOW, FLOW_WINDOW), "maxLevel": 2}
-    there, found, _ = cv2.calcOpticalFlowPyrLK(first, second, start, None, **options)
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(second, first, there, None, **options)
+    size, empty = (FLOW_WINDOW, FLOW_WINDOW), np.empty_like(start)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(first, second, start, empty.copy(), winSize=size, maxLevel=2)
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(second, first, there, empty.copy(), winSize=size, maxLevel=2)
     if not (found.all() and returned.all()) or np.hypot(*(back - start).ravel()) > THERE_AND_BACK_PX:
         return None
     return guess + there.ravel() - FLOW_REACH

@@ -12,10 +12,12 @@ from simspine.quality.findings import Finding
 from simspine.quality.observability import forced_mask
 from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import base_name
-from simspine.types import Origin
+from simspine.skeletons.regions import SPINE_REGIONS
+from simspine.skeletons.skin_names import landmark, on_skin
+from simspine.types import Markers, Origin
 
 FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
-INFERRED = "inferred spine"
+INFERRED, ON_SKIN = "inferred spine", "on the skin"
 HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
 # Figures of a data set are means over its trials, weighted by frames; counts are summed.
@@ -32,7 +34,8 @@ def headline(found: SolvedTrial) -> dict:
 
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
-    summary = found.images[1].summary()
+    points = found.images[1].of(name for name in found.images[1].names if name not in on_skin(found.images[1].names))
+    summary = points.summary()
     spine, solved, verdict = found.spine, found.result, found.verdict
     if verdict is None:
         raise InputError(f"{found.name}: has no verdict, which its headline needs; run the stage quality first.")
@@ -52,7 +55,7 @@ def headline(found: SolvedTrial) -> dict:
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
         },
-        "points_contributed_share": float(found.images[1].used.mean()),
+        "points_contributed_share": float(points.used.mean()),
         "points_contributed_share_by_camera": {fit.name: fit.contributed for fit in fits},
         "model_reprojection_px_median": typical(limb_distance(found)),
         "model_reprojection_px_by_camera": {fit.name: _known(fit.distance_px) for fit in fits},
@@ -61,6 +64,7 @@ def headline(found: SolvedTrial) -> dict:
         "tka_deg_mean": _mean_degrees(spine.tka[kept]),
         "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
         "set_by_model": set_by_model,
+        "spine_seen_by": _spine_seen_by(found.markers),
         "frames_rejected": verdict.counts["rejected"],
         "frames_corrected": verdict.counts["corrected"],
         "rejected_because": verdict.reason_counts["rejected"],
@@ -85,6 +89,7 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
         "cameras_refined": any(entry["cameras_refined"] for entry in entries),
         **{key: _mean([entry[key] for entry in entries], weights) for key in MEANS},
         **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in BY_NAME},
+        "spine_seen_by": _merged([entry["spine_seen_by"] for entry in entries]),
         "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
         "rejected_because": reasons,
     }
@@ -96,6 +101,11 @@ def _cameras(findings: Sequence[Finding]) -> dict:
     return {"cameras_off": sorted(faults), "cameras_refined": any(f.code == REFINED for f in findings)}
 
 
+def _merged(entries: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    ways = dict.fromkeys(way for entry in entries for way in entry)
+    return {way: list(dict.fromkeys(name for entry in entries for name in entry.get(way, ()))) for way in ways}
+
+
 def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
@@ -104,10 +114,21 @@ def _group_of(marker: str) -> str:
     """Group under which a fitted marker's error is reported."""
     if marker != base_name(marker):
         return INFERRED
+    if on_skin([marker]):
+        return ON_SKIN
     for group, names in (("limbs", LIMBS), ("feet", FEET), ("head", HEAD)):
         if marker in names:
             return group
     return "spine"
+
+
+def _spine_seen_by(markers: Markers) -> dict[str, list[str]]:
+    """{how: names}: what was seen or given of the spine; empty where all of it is inferred."""
+    own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
+    ways = {ON_SKIN: [landmark(name) for name in on_skin(markers.names)]}
+    for origin in (Origin.DETECTED, Origin.GIVEN):
+        ways[str(origin)] = [name for name in markers.names_of(origin) if name in own]
+    return {way: names for way, names in ways.items() if names}
 
 
 def _rms_mm(error: np.ndarray) -> float | None:

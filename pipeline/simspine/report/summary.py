@@ -1,6 +1,6 @@
 """The headline figures as lines of text: the table the command line prints and the page shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,9 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
             note = "; ".join(filter(None, (_parts(summary.get(parts), unit, digits), note)))
             light = _light(summary.get(parts) or value, limit)
         rows.append(Row(label, text, notes.get(key, note), light))
+    if "spine_seen_by" in summary:
+        at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
+        rows.insert(at, _seen_by(summary["spine_seen_by"]))
     if "cameras_off" in summary:
         off, refined = ", ".join(summary["cameras_off"]), summary.get("cameras_refined")
         note = f"{off} off as calibrated; see the findings" if off else "they agree with what they saw"
@@ -77,6 +80,14 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
         why = notes.get("frames_rejected", "" if count else "none")
         rows.insert(min(len(rows), 1), Row("Frames rejected", f"{count}{total}", why, "check" if count else "good"))
     return tuple(rows)
+
+
+def _seen_by(ways: Mapping[str, Sequence[str]]) -> Row:
+    """What of the spine was observed, and how."""
+    if not ways:
+        return Row("Spine seen by", "nothing", "all of it is inferred from the limbs", "check")
+    text = ", ".join(f"{len(names)} {way}" for way, names in ways.items())
+    return Row("Spine seen by", text, "; ".join(", ".join(names) for names in ways.values()), "good")
 
 
 def _with_sd(text: str, quantity: str, sd: float | None, given: bool) -> tuple[str, str, str]:
