@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-RING = (1.5, 2.2)  # surroundings, in radii of the marker
-REACH = 2.5  # half a window's side, in radii
+RING = (1.7, 2.4)  # surroundings, in radii of the marker
+REACH = 2.7  # half a window's side, in radii
 STEPS = 3
+SECOND = 0.1  # share of the surroundings from which another colour is one of theirs, not the marker's
 NOISE = 3.0  # deviations of the surroundings that belong to them
 LEAST_CONTRAST = 2.0  # of colours in Lab, 8 bits
+MOST_CONTRAST = 25.0  # more counts no more: a bright sphere and its dark base weigh by their areas
 PLAIN = 40.0  # colours of the surroundings that are no farther apart, as light and shadow on skin are
 
 
@@ -68,7 +70,7 @@ def surroundings(window: np.ndarray, radius: float) -> Surroundings:
 def _contrast(window: np.ndarray, colours: Surroundings) -> np.ndarray:
     """(n, n): how far each pixel's colour is from those of the surroundings, beyond their noise."""
     distance = _from_segment(window, colours.first, colours.second)
-    return np.maximum(distance - NOISE * colours.noise - LEAST_CONTRAST, 0.0)
+    return np.clip(distance - NOISE * colours.noise - LEAST_CONTRAST, 0.0, MOST_CONTRAST)
 
 
 def _two_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,9 +79,10 @@ def _two_colours(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     along = centred @ direction
     high = along > (along.min() + along.max()) / 2
-    if not high.any() or high.all():
-        return np.median(pixels, 0), np.median(pixels, 0)
-    return np.median(pixels[high], 0), np.median(pixels[~high], 0)
+    share = high.mean()
+    first, second = (pixels[high], pixels[~high]) if share > 0.5 else (pixels[~high], pixels[high])
+    most = np.median(first, 0)
+    return most, most if min(share, 1 - share) < SECOND else np.median(second, 0)
 
 
 def _from_segment(colours: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -179,9 +179,13 @@ def _joined(forward: np.ndarray, backward: np.ndarray, clicks: Clicks, radius: f
     apart = np.hypot(*(forward - backward)[:, :2].T)
     at = np.array(sorted(clicks))
     frames = np.arange(len(found))
-    since = frames - at[np.clip(np.searchsorted(at, frames, "right") - 1, 0, None)]
+    latest = at[np.clip(np.searchsorted(at, frames, "right") - 1, 0, None)]
+    since = frames - latest
     until = at[np.clip(np.searchsorted(at, frames), None, len(at) - 1)] - frames
     share = (since / np.maximum(since + until, 1))[:, None]
     found[both] = ((1 - share) * forward + share * backward)[both]
-    found[both & (apart > DISAGREE * radius)] = np.nan, np.nan, 0.0
+    hidden = np.array(
+        [clicks[int(click)] is None and click <= frame for click, frame in zip(latest, frames, strict=True)]
+    )
+    found[hidden | (both & (apart > DISAGREE * radius))] = np.nan, np.nan, 0.0
     return found
