@@ -15,6 +15,7 @@ from .ik.solver import Solver
 from .pipeline.options import Options
 from .pipeline.reconstruct import fit_trials, reconstruct, reconstruct_people
 from .pipeline.reconstruction import Reconstruction
+from .pipeline.skin_markers import follow_skin_markers
 from .priors.assumptions import LinearPrior, MarkerErrors, Prior, SharedError, Smoothness
 from .spine.shape.complete import complete_spine
 from .spine.shape.from_joints import spine_from_joints
@@ -42,6 +43,7 @@ __all__ = [
     "complete_spine",
     "find_delays",
     "fit_trials",
+    "follow_skin_markers",
     "forward_kinematics",
     "inverse_kinematics",
     "open_dataset",
