@@ -52,6 +52,7 @@ def assess(
         findings += shape_checks.fitted_shape(spine.centres, thresholds)
     if measured is not None:
         findings += marker_checks.presence(measured, thresholds)
+        findings += marker_checks.skin_markers(measured, thresholds)
         findings += marker_checks.inferred(measured, thresholds)
         findings += marker_checks.marker_jumps(measured, thresholds)
         findings += marker_checks.bone_lengths(measured, thresholds)

@@ -108,6 +108,7 @@ _ALL = (
     Threshold("camera_roll", 0.5, "deg", "a camera that was turned about its axis after calibration", "chosen"),
     Threshold("camera_scale", 1.5, "%", "a camera that zoomed or moved, or whose video was rescaled", "chosen"),
     Threshold("camera_late", 0.5, "frames", "points of fast limbs do not meet", "chosen: what half a frame can be"),
+    Threshold("skin_marker_seen", 50, "%", "the spine's ± grows where one is lost", "chosen: half of the frames"),
     Threshold(
         "view_contributed", 20, "%", "a camera that gives fewer of the points hardly sees the person",
         "chosen: 44–100 % in all cameras of two demonstrations; 0 and 11 % where one had followed somebody else",
