@@ -11,11 +11,11 @@ from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
 from simspine.quality.findings import Finding
 from simspine.quality.observability import forced_mask
 from simspine.report.summary import typical
-from simspine.skeletons.inferred_names import base_name
+from simspine.skeletons.inferred_names import SILHOUETTE, base_name
 from simspine.types import Origin
 
 FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
-INFERRED = "inferred spine"
+INFERRED, OUTLINED = "inferred spine", "spine behind the outline"  # no points that were seen
 HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
 # Figures of a data set are means over its trials, weighted by frames; counts are summed.
@@ -47,7 +47,7 @@ def headline(found: SolvedTrial) -> dict:
         "reprojection_px_median": summary["reprojection_px_median"],
         "reprojection_px_p90": summary["reprojection_px_p90"],
         "points_kept_share": summary["points_kept_share"],
-        "marker_rms_mm": _rms_mm(solved.marker_error[:, groups != INFERRED]),
+        "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, (INFERRED, OUTLINED))]),
         "marker_rms_mm_by_group": {
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
@@ -103,7 +103,7 @@ def _known(value: float) -> float | None:
 def _group_of(marker: str) -> str:
     """Group under which a fitted marker's error is reported."""
     if marker != base_name(marker):
-        return INFERRED
+        return OUTLINED if marker.endswith(SILHOUETTE) else INFERRED
     for group, names in (("limbs", LIMBS), ("feet", FEET), ("head", HEAD)):
         if marker in names:
             return group

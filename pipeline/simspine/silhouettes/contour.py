@@ -8,6 +8,7 @@ from simspine.silhouettes.levels import CONTOURS, LEVELS
 
 TRUNK = 0.52  # m from mid-hips to mid-shoulders: what px are at the body
 REACH, STEP = 0.30, 0.5  # m beside the axis that are searched, in steps of so many px
+NOBODY = -10.0  # logit
 RIM = 2.0  # px: an outline nearer to the border of the image is the border's
 # Parts of an arm (its ends) and how near, m, the outline may be its own: half its width and a margin.
 ARMS = (("shoulder", "elbow", 0.06), ("elbow", "wrist", 0.05), ("wrist", "wrist", 0.10))
@@ -52,13 +53,16 @@ def trunk_contour(
 
 
 def _sampled(mask: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The mask's logits at places (n, 2) px, between its cells; outside it nobody."""
-    import cv2
-
-    x, y = places.astype(np.float32).T.reshape(2, 1, -1)
-    flags = cv2.INTER_LINEAR
-    sampled = cv2.remap(mask.astype(np.float32), x, y, flags, borderMode=cv2.BORDER_CONSTANT, borderValue=-10.0)
-    return np.asarray(sampled)[0]
+    """The mask's logits at places (n, 2) px, linear between its cells; outside it nobody."""
+    rows, columns = mask.shape
+    corner = np.floor(places).astype(int)
+    right, down = (places - corner).T
+    x, y = corner.T
+    within = (x >= 0) & (x < columns - 1) & (y >= 0) & (y < rows - 1)
+    x, y = np.where(within, x, 0), np.where(within, y, 0)
+    above = (1 - right) * mask[y, x] + right * mask[y, x + 1]
+    below = (1 - right) * mask[y + 1, x] + right * mask[y + 1, x + 1]
+    return np.where(within, (1 - down) * above + down * below, NOBODY)
 
 
 def _on_arm(edge: np.ndarray, place: dict[str, np.ndarray], scale: float) -> bool:

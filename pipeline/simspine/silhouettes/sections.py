@@ -27,7 +27,7 @@ BAND = 5  # sub-diagonals: two coordinates, two frames on
 
 
 @dataclass(frozen=True)
-class Section:
+class TrunkSection:
     """rear, right: (frames,) m in the section's plane from the axis: the rearmost tangent forward of it, and the
     centre to the right. sd: m, of what is lasting in `rear`'s error. residual: m, median of the tangents'.
     """
@@ -38,7 +38,7 @@ class Section:
     residual: float
 
 
-def fit_section(level: TrunkLevel, distance: np.ndarray, normal: np.ndarray, rate: float) -> Section:
+def fit_section(level: TrunkLevel, distance: np.ndarray, normal: np.ndarray, rate: float) -> TrunkSection:
     """The section of a level in all frames.
 
     distance: (frames, tangents) m of each tangent from the axis; NaN = none. normal: (frames, tangents, 2) outward,
@@ -69,7 +69,7 @@ def fit_section(level: TrunkLevel, distance: np.ndarray, normal: np.ndarray, rat
     lasting = bordered.to_lasting(-np.append(waves(np.array([np.pi]))[0], np.zeros(count)))
     sd_rear = float(np.sqrt(np.einsum("ti,ij,tj->t", lasting, bordered.inverse, lasting)).mean())
     rear = centre[1::2] - waves(np.array([np.pi]))[0] @ shape[:own]
-    return Section(rear, centre[::2], sd_rear, float(np.median(np.abs(miss))))
+    return TrunkSection(rear, centre[::2], sd_rear, float(np.median(np.abs(miss))))
 
 
 def waves(angle: np.ndarray) -> np.ndarray:
