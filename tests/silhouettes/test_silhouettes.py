@@ -142,6 +142,11 @@ def test_the_stated_deviation_is_that_of_a_dense_system():
     assert_allclose(found.sd, np.sqrt(variance).mean(), rtol=1e-6)
 
 
+def few(markers: Markers) -> Markers:
+    """The first five frames: too few to tell a section from its path."""
+    return markers.with_(xyz=markers.xyz[:5])
+
+
 def test_points_behind_the_outline_of_an_elliptic_trunk():
     """Oracle: a cylinder of elliptic section, its contours projected into five cameras, one of them in profile."""
     cameras = []
@@ -185,4 +190,7 @@ def test_points_behind_the_outline_of_an_elliptic_trunk():
     assert not gap.present[5:9].any()
     assert gap.present[9:].all()
     assert silhouette_points(contours.with_(xy=np.full_like(xy, np.nan)), cameras, markers) is None
+    shuffled = xy + np.random.default_rng(1).normal(0, 40, xy.shape)  # px: no section has such tangents
+    assert silhouette_points(contours.with_(xy=shuffled), cameras, markers) is None
+    assert silhouette_points(contours.with_(xy=xy[:5], confidence=np.ones((5, 5, 8))), cameras, few(markers)) is None
     assert silhouette_points(contours, cameras, markers.select(("LHip", "RHip"))) is None

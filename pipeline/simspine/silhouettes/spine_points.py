@@ -12,7 +12,7 @@ from simspine.types import Camera, Keypoints, Markers, Origin
 JOINTS = ("LHip", "RHip", "LShoulder", "RShoulder")
 LONGEST = 0.26  # m from the axis: no trunk is so wide
 FEWEST_TANGENTS, FEWEST_FRAMES = 2, 10  # in a frame; in a trial: fewer do not tell a section from its path
-MOST_SD = 0.04  # m: a level that is less sure than this is left out
+MOST_SD, MOST_MISS = 0.04, 0.015  # m: a level that is less sure, or whose tangents miss by more (median), is left out
 
 
 def silhouette_points(contours: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Markers | None:
@@ -36,7 +36,7 @@ def silhouette_points(contours: Keypoints, cameras: Sequence[Camera], markers: M
             continue
         section = fit_section(level, distance, normal, contours.rate)
         sd = float(np.sqrt(section.sd**2 + GROOVE_SD**2 + DEPTH_SD**2))
-        if sd > MOST_SD:
+        if sd > MOST_SD or section.residual > MOST_MISS:
             continue
         ahead = (section.rear + GROOVE + level.depth)[:, None] * forward
         place = axis + section.right[:, None] * right + ahead
