@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from simspine.capture.rig import looking
 from simspine.geometry import in_frame, project
-from simspine.silhouettes.contour import trunk_contour
+from simspine.silhouettes.contour import Silhouette, trunk_contour
 from simspine.silhouettes.levels import CONTOURS, GROOVE, LEVELS
 from simspine.silhouettes.sections import fit_section, waves
 from simspine.silhouettes.spine_points import silhouette_points
@@ -33,7 +33,7 @@ def band(half: float) -> np.ndarray:
 
 def test_the_contour_is_where_the_mask_changes_its_sign():
     """Oracle: the mask's own edge, between its cells; half its size and moved, as the network's crop is."""
-    found = trunk_contour(band(25.3), np.eye(2, 3), standing(), NAMES, (400, 400))
+    found = trunk_contour(Silhouette(band(25.3), np.eye(2, 3)), standing(), NAMES, (400, 400))
     assert_allclose(found[::2, 0] - 200, -(found[1::2, 0] - 200))
     assert_allclose(np.abs(found[:, 0] - 200), 25.3, atol=1e-6)
     assert_allclose(found[::2, 1], [300 - 104 * level.at for level in LEVELS])
@@ -41,24 +41,26 @@ def test_the_contour_is_where_the_mask_changes_its_sign():
     assert len(found) == len(CONTOURS)
     half = np.array([[0.5, 0, 10], [0, 0.5, 10]])
     small = 25.3 - 2 * np.abs(np.arange(400) - 110.0)
-    again = trunk_contour(np.broadcast_to(small, (400, 400)), half, standing(), NAMES, (400, 400))
+    again = trunk_contour(Silhouette(np.broadcast_to(small, (400, 400)), half), standing(), NAMES, (400, 400))
     assert_allclose(again[:, :2], found[:, :2], atol=1e-6)
 
 
-@pytest.mark.parametrize("why", ["arm", "border", "nobody", "no end"])
+@pytest.mark.parametrize("why", ["arm", "border", "somebody", "nobody", "no end"])
 def test_a_contour_that_is_not_the_trunks_is_missing(why):
-    points, size, mask = standing(), (400, 400), band(25.0)
+    points, size, mask, others = standing(), (400, 400), band(25.0), []
     if why == "arm":
         points = standing(arm=27.0)
     elif why == "border":
         size = (226, 400)
+    elif why == "somebody":  # from 3 px beside the trunk on
+        others = [Silhouette(np.broadcast_to(np.arange(400) - 228.0, (400, 400)), np.eye(2, 3))]
     mask = {"nobody": -np.ones((400, 400)), "no end": np.ones((400, 400))}.get(why, mask)
-    found = trunk_contour(mask, np.eye(2, 3), points, NAMES, size)
+    found = trunk_contour(Silhouette(mask, np.eye(2, 3)), points, NAMES, size, others)
     right = found[:, 0] > 200
     lost = np.isnan(found[:, 0])
     assert lost.any()
     assert (found[lost, 2] == 0).all()
-    assert lost.sum() == (4 if why == "border" else 8)
+    assert lost.sum() == (4 if why in ("border", "somebody") else 8)
     assert not right.any()
 
 

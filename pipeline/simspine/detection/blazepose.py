@@ -13,7 +13,7 @@ import numpy as np
 from simspine.detection.pose_networks import LANDMARK_SIZE, POINTS, Pose, PoseNetworks
 from simspine.detection.pose_tracker import PoseTracker
 from simspine.errors import InputError
-from simspine.silhouettes.contour import trunk_contour
+from simspine.silhouettes.contour import Silhouette, trunk_contour
 from simspine.silhouettes.levels import CONTOURS
 from simspine.skeletons import load
 
@@ -66,12 +66,17 @@ class BlazePose:
             poses = tracker.step(networks, rgb) if boxes is None else tracker.step_in(networks, rgb, boxes)
         finally:
             self._networks.put(networks)
-        found = [self._with_contour(pose, image.shape[1::-1]) for pose in poses]
+        found = [self._with_contour(pose, poses, image.shape[1::-1]) for pose in poses]
         return np.array(found).reshape(-1, POINTS + len(self.contours), 3)
 
-    def _with_contour(self, pose: Pose, size: tuple[int, int]) -> np.ndarray:
+    def _with_contour(self, pose: Pose, everybody: Sequence[Pose], size: tuple[int, int]) -> np.ndarray:
         if not self.contours:
             return pose.points
-        to_mask = pose.looked_in.to_crop(LANDMARK_SIZE)
+        others = [_silhouette(other) for other in everybody if other is not pose]
         names = load(self.skeleton).names
-        return np.concatenate([pose.points, trunk_contour(pose.mask, to_mask, pose.points[:, :2], names, size)])
+        contour = trunk_contour(_silhouette(pose), pose.points[:, :2], names, size, others)
+        return np.concatenate([pose.points, contour])
+
+
+def _silhouette(pose: Pose) -> Silhouette:
+    return Silhouette(pose.mask, pose.looked_in.to_crop(LANDMARK_SIZE))

@@ -1,6 +1,7 @@
 """Where a person's mask ends beside the trunk's axis, in one image: two points at each level."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,20 +10,31 @@ from simspine.silhouettes.levels import CONTOURS, LEVELS
 TRUNK = 0.52  # m from mid-hips to mid-shoulders: what px are at the body
 REACH, STEP = 0.30, 0.5  # m beside the axis that are searched, in steps of so many px
 NOBODY = -10.0  # logit
+BESIDE = 0.03  # m: somebody else so near outward of an outline may hide it
 RIM = 2.0  # px: an outline nearer to the border of the image is the border's
 # Parts of an arm (its ends) and how near, m, the outline may be its own: half its width and a margin.
 ARMS = (("shoulder", "elbow", 0.06), ("elbow", "wrist", 0.05), ("wrist", "wrist", 0.10))
 
 
+class Silhouette(NamedTuple):
+    """mask: (rows, columns) logits, positive where the person is. to_mask: (2, 3) affine map from px of the image."""
+
+    mask: np.ndarray
+    to_mask: np.ndarray
+
+
 def trunk_contour(
-    mask: np.ndarray, to_mask: np.ndarray, points: np.ndarray, names: Sequence[str], size: tuple[int, int]
+    own: Silhouette,
+    points: np.ndarray,
+    names: Sequence[str],
+    size: tuple[int, int],
+    others: Sequence[Silhouette] = (),
 ) -> np.ndarray:
     """(contours, 3) x px, y px, 1 in the order of `CONTOURS`; NaN and 0 where the outline is hidden or not the trunk's.
 
-    mask: (rows, columns) logits, positive where the person is. to_mask: (2, 3) affine map, px of the image to those of
-    the mask. points: (n, 2) px with `names` of BlazePose. size: (width, height) px of the image. On the line across
-    the axis the outline is where the mask first changes its sign, going outward; where an arm is near that place, or
-    the image ends, it says nothing about the trunk.
+    points: (n, 2) px with `names` of BlazePose. size: (width, height) px of the image. others: of other people in it.
+    On the line across the axis the outline is where the mask first changes its sign, going outward; where an arm or
+    somebody else is near that place, or the image ends, it says nothing about the trunk.
     """
     place = {name: points[i] for i, name in enumerate(names)}
     hips, shoulders = ((place[f"left_{part}"] + place[f"right_{part}"]) / 2 for part in ("hip", "shoulder"))
@@ -39,7 +51,7 @@ def trunk_contour(
         start = hips + level.at * axis
         for side, sign in enumerate((1.0, -1.0)):
             line = start + sign * away[:, None] * across
-            value = _sampled(mask, line @ to_mask[:, :2].T + to_mask[:, 2])
+            value = _sampled(own, line)
             outside = np.flatnonzero(value < 0)
             if not len(outside) or outside[0] == 0:
                 continue
@@ -47,13 +59,17 @@ def trunk_contour(
             share = value[i - 1] / (value[i - 1] - value[i])
             edge = line[i - 1] + share * (line[i] - line[i - 1])
             inside = (edge > RIM).all() and (edge < np.array(size) - RIM).all()
-            if inside and not _on_arm(edge, place, scale):
+            near = edge + sign * np.array([[0.0], [BESIDE * scale]]) * across
+            met = any((_sampled(other, near) > 0).any() for other in others)
+            if inside and not met and not _on_arm(edge, place, scale):
                 found[2 * row + side] = (*edge, 1.0)
     return found
 
 
-def _sampled(mask: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The mask's logits at places (n, 2) px, linear between its cells; outside it nobody."""
+def _sampled(silhouette: Silhouette, places: np.ndarray) -> np.ndarray:
+    """The mask's logits at places (n, 2) px of the image, linear between its cells; outside it nobody."""
+    mask, to_mask = silhouette
+    places = places @ to_mask[:, :2].T + to_mask[:, 2]
     rows, columns = mask.shape
     corner = np.floor(places).astype(int)
     right, down = (places - corner).T
