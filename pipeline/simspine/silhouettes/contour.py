@@ -12,8 +12,9 @@ REACH, STEP = 0.30, 0.5  # m beside the axis that are searched, in steps of so m
 NOBODY = -10.0  # logit
 BESIDE = 0.03  # m: somebody else so near outward of an outline may hide it
 RIM = 2.0  # px: an outline nearer to the border of the image is the border's
-# Parts of an arm (its ends) and how near, m, the outline may be its own: half its width and a margin.
-ARMS = (("shoulder", "elbow", 0.06), ("elbow", "wrist", 0.05), ("wrist", "wrist", 0.10))
+# Parts of an arm (its ends) and how near, m, the outline may be its own: half the width of a stout one and a margin. An
+# arm that hangs beside the trunk and is taken for it moves the spine by centimetres as it comes and goes.
+ARMS = (("shoulder", "elbow", 0.085), ("elbow", "wrist", 0.075), ("wrist", "wrist", 0.12))
 
 
 class Silhouette(NamedTuple):
