@@ -21,6 +21,7 @@ class Origin(StrEnum):
     """How a point came to be known. Kept with it to the last file."""
 
     DETECTED = "detected"  # seen by a detector, or triangulated from points that were
+    SILHOUETTE = "silhouette"  # placed behind the trunk's outline as seen; the point itself was not
     INFERRED = "inferred"  # inferred from other points; carries no measurement of its own
     GIVEN = "given"  # from motion capture or another outside source
 

@@ -60,7 +60,8 @@ def test_both_people_of_the_packaged_videos_are_found():
     cameras = match_cameras(videos, read_calibration(project.calibration))
     found = follow_people(detect(videos, DetectionOptions(), frames=20), cameras, "blazepose33")
     assert len(found) == 2
-    for person in found:
+    people = [person.keypoints for person in found]
+    for person in people:
         assert np.isfinite(person.xy).any((2, 3)).mean() > 0.95
-    hips = [person.xy[:, :, person.names.index("LHip")] for person in found]
+    hips = [person.xy[:, :, person.names.index("LHip")] for person in people]
     assert np.nanmin(np.linalg.norm(hips[0] - hips[1], axis=-1)) > 30  # px: two people in every image

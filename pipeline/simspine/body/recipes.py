@@ -1,7 +1,8 @@
 """Bodies from recipes: a base model, a marker set for the detector's skeleton, and what the scaling needs to know.
 
-A built body carries three kinds of markers, told apart by their names (docs/body.md):
-`Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred, `Name_virtual` is read out.
+A built body carries kinds of markers, told apart by their names (docs/body.md):
+`Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred, `Name_silhouette` to one that
+is placed behind the trunk's outline; `Name_virtual` is read out.
 """
 
 import math
@@ -21,7 +22,7 @@ from simspine.data_files import pose2sim_folder, read_mapping, recipe_path
 from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import rhythm_and_posture
-from simspine.skeletons.inferred_names import INFERRED
+from simspine.skeletons.inferred_names import INFERRED, base_name
 from simspine.spine.endplates import point_from, read_endplates
 from simspine.types import Markers
 
@@ -132,7 +133,7 @@ def build(
         model = _opensim.load(articulate(whole.osim, recipe.articulation, neutral_poses(whole)))
     model.setName(f"simspine_{recipe.name}_{fit.name}")
     for name, place in fit.places.items():
-        _add(model, name, _on(recipe, name, place))
+        _add(model, name, _on(recipe, base_name(name), place))
     for name, place in recipe.virtual.items():
         _add(model, name + VIRTUAL, _on(recipe, name, place))
     for name, mark in read_skin_table().of(skin).items():

@@ -82,11 +82,11 @@ def associate(
     """One person out of everybody's detections: (frames, views, points, 3); NaN where a view did not see them.
 
     people: (frames, views, people, points, 3) x px, y px, confidence; padded with NaN, in any order. cameras: one per
-    view. skeleton: of the points. rate: frames/s. person: 'most_views' (seen in the most views and frames; of people
-    seen about equally often, the largest), 'largest' (in the images, on average) or a point (x, y, z) m of the cameras'
-    world (nearest to it on average). tolerance: m, how far landmarks may lie from their rays (median over landmarks).
-    longest_gap: s that somebody may be lost and still be the same one. Raises `InputError` if nobody is consistent in
-    two views.
+    view. skeleton: of the first points, with which others go along. rate: frames/s. person: 'most_views' (seen in the
+    most views and frames; of people seen about equally often, the largest), 'largest' (in the images, on average) or a
+    point (x, y, z) m of the cameras' world (nearest to it on average). tolerance: m, how far landmarks may lie from
+    their rays (median over landmarks). longest_gap: s that somebody may be lost and still be the same one. Raises
+    `InputError` if nobody is consistent in two views.
     """
     if isinstance(person, str):
         if person not in ("most_views", "largest"):
@@ -144,11 +144,16 @@ def _seen(
 def _checked(people: np.ndarray, cameras: Sequence[Camera], skeleton: Skeleton) -> np.ndarray:
     people = np.asarray(people)
     wanted = f"(frames, {len(cameras)} views, people, {len(skeleton)} points, 3)"
-    if people.ndim != 5 or (people.shape[1], *people.shape[3:]) != (len(cameras), len(skeleton), 3):
+    if people.ndim != 5 or people.shape[1] != len(cameras) or not _has_points(people, skeleton):
         raise InputError(f"people has shape {people.shape}, expected {wanted} for skeleton {skeleton.name!r}.")
     if len(cameras) < 2:
         raise InputError("telling people apart by consistency needs at least two cameras.")
     return people
+
+
+def _has_points(people: np.ndarray, skeleton: Skeleton) -> bool:
+    """Whether there are the skeleton's points; more of them, as of an outline, go along."""
+    return people.shape[3] >= len(skeleton) and people.shape[4] == 3
 
 
 def _landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:

@@ -10,23 +10,28 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from simspine.detection.pose_networks import POINTS, PoseNetworks
+from simspine.detection.pose_networks import LANDMARK_SIZE, POINTS, Pose, PoseNetworks
 from simspine.detection.pose_tracker import PoseTracker
 from simspine.errors import InputError
+from simspine.silhouettes.contour import Silhouette, trunk_contour
+from simspine.silhouettes.levels import CONTOURS
+from simspine.skeletons import load
 
 
 class BlazePose:
     """One tracker per view, for up to `people` people in it; `threads` views are worked on at once.
 
-    The confidence is BlazePose's `visibility`; points outside the image are extrapolated by it and kept.
+    The confidence is BlazePose's `visibility`; points outside the image are extrapolated by it and kept. With
+    `silhouettes` where the trunk's outline runs comes after the points (`contours`).
     """
 
     skeleton = "blazepose33"
 
-    def __init__(self, people: int = 4, threads: int = 2):
+    def __init__(self, people: int = 4, threads: int = 2, silhouettes: bool = False):
         if people < 1:
             raise InputError(f"people is {people}, expected the most to look for in an image, 1 or more.")
         self.people = people
+        self.contours = CONTOURS if silhouettes else ()
         self._trackers: list[PoseTracker] = []
         self._pool = ThreadPoolExecutor(max_workers=max(threads, 1))
         self._networks: SimpleQueue[PoseNetworks] = SimpleQueue()  # a pair for each thread, taken for one image
@@ -54,11 +59,24 @@ class BlazePose:
         self._trackers = []
 
     def _look(self, tracker: PoseTracker, image: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
-        """(people, 33, 3) of one view."""
+        """(people, 33 and contours, 3) of one view."""
         rgb = np.ascontiguousarray(image[..., ::-1])
         networks = self._networks.get()
         try:
             poses = tracker.step(networks, rgb) if boxes is None else tracker.step_in(networks, rgb, boxes)
         finally:
             self._networks.put(networks)
-        return np.array([pose.points for pose in poses]).reshape(-1, POINTS, 3)
+        found = [self._with_contour(pose, poses, image.shape[1::-1]) for pose in poses]
+        return np.array(found).reshape(-1, POINTS + len(self.contours), 3)
+
+    def _with_contour(self, pose: Pose, everybody: Sequence[Pose], size: tuple[int, int]) -> np.ndarray:
+        if not self.contours:
+            return pose.points
+        others = [_silhouette(other) for other in everybody if other is not pose]
+        names = load(self.skeleton).names
+        contour = trunk_contour(_silhouette(pose), pose.points[:, :2], names, size, others)
+        return np.concatenate([pose.points, contour])
+
+
+def _silhouette(pose: Pose) -> Silhouette:
+    return Silhouette(pose.mask, pose.looked_in.to_crop(LANDMARK_SIZE))

@@ -31,3 +31,14 @@ class Detector(Protocol):
     def close(self) -> None:
         """Release networks and threads."""
         ...
+
+
+@runtime_checkable
+class ContourDetector(Detector, Protocol):
+    """A detector that may give points of each person's outline as well.
+
+    contours: their names; they follow the skeleton's points in what `detect` returns, NaN and confidence 0 where the
+    outline is hidden. None of them: ().
+    """
+
+    contours: tuple[str, ...]

@@ -8,13 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine import skeletons
-from simspine.detection.protocol import Detector
+from simspine.detection.protocol import ContourDetector, Detector
 from simspine.errors import InputError
 from simspine.sources.video import Video, check_synchronised
 
 
 class Detections(NamedTuple):
-    """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody."""
+    """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody.
+
+    names: of a skeleton's points, and after them those of the outline, if the detector gives any.
+    """
 
     names: tuple[str, ...]
     rate: float
@@ -40,7 +43,8 @@ def detect_videos(
     expected = min(video.frames for video in videos) if frames is None else frames
     with closing(make_detector()) as detector:
         skeleton = skeletons.load(detector.skeleton)
-        points = len(skeleton)
+        names = (*skeleton.names, *(detector.contours if isinstance(detector, ContourDetector) else ()))
+        points = len(names)
         rows: list[np.ndarray] = []
         for images in islice(zip_longest(*videos), frames):  # to the end of each: a video cut short is noticed
             if any(image is None for image in images):
@@ -56,7 +60,7 @@ def detect_videos(
             rows.append(row)
             if progress is not None:
                 progress(len(rows), expected)
-    return Detections(skeleton.names, float(np.mean([video.rate for video in videos])), np.stack(rows))
+    return Detections(names, float(np.mean([video.rate for video in videos])), np.stack(rows))
 
 
 def _boxes_at(boxes: np.ndarray | None, frame: int) -> list[np.ndarray | None] | None:

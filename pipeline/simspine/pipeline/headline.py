@@ -11,13 +11,14 @@ from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
 from simspine.quality.findings import Finding
 from simspine.quality.observability import forced_mask
 from simspine.report.summary import typical
-from simspine.skeletons.inferred_names import base_name
+from simspine.skeletons.inferred_names import SILHOUETTE, base_name
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.skin_names import landmark, on_skin
 from simspine.types import Markers, Origin
 
 FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
-INFERRED, ON_SKIN = "inferred spine", "on the skin"
+INFERRED, OUTLINED = "inferred spine", "spine behind the outline"  # no points that were seen
+ON_SKIN = "on the skin"
 HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
 # Figures of a data set are means over its trials, weighted by frames; counts are summed.
@@ -50,7 +51,7 @@ def headline(found: SolvedTrial) -> dict:
         "reprojection_px_median": summary["reprojection_px_median"],
         "reprojection_px_p90": summary["reprojection_px_p90"],
         "points_kept_share": summary["points_kept_share"],
-        "marker_rms_mm": _rms_mm(solved.marker_error[:, groups != INFERRED]),
+        "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, (INFERRED, OUTLINED))]),
         "marker_rms_mm_by_group": {
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
@@ -113,7 +114,7 @@ def _known(value: float) -> float | None:
 def _group_of(marker: str) -> str:
     """Group under which a fitted marker's error is reported."""
     if marker != base_name(marker):
-        return INFERRED
+        return OUTLINED if marker.endswith(SILHOUETTE) else INFERRED
     if on_skin([marker]):
         return ON_SKIN
     for group, names in (("limbs", LIMBS), ("feet", FEET), ("head", HEAD)):

@@ -1,8 +1,8 @@
 """How each stage works: frozen types with defaults, one a stage. They are the sections of a configuration file, too."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -28,6 +28,14 @@ class DetectionOptions(Section):
     """Whom to follow: seen in most views, largest in the images, nearest to a point [x, y, z] m in space, or all."""
     infer_spine: bool = True
     """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
+    silhouettes: bool = False
+    """BlazePose: place spine points behind the trunk's outline. For recordings with a camera in profile."""
+
+    @model_validator(mode="after")
+    def _silhouettes_are_blazeposes(self) -> Self:
+        if self.silhouettes and self.detector != "blazepose":
+            raise ValueError(f"silhouettes need the detector blazepose; {self.detector} gives no outlines.")
+        return self
 
 
 class CameraOptions(Section):

@@ -14,6 +14,7 @@ from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.points import (
     SKELETONS,
+    Outline,
     check_one_person,
     detect,
     follow_people,
@@ -59,6 +60,7 @@ class _Detected:
     cameras: tuple[Camera, ...]
     skeleton: str
     videos: tuple[Path, ...] = ()
+    contours: Keypoints | None = None
 
 
 def reconstruct(
@@ -131,8 +133,8 @@ def reconstruct_people(
     if not everybody:
         raise InputError("nobody is seen in two views or more for a fifth of the frames.")
     markers, found = markers or options.body.markers or skeleton, []
-    for rank, keypoints in enumerate(everybody, 1):
-        person = _Detected(keypoints, tuple(ordered), skeleton, files)
+    for rank, (keypoints, contours) in enumerate(everybody, 1):
+        person = _Detected(keypoints, tuple(ordered), skeleton, files, contours)
         rig = judge_cameras({PERSON: (keypoints, ordered)}, options.cameras, options.triangulation.min_confidence)
         seen = _located(person, rig[PERSON], None, options)
         sized, _ = size_body([seen.markers], options.body.recipe, markers, options.scaling)
@@ -193,7 +195,8 @@ def _detected(
     check_one_person(options.detection)
     videos = _videos(source)
     detections, skeleton, cameras = _looked_at(videos, cameras, options, progress)
-    return _Detected(follow_person(detections, cameras, skeleton, options.detection), tuple(cameras), skeleton, videos)
+    keypoints, contours = follow_person(detections, cameras, skeleton, options.detection)
+    return _Detected(keypoints, tuple(cameras), skeleton, videos, contours)
 
 
 def _looked_at(
@@ -211,7 +214,9 @@ def _located(seen: _Detected, rig: JudgedCameras, mocap: Markers | None, options
     points, report = locate_points(seen.keypoints, rig.cameras, options.triangulation)
     table = options.merge.correspondence
     pairs = None if table is None else read_correspondence(table)
-    markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, options.detection.infer_spine)
+    outline = None if seen.contours is None else Outline(seen.contours, rig.cameras)
+    infer = options.detection.infer_spine
+    markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, infer, outline)
     return _Observed(
         markers, rig.cameras, seen.keypoints, seen.skeleton, report, points, seen.videos, tuple(rig.findings)
     )

@@ -32,7 +32,9 @@ FORCED: Style = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.2}
 FORCED_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 2), (8, 2), (4, 1, 1, 1, 1, 1))  # tells forced levels apart
 MEASURED: Style = {"linestyle": "-", "linewidth": 1.5}
 
-ORIGIN_COLOURS = {"detected": BLUE, "inferred": ORANGE, "given": GREEN, "filled": PURPLE, "missing": "none"}
+ORIGIN_COLOURS = {
+    "detected": BLUE, "silhouette": SKY, "inferred": ORANGE, "given": GREEN, "filled": PURPLE, "missing": "none",
+}  # fmt: skip
 STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION}
 
 WIDTH = 8.6  # inches: the width of the page's column
@@ -82,9 +84,14 @@ def styled() -> AbstractContextManager[None]:
 
 
 def marker_style(origin: str, colour: str) -> Style:
-    """Keyword arguments of `Axes.plot` for one point: filled where it was detected, hollow where it was inferred."""
+    """Keyword arguments of `Axes.plot` for one point: filled where it was detected, hollow where not.
+
+    Inferred points are circles, those behind the trunk's outline squares.
+    """
     if origin == "inferred":
         return {"marker": "o", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
+    if origin == "silhouette":
+        return {"marker": "s", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
     return {"marker": "o", "markerfacecolor": colour, "markeredgecolor": colour}
 
 

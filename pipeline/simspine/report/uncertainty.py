@@ -20,6 +20,7 @@ from simspine.types import Forced, ForcedKind, Markers, Origin
 from simspine.validation.uncertainty import spread_of_adults
 
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
+OUTLINED_BY = "not seen: placed behind the trunk's outline, at a depth and with a shape of the back that are assumed"
 _SUM = "the sum follows the images, its distribution over the levels is the model's"
 _NAMES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
 COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability", "Verdict")
@@ -61,8 +62,9 @@ def angle_table(
 class Caveats:
     """What was not measured in one trial.
 
-    inferred: names of points that a rule placed. forced: what the model forces. shares: (levels, 3) that the data
-    decided of each angle; NaN where not known, or forced. sd: {'lla', 'tka': typical, rad}; none where forced.
+    inferred: names of points that a rule placed. outlined: of those behind the trunk's outline. forced: what the model
+    forces. shares: (levels, 3) that the data decided of each angle; NaN where not known, or forced. sd: {'lla', 'tka':
+    typical, rad}; none where forced.
     """
 
     inferred: tuple[str, ...]
@@ -70,6 +72,7 @@ class Caveats:
     levels: tuple[str, ...]
     shares: np.ndarray
     sd: Mapping[str, float]
+    outlined: tuple[str, ...] = ()
 
 
 class NotMeasured(TypedDict):
@@ -82,7 +85,9 @@ class NotMeasured(TypedDict):
 
 def caveats(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept: np.ndarray) -> Caveats:
     """Of one trial. measured: what was fitted, with origin. shares: (levels, 3). kept: (frames,) bool."""
-    names = tuple(base_name(name) for name in measured.names_of(Origin.INFERRED))
+    names, outlined = (
+        tuple(base_name(name) for name in measured.names_of(origin)) for origin in (Origin.INFERRED, Origin.SILHOUETTE)
+    )
     free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
     known = {"lla": spine.lla_sd, "tka": spine.tka_sd}
     sd = {
@@ -91,14 +96,16 @@ def caveats(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept:
         if values is not None and not forced_mask([name], spine.forced).any()
         if (usual := typical(values[kept])) is not None
     }
-    return Caveats(names, spine.forced, spine.levels, free, sd)
+    return Caveats(names, spine.forced, spine.levels, free, sd, outlined)
 
 
 def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasured:
     """Statements for the box 'What is not measured', over all trials. rule: that placed the inferred points."""
     inferred = dict.fromkeys(name for trial in trials for name in trial.inferred)
+    outlined = dict.fromkeys(name for trial in trials for name in trial.outlined)
+    placed = ((outlined, OUTLINED_BY), (inferred, rule))
     return {
-        "inferred": (Statement(", ".join(inferred), rule),) if inferred else (),
+        "inferred": tuple(Statement(", ".join(names), by) for names, by in placed if names),
         "forced": _forced_statements(trials),
         "assumed": _assumed_statements(trials),
     }

@@ -3,6 +3,7 @@
 from simspine.types import Markers, Origin
 
 INFERRED = "_inferred"
+SILHOUETTE = "_silhouette"  # of a point placed behind the trunk's outline
 
 
 def label_inferred(markers: Markers) -> Markers:
@@ -12,5 +13,5 @@ def label_inferred(markers: Markers) -> Markers:
 
 
 def base_name(name: str) -> str:
-    """The point's name without the mark of an inferred one."""
-    return name.removesuffix(INFERRED)
+    """The point's name without the mark of how it was placed."""
+    return name.removesuffix(INFERRED).removesuffix(SILHOUETTE)

@@ -14,11 +14,12 @@ from simspine.types import Markers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STATES = ("missing", "filled", "inferred", "given", "detected")
+STATES = ("missing", "filled", "inferred", "silhouette", "given", "detected")
 # Height of a bar and how it is drawn: readable without colour.
 _LOOKS: dict[str, tuple[float, Style]] = {
     "detected": (0.66, {"facecolor": ORIGIN_COLOURS["detected"], "linewidth": 0}),
     "given": (0.66, {"facecolor": ORIGIN_COLOURS["given"], "linewidth": 0}),
+    "silhouette": (0.50, {"facecolor": ORIGIN_COLOURS["silhouette"], "linewidth": 0}),
     "inferred": (0.56, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["inferred"], "linewidth": 1.0}),
     "filled": (0.34, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["filled"], "linewidth": 0.8, "hatch": "/////"}),
     "missing": (0.0, {"facecolor": "none", "edgecolor": "none"}),

@@ -39,12 +39,13 @@ def plan(context: Context) -> list[Task]:
         def work(name=name, trial=trial, capture=capture, out=out, fault=fault) -> dict:
             detections, skeleton, cameras = _detections(context, name, trial, capture)
             followed = follow_person(detections, cameras, skeleton, options)
-            keypoints = capture.seen_by(cameras, followed)
+            keypoints = capture.seen_by(cameras, followed.keypoints)
             clicks = skin_markers_of(trial)
             if clicks is not None:
                 videos = open_videos(capture.videos)
                 keypoints = follow_skin_markers(keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px)
-            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **fault)
+            outline = {} if followed.contours is None else {"contours": capture.seen_by(cameras, followed.contours)}
+            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **outline, **fault)
             people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
             return _notes(keypoints) | {"people_seen": people_seen} | fault
 
@@ -64,7 +65,8 @@ def _shared(context: Context, person: SharedSubject) -> Task:
         def take() -> dict:
             stored = load(everybody)
             own = stored["people"][person.rank - 1]
-            save(out, keypoints=own, cameras=stored["cameras"], skeleton=stored["skeleton"])
+            outline = {"contours": stored["contours"][person.rank - 1]} if "contours" in stored else {}
+            save(out, keypoints=own, cameras=stored["cameras"], skeleton=stored["skeleton"], **outline)
             return _notes(own)
 
         return Task(name, (everybody,), (out,), {"rank": person.rank}, take)
@@ -80,9 +82,11 @@ def _shared(context: Context, person: SharedSubject) -> Task:
                 "docs/detection.md for what makes people hard to find."
             )
         kept = {"cameras": cameras, "skeleton": skeleton}
-        save(everybody, people=found[: person.people], **kept)
-        save(out, keypoints=found[0], **kept)
-        return _notes(found[0]) | {"people_followed": len(found)}
+        people, contours = [one.keypoints for one in found], [one.contours for one in found]
+        outlines, own = ({}, {}) if None in contours else ({"contours": contours}, {"contours": contours[0]})
+        save(everybody, people=people[: person.people], **kept, **outlines)
+        save(out, keypoints=people[0], **kept, **own)
+        return _notes(people[0]) | {"people_followed": len(found)}
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | {"rate": trial.rate, "people": person.people}
     return Task(name, capture.detected, (everybody, out), settings, find)

@@ -8,7 +8,7 @@ from simspine.errors import InputError
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
 from simspine.merging import MergeReport
-from simspine.pipeline.points import make_markers
+from simspine.pipeline.points import Outline, make_markers
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.types import Markers
 from simspine.workflow.context import Context, known_fault_in
@@ -18,16 +18,19 @@ from simspine.workflow.manifest import Task
 
 def plan(context: Context) -> list[Task]:
     config = context.config
-    merging = config.merge.model_dump(mode="json")
+    merging, outlined = config.merge.model_dump(mode="json"), config.detection.silhouettes
     tasks = []
     for name in context.trials:
         source, capture = context.paths.points(name), context.capture(name)
         out, trc = context.paths.markers(name), context.paths.markers(name, ".trc")
         table = merging["correspondence"] or capture.correspondence
 
-        def work(source=source, capture=capture, table=table, out=out, trc=trc) -> dict:
+        seen, rig = (context.paths.keypoints(name), context.paths.cameras(name)) if outlined else (None, None)
+
+        def work(source=source, capture=capture, table=table, out=out, trc=trc, seen=seen, rig=rig) -> dict:
             stored = load(source)
-            markers, report = _merged(context, stored["points"], capture, table, source)
+            outline = Outline(load(seen, ["contours"])["contours"], load(rig, ["cameras"])["cameras"]) if seen else None
+            markers, report = _merged(context, stored["points"], capture, table, source, outline)
             save(out, markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored))
             write_trc(trc, markers)
             missing = {n: int(m) for n, m in zip(markers.names, (~markers.present).sum(0), strict=True) if m}
@@ -40,19 +43,24 @@ def plan(context: Context) -> list[Task]:
             settings |= {"merge": merging | {"correspondence": table}}
         if capture.resample:
             settings |= {"mocap_resample": capture.resample}
+        if outlined:
+            settings |= {"silhouettes": True}
+            own = (*own, seen, rig)
         tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))
     return tasks
 
 
-def _merged(context: Context, points: Markers, capture: Capture, table: str | None, source: Path):
+def _merged(
+    context: Context, points: Markers, capture: Capture, table: str | None, source: Path, outline: Outline | None
+):
     """Markers and, with motion capture, what was found on the way."""
     config = context.config
     options, infer = (config.filter, config.merge), config.detection.infer_spine
     if not capture.mocap:
-        return make_markers(points, *options, infer_spine=infer)
+        return make_markers(points, *options, infer_spine=infer, outline=outline)
     pairs = None if table is None else read_correspondence(table)
     try:
-        return make_markers(points, *options, capture.motion_capture(), pairs, infer)
+        return make_markers(points, *options, capture.motion_capture(), pairs, infer, outline)
     except InputError as error:
         raise InputError(f"{capture.mocap[0]} with {source}: {error}") from None
 

@@ -1,7 +1,7 @@
 // The 3D view of one trial. Draws only when something changed; coarser while moving if the machine is slow.
 
 const RIB = 0.42; // opacity
-const ORIGINS = ["detected", "inferred", "given"];
+const ORIGINS = ["detected", "silhouette", "inferred", "given"];
 
 class Stage {
   constructor(element, data) {
@@ -118,8 +118,8 @@ class Stage {
     for (const kind of ORIGINS) {
       const which = origin.flatMap((name, i) => (name === kind ? [i] : []));
       if (!which.length) continue;
-      // What was inferred is hollow here as in every figure.
-      const hollow = kind === "inferred";
+      // What was not seen itself is hollow here as in every figure.
+      const hollow = kind === "inferred" || kind === "silhouette";
       const shape = hollow ? new THREE.IcosahedronGeometry(0.017, 0) : new THREE.SphereGeometry(0.013, 8, 6);
       this.matter[kind] = hollow
         ? new THREE.MeshBasicMaterial({ wireframe: true })
