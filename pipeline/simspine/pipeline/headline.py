@@ -124,11 +124,12 @@ def _group_of(marker: str) -> str:
 
 
 def _spine_seen_by(markers: Markers) -> dict[str, list[str]]:
-    """{how: names}: what was seen or given of the spine; empty where all of it is inferred."""
+    """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them."""
     own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
     ways = {ON_SKIN: [landmark(name) for name in on_skin(markers.names)]}
     for origin in (Origin.DETECTED, Origin.GIVEN):
         ways[str(origin)] = [name for name in markers.names_of(origin) if name in own]
+    ways["behind the outline"] = [base_name(name) for name in markers.names_of(Origin.SILHOUETTE)]
     return {way: names for way, names in ways.items() if names}
 
 
