@@ -37,8 +37,7 @@ def plan(context: Context) -> list[Task]:
 
         def work(name=name, trial=trial, capture=capture, out=out, fault=fault) -> dict:
             detections, skeleton, cameras = _detections(context, name, trial, capture)
-            followed = follow_person(detections, cameras, skeleton, options)
-            keypoints = capture.seen_by(cameras, followed)
+            keypoints = follow_person(detections, cameras, skeleton, options)
             save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **fault)
             people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
             return _notes(keypoints) | {"people_seen": people_seen} | fault
