@@ -21,6 +21,7 @@ INTRINSIC = 4  # then: log of the focal length, log of fx / fy, principal point 
 ASPECT_SD, CENTRE_SD = 0.005, 0.05  # priors: of log fx / fy; of the principal point, in image sides
 RADIAL_SD, TANGENTIAL_SD = 1.0, 0.01  # priors of coefficients of distortion
 TAIL = 3.0  # noise: from here an observation's pull declines (Cauchy)
+WRONG = 6.0  # noise: a corner farther off is another one
 LEAST_NOISE = 0.02  # px
 STEPS, SETTLED = 60, 1e-3  # at most; done when no parameter moves by more than this share of its deviation
 _LENS_STEP = 1e-6  # of difference quotients of coefficients, in which the models are all but linear
@@ -42,12 +43,19 @@ class Placed:
 @dataclass(frozen=True)
 class BoardFit:
     """The result. covariance: (cameras · parameters)², 0 where a parameter was held. error_px: (frames, cameras,
-    corners), NaN = not seen. noise_px: standard deviation of one image coordinate."""
+    corners), NaN = not seen. noise_px: standard deviation of one image coordinate. repeated: how many corners of a
+    frame say the same, because their errors are shared (a board that is bent, or moves); it is in the covariance."""
 
     placed: Placed
     covariance: np.ndarray
     error_px: np.ndarray
     noise_px: float
+    repeated: float
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(frames, cameras, corners) bool: so far off that another corner was found."""
+        return self.error_px > WRONG * np.sqrt(2) * self.noise_px
 
 
 def observed(views: BoardViews, turned: np.ndarray) -> np.ndarray:
@@ -94,10 +102,30 @@ def adjust_boards(
             damping *= 10
     left = residuals(xy, corners, placed)
     noise = _noise(left)
-    whole = _reduced(_normal(xy, corners, placed, noise, lenses, frame), 0.0)[0]
+    system = _normal(xy, corners, placed, noise, lenses, frame)
+    whole, _, _, own = _reduced(system, 0.0)
+    inverse = np.linalg.pinv(whole[np.ix_(free, free)], hermitian=True)
+    squares = (left**2).sum(-1) / (TAIL * noise) ** 2
+    repeated = _repeated(system, own, inverse, free, squares[np.isfinite(squares)])
     covariance = np.zeros_like(whole)
-    covariance[np.ix_(free, free)] = np.linalg.pinv(whole[np.ix_(free, free)], hermitian=True)
-    return BoardFit(placed, covariance, np.linalg.norm(left, axis=-1), noise)
+    covariance[np.ix_(free, free)] = inverse * repeated
+    return BoardFit(placed, covariance, np.linalg.norm(left, axis=-1), noise, repeated)
+
+
+def _repeated(system: tuple, own: np.ndarray, inverse: np.ndarray, free: np.ndarray, squares: np.ndarray) -> float:
+    """By how much the variance is larger than that of independent normal errors; at least 1.
+
+    The scatter of what the frames say of the cameras, over what the weights promise; and the loss of slope where the
+    robust loss flattens (Huber & Ronchetti 2009, ch. 7). squares: of errors, over that where the pull declines.
+    """
+    _, sides, _, _, between, prior = system
+    scores = sides.reshape(len(sides), -1) - np.einsum("fvpi,fi->fvp", between, own).reshape(len(sides), -1)
+    scores = scores[:, free]
+    scatter = np.einsum("fi,ij,fj->", scores, inverse, scores)
+    by_data = len(inverse) - float(np.diag(inverse) @ prior[1].ravel()[free])  # parameters that the priors do not hold
+    weight = 1 / (1 + squares)
+    slope = float(((1 - squares) * weight**2 + weight).sum() / (2 * weight.sum())) if squares.size else 1.0
+    return max(1.0, float(scatter) / max(by_data, 1.0) / max(slope, 0.1) ** 2)
 
 
 def parameters(cameras: Sequence[Camera]) -> int:
@@ -166,9 +194,11 @@ def _cross(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _normal(xy, corners, placed: Placed, noise: float, lenses: bool, frame: int | None) -> tuple:
-    """Normal equations: by cameras (v, p, p), (v, p); by boards (f, 6, 6), (f, 6); between them (f, v, p, 6)."""
+    """Normal equations: by cameras (v, p, p), frame by frame (f, v, p); by boards (f, 6, 6), (f, 6); between them
+    (f, v, p, 6); the priors of the cameras (2, v, p): what they say, and
+    how firmly."""
     frames, count, p = len(xy), len(placed.cameras), parameters(placed.cameras)
-    whole, side = np.zeros((count, p, p)), np.zeros((count, p))
+    whole, sides, prior = np.zeros((count, p, p)), np.zeros((frames, count, p)), np.zeros((2, count, p))
     boards, board_side = np.zeros((frames, 6, 6)), np.zeros((frames, 6))
     between = np.zeros((frames, count, p, 6))
     arm = corners @ placed.R.swapaxes(-1, -2)
@@ -186,7 +216,7 @@ def _normal(xy, corners, placed: Placed, noise: float, lenses: bool, frame: int 
         weighted, board_weighted = (w * J).reshape(len(rows), -1, p), (w * by_board).reshape(len(rows), -1, 6)
         J, by_board, r = J.reshape(len(rows), -1, p), by_board.reshape(len(rows), -1, 6), r.reshape(len(rows), -1)
         whole[v] = np.tensordot(weighted, J, ([0, 1], [0, 1]))
-        side[v] = np.tensordot(weighted, r, ([0, 1], [0, 1]))
+        sides[rows, v] = (weighted.swapaxes(-1, -2) @ r[..., None])[..., 0]
         boards[rows] += board_weighted.swapaxes(-1, -2) @ by_board
         board_side[rows] += (board_weighted.swapaxes(-1, -2) @ r[..., None])[..., 0]
         between[rows, v] = weighted.swapaxes(-1, -2) @ by_board
@@ -194,16 +224,16 @@ def _normal(xy, corners, placed: Placed, noise: float, lenses: bool, frame: int 
             off, precision = _prior(camera)
             some = np.arange(POSE + 1, POSE + INTRINSIC + camera.distortion.size)
             whole[v][some, some] += precision
-            side[v][some] -= precision * off
+            prior[:, v, some] = -precision * off, precision
     if frame is not None:
         boards[frame], board_side[frame], between[frame] = np.eye(6), 0.0, 0.0
-    return whole, side, boards, board_side, between
+    return whole, sides, boards, board_side, between, prior
 
 
 def _reduced(system: tuple, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Matrix and side of the cameras alone, and how the boards follow: (f, 6, v · p), (f, 6)."""
-    whole, side, boards, board_side, between = system
-    count, p = side.shape
+    whole, sides, boards, board_side, between, prior = system
+    count, p = prior[0].shape
     scale = np.maximum(np.einsum("fii->fi", boards), 1e-12)
     inverse = np.linalg.pinv(boards + damping * scale[:, None] * np.eye(6), hermitian=True)
     flat = between.reshape(len(boards), count * p, 6)
@@ -213,7 +243,7 @@ def _reduced(system: tuple, damping: float) -> tuple[np.ndarray, np.ndarray, np.
     for v in range(count):
         rows = slice(v * p, (v + 1) * p)
         matrix[rows, rows] += whole[v] + damping * np.diag(np.diag(whole[v]))
-    return matrix, side.ravel() - np.einsum("fki,fi->k", flat, own), follow, own
+    return matrix, (sides.sum(0) + prior[0]).ravel() - np.einsum("fki,fi->k", flat, own), follow, own
 
 
 def _solve(system: tuple, free: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray, float]:
@@ -224,7 +254,7 @@ def _solve(system: tuple, free: np.ndarray, damping: float) -> tuple[np.ndarray,
     inverse = np.linalg.pinv(some, hermitian=True)
     step[free] = inverse @ side[free]
     size = float(np.max(np.abs(step[free]) / np.sqrt(np.maximum(np.diag(inverse), 1e-30)), initial=0.0))
-    return step.reshape(system[1].shape), own - follow @ step, size
+    return step.reshape(system[-1][0].shape), own - follow @ step, size
 
 
 def _moved(placed: Placed, step: np.ndarray, moves: np.ndarray) -> Placed | None:

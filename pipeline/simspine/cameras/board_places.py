@@ -34,6 +34,9 @@ class Pose:
         return Pose(self.R.T, -self.R.T @ self.t)
 
 
+_NOWHERE = Pose(np.eye(3), np.array([0, 0, 1.0]), np.inf)
+
+
 def poses_alone(camera: Camera, xy: np.ndarray, board: Board) -> list[Pose]:
     """Where the board is in a camera's frame by its corners (corners, 2) px alone, best first.
 
@@ -46,14 +49,14 @@ def poses_alone(camera: Camera, xy: np.ndarray, board: Board) -> list[Pose]:
     ideal = undistort(camera, xy)
     good = np.isfinite(ideal).all(-1)
     if good.sum() < 4:
-        return [Pose(np.eye(3), np.array([0, 0, 1.0]), np.inf)]
+        return [_NOWHERE]
     _, turns, moves, _ = cv2.solvePnPGeneric(board.corners[good], ideal[good], np.eye(3), None, flags=cv2.SOLVEPNP_IPPE)
     found = []
     for turn, move in zip(turns, moves, strict=True):
         R, t = cv2.Rodrigues(turn)[0], move.ravel()
         miss = np.linalg.norm(project_one(centred, board.corners @ R.T + t) - xy, axis=-1)[np.isfinite(xy).all(-1)]
         found.append(Pose(R, t, float(np.sqrt(np.mean(np.nan_to_num(miss, nan=1e6) ** 2)))))
-    return sorted(found, key=lambda pose: pose.error_px)
+    return sorted(found, key=lambda pose: pose.error_px) or [_NOWHERE]
 
 
 def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> Placed:
@@ -61,9 +64,7 @@ def place_cameras(views: BoardViews, lenses: Sequence[Camera]) -> Placed:
 
     Raises `InputError` where the cameras fall into groups that share no view of the board.
     """
-    alone = {
-        (f, v): poses_alone(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()
-    }
+    alone = {(f, v): poses_alone(lenses[v], views.xy[f, v], views.board) for f, v in np.argwhere(views.seen).tolist()}
     shared = views.seen.T.astype(int) @ views.seen.astype(int)
     placed = {0: Pose(np.eye(3), np.zeros(3))}  # world → camera
     while len(placed) < len(lenses):
@@ -99,7 +100,7 @@ def _unconnected(views: BoardViews, shared: np.ndarray) -> InputError:
 
 
 def _ways(pose: Pose, board: Board) -> list[Pose]:
-    """A place of the board, and the one with its corners in reverse where the board looks the same after half a turn."""
+    """A place of the board, and where it looks the same after half a turn the one with its corners in reverse."""
     if not board.half_turn:
         return [pose]
     turn = Pose(np.diag([-1.0, -1.0, 1.0]), board.corners[0] + board.corners[-1])

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from simspine.cameras.board_views import BoardViews, coverage, frames_to_use, we
 from simspine.errors import InputError
 from simspine.types import COEFFICIENTS, Camera
 
-LENS_VIEWS, PAIR_VIEWS = 30, 20  # of each camera, of each pair of cameras: more say little that is new
+LENS_VIEWS, PAIR_VIEWS = 50, 30  # of each camera, of each pair of cameras: more say little that is new
 LEAST_VIEWS = 4  # of one camera, for its lens
 LEAST_FOCAL = 0.05  # a focal length known less exactly than this share of it is not known
 WORSE, FAR = 4.0, 2.0  # common views that fit so many times worse than a camera's own, and by so many px: a warning
@@ -25,14 +25,16 @@ _TINY = 1e-9  # a coefficient to start from that is not 0, so that the camera ke
 class CalibratedCameras:
     """Cameras with what is known of their exactness, each (cameras,).
 
-    cameras: world z up, metres. error_px: root mean square of the distances between corners seen and projected. seen:
-    views of the board used. coverage: share of the image in which corners were seen, over all views. Standard
+    cameras: world z up, metres. error_px: root mean square of the distances between corners seen and projected, without
+    the wrong ones. wrong: number of corners so far off that they are others. seen: views of the board used. coverage:
+    share of the image in which corners were seen, over all views. Standard
     deviations: focal, of the focal length, relative; position (m) and rotation (rad), root of the summed variances of
     the three axes, relative to what defines the world. NaN where nothing was sought, 0 for what defines the world.
     """
 
     cameras: tuple[Camera, ...]
     error_px: np.ndarray
+    wrong: np.ndarray
     seen: np.ndarray
     coverage: np.ndarray
     focal: np.ndarray
@@ -51,7 +53,8 @@ def calibrate_lenses(views: BoardViews, lens: str = "perspective") -> Calibrated
     nothing = np.full(len(fits), np.nan)
     return CalibratedCameras(
         cameras,
-        np.array([_rms(fit.error_px) for fit in fits]),
+        np.array([_rms(fit) for fit in fits]),
+        np.array([fit.wrong.sum() for fit in fits]),
         np.array([len(fit.error_px) for fit in fits]),
         np.array([coverage(views, v) for v in range(len(fits))]),
         np.array([np.sqrt(fit.covariance[POSE, POSE]) for fit in fits]),
@@ -90,9 +93,7 @@ def calibrate_boards(
     some = views.frames(rows)
     placed = place_cameras(some, start)
     frame = None if floor is None else int(np.flatnonzero(rows == floor)[0])
-    fit = adjust_boards(
-        some, placed, lenses=fits is not None, camera=0 if floor is None else None, frame=frame
-    )
+    fit = adjust_boards(some, placed, lenses=fits is not None, camera=0 if floor is None else None, frame=frame)
     if fits is not None:
         _warn_of_worse(views.names, fits, fit)
     return _described(views, some, fit, frame, fits is not None)
@@ -134,12 +135,15 @@ def _guess(views: BoardViews, focal: float, lens: str) -> tuple[Placed, float]:
     return Placed((camera,), R, t, np.zeros((len(poses), 1), bool)), float(np.median(error))
 
 
-def _described(views: BoardViews, used: BoardViews, fit: BoardFit, frame: int | None, lenses: bool) -> CalibratedCameras:
+def _described(
+    views: BoardViews, used: BoardViews, fit: BoardFit, frame: int | None, lenses: bool
+) -> CalibratedCameras:
     count = len(views.names)
     variance = np.diag(fit.covariance).reshape(count, -1)
     return CalibratedCameras(
         in_world(fit.placed, frame),
-        np.array([_rms(fit.error_px[:, v]) for v in range(count)]),
+        np.array([_rms(fit, v) for v in range(count)]),
+        fit.wrong.sum((0, 2)),
         used.seen.sum(0),
         np.array([coverage(views, v) for v in range(count)]),
         np.sqrt(variance[:, POSE]) if lenses else np.full(count, np.nan),
@@ -176,7 +180,7 @@ def _up(cameras: Sequence[Camera]) -> np.ndarray:
 
 def _warn_of_worse(names: Sequence[str], alone: Sequence[BoardFit], fit: BoardFit) -> None:
     for v, name in enumerate(names):
-        own, common = _rms(alone[v].error_px), _rms(fit.error_px[:, v])
+        own, common = _rms(alone[v]), _rms(fit, v)
         if common > max(WORSE * own, FAR):
             warnings.warn(
                 f"camera {name!r}: its own views of the board fit to {own:.2f} px, together with the other cameras' to "
@@ -186,6 +190,7 @@ def _warn_of_worse(names: Sequence[str], alone: Sequence[BoardFit], fit: BoardFi
             )
 
 
-def _rms(error_px: np.ndarray) -> float:
-    """Root mean square of distances, NaN left out."""
-    return float(np.sqrt(np.nanmean(error_px**2))) if np.isfinite(error_px).any() else np.nan
+def _rms(fit: BoardFit, camera: int = 0) -> float:
+    """Root mean square of a camera's errors, px, without wrong corners."""
+    good = fit.error_px[:, camera][~fit.wrong[:, camera]]
+    return float(np.sqrt(np.nanmean(good**2))) if np.isfinite(good).any() else np.nan

@@ -8,7 +8,8 @@ import numpy as np
 from simspine.errors import InputError
 
 LEAST_CORNERS = 6  # of a ChArUco board, of which parts are seen; fewer say little about lens or place
-_TRIED = (3, 3)  # inner corners from which OpenCV's detector grows to the board that there is
+_TRIED = ((3, 3), (3, 4), (5, 4))  # inner corners from which OpenCV's detector grows to the board that there is
+_SIDES = (640, 1280)  # px, of images in which that is tried
 
 
 @dataclass(frozen=True)
@@ -108,21 +109,35 @@ def in_order(board: Board, corners: np.ndarray, grey: np.ndarray) -> np.ndarray:
 
 def describe_finds(board: Board, image: np.ndarray) -> str:
     """What else an image shows where it does not show the board: squares or markers; '' if nothing."""
-    import cv2
-
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     if board.marker:
+        import cv2
+
+        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         ids = _detector(board).detectBoard(grey)[3]
         if ids is None or not len(ids):
             return ""
-        return f"{len(ids)} markers of {board.dictionary}, with numbers up to {int(ids.max())} (the board has 0 to " \
+        return (
+            f"{len(ids)} markers of {board.dictionary}, with numbers up to {int(ids.max())} (the board has 0 to "
             f"{board.markers - 1})"
-    flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_LARGER
-    good, _, cells = cv2.findChessboardCornersSBWithMeta(grey, _TRIED, flags)
-    if not good:
-        return ""
-    across, down = cells.shape[1], cells.shape[0]
-    return f"a checkerboard of {across + 1}x{down + 1} squares ({across}x{down} inner corners)"
+        )
+    counts = checkerboard_in(image)
+    return f"a checkerboard of {counts[0]}x{counts[1]} squares" if counts else ""
+
+
+def checkerboard_in(image: np.ndarray) -> tuple[int, int] | None:
+    """How many squares the checkerboard in an image has, the larger number first; None if there is none."""
+    import cv2
+
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    flags, found = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_LARGER, [(0, 0)]
+    for side in _SIDES:  # the detector stops growing early now and then
+        scale = min(1.0, side / max(grey.shape))
+        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        for shape in _TRIED:
+            good, _, cells = cv2.findChessboardCornersSBWithMeta(small, shape, flags)
+            found += [cells.shape] if good else []
+    down, across = sorted(max(found, key=lambda shape: shape[0] * shape[1]))
+    return (across + 1, down + 1) if down else None
 
 
 def _checkerboard(board: Board, grey: np.ndarray) -> np.ndarray | None:
