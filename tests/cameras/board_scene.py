@@ -14,7 +14,7 @@ from simspine.types import Camera
 LENSES = {
     "perspective": ("perspective", (-0.2, 0.12, 1e-3, -8e-4, 0.01), 640.0),
     "rational": ("perspective", (0.5, 0.2, 1e-3, -5e-4, 0.01, 0.75, 0.3, 0.02), 520.0),
-    "fisheye": ("fisheye", (0.04, -0.01, 0.002, -0.0005), 420.0),
+    "fisheye": ("fisheye", (0.04, -0.01, 0.002, -0.0005), 480.0),
 }
 SIZE = (960, 720)
 SHARP, GREY_NOISE = 0.6, 3.0  # px: blur of the images; grey levels of noise

@@ -21,7 +21,7 @@ INTRINSIC = 4  # then: log of the focal length, log of fx / fy, principal point 
 ASPECT_SD, CENTRE_SD = 0.005, 0.05  # priors: of log fx / fy; of the principal point, in image sides
 RADIAL_SD, TANGENTIAL_SD = 1.0, 0.01  # priors of coefficients of distortion
 TAIL = 3.0  # noise: from here an observation's pull declines (Cauchy)
-WRONG = 6.0  # noise: a corner farther off is another one
+WRONG, LEAST_WRONG = 6.0, 1.0  # noise, px: a corner farther off than both is another one
 LEAST_NOISE = 0.02  # px
 STEPS, SETTLED = 60, 1e-3  # at most; done when no parameter moves by more than this share of its deviation
 _LENS_STEP = 1e-6  # of difference quotients of coefficients, in which the models are all but linear
@@ -55,7 +55,7 @@ class BoardFit:
     @property
     def wrong(self) -> np.ndarray:
         """(frames, cameras, corners) bool: so far off that another corner was found."""
-        return self.error_px > WRONG * np.sqrt(2) * self.noise_px
+        return self.error_px > max(WRONG * np.sqrt(2) * self.noise_px, LEAST_WRONG)
 
 
 def observed(views: BoardViews, turned: np.ndarray) -> np.ndarray:

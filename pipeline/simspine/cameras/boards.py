@@ -15,7 +15,7 @@ from simspine.types import COEFFICIENTS, Camera
 LENS_VIEWS, PAIR_VIEWS = 50, 30  # of each camera, of each pair of cameras: more say little that is new
 LEAST_VIEWS = 4  # of one camera, for its lens
 LEAST_FOCAL = 0.05  # a focal length known less exactly than this share of it is not known
-WORSE, FAR = 4.0, 2.0  # common views that fit so many times worse than a camera's own, and by so many px: a warning
+DISAGREEING = 0.1  # share of corners that are wrong in common views of a camera: a warning
 MODELS = {"perspective": 5, "rational": 8, "fisheye": 4}  # coefficients that are sought
 _FOCALS = np.geomspace(0.2, 4.0, 19)  # tried, of the longer image side
 _TINY = 1e-9  # a coefficient to start from that is not 0, so that the camera keeps it
@@ -94,8 +94,7 @@ def calibrate_boards(
     placed = place_cameras(some, start)
     frame = None if floor is None else int(np.flatnonzero(rows == floor)[0])
     fit = adjust_boards(some, placed, lenses=fits is not None, camera=0 if floor is None else None, frame=frame)
-    if fits is not None:
-        _warn_of_worse(views.names, fits, fit)
+    _warn_of_worse(some, fit)
     return _described(views, some, fit, frame, fits is not None)
 
 
@@ -178,14 +177,16 @@ def _up(cameras: Sequence[Camera]) -> np.ndarray:
     return above / np.linalg.norm(above)
 
 
-def _warn_of_worse(names: Sequence[str], alone: Sequence[BoardFit], fit: BoardFit) -> None:
-    for v, name in enumerate(names):
-        own, common = _rms(alone[v]), _rms(fit, v)
-        if common > max(WORSE * own, FAR):
+def _warn_of_worse(views: BoardViews, fit: BoardFit) -> None:
+    """Where a camera does not see the board where the others have it at the same instant."""
+    common = views.seen.sum(1) > 1
+    for v, name in enumerate(views.names):
+        seen = np.isfinite(fit.error_px[common, v]).sum()
+        if fit.wrong[common, v].sum() > DISAGREEING * max(seen, 1):
             warnings.warn(
-                f"camera {name!r}: its own views of the board fit to {own:.2f} px, together with the other cameras' to "
-                f"{common:.2f} px. Do all videos start at the same instant (simspine does not synchronise), and did no "
-                "camera move?",
+                f"camera {name!r}: {100 * fit.wrong[common, v].sum() / seen:.0f} % of the corners that it saw together "
+                "with other cameras are not where these have them. Do all videos start at the same instant (simspine "
+                "does not synchronise), and did no camera move?",
                 stacklevel=3,
             )
 

@@ -9,6 +9,7 @@ from simspine.errors import InputError
 
 LEAST_CORNERS = 6  # of a ChArUco board, of which parts are seen; fewer say little about lens or place
 _TRIED = ((3, 3), (3, 4), (5, 4))  # inner corners from which OpenCV's detector grows to the board that there is
+_CLEAR = 0.4  # squares around a checkerboard's corner in which there is no other
 _SIDES = (640, 1280)  # px, of images in which that is tried
 
 
@@ -83,7 +84,8 @@ def find_board(board: Board, image: np.ndarray) -> np.ndarray:
     if board.marker:
         corners, ids, _, _ = _detector(board).detectBoard(grey)
         if ids is not None and len(ids) >= LEAST_CORNERS:
-            found[ids.ravel()] = corners.reshape(-1, 2)
+            clear = (1 - board.marker / board.square) / 2  # from a corner to the next marker, in squares
+            found[ids.ravel()] = _refined(grey, corners.reshape(-1, 2), clear)
         return found
     corners = _checkerboard(board, grey)
     return found if corners is None else in_order(board, corners, grey)
@@ -141,21 +143,28 @@ def checkerboard_in(image: np.ndarray) -> tuple[int, int] | None:
 
 
 def _checkerboard(board: Board, grey: np.ndarray) -> np.ndarray | None:
-    """The sector-based detector is exact but wants sharp images with a margin; where it fails, the older one."""
+    """By the sector-based detector, which hardly misses a sharp image with a margin; where it fails, the older one."""
     import cv2
 
     good, corners = cv2.findChessboardCornersSB(grey, board.shape, flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
     if good:
-        return corners.reshape(-1, 2)
+        return _refined(grey, corners.reshape(-1, 2), _CLEAR)
     flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
     good, corners = cv2.findChessboardCorners(grey, board.shape, flags=flags)
     if not good:
         return None
-    grid = corners.reshape(board.shape[1], board.shape[0], 2)
-    apart = min(np.linalg.norm(np.diff(grid, axis=axis), axis=-1).min() for axis in (0, 1))
-    half = int(np.clip(apart / 3, 2, 11))
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-3)
-    return cv2.cornerSubPix(grey, corners, (half, half), (-1, -1), criteria).reshape(-1, 2)
+    return _refined(grey, corners.reshape(-1, 2), _CLEAR)
+
+
+def _refined(grey: np.ndarray, corners: np.ndarray, clear: float) -> np.ndarray:
+    """Corners (n, 2) px to a hundredth of a pixel. clear: how far around them nothing else is, in squares."""
+    import cv2
+
+    apart = np.linalg.norm(corners[:, None] - corners, axis=-1) + np.where(np.eye(len(corners)) > 0, np.inf, 0.0)
+    half = int(np.clip(clear * apart.min(), 2, 11))
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-3)
+    start = np.array(corners[:, None], np.float32, order="C")
+    return cv2.cornerSubPix(grey, start, (half, half), (-1, -1), criteria).reshape(-1, 2)
 
 
 def _brightness(grey: np.ndarray, cell: np.ndarray) -> float:
