@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.cameras.board_bundle import POSE, BoardFit, Placed, adjust_boards
-from simspine.cameras.board_places import place_cameras, poses_alone
+from simspine.cameras.board_places import place_cameras
 from simspine.cameras.board_views import BoardViews, coverage, frames_to_use, well_spread
+from simspine.detection.board_pose import poses_alone
 from simspine.errors import InputError
-from simspine.types import COEFFICIENTS, Camera
+from simspine.types import Camera
 
 LENS_VIEWS, PAIR_VIEWS = 50, 30  # of each camera, of each pair of cameras: more say little that is new
 LEAST_VIEWS = 4  # of one camera, for its lens
@@ -124,10 +125,9 @@ def _guess(views: BoardViews, focal: float, lens: str) -> tuple[Placed, float]:
     """A camera without distortion and of this focal length, the board's places, and how badly they fit."""
     (width, height), (name,) = views.sizes[0], views.names
     f = focal * max(width, height)
-    K = [[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]]
+    K = np.array([[f, 0, (width - 1) / 2], [0, f, (height - 1) / 2], [0, 0, 1]])
     model = "fisheye" if lens == "fisheye" else "perspective"
-    assert MODELS[lens] <= COEFFICIENTS[model][1][-1]
-    camera = Camera(name, (width, height), K, [0.0] * (MODELS[lens] - 1) + [_TINY], np.eye(3), np.zeros(3), model)
+    camera = Camera(name, (width, height), K, np.r_[np.zeros(MODELS[lens] - 1), _TINY], np.eye(3), np.zeros(3), model)
     poses = [poses_alone(camera, xy, views.board)[0] for xy in views.xy[:, 0]]
     error = np.minimum([pose.error_px for pose in poses], max(width, height))
     R, t = np.stack([pose.R for pose in poses]), np.stack([pose.t for pose in poses])

@@ -131,14 +131,16 @@ def checkerboard_in(image: np.ndarray) -> tuple[int, int] | None:
     import cv2
 
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    flags, found = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_LARGER, [(0, 0)]
+    flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_LARGER
+    found: list[tuple[int, int]] = [(0, 0)]
     for side in _SIDES:  # the detector stops growing early now and then
         scale = min(1.0, side / max(grey.shape))
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         for shape in _TRIED:
             good, _, cells = cv2.findChessboardCornersSBWithMeta(small, shape, flags)
-            found += [cells.shape] if good else []
-    down, across = sorted(max(found, key=lambda shape: shape[0] * shape[1]))
+            if good:
+                found.append((max(cells.shape), min(cells.shape)))
+    across, down = max(found, key=lambda corners: corners[0] * corners[1])
     return (across + 1, down + 1) if down else None
 
 

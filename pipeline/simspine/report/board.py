@@ -34,7 +34,7 @@ def write_board(path: str | os.PathLike, board: Board) -> None:
     axes.set(xlim=(-margin, width - margin), ylim=(height - margin, -margin))
     axes.set_axis_off()
     for cells, colour in black_and_white(board):
-        axes.add_collection(PolyCollection(cells, facecolors=colour, edgecolors="none", antialiaseds=False))
+        axes.add_collection(PolyCollection(list(cells), facecolors=colour, edgecolors="none", antialiaseds=False))
     text = f"{board}, squares of {1000 * board.square:g} mm"
     text += f", markers of {1000 * board.marker:g} mm" if board.marker else ""
     place = (board.columns * board.square / 2, height - margin - _NOTE / 2)

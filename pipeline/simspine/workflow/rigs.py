@@ -160,7 +160,8 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str
     for row in rows:
         shown.add_row(*(cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in row))
     console = Console()
-    console.print(shown, width=max(console.width, console.measure(shown).maximum), no_wrap=True, crop=False)
+    wanted = console.measure(shown, options=console.options.update(width=1000)).maximum
+    console.print(shown, width=max(console.width, wanted), no_wrap=True, crop=False)
 
 
 def _write(path: Path | None, content: dict) -> None:
