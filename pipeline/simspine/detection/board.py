@@ -18,8 +18,8 @@ class Board:
     """A flat board of squares, seen from its printed side.
 
     columns, rows: of squares. square: m, their side. marker: m, side of the markers of a ChArUco board; 0 is a
-    checkerboard. dictionary: of its markers, in ArUco's names without DICT_. legacy: laid out as by OpenCV before 4.6,
-    which differs for an even number of rows.
+    checkerboard. dictionary: of its markers, such as 4X4_50. legacy: laid out as by OpenCV before 4.6, which differs
+    for an even number of rows.
     """
 
     columns: int

@@ -16,7 +16,7 @@ from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration, write_calibration
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.stills import Stills, open_recording
-from simspine.sources.video import Video, check_synchronised
+from simspine.sources.video import TOLERATED_FRAMES, Video, check_synchronised
 from simspine.threads import map_on_threads
 from simspine.types import Camera
 from simspine.workflow.context import progress_bar
@@ -68,16 +68,16 @@ def calibrate_by_board(
 
 
 def look_for(request: BoardRequest, recordings: Sequence[Recording], threads: int) -> tuple[BoardViews, np.ndarray]:
-    """The board in evenly spread frames of all recordings; and which frames these are.
+    """The board in evenly spread frames of all recordings; and which frames these are, in the first.
 
     Raises `InputError` for a camera that shows the board nowhere, and says what it shows instead.
     """
-    longest = max(recording.frames for recording in recordings)
-    rows = evenly_spread(longest, request.frames)
+    rows = [evenly_spread(_sure(recording), request.frames) for recording in recordings]
     if request.floor is not None:
-        if not 0 <= request.floor < longest:
-            raise InputError(f"frame {request.floor} is to give the floor, but the recordings have 0 to {longest - 1}.")
-        rows = np.union1d(rows, [request.floor])
+        last = min(recording.frames for recording in recordings) - 1
+        if not 0 <= request.floor <= last:
+            raise InputError(f"frame {request.floor} is to give the floor, but the recordings have 0 to {last}.")
+        rows = [np.union1d(own, [request.floor]) for own in rows]
     board = request.board
     xy = _corners(board, recordings, rows, threads)
     if board.marker and board.rows % 2 == 0 and not np.isfinite(xy).any():
@@ -85,11 +85,16 @@ def look_for(request: BoardRequest, recordings: Sequence[Recording], threads: in
         xy = _corners(board, recordings, rows, threads)
     for v, recording in enumerate(recordings):
         if not np.isfinite(xy[:, v]).any():
-            raise _nowhere(board, recording, rows)
+            raise _nowhere(board, recording, rows[v])
     if not board.marker:
-        _check_counts(board, recordings[0], rows, np.isfinite(xy[:, 0, 0, 0]))
+        _check_counts(board, recordings[0], rows[0][np.isfinite(xy[: len(rows[0]), 0, 0, 0])])
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
-    return BoardViews(board, names, sizes, xy), rows
+    return BoardViews(board, names, sizes, xy), rows[0]
+
+
+def _sure(recording: Recording) -> int:
+    """Frames of a recording that can be decoded for sure."""
+    return max(recording.frames - TOLERATED_FRAMES, 1) if isinstance(recording, Video) else recording.frames
 
 
 def _opened(paths: Sequence[Path], request: BoardRequest) -> list[Recording]:
@@ -122,26 +127,25 @@ def _check_sizes(recordings: Sequence[Recording], cameras: Sequence[Camera], pat
             )
 
 
-def _corners(board: Board, recordings: Sequence[Recording], rows: np.ndarray, threads: int) -> np.ndarray:
-    """(frames, cameras, corners, 2) px, NaN = not seen; a recording that is shorter shows nothing at its end."""
-    xy = np.full((len(rows), len(recordings), len(board.corners), 2), np.nan)
+def _corners(board: Board, recordings: Sequence[Recording], rows: Sequence[np.ndarray], threads: int) -> np.ndarray:
+    """(frames, cameras, corners, 2) px, NaN = not seen; rows: frames of each recording, which may be fewer of one."""
+    xy = np.full((max(map(len, rows)), len(recordings), len(board.corners), 2), np.nan)
     with progress_bar("looking for the board", quiet=False) as progress:
         done = [0]
 
         def work(v: int) -> None:
-            own = rows[rows < recordings[v].frames]
-            for i, image in enumerate(recordings[v].at(own.tolist())):
+            for i, image in enumerate(recordings[v].at(rows[v].tolist())):
                 xy[i, v] = find_board(board, image)
                 done[0] += 1
-                progress(done[0], len(rows) * len(recordings))
+                progress(done[0], sum(map(len, rows)))
 
         map_on_threads(work, range(len(recordings)), threads)
     return xy
 
 
-def _check_counts(board: Board, recording: Recording, rows: np.ndarray, found: np.ndarray) -> None:
+def _check_counts(board: Board, recording: Recording, rows: np.ndarray) -> None:
     """`InputError` where the checkerboard is only a part of a larger one: inner corners were counted for squares."""
-    some = rows[found][evenly_spread(int(found.sum()), CHECKED)]
+    some = rows[evenly_spread(len(rows), CHECKED)]
     for row, image in zip(some, recording.at(some.tolist()), strict=True):
         columns, lines = checkerboard_in(image) or (0, 0)
         if columns * lines > board.columns * board.rows:
@@ -152,14 +156,13 @@ def _check_counts(board: Board, recording: Recording, rows: np.ndarray, found: n
 
 
 def _nowhere(board: Board, recording: Recording, rows: np.ndarray) -> InputError:
-    own = rows[rows < recording.frames]
-    some = own[evenly_spread(len(own), LOOKED_AT)]
+    some = rows[evenly_spread(len(rows), LOOKED_AT)]
     finds = [(row, describe_finds(board, image)) for row, image in zip(some, recording.at(some.tolist()), strict=True)]
     told = next((f"Image {row} shows {what}. " for row, what in finds if what), "")
     advice = "Count squares, not inner corners, and leave a white margin around the board."
     if board.marker:
         advice = "Look at --squares, --dictionary and --pattern."
-    return InputError(f"{recording.path}: a {board} is in none of the {len(own)} images looked at. {told}{advice}")
+    return InputError(f"{recording.path}: a {board} is in none of the {len(rows)} images looked at. {told}{advice}")
 
 
 def _print(found: CalibratedCameras, board: Board, request: BoardRequest) -> None:
