@@ -27,7 +27,8 @@ from simspine.filtering import lowpass
 from simspine.geometry import change_frame, project
 from simspine.metrics import mpjpe, p_mpjpe
 from simspine.skeletons import load
-from simspine.sources.human36m import camera_model, names
+from simspine.sources.human36m import names
+from simspine.sources.human36m.camera_model import to_opencv
 from simspine.sources.human36m.rigs import open_rigs
 from simspine.types import Camera
 
@@ -81,12 +82,12 @@ def without(change: Callable) -> Callable:
 
 
 def other_formula(cameras: Cameras, xyz: np.ndarray) -> np.ndarray:
-    return solve(cameras, np.stack([camera_model.project(camera, xyz) for camera in cameras]))
+    return solve(cameras, project([to_opencv(camera) for camera in cameras], xyz))
 
 
-def converted(cameras: Cameras, xyz: np.ndarray) -> np.ndarray:
-    seen = [camera_model.to_camera(camera, camera_model.project(camera, xyz)) for camera in cameras]
-    return solve(cameras, np.stack(seen))
+def own_formula(cameras: Cameras, xyz: np.ndarray) -> np.ndarray:
+    own = [to_opencv(camera) for camera in cameras]
+    return solve(own, project(own, xyz))
 
 
 def squeezed(cameras: Cameras, xyz: np.ndarray) -> np.ndarray:
@@ -112,7 +113,7 @@ def centre_for_translation(cameras: Cameras, xyz: np.ndarray) -> np.ndarray:
 
 SLIPS: dict[str, Callable[[Cameras, np.ndarray], np.ndarray]] = {
     "none": lambda cameras, xyz: solve(cameras, project(cameras, xyz)),
-    "data set's lens, points converted": converted,
+    "data set's own lens": own_formula,
     "data set's lens taken for OpenCV's": other_formula,
     "lens ignored": without(lambda *_: np.zeros(5)),
     "lens put on again instead of taken off": forwards,

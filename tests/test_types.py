@@ -16,7 +16,14 @@ MOTION = dict(names=["a", "b"], rate=50, values=np.zeros((3, 2)), rotational=[Tr
 FAULTS = [
     (Camera, CAMERA, {"size": (0, 480)}, r"Camera 'c1'.size is \(0, 480\)"),
     (Camera, CAMERA, {"size": (1, 2, 3)}, r"expected \(width, height\)"),
-    (Camera, CAMERA, {"distortion": np.zeros(8)}, "distortion has 8 coefficients, expected at most 5"),
+    (
+        Camera,
+        CAMERA,
+        {"distortion": np.ones(14)},
+        "distortion has 14 coefficients, expected at most 12 for a perspective",
+    ),
+    (Camera, CAMERA, {"distortion": np.ones(5), "lens": "fisheye"}, "5 coefficients, expected at most 4 for a fisheye"),
+    (Camera, CAMERA, {"lens": "pinhole"}, "lens is 'pinhole', expected one of perspective, fisheye"),
     (Camera, CAMERA, {"K": np.eye(4)}, r"Camera 'c1'.K has shape \(4, 4\), expected \(3, 3\)"),
     (Camera, CAMERA, {"K": np.full((3, 3), np.nan)}, "K holds values that are not finite"),
     (Camera, CAMERA, {"K": np.diag([-1, 1, 1])}, "focal lengths -1, 1"),
@@ -99,6 +106,9 @@ def test_equality_sees_arrays_and_their_absence():
 def test_camera():
     camera = Camera(**CAMERA)
     assert np.array_equal(camera.distortion, [0.1, 0, 0, 0, 0])
+    assert camera.lens == "perspective"
+    sizes = [camera.with_(distortion=np.r_[np.ones(n), np.zeros(14 - n)]).distortion.size for n in (0, 5, 6, 8, 9, 12)]
+    assert sizes == [5, 5, 8, 8, 12, 12]
     assert np.allclose(camera.centre, [0, 0, -3])
 
 

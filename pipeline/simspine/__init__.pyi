@@ -1,10 +1,13 @@
 from .body.compiled_file import read_body, write_body
 from .body.kinematics import body_poses, forward_kinematics
 from .body.model import Body
+from .cameras.board_views import BoardViews
+from .cameras.boards import calibrate_boards, calibrate_lenses
 from .cameras.check import check_cameras
 from .cameras.refine import refine_cameras
 from .cameras.sync import find_delays
 from .dataset.recordings import open_dataset
+from .detection.board import Board, find_board
 from .errors import InputError
 from .formats.calibration import read_calibration, write_calibration
 from .formats.keypoint_json import read_keypoints, write_keypoints
@@ -23,6 +26,8 @@ from .triangulation import triangulate
 from .types import Camera, Keypoints, Markers, Motion, Origin
 
 __all__ = [
+    "Board",
+    "BoardViews",
     "Body",
     "Camera",
     "InputError",
@@ -39,8 +44,11 @@ __all__ = [
     "Smoothness",
     "Solver",
     "body_poses",
+    "calibrate_boards",
+    "calibrate_lenses",
     "check_cameras",
     "complete_spine",
+    "find_board",
     "find_delays",
     "fit_trials",
     "follow_skin_markers",

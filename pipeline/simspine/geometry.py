@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.lenses import distort, straighten
 from simspine.types import FRAMES, Camera, Markers
 
 # OpenSim (x, y, z) = world (Y, Z, X): a cyclic permutation, determinant +1 (Pose2Sim's zup2yup).
@@ -35,7 +36,7 @@ def in_frame(markers: Markers, frame: str) -> Markers:
 def project(cameras: Sequence[Camera], xyz: np.ndarray) -> np.ndarray:
     """World points (..., 3) m in each camera's image, with distortion: (views, ..., 2) px; NaN behind a camera.
 
-    Model: pinhole with OpenCV's k1 k2 p1 p2 k3 (docs.opencv.org, calib3d).
+    Models of the lens: `simspine.lenses`.
     """
     xyz = np.asarray(xyz, float)
     return np.stack([project_one(camera, xyz) for camera in cameras])
@@ -46,7 +47,7 @@ def project_one(camera: Camera, xyz: np.ndarray) -> np.ndarray:
     local = xyz @ camera.R.T + camera.t
     with np.errstate(divide="ignore", invalid="ignore"):
         normal = np.where(local[..., 2:] > 1e-9, local[..., :2] / local[..., 2:], np.nan)
-    return to_pixels(camera, distort(normal, camera.distortion))
+    return to_pixels(camera, distort(camera, normal))
 
 
 def to_pixels(camera: Camera, normal: np.ndarray) -> np.ndarray:
@@ -54,49 +55,13 @@ def to_pixels(camera: Camera, normal: np.ndarray) -> np.ndarray:
     return normal @ camera.K[:2, :2].T + camera.K[:2, 2]
 
 
-def distort(normal: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Ideal normalised coordinates (..., 2) → as the lens shows them."""
-    k1, k2, p1, p2, k3 = distortion
-    x, y = normal[..., 0], normal[..., 1]
-    r2 = x * x + y * y
-    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    u = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
-    v = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
-    return np.stack([u, v], -1)
-
-
 def undistort(camera: Camera, pixels: np.ndarray, iterations: int = 50) -> np.ndarray:
     """Pixels (..., 2) → ideal normalised coordinates (..., 2), undoing K and the lens.
 
-    Newton's method on `distort`; NaN where it does not converge: a point far outside the image, where the lens model
-    folds.
+    Newton's method; NaN where it does not converge: a point far outside the image, where the lens model folds.
     """
-    pixels = np.asarray(pixels, float)
     inverse = np.linalg.inv(camera.K[:2, :2])
-    seen = (pixels - camera.K[:2, 2]) @ inverse.T
-    k1, k2, p1, p2, k3 = camera.distortion
-    if not camera.distortion.any():
-        return seen
-    x = seen.copy()
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for _ in range(iterations):
-            u, v = x[..., 0], x[..., 1]
-            r2 = u * u + v * v
-            radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
-            slope = k1 + r2 * (2 * k2 + 3 * r2 * k3)  # d radial / d r²
-            a = radial + 2 * u * u * slope + 2 * p1 * v + 6 * p2 * u
-            b = 2 * u * v * slope + 2 * p1 * u + 2 * p2 * v  # the Jacobian is symmetric
-            d = radial + 2 * v * v * slope + 6 * p1 * v + 2 * p2 * u
-            residual = distort(x, camera.distortion) - seen
-            det = a * d - b * b
-            u, v = residual[..., 0], residual[..., 1]
-            step = np.stack([(d * u - b * v) / det, (a * v - b * u) / det], -1)
-            x = x - step
-            if not (np.abs(step) > 1e-13).any():
-                break
-        residual = np.abs(distort(x, camera.distortion) - seen).max(-1, keepdims=True)
-        folded = (np.abs(x - seen) > 1).any(-1, keepdims=True)  # another branch of the polynomial
-    return np.where((residual < 1e-9) & ~folded, x, np.nan)
+    return straighten(camera, (np.asarray(pixels, float) - camera.K[:2, 2]) @ inverse.T, iterations)
 
 
 def wrap(angles: np.ndarray) -> np.ndarray:

@@ -59,6 +59,10 @@ class Forced:
 
 
 FRAMES = ("z_up", "y_up")  # z_up: cameras, Human3.6M; y_up: OpenSim. See geometry.change_frame.
+COEFFICIENTS = {  # of each lens model, in OpenCV's order, and how many of them one may give
+    "perspective": ("k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4", (5, 8, 12)),
+    "fisheye": ("k1 k2 k3 k4", (4,)),
+}
 
 
 def read_only(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
@@ -155,7 +159,10 @@ class _PointSet(_Named):
 class Camera(_Frozen):
     """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
 
-    size: (width, height) px. K: (3, 3) px. distortion: (5,) k1 k2 p1 p2 k3, OpenCV's order. R: (3, 3). t: (3,) m.
+    size: (width, height) px. K: (3, 3) px. distortion: OpenCV's coefficients in its order, as few as hold all that are
+    not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model, (12,) with s1 s2 s3 s4 of the thin prism
+    model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3). t: (3,) m. Equations:
+    `simspine.lenses`.
     """
 
     name: str
@@ -164,18 +171,17 @@ class Camera(_Frozen):
     distortion: np.ndarray
     R: np.ndarray
     t: np.ndarray
+    lens: str = "perspective"
 
     def __post_init__(self):
         owner = f"Camera {self.name!r}"
         size = tuple(round(float(v)) for v in self.size)
         if len(size) != 2 or min(size) <= 0:
             raise InputError(f"{owner}.size is {self.size}, expected (width, height) in pixels.")
-        given = np.asarray(self.distortion, float).ravel()
-        if given.size > 5:
-            raise InputError(f"{owner}.distortion has {given.size} coefficients, expected at most 5: k1 k2 p1 p2 k3.")
-        values = {"K": self.K, "distortion": np.pad(given, (0, 5 - given.size)), "R": self.R, "t": np.ravel(self.t)}
-        self._set(name=str(self.name), size=size)
-        for (field, value), shape in zip(values.items(), ((3, 3), (5,), (3, 3), (3,)), strict=True):
+        distortion = _coefficients(owner, self.lens, self.distortion)
+        values = {"K": self.K, "distortion": distortion, "R": self.R, "t": np.ravel(self.t)}
+        self._set(name=str(self.name), size=size, lens=str(self.lens))
+        for (field, value), shape in zip(values.items(), ((3, 3), (None,), (3, 3), (3,)), strict=True):
             array = read_only(owner, field, value, shape)
             if not np.isfinite(array).all():
                 raise InputError(f"{owner}.{field} holds values that are not finite.")
@@ -189,6 +195,22 @@ class Camera(_Frozen):
     def centre(self) -> np.ndarray:
         """Optical centre in the world, (3,) m."""
         return -self.R.T @ self.t
+
+
+def _coefficients(owner: str, lens: str, given) -> np.ndarray:
+    """As many of a lens's coefficients as hold all that are not 0, at one of OpenCV's lengths."""
+    if lens not in COEFFICIENTS:
+        raise InputError(f"{owner}.lens is {lens!r}, expected one of {', '.join(COEFFICIENTS)}.")
+    names, lengths = COEFFICIENTS[lens]
+    given = np.asarray(given, float).ravel()
+    needed = int(given.nonzero()[0].max(initial=-1)) + 1
+    if needed > lengths[-1]:
+        raise InputError(
+            f"{owner}.distortion has {given.size} coefficients, expected at most {lengths[-1]} for a {lens} lens: "
+            f"{names}."
+        )
+    length = next(n for n in lengths if n >= needed)
+    return np.pad(given[:needed], (0, length - needed))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from simspine.cameras.parameters import GEOMETRY, NAMES, CameraPrior, changed
 from simspine.cameras.refine import refine_cameras
 from simspine.cameras.sync import shifted
 from simspine.errors import InputError
+from simspine.geometry import project
 from simspine.triangulation import triangulate
 
 PRIOR = CameraPrior(rotation=np.radians(0.2), position=0.01, focal=0.01, centre_px=8.0, radial=0.0, time=0.5)
@@ -28,6 +29,21 @@ def test_a_change_and_its_undoing():
     back = changed(undone(camera, row), row)
     for name in ("K", "R", "t", "distortion"):
         np.testing.assert_allclose(getattr(back, name), getattr(camera, name), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lens", "distortion"), [("fisheye", (0.05, -0.01)), ("perspective", (0.3, 0.1, 0, 0, 0, 0.5))]
+)
+def test_radial_coefficients_of_other_lenses_come_back(lens, distortion):
+    """The walk through other lenses, exactly; k1 of each camera off by a known amount, nothing else."""
+    keypoints, plain, exact = walk("exact")
+    true = [camera.with_(lens=lens, distortion=distortion) for camera in plain]
+    xy = np.where(np.isfinite(keypoints.xy), project(true, exact.select(keypoints.names).xyz).swapaxes(0, 1), np.nan)
+    off = [0.02, -0.02, 0.015, 0.0]
+    given = [undone(camera, one(radial=value)) for camera, value in zip(true, off, strict=True)]
+    only = CameraPrior(rotation=0.0, position=0.0, focal=0.0, centre_px=0.0, radial=0.03)
+    refined = refine_cameras(keypoints.with_(xy=xy), given, only)
+    np.testing.assert_allclose([camera.distortion[0] for camera in refined.cameras], [distortion[0]] * 4, atol=2e-3)
 
 
 @pytest.mark.slow

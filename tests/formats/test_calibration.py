@@ -138,6 +138,32 @@ class TestToml:
         )
         same(read_calibration(tmp_path / "c.toml"), cameras)
 
+    @pytest.mark.parametrize(
+        ("lens", "count"),
+        [("perspective", 8), ("perspective", 12), ("fisheye", 4)],
+        ids=["rational", "prism", "fisheye"],
+    )
+    def test_other_lenses_come_back(self, tmp_path, lens, count):
+        written = camera("a").with_(distortion=0.01 * np.arange(1, count + 1), lens=lens)
+        write_calibration(tmp_path / "c.toml", [written, camera("b")])
+        back = read_calibration(tmp_path / "c.toml")
+        same(back, [written, camera("b")])
+        assert [c.lens for c in back] == [lens, "perspective"]
+
+    def test_caliscopes_own_file_without_what_it_ignores(self, tmp_path):
+        """Caliscope's camera_array.toml: tables below `cameras`, keys that are missing for None."""
+        entry = (
+            "cam_id = {i}\nsize = [1280, 720]\nrotation_count = 0\nerror = 0.4\nfisheye = {fisheye}\n"
+            "matrix = [[900.0, 0.0, 640.0], [0.0, 900.0, 360.0], [0.0, 0.0, 1.0]]\n"
+            "distortions = [0.1, 0.2, 0.3, 0.4]\nrotation = [0.1, 0.2, 0.3]\ntranslation = [1.0, 2.0, 3.0]\n"
+        )
+        text = "".join(f"[cameras.{i}]\n" + entry.format(i=i, fisheye=f) for i, f in ((0, "true"), (2, "false")))
+        (tmp_path / "camera_array.toml").write_text(text + "[cameras.1]\nsize = [1280, 720]\nignore = true\n")
+        fisheye, plain = read_calibration(tmp_path / "camera_array.toml")
+        assert (fisheye.name, fisheye.lens, plain.name, plain.lens) == ("0", "fisheye", "2", "perspective")
+        np.testing.assert_array_equal(fisheye.distortion, [0.1, 0.2, 0.3, 0.4])
+        np.testing.assert_array_equal(plain.distortion, [0.1, 0.2, 0.3, 0.4, 0])
+
     def test_tables_that_are_no_cameras(self, tmp_path):
         write_calibration(tmp_path / "c.toml", [camera()])
         extra = "[capture_volume]\nerror = 1.0\n[charuco]\ncolumns = 4\n[checkerboard]\nrows = 3\n"
@@ -147,9 +173,10 @@ class TestToml:
     @pytest.mark.parametrize(
         ("old", "new", "message"),
         [
-            ("fisheye = false", "fisheye = true", r"table \[cam_1\]: fisheye"),
+            ("fisheye = false", "fisheye = true", r"table \[cam_1\]: .*5 coefficients, expected at most 4"),
+            ("fisheye = false", 'fisheye = "no"', r"table \[cam_1\]: fisheye is 'no'"),
             ("size = [", "sise = [", "'size' is missing"),
-            ("distortions = [", "distortions = [1,1,1,1,1,", "10 distortion coefficients"),
+            ("distortions = [", "distortions = [1,1,1,1,1,1,1,1,1,1,", "15 coefficients, expected at most 12"),
             ("translation = [", "translation = [1,", r"t has shape \(4,\)"),
             ("rotation = [", "rotation = [1,", "rotation has 4 numbers"),
             ("name =", "name", "not valid TOML"),
@@ -196,6 +223,17 @@ class TestRig:
             "t_m": c.t.tolist(),
             "centre_m": c.centre.tolist(),
         }
+
+    @pytest.mark.parametrize(("fisheye", "count"), [(False, 8), (False, 14), (True, 4)])
+    def test_opencvs_coefficients(self, tmp_path, fisheye, count):
+        """OpenCV's rational model comes with 8 numbers, or with 14 of which the last are 0."""
+        entry = self.entry(camera()) | {"dist": [*0.01 * np.arange(1, 5), *[0.02] * (min(count, 8) - 4)]}
+        entry["dist"] += [0.0] * (count - len(entry["dist"]))
+        del entry["dist_k1k2p1p2k3"]
+        (tmp_path / "rig.json").write_text(json.dumps({"a": entry | {"fisheye": fisheye}}))
+        (found,) = read_calibration(tmp_path / "rig.json")
+        assert found.lens == ("fisheye" if fisheye else "perspective")
+        np.testing.assert_array_equal(found.distortion, entry["dist"][: min(count, 8)])
 
     def test_by_subject(self, tmp_path):
         cameras = [camera("54138969", -0.003), camera("55011271", 0.007, 1)]

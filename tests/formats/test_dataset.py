@@ -228,6 +228,19 @@ def test_the_released_file_is_read(tmp_path):
     assert found.model == ""
 
 
+@pytest.mark.parametrize("lens", ["perspective", "fisheye"])
+def test_cameras_of_other_lenses_come_back(tmp_path, lens):
+    """Side by side in one array: the widest decides its width, and its attribute names the columns."""
+    other = camera("b").with_(distortion=0.01 * np.arange(1, 13 if lens == "perspective" else 5), lens=lens)
+    subject = SubjectData((camera("a"), other), {"Walking": trial()}, "", "")
+    write_dataset(tmp_path / "d.h5", Dataset({"S1": subject}, {}))
+    with DatasetFile(tmp_path / "d.h5") as file:
+        assert file.cameras("S1") == subject.cameras
+    with h5py.File(tmp_path / "d.h5") as file:
+        dist = file["S1/calibration/dist"]
+        assert len(dist.attrs["order"].split()) - 1 == dist.shape[1] == (12 if lens == "perspective" else 5)
+
+
 @pytest.mark.parametrize(("frames", "row_bytes", "chunk"), [
     (535_000, 15 * 3 * 8, 128), (535_000, 62 * 8, 128), (535_000, 8, 4096), (535_000, 1, 1 << 15),
     (50, 360, 50), (0, 8, 1),

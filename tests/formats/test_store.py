@@ -18,6 +18,7 @@ RNG = np.random.default_rng(0)
 CAMERA = Camera(
     "cam ä", (1088, 1920), np.diag([1000.5, 1001, 1]), [0.1, -0.2, 0.001, 0.002, 0.3], np.eye(3), [0.1, 2, 3]
 )
+FISHEYE = CAMERA.with_(name="3", lens="fisheye", distortion=[0.1, 0.2, 0.3, 0.4])
 XY = RNG.uniform(0, 1000, (20, 2, 3, 2))
 XY[3, 1, 2] = np.nan
 KEYPOINTS = Keypoints(("a", "b", "ç"), 59.94, XY, RNG.uniform(0, 1, (20, 2, 3)), ("detected", "inferred", "given"))
@@ -40,7 +41,11 @@ MOTION = Motion(("x", "y"), 60, RNG.normal(size=(20, 2)), [True, False], RNG.uni
 
 def test_types_come_back_whole(tmp_path):
     items = {
-        "cameras": [CAMERA, CAMERA.with_(name="2")],
+        "cameras": [
+            CAMERA,
+            CAMERA.with_(name="2", distortion=np.arange(12)),
+            FISHEYE,
+        ],
         "keypoints": KEYPOINTS,
         "markers": MARKERS,
         "bare": BARE,
@@ -54,6 +59,14 @@ def test_types_come_back_whole(tmp_path):
     assert back["markers"].origin == MARKERS.origin
     assert back["keypoints"].origin == KEYPOINTS.origin
     assert back["bare"].filled is None
+
+
+def test_cameras_of_schema_2_have_no_lens(tmp_path):
+    save(tmp_path / "x.h5", camera=CAMERA)
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        file.attrs["simspine_schema"] = 2
+        del file["camera"].attrs["lens"]
+    assert load(tmp_path / "x.h5")["camera"] == CAMERA
 
 
 def test_diagnostics(tmp_path):
@@ -104,7 +117,7 @@ def test_large_arrays_are_compressed_without_loss(tmp_path):
 def test_layout_can_be_read_without_us(tmp_path):
     save(tmp_path / "x.h5", markers=MARKERS, keypoints=KEYPOINTS)
     with h5py.File(tmp_path / "x.h5") as file:
-        assert file.attrs["simspine_schema"] == 2
+        assert file.attrs["simspine_schema"] == 3
         group = file["markers"]
         assert (group.attrs["type"], group.attrs["frame"], group.attrs["rate"]) == (b"Markers", b"y_up", 50.0)
         assert group["xyz"].attrs["units"] == b"m"

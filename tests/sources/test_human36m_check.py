@@ -9,8 +9,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
+from simspine.geometry import project
 from simspine.skeletons import load
-from simspine.sources.human36m import camera_model, cdf, check, faults, names
+from simspine.sources.human36m import cdf, check, faults, names
+from simspine.sources.human36m.camera_model import to_opencv
 from simspine.sources.human36m.layouts import open_copy
 from simspine.sources.human36m.metadata import write_metadata
 from simspine.types import Camera
@@ -51,7 +53,7 @@ def write(root, subject, trial, points=FRAMES, videos=()):
     folder = root / subject / "MyPoseFeatures"
     cdf.write_pose(folder / f"D3_Positions/{name}.cdf", 1000 * body())
     for camera in rig():
-        xy = camera_model.project(camera, body())
+        xy = project([to_opencv(camera)], body())[0]
         xy = np.concatenate([xy, xy])[:points]
         cdf.write_pose(folder / f"D2_Positions/{name}.{camera.name}.cdf", xy)
     for camera, frames in zip(names.CAMERAS, videos, strict=False):

@@ -25,6 +25,7 @@ def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
     """Whether two recordings were calibrated alike."""
     fields = ("K", "distortion", "R", "t")
     return len(a) == len(b) and all(
-        x.name == y.name and all(np.allclose(getattr(x, field), getattr(y, field)) for field in fields)
+        (x.name, x.lens, x.distortion.shape) == (y.name, y.lens, y.distortion.shape)
+        and all(np.allclose(getattr(x, field), getattr(y, field)) for field in fields)
         for x, y in zip(a, b, strict=True)
     )

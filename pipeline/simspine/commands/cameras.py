@@ -1,9 +1,10 @@
-"""simspine cameras: do the cameras agree with what they saw, and what makes them agree?"""
+"""simspine cameras: where are they, do they agree with what they saw, and what makes them agree?"""
 
 from pathlib import Path
 
 import click
 
+from simspine.commands.calibrate import board_of, board_options, calibrate
 from simspine.commands.options import FILE, config_option
 
 subject_option = click.option("--subject", help="Subject; all of them together if left out.")
@@ -13,10 +14,26 @@ json_option = click.option("--json", "json_path", type=FILE, help="Write the fig
 
 @click.group()
 def cameras():
-    """Check cameras by the person they saw, refine their calibration, find views that run late.
+    """Calibrate cameras, check them by the person they saw, refine their calibration, find views that run late.
 
-    All three look at the 2D points of finished detections; where there are none yet, the stage detect runs first.
+    check, refine and sync look at the 2D points of finished detections; where there are none yet, the stage detect
+    runs first.
     """
+
+
+cameras.add_command(calibrate)
+
+
+@cameras.command("board")
+@board_options
+@click.option("--out", required=True, type=FILE, help="File to print: .pdf, .svg or .png.")
+def print_board_command(squares, size_mm, pattern, marker_mm, dictionary, out):
+    """Write a calibration board to print at its true size."""
+    from simspine.report.board import write_board
+
+    board = board_of(squares, size_mm, pattern, marker_mm, dictionary)
+    write_board(out, board)
+    click.echo(f"{out} written: {board}. Print it at 100 %, glue it to something flat, and measure a square.")
 
 
 @cameras.command("check")

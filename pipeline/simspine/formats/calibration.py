@@ -1,4 +1,4 @@
-"""Camera calibrations: Pose2Sim TOML (read, written), Qualisys .qca.txt and JSON rigs (read)."""
+"""Camera calibrations: Pose2Sim's TOML (read, written); Anipose's and Caliscope's, Qualisys .qca.txt, JSON (read)."""
 
 import json
 import os
@@ -29,8 +29,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
     Order: that of the file (TOML, JSON), natural order of the serials (Qualisys, as Pose2Sim's converter has it).
     subject: which rig of a JSON file that holds several.
 
-    Raises `InputError` for an unknown format, missing or malformed entries, fisheye models, and units that cannot be
-    metres.
+    Raises `InputError` for an unknown format, missing or malformed entries, and units that cannot be metres.
     """
     text = _text.read_text(path).strip()
     if not text:
@@ -60,7 +59,8 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
 def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
     """Write Pose2Sim's TOML: a table per camera, rotation as Rodrigues vector (rad), translation in m.
 
-    Four distortion coefficients where k3 is 0, as Pose2Sim writes, else OpenCV's five.
+    Four distortion coefficients where k3 is 0, as Pose2Sim writes, else OpenCV's 5, 8 or 12; with `fisheye = true` its
+    four of that model.
     """
     names = [camera.name for camera in cameras]
     if not names or len(set(names)) < len(names) or _NOT_CAMERAS & set(names):
@@ -73,16 +73,19 @@ def write_calibration(path: str | os.PathLike, cameras: list[Camera]) -> None:
             "name": camera.name,
             "size": [float(v) for v in camera.size],
             "matrix": camera.K.tolist(),
-            "distortions": distortion if distortion[4] else distortion[:4],
+            "distortions": distortion if any(distortion[4:]) else distortion[:4],
             "rotation": Rotation.from_matrix(camera.R).as_rotvec().tolist(),
             "translation": camera.t.tolist(),
-            "fisheye": False,
+            "fisheye": camera.lens == "fisheye",
         }
     write_text(path, tomli_w.dumps(tables | {"metadata": {"adjusted": False, "error": 0.0}}))
 
 
 def _toml(text: str, path) -> list[Camera]:
     content = _text.parsed(tomllib.loads, text, "valid TOML", path)
+    inner = content.get("cameras")
+    if isinstance(inner, dict) and "matrix" not in inner:  # Caliscope's own file; some of its cameras are left out
+        content = {key: table for key, table in inner.items() if not (isinstance(table, dict) and table.get("ignore"))}
     tables = {key: table for key, table in content.items() if isinstance(table, dict) and key not in _NOT_CAMERAS}
     names = [str(table.get("name", key)) for key, table in tables.items()]
     if len(set(names)) < len(names):
@@ -90,19 +93,20 @@ def _toml(text: str, path) -> list[Camera]:
     cameras = []
     for name, (key, table) in zip(names, tables.items(), strict=True):
         where = f"{path}, table [{key}]"
-        if table.get("fisheye"):
-            raise InputError(f"{where}: fisheye = true; only OpenCV's pinhole model with k1 k2 p1 p2 k3 is supported.")
         turn = _floats(_entry(table, "rotation", where), f"{where}: rotation")
         if turn.size not in (3, 9):
             raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
         R = Rotation.from_rotvec(turn.ravel()).as_matrix() if turn.size == 3 else turn.reshape(3, 3)
         size, K, distortion, t = (_entry(table, k, where) for k in ("size", "matrix", "distortions", "translation"))
-        cameras.append(_camera(name, size, K, distortion, t, R, where))
+        cameras.append(_camera(name, size, K, distortion, t, R, where, _lens(table, where)))
     return cameras
 
 
 def _rig(text: str, path, subject: str | None) -> list[Camera]:
-    """JSON: {subject: {camera: {size, K, dist_k1k2p1p2k3, R_world_to_cam, t_m}}}, or one rig without subject."""
+    """JSON: {subject: {camera: {size, K, dist, R_world_to_cam, t_m}}}, or one rig without subject.
+
+    dist may be called dist_k1k2p1p2k3; fisheye: true where it is one.
+    """
     content = _text.parsed(json.loads, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras.")
@@ -117,10 +121,10 @@ def _rig(text: str, path, subject: str | None) -> list[Camera]:
     for name, entry in content.items():
         where = f"{path}, camera {name!r}"
         if not isinstance(entry, dict):
-            raise InputError(f"{where}: expected an object with size, K, dist_k1k2p1p2k3, R_world_to_cam and t_m.")
-        keys = ("size", "K", "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
+            raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
+        keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_entry(entry, key, where) for key in keys)
-        cameras.append(_camera(name, size, K, distortion, t, R, where))
+        cameras.append(_camera(name, size, K, distortion, t, R, where, _lens(entry, where)))
     return cameras
 
 
@@ -178,14 +182,18 @@ def _entry(table, key: str, where: str):
         raise InputError(f"{where}: {key!r} is missing. Found: {', '.join(table) or 'nothing'}.") from None
 
 
-def _camera(name, size, K, distortion, t, R, where: str) -> Camera:
+def _lens(table: dict, where: str) -> str:
+    fisheye = table.get("fisheye", False)
+    if not isinstance(fisheye, bool):
+        raise InputError(f"{where}: fisheye is {fisheye!r}, expected true or false.")
+    return "fisheye" if fisheye else "perspective"
+
+
+def _camera(name, size, K, distortion, t, R, where: str, lens: str = "perspective") -> Camera:
     try:
-        distortion = np.asarray(distortion, float).ravel()
-        if distortion[5:].any():
-            raise InputError(f"{distortion.size} distortion coefficients; only k1 k2 p1 p2 k3 are supported.")
         K = np.asarray(K, float)
         if K.shape == (3, 3) and not np.array_equal(K[[1, 2, 2, 2], [0, 0, 1, 2]], [0, 0, 0, 1]):
             raise InputError(f"the camera matrix is not upper triangular with 1 in its corner: {K.tolist()}.")
-        return Camera(name, size, K, distortion[:5], R, t)
+        return Camera(name, size, K, distortion, R, t, lens)
     except (ValueError, TypeError, OverflowError) as error:  # InputError among them
         raise InputError(f"{where}: {error}") from None

@@ -120,7 +120,9 @@ class DatasetFile:
         """The cameras that saw a subject, in the order of the views; world z up, metres."""
         group = self._subject(subject)["calibration"]
         columns = (values(group[name]) for name in ("size", "K", "dist", "R", "t"))
-        return tuple(Camera(name, *row) for name, *row in zip(_texts(group["names"]), *columns, strict=True))
+        names, ours = _texts(group["names"]), group.get(OURS)
+        lenses = ("perspective",) * len(names) if ours is None else _texts(ours["lens"])
+        return tuple(Camera(*row) for row in zip(names, *columns, lenses, strict=True))
 
     @_readable
     def model(self, subject: str) -> str:

@@ -15,8 +15,9 @@ from simspine.formats.dataset_layout import FILTERS, TEXT, array_names, block_ch
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.forced import forced_to_json
 from simspine.skeletons import load as load_skeleton
+from simspine.types import COEFFICIENTS
 
-SCHEMA = 2
+SCHEMA = 3  # 2: cameras with five coefficients of distortion
 OURS = "simspine"  # the name of every group that the release does not have
 ORDERS = ("simspine37", "simspine15", "spinetrack37")
 _Names = tuple[tuple[str, ...], tuple[str, ...], tuple[bool, ...]]  # markers, coordinates, which are rotational
@@ -93,12 +94,22 @@ def _write_calibration(group: h5py.Group, subject: SubjectData) -> None:
     group.attrs["model_file"] = subject.model_file
     calibration = group.create_group("calibration")
     calibration["names"] = np.array([c.name.encode() for c in subject.cameras] or np.empty(0, "S1"))
-    shapes = {"K": (3, 3), "distortion": (5,), "R": (3, 3), "t": (3,), "size": (2,)}
-    for key, unit in (("K", "px"), ("distortion", "1"), ("R", "1"), ("t", "m"), ("size", "px")):
-        values = np.array([getattr(c, key) for c in subject.cameras], "<i4" if key == "size" else "<f8")
-        name = "dist" if key == "distortion" else key
-        _put(calibration, name, values.reshape(-1, *shapes[key]), unit)
-    calibration["dist"].attrs["order"] = "k1 k2 p1 p2 k3 (OpenCV)"
+    cameras = subject.cameras
+    length = max((camera.distortion.size for camera in cameras), default=5)
+    columns = {
+        "K": ([c.K for c in cameras], (3, 3), "px"),
+        "dist": ([np.pad(c.distortion, (0, length - c.distortion.size)) for c in cameras], (length,), "1"),
+        "R": ([c.R for c in cameras], (3, 3), "1"),
+        "t": ([c.t for c in cameras], (3,), "m"),
+        "size": ([c.size for c in cameras], (2,), "px"),
+    }
+    for name, (rows, shape, unit) in columns.items():
+        values = np.array(rows, "<i4" if name == "size" else "<f8")
+        _put(calibration, name, values.reshape(-1, *shape), unit)
+    if any(camera.lens != "perspective" for camera in cameras):
+        calibration.create_group(OURS)["lens"] = _strings([camera.lens for camera in cameras])
+    names = COEFFICIENTS["perspective"][0].split()
+    calibration["dist"].attrs["order"] = f"{' '.join(names[:length])} (OpenCV)"
     calibration["R"].attrs["convention"] = "x_camera = R x_world + t; world z up"
 
 

@@ -16,13 +16,13 @@ from simspine.formats.atomic import atomic_path
 from simspine.formats.hdf5 import attribute, opened, put_text, values
 from simspine.types import Camera, Keypoints, Markers, Motion
 
-SCHEMA = 2  # 1: texts of any length in the attributes
+SCHEMA = 3  # 1: texts of any length in the attributes; 2: cameras without a lens
 _MARK = "simspine_schema"
 _SMALL = 4096  # bytes; smaller arrays are neither chunked nor compressed
 
 # Per type: fields kept as attributes, and arrays with their unit (None: texts or booleans). A None is left out.
 _ATTRIBUTES: dict[type, tuple[str, ...]] = {
-    Camera: ("name", "size"),
+    Camera: ("name", "size", "lens"),
     Keypoints: ("rate",),
     Markers: ("rate", "frame", "start"),
     Motion: ("rate", "start"),
@@ -138,7 +138,8 @@ def _read(node: h5py.Group | h5py.Dataset) -> Any:
     tag = attribute(node, "type")
     if tag in _TYPES:
         kind = _TYPES[tag]
-        fields = {key: _read_attribute(attribute(node, key)) for key in _ATTRIBUTES[kind]}
+        found = {key: _read_attribute(attribute(node, key)) for key in _ATTRIBUTES[kind]}
+        fields = {key: value for key, value in found.items() if value is not None or key != "lens"}  # schema 2 has none
         arrays = {key: _read_array(node[key]) for key in _ARRAYS[kind] if key in node}
         fields |= {key: tuple(a.tolist()) if a.dtype.kind == "U" else a for key, a in arrays.items()}
         return kind(**fields)

@@ -8,6 +8,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats.dataset_tree import TrialData
 from simspine.geometry import change_frame, project
+from simspine.lenses import reach
 from simspine.types import Camera
 
 
@@ -65,11 +66,9 @@ def views(take: Take) -> list[TakeView]:
 
 
 def _sees(camera: Camera, local: np.ndarray) -> np.ndarray:
-    """Where the lens polynomial still grows outwards: beyond, it folds far-off points back into the image."""
-    k1, k2, _, _, k3 = camera.distortion
+    """Where the lens model still grows outwards: beyond, it folds far-off points back into the image."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        r2 = (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2
-        return 1 + r2 * (3 * k1 + r2 * (5 * k2 + r2 * 7 * k3)) > 0
+        return (local[..., 0] ** 2 + local[..., 1] ** 2) / local[..., 2] ** 2 < reach(camera)
 
 
 def image_stem(take: Take, camera: Camera) -> str:

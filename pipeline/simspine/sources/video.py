@@ -1,7 +1,7 @@
 """Videos, read frame by frame: memory does not grow with their length."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,23 @@ class Video:
                 f"video {self.path} announces {self.frames} frames, but only {decoded} could be decoded: the file is "
                 "damaged or was cut short. Copy it again from its source, or convert it with ffmpeg."
             )
+
+    def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
+        """Images of some frames, as they come; frames between them are passed over without being converted.
+
+        Raises `InputError` where decoding stops before the last of them.
+        """
+        wanted = set(rows)
+        with _capture(self.path) as capture:
+            for row in range(max(wanted, default=-1) + 1):
+                ok, image = capture.read() if row in wanted else (capture.grab(), None)
+                if not ok:
+                    raise InputError(
+                        f"video {self.path}: frame {row} of {self.frames} cannot be decoded; the file is damaged or "
+                        "was cut short. Copy it again from its source, or convert it with ffmpeg."
+                    )
+                if image is not None:
+                    yield image
 
 
 def open_video(path: str | Path) -> Video:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.geometry import distort, undistort
+from simspine.geometry import undistort
+from simspine.lenses import tangent
 from simspine.types import Camera
 
 NEAREST = 1e-3  # m; a point closer to the camera plane than this counts as behind it
 _NEWTON_STEPS = 20  # far more than any lens needs inside its image; bounds the time spent on pixels outside it
-_TANGENT_STEP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,10 @@ def observe(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray) -> Ra
         seen = np.isfinite(ideal).all(-1)
         ideal = np.where(seen[:, None], ideal, 0.0)
         normal.append(ideal.T)
-        lens.append(np.einsum("ij,jkn->ikn", camera.K[:2, :2], _tangent(ideal, camera.distortion)))
+        lens.append(np.einsum("ij,jkn->ikn", camera.K[:2, :2], tangent(camera, ideal)))
         weights.append(np.where(seen, weight[:, view].reshape(-1), 0.0))
     R, t = np.stack([c.R for c in cameras]), np.stack([c.t for c in cameras])
     return Rays(R, t, np.stack(normal), np.stack(lens), np.stack(weights))
-
-
-def _tangent(ideal: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Derivative of the lens (2, 2, n) at ideal coordinates (n, 2); central differences, exact to about 1e-10."""
-    step = _TANGENT_STEP * np.eye(2)
-    columns = [(distort(ideal + s, distortion) - distort(ideal - s, distortion)) / (2 * _TANGENT_STEP) for s in step]
-    return np.stack(columns, -1).transpose(1, 2, 0)
 
 
 def residuals(rays: Rays, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

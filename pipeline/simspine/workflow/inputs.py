@@ -13,7 +13,7 @@ from simspine.config import Config, HumanCapture, SharedSubject, SkinMarkers, Tr
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.sources.pose2sim import demo_folder, find_project
-from simspine.types import Camera, Keypoints, Markers
+from simspine.types import Camera, Markers
 from simspine.workflow.paths import Paths
 from simspine.yaml_files import read_yaml
 
@@ -61,14 +61,10 @@ class Capture:
 
         return read_trc(self.mocap[0], resample=self.resample) if self.mocap else None
 
-    def seen_by(self, cameras: list[Camera], keypoints: Keypoints) -> Keypoints:
-        """Points detected in the images, as `cameras` (in the order of the views) would see them."""
-        return keypoints
-
 
 @dataclass(frozen=True, kw_only=True)
 class HumanTrial(Capture):
-    """A trial of a Human3.6M copy, whose reader knows cameras, motion capture and the data set's own lens."""
+    """A trial of a Human3.6M copy, whose reader knows cameras and motion capture."""
 
     copy: "HumanCopy"
     trial: str
@@ -78,9 +74,6 @@ class HumanTrial(Capture):
 
     def motion_capture(self) -> Markers | None:
         return self.copy.positions(self.person, self.trial) if self.mocap else None
-
-    def seen_by(self, cameras: list[Camera], keypoints: Keypoints) -> Keypoints:
-        return self.copy.to_cameras(keypoints, cameras)
 
 
 def capture_of(trial: Trial, subject: str, config: Config) -> Capture:

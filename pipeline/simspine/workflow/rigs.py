@@ -83,7 +83,7 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
         )
         rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
     if rows:
-        _print_table(f"Cameras beside one another: {_what(seen)}", HEADINGS, rows)
+        print_table(f"Cameras beside one another: {_what(seen)}", HEADINGS, rows)
     for finding in findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
     if not findings:
@@ -113,7 +113,7 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
                 text = f"{change:+.{digits}f} ± {deviation:.{digits}f} {unit}"
                 known = f"{100 * (1 - (deviation / prior) ** 2):.0f}"
                 rows.append((camera.name, name.replace("_", " "), text, f"{abs(change) / prior:.1f}", known))
-    _print_table(
+    print_table(
         f"Refined by {_what(seen)}",
         ("camera", "value", "change", "prior deviations", "shown by the recording, %"),
         rows,
@@ -139,7 +139,7 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
             clocks.views, clocks.late, clocks.deviation, clocks.drift, clocks.drift_deviation, strict=True
         )
     ]
-    _print_table(f"Clocks: {_what(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
+    print_table(f"Clocks: {_what(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
     delays = {view: round(float(late), 2) for view, late in zip(clocks.views, clocks.late, strict=True)}
     _write(out, {
         "trials": seen.trials, "late_frames": delays,
@@ -151,7 +151,8 @@ def _what(seen: Recorded) -> str:
     return seen.trials[0] if len(seen.trials) == 1 else f"{len(seen.trials)} trials, {seen.keypoints.frames} frames"
 
 
-def _print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on the terminal, as wide as it is."""
     from rich.console import Console
     from rich.table import Table
 
@@ -159,7 +160,8 @@ def _print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[st
     for row in rows:
         shown.add_row(*(cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in row))
     console = Console()
-    console.print(shown, width=max(console.width, console.measure(shown).maximum), no_wrap=True, crop=False)
+    wanted = console.measure(shown, options=console.options.update(width=1000)).maximum
+    console.print(shown, width=max(console.width, wanted), no_wrap=True, crop=False)
 
 
 def _write(path: Path | None, content: dict) -> None:

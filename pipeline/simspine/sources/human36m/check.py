@@ -9,7 +9,8 @@ import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.geometry import project
-from simspine.sources.human36m import camera_model, names
+from simspine.sources.human36m import names
+from simspine.sources.human36m.camera_model import to_opencv
 from simspine.sources.human36m.copy import Copy
 from simspine.sources.human36m.faults import TrialFault, length_faults, unusable
 from simspine.sources.human36m.metadata import LENSES
@@ -130,16 +131,15 @@ def lens_of_points(copy: Copy, subject: str, trial: str) -> dict[str, float]:
     The smaller one tells which formula p1 and p2 of the camera file belong to: the right one leaves rounding
     (1e-4 px), the wrong one up to a pixel, cameras of another subject tens. Uses up to 50 frames.
     """
-    points = copy.points_2d(subject, trial, "human36m17", lens="file")
+    points = copy.points_2d(subject, trial, "human36m17")
     markers = copy.positions(subject, trial, "human36m17")
     every = max(1, min(points.frames, markers.frames) // 50)
     count = min(points.frames, markers.frames)
     xy, xyz = points.xy[:count:every].swapaxes(0, 1), markers.xyz[:count:every]
-    cameras = copy.cameras(subject)
-    shown = {
-        "opencv": project(cameras, xyz),
-        "human36m": np.stack([camera_model.project(camera, xyz) for camera in cameras]),
-    }
+    copy.cameras(subject)  # says it where there are none
+    assert copy.rigs is not None
+    given = copy.rigs.given(subject)
+    shown = {"opencv": project(given, xyz), "human36m": project([to_opencv(camera) for camera in given], xyz)}
     return {lens: float(np.nanmax(np.linalg.norm(shown[lens] - xy, axis=-1))) for lens in LENSES}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.skeletons import load
-from simspine.sources.human36m import camera_model, names
+from simspine.sources.human36m import names
 from simspine.sources.human36m.faults import TrialFault, faults_of, spoilt_videos
 from simspine.sources.human36m.rigs import SHARED_FILES, Rigs
 from simspine.types import Camera, Keypoints, Markers, Origin
@@ -83,19 +83,15 @@ class Copy(ABC):
         check_size(markers, f"{self.root}, {subject} {trial}")
         return _select(markers, skeleton)
 
-    def points_2d(self, subject: str, trial: str, skeleton: str = "human36m32", lens: str = "camera") -> Keypoints:
+    def points_2d(self, subject: str, trial: str, skeleton: str = "human36m32") -> Keypoints:
         """Published 2D points of all joints, views in the order of `cameras`; NaN where a camera has no file.
 
-        lens: 'camera' gives them as `cameras` see them (`camera_model`), 'file' as they are in the files. Views of
-        different length are cut to the shortest.
+        Views of different length are cut to the shortest.
         """
         given = self._points_2d(subject, self._known(subject, trial))
         if not given:
             raise InputError(f"{self.root}, {subject} {trial}: no 2D points in this copy (layout {self.layout}).")
-        if lens not in ("camera", "file"):
-            raise unknown_name("lens", lens, ("camera", "file"))
-        cameras = self.cameras(subject) if self.rigs is not None or lens == "camera" else []
-        order = [camera.name for camera in cameras] or sorted(given)
+        order = [camera.name for camera in self.cameras(subject)] if self.rigs is not None else sorted(given)
         unknown = sorted(set(given) - set(order))
         if unknown:
             raise InputError(
@@ -109,29 +105,16 @@ class Copy(ABC):
             xy[:, order.index(name)] = points[:frames]
         confidence = np.isfinite(xy).all(-1).astype(float)
         keypoints = Keypoints(joints.names, names.RATE, xy, confidence, (Origin.GIVEN,) * len(joints))
-        return _select(self.to_cameras(keypoints, cameras) if lens == "camera" else keypoints, skeleton)
+        return _select(keypoints, skeleton)
 
     def cameras(self, subject: str) -> list[Camera]:
-        """The subject's cameras: metres, x_camera = R X + t, OpenCV's model."""
+        """The subject's cameras: metres, x_camera = R X + t, OpenCV's model of the lens of their images."""
         if self.rigs is None:
             raise InputError(
                 f"no camera parameters for {self.root}; looked for {', '.join(SHARED_FILES)} and Calib_<subject>.toml "
                 "there. Put the data set's metadata.xml into the folder, or name a file (capture.cameras)."
             )
         return self.rigs.cameras(subject)
-
-    def to_cameras(self, keypoints: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
-        """2D points found in the copy's videos, as its cameras see them; views in the order of `cameras`.
-
-        Whoever detects in these videos calls this once before triangulating: a `Camera` has OpenCV's lens, the images
-        may have the data set's (`camera_model`). Nothing changes where the two are the same.
-        """
-        if self.rigs is None or self.rigs.lens == "opencv":
-            return keypoints
-        if len(cameras) != keypoints.views:
-            raise InputError(f"{keypoints.views} views of 2D points, but {len(cameras)} cameras.")
-        xy = [camera_model.to_camera(camera, keypoints.xy[:, v]) for v, camera in enumerate(cameras)]
-        return keypoints.with_(xy=np.stack(xy, 1))
 
     def videos(self, subject: str, trial: str) -> list[Path]:
         """Videos in the order of the cameras, without those known to be corrupt."""

@@ -6,7 +6,7 @@ camera and, within it, each subject: three angles a, b, c (rad) with R = Rx(a) R
 (px). The layout is as public readers have it (karfly/human36m-camera-parameters, una-dinosauria/3d-pose-baseline,
 anibali/h36m-fetch). Image sizes are not in the vector.
 
-What p1 and p2 mean in the data set's own projection is not quite what OpenCV takes them for: see `camera_model`. Files
+What p1 and p2 mean in the data set's own projection is not what OpenCV takes them for: see `camera_model`. Files
 written here say which lens they were made with, in an element of ours that other readers pass over.
 """
 
@@ -107,6 +107,8 @@ def write_metadata(path: str | os.PathLike, rigs: Mapping[str, Sequence[Camera]]
             raise InputError(f"{path}: {subject} and {next(iter(rigs))} differ in cameras or intrinsics; one set only.")
     if any(camera.K[0, 1] for camera in first):
         raise InputError(f"{path}: a camera has a skewed image; the format has no number for it.")
+    if any(camera.lens != "perspective" or camera.distortion.size > 5 for camera in first):
+        raise InputError(f"{path}: a camera has more of a lens than k1 k2 p1 p2 k3; the format has no numbers for it.")
     vector: list[float] = []
     for c in range(len(first)):
         for subject in _SUBJECTS:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from simspine.errors import InputError, unknown_name
 from simspine.formats._text import parsed, read_bytes
+from simspine.sources.human36m.camera_model import to_opencv
 from simspine.sources.human36m.metadata import LENSES, Metadata, read_metadata
 from simspine.sources.human36m.parameters_json import is_parameters, parameters
 from simspine.types import Camera
@@ -31,6 +32,11 @@ class Rigs:
     metadata: Metadata | None = None
 
     def cameras(self, subject: str) -> list[Camera]:
+        """The rig of one subject in metres, with OpenCV's lens that is the same as that of `lens`."""
+        given = self.given(subject)
+        return [to_opencv(camera) for camera in given] if self.lens == "human36m" else given
+
+    def given(self, subject: str) -> list[Camera]:
         """The rig of one subject in metres, with the numbers of the file."""
         if self.metadata is not None:
             if subject not in self.metadata.rigs:

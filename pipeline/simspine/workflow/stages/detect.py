@@ -39,12 +39,11 @@ def plan(context: Context) -> list[Task]:
         def work(name=name, trial=trial, capture=capture, out=out, fault=fault) -> dict:
             detections, skeleton, cameras = _detections(context, name, trial, capture)
             followed = follow_person(detections, cameras, skeleton, options)
-            keypoints = capture.seen_by(cameras, followed.keypoints)
-            clicks = skin_markers_of(trial)
+            keypoints, clicks = followed.keypoints, skin_markers_of(trial)
             if clicks is not None:
                 videos = open_videos(capture.videos)
                 keypoints = follow_skin_markers(keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px)
-            outline = {} if followed.contours is None else {"contours": capture.seen_by(cameras, followed.contours)}
+            outline = {} if followed.contours is None else {"contours": followed.contours}
             save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **outline, **fault)
             people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
             return _notes(keypoints) | {"people_seen": people_seen} | fault

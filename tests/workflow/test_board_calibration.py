@@ -1,0 +1,157 @@
+"""`simspine cameras calibrate board` on rendered images, and what it says to boards and recordings that do not fit."""
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli import main
+from simspine.detection.board import Board
+from simspine.formats.calibration import read_calibration
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "cameras"))
+from board_scene import corners_seen, on_the_floor, render, ring, shown_to
+
+FRAMES = 20
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["cameras", "calibrate", "board", *map(str, arguments)])
+
+
+def board_arguments(board: Board):
+    kind = ("--marker-mm", f"{1000 * board.marker:g}") if board.marker else ("--pattern", "checkerboard")
+    return ("--squares", f"{board.columns}x{board.rows}", "--size-mm", f"{1000 * board.square:g}", *kind)
+
+
+def rendered(folder: Path, board: Board, cameras, places) -> list[Path]:
+    rng, folders = np.random.default_rng(0), []
+    there = np.isfinite(corners_seen(cameras, board, places, 0.0)).any((2, 3))
+    blank = np.full((cameras[0].size[1], cameras[0].size[0], 3), 105, np.uint8)
+    for v, camera in enumerate(cameras):
+        folders.append(folder / camera.name)
+        folders[-1].mkdir(parents=True)
+        for f, place in enumerate(places):
+            image = render(camera, board, *place, rng) if there[f, v] else blank
+            cv2.imwrite(str(folders[-1] / f"{f}.png"), image)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """(folders, cameras, places, board): two cameras, a ChArUco board, the last image with it on the floor."""
+    board, cameras = Board(7, 5, 0.12, 0.09), ring(8)[:2]
+    places = [*shown_to(cameras, board, FRAMES), on_the_floor(board, (-0.4, 0.2), 45.0)]
+    return rendered(tmp_path_factory.mktemp("boards"), board, cameras, places), cameras, places, board
+
+
+def test_cameras_come_out_of_folders_of_images(shown, tmp_path):
+    folders, cameras, places, board = shown
+    out, figures = tmp_path / "Calib.toml", tmp_path / "figures.json"
+    done = call(*folders, *board_arguments(board), "--floor", FRAMES, "--out", out, "--json", figures)
+    assert done.exit_code == 0, done.output
+    assert "World: the board on the floor" in done.output
+    R, t = places[-1][0] @ np.diag([1.0, -1.0, -1.0]), places[-1][1]
+    said = json.loads(figures.read_text())
+    for found, camera in zip(read_calibration(out), cameras, strict=True):
+        assert found.name == camera.name
+        assert np.linalg.norm(found.centre - R.T @ (camera.centre - t)) < 0.015
+        np.testing.assert_allclose(found.K[0, 0], camera.K[0, 0], rtol=0.005)
+        row = said[camera.name]
+        assert row["views"] >= 8
+        assert 0 < row["coverage"] < 1
+        assert row["error_px"] < 0.2
+        assert 0 < row["position_sd_m"] < 0.01
+
+    again = call(*folders, *board_arguments(board), "--out", out)
+    assert again.exit_code == 2
+    assert "exists already" in again.output
+
+
+def test_lenses_first_and_places_with_them(shown, tmp_path):
+    folders, cameras, _, board = shown
+    lenses, out = tmp_path / "lenses.toml", tmp_path / "Calib.toml"
+    done = call(*folders, *board_arguments(board), "--lenses-only", "--out", lenses)
+    assert done.exit_code == 0, done.output
+    assert "all cameras stand in the origin" in done.output
+    done = call(*folders, *board_arguments(board), "--intrinsics", lenses, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "World: the first camera is the origin" in done.output
+    (a, b), kept = read_calibration(out), read_calibration(lenses)
+    for found, given in zip((a, b), kept, strict=True):
+        np.testing.assert_allclose(found.K, given.K)
+        np.testing.assert_allclose(found.distortion, given.distortion)
+    apart = np.linalg.norm(cameras[0].centre - cameras[1].centre)
+    assert np.linalg.norm(a.centre - b.centre) == pytest.approx(apart, abs=0.015)
+
+
+def test_videos_are_read_as_well(shown, tmp_path):
+    """The first camera's images as a video; JPEG costs a little."""
+    folders, cameras, _, board = shown
+    path = tmp_path / "cam1.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, cameras[0].size)
+    for f in range(FRAMES):
+        writer.write(cv2.imread(str(folders[0] / f"{f}.png")))
+    writer.release()
+    done = call(path, *board_arguments(board), "--lenses-only", "--out", tmp_path / "x.toml")
+    assert done.exit_code == 0, done.output
+    (found,) = read_calibration(tmp_path / "x.toml")
+    assert found.K[0, 0] == pytest.approx(cameras[0].K[0, 0], rel=0.01)
+
+
+class TestRefused:
+    def refused(self, message, *arguments, out):
+        done = call(*arguments, "--out", out)
+        assert done.exit_code == 2
+        assert message in " ".join(done.output.split()), done.output
+        assert not out.exists()
+
+    def test_other_markers(self, shown, tmp_path):
+        other = ("--squares", "7x5", "--size-mm", 120, "--dictionary", "6X6_50")
+        told = f"cam1: a ChArUco board (6X6_50) of 7x5 squares is in none of the {FRAMES + 1} images"
+        self.refused(told, *shown[0], *other, out=tmp_path / "x.toml")
+
+    def test_another_number_of_squares(self, tmp_path):
+        """The larger one is not there, the smaller one is a part of what is: inner corners counted for squares."""
+        board, cameras = Board(8, 5, 0.12), ring(8)[:1]
+        folders = rendered(tmp_path, board, cameras, shown_to(cameras, board, 4))
+        options = ("--size-mm", 120, "--pattern", "checkerboard", "--lenses-only")
+        self.refused("shows a checkerboard of 8x5 squares", *folders, "--squares", "9x6", *options, out=tmp_path / "x")
+        self.refused("shows a checkerboard of 8x5 squares", *folders, "--squares", "7x4", *options, out=tmp_path / "x")
+
+    def test_recordings_of_other_lengths(self, shown, tmp_path):
+        folders, _, _, board = shown
+        (tmp_path / "cam2").mkdir()
+        for f in range(4):
+            (tmp_path / f"cam2/{f}.png").write_bytes((folders[1] / f"{f}.png").read_bytes())
+        told = "different numbers of images: cam1 21, cam2 4"
+        self.refused(told, folders[0], tmp_path / "cam2", *board_arguments(board), out=tmp_path / "x.toml")
+
+    def test_lenses_of_another_image_size(self, shown, tmp_path):
+        folders, cameras, _, board = shown
+        from simspine.formats.calibration import write_calibration
+
+        write_calibration(tmp_path / "l.toml", [camera.with_(size=(1920, 1080)) for camera in cameras])
+        wanted = (*board_arguments(board), "--intrinsics", tmp_path / "l.toml")
+        self.refused("images of 960×720 px, the lens of 'cam1'", *folders, *wanted, out=tmp_path / "x.toml")
+
+    def test_options_that_do_not_go_together(self, shown, tmp_path):
+        folders, _, _, board = shown
+        given = board_arguments(board)
+        self.refused("do not go with it", *folders, *given, "--lenses-only", "--floor", 3, out=tmp_path / "x.toml")
+        self.refused("have 0 to 20", *folders, *given, "--floor", 21, out=tmp_path / "x.toml")
+        self.refused("two have the same: cam1, cam1", folders[0], folders[0], *given, out=tmp_path / "x.toml")
+        self.refused("write columns x rows", *folders, "--squares", "7", "--size-mm", 30, out=tmp_path / "x.toml")
+
+
+def test_a_board_is_written_by_its_command(tmp_path):
+    out = tmp_path / "board.svg"
+    wanted = ["cameras", "board", "--squares", "7x5", "--size-mm", "30", "--out", str(out)]
+    done = CliRunner().invoke(main, wanted)
+    assert done.exit_code == 0, done.output
+    assert "ChArUco board (4X4_50) of 7x5 squares" in done.output
+    assert out.read_text().count("<path") > 100
