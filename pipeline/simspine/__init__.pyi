@@ -12,6 +12,7 @@ from .formats.mot import read_mot, write_mot
 from .formats.trc import read_trc, write_trc
 from .ik.solve import inverse_kinematics
 from .ik.solver import Solver
+from .pipeline.delays import Delayed
 from .pipeline.options import Options
 from .pipeline.reconstruct import fit_trials, reconstruct, reconstruct_people
 from .pipeline.reconstruction import Reconstruction
@@ -25,6 +26,7 @@ from .types import Camera, Keypoints, Markers, Motion, Origin
 __all__ = [
     "Body",
     "Camera",
+    "Delayed",
     "InputError",
     "Keypoints",
     "LinearPrior",
