@@ -2,6 +2,7 @@ from .body.compiled_file import read_body, write_body
 from .body.kinematics import body_poses, forward_kinematics
 from .body.model import Body
 from .cameras.check import check_cameras
+from .cameras.from_person import cameras_from_person
 from .cameras.refine import refine_cameras
 from .cameras.sync import find_delays
 from .dataset.recordings import open_dataset
@@ -41,6 +42,7 @@ __all__ = [
     "Smoothness",
     "Solver",
     "body_poses",
+    "cameras_from_person",
     "check_cameras",
     "complete_spine",
     "find_delays",

@@ -48,7 +48,7 @@ def test_rotation_is_applied(tmp_path):
 
 def test_images_at_frames_asked_for(tmp_path):
     video = open_video(write_video(tmp_path / "cam01.mp4", frames=12))
-    levels = [image.mean() for image in video.at([2, 3, 3, 7, 11, 12, 13])]
+    levels = [image.mean() for image in video.shown_at([2, 3, 3, 7, 11, 12, 13])]
     assert levels == pytest.approx([10 + 8 * k for k in (2, 3, 3, 7, 11)], abs=5)  # the video ends before the last two
 
 

@@ -1,7 +1,5 @@
 """Delays of a trial in the workflow: the results are those of the synchronised recording."""
 
-import json
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -9,6 +7,7 @@ from small_project import write_inputs
 
 from simspine.cli import main
 from simspine.formats.store import load
+from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
 from simspine.workflow.rigs import delays_of_events
 from simspine.workflow.trials import camera_findings, read_trial
@@ -44,7 +43,7 @@ def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames late beside cam01" in finding.message
     kept = load(paths.cameras("bow"))["timing"]
     assert kept["late_frames"] == [0, 1, 3, 1]
-    assert json.loads((paths.folder / "manifests/detect.json").read_text())["bow"]["timing"] == kept
+    assert read_manifest(paths.folder / "manifests/detect.json")["bow"]["notes"]["timing"] == kept
 
 
 def test_time_counts_from_the_first_views_first_frame(late):

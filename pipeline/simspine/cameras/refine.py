@@ -79,7 +79,7 @@ def refine_cameras(
     before = _errors(sample, given, min_confidence)
     current, refined = given, None
     for _ in range(ROUNDS):
-        seen, xyz = _observed(sample, velocity, time, current, min_confidence)
+        seen, xyz = observed(sample, velocity, time, current, min_confidence)
         refined = adjust(seen, given, xyz, prior, (0,), None if refined is None else refined.change)
         current = refined.cameras
     assert refined is not None
@@ -117,7 +117,7 @@ def _velocity(xy: np.ndarray) -> np.ndarray:
     return velocity
 
 
-def _observed(
+def observed(
     sample: Keypoints, velocity: np.ndarray, time: np.ndarray, cameras: Sequence[Camera], min_confidence: float
 ) -> tuple[Observations, np.ndarray]:
     """What counts of the recording, and where the points are: (frames, points, 3) m.

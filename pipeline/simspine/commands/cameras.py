@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from simspine.commands.calibrate import calibrate
 from simspine.commands.options import FILE, config_option
 
 subject_option = click.option("--subject", help="Subject; all of them together if left out.")
@@ -15,8 +16,12 @@ json_option = click.option("--json", "json_path", type=FILE, help="Write the fig
 def cameras():
     """Check cameras by the person they saw, refine their calibration, find views that run late.
 
-    All three look at the 2D points of finished detections; where there are none yet, the stage detect runs first.
+    These look at the 2D points of finished detections; where there are none yet, the stage detect runs first. Calibrate
+    finds cameras from videos alone.
     """
+
+
+cameras.add_command(calibrate)
 
 
 @cameras.command("check")

@@ -50,7 +50,7 @@ def _images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarra
             yield plain
         return
     opened = open_videos([found.videos[v] for v in views])
-    videos = [video.at(found.video_frames(v)) for v, video in zip(views, opened, strict=True)]
+    videos = [video.shown_at(found.video_frames(v)) for v, video in zip(views, opened, strict=True)]
     for _ in range(frames):
         images = [image for video in videos if (image := next(video, None)) is not None]
         if len(images) < len(videos):

@@ -84,7 +84,7 @@ def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -
 
 def _images(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:
     """{frame: image} of the trial's frames asked for and there. places: (frames,) the video's frame of each."""
-    return dict(zip(frames, video.at(places[list(frames)]), strict=False))
+    return dict(zip(frames, video.shown_at(places[list(frames)]), strict=False))
 
 
 def caveats_of(found: SolvedTrial) -> Caveats:

@@ -56,7 +56,7 @@ class Video:
                 "damaged or was cut short. Copy it again from its source, or convert it with ffmpeg."
             )
 
-    def at(self, frames: Iterable[int]) -> Iterator[np.ndarray]:
+    def shown_at(self, frames: Iterable[int]) -> Iterator[np.ndarray]:
         """Images of the frames asked for, numbers that never fall; ends where the video does."""
         images, number, image = iter(self), -1, None
         for frame in frames:

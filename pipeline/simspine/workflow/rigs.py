@@ -84,7 +84,7 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
         )
         rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
     if rows:
-        _print_table(f"Cameras beside one another: {_what(seen)}", HEADINGS, rows)
+        print_table(f"Cameras beside one another: {_what(seen)}", HEADINGS, rows)
     for finding in findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
     if not findings:
@@ -114,7 +114,7 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
                 text = f"{change:+.{digits}f} ± {deviation:.{digits}f} {unit}"
                 known = f"{100 * (1 - (deviation / prior) ** 2):.0f}"
                 rows.append((camera.name, name.replace("_", " "), text, f"{abs(change) / prior:.1f}", known))
-    _print_table(
+    print_table(
         f"Refined by {_what(seen)}",
         ("camera", "value", "change", "prior deviations", "shown by the recording, %"),
         rows,
@@ -143,7 +143,7 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
             clocks.views, total, clocks.deviation, clocks.drift, clocks.drift_deviation, strict=True
         )
     ]
-    _print_table(f"Clocks: {_what(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
+    print_table(f"Clocks: {_what(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
     if known is not None:
         print("The trial's own delays are undone already; they are part of what is printed.")
     delays = {view: round(float(late), 2) for view, late in zip(clocks.views, total, strict=True)}
@@ -183,15 +183,18 @@ def _what(seen: Recorded) -> str:
     return seen.trials[0] if len(seen.trials) == 1 else f"{len(seen.trials)} trials, {seen.keypoints.frames} frames"
 
 
-def _print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on the terminal, as wide as it is."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.measure import Measurement
+    from rich.table import Column, Table
 
-    shown = Table(*headings, title=title, title_justify="left")
+    shown = Table(*(Column(heading, no_wrap=True) for heading in headings), title=title, title_justify="left")
     for row in rows:
-        shown.add_row(*(cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in row))
+        shown.add_row(*row)
     console = Console()
-    console.print(shown, width=max(console.width, console.measure(shown).maximum), no_wrap=True, crop=False)
+    whole = Measurement.get(console, console.options.update(max_width=1000), shown).maximum
+    Console(width=max(console.width, whole)).print(shown)
 
 
 def _write(path: Path | None, content: dict) -> None:
