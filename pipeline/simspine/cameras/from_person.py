@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.cameras.bundle import Adjustment, adjust
 from simspine.cameras.parameters import CameraPrior
-from simspine.cameras.person_frame import STATURE, PersonFrame, limb_stature, person_frame
+from simspine.cameras.person_frame import STATURE, PersonFrame, check_height, limb_stature, person_frame
 from simspine.cameras.refine import FEWEST, observed, sampled
 from simspine.errors import InputError
 from simspine.geometry import undistort
@@ -68,6 +68,7 @@ def cameras_from_person(
     Raises `InputError` for fewer than two views, a view that saw too little or has nothing in common with the others, a
     person who stands still or moves in one plane, and places that come out too uncertain.
     """
+    check_height(height)
     _check(keypoints, lenses, min_confidence)
     sample, velocity, time = sampled(keypoints, min_confidence)
     _check_moves(sample, lenses, min_confidence)

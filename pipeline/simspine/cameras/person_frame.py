@@ -84,13 +84,18 @@ def standing_stature(names: Sequence[str], xyz: np.ndarray) -> float | None:
     return None
 
 
+def check_height(height: float | None) -> None:
+    """`InputError` for a height that is nobody's."""
+    if height is not None and not HEIGHTS[0] < height < HEIGHTS[1]:
+        raise InputError(f"a height of {height:g} m is nobody's; expected metres, {HEIGHTS[0]:g} to {HEIGHTS[1]:g}.")
+
+
 def person_frame(names: Sequence[str], xyz: np.ndarray, height: float | None) -> PersonFrame:
     """The world that a person's points (frames, points, 3) tell. height: of the person, m, if known.
 
     Raises `InputError` for a height that is nobody's, and where limbs, hips or feet were not seen.
     """
-    if height is not None and not HEIGHTS[0] < height < HEIGHTS[1]:
-        raise InputError(f"a height of {height:g} m is nobody's; expected metres, {HEIGHTS[0]:g} to {HEIGHTS[1]:g}.")
+    check_height(height)
     limbs, standing = limb_stature(names, xyz), standing_stature(names, xyz)
     feet = [names.index(name) for name in FEET if name in names]
     if limbs is None or not feet or not np.isfinite(xyz[:, feet]).any():

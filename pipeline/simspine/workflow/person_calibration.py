@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.cameras.from_person import FromPerson, cameras_from_person
+from simspine.cameras.person_frame import check_height
 from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
@@ -44,6 +45,7 @@ def calibrate_by_person(
     quiet: bool = False,
 ) -> None:
     """Write the calibration, print a line per camera, and what images cannot tell. lenses: as `known_lenses` says."""
+    check_height(height)
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
     videos = open_videos(recordings)
