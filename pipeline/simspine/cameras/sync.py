@@ -20,7 +20,7 @@ from simspine.types import Camera, Keypoints
 
 FARTHEST = 60  # frames looked at on either side
 LEAST_OVERLAP = 30  # frames two views must share
-LEAST_SHARE = 0.25  # of the shorter view's frames
+LEAST_SHARE = 0.5  # of the shorter view's frames: where little is shared, chance fits well
 LOOKED_AT = 150  # frames of a view that are compared, of those in which people move most
 MOVING = 0.5  # share of a view's frames in which they do
 COARSE_S = 0.05  # s between shifts tried at first, where many are
