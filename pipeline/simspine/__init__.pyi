@@ -4,6 +4,7 @@ from .body.model import Body
 from .cameras.board_views import BoardViews
 from .cameras.boards import calibrate_boards, calibrate_lenses
 from .cameras.check import check_cameras
+from .cameras.from_person import cameras_from_person
 from .cameras.refine import refine_cameras
 from .cameras.sync import find_delays
 from .dataset.recordings import open_dataset
@@ -15,6 +16,7 @@ from .formats.mot import read_mot, write_mot
 from .formats.trc import read_trc, write_trc
 from .ik.solve import inverse_kinematics
 from .ik.solver import Solver
+from .pipeline.delays import Delayed
 from .pipeline.options import Options
 from .pipeline.reconstruct import fit_trials, reconstruct, reconstruct_people
 from .pipeline.reconstruction import Reconstruction
@@ -30,6 +32,7 @@ __all__ = [
     "BoardViews",
     "Body",
     "Camera",
+    "Delayed",
     "InputError",
     "Keypoints",
     "LinearPrior",
@@ -46,6 +49,7 @@ __all__ = [
     "body_poses",
     "calibrate_boards",
     "calibrate_lenses",
+    "cameras_from_person",
     "check_cameras",
     "complete_spine",
     "find_board",

@@ -46,6 +46,12 @@ def test_rotation_is_applied(tmp_path):
     assert next(iter(video)).shape == (WIDTH, HEIGHT, 3)
 
 
+def test_images_at_frames_asked_for(tmp_path):
+    video = open_video(write_video(tmp_path / "cam01.mp4", frames=12))
+    levels = [image.mean() for image in video.shown_at([2, 3, 3, 7, 11, 12, 13])]
+    assert levels == pytest.approx([10 + 8 * k for k in (2, 3, 3, 7, 11)], abs=5)  # the video ends before the last two
+
+
 def test_decoding_that_stops_early_names_both_numbers(tmp_path):
     path = write_video(tmp_path / "cut.avi", frames=30, noise=True)
     data = path.read_bytes()
@@ -120,5 +126,7 @@ def test_all_faults_of_synchronisation_in_one_message():
     assert "lengths differ (97 to 100 frames) and their frame rates differ (50 to 60" in message
     for row in ("cam1.mp4     100    60.000  1080×1920", "cam2.mp4      97", "cam3.mp4     100    50.000"):
         assert row in message
+    assert "`delays: find`" in message
+    assert "ffmpeg -r" in message
     with pytest.raises(InputError, match="no videos"):
         check_synchronised([])

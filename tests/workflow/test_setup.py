@@ -30,12 +30,12 @@ def test_init_writes_a_configuration_that_works(videos):
     assert call("doctor", "--config", out).exit_code == 0
 
 
-@pytest.mark.parametrize("fault", ["length", "camera", "exists", "name"])
+@pytest.mark.parametrize("fault", ["rate", "camera", "exists", "name"])
 def test_init_writes_nothing_where_something_does_not_fit(videos, fault):
     project, files = videos
     out, name = project.folder / "mine.yaml", "mine"
-    if fault == "length":
-        write_video(files[2], frames=9)
+    if fault == "rate":
+        write_video(files[2], rate=25)
     elif fault == "camera":
         drop_camera(project)
     elif fault == "exists":
@@ -44,12 +44,22 @@ def test_init_writes_nothing_where_something_does_not_fit(videos, fault):
         name = "not/a name"
     done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--name", name)
     assert done.exit_code == 2
-    wanted = {"length": "lengths differ", "camera": "cam04 has none", "exists": "exists already", "name": "name: "}
+    wanted = {"rate": "rates differ", "camera": "cam04 has none", "exists": "exists already", "name": "name: "}
     assert wanted[fault] in done.stderr
     assert "Traceback" not in done.output
     assert out.exists() == (fault == "exists")
     if fault == "exists":
         assert out.read_text() == "name: precious\n"
+
+
+def test_init_of_videos_of_other_lengths_has_their_delays_found(videos):
+    project, files = videos
+    write_video(files[2], frames=9)
+    out = project.folder / "mine.yaml"
+    done = call("init", *files, "--calibration", project.folder / "cameras.toml", "--out", out, "--subject", "Ada")
+    assert "their delays will be found" in done.output
+    assert read_config(out).subjects["Ada"].trials["trial"].delays == "find"
+    assert call("doctor", "--config", out).exit_code == 0
 
 
 def test_init_without_videos_explains_itself():

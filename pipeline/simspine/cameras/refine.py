@@ -23,6 +23,7 @@ FRAMES = 150  # looked at: more say little new, since errors of detection last
 ROUNDS = 3  # which observations count is decided anew with each round's cameras
 GENEROUS = 0.08  # of the longer image side: an error that a wrong calibration may cause
 REACH = 3  # frames on either side over which velocity is measured
+STEADY, STEADY_PX = 1.0, 1.0  # velocities of both sides differ at most by this share of their mean and px per frame
 AGREE = 0.6  # share of observations that must agree: of two exchanged views out of four half do
 FEWEST = 30  # observations a view must have
 
@@ -78,7 +79,7 @@ def refine_cameras(
     before = _errors(sample, given, min_confidence)
     current, refined = given, None
     for _ in range(ROUNDS):
-        seen, xyz = _observed(sample, velocity, time, current, min_confidence)
+        seen, xyz = observed(sample, velocity, time, current, min_confidence)
         refined = adjust(seen, given, xyz, prior, (0,), None if refined is None else refined.change)
         current = refined.cameras
     assert refined is not None
@@ -96,8 +97,7 @@ def sampled(
     keypoints = keypoints.select(names)
     sure = keypoints.confidence >= min_confidence
     xy = np.where(sure[..., None], keypoints.xy, np.nan)
-    velocity = np.full_like(xy, np.nan)
-    velocity[REACH:-REACH] = (xy[2 * REACH :] - xy[: -2 * REACH]) / (2 * REACH)
+    velocity = _velocity(xy)
     rows = evenly_spread(len(xy), frames)
     sample = keypoints.with_(
         xy=keypoints.xy[rows], confidence=keypoints.confidence[rows], rate=keypoints.rate * len(rows) / len(xy)
@@ -105,7 +105,19 @@ def sampled(
     return sample, velocity[rows], rows / max(len(xy) - 1, 1) - 0.5
 
 
-def _observed(
+def _velocity(xy: np.ndarray) -> np.ndarray:
+    """Of points (frames, …, 2), px per frame. NaN where what is before and after a frame does not agree: a detector's
+    jump is no movement, and would seem to show to a fraction of a frame when it happened."""
+    velocity = np.full_like(xy, np.nan)
+    before = (xy[REACH:-REACH] - xy[: -2 * REACH]) / REACH
+    after = (xy[2 * REACH :] - xy[REACH:-REACH]) / REACH
+    mean, apart = (before + after) / 2, np.linalg.norm(after - before, axis=-1)
+    steady = apart <= STEADY * np.linalg.norm(mean, axis=-1) + STEADY_PX
+    velocity[REACH:-REACH] = np.where(steady[..., None], mean, np.nan)
+    return velocity
+
+
+def observed(
     sample: Keypoints, velocity: np.ndarray, time: np.ndarray, cameras: Sequence[Camera], min_confidence: float
 ) -> tuple[Observations, np.ndarray]:
     """What counts of the recording, and where the points are: (frames, points, 3) m.

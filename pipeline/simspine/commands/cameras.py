@@ -17,7 +17,7 @@ def cameras():
     """Calibrate cameras, check them by the person they saw, refine their calibration, find views that run late.
 
     check, refine and sync look at the 2D points of finished detections; where there are none yet, the stage detect
-    runs first.
+    runs first. calibrate finds cameras from videos alone.
     """
 
 
@@ -75,10 +75,23 @@ def refine_command(config_path, subject, trial, out, json_path):
 @config_option()
 @click.option("--subject", help="Subject; the first if left out.")
 @click.option("--trial", help="Trial; the first if left out.")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    metavar="VIEW=FRAME",
+    help="Frame at which a view shows an event that all show, such as a clap; once for each. Nothing else is used.",
+)
 @json_option
-def sync_command(config_path, subject, trial, json_path):
-    """Say by how many frames each view is late, to a fraction of a frame; views may start up to 60 frames apart."""
-    from simspine.config import read_config
-    from simspine.workflow.rigs import print_delays
+def sync_command(config_path, subject, trial, events, json_path):
+    """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.
 
+    Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and other lengths.
+    """
+    from simspine.config import read_config
+    from simspine.workflow.rigs import delays_as_yaml, delays_of_events, print_delays
+
+    if events:
+        click.echo(delays_as_yaml(delays_of_events(events)))
+        return
     print_delays(read_config(config_path), subject, trial, json_path)

@@ -1,9 +1,9 @@
 """Who was recorded, and where each recording comes from."""
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from simspine.pipeline.options import Section
 
@@ -35,7 +35,7 @@ class Trial(Section):
     folder: str | None = None
     """Pose2Sim project folder holding videos/ and calibration/; `pose2sim:Demo_SinglePerson` names a packaged one."""
     videos: list[str] | None = None
-    """Synchronised videos, one per camera."""
+    """Videos, one per camera; synchronised, unless `delays` are given or to be found."""
     keypoints: list[str] | None = None
     """Folders of OpenPose/Pose2Sim JSON, one per camera in the calibration's order; read instead of detecting."""
     calibration: str | None = None
@@ -46,6 +46,10 @@ class Trial(Section):
     """A trial of the data set that the section `capture` names, such as Walking_1; all of them if none is named."""
     rig: str | None = None
     """Which rig of a JSON calibration that holds several; the subject's if left out."""
+    delays: Literal["find"] | list[FiniteFloat] | dict[str, FiniteFloat] | None = None
+    """Frames by which each view shows an event later than the first one does: a list, or by camera name; or `find`."""
+    drift: list[FiniteFloat] | dict[str, FiniteFloat] | None = None
+    """With given `delays`: frames by which each view gets later in 1000 frames."""
     mocap: str | None = None
     """TRC file of motion-capture markers that replace the points of the same name."""
     mocap_resample: float | None = Field(None, gt=0)
@@ -54,16 +58,35 @@ class Trial(Section):
     skin_markers: SkinMarkers | str | None = None
     """Markers on the skin seen in the videos: their clicks, or a YAML file of them."""
 
+    @field_validator("delays", mode="before")
+    @classmethod
+    def _kinds_of_delays(cls, delays):
+        """One fault in place of one for each kind that was tried."""
+        if delays is None or delays == "find":
+            return delays
+        values = delays.values() if isinstance(delays, Mapping) else delays
+        if isinstance(delays, str) or not isinstance(delays, Mapping | Sequence):
+            raise ValueError(f"{delays!r} is no delays; write find, or frames for each view: a list, or by camera name")
+        if wrong := [v for v in values if isinstance(v, bool | str) or not isinstance(v, int | float)]:
+            raise ValueError(f"{wrong[0]!r} is no number of frames")
+        return delays
+
     @model_validator(mode="after")
     def _one_source(self):
         if sum(v is not None for v in (self.folder, self.videos, self.keypoints, self.capture)) != 1:
             raise ValueError("give exactly one of folder, videos, keypoints, capture")
-        if self.capture is not None and any((self.calibration, self.rate, self.rig, self.mocap)):
-            raise ValueError("a trial of the data set has its calibration, rate and mocap from there; leave them out")
+        if self.capture is not None and any((self.calibration, self.rate, self.rig, self.mocap, self.delays)):
+            raise ValueError(
+                "a trial of the data set has its calibration, rate and mocap from there, and no delays; leave them out"
+            )
+        if self.drift is not None and (self.delays is None or self.delays == "find"):
+            raise ValueError("drift goes with `delays` that are given; leave it out, or give them")
         if self.mocap_resample is not None and self.mocap is None:
             raise ValueError("mocap_resample needs a mocap file")
         if self.skin_markers is not None and self.keypoints is not None:
             raise ValueError("skin_markers are followed in videos, but the trial gives keypoints")
+        if self.skin_markers is not None and self.delays is not None:
+            raise ValueError("skin_markers are followed in synchronised videos; trim these, and leave delays out")
         if self.folder is None and self.capture is None and self.calibration is None:
             raise ValueError("videos or keypoints need a calibration file")
         if self.keypoints is not None and self.rate is None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from simspine.cameras.check import check_cameras
+from simspine.cameras.clocks import Timing
 from simspine.cameras.parameters import CameraPrior
 from simspine.cameras.recordings import joined, same_rig
 from simspine.cameras.refine import Refined, refine_cameras
@@ -51,6 +52,11 @@ def judge_cameras(
         seen = joined([recordings[name][0] for name in rig])
         found |= dict.fromkeys(rig, _judged(seen, recordings[rig[0]][1], options, min_confidence))
     return {name: found[name] for name in recordings}
+
+
+def with_timing(judged: JudgedCameras, timing: Timing) -> JudgedCameras:
+    """The cameras with what was done about views that were late."""
+    return replace(judged, findings=(camera_checks.delays(timing), *judged.findings))
 
 
 def _judged(seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float) -> JudgedCameras:

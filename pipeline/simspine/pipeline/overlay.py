@@ -49,7 +49,8 @@ def _images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarra
         for _ in range(frames):
             yield plain
         return
-    videos = [iter(video) for video in open_videos([found.videos[v] for v in views])]
+    opened = open_videos([found.videos[v] for v in views])
+    videos = [video.shown_at(found.video_frames(v)) for v, video in zip(views, opened, strict=True)]
     for _ in range(frames):
         images = [image for video in videos if (image := next(video, None)) is not None]
         if len(images) < len(videos):

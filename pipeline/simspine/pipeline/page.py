@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +72,8 @@ def _overlays(found: SolvedTrial, samples: int) -> tuple[Picture, ...]:
 def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -> np.ndarray:
     """Sample frames (rows) in the cameras (columns; the first `most`) with what was detected and the fitted body."""
     frames = sample_frames(found.spine.frames, samples, found.rejected)
-    columns = [_images(video, frames) for video in open_videos(found.videos[:most])]
+    opened = open_videos(found.videos[:most])
+    columns = [_images(video, frames, found.video_frames(v)) for v, video in enumerate(opened)]
     sheet = [
         [(images[frame], layer_of(found, frame, v)) if frame in images else None for v, images in enumerate(columns)]
         for frame in frames
@@ -82,9 +82,9 @@ def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -
     return overlay_sheet(sheet, [camera.name for camera in found.cameras[:most]], labels)
 
 
-def _images(video: Video, frames: Sequence[int]) -> dict[int, np.ndarray]:
-    """{frame: image} of the frames asked for and there, read in one pass."""
-    return {index: image for index, image in enumerate(islice(video, max(frames) + 1)) if index in frames}
+def _images(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:
+    """{frame: image} of the trial's frames asked for and there. places: (frames,) the video's frame of each."""
+    return dict(zip(frames, video.shown_at(places[list(frames)]), strict=False))
 
 
 def caveats_of(found: SolvedTrial) -> Caveats:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simspine.cameras.clocks import Timing
 from simspine.detection.association import associate, tracks_of_people
 from simspine.detection.boxes import whole_image
 from simspine.detection.protocol import Detector
@@ -46,9 +47,10 @@ def detect(
     boxes: np.ndarray | None = None,
     frames: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    together: bool = True,
 ) -> Detections:
-    """Everybody in synchronised videos; points as `SKELETONS` says. boxes, frames, progress: as `detect_videos`."""
-    return detect_videos(videos, lambda: _detector(options, boxes is not None), progress, boxes, frames)
+    """Everybody in videos; points as `SKELETONS` says. boxes, frames, progress, together: as `detect_videos`."""
+    return detect_videos(videos, lambda: _detector(options, boxes is not None), progress, boxes, frames, together)
 
 
 def _detector(options: DetectionOptions, boxes_known: bool) -> Detector:
@@ -96,12 +98,17 @@ def _named(points: np.ndarray, detections: Detections, skeleton: str) -> Followe
 
 
 def locate_points(
-    keypoints: Keypoints, cameras: Sequence[Camera], options: TriangulationOptions
+    keypoints: Keypoints, cameras: Sequence[Camera], options: TriangulationOptions, timing: Timing | None = None
 ) -> tuple[Markers, TriangulationReport]:
-    """Points in space (z_up) with covariance, of those that any view shows, and what they were made from."""
+    """Points in space (z_up) with covariance, of those that any view shows, and what they were made from.
+
+    Time 0 is the first view's frame 0; timing: where the points begin later than that.
+    """
     observed = np.isfinite(keypoints.xy).any((0, 1, 3))
     names = [name for name, there in zip(keypoints.names, observed, strict=True) if there]
-    return triangulate_with_report(keypoints.select(names), cameras, **options.model_dump())
+    points, report = triangulate_with_report(keypoints.select(names), cameras, **options.model_dump())
+    start = 0.0 if timing is None else timing.first / keypoints.rate
+    return points.with_(start=start), report
 
 
 def make_markers(

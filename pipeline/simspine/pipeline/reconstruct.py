@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from simspine.cameras.clocks import Timing
 from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame
-from simspine.pipeline.cameras import JudgedCameras, judge_cameras
+from simspine.pipeline.cameras import JudgedCameras, judge_cameras, with_timing
+from simspine.pipeline.delays import Delayed, Delays, follow_in_step, in_step_alone
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.points import (
@@ -35,7 +37,8 @@ from simspine.triangulation import TriangulationReport
 from simspine.types import Camera, Keypoints, Markers
 
 PERSON = "person"  # name of the subject
-Source = Keypoints | str | PathLike | Sequence[str | PathLike]
+Plain = Keypoints | str | PathLike | Sequence[str | PathLike]
+Source = Plain | Delayed
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class _Observed:
     points: Markers | None = None
     videos: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
+    timing: Timing | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class _Detected:
     skeleton: str
     videos: tuple[Path, ...] = ()
     contours: Keypoints | None = None
+    timing: Timing | None = None
 
 
 def reconstruct(
@@ -77,12 +82,12 @@ def reconstruct(
     """From synchronised videos or 2D points of one person to the spine: all stages of the pipeline, in memory.
 
     source: `Keypoints` of any skeleton we know by its names, views in the order of the cameras; or a folder of videos;
-    or the videos, one a camera. {trial: source} for several trials of a person: one body is fitted to all of them, and
-    {trial: Reconstruction} comes back. cameras: of the world z up, or a calibration file. mocap: motion capture that
-    takes the place of points of the same name, for each trial where there are several. options: how each stage works
-    (default: as a configuration without settings). markers: marker set, which says where the detector's points are on
-    the body; by default that of the points' skeleton. height (m), mass (kg) of the person, if known. progress: called
-    with (frames done, frames in all) while videos are looked at.
+    or the videos, one a camera; or any of these as `Delayed`, where views are late. {trial: source} for several trials
+    of a person: one body is fitted to all of them, and {trial: Reconstruction} comes back. cameras: of the world z up,
+    or a calibration file. mocap: motion capture that takes the place of points of the same name, for each trial where
+    there are several. options: how each stage works (default: as a configuration without settings). markers: marker
+    set, which says where the detector's points are on the body; by default that of the points' skeleton. height (m),
+    mass (kg) of the person, if known. progress: called with (frames done, frames in all) while videos are looked at.
 
     Raises `InputError` where cameras and views do not match, nobody is found, or no body fits. Equal to what the
     workflow writes for the same input.
@@ -110,7 +115,7 @@ def reconstruct(
 
 
 def reconstruct_people(
-    videos: str | PathLike | Sequence[str | PathLike],
+    videos: str | PathLike | Sequence[str | PathLike] | Delayed,
     cameras: Sequence[Camera] | str | PathLike,
     *,
     options: Options | None = None,
@@ -119,22 +124,26 @@ def reconstruct_people(
 ) -> list[Reconstruction]:
     """From synchronised videos to the spines of all people in them, who is seen in most views and frames first.
 
-    videos: a folder of them, or the files, one a camera. Each person gets a body of their own; subjects are called
-    'person_1', 'person_2', …. `options.detection.people` bounds how many are looked for in an image; who is seen by two
-    views or more in less than a fifth of the frames is left out. Else as `reconstruct`.
+    videos: a folder of them, or the files, one a camera; as `Delayed` where views are late. Each person gets a body of
+    their own; subjects are called 'person_1', 'person_2', …. `options.detection.people` bounds how many are looked for
+    in an image; who is seen by two views or more in less than a fifth of the frames is left out. Else as
+    `reconstruct`.
 
     Raises `InputError` where nobody is there for long enough, and as `reconstruct`.
     """
     options = options or Options()
     known = read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
-    files = _videos(videos)
-    detections, skeleton, ordered = _looked_at(files, known, options, progress)
-    everybody = follow_people(detections, ordered, skeleton)
+    plain, delays = (videos.source, videos.clocks) if isinstance(videos, Delayed) else (videos, None)
+    files = _videos(plain)
+    detections, skeleton, ordered = _looked_at(files, known, options, progress, delays is None)
+    everybody, timing = follow_in_step(
+        detections, ordered, delays, lambda seen: follow_people(seen, ordered, skeleton), skeleton
+    )
     if not everybody:
         raise InputError("nobody is seen in two views or more for a fifth of the frames.")
     markers, found = markers or options.body.markers or skeleton, []
     for rank, (keypoints, contours) in enumerate(everybody, 1):
-        person = _Detected(keypoints, tuple(ordered), skeleton, files, contours)
+        person = _Detected(keypoints, tuple(ordered), skeleton, files, contours, timing)
         rig = judge_cameras({PERSON: (keypoints, ordered)}, options.cameras, options.triangulation.min_confidence)
         seen = _located(person, rig[PERSON], None, options)
         sized, _ = size_body([seen.markers], options.body.recipe, markers, options.scaling)
@@ -179,7 +188,7 @@ def _solved(
     spine = read_spine(sized, result)
     found = Reconstruction(
         subject, trial, seen.markers, sized, result, spine, cameras=seen.cameras, keypoints=seen.keypoints,
-        triangulation=seen.triangulation, points=seen.points, videos=seen.videos,
+        triangulation=seen.triangulation, points=seen.points, videos=seen.videos, timing=seen.timing,
     )  # fmt: skip
     verdict = judge(sized, result, spine, seen.markers, seen.triangulation, view_fits(found), seen.findings)
     return replace(found, verdict=verdict.of(subject, trial))
@@ -189,36 +198,58 @@ def _detected(
     source: Source, cameras: list[Camera], options: Options, progress: Callable[[int, int], None] | None
 ) -> _Detected:
     """The stage detect of one trial."""
-    if isinstance(source, Keypoints):
-        skeleton = by_names(source.names).name
-        return _Detected(translate(source, skeleton), tuple(cameras), skeleton)
+    plain, delays = _undelayed(source)
+    if isinstance(plain, Keypoints):
+        skeleton = by_names(plain.names).name
+        keypoints, timing = in_step_alone(translate(plain, skeleton), cameras, delays)
+        return _Detected(keypoints, tuple(cameras), skeleton, timing=timing)
     check_one_person(options.detection)
-    videos = _videos(source)
-    detections, skeleton, cameras = _looked_at(videos, cameras, options, progress)
-    keypoints, contours = follow_person(detections, cameras, skeleton, options.detection)
-    return _Detected(keypoints, tuple(cameras), skeleton, videos, contours)
+    videos = _videos(plain)
+    detections, skeleton, cameras = _looked_at(videos, cameras, options, progress, delays is None)
+    ((keypoints, contours),), timing = follow_in_step(
+        detections, cameras, delays, lambda seen: [follow_person(seen, cameras, skeleton, options.detection)], skeleton
+    )
+    return _Detected(keypoints, tuple(cameras), skeleton, videos, contours, timing)
+
+
+def _undelayed(source: Source) -> tuple[Plain, Delays | None]:
+    return (source.source, source.clocks) if isinstance(source, Delayed) else (source, None)
 
 
 def _looked_at(
-    videos: Sequence[Path], cameras: list[Camera], options: Options, progress: Callable[[int, int], None] | None
+    videos: Sequence[Path],
+    cameras: list[Camera],
+    options: Options,
+    progress: Callable[[int, int], None] | None,
+    together: bool,
 ) -> tuple[Detections, str, list[Camera]]:
     """Everybody in the videos, the name of the points' skeleton, and the cameras in the order of the videos."""
     opened = open_videos(videos)
-    check_synchronised(opened)
+    check_synchronised(opened, lengths_agree=together)
     cameras = match_cameras(opened, cameras)
-    return detect(opened, options.detection, progress=progress), SKELETONS[options.detection.detector], cameras
+    seen = detect(opened, options.detection, progress=progress, together=together)
+    return seen, SKELETONS[options.detection.detector], cameras
 
 
 def _located(seen: _Detected, rig: JudgedCameras, mocap: Markers | None, options: Options) -> _Observed:
     """The stages triangulate and merge."""
-    points, report = locate_points(seen.keypoints, rig.cameras, options.triangulation)
+    points, report = locate_points(seen.keypoints, rig.cameras, options.triangulation, seen.timing)
+    rig = rig if seen.timing is None else with_timing(rig, seen.timing)
     table = options.merge.correspondence
     pairs = None if table is None else read_correspondence(table)
     outline = None if seen.contours is None else Outline(seen.contours, rig.cameras)
     infer = options.detection.infer_spine
     markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, infer, outline)
     return _Observed(
-        markers, rig.cameras, seen.keypoints, seen.skeleton, report, points, seen.videos, tuple(rig.findings)
+        markers,
+        rig.cameras,
+        seen.keypoints,
+        seen.skeleton,
+        report,
+        points,
+        seen.videos,
+        tuple(rig.findings),
+        seen.timing,
     )
 
 

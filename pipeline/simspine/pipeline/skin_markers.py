@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from simspine.body.skin import read_skin_table
+from simspine.cameras.clocks import Timing, at_instants
 from simspine.cameras.epipolar import essential, sampson
 from simspine.detection.crops import Crops
 from simspine.detection.skin_markers import TRUNK, Clicks, track_markers
@@ -26,12 +27,14 @@ def follow_skin_markers(
     videos: Sequence[Video],
     clicks: Mapping[str, Mapping[str, Clicks]],
     radius: float = 6.0,
+    timing: Timing | None = None,
 ) -> Keypoints:
     """The keypoints and, after them, the markers on the skin: `C7_skin`, `LPSIS_skin`, ….
 
     keypoints: the person followed, SIMSPINE names. cameras, videos: in the order of the views. clicks: {landmark:
     {view: {frame: (x, y) px or None}}}, see `track_markers`; a marker is looked for in views where it was clicked.
-    radius: of a marker in the images, px. Where two views do not agree (beyond what is the same throughout, which is
+    radius: of a marker in the images, px. timing: which frames of the videos the keypoints are of, where views are late;
+    clicks are of the videos' frames. Where two views do not agree (beyond what is the same throughout, which is
     the calibration's) the marker is missing. Raises `InputError` for names that do not exist.
     """
     names = tuple(read_skin_table().of(clicks))
@@ -40,22 +43,24 @@ def follow_skin_markers(
         for view in by_view:
             if view not in views:
                 raise unknown_name("view", view, views, f"the clicks of marker {landmark!r}")
-    found = np.full((keypoints.frames, keypoints.views, len(names), 3), np.nan)
+    frames = keypoints.frames if timing is None else max(video.frames for video in videos)
+    found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
         own = {name: clicks[name.removesuffix(SKIN)].get(camera.name) for name in names}
         seen = {name: at for name, at in own.items() if at}
         if not seen:
             continue
-        trunk = keypoints.xy[:, v][:, keypoints.indices(TRUNK)]
+        trunk = np.full((frames, len(TRUNK), 2), np.nan)
+        trunk[slice(None) if timing is None else timing.nearest(v)] = keypoints.xy[:, v][:, keypoints.indices(TRUNK)]
         try:
             tracks = _tracked(video, trunk, seen, radius)
         except InputError as error:
             raise InputError(f"{camera.name}: {error}") from None
         for name, track in tracks.items():
-            found[:, v, names.index(name)] = track
-    xy = _agreeing(found[..., :2], cameras)
-    confidence = np.where(np.isfinite(xy).all(-1), found[..., 2], 0.0)
-    return with_points(keypoints, Keypoints(names, keypoints.rate, xy, confidence))
+            found[: len(track), v, names.index(name)] = track
+    seen = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
+    seen = seen if timing is None else at_instants(seen, timing)
+    return with_points(keypoints, seen.with_(xy=_agreeing(seen.xy, cameras)))
 
 
 def _tracked(video: Video, trunk: np.ndarray, clicks: Mapping[str, Clicks], radius: float) -> dict[str, np.ndarray]:

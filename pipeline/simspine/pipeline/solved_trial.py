@@ -8,6 +8,7 @@ import numpy as np
 
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
+from simspine.cameras.clocks import Timing
 from simspine.errors import InputError
 from simspine.ik.result import Result
 from simspine.pipeline.sized_body import SizedBody
@@ -28,7 +29,7 @@ class SolvedTrial:
     inverse kinematics. spine: angles per level, LLA, TKA, points and vertebral centres, with uncertainty. verdict:
     which frames can be trusted; None where nobody asked. Where the trial came from images besides: cameras in the order
     of the views, keypoints (frames, views, points), triangulation (how well they fit) and points (triangulated, z_up);
-    videos: their files, for pictures.
+    videos: their files, for pictures; timing: which frames of them belong together, where not those of one number.
     """
 
     subject: str
@@ -43,6 +44,7 @@ class SolvedTrial:
     triangulation: TriangulationReport | None = None
     points: Markers | None = None
     videos: tuple[Path, ...] = ()
+    timing: Timing | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +71,10 @@ class SolvedTrial:
     def tka(self) -> np.ndarray:
         """(frames,) rad: thoracic kyphosis; its standard deviation is `spine.tka_sd`."""
         return self.spine.tka
+
+    def video_frames(self, view: int) -> np.ndarray:
+        """(frames,) int: the frame of a view's video nearest to each frame of the trial."""
+        return np.arange(self.spine.frames) if self.timing is None else self.timing.nearest(view)[: self.spine.frames]
 
     @cached_property
     def poses(self) -> dict[str, np.ndarray]:

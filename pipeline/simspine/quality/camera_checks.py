@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from simspine.cameras.check import CameraCheck, MixUp
+from simspine.cameras.clocks import DRIFT_PER, Timing
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
 
 SURE = 3.0  # standard deviations from which a camera's disagreement is no accident of the detections
 REFINE = "`simspine cameras refine` puts it right as far as the recording shows; better, calibrate again."
-SYNC = "`simspine cameras sync` says by how much; cut the videos so that they begin at the same instant."
+SYNC = "Set `delays: find` in the trial, or paste there what `simspine cameras sync` prints."
 
 
 def cameras(
@@ -39,6 +40,21 @@ def cameras(
         if abs(late) > thresholds["camera_late"].value and abs(late) > SURE * doubt:
             text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames late beside the first camera."
             yield Finding("camera_late", Severity.WARNING, text, SYNC, where=check.camera)
+
+
+def delays(timing: Timing) -> Finding:
+    """That views were late, by how much, and which frames are left."""
+    doubts = [""] * len(timing.views) if timing.deviation is None else [f" ± {d:.2f}" for d in timing.deviation]
+    drifts = [f" and {drift:+.2f} in {DRIFT_PER}" if drift else "" for drift in timing.drift]
+    rows = list(zip(timing.views, timing.late, doubts, drifts, strict=True))[1:]
+    said = ", ".join(f"{view} {late:+.2f}{doubt}{drift}" for view, late, doubt, drift in rows)
+    text = (
+        f"delays that were {'given' if timing.deviation is None else 'found'} are undone: {said} frames late beside "
+        f"{timing.views[0]}. {timing.frames} frames are shared by all views, from frame {timing.first} of "
+        f"{timing.views[0]} on."
+    )
+    cure = "Nothing to do." if timing.deviation is None else "To keep them, write them down as `delays` of the trial."
+    return Finding("camera_delays", Severity.INFO, text, cure)
 
 
 def _mixed_up(mix: MixUp) -> Finding:

@@ -28,7 +28,7 @@ _CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
 class CameraView:
     """One camera. video: its file, or None. xy: (frames, points, 2) px the body reprojected; lines: runs of its points.
 
-    spine: its points of the spine from below upwards.
+    spine: its points of the spine from below upwards. shown: (frames,) int, the video's frame at each of the trial's.
     """
 
     camera: Camera
@@ -36,6 +36,7 @@ class CameraView:
     xy: np.ndarray
     lines: Sequence[tuple[int, ...]]
     spine: Sequence[int]
+    shown: np.ndarray | None = None
 
 
 def write_recording(
@@ -162,9 +163,10 @@ def _view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int)
     if view.video is not None and view.video.suffix.lower() in _CONTAINERS:
         video = rr.AssetVideo(path=view.video)
         log.still(f"{place}/video", video)
-        at = video.read_frame_timestamps_nanos()[: len(log.time)]
-        frames = np.arange(len(at))
-        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at), frames)
+        at = np.asarray(video.read_frame_timestamps_nanos())
+        shown = np.arange(len(log.time)) if view.shown is None else view.shown
+        frames = np.flatnonzero(shown < len(at))
+        log.columns(f"{place}/video", rr.VideoFrameReference.columns_nanos(at[shown[frames]]), frames)
     log.each(
         f"{place}/fitted",
         (

@@ -13,6 +13,10 @@ from simspine.errors import InputError
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
 RATE_TOLERANCE = 1e-3
+DELAYS = (
+    "Say by how many frames each view is late (`delays` of the trial, or `delays: find`; in Python simspine.Delayed), "
+    "or trim them to the same instants (ffmpeg -ss, -frames:v)."
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,17 @@ class Video:
                 if image is not None:
                     yield image
 
+    def shown_at(self, frames: Iterable[int]) -> Iterator[np.ndarray]:
+        """Images of the frames asked for, numbers that never fall; ends where the video does."""
+        images, number, image = iter(self), -1, None
+        for frame in frames:
+            while number < frame:
+                image, number = next(images, None), number + 1
+                if image is None:
+                    return
+            if image is not None:
+                yield image
+
 
 def open_video(path: str | Path) -> Video:
     """Metadata of a video, after decoding its first frame. Raises `InputError` for what cannot be read."""
@@ -111,29 +126,29 @@ def open_videos(paths: Sequence[str | Path]) -> tuple[Video, ...]:
 def check_synchronised(videos: Sequence[Video], lengths_agree: bool = True) -> None:
     """Raise one `InputError`, with a table of all videos, unless lengths agree and rates differ by at most 0.1 %.
 
-    lengths_agree: False where videos are known to start together and only one runs on longer than the other.
+    lengths_agree: False where videos are known to start together and only one runs on longer than the other, or where
+    it is said or to be found how late each is.
 
-    Frame k of each view is taken to show the same instant; videos of other lengths or rates must be trimmed or
-    resampled by whoever knows how they were recorded.
+    Frame k of each view is taken to show the same instant otherwise.
     """
     if not videos:
         raise InputError("no videos given.")
     lengths = {video.frames for video in videos}
     rates = [video.rate for video in videos]
-    faults = []
+    faults, cures = [], []
     if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")
+        cures.append(DELAYS)
     if max(rates) - min(rates) > RATE_TOLERANCE * min(rates):
         faults.append(f"their frame rates differ ({min(rates):g} to {max(rates):g} frames/s)")
+        cures.append("Convert them to one rate (ffmpeg -r).")
     if faults:
         width = max(len(video.path.name) for video in videos)
         table = [f"  {'video':<{width}}  frames  frames/s  size"] + [
             f"  {v.path.name:<{width}}  {v.frames:>6}  {v.rate:>8.3f}  {v.size[0]}×{v.size[1]}" for v in videos
         ]
         raise InputError(
-            f"the videos are not synchronised: {' and '.join(faults)}.\n"
-            + "\n".join(table)
-            + "\nTrim them to the same instants, or convert them to one rate (ffmpeg -ss, -frames:v, -r)."
+            f"the videos are not synchronised: {' and '.join(faults)}.\n" + "\n".join(table) + "\n" + " ".join(cures)
         )
 
 

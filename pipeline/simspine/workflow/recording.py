@@ -35,7 +35,7 @@ def _views(found: SolvedTrial, videos: dict[int, Path]) -> list[CameraView]:
     spine = [model.names.index(name) for name in CHAIN if name in model.names]
     xyz = change_frame(model.xyz, model.frame, "z_up")
     return [
-        CameraView(camera, videos.get(v), project_one(camera, xyz), lines, spine)
+        CameraView(camera, videos.get(v), project_one(camera, xyz), lines, spine, found.video_frames(v))
         for v, camera in enumerate(found.cameras)
     ]
 

@@ -1,7 +1,7 @@
 """The cameras of finished detections: what all trials of a set-up say about them, together."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from simspine.quality import camera_checks
 from simspine.types import Camera, Keypoints
 from simspine.workflow.paths import Paths
 from simspine.workflow.run import run_stage
+from simspine.workflow.trials import timing_in
 
 SHOWN = {  # of a refinement: unit, factor, digits
     **{f"rotation_{axis}": ("°", np.degrees(1.0), 2) for axis in "xyz"},
@@ -131,20 +132,51 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
 def print_delays(config: Config, subject: str | None, trial: str | None, out: Path | None) -> None:
     """A line per view, and what to write into the configuration."""
     name = subject or next(iter(config.subjects))
-    seen = recorded(config, name, trial or config.trials(name)[0])
+    trial = trial or config.trials(name)[0]
+    seen = recorded(config, name, trial)
+    known = timing_in(load(Paths(Path(config.results), name).keypoints(trial)))
     clocks = find_delays(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
+    total = clocks.late if known is None else known.late + clocks.late
     rows = [
         (view, f"{late:+.2f} ± {sd:.2f}", f"{drift:+.2f} ± {drift_sd:.2f}")
         for view, late, sd, drift, drift_sd in zip(
-            clocks.views, clocks.late, clocks.deviation, clocks.drift, clocks.drift_deviation, strict=True
+            clocks.views, total, clocks.deviation, clocks.drift, clocks.drift_deviation, strict=True
         )
     ]
     print_table(f"Clocks: {_what(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
-    delays = {view: round(float(late), 2) for view, late in zip(clocks.views, clocks.late, strict=True)}
+    if known is not None:
+        print("The trial's own delays are undone already; they are part of what is printed.")
+    delays = {view: round(float(late), 2) for view, late in zip(clocks.views, total, strict=True)}
+    print(delays_as_yaml(delays))
     _write(out, {
         "trials": seen.trials, "late_frames": delays,
         "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
     })  # fmt: skip
+
+
+def delays_as_yaml(delays: Mapping[str, float]) -> str:
+    """What to write below a trial's name in a configuration."""
+    return f"delays: {{{', '.join(f'{view}: {late:g}' for view, late in delays.items())}}}"
+
+
+def delays_of_events(events: Sequence[str]) -> dict[str, float]:
+    """{view: frames it is late beside the first} from 'VIEW=FRAME' of one event that all views show."""
+    frames: dict[str, float] = {}
+    for event in events:
+        view, equals, frame = event.rpartition("=")
+        try:
+            number = float(frame)
+        except ValueError:
+            number = np.nan
+        if not (view and equals) or not np.isfinite(number):
+            raise InputError(f"--event {event!r} is not VIEW=FRAME, such as cam01=132.")
+        if view in frames:
+            raise InputError(f"--event names {view} twice; give one frame for each view.")
+        frames[view] = number
+    if len(frames) < 2:
+        raise InputError("--event names one view; give the frame at which each view shows the same event.")
+    first = next(iter(frames.values()))
+    return {view: frame - first for view, frame in frames.items()}
 
 
 def _what(seen: Recorded) -> str:
@@ -154,14 +186,15 @@ def _what(seen: Recorded) -> str:
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on the terminal, as wide as it is."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.measure import Measurement
+    from rich.table import Column, Table
 
-    shown = Table(*headings, title=title, title_justify="left")
+    shown = Table(*(Column(heading, no_wrap=True) for heading in headings), title=title, title_justify="left")
     for row in rows:
-        shown.add_row(*(cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in row))
+        shown.add_row(*row)
     console = Console()
-    wanted = console.measure(shown, options=console.options.update(width=1000)).maximum
-    console.print(shown, width=max(console.width, wanted), no_wrap=True, crop=False)
+    whole = Measurement.get(console, console.options.update(max_width=1000), shown).maximum
+    Console(width=max(console.width, whole)).print(shown)
 
 
 def _write(path: Path | None, content: dict) -> None:

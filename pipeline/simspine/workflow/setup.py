@@ -15,6 +15,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import project
+from simspine.pipeline.delays import Delays, given_timing
 from simspine.quality.findings import listed
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
@@ -40,9 +41,11 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
     opened = open_videos(videos)
-    check_synchronised(opened)
+    check_synchronised(opened, lengths_agree=False)
     match_cameras(opened, read_calibration(calibration))
-    trials = {trial: {"videos": [str(video) for video in videos], "calibration": str(calibration)}}
+    about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}
+    apart = len({video.frames for video in opened}) > 1
+    trials = {trial: about | ({"delays": "find"} if apart else {})}
     content = {"name": name, "results": f"results/{name}", "subjects": {subject: {"trials": trials}}}
     check_config(content, "the configuration from these arguments")
     lines = (
@@ -50,7 +53,8 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
         "# Height (m) and mass (kg) of the person go under the subject's name, beside `trials`.\n"
     )
     write_text(out, lines + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-    return f"{out} written. Next: simspine run {out}"
+    said = " The videos differ in length, so their delays will be found (`delays: find`)." if apart else ""
+    return f"{out} written.{said} Next: simspine run {out}"
 
 
 def examine(config: Config) -> bool:
@@ -142,7 +146,9 @@ def _described(subject: str, name: str, trial: Trial, config: Config) -> str:
     if config.detection.detector == "spinepose":
         check_weights(config.detection.model)
     videos = open_videos(capture.videos)
-    check_synchronised(videos)
-    match_cameras(videos, cameras)
-    first = videos[0]
+    check_synchronised(videos, lengths_agree=trial.delays is None)
+    cameras, first = match_cameras(videos, cameras), videos[0]
+    if trial.delays not in (None, "find"):
+        timing = given_timing(Delays(trial.delays, trial.drift), cameras, [video.frames for video in videos])
+        mocap = f", {timing.frames} of them shared by all views{mocap}"
     return f"{len(videos)} videos, {first.frames} frames at {first.rate:g} Hz, {first.frames / first.rate:.1f} s{mocap}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from simspine.body.model import Body
 from simspine.body.recipes import read_recipe
+from simspine.cameras.clocks import Timing
 from simspine.errors import InputError
 from simspine.formats.forced import forced_from_json, forced_to_json
 from simspine.formats.store import load, save
@@ -37,6 +38,7 @@ def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: boo
             "keypoints": stored["keypoints"],
             "triangulation": _report(points["report"]),
             "points": points["points"],
+            "timing": timing_in(stored),
         }
     return SolvedTrial(
         paths.subject,
@@ -49,6 +51,11 @@ def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: boo
         videos=tuple(videos),
         **images,
     )
+
+
+def timing_in(stored: Mapping) -> Timing | None:
+    """Out of a file of keypoints: which frames of the views belong together, where that was said or found."""
+    return Timing.from_dict(stored["timing"]) if "timing" in stored else None
 
 
 def camera_findings(path: Path) -> tuple[Finding, ...]:

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from simspine import skeletons
+from simspine.cameras.clocks import Timing
 from simspine.config import SharedSubject, Trial
 from simspine.detection.boxes import boxes_of_joints
 from simspine.detection.imported import read_detections
 from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.store import load, save
-from simspine.pipeline.points import SKELETONS, detect, follow_people, follow_person
+from simspine.pipeline.delays import Delays, follow_in_step
+from simspine.pipeline.points import SKELETONS, Followed, detect, follow_people, follow_person
 from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
@@ -38,18 +40,22 @@ def plan(context: Context) -> list[Task]:
 
         def work(name=name, trial=trial, capture=capture, out=out, fault=fault) -> dict:
             detections, skeleton, cameras = _detections(context, name, trial, capture)
-            followed = follow_person(detections, cameras, skeleton, options)
+
+            def follow(seen: Detections) -> list[Followed]:
+                return [follow_person(seen, cameras, skeleton, options)]
+
+            (followed,), timing = follow_in_step(detections, cameras, _delays(trial), follow, skeleton)
             keypoints, clicks = followed.keypoints, skin_markers_of(trial)
             if clicks is not None:
                 videos = open_videos(capture.videos)
-                keypoints = follow_skin_markers(keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px)
+                keypoints = follow_skin_markers(keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px, timing)
             outline = {} if followed.contours is None else {"contours": followed.contours}
-            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **outline, **fault)
+            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **outline, **_kept(timing), **fault)
             people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
-            return _notes(keypoints) | {"people_seen": people_seen} | fault
+            return _notes(keypoints) | {"people_seen": people_seen} | _kept(timing) | fault
 
         inputs = (*capture.detected, *skin_marker_files(trial))
-        own = {"rate": trial.rate, "skin_markers": trial.model_dump(mode="json")["skin_markers"]}
+        own = _about(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
         tasks.append(Task(name, inputs, (out,), settings | own | fault, work))
     return tasks
 
@@ -64,8 +70,9 @@ def _shared(context: Context, person: SharedSubject) -> Task:
         def take() -> dict:
             stored = load(everybody)
             own = stored["people"][person.rank - 1]
+            kept = {key: stored[key] for key in ("cameras", "skeleton", "timing") if key in stored}
             outline = {"contours": stored["contours"][person.rank - 1]} if "contours" in stored else {}
-            save(out, keypoints=own, cameras=stored["cameras"], skeleton=stored["skeleton"], **outline)
+            save(out, keypoints=own, **kept, **outline)
             return _notes(own)
 
         return Task(name, (everybody,), (out,), {"rank": person.rank}, take)
@@ -73,22 +80,39 @@ def _shared(context: Context, person: SharedSubject) -> Task:
 
     def find() -> dict:
         detections, skeleton, cameras = _detections(context, name, trial, capture)
-        found = follow_people(detections, cameras, skeleton)
+        found, timing = follow_in_step(
+            detections, cameras, _delays(trial), lambda seen: follow_people(seen, cameras, skeleton), skeleton
+        )
         if len(found) < (person.people or 1):
             raise InputError(
                 f"{person.group}/{name}: {len(found)} people are seen in two views or more for long enough, "
                 f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(found), 1)}, or see "
                 "docs/detection.md for what makes people hard to find."
             )
-        kept = {"cameras": cameras, "skeleton": skeleton}
+        kept = {"cameras": cameras, "skeleton": skeleton, **_kept(timing)}
         people, contours = [one.keypoints for one in found], [one.contours for one in found]
         outlines, own = ({}, {}) if None in contours else ({"contours": contours}, {"contours": contours[0]})
         save(everybody, people=people[: person.people], **kept, **outlines)
         save(out, keypoints=people[0], **kept, **own)
         return _notes(people[0]) | {"people_followed": len(found)}
 
-    settings = options.model_dump(mode="json", exclude={"infer_spine"}) | {"rate": trial.rate, "people": person.people}
+    settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about(trial) | {"people": person.people}
     return Task(name, capture.detected, (everybody, out), settings, find)
+
+
+def _delays(trial: Trial) -> Delays | None:
+    return None if trial.delays is None else Delays(trial.delays, trial.drift)
+
+
+def _about(trial: Trial) -> dict:
+    """Settings of the trial that its points depend on."""
+    late = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
+    return {"rate": trial.rate} | late
+
+
+def _kept(timing: Timing | None) -> dict:
+    """{'timing': which frames of the views belong together} where they are not just those of the same number."""
+    return {} if timing is None else {"timing": timing.to_dict()}
 
 
 def _notes(keypoints: Keypoints) -> dict:
@@ -113,14 +137,15 @@ def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> 
         raise InputError(f"trial {name!r}: detector 'import' reads `keypoints` folders, but the trial gives videos.")
     videos = open_videos(capture.videos)
     known = capture.motion_capture() if trial.capture is not None else None  # in the cameras' world and time
-    check_synchronised(videos, lengths_agree=known is None)
+    together = trial.delays is None
+    check_synchronised(videos, lengths_agree=known is None and together)
     cameras = match_cameras(videos, cameras)
     boxes = frames = None
     if known is not None:
         frames = min(known.frames, *(video.frames for video in videos))
         boxes = boxes_of_joints(cameras, known.xyz) if options.detector == "spinepose" else None
     with context.progress(f"{name}: detecting") as progress:
-        return detect(videos, options, boxes, frames, progress), SKELETONS[options.detector], cameras
+        return detect(videos, options, boxes, frames, progress, together), SKELETONS[options.detector], cameras
 
 
 def _stored(path: Path, cameras: Sequence[Camera]) -> tuple[Detections, str, list[Camera]]:

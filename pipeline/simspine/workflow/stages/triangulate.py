@@ -6,10 +6,11 @@ import json
 from dataclasses import asdict
 
 from simspine.formats.store import load, save
-from simspine.pipeline.cameras import judge_cameras
+from simspine.pipeline.cameras import judge_cameras, with_timing
 from simspine.pipeline.points import locate_points
 from simspine.workflow.context import Context, known_fault_in
 from simspine.workflow.manifest import Task
+from simspine.workflow.trials import timing_in
 
 
 def plan(context: Context) -> list[Task]:
@@ -20,7 +21,7 @@ def plan(context: Context) -> list[Task]:
 
         def work(source=source, rig=rig, out=out) -> dict:
             stored, cameras = load(source), load(rig, ["cameras"])["cameras"]
-            points, report = locate_points(stored["keypoints"], cameras, options)
+            points, report = locate_points(stored["keypoints"], cameras, options, timing_in(stored))
             save(out, points=points, skeleton=stored["skeleton"], report=asdict(report), **known_fault_in(stored))
             return report.summary()
 
@@ -39,8 +40,11 @@ def _cameras(context: Context) -> Task:
         recordings = {name: (item["keypoints"], item["cameras"]) for name, item in stored.items()}
         judged = judge_cameras(recordings, options, confidence)
         for name, found in judged.items():
+            timing, delays = timing_in(stored[name]), {}
+            if timing is not None:
+                found, delays = with_timing(found, timing), {"timing": timing.to_dict()}
             said = json.dumps([finding.to_dict() for finding in found.findings])
-            save(outs[name], cameras=list(found.cameras), given=list(recordings[name][1]), findings=said)
+            save(outs[name], cameras=list(found.cameras), given=list(recordings[name][1]), findings=said, **delays)
         return {"refined": [name for name, found in judged.items() if found.refinement is not None]}
 
     settings = options.model_dump(mode="json") | {"min_confidence": confidence}

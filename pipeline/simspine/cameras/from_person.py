@@ -1,0 +1,293 @@
+"""Where cameras stand, from nothing but the person they saw: lenses known or guessed, places not.
+
+Pairs of views give essential matrices (USAC over all frames); the best pair is triangulated, the other cameras are
+added by resection from its points, and bundle adjustment (`cameras.bundle`) with next to no prior makes all agree.
+Images alone give places up to a similarity: the scale comes from the person's size, the vertical from posture and feet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from simspine.cameras.bundle import Adjustment, adjust
+from simspine.cameras.parameters import CameraPrior
+from simspine.cameras.person_frame import STATURE, PersonFrame, check_height, limb_stature, person_frame
+from simspine.cameras.refine import FEWEST, observed, sampled
+from simspine.errors import InputError
+from simspine.geometry import undistort
+from simspine.triangulation import triangulate_with_report
+from simspine.types import Camera, Keypoints
+
+# Next to nothing is known of places; the lens is kept, unless its focal length was guessed.
+LOOSE = CameraPrior(rotation=0.2, position=0.5, focal=0.0, centre_px=0.0, radial=0.0)
+GUESSED = 0.15  # relative standard deviation of a guessed focal length
+NEAR = 0.01  # of the focal length: an error in a pair of views that RANSAC takes for none
+PLANAR = 0.9  # share of a pair's agreeing points that a plane explains as well: then depth is not told
+STILL = 0.15  # of the person's size in the image: how far most points must move over the recording
+AGREE = 0.6  # share of observations that must agree in the end
+PAIRS = 6  # pairs of views begun with, most agreeing points first
+ROUNDS, SETTLED = 8, 0.02  # done when no parameter moves by more than this share of its deviation
+UNSURE = (np.radians(5.0), 0.3)  # rad, m: larger standard deviations are no calibration
+
+
+@dataclass(frozen=True)
+class FromPerson:
+    """Cameras placed by a person, and how sure each place is.
+
+    cameras: world z up, m; origin on the floor between the feet, x to where the person faces when most upright.
+    rotation_sd, position_sd: (views, 3) rad, m, about and along each camera's axes (right, down, forward): of cameras
+    beside one another, scale and frame apart. focal_sd: (views,) relative; 0 where the lens was given. frame: scale,
+    vertical and floor, with their deviations and what they come from. error_px: median reprojection error. used: share
+    of what a camera saw that agrees, of the camera with the least.
+    """
+
+    cameras: list[Camera]
+    rotation_sd: np.ndarray
+    position_sd: np.ndarray
+    focal_sd: np.ndarray
+    frame: PersonFrame
+    error_px: float
+    used: float
+
+
+def cameras_from_person(
+    keypoints: Keypoints,
+    lenses: Sequence[Camera],
+    height: float | None = None,
+    guessed: bool = False,
+    min_confidence: float = 0.3,
+) -> FromPerson:
+    """Cameras from what they saw of one moving person.
+
+    keypoints: synchronised, in the cameras' order and SIMSPINE names. lenses: name, image size, K and distortion count;
+    R and t do not. height: of the person, m; mean adults' where it is not known, which makes all lengths uncertain by
+    its spread. guessed: focal lengths are guesses (15 %) and estimated as well.
+
+    Raises `InputError` for fewer than two views, a view that saw too little or has nothing in common with the others, a
+    person who stands still or moves in one plane, and places that come out too uncertain.
+    """
+    check_height(height)
+    _check(keypoints, lenses, min_confidence)
+    sample, velocity, time = sampled(keypoints, min_confidence)
+    _check_moves(sample, lenses, min_confidence)
+    start = _placed(sample, lenses, min_confidence)
+    prior = replace(LOOSE, focal=GUESSED) if guessed else LOOSE
+    found = _adjusted(sample, velocity, time, start, prior, min_confidence)
+    report = triangulate_with_report(sample, found.cameras, min_confidence=min_confidence)[1]
+    used = report.used.sum((0, 2)) / np.maximum(np.isfinite(report.error_px).sum((0, 2)), 1)
+    worst = int(np.argmin(used))
+    if used[worst] < AGREE:
+        raise InputError(
+            f"only {used[worst]:.0%} of what camera {lenses[worst].name!r} saw agrees with the best places found for "
+            "all. Check that the videos start at the same instant, that each has its own lens, and that all show one "
+            "person."
+        )
+    covariance = _relative(found)
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 0.0)).reshape(len(lenses), -1)
+    _check_sure(deviation, lenses)
+    frame = person_frame(sample.names, found.xyz, height)
+    cameras = [frame.applied(camera) for camera in found.cameras]
+    return FromPerson(
+        cameras, deviation[:, :3], frame.scale * deviation[:, 3:6], deviation[:, 6], frame,
+        float(np.median(report.error_px[report.used])), float(used.min()),
+    )  # fmt: skip
+
+
+def _adjusted(
+    sample: Keypoints,
+    velocity: np.ndarray,
+    time: np.ndarray,
+    start: Sequence[Camera],
+    prior: CameraPrior,
+    min_confidence: float,
+) -> Adjustment:
+    """Cameras and points that agree best. The prior moves along, so that it holds only what no image tells."""
+    current, found = list(start), None
+    for _ in range(ROUNDS):
+        seen, xyz = observed(sample, velocity, time, current, min_confidence)
+        found = adjust(seen, current, xyz, prior, range(len(start)))
+        current = found.cameras
+        spread = np.sqrt(np.maximum(np.diag(_relative(found)), 1e-18)).reshape(len(start), -1)
+        if (np.abs(found.change[:, :7]) < SETTLED * np.maximum(spread[:, :7], 1e-6)).all():
+            break
+    assert found is not None
+    return found
+
+
+def _relative(found: Adjustment) -> np.ndarray:
+    """Covariance (views × 10 parameters) of cameras beside one another: after the best similarity of all of them.
+
+    Moving, turning and growing the world changes no image; what the prior says of that is taken out (S-transformation,
+    Baarda 1973). Best: least squares of places, and of directions at the distance of the person.
+    """
+    views = len(found.cameras)
+    centres = np.array([camera.centre for camera in found.cameras])
+    middle = np.nanmedian(found.xyz.reshape(-1, 3), 0)
+    reach = float(np.linalg.norm(centres - middle, axis=1).mean())
+    count = len(found.covariance) // views
+    moves = np.zeros((views, count, 7))
+    for v, camera in enumerate(found.cameras):
+        for i in range(3):
+            turn = np.cross(np.eye(3)[i], centres[v] - middle)
+            moves[v, :3, i] = -camera.R @ np.eye(3)[i]
+            moves[v, 3:6, i] = camera.R @ turn
+            moves[v, 3:6, 3 + i] = camera.R @ np.eye(3)[i]
+        moves[v, 3:6, 6] = camera.R @ (centres[v] - middle)
+    weight = np.zeros((views, count))
+    weight[:, :3], weight[:, 3:6] = reach**2, 1.0
+    flat, scaled = moves.reshape(-1, 7), (weight[..., None] * moves).reshape(-1, 7)
+    keep = np.eye(len(flat)) - flat @ np.linalg.solve(flat.T @ scaled, scaled.T)
+    return keep @ found.covariance @ keep.T
+
+
+def _placed(sample: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> list[Camera]:
+    """Cameras roughly, m: of several pairs to begin with, the one whose cameras agree with most of what they saw."""
+    rays = np.stack([undistort(lens, sample.xy[:, v]) for v, lens in enumerate(lenses)], 1)
+    rays[sample.confidence < min_confidence] = np.nan
+    pairs = {pair: _pair(rays[:, pair[0]], rays[:, pair[1]]) for pair in combinations(range(len(lenses)), 2)}
+    usable = sorted((pair for pair in pairs if pairs[pair].count >= FEWEST), key=lambda pair: -pairs[pair].count)
+    if not usable:
+        raise InputError("no two views have enough in common. Do they show the same person at the same time?")
+    told = [pair for pair in usable if not pairs[pair].planar]
+    if not told:
+        raise InputError(
+            "what the views have in common lies in one plane, so depth is not told. Let the person walk about and turn."
+        )
+    found = []
+    for pair in told[:PAIRS]:
+        cameras = _extended(sample, rays, lenses, pair, pairs[pair], min_confidence)
+        if cameras is not None:
+            report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
+            found.append((int(report.used.sum()), cameras))
+    if not found:
+        raise InputError(
+            "not all cameras could be placed: some share too little with the others. Film the person where most "
+            "cameras see them, or leave cameras out."
+        )
+    return max(found, key=lambda entry: entry[0])[1]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two views: rotation and unit translation from the first to the second, how many points agree, and whether a plane
+    explains them."""
+
+    R: np.ndarray
+    t: np.ndarray
+    count: int
+    planar: bool
+
+
+def _pair(a: np.ndarray, b: np.ndarray) -> _Pair:
+    """From normalised points (frames, points, 2) of two views."""
+    import cv2
+
+    both = np.isfinite(a).all(-1) & np.isfinite(b).all(-1)
+    first, second = np.ascontiguousarray(a[both]), np.ascontiguousarray(b[both])
+    if len(first) < FEWEST:
+        return _Pair(np.eye(3), np.zeros(3), 0, False)
+    cv2.setRNGSeed(0)
+    E, agree = cv2.findEssentialMat(first, second, np.eye(3), cv2.USAC_MAGSAC, 0.999, NEAR)
+    if E is None or E.shape != (3, 3):
+        return _Pair(np.eye(3), np.zeros(3), 0, False)
+    count, R, t, _ = cv2.recoverPose(E, first, second, np.eye(3), mask=agree.copy())
+    chosen = agree.ravel() > 0
+    plane = cv2.findHomography(first[chosen], second[chosen], cv2.RANSAC, NEAR)[1] if chosen.sum() >= 4 else None
+    share = 0.0 if plane is None else float(plane.mean())
+    return _Pair(R, t.ravel(), int(count), share > PLANAR)
+
+
+def _extended(
+    sample: Keypoints,
+    rays: np.ndarray,
+    lenses: Sequence[Camera],
+    pair: tuple[int, int],
+    between: _Pair,
+    min_confidence: float,
+) -> list[Camera] | None:
+    """All cameras, one after the other, from the points that those before place; None where one cannot be placed."""
+    known = {
+        pair[0]: replace(lenses[pair[0]], R=np.eye(3), t=np.zeros(3)),
+        pair[1]: replace(lenses[pair[1]], R=between.R, t=between.t),
+    }
+    while True:
+        views = sorted(known)
+        part = sample.with_(xy=sample.xy[:, views], confidence=sample.confidence[:, views])
+        xyz = _points(part, [known[v] for v in views], min_confidence)
+        size = limb_stature(sample.names, xyz)
+        if size is None:
+            return None
+        scale = STATURE / size
+        known = {v: camera.with_(t=scale * camera.t) for v, camera in known.items()}
+        if len(known) == len(lenses):
+            return [known[v] for v in range(len(lenses))]
+        placed = _resected(rays, scale * xyz, [v for v in range(len(lenses)) if v not in known])
+        if placed is None:
+            return None
+        view, R, t = placed
+        known[view] = replace(lenses[view], R=R, t=t)
+
+
+def _points(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> np.ndarray:
+    return triangulate_with_report(keypoints, cameras, min_confidence=min_confidence, fix_swaps=False)[0].xyz
+
+
+def _resected(rays: np.ndarray, xyz: np.ndarray, views: Sequence[int]) -> tuple[int, np.ndarray, np.ndarray] | None:
+    """The view that sees most of the points (frames, points, 3) from one place, and that place."""
+    import cv2
+
+    best: tuple[int, int, np.ndarray, np.ndarray] | None = None
+    for view in views:
+        both = np.isfinite(rays[:, view]).all(-1) & np.isfinite(xyz).all(-1)
+        if both.sum() < FEWEST:
+            continue
+        cv2.setRNGSeed(0)
+        found, turn, t, agree = cv2.solvePnPRansac(
+            np.ascontiguousarray(xyz[both]), np.ascontiguousarray(rays[:, view][both]), np.eye(3), None,
+            iterationsCount=1000, reprojectionError=2 * NEAR, flags=cv2.SOLVEPNP_SQPNP,
+        )  # fmt: skip
+        if found and agree is not None and len(agree) >= FEWEST and (best is None or len(agree) > best[0]):
+            best = (len(agree), view, cv2.Rodrigues(turn)[0], t.ravel())
+    return None if best is None else best[1:]
+
+
+def _check(keypoints: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> None:
+    if len(lenses) != keypoints.views or len(lenses) < 2:
+        raise InputError(f"{keypoints.views} views and {len(lenses)} lenses; expected as many, and at least two.")
+    for view, lens in enumerate(lenses):
+        found = int((keypoints.confidence[:, view] >= min_confidence).sum())
+        if found < FEWEST:
+            raise InputError(
+                f"camera {lens.name!r} saw {found} points of the person in the whole recording; at least {FEWEST} are "
+                "needed to place it. Leave it out, or use a recording in which it sees the person."
+            )
+
+
+def _check_moves(sample: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> None:
+    """`InputError` where most points stay where they are in the views: one posture in one place."""
+    xy = np.where((sample.confidence >= min_confidence)[..., None], sample.xy, np.nan)
+    moved = []
+    for view in range(len(lenses)):
+        there = np.isfinite(xy[:, view, :, 0]).sum(0) >= 2
+        low, high = np.nanpercentile(xy[:, view][:, there], [10, 90], axis=0)
+        across = np.fmax.reduce(xy[:, view], 1) - np.fmin.reduce(xy[:, view], 1)
+        size = float(np.nanmedian(np.linalg.norm(across, axis=-1)))
+        moved.append(float(np.median(np.linalg.norm(high - low, axis=-1))) / max(size, 1.0))
+    if np.median(moved) < STILL:
+        raise InputError(
+            f"the person hardly moves: most points by {np.median(moved):.0%} of the person's size in the images, at "
+            f"least {STILL:.0%} are needed. Let them walk about, turn, and move arms and legs."
+        )
+
+
+def _check_sure(deviation: np.ndarray, lenses: Sequence[Camera]) -> None:
+    turn, move = deviation[:, :3].max(1), deviation[:, 3:6].max(1)
+    worst = int(np.argmax(np.maximum(turn / UNSURE[0], move / UNSURE[1])))
+    if turn[worst] > UNSURE[0] or move[worst] > UNSURE[1]:
+        raise InputError(
+            f"the place of camera {lenses[worst].name!r} comes out as ± {1000 * move[worst]:.0f} mm, ± "
+            f"{np.degrees(turn[worst]):.1f}°, which is no calibration. Record for longer, with the person walking "
+            "through the whole room and turning; or calibrate with a board."
+        )
