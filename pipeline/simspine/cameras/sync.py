@@ -12,6 +12,7 @@ import numpy as np
 
 from simspine.arrays import evenly_spread
 from simspine.cameras.clocks import Clocks, shifted
+from simspine.cameras.epipolar import essential, sampson
 from simspine.cameras.parameters import GEOMETRY, CameraPrior
 from simspine.cameras.refine import refine_cameras
 from simspine.errors import InputError
@@ -111,7 +112,7 @@ def _costs(
     shifts = np.arange(-(farthest // step) * step, farthest + 1, step)
     cost = np.full((views, views, len(shifts)), np.nan)
     for a, b in combinations(range(views), 2):
-        matrix = _essential(cameras[a], cameras[b])
+        matrix = essential(cameras[a], cameras[b])
         focal = np.sqrt(cameras[a].K[0, 0] * cameras[b].K[0, 0])
         pair = (rays[a], rays[b]), (moving[a], moving[b])
         cost[a, b] = [focal * _distance(matrix, *pair, shift) for shift in shifts.tolist()]
@@ -155,7 +156,7 @@ def _distance(matrix: np.ndarray, rays: Sequence[np.ndarray], moving: Sequence[n
     frames = np.r_[moving[0], moving[1] - shift]
     frames = frames[(frames >= 0) & (frames < len(a)) & (frames + shift >= 0) & (frames + shift < len(b))]
     first, second = a[frames][:, :, None], b[frames + shift][:, None]
-    both = _median(_epipolar(matrix, first, second))  # (frames, people, people)
+    both = _median(np.abs(sampson(matrix, first, second)))  # (frames, people, people)
     nearest = np.where(np.isfinite(both), both, np.inf).min((1, 2))
     nearest = nearest[np.isfinite(nearest)]
     return float(np.median(nearest)) if len(nearest) >= LEAST_OVERLAP / 2 else np.nan
@@ -231,19 +232,3 @@ def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views
                 f"how late {views[view]} is cannot be told: {shifts[place]:+d} and {shifts[rival]:+d} frames fit about "
                 f"equally well, as with a movement that repeats itself. If one of them is right, give it. {BY_HAND}"
             )
-
-
-def _essential(a: Camera, b: Camera) -> np.ndarray:
-    """E with x_b' E x_a = 0 for normalised points of one instant."""
-    R = b.R @ a.R.T
-    t = b.t - R @ a.t
-    cross = np.array([[0, -t[2], t[1]], [t[2], 0, -t[0]], [-t[1], t[0], 0]])
-    return cross @ R
-
-
-def _epipolar(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Sampson distances of normalised points (..., 2) in two views (Hartley, Zisserman 2004, section 11.4.3)."""
-    first, second = (np.concatenate([p, np.ones((*p.shape[:-1], 1))], -1) for p in (a, b))
-    line_b, line_a = first @ matrix.T, second @ matrix
-    product = (second * line_b).sum(-1)
-    return np.abs(product) / np.sqrt((line_b[..., :2] ** 2).sum(-1) + (line_a[..., :2] ** 2).sum(-1))
