@@ -33,8 +33,8 @@ def follow_skin_markers(
 
     keypoints: the person followed, SIMSPINE names. cameras, videos: in the order of the views. clicks: {landmark:
     {view: {frame: (x, y) px or None}}}, see `track_markers`; a marker is looked for in views where it was clicked.
-    radius: of a marker in the images, px. timing: which frames of the videos the keypoints are of, where views are late;
-    clicks are of the videos' frames. Where two views do not agree (beyond what is the same throughout, which is
+    radius: of a marker in the images, px. timing: where views are late, which frames of the videos the keypoints are
+    of; clicks are of the videos' frames. Where two views do not agree (beyond what is the same throughout, which is
     the calibration's) the marker is missing. Raises `InputError` for names that do not exist.
     """
     names = tuple(read_skin_table().of(clicks))
@@ -58,9 +58,9 @@ def follow_skin_markers(
             raise InputError(f"{camera.name}: {error}") from None
         for name, track in tracks.items():
             found[: len(track), v, names.index(name)] = track
-    seen = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
-    seen = seen if timing is None else at_instants(seen, timing)
-    return with_points(keypoints, seen.with_(xy=_agreeing(seen.xy, cameras)))
+    tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
+    simultaneous = tracked if timing is None else at_instants(tracked, timing)
+    return with_points(keypoints, simultaneous.with_(xy=_agreeing(simultaneous.xy, cameras)))
 
 
 def _tracked(video: Video, trunk: np.ndarray, clicks: Mapping[str, Clicks], radius: float) -> dict[str, np.ndarray]:
