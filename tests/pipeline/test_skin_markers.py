@@ -8,6 +8,7 @@ import pytest
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import build, read_recipe
 from simspine.body.skin import read_skin_table
+from simspine.cameras.clocks import timing_of
 from simspine.errors import InputError
 from simspine.geometry import project
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
@@ -111,7 +112,7 @@ class _Drawn:
     rate = RATE
 
     def __init__(self, where):
-        self.where = where
+        self.where, self.frames = where, len(where)
 
     def __iter__(self):
         y, x = np.mgrid[:200, :200]
@@ -149,6 +150,21 @@ def test_views_are_joined_and_what_does_not_agree_is_missing(spot):
     wrong = np.isnan(track).any((1, 2))
     np.testing.assert_array_equal(np.flatnonzero(wrong), [12, 13, 14])
     assert np.abs(track - at.transpose(1, 0, 2))[~wrong].max() < 0.3
+
+
+def test_late_views_are_followed_in_their_own_frames_and_joined_at_the_same_instant(spot):
+    """The right view shows everything three frames later; clicks are of each video's own frames."""
+    cameras = rig()
+    at = project(cameras, spot)
+    late = np.concatenate([np.repeat(at[1, :1], 3, 0), at[1, :-3]])
+    videos = [_Drawn(at[0]), _Drawn(late)]
+    timing = timing_of(["left", "right"], [20, 20], np.array([0, 3]))
+    clicks = {"T7": {"left": {0: tuple(at[0, 0])}, "right": {10: tuple(late[10])}}}
+    blank = np.full((timing.frames, 2, len(load(TARGET)), 2), np.nan)
+    keypoints = Keypoints(load(TARGET).names, RATE, blank, np.zeros(blank.shape[:3]))
+    found = follow_skin_markers(keypoints, cameras, videos, clicks, 5.0, timing)
+    track = found.xy[:, :, found.index("T7_skin")]
+    assert np.abs(track - at.transpose(1, 0, 2)[: timing.frames]).max() < 0.3
 
 
 @pytest.mark.parametrize(
