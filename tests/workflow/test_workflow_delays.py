@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from small_project import write_inputs
 
 from simspine.cli import main
+from simspine.config import Trial
 from simspine.formats.store import load
 from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
@@ -72,6 +73,11 @@ def read_points(project):
 def test_delays_that_cannot_be_used_are_refused(late, refused, changes, message):
     late.trial(**changes)
     assert message in refused(late, "detect", "--quiet")
+
+
+def test_markers_on_the_skin_want_synchronised_videos():
+    with pytest.raises(ValueError, match="skin_markers are followed in synchronised videos"):
+        Trial(videos=["a.mp4", "b.mp4"], calibration="c.toml", delays="find", skin_markers="clicks.yaml")
 
 
 def test_delays_of_an_event_seen_in_each_view():
