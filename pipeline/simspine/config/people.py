@@ -10,13 +10,18 @@ from simspine.pipeline.options import Section
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
 
 
+def _without_default(schema: dict) -> None:
+    """Snakemake would fill it in where a file or nothing stands in the section's place, and fail."""
+    schema.pop("default")
+
+
 class SkinMarkers(Section):
     """Markers on the skin, clicked in a few images and followed from there (docs/skin-markers.md)."""
 
     clicks: dict[str, dict[str, list[tuple[int, float | None, float | None]]]] = Field(min_length=1)
     """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … L5, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
-    radius_px: float = Field(6.0, ge=2, le=60)
-    """Of a marker in the images, px."""
+    radius_px: float = Field(6.0, ge=2, le=60, json_schema_extra=_without_default)
+    """Of a marker in the images, px; 6 if left out."""
 
     def by_frame(self) -> dict[str, dict[str, dict[int, tuple[float, float] | None]]]:
         """{landmark: {view: {frame: (x, y) or None}}}."""
@@ -85,8 +90,6 @@ class Trial(Section):
             raise ValueError("mocap_resample needs a mocap file")
         if self.skin_markers is not None and self.keypoints is not None:
             raise ValueError("skin_markers are followed in videos, but the trial gives keypoints")
-        if self.skin_markers is not None and self.delays is not None:
-            raise ValueError("skin_markers are followed in synchronised videos; trim these, and leave delays out")
         if self.folder is None and self.capture is None and self.calibration is None:
             raise ValueError("videos or keypoints need a calibration file")
         if self.keypoints is not None and self.rate is None:
