@@ -8,7 +8,7 @@ marker that rides rigidly on hips and shoulders, and how often the 90 % interval
 on the body, of the bone under the skin (opensim_models/skin.yaml) and of the skin's motion.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,13 @@ TRUNK = ("LShoulder", "RShoulder", "LHip", "RHip")
 NORMAL_90 = 1.645
 
 
-def main(folder: str, subject: str = "S01", trial: str = "balance") -> None:
-    paths = Paths(Path(folder), subject)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="folder of a run whose trial has skin_markers")
+    parser.add_argument("--subject", default="S01")
+    parser.add_argument("--trial", default="balance")
+    options = parser.parse_args()
+    paths, trial = Paths(options.results, options.subject), options.trial
     stored, sized = load(paths.markers(trial)), read_sized_body(paths)
     markers: Markers = stored["markers"]
     skin = on_skin(markers.names)
@@ -76,4 +81,4 @@ def rms(x: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -19,7 +19,7 @@ from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, read_marker_set
 from simspine.body.model import Body
 from simspine.body.recipes import VIRTUAL, Recipe, build, read_recipe
-from simspine.capture.body_landmarks import landmarks
+from simspine.capture.body_landmarks import face, landmarks
 from simspine.capture.population import AXES, SHIFTS, articulation
 from simspine.capture.standing_posture import (
     BodySizes,
@@ -188,7 +188,7 @@ def _places(recipe: Recipe, sizes: BodySizes, vertebrae: Vertebrae) -> dict[str,
         # what is not a vertebra grows with the rib cage
         return Place(body, _times(sizes.thorax if place.body == plan.split else sizes.factors[body], offset))
 
-    ears_and_eyes = {name: p for name, p in read_marker_set("blazepose").places.items() if name[1:] in ("Eye", "Ear")}
+    ears_and_eyes = {name: Place(body, offset) for name, (body, offset) in face().items()}
     points = {name: grown(name, p) for name, p in {**read_marker_set("vertebral").places, **ears_and_eyes}.items()}
     centres = {level: Place(v.body, v.centroid) for level, v in vertebrae.items()}
     points |= {name: centres[level] for name, level in VERTEBRA_OF.items()}

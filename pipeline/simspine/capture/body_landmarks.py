@@ -27,7 +27,17 @@ _MIDDLE = {
     "head_front": ("head", (0.085, 0.025, 0.0)),  # Human3.6M's Neck/Nose joint, behind the face
     "vertex": ("head", (0.0159224, 0.164131, 0.0)),
 }
+_FACE = {  # right: front of the eyeball; entrance of the ear canal, bitragion breadth 145 mm, to about 1 cm
+    "Eye": ("head", (0.0781497, 0.0467611, 0.0311069)),
+    "Ear": ("head", (0.005, 0.025, 0.0725)),
+}
 SIDED = ("pelvis",)  # bodies that carry both sides
+
+
+def face() -> dict[str, tuple[str, tuple[float, float, float]]]:
+    """{'LEye': (body, offset), …}: eyes and ears where they are, not where a detector sees them."""
+    sides = (("R", 1.0), ("L", -1.0))
+    return {side + name: (body, (x, y, sign * z)) for name, (body, (x, y, z)) in _FACE.items() for side, sign in sides}
 
 
 def landmarks() -> dict[str, tuple[str, tuple[float, float, float]]]:
