@@ -10,6 +10,7 @@ from tools.marker_atlas.survey import survey
 
 from simspine.body.kinematics import neutral_markers
 from simspine.body.recipes import build
+from simspine.capture.body_landmarks import face
 from simspine.capture.truth import make_subject, make_trial, points, vertebra_centres
 from simspine.errors import InputError
 from simspine.spine.levels import VERTEBRA_OF
@@ -28,8 +29,8 @@ def neutral():
     atlas = survey()
     body = build("coupled", "centres")
     joints = dict(zip(body.marker_names, neutral_markers(body), strict=True))
-    seen = dict(zip(atlas.body.marker_names, neutral_markers(atlas.body), strict=True))
-    return np.array([atlas.centroid(level) for level in LEVELS]), joints | {ear: seen[ear] for ear in EARS}
+    ears = {ear: atlas.point(*face()[ear]) for ear in EARS}
+    return np.array([atlas.centroid(level) for level in LEVELS]), joints | ears
 
 
 def middle(joints, part):
