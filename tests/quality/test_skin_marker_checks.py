@@ -1,8 +1,8 @@
-"""Markers on the skin that are lost for most of a recording are named."""
+"""Markers on the skin that are lost for most of a recording, or carry another vertebra's name."""
 
 import numpy as np
 
-from simspine.quality.marker_checks import skin_markers
+from simspine.quality.skin_checks import lost, order
 from simspine.types import Markers
 
 
@@ -10,7 +10,32 @@ def test_a_marker_that_is_mostly_missing_is_named_with_its_frames():
     xyz = np.zeros((20, 3, 3))
     xyz[8:, 1] = np.nan  # 8 of 20
     xyz[15:, 2] = np.nan
-    (finding,) = skin_markers(Markers(("LHip", "LPSIS_skin", "T7_skin"), 50.0, xyz))
+    (finding,) = lost(Markers(("LHip", "LPSIS_skin", "T7_skin"), 50.0, xyz))
     assert (finding.code, finding.where) == ("skin_marker_lost", "LPSIS")
     assert "8 of 20 frames" in finding.message
     assert finding.frames == tuple(range(8, 20))
+
+
+def on_a_back(**heights):
+    """Markers at heights (m) along a rounded back, for three frames."""
+    names = tuple(f"{name}_skin" for name in heights)
+    z = np.array(list(heights.values()))
+    xyz = np.stack([0.5 * (z - 1.3) ** 2, np.zeros_like(z), z], 1)
+    return Markers(names, 50.0, np.tile(xyz, (3, 1, 1)))
+
+
+def test_markers_that_follow_one_another_as_their_names_do_pass():
+    assert not list(order(on_a_back(T10=1.21, C7=1.45, T7=1.27, LPSIS=1.0)))
+
+
+def test_a_marker_with_the_name_of_another_vertebra_is_named():
+    """T12 above T10, as on a person whose T7 was called T12."""
+    (finding,) = order(on_a_back(C7=1.45, T12=1.27, T10=1.21))
+    assert (finding.code, finding.where) == ("skin_marker_order", "C7, T10, T12")
+
+
+def test_markers_never_seen_together_say_nothing():
+    markers = on_a_back(C7=1.45, T12=1.27, T10=1.21)
+    xyz = np.array(markers.xyz)
+    xyz[:, 1] = np.nan
+    assert not list(order(markers.with_(xyz=xyz)))

@@ -5,9 +5,10 @@ the same thing. Lengths are metres, times seconds, frequencies hertz, angles deg
 """
 
 from simspine.config.capture import HumanCapture, Virtual
-from simspine.config.people import SharedSubject, SkinMarkers, Subject, Trial
+from simspine.config.people import SharedSubject, Subject, Trial
 from simspine.config.reading import check_config, json_schema, read_config
 from simspine.config.run import Config, digest
+from simspine.config.skin_markers import SkinMarkers, clicks_in_file
 
 __all__ = [
     "Config",
@@ -18,6 +19,7 @@ __all__ = [
     "Trial",
     "Virtual",
     "check_config",
+    "clicks_in_file",
     "digest",
     "json_schema",
     "read_config",

@@ -5,33 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
+from simspine.config.skin_markers import SkinMarkers, skin_markers_from
 from simspine.pipeline.options import Section
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
-
-
-def _without_default(schema: dict) -> None:
-    """Snakemake would fill it in where a file or nothing stands in the section's place, and fail."""
-    schema.pop("default")
-
-
-class SkinMarkers(Section):
-    """Markers on the skin, clicked in a few images and followed from there (docs/skin-markers.md)."""
-
-    clicks: dict[str, dict[str, list[tuple[int, float | None, float | None]]]] = Field(min_length=1)
-    """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … L5, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
-    radius_px: float = Field(6.0, ge=2, le=60, json_schema_extra=_without_default)
-    """Of a marker in the images, px; 6 if left out."""
-
-    def by_frame(self) -> dict[str, dict[str, dict[int, tuple[float, float] | None]]]:
-        """{landmark: {view: {frame: (x, y) or None}}}."""
-        return {
-            landmark: {
-                view: {frame: None if x is None or y is None else (x, y) for frame, x, y in rows}
-                for view, rows in views.items()
-            }
-            for landmark, views in self.clicks.items()
-        }
 
 
 class Trial(Section):
@@ -75,6 +52,11 @@ class Trial(Section):
         if wrong := [v for v in values if isinstance(v, bool | str) or not isinstance(v, int | float)]:
             raise ValueError(f"{wrong[0]!r} is no number of frames")
         return delays
+
+    @field_validator("skin_markers", mode="before")
+    @classmethod
+    def _clicks(cls, value):
+        return skin_markers_from(value)
 
     @model_validator(mode="after")
     def _one_source(self):

@@ -10,6 +10,7 @@ from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
 from simspine.quality.findings import Finding
 from simspine.quality.observability import forced_mask
+from simspine.quality.skin_checks import ORDER
 from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import SILHOUETTE, base_name
 from simspine.skeletons.regions import SPINE_REGIONS
@@ -66,6 +67,7 @@ def headline(found: SolvedTrial) -> dict:
         "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
         "set_by_model": set_by_model,
         "spine_seen_by": _spine_seen_by(found.markers),
+        "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == ORDER],
         "frames_rejected": verdict.counts["rejected"],
         "frames_corrected": verdict.counts["corrected"],
         "rejected_because": verdict.reason_counts["rejected"],
@@ -91,6 +93,7 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
         **{key: _mean([entry[key] for entry in entries], weights) for key in MEANS},
         **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in BY_NAME},
         "spine_seen_by": _merged([entry["spine_seen_by"] for entry in entries]),
+        "skin_markers_doubted": list(dict.fromkeys(text for e in entries for text in e["skin_markers_doubted"])),
         "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
         "rejected_because": reasons,
     }
@@ -126,11 +129,17 @@ def _group_of(marker: str) -> str:
 def _spine_seen_by(markers: Markers) -> dict[str, list[str]]:
     """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them."""
     own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
-    ways = {ON_SKIN: [landmark(name) for name in on_skin(markers.names)]}
+    seen = dict(zip(markers.names, markers.present.mean(0), strict=True))
+    ways = {ON_SKIN: [_with_share(landmark(name), seen[name]) for name in on_skin(markers.names) if seen[name]]}
     for origin in (Origin.DETECTED, Origin.GIVEN):
         ways[str(origin)] = [name for name in markers.names_of(origin) if name in own]
     ways["behind the outline"] = [base_name(name) for name in markers.names_of(Origin.SILHOUETTE)]
     return {way: names for way, names in ways.items() if names}
+
+
+def _with_share(name: str, seen: float) -> str:
+    """The name, and in how many of the frames it was seen if not in all."""
+    return name if seen == 1 else f"{name} ({100 * seen:.0f} %)"
 
 
 def _rms_mm(error: np.ndarray) -> float | None:

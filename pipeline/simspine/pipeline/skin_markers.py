@@ -38,11 +38,7 @@ def follow_skin_markers(
     the calibration's) the marker is missing. Raises `InputError` for names that do not exist.
     """
     names = tuple(read_skin_table().of(clicks))
-    views = [camera.name for camera in cameras]
-    for landmark, by_view in clicks.items():
-        for view in by_view:
-            if view not in views:
-                raise unknown_name("view", view, views, f"the clicks of marker {landmark!r}")
+    check_clicks(clicks, {camera.name: video.frames for camera, video in zip(cameras, videos, strict=True)})
     frames = keypoints.frames if timing is None else max(video.frames for video in videos)
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
@@ -61,6 +57,19 @@ def follow_skin_markers(
     tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
     simultaneous = tracked if timing is None else at_instants(tracked, timing)
     return with_points(keypoints, simultaneous.with_(xy=_agreeing(simultaneous.xy, cameras)))
+
+
+def check_clicks(clicks: Mapping[str, Mapping[str, Clicks]], frames: Mapping[str, int]) -> None:
+    """`InputError` for clicks in a view, or at a frame, that there is none of. frames: of each view's video."""
+    for landmark, by_view in clicks.items():
+        for view, at in by_view.items():
+            if view not in frames:
+                raise unknown_name("view", view, frames, f"the clicks of {landmark}")
+            if at and max(at) >= frames[view]:
+                raise InputError(
+                    f"{landmark} is clicked at frame {max(at)} of {view}, whose video has {frames[view]} frames, "
+                    f"0 to {frames[view] - 1}."
+                )
 
 
 def _tracked(video: Video, trunk: np.ndarray, clicks: Mapping[str, Clicks], radius: float) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.ik.result import Result
-from simspine.quality import marker_checks, shape_checks, side_checks, spine_checks, view_checks
+from simspine.quality import marker_checks, shape_checks, side_checks, skin_checks, spine_checks, view_checks
 from simspine.quality.findings import Finding, Verdict, verdict
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.quality.view_checks import ViewFit
@@ -52,7 +52,8 @@ def assess(
         findings += shape_checks.fitted_shape(spine.centres, thresholds)
     if measured is not None:
         findings += marker_checks.presence(measured, thresholds)
-        findings += marker_checks.skin_markers(measured, thresholds)
+        findings += skin_checks.lost(measured, thresholds)
+        findings += skin_checks.order(measured)
         findings += marker_checks.inferred(measured, thresholds)
         findings += marker_checks.marker_jumps(measured, thresholds)
         findings += marker_checks.bone_lengths(measured, thresholds)

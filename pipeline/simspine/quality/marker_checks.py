@@ -9,7 +9,7 @@ from simspine.metrics import marker_rmse
 from simspine.quality.findings import Finding, Severity, listed, where_true
 from simspine.quality.spine_checks import jump_frames
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
-from simspine.skeletons.skin_names import landmark, on_skin
+from simspine.skeletons.skin_names import on_skin
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
 
@@ -104,7 +104,8 @@ def presence(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator
     """Missing, interpolated and inferred markers. Missing many warns; interpolated marks the frame corrected."""
     present = measured.present
     ever = np.any(present, axis=0)
-    never = [name for name, seen in zip(measured.names, ever, strict=True) if not seen]
+    skin = on_skin(measured.names)  # those have a check of their own
+    never = [name for name, seen in zip(measured.names, ever, strict=True) if not seen and name not in skin]
     if never:
         advice = "Check that the detector and the marker set name these points alike."
         text = f"never seen: {listed(never)}."
@@ -126,23 +127,6 @@ def presence(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator
         text = f"{measured.filled.sum()} missing positions in {frames.sum()} frames were interpolated."
         advice = "Shorten the horizon of the filter if these gaps should stay open."
         yield Finding("gap_filled", Severity.INFO, text, advice, where_true(frames))
-
-
-def skin_markers(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
-    """Markers on the skin that are known in few frames: of those without them the spine is seen less."""
-    limit = thresholds["skin_marker_seen"]
-    for name in on_skin(measured.names):
-        seen = measured.present[:, measured.index(name)]
-        if seen.mean() < limit.si:
-            yield Finding(
-                "skin_marker_lost",
-                Severity.WARNING,
-                f"the marker over {landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
-                f"{limit.value:g} % or more.",
-                "Two views must see it: click it again where it is lost (`skin_markers`), or take the ± as it is.",
-                where_true(~seen),
-                where=landmark(name),
-            )
 
 
 def inferred(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:

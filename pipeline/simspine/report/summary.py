@@ -66,7 +66,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
         rows.append(Row(label, text, notes.get(key, note), light))
     if "spine_seen_by" in summary:
         at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
-        rows.insert(at, _seen_by(summary["spine_seen_by"]))
+        rows.insert(at, _seen_by(summary["spine_seen_by"], summary.get("skin_markers_doubted", ())))
     if "cameras_off" in summary:
         off, refined = ", ".join(summary["cameras_off"]), summary.get("cameras_refined")
         note = f"{off} off as calibrated; see the findings" if off else "they agree with what they saw"
@@ -82,11 +82,13 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     return tuple(rows)
 
 
-def _seen_by(ways: Mapping[str, Sequence[str]]) -> Row:
-    """What of the spine was observed, and how."""
+def _seen_by(ways: Mapping[str, Sequence[str]], doubted: Sequence[str]) -> Row:
+    """What of the spine was observed, and how. doubted: markers on the skin that do not lie where their names say."""
     if not ways:
         return Row("Spine seen by", "nothing", "all of it is inferred from the limbs", "check")
     text = ", ".join(f"{len(names)} {way}" for way, names in ways.items())
+    if doubted:
+        return Row("Spine seen by", text, f"{doubted[0]} do not lie in this order: see the findings", "check")
     return Row("Spine seen by", text, "; ".join(", ".join(names) for names in ways.values()), "good")
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from pydantic import ValidationError
 
-from simspine.config import Config, HumanCapture, SharedSubject, SkinMarkers, Trial
+from simspine.config import Config, HumanCapture, SharedSubject, SkinMarkers, Trial, clicks_in_file
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.sources.pose2sim import demo_folder, find_project
@@ -126,12 +125,18 @@ def skin_markers_of(trial: Trial) -> SkinMarkers | None:
     if not isinstance(trial.skin_markers, str):
         return trial.skin_markers
     path = _existing(trial.skin_markers, "file of clicks")
-    try:
-        return SkinMarkers.model_validate(read_yaml(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path}: {where}: {first['msg']}; see docs/skin-markers.md.") from None
+    return clicks_in_file(read_yaml(path), path)
+
+
+def check_clicks_of(markers: SkinMarkers, capture: Capture) -> None:
+    """`InputError` unless the clicks are of views and frames that the recording has."""
+    from simspine.pipeline.skin_markers import check_clicks
+    from simspine.sources.pose2sim import match_cameras
+    from simspine.sources.video import open_videos
+
+    videos = open_videos(capture.videos)
+    views = [camera.name for camera in match_cameras([video.path for video in videos], capture.cameras())]
+    check_clicks(markers.by_frame(), {view: video.frames for view, video in zip(views, videos, strict=True)})
 
 
 def skin_marker_files(trial: Trial) -> tuple[Path, ...]:

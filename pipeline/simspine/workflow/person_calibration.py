@@ -26,8 +26,10 @@ WIDEST = (5.0, 170.0)  # degrees that a lens without fisheye shows
 
 def known_lenses(intrinsics: str | Path | None, fov: float | None) -> list[Camera] | float:
     """The cameras of a calibration file, or the angle (rad) that all lenses show over the longer image side."""
-    if (intrinsics is None) == (fov is None):
+    if intrinsics is None and fov is None:
         raise InputError("give the lenses: --intrinsics FILE where they are known, else their angle, --fov DEGREES.")
+    if intrinsics is not None and fov is not None:
+        raise InputError("--intrinsics and --fov both say what the lenses are; leave one of them out.")
     if fov is None:
         assert intrinsics is not None
         return read_calibration(intrinsics)
@@ -46,6 +48,10 @@ def calibrate_by_person(
 ) -> None:
     """Write the calibration, print a line per camera, and what images cannot tell. lenses: as `known_lenses` says."""
     check_height(height)
+    if len(recordings) == 1:
+        raise InputError(
+            f"{len(recordings)} video; cameras are placed by what two or more of them saw. Name all videos."
+        )
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
     videos = open_videos(recordings)

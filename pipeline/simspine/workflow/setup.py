@@ -21,7 +21,7 @@ from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
 from simspine.types import Camera
 from simspine.workflow.copies import FAULT, OK, examine_capture
-from simspine.workflow.inputs import capture_of
+from simspine.workflow.inputs import capture_of, check_clicks_of, skin_markers_of
 from simspine.workflow.run import check_writable
 from simspine.workflow.stages.detect import read_folders
 
@@ -143,6 +143,9 @@ def _described(subject: str, name: str, trial: Trial, config: Config) -> str:
         return f"{len(capture.keypoints)} folders of keypoints, {len(cameras)} cameras{mocap}"
     if config.detection.detector == "import":
         raise InputError("detector 'import' reads `keypoints` folders, but the trial gives videos.")
+    clicks = skin_markers_of(trial)
+    if clicks is not None:
+        check_clicks_of(clicks, capture)
     if config.detection.detector == "spinepose":
         check_weights(config.detection.model)
     videos = open_videos(capture.videos)

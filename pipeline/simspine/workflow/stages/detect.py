@@ -23,7 +23,7 @@ from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
 from simspine.types import Camera, Keypoints
 from simspine.workflow.context import Context
-from simspine.workflow.inputs import Capture, skin_marker_files, skin_markers_of
+from simspine.workflow.inputs import Capture, check_clicks_of, skin_marker_files, skin_markers_of
 from simspine.workflow.manifest import Task
 from simspine.workflow.paths import Paths
 
@@ -37,15 +37,18 @@ def plan(context: Context) -> list[Task]:
     tasks = []
     for name, trial in context.config.subject(context.subject).trials.items():
         capture, out, fault = context.capture(name), context.paths.keypoints(name), context.known_fault(name)
+        clicks = skin_markers_of(trial)
 
-        def work(name=name, trial=trial, capture=capture, out=out, fault=fault) -> dict:
+        def work(name=name, trial=trial, capture=capture, out=out, fault=fault, clicks=clicks) -> dict:
+            if clicks is not None:  # before hours of detection
+                check_clicks_of(clicks, capture)
             detections, skeleton, cameras = _detections(context, name, trial, capture)
 
             def follow(seen: Detections) -> list[Followed]:
                 return [follow_person(seen, cameras, skeleton, options)]
 
             (followed,), timing = follow_in_step(detections, cameras, _delays(trial), follow, skeleton)
-            keypoints, clicks = followed.keypoints, skin_markers_of(trial)
+            keypoints = followed.keypoints
             if clicks is not None:
                 videos = open_videos(capture.videos)
                 keypoints = follow_skin_markers(keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px, timing)

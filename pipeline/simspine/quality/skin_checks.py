@@ -1,0 +1,63 @@
+"""Checks of markers on the skin: are they seen, and do they lie where their names say?"""
+
+import warnings
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from simspine.body.skin import read_skin_table
+from simspine.quality.findings import Finding, Severity, where_true
+from simspine.quality.thresholds import THRESHOLDS, Thresholds
+from simspine.skeletons.skin_names import landmark, on_skin
+from simspine.types import Markers
+
+PELVIS = ("LPSIS", "RPSIS")
+ORDER = "skin_marker_order"  # code of the finding that names are wrong
+
+
+def lost(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
+    """Markers on the skin that are known in few frames: of those without them the spine is seen less."""
+    limit = thresholds["skin_marker_seen"]
+    for name in on_skin(measured.names):
+        seen = measured.present[:, measured.index(name)]
+        if seen.mean() < limit.si:
+            yield Finding(
+                "skin_marker_lost",
+                Severity.INFO,
+                f"the marker over {landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
+                f"{limit.value:g} % or more.",
+                "Two views must see it: click it again where it is lost (`skin_markers`), or take the ± as it is.",
+                where_true(~seen),
+                where=landmark(name),
+            )
+
+
+def order(measured: Markers) -> Iterator[Finding]:
+    """Markers on the skin that do not follow one another along the back as the vertebrae they are named after do.
+
+    Of three in the order of their names the outer two must be farthest apart.
+    """
+    along = [name for name in read_skin_table().places if name not in PELVIS]
+    names = sorted(
+        (name for name in on_skin(measured.names) if landmark(name) in along),
+        key=lambda name: along.index(landmark(name)),
+    )
+    path = measured.xyz[:, measured.indices(names)]
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of markers that are never seen together
+        apart = np.nanmedian(np.linalg.norm(path[:, :, None] - path[:, None], axis=-1), 0)
+    for i, j, k in combinations(range(len(names)), 3):
+        if apart[i, k] < max(apart[i, j], apart[j, k]):
+            first, second, third = (landmark(names[n]) for n in (i, j, k))
+            yield Finding(
+                ORDER,
+                Severity.WARNING,
+                f"the markers named {first}, {second} and {third} do not lie along the back in that order "
+                f"({first}–{second} {1000 * apart[i, j]:.0f} mm, {second}–{third} {1000 * apart[j, k]:.0f} mm, "
+                f"{first}–{third} {1000 * apart[i, k]:.0f} mm).",
+                "One of them has another vertebra's name, or was clicked on another marker; until that is mended the "
+                "spine's angles are wrong.",
+                where=f"{first}, {second}, {third}",
+            )
+            return

@@ -1,0 +1,67 @@
+"""Clicks of markers on the skin, in a configuration or a file of their own: one clear line for each fault."""
+
+import pytest
+import yaml
+
+from simspine.config import SkinMarkers, check_config, clicks_in_file
+from simspine.errors import InputError
+
+GOOD = {"C7": {"cam03": [[5, 642.5, 582]], "cam04": [[5, 248.0, 665.7], [14, None, None]]}}
+
+
+def config(skin_markers):
+    trial = {"folder": "pose2sim:Demo_SinglePerson", "skin_markers": skin_markers}
+    return {"name": "x", "results": "results/x", "subjects": {"S01": {"trials": {"balance": trial}}}}
+
+
+def test_clicks_by_frame():
+    found = check_config(config({"clicks": GOOD})).subjects["S01"].trials["balance"].skin_markers
+    assert isinstance(found, SkinMarkers)
+    assert found.by_frame() == {"C7": {"cam03": {5: (642.5, 582.0)}, "cam04": {5: (248.0, 665.7), 14: None}}}
+
+
+def test_a_file_holds_the_same(tmp_path):
+    assert clicks_in_file(yaml.safe_load(yaml.safe_dump({"radius_px": 4, "clicks": GOOD})), "a.yaml").radius_px == 4
+
+
+def rows(cam03):
+    return {"clicks": {"C7": {"cam03": cam03, "cam04": [[5, 1, 2]]}}}
+
+
+@pytest.mark.parametrize(
+    ("markers", "said"),
+    [
+        (rows([[5, 642.5]]), r"C7 in cam03: \[5, 642.5\] is no click; write \[frame, x, y\]"),
+        (rows([5, 642.5, 582]), r"C7 in cam03: 5 is no click"),
+        (rows([[5, 642.5, None]]), r"\[5, 642.5, None\] is no click"),
+        (rows([[5, 642.5, float("nan")]]), "is no click"),
+        (rows([[5, "left", 582]]), "is no click"),
+        (rows([[-5, 642.5, 582]]), "frame -5; frames are whole numbers from 0"),
+        (rows([[5.5, 642.5, 582]]), "frame 5.5"),
+        (rows([[5, 1, 2], [5, 3, 4]]), "frame 5 is clicked more than once"),
+        (rows([[5, None, None]]), "hidden in all of them"),
+        (rows([]), "expected a list of clicks"),
+        ({"clicks": {"C7": {"cam03": [[5, 1, 2]]}}}, "C7 is clicked in cam03: two views must see a marker"),
+        ({"clicks": {"T13": GOOD["C7"]}}, "unknown marker on the skin 'T13'. Did you mean"),
+        ({"clicks": {"C7": [[5, 1, 2]]}}, "clicks of C7: expected {view"),
+        ({"clicks": {}}, "with one landmark at least"),
+        (GOOD, "unknown key 'C7'|clicks: required"),
+        ({"clicks": GOOD, "radius": 4}, "unknown key 'radius'. Did you mean 'radius_px'"),
+        ({"clicks": GOOD, "radius_px": 0.1}, "radius_px: .*found 0.1"),
+        ([1], "expected clicks, or the name of a YAML file"),
+    ],
+)
+def test_faults_are_said_in_a_line(markers, said):
+    with pytest.raises(InputError, match=said) as in_configuration:
+        check_config(config(markers))
+    assert str(in_configuration.value).count("\n") == 1  # the heading, and this fault
+    with pytest.raises(InputError, match=f"(?s)clicks.yaml.*({said}).*how-to/skin-markers.md"):
+        clicks_in_file(markers, "clicks.yaml")
+
+
+def test_several_people_have_no_markers_on_the_skin():
+    some = config({"clicks": GOOD})
+    some["subjects"]["S01"]["people"] = 2
+    some["detection"] = {"person": "all"}
+    with pytest.raises(InputError, match="which of 2 people wears"):
+        check_config(some)
