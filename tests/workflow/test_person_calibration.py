@@ -68,7 +68,7 @@ def test_lenses_must_be_said(recorded):
     out = folder / "found.toml"
     for arguments, message in (
         ((), "give the lenses: --intrinsics FILE"),
-        (("--intrinsics", lenses, "--fov", 60), "give the lenses: --intrinsics FILE"),
+        (("--intrinsics", lenses, "--fov", 60), "both say what the lenses are"),
         (("--fov", 190), "is no lens's angle"),
         (("--intrinsics", lenses, "--height", 161), "a height of 161 m is nobody's"),
     ):
