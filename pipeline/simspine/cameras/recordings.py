@@ -4,17 +4,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simspine.skeletons.skin_names import on_skin
 from simspine.types import Camera, Keypoints
 
 GAP = 10  # frames without points between two recordings, so that nothing moves across
 
 
 def joined(recordings: Sequence[Keypoints]) -> Keypoints:
-    """Recordings of the same views and points as one, with frames without points between them."""
-    first = recordings[0]
+    """Recordings of the same views and points as one, with frames without points between them.
+
+    Markers on the skin are left out: not every recording has them, and they are to test what comes of it.
+    """
+    skin = on_skin(recordings[0].names)
+    names = [name for name in recordings[0].names if name not in skin]
+    first = recordings[0].select(names)
     xy, confidence = [], []
     for keypoints in recordings:
-        same = keypoints.select(first.names)
+        same = keypoints.select(names)
         shape = (GAP, *same.xy.shape[1:])
         xy += [same.xy, np.full(shape, np.nan)]
         confidence += [same.confidence, np.zeros(shape[:-1])]

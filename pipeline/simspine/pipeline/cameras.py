@@ -13,7 +13,6 @@ from simspine.errors import InputError
 from simspine.pipeline.options import CameraOptions
 from simspine.quality import camera_checks
 from simspine.quality.findings import Finding, Severity
-from simspine.skeletons.skin_names import on_skin
 from simspine.types import Camera, Keypoints
 
 REFINED = "camera_refined"  # code of the finding that says so
@@ -61,7 +60,6 @@ def with_timing(judged: JudgedCameras, timing: Timing) -> JudgedCameras:
 
 def _judged(seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float) -> JudgedCameras:
     given = tuple(cameras)
-    seen = seen.select([name for name in seen.names if name not in on_skin(seen.names)])  # they are to test the result
     try:
         checks, mixed, _ = check_cameras(seen, given, min_confidence)
         findings = tuple(camera_checks.cameras(checks, mixed))
