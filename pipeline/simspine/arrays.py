@@ -31,3 +31,12 @@ def runs(frames: Iterable[int]) -> list[tuple[int, int]]:
 def frame_ranges(frames: Iterable[int]) -> str:
     """Frame numbers as people write them: '3–7, 12'."""
     return ", ".join(str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in runs(frames))
+
+
+def median_of_rows(values: np.ndarray) -> np.ndarray:
+    """(rows,) of values (rows, n); NaN, without a warning, where a row holds nothing."""
+    out = np.full(len(values), np.nan)
+    some = np.isfinite(values).any(1)
+    if some.any():
+        out[some] = np.nanmedian(values[some], axis=1)
+    return out

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.skeletons.skin_names import on_skin
+from simspine.skeletons.skin_names import not_on_skin
 from simspine.types import Camera, Keypoints
 
 GAP = 10  # frames without points between two recordings, so that nothing moves across
@@ -15,8 +15,7 @@ def joined(recordings: Sequence[Keypoints]) -> Keypoints:
 
     Markers on the skin are left out: not every recording has them, and they are to test what comes of it.
     """
-    skin = on_skin(recordings[0].names)
-    names = [name for name in recordings[0].names if name not in skin]
+    names = not_on_skin(recordings[0].names)
     first = recordings[0].select(names)
     xy, confidence = [], []
     for keypoints in recordings:

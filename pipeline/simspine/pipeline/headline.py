@@ -14,7 +14,7 @@ from simspine.quality.skin_checks import ORDER
 from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import SILHOUETTE, base_name
 from simspine.skeletons.regions import SPINE_REGIONS
-from simspine.skeletons.skin_names import landmark, on_skin
+from simspine.skeletons.skin_names import landmark, not_on_skin, on_skin
 from simspine.types import Markers, Origin
 
 FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
@@ -36,7 +36,7 @@ def headline(found: SolvedTrial) -> dict:
 
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
-    points = found.images[1].of(name for name in found.images[1].names if name not in on_skin(found.images[1].names))
+    points = found.images[1].of(not_on_skin(found.images[1].names))
     summary = points.summary()
     spine, solved, verdict = found.spine, found.result, found.verdict
     if verdict is None:

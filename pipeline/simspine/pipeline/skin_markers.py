@@ -13,7 +13,7 @@ from simspine.detection.skin_markers import TRUNK, Clicks, track_markers
 from simspine.errors import InputError, unknown_name
 from simspine.geometry import undistort
 from simspine.skeletons import with_points
-from simspine.skeletons.skin_names import SKIN
+from simspine.skeletons.skin_names import landmark
 from simspine.sources.video import Video
 from simspine.types import Camera, Keypoints
 
@@ -42,7 +42,7 @@ def follow_skin_markers(
     frames = keypoints.frames if timing is None else max(video.frames for video in videos)
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
-        own = {name: clicks[name.removesuffix(SKIN)].get(camera.name) for name in names}
+        own = {name: clicks[landmark(name)].get(camera.name) for name in names}
         seen = {name: at for name, at in own.items() if at}
         if not seen:
             continue
@@ -61,13 +61,13 @@ def follow_skin_markers(
 
 def check_clicks(clicks: Mapping[str, Mapping[str, Clicks]], frames: Mapping[str, int]) -> None:
     """`InputError` for clicks in a view, or at a frame, that there is none of. frames: of each view's video."""
-    for landmark, by_view in clicks.items():
+    for name, by_view in clicks.items():
         for view, at in by_view.items():
             if view not in frames:
-                raise unknown_name("view", view, frames, f"the clicks of {landmark}")
+                raise unknown_name("view", view, frames, f"the clicks of {name}")
             if at and max(at) >= frames[view]:
                 raise InputError(
-                    f"{landmark} is clicked at frame {max(at)} of {view}, whose video has {frames[view]} frames, "
+                    f"{name} is clicked at frame {max(at)} of {view}, whose video has {frames[view]} frames, "
                     f"0 to {frames[view] - 1}."
                 )
 

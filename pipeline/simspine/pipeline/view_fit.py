@@ -5,7 +5,7 @@ import numpy as np
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.view_checks import ViewFit
 from simspine.report.sampling import model_reprojection
-from simspine.skeletons.skin_names import on_skin
+from simspine.skeletons.skin_names import not_on_skin
 
 LIMBS = tuple(f"{side}{point}" for side in "LR" for point in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"))
 
@@ -25,8 +25,7 @@ def view_fits(found: SolvedTrial) -> tuple[ViewFit, ...]:
     """One for each camera, in the order of the views; none where the trial did not come from images."""
     if found.keypoints is None or found.triangulation is None:
         return ()
-    names, distance = found.triangulation.names, limb_distance(found)
-    report = found.triangulation.of(name for name in names if name not in on_skin(names))
+    report, distance = found.triangulation.of(not_on_skin(found.triangulation.names)), limb_distance(found)
     fits = []
     for view, camera in enumerate(found.cameras):
         observed, apart = np.isfinite(report.error_px[:, view]), distance[:, view]

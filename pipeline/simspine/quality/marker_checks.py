@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from simspine.arrays import median_of_rows
 from simspine.errors import InputError
 from simspine.metrics import marker_rmse
 from simspine.quality.findings import Finding, Severity, listed, where_true
@@ -82,7 +83,7 @@ def reprojection(names: Sequence[str], error: np.ndarray, thresholds: Thresholds
     """
     error = _checked("reprojection errors", error, len(names))
     limit = thresholds["reprojection"]
-    median = _nanmedian(error)
+    median = median_of_rows(error)
     far = median > limit.si
     if far.any():
         yield Finding(
@@ -93,7 +94,7 @@ def reprojection(names: Sequence[str], error: np.ndarray, thresholds: Thresholds
             "Check synchronisation and calibration, and whether all cameras see the same person.",
             where_true(far),
         )
-    points = [name for name, value in zip(names, _nanmedian(error.T), strict=True) if value > limit.si]
+    points = [name for name, value in zip(names, median_of_rows(error.T), strict=True) if value > limit.si]
     if points:
         text = f"{listed(points)} lie more than {limit.value:g} px from their images in the median over the trial."
         advice = "The detector places these points differently in each view: give them less weight."
@@ -224,12 +225,3 @@ def _checked(what: str, error: np.ndarray, columns: int) -> np.ndarray:
     if error.ndim != 2 or error.shape[1] != columns:
         raise InputError(f"{what} have shape {error.shape}, expected (frames, {columns}).")
     return error
-
-
-def _nanmedian(values: np.ndarray) -> np.ndarray:
-    """Of each row; NaN, without a warning, where nothing is there."""
-    out = np.full(len(values), np.nan)
-    some = np.isfinite(values).any(1)
-    if some.any():
-        out[some] = np.nanmedian(values[some], axis=1)
-    return out

@@ -1,11 +1,11 @@
 """Checks of markers on the skin: are they seen, and do they lie where their names say?"""
 
-import warnings
 from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
 
+from simspine.arrays import median_of_rows
 from simspine.body.skin import read_skin_table
 from simspine.quality.findings import Finding, Severity, where_true
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
@@ -43,10 +43,9 @@ def order(measured: Markers) -> Iterator[Finding]:
         (name for name in on_skin(measured.names) if landmark(name) in along),
         key=lambda name: along.index(landmark(name)),
     )
-    path = measured.xyz[:, measured.indices(names)]
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of markers that are never seen together
-        apart = np.nanmedian(np.linalg.norm(path[:, :, None] - path[:, None], axis=-1), 0)
+    path, count = measured.xyz[:, measured.indices(names)], len(names)
+    distances = np.linalg.norm(path[:, :, None] - path[:, None], axis=-1)
+    apart = median_of_rows(distances.reshape(len(path), count**2).T).reshape(count, count)
     for i, j, k in combinations(range(len(names)), 3):
         if apart[i, k] < max(apart[i, j], apart[j, k]):
             first, second, third = (landmark(names[n]) for n in (i, j, k))

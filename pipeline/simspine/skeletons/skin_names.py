@@ -10,6 +10,11 @@ def on_skin(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name.endswith(SKIN))
 
 
+def not_on_skin(names: Iterable[str]) -> tuple[str, ...]:
+    """The others."""
+    return tuple(name for name in names if not name.endswith(SKIN))
+
+
 def landmark(name: str) -> str:
     """What a marker on the skin is over: `C7_skin` → 'C7'."""
     return name.removesuffix(SKIN)
