@@ -14,7 +14,7 @@ import numpy as np
 from simspine.cameras.bundle import Adjustment, adjust
 from simspine.cameras.parameters import CameraPrior
 from simspine.cameras.person_frame import STATURE, PersonFrame, check_height, limb_stature, person_frame
-from simspine.cameras.refine import FEWEST, observed, sampled
+from simspine.cameras.refine import FEWEST, check_seen, observed, sampled
 from simspine.errors import InputError
 from simspine.geometry import undistort
 from simspine.triangulation import triangulate_with_report
@@ -69,7 +69,7 @@ def cameras_from_person(
     person who stands still or moves in one plane, and places that come out too uncertain.
     """
     check_height(height)
-    _check(keypoints, lenses, min_confidence)
+    check_seen(keypoints, lenses, min_confidence, "place")
     sample, velocity, time = sampled(keypoints, min_confidence)
     _check_moves(sample, lenses, min_confidence)
     start = _placed(sample, lenses, min_confidence)
@@ -251,18 +251,6 @@ def _resected(rays: np.ndarray, xyz: np.ndarray, views: Sequence[int]) -> tuple[
         if found and agree is not None and len(agree) >= FEWEST and (best is None or len(agree) > best[0]):
             best = (len(agree), view, cv2.Rodrigues(turn)[0], t.ravel())
     return None if best is None else best[1:]
-
-
-def _check(keypoints: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> None:
-    if len(lenses) != keypoints.views or len(lenses) < 2:
-        raise InputError(f"{keypoints.views} views and {len(lenses)} lenses; expected as many, and at least two.")
-    for view, lens in enumerate(lenses):
-        found = int((keypoints.confidence[:, view] >= min_confidence).sum())
-        if found < FEWEST:
-            raise InputError(
-                f"camera {lens.name!r} saw {found} points of the person in the whole recording; at least {FEWEST} are "
-                "needed to place it. Leave it out, or use a recording in which it sees the person."
-            )
 
 
 def _check_moves(sample: Keypoints, lenses: Sequence[Camera], min_confidence: float) -> None:

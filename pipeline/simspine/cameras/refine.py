@@ -142,7 +142,8 @@ def table(refined: Refined) -> list[dict]:
     return rows
 
 
-def _check(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
+def check_seen(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float, purpose: str) -> None:
+    """`InputError` unless each of two cameras or more saw enough. purpose: what for, such as 'judge'."""
     if len(cameras) != keypoints.views or len(cameras) < 2:
         raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many, and at least two.")
     for view, camera in enumerate(cameras):
@@ -150,8 +151,12 @@ def _check(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: floa
         if found < FEWEST:
             raise InputError(
                 f"camera {camera.name!r} saw {found} points of the person in the whole recording; at least {FEWEST} "
-                "are needed to judge it. Leave it out, or use a recording in which it sees the person."
+                f"are needed to {purpose} it. Leave it out, or use a recording in which it sees the person."
             )
+
+
+def _check(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
+    check_seen(keypoints, cameras, min_confidence, "judge")
     if keypoints.frames <= 2 * REACH:
         raise InputError(f"{keypoints.frames} frames are too few to judge cameras; at least {2 * REACH + 1}.")
 
