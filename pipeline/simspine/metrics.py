@@ -19,8 +19,11 @@ def p_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
     return _mean(distances(aligned(estimate, reference), reference))
 
 
-def aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The estimate (frames, points, 3) after the best similarity per frame onto the reference; NaN where none."""
+def aligned(estimate: np.ndarray, reference: np.ndarray, scaled: bool = True) -> np.ndarray:
+    """The estimate (frames, points, 3) after the best similarity per frame onto the reference; NaN where none.
+
+    scaled: False moves and turns only.
+    """
     estimate, reference = _pair(estimate, reference)
     present = np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1)
     out = np.full(estimate.shape, np.nan)
@@ -37,7 +40,7 @@ def aligned(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     along = np.where(present, turned * target, 0).sum((1, 2), keepdims=True)
     size = np.where(present, source**2, 0).sum((1, 2), keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        out[enough] = along / size * turned + middle
+        out[enough] = (along / size if scaled else 1.0) * turned + middle
     return out
 
 

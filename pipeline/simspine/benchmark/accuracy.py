@@ -69,7 +69,7 @@ class Outcome:
         """The main figures of each preset, method, subject and trial."""
 
         def main(e: SpineErrors) -> dict[str, float | None]:
-            return _rounded({name: v for name, v in figures([e], REGIONS).items() if name in BY_TRIAL})
+            return rounded({name: v for name, v in figures([e], REGIONS).items() if name in BY_TRIAL})
 
         return [
             {"preset": preset, "method": method, "subject": subject, "trial": trial} | main(e)
@@ -81,7 +81,7 @@ class Outcome:
         """Totals, totals by point, vertebra and level, and the rows, for a JSON file."""
         keys = [f"{preset}: {method}" for preset, method in self.found]
         return {
-            "totals": {key: _rounded(self.total(*which)) for key, which in zip(keys, self.found, strict=True)},
+            "totals": {key: rounded(self.total(*which)) for key, which in zip(keys, self.found, strict=True)},
             "by_name": {key: by_name(list(t.values())) for key, t in zip(keys, self.found.values(), strict=True)},
             "rows": self.rows(),
             "refused": {": ".join(which): why for which, why in self.refused.items()},
@@ -184,6 +184,6 @@ def _unit(name: str) -> str:
     return next((unit for ending, unit in UNITS if name.endswith(ending)), "×")
 
 
-def _rounded(values: Mapping[str, float]) -> dict[str, float | None]:
+def rounded(values: Mapping[str, float]) -> dict[str, float | None]:
     """For JSON, which has no NaN."""
     return {name: float(f"{value:.4g}") if np.isfinite(value) else None for name, value in values.items()}

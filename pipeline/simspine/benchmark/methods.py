@@ -111,11 +111,22 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
         prior = sized.prior
         if settings.true_posture:
             prior = about(prior, mean_posture(trial.spine, sized.levels))
-        prior = widened(prior, settings.prior_width)
-        result = solve_kinematics(sized, own, settings.markers, settings.ik, prior, OWN_POINTS)
-        spine = read_spine(sized, result, OWN_POINTS)
-        estimates.append(_estimate(spine, judge(sized, result, spine, own, report).rejected))
+        estimates.append(_solved(sized, own, settings, widened(prior, settings.prior_width), report))
     return estimates
+
+
+def estimates_from_points(trials: Sequence[Markers], settings: Experiment) -> list[TrialSpine]:
+    """Our estimate of each trial of a person from markers (y_up) as the stages hand them to inverse kinematics."""
+    sized, _ = size_body(trials, settings.recipe, settings.markers, settings.scaling)
+    return [_solved(sized, own, settings, widened(sized.prior, settings.prior_width)) for own in trials]
+
+
+def _solved(
+    sized: SizedBody, own: Markers, settings: Experiment, prior: Prior, report: TriangulationReport | None = None
+) -> TrialSpine:
+    result = solve_kinematics(sized, own, settings.markers, settings.ik, prior, OWN_POINTS)
+    spine = read_spine(sized, result, OWN_POINTS)
+    return _estimate(spine, judge(sized, result, spine, own, report).rejected)
 
 
 def _estimate(spine: SpineKinematics, rejected: np.ndarray) -> TrialSpine:

@@ -5,7 +5,7 @@ for tables.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from simspine.types import Markers
 
 PLANES = ("flexion", "lateral", "axial")
 Z90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution
+MOVES = np.radians(3.0)  # least true range of LLA or TKA in a trial for a correlation with its motion to mean something
 
 
 @dataclass(frozen=True)
@@ -35,21 +36,27 @@ class SpineErrors:
     """Errors of one trial, estimate minus truth, NaN where either has none.
 
     points: names; offset: (frames, points, 3) m; aligned: (frames, points) m, distances after a similarity per frame.
-    vertebrae: names; vertebra: (frames, vertebrae) m, distances. levels: names; angles: (frames, levels, 3) rad. lla,
-    tka: (frames,) rad. acceleration: (frames − 2, points, 2, 3) m/s², estimated and true. score: errors in standard
-    deviations, {'lla', 'tka', 'angles', 'points'}, empty where the method gives none. rejected: (frames,) bool.
+    velocity: (frames, points) m/s, of its error. vertebrae: names; vertebra, vertebra_aligned: (frames, vertebrae) m,
+    distances, and after moving and turning each frame as a whole. levels: names; angles: (frames, levels, 3) rad. lla,
+    tka: (frames,) rad; true: {'lla', 'tka': (frames,) rad}. acceleration: (frames − 2, points, 2, 3) m/s², estimated
+    and true. score: errors in standard deviations, {'lla', 'tka', 'lla_change', 'tka_change', 'angles', 'points',
+    'centres'}, empty where the method gives none; a change is what differs from the trial's mean, in the value's own
+    standard deviations. rejected: (frames,) bool.
     """
 
     rate: float
     points: tuple[str, ...]
     offset: np.ndarray
     aligned: np.ndarray
+    velocity: np.ndarray
     vertebrae: tuple[str, ...]
     vertebra: np.ndarray
+    vertebra_aligned: np.ndarray
     levels: tuple[str, ...]
     angles: np.ndarray
     lla: np.ndarray
     tka: np.ndarray
+    true: Mapping[str, np.ndarray]
     acceleration: np.ndarray
     score: Mapping[str, np.ndarray]
     rejected: np.ndarray
@@ -67,34 +74,71 @@ def errors(estimate: TrialSpine, truth: TrialSpine, levels: Sequence[str]) -> Sp
         )
     points = tuple(n for n in b.markers.names if n in a.markers.names)
     found, wanted = a.markers.select(points), b.markers.select(points)
-    centres = tuple(n for n in truth.centres.names if n in estimate.centres.names)
+    names = tuple(n for n in truth.centres.names if n in estimate.centres.names)
+    centres, true_centres = estimate.centres.select(names), truth.centres.select(names)
     angles = wrap(_angles(a, levels) - _angles(b, levels))
-    score = {}
-    if a.lla_sd is not None and a.tka_sd is not None and a.angles_sd is not None:
-        score = {"lla": _score(a.lla - b.lla, a.lla_sd), "tka": _score(a.tka - b.tka, a.tka_sd)}
-        sd = np.full(angles.shape, np.nan)
-        for i, name in enumerate(levels):
-            if name in a.levels:
-                sd[:, i] = a.angles_sd[:, a.levels.index(name)]
-        score["angles"] = _score(angles, sd)
-        if found.covariance is not None:
-            variance = np.einsum("tmii->tmi", found.covariance)
-            score["points"] = _score(found.xyz - wanted.xyz, np.sqrt(variance))
+    offset = found.xyz - wanted.xyz
     return SpineErrors(
         rate=b.rate,
         points=points,
-        offset=found.xyz - wanted.xyz,
+        offset=offset,
         aligned=np.linalg.norm(aligned(found.xyz, wanted.xyz) - wanted.xyz, axis=-1),
-        vertebrae=centres,
-        vertebra=np.linalg.norm(estimate.centres.select(centres).xyz - truth.centres.select(centres).xyz, axis=-1),
+        velocity=np.linalg.norm(np.gradient(offset, 1 / b.rate, axis=0), axis=-1),
+        vertebrae=names,
+        vertebra=np.linalg.norm(centres.xyz - true_centres.xyz, axis=-1),
+        vertebra_aligned=np.linalg.norm(
+            aligned(centres.xyz, true_centres.xyz, scaled=False) - true_centres.xyz, axis=-1
+        ),
         levels=tuple(levels),
         angles=angles,
         lla=a.lla - b.lla,
         tka=a.tka - b.tka,
+        true={"lla": b.lla, "tka": b.tka},
         acceleration=np.stack([np.diff(x.xyz, n=2, axis=0) * b.rate**2 for x in (found, wanted)], 2),
-        score=score,
+        score=_scores(estimate, truth, angles, levels),
         rejected=np.asarray(estimate.rejected, bool),
     )
+
+
+def thinned(trial: SpineErrors, every: int) -> SpineErrors:
+    """The same with every n-th frame; velocities and accelerations stay those of neighbouring frames."""
+    own = ("offset", "aligned", "velocity", "vertebra", "vertebra_aligned", "angles", "lla", "tka", "rejected")
+    return replace(
+        trial,
+        **{name: getattr(trial, name)[::every] for name in (*own, "acceleration")},
+        true={name: values[::every] for name, values in trial.true.items()},
+        score={name: values[::every] for name, values in trial.score.items()},
+    )
+
+
+def _scores(
+    estimate: TrialSpine, truth: TrialSpine, angles: np.ndarray, levels: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Errors in standard deviations, see `SpineErrors`. angles: (frames, levels, 3) rad, errors."""
+    a, b = estimate.kinematics, truth.kinematics
+    if a.lla_sd is None or a.tka_sd is None or a.angles_sd is None:
+        return {}
+    score = {}
+    for name, error, deviation in (("lla", a.lla - b.lla, a.lla_sd), ("tka", a.tka - b.tka, a.tka_sd)):
+        score |= {name: _score(error, deviation), f"{name}_change": _score(_about_mean(error), deviation)}
+    sd = np.full(angles.shape, np.nan)
+    for i, name in enumerate(levels):
+        if name in a.levels:
+            sd[:, i] = a.angles_sd[:, a.levels.index(name)]
+    score["angles"] = _score(angles, sd)
+    for name, found, true in (("points", a.markers, b.markers), ("centres", estimate.centres, truth.centres)):
+        if found.covariance is not None:
+            shared = [n for n in true.names if n in found.names]
+            error = found.select(shared).xyz - true.select(shared).xyz
+            score[name] = _score(error, np.sqrt(np.einsum("tmii->tmi", found.select(shared).covariance)))
+    return score
+
+
+def _about_mean(values: np.ndarray) -> np.ndarray:
+    """Values (frames, …) minus their mean over the frames that are known."""
+    known = np.isfinite(values)
+    count = known.sum(0)
+    return values - np.where(known, values, 0.0).sum(0) / np.where(count > 0, count, np.nan)
 
 
 def _score(error: np.ndarray, sd: np.ndarray) -> np.ndarray:
@@ -110,8 +154,10 @@ def _angles(spine: SpineKinematics, levels: Sequence[str]) -> np.ndarray:
 def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Figures over all frames of some trials, mm and degrees. regions: {name: its levels}, for angles and coverage.
 
-    `mpjpe_mm`, `p_mpjpe_mm`: mean distance of the spine's points, after a similarity per frame. `vertebrae_mm`: mean
-    distance of vertebral centres. `lla_rmse_deg`, `lla_bias_deg`, `lla_sd_deg`, `lla_motion_rmse_deg`; same for tka.
+    `mpjpe_mm`, `p_mpjpe_mm`: mean distance of the spine's points, after a similarity per frame. `vertebrae_mm`,
+    `vertebrae_aligned_mm`: mean distance of vertebral centres, after moving and turning each frame. `lla_rmse_deg`,
+    `lla_bias_deg`, `lla_sd_deg`, `lla_motion_rmse_deg`; same for tka. `lla_correlation`: mean over the trials of the
+    correlation with the truth, where that moves by `MOVES` or more; absent where none does.
     `<region>_<plane>_rmse_deg`: root mean square over the region's levels; `…_motion_rmse_deg`: after the trial's mean
     was taken off both. `velocity_mm_s`: root mean square of the velocity's error. `jitter_m_s2`: of the acceleration's.
     `liveliness`: rms acceleration over the true one. `coverage_…`: share of errors within the 90 % interval.
@@ -124,19 +170,23 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
         "mpjpe_mm": 1e3 * distance.mean(),
         "p_mpjpe_mm": 1e3 * _pool(t.aligned for t in trials).mean(),
         "vertebrae_mm": 1e3 * _pool(t.vertebra for t in trials).mean(),
+        "vertebrae_aligned_mm": 1e3 * _pool(t.vertebra_aligned for t in trials).mean(),
     }
     for name in ("lla", "tka"):
         error = np.degrees(_pool(getattr(t, name) for t in trials))
         result |= {f"{name}_rmse_deg": _rms(error), f"{name}_bias_deg": error.mean(), f"{name}_sd_deg": error.std()}
-        moved = _pool(getattr(t, name) - np.nanmean(getattr(t, name)) for t in trials)
+        moved = _pool(_about_mean(getattr(t, name)) for t in trials)
         result[f"{name}_motion_rmse_deg"] = np.degrees(_rms(moved))
+        moving = [_correlation(t, name) for t in trials if np.ptp(t.true[name]) >= MOVES]
+        if np.isfinite(moving).any():
+            result[f"{name}_correlation"] = np.nanmean(moving)
     for region, names in regions.items():
         for k, plane in enumerate(PLANES):
             chosen = [t.angles[:, [t.levels.index(n) for n in names], k] for t in trials]
-            motion = _pool(x - np.nanmean(x, axis=0) for x in chosen)
+            motion = _pool(_about_mean(x) for x in chosen)
             result[f"{region}_{plane}_rmse_deg"] = np.degrees(_rms(_pool(chosen)))
             result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(motion))
-    velocity = _pool(np.linalg.norm(np.gradient(t.offset, 1 / t.rate, axis=0), axis=-1) for t in trials)
+    velocity = _pool(t.velocity for t in trials)
     jitter = _pool(np.linalg.norm(t.acceleration[:, :, 0] - t.acceleration[:, :, 1], axis=-1) for t in trials)
     estimated, true = (_pool(np.linalg.norm(t.acceleration[:, :, i], axis=-1) for t in trials) for i in (0, 1))
     result |= {
@@ -151,17 +201,29 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
     return {name: float(value) for name, value in result.items()}
 
 
+def _correlation(trial: SpineErrors, name: str) -> float:
+    """Of the estimate of 'lla' or 'tka' with the truth over a trial; NaN where the estimate is constant."""
+    true = trial.true[name]
+    found = true + getattr(trial, name)
+    known = np.isfinite(found)
+    if known.sum() < 3 or np.ptp(found[known]) < 1e-9:
+        return float("nan")
+    return float(np.corrcoef(found[known], true[known])[0, 1])
+
+
 def coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """Share of errors inside the estimate's 90 % intervals; nothing where the method gives no deviations."""
     if not all(t.score for t in trials):
         return {}
-    shares = {f"coverage_{name}": _inside(t.score[name] for t in trials) for name in ("lla", "tka")}
+    curves = ("lla", "tka", "lla_change", "tka_change")
+    shares = {f"coverage_{name}": _inside(t.score[name] for t in trials) for name in curves}
     for region, names in regions.items():
         for k, plane in enumerate(PLANES):
             chosen = (t.score["angles"][:, [t.levels.index(n) for n in names], k] for t in trials)
             shares[f"coverage_{region}_{plane}"] = _inside(chosen)
-    if all("points" in t.score for t in trials):
-        shares["coverage_points"] = _inside(t.score["points"] for t in trials)
+    for name in ("points", "centres"):
+        if all(name in t.score for t in trials):
+            shares[f"coverage_{name}"] = _inside(t.score[name] for t in trials)
     return {name: share for name, share in shares.items() if np.isfinite(share)}
 
 

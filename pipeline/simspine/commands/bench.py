@@ -53,32 +53,78 @@ def bench_triangulation(path, detections, quick):
 @bench.command("accuracy")
 @_json_option
 @click.option("--subjects", default=7, show_default=True, help="Virtual people.")
-@click.option("--actions", default="Walking,Sitting", show_default=True, help="One trial of each, by comma.")
-@click.option("--frames", default=80, show_default=True, help="Frames of a trial.")
-@click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Detectors, by comma.")
+@click.option("--actions", default="Walking,Sitting", show_default=True, help="From 2D points: one trial of each.")
+@click.option("--frames", default=80, show_default=True, help="From 2D points: frames of a trial.")
+@click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Detectors, by comma; or none.")
 @click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
-@click.option("--spines", default="published", show_default=True, help="Whose spines: published figures, or scans.")
+@click.option("--spines", default="published", show_default=True, help="From 2D points: published figures, or scans.")
 @click.option("--ablate", is_flag=True, help="Also one thing changed at a time: what limits accuracy.")
-@click.option("--quick", is_flag=True, help="One person, two short trials: shows that it runs.")
-def bench_accuracy(path, actions, presets, ablate, quick, **sizes):
-    """The pipeline against spines that are known, beside the published procedure."""
+@click.option("--families", default="published,scans,foreign", show_default=True, help="Of points in space; or none.")
+@click.option("--points", default="exact,white,detector", show_default=True, help="How points in space are off.")
+@click.option("--point-frames", default=500, show_default=True, help="From points in space: frames of a trial.")
+@click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
+@click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
+def bench_accuracy(path, presets, families, points, **sizes):
+    """The pipeline against spines that are known: from 2D points beside the published procedure, and from points in
+    space beside baselines."""
     import json
+
+    from simspine.benchmark.report import as_json
+    from simspine.formats.atomic import write_text
+
+    presets, families, points = (_names(text) for text in (presets, families, points))
+    if not presets and not families:
+        raise click.UsageError("nothing to measure: give --presets or --families, or both.")
+    metrics, details, settings = [], {}, {"presets": presets, "families": families, "points": points}
+    for chosen, part in ((presets, _from_images), (families, _from_points)):
+        if chosen:
+            found, more, used = part(chosen, points, sizes)
+            metrics, details, settings = [*metrics, *found], details | more, settings | used
+    if path is not None:
+        write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names by comma; 'none' is nothing."""
+    return () if text.strip() == "none" else tuple(name.strip() for name in text.split(","))
+
+
+def _from_images(presets, points, sizes):
+    """Metrics, details and settings of the part of `bench accuracy` that starts from 2D points."""
     from dataclasses import asdict, replace
 
     from simspine.benchmark.accuracy import QUICK, StudySize, measure
     from simspine.benchmark.accuracy_tables import side_by_side
-    from simspine.benchmark.report import as_json, as_table
-    from simspine.formats.atomic import write_text
+    from simspine.benchmark.report import as_table
 
-    chosen = tuple(name.strip() for name in presets.split(","))
-    size = StudySize(actions=tuple(action.strip() for action in actions.split(",")), **sizes)
-    if quick:
-        size = replace(QUICK, spines=size.spines)
-    metrics, details = measure(size, chosen, ablate, progress=lambda line: click.echo(line, err=True))
+    own = {name: sizes[name] for name in ("subjects", "frames", "seed", "spines")}
+    size = (
+        replace(QUICK, spines=own["spines"]) if sizes["quick"] else StudySize(actions=_names(sizes["actions"]), **own)
+    )
+    metrics, details = measure(size, presets, sizes["ablate"], progress=_say)
     click.echo(side_by_side(details["totals"]) + "\n")
     click.echo(as_table([metric for metric in metrics if metric.goal is not None]))
-    if ablate:
+    if sizes["ablate"]:
         click.echo("\n" + side_by_side(details["ablations"]["totals"]))
-    if path is not None:
-        settings = asdict(size) | {"presets": chosen, "ablate": ablate}
-        write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")
+    return metrics, details, asdict(size) | {"ablate": sizes["ablate"]}
+
+
+def _from_points(families, points, sizes):
+    """The same of the part that starts from points in space."""
+    from dataclasses import asdict
+
+    from simspine.benchmark.point_study import measure
+    from simspine.benchmark.point_tables import tables
+    from simspine.benchmark.point_trials import QUICK, PointStudySize
+    from simspine.benchmark.report import as_table
+
+    own = PointStudySize(sizes["subjects"], sizes["point_frames"], sizes["every"], sizes["seed"])
+    size = QUICK if sizes["quick"] else own
+    metrics, outcome = measure(size, families, points, progress=_say)
+    click.echo(tables(outcome) + "\n")
+    click.echo(as_table(metrics))
+    return metrics, {"from_points": outcome.as_dict()}, {"from_points": asdict(size)}
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,217 @@
+"""What any method must beat: a curve through the points, the mean of people, and no motion at all.
+
+Each gives a `TrialSpine` whose unknown parts are NaN, so it is scored as the methods are:
+
+`curve`: a smoothing cubic through the nine points along the spine, frame by frame. Vertebrae stand on it at published
+fractions of its length; LLA and TKA are angles between its tangents at S1 and L1, T12 and T3, minus what the same curve
+through the generic body's own points differs from the angle between that body's endplates.
+`hips_line`: the same, but LLA's lower end is the line from the middle of the hips to S1 instead of the tangent.
+`mean`: LLA and TKA of the generic body in its neutral posture, which is the mean of the estimators' prior.
+`standing_curve_mean`: the mean of the curve's LLA and TKA over all frames in which the person stands.
+`constant`: the true mean of each trial, held. An oracle of posture, and no motion.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+
+from simspine.benchmark.methods import PLACES
+from simspine.benchmark.spine_errors import TrialSpine
+from simspine.body.articulation import carried_vertebrae, spine_levels
+from simspine.body.kinematics import body_poses, forward_kinematics, neutral_motion
+from simspine.body.recipes import build, read_recipe
+from simspine.errors import InputError
+from simspine.spine.curvature import lumbar_lordosis, signed_angle, thoracic_kyphosis
+from simspine.spine.endplates import read_endplates
+from simspine.spine.levels import CHAIN, SPINE_MARKERS, VERTEBRA_OF
+from simspine.spine.vertebrae import SpineKinematics, vertebra_centroids
+from simspine.types import Markers
+
+BASELINES = ("curve", "hips_line", "mean", "standing_curve_mean", "constant")
+# 1/m: spectral density along the spine of its curvature, which is some 3 /m and changes within 0.2 m. With the points'
+# own variance it says how much of their zigzag is curvature.
+CURVATURE_DENSITY = 2.0
+THIGH, TRUNK = np.radians([20.0, 15.0])  # farthest from upright where a person is said to stand
+
+
+@dataclass(frozen=True, eq=False)
+class GenericSpine:
+    """The generic body standing neutral. points: its markers, one frame, y_up. vertebrae: names from S1 up to C1;
+    place: (vertebrae,) m along the spine at published spacings. lla, tka: rad, of its endplates. levels: names
+    of its levels.
+    """
+
+    points: Markers
+    vertebrae: tuple[str, ...]
+    place: np.ndarray
+    lla: float
+    tka: float
+    levels: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def generic_spine(recipe: str = "articulated") -> GenericSpine:
+    """That of a recipe with one body per vertebra."""
+    read = read_recipe(recipe)
+    if read.articulation is None:
+        raise InputError(f"recipe {recipe!r} has no single vertebrae; the published spacings belong to those.")
+    body = build(read, PLACES)
+    vertebrae = carried_vertebrae(read.articulation, read_endplates())
+    neutral = neutral_motion(body)
+    poses = body_poses(body, neutral)
+    names = tuple(vertebrae)[::-1]
+    centres = vertebra_centroids(poses, vertebrae, 1.0).select(names).xyz[0]
+    spacing = {tuple(key.split("-")): mean for key, (mean, _) in read.articulation.spacing.items()}
+    steps = [
+        spacing.get((above, below), float(np.linalg.norm(centres[i + 1] - centres[i])))
+        for i, (below, above) in enumerate(pairwise(names))
+    ]
+    return GenericSpine(
+        points=forward_kinematics(body, neutral),
+        vertebrae=names,
+        place=np.concatenate([[0.0], np.cumsum(steps)]),
+        lla=float(lumbar_lordosis(poses, vertebrae)[0]),
+        tka=float(thoracic_kyphosis(poses, vertebrae)[0]),
+        levels=tuple(level.name for level in spine_levels(read.articulation)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A curve along the spine. names: vertebrae, S1 to C1. centre, tangent: (frames, vertebrae, 3) m, towards the head
+    and not of unit length."""
+
+    names: tuple[str, ...]
+    centre: np.ndarray
+    tangent: np.ndarray
+
+    def along(self, vertebra: str) -> np.ndarray:
+        """(frames, 3) tangent at a vertebra."""
+        return self.tangent[:, self.names.index(vertebra)]
+
+
+def curve_through(chain: np.ndarray, sd: float, generic: GenericSpine) -> Curve:
+    """The smoothing cubic through points (frames, 9, 3) m in the order of `CHAIN`. sd: of a coordinate of them, m.
+
+    Reinsch 1967: least squares against the points in variances `sd`², plus the square of the curvature over
+    `CURVATURE_DENSITY`. The parameter is the published place along the spine, stretched to the chain's length.
+    """
+    from scipy.interpolate import make_smoothing_spline
+
+    at = generic.place[[generic.vertebrae.index(VERTEBRA_OF[name]) for name in CHAIN]]
+    length = np.median(np.linalg.norm(np.diff(chain, axis=1), axis=-1).sum(1))
+    stretch = length / (at[-1] - at[0])
+    knots, wanted = stretch * at, stretch * generic.place
+    splines = [make_smoothing_spline(knots, row, lam=sd**2 / CURVATURE_DENSITY) for row in np.eye(len(at))]
+    value, slope = (
+        np.stack([spline(wanted, nu) for spline in splines], 1) for nu in (0, 1)
+    )  # linear in the points, so one matrix serves all frames and axes
+    return Curve(generic.vertebrae, *(np.einsum("vp,fpi->fvi", matrix, chain) for matrix in (value, slope)))
+
+
+def standing(points: Markers) -> np.ndarray:
+    """(frames,) bool: both thighs and the trunk upright, within `THIGH` and `TRUNK`. points: y_up."""
+
+    def off(lower: str, upper: str) -> np.ndarray:
+        up = points.xyz[:, points.index(upper)] - points.xyz[:, points.index(lower)]
+        return np.arccos(np.clip(up[:, 1] / np.linalg.norm(up, axis=-1), -1, 1))
+
+    thighs = np.maximum(off("LKnee", "LHip"), off("RKnee", "RHip"))
+    return (thighs < THIGH) & (off(CHAIN[0], "Neck") < TRUNK)
+
+
+def baselines(trials: Sequence[Markers], truths: Sequence[TrialSpine]) -> dict[str, list[TrialSpine]]:
+    """{name: the estimate of each trial} of `BASELINES` for all trials of a person.
+
+    trials: as `point_trials.observed` gives them. truths: for `constant` alone.
+    """
+    generic = generic_spine()
+    curves = [by_curve(points, generic) for points in trials]
+    upright = [standing(points) for points in trials]
+    everyday = [
+        _mean([getattr(curve.kinematics, name)[frames] for curve, frames in zip(curves, upright, strict=True)])
+        for name in ("lla", "tka")
+    ]
+    return {
+        "curve": curves,
+        "hips_line": [by_curve(points, generic, hips=True) for points in trials],
+        "mean": [_without_points(truth, generic.lla, generic.tka, generic.levels) for truth in truths],
+        "standing_curve_mean": [_without_points(truth, *everyday, generic.levels) for truth in truths],
+        "constant": [held(truth) for truth in truths],
+    }
+
+
+def by_curve(points: Markers, generic: GenericSpine, hips: bool = False) -> TrialSpine:
+    """The curve's spine, and the points themselves as the spine's. hips: LLA from the line of hips to S1."""
+    chosen = points.select(CHAIN)
+    variance = 0.0 if chosen.covariance is None else np.nanmedian(np.einsum("tmii->tm", chosen.covariance)) / 3
+    sd = float(np.sqrt(variance))
+    curve = curve_through(chosen.xyz, sd, generic)
+    own = curve_through(generic.points.select(CHAIN).xyz, sd, generic)
+    lla, tka = angles(curve, points, hips)
+    at_rest = angles(own, generic.points, hips)
+    centres = Markers(curve.names, points.rate, curve.centre, "y_up", start=points.start)
+    markers = points.select(SPINE_MARKERS).with_(covariance=None)
+    unknown = np.full((points.frames, len(generic.levels), 3), np.nan)
+    lla, tka = lla - at_rest[0] + generic.lla, tka - at_rest[1] + generic.tka
+    return _spine(lla, tka, generic.levels, unknown, markers, centres)
+
+
+def angles(curve: Curve, points: Markers, hips: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """(frames,) rad lumbar lordosis and thoracic kyphosis between tangents, seen along the hips and the clavicles."""
+
+    def place(name: str) -> np.ndarray:
+        return points.xyz[:, points.index(name)]
+
+    def unit(vectors: np.ndarray) -> np.ndarray:
+        return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+    lower = place(CHAIN[0]) - (place("LHip") + place("RHip")) / 2 if hips else curve.along("S1")
+    lla = signed_angle(lower, curve.along("L1"), unit(place("RHip") - place("LHip")))
+    across = unit(place("RClavicle") - place("LClavicle"))
+    return lla, -signed_angle(curve.along("T12"), curve.along("T3"), across)
+
+
+def held(truth: TrialSpine) -> TrialSpine:
+    """The truth's mean LLA, TKA and level angles in all its frames."""
+    known = truth.kinematics
+    means = np.broadcast_to(np.nanmean(known.angles, 0), known.angles.shape)
+    return _without_points(truth, _mean([known.lla]), _mean([known.tka]), known.levels, means)
+
+
+def _mean(series: Sequence[np.ndarray]) -> float:
+    """Over all that is known; NaN where nothing is."""
+    values = np.concatenate(series)
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _without_points(
+    truth: TrialSpine, lla: float, tka: float, levels: tuple[str, ...], turned: np.ndarray | None = None
+) -> TrialSpine:
+    """LLA and TKA (rad) that do not change, in the truth's frames; levels' angles unknown unless given."""
+    known = truth.kinematics
+    markers = known.markers.with_(xyz=np.full(known.markers.xyz.shape, np.nan), covariance=None)
+    centres = truth.centres.with_(xyz=np.full(truth.centres.xyz.shape, np.nan), covariance=None)
+    turned = np.full((known.frames, len(levels), 3), np.nan) if turned is None else turned
+    return _spine(np.full(known.frames, lla), np.full(known.frames, tka), levels, turned, markers, centres)
+
+
+def _spine(
+    lla: np.ndarray, tka: np.ndarray, levels: tuple[str, ...], turned: np.ndarray, markers: Markers, centres: Markers
+) -> TrialSpine:
+    """turned: (frames, levels, 3) rad."""
+    kinematics = SpineKinematics(
+        rate=markers.rate,
+        start=markers.start,
+        levels=levels,
+        angles=turned,
+        lla=lla,
+        tka=tka,
+        markers=markers,
+        repaired=np.zeros(turned.shape[:2], bool),
+    )
+    return TrialSpine(kinematics, centres, np.zeros(len(lla), bool))
