@@ -1,0 +1,288 @@
+"""People of another anatomy: sampled from published sizes, and nothing of the estimator's body or tables.
+
+Lengths in m, angles in rad; axes x forward, y up, z right. Figures and sources: `tables/foreign.yaml`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import yaml
+
+from simspine.capture.random_streams import stream
+
+AXES = 3  # flexion, bending to the right, turning to the left
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignSpine:
+    """Sizes and standing curve; arrays from below.
+
+    vertebrae: S1 … C1. levels: L5-S1 … skull-C1, region: of each. height, depth, wedge: (25,) of the vertebral
+    bodies, in the middle, wedge lordotic positive. disc, disc_angle, sideways: (25,) of the levels, standing. centre:
+    (25, 2) of rotation, before and above the middle of the disc. shares: (25, 3) of the region's flexion, bending,
+    rotation.
+    """
+
+    vertebrae: tuple[str, ...]
+    levels: tuple[str, ...]
+    region: tuple[str, ...]
+    height: np.ndarray
+    depth: np.ndarray
+    wedge: np.ndarray
+    disc: np.ndarray
+    disc_angle: np.ndarray
+    sideways: np.ndarray
+    centre: np.ndarray
+    shares: np.ndarray
+
+    def within(self, region: str) -> np.ndarray:
+        """Indices of a region's levels."""
+        return np.flatnonzero(np.array(self.region) == region)
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignSubject:
+    """A person of another anatomy, as drawn.
+
+    sizes: lengths, m, by name. gains: of the shoulder girdle with the arm's elevation, rad/rad, and toes_out, rad.
+    places: (3,) m by name: shoulder from T1, sternum from T3, latissimus from T7, acromion from the shoulder, head's
+    points from the condyles, the right foot's from below the ankle. lordosis, kyphosis, slope, tilt, head_pitch:
+    standing, rad.
+    """
+
+    seed: int
+    index: int
+    sex: str
+    stature: float
+    sizes: Mapping[str, float]
+    gains: Mapping[str, float]
+    places: Mapping[str, np.ndarray]
+    spine: ForeignSpine
+    lordosis: float
+    kyphosis: float
+    slope: float
+    tilt: float
+    head_pitch: float
+
+    @property
+    def name(self) -> str:
+        return f"F{self.index + 1:02d}"
+
+    @property
+    def incidence(self) -> float:
+        """Pelvic incidence, rad."""
+        return self.slope + self.tilt
+
+    def stream(self, *labels: str) -> np.random.Generator:
+        """Random numbers of one quantity of this person."""
+        return stream(self.seed, "foreign", str(self.index), *labels)
+
+    def scaled(self, factor: float) -> "ForeignSubject":
+        """The same person with all lengths but the stature multiplied."""
+        spine = {name: factor * getattr(self.spine, name) for name in ("height", "depth", "disc", "centre")}
+        return replace(
+            self,
+            sizes={name: factor * length for name, length in self.sizes.items()},
+            places={name: factor * place for name, place in self.places.items()},
+            spine=replace(self.spine, **spine),
+        )
+
+
+@cache
+def read_foreign() -> dict:
+    """`tables/foreign.yaml` as it is: mm and degrees."""
+    return yaml.safe_load((files("simspine.capture") / "tables" / "foreign.yaml").read_text("utf-8"))
+
+
+def normal(rng: np.random.Generator, figure, unit: float = 1.0) -> float:
+    """A draw from [mean, sd], within 2.5 sd."""
+    mean, sd = figure
+    return unit * (mean + sd * _limited(rng))
+
+
+def _limited(rng: np.random.Generator, shape=None) -> np.ndarray:
+    return np.clip(rng.standard_normal(shape), -2.5, 2.5)
+
+
+def sample_subject(seed: int, index: int) -> ForeignSubject:
+    """Everything that is drawn of a person; the slope of the sacrum follows from balance, see `balanced_slope`."""
+    table = read_foreign()
+
+    def draw(label: str) -> np.random.Generator:
+        return stream(seed, "foreign", str(index), label)
+
+    sex = ("female", "male")[int(draw("sex").integers(2))]
+    stature = normal(draw("stature"), table["stature_m"][sex])
+    size = stature / 1.7
+    sizes = _sizes(draw("sizes"), table, sex, stature)
+    spine, curve = _spine(draw, table, size)
+    before = normal(draw("balance"), table["pelvis"]["c7_before_s1_mm"], size / 1e3)
+    slope = balanced_slope(spine, before, np.radians(table["pelvis"]["slope_start"]))
+    pitch = np.radians(normal(draw("head"), table["curve"]["head"]))
+    spine = _with_neck(spine, draw("neck"), table["curve"], slope, pitch)
+    return ForeignSubject(
+        seed,
+        index,
+        sex,
+        stature,
+        sizes,
+        _gains(draw("gains"), table),
+        _places(draw("places"), table, size, sizes),
+        spine,
+        lordosis=curve[0],
+        kyphosis=curve[1],
+        slope=slope,
+        tilt=np.radians(normal(draw("tilt"), table["pelvis"]["tilt"])),
+        head_pitch=pitch,
+    )
+
+
+def _sizes(rng: np.random.Generator, table: dict, sex: str, stature: float) -> dict[str, float]:
+    size = stature / 1.7
+    out = {name: stature * mean * (1 + cv * _limited(rng)) for name, (mean, cv) in table["segments"].items()}
+    out |= {name: normal(rng, figure[sex], size / 1e3) for name, figure in table["breadths_mm"].items()}
+    out["pelvis"] = normal(rng, table["pelvis"]["thickness_mm"], size / 1e3)
+    return out
+
+
+def _gains(rng: np.random.Generator, table: dict) -> dict[str, float]:
+    girdle = table["girdle"]
+    out = {name: normal(rng, girdle[name]) for name in girdle if name.endswith("_per_elevation")}
+    return out | {"toes_out": np.radians(normal(rng, table["foot"]["toes_out"]))}
+
+
+def _places(rng: np.random.Generator, table: dict, size: float, sizes: Mapping[str, float]) -> dict[str, np.ndarray]:
+    girdle, spread, foot = table["girdle"], table["head_sd_mm"], table["foot"]
+    mm = size / 1e3
+    ahead, above = normal(rng, girdle["before_t1_mm"], mm), normal(rng, girdle["above_t1_mm"], mm)
+    inner = [normal(rng, girdle[f"sternum_{way}_mm"], mm) for way in ("before_t3", "above_t3", "half")]
+    places = {
+        "shoulder": np.array([ahead, above, sizes["shoulders"] / 2]),
+        "sternum": np.array(inner),
+        "acromion": mm * np.array(girdle["acromion_from_shoulder_mm"], float),
+        "latissimus": mm * (np.array(girdle["latissimus_mm"]) + girdle["latissimus_sd_mm"] * _limited(rng, 3)),
+    }
+    head = (1 + 0.3 * (size - 1)) * (1 + spread["size"] * _limited(rng)) / 1e3  # heads vary less than statures
+    for name, at in table["head_mm"].items():
+        for side in ("R", "L") if at[2] else ("",):
+            place = head * (np.array(at) + np.array(spread[name]) * _limited(rng, 3))
+            places[side + name] = place * (1, 1, -1 if side == "L" else 1)
+    for name in ("Heel", "ball", "BigToe", "SmallToe"):
+        jitter = foot["sd"] * _limited(rng, 3) * (1, 0.3, 1)
+        places[name] = sizes["foot"] * np.maximum(np.array(foot[name]) + jitter, (-1, 0, -1))
+    return places
+
+
+def _spine(draw, table: dict, size: float) -> tuple[ForeignSpine, tuple[float, float]]:
+    names, levels = tuple(table["vertebrae"]), table["levels"]
+    region = tuple(entry["region"] for entry in levels.values())
+    rng, spread = draw("vertebrae"), table["height_cv"]
+    height, depth, wedge = np.array(list(table["vertebrae"].values()), float).T
+    growth = size * (1 + spread["common"] * _limited(rng))
+    height = height / 1e3 * growth * (1 + spread["own"] * _limited(rng, len(names)))
+    height[0] = height[1]  # S1's centroid lies half of L5's height below its endplate
+    height[names.index("C2")] = height[names.index("C3")]  # and C2's half of C3's above
+    disc, disc_sd, angle = np.array([entry["disc"] for entry in levels.values()], float).T
+    disc = (disc + disc_sd * _limited(draw("discs"), len(disc))) / 1e3 * growth
+    centre = np.array([table["rotation_centre_mm"][name] for name in region], float)
+    centre += np.array(table["rotation_centre_mm"]["sd"]) * _limited(draw("centres"), centre.shape)
+    curve = _curve(draw("curve"), table["curve"])
+    wedge, angle = _share_curve(draw("wedges"), table["curve"], (names, tuple(levels)), (wedge, angle), curve)
+    spine = ForeignSpine(
+        names,
+        tuple(levels),
+        region,
+        height,
+        depth / 1e3 * growth,
+        wedge,
+        disc,
+        angle,
+        np.radians(table["curve"]["sideways"]) * _limited(draw("sideways"), len(levels)),
+        centre / 1e3 * growth,
+        _shares(draw("shares"), levels, region, table["share_concentration"]),
+    )
+    return spine, curve
+
+
+def _curve(rng: np.random.Generator, figures: dict) -> tuple[float, float]:
+    """Lordosis and kyphosis, rad, correlated."""
+    r = figures["kyphosis_on_lordosis"]
+    a, b = rng.standard_normal(2)
+    (lla, lla_sd), (tka, tka_sd) = figures["lordosis"], figures["kyphosis"]
+    return np.radians(lla + lla_sd * a), np.radians(tka + tka_sd * (r * a + np.sqrt(1 - r**2) * b))
+
+
+def _share_curve(rng, figures: dict, names, means, curve) -> tuple[np.ndarray, np.ndarray]:
+    """Wedges of the vertebrae and angles of the discs, rad, whose sums are the lordosis and the kyphosis drawn."""
+    (vertebrae, levels), (wedge, angle) = names, map(np.radians, means)
+    wedge = wedge + np.radians(figures["wedge_sd"]) * _limited(rng, len(wedge))
+    wedge[[0, -1]] = 0
+    wedge[vertebrae.index("C2")] = 0
+    angle = angle * (1 + figures["disc_cv"] * _limited(rng, len(angle)))
+    bodies = slice(vertebrae.index("L5"), vertebrae.index("L1") + 1)
+    discs = slice(levels.index("L5-S1"), levels.index("L1-L2") + 1)
+    angle[discs] *= (curve[0] - wedge[bodies].sum()) / angle[discs].sum()
+    bodies = slice(vertebrae.index("T12"), vertebrae.index("T3") + 1)
+    discs = slice(levels.index("T11-T12"), levels.index("T3-T4") + 1)
+    factor = -curve[1] / (wedge[bodies].sum() + angle[discs].sum())
+    wedge[bodies] *= factor
+    angle[discs] *= factor
+    return wedge, angle
+
+
+def _shares(rng: np.random.Generator, levels: dict, region: tuple[str, ...], concentration: float) -> np.ndarray:
+    mean = np.array([entry["shares"] for entry in levels.values()], float)
+    out = np.empty_like(mean)
+    for name in dict.fromkeys(region):
+        at = np.flatnonzero(np.array(region) == name)
+        for axis in range(AXES):
+            out[at, axis] = rng.dirichlet(concentration * mean[at, axis])
+    return out
+
+
+def sagittal_curve(spine: ForeignSpine, slope: float) -> tuple[np.ndarray, np.ndarray]:
+    """Standing, in the sagittal plane: centroids (26, 2) m from the sacral endplate's centre, and angles (26,) rad.
+
+    By these the vertebrae S1 … C1 and the skull lean back.
+    """
+    lean, place = [-slope], [np.array([0.0, 0.0]) - spine.height[0] / 2 * _up(-slope)]
+    height, wedge = np.append(spine.height, 0.0), np.append(spine.wedge, 0.0)
+    for i, (disc, angle) in enumerate(zip(spine.disc, spine.disc_angle, strict=True)):
+        upper = lean[i] + wedge[i] / 2  # of the upper endplate
+        at = place[i] + height[i] / 2 * _up(lean[i]) + disc * _up(upper + angle / 2)
+        lean.append(upper + angle + wedge[i + 1] / 2)
+        place.append(at + height[i + 1] / 2 * _up(lean[-1]))
+    return np.array(place), np.array(lean)
+
+
+def _up(lean: float) -> np.ndarray:
+    return np.array([-np.sin(lean), np.cos(lean)])
+
+
+def balanced_slope(spine: ForeignSpine, before: float, start: float) -> float:
+    """The sacral slope, rad, with which C7's centroid stands `before` (m) the middle of the sacral endplate."""
+    c7 = spine.vertebrae.index("C7")
+    place, _ = sagittal_curve(spine, start)
+    x, y = place[c7]  # the whole turns about the origin
+    return float(start + np.arcsin(np.clip(before / np.hypot(x, y), -1, 1)) - np.arctan2(x, y))
+
+
+def _with_neck(spine: ForeignSpine, rng, figures: dict, slope: float, pitch: float) -> ForeignSpine:
+    """The neck's angles: its lordosis goes with the slope of T1, and the skull looks where it is drawn to."""
+    names, levels = spine.vertebrae, spine.levels
+    _, lean = sagittal_curve(spine, slope)
+    t1 = -np.degrees(lean[names.index("T1")] + spine.wedge[names.index("T1")] / 2)
+    wanted = np.radians(normal(rng, figures["neck"]) + figures["neck_on_slope"] * (t1 - 25))
+    bodies = slice(names.index("C7"), names.index("C3") + 1)
+    discs = slice(levels.index("C6-C7"), levels.index("C2-C3") + 1)
+    angle = spine.disc_angle.copy()
+    angle[discs] += (wanted - spine.wedge[bodies].sum() - angle[discs].sum()) / 5
+    spine = replace(spine, disc_angle=angle)
+    _, lean = sagittal_curve(spine, slope)
+    missing = pitch - lean[-1]
+    angle = angle.copy()
+    angle[-2:] += missing * np.array([0.4, 0.6])
+    return replace(spine, disc_angle=angle)
