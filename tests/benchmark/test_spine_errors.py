@@ -37,12 +37,13 @@ def spine(offset=0.0, turn=0.0, lla=0.0, sd=None, seed=0, levels=LEVELS):
         markers=Markers(SPINE_MARKERS, RATE, xyz, "y_up", covariance=covariance),
         repaired=np.zeros((FRAMES, len(levels)), bool), **known,
     )  # fmt: skip
-    return TrialSpine(kinematics, Markers(("L1", "S1"), RATE, xyz[:, :2], "y_up"), np.zeros(FRAMES, bool))
+    return TrialSpine(kinematics, Markers(("L1", "L3", "S1"), RATE, xyz[:, :3], "y_up"), np.zeros(FRAMES, bool))
 
 
 def test_nothing_wrong_is_zero_everywhere():
     found = figures([errors(spine(), spine(), LEVELS)], REGIONS)
-    assert found.pop("liveliness") == pytest.approx(1)
+    for name in ("liveliness", "lla_correlation", "tka_correlation"):
+        assert found.pop(name) == pytest.approx(1)
     np.testing.assert_allclose(list(found.values()), 0, atol=1e-9)
 
 
@@ -110,7 +111,7 @@ def test_frames_without_result_or_rejected_are_counted_and_left_out():
 def test_by_name():
     table = by_name([errors(spine(offset=[0.003, 0, 0], turn=0.01), spine(), LEVELS)])
     assert table["points"]["Hip"] == pytest.approx(3)
-    assert table["vertebrae"] == {"L1": pytest.approx(3), "S1": pytest.approx(3)}
+    assert table["vertebrae"] == dict.fromkeys(("L1", "L3", "S1"), pytest.approx(3))
     assert table["axial"]["L4-L5"] == pytest.approx(np.degrees(0.01), abs=1e-3)
 
 

@@ -80,7 +80,7 @@ def generic_spine(recipe: str = "articulated") -> GenericSpine:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class SpineCurve:
     """A curve along the spine. names: vertebrae, S1 to C1. centre, tangent: (frames, vertebrae, 3) m, towards the head
     and not of unit length."""
 
@@ -93,7 +93,7 @@ class Curve:
         return self.tangent[:, self.names.index(vertebra)]
 
 
-def curve_through(chain: np.ndarray, sd: float, generic: GenericSpine) -> Curve:
+def curve_through(chain: np.ndarray, sd: float, generic: GenericSpine) -> SpineCurve:
     """The smoothing cubic through points (frames, 9, 3) m in the order of `CHAIN`. sd: of a coordinate of them, m.
 
     Reinsch 1967: least squares against the points in variances `sd`², plus the square of the curvature over
@@ -109,7 +109,7 @@ def curve_through(chain: np.ndarray, sd: float, generic: GenericSpine) -> Curve:
     value, slope = (
         np.stack([spline(wanted, nu) for spline in splines], 1) for nu in (0, 1)
     )  # linear in the points, so one matrix serves all frames and axes
-    return Curve(generic.vertebrae, *(np.einsum("vp,fpi->fvi", matrix, chain) for matrix in (value, slope)))
+    return SpineCurve(generic.vertebrae, *(np.einsum("vp,fpi->fvi", matrix, chain) for matrix in (value, slope)))
 
 
 def standing(points: Markers) -> np.ndarray:
@@ -160,7 +160,7 @@ def by_curve(points: Markers, generic: GenericSpine, hips: bool = False) -> Tria
     return _spine(lla, tka, generic.levels, unknown, markers, centres)
 
 
-def angles(curve: Curve, points: Markers, hips: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def angles(curve: SpineCurve, points: Markers, hips: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """(frames,) rad lumbar lordosis and thoracic kyphosis between tangents, seen along the hips and the clavicles."""
 
     def place(name: str) -> np.ndarray:

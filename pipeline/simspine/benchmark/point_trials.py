@@ -13,6 +13,7 @@ import numpy as np
 from simspine.benchmark.spine_errors import TrialSpine
 from simspine.benchmark.virtual_trials import meant, true_spine
 from simspine.capture.actions import ACTIONS
+from simspine.capture.foreign import FOREIGN_ACTIONS, make_foreign_subject, make_foreign_trial
 from simspine.capture.random_streams import drift, stream
 from simspine.capture.truth import human36m_joints, make_subject, make_trial, points
 from simspine.errors import unknown_name
@@ -24,6 +25,7 @@ from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Origin
 
+FAMILIES = ("published", "scans", "foreign")
 LIMB_SD = 0.002  # m, white: motion capture
 # Everyday actions of Human3.6M that stand, walk, sit, bend and turn.
 CHOSEN = ("Directions", "Posing", "Purchases", "Sitting", "Walking")
@@ -114,9 +116,14 @@ def people(family: str, size: PointStudySize) -> Iterator[list[PointTrial]]:
     """All trials of one person after another. Raises `InputError` for a family or an action that does not exist."""
     if family not in FAMILIES:
         raise unknown_name("family", family, FAMILIES)
-    actions = _chosen(size.actions, ACTIONS, CHOSEN)
+    foreign = family == "foreign"
+    known, default = (FOREIGN_ACTIONS, FOREIGN_ACTIONS) if foreign else (ACTIONS, CHOSEN)
+    actions = _chosen(size.actions, known, default)
     for index in range(size.subjects):
-        yield [_synthetic(family, size, index, action) for action in actions]
+        if foreign:
+            yield [_foreign(size, index, action) for action in actions]
+        else:
+            yield [_synthetic(family, size, index, action) for action in actions]
 
 
 def _chosen(wanted: Sequence[str] | None, known: Sequence[str], default: Sequence[str]) -> Sequence[str]:
@@ -133,4 +140,8 @@ def _synthetic(family: str, size: PointStudySize, index: int, action: str) -> Po
     return PointTrial(subject.name, trial.trial, in_frame(joints, "y_up"), true_spine(trial))
 
 
-FAMILIES = ("published", "scans")
+def _foreign(size: PointStudySize, index: int, action: str) -> PointTrial:
+    """Level angles of this anatomy have a zero of their own, so only their changes compare."""
+    trial = make_foreign_trial(make_foreign_subject(size.seed, index), action, size.frames)
+    truth = TrialSpine(trial.spine, trial.centres, np.zeros(size.frames, bool))
+    return PointTrial(trial.subject, trial.trial, trial.points, truth)
