@@ -189,9 +189,8 @@ def test_tables_for_people():
 @pytest.mark.slow
 def test_bench_accuracy(tmp_path):
     out = tmp_path / "accuracy.json"
-    done = CliRunner().invoke(
-        main, ["bench", "accuracy", "--quick", "--presets", "finetuned", "--json", str(out)], catch_exceptions=False
-    )
+    chosen = ["--quick", "--presets", "finetuned", "--families", "none", "--json", str(out)]
+    done = CliRunner().invoke(main, ["bench", "accuracy", *chosen], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     written = json.loads(out.read_text())
     assert written["settings"]["frames"] == QUICK.frames
@@ -211,6 +210,8 @@ def test_bench_accuracy(tmp_path):
         (["--frames", "5"], "5 frames"),
         (["--actions", "Walking,Flying", "--presets", "exact"], "Flying"),
         (["--spines", "straight", "--presets", "exact", "--quick"], "straight"),
+        (["--families", "straight", "--presets", "none"], "straight"),
+        (["--points", "pink", "--presets", "none"], "pink"),
     ],
 )
 def test_bad_input_is_named(arguments, named):

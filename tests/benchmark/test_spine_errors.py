@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simspine.benchmark.spine_errors import TrialSpine, by_name, errors, figures
+from simspine.benchmark.spine_errors import TrialSpine, by_name, errors, figures, thinned
 from simspine.errors import InputError
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import SpineKinematics
@@ -90,6 +90,65 @@ def test_coverage_of_errors_as_large_as_believed_is_nine_in_ten():
     sure = replace(unsure, kinematics=replace(unsure.kinematics, lla_sd=unsure.kinematics.lla_sd / 3))
     assert figures([errors(sure, spine(), LEVELS)], REGIONS)["coverage_lla"] < 0.6
     assert "coverage_lla" not in figures([errors(spine(), spine(), LEVELS)], REGIONS)
+
+
+def test_vertebrae_moved_and_turned_as_a_whole_are_aligned_and_scaled_ones_are_not():
+    turned = spine()
+    xyz = turned.centres.xyz
+    quarter = xyz @ np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]).T + 1.0
+    found = figures([errors(replace(turned, centres=turned.centres.with_(xyz=quarter)), turned, LEVELS)], REGIONS)
+    assert found["vertebrae_mm"] > 100
+    assert found["vertebrae_aligned_mm"] == pytest.approx(0, abs=1e-6)
+    larger = turned.centres.with_(xyz=1.1 * xyz)
+    found = figures([errors(replace(turned, centres=larger), turned, LEVELS)], REGIONS)
+    middle = np.linalg.norm(xyz - xyz.mean(1, keepdims=True), axis=-1)
+    assert found["vertebrae_aligned_mm"] == pytest.approx(100 * middle.mean(), rel=1e-3)
+
+
+def test_correlation_of_motion_counts_where_there_is_motion():
+    true = spine()
+    half = replace(true.kinematics, lla=0.5 * true.kinematics.lla + 0.3, tka=-true.kinematics.tka)
+    found = figures([errors(replace(true, kinematics=half), true, LEVELS)], REGIONS)
+    assert found["lla_correlation"] == pytest.approx(1)
+    assert found["tka_correlation"] == pytest.approx(-1)
+    still = replace(true, kinematics=replace(true.kinematics, lla=0.8 + 0.1 * (true.kinematics.lla - 0.8)))
+    assert "lla_correlation" not in figures([errors(true, still, LEVELS)], REGIONS)  # 1.1° of motion
+    constant = replace(true, kinematics=replace(true.kinematics, lla=np.full(FRAMES, 0.8)))
+    assert "lla_correlation" not in figures([errors(constant, true, LEVELS)], REGIONS)
+
+
+def test_coverage_of_changes_leaves_out_what_lasts():
+    """Off by 3 sd throughout, and by 1 and 2 sd in turns: never inside, and always inside."""
+    true = spine()
+    own = replace(true.kinematics, lla_sd=np.full(FRAMES, 0.01), tka_sd=np.full(FRAMES, 0.01),
+                  angles_sd=np.full((FRAMES, 2, 3), 0.01), lla=true.kinematics.lla + 0.03,
+                  tka=true.kinematics.tka + 0.02 + 0.02 * (-1) ** np.arange(FRAMES))  # fmt: skip
+    found = figures([errors(replace(true, kinematics=own), true, LEVELS)], REGIONS)
+    assert (found["coverage_lla"], found["coverage_lla_change"]) == (0, 1)
+    assert (found["coverage_tka"], found["coverage_tka_change"]) == (0.5, 0)
+
+
+def test_coverage_of_vertebral_centres():
+    true, rng = spine(), np.random.default_rng(5)
+    noisy = spine(sd=0.01)
+    xyz = true.centres.xyz + rng.normal(0, 0.002, true.centres.xyz.shape)
+    covariance = np.tile(0.002**2 * np.eye(3), (FRAMES, 3, 1, 1))
+    centres = true.centres.with_(xyz=xyz, covariance=covariance)
+    assert figures([errors(replace(noisy, centres=centres), true, LEVELS)], REGIONS)[
+        "coverage_centres"
+    ] == pytest.approx(0.9, abs=0.03)
+
+
+def test_every_other_frame_keeps_the_speeds_of_neighbours():
+    time = np.arange(FRAMES) / RATE
+    offset = np.zeros((FRAMES, 1, 3))
+    offset[:, 0, 1] = 0.002 * np.sin(2 * np.pi * 2.0 * time)
+    whole = errors(spine(offset=offset), spine(), LEVELS)
+    half = thinned(whole, 2)
+    np.testing.assert_array_equal(half.velocity, whole.velocity[::2])
+    np.testing.assert_array_equal(half.true["lla"], whole.true["lla"][::2])
+    assert len(half.lla) == len(half.rejected) == FRAMES // 2
+    assert figures([half], REGIONS)["jitter_m_s2"] == pytest.approx(figures([whole], REGIONS)["jitter_m_s2"], rel=0.05)
 
 
 def test_a_level_the_body_lacks_is_rigid():

@@ -131,15 +131,15 @@ def baselines(trials: Sequence[Markers], truths: Sequence[TrialSpine]) -> dict[s
     generic = generic_spine()
     curves = [by_curve(points, generic) for points in trials]
     upright = [standing(points) for points in trials]
-    everyday = [
+    everyday_lla, everyday_tka = (
         _mean([getattr(curve.kinematics, name)[frames] for curve, frames in zip(curves, upright, strict=True)])
         for name in ("lla", "tka")
-    ]
+    )
     return {
         "curve": curves,
         "hips_line": [by_curve(points, generic, hips=True) for points in trials],
         "mean": [_without_points(truth, generic.lla, generic.tka, generic.levels) for truth in truths],
-        "standing_curve_mean": [_without_points(truth, *everyday, generic.levels) for truth in truths],
+        "standing_curve_mean": [_without_points(truth, everyday_lla, everyday_tka, generic.levels) for truth in truths],
         "constant": [held(truth) for truth in truths],
     }
 

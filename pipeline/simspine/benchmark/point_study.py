@@ -133,7 +133,7 @@ def losses(totals: Mapping[Cell, Mapping[str, float]]) -> list[Loss]:
             rivals = {name: value for name, value in rivals.items() if np.isfinite(value)}
             best = min(rivals, key=lambda name: sign * rivals[name], default=None)
             mine = ours.get(figure, np.nan)
-            if best is not None and not sign * mine <= sign * rivals[best]:
+            if best is not None and not (sign * mine <= sign * rivals[best] or np.isclose(mine, rivals[best])):
                 found.append(Loss(cell.family, cell.points, figure, mine, best, rivals[best]))
     return found
 

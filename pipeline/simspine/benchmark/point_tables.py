@@ -9,26 +9,28 @@ from simspine.benchmark.report import aligned
 COLUMNS: Mapping[str, tuple[str, int]] = {
     "points mm": ("mpjpe_mm", 1),
     "vertebrae mm": ("vertebrae_mm", 1),
-    "aligned": ("vertebrae_aligned_mm", 1),
+    "aligned mm": ("vertebrae_aligned_mm", 1),
     "LLA °": ("lla_rmse_deg", 1),
-    "bias-free": ("lla_sd_deg", 1),
-    "motion": ("lla_motion_rmse_deg", 2),
-    "r": ("lla_correlation", 2),
-    "person": ("person_lla_rmse_deg", 1),
-    "standing": ("standing_lla_rmse_deg", 1),
+    "LLA bias-free": ("lla_sd_deg", 1),
+    "LLA motion": ("lla_motion_rmse_deg", 2),
+    "LLA r": ("lla_correlation", 2),
+    "LLA by person": ("person_lla_rmse_deg", 1),
+    "LLA standing": ("standing_lla_rmse_deg", 1),
     "TKA °": ("tka_rmse_deg", 1),
-    "bias-free ": ("tka_sd_deg", 1),
-    "motion ": ("tka_motion_rmse_deg", 2),
-    "r ": ("tka_correlation", 2),
-    "person ": ("person_tka_rmse_deg", 1),
-    "standing ": ("standing_tka_rmse_deg", 1),
+    "TKA bias-free": ("tka_sd_deg", 1),
+    "TKA motion": ("tka_motion_rmse_deg", 2),
+    "TKA r": ("tka_correlation", 2),
+    "TKA by person": ("person_tka_rmse_deg", 1),
+    "TKA standing": ("standing_tka_rmse_deg", 1),
     "lumbar motion °": ("lumbar_flexion_motion_rmse_deg", 2),
     "velocity mm/s": ("velocity_mm_s", 0),
     "jitter m/s²": ("jitter_m_s2", 2),
     "failed": ("failed_share", 3),
 }
-BY_PERSON = ("vertebrae_mm", "vertebrae_aligned_mm", "lla_offset_deg", "lla_motion_rmse_deg", "tka_offset_deg")
-BY_PERSON += ("tka_motion_rmse_deg", *(f"coverage_{name}" for name in INTERVALS))
+BY_PERSON = (
+    *("vertebrae_mm", "vertebrae_aligned_mm", "lla_offset_deg", "lla_motion_rmse_deg", "tka_offset_deg"),
+    *("tka_motion_rmse_deg", *(f"coverage_{name}" for name in INTERVALS)),
+)
 
 
 def tables(outcome: PointOutcome) -> str:

@@ -118,7 +118,7 @@ def _scores(
     a, b = estimate.kinematics, truth.kinematics
     if a.lla_sd is None or a.tka_sd is None or a.angles_sd is None:
         return {}
-    score = {}
+    score: dict[str, np.ndarray] = {}
     for name, error, deviation in (("lla", a.lla - b.lla, a.lla_sd), ("tka", a.tka - b.tka, a.tka_sd)):
         score |= {name: _score(error, deviation), f"{name}_change": _score(_about_mean(error), deviation)}
     sd = np.full(angles.shape, np.nan)
@@ -127,10 +127,11 @@ def _scores(
             sd[:, i] = a.angles_sd[:, a.levels.index(name)]
     score["angles"] = _score(angles, sd)
     for name, found, true in (("points", a.markers, b.markers), ("centres", estimate.centres, truth.centres)):
-        if found.covariance is not None:
-            shared = [n for n in true.names if n in found.names]
-            error = found.select(shared).xyz - true.select(shared).xyz
-            score[name] = _score(error, np.sqrt(np.einsum("tmii->tmi", found.select(shared).covariance)))
+        shared = [n for n in true.names if n in found.names]
+        chosen = found.select(shared)
+        if chosen.covariance is not None:
+            sd = np.sqrt(np.einsum("tmii->tmi", chosen.covariance))
+            score[name] = _score(chosen.xyz - true.select(shared).xyz, sd)
     return score
 
 
