@@ -4,6 +4,7 @@ Nothing here comes from the estimator: no table, no body model, no kinematics of
 that figures compare: the names of the 37 points, levels and Cobb angles.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ from simspine.capture.foreign_course import RATE
 from simspine.capture.foreign_motion import FOREIGN_ACTIONS, foreign_pose
 from simspine.errors import InputError, unknown_name
 from simspine.skeletons import load
-from simspine.spine.levels import VERTEBRA_OF, Level
+from simspine.spine.levels import SPINE_MARKERS, VERTEBRA_OF, Level
 from simspine.spine.vertebrae import SpineKinematics, spine_kinematics
 from simspine.types import Markers
 
@@ -55,7 +56,7 @@ def make_foreign_subject(seed: int, index: int) -> ForeignSubject:
     if index < 0:
         raise InputError(f"index is {index}, expected 0, 1, …")
     subject = sample_subject(seed, index)
-    height = _points(subject, rest_pose(subject))[0]["Head"][0, 1]
+    height = trunk_and_limbs(subject, rest_pose(subject))[0]["Head"][0, 1]
     return subject.scaled(subject.stature / height)
 
 
@@ -68,12 +69,18 @@ def make_foreign_trial(subject: ForeignSubject, action: str, frames: int) -> For
         raise unknown_name("action", action, FOREIGN_ACTIONS)
     if frames < 1:
         raise InputError(f"frames is {frames}, expected 1 or more.")
-    found, poses = _points(subject, foreign_pose(subject, action, frames))
+    found, poses = trunk_and_limbs(subject, foreign_pose(subject, action, frames))
+    spine = spine_of(subject, found, poses)
     names = load("simspine37").names
     points = Markers(names, RATE, np.stack([found[name] for name in names], 1), frame="y_up")
-    spine = spine_kinematics(poses, points, foreign_vertebrae(subject.spine), levels=foreign_levels(subject))
     assert spine.centres is not None
     return ForeignTrial(subject.name, f"{action}_1", points, spine.centres, spine)
+
+
+def spine_of(subject: ForeignSubject, points: Mapping, poses: Mapping) -> SpineKinematics:
+    """LLA, TKA and level angles by the product's definitions, of what `trunk_and_limbs` gives."""
+    markers = Markers(SPINE_MARKERS, RATE, np.stack([points[name] for name in SPINE_MARKERS], 1), frame="y_up")
+    return spine_kinematics(poses, markers, foreign_vertebrae(subject.spine), levels=foreign_levels(subject))
 
 
 def foreign_levels(subject: ForeignSubject) -> tuple[Level, ...]:
@@ -85,7 +92,7 @@ def foreign_levels(subject: ForeignSubject) -> tuple[Level, ...]:
     return (*joints, *sums, Level("thorax-pelvis", "pelvis", "ribs"), *segments)
 
 
-def _points(subject: ForeignSubject, pose: ForeignPose) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def trunk_and_limbs(subject: ForeignSubject, pose: ForeignPose) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """All points (frames, 3) and the poses of the trunk's segments (frames, 4, 4)."""
     pelvis = rigid(pelvis_turn(pose.pelvis), pose.hips)
     poses = spine_poses(subject, pelvis, pose.levels) | {"pelvis": pelvis}

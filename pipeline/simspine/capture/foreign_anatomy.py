@@ -20,8 +20,8 @@ AXES = 3  # flexion, bending to the right, turning to the left
 class ForeignSpine:
     """Sizes and standing curve; arrays from below.
 
-    vertebrae: S1 … C1. levels: L5-S1 … skull-C1, region: of each. height, depth, wedge: (25,) of the vertebral
-    bodies, in the middle, wedge lordotic positive. disc, disc_angle, sideways: (25,) of the levels, standing. centre:
+    vertebrae: S1 … C1. levels: L5-S1 … skull-C1, region: of each. height, wedge: (25,) of the vertebral bodies,
+    in the middle, wedge lordotic positive. disc, disc_angle, sideways: (25,) of the levels, standing. centre:
     (25, 2) of rotation, before and above the middle of the disc. shares: (25, 3) of the region's flexion, bending,
     rotation.
     """
@@ -30,7 +30,6 @@ class ForeignSpine:
     levels: tuple[str, ...]
     region: tuple[str, ...]
     height: np.ndarray
-    depth: np.ndarray
     wedge: np.ndarray
     disc: np.ndarray
     disc_angle: np.ndarray
@@ -82,7 +81,7 @@ class ForeignSubject:
 
     def scaled(self, factor: float) -> "ForeignSubject":
         """The same person with all lengths but the stature multiplied."""
-        spine = {name: factor * getattr(self.spine, name) for name in ("height", "depth", "disc", "centre")}
+        spine = {name: factor * getattr(self.spine, name) for name in ("height", "disc", "centre")}
         return replace(
             self,
             sizes={name: factor * length for name, length in self.sizes.items()},
@@ -120,7 +119,7 @@ def sample_subject(seed: int, index: int) -> ForeignSubject:
     sizes = _sizes(draw("sizes"), table, sex, stature)
     spine, curve = _spine(draw, table, size)
     before = normal(draw("balance"), table["pelvis"]["c7_before_s1_mm"], size / 1e3)
-    slope = balanced_slope(spine, before, np.radians(table["pelvis"]["slope_start"]))
+    slope = balanced_slope(spine, before)
     pitch = np.radians(normal(draw("head"), table["curve"]["head"]))
     spine = _with_neck(spine, draw("neck"), table["curve"], slope, pitch)
     return ForeignSubject(
@@ -180,7 +179,7 @@ def _spine(draw, table: dict, size: float) -> tuple[ForeignSpine, tuple[float, f
     names, levels = tuple(table["vertebrae"]), table["levels"]
     region = tuple(entry["region"] for entry in levels.values())
     rng, spread = draw("vertebrae"), table["height_cv"]
-    height, depth, wedge = np.array(list(table["vertebrae"].values()), float).T
+    height, wedge = np.array(list(table["vertebrae"].values()), float).T
     growth = size * (1 + spread["common"] * _limited(rng))
     height = height / 1e3 * growth * (1 + spread["own"] * _limited(rng, len(names)))
     height[0] = height[1]  # S1's centroid lies half of L5's height below its endplate
@@ -196,7 +195,6 @@ def _spine(draw, table: dict, size: float) -> tuple[ForeignSpine, tuple[float, f
         tuple(levels),
         region,
         height,
-        depth / 1e3 * growth,
         wedge,
         disc,
         angle,
@@ -262,12 +260,11 @@ def _up(lean: float) -> np.ndarray:
     return np.array([-np.sin(lean), np.cos(lean)])
 
 
-def balanced_slope(spine: ForeignSpine, before: float, start: float) -> float:
+def balanced_slope(spine: ForeignSpine, before: float) -> float:
     """The sacral slope, rad, with which C7's centroid stands `before` (m) the middle of the sacral endplate."""
-    c7 = spine.vertebrae.index("C7")
-    place, _ = sagittal_curve(spine, start)
-    x, y = place[c7]  # the whole turns about the origin
-    return float(start + np.arcsin(np.clip(before / np.hypot(x, y), -1, 1)) - np.arctan2(x, y))
+    place, _ = sagittal_curve(spine, 0.0)
+    x, y = place[spine.vertebrae.index("C7")]  # a slope turns the whole about the endplate's middle
+    return float(np.arcsin(np.clip(before / np.hypot(x, y), -1, 1)) - np.arctan2(x, y))
 
 
 def _with_neck(spine: ForeignSpine, rng, figures: dict, slope: float, pitch: float) -> ForeignSpine:

@@ -10,28 +10,24 @@ from simspine.capture.foreign_course import ForeignCourse
 STANCE = 0.62  # of the stride (Perry 1992; C)
 # Pitch of the foot over the stride from heel strike, degrees, toes up positive (Winter 2009; C).
 _PITCH = (
-    (0, 18),
-    (0.08, 2),
-    (0.12, 0),
-    (0.2, 0),
-    (0.3, 0),
-    (0.36, -1),
-    (0.5, -22),
-    (0.62, -58),
-    (0.68, -62),
-    (0.78, -35),
-    (0.9, 8),
-    (0.96, 19),
-)
+    (0, 16), (0.1, 1), (0.15, 0), (0.25, 0), (0.34, -1), (0.5, -18),
+    (0.61, -44), (0.68, -46), (0.8, -18), (0.91, 10), (0.97, 17),
+)  # fmt: skip
 
 
 @cache
 def _pitch_curve():
-    from scipy.interpolate import PchipInterpolator
+    """The pitch as a periodic spline of the phase, rounded over about 3 % of the stride."""
+    from scipy.interpolate import CubicSpline, PchipInterpolator
+    from scipy.ndimage import gaussian_filter1d
 
     at, degrees = np.array(_PITCH, float).T
-    wrapped = np.concatenate([at[-3:] - 1, at, at[:3] + 1])
-    return PchipInterpolator(wrapped, np.radians(np.concatenate([degrees[-3:], degrees, degrees[:3]])))
+    around = PchipInterpolator(
+        np.concatenate([at[-3:] - 1, at, at[:3] + 1]), np.concatenate([degrees[-3:], degrees, degrees[:3]])
+    )
+    grid = np.arange(200) / 200
+    pitch = gaussian_filter1d(np.radians(around(grid)), 3.0, mode="wrap")
+    return CubicSpline(np.append(grid, 1.0), np.append(pitch, pitch[0]), bc_type="periodic")
 
 
 def foot_course(phase: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,8 +44,8 @@ def walk(c: ForeignCourse) -> None:
     """Adds walking to a course: steps of the person's own length and pace, and what the trunk and arms do with them."""
     rng, sizes = c.draw("gait"), c.subject.sizes
     leg = sizes["thigh"] + sizes["shank"]
-    stride, pace = leg * rng.uniform(1.2, 1.35), rng.uniform(0.78, 0.92)
-    ahead, lift = rng.uniform(0.40, 0.43), 0.045 * leg
+    stride, pace = leg * rng.uniform(1.15, 1.3), rng.uniform(0.7, 0.82)
+    ahead, lift = rng.uniform(0.26, 0.30), 0.045 * leg
     gains = {name: rng.uniform(low, high) for name, low, high in _GAINS}
     phase = pace * c.time + rng.uniform() + 0.03 * c.wander("pace", 1.0, 20, 5)
     feet, pitch, pelvis = _legs(c, phase, stride, ahead, lift, gains)
@@ -61,8 +57,8 @@ def walk(c: ForeignCourse) -> None:
     c.planted = False
     once, twice = 2 * np.pi * phase, 4 * np.pi * phase
     c.add("lumbar", 0, gains["lean"] + gains["lumbar_flexion"] * np.cos(twice + 0.6))
-    c.add("lumbar", 1, -gains["list"] * 0.7 * np.sin(once))
-    c.add("thoracic", 1, -gains["list"] * 0.3 * np.sin(once + 0.3))
+    c.add("lumbar", 1, gains["list"] * 0.7 * np.sin(once))
+    c.add("thoracic", 1, gains["list"] * 0.3 * np.sin(once + 0.3))
     c.add("lumbar", 2, -gains["turn"] * 0.5 * np.cos(once + 0.1))
     c.add("thoracic", 2, -gains["turn"] * 1.1 * np.cos(once + 0.2))
     c.add("neck", 2, gains["turn"] * 0.5 * np.cos(once + 0.2))
@@ -84,7 +80,7 @@ def _legs(c: ForeignCourse, phase, stride, ahead, lift, gains):
     feet, pitch = np.zeros((len(phase), 2, 3)), np.zeros((len(phase), 2))
     for k, delay in ((0, 0.0), (1, 0.5)):
         pitch[:, k], place, up = foot_course(phase - delay)
-        feet[:, k, 0] = stride * (place + ahead * STANCE / 0.5 * 0.5 + 0.02)
+        feet[:, k, 0] = stride * (place + ahead)
         feet[:, k, 1] = lift * up
         feet[:, k, 2] = (0.5 - k) * c.subject.sizes["hips"] * 0.62
     once = 2 * np.pi * phase

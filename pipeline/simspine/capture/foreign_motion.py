@@ -53,7 +53,7 @@ def _bending(c: ForeignCourse) -> None:
     thoracic = 1 - pelvis - lumbar
     spine, hip = deep @ (down * (1 + lead * (1 - down))), deep @ (down * (1 - lead * (1 - down)))
     c.pelvis[:, FLEXION] += np.radians(pelvis * hip)
-    c.hips[:, 0] -= 0.15 * np.sin(np.radians(pelvis * hip)) / np.sin(np.radians(30)) * 0.8
+    c.hips[:, 0] -= 0.24 * np.sin(np.radians(pelvis * hip))
     c.add("lumbar", FLEXION, lumbar * spine)
     c.add("thoracic", FLEXION, thoracic * spine)
     c.add("lumbar", BENDING, 2 * sizes[:, 1] @ down)
@@ -125,7 +125,7 @@ def _reaching(c: ForeignCourse) -> None:
     _quiet(c)
     rng = c.draw("rhythm")
     up, sizes = events(c.draw("reaches"), c.time, ((1.0, 0.3), (1.8, 0.15), (1.2, 0.4), (1.8, 0.15)))
-    high = np.stack([148 + 12 * sizes[:, 0] + 0.0, 148 + 12 * sizes[:, 1]])  # R, L
+    high = np.stack([148 + 12 * sizes[:, 0], 148 + 12 * sizes[:, 1]])  # R, L
     raised = np.stack([high[0] @ up, high[1] @ up], -1)
     c.arms[:, :, 0] += np.radians(raised)
     c.arms[:, :, 1] += np.radians((8 * sizes[:, 2]) @ up)[:, None]
@@ -135,6 +135,7 @@ def _reaching(c: ForeignCourse) -> None:
     c.add("lumbar", FLEXION, -rng.uniform(1, 6) * both)
     c.add("thoracic", BENDING, -4 * lean)
     c.add("neck", FLEXION, -rng.uniform(0, 15) * both)
+    c.girdle[:, :, 0] += np.radians(rng.uniform(2, 8) * raised / 148)
     c.hips[:, 0] += 0.012 * both
 
 
