@@ -81,6 +81,17 @@ def test_the_generic_body_itself_has_its_endplates_angles(generic):
     assert 0.5 < generic.tka < 1.1
 
 
+def test_tangents_alone_know_no_body(generic):
+    """On another person they differ from the corrected angles by the same as on the generic body."""
+    stretched = generic.points.with_(xyz=generic.points.xyz * (1.2, 1.0, 1.0))  # deeper from front to back: more bent
+    raw, corrected = (by_curve(stretched, generic, corrected=own).kinematics for own in (False, True))
+    at_rest = by_curve(generic.points, generic, corrected=False).kinematics
+    assert raw.lla - corrected.lla == pytest.approx(at_rest.lla - generic.lla)
+    assert raw.tka - corrected.tka == pytest.approx(at_rest.tka - generic.tka)
+    assert raw.lla > at_rest.lla
+    assert raw.tka > at_rest.tka
+
+
 def test_a_turned_and_moved_person_has_the_same_curve(generic):
     turn = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
     moved = generic.points.with_(xyz=generic.points.xyz @ turn.T + (3.0, 0.1, -2.0))

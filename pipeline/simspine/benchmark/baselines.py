@@ -5,7 +5,8 @@ Each gives a `TrialSpine` whose unknown parts are NaN, so it is scored as the me
 `curve`: a smoothing cubic through the nine points along the spine, frame by frame. Vertebrae stand on it at published
 fractions of its length; LLA and TKA are angles between its tangents at S1 and L1, T12 and T3, minus what the same curve
 through the generic body's own points differs from the angle between that body's endplates.
-`hips_line`: the same, but LLA's lower end is the line from the middle of the hips to S1 instead of the tangent.
+`tangents`: the same curve's angles between tangents as they are, without the generic body.
+`hips_line`: as `curve`, but LLA's lower end is the line from the middle of the hips to S1 instead of the tangent.
 `mean`: LLA and TKA of the generic body in its neutral posture, which is the mean of the estimators' prior.
 `standing_curve_mean`: the mean of the curve's LLA and TKA over all frames in which the person stands.
 `constant`: the true mean of each trial, held. An oracle of posture, and no motion.
@@ -30,7 +31,7 @@ from simspine.spine.levels import CHAIN, SPINE_MARKERS, VERTEBRA_OF
 from simspine.spine.vertebrae import SpineKinematics, vertebra_centroids
 from simspine.types import Markers
 
-BASELINES = ("curve", "hips_line", "mean", "standing_curve_mean", "constant")
+BASELINES = ("curve", "tangents", "hips_line", "mean", "standing_curve_mean", "constant")
 # 1/m: spectral density along the spine of its curvature, which is some 3 /m and changes within 0.2 m. With the points'
 # own variance it says how much of their zigzag is curvature.
 CURVATURE_DENSITY = 2.0
@@ -137,6 +138,7 @@ def baselines(trials: Sequence[Markers], truths: Sequence[TrialSpine]) -> dict[s
     )
     return {
         "curve": curves,
+        "tangents": [by_curve(points, generic, corrected=False) for points in trials],
         "hips_line": [by_curve(points, generic, hips=True) for points in trials],
         "mean": [_without_points(truth, generic.lla, generic.tka, generic.levels) for truth in truths],
         "standing_curve_mean": [_without_points(truth, everyday_lla, everyday_tka, generic.levels) for truth in truths],
@@ -144,8 +146,10 @@ def baselines(trials: Sequence[Markers], truths: Sequence[TrialSpine]) -> dict[s
     }
 
 
-def by_curve(points: Markers, generic: GenericSpine, hips: bool = False) -> TrialSpine:
-    """The curve's spine, and the points themselves as the spine's. hips: LLA from the line of hips to S1."""
+def by_curve(points: Markers, generic: GenericSpine, hips: bool = False, corrected: bool = True) -> TrialSpine:
+    """The curve's spine, and the points themselves as the spine's. hips: LLA from the line of hips to S1. corrected:
+    by what tangents and endplates of the generic body differ.
+    """
     chosen = points.select(CHAIN)
     variance = 0.0 if chosen.covariance is None else np.nanmedian(np.einsum("tmii->tm", chosen.covariance)) / 3
     sd = float(np.sqrt(variance))
@@ -153,11 +157,11 @@ def by_curve(points: Markers, generic: GenericSpine, hips: bool = False) -> Tria
     own = curve_through(generic.points.select(CHAIN).xyz, sd, generic)
     lla, tka = angles(curve, points, hips)
     at_rest = angles(own, generic.points, hips)
+    beyond = (at_rest[0] - generic.lla, at_rest[1] - generic.tka) if corrected else (0.0, 0.0)
     centres = Markers(curve.names, points.rate, curve.centre, "y_up", start=points.start)
     markers = points.select(SPINE_MARKERS).with_(covariance=None)
     unknown = np.full((points.frames, len(generic.levels), 3), np.nan)
-    lla, tka = lla - at_rest[0] + generic.lla, tka - at_rest[1] + generic.tka
-    return _spine(lla, tka, generic.levels, unknown, markers, centres)
+    return _spine(lla - beyond[0], tka - beyond[1], generic.levels, unknown, markers, centres)
 
 
 def angles(curve: SpineCurve, points: Markers, hips: bool = False) -> tuple[np.ndarray, np.ndarray]:

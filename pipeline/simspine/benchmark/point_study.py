@@ -29,6 +29,7 @@ _POINTS = ("mpjpe_mm", "vertebrae_mm", "vertebrae_aligned_mm", "velocity_mm_s", 
 SHOWN: Mapping[str, tuple[str, ...]] = {
     OURS: (*_POINTS, *_CURVE, *_MOTION, *_HIGHER, "failed_share"),
     "curve": (*_POINTS, *_CURVE, *_MOTION, *_HIGHER),
+    "tangents": _CURVE,
     "hips_line": (*_LLA, "lla_motion_rmse_deg", "lla_correlation"),
     "mean": _CURVE,
     "standing_curve_mean": _CURVE,
