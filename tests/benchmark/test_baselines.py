@@ -92,6 +92,15 @@ def test_tangents_alone_know_no_body(generic):
     assert raw.tka > at_rest.tka
 
 
+def test_what_smoothing_flattens_is_added_again(generic):
+    """On the generic body itself the tangents of a smoothed curve are those of the one through its points."""
+    unsure = generic.points.with_(covariance=np.broadcast_to(1e-4 * np.eye(3), (*generic.points.xyz.shape, 3)))
+    smoothed, exact = (by_curve(points, generic, corrected=False).kinematics for points in (unsure, generic.points))
+    assert smoothed.lla == pytest.approx(exact.lla)
+    flat = curve_through(generic.points.select(CHAIN).xyz, 0.01, generic)
+    assert angles(flat, generic.points)[0] < exact.lla - np.radians(5)
+
+
 def test_a_turned_and_moved_person_has_the_same_curve(generic):
     turn = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
     moved = generic.points.with_(xyz=generic.points.xyz @ turn.T + (3.0, 0.1, -2.0))

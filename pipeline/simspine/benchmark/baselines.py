@@ -5,7 +5,8 @@ Each gives a `TrialSpine` whose unknown parts are NaN, so it is scored as the me
 `curve`: a smoothing cubic through the nine points along the spine, frame by frame. Vertebrae stand on it at published
 fractions of its length; LLA and TKA are angles between its tangents at S1 and L1, T12 and T3, minus what the same curve
 through the generic body's own points differs from the angle between that body's endplates.
-`tangents`: the same curve's angles between tangents as they are, without the generic body.
+`tangents`: the same curve's angles between tangents, without any endplates; what smoothing flattens is added as on the
+generic body.
 `hips_line`: as `curve`, but LLA's lower end is the line from the middle of the hips to S1 instead of the tangent.
 `mean`: LLA and TKA of the generic body in its neutral posture, which is the mean of the estimators' prior.
 `standing_curve_mean`: the mean of the curve's LLA and TKA over all frames in which the person stands.
@@ -148,20 +149,22 @@ def baselines(trials: Sequence[Markers], truths: Sequence[TrialSpine]) -> dict[s
 
 def by_curve(points: Markers, generic: GenericSpine, hips: bool = False, corrected: bool = True) -> TrialSpine:
     """The curve's spine, and the points themselves as the spine's. hips: LLA from the line of hips to S1. corrected:
-    by what tangents and endplates of the generic body differ.
+    by what tangents and endplates of the generic body differ, not only by what smoothing does to the tangents.
     """
     chosen = points.select(CHAIN)
     variance = 0.0 if chosen.covariance is None else np.nanmedian(np.einsum("tmii->tm", chosen.covariance)) / 3
     sd = float(np.sqrt(variance))
     curve = curve_through(chosen.xyz, sd, generic)
-    own = curve_through(generic.points.select(CHAIN).xyz, sd, generic)
     lla, tka = angles(curve, points, hips)
-    at_rest = angles(own, generic.points, hips)
-    beyond = (at_rest[0] - generic.lla, at_rest[1] - generic.tka) if corrected else (0.0, 0.0)
+    smoothed, interpolated = (
+        angles(curve_through(generic.points.select(CHAIN).xyz, own, generic), generic.points, hips) for own in (sd, 0.0)
+    )
+    wanted = (generic.lla, generic.tka) if corrected else interpolated
     centres = Markers(curve.names, points.rate, curve.centre, "y_up", start=points.start)
     markers = points.select(SPINE_MARKERS).with_(covariance=None)
     unknown = np.full((points.frames, len(generic.levels), 3), np.nan)
-    return _spine(lla - beyond[0], tka - beyond[1], generic.levels, unknown, markers, centres)
+    lla, tka = lla - smoothed[0] + wanted[0], tka - smoothed[1] + wanted[1]
+    return _spine(lla, tka, generic.levels, unknown, markers, centres)
 
 
 def angles(curve: SpineCurve, points: Markers, hips: bool = False) -> tuple[np.ndarray, np.ndarray]:
