@@ -11,7 +11,7 @@ from copy import deepcopy
 import numpy as np
 
 from simspine.body.articulation import Articulation
-from simspine.body.girdle import LEFT, MOTIONS, RIGHT, Clavicles, clavicle, coordinate
+from simspine.body.girdle import LEFT, MOTIONS, RIGHT, Clavicles, clavicle, girdle_angle
 from simspine.errors import InputError
 from simspine.priors.rhythm import AXES
 from simspine.spine.endplates import MESH_LEVELS
@@ -105,7 +105,7 @@ def _rehang(joints: ET.Element, plan: Articulation) -> None:
 
 
 def _massless_body(name: str) -> ET.Element:
-    """Its mass is in the vertebrae's already; what hangs from it has inertia, so the equations of motion stay regular."""
+    """Its mass is in the vertebrae's already; what hangs from it has inertia, as equations of motion need."""
     return ET.fromstring(
         f'<Body name="{name}"><mass>0</mass><mass_center>0 0 0</mass_center><inertia>0 0 0 0 0 0</inertia></Body>'
     )
@@ -116,9 +116,9 @@ def _sternoclavicular(plan: Articulation, clavicles: Clavicles, side: str) -> ET
     body, axes = clavicle(side), clavicles.axes(side)
     angles, turns = "", ""
     for number, motion in enumerate(MOTIONS, start=1):
-        name = coordinate(motion, side)
+        name, limits = girdle_angle(motion, side), _text(clavicles.ranges[motion])
         angles += (
-            f'<Coordinate name="{name}"><default_value>0</default_value><range>{_text(clavicles.ranges[motion])}</range>'
+            f'<Coordinate name="{name}"><default_value>0</default_value><range>{limits}</range>'
             "<clamped>true</clamped><locked>false</locked></Coordinate>"
         )
         turns += (

@@ -26,7 +26,7 @@ def clavicle(side: str) -> str:
     return f"clavicle_{side}"
 
 
-def coordinate(motion: str, side: str) -> str:
+def girdle_angle(motion: str, side: str) -> str:
     """Name of an angle: 'clavicle_elevation_r'."""
     return f"clavicle_{motion}_{side}"
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from simspine.body import _opensim
 from simspine.body.articulation import Point, carried_vertebrae
+from simspine.body.girdle import MOTIONS, girdle_angle
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, read_marker_set
 from simspine.body.model import Body
@@ -64,7 +65,8 @@ def truth_body(subject: SyntheticSubject) -> TruthBody:
     for k, level in enumerate(generic.levels):
         _edit_level(joints, level, sizes.below[k], sizes.above[k])
     for side in "rl":
-        _centre(_joint_of(joints, f"arm_flex_{side}"), "parent").text = _text(generic.shoulders[side] * sizes.thorax)
+        joint = _joint_of(joints, girdle_angle(MOTIONS[0], side))
+        _centre(joint, "parent").text = _text(generic.breastbone[side] * sizes.thorax)
     _stand(joints, posture.pose, generic)
     places = _places(recipe, sizes, vertebrae)
     _child(model, "MarkerSet/objects")[:] = [_marker(name, place) for name, place in places.items()]
@@ -103,7 +105,7 @@ def measured(recipe: Recipe, base: Body) -> Generic:
         vertebrae=carried_vertebrae(plan, read_endplates()),
         sacrum=(poses["sacrum"] @ [0, 0, 0, 1] - poses["pelvis"] @ [0, 0, 0, 1])[:3],
         hips=centre("hip_flexion_r", "parent") * [1, 1, 0],
-        shoulders={side: centre(f"arm_flex_{side}", "parent") for side in "rl"},
+        breastbone={side: centre(girdle_angle(MOTIONS[0], side), "parent") for side in "rl"},
         vertex=np.array(recipe.stature_top.offset),
         thigh=height("femur_r") - height("tibia_r"),
         shank=height("tibia_r") - height("talus_r"),

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from simspine.body.girdle import clavicle
 from simspine.capture.population import read_levels
 from simspine.capture.subjects import SyntheticSubject
 from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, endplate
@@ -20,7 +21,8 @@ LEAST_DISC = 0.4  # of the generic disc's height
 @dataclass(frozen=True, eq=False)
 class Generic:
     """Measures (m) of the unscaled articulated body. below, above: (levels, 3) centres of the levels in their bodies;
-    sacrum, hips: in the pelvis; shoulders: in the girdle, by side; vertex: in the head; ranges: of coordinates.
+    sacrum, hips: in the pelvis; breastbone: of the clavicles' joints, in T4, by side; vertex: in the head; ranges: of
+    coordinates.
     """
 
     levels: tuple[str, ...]
@@ -30,7 +32,7 @@ class Generic:
     vertebrae: Vertebrae
     sacrum: np.ndarray
     hips: np.ndarray
-    shoulders: Mapping[str, np.ndarray]
+    breastbone: Mapping[str, np.ndarray]
     vertex: np.ndarray
     thigh: float
     shank: float
@@ -81,11 +83,13 @@ def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
     for k, name in enumerate(vertebrae):
         factors[name] = float((smooth[k] + smooth[k + 1]) / 2 * spine.vertebra[k])
     factors["Abdomen"] = factors["lumbar3"]
+    thorax = whole * own["thorax"]
+    factors |= {clavicle(side): thorax for side in "rl"}
     below, above = np.zeros_like(generic.below), np.zeros_like(generic.above)
     for k in range(len(generic.levels)):
         below[k], above[k] = _joint(subject, generic, factors, ratio, k)
     wedge = dict(zip(generic.chain[1:-1], spine.wedge[:-1], strict=True))
-    return BodySizes(factors, whole * own["thorax"], below, above, wedge)
+    return BodySizes(factors, thorax, below, above, wedge)
 
 
 def with_legs(subject: SyntheticSubject, generic: Generic, sizes: BodySizes, posture: StandingPosture) -> BodySizes:

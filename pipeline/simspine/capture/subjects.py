@@ -8,6 +8,7 @@ import numpy as np
 
 from simspine.capture.population import read_population, truncated
 from simspine.capture.random_streams import stream
+from simspine.capture.shoulder_girdle import SyntheticGirdle, sample_girdle
 from simspine.capture.spines import SyntheticSpine, sample_spine
 from simspine.errors import InputError
 
@@ -28,6 +29,7 @@ class SyntheticSubject:
     mass: float
     proportions: Mapping[str, float]
     spine: SyntheticSpine
+    girdle: SyntheticGirdle
 
     def stream(self, *quantity: str) -> np.random.Generator:
         """The generator of one quantity of this person."""
@@ -61,4 +63,14 @@ def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticS
         for segment, sd in table["proportions"].items()
     }
     spine = sample_spine(draw, sex, stature, spines)
-    return SyntheticSubject(int(seed), int(index), name, sex, stature, index_of_mass * stature**2, proportions, spine)
+    return SyntheticSubject(
+        seed=int(seed),
+        index=int(index),
+        name=name,
+        sex=sex,
+        stature=stature,
+        mass=index_of_mass * stature**2,
+        proportions=proportions,
+        spine=spine,
+        girdle=sample_girdle(draw),
+    )
