@@ -95,6 +95,9 @@ def _carrier(frame: ET.Element, plan: Articulation) -> str:
 def _rehang(joints: ET.Element, plan: Articulation) -> None:
     """Joints that the split body hung from, or that hung from it, get one of the new ones."""
     lowest = next(iter(plan.origins))
+    if plan.clavicles is not None:
+        for arm in plan.clavicles.arms:
+            _named(joints, arm)
     for joint in joints:
         for frame in joint.findall("frames/PhysicalOffsetFrame"):
             if _read(frame, "socket_parent") == f"/bodyset/{plan.split}":

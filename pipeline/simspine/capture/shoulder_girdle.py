@@ -19,8 +19,8 @@ SOFT = np.radians(10.0)  # over which it begins to
 @dataclass(frozen=True)
 class SyntheticGirdle:
     """A person's rhythm of the shoulders. elevation, retraction: of the clavicle, per angle of the upper arm beyond
-    `SETTING`; forward: protraction of an arm that points straight forward, against the retraction. unrest: rad, standard
-    deviation of slow motion that has nothing to do with the arm.
+    `SETTING`; forward: protraction of an arm that points straight forward, against the retraction. unrest: rad, sd of
+    slow motion that has nothing to do with the arm.
     """
 
     elevation: float
