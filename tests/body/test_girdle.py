@@ -15,7 +15,7 @@ from simspine.data_files import models_folder, pose2sim_folder
 from simspine.errors import InputError
 from simspine.formats.vtp import read_polygons
 from simspine.ik.solve import inverse_kinematics
-from simspine.priors.assumptions import MarkerErrors, Smoothness
+from simspine.priors.assumptions import MarkerErrors, Prior, Smoothness
 from simspine.types import Markers, Motion
 
 SIDES = {"r": 1.0, "l": -1.0}
@@ -25,6 +25,12 @@ ARM = ("humerus", "ulna", "radius", "hand")
 @pytest.fixture(scope="module")
 def body():
     return build("articulated", "blazepose33")
+
+
+@pytest.fixture(scope="module")
+def marked():
+    """With points on the spine and beside the breastbone."""
+    return build("articulated", "simspine-release")
 
 
 @pytest.fixture(scope="module")
@@ -118,39 +124,55 @@ def solved(body, markers):
     ).motion
 
 
-def test_a_shrug_is_found_and_leaves_the_thorax_where_it_is(body):
-    motion, markers = shrugging(body)
-    found = solved(body, markers)
+def thorax_moved(body, motion, found, estimator):
+    true, there = body_poses(body, motion)["T4"], body_poses(estimator, found)["T4"]
+    return np.linalg.norm(true[:, :3, 3] - there[:, :3, 3], axis=1).max()
+
+
+def test_a_shrug_is_found_and_leaves_the_thorax_where_it_is(marked):
+    motion, markers = shrugging(marked)
+    found = solved(marked, markers)
     for side in SIDES:
         error = found.column(f"clavicle_elevation_{side}") - motion.column(f"clavicle_elevation_{side}")
         assert np.degrees(np.abs(error)).max() < 0.5
-    true, there = body_poses(body, motion)["T4"], body_poses(body, found)["T4"]
-    assert np.linalg.norm(true[:, :3, 3] - there[:, :3, 3], axis=1).max() < 1e-3
+    assert thorax_moved(marked, motion, found, marked) < 1e-3
 
 
-def test_without_clavicles_a_shrug_moves_the_thorax(body, plan):
+def test_without_clavicles_a_shrug_moves_the_thorax(marked, plan):
     """What they are for: the same markers on a body whose arms hang from T4."""
-    recipe = read_recipe("articulated")
+    recipe, terms = read_recipe("articulated"), read_prior("articulated").terms
     carries = {name: new for name, new in plan.carries.items() if not new.startswith("clavicle")}
-    rigid = build(
-        replace(recipe, articulation=replace(plan, carries=carries, clavicles=None), priors=()), "blazepose33"
-    )
-    assert rigid.coordinates.free.sum() == body.coordinates.free.sum() - 4
-    motion, markers = shrugging(body)
-    prior = replace(read_prior("articulated"), terms=read_prior("articulated").terms[4:])
-    found = inverse_kinematics(rigid, markers, smoothness=Smoothness(), prior=prior, errors=MarkerErrors(sd=1e-3))
-    true, there = body_poses(body, motion)["T4"], body_poses(rigid, found.motion)["T4"]
-    assert np.linalg.norm(true[:, :3, 3] - there[:, :3, 3], axis=1).max() > 5e-3
+    stiff = replace(plan, carries=carries, clavicles=None)
+    rigid = build(replace(recipe, articulation=stiff, priors=()), "simspine-release")
+    assert rigid.coordinates.free.sum() == marked.coordinates.free.sum() - 4
+    motion, markers = shrugging(marked)
+    spine = Prior([t for t in terms if not any("clavicle" in name for name in t.combination)])
+    errors = MarkerErrors(sd=1e-3)
+    found = inverse_kinematics(rigid, markers, smoothness=Smoothness(), prior=spine, errors=errors).motion
+    assert thorax_moved(marked, motion, found, rigid) > 5e-3
+
+
+def test_prior_raises_the_shoulders_with_the_arms():
+    """Published: 15° up and 16° back at 120° of an arm raised sideways; and rest where the arms hang."""
+    terms = [t for t in read_prior("articulated").terms if any("clavicle" in name for name in t.combination)]
+    for side in SIDES:
+        up, back = (t for t in terms if f"arm_add_{side}" in t.combination)
+        arm = {f"arm_add_{side}": -120.0, f"arm_flex_{side}": 0.0}
+        expected = [-sum(k * arm.get(name, 0.0) for name, k in term.combination.items()) for term in (up, back)]
+        np.testing.assert_allclose(expected, [15.0, -16.0], atol=1.0)
+        forward = {f"arm_add_{side}": 0.0, f"arm_flex_{side}": 120.0}
+        assert -sum(k * forward.get(name, 0.0) for name, k in up.combination.items()) == pytest.approx(expected[0])
+        assert up.mean == back.mean == 0.0
 
 
 def test_an_unobserved_girdle_stays_at_rest(body):
-    """Without points of the arms nothing says where the shoulders are."""
+    """Without points of the arms nothing says where the shoulders are: within half a standard deviation of rest."""
     _, markers = shrugging(body)
     kept = [n for n in markers.names if not n.endswith(("Shoulder", "Elbow", "Wrist"))]
     found = solved(body, markers.select(kept))
     for motion in ("elevation", "protraction"):
         for side in SIDES:
-            assert np.abs(found.column(f"clavicle_{motion}_{side}")).max() < np.radians(0.2)
+            assert np.abs(found.column(f"clavicle_{motion}_{side}")).max() < np.radians(3)
 
 
 def test_clavicles_grow_with_the_torso(body):
