@@ -101,13 +101,14 @@ def test_shoulder_points_ride_on_the_arms_side(skeleton):
     assert {carriers[name] for name in ("RClavicle_virtual", "LClavicle_virtual")} == {"T4"}
 
 
-def shrugging(body, frames=40):
-    """Motion: arms hanging, shoulders drawn up by 15° and back, and its exact markers."""
+def moving(body, shrug=15.0, raised=0.0, frames=40):
+    """Motion and its exact markers: shoulders go up by `shrug` degrees, hanging arms by `raised`, and back."""
     c = body.coordinates
     values = np.tile(neutral_motion(body, {"arm_add_r": -0.1, "arm_add_l": -0.1}).values, (frames, 1))
-    up = np.radians(15) * np.sin(np.linspace(0, np.pi, frames)) ** 2
+    up = np.radians(1.0) * np.sin(np.linspace(0, np.pi, frames)) ** 2
     for side in SIDES:
-        values[:, c.index(f"clavicle_elevation_{side}")] = up
+        values[:, c.index(f"clavicle_elevation_{side}")] = shrug * up
+        values[:, c.index(f"arm_add_{side}")] -= raised * up
     motion = Motion(c.names, 50.0, values, c.rotational)
     exact = forward_kinematics(body, motion)
     fitted = [n for n in exact.names if not n.endswith(("_virtual", "_inferred", "_silhouette"))]
@@ -130,12 +131,17 @@ def thorax_moved(body, motion, found, estimator):
 
 
 def test_a_shrug_is_found_and_leaves_the_thorax_where_it_is(marked):
-    motion, markers = shrugging(marked)
+    motion, markers = moving(marked)
     found = solved(marked, markers)
     for side in SIDES:
         error = found.column(f"clavicle_elevation_{side}") - motion.column(f"clavicle_elevation_{side}")
         assert np.degrees(np.abs(error)).max() < 0.5
     assert thorax_moved(marked, motion, found, marked) < 1e-3
+
+
+def test_raised_arms_leave_the_thorax_where_it_is(marked):
+    motion, markers = moving(marked, shrug=12.0, raised=110.0)
+    assert thorax_moved(marked, motion, solved(marked, markers), marked) < 1e-3
 
 
 def test_without_clavicles_a_shrug_moves_the_thorax(marked, plan):
@@ -145,7 +151,7 @@ def test_without_clavicles_a_shrug_moves_the_thorax(marked, plan):
     stiff = replace(plan, carries=carries, clavicles=None)
     rigid = build(replace(recipe, articulation=stiff, priors=()), "simspine-release")
     assert rigid.coordinates.free.sum() == marked.coordinates.free.sum() - 4
-    motion, markers = shrugging(marked)
+    motion, markers = moving(marked)
     spine = Prior([t for t in terms if not any("clavicle" in name for name in t.combination)])
     errors = MarkerErrors(sd=1e-3)
     found = inverse_kinematics(rigid, markers, smoothness=Smoothness(), prior=spine, errors=errors).motion
@@ -167,7 +173,7 @@ def test_prior_raises_the_shoulders_with_the_arms():
 
 def test_an_unobserved_girdle_stays_at_rest(body):
     """Without points of the arms nothing says where the shoulders are: within half a standard deviation of rest."""
-    _, markers = shrugging(body)
+    _, markers = moving(body)
     kept = [n for n in markers.names if not n.endswith(("Shoulder", "Elbow", "Wrist"))]
     found = solved(body, markers.select(kept))
     for motion in ("elevation", "protraction"):
