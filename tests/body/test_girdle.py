@@ -158,27 +158,14 @@ def test_without_clavicles_a_shrug_moves_the_thorax(marked, plan):
     assert thorax_moved(marked, motion, found, rigid) > 5e-3
 
 
-def test_prior_raises_the_shoulders_with_the_arms():
-    """Published: 15° up and 16° back at 120° of an arm raised sideways; and rest where the arms hang."""
-    terms = [t for t in read_prior("articulated").terms if any("clavicle" in name for name in t.combination)]
-    for side in SIDES:
-        up, back = (t for t in terms if f"arm_add_{side}" in t.combination)
-        arm = {f"arm_add_{side}": -120.0, f"arm_flex_{side}": 0.0}
-        expected = [-sum(k * arm.get(name, 0.0) for name, k in term.combination.items()) for term in (up, back)]
-        np.testing.assert_allclose(expected, [15.0, -16.0], atol=1.0)
-        forward = {f"arm_add_{side}": 0.0, f"arm_flex_{side}": 120.0}
-        assert -sum(k * forward.get(name, 0.0) for name, k in up.combination.items()) == pytest.approx(expected[0])
-        assert up.mean == back.mean == 0.0
-
-
 def test_an_unobserved_girdle_stays_at_rest(body):
-    """Without points of the arms nothing says where the shoulders are: within half a standard deviation of rest."""
+    """Without points of the arms nothing says where the shoulders are."""
     _, markers = moving(body)
     kept = [n for n in markers.names if not n.endswith(("Shoulder", "Elbow", "Wrist"))]
     found = solved(body, markers.select(kept))
     for motion in ("elevation", "protraction"):
         for side in SIDES:
-            assert np.abs(found.column(f"clavicle_{motion}_{side}")).max() < np.radians(3)
+            assert np.abs(found.column(f"clavicle_{motion}_{side}")).max() < np.radians(0.2)
 
 
 def test_clavicles_grow_with_the_torso(body):
