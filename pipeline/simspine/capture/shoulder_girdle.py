@@ -1,7 +1,7 @@
 """How a person's shoulders move with their arms: up and back as the arm is raised, forward as it reaches forward.
 
 Arm angles are the model's: flexion about the axis to the right, then adduction about the turned forward axis, of an
-upper arm that hangs down at 0. Nothing here is linear in them, as the estimator's prior is.
+upper arm that hangs down at 0. The estimator assumes no such rhythm.
 """
 
 from dataclasses import dataclass
