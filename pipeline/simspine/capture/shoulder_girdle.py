@@ -4,6 +4,7 @@ Arm angles are the model's: flexion about the axis to the right, then adduction 
 upper arm that hangs down at 0. The estimator assumes no such rhythm.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +19,14 @@ SOFT = np.radians(10.0)  # over which it begins to
 
 @dataclass(frozen=True)
 class SyntheticGirdle:
-    """A person's rhythm of the shoulders. elevation, retraction: of the clavicle, per angle of the upper arm beyond
-    `SETTING`; forward: protraction of an arm that points straight forward, against the retraction. unrest: rad, sd of
-    slow motion that has nothing to do with the arm.
+    """A person's shoulders. rest: {motion: rad}, of the clavicles when the arms hang, against the generic body's.
+    width: length of the clavicles relative to the rib cage. elevation, retraction: of the clavicle, per angle of the
+    upper arm beyond `SETTING`; forward: protraction of an arm that points straight forward, against the retraction.
+    unrest: rad, sd of slow motion that has nothing to do with the arm.
     """
 
+    rest: Mapping[str, float]
+    width: float
     elevation: float
     retraction: float
     forward: float
@@ -49,6 +53,8 @@ def sample_girdle(draw: Stream) -> SyntheticGirdle:
         return float(truncated(draw("girdle", name), *table[name]))
 
     return SyntheticGirdle(
+        rest={motion: float(np.radians(drawn(f"rest_{motion}"))) for motion in MOTIONS},
+        width=drawn("width"),
         elevation=drawn("elevation_per_raise"),
         retraction=drawn("retraction_per_raise"),
         forward=drawn("protraction_forward"),

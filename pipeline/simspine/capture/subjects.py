@@ -18,7 +18,8 @@ class SyntheticSubject:
     """A person. stature in m, mass in kg.
 
     proportions: size of segments (pelvis, thorax, head, upper_arm, forearm, foot) relative to a generic body of this
-    stature, and `thigh_over_shank`, relative to the generic one's; the legs' length is what the stature leaves.
+    stature, and `thigh_over_shank`, relative to the generic one's; the legs' length is what the stature leaves. hips:
+    (forward, up) m, of the hip centres from where the generic pelvis of this size has them.
     """
 
     seed: int
@@ -30,6 +31,7 @@ class SyntheticSubject:
     proportions: Mapping[str, float]
     spine: SyntheticSpine
     girdle: SyntheticGirdle
+    hips: tuple[float, float]
 
     def stream(self, *quantity: str) -> np.random.Generator:
         """The generator of one quantity of this person."""
@@ -62,6 +64,7 @@ def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticS
         segment: float(1 + sd * truncated(draw("proportions", segment), 0.0, 1.0))
         for segment, sd in table["proportions"].items()
     }
+    forward, up = (float(truncated(draw("hips", way), *table["hips_m"][way])) for way in ("forward", "up"))
     spine = sample_spine(draw, sex, stature, spines)
     return SyntheticSubject(
         seed=int(seed),
@@ -73,4 +76,5 @@ def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticS
         proportions=proportions,
         spine=spine,
         girdle=sample_girdle(draw),
+        hips=(forward, up),
     )
