@@ -44,7 +44,7 @@ def stacked(body, **values):
 def test_neutral_pose_is_the_coupled_bodys(articulated, release):
     split, whole = neutral_poses(articulated), neutral_poses(release)
     assert set(whole) - set(split) == {"torso"}
-    assert set(split) - set(whole) == set(VERTEBRAE)
+    assert set(split) - set(whole) == {*VERTEBRAE, "clavicle_r", "clavicle_l"}
     for name in set(whole) & set(split):
         np.testing.assert_allclose(split[name], whole[name], atol=1e-9, err_msg=name)
     for name in VERTEBRAE:  # parallel to the torso, origin where the torso has the centroid
@@ -63,7 +63,7 @@ def test_every_marker_keeps_its_place(skeleton):
 def test_spine_points_ride_on_their_vertebrae(articulated):
     carriers = dict(zip(articulated.marker_names, articulated.marker_bodies, strict=True))
     wanted = {"Spine_03": "lumbar1", "Spine_04": "T8", "Spine_05": "T3", "Neck": "C7", "Neck_02": "C4", "Neck_03": "C1"}
-    wanted |= {"LShoulder": "T4", "RClavicle": "T4", "LLatissimus": "T6", "Head": "head"}
+    wanted |= {"LShoulder": "clavicle_l", "RClavicle": "T4", "LLatissimus": "T6", "Head": "head"}
     assert {name: carriers[name] for name in wanted} == wanted
     assert carriers["Spine_04_virtual"] == carriers["Spine_04_inferred"] == "T8"
     assert "torso" not in carriers.values()
@@ -72,7 +72,8 @@ def test_spine_points_ride_on_their_vertebrae(articulated):
 def test_free_coordinates(articulated, plan):
     c = articulated.coordinates
     assert len(plan.levels) == 25
-    assert c.free.sum() == 40 - 3 - 3 + 3 * 25  # the coupled body's without lumbar drivers and neck, plus the levels
+    # the coupled body's without lumbar drivers and neck, plus the levels and the clavicles
+    assert c.free.sum() == 40 - 3 - 3 + 3 * 25 + 2 * 2
     assert [n for n, d in zip(c.names, c.dependent, strict=True) if d] == ["knee_angle_r_beta", "knee_angle_l_beta"]
     names = {f"{level}_{axis}" for level in plan.levels for axis in AXES}
     assert names <= {n for n, free in zip(c.names, c.free, strict=True) if free}
@@ -167,7 +168,7 @@ def _named_torso(factors):
     """The same factors for the body with one torso."""
 
     def whole(factor):
-        rest = tuple(body for body in factor.bodies if body not in VERTEBRAE)
+        rest = tuple(body for body in factor.bodies if body not in (*VERTEBRAE, "clavicle_r", "clavicle_l"))
         return replace(factor, bodies=("torso", *rest) if factor.segment == "torso" else rest)
 
     return replace(factors, factors=tuple(map(whole, factors.factors)))
@@ -239,7 +240,7 @@ def test_model_spacing_is_within_published_spread(articulated, plan):
 
 def test_prior_names_the_bodys_coordinates(articulated):
     prior = read_prior("articulated")
-    assert len(prior.terms) == 2 * 75
+    assert len(prior.terms) == 2 * 75 + 4  # the levels, and the clavicles
     assert all(len(belief.source) > 8 for belief in prior.terms)
     S, mean, precision, decay = prior.arrays(articulated.coordinates.names, 50.0)
     assert ((decay > 0.9) & (decay < 1)).all()
@@ -247,7 +248,7 @@ def test_prior_names_the_bodys_coordinates(articulated):
     assert (precision > 0).all()
     assert not mean.any()
     used = np.abs(S).sum(0) > 0
-    assert used.sum() == 75
+    assert used.sum() == 75 + 4
     H = S.T @ np.diag(precision) @ S
     assert np.linalg.eigvalsh(H[np.ix_(used, used)]).min() > 1  # rad⁻²: every level is held, by at least 1 rad
     assert len(read_prior("coupled").terms) == 6

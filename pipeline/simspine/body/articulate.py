@@ -1,4 +1,4 @@
-"""Rewrite a model file: a rigid torso becomes vertebrae with a joint per level, lumbar couplers go.
+"""Rewrite a model file: a rigid torso becomes vertebrae with a joint per level and clavicles, lumbar couplers go.
 
 XML in, XML out. In the neutral pose nothing moves: new frames are parallel to the old one, what it carried keeps its
 place.
@@ -11,6 +11,7 @@ from copy import deepcopy
 import numpy as np
 
 from simspine.body.articulation import Articulation
+from simspine.body.girdle import LEFT, MOTIONS, RIGHT, Clavicles, clavicle, girdle_angle
 from simspine.errors import InputError
 from simspine.priors.rhythm import AXES
 from simspine.spine.endplates import MESH_LEVELS
@@ -28,6 +29,10 @@ def articulate(osim: str, plan: Articulation, neutral: Mapping[str, np.ndarray])
     joints.remove(_named(joints, plan.replaced_joint))
     _split_body(bodies, plan)
     _rehang(joints, plan)
+    if plan.clavicles is not None:
+        for side in (RIGHT, LEFT):
+            bodies.append(_massless_body(clavicle(side)))
+            joints.append(_sternoclavicular(plan, plan.clavicles, side))
     for level in plan.levels:
         if plan.pair(level)[0] in plan.origins:
             joints.append(_level_joint(deepcopy(template), plan, level, neutral))
@@ -90,12 +95,66 @@ def _carrier(frame: ET.Element, plan: Articulation) -> str:
 def _rehang(joints: ET.Element, plan: Articulation) -> None:
     """Joints that the split body hung from, or that hung from it, get one of the new ones."""
     lowest = next(iter(plan.origins))
+    if plan.clavicles is not None:
+        for arm in plan.clavicles.arms:
+            _named(joints, arm)
     for joint in joints:
         for frame in joint.findall("frames/PhysicalOffsetFrame"):
             if _read(frame, "socket_parent") == f"/bodyset/{plan.split}":
-                name = lowest if _read(joint, "socket_child_frame") == frame.get("name") else plan.girdle
+                child = _read(joint, "socket_child_frame") == frame.get("name")
+                name = lowest if child else plan.holder(joint.get("name", ""))
                 _child(frame, "socket_parent").text = f"/bodyset/{name}"
-                _shift(frame, plan.origins[name])
+                _shift(frame, plan.new_bodies[name])
+
+
+def _massless_body(name: str) -> ET.Element:
+    """Its mass is in the vertebrae's already; what hangs from it has inertia, as equations of motion need."""
+    return ET.fromstring(
+        f'<Body name="{name}"><mass>0</mass><mass_center>0 0 0</mass_center><inertia>0 0 0 0 0 0</inertia></Body>'
+    )
+
+
+def _sternoclavicular(plan: Articulation, clavicles: Clavicles, side: str) -> ET.Element:
+    """The joint of a clavicle with the vertebra that carries the rib cage."""
+    body, axes = clavicle(side), clavicles.axes(side)
+    angles, turns = "", ""
+    for number, motion in enumerate(MOTIONS, start=1):
+        name, limits = girdle_angle(motion, side), _text(clavicles.ranges[motion])
+        angles += (
+            f'<Coordinate name="{name}"><default_value>0</default_value><range>{limits}</range>'
+            "<clamped>true</clamped><locked>false</locked></Coordinate>"
+        )
+        turns += (
+            f'<TransformAxis name="rotation{number}"><coordinates>{name}</coordinates>'
+            f"<axis>{_text(axes[motion])}</axis>"
+            '<LinearFunction name="function"><coefficients>1 0</coefficients></LinearFunction></TransformAxis>'
+        )
+    third = _text(np.cross(axes[MOTIONS[0]], axes[MOTIONS[1]]))
+    turns += _fixed_axis("rotation3", third)
+    turns += "".join(_fixed_axis(f"translation{i + 1}", _text(axis)) for i, axis in enumerate(np.eye(3)))
+    place = np.subtract(clavicles.origins[body], plan.origins[plan.girdle])
+    return ET.fromstring(
+        f'<CustomJoint name="sternoclavicular_{side}"><socket_parent_frame>{plan.girdle}_offset</socket_parent_frame>'
+        f"<socket_child_frame>{body}_offset</socket_child_frame><coordinates>{angles}</coordinates>"
+        f"<frames>{_frames((plan.girdle, _text(place)), (body, '0 0 0'))}</frames>"
+        f"<SpatialTransform>{turns}</SpatialTransform></CustomJoint>"
+    )
+
+
+def _fixed_axis(name: str, axis: str) -> str:
+    return (
+        f'<TransformAxis name="{name}"><coordinates /><axis>{axis}</axis>'
+        '<Constant name="function"><value>0</value></Constant></TransformAxis>'
+    )
+
+
+def _frames(*places: tuple[str, str]) -> str:
+    """Frames of a joint in (body, place); their axes are the body's."""
+    return "".join(
+        f'<PhysicalOffsetFrame name="{body}_offset"><socket_parent>/bodyset/{body}</socket_parent>'
+        f"<translation>{place}</translation><orientation>0 0 0</orientation></PhysicalOffsetFrame>"
+        for body, place in places
+    )
 
 
 def _level_joint(joint: ET.Element, plan: Articulation, level: str, neutral: Mapping[str, np.ndarray]) -> ET.Element:
@@ -132,11 +191,7 @@ def _weld(joints: ET.Element, name: str, carrier: str, neutral: Mapping[str, np.
     """Fix a body to another where it is in the neutral pose."""
     joints.remove(_joint_below(joints, name))
     offset = _text(_offset(neutral, carrier, name))
-    frames = "".join(
-        f'<PhysicalOffsetFrame name="{body}_offset"><socket_parent>/bodyset/{body}</socket_parent>'
-        f"<translation>{place}</translation><orientation>0 0 0</orientation></PhysicalOffsetFrame>"
-        for body, place in ((carrier, offset), (name, "0 0 0"))
-    )
+    frames = _frames((carrier, offset), (name, "0 0 0"))
     weld = (
         f'<WeldJoint name="{name}_weld"><socket_parent_frame>{carrier}_offset</socket_parent_frame>'
         f"<socket_child_frame>{name}_offset</socket_child_frame><frames>{frames}</frames></WeldJoint>"

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from simspine.body.girdle import Clavicles, clavicles_from
 from simspine.errors import InputError
 from simspine.priors.rhythm import AXES, LevelRegion, region_from
 from simspine.spine.endplates import Point, Vertebra, Vertebrae, point_from
@@ -20,10 +21,11 @@ class Articulation:
     """How a rigid body `split` becomes vertebrae. Points (m) are in the frame of `split`, whose axes they keep.
 
     chain: bodies from the sacrum to the head; between neighbours a level. girdle: the vertebra that gets what the
-    rigid body carried, `carries` {point: vertebra} excepted. vertebrae: as measured on the unsplit model. centres:
+    rigid body carried, `carries` {point: new body} excepted. vertebrae: as measured on the unsplit model. centres:
     joint centres that are not discs. weld: {body: vertebra it is fixed to}. replaced_joint: removed with its neck.
     spacing: {'T1-T2': published distance of the centroids (mean, sd), m}. neutral_pitch: (24,) rad, pitches of the
-    inter-centroid vectors in the neutral pose, from the head down (`simspine.spine.shape.chain`).
+    inter-centroid vectors in the neutral pose, from the head down (`simspine.spine.shape.chain`). clavicles: what the
+    arms hang from; None: from the girdle's vertebra.
     """
 
     split: str
@@ -38,13 +40,14 @@ class Articulation:
     regions: tuple[LevelRegion, ...]
     spacing: Mapping[str, tuple[float, float]]
     neutral_pitch: tuple[float, ...]
+    clavicles: Clavicles | None = None
 
     def __post_init__(self):
         if len(self.levels) != len(self.chain) - 1:
             raise InputError(f"the chain of {len(self.chain)} bodies has {len(self.levels)} levels between them.")
-        unknown = {self.girdle, *self.carries.values()} - set(self.origins)
-        if unknown:
-            raise InputError(f"{', '.join(sorted(unknown))} is none of the split body's: {', '.join(self.origins)}.")
+        for used, known in (({self.girdle}, self.origins), (set(self.carries.values()), self.new_bodies)):
+            if unknown := used - set(known):
+                raise InputError(f"{', '.join(sorted(unknown))} is none of the split body's: {', '.join(known)}.")
 
     @cached_property
     def levels(self) -> tuple[str, ...]:
@@ -53,8 +56,13 @@ class Articulation:
 
     @cached_property
     def origins(self) -> dict[str, Point]:
-        """{body that the rigid one is split into: its origin}, from below."""
+        """{vertebra that the rigid body is split into: its origin}, from below."""
         return {name: self.vertebrae[name].centroid for name in self.chain if name in self.vertebrae}
+
+    @cached_property
+    def new_bodies(self) -> dict[str, Point]:
+        """{body that replaces a part of the rigid one: its origin}: the vertebrae from below, then the clavicles."""
+        return self.origins | ({} if self.clavicles is None else self.clavicles.origins)
 
     def centre(self, level: str) -> np.ndarray:
         """(3,) centre of a joint between two of the new bodies, or below the head."""
@@ -81,11 +89,15 @@ class Articulation:
 
     def relocate_to(self, carrier: str, body: str, offset: Point) -> tuple[str, Point]:
         """The same for a point whose `carrier` is known; it counts only where `body` was split."""
-        return (carrier, _difference(offset, self.origins[carrier])) if body == self.split else (body, offset)
+        return (carrier, _difference(offset, self.new_bodies[carrier])) if body == self.split else (body, offset)
 
     def bodies_of(self, names: Sequence[str]) -> tuple[str, ...]:
         """Names of bodies of the unsplit model → of the split one."""
-        return tuple(new for name in names for new in (self.origins if name == self.split else (name,)))
+        return tuple(new for name in names for new in (self.new_bodies if name == self.split else (name,)))
+
+    def holder(self, joint: str) -> str:
+        """The new body that a joint hangs from where it hung from the rigid one: a clavicle for an arm's."""
+        return self.girdle if self.clavicles is None else self.clavicles.arms.get(joint, self.girdle)
 
 
 def _difference(a: Point, b: Point) -> Point:
@@ -138,4 +150,5 @@ def articulation_from(data: Mapping, regions: Mapping, vertebrae: Vertebrae) -> 
         regions=tuple(region_from(name, entry) for name, entry in regions.items()),
         spacing={key: (mean / 1e3, sd / 1e3) for key, (mean, sd) in data["published_spacing_mm"].items()},
         neutral_pitch=tuple(np.radians(data["neutral_pitch"]).tolist()),
+        clavicles=clavicles_from(data["clavicles"]) if "clavicles" in data else None,
     )

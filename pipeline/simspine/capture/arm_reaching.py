@@ -6,16 +6,19 @@ import numpy as np
 
 from simspine.body.kernels import all_poses
 from simspine.capture.bodies import TruthBody
+from simspine.capture.shoulder_girdle import SyntheticGirdle
 
 JOINTS = ("arm_flex", "arm_add", "arm_rot", "elbow_flex")
 _EASY = np.radians([15.0, -8.0, 0.0, 60.0])  # drawn to, where the place leaves the arm a choice
 
 
-def reach(truth: TruthBody, side: str, place: str, offset: Sequence[float] = (0.0, 0.0, 0.0)) -> dict[str, float]:
+def reach(
+    truth: TruthBody, girdle: SyntheticGirdle, side: str, place: str, offset: Sequence[float] = (0.0, 0.0, 0.0)
+) -> dict[str, float]:
     """Change of the arm's coordinates (rad) from standing that brings the knuckles to a place.
 
-    side: 'r' or 'l'. place: a marker of the body, where the standing body has it. offset: from there (forward, up,
-    outwards), in arm lengths. What is out of reach is approached.
+    girdle: how the shoulder goes with the arm. side: 'r' or 'l'. place: a marker of the body, where the standing body
+    has it. offset: from there (forward, up, outwards), in arm lengths. What is out of reach is approached.
     """
     from scipy.optimize import least_squares
 
@@ -34,6 +37,8 @@ def reach(truth: TruthBody, side: str, place: str, offset: Sequence[float] = (0.
 
     def miss(angles: np.ndarray) -> np.ndarray:
         row[0, at] = angles
+        for name, moved in girdle.at(side, angles[0], angles[1]).items():
+            row[0, names.index(name)] = body.coordinates.default[names.index(name)] + moved
         return np.concatenate([(all_poses(body.tree, row)[2][0, hand] - target) / 0.02, 0.4 * (angles - _EASY)])
 
     bounds = body.coordinates.lower[at] + room, body.coordinates.upper[at] - room

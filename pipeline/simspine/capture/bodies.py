@@ -15,6 +15,7 @@ import numpy as np
 
 from simspine.body import _opensim
 from simspine.body.articulation import Point, carried_vertebrae
+from simspine.body.girdle import MOTIONS, girdle_angle
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, read_marker_set
 from simspine.body.model import Body
@@ -33,6 +34,7 @@ from simspine.capture.subjects import SyntheticSubject
 from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, read_endplates
 from simspine.spine.levels import VERTEBRA_OF
 
+HIPS = ("RHip", "LHip")  # points on the pelvis beside the hip centres
 SHIFT_LIMIT = 0.006  # m; of a level's translation either way
 
 
@@ -64,7 +66,10 @@ def truth_body(subject: SyntheticSubject) -> TruthBody:
     for k, level in enumerate(generic.levels):
         _edit_level(joints, level, sizes.below[k], sizes.above[k])
     for side in "rl":
-        _centre(_joint_of(joints, f"arm_flex_{side}"), "parent").text = _text(generic.shoulders[side] * sizes.thorax)
+        joint = _joint_of(joints, girdle_angle(MOTIONS[0], side))
+        _centre(joint, "parent").text = _text(generic.breastbone[side] * sizes.thorax)
+        hip = _centre(_joint_of(joints, f"hip_flexion_{side}"), "parent")
+        hip.text = _text(np.array((hip.text or "").split(), float) + sizes.hips)
     _stand(joints, posture.pose, generic)
     places = _places(recipe, sizes, vertebrae)
     _child(model, "MarkerSet/objects")[:] = [_marker(name, place) for name, place in places.items()]
@@ -103,7 +108,7 @@ def measured(recipe: Recipe, base: Body) -> Generic:
         vertebrae=carried_vertebrae(plan, read_endplates()),
         sacrum=(poses["sacrum"] @ [0, 0, 0, 1] - poses["pelvis"] @ [0, 0, 0, 1])[:3],
         hips=centre("hip_flexion_r", "parent") * [1, 1, 0],
-        shoulders={side: centre(f"arm_flex_{side}", "parent") for side in "rl"},
+        breastbone={side: centre(girdle_angle(MOTIONS[0], side), "parent") for side in "rl"},
         vertex=np.array(recipe.stature_top.offset),
         thigh=height("femur_r") - height("tibia_r"),
         shank=height("tibia_r") - height("talus_r"),
@@ -169,13 +174,13 @@ def _edit_level(joints: ET.Element, level: str, below: np.ndarray, above: np.nda
 
 
 def _stand(joints: ET.Element, pose: Mapping[str, float], generic: Generic) -> None:
-    """Defaults: standing, arms hanging. The ranges of the levels count from this person's own curve."""
+    """Defaults: standing, arms hanging. The ranges of levels and shoulders count from this person's own rest."""
     for coordinate in joints.iter("Coordinate"):
         name = coordinate.attrib["name"]
         if name not in pose:
             continue
         _child(coordinate, "default_value").text = _text(pose[name])
-        if name.startswith(generic.levels):
+        if name.startswith((*generic.levels, "clavicle")):
             _child(coordinate, "range").text = _text(np.add(generic.ranges[name], pose[name]))
 
 
@@ -185,8 +190,11 @@ def _places(recipe: Recipe, sizes: BodySizes, vertebrae: Vertebrae) -> dict[str,
 
     def grown(name: str, place: Place) -> Place:
         body, offset = plan.relocate(place.body, place.offset, name)
-        # what is not a vertebra grows with the rib cage
-        return Place(body, _times(sizes.thorax if place.body == plan.split else sizes.factors[body], offset))
+        if name in HIPS:
+            return Place(body, tuple(np.add(_times(sizes.factors[body], offset), sizes.hips)))
+        # what is neither vertebra nor clavicle grows with the rib cage
+        ribs = place.body == plan.split and body in plan.origins
+        return Place(body, _times(sizes.thorax if ribs else sizes.factors[body], offset))
 
     ears_and_eyes = {name: Place(body, offset) for name, (body, offset) in face().items()}
     points = {name: grown(name, p) for name, p in {**read_marker_set("vertebral").places, **ears_and_eyes}.items()}

@@ -28,8 +28,14 @@ SETTLE = 6
 Channels = Mapping[str, np.ndarray]
 
 
-def perform(subject: SyntheticSubject, truth: TruthBody, channels: Channels, rng: np.random.Generator) -> Motion:
-    """The body's motion: all coordinates, 50 Hz, y_up."""
+def perform(
+    subject: SyntheticSubject,
+    truth: TruthBody,
+    channels: Channels,
+    rng: np.random.Generator,
+    girdle_rng: np.random.Generator,
+) -> Motion:
+    """The body's motion: all coordinates, 50 Hz, y_up. rng: of the levels; girdle_rng: of the shoulders."""
     body = truth.body
     names = body.coordinates.names
     frames = len(channels["x"])
@@ -45,6 +51,7 @@ def perform(subject: SyntheticSubject, truth: TruthBody, channels: Channels, rng
     for side in "rl":  # thighs count from the vertical
         values[:, column[f"hip_flexion_{side}"]] -= get("tilt")
     _spine(subject, values, column, get, rng)
+    _girdle(subject, values, column, girdle_rng)
     values = _limited(body, values)
     tilt = truth.posture.pose["pelvis_tilt"] + get("tilt")
     for side in "rl":  # soles level: the ankle takes back what hip and knee do
@@ -81,6 +88,15 @@ def _spine(
             bent = moved[:, k, [0, 0, 1]] * spine.shift[i[k]]
             for direction, shift in zip(SHIFTS, bent.T, strict=True):
                 values[:, column[f"{level}_shift_{direction}"]] += shift
+
+
+def _girdle(subject: SyntheticSubject, values: np.ndarray, column: Mapping[str, int], rng: np.random.Generator) -> None:
+    """Shoulders that go with the arms, and slowly by themselves."""
+    time = np.arange(len(values)) / RATE
+    for side in "rl":
+        arm = (values[:, column[f"{name}_{side}"]] for name in ("arm_flex", "arm_add"))
+        for name, moved in subject.girdle.at(side, *arm).items():
+            values[:, column[name]] += moved + subject.girdle.unrest * wander(rng, time, 4.0)
 
 
 def _limited(body, values: np.ndarray) -> np.ndarray:

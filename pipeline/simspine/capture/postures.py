@@ -252,7 +252,7 @@ def hand(score: Score, done: np.ndarray, side: str, offset: Sequence[float], pla
     """Bring a hand to a place (see `reach`; default: its shoulder) as far as `done` (frames,) 0…1, and hold it there
     as people do.
     """
-    pose = reach(score.truth, side, place or f"joint_shoulder_{side}", offset)
+    pose = reach(score.truth, score.subject.girdle, side, place or f"joint_shoulder_{side}", offset)
     for name, change in pose.items():
         score.add(name, done * change)
     score.degrees(-done, **{f"elbow_flex_{side}": 14.0})  # what `live` had bent

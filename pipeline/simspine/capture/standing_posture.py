@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from simspine.body.girdle import clavicle, girdle_angle
 from simspine.capture.population import read_levels
 from simspine.capture.subjects import SyntheticSubject
 from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, endplate
@@ -20,7 +21,8 @@ LEAST_DISC = 0.4  # of the generic disc's height
 @dataclass(frozen=True, eq=False)
 class Generic:
     """Measures (m) of the unscaled articulated body. below, above: (levels, 3) centres of the levels in their bodies;
-    sacrum, hips: in the pelvis; shoulders: in the girdle, by side; vertex: in the head; ranges: of coordinates.
+    sacrum, hips: in the pelvis; breastbone: of the clavicles' joints, in T4, by side; vertex: in the head; ranges: of
+    coordinates.
     """
 
     levels: tuple[str, ...]
@@ -30,7 +32,7 @@ class Generic:
     vertebrae: Vertebrae
     sacrum: np.ndarray
     hips: np.ndarray
-    shoulders: Mapping[str, np.ndarray]
+    breastbone: Mapping[str, np.ndarray]
     vertex: np.ndarray
     thigh: float
     shank: float
@@ -50,12 +52,13 @@ class BodySizes:
     """How large the parts of a body are.
 
     factors: {body: scale}; the legs' are those of the stature until `with_legs` has fitted them. thorax: scale of ribs
-    and shoulders. below, above: (levels, 3) m, centres of the levels in their bodies. wedge: {body: tilt of its lower
-    and upper endplate, rad}.
+    and shoulder blades. hips: (3,) m, of the hip centres from the generic pelvis' of this size. below, above:
+    (levels, 3) m, centres of the levels in their bodies. wedge: {body: tilt of its lower and upper endplate, rad}.
     """
 
     factors: dict[str, float]
     thorax: float
+    hips: np.ndarray
     below: np.ndarray
     above: np.ndarray
     wedge: Mapping[str, np.ndarray]
@@ -81,11 +84,13 @@ def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
     for k, name in enumerate(vertebrae):
         factors[name] = float((smooth[k] + smooth[k + 1]) / 2 * spine.vertebra[k])
     factors["Abdomen"] = factors["lumbar3"]
+    thorax = whole * own["thorax"]
+    factors |= {clavicle(side): thorax * subject.girdle.width for side in "rl"}
     below, above = np.zeros_like(generic.below), np.zeros_like(generic.above)
     for k in range(len(generic.levels)):
         below[k], above[k] = _joint(subject, generic, factors, ratio, k)
     wedge = dict(zip(generic.chain[1:-1], spine.wedge[:-1], strict=True))
-    return BodySizes(factors, whole * own["thorax"], below, above, wedge)
+    return BodySizes(factors, thorax, np.array([*subject.hips, 0.0]), below, above, wedge)
 
 
 def with_legs(subject: SyntheticSubject, generic: Generic, sizes: BodySizes, posture: StandingPosture) -> BodySizes:
@@ -144,7 +149,9 @@ def standing_posture(
     pose = {f"{level}_Flex_Ext": float(v) for level, v in zip(generic.levels, curve, strict=True)}
     pose |= {f"{level}_Lat_Bending": float(v) for level, v in zip(generic.levels, spine.own_curve[:, 1], strict=True)}
     pose |= {"pelvis_tilt": tilt} | {f"hip_flexion_{side}": -tilt for side in "rl"}
-    pose |= {f"arm_add_{side}": HANGING for side in "rl"}
+    for side in "rl":
+        pose |= {girdle_angle(motion, side): angle for motion, angle in subject.girdle.rest.items()}
+        pose[f"arm_add_{side}"] = HANGING + subject.girdle.rest["elevation"]  # the arms hang wherever the shoulders are
     return StandingPosture(pose, curve)
 
 
@@ -176,7 +183,7 @@ def _balanced(
 ) -> tuple[float, np.ndarray]:
     """Tilt of the pelvis that puts C7 where it belongs over the hips; the curve, with the neck that lifts the gaze."""
     c7 = generic.chain.index("C7")
-    x, y = (_chain(generic, sizes, curve)[c7] - sizes.factors["pelvis"] * generic.hips[:2]).tolist()
+    x, y = (_chain(generic, sizes, curve)[c7] - _hips(generic, sizes)).tolist()
     behind = subject.spine.c7_behind_hips
     tilt = float(np.arctan2(x, y) + np.arcsin(behind / np.hypot(x, y)))
     levels = read_levels()
@@ -206,7 +213,12 @@ def _vertex_over_hips(generic: Generic, sizes: BodySizes, posture: StandingPostu
     tilt = posture.pose["pelvis_tilt"]
     head = _chain(generic, sizes, posture.curve)[-1]
     vertex = head + _turn(posture.curve.sum(), sizes.factors["head"] * generic.vertex[:2])
-    return float(_turn(tilt, vertex - sizes.factors["pelvis"] * generic.hips[:2])[1])
+    return float(_turn(tilt, vertex - _hips(generic, sizes))[1])
+
+
+def _hips(generic: Generic, sizes: BodySizes) -> np.ndarray:
+    """(2,) m, middle of the hip centres in the pelvis."""
+    return sizes.factors["pelvis"] * generic.hips[:2] + sizes.hips[:2]
 
 
 def _turn(angle: float, vector: np.ndarray) -> np.ndarray:

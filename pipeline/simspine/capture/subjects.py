@@ -8,6 +8,7 @@ import numpy as np
 
 from simspine.capture.population import read_population, truncated
 from simspine.capture.random_streams import stream
+from simspine.capture.shoulder_girdle import SyntheticGirdle, sample_girdle
 from simspine.capture.spines import SyntheticSpine, sample_spine
 from simspine.errors import InputError
 
@@ -17,7 +18,8 @@ class SyntheticSubject:
     """A person. stature in m, mass in kg.
 
     proportions: size of segments (pelvis, thorax, head, upper_arm, forearm, foot) relative to a generic body of this
-    stature, and `thigh_over_shank`, relative to the generic one's; the legs' length is what the stature leaves.
+    stature, and `thigh_over_shank`, relative to the generic one's; the legs' length is what the stature leaves. hips:
+    (forward, up) m, of the hip centres from where the generic pelvis of this size has them.
     """
 
     seed: int
@@ -28,6 +30,8 @@ class SyntheticSubject:
     mass: float
     proportions: Mapping[str, float]
     spine: SyntheticSpine
+    girdle: SyntheticGirdle
+    hips: tuple[float, float]
 
     def stream(self, *quantity: str) -> np.random.Generator:
         """The generator of one quantity of this person."""
@@ -60,5 +64,17 @@ def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticS
         segment: float(1 + sd * truncated(draw("proportions", segment), 0.0, 1.0))
         for segment, sd in table["proportions"].items()
     }
+    forward, up = (float(truncated(draw("hips", way), *table["hips_m"][way])) for way in ("forward", "up"))
     spine = sample_spine(draw, sex, stature, spines)
-    return SyntheticSubject(int(seed), int(index), name, sex, stature, index_of_mass * stature**2, proportions, spine)
+    return SyntheticSubject(
+        seed=int(seed),
+        index=int(index),
+        name=name,
+        sex=sex,
+        stature=stature,
+        mass=index_of_mass * stature**2,
+        proportions=proportions,
+        spine=spine,
+        girdle=sample_girdle(draw),
+        hips=(forward, up),
+    )

@@ -78,7 +78,8 @@ def make_trial(subject: SyntheticSubject, action: str, repeat: int = 1, frames: 
     frames = trial_frames(subject, action, repeat) if frames is None else frames
     truth = truth_body(subject)
     channels = play(subject, truth, action, repeat, frames, subject.stream("motion", action, str(repeat)))
-    motion = perform(subject, truth, channels, subject.stream("levels", action, str(repeat)))
+    levels, girdle = (subject.stream(quantity, action, str(repeat)) for quantity in ("levels", "girdle"))
+    motion = perform(subject, truth, channels, levels, girdle)
     return TruthTrial(subject, f"{action}_{repeat}", truth, motion)
 
 

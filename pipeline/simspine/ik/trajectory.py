@@ -2,8 +2,8 @@
 
 A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap by `overlap`
 frames on each side; only their inner parts are kept. That makes memory constant and windows independent (threads).
-The covariance of a frame is far larger than anything published of it (88 kB with 105 coordinates), so each window hands
-its own to `publish` and forgets it.
+The covariance of a frame is far larger than anything published of it (102 kB with 113 coordinates), so each window
+hands its own to `publish` and forgets it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
