@@ -1,11 +1,11 @@
 """An `opensim.Model` compiled to a `Tree`, through OpenSim's API, so that every version of the file format works."""
 
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 
 from simspine.body import _opensim
-from simspine.body.tree import Functions, Tree
+from simspine.body.tree import Functions, Tree, numbered_slots, slot_paths
 from simspine.errors import InputError
 
 # Axes of joints that are special cases of the general one: three rotations, then three translations.
@@ -46,8 +46,8 @@ def compile_tree(model, coordinates, marker_bodies: tuple[str, ...], marker_offs
     child = np.array([bodies[_base(joint.getChildFrame())] for joint in joints], int)
     coupled, driver, coupling = _couplings(model, table, names)
     functions = table.pack()
-    slot, slot_kind, slot_coordinate, slot_joint = _slots(argument)
-    path_first, path = _paths(parent, child, slot_joint, len(bodies))
+    slot, slot_kind, slot_coordinate, slot_joint = numbered_slots(argument)
+    path_first, path = slot_paths(parent, child, slot_joint, len(bodies))
     clamped = coordinates.clamped[free]
     return Tree(
         parent=parent, child=child, to_joint=to_joint, from_joint=from_joint,
@@ -191,30 +191,6 @@ def _columns(free: np.ndarray, coupled: np.ndarray, driver: np.ndarray) -> np.nd
     for c, d in zip(coupled, driver, strict=True):
         column[c] = column[d]
     return column
-
-
-def _slots(argument: np.ndarray):
-    """Number of each moving axis, and per slot: kind (0 rotation, 1 translation), coordinate, joint.
-
-    Within a joint the translations are numbered first, since its rotations turn about the shifted origin.
-    """
-    slot = np.full(argument.shape, -1)
-    listed: list[tuple[int, int, int]] = []
-    for j, m in product(range(len(argument)), (3, 4, 5, 0, 1, 2)):
-        if argument[j, m] >= 0:
-            slot[j, m] = len(listed)
-            listed.append((int(m >= 3), argument[j, m], j))
-    return slot, *np.array(listed, int).reshape(-1, 3).T.copy()
-
-
-def _paths(parent, child, slot_joint, bodies: int):
-    """Slots between the ground and each body."""
-    chains: dict[int, list[int]] = {0: []}
-    for j in range(len(parent)):
-        chains[child[j]] = chains[parent[j]] + list(np.flatnonzero(slot_joint == j))
-    lists = [chains.get(b, []) for b in range(bodies)]
-    first = np.cumsum([0, *map(len, lists)])
-    return first, np.array([s for chain in lists for s in chain], int)
 
 
 def _value(function, x: float) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simspine.body import _opensim
+from simspine.body.anatomy import Variation, variation_from
 from simspine.body.articulate import articulate
 from simspine.body.articulation import Articulation, articulation_from
 from simspine.body.inferred import inferred_places
@@ -29,7 +30,7 @@ from simspine.types import Markers
 VIRTUAL = "_virtual"
 KEYS = (
     "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
-    "virtual", "inferred", "articulation", "regions",
+    "virtual", "inferred", "articulation", "anatomy", "regions",
 )  # fmt: skip
 
 
@@ -67,6 +68,7 @@ class Recipe:
     priors: tuple[LinearPrior, ...] = ()  # of the trajectory engine, beside those of the articulation's regions
     starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
+    anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
 
 
 def read_recipe(name: str = "coupled") -> Recipe:
@@ -102,6 +104,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             priors=tuple(_linear_prior(**entry) for entry in data.get("priors", ())),
             starts=int(data.get("starts", 1)),
             articulation=split,
+            anatomy=tuple(variation_from(key, entry) for key, entry in data.get("anatomy", {}).items()),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, InputError):

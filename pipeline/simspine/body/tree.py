@@ -6,6 +6,7 @@ given axes one after another, and a translation along three given axes, each dri
 slider, universal, gimbal, ball, planar, free and weld joints are special cases. Functions are piecewise polynomials.
 """
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -85,3 +86,42 @@ def scaled_tree(tree: Tree, factors: np.ndarray) -> Tree:
     axes[:, 3:] *= factors[tree.parent][:, None, None]
     offsets = tree.marker_offset * factors[tree.marker_body][:, None]
     return tree._replace(to_joint=to_joint, from_joint=from_joint, axes=axes, marker_offset=offsets)
+
+
+def numbered_slots(argument: np.ndarray):
+    """Number of each moving axis, and per slot: kind (0 rotation, 1 translation), coordinate, joint.
+
+    Within a joint the translations are numbered first, since its rotations turn about the shifted origin.
+    """
+    slot = np.full(argument.shape, -1)
+    listed: list[tuple[int, int, int]] = []
+    for j, m in product(range(len(argument)), (3, 4, 5, 0, 1, 2)):
+        if argument[j, m] >= 0:
+            slot[j, m] = len(listed)
+            listed.append((int(m >= 3), argument[j, m], j))
+    return slot, *np.array(listed, int).reshape(-1, 3).T.copy()
+
+
+def slot_paths(parent, child, slot_joint, bodies: int):
+    """Slots between the ground and each body."""
+    chains: dict[int, list[int]] = {0: []}
+    for j in range(len(parent)):
+        chains[child[j]] = chains[parent[j]] + list(np.flatnonzero(slot_joint == j))
+    lists = [chains.get(b, []) for b in range(bodies)]
+    first = np.cumsum([0, *map(len, lists)])
+    return first, np.array([s for chain in lists for s in chain], int)
+
+
+def with_identity(functions: Functions) -> tuple[Functions, int]:
+    """The functions and f(x) = x, and its number."""
+    coefficients = np.zeros((1, max(2, functions.coefficients.shape[1])))
+    coefficients[0, 1] = 1.0
+    wide = np.zeros((len(functions.left), coefficients.shape[1]))
+    wide[:, : functions.coefficients.shape[1]] = functions.coefficients
+    grown = Functions(
+        np.concatenate([functions.first, [functions.first[-1] + 1]]),
+        np.concatenate([functions.left, [-np.inf]]),
+        np.concatenate([functions.anchor, [0.0]]),
+        np.concatenate([wide, coefficients]),
+    )
+    return grown, len(functions.first) - 1

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simspine.body.tree import Functions, Tree
+from simspine.body.tree import Tree, with_identity
 from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, SharedError
 
@@ -55,7 +55,7 @@ def _with_offset(tree: Tree, group: Sequence[int]) -> Tree:
     first = len(tree.rest)
     coordinates = np.arange(first, first + 3)
     bodies = tree.bodies + np.arange(count)
-    functions, itself = _with_identity(tree.functions)
+    functions, itself = with_identity(tree.functions)
 
     function, argument, slot = (np.full((count, 6), -1) for _ in range(3))
     function[:, 3:] = itself
@@ -97,18 +97,3 @@ def _with_offset(tree: Tree, group: Sequence[int]) -> Tree:
         turning=np.concatenate([tree.turning, np.zeros(3, bool)]),
         periodic=np.concatenate([tree.periodic, np.zeros(3, bool)]),
     )
-
-
-def _with_identity(functions: Functions) -> tuple[Functions, int]:
-    """The functions and f(x) = x, and its number."""
-    coefficients = np.zeros((1, max(2, functions.coefficients.shape[1])))
-    coefficients[0, 1] = 1.0
-    wide = np.zeros((len(functions.left), coefficients.shape[1]))
-    wide[:, : functions.coefficients.shape[1]] = functions.coefficients
-    grown = Functions(
-        np.concatenate([functions.first, [functions.first[-1] + 1]]),
-        np.concatenate([functions.left, [-np.inf]]),
-        np.concatenate([functions.anchor, [0.0]]),
-        np.concatenate([wide, coefficients]),
-    )
-    return grown, len(functions.first) - 1
