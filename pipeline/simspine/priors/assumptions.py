@@ -4,7 +4,7 @@ By name, in rad, m and s.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -116,9 +116,19 @@ class MarkerErrors:
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent Gaussian priors on a posture: rhythm between the levels, ranges, neutral position."""
+    """Independent Gaussian priors on a posture: rhythm between the levels, ranges, neutral position.
+
+    carried: {coordinate: (r,) rad or m}, by how much it would change with each of r independent ways in which the body
+    itself may be wrong, one standard deviation each; added to the covariance of the coordinates. Empty: it is right.
+    """
 
     terms: Sequence[LinearPrior] = ()
+    carried: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def ways(self, names: Sequence[str]) -> np.ndarray:
+        """(coordinates `names`, r): `carried` as an array; zero for those it does not name."""
+        count = len(next(iter(self.carried.values()), ()))
+        return np.array([self.carried.get(name, np.zeros(count)) for name in names], float).reshape(len(names), count)
 
     def arrays(self, names: Sequence[str], rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """S (terms, coordinates `names`), mean, precision and decay per frame (terms,)."""

@@ -47,22 +47,49 @@ class LevelRegion:
     axes: tuple[AxisMotion, AxisMotion, AxisMotion]
 
 
-def rhythm_and_posture(regions: Sequence[LevelRegion]) -> Prior:
+@dataclass(frozen=True)
+class LevelPrior:
+    """A prior on levels, and what of its variance is the person's own: motion and curve have independent spreads.
+
+    combination: of coordinates. motion: rad, sd of the posture of the moment, or of how it is shared out. curve: rad,
+    sd of what the person's standing curve adds to it. correlation_time: s.
+    """
+
+    combination: Mapping[str, float]
+    motion: float
+    curve: float
+    source: str
+    correlation_time: float = 1.0
+
+    def of_anyone(self) -> LinearPrior:
+        """With a standing curve that nobody has measured."""
+        return LinearPrior(
+            self.combination, 0.0, float(np.hypot(self.motion, self.curve)), self.source, self.correlation_time
+        )
+
+
+def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
     """Priors on the rhythm within regions and on the posture of each level."""
-    terms = []
+    found = []
     for region in regions:
         for axis, motion in zip(AXES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
             for name, share in zip(names, motion.shares, strict=True):
                 own = share * EVERYDAY * motion.whole
                 rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
-                sd = float(np.hypot(motion.spread * own, motion.shape))
-                terms.append(LinearPrior(rhythm, 0.0, sd, f"{region.name} rhythm: {motion.source}", RHYTHM_TIME))
+                source = f"{region.name} rhythm: {motion.source}"
+                found.append(LevelPrior(rhythm, motion.spread * own, motion.shape, source, RHYTHM_TIME))
                 # The standing curve differs between people by shape · √levels in all.
-                region_sd = np.hypot(EVERYDAY * motion.whole, motion.shape * np.sqrt(len(names)))
-                posture = float(np.sqrt(len(names)) * share * region_sd)
-                terms.append(LinearPrior({name: 1.0}, 0.0, posture, f"posture: {motion.source}"))
-    return Prior(tuple(terms))
+                every = np.sqrt(len(names)) * share
+                curve = float(every * motion.shape * np.sqrt(len(names)))
+                posture = float(every * EVERYDAY * motion.whole)
+                found.append(LevelPrior({name: 1.0}, posture, curve, f"posture: {motion.source}"))
+    return found
+
+
+def rhythm_and_posture(regions: Sequence[LevelRegion]) -> Prior:
+    """Priors on the rhythm within regions and on the posture of each level, of a person of whom nothing is known."""
+    return Prior(tuple(prior.of_anyone() for prior in level_priors(regions)))
 
 
 def region_from(name: str, entry: Mapping) -> LevelRegion:

@@ -1,0 +1,48 @@
+"""The standing curve: unknown, it is the prior of anyone; known, only the motion is left."""
+
+import numpy as np
+
+from simspine.body.recipes import read_recipe
+from simspine.priors.assumptions import Prior
+from simspine.priors.rhythm import level_priors, rhythm_and_posture
+from simspine.priors.standing_curve import about_curve, about_known_curve, curve_names, in_flexion, on_curve
+
+LEVELS = level_priors(read_recipe("articulated").articulation.regions)
+NAMES = curve_names(LEVELS)
+
+
+def _anyone() -> np.ndarray:
+    S, _, precision, _ = Prior(on_curve(LEVELS)).arrays(NAMES, 1.0)
+    return np.linalg.inv((S.T * precision) @ S)
+
+
+def test_one_unknown_a_level():
+    assert len(NAMES) == 25
+    assert len(set(NAMES)) == 25
+
+
+def test_a_curve_of_which_nothing_is_known_gives_the_priors_of_anyone():
+    anyone = rhythm_and_posture(read_recipe("articulated").articulation.regions).terms
+    known = about_known_curve(LEVELS, NAMES, np.zeros(25), _anyone(), _anyone())
+    assert [dict(p.combination) for p in known] == [dict(p.combination) for p in anyone]
+    np.testing.assert_allclose([p.sd for p in known], [p.sd for p in anyone], rtol=1e-9)
+    assert {p.mean for p in known} == {0.0}
+
+
+def test_a_curve_that_is_known_exactly_leaves_the_motion_about_it():
+    curve = np.linspace(-0.1, 0.1, 25)
+    known = about_known_curve(LEVELS, NAMES, curve, 1e-12 * np.eye(25), _anyone())
+    single = next(i for i, p in enumerate(LEVELS) if in_flexion(p) and len(p.combination) == 1)
+    (name,) = LEVELS[single].combination
+    np.testing.assert_allclose(known[single].mean, curve[NAMES.index(f"own {name}")])
+    np.testing.assert_allclose(known[single].sd, LEVELS[single].motion, rtol=1e-6)
+
+
+def test_postures_scatter_about_the_unknown_curve():
+    """A posture equal to the person's own curve departs from nothing in flexion."""
+    coordinates = list(dict.fromkeys(n for p in LEVELS for n in p.combination))
+    S, mean, _, _ = Prior(about_curve(LEVELS)).arrays([*coordinates, *NAMES], 1.0)
+    curve = np.linspace(-0.2, 0.3, 25)
+    own = dict(zip(NAMES, curve, strict=True))
+    z = np.array([own.get(f"own {name}", 0.0) for name in coordinates] + list(curve))
+    np.testing.assert_allclose(S @ z - mean, 0.0, atol=1e-12)
