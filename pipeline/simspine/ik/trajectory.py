@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 from threadpoolctl import threadpool_limits
 
 from simspine.body.tree import Tree
@@ -20,8 +19,6 @@ from simspine.ik.minimise import assemble, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.threads import map_on_threads
-
-SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 
 BEGINS = (0.5, 0.0, 1.0, 0.25, 0.75)  # parts of a trial from which starting paths lead both ways
 Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
@@ -130,7 +127,7 @@ def starting_path(
     seen = {c for body in set(tree.marker_body.tolist()) for c in tree.columns_of(body).tolist()}
     unseen = [i for i in range(n) if i not in seen]
     whole[:, unseen] = tree.rest[tree.free[unseen]]
-    return gaussian_filter1d(whole, SMOOTHING, axis=0, mode="nearest")
+    return whole
 
 
 def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, publish: Publish | None) -> Trajectory:

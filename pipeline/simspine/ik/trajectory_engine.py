@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from simspine.body.kernels import expand
 from simspine.body.model import Body
@@ -27,6 +28,7 @@ WIDE = 1.5  # rad: how far an angle without a prior may be from its default, one
 HOLD = 0.2
 STILL = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
 DEVIATION = "deviation"
+SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 START_HZ = 20.0  # frames per second from which the starting path is made
 
 
@@ -62,6 +64,9 @@ def solve(
         if problem.sharing > 1.0:
             blocks = covariance_of_correlated_errors(shown, problem.prior, z, blocks, problem.sharing)
         z, blocks = z[:, :own], blocks[:, :own, :own]
+        if prior is not None and prior.carried:
+            ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
+            blocks = blocks + ways @ ways.T
         derived = {} if derive is None else dict(derive(z, blocks))
         return {DEVIATION: coordinate_deviation(body.tree, z, blocks)} | derived
 
@@ -110,7 +115,7 @@ def _problem(
         still = np.zeros(len(offsets))
         velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
         terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
-    priors = Prior([*(prior.terms if prior else ()), *_wide(body, names), *offset_priors(errors.shared)])
+    priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared)])
     S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
     assumed = PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, sharing))
     return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing)
@@ -129,7 +134,7 @@ def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem,
 
     def path(begin: float) -> np.ndarray:
         rough = starting_path(problem.markers, pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin)
-        return canonical_branch(body, rough)
+        return canonical_branch(body, gaussian_filter1d(rough, SMOOTHING, axis=0, mode="nearest"))
 
     if solver.starts == 1:
         return path(BEGINS[0])
@@ -159,7 +164,7 @@ def _precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
     return precision
 
 
-def _wide(body: Body, names: list[str]) -> list[LinearPrior]:
+def wide_priors(body: Body, names: list[str]) -> list[LinearPrior]:
     """A wide prior on every coordinate but the root's, so that what no marker observes stays at its default."""
     root = root_joint(body.tree)
     placed = set() if root is None else {body.coordinates.names[c] for c in body.tree.argument[root]}
