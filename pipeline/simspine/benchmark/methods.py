@@ -15,22 +15,24 @@ from simspine.benchmark import peer
 from simspine.benchmark.peer_scaling import MASS, plain_factors
 from simspine.benchmark.spine_errors import TrialSpine
 from simspine.body.kinematics import forward_kinematics
-from simspine.body.recipes import build, fit_markers, read_recipe
+from simspine.body.recipes import build, fit_markers, read_prior, read_recipe
 from simspine.body.scaling import scale
 from simspine.filtering import fill_gaps, lowpass
 from simspine.geometry import in_frame
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
+from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import (
     FilterOptions,
     KinematicsOptions,
     MergeOptions,
+    Options,
     ScalingOptions,
     TriangulationOptions,
 )
 from simspine.pipeline.points import locate_points, make_markers
-from simspine.pipeline.sized_body import SizedBody, size_body
+from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.skeletons.correspondence import read_correspondence
@@ -81,6 +83,11 @@ class Experiment:
     true_points: tuple[str, ...] = ()
     keep_errors: Literal["all", "slow", "fast"] = "all"
 
+    @property
+    def options(self) -> Options:
+        """Of sizing the body and fitting it to the person."""
+        return Options(scaling=self.scaling, ik=self.ik)
+
 
 @dataclass(frozen=True)
 class GroundTruthTrial:
@@ -105,19 +112,19 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
         for (m, _), trial in zip(prepared, trials, strict=True)
     ]
     measured = [trial.points for trial in trials] if settings.true_sizes else markers
-    sized, _ = size_body(measured, settings.recipe, settings.markers, settings.scaling)
+    sized, _ = body_of_person(measured, settings.recipe, settings.markers, settings.options)
     estimates = []
     for own, (_, report), trial in zip(markers, prepared, trials, strict=True):
         prior = sized.prior
         if settings.true_posture:
-            prior = about(prior, mean_posture(trial.spine, sized.levels))
+            prior = about(read_prior(sized.recipe), mean_posture(trial.spine, sized.levels))
         estimates.append(_solved(sized, own, settings, widened(prior, settings.prior_width), report))
     return estimates
 
 
 def estimates_from_points(trials: Sequence[Markers], settings: Experiment) -> list[TrialSpine]:
     """Our estimate of each trial of a person from markers (y_up) as the stages hand them to inverse kinematics."""
-    sized, _ = size_body(trials, settings.recipe, settings.markers, settings.scaling)
+    sized, _ = body_of_person(trials, settings.recipe, settings.markers, settings.options)
     return [_solved(sized, own, settings, widened(sized.prior, settings.prior_width)) for own in trials]
 
 
@@ -168,7 +175,7 @@ def with_true_points(markers: Markers, true: Markers, names: Sequence[str]) -> M
 
 def widened(prior: Prior, width: float) -> Prior:
     """All priors with `width` times their standard deviations."""
-    return prior if width == 1.0 else Prior(tuple(replace(term, sd=term.sd * width) for term in prior.terms))
+    return replace(prior, terms=tuple(replace(term, sd=term.sd * width) for term in prior.terms))
 
 
 def about(prior: Prior, posture: Mapping[str, float]) -> Prior:
@@ -177,7 +184,7 @@ def about(prior: Prior, posture: Mapping[str, float]) -> Prior:
     def moved(term: LinearPrior) -> LinearPrior:
         return replace(term, mean=term.mean + sum(c * posture.get(n, 0.0) for n, c in term.combination.items()))
 
-    return Prior(tuple(moved(term) for term in prior.terms))
+    return replace(prior, terms=tuple(moved(term) for term in prior.terms))
 
 
 def mean_posture(spine: TrialSpine, levels: Sequence[Level]) -> dict[str, float]:

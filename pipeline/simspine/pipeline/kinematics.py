@@ -32,7 +32,7 @@ def solve_kinematics(
     """
     body, recipe = sized.body, sized.recipe
     markers = fit_markers(body, markers)
-    options = as_views_agree(options, markers)
+    options = as_views_agree(options, markers) if sized.person is None else sized.person.options(options)
     markers, weights = observations(options, markers, _weights(sized, marker_set, options.weights))
     if options.engine != "trajectory":
         solver = Solver(options.engine, options.accuracy, coordinate_tasks=recipe.coordinate_tasks)
@@ -55,7 +55,9 @@ def _weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dic
     for marker in own:
         if marker not in sized.body.marker_names:
             raise unknown_name("marker", marker, sized.body.marker_names, "ik.weights of the configuration")
-    return sized.weights(marker_set) | dict(own)
+    weights = sized.weights(marker_set) | dict(own)
+    worth = {} if sized.person is None else sized.person.worth
+    return {name: weight * worth.get(name, 1.0) for name, weight in weights.items()}
 
 
 def read_spine(sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None) -> SpineKinematics:

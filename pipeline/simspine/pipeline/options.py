@@ -116,6 +116,8 @@ class ScalingOptions(Section):
     """Largest plausible difference between left and right, as a share of their mean."""
     trim: float = Field(0.2, ge=0, lt=1)
     """Share of extreme frames left out of each segment's length."""
+    anatomy: bool = True
+    """Fit proportions, standing curve and the points' errors to all trials of a person together (articulated body)."""
 
 
 class KinematicsOptions(Section):

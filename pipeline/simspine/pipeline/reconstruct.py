@@ -12,6 +12,7 @@ from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame
 from simspine.pipeline.cameras import JudgedCameras, judge_cameras, with_timing
 from simspine.pipeline.delays import Delayed, Delays, follow_in_step, in_step_alone
+from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.points import (
@@ -25,7 +26,7 @@ from simspine.pipeline.points import (
     make_markers,
 )
 from simspine.pipeline.reconstruction import Reconstruction
-from simspine.pipeline.sized_body import SizedBody, size_body
+from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.verdict import judge
 from simspine.pipeline.view_fit import view_fits
 from simspine.quality.findings import Finding
@@ -104,10 +105,7 @@ def reconstruct(
     observed = {trial: _located(item, rigs[trial], given.get(trial), options) for trial, item in detected.items()}
     markers = markers or options.body.markers or next(iter(observed.values())).skeleton
     trials = {trial: found.markers for trial, found in observed.items()}
-    sized, _ = size_body(
-        list(trials.values()), options.body.recipe, markers, options.scaling, height, mass,
-        options.body.skin_marker_height_m,
-    )  # fmt: skip
+    sized, _ = body_of_person(list(trials.values()), options.body.recipe, markers, options, height, mass)
     found = {}
     for trial, seen in observed.items():
         found[trial] = _solved(PERSON, trial, sized, seen, markers, options.ik)
@@ -146,7 +144,7 @@ def reconstruct_people(
         person = _Detected(keypoints, tuple(ordered), skeleton, files, contours, timing)
         rig = judge_cameras({PERSON: (keypoints, ordered)}, options.cameras, options.triangulation.min_confidence)
         seen = _located(person, rig[PERSON], None, options)
-        sized, _ = size_body([seen.markers], options.body.recipe, markers, options.scaling)
+        sized, _ = body_of_person([seen.markers], options.body.recipe, markers, options)
         found.append(_solved(f"{PERSON}_{rank}", "trial", sized, seen, markers, options.ik))
     return found
 
@@ -172,9 +170,7 @@ def fit_trials(
         raise InputError("no trials were given; expected {name: Markers} with at least one.")
     options = options or Options()
     turned = {trial: in_frame(item, "y_up") for trial, item in trials.items()}
-    sized, _ = size_body(
-        list(turned.values()), body, markers, options.scaling, height, mass, options.body.skin_marker_height_m
-    )
+    sized, _ = body_of_person(list(turned.values()), body, markers, options, height, mass)
     return {
         trial: _solved(PERSON, trial, sized, _Observed(item), markers, options.ik) for trial, item in turned.items()
     }

@@ -12,6 +12,7 @@ from simspine.body.model import Body
 from simspine.body.recipes import Recipe, build, default_weights, read_prior, read_recipe
 from simspine.body.scaling import ScaleFactors, ScalingLimits, measure_factors, scale
 from simspine.pipeline.options import ScalingOptions
+from simspine.pipeline.person import Person, personal_prior
 from simspine.priors.assumptions import Prior
 from simspine.skeletons.skin_names import on_skin
 from simspine.spine.endplates import Vertebrae, read_endplates, scaled
@@ -22,11 +23,14 @@ from simspine.types import Forced, Markers
 
 @dataclass(frozen=True, eq=False)
 class SizedBody:
-    """A body at a person's size, and what its recipe says of it. factors: {body: scale}, 1 where absent."""
+    """A body at a person's size, and what its recipe says of it. factors: {body: scale}, 1 where absent. person: what
+    else all trials said, where the body was fitted to them.
+    """
 
     body: Body
     recipe: Recipe
     factors: Mapping[str, float]
+    person: Person | None = None
 
     @cached_property
     def vertebrae(self) -> Vertebrae:
@@ -47,7 +51,8 @@ class SizedBody:
 
     @cached_property
     def prior(self) -> Prior:
-        return read_prior(self.recipe)
+        """The recipe's, about this person's standing curve where that is known."""
+        return read_prior(self.recipe) if self.person is None else personal_prior(self.person, self.recipe)
 
     def weights(self, marker_set: str) -> dict[str, float]:
         """Weights of inverse kinematics by marker name."""
@@ -83,7 +88,11 @@ def size_body(
     skin = dict.fromkeys(name for markers in trials for name in on_skin(markers.names))
     unscaled = build(recipe, marker_set, tuple(skin), skin_height)
     factors = measure_factors(
-        unscaled, stacked(trials), recipe, height=height, limits=ScalingLimits(**options.model_dump())
+        unscaled,
+        stacked(trials),
+        recipe,
+        height=height,
+        limits=ScalingLimits(**options.model_dump(exclude={"anatomy"})),
     )
     return SizedBody(scale(unscaled, factors, mass, recipe), recipe, factors.by_body), factors
 

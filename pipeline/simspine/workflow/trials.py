@@ -14,6 +14,7 @@ from simspine.errors import InputError
 from simspine.formats.forced import forced_from_json, forced_to_json
 from simspine.formats.store import load, save
 from simspine.ik.result import Posterior, Result
+from simspine.pipeline.person import Person
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.findings import Finding, Verdict
@@ -69,7 +70,8 @@ def read_sized_body(paths: Paths) -> SizedBody:
     if "recipe" not in scaling:
         raise InputError(f"{paths.scaling} does not name its recipe; run `simspine scale` again.")
     factors = {body: entry["factor"] for entry in scaling["factors"] for body in entry["bodies"]}
-    return SizedBody(Body.from_osim(paths.model), read_recipe(scaling["recipe"]), factors)
+    person = None if scaling.get("person") is None else Person.from_dict(scaling["person"])
+    return SizedBody(Body.from_osim(paths.model), read_recipe(scaling["recipe"]), factors, person)
 
 
 def save_result(path: Path, result: Result) -> None:

@@ -7,8 +7,9 @@ from simspine.body.recipes import read_recipe
 from simspine.data_files import models_folder
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
+from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.options import BodyOptions
-from simspine.pipeline.sized_body import femur_lengths, size_body
+from simspine.pipeline.sized_body import femur_lengths
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 
@@ -22,12 +23,10 @@ def plan(context: Context) -> list[Task]:
         stored = [load(source) for source in sources]
         marker_set = config.body.markers or stored[0]["skeleton"]
         trials = [item["markers"] for item in stored]
-        sized, factors = size_body(
-            trials, config.body.recipe, marker_set, config.scaling, person.height, person.mass,
-            config.body.skin_marker_height_m,
-        )  # fmt: skip
+        sized, factors = body_of_person(trials, config.body.recipe, marker_set, config, person.height, person.mass)
         femur = _rounded(femur_lengths(sized.body))
         about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
+        about["person"] = None if sized.person is None else sized.person.as_dict()
         sized.body.write_osim(paths.model)
         write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
         return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
@@ -35,6 +34,7 @@ def plan(context: Context) -> list[Task]:
     settings = {
         "body": config.body.model_dump(),
         "scaling": config.scaling.model_dump(),
+        "ik": config.ik.model_dump(),
         "infer_spine": config.detection.infer_spine,
         "height": person.height,
         "mass": person.mass,

@@ -1,0 +1,76 @@
+"""What all trials said of a person: anatomy, standing curve, noise; and what each trial may take from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from simspine.body.recipes import Recipe
+from simspine.pipeline.options import KinematicsOptions
+from simspine.priors.assumptions import Prior
+from simspine.priors.rhythm import level_priors
+from simspine.priors.standing_curve import about_known_curve
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """What was found of a person, beside their body, and how sure it is.
+
+    names: of the standing curve's unknowns. mean: (k,) rad, covariance: (k, k), assumed: (k, k) precision of what was
+    assumed of anyone. trials: how many said it. noise: options of inverse kinematics that were learnt from the
+    recordings. worth: factors on the weights of markers, learnt as well. anatomy: {variation: (value, its standard
+    deviation)}, see `simspine.body.anatomy`. carried: {free coordinate: (r,) rad or m}, by how much it would change
+    with each of r independent ways in which the body may still be wrong, one standard deviation each.
+    """
+
+    names: tuple[str, ...]
+    mean: np.ndarray
+    covariance: np.ndarray
+    assumed: np.ndarray
+    trials: int
+    noise: Mapping[str, float]
+    worth: Mapping[str, float]
+    anatomy: Mapping[str, tuple[float, float]]
+    carried: Mapping[str, Sequence[float]]
+
+    def beside(self, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (k,) and covariance (k, k) of what is known without that share of the evidence: without one trial's."""
+        gained = np.linalg.inv(self.covariance) - self.assumed
+        values, vectors = np.linalg.eigh((gained + gained.T) / 2)
+        gained = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        pull = (gained + self.assumed) @ self.mean  # the prior's mean is zero
+        covariance = np.linalg.inv(self.assumed + (1 - share) * gained)
+        return (1 - share) * covariance @ pull, covariance
+
+    def as_dict(self) -> dict:
+        """For a JSON file."""
+        arrays = {name: getattr(self, name).tolist() for name in ("mean", "covariance", "assumed")}
+        return {field.name: getattr(self, field.name) for field in fields(self)} | arrays
+
+    @classmethod
+    def from_dict(cls, entry: Mapping) -> "Person":
+        """Of what `as_dict` gave."""
+        arrays = {name: np.array(entry[name], float) for name in ("mean", "covariance", "assumed")}
+        anatomy = {name: (float(value), float(sd)) for name, (value, sd) in entry["anatomy"].items()}
+        return cls(**{**entry, **arrays, "names": tuple(entry["names"]), "anatomy": anatomy})
+
+    @property
+    def prior_covariance(self) -> np.ndarray:
+        """(k, k) of what was assumed of anyone."""
+        return np.linalg.inv(self.assumed)
+
+    def options(self, options: KinematicsOptions) -> KinematicsOptions:
+        """The options with what was learnt of the noise."""
+        return options.model_copy(update=dict(self.noise))
+
+
+def personal_prior(person: Person, recipe: Recipe) -> Prior:
+    """The recipe's priors about this person's standing curve instead of anyone's, as a trial's evidence is added to it.
+
+    What the trial itself has said of the curve is left out.
+    """
+    assert recipe.articulation is not None  # a recipe with an anatomy has one
+    levels = level_priors(recipe.articulation.regions)
+    mean, covariance = person.beside(1 / person.trials)
+    known = about_known_curve(levels, person.names, mean, covariance, person.prior_covariance)
+    return Prior([*recipe.priors, *known], person.carried)

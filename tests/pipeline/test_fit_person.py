@@ -1,0 +1,112 @@
+"""What is learnt of a person from all their trials: by people of another anatomy, and by noise that is known."""
+
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from simspine.capture.foreign import make_foreign_subject, make_foreign_trial
+from simspine.pipeline.fit_person import body_of_person
+from simspine.pipeline.kinematics import read_spine, solve_kinematics
+from simspine.pipeline.options import Options, ScalingOptions
+from simspine.pipeline.person import Person, personal_prior
+from simspine.priors.assumptions import Prior
+from simspine.spine.levels import SPINE_MARKERS
+from simspine.types import Markers, Origin
+
+SD = 0.005  # m, of spine points from frame to frame
+FIXED = Options(scaling=ScalingOptions(anatomy=False))
+
+
+def _trials(frames: int = 120) -> tuple[list, list[Markers]]:
+    """Trials of a person of another anatomy, and what is seen of them."""
+    subject, rng = make_foreign_subject(4, 0), np.random.default_rng(5)
+    truth = [make_foreign_trial(subject, action, frames) for action in ("standing", "bending", "walking")]
+    spine = np.isin(truth[0].points.names, SPINE_MARKERS)
+    origin = tuple(Origin.DETECTED if own else Origin.GIVEN for own in spine)
+    seen = []
+    for trial in truth:
+        noise = rng.normal(0, 1, trial.points.xyz.shape) * np.where(spine, SD, 0.002)[:, None]
+        seen.append(trial.points.with_(xyz=trial.points.xyz + noise, origin=origin))
+    return truth, seen
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    truth, seen = _trials()
+    return truth, seen, body_of_person(seen, "articulated", "centres", Options())[0]
+
+
+def _vertebrae_off(truth, seen, sized) -> float:
+    """m, mean over trials, frames and vertebrae."""
+    off = []
+    for trial, markers in zip(truth, seen, strict=True):
+        centres = read_spine(sized, solve_kinematics(sized, markers, "centres", Options().ik)).centres
+        names = [name for name in trial.centres.names if name in centres.names]
+        off.append(np.linalg.norm(centres.select(names).xyz - trial.centres.select(names).xyz, axis=-1).mean())
+    return float(np.mean(off))
+
+
+@pytest.mark.slow
+def test_vertebrae_of_another_anatomy_come_nearer(fitted):
+    truth, seen, sized = fitted
+    assert _vertebrae_off(truth, seen, sized) < 0.5 * _vertebrae_off(
+        truth, seen, body_of_person(seen, "articulated", "centres", FIXED)[0]
+    )
+
+
+def test_noise_is_learnt(fitted):
+    person = fitted[2].person
+    assert person.trials == 3
+    named = {name: person.noise["marker_sd_m"] / np.sqrt(person.worth[name]) for name in ("Spine_02", "Spine_04")}
+    for name, sd in named.items():
+        assert 0.6 * SD < sd < 1.6 * SD, name
+    assert person.noise["region_sd_m"] < 0.5 * Options().ik.region_sd_m  # there is none
+    assert person.noise["error_correlation_s"] < 0.5 * Options().ik.error_correlation_s  # nor is there a memory
+
+
+def test_what_all_trials_said_survives_a_file(fitted):
+    person = fitted[2].person
+    again = Person.from_dict(json.loads(json.dumps(person.as_dict())))
+    for field in fields(Person):
+        a, b = getattr(person, field.name), getattr(again, field.name)
+        np.testing.assert_array_equal(a, b) if isinstance(a, np.ndarray) else None
+    assert again.noise == person.noise
+    assert again.worth == person.worth
+    assert dict(again.carried) == dict(person.carried)
+
+
+def test_a_single_trial_says_nothing_about_itself_beforehand(fitted):
+    """With one trial the priors of the curve are those of anyone; with more they are narrower and about the person."""
+    sized = fitted[2]
+    alone = Person(**{f.name: getattr(sized.person, f.name) for f in fields(Person)} | {"trials": 1})
+    anyone = {tuple(p.combination.items()): p for p in _anyone(sized).terms}
+    for prior in personal_prior(alone, sized.recipe).terms:
+        assert prior.mean == pytest.approx(0.0, abs=1e-12)
+        assert prior.sd == pytest.approx(anyone[tuple(prior.combination.items())].sd, rel=1e-6)
+    narrower = [p.sd / anyone[tuple(p.combination.items())].sd for p in sized.prior.terms]
+    assert max(narrower) < 1 + 1e-6
+    assert min(narrower) < 0.95
+
+
+def _anyone(sized) -> Prior:
+    return type(sized)(sized.body, sized.recipe, sized.factors).prior
+
+
+def test_bodies_without_an_anatomy_stay_as_they_were_sized():
+    _, seen = _trials(60)
+    with_fit, without = (body_of_person(seen, "coupled", "centres", options)[0] for options in (Options(), FIXED))
+    assert with_fit.person is None
+    assert with_fit.body == without.body
+
+
+def test_gaps_and_points_that_never_appear_are_no_obstacle():
+    _, (_, _, walking) = _trials(80)
+    xyz = np.array(walking.xyz)
+    xyz[:, walking.index("Spine_02")] = np.nan
+    xyz[20:40, walking.index("LKnee")] = np.nan
+    xyz[50] = np.nan
+    sized, _ = body_of_person([walking.with_(xyz=xyz)], "articulated", "centres", Options())
+    assert np.isfinite(list(sized.person.noise.values())).all()
+    assert np.isfinite(sized.body.marker_offsets).all()
