@@ -89,7 +89,7 @@ def test_defaults_are_those_of_the_stages():
         ("triangulation", triangulate_with_report),
     ):
         options = getattr(minimal, section).model_dump()
-        options.pop("calibrate", None)  # whether the next function is called at all
+        options.pop("anatomy", None)  # whether the body is fitted afterwards
         parameters = inspect.signature(function).parameters
         assert options == {name: parameters[name].default for name in options}, section
 

@@ -142,7 +142,7 @@ def test_priors_about_another_posture_and_of_another_width():
     moved = about(prior, {"a": 0.4, "b": 0.2})
     assert [b.mean for b in moved.terms] == [pytest.approx(0.1 + 0.4 - 0.1), 0.0]
     assert [b.sd for b in widened(prior, 2.0).terms] == [0.4, 0.6]
-    assert widened(prior, 1.0) is prior
+    assert widened(prior, 1.0) == prior
 
 
 def test_the_mean_posture_has_the_signs_of_the_coordinates(judged):

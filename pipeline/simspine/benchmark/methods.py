@@ -85,8 +85,9 @@ class Experiment:
 
     @property
     def options(self) -> Options:
-        """Of sizing the body and fitting it to the person."""
-        return Options(scaling=self.scaling, ik=self.ik)
+        """Of sizing the body and fitting it to the person. True points would teach it that there is no noise."""
+        scaling = self.scaling.model_copy(update={"anatomy": False}) if self.true_sizes else self.scaling
+        return Options(scaling=scaling, ik=self.ik)
 
 
 @dataclass(frozen=True)

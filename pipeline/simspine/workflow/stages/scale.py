@@ -31,10 +31,11 @@ def plan(context: Context) -> list[Task]:
         write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
         return {"stature_m": round(factors.stature, 3), "femur_m": femur, "factors": _rounded(factors.by_segment)}
 
+    fitted = config.scaling.anatomy and read_recipe(config.body.recipe).anatomy
     settings = {
         "body": config.body.model_dump(),
         "scaling": config.scaling.model_dump(),
-        "ik": config.ik.model_dump(),
+        "ik": config.ik.model_dump() if fitted else None,
         "infer_spine": config.detection.infer_spine,
         "height": person.height,
         "mass": person.mass,
