@@ -2,10 +2,11 @@
 
     python benchmarks/leave_one_marker_out.py results/demo
 
-For every marker on the skin that the run in the folder followed, the trial is solved again without it. Printed are how
-far it is then from where it was seen (the constant part, and the part that changes within the trial), the same for a
-marker that rides rigidly on hips and shoulders, and how often the 90 % interval holds it. The interval is of the place
-on the body, of the bone under the skin (opensim_models/skin.yaml) and of the skin's motion.
+For every marker on the skin that the run in the folder followed, the body is fitted to the person and the trial is
+solved again without it. Printed are how far it is then from where it was seen (the constant part, and the part that
+changes within the trial), the same for a marker that rides rigidly on hips and shoulders, and how often the 90 %
+interval holds it. The interval is of the place on the body, of the bone under the skin (opensim_models/skin.yaml) and
+of the skin's motion.
 """
 
 import argparse
@@ -18,13 +19,14 @@ from simspine.body.recipes import virtual_spine_markers
 from simspine.body.skin import read_skin_table
 from simspine.formats.store import load
 from simspine.geometry import rigid_fit
+from simspine.pipeline.fit_person import fit_to_person
 from simspine.pipeline.kinematics import solve_kinematics
 from simspine.pipeline.options import Options
-from simspine.pipeline.sized_body import SizedBody
+from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.skeletons.skin_names import on_skin
 from simspine.types import Markers
+from simspine.workflow.manifest import read_json
 from simspine.workflow.paths import Paths
-from simspine.workflow.trials import read_sized_body
 
 TRUNK = ("LShoulder", "RShoulder", "LHip", "RHip")
 NORMAL_90 = 1.645
@@ -37,12 +39,14 @@ def main() -> None:
     parser.add_argument("--trial", default="balance")
     options = parser.parse_args()
     paths, trial = Paths(options.results, options.subject), options.trial
-    stored, sized = load(paths.markers(trial)), read_sized_body(paths)
+    stored = load(paths.markers(trial))
     markers: Markers = stored["markers"]
+    recipe, marker_set = read_json(paths.scaling)["recipe"], stored["skeleton"]
+    sized, _ = size_body([markers], recipe, marker_set, Options().scaling)  # by the limbs
     skin = on_skin(markers.names)
     print(f"{'left out':<12}{'frames':>7}{'constant mm':>22}{'changes mm':>12}{'rigid mm':>10}{'in 90 %':>9}")
     for name in skin:
-        there, covariance = solved(sized, markers, stored["skeleton"], name)
+        there, covariance = solved(sized, markers, marker_set, name)
         i = markers.index(name)
         seen = markers.present[:, i] & ~markers.filled[:, i]
         off = (markers.xyz[:, i] - there)[seen]
@@ -61,6 +65,7 @@ def main() -> None:
 def solved(sized: SizedBody, markers: Markers, marker_set: str, left_out: str) -> tuple[np.ndarray, np.ndarray]:
     """(frames, 3) m and (frames, 3, 3) m²: where the body has the marker left out, and how well it knows."""
     kept = markers.select([name for name in markers.names if name != left_out])
+    sized = fit_to_person(sized, [kept], marker_set, Options().ik)
     points = virtual_spine_markers(sized.body) | {left_out: left_out}
     result = solve_kinematics(sized, kept, marker_set, Options().ik, spine_markers=points)
     moved = forward_kinematics(sized.body, result.motion)
