@@ -227,7 +227,8 @@ def _noise(
 
 WITHIN = np.e  # of a standard deviation, one standard deviation of its logarithm
 RANGE = 4.0  # a marker is worth at most so many times more or less than its marker set says
-FLOOR = 1e-3  # m
+# m: bodies are wrong by as much. With less, exact points along the spine draw so hard that wrists are given up.
+FLOOR = 0.003
 
 
 def _likeliest(mean_square: float, count: float, assumed: float) -> float:
