@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.body.articulate import joint_below
 from simspine.body.model import Body
 from simspine.body.tree import Functions, Tree, numbered_slots, slot_paths, with_identity
 from simspine.errors import InputError
@@ -145,14 +146,13 @@ def varied(
 
 def _place_in_parent(root: ET.Element, child: str) -> ET.Element:
     """Where the joint that carries a body is in the body that it hangs from. Models built here have a frame for it."""
-    for joint in root.iterfind("Model/JointSet/objects/*"):
-        frames = {frame.get("name"): frame for frame in joint.iterfind("frames/PhysicalOffsetFrame")}
-        inner = frames[joint.findtext("socket_child_frame", "").strip()]
-        if inner.findtext("socket_parent", "").strip() == f"/bodyset/{child}":
-            place = frames[joint.findtext("socket_parent_frame", "").strip()].find("translation")
-            assert place is not None  # what such a frame is for
-            return place
-    raise InputError(f"the model has no joint that carries the body {child!r}.")
+    joints = root.find("Model/JointSet/objects")
+    assert joints is not None  # as OpenSim writes models
+    joint = joint_below(joints, child)
+    name = joint.findtext("socket_parent_frame", "").strip()
+    place = joint.find(f"frames/PhysicalOffsetFrame[@name='{name}']/translation")
+    assert place is not None  # what such a frame is for
+    return place
 
 
 def _is_zero(functions: Functions, f: int) -> bool:

@@ -25,7 +25,7 @@ def articulate(osim: str, plan: Articulation, neutral: Mapping[str, np.ndarray])
     """
     root = ET.fromstring(osim)
     bodies, joints = _child(root, "Model/BodySet/objects"), _child(root, "Model/JointSet/objects")
-    template = deepcopy(_joint_below(joints, plan.split))
+    template = deepcopy(joint_below(joints, plan.split))
     joints.remove(_named(joints, plan.replaced_joint))
     _split_body(bodies, plan)
     _rehang(joints, plan)
@@ -189,7 +189,7 @@ def _offset(neutral: Mapping[str, np.ndarray], parent: str, child: str) -> np.nd
 
 def _weld(joints: ET.Element, name: str, carrier: str, neutral: Mapping[str, np.ndarray]) -> None:
     """Fix a body to another where it is in the neutral pose."""
-    joints.remove(_joint_below(joints, name))
+    joints.remove(joint_below(joints, name))
     offset = _text(_offset(neutral, carrier, name))
     frames = _frames((carrier, offset), (name, "0 0 0"))
     weld = (
@@ -219,7 +219,7 @@ def _limit(joints: ET.Element, plan: Articulation) -> None:
                 _child(coordinate, "default_value").text = "0"
 
 
-def _joint_below(joints: ET.Element, body: str) -> ET.Element:
+def joint_below(joints: ET.Element, body: str) -> ET.Element:
     """The joint whose child is `body`."""
     for joint in joints:
         child = _read(joint, "socket_child_frame")

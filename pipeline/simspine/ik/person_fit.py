@@ -18,19 +18,19 @@ from simspine.body.anatomy import Moves, with_variations
 from simspine.body.kernels import all_poses, expand
 from simspine.body.model import Body
 from simspine.ik.frame_engine import first_pose, observations
+from simspine.ik.minimise import MAX_STEP
 from simspine.ik.shared_errors import groups_of, with_offsets
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.trajectory import starting_path
-from simspine.ik.trajectory_engine import wide_priors
+from simspine.ik.trajectory_engine import HOLD, STILL, wide_priors
 from simspine.ik.uncertainty import marker_covariance
 from simspine.priors.assumptions import MarkerErrors, Prior
 from simspine.types import Markers
 
-HOLD, STILL = 0.2, 1e-3  # as in the trajectory engine's starting path
 UNSEEN = 1e-6  # rad⁻², m⁻²: the path of a person in a frame that nobody saw is anything
 WAYS = 20  # in which a body may be wrong: the largest ones
-STEPS, MAX_STEP, TOLERANCE = 40, 0.7, 1e-6
+STEPS, TOLERANCE = 40, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +51,11 @@ class PersonProblem:
     posture: Prior
     errors: MarkerErrors
     seconds: Sequence[float]
+
+    @property
+    def independent(self) -> np.ndarray:
+        """(trials,) how many of a trial's errors are independent of one another."""
+        return 1 + np.array(self.seconds) / max(self.errors.correlation_time, 1e-9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,19 +153,17 @@ def _system(problem: PersonProblem) -> _PersonSystem:
     w = np.concatenate([w for _, _, w, _ in parts]) / errors.sd**2
     counts = [trial.frames for trial in problem.trials]
     trial = np.repeat(np.arange(len(counts)), counts)
-    independent = [1 + s / max(errors.correlation_time, 1e-9) for s in problem.seconds]
-    sharing = np.maximum(1.0, np.array(counts) / independent)
+    sharing = np.maximum(1.0, np.array(counts) / problem.independent)
     priors = Prior([*problem.posture.terms, *wide_priors(body, names)])
     S, mean, precision, _ = priors.arrays([*names, *problem.names], 1.0)
     # Each frame's posture is held by the whole prior: without smoothness noise would bend the spine, and lengthen it.
     # Errors that are correlated count for less, so priors are repeated, as in the trajectory engine.
-    share = sharing[:, None] * np.ones(len(priors.terms))
     Q, C = S[:, : len(names)], S[:, len(names) :]
     L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
     return _PersonSystem(
         MarkerTerm(tree, y, w, None, errors.loss, errors.loss_from * errors.sd),
         limits,
-        _Quadratic(Q, C, mean, precision * share[trial]),
+        _Quadratic(Q, C, mean, precision * sharing[trial][:, None]),
         trial,
         (L.T * lasting) @ L * float(np.average(sharing, weights=counts)),
         np.array([1 / sd**2 for error in errors.shared for sd in error.by_axis]) * sharing[:, None],

@@ -57,8 +57,9 @@ def fit_to_person(
     if not recipe.anatomy or recipe.articulation is None or options.engine != "trajectory":
         return sized
     known = _alike([fit_markers(sized.body, trial) for trial in trials])
-    fast = _mean(np.array([_fast(trial) for trial in known]), 0)
-    chosen = [_some(_smooth(trial), len(trials)) for trial in known]
+    smooth = [_smooth(trial) for trial in known]
+    fast = _mean(np.array([_fast(a, b) for a, b in zip(known, smooth, strict=True)]), 0)
+    chosen = [_some(trial, len(trials)) for trial in smooth]
     moves = moves_of(sized.body, recipe.anatomy, recipe.articulation.chain)
     levels = level_priors(recipe.articulation.regions)
     own = curve_names(levels)
@@ -114,9 +115,9 @@ def _smooth(markers: Markers) -> Markers:
     return markers.with_(xyz=np.where(np.isfinite(smooth), smooth, markers.xyz))
 
 
-def _fast(markers: Markers) -> np.ndarray:
-    """(markers,) m²: variance of a coordinate that `_smooth` takes out."""
-    return _mean((markers.xyz - _smooth(markers).xyz) ** 2, (0, 2))
+def _fast(markers: Markers, smooth: Markers) -> np.ndarray:
+    """(markers,) m²: variance of a coordinate that `_smooth` took out."""
+    return _mean((markers.xyz - smooth.xyz) ** 2, (0, 2))
 
 
 def _mean(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
@@ -200,7 +201,7 @@ def _noise(
     w = np.where(weights > 0, weights, np.nan)[:, :, None]
     score = w * (np.minimum(fit.residual**2, options.loss_from_sd**2 / w) + fit.spread)
     frames = sum(trial.frames for trial in problem.trials)
-    sharing = max(1.0, frames / sum(1 + s / max(options.error_correlation_s, 1e-9) for s in problem.seconds))
+    sharing = max(1.0, frames / float(problem.independent.sum()))
     update, factor = {}, dict.fromkeys(first.names, 1.0)
     for name, origin in (("marker_sd_m", Origin.DETECTED), ("given_sd_m", Origin.GIVEN)):
         group = np.flatnonzero(first.of_origin(origin) & np.isfinite(score).any((0, 2)))
