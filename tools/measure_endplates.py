@@ -6,6 +6,11 @@ largest facet in the front half of the bone that faces the head (the feet) is th
 endplate; (3) it grows over neighbouring triangles within `GROW_ANGLE` of its mean normal, so that a concave endplate
 is taken whole; (4) the plane is the least-squares plane of the rim, as a radiologist draws the endplate line from
 edge to edge. The centroid of a vertebral body is the middle between its two endplate centres.
+
+The sacrum is different. Its largest face towards the head is the wings and joint facets beside and behind the first
+sacral body; the endplate itself slopes forwards and down between them, and the mesh draws it as a ridge of few
+triangles. So S1 is measured on the mid-sagittal profile, as on a lateral radiograph: a line from the promontory to the
+rear corner of the body (`find_sacral_endplate`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +30,7 @@ from simspine.spine.endplates import MESH_LEVELS, SIDES, Endplate, Vertebra, Ver
 SEED_ANGLE = np.radians(12.0)
 GROW_ANGLE = np.radians(30.0)
 FACING = np.cos(np.radians(50.0))  # how far an endplate may be tilted from horizontal
+MIDLINE = 0.001  # m, how far from the mid-plane a point of the profile may be
 
 ORDER = tuple(MESH_LEVELS.values())
 
@@ -70,7 +76,8 @@ def attached_bones(model: str | Path, geometry: str | Path) -> list[BoneMesh]:
 def measure(bones: Iterable[BoneMesh]) -> Vertebrae:
     """Endplates and centroids of meshes whose bodies' axes are x forward, y up, z right."""
     bones = list(bones)
-    plates = {bone.level: {side: find_endplate(bone, side) for side in SIDES} for bone in bones}
+    plates = {bone.level: {side: find_endplate(bone, side) for side in SIDES} for bone in bones if bone.level != "S1"}
+    plates |= {b.level: {"superior": find_sacral_endplate(b), "inferior": None} for b in bones if b.level == "S1"}
     heights = {
         level: np.linalg.norm(np.subtract(p["superior"].centre, p["inferior"].centre))
         for level, p in plates.items()
@@ -83,8 +90,6 @@ def measure(bones: Iterable[BoneMesh]) -> Vertebrae:
             superior = inferior = None
         if bone.level == "C2":  # what faces the head there is the dens, no endplate
             superior = None
-        if bone.level == "S1":  # fused with S2
-            inferior = None
         centroid = _centroid(bone, superior, inferior, heights)
         found[bone.level] = Vertebra(bone.level, bone.body, _tuple(centroid), superior, inferior, bone.mesh)
     return found
@@ -133,6 +138,36 @@ def find_endplate(bone: BoneMesh, side: str) -> Endplate | None:
     return Endplate(bone.body, _tuple(centre), _tuple(normal))
 
 
+def find_sacral_endplate(bone: BoneMesh) -> Endplate:
+    """The endplate of S1 on a sacrum that is the same to the right and to the left.
+
+    The promontory is the foremost point of the mid-sagittal profile. From there the endplate rises backwards as far as
+    the profile does; it ends where the profile falls into the sacral canal.
+    """
+    steps = {point for edge in _by_edge(bone.faces) for point in _within(bone, edge)}
+    if not steps:
+        raise ValueError(f"the mesh of {bone.level} has no edges within {MIDLINE} m of the mid-plane.")
+    promontory = here = max(steps, key=lambda point: bone.points[point, 0])
+    while higher := _higher_neighbours(bone, here):
+        here = max(higher, key=lambda point: bone.points[point, 1])
+    front, rear = bone.points[promontory], bone.points[here]
+    along = (front - rear) * [1, 1, 0]
+    normal = np.array([-along[1], along[0], 0]) / np.linalg.norm(along)
+    return Endplate(bone.body, _tuple((front + rear) / 2 * [1, 1, 0]), _tuple(normal))
+
+
+def _within(bone: BoneMesh, edge: Iterable[int]) -> tuple[int, ...]:
+    """The points of an edge in the mid-plane, none if one of them is beside it."""
+    return tuple(edge) if all(abs(bone.points[point, 2]) < MIDLINE for point in edge) else ()
+
+
+def _higher_neighbours(bone: BoneMesh, here: int) -> list[int]:
+    """Points of the profile one edge from `here`, behind it and nearer to the head."""
+    found = [point for edge in _by_edge(bone.faces) if here in edge for point in _within(bone, edge)]
+    x, y, _ = bone.points[here]
+    return [point for point in found if bone.points[point, 0] < x and bone.points[point, 1] > y]
+
+
 def _normals(bone: BoneMesh) -> tuple[np.ndarray, np.ndarray]:
     """Unit normal and area of each face (a fan of triangles)."""
     vectors = []
@@ -177,8 +212,9 @@ HEADER = """\
 # in the frame of the body that carries it (x forward, y up, z right). Normals point towards the head.
 # Measured on the model's own meshes by tools.measure_endplates: the endplate is the largest flat facet at the front of
 # the bone that faces up (down), grown over neighbouring triangles within 30 degrees; its plane is the least-squares
-# plane of the rim. Centroid: middle between both endplate centres. S1, C2: half the height of L5, C3 from their only
-# endplate. C1: centre of the ring's surface.
+# plane of the rim. S1: the mid-sagittal profile from the promontory to the rear corner at the sacral canal. Centroid:
+# middle between both endplate centres. S1, C2: half the height of L5, C3 from their only endplate. C1: centre of the
+# ring's surface.
 # Made anew by: python -m tools.measure_endplates MODEL.osim GEOMETRY_FOLDER
 """
 
