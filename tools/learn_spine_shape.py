@@ -29,10 +29,9 @@ LICENCE = (
 )
 # S1 is not in the table. Its vector follows L4-L5 as in the neutral full-body model (opensim_models/endplates.yaml: L4,
 # L5, S1 half a vertebra below the sacral endplate): longer by this factor, turned back by this angle. The spreads are
-# wide on purpose: sacral slope alone varies by 8–10° between people, and the model's last disc is some 10 mm higher
-# than theirs (published heights give a factor of 1.1).
-S1_RATIO, S1_TURN = 49.188 / 34.320, np.radians(-8.457 + 0.541)
-S1_SD = (0.20, np.radians(12.0), np.radians(5.0))  # log length, pitch, tilt, given L4-L5's
+# wide on purpose: sacral slope alone varies by 8–10° between people.
+S1_RATIO, S1_TURN = 36.041 / 34.320, np.radians(-28.567 + 0.541)
+S1_SD = (0.12, np.radians(12.0), np.radians(5.0))  # log length, pitch, tilt, given L4-L5's
 
 
 def read_table(path: str | Path) -> tuple[list[str], np.ndarray]:

@@ -10,11 +10,13 @@ edge to edge. The centroid of a vertebral body is the middle between its two end
 The sacrum is different. Its largest face towards the head is the wings and joint facets beside and behind the first
 sacral body; the endplate itself slopes forwards and down between them, and the mesh draws it as a ridge of few
 triangles. So S1 is measured on the mid-sagittal profile, as on a lateral radiograph: a line from the promontory to the
-rear corner of the body (`find_sacral_endplate`).
+rear corner of the body (`find_sacral_endplate`). The model joins its sacrum 10 mm further forward and 17 mm lower than
+the mesh was drawn for, which is in the frame of the pelvis like the meshes of the hip bones. There it fits them and L5:
+the last disc is 13 mm high instead of 21 mm, and S1 36 mm from L5 instead of 49 mm. So that is where S1 is measured.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -48,7 +50,22 @@ class BoneMesh:
 
 def measure_model(model: str | Path, geometry: str | Path) -> Vertebrae:
     """Vertebrae of an OpenSim model. model: `.osim` file. geometry: folder of its `.vtp` meshes."""
-    return measure(attached_bones(model, geometry))
+    bones = attached_bones(model, geometry)
+    shift = _sacrum_to_pelvis(model)
+    return measure(replace(b, points=b.points + shift) if b.level == "S1" else b for b in bones)
+
+
+def _sacrum_to_pelvis(model: str | Path) -> np.ndarray:
+    """(3,) m from the sacrum's origin to the pelvis', whose axes are the same."""
+    opensim = _opensim.api()
+    osim = opensim.Model(str(model))
+    state = osim.initSystem()
+    origin = (
+        osim.getBodySet()
+        .get("pelvis")
+        .findStationLocationInAnotherFrame(state, opensim.Vec3(0), osim.getBodySet().get("sacrum"))
+    )
+    return np.array([origin.get(i) for i in range(3)])
 
 
 def attached_bones(model: str | Path, geometry: str | Path) -> list[BoneMesh]:
@@ -214,7 +231,8 @@ HEADER = """\
 # the bone that faces up (down), grown over neighbouring triangles within 30 degrees; its plane is the least-squares
 # plane of the rim. S1: the mid-sagittal profile from the promontory to the rear corner at the sacral canal. Centroid:
 # middle between both endplate centres. S1, C2: half the height of L5, C3 from their only endplate. C1: centre of the
-# ring's surface.
+# ring's surface. The sacrum is taken where it fits the hip bones and L5, in the frame of the pelvis; the model draws it
+# 10 mm further forward and 17 mm lower.
 # Made anew by: python -m tools.measure_endplates MODEL.osim GEOMETRY_FOLDER
 """
 

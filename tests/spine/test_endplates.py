@@ -91,7 +91,8 @@ def test_sacral_endplate_is_the_face_of_the_first_sacral_body(standing):
     """Its ends are points of the mesh: the promontory, foremost of all, and the rear corner at the canal. So far apart
     they lie in people: depth 34 ± 3 mm.
     """
-    points, _ = read_polygons(SETUP / "Geometry" / "sacrum.vtp")
+    points, _ = read_polygons(SETUP / "Geometry" / "sacrum.vtp")  # in the frame of the pelvis
+    points = points + standing("pelvis", (0, 0, 0)) - standing("sacrum", (0, 0, 0))
     plate = read_endplates()["S1"].superior
     promontory = points[points[:, 0] == points[:, 0].max()][0]
     along = np.array([plate.normal[1], -plate.normal[0], 0])
@@ -106,8 +107,8 @@ def test_sacral_endplate_is_the_face_of_the_first_sacral_body(standing):
 
 
 def test_sacrum_faces_the_hips_and_l5_as_in_people(standing):
-    """Pelvic incidence 52 ± 10° and hip axis to endplate 108 ± 8 mm (Legaye 1998, Jackson & McManus 1994). The model
-    joins the sacrum lower than its mesh fits L5's, so the last disc is higher and more wedged than people's.
+    """Pelvic incidence 52 ± 10° and hip axis to endplate 108 ± 8 mm (Legaye 1998, Jackson & McManus 1994). The
+    meshes' last disc is more wedged than most people's.
     """
     s1, l5 = read_endplates()["S1"].superior, read_endplates()["L5"].inferior
     axis = (standing("femur_r", (0, 0, 0)) + standing("femur_l", (0, 0, 0))) / 2
@@ -117,7 +118,7 @@ def test_sacrum_faces_the_hips_and_l5_as_in_people(standing):
     assert 0.092 < np.linalg.norm(from_hips) < 0.124
     assert 8 < backward(s1.normal) - backward(l5.normal) < 30
     middle = np.add(s1.normal, l5.normal) / np.linalg.norm(np.add(s1.normal, l5.normal))
-    assert 0.005 < (standing("lumbar5", l5.centre) - standing("sacrum", s1.centre)) @ middle < 0.022
+    assert 0.005 < (standing("lumbar5", l5.centre) - standing("sacrum", s1.centre)) @ middle < 0.020
 
 
 def sacrum():

@@ -274,5 +274,4 @@ def test_centroids_ride_on_their_bodies(model):
     lumbar = points.select(["L1", "L2", "L3", "L4", "L5", "S1"]).xyz[0]
     gaps = np.linalg.norm(np.diff(lumbar, axis=0), axis=1)
     assert gaps.min() > 0.027  # supine CT of 120 people: 27–39 mm between lumbar centres
-    assert gaps[:-1].max() < 0.040
-    assert gaps[-1] < 0.050  # the model joins its sacrum 1 cm lower than L5 of people stands on theirs
+    assert gaps.max() < 0.040

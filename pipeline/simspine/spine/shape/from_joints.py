@@ -27,7 +27,7 @@ EARS = ("LEar", "REar")
 
 # From S1 to the middle of the hips: length m, pitch against L5-S1's. Its spread given L5-S1: that of the pelvic
 # incidence, ± 9° (Boulay 2005, n = 149; Chen 2019, n = 320: ± 8–9°) and 5° for the vector of L5 against the endplate.
-HIP = (0.0917, np.radians(16.5))
+HIP = (0.1102, np.radians(40.5))
 HIP_SD = (0.08, np.radians(10.0), np.radians(5.0))  # log length, pitch, tilt
 # From the middle of the ears to C1: the head nods and tilts on C1 (25° and 10° in all, White & Panjabi 1978) and the
 # ear canal's place varies by a centimetre.
