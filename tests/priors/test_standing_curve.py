@@ -16,6 +16,14 @@ def _anyone() -> np.ndarray:
     return np.linalg.inv((S.T * precision) @ S)
 
 
+def test_people_stand_with_the_published_lordosis():
+    """The model's 70.6° and the mean curve from L5–S1 to L1–L2 make 55°; the rest of the curve is the model's."""
+    lumbar = ("L5_S1", "L4_L5", "L3_L4", "L2_L3", "L1_L2")
+    mean = {n: p.mean for p in LEVELS if in_flexion(p) and len(p.combination) == 1 for n in p.combination}
+    assert np.isclose(70.6 + np.degrees(sum(mean[f"{level}_Flex_Ext"] for level in lumbar)), 55.0)
+    assert sum(value != 0.0 for value in mean.values()) == 1
+
+
 def test_one_unknown_a_level():
     assert len(NAMES) == 25
     assert len(set(NAMES)) == 25
@@ -26,7 +34,7 @@ def test_a_curve_of_which_nothing_is_known_gives_the_priors_of_anyone():
     known = about_known_curve(LEVELS, NAMES, np.zeros(25), _anyone(), _anyone())
     assert [dict(p.combination) for p in known] == [dict(p.combination) for p in anyone]
     np.testing.assert_allclose([p.sd for p in known], [p.sd for p in anyone], rtol=1e-9)
-    assert {p.mean for p in known} == {0.0}
+    np.testing.assert_allclose([p.mean for p in known], [p.mean for p in anyone], atol=1e-15)
 
 
 def test_a_curve_that_is_known_exactly_leaves_the_motion_about_it():
@@ -34,15 +42,16 @@ def test_a_curve_that_is_known_exactly_leaves_the_motion_about_it():
     known = about_known_curve(LEVELS, NAMES, curve, 1e-12 * np.eye(25), _anyone())
     single = next(i for i, p in enumerate(LEVELS) if in_flexion(p) and len(p.combination) == 1)
     (name,) = LEVELS[single].combination
-    np.testing.assert_allclose(known[single].mean, curve[NAMES.index(f"own {name}")])
+    np.testing.assert_allclose(known[single].mean, LEVELS[single].mean + curve[NAMES.index(f"own {name}")])
     np.testing.assert_allclose(known[single].sd, LEVELS[single].motion, rtol=1e-6)
 
 
 def test_postures_scatter_about_the_unknown_curve():
-    """A posture equal to the person's own curve departs from nothing in flexion."""
+    """A posture equal to people's mean curve and the person's own difference to it departs from nothing in flexion."""
     coordinates = list(dict.fromkeys(n for p in LEVELS for n in p.combination))
     S, mean, _, _ = Prior(about_curve(LEVELS)).arrays([*coordinates, *NAMES], 1.0)
     curve = np.linspace(-0.2, 0.3, 25)
     own = dict(zip(NAMES, curve, strict=True))
-    z = np.array([own.get(f"own {name}", 0.0) for name in coordinates] + list(curve))
+    people = {name: p.mean for p in LEVELS if len(p.combination) == 1 for name in p.combination}
+    z = np.array([people[name] + own.get(f"own {name}", 0.0) for name in coordinates] + list(curve))
     np.testing.assert_allclose(S @ z - mean, 0.0, atol=1e-12)

@@ -11,6 +11,7 @@ from simspine.capture.population import articulation, read_levels, read_populati
 from simspine.spine.shape.chain import VECTORS
 from simspine.spine.shape.intervertebral import LEVEL_NAMES, intervertebral_matrix, level_angles, standing_shift
 from simspine.spine.shape.model import shipped, vector_names
+from simspine.validation.released import NEUTRAL_LLA
 
 Stream = Callable[..., np.random.Generator]
 
@@ -38,17 +39,25 @@ def spacing_of(shape: np.ndarray) -> np.ndarray:
 def sample_curve(draw: Stream, shape: np.ndarray) -> np.ndarray:
     """(levels,) rad: extension against the generic body's curve when standing; 0 above C2.
 
-    The curve of the shape, and what standing up adds. L5–S1, which scans do not have, varies by its part in the
-    published spread of the lordosis.
+    The curve of the shape, and what standing up adds. L5–S1, which scans do not have, completes the published mean of
+    the lordosis and varies by its part in that one's spread.
     """
-    generic = intervertebral_matrix() @ articulation().neutral_pitch
-    curve = _by_level(dict(zip(LEVEL_NAMES, level_angles(shape)[:, 0] - generic, strict=True)), 0.0)
-    curve += _by_level(standing_shift(), 0.0)
-    table = read_population()
+    curve = _standing(shape)
+    table, names = read_population(), read_levels().names
     parts = table["lordosis_by_level"]
-    sd = np.radians(table["lordosis"]["sd"]) * parts["L5_S1"] / sum(parts.values())
-    curve[read_levels().names.index("L5_S1")] += float(truncated(draw("lumbosacral angle"), 0.0, sd))
+    mean, sd = np.radians([table["lordosis"][key] for key in ("mean", "sd")])
+    others = [names.index(name) for name in parts if name != "L5_S1"]
+    lumbosacral = mean - NEUTRAL_LLA - _standing(shipped().prior("supine")[0])[others].sum()
+    own = float(truncated(draw("lumbosacral angle"), 0.0, sd * parts["L5_S1"] / sum(parts.values())))
+    curve[names.index("L5_S1")] = lumbosacral + own
     return curve
+
+
+def _standing(shape: np.ndarray) -> np.ndarray:
+    """(levels,) rad: the curve of the shape against the generic body's, and what standing up adds."""
+    generic = intervertebral_matrix() @ articulation().neutral_pitch
+    lying = dict(zip(LEVEL_NAMES, level_angles(shape)[:, 0] - generic, strict=True))
+    return _by_level(lying, 0.0) + _by_level(standing_shift(), 0.0)
 
 
 def _by_level(values: dict[str, float], other: float) -> np.ndarray:

@@ -16,11 +16,12 @@ from simspine.priors.standing_curve import about_known_curve
 class Person:
     """What was found of a person, beside their body, and how sure it is.
 
-    names: of the standing curve's unknowns. mean: (k,) rad, covariance: (k, k), assumed: (k, k) precision of what was
-    assumed of anyone. trials: how many said it. noise: options of inverse kinematics that were learnt from the
-    recordings. worth: factors on the weights of markers, learnt as well. anatomy: {variation: (value, its standard
-    deviation)}, see `simspine.body.anatomy`. carried: {free coordinate: (r,) rad or m}, by how much it would change
-    with each of r independent ways in which the body may still be wrong, one standard deviation each.
+    names: of the standing curve's unknowns. mean: (k,) rad, from people's mean curve, covariance: (k, k), assumed:
+    (k, k) precision of what was assumed of anyone. trials: how many said it. noise: options of inverse kinematics that
+    were learnt from the recordings. worth: factors on the weights of markers, learnt as well. anatomy: {variation:
+    (value, its standard deviation)}, see `simspine.body.anatomy`. carried: {free coordinate: (r,) rad or m}, by how
+    much it would change with each of r independent ways in which the body may still be wrong, one standard deviation
+    each.
     """
 
     names: tuple[str, ...]

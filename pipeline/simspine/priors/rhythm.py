@@ -20,11 +20,13 @@ EVERYDAY = 0.4  # of the published motion, which is the most people can do: one 
 class AxisMotion:
     """What is known of one axis of a region's levels. rad, per level from below.
 
-    mean: published motion. whole: half the flexion–extension range of the whole region, or its motion to one side.
-    spread: sd of a level's share of it, relative. shape: sd of the neutral angle between people. lower, upper: limits.
+    mean: published motion. standing: people's mean angle when standing, from the model's neutral pose. whole: half the
+    flexion–extension range of the whole region, or its motion to one side. spread: sd of a level's share of it,
+    relative. shape: sd of the standing angle between people. lower, upper: limits.
     """
 
     mean: tuple[float, ...]
+    standing: tuple[float, ...]
     whole: float
     spread: float
     shape: float
@@ -51,11 +53,13 @@ class LevelRegion:
 class LevelPrior:
     """A prior on levels, and what of its variance is the person's own: motion and curve have independent spreads.
 
-    combination: of coordinates. motion: rad, sd of the posture of the moment, or of how it is shared out. curve: rad,
-    sd of what the person's standing curve adds to it. correlation_time: s.
+    combination: of coordinates. mean: rad, of people's mean standing curve. motion: rad, sd of the posture of the
+    moment, or of how it is shared out. curve: rad, sd of what the person's own standing curve adds to it.
+    correlation_time: s.
     """
 
     combination: Mapping[str, float]
+    mean: float
     motion: float
     curve: float
     source: str
@@ -64,7 +68,7 @@ class LevelPrior:
     def of_anyone(self) -> LinearPrior:
         """With a standing curve that nobody has measured."""
         return LinearPrior(
-            self.combination, 0.0, float(np.hypot(self.motion, self.curve)), self.source, self.correlation_time
+            self.combination, self.mean, float(np.hypot(self.motion, self.curve)), self.source, self.correlation_time
         )
 
 
@@ -74,16 +78,17 @@ def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
     for region in regions:
         for axis, motion in zip(AXES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
-            for name, share in zip(names, motion.shares, strict=True):
+            for name, share, standing in zip(names, motion.shares, motion.standing, strict=True):
                 own = share * EVERYDAY * motion.whole
                 rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
                 source = f"{region.name} rhythm: {motion.source}"
-                found.append(LevelPrior(rhythm, motion.spread * own, motion.shape, source, RHYTHM_TIME))
+                differs = standing - float(share * sum(motion.standing))
+                found.append(LevelPrior(rhythm, differs, motion.spread * own, motion.shape, source, RHYTHM_TIME))
                 # The standing curve differs between people by shape · √levels in all.
                 every = np.sqrt(len(names)) * share
                 curve = float(every * motion.shape * np.sqrt(len(names)))
                 posture = float(every * EVERYDAY * motion.whole)
-                found.append(LevelPrior({name: 1.0}, posture, curve, f"posture: {motion.source}"))
+                found.append(LevelPrior({name: 1.0}, standing, posture, curve, f"posture: {motion.source}"))
     return found
 
 
@@ -102,11 +107,13 @@ def region_from(name: str, entry: Mapping) -> LevelRegion:
 def _axis(where: str, axis: str, entry: Mapping, count: int) -> AxisMotion:
     upper = entry["extension"] if axis == "Flex_Ext" else entry["limits"]
     lower = entry["flexion"] if axis == "Flex_Ext" else [-v for v in entry["limits"]]
-    if {len(entry["mean"]), len(lower), len(upper)} != {count}:
+    standing = entry.get("standing", [0.0] * count)
+    if {len(entry["mean"]), len(standing), len(lower), len(upper)} != {count}:
         raise InputError(f"{where} has lists of other lengths than its {count} levels.")
     rad = np.radians
     return AxisMotion(
         mean=tuple(rad(entry["mean"])),
+        standing=tuple(rad(standing)),
         whole=float(rad(entry["whole"])) * (0.5 if axis == "Flex_Ext" else 1.0),
         spread=float(entry["spread"]),
         shape=float(rad(entry["shape"])),

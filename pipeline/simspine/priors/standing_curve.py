@@ -1,7 +1,7 @@
 """A person's own standing curve: what is assumed of it, of postures about it, and what is left to assume of these.
 
-It is a difference to the generic curve, in flexion, one number a level. It moves nothing by itself: levels' postures
-scatter about it.
+It is a difference to people's mean curve, in extension, one number a level. It moves nothing by itself: levels'
+postures scatter about it.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def about_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
 
 def _about(prior: LevelPrior) -> LinearPrior:
     away = {_own(name): -c for name, c in prior.combination.items()}
-    return LinearPrior({**prior.combination, **away}, 0.0, prior.motion, prior.source, prior.correlation_time)
+    return LinearPrior({**prior.combination, **away}, prior.mean, prior.motion, prior.source, prior.correlation_time)
 
 
 def about_known_curve(
@@ -54,7 +54,9 @@ def about_known_curve(
             row[list(names).index(_own(name))] = c
         left = (row @ covariance @ row) / (row @ anyone @ row)
         sd = float(np.hypot(prior.motion, prior.curve * np.sqrt(left)))
-        found.append(LinearPrior(prior.combination, float(row @ mean), sd, prior.source, prior.correlation_time))
+        found.append(
+            LinearPrior(prior.combination, prior.mean + float(row @ mean), sd, prior.source, prior.correlation_time)
+        )
     return found
 
 
