@@ -32,7 +32,14 @@ def perfect(trials):
     """No error anywhere, 60 frames, deviations of 1 rad for LLA."""
     truth = trials[0].truth
     sd = np.ones(60)
-    kinematics = replace(truth.kinematics, lla_sd=sd, tka_sd=sd, angles_sd=np.ones(truth.kinematics.angles.shape))
+    kinematics = replace(
+        truth.kinematics,
+        lla_sd=sd,
+        tka_sd=sd,
+        lla_change_sd=sd,
+        tka_change_sd=sd,
+        angles_sd=np.ones(truth.kinematics.angles.shape),
+    )
     return errors(replace(truth, kinematics=kinematics), truth, LEVELS)
 
 

@@ -120,7 +120,8 @@ def test_correlation_of_motion_counts_where_there_is_motion():
 def test_coverage_of_changes_leaves_out_what_lasts():
     """Off by 3 sd throughout, and by 1 and 2 sd in turns: never inside, and always inside."""
     true = spine()
-    own = replace(true.kinematics, lla_sd=np.full(FRAMES, 0.01), tka_sd=np.full(FRAMES, 0.01),
+    sd = {f"{name}{kind}_sd": np.full(FRAMES, 0.01) for name in ("lla", "tka") for kind in ("", "_change")}
+    own = replace(true.kinematics, **sd,
                   angles_sd=np.full((FRAMES, 2, 3), 0.01), lla=true.kinematics.lla + 0.03,
                   tka=true.kinematics.tka + 0.02 + 0.02 * (-1) ** np.arange(FRAMES))  # fmt: skip
     found = figures([errors(replace(true, kinematics=own), true, LEVELS)], REGIONS)

@@ -9,12 +9,14 @@ from scipy.optimize import least_squares
 from simspine.body.kernels import expand
 from simspine.body.kinematics import forward_kinematics
 from simspine.errors import InputError
+from simspine.ik.banded import BandedSystem
 from simspine.ik.minimise import minimise
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm
 from simspine.ik.terms.smoothness import SmoothnessTerm
+from simspine.ik.trajectory import _about_mean
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Motion
 
@@ -187,6 +189,27 @@ def test_the_covariance_is_handed_out_window_by_window(release, moving):
     derived = result.posterior.derived
     np.testing.assert_array_equal(derived["sd"], result.motion.deviation[:, release.tree.free])
     np.testing.assert_allclose(np.sin(derived["z"][:, 3:]), np.sin(result.motion.values[:, release.tree.free[3:]]))
+
+
+def test_deviations_about_the_mean_are_those_of_the_full_covariance():
+    """A random banded precision, inverted in full: var(g·z − mean of g·z) over var(g·z), frame by frame."""
+    rng = np.random.default_rng(3)
+    frames, n, inner = 9, 3, slice(1, 8)
+    lower = np.tril(rng.normal(size=(frames * n,) * 2))
+    lower[np.subtract.outer(np.arange(frames * n), np.arange(frames * n)) > 2 * n] = 0.0
+    H = lower @ lower.T + np.eye(frames * n)
+    system = BandedSystem(frames, n)
+    for d in range(2 * n + 1):
+        system.band[d, : frames * n - d] = np.diag(H, -d)
+    full = np.linalg.inv(H).reshape(frames, n, frames, n)[inner, :, inner]
+    gradient = rng.normal(size=(7, 2, n))
+    covariance = np.einsum("tkn,tnsm,skm->kts", gradient, full, gradient)
+    centre = np.eye(7) - 1 / 7
+    wanted = np.array([np.diag(centre @ own @ centre) / np.diag(own) for own in covariance]).T
+    blocks = np.einsum("tntm->tnm", full)
+    found = _about_mean(system.factorise(), blocks, inner, gradient)
+    np.testing.assert_allclose(found, np.minimum(wanted, 1.0), rtol=1e-9)
+    assert (found < 1).any()
 
 
 def test_smoothness_halves_the_error(release, moving):

@@ -40,8 +40,8 @@ class SpineErrors:
     distances, and after moving and turning each frame as a whole. levels: names; angles: (frames, levels, 3) rad. lla,
     tka: (frames,) rad; true: {'lla', 'tka': (frames,) rad}. acceleration: (frames − 2, points, 2, 3) m/s², estimated
     and true. score: errors in standard deviations, {'lla', 'tka', 'lla_change', 'tka_change', 'angles', 'points',
-    'centres'}, empty where the method gives none; a change is what differs from the trial's mean, in the value's own
-    standard deviations. rejected: (frames,) bool.
+    'centres'}, without those of which the method gives none; a change is what differs from the trial's mean. rejected:
+    (frames,) bool.
     """
 
     rate: float
@@ -119,8 +119,12 @@ def _scores(
     if a.lla_sd is None or a.tka_sd is None or a.angles_sd is None:
         return {}
     score: dict[str, np.ndarray] = {}
-    for name, error, deviation in (("lla", a.lla - b.lla, a.lla_sd), ("tka", a.tka - b.tka, a.tka_sd)):
-        score |= {name: _score(error, deviation), f"{name}_change": _score(_about_mean(error), deviation)}
+    for name in ("lla", "tka"):
+        error = getattr(a, name) - getattr(b, name)
+        score[name] = _score(error, getattr(a, f"{name}_sd"))
+        deviation = getattr(a, f"{name}_change_sd")
+        if deviation is not None:
+            score[f"{name}_change"] = _score(_about_mean(error), deviation)
     sd = np.full(angles.shape, np.nan)
     for i, name in enumerate(levels):
         if name in a.levels:
@@ -217,7 +221,8 @@ def coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]
     if not all(t.score for t in trials):
         return {}
     curves = ("lla", "tka", "lla_change", "tka_change")
-    shares = {f"coverage_{name}": _inside(t.score[name] for t in trials) for name in curves}
+    given = [name for name in curves if all(name in t.score for t in trials)]
+    shares = {f"coverage_{name}": _inside(t.score[name] for t in trials) for name in given}
     for region, names in regions.items():
         for k, plane in enumerate(PLANES):
             chosen = (t.score["angles"][:, [t.levels.index(n) for n in names], k] for t in trials)

@@ -31,7 +31,7 @@ from simspine.capture.standing_posture import (
     with_legs,
 )
 from simspine.capture.subjects import SyntheticSubject
-from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, read_endplates
+from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, read_endplates, tilted
 from simspine.spine.levels import VERTEBRA_OF
 
 HIPS = ("RHip", "LHip")  # points on the pelvis beside the hip centres
@@ -125,10 +125,7 @@ def _own_vertebra(vertebra: Vertebra, sizes: BodySizes) -> Vertebra:
     inferior, superior = sizes.wedge.get(vertebra.body, np.zeros(2))
 
     def own(plate: Endplate | None, tilt: float) -> Endplate | None:
-        if plate is None:
-            return None
-        (x, y, z), c, s = plate.normal, np.cos(tilt), np.sin(tilt)
-        return replace(plate, centre=_times(factor, plate.centre), normal=(c * x - s * y, s * x + c * y, z))
+        return None if plate is None else replace(tilted(plate, tilt), centre=_times(factor, plate.centre))
 
     return replace(
         vertebra,

@@ -36,11 +36,12 @@ def spacing_of(shape: np.ndarray) -> np.ndarray:
     return _by_level({name: lengths[name] for name in LEVEL_NAMES}, np.nan)
 
 
-def sample_curve(draw: Stream, shape: np.ndarray) -> np.ndarray:
+def sample_curve(draw: Stream, shape: np.ndarray, sacral_tilt: float) -> np.ndarray:
     """(levels,) rad: extension against the generic body's curve when standing; 0 above C2.
 
     The curve of the shape, and what standing up adds. L5–S1, which scans do not have, completes the published mean of
-    the lordosis and varies by its part in that one's spread.
+    the lordosis and varies by its part in that one's spread. sacral_tilt: rad, of the sacrum's endplate, which the last
+    disc makes up for: where it lies is where the spine stands.
     """
     curve = _standing(shape)
     table, names = read_population(), read_levels().names
@@ -49,7 +50,7 @@ def sample_curve(draw: Stream, shape: np.ndarray) -> np.ndarray:
     others = [names.index(name) for name in parts if name != "L5_S1"]
     lumbosacral = mean - NEUTRAL_LLA - _standing(shipped().prior("supine")[0])[others].sum()
     own = float(truncated(draw("lumbosacral angle"), 0.0, sd * parts["L5_S1"] / sum(parts.values())))
-    curve[names.index("L5_S1")] = lumbosacral + own
+    curve[names.index("L5_S1")] = lumbosacral + own + sacral_tilt
     return curve
 
 

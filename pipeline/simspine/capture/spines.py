@@ -27,7 +27,8 @@ class SyntheticSpine:
     kyphosis_parts (9,): parts of the levels, from below, in what differs from the generic curve; sum 1. own_curve:
     (levels, 2) rad, a level's own deviation in flexion and bending. curve: (levels,) rad, extension against the generic
     curve, where that is drawn as a whole; lordosis, kyphosis and the own flexion then have no effect. wedge:
-    (levels, 2) rad, tilt of the lower and the upper endplate of the vertebra above each level. centre: (levels, 3) m,
+    (levels, 2) rad, tilt of the lower and the upper endplate of the vertebra above each level. sacral_tilt: rad, of the
+    sacrum's endplate. centre: (levels, 3) m,
     centre of rotation from the disc's middle. shares: (levels, 3) of a region's flexion, bending, rotation; sum 1 per
     region. change: (levels, 3) of the share with the amount of motion. rotation_per_bending: (levels,). shift:
     (levels, 3) m/rad: forward per flexion, up per flexion, right per bending. c7_behind_hips: m, when standing.
@@ -42,6 +43,7 @@ class SyntheticSpine:
     kyphosis_parts: np.ndarray
     own_curve: np.ndarray
     wedge: np.ndarray
+    sacral_tilt: float
     centre: np.ndarray
     shares: np.ndarray
     change: np.ndarray
@@ -65,7 +67,7 @@ def sample_spine(draw: Stream, sex: str, stature: float, family: str = "publishe
     from simspine.capture.ct_spines import sample_curve, sample_shape, spacing_of
 
     shape = sample_shape(draw, stature / read_population()["spine_reference_stature_m"], _stature_spread())
-    return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape))
+    return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape, spine.sacral_tilt))
 
 
 def _published(draw: Stream, sex: str, stature: float) -> SyntheticSpine:
@@ -83,6 +85,7 @@ def _published(draw: Stream, sex: str, stature: float) -> SyntheticSpine:
         kyphosis_parts=_parts(draw("kyphosis by level"), np.ones(9), table["kyphosis_share_cv"]),
         own_curve=_own_curve(draw),
         wedge=rad(table["wedge_sd"]) * truncated(draw("endplates"), np.zeros((count, 2)), 1.0),
+        sacral_tilt=float(rad(truncated(draw("sacral endplate"), 0.0, table["sacral_tilt_sd"]))),
         centre=truncated(draw("joint centres"), np.zeros((count, 3)), np.array([*table["joint_centre_sd_m"], 0.0])),
         shares=_shares(draw),
         change=table["share_change_sd"] * truncated(draw("change of shares"), np.zeros((count, 3)), 1.0, limit=2.0),

@@ -90,6 +90,7 @@ def sizes_of(subject: SyntheticSubject, generic: Generic) -> BodySizes:
     for k in range(len(generic.levels)):
         below[k], above[k] = _joint(subject, generic, factors, ratio, k)
     wedge = dict(zip(generic.chain[1:-1], spine.wedge[:-1], strict=True))
+    wedge[generic.chain[0]] = np.array([0.0, spine.sacral_tilt])
     return BodySizes(factors, thorax, np.array([*subject.hips, 0.0]), below, above, wedge)
 
 

@@ -15,6 +15,9 @@ NO_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
 # From coordinates z (frames, free) and their covariance (frames, free, free) to what is to be kept, (frames, …) each.
 Derive = Callable[[np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
+# What `derive` returns by the first name, gradients (frames, figures, free) of some figures, is kept by the second as
+# (frames, figures): their standard deviations about their mean over a window, without what lasts throughout.
+GRADIENT, CHANGE = "gradient", "change"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,10 @@ from simspine.body.kernels import all_poses, expand
 from simspine.body.model import Body
 from simspine.body.tree import Tree
 from simspine.geometry import wrap
+from simspine.ik.result import CHANGE, GRADIENT
 from simspine.ik.uncertainty import marker_covariance
-from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
-from simspine.spine.endplates import Vertebra
+from simspine.spine.curvature import LLA_LEVELS, TKA_LEVELS, lumbar_lordosis, thoracic_kyphosis, tilt_sd
+from simspine.spine.endplates import SACRAL_TILT_SD, Vertebra
 from simspine.spine.levels import Level
 from simspine.spine.vertebrae import SpineKinematics, level_angles
 
@@ -26,36 +27,42 @@ def spine_deviation(
     vertebrae: Mapping[str, Vertebra],
     levels: Sequence[Level],
     markers: Sequence[int],
+    sacral_tilt_sd: float = SACRAL_TILT_SD,
 ) -> dict[str, np.ndarray]:
     """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad}; covariances {markers: (frames, markers, 3,
-    3) m², centres: (frames, vertebrae, 3, 3) m²}.
+    3) m², centres: (frames, vertebrae, 3, 3) m²}; the gradient (frames, 2, free) of LLA and TKA.
 
     z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
-    `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. Linear
-    propagation of the covariance. Gradients are differences between poses in which one coordinate was moved; of each
-    figure only by the coordinates that lie between its bodies, since the others cannot change it.
+    `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. sacral_tilt_sd: rad. Linear
+    propagation of the covariance. LLA and TKA count from endplates, which tilt from person to person, unseen: that
+    spread is added, the sacrum's as given. Gradients are differences between poses in which one coordinate was moved;
+    of each figure only by the coordinates that lie between its bodies, since the others cannot change it.
     """
     figures = [*_curvatures(vertebrae), *(_of_level(level) for level in levels)]
     columns = [_between(body, figure.bodies) for figure in figures]
     found: list[list[np.ndarray]] = [[] for _ in figures]
+    slope = np.zeros((len(z), 2, z.shape[1]))
     for start in range(0, len(z), CHUNK):
         part, covariance = z[start : start + CHUNK], blocks[start : start + CHUNK]
         poses = _moved(body, part)
-        for figure, own, out in zip(figures, columns, found, strict=True):
+        for i, (figure, own, out) in enumerate(zip(figures, columns, found, strict=True)):
             chosen = {name: poses[name][:, [0, *(own + 1)]].reshape(-1, 4, 4) for name in figure.bodies}
             values = np.asarray(figure.of(chosen)).reshape(len(part), 1 + len(own), -1)
             change = values[:, 1:] - values[:, :1]
             gradient = wrap(change) / STEP
+            if i < slope.shape[1]:
+                slope[start : start + len(part), i, own] = gradient[..., 0]
             variance = (gradient * (covariance[:, own[:, None], own] @ gradient)).sum(1)
             out.append(np.sqrt(variance))
     sd = [np.concatenate(parts) for parts in found]
     covariance = marker_covariance(_with_centroids(body, markers, vertebrae), z, blocks)
     return {
-        "lla": sd[0][:, 0],
-        "tka": sd[1][:, 0],
+        "lla": np.hypot(sd[0][:, 0], tilt_sd(LLA_LEVELS, sacral_tilt_sd)),
+        "tka": np.hypot(sd[1][:, 0], tilt_sd(TKA_LEVELS, sacral_tilt_sd)),
         "angles": np.stack(sd[2:], 1),
         "markers": covariance[:, : len(markers)],
         "centres": covariance[:, len(markers) :],
+        GRADIENT: slope,
     }
 
 
@@ -121,6 +128,8 @@ def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] |
         spine,
         lla_sd=deviation["lla"],
         tka_sd=deviation["tka"],
+        lla_change_sd=deviation[CHANGE][:, 0],
+        tka_change_sd=deviation[CHANGE][:, 1],
         angles_sd=deviation["angles"],
         markers=spine.markers.with_(covariance=deviation["markers"]),
         centres=None if spine.centres is None else spine.centres.with_(covariance=deviation["centres"]),

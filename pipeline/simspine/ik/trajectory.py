@@ -21,7 +21,8 @@ from simspine.ik.terms.markers import MarkerTerm
 from simspine.threads import map_on_threads
 
 BEGINS = (0.5, 0.0, 1.0, 0.25, 0.75)  # parts of a trial from which starting paths lead both ways
-Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray], Mapping[str, np.ndarray]]
+AboutMean = Callable[[np.ndarray], np.ndarray]  # see `_about_mean`
+Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray, AboutMean], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ def solve_trajectory(
 
     terms: the first is the `MarkerTerm`. path: (frames, free) to begin from, see `starting_path`. publish: called for
     each window with the marker term, z (frames, free) and the posterior covariance (frames, free, free) of its inner
-    frames; without it no covariance is made. Other arguments: see the module.
+    frames, and with `_about_mean` of these; without it no covariance is made. Other arguments: see the module.
     """
     markers = terms[0]
     assert isinstance(markers, MarkerTerm)
@@ -143,8 +144,30 @@ def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, publish:
             blocks, response = np.full((len(kept), n, n), np.nan), np.full(n, np.nan)
         else:
             blocks, response = factor.inverse_blocks()[inner], _response(terms, found.z, factor)
-        published = publish(terms[0].window(inner), kept, blocks)
+
+        def about_mean(gradient: np.ndarray) -> np.ndarray:
+            return _about_mean(factor, blocks, inner, gradient)
+
+        published = publish(terms[0].window(inner), kept, blocks, about_mean)
     return Trajectory(kept, found.cost[inner], published, response, (found.reason,) * len(kept))
+
+
+def _about_mean(factor, blocks: np.ndarray, inner: slice, gradient: np.ndarray) -> np.ndarray:
+    """(frames, figures): of the variance of a figure, the part that is left when its mean over the frames is taken off.
+
+    gradient: (frames, figures, free) of the figures, in the window's inner frames. What lasts as long as they do, such
+    as a point that is put too high throughout, leaves changes as they are. One solve with the mean's gradient gives the
+    covariance of each frame with the mean.
+    """
+    frames, figures, n = gradient.shape
+    if factor is None:
+        return np.full((frames, figures), np.nan)
+    mean = np.zeros((factor.frames, n, figures))
+    mean[inner] = gradient.transpose(0, 2, 1) / frames
+    with_mean = np.einsum("tkn,tnk->tk", gradient, factor.solve(mean)[inner])
+    variance = np.einsum("tkn,tnm,tkm->tk", gradient, blocks, gradient, optimize=True)
+    left = variance - 2 * with_mean + with_mean.mean(0)
+    return np.clip(left / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
 
 
 def _response(terms, z: np.ndarray, factor) -> np.ndarray:

@@ -10,7 +10,7 @@ from simspine.body.model import Body
 from simspine.ik.canonical_branch import canonical_branch
 from simspine.ik.correlated_errors import covariance_of_correlated_errors
 from simspine.ik.frame_engine import first_pose, observations
-from simspine.ik.result import Derive, Posterior, Result, result_of
+from simspine.ik.result import CHANGE, GRADIENT, Derive, Posterior, Result, result_of
 from simspine.ik.shared_errors import coordinate_names, groups_of, offset_priors, with_offsets
 from simspine.ik.solver import Solver
 from simspine.ik.start import root_joint
@@ -19,7 +19,7 @@ from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import BEGINS, Trajectory, solve_trajectory, starting_path
+from simspine.ik.trajectory import BEGINS, AboutMean, Trajectory, solve_trajectory, starting_path
 from simspine.ik.uncertainty import coordinate_deviation
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Markers
@@ -59,15 +59,22 @@ def solve(
     """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers), a tolerance in `solver`."""
     problem = _problem(body, markers, weights, smoothness, prior, errors, solver.min_markers)
     own = problem.own
+    offsets = problem.prior.S.shape[1] - own
 
-    def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
+    def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: AboutMean) -> dict[str, np.ndarray]:
         if problem.sharing > 1.0:
             blocks = covariance_of_correlated_errors(shown, problem.prior, z, blocks, problem.sharing)
         z, blocks = z[:, :own], blocks[:, :own, :own]
+        of_trial = blocks
         if prior is not None and prior.carried:
             ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
             blocks = blocks + ways @ ways.T
         derived = {} if derive is None else dict(derive(z, blocks))
+        if GRADIENT in derived:
+            gradient = derived.pop(GRADIENT)
+            padded = np.pad(gradient, ((0, 0), (0, 0), (0, offsets)))
+            variance = np.einsum("tkn,tnm,tkm->tk", gradient, of_trial, gradient, optimize=True)
+            derived[CHANGE] = np.sqrt(about_mean(padded) * variance)
         return {DEVIATION: coordinate_deviation(body.tree, z, blocks)} | derived
 
     start = _start(body, markers, weights, problem, solver)

@@ -47,7 +47,9 @@ def solve_kinematics(
         sized.prior if prior is None else prior,
         errors=marker_errors(options, markers),
         solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
-        derive=lambda z, blocks: spine_deviation(body, z, blocks, sized.vertebrae, sized.levels, places),
+        derive=lambda z, blocks: spine_deviation(
+            body, z, blocks, sized.vertebrae, sized.levels, places, sized.sacral_tilt_sd
+        ),
     )
 
 

@@ -9,19 +9,20 @@ from simspine.body.recipes import Recipe
 from simspine.pipeline.options import KinematicsOptions
 from simspine.priors.assumptions import Prior
 from simspine.priors.rhythm import level_priors
-from simspine.priors.standing_curve import about_known_curve
+from simspine.priors.standing_curve import SACRAL_TILT, about_known_curve
+from simspine.spine.endplates import SACRAL_TILT_SD
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
     """What was found of a person, beside their body, and how sure it is.
 
-    names: of the standing curve's unknowns. mean: (k,) rad, from people's mean curve, covariance: (k, k), assumed:
-    (k, k) precision of what was assumed of anyone. trials: how many said it. noise: options of inverse kinematics that
-    were learnt from the recordings. worth: factors on the weights of markers, learnt as well. anatomy: {variation:
-    (value, its standard deviation)}, see `simspine.body.anatomy`. carried: {free coordinate: (r,) rad or m}, by how
-    much it would change with each of r independent ways in which the body may still be wrong, one standard deviation
-    each.
+    names: of the standing curve's unknowns (`curve_names`). mean: (k,) rad, from people's mean curve, covariance:
+    (k, k), assumed: (k, k) precision of what was assumed of anyone. trials: how many said it. noise: options of inverse
+    kinematics that were learnt from the recordings. worth: factors on the weights of markers, learnt as well. anatomy:
+    {variation: (value, its standard deviation)}, see `simspine.body.anatomy`. carried: {free coordinate: (r,) rad or
+    m}, by how much it would change with each of r independent ways in which the body may still be wrong, one standard
+    deviation each.
     """
 
     names: tuple[str, ...]
@@ -54,6 +55,14 @@ class Person:
         arrays = {name: np.array(entry[name], float) for name in ("mean", "covariance", "assumed")}
         anatomy = {name: (float(value), float(sd)) for name, (value, sd) in entry["anatomy"].items()}
         return cls(**{**entry, **arrays, "names": tuple(entry["names"]), "anatomy": anatomy})
+
+    @property
+    def sacral_tilt(self) -> tuple[float, float]:
+        """rad: how far the sacrum's endplate tilts forward against the model's, and its standard deviation."""
+        if SACRAL_TILT not in self.names:
+            return 0.0, SACRAL_TILT_SD
+        i = self.names.index(SACRAL_TILT)
+        return float(self.mean[i]), float(np.sqrt(self.covariance[i, i]))
 
     @property
     def prior_covariance(self) -> np.ndarray:

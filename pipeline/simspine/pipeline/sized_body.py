@@ -15,7 +15,7 @@ from simspine.pipeline.options import ScalingOptions
 from simspine.pipeline.person import Person, personal_prior
 from simspine.priors.assumptions import Prior
 from simspine.skeletons.skin_names import on_skin
-from simspine.spine.endplates import Vertebrae, read_endplates, scaled
+from simspine.spine.endplates import SACRAL_TILT_SD, Vertebrae, read_endplates, scaled, with_tilted_sacrum
 from simspine.spine.forced import forced_by_model
 from simspine.spine.levels import LEVELS, Level
 from simspine.types import Forced, Markers
@@ -34,8 +34,14 @@ class SizedBody:
 
     @cached_property
     def vertebrae(self) -> Vertebrae:
-        """Centroids and endplates on the bodies that carry them."""
-        return scaled(carried_vertebrae(self.recipe.articulation, read_endplates()), self.factors)
+        """Centroids and endplates on the bodies that carry them, the sacrum's as far as the person's is known."""
+        found = scaled(carried_vertebrae(self.recipe.articulation, read_endplates()), self.factors)
+        return found if self.person is None else with_tilted_sacrum(found, self.person.sacral_tilt[0])
+
+    @property
+    def sacral_tilt_sd(self) -> float:
+        """rad: how unsure the tilt of the sacrum's endplate is."""
+        return SACRAL_TILT_SD if self.person is None else self.person.sacral_tilt[1]
 
     @cached_property
     def levels(self) -> tuple[Level, ...]:

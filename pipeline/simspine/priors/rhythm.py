@@ -22,7 +22,8 @@ class AxisMotion:
 
     mean: published motion. standing: people's mean angle when standing, from the model's neutral pose. whole: half the
     flexion–extension range of the whole region, or its motion to one side. spread: sd of a level's share of it,
-    relative. shape: sd of the standing angle between people. lower, upper: limits.
+    relative. shape: sd of the standing angle between people. tilt: sd of the endplate, in its vertebra, that the lowest
+    level's angle counts from; rad. lower, upper: limits.
     """
 
     mean: tuple[float, ...]
@@ -30,6 +31,7 @@ class AxisMotion:
     whole: float
     spread: float
     shape: float
+    tilt: float
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     source: str
@@ -54,22 +56,28 @@ class LevelPrior:
     """A prior on levels, and what of its variance is the person's own: motion and curve have independent spreads.
 
     combination: of coordinates. mean: rad, of people's mean standing curve. motion: rad, sd of the posture of the
-    moment, or of how it is shared out. curve: rad, sd of what the person's own standing curve adds to it.
-    correlation_time: s.
+    moment, or of how it is shared out. curve: rad, sd of what the person's own standing curve adds to it, between
+    endplates; tilt: and of what the lowest of these endplates adds, which is the combination's own from person to
+    person. correlation_time: s.
     """
 
     combination: Mapping[str, float]
     mean: float
     motion: float
     curve: float
+    tilt: float
     source: str
     correlation_time: float = 1.0
 
     def of_anyone(self) -> LinearPrior:
         """With a standing curve that nobody has measured."""
-        return LinearPrior(
-            self.combination, self.mean, float(np.hypot(self.motion, self.curve)), self.source, self.correlation_time
-        )
+        sd = float(np.hypot(self.motion, self.lasting))
+        return LinearPrior(self.combination, self.mean, sd, self.source, self.correlation_time)
+
+    @property
+    def lasting(self) -> float:
+        """rad, sd of what stays in all of a person's trials."""
+        return float(np.hypot(self.curve, self.tilt))
 
 
 def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
@@ -83,12 +91,14 @@ def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
                 rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
                 source = f"{region.name} rhythm: {motion.source}"
                 differs = standing - float(share * sum(motion.standing))
-                found.append(LevelPrior(rhythm, differs, motion.spread * own, motion.shape, source, RHYTHM_TIME))
+                tilt = abs(rhythm[names[0]]) * motion.tilt
+                found.append(LevelPrior(rhythm, differs, motion.spread * own, motion.shape, tilt, source, RHYTHM_TIME))
                 # The standing curve differs between people by shape · √levels in all.
                 every = np.sqrt(len(names)) * share
                 curve = float(every * motion.shape * np.sqrt(len(names)))
                 posture = float(every * EVERYDAY * motion.whole)
-                found.append(LevelPrior({name: 1.0}, standing, posture, curve, f"posture: {motion.source}"))
+                tilt = motion.tilt if name == names[0] else 0.0
+                found.append(LevelPrior({name: 1.0}, standing, posture, curve, tilt, f"posture: {motion.source}"))
     return found
 
 
@@ -117,6 +127,7 @@ def _axis(where: str, axis: str, entry: Mapping, count: int) -> AxisMotion:
         whole=float(rad(entry["whole"])) * (0.5 if axis == "Flex_Ext" else 1.0),
         spread=float(entry["spread"]),
         shape=float(rad(entry["shape"])),
+        tilt=float(rad(entry.get("tilt", 0.0))),
         lower=tuple(rad(lower)),
         upper=tuple(rad(upper)),
         source=str(entry["source"]),

@@ -1,7 +1,9 @@
 """A person's own standing curve: what is assumed of it, of postures about it, and what is left to assume of these.
 
 It is a difference to people's mean curve, in extension, one number a level. It moves nothing by itself: levels'
-postures scatter about it.
+postures scatter about it. It counts from bones of the model's shape; what is published of curves counts from
+endplates. So where the sacrum's endplate tilts in a person's sacrum, which no point shows, the two differ at the lowest
+level, and a spine that leaves the sacrum steeply tells of a steep endplate.
 """
 
 from collections.abc import Sequence
@@ -11,19 +13,31 @@ import numpy as np
 from simspine.priors.assumptions import LinearPrior
 from simspine.priors.rhythm import AXES, LevelPrior
 
+SACRAL_TILT = "tilt of the sacral endplate"  # rad, forward against the model's
+
 
 def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
-    """Names of the unknowns of the curve."""
-    return tuple(_own(name) for name in dict.fromkeys(n for p in levels if in_flexion(p) for n in p.combination))
+    """Names of the unknowns of the curve; the last one `SACRAL_TILT`, if anything is said of it."""
+    own = (_own(name) for name in dict.fromkeys(n for p in levels if in_flexion(p) for n in p.combination))
+    return (*own, *([SACRAL_TILT] if _tilted(levels) else []))
 
 
 def on_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
-    """What is assumed of anyone's curve."""
-    return [
-        LinearPrior({_own(name): c for name, c in prior.combination.items()}, 0.0, prior.curve, prior.source)
-        for prior in levels
-        if in_flexion(prior)
-    ]
+    """What is assumed of anyone's curve, between endplates, and of the endplate that it counts from."""
+    tilted = _tilted(levels)
+    found = [LinearPrior({SACRAL_TILT: 1.0}, 0.0, sd, "endplates") for sd in tilted.values()]
+    for prior in levels:
+        if in_flexion(prior):
+            row = {_own(name): c for name, c in prior.combination.items()}
+            tilt = sum(c for name, c in prior.combination.items() if name in tilted)
+            found.append(LinearPrior({**row, SACRAL_TILT: tilt} if tilt else row, 0.0, prior.curve, prior.source))
+    return found
+
+
+def _tilted(levels: Sequence[LevelPrior]) -> dict[str, float]:
+    """{coordinate whose level counts from an endplate that tilts: rad, its sd}; at most one."""
+    single = (prior for prior in levels if in_flexion(prior) and len(prior.combination) == 1)
+    return {name: prior.tilt for prior in single for name in prior.combination if prior.tilt}
 
 
 def about_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
@@ -53,7 +67,7 @@ def about_known_curve(
         for name, c in prior.combination.items():
             row[list(names).index(_own(name))] = c
         left = (row @ covariance @ row) / (row @ anyone @ row)
-        sd = float(np.hypot(prior.motion, prior.curve * np.sqrt(left)))
+        sd = float(np.hypot(prior.motion, prior.lasting * np.sqrt(left)))
         found.append(
             LinearPrior(prior.combination, prior.mean + float(row @ mean), sd, prior.source, prior.correlation_time)
         )

@@ -1,11 +1,11 @@
 """Curvature of the spine: Cobb angles between endplates, and discrete curvature of a chain of points."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
-from simspine.spine.endplates import Endplate, Vertebra, endplate
+from simspine.spine.endplates import TILT_SD, Endplate, Vertebra, endplate
 
 COBB_PLANES = {"sagittal": 2, "frontal": 0}  # the body axis that is perpendicular to the plane
 LLA_LEVELS = (("L1", "superior"), ("S1", "superior"))
@@ -57,6 +57,14 @@ def thoracic_kyphosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, V
     """TKA (frames,) rad: Cobb angle from the inferior endplate of T12 to the superior one of T3, kyphosis positive."""
     upper, lower = (endplate(vertebrae, *which) for which in TKA_LEVELS)
     return -cobb(poses, upper, lower, **options)
+
+
+def tilt_sd(plates: Sequence[tuple[str, str]], sacral: float) -> float:
+    """rad: by how much a Cobb angle may differ between people whose vertebrae stand alike.
+
+    plates: (level, side) of both, whose tilts are independent of one another. sacral: rad, sd of the sacrum's.
+    """
+    return float(np.sqrt(sum((sacral if level == "S1" else TILT_SD) ** 2 for level, _ in plates)))
 
 
 def _rotation(poses: Mapping[str, np.ndarray], body: str) -> np.ndarray:

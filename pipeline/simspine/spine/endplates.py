@@ -24,6 +24,10 @@ MESH_LEVELS = {
     "sacrum.vtp": "S1",
 }
 
+# How far endplates of people tilt from those of the model, rad, one standard deviation in the sagittal plane: what of
+# the pelvic incidence's 10° (Legaye 1998, Vialle 2005; C) the depth of the hips does not make, and the wedging of
+# vertebrae, 2–3° (Been 2010, Goh 1999; C).
+SACRAL_TILT_SD, TILT_SD = float(np.radians(8.0)), float(np.radians(2.0))
 
 Point = tuple[float, float, float]
 
@@ -80,6 +84,20 @@ def endplate(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> Endpla
     if found is None:
         raise InputError(f"the model's {level} has no {side} endplate; choose a level from C3 to S1.")
     return found
+
+
+def tilted(plate: Endplate, back: float) -> Endplate:
+    """The endplate whose normal leans back by that angle (rad) in its body's sagittal plane; forward if negative."""
+    (x, y, z), c, s = plate.normal, np.cos(back), np.sin(back)
+    return replace(plate, normal=(c * x - s * y, s * x + c * y, z))
+
+
+def with_tilted_sacrum(vertebrae: Mapping[str, Vertebra], forward: float) -> Vertebrae:
+    """The vertebrae with the sacrum's endplate tilted forward by that angle (rad); its bone stays."""
+    sacrum = vertebrae["S1"]
+    if sacrum.superior is None:
+        return dict(vertebrae)
+    return {**vertebrae, "S1": replace(sacrum, superior=tilted(sacrum.superior, -forward))}
 
 
 def scaled(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> Vertebrae:

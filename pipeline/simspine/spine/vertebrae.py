@@ -26,7 +26,8 @@ class SpineKinematics:
     (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
     levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': what the model forces there, ()
     where nothing}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
-    angles_sd: standard deviations of the same shapes, None where the solver gave none. centres: centroids of the
+    angles_sd: standard deviations of the same shapes, lla_change_sd, tka_change_sd: of what LLA and TKA are away from
+    their mean over some 600 frames; None where the solver gave none. centres: centroids of the
     vertebrae C1…L5, S1, y_up, with covariance where the solver gave one.
     """
 
@@ -42,12 +43,15 @@ class SpineKinematics:
     lla_sd: np.ndarray | None = None
     tka_sd: np.ndarray | None = None
     angles_sd: np.ndarray | None = None
+    lla_change_sd: np.ndarray | None = None
+    tka_change_sd: np.ndarray | None = None
     centres: Markers | None = None
 
     def __post_init__(self):
         frames, levels = np.shape(self.lla)[0] if np.ndim(self.lla) else -1, len(self.levels)
         curve, angles = (frames,), (frames, levels, 3)
-        wanted = {"lla": curve, "tka": curve, "angles": angles, "lla_sd": curve, "tka_sd": curve, "angles_sd": angles}
+        wanted = {"lla": curve, "tka": curve, "angles": angles, "angles_sd": angles}
+        wanted |= {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
         for name, shape in (wanted | {"repaired": (frames, levels)}).items():
             value = getattr(self, name)
             if value is not None or not name.endswith("_sd"):

@@ -23,7 +23,18 @@ from simspine.triangulation import TriangulationReport
 from simspine.workflow.manifest import read_json, read_manifest
 from simspine.workflow.paths import Paths
 
-_SPINE = ("levels", "angles", "lla", "tka", "lla_sd", "tka_sd", "angles_sd", "repaired")
+_SPINE = (
+    "levels",
+    "angles",
+    "lla",
+    "tka",
+    "lla_sd",
+    "tka_sd",
+    "lla_change_sd",
+    "tka_change_sd",
+    "angles_sd",
+    "repaired",
+)
 
 
 def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: bool = True) -> SolvedTrial:
