@@ -8,7 +8,7 @@ through the generic body's own points differs from the angle between that body's
 `tangents`: the same curve's angles between tangents, without any endplates; what smoothing flattens is added as on the
 generic body.
 `hips_line`: as `curve`, but LLA's lower end is the line from the middle of the hips to S1 instead of the tangent.
-`mean`: LLA and TKA of the generic body in its neutral posture, which is the mean of the estimators' prior.
+`mean`: LLA and TKA of the generic body with people's mean standing curve, the mean of the estimators' prior.
 `standing_curve_mean`: the mean of the curve's LLA and TKA over all frames in which the person stands.
 `constant`: the true mean of each trial, held. An oracle of posture, and no motion.
 """
@@ -24,13 +24,15 @@ from simspine.benchmark.methods import PLACES
 from simspine.benchmark.spine_errors import TrialSpine
 from simspine.body.articulation import carried_vertebrae, spine_levels
 from simspine.body.kinematics import body_poses, forward_kinematics, neutral_motion
+from simspine.body.model import Body
 from simspine.body.recipes import build, read_recipe
 from simspine.errors import InputError
+from simspine.priors.rhythm import AXES, LevelRegion
 from simspine.spine.curvature import lumbar_lordosis, signed_angle, thoracic_kyphosis
 from simspine.spine.endplates import read_endplates
 from simspine.spine.levels import CHAIN, SPINE_MARKERS, VERTEBRA_OF
 from simspine.spine.vertebrae import SpineKinematics, vertebra_centroids
-from simspine.types import Markers
+from simspine.types import Markers, Motion
 
 BASELINES = ("curve", "tangents", "hips_line", "mean", "standing_curve_mean", "constant")
 # 1/m: spectral density along the spine of its curvature, which is some 3 /m and changes within 0.2 m. With the points'
@@ -41,9 +43,9 @@ THIGH, TRUNK = np.radians([20.0, 15.0])  # farthest from upright where a person 
 
 @dataclass(frozen=True, eq=False)
 class GenericSpine:
-    """The generic body standing neutral. points: its markers, one frame, y_up. vertebrae: names from S1 up to C1;
-    place: (vertebrae,) m along the spine at published spacings. lla, tka: rad, of its endplates. levels: names
-    of its levels.
+    """The generic body with people's mean standing curve. points: its markers, one frame, y_up. vertebrae: names from
+    S1 up to C1; place: (vertebrae,) m along the spine at published spacings. lla, tka: rad, of its endplates. levels:
+    names of its levels.
     """
 
     points: Markers
@@ -62,8 +64,8 @@ def generic_spine(recipe: str = "articulated") -> GenericSpine:
         raise InputError(f"recipe {recipe!r} has no single vertebrae; the published spacings belong to those.")
     body = build(read, PLACES)
     vertebrae = carried_vertebrae(read.articulation, read_endplates())
-    neutral = neutral_motion(body)
-    poses = body_poses(body, neutral)
+    standing = _standing_motion(body, read.articulation.regions)
+    poses = body_poses(body, standing)
     names = tuple(vertebrae)[::-1]
     centres = vertebra_centroids(poses, vertebrae, 1.0).select(names).xyz[0]
     spacing = {tuple(key.split("-")): mean for key, (mean, _) in read.articulation.spacing.items()}
@@ -72,13 +74,23 @@ def generic_spine(recipe: str = "articulated") -> GenericSpine:
         for i, (below, above) in enumerate(pairwise(names))
     ]
     return GenericSpine(
-        points=forward_kinematics(body, neutral),
+        points=forward_kinematics(body, standing),
         vertebrae=names,
         place=np.concatenate([[0.0], np.cumsum(steps)]),
         lla=float(lumbar_lordosis(poses, vertebrae)[0]),
         tka=float(thoracic_kyphosis(poses, vertebrae)[0]),
         levels=tuple(level.name for level in spine_levels(read.articulation)),
     )
+
+
+def _standing_motion(body: Body, regions: Sequence[LevelRegion]) -> Motion:
+    """One frame, neutral but for people's mean curve."""
+    neutral = neutral_motion(body)
+    values = np.array(neutral.values)
+    for region in regions:
+        for level, angle in zip(region.levels, region.axes[0].standing, strict=True):
+            values[:, body.coordinates.index(f"{level}_{AXES[0]}")] += angle
+    return neutral.with_(values=values)
 
 
 @dataclass(frozen=True, eq=False)
