@@ -39,9 +39,9 @@ def drawn():
 
 def test_curvature_and_levels_scatter_as_said(drawn):
     found, spine = drawn
-    # Endplates tilt from person to person: 8° at the sacrum, 2° elsewhere.
-    np.testing.assert_allclose(found["lla"][0], np.hypot(spine.lla.std(), np.radians(np.hypot(8, 2))), rtol=0.01)
-    np.testing.assert_allclose(found["tka"][0], np.hypot(spine.tka.std(), np.radians(np.hypot(2, 2))), rtol=0.02)
+    # Endplates tilt from person to person: 8° at the sacrum, 3° elsewhere.
+    np.testing.assert_allclose(found["lla"][0], np.hypot(spine.lla.std(), np.radians(np.hypot(8, 3))), rtol=0.01)
+    np.testing.assert_allclose(found["tka"][0], np.hypot(spine.tka.std(), np.radians(np.hypot(3, 3))), rtol=0.02)
     np.testing.assert_allclose(found["angles"][0], spine.angles.std(0), rtol=0.06)
 
 

@@ -26,8 +26,8 @@ MESH_LEVELS = {
 
 # How far endplates of people tilt from those of the model, rad, one standard deviation in the sagittal plane: what of
 # the pelvic incidence's 10° (Legaye 1998, Vialle 2005; C) the depth of the hips does not make, and the wedging of
-# vertebrae, 2–3° (Been 2010, Goh 1999; C).
-SACRAL_TILT_SD, TILT_SD = float(np.radians(8.0)), float(np.radians(2.0))
+# vertebrae, 2° (Been 2010, Goh 1999; C), in which the model's are off the mean like anybody's.
+SACRAL_TILT_SD, TILT_SD = float(np.radians(8.0)), float(np.radians(3.0))
 
 Point = tuple[float, float, float]
 
