@@ -1,15 +1,15 @@
 """How far two results are from each other. Missing values (NaN) on either side are left out, unless said otherwise.
 
-`distances` (points in space), `motion` (their velocities), `angles`, `keypoints` (points in images), `precision` (people
-in images), `bootstrap` (how well a mean is known).
+`distances` (points in space), `motion` (their velocities), `angles`, `keypoints` (points in images), `precision` (of
+people in images), `bootstrap` (how well a mean is known).
 """
 
 from simspine.metrics.angles import about_mean, angle_figures, angle_rmse
-from simspine.metrics.precision import ImagePeople, average_precision
 from simspine.metrics.bootstrap import bootstrap_mean
 from simspine.metrics.distances import aligned, distances, marker_rmse, mpjpe, n_mpjpe, p_mpjpe, scaled
 from simspine.metrics.keypoints import PCK_THRESHOLDS, oks, pck, pck_auc
 from simspine.metrics.motion import acceleration_errors, velocity_errors
+from simspine.metrics.precision import ImagePeople, average_precision
 
 __all__ = [
     "ImagePeople",
