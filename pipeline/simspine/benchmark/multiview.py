@@ -125,11 +125,22 @@ def ours(trials: Sequence[ObservedTrial]) -> list[Markers]:
 
 
 def with_body(trials: Sequence[ObservedTrial]) -> list[Markers]:
-    """The forward kinematics of a body that is fitted to ours; all trials are of one person."""
+    """The forward kinematics of a body that is fitted to ours; all trials are of one person.
+
+    Points that the body lacks (most of the face) stay ours.
+    """
     markers = ours(trials)
     sized, _ = body_of_person(markers, SETTINGS.recipe, SETTINGS.markers, SETTINGS.options)
     results = [solve_kinematics(sized, own, PLACES, SETTINGS.ik) for own in markers]
-    return [forward_kinematics(sized.body, result.motion) for result in results]
+    return [_joined(forward_kinematics(sized.body, r.motion), own) for r, own in zip(results, markers, strict=True)]
+
+
+def _joined(model: Markers, measured: Markers) -> Markers:
+    """The measured points with the model's in their places where it has them; both y_up."""
+    shared = [name for name in measured.names if name in model.names]
+    xyz = np.array(measured.xyz)
+    xyz[:, measured.indices(shared)] = model.select(shared).xyz
+    return Markers(measured.names, measured.rate, xyz, measured.frame)
 
 
 def as_sequence(trial: ObservedTrial, markers: Markers) -> PointSequence:
