@@ -76,9 +76,7 @@ def test_truth_comes_in_the_axes_of_the_predictions(tmp_path):
     assert world.axes == "y_up"
     one = camera("54138969", 0.0)
     expected = change_frame(world.select(["Hip"], np.array([50])).xyz, "y_up", "z_up") @ one.R.T + one.t
-    np.testing.assert_allclose(
-        views[0].select(["Hip"], np.array([50])).xyz, expected, atol=1e-6
-    )  # R: float32
+    np.testing.assert_allclose(views[0].select(["Hip"], np.array([50])).xyz, expected, atol=1e-6)  # R: float32
 
 
 def test_people_who_are_not_there_are_named(tmp_path):

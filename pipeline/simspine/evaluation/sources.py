@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -116,7 +117,17 @@ def _of_markers(markers: Markers, subject: str, trial: str, step: int) -> PointS
     )
 
 
-def of_subjects(sequences: Sequence[PointSequence], subjects: Sequence[str] = TEST) -> tuple[PointSequence, ...]:
+class OfSubject(Protocol):
+    """What belongs to one person."""
+
+    @property
+    def subject(self) -> str: ...
+
+
+S = TypeVar("S", bound=OfSubject)
+
+
+def of_subjects(sequences: Sequence[S], subjects: Sequence[str] = TEST) -> tuple[S, ...]:
     """Those of the people named, or of everybody (`EVERYBODY`); `InputError` where nobody of them is there."""
     there = tuple(dict.fromkeys(sequence.subject for sequence in sequences))
     found = tuple(s for s in sequences if EVERYBODY in subjects or s.subject in subjects)

@@ -46,7 +46,9 @@ class ImagePeople:
         return ImagePeople(self.image, self.keypoints[:, list(points)], self.box, self.area, self.score, self.crowd)
 
 
-def average_precision(labels: ImagePeople, found: ImagePeople, sigmas: Sequence[float]) -> dict[str, float]:
+def average_precision(
+    labels: ImagePeople, found: ImagePeople, sigmas: Sequence[float] | np.ndarray
+) -> dict[str, float]:
     """`FIGURES`, each a share; NaN where no label is of that size. Images without labels count nothing.
 
     sigmas: (points,). Medium: areas of 32² to 96² px, large: above. Of each image the 20 best people count. A label
