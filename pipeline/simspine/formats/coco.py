@@ -109,16 +109,17 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
         images = {image["id"]: image for image in content["images"]}
         rows = content["annotations"]
         of = [images[row["image_id"]] for row in rows]
+        points = len(rows[0]["keypoints"]) // 3 if rows else 0
         return {
             "file_name": np.array([image["file_name"] for image in of]),
             "size": np.array([[image["width"], image["height"]] for image in of]),
-            "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), -1, 3),
-            "bbox": np.array([row["bbox"] for row in rows], float),
+            "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), points, 3),
+            "bbox": np.array([row["bbox"] for row in rows], float).reshape(len(rows), 4),
             "image_id": np.array([str(row["image_id"]) for row in rows]),
             "area": np.array([row.get("area", row["bbox"][2] * row["bbox"][3]) for row in rows], float),
             "crowd": np.array([bool(row.get("iscrowd", 0)) for row in rows], bool),
             "score": np.array([row.get("score", 1.0) for row in rows], float),
-            "names": np.array(_names(content.get("categories") or [{}], len(rows[0]["keypoints"]) // 3 if rows else 0)),
+            "names": np.array(_names(content.get("categories") or [{}], points)),
         }
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
