@@ -54,6 +54,16 @@ def test_controls_know_no_frame():
     assert MEAN not in [row.method for row in without.rows]
 
 
+def test_intervals_span_from_one_person_to_the_other():
+    """Off by 3° in one, 5° in the other: drawn anew, both may be the one or the other."""
+    true = tuple(truth())
+    found = [replace(s, angle=s.angle + np.radians(off)) for s, off in zip(true, (3, -5), strict=True)]
+    curves, _ = evaluate_angles({"ours": found}, true)
+    assert curves.value("ours", "LLA", "RMSE") == pytest.approx(np.sqrt((9 + 25) / 2))
+    for column in ("RMSE, 95 % by subject", "RMSE, 95 % by trial"):
+        assert curves.value("ours", "LLA", column) == pytest.approx((3, 5))
+
+
 def test_levels_and_frames_that_a_method_lacks_are_said():
     true = tuple(truth())
     some = [

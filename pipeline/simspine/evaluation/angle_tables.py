@@ -8,8 +8,10 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.evaluation.angles import CURVES, AngleSequence, series
 from simspine.evaluation.protocol import trial_key
-from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
-from simspine.metrics import angle_figures
+from simspine.evaluation.rows import INTERVAL_NOTE, INTERVALS
+from simspine.evaluation.tables import Cell, EvaluationTable, TableColumn, TableRow
+from simspine.geometry import wrap
+from simspine.metrics import angle_figures, bootstrap_mean
 from simspine.metrics.angles import MOVES
 from simspine.spine.levels import PLANES
 
@@ -32,6 +34,7 @@ _NOTES = (
     "values that were predicted; what is not counts nowhere else.",
     "Controls know no frame: the mean of other people is what an estimate must beat, a trial's own true mean has no "
     "error but that of motion.",
+    INTERVAL_NOTE.replace("mean over frames", "root mean square error"),
 )
 
 
@@ -106,16 +109,36 @@ def figures_of(
     return angle_figures(estimates, exact, deviations)
 
 
+def rmse_intervals(
+    sequences: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence], name: str
+) -> dict[str, tuple[float, float] | None]:
+    """{of `INTERVALS`: interval of an angle's root mean square error, rad}, None where there is none."""
+    squares, clusters = [], []
+    for true in truth:
+        if name in true.names:
+            found, _ = series(sequences, true, (true.subject, trial_key(true.trial)), name)
+            squares.append(wrap(found - true.angle[:, true.names.index(name)]) ** 2)
+            clusters += [true] * len(found)
+    out: dict[str, tuple[float, float] | None] = {}
+    for label, of in INTERVALS.items():
+        low, high = bootstrap_mean(np.concatenate(squares), [of(true) for true in clusters])
+        out[label] = (float(np.sqrt(low)), float(np.sqrt(high))) if np.isfinite([low, high]).all() else None
+    return out
+
+
 def _curves(methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequence[AngleSequence]) -> EvaluationTable:
-    columns = tuple(TableColumn(head, unit, digits) for head, _, unit, digits in _SHOWN.values())
+    columns = [TableColumn(head, unit, digits) for head, _, unit, digits in _SHOWN.values()]
+    columns += [TableColumn(f"RMSE, {label}", "°") for label in INTERVALS]
     rows = []
     for method, own in methods.items():
-        for name in CURVES:
+        for name in (curve for curve in CURVES if any(curve in true.names for true in truth)):
             figures = figures_of(own, truth, [name])
-            cells = tuple(factor * figures[key] for key, (_, factor, _, _) in _SHOWN.items())
-            rows.append(TableRow(method, name, cells))
+            cells: list[Cell] = [factor * figures[key] for key, (_, factor, _, _) in _SHOWN.items()]
+            for ends in rmse_intervals(own, truth, name).values():
+                cells.append(None if ends is None else (float(np.degrees(ends[0])), float(np.degrees(ends[1]))))
+            rows.append(TableRow(method, name, tuple(cells)))
     return EvaluationTable(
-        "angles_curves", "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)", columns, tuple(rows), _NOTES
+        "angles_curves", "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)", tuple(columns), tuple(rows), _NOTES
     )
 
 

@@ -1,6 +1,7 @@
 """Rows that every table of distances has: each action, two kinds of mean, and how well the mean is known."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -10,7 +11,27 @@ from simspine.evaluation.tables import Cell, TableRow
 from simspine.metrics import bootstrap_mean
 
 OVER_FRAMES, OVER_ACTIONS = "mean over frames", "mean over actions"
-INTERVALS = {"95 % by trial": lambda pair: (pair.subject, pair.trial), "95 % by subject": lambda pair: pair.subject}
+
+
+class OfTrial(Protocol):
+    """What belongs to a trial of a person."""
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def trial(self) -> str: ...
+
+
+def _trial(item: OfTrial) -> Hashable:
+    return item.subject, item.trial
+
+
+def _subject(item: OfTrial) -> Hashable:
+    return item.subject
+
+
+INTERVALS: Mapping[str, Callable[[OfTrial], Hashable]] = {"95 % by trial": _trial, "95 % by subject": _subject}
 INTERVAL_NOTE = (
     "95 %: interval of the mean over frames, whole trials or people drawn anew 2000 times; of two people it spans from "
     "one's mean to the other's."
