@@ -21,6 +21,12 @@ def test_copies_of_a_frame_teach_nothing():
     assert narrow[1] - narrow[0] < 0.2 * (once[1] - once[0])
 
 
+def test_weights_stand_for_copies():
+    values, people, copies = np.array([1.0, 2.0, 4.0, np.nan]), ["a", "b", "b", "c"], [3, 1, 2, 5]
+    apart = bootstrap_mean(np.repeat(values, copies), np.repeat(people, copies))
+    assert bootstrap_mean(values, people, copies) == pytest.approx(apart)
+
+
 def test_two_people_span_from_one_to_the_other():
     """A quarter of the draws is one person twice, a quarter the other."""
     assert bootstrap_mean([1.0, 1.0, 3.0], ["S9", "S9", "S11"]) == (1.0, 3.0)

@@ -113,15 +113,16 @@ def rmse_intervals(
     sequences: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence], name: str
 ) -> dict[str, tuple[float, float] | None]:
     """{of `INTERVALS`: interval of an angle's root mean square error, rad}, None where there is none."""
-    squares, clusters = [], []
-    for true in truth:
-        if name in true.names:
-            found, _ = series(sequences, true, (true.subject, trial_key(true.trial)), name)
-            squares.append(wrap(found - true.angle[:, true.names.index(name)]) ** 2)
-            clusters += [true] * len(found)
+    trials = [true for true in truth if name in true.names]
+    squares, counts = [], []
+    for true in trials:
+        found, _ = series(sequences, true, (true.subject, trial_key(true.trial)), name)
+        square = wrap(found - true.angle[:, true.names.index(name)]) ** 2
+        squares.append(_means(square[:, None])[0])
+        counts.append(np.isfinite(square).sum())
     out: dict[str, tuple[float, float] | None] = {}
     for label, of in INTERVALS.items():
-        low, high = bootstrap_mean(np.concatenate(squares), [of(true) for true in clusters])
+        low, high = bootstrap_mean(squares, [of(true) for true in trials], counts)
         out[label] = (float(np.sqrt(low)), float(np.sqrt(high))) if np.isfinite([low, high]).all() else None
     return out
 

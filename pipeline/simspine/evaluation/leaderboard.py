@@ -11,6 +11,7 @@ from simspine.errors import InputError
 from simspine.evaluation.rows import OVER_FRAMES
 from simspine.evaluation.tables import EvaluationTable
 from simspine.formats.atomic import write_text
+from simspine.sources.human36m.names import ACTIONS
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def main_figures(tables: Sequence[EvaluationTable], method: str) -> dict[str, fl
         whole = [row for row in own if row.label in (OVER_FRAMES, "all")] or own
         for row in whole:
             for column, value in zip(table.columns, row.cells, strict=True):
-                if isinstance(value, float) and value == value:
+                if isinstance(value, float) and value == value and column.name not in ACTIONS:
                     kept[f"{table.name}: {row.label}: {column.name}"] = round(value, 4)
     return kept
 

@@ -59,12 +59,9 @@ def interval_cells(
 ) -> tuple[Cell, ...]:
     """The interval `label` of `INTERVALS` of each column's mean over frames and points, mm."""
     cells: list[Cell] = []
+    clusters = [INTERVALS[label](pair) for pair in pairs]
     for own in errors.values():
-        values = [1e3 * np.ravel(error) for error in own]
-        clusters: list[Hashable] = []
-        for pair, some in zip(pairs, values, strict=True):
-            clusters += [INTERVALS[label](pair)] * len(some)
-        low, high = bootstrap_mean(np.concatenate(values), clusters)
+        low, high = bootstrap_mean([mean_mm([e]) for e in own], clusters, [np.isfinite(e).sum() for e in own])
         cells.append((low, high) if np.isfinite([low, high]).all() else None)
     return tuple(cells)
 

@@ -16,25 +16,28 @@ LEVEL, DRAWS = 0.95, 2000
 def bootstrap_mean(
     values: Sequence[float] | np.ndarray,
     clusters: Sequence[Hashable],
+    weights: Sequence[float] | np.ndarray | None = None,
     level: float = LEVEL,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[float, float]:
     """Percentile interval of the mean of `values` (n,), clusters drawn with replacement; NaN left out.
 
-    clusters: (n,) labels, such as the subject of each value. With one cluster there is no interval: NaN twice. With two
+    clusters: (n,) labels, such as the subject of each value. weights: (n,) ≥ 0, such as how many frames each value is
+    the mean of; 1 each by default. With one cluster there is no interval: NaN twice. With two
     it spans from one cluster's mean to the other's at the usual levels, and says no more than that.
     """
     values = np.asarray(values, float)
-    if values.shape != (len(clusters),) or not 0 < level < 1:
+    weight = np.ones(values.shape) if weights is None else np.asarray(weights, float)
+    if values.shape != (len(clusters),) or weight.shape != values.shape or not 0 < level < 1:
         raise InputError(
-            f"{values.shape} values for {len(clusters)} clusters at the level {level}; give a label for each value, "
-            "and a level between 0 and 1."
+            f"{values.shape} values, {weight.shape} weights for {len(clusters)} clusters at the level "
+            f"{level}; give a label for each value, and a level between 0 and 1."
         )
     names, index = np.unique([str(label) for label in clusters], return_inverse=True)
-    known = np.isfinite(values)
-    sums = np.bincount(index[known], values[known], len(names))
-    counts = np.bincount(index[known], minlength=len(names))
+    known = np.isfinite(values) & (weight > 0)
+    sums = np.bincount(index[known], weight[known] * values[known], len(names))
+    counts = np.bincount(index[known], weight[known], len(names))
     sums, counts = sums[counts > 0], counts[counts > 0]
     if len(counts) < 2:
         return float("nan"), float("nan")
