@@ -9,8 +9,6 @@ from simspine.evaluation.images import POINT_SETS, evaluate_images, matched, rea
 from simspine.metrics import oks
 from simspine.skeletons.regions import SPINETRACK_REGIONS
 
-pytest.importorskip("pycocotools")
-
 
 def test_subsets_are_those_of_the_authors_evaluation():
     """Indices of the 37 points, in their order."""

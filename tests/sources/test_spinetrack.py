@@ -45,7 +45,8 @@ def test_simspines_names_and_missing_points_are_brought_in_order():
 
 def test_sigmas_and_weights_are_whole_and_alike_on_both_sides():
     """The first seventeen are COCO's, as pycocotools has them; the rest as the authors evaluate."""
-    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+    from pycocotools import cocoeval
+
     table = load("spinetrack37")
     assert len(table.sigmas) == len(table.weights) == 37
     np.testing.assert_allclose(table.sigmas[:17], cocoeval.Params("keypoints").kpt_oks_sigmas, atol=1e-9)

@@ -107,7 +107,6 @@ def test_angles_with_the_untested_people_as_control(tmp_path):
 
 
 def test_points_in_images_from_a_copy_of_spinetrack(tmp_path):
-    pytest.importorskip("pycocotools")
     write_labels(tmp_path / "st/annotations/person_keypoints_val2017.json", people())
     write_results(tmp_path / "found.json", people())
     done = call("2d", tmp_path / "found.json", "--truth", tmp_path / "st", "--format", "markdown")
