@@ -151,7 +151,7 @@ def _cell(value: Cell, column: TableColumn) -> str:
     if value is None or not np.isfinite(value).all():
         return ""
     parts = value if isinstance(value, tuple) else (value,)
-    return "–".join(f"{part:.{column.digits}f}" for part in parts)
+    return "–".join(f"{round(part, column.digits) + 0.0:.{column.digits}f}" for part in parts)  # + 0.0: no "-0.00"
 
 
 def _plain(value: Cell) -> Any:
