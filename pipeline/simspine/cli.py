@@ -10,6 +10,7 @@ import click
 
 from simspine import __version__
 from simspine.commands.bench import bench
+from simspine.commands.benchmark import benchmark
 from simspine.commands.cameras import cameras
 from simspine.commands.capture import capture
 from simspine.commands.check import check
@@ -141,5 +142,5 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-for _group in (cameras, warmup, model, bench, capture, validate, verify, check, view, overlay):
+for _group in (cameras, warmup, model, bench, benchmark, capture, validate, verify, check, view, overlay):
     main.add_command(_group)

@@ -11,13 +11,12 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.geometry import wrap
-from simspine.metrics import aligned
+from simspine.metrics import about_mean, aligned
+from simspine.metrics.angles import MOVES, Z90
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Markers
 
 PLANES = ("flexion", "lateral", "axial")
-Z90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution
-MOVES = np.radians(3.0)  # least true range of LLA or TKA in a trial for a correlation with its motion to mean something
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _scores(
         score[name] = _score(error, getattr(a, f"{name}_sd"))
         deviation = getattr(a, f"{name}_change_sd")
         if deviation is not None:
-            score[f"{name}_change"] = _score(_about_mean(error), deviation)
+            score[f"{name}_change"] = _score(about_mean(error), deviation)
     sd = np.full(angles.shape, np.nan)
     for i, name in enumerate(levels):
         if name in a.levels:
@@ -137,13 +136,6 @@ def _scores(
             sd = np.sqrt(np.einsum("tmii->tmi", chosen.covariance))
             score[name] = _score(chosen.xyz - true.select(shared).xyz, sd)
     return score
-
-
-def _about_mean(values: np.ndarray) -> np.ndarray:
-    """Values (frames, …) minus their mean over the frames that are known."""
-    known = np.isfinite(values)
-    count = known.sum(0)
-    return values - np.where(known, values, 0.0).sum(0) / np.where(count > 0, count, np.nan)
 
 
 def _score(error: np.ndarray, sd: np.ndarray) -> np.ndarray:
@@ -180,7 +172,7 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
     for name in ("lla", "tka"):
         error = np.degrees(_pool(getattr(t, name) for t in trials))
         result |= {f"{name}_rmse_deg": _rms(error), f"{name}_bias_deg": error.mean(), f"{name}_sd_deg": error.std()}
-        moved = _pool(_about_mean(getattr(t, name)) for t in trials)
+        moved = _pool(about_mean(getattr(t, name)) for t in trials)
         result[f"{name}_motion_rmse_deg"] = np.degrees(_rms(moved))
         moving = [_correlation(t, name) for t in trials if np.ptp(t.true[name]) >= MOVES]
         if np.isfinite(moving).any():
@@ -188,7 +180,7 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
     for region, names in regions.items():
         for k, plane in enumerate(PLANES):
             chosen = [t.angles[:, [t.levels.index(n) for n in names], k] for t in trials]
-            motion = _pool(_about_mean(x) for x in chosen)
+            motion = _pool(about_mean(x) for x in chosen)
             result[f"{region}_{plane}_rmse_deg"] = np.degrees(_rms(_pool(chosen)))
             result[f"{region}_{plane}_motion_rmse_deg"] = np.degrees(_rms(motion))
     velocity = _pool(t.velocity for t in trials)

@@ -7,7 +7,10 @@ from simspine.commands.options import FILE
 
 @click.group()
 def bench():
-    """Measure speed and quality on this machine; the goals are printed beside."""
+    """Measure speed and quality on this machine; the goals are printed beside.
+
+    Predictions of any method, by the papers' protocols: `simspine benchmark`.
+    """
 
 
 def _write_figures(metrics, settings, path) -> None:

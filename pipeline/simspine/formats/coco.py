@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -13,8 +13,10 @@ from simspine.errors import InputError
 from simspine.formats._text import read_bytes
 from simspine.formats.atomic import atomic_path
 from simspine.formats.takes import Take, Takes, TakeView, image_name, image_stem, views
+from simspine.skeletons import by_size
 from simspine.skeletons import load as load_skeleton
 
+WITHOUT_LATISSIMUS = 35  # SpineTrack's points as its paper lists them
 HIDDEN, VISIBLE = 1, 2  # COCO's v; 0: not labelled
 
 
@@ -94,19 +96,63 @@ def _annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
 
 
 def read_coco(path: Path) -> dict[str, np.ndarray]:
-    """Such a file as arrays: file_name (images,), keypoints (images, points, 3), bbox (images, 4), size (images, 2)."""
+    """COCO keypoints, ours or SpineTrack's, as arrays with a row per annotated person.
+
+    file_name, image_id: (people,); size: (people, 2) px of the image; keypoints: (people, points, 3); bbox: (people, 4)
+    left, top, width, height; area: (people,) px², of the box where the file has none; crowd: (people,) bool; score:
+    (people,), 1 where there is none; names: (points,) of the category, or, where it names none, those of SpineTrack (37
+    points, or 35: without the latissimus) or of the skeleton with so many points.
+    """
     text = read_bytes(path)
     try:
         content = json.loads(text)
         images = {image["id"]: image for image in content["images"]}
         rows = content["annotations"]
         of = [images[row["image_id"]] for row in rows]
+        points = len(rows[0]["keypoints"]) // 3 if rows else 0
         return {
             "file_name": np.array([image["file_name"] for image in of]),
             "size": np.array([[image["width"], image["height"]] for image in of]),
-            "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), -1, 3),
-            "bbox": np.array([row["bbox"] for row in rows], float),
-            "names": np.array(content["categories"][0]["keypoints"]),
+            "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), points, 3),
+            "bbox": np.array([row["bbox"] for row in rows], float).reshape(len(rows), 4),
+            "image_id": np.array([str(row["image_id"]) for row in rows]),
+            "area": np.array([row.get("area", row["bbox"][2] * row["bbox"][3]) for row in rows], float),
+            "crowd": np.array([bool(row.get("iscrowd", 0)) for row in rows], bool),
+            "score": np.array([row.get("score", 1.0) for row in rows], float),
+            "names": np.array(_names(content.get("categories") or [{}], points)),
         }
-    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: not COCO keypoints ({error!r}).") from None
+
+
+def _names(categories: Sequence[Mapping[str, Any]], points: int) -> tuple[str, ...]:
+    """The first category's names; SpineTrack's released files have none."""
+    named = tuple(str(name) for name in categories[0].get("keypoints") or ())
+    if named or not points:
+        return named
+    if points == WITHOUT_LATISSIMUS:  # as the paper lists them
+        return tuple(name for name in load_skeleton("spinetrack37").names if not name.endswith("latissimus"))
+    return by_size(points).names
+
+
+def read_coco_results(path: Path) -> dict[str, np.ndarray]:
+    """Results as COCO's evaluation takes them, a list with an entry per person found.
+
+    image_id: (people,) texts; keypoints: (people, points, 3); score: (people,). Raises `InputError` for anything else.
+    """
+    text = read_bytes(path)
+    try:
+        rows = json.loads(text)
+        points = len(rows[0]["keypoints"]) // 3
+        return {
+            "image_id": np.array([str(row["image_id"]) for row in rows]),
+            "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), points, 3),
+            "score": np.array([row["score"] for row in rows], float),
+            "names": np.array(_names([{}], points)),
+        }
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path}: not a list of COCO keypoint results ({error!r}).") from None

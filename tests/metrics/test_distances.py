@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
-from simspine.metrics import aligned, angle_rmse, distances, marker_rmse, mpjpe, p_mpjpe
+from simspine.metrics import aligned, distances, marker_rmse, mpjpe, n_mpjpe, p_mpjpe, scaled
 
 SQUARE = np.array([[[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]])
 
@@ -57,15 +59,31 @@ def test_rmse_by_hand():
     np.testing.assert_allclose(marker_rmse(error, 1), [np.sqrt(5), np.sqrt(8.5)])
 
 
-def test_angles_ignore_whole_turns():
-    a = np.array([[0.1, 3.1], [np.nan, -3.1]])
-    b = np.array([[0.1 + 2 * np.pi, -3.1], [1.0, 3.1]])
-    np.testing.assert_allclose(angle_rmse(a, b), [0, 2 * np.pi - 6.2], atol=1e-12)
-    assert angle_rmse(np.full(4, 0.3), np.full(4, 0.1)) == pytest.approx(0.2)
-
-
 def test_shapes_are_checked():
     with pytest.raises(InputError, match=r"\(1, 4, 3\) and \(1, 3, 3\)"):
         mpjpe(SQUARE, SQUARE[:, :3])
-    with pytest.raises(InputError, match=r"\(2,\) and \(3,\)"):
-        angle_rmse(np.zeros(2), np.zeros(3))
+
+
+def test_a_scale_does_not_count_and_a_shift_does():
+    points = np.random.default_rng(5).normal(size=(3, 6, 3))
+    sizes = np.array([0.5, 2.0, 3.0])[:, None, None]
+    assert n_mpjpe(points, sizes * points) == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(scaled(points, sizes * points), sizes * points)
+    one = np.array([[[1.0, 0, 0], [0, 1, 0]]])  # scale (2 + 0) / 2 = 1 to (2, 0, 0) and (1, 0, 0)
+    other = np.array([[[2.0, 0, 0], [1, 0, 0]]])
+    assert n_mpjpe(one, other) == pytest.approx((1 + np.sqrt(2)) / 2)
+    assert np.isnan(n_mpjpe(np.zeros((1, 2, 3)), other))
+
+
+def test_procrustes_agrees_with_scipy():
+    """SciPy scales both to unit size first: its disparity is the squared rest over the reference's squared size."""
+    random = np.random.default_rng(6)
+    a, b = random.normal(size=(2, 12, 3))
+    if np.linalg.det((a - a.mean(0)).T @ (b - b.mean(0))) < 0:  # SciPy allows mirror images, we do not
+        a = a * [-1, 1, 1]
+    _, _, disparity = procrustes(b, a)
+    rest = ((aligned(a[None], b[None])[0] - b) ** 2).sum()
+    assert rest / ((b - b.mean(0)) ** 2).sum() == pytest.approx(disparity)
+    rigid = aligned(a[None], b[None], scaled=False)[0]
+    turn, _ = orthogonal_procrustes(a - a.mean(0), b - b.mean(0))
+    np.testing.assert_allclose(rigid, (a - a.mean(0)) @ turn + b.mean(0), atol=1e-12)

@@ -1,9 +1,9 @@
-"""Distances between estimates and references. Missing values (NaN) on either side are left out."""
+"""Distances between estimated and true points. Missing values (NaN) on either side are left out."""
 
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.geometry import rigid_fit, wrap
+from simspine.geometry import rigid_fit
 
 
 def mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
@@ -17,6 +17,23 @@ def p_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
     Both (frames, points, 3). Frames with fewer than three points in common are left out. Umeyama 1991, no reflection.
     """
     return _mean(distances(aligned(estimate, reference), reference))
+
+
+def n_mpjpe(estimate: np.ndarray, reference: np.ndarray) -> float:
+    """Mean distance after each frame of the estimate was scaled about the origin, nothing else.
+
+    Both (frames, points, 3), relative to the root point. Rhodin 2018, Eq. 2.
+    """
+    return _mean(distances(scaled(estimate, reference), reference))
+
+
+def scaled(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The estimate (frames, points, 3) after the best scale per frame about the origin; NaN where there is none."""
+    estimate, reference = _pair(estimate, reference)
+    present = (np.isfinite(estimate).all(-1) & np.isfinite(reference).all(-1))[..., None]
+    along = np.where(present, estimate * reference, 0).sum((1, 2), keepdims=True)
+    size = np.where(present, estimate**2, 0).sum((1, 2), keepdims=True)
+    return estimate * (along / np.where(size > 0, size, np.nan))
 
 
 def aligned(estimate: np.ndarray, reference: np.ndarray, scaled: bool = True) -> np.ndarray:
@@ -56,14 +73,6 @@ def marker_rmse(error: np.ndarray, axis: int) -> np.ndarray:
     present = np.isfinite(error)
     count = present.sum(axis)
     return np.sqrt((np.where(present, error, 0.0) ** 2).sum(axis) / np.where(count > 0, count, np.nan))
-
-
-def angle_rmse(estimate: np.ndarray, reference: np.ndarray, axis: int = 0) -> np.ndarray:
-    """Root mean square difference of angles (rad), whole turns ignored; default per column."""
-    estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
-    if estimate.shape != reference.shape:
-        raise InputError(f"angles to compare have shapes {estimate.shape} and {reference.shape}.")
-    return marker_rmse(wrap(estimate - reference), axis)
 
 
 def _pair(estimate: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,172 @@
+"""simspine benchmark …: anyone's predictions, by the papers' protocols."""
+
+import click
+
+from simspine.commands.options import FILE
+
+
+@click.group()
+def benchmark():
+    """Evaluate predictions of any method by the papers' protocols (docs/benchmarks.md).
+
+    The published figures stand beside them, marked as of other data. `simspine bench` is something else: it measures
+    simspine itself on this machine, speed and accuracy, beside goals.
+    """
+
+
+def _outputs(command):
+    """Where results go, of all protocols."""
+    for option in (
+        click.option("--leaderboard", type=FILE, help="File that gains a row a method (JSON lines)."),
+        click.option("--out", type=FILE, help="Folder for tables (text, Markdown, LaTeX, JSON) and a page (HTML)."),
+        click.option(
+            "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
+            help="What is printed.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _compared(command):
+    """Predictions, truth and people, of the protocols in space."""
+    for option in (
+        click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
+        click.option("--truth", type=FILE, help="Data set, virtual capture, table of points, or TRC files."),
+        click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
+    ):
+        command = option(command)
+    return _outputs(command)
+
+
+def _finish(run, tables, out, leaderboard, form) -> None:
+    from simspine.evaluation.tables import joined
+    from simspine.workflow.benchmarking import publish
+
+    click.echo(joined(form, tables))
+    for path in publish(run, tables, out, leaderboard):
+        click.echo(path, err=True)
+
+
+def _run(name, files, truth, options):
+    from simspine.workflow.benchmarking import BenchmarkRun, fingerprint
+
+    return BenchmarkRun(name, {label: fingerprint(path) for label, path in files.items()}, fingerprint(truth), options)
+
+
+def _wanted(predictions, truth):
+    """Files by name; both are needed."""
+    from simspine.workflow.benchmarking import named_files
+
+    if not predictions or truth is None:
+        raise click.UsageError("give predictions, as FILE or NAME=FILE, and --truth.")
+    return named_files(predictions)
+
+
+@benchmark.command("multiview")
+@_compared
+@click.option("--people", default=2, show_default=True, help="Of the virtual capture, without PREDICTIONS.")
+@click.option("--actions", default="Walking,Sitting", show_default=True, help="Of the virtual capture, one trial each.")
+@click.option("--frames", default=60, show_default=True, help="Of each virtual trial.")
+@click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Its detectors, by comma.")
+@click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
+@click.option("--confidence", default=0.3, show_default=True, help="Views with less are rejected by the linear method.")
+@click.option("--body/--no-body", default=True, show_default=True, help="Fit a body as well, the slow part.")
+def benchmark_multiview(predictions, truth, subjects, form, out, leaderboard, **capture):
+    """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm.
+
+    Without predictions a small virtual capture is made, and three methods are evaluated on it: weighted linear
+    triangulation with rejection by confidence (the paper's), ours, and a body fitted to ours.
+    """
+    from simspine.evaluation.multiview import evaluate_multiview
+    from simspine.evaluation.sources import read_points, truth_for
+
+    if not predictions and truth is None:
+        return _virtual_multiview(form, out, leaderboard, **capture)
+    files = _wanted(predictions, truth)
+    found = {name: read_points(path) for name, path in files.items()}
+    true = truth_for(truth, (), _names(subjects))
+    _finish(
+        _run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, leaderboard, form
+    )
+    return None
+
+
+def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets, seed, confidence, body) -> None:
+    from simspine.benchmark.multiview import run
+    from simspine.benchmark.virtual_trials import StudySize
+    from simspine.evaluation.multiview import evaluate_multiview
+    from simspine.workflow.benchmarking import BenchmarkRun
+
+    size = StudySize(people, _names(actions), frames, seed)
+    study = run(size, _names(presets), confidence, body, lambda line: click.echo(line, err=True))
+    for who, why in study.refused.items():
+        click.secho(f"warning: {who}: {why}", fg="yellow", err=True)
+    options = {
+        "virtual_capture": True, "people": people, "actions": actions, "frames": frames, "presets": presets,
+        "seed": seed, "confidence": confidence,
+    }  # fmt: skip
+    about = BenchmarkRun("multiview", dict.fromkeys(study.predictions, ""), "", options)
+    _finish(about, evaluate_multiview(study.predictions, study.truth), out, leaderboard, form)
+
+
+@benchmark.command("lifting")
+@_compared
+@click.option("--step", default=50, show_default=True, help="Every n-th frame of the truth counts; 50 is 1 Hz.")
+def benchmark_lifting(predictions, truth, subjects, step, form, out, leaderboard):
+    """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
+
+    Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
+    """
+    from simspine.evaluation.lifting import evaluate_lifting
+    from simspine.evaluation.sources import read_points, truth_for
+
+    files = _wanted(predictions, truth)
+    found = {name: read_points(path) for name, path in files.items()}
+    true = truth_for(truth, [s for own in found.values() for s in own], _names(subjects), step)
+    run = _run("lifting", files, truth, {"subjects": subjects, "step": step})
+    _finish(run, evaluate_lifting(found, true, step), out, leaderboard, form)
+
+
+@benchmark.command("angles")
+@_compared
+def benchmark_angles(predictions, truth, subjects, form, out, leaderboard):
+    """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
+
+    The papers have no such protocol; this one is ours. Controls that know no frame stand beside: the mean of the people
+    of the truth who are not tested, and each trial's own true mean.
+    """
+    from simspine.evaluation.angle_tables import evaluate_angles
+    from simspine.evaluation.angles import read_angles
+    from simspine.evaluation.sources import of_subjects
+
+    files = _wanted(predictions, truth)
+    found = {name: read_angles(path) for name, path in files.items()}
+    whole = read_angles(truth)
+    tested = of_subjects(whole, _names(subjects))
+    training = [sequence for sequence in whole if sequence not in tested]
+    tables = evaluate_angles(found, tested, training)
+    _finish(_run("angles", files, truth, {"subjects": subjects}), tables, out, leaderboard, form)
+
+
+@benchmark.command("2d")
+@click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
+@click.option("--truth", type=FILE, help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).")
+@_outputs
+def benchmark_2d(predictions, truth, form, out, leaderboard):
+    """Points in images: AP and AR over OKS of body, feet, spine and all points, AUC of PCK.
+
+    Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
+    """
+    from simspine.evaluation.images import evaluate_images, read_found, read_labels
+    from simspine.sources.spinetrack import EVALUATION, annotation_file
+
+    files = _wanted(predictions, truth)
+    labels = annotation_file(truth, EVALUATION) if truth.is_dir() else truth
+    people = read_labels(labels)
+    found = {name: read_found(path, labels) for name, path in files.items()}
+    _finish(_run("2d", files, labels, {}), evaluate_images(found, people), out, leaderboard, form)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

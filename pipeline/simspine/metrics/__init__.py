@@ -1,0 +1,34 @@
+"""How far two results are from each other. Missing values (NaN) on either side are left out, unless said otherwise.
+
+`distances` (points in space), `motion` (their velocities), `angles`, `keypoints` (points in images), `precision` (of
+people in images), `bootstrap` (how well a mean is known).
+"""
+
+from simspine.metrics.angles import about_mean, angle_figures, angle_rmse
+from simspine.metrics.bootstrap import bootstrap_mean
+from simspine.metrics.distances import aligned, distances, marker_rmse, mpjpe, n_mpjpe, p_mpjpe, scaled
+from simspine.metrics.keypoints import PCK_THRESHOLDS, oks, pck, pck_auc
+from simspine.metrics.motion import acceleration_errors, velocity_errors
+from simspine.metrics.precision import ImagePeople, average_precision
+
+__all__ = [
+    "ImagePeople",
+    "PCK_THRESHOLDS",
+    "about_mean",
+    "acceleration_errors",
+    "aligned",
+    "angle_figures",
+    "angle_rmse",
+    "average_precision",
+    "bootstrap_mean",
+    "distances",
+    "marker_rmse",
+    "mpjpe",
+    "n_mpjpe",
+    "oks",
+    "p_mpjpe",
+    "pck",
+    "pck_auc",
+    "scaled",
+    "velocity_errors",
+]

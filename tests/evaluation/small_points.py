@@ -1,0 +1,34 @@
+"""A few trials of points that move, true and predicted, for the tests of protocols."""
+
+import numpy as np
+
+from simspine.evaluation.points import PointSequence
+from simspine.evaluation.protocol import COLUMNS
+
+ALL = COLUMNS["all"]
+
+
+def truth(trials=(("S9", "Walking_1", 4), ("S9", "Sitting_1", 2), ("S11", "Walking_2", 6)), step=50, camera=None):
+    """Random places about 1 m apart; frames `step` apart from 0."""
+    random = np.random.default_rng(8)
+    return tuple(
+        PointSequence(
+            subject,
+            trial,
+            step * np.arange(frames),
+            ALL,
+            random.normal(size=(frames, 37, 3)),
+            "z_up",
+            camera,
+            rate=50.0,
+        )
+        for subject, trial, frames in trials
+    )
+
+
+def moved(sequences, change):
+    """The sequences with places changed by change(sequence) → xyz."""
+    return tuple(
+        PointSequence(s.subject, s.trial, s.frames, s.names, change(s), s.axes, s.camera, s.action, None, s.rate)
+        for s in sequences
+    )

@@ -1,0 +1,114 @@
+"""The protocol of angles: known errors come back, controls are what they say, files keep everything."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simspine.errors import InputError
+from simspine.evaluation.angle_tables import CONSTANT, MEAN, evaluate_angles
+from simspine.evaluation.angles import AngleSequence, angle_names, read_angles, save_angles
+from simspine.formats.store import save
+from simspine.types import Motion
+
+NAMES = angle_names(("L5-S1", "L4-L5"))
+
+
+def truth(subjects=("S9", "S11"), seed=4):
+    """LLA swings by 10° about 40°, everything else is random."""
+    random = np.random.default_rng(seed)
+    for subject in subjects:
+        angle = random.normal(scale=0.1, size=(50, len(NAMES)))
+        angle[:, 0] = np.radians(40 + 5 * np.sin(np.linspace(0, 6.28, 50)))
+        yield AngleSequence(subject, "Walking_1", np.arange(50), NAMES, angle, rate=50.0)
+
+
+def test_a_known_error_comes_back_in_degrees():
+    true = tuple(truth())
+    off = np.zeros(len(NAMES))
+    off[0], off[NAMES.index("L4-L5 axial rotation")] = np.radians(4), np.radians(-3)
+    found = [replace(s, angle=s.angle + off, deviation=np.full(s.angle.shape, np.radians(2))) for s in true]
+    curves, levels = evaluate_angles({"ours": found}, true)
+    row = {c: curves.value("ours", "LLA", c) for c in ("RMSE", "bias", "bias-free", "change", "r", "coverage", "found")}
+    assert row == pytest.approx(
+        {"RMSE": 4, "bias": 4, "bias-free": 0, "change": 0, "r": 1, "coverage": 0, "found": 1}, abs=1e-9
+    )  # 4° are two standard deviations
+    assert curves.value("ours", "TKA", "coverage") == 1
+    assert levels.value("ours", "L4-L5", "axial rotation RMSE") == pytest.approx(3)
+    assert levels.value("ours", "L4-L5", "flexion RMSE") == pytest.approx(0, abs=1e-9)
+    assert levels.value("ours", "L4-L5", "axial rotation coverage") == pytest.approx(1)  # 1.5 standard deviations
+
+
+def test_controls_know_no_frame():
+    """A trial's mean has the error of motion only: of a sine of 5°, 5/√2. Other people's mean is 10° off."""
+    true = tuple(truth())
+    training = [replace(s, angle=s.angle + np.radians(10)) for s in truth(("S1",))]
+    curves, _ = evaluate_angles({"ours": true}, true, training)
+    swing = np.degrees(np.std(true[0].angle[:, 0]))
+    assert curves.value(CONSTANT, "LLA", "RMSE") == pytest.approx(swing)
+    assert curves.value(CONSTANT, "LLA", "bias") == pytest.approx(0, abs=1e-9)
+    assert curves.value(MEAN, "LLA", "bias") == pytest.approx(10)
+    assert curves.value(MEAN, "LLA", "change") == pytest.approx(swing)
+    assert np.isnan(curves.value(MEAN, "LLA", "r"))
+    without, _ = evaluate_angles({"ours": true}, true)
+    assert MEAN not in [row.method for row in without.rows]
+
+
+def test_intervals_span_from_one_person_to_the_other():
+    """Off by 3° in one, 5° in the other: drawn anew, both may be the one or the other."""
+    true = tuple(truth())
+    found = [replace(s, angle=s.angle + np.radians(off)) for s, off in zip(true, (3, -5), strict=True)]
+    curves, _ = evaluate_angles({"ours": found}, true)
+    assert curves.value("ours", "LLA", "RMSE") == pytest.approx(np.sqrt((9 + 25) / 2))
+    for column in ("RMSE, 95 % by subject", "RMSE, 95 % by trial"):
+        assert curves.value("ours", "LLA", column) == pytest.approx((3, 5))
+
+
+def test_levels_and_frames_that_a_method_lacks_are_said():
+    true = tuple(truth())
+    some = [
+        AngleSequence("S9", "walking 1", np.arange(25), NAMES[:2], true[0].angle[:25, :2]),
+        AngleSequence("S11", "Walking_1", np.arange(50), NAMES[:2], true[1].angle[:, :2]),
+    ]
+    curves, levels = evaluate_angles({"few": some}, true)
+    assert curves.value("few", "LLA", "found") == pytest.approx(0.75)
+    assert curves.value("few", "LLA", "RMSE") == pytest.approx(0, abs=1e-9)
+    assert np.isnan(curves.value("few", "LLA", "coverage"))
+    assert np.isnan(levels.value("few", "L5-S1", "flexion RMSE"))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_a_table_keeps_everything(tmp_path, suffix):
+    wrote = [replace(s, deviation=np.abs(s.angle)) for s in truth()]
+    save_angles(tmp_path / f"angles.{suffix}", wrote)
+    for a, b in zip(read_angles(tmp_path / f"angles.{suffix}"), wrote, strict=True):
+        assert (a.subject, a.trial, a.action, a.names, a.rate) == (b.subject, b.trial, b.action, b.names, b.rate)
+        for name in ("frames", "angle", "deviation"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_a_capture_holds_true_angles_and_trc_files_none(tmp_path):
+    random = np.random.default_rng(1)
+    lla, tka, levels = random.normal(size=6), random.normal(size=6), random.normal(size=(6, 2, 3))
+    motion = Motion(("pelvis_tx",), 50, np.zeros((6, 1)), (False,))
+    path = tmp_path / "truth/S9/S9_Walking_1.h5"
+    save(path, motion=motion, levels=["L5-S1", "L4-L5"], angles=levels, lla=lla, tka=tka)
+    (found,) = read_angles(tmp_path)
+    assert found.names == NAMES
+    np.testing.assert_array_equal(found.angle[:, 1], tka)
+    np.testing.assert_array_equal(found.angle[:, NAMES.index("L4-L5 lateral bending")], levels[:, 1, 1])
+    (tmp_path / "S9_x.trc").write_text("x")
+    with pytest.raises(InputError, match="hold no angles"):
+        read_angles(tmp_path / "S9_x.trc")
+
+
+def test_nonsense_is_refused():
+    true = tuple(truth())
+    with pytest.raises(InputError, match="predicted twice"):
+        evaluate_angles({"ours": (*true, true[0])}, true)
+    with pytest.raises(InputError, match=r"predicted S1/Walking_1; true S9/Walking_1"):
+        evaluate_angles({"ours": tuple(truth(("S1",)))}, true)
+    with pytest.raises(InputError, match="shape"):
+        AngleSequence("S9", "x", [0, 1], ("LLA",), np.zeros((2, 2)))
+    with pytest.raises(InputError, match="each may be there once"):
+        AngleSequence("S9", "x", [1, 1], ("LLA",), np.zeros((2, 1)))

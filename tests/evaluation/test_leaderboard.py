@@ -1,0 +1,47 @@
+import json
+
+import pytest
+
+from simspine.errors import InputError
+from simspine.evaluation.leaderboard import LeaderboardEntry, add_entries, main_figures, read_leaderboard
+from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
+
+
+def entry(method="ours", value=1.0, **changes):
+    return LeaderboardEntry("lifting", method, {"t: all: spine": value}, "0.1", "2026-01-02", "ab", "cd", **changes)
+
+
+def test_a_result_computed_again_takes_its_own_place(tmp_path):
+    path = tmp_path / "board.jsonl"
+    add_entries(path, [entry(), entry("theirs")])
+    add_entries(path, [entry(value=2.0), entry(options={"step": 1})])
+    found = read_leaderboard(path)
+    assert [(e.method, e.figures["t: all: spine"], e.options) for e in found] == [
+        ("theirs", 1.0, {}), ("ours", 2.0, {}), ("ours", 1.0, {"step": 1}),
+    ]  # fmt: skip
+    lines = path.read_text().splitlines()
+    assert len(lines) == 3
+    assert all(json.loads(line)["data"] == "ab" for line in lines)
+
+
+def test_only_a_methods_own_figures_over_all_data_are_kept():
+    table = EvaluationTable(
+        "t", "T", (TableColumn("spine"), TableColumn("Walking")),
+        (
+            TableRow("ours", "mean over frames", (1.23456, 5.0)),
+            TableRow("ours", "95 % by trial", ((1.0, 2.0), None)),
+            TableRow("ours", "Walking", (3.0, 4.0)),
+            TableRow("ours", "mean over frames", (9.0, 9.0), "A paper"),
+            TableRow("theirs", "mean over frames", (5.0, 5.0)),
+        ),
+    )  # fmt: skip
+    assert main_figures([table], "ours") == {"t: mean over frames: spine": 1.2346}
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    path = tmp_path / "board.jsonl"
+    add_entries(path, [entry()])
+    path.write_text(path.read_text() + '{"method": "x"}\n')
+    with pytest.raises(InputError, match=r"board\.jsonl, line 2"):
+        read_leaderboard(path)
+    assert read_leaderboard(tmp_path / "none.jsonl") == ()

@@ -1,0 +1,114 @@
+"""The multi-view protocol on points whose errors are known by construction."""
+
+import numpy as np
+import pytest
+from small_points import ALL, moved, truth
+
+from simspine.errors import InputError
+from simspine.evaluation.multiview import evaluate_multiview
+from simspine.evaluation.points import PointSequence
+from simspine.evaluation.protocol import COLUMNS, in_row_order, trial_key
+from simspine.geometry import change_frame
+
+
+def test_columns_are_the_papers():
+    assert {name: len(points) for name, points in COLUMNS.items()} == {
+        "cervical": 5, "thoracic": 6, "lumbar": 4, "spine": 15, "body": 22, "all": 37,
+    }  # fmt: skip
+    assert set(COLUMNS["spine"]) | set(COLUMNS["body"]) == set(ALL)
+
+
+def test_a_known_error_of_each_region_comes_back():
+    """Every point is off by as many mm as its region says, along x in the world: columns are means over points."""
+    true = truth()
+    regions = ("cervical", "thoracic", "lumbar", "body")
+    size = {name: 3.0 * k for k, region in enumerate(regions, 1) for name in COLUMNS[region]}
+    shift = 1e-3 * np.array([[size[name], 0, 0] for name in ALL])
+    world, aligned, _ = evaluate_multiview({"ours": moved(true, lambda s: s.xyz + shift)}, true)
+    row = [world.value("ours", "mean over frames", column) for column in COLUMNS]
+    spine = (5 * 3 + 6 * 6 + 4 * 9) / 15
+    np.testing.assert_allclose(row, [3, 6, 9, spine, 12, (15 * spine + 22 * 12) / 37])
+    for region in regions:  # a shift of all points of a column is taken out
+        assert aligned.value("ours", "mean over frames", region) == pytest.approx(0, abs=1e-9)
+    assert aligned.value("ours", "mean over frames", "spine") > 1
+
+
+def test_rows_by_hand_with_both_means_and_intervals():
+    """Off by 1 mm in Walking of S9 (4 frames), 4 mm in Sitting (2), 7 mm in Walking of S11 (6)."""
+    off = {"Walking_1": 1e-3, "Sitting_1": 4e-3, "Walking_2": 7e-3}
+    true = truth()
+    found = moved(true, lambda s: s.xyz + np.array([0, off[s.trial], 0]))
+    world, _, _ = evaluate_multiview({"ours": found}, true)
+
+    def cell(row):
+        return world.value("ours", row, "all")
+
+    assert cell("Walking") == pytest.approx((4 * 1 + 6 * 7) / 10)
+    assert cell("Sitting") == pytest.approx(4)
+    assert cell("mean over frames") == pytest.approx((4 * 1 + 2 * 4 + 6 * 7) / 12)
+    assert cell("mean over actions") == pytest.approx((4.6 + 4) / 2)
+    assert cell("95 % by subject") == pytest.approx((2, 7))  # S9: (4 · 1 + 2 · 4) / 6
+    low, high = cell("95 % by trial")
+    assert 0.999 <= low < cell("mean over frames") < high <= 7
+    rows = [row.label for row in world.rows if row.method == "ours"]
+    assert rows == ["mean over frames", "mean over actions", "95 % by trial", "95 % by subject", "Sitting", "Walking"]
+    assert sum(row.source != "" for row in world.rows) == 18
+
+
+def test_what_is_not_predicted_is_said_and_counts_nowhere():
+    true = truth()
+    found = moved(true, lambda s: s.xyz + np.array([0, 2e-3, 0]))[:2]
+    world, _, _ = evaluate_multiview({"ours": found}, true)
+    assert world.value("ours", "mean over frames", "all") == pytest.approx(2)
+    assert "12 frames; 50.0 % of the true places predicted" in world.notes[-1]
+
+
+def test_a_column_needs_all_of_its_points():
+    true = truth()
+    spine = [s.select(COLUMNS["spine"]) for s in true]
+    world, aligned, _ = evaluate_multiview({"spine only": spine}, true)
+    for table in (world, aligned):
+        assert table.value("spine only", "mean over frames", "spine") == pytest.approx(0, abs=1e-9)
+        assert np.isnan(table.value("spine only", "mean over frames", "body"))
+        assert np.isnan(table.value("spine only", "mean over frames", "all"))
+
+
+def test_other_axes_and_spellings_are_understood():
+    true = truth()
+    turned = [
+        PointSequence(
+            s.subject, s.trial.replace("_", " "), s.frames, s.names, change_frame(s.xyz, "z_up", "y_up"), "y_up"
+        )
+        for s in true
+    ]
+    world, _, _ = evaluate_multiview({"ours": turned}, true)
+    assert world.value("ours", "mean over frames", "all") == pytest.approx(0, abs=1e-9)
+    assert trial_key("Walking 1") == trial_key("walking-1") == trial_key("Walking_1")
+    assert in_row_order(["Photo", "Reaching", "WalkDog", "Directions"]) == [
+        "Directions", "TakingPhoto", "WalkingDog", "Reaching",
+    ]  # fmt: skip
+
+
+def test_motion_of_neighbouring_frames_only():
+    near = truth((("S9", "Walking_1", 5),), step=1)
+    ramp = moved(near, lambda s: s.xyz + 1e-3 * np.arange(5)[:, None, None] * [1, 0, 0])
+    _, _, motion = evaluate_multiview({"ours": ramp}, near)
+    assert motion.value("ours", "mean over frames", "velocity all") == pytest.approx(50)  # 1 mm a frame at 50/s
+    assert motion.value("ours", "mean over frames", "acceleration all") == pytest.approx(0, abs=1e-6)
+    far = truth((("S9", "Walking_1", 5),), step=50)
+    _, _, motion = evaluate_multiview({"ours": far}, far)
+    assert np.isnan(motion.value("ours", "mean over frames", "velocity all"))
+
+
+def test_predictions_that_belong_to_nothing_are_refused():
+    true = truth()
+    other = truth((("S1", "Eating_1", 2),))
+    with pytest.raises(InputError, match="S1/Eating_1; true are S9/Walking_1"):
+        evaluate_multiview({"ours": other}, true)
+    with pytest.raises(InputError, match="predicted twice"):
+        evaluate_multiview({"ours": (*true, true[0])}, true)
+    seen = [PointSequence(s.subject, s.trial, s.frames, s.names, s.xyz, "camera") for s in true]
+    with pytest.raises(InputError, match="in the axes 'camera', true in 'z_up'"):
+        evaluate_multiview({"ours": seen}, true)
+    with pytest.raises(InputError, match="none of the points"):
+        evaluate_multiview({"ours": [PointSequence("S9", "Walking_1", [0], ["Tail"], np.zeros((1, 1, 3)))]}, true)

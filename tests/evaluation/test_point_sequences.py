@@ -1,0 +1,104 @@
+"""Tables of points: a round trip in both formats, files of other programs, and what is refused."""
+
+import numpy as np
+import pytest
+
+from simspine.errors import InputError
+from simspine.evaluation.points import PointSequence, load_points, save_points
+
+NAMES = ("Hip", "Spine_01", "Neck")
+
+
+def sequences(deviation=True):
+    random = np.random.default_rng(2)
+    for subject, trial, camera, frames in (
+        ("S9", "Walking_1", "54138969", [0, 50, 100]),
+        ("S9", "Walking_1", "55011271", [0, 50]),
+        ("S11", "Photo_2", None, [7]),
+    ):
+        xyz = random.normal(size=(len(frames), 3, 3))
+        xyz[0, 1] = np.nan
+        spread = np.abs(random.normal(size=xyz.shape)) if deviation else None
+        yield PointSequence(subject, trial, frames, NAMES, xyz, "camera", camera, "", spread, 50.0)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+@pytest.mark.parametrize("deviation", [True, False])
+def test_a_round_trip_loses_nothing(tmp_path, suffix, deviation):
+    path, wrote = tmp_path / f"points.{suffix}", tuple(sequences(deviation))
+    save_points(path, wrote)
+    read = load_points(path)
+    assert [s.key for s in read] == [s.key for s in wrote]
+    for a, b in zip(read, wrote, strict=True):
+        assert (a.names, a.axes, a.action, a.rate) == (b.names, b.axes, b.action, b.rate)
+        np.testing.assert_array_equal(a.frames, b.frames)
+        np.testing.assert_array_equal(a.xyz, b.xyz)
+        assert (a.deviation is None) == (b.deviation is None)
+        if deviation:
+            np.testing.assert_array_equal(a.deviation, b.deviation)
+
+
+def test_actions_come_from_names_of_trials():
+    assert [s.action for s in sequences()] == ["Walking", "Walking", "Photo"]
+
+
+def test_a_file_of_another_program_is_sorted_and_split(tmp_path):
+    """Plain NumPy, rows mixed, optional columns left out."""
+    path = tmp_path / "theirs.npz"
+    xyz = np.arange(4.0)[:, None, None] * np.ones((4, 3, 3))
+    rows = {"subject": ["S9", "S11", "S9", "S9"], "trial": ["Eating"] * 4, "frame": [5, 1, 3, 4]}
+    np.savez(path, **rows, names=NAMES, xyz=xyz, axes="z_up")
+    first, second = load_points(path)
+    assert first.key == ("S9", "Eating", None)
+    assert second.key == ("S11", "Eating", None)
+    assert first.frames.tolist() == [3, 4, 5]
+    assert first.xyz[:, 0, 0].tolist() == [2, 3, 0]
+    assert first.rate is None
+
+
+def test_points_and_frames_are_selected():
+    whole = next(iter(sequences()))
+    part = whole.select(("Neck", "Hip"), np.array([50, 100]))
+    np.testing.assert_array_equal(part.xyz, whole.xyz[1:][:, [2, 0]])
+    with pytest.raises(InputError, match="lack Head"):
+        whole.select(("Head",))
+    with pytest.raises(InputError, match="frames"):
+        whole.select(("Hip",), np.array([51]))
+    with pytest.raises(InputError, match="frames"):
+        whole.select(("Hip",), np.array([999]))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"axes": "up"}, "expected one of z_up, y_up, camera"),
+        ({"frames": [0, 0, 1]}, "each may be there once"),
+        ({"frames": [-1, 0, 1]}, "start at 0"),
+        ({"names": ("Hip", "Hip", "Neck")}, "unique"),
+        ({"xyz": np.zeros((3, 2, 3))}, r"\(3, 2, 3\)"),
+        ({"xyz": np.full((3, 3, 3), np.inf)}, "NaN"),
+        ({"rate": 0.0}, "rate is 0"),
+    ],
+)
+def test_nonsense_is_refused(change, said):
+    fields = {"subject": "S9", "trial": "Eating_1", "frames": [0, 1, 2], "names": NAMES, "xyz": np.zeros((3, 3, 3))}
+    with pytest.raises(InputError, match=said):
+        PointSequence(**(fields | change))
+
+
+def test_files_that_hold_no_points_are_refused(tmp_path):
+    path = tmp_path / "other.npz"
+    np.savez(path, xyz=np.zeros((2, 3, 3)))
+    with pytest.raises(InputError, match=r"other\.npz: no subject, trial, frame, names, axes;"):
+        load_points(path)
+    table = {"subject": ["S9"], "trial": ["Eating"], "frame": [0], "names": NAMES, "axes": "z_up"}
+    np.savez(path, **table, xyz=np.zeros((2, 3, 3)))
+    with pytest.raises(InputError, match=r"xyz has shape \(2, 3, 3\), expected \(1, 3, 3\)"):
+        load_points(path)
+    np.savez(path, **(table | {"frame": [0.5]}), xyz=np.zeros((1, 3, 3)))
+    with pytest.raises(InputError, match="whole numbers"):
+        load_points(path)
+    with pytest.raises(InputError, match="different names"):
+        save_points(path, [*sequences(), PointSequence("S9", "Eating", [0], ("Hip",), np.zeros((1, 1, 3)), "camera")])
+    with pytest.raises(InputError, match="no frames"):
+        save_points(path, [])

@@ -1,0 +1,108 @@
+"""The same places out of every kind of file that points are read from."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "dataset"))
+from small_dataset import FRAMES, REJECTED, UNSOLVED, camera, export_small, small_dataset
+
+from simspine.errors import InputError
+from simspine.evaluation.points import PointSequence, save_points
+from simspine.evaluation.sources import cameras_of, in_views, of_subjects, read_points, truth_for
+from simspine.formats.store import save
+from simspine.formats.trc import write_trc
+from simspine.geometry import change_frame, project_one
+from simspine.types import Markers
+
+
+def test_a_data_set_gives_the_frames_it_keeps(tmp_path):
+    export_small(tmp_path)
+    found = {f"{s.subject}/{s.trial}": s for s in read_points(tmp_path)}
+    assert set(found) == set(FRAMES)
+    walking = found["S1/Walking_1"]
+    left_out = {UNSOLVED, *REJECTED}
+    assert set(range(300)) - set(walking.frames) == left_out
+    true = small_dataset().subjects["S1"].trials["Walking_1"].markers.xyz
+    np.testing.assert_allclose(walking.xyz, true[walking.frames], atol=1e-12)
+    assert walking.rate == 50
+    assert read_points(tmp_path / "tiny.h5", step=50)[0].frames.tolist() == [0, 50, 100, 150, 200, 250]
+
+
+def test_trc_files_are_named_after_subject_and_trial(tmp_path):
+    markers = Markers(("Hip", "Neck"), 50, np.random.default_rng(1).normal(size=(4, 2, 3)), "y_up", start=0.2)
+    for name in ("S9_Walking_1.trc", "P07/P07_Sitting.trc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_trc(tmp_path / name, markers)
+    first, second = sorted(read_points(tmp_path), key=lambda s: s.subject)
+    assert [first.key, second.key] == [("P07", "Sitting", None), ("S9", "Walking_1", None)]
+    assert first.frames.tolist() == [10, 11, 12, 13]  # from 0.2 s on
+    np.testing.assert_allclose(first.xyz, markers.xyz, atol=1e-8)
+    assert read_points(tmp_path / "S9_Walking_1.trc", step=5)[0].frames.tolist() == [10]
+    write_trc(tmp_path / "nobody.trc", markers)
+    with pytest.raises(InputError, match="whose trial"):
+        read_points(tmp_path / "nobody.trc")
+
+
+def capture_folder(folder):
+    points = Markers(("Hip", "Neck"), 50, np.random.default_rng(2).normal(size=(5, 2, 3)), "z_up")
+    save(folder / "truth/S9/S9_Walking_1.h5", points=points)
+    save(folder / "detections/S9/Walking_1.h5", cameras=[camera("a", 0.0), camera("b", 1.0)])
+    return points
+
+
+def test_a_virtual_capture_gives_its_truth_and_each_cameras_view(tmp_path):
+    points = capture_folder(tmp_path)
+    (world,) = read_points(tmp_path)
+    assert world.key == ("S9", "Walking_1", None)
+    np.testing.assert_array_equal(world.xyz, points.xyz)
+    cameras = cameras_of(tmp_path)
+    first, second = in_views([world], cameras)
+    assert (first.camera, second.camera, second.axes) == ("a", "b", "camera")
+    pinhole = cameras["S9"][1].with_(distortion=np.zeros(5))  # a view's places are imaged by K alone
+    ideal = second.xyz[..., :2] / second.xyz[..., 2:] @ pinhole.K[:2, :2].T + pinhole.K[:2, 2]
+    ahead = second.xyz[..., 2] > 0
+    np.testing.assert_allclose(ideal[ahead], project_one(pinhole, points.xyz)[ahead], atol=1e-6)
+
+
+def test_truth_comes_in_the_axes_of_the_predictions(tmp_path):
+    export_small(tmp_path)
+    seen = [PointSequence("S1", "Walking_1", [0], ["Hip"], np.zeros((1, 1, 3)), "camera", "54138969")]
+    views = truth_for(tmp_path, seen, ("S1",), step=50)
+    assert {s.camera for s in views} == {"54138969", "55011271"}
+    (world, _) = truth_for(tmp_path, [PointSequence("S1", "x", [0], ["Hip"], np.zeros((1, 1, 3)))], ("S1",))
+    assert world.axes == "y_up"
+    one = camera("54138969", 0.0)
+    expected = change_frame(world.select(["Hip"], np.array([50])).xyz, "y_up", "z_up") @ one.R.T + one.t
+    np.testing.assert_allclose(views[0].select(["Hip"], np.array([50])).xyz, expected, atol=1e-6)  # R: float32
+
+
+def test_people_who_are_not_there_are_named(tmp_path):
+    export_small(tmp_path)
+    found = read_points(tmp_path)
+    with pytest.raises(InputError, match=r"S9, S11, who are tested .* has S1, S5"):
+        of_subjects(found)
+    assert len(of_subjects(found, ("all",))) == 3
+    assert {s.subject for s in of_subjects(found, ("S5",))} == {"S5"}
+
+
+def test_what_holds_no_points_is_refused_by_name(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.npz: no such file"):
+        read_points(tmp_path / "gone.npz")
+    with pytest.raises(InputError, match="neither points nor a folder"):
+        read_points(tmp_path)
+    (tmp_path / "a.docx").write_text("x")
+    with pytest.raises(InputError, match=r"a\.docx: neither"):
+        read_points(tmp_path / "a.docx")
+    (tmp_path / "b.h5").write_text("x")
+    with pytest.raises(InputError, match=r"b\.h5"):
+        read_points(tmp_path / "b.h5")
+    save(tmp_path / "c.h5", other=np.zeros(3))
+    with pytest.raises(InputError, match=r"c\.h5: no subject"):
+        read_points(tmp_path / "c.h5")
+    save_points(tmp_path / "d.npz", [PointSequence("S9", "x", [0], ["Hip"], np.zeros((1, 1, 3)))])
+    seen = [PointSequence("S9", "x", [0], ["Hip"], np.zeros((1, 1, 3)), "camera", "a")]
+    with pytest.raises(InputError, match="holds no cameras"):
+        truth_for(tmp_path / "d.npz", seen)

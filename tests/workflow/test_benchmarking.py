@@ -1,0 +1,148 @@
+"""The commands `simspine benchmark …` from files to files."""
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
+from small_images import people, write_labels, write_results
+from small_points import moved, truth
+
+from simspine.cli import main
+from simspine.errors import InputError
+from simspine.evaluation.angles import AngleSequence, angle_names, save_angles
+from simspine.evaluation.leaderboard import read_leaderboard
+from simspine.evaluation.points import save_points
+from simspine.workflow.benchmarking import fingerprint, named_files
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["benchmark", *map(str, arguments)])
+
+
+@pytest.fixture
+def files(tmp_path):
+    true = truth()
+    save_points(tmp_path / "truth.npz", true)
+    save_points(tmp_path / "net.npz", moved(true, lambda s: s.xyz + np.array([0, 0.004, 0])))
+    return tmp_path
+
+
+def test_predictions_become_tables_a_page_and_a_row(files):
+    out, board = files / "out", files / "board.jsonl"
+    done = call(
+        "multiview", f"mine={files / 'net.npz'}", "--truth", files / "truth.npz", "--out", out, "--leaderboard", board
+    )
+    assert done.exit_code == 0, done.output
+    assert re.search(r"mine +mean over frames +4\.00 +4\.00", done.output)
+    written = {path.name for path in out.iterdir()}
+    assert written == {f"multiview.{ending}" for ending in ("txt", "md", "tex", "json", "html")}
+    found = json.loads((out / "multiview.json").read_text())
+    assert found["tables"][0]["rows"][0]["cells"]["all"] == pytest.approx(4)
+    assert found["methods"] == {"mine": fingerprint(files / "net.npz")}
+    (entry,) = read_leaderboard(board)
+    assert entry.data == fingerprint(files / "truth.npz")
+    assert entry.figures["multiview_mpjpe: mean over frames: all"] == pytest.approx(4)
+    assert entry.options == {"subjects": "S9,S11"}
+
+
+class _Tags(HTMLParser):
+    """Open tags, to see that each is closed, and cells of tables."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.cells = [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "path", "use", "g") and not any(k == "xlink:href" for k, _ in attrs):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        self.cells.append(data.strip())
+
+
+def test_the_page_holds_tables_bars_and_leaderboard_and_asks_for_nothing(files):
+    save_points(files / "a&b.npz", truth())
+    done = call(
+        "lifting", f"<b>x={files / 'a&b.npz'}", files / "net.npz", "--truth", files / "truth.npz", "--out", files,
+        "--leaderboard", files / "board.jsonl",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    page = (files / "lifting.html").read_text()
+    tags = _Tags()
+    tags.feed(page)
+    assert "<b>x" not in page
+    assert "<b>x" in tags.cells  # escaped
+    assert page.count("<svg") == 2
+    assert page.count("<table>") == 3
+    assert "http" not in page.replace("http-equiv", "")
+    assert "published, other data: SimSpine (CVPR 2026), Table 6" in tags.cells
+
+
+def test_angles_with_the_untested_people_as_control(tmp_path):
+    names = angle_names(("L5-S1",))
+    random = np.random.default_rng(2)
+    everyone = [
+        AngleSequence(s, "Walking_1", np.arange(30), names, random.normal(size=(30, 5))) for s in ("S1", "S9", "S11")
+    ]
+    save_angles(tmp_path / "truth.npz", everyone)
+    save_angles(tmp_path / "net.npz", everyone)
+    done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"net +LLA +0\.00", done.output)
+    assert "control: mean of the training people" in done.output
+    done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz", "--subjects", "all")
+    assert "control: mean" not in done.output
+
+
+def test_points_in_images_from_a_copy_of_spinetrack(tmp_path):
+    write_labels(tmp_path / "st/annotations/person_keypoints_val2017.json", people())
+    write_results(tmp_path / "found.json", people())
+    done = call("2d", tmp_path / "found.json", "--truth", tmp_path / "st", "--format", "markdown")
+    assert done.exit_code == 0, done.output
+    assert "| found | all | 1.000 | 1.000 |" in done.output
+
+
+def test_what_is_missing_or_wrong_ends_with_two_and_writes_nothing(files):
+    for arguments, said in (
+        (("lifting",), "give predictions"),
+        (("lifting", files / "net.npz"), "--truth"),
+        (("lifting", files / "gone.npz", "--truth", files / "truth.npz"), "gone.npz: no such file"),
+        (("lifting", files / "net.npz", "--truth", files / "truth.npz", "--subjects", "S1"), "none of the subjects S1"),
+        (("angles", files / "net.npz", "--truth", files / "truth.npz"), "net.npz: no angle"),
+        (("2d", files / "net.npz", "--truth", files / "gone"), "gone: no such file"),
+        (("multiview", files / "net.npz", files / "net.npz", "--truth", files / "truth.npz"), "called 'net'"),
+    ):
+        done = call(*arguments, "--out", files / "never")
+        assert done.exit_code == 2, (arguments, done.output)
+        assert said in done.output
+    assert not (files / "never").exists()
+
+
+def test_results_are_named_after_their_files_unless_named(tmp_path):
+    assert named_files(["a=x/y.npz", "z.json"]) == {"a": Path("x/y.npz"), "z": Path("z.json")}
+    odd = tmp_path / "a=b.npz"
+    odd.write_text("")
+    assert named_files([str(odd)]) == {"a=b": odd}
+    with pytest.raises(InputError, match="a name of its own"):
+        named_files(["x/a.npz", "y/a.npz"])
+
+
+def test_a_folders_fingerprint_holds_names_and_contents(tmp_path):
+    (tmp_path / "a").write_text("1")
+    first = fingerprint(tmp_path)
+    (tmp_path / "a").write_text("2")
+    second = fingerprint(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert len({first, second, fingerprint(tmp_path)}) == 3
