@@ -40,3 +40,10 @@ def median_of_rows(values: np.ndarray) -> np.ndarray:
     if some.any():
         out[some] = np.nanmedian(values[some], axis=1)
     return out
+
+
+def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+    """Mean of what is there; NaN where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis)
+    return np.where(known, values, 0.0).sum(axis) / np.where(count > 0, count, np.nan)

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.signal import savgol_filter
 
+from simspine.arrays import mean_of_known
 from simspine.body.anatomy import moves_of, varied
 from simspine.body.recipes import Recipe, fit_markers, place_inferred
 from simspine.body.scaling import ScaleFactors
-from simspine.ik.person_fit import PersonFit, PersonProblem, fit_person
+from simspine.ik.person_fit import PersonProblem, fit_person
+from simspine.pipeline.noise import BURST, RANGE, learnt_noise
 from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.person import Person
 from simspine.pipeline.sized_body import SizedBody, size_body
@@ -24,7 +25,6 @@ from simspine.types import Markers, Origin
 
 FRAMES = 150  # of all trials together
 LEAST, MOST = 6, 60  # of one trial
-BURST = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
 ROUNDS = 5
 SMOOTH, DEGREE = 0.3, 3  # s, of the polynomials that take out what changes from frame to frame (Savitzky & Golay 1964)
 
@@ -58,8 +58,9 @@ def fit_to_person(
         return sized
     known = _alike([fit_markers(sized.body, trial) for trial in trials])
     smooth = [_smooth(trial) for trial in known]
-    fast = _mean(np.array([_fast(a, b) for a, b in zip(known, smooth, strict=True)]), 0)
-    chosen = [_some(trial, len(trials)) for trial in smooth]
+    fast = mean_of_known(np.array([_fast(a, b) for a, b in zip(known, smooth, strict=True)]), 0)
+    some = [_some(trial, len(trials)) for trial in smooth]
+    chosen, bursts = [part for part, _ in some], [burst for _, burst in some]
     moves = moves_of(sized.body, recipe.anatomy, recipe.articulation.chain)
     levels = level_priors(recipe.articulation.regions)
     own = curve_names(levels)
@@ -84,7 +85,7 @@ def fit_to_person(
             [trial.frames / trial.rate for trial in trials],
         )  # fmt: skip
         found = fit_person(problem, None if found is None else found.found)
-        noise, factor = _noise(held, problem, found, options)
+        noise, factor = learnt_noise(held, problem, found, options, bursts)
         worth = {name: float(np.clip(worth[name] * factor[name], 1 / RANGE, RANGE)) for name in worth}
     assert found is not None
     count = len(moves)
@@ -117,14 +118,7 @@ def _smooth(markers: Markers) -> Markers:
 
 def _fast(markers: Markers, smooth: Markers) -> np.ndarray:
     """(markers,) m²: variance of a coordinate that `_smooth` took out."""
-    return _mean((markers.xyz - smooth.xyz) ** 2, (0, 2))
-
-
-def _mean(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
-    """Mean of what is there; NaN where nothing is."""
-    known = np.isfinite(values)
-    count = known.sum(axis)
-    return np.where(known, values, 0.0).sum(axis) / np.where(count > 0, count, np.nan)
+    return mean_of_known((markers.xyz - smooth.xyz) ** 2, (0, 2))
 
 
 def _with_fast(
@@ -149,22 +143,24 @@ def _with_fast(
     return learnt, found
 
 
-def _some(markers: Markers, trials: int) -> Markers:
-    """Bursts of frames, evenly over the trial."""
+def _some(markers: Markers, trials: int) -> tuple[Markers, np.ndarray]:
+    """Frames evenly over the trial, in bursts where it is long enough; and which of them make a burst, (bursts, 3)."""
     wanted = int(np.clip(FRAMES // trials, LEAST, MOST))
     steps = np.round(np.array(BURST) * markers.rate).astype(int)
     last = markers.frames - 1 - steps[-1]
     if last < 0 or markers.frames <= wanted:
         chosen = np.unique(np.linspace(0, markers.frames - 1, min(wanted, markers.frames)).astype(int))
+        bursts = np.zeros((0, len(steps)), int)
     else:
-        first = np.linspace(0, last, max(1, wanted // len(steps))).astype(int)
-        chosen = np.unique(first[:, None] + steps)
+        together = np.linspace(0, last, max(1, wanted // len(steps))).astype(int)[:, None] + steps
+        chosen = np.unique(together)
+        bursts = np.searchsorted(chosen, together)
     part = {"xyz": markers.xyz[chosen]}
     for name in ("weight", "filled", "covariance"):
         values = getattr(markers, name)
         part[name] = None if values is None else values[chosen]
     spacing = (markers.frames - 1) / markers.rate / max(1, len(chosen) - 1)
-    return markers.with_(**part, rate=1 / max(spacing, 1 / markers.rate))
+    return markers.with_(**part, rate=1 / max(spacing, 1 / markers.rate)), bursts
 
 
 def _alike(trials: Sequence[Markers]) -> list[Markers]:
@@ -186,81 +182,3 @@ def _place_sd(markers: Markers) -> dict[str, float]:
             if name not in skin:
                 found[name] = ENDS_PLACE_SD if name in ENDS else CHAIN_PLACE_SD if name in CHAIN else sd
     return found
-
-
-def _noise(
-    options: KinematicsOptions, problem: PersonProblem, fit: PersonFit, configured: KinematicsOptions
-) -> tuple[KinematicsOptions, dict[str, float]]:
-    """Standard deviations and correlation time that make what was found likeliest, a step of expectation maximisation;
-    and by which factor the weight of each marker changes.
-
-    What was configured is assumed to be right within a factor `WITHIN`, and a marker to be like its group.
-    """
-    first = problem.trials[0]
-    weights = np.concatenate(problem.weights) / problem.errors.sd**2
-    w = np.where(weights > 0, weights, np.nan)[:, :, None]
-    score = w * (np.minimum(fit.residual**2, options.loss_from_sd**2 / w) + fit.spread)
-    frames = sum(trial.frames for trial in problem.trials)
-    sharing = max(1.0, frames / float(problem.independent.sum()))
-    update, factor = {}, dict.fromkeys(first.names, 1.0)
-    for name, origin in (("marker_sd_m", Origin.DETECTED), ("given_sd_m", Origin.GIVEN)):
-        group = np.flatnonzero(first.of_origin(origin) & np.isfinite(score).any((0, 2)))
-        if group.size:
-            own, assumed = getattr(options, name), getattr(configured, name)
-            count = np.isfinite(score[:, group]).sum((0, 2)) / sharing
-            total = np.nansum(score[:, group], (0, 2)) / sharing
-            variance = _likeliest(total.sum() / count.sum(), count.sum(), (assumed / own) ** 2)
-            update[name] = float(max(FLOOR, own * np.sqrt(variance)))
-            each = [_likeliest(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
-            factor |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
-    regions = [i for i, e in enumerate(problem.errors.shared) if len(e.markers) > 1]
-    if regions:
-        shape = (len(problem.trials), -1, 3)
-        squares = (fit.found.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
-        variance = _likeliest(float(squares.mean()), squares.size, configured.region_sd_m**2)
-        update["region_sd_m"] = float(max(FLOOR, np.sqrt(variance)))
-    detected = first.of_origin(Origin.DETECTED)
-    along = np.isin(first.names, CHAIN) & detected
-    along = along if along.any() else detected  # a detector that does not see the spine
-    update["error_correlation_s"] = _correlation_time(problem, fit, along, configured.error_correlation_s)
-    return options.model_copy(update=update), factor
-
-
-WITHIN = np.e  # of a standard deviation, one standard deviation of its logarithm
-RANGE = 4.0  # a marker is worth at most so many times more or less than its marker set says
-# m: bodies are wrong by as much. With less, exact points along the spine draw so hard that wrists are given up.
-FLOOR = 0.003
-
-
-def _likeliest(mean_square: float, count: float, assumed: float) -> float:
-    """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`."""
-
-    def slope(log: float) -> float:
-        return count * (1 - mean_square / np.exp(log)) + (log - np.log(assumed)) / (2 * np.log(WITHIN) ** 2)
-
-    bounds = np.log(sorted((max(mean_square, 1e-12), assumed)))
-    return float(np.exp(brentq(slope, bounds[0] - 1e-9, bounds[1] + 1e-9)))
-
-
-def _correlation_time(problem: PersonProblem, fit: PersonFit, group: np.ndarray, default: float) -> float:
-    """s: twice the integral of the autocorrelation of residuals, from frames of a burst."""
-    size, first, bursts = len(BURST), 0, []
-    if not group.any():
-        return default
-    for trial in problem.trials:
-        own = fit.residual[first : first + trial.frames][:, group]
-        first += trial.frames
-        if trial.frames % size == 0:
-            bursts.append(own.reshape(-1, size, *own.shape[1:]))
-    if not bursts:
-        return default
-    burst = np.concatenate(bursts)
-    products = _mean(burst[:, :1] * burst, (0, 3))  # (lags, markers)
-    products = products[:, products[0] > 0]
-    if not products.size:
-        return default
-    near, far = np.clip(np.nanmedian(products[1:] / products[0], axis=1), 1e-3, 0.999)
-    longest = float(np.mean(problem.seconds)) / 2
-    time = min(longest, (BURST[2] - BURST[1]) / max(np.log(max(near, far) / far), 1e-2))
-    share = min(1.0, max(near, far) * np.exp(BURST[1] / time))
-    return float(np.clip(2 * share * time, 0.02, 30.0))

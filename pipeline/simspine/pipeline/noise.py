@@ -1,0 +1,95 @@
+"""The noise of a person's recordings, learnt from what a fit leaves over: empirical Bayes.
+
+Each step takes the standard deviations and the correlation time that make what was found likeliest, under priors that
+hold what was configured to be right within a factor (expectation maximisation: Dempster, Laird & Rubin 1977).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import brentq
+
+from simspine.arrays import mean_of_known
+from simspine.ik.person_fit import PersonFit, PersonProblem
+from simspine.pipeline.options import KinematicsOptions
+from simspine.spine.levels import CHAIN
+from simspine.types import Origin
+
+BURST = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
+WITHIN = np.e  # of a standard deviation, one standard deviation of its logarithm
+RANGE = 4.0  # a marker is worth at most so many times more or less than its marker set says
+# m: bodies are wrong by as much. With less, exact points along the spine draw so hard that wrists are given up.
+FLOOR = 0.003
+
+
+def learnt_noise(
+    options: KinematicsOptions,
+    problem: PersonProblem,
+    fit: PersonFit,
+    configured: KinematicsOptions,
+    bursts: Sequence[np.ndarray],
+) -> tuple[KinematicsOptions, dict[str, float]]:
+    """Standard deviations and correlation time that make what was found likeliest, a step of expectation maximisation;
+    and by which factor the weight of each marker changes. options: those of the fit; bursts: (bursts, 3) of each trial,
+    which of its frames are `BURST` apart.
+
+    What was configured is assumed to be right within a factor `WITHIN`, and a marker to be like its group.
+    """
+    first = problem.trials[0]
+    weights = np.concatenate(problem.weights) / problem.errors.sd**2
+    w = np.where(weights > 0, weights, np.nan)[:, :, None]
+    score = w * (np.minimum(fit.residual**2, options.loss_from_sd**2 / w) + fit.spread)
+    frames = sum(trial.frames for trial in problem.trials)
+    sharing = max(1.0, frames / float(problem.independent.sum()))
+    update, factor = {}, dict.fromkeys(first.names, 1.0)
+    for name, origin in (("marker_sd_m", Origin.DETECTED), ("given_sd_m", Origin.GIVEN)):
+        group = np.flatnonzero(first.of_origin(origin) & np.isfinite(score).any((0, 2)))
+        if group.size:
+            own, assumed = getattr(options, name), getattr(configured, name)
+            count = np.isfinite(score[:, group]).sum((0, 2)) / sharing
+            total = np.nansum(score[:, group], (0, 2)) / sharing
+            variance = _likeliest(total.sum() / count.sum(), count.sum(), (assumed / own) ** 2)
+            update[name] = float(max(FLOOR, own * np.sqrt(variance)))
+            each = [_likeliest(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
+            factor |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
+    regions = [i for i, e in enumerate(problem.errors.shared) if len(e.markers) > 1]
+    if regions:
+        shape = (len(problem.trials), -1, 3)
+        squares = (fit.found.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
+        variance = _likeliest(float(squares.mean()), squares.size, configured.region_sd_m**2)
+        update["region_sd_m"] = float(max(FLOOR, np.sqrt(variance)))
+    detected = first.of_origin(Origin.DETECTED)
+    along = np.isin(first.names, CHAIN) & detected
+    along = along if along.any() else detected  # a detector that does not see the spine
+    update["error_correlation_s"] = _correlation_time(problem, fit, along, configured.error_correlation_s, bursts)
+    return options.model_copy(update=update), factor
+
+
+def _likeliest(mean_square: float, count: float, assumed: float) -> float:
+    """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`."""
+
+    def slope(log: float) -> float:
+        return count * (1 - mean_square / np.exp(log)) + (log - np.log(assumed)) / (2 * np.log(WITHIN) ** 2)
+
+    bounds = np.log(sorted((max(mean_square, 1e-12), assumed)))
+    return float(np.exp(brentq(slope, bounds[0] - 1e-9, bounds[1] + 1e-9)))
+
+
+def _correlation_time(
+    problem: PersonProblem, fit: PersonFit, group: np.ndarray, default: float, bursts: Sequence[np.ndarray]
+) -> float:
+    """s: twice the integral of the autocorrelation of residuals, from frames of a burst."""
+    firsts = np.cumsum([0, *(trial.frames for trial in problem.trials)])
+    frames = np.concatenate([first + own for first, own in zip(firsts[:-1], bursts, strict=True)])
+    if not group.any() or not len(frames):
+        return default
+    burst = fit.residual[:, group][frames]  # (bursts, 3, markers, 3)
+    products = mean_of_known(burst[:, :1] * burst, (0, 3))  # (lags, markers)
+    products = products[:, products[0] > 0]
+    if not products.size:
+        return default
+    near, far = np.clip(np.nanmedian(products[1:] / products[0], axis=1), 1e-3, 0.999)
+    longest = float(np.mean(problem.seconds)) / 2
+    time = min(longest, (BURST[2] - BURST[1]) / max(np.log(max(near, far) / far), 1e-2))
+    share = min(1.0, max(near, far) * np.exp(BURST[1] / time))
+    return float(np.clip(2 * share * time, 0.02, 30.0))
