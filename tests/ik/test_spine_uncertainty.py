@@ -1,5 +1,7 @@
 """Standard deviations of spine figures: equal to the scatter of many poses drawn from the covariance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from simspine.body.kernels import expand
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import build, read_recipe, virtual_spine_markers
 from simspine.ik.spine_uncertainty import spine_deviation
+from simspine.spine.clinical import clinical_parameters, measures
 from simspine.spine.endplates import read_endplates
 from simspine.spine.vertebrae import spine_kinematics
 from simspine.types import Motion
@@ -22,19 +25,20 @@ def drawn():
     rng = np.random.default_rng(0)
     n = tree.free.size
     z = np.clip(tree.rest[tree.free] + rng.normal(0, 0.03, n), tree.lower, tree.upper)
+    z += 0.1 * np.array(["Lat_Bending" in c.names[i] for i in tree.free])  # so that the largest curve has clear ends
     A = rng.normal(size=(n, n))
     covariance = 4e-6 * (A @ A.T / n + np.eye(n))
     plates, levels = carried_vertebrae(recipe.articulation, read_endplates()), spine_levels(recipe.articulation)
     names = virtual_spine_markers(body)
-    found = spine_deviation(
-        body, z[None], covariance[None], plates, levels, [body.marker_index(name) for name in names.values()]
-    )
+    places, some = [body.marker_index(name) for name in names.values()], measures(plates, body.bodies)
+    found = spine_deviation(body, z[None], covariance[None], plates, levels, places, measures=some)
     found["covariance"] = covariance
     samples = rng.multivariate_normal(z, covariance, 4000)
     motion = Motion(c.names, 1.0, expand(tree, samples)[0], c.rotational)
     markers = forward_kinematics(body, motion)
-    spine = spine_kinematics(body_poses(body, motion), markers, plates, levels=levels, spine_markers=names)
-    return found, spine
+    poses = body_poses(body, motion)
+    spine = spine_kinematics(poses, markers, plates, levels=levels, spine_markers=names)
+    return found, replace(spine, clinical=clinical_parameters(some, poses))
 
 
 def test_curvature_and_levels_scatter_as_said(drawn):
@@ -50,6 +54,16 @@ def test_gradients_of_the_curvature_give_its_scatter(drawn):
     gradient = found["gradient"][0]
     sd = np.sqrt(np.einsum("kn,nm,km->k", gradient, found["covariance"], gradient))
     np.testing.assert_allclose(sd, [spine.lla.std(), spine.tka.std()], rtol=0.05)
+
+
+def test_clinical_parameters_scatter_as_said(drawn):
+    """Alignment, which counts from the ground, and limbs. Pelvic incidence has no scatter on a rigid pelvis."""
+    found, spine = drawn
+    sampled = spine.clinical.values.std(0)
+    assert found["clinical"].shape == (1, len(sampled))
+    np.testing.assert_allclose(found["clinical"][0], sampled, rtol=0.06, atol=1e-9)
+    fixed = [name for name, sd in zip(spine.clinical.names, sampled, strict=True) if sd < 1e-9]
+    assert fixed == ["pelvic_incidence"]
 
 
 @pytest.mark.parametrize("kind", ["markers", "centres"])

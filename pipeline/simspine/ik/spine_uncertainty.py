@@ -11,6 +11,7 @@ from simspine.body.tree import Tree
 from simspine.geometry import wrap
 from simspine.ik.result import CHANGE, GRADIENT
 from simspine.ik.uncertainty import marker_covariance
+from simspine.spine.clinical import Measure
 from simspine.spine.curvature import LLA_LEVELS, TKA_LEVELS, lumbar_lordosis, thoracic_kyphosis, tilt_sd
 from simspine.spine.endplates import SACRAL_TILT_SD, Vertebra
 from simspine.spine.levels import Level
@@ -28,18 +29,22 @@ def spine_deviation(
     levels: Sequence[Level],
     markers: Sequence[int],
     sacral_tilt_sd: float = SACRAL_TILT_SD,
+    measures: Sequence[Measure] = (),
 ) -> dict[str, np.ndarray]:
-    """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad}; covariances {markers: (frames, markers, 3,
-    3) m², centres: (frames, vertebrae, 3, 3) m²}; the gradient (frames, 2, free) of LLA and TKA.
+    """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, clinical: (frames, parameters) rad or m};
+    covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}; the gradient (frames, 2,
+    free) of LLA and TKA.
 
     z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
-    `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. sacral_tilt_sd: rad. Linear
-    propagation of the covariance. LLA and TKA count from endplates, which tilt from person to person, unseen: that
-    spread is added, the sacrum's as given. Gradients are differences between poses in which one coordinate was moved;
-    of each figure only by the coordinates that lie between its bodies, since the others cannot change it.
+    `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. sacral_tilt_sd: rad.
+    measures: clinical parameters (`simspine.spine.clinical.measures`). Linear propagation of the covariance. LLA and
+    TKA count from endplates, which tilt from person to person, unseen: that spread is added, the sacrum's as given; to
+    clinical parameters it is not. Gradients are differences between poses in which one coordinate was moved; of each
+    figure only by the coordinates that lie between its bodies, since the others cannot change it.
     """
-    figures = [*_curvatures(vertebrae), *(_of_level(level) for level in levels)]
-    columns = [_between(body, figure.bodies) for figure in figures]
+    own_figures = [*_curvatures(vertebrae), *(_of_level(level) for level in levels)]
+    figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
+    columns = [_moving(body, figure) for figure in figures]
     found: list[list[np.ndarray]] = [[] for _ in figures]
     slope = np.zeros((len(z), 2, z.shape[1]))
     for start in range(0, len(z), CHUNK):
@@ -59,7 +64,8 @@ def spine_deviation(
     return {
         "lla": np.hypot(sd[0][:, 0], tilt_sd(LLA_LEVELS, sacral_tilt_sd)),
         "tka": np.hypot(sd[1][:, 0], tilt_sd(TKA_LEVELS, sacral_tilt_sd)),
-        "angles": np.stack(sd[2:], 1),
+        "angles": np.stack(sd[2 : len(own_figures)], 1),
+        "clinical": np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1),
         "markers": covariance[:, : len(markers)],
         "centres": covariance[:, len(markers) :],
         GRADIENT: slope,
@@ -79,11 +85,12 @@ def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, 
 
 @dataclass(frozen=True)
 class _Figure:
-    """Something computed from the poses of some bodies, which depends on how they stand to one another only (of one
-    body: to the ground)."""
+    """Something computed from the poses of some bodies. grounded: it depends on how they stand to the ground as well,
+    not to one another only (that of one body always does)."""
 
     bodies: tuple[str, ...]
     of: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+    grounded: bool = False
 
 
 def _curvatures(vertebrae: Mapping[str, Vertebra]) -> list[_Figure]:
@@ -102,11 +109,21 @@ def _of_level(level: Level) -> _Figure:
     return _Figure(bodies, lambda poses: level_angles(level, poses, {})[0])
 
 
-def _between(body: Body, bodies: Sequence[str]) -> np.ndarray:
-    """Free columns that move some of the bodies, but not all of them alike."""
-    moved = [set(body.tree.columns_of(body.bodies.index(name) + 1).tolist()) for name in bodies]
+def _moving(body: Body, figure: _Figure) -> np.ndarray:
+    """Free columns that change a figure."""
+    return columns_between(body, (*figure.bodies, *(["ground"] if figure.grounded else [])))
+
+
+def columns_between(body: Body, bodies: Sequence[str]) -> np.ndarray:
+    """Free columns that move some of the bodies, but not all of them alike. Of one body: those that move it."""
+    moved = [set(body.tree.columns_of(_index(body, name)).tolist()) for name in bodies]
     alike = set.intersection(*moved) if len(moved) > 1 else set()
     return np.array(sorted(set.union(*moved) - alike), int)
+
+
+def _index(body: Body, name: str) -> int:
+    """Of a body in the tree, whose first is the ground."""
+    return 0 if name == "ground" else body.bodies.index(name) + 1
 
 
 def _moved(body: Body, z: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Stages from markers to the spine: coordinates of the body, and where each vertebra is and how it is turned."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import fit_markers, virtual_spine_markers
@@ -9,6 +10,7 @@ from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
 from simspine.ik.spine_uncertainty import spine_deviation, with_deviation
+from simspine.pipeline.clinical import measures_of, read_clinical
 from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.weights import as_views_agree, marker_errors, observations
@@ -39,6 +41,7 @@ def solve_kinematics(
         return inverse_kinematics(body, markers, weights, solver=solver)
     points = virtual_spine_markers(body) if spine_markers is None else spine_markers
     places = [body.marker_index(name) for name in points.values()]
+    clinical = measures_of(sized)
     return inverse_kinematics(
         body,
         markers,
@@ -48,7 +51,7 @@ def solve_kinematics(
         errors=marker_errors(options, markers),
         solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
         derive=lambda z, blocks: spine_deviation(
-            body, z, blocks, sized.vertebrae, sized.levels, places, sized.sacral_tilt_sd
+            body, z, blocks, sized.vertebrae, sized.levels, places, sized.sacral_tilt_sd, clinical
         ),
     )
 
@@ -63,17 +66,20 @@ def _weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dic
 
 
 def read_spine(sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None) -> SpineKinematics:
-    """The spine of the body in motion: angles per level, LLA and TKA, points, vertebral centres, with uncertainty.
+    """The spine of the body in motion: angles per level, LLA and TKA, clinical parameters, points, vertebral centres,
+    with uncertainty.
 
     spine_markers: {spine point: the body's marker}; by default those of `virtual_spine_markers`.
     """
     body, motion = sized.body, result.motion
+    poses = body_poses(body, motion)
     spine = spine_kinematics(
-        body_poses(body, motion),
+        poses,
         forward_kinematics(body, motion),
         sized.vertebrae,
         levels=sized.levels,
         forced=sized.forced,
         spine_markers=virtual_spine_markers(body) if spine_markers is None else spine_markers,
     )
+    spine = replace(spine, clinical=read_clinical(sized, result, poses))
     return with_deviation(spine, None if result.posterior is None else result.posterior.derived)

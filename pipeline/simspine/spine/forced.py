@@ -50,6 +50,17 @@ def forced_by_model(
     return found
 
 
+def forced_between(
+    couplers: Iterable[Coupler], levels: Sequence[Level], lower: str, upper: str
+) -> dict[str, tuple[Forced, ...]]:
+    """{plane: what the model forces of the body `upper` on the body `lower` below it}, () where it is free or no chain
+    of joints joins them. levels: of the body, with their coordinates.
+    """
+    by_name = {coupler.dependent: coupler for coupler in couplers}
+    facts = _of_span(_between([level for level in levels if level.coordinates], lower, upper), by_name)
+    return {plane: tuple(fact for fact in facts if plane in fact.planes) for plane in PLANES}
+
+
 def sentence(facts: Iterable[Forced]) -> str:
     """What the model forces at one place, for people; '' where nothing."""
     return "; ".join(_in_words(fact) for fact in facts)

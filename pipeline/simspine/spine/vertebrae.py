@@ -9,6 +9,7 @@ from simspine.errors import InputError, position, unknown_name
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import Vertebra
 from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
+from simspine.spine.parameters import ClinicalParameters
 from simspine.spine.rotations import as_rotations, yxz_angles, zxy_angles
 from simspine.types import Forced, Markers, read_only
 
@@ -27,8 +28,9 @@ class SpineKinematics:
     levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': what the model forces there, ()
     where nothing}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
     angles_sd: standard deviations of the same shapes, lla_change_sd, tka_change_sd: of what LLA and TKA are away from
-    their mean over some 600 frames; None where the solver gave none. centres: centroids of the
-    vertebrae C1…L5, S1, y_up, with covariance where the solver gave one.
+    their mean over some 600 frames; None where the solver gave none. centres: centroids of the vertebrae C1…L5, S1,
+    y_up, with covariance where the solver gave one. clinical: alignment of pelvis and spine, and angles of limb joints,
+    where the poses of all bodies were at hand.
     """
 
     rate: float
@@ -46,6 +48,7 @@ class SpineKinematics:
     lla_change_sd: np.ndarray | None = None
     tka_change_sd: np.ndarray | None = None
     centres: Markers | None = None
+    clinical: ClinicalParameters | None = None
 
     def __post_init__(self):
         frames, levels = np.shape(self.lla)[0] if np.ndim(self.lla) else -1, len(self.levels)
@@ -60,6 +63,8 @@ class SpineKinematics:
         for name, points in (("markers", self.markers), ("centres", self.centres)):
             if points is not None and points.frames != frames:
                 raise InputError(f"SpineKinematics.{name} has {points.frames} frames, lla has {frames}.")
+        if self.clinical is not None and len(self.clinical.values) != frames:
+            raise InputError(f"SpineKinematics.clinical has {len(self.clinical.values)} frames, lla has {frames}.")
         object.__setattr__(self, "levels", tuple(self.levels))
         object.__setattr__(self, "rate", float(self.rate))
         object.__setattr__(self, "start", float(self.start))

@@ -18,6 +18,7 @@ from simspine.pipeline.person import Person
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.findings import Finding, Verdict
+from simspine.spine.parameters import ClinicalParameters
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport
 from simspine.workflow.manifest import read_json, read_manifest
@@ -108,17 +109,33 @@ def save_spine(path: Path, spine: SpineKinematics, poses: Mapping[str, np.ndarra
     """poses: of the body, {name: (frames, 4, 4)}, y_up."""
     parts = {name: getattr(spine, name) for name in _SPINE}
     parts |= {"levels": list(spine.levels), "forced": forced_to_json(spine.forced)}
-    save(path, spine_markers=spine.markers, **parts, centres=spine.centres, poses=dict(poses))
+    clinical = None if spine.clinical is None else _clinical_parts(spine.clinical)
+    save(path, spine_markers=spine.markers, **parts, centres=spine.centres, clinical=clinical, poses=dict(poses))
 
 
 def load_spine(path: Path) -> SpineKinematics:
-    stored = load(path, ["spine_markers", "centres", "forced", *_SPINE])
+    stored = load(path, ["spine_markers", "centres", "clinical", "forced", *_SPINE])
     markers = stored["spine_markers"]
     parts = {name: _plain(stored[name]) for name in _SPINE}
     forced = forced_from_json(stored["forced"], str(path))
+    clinical = stored["clinical"]
+    if clinical is not None:
+        said = forced_from_json(clinical["forced"], f"{path}: clinical")
+        clinical = ClinicalParameters(**{**clinical, "forced": said})
     return SpineKinematics(
-        rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced, **parts
-    )
+        rate=markers.rate, start=markers.start, markers=markers, centres=stored["centres"], forced=forced,
+        clinical=clinical, **parts,
+    )  # fmt: skip
+
+
+def _clinical_parts(clinical: ClinicalParameters) -> dict:
+    return {
+        "names": list(clinical.names),
+        "units": list(clinical.units),
+        "values": clinical.values,
+        "deviation": clinical.deviation,
+        "forced": forced_to_json(clinical.forced),
+    }
 
 
 def load_verdict(path: Path) -> Verdict:

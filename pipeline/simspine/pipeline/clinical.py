@@ -1,0 +1,107 @@
+"""Clinical parameters of a solved trial: values, standard deviations, and what of them the model decides."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from simspine.body.kinematics import neutral_poses
+from simspine.body.model import Body
+from simspine.ik.result import Result
+from simspine.ik.spine_uncertainty import columns_between
+from simspine.pipeline.sized_body import SizedBody
+from simspine.spine.alignment import HIPS, pelvic_incidence
+from simspine.spine.clinical import Measure, clinical_parameters, measures
+from simspine.spine.forced import COUPLED, RIGID, forced_between
+from simspine.spine.levels import PLANES
+from simspine.spine.lumbopelvic import LumbopelvicRhythm, lumbopelvic_rhythm
+from simspine.spine.parameters import ClinicalParameters
+from simspine.types import Forced
+
+INCIDENCE, TILT = "pelvic_incidence", "pelvic_tilt"
+
+
+def measures_of(sized: SizedBody) -> tuple[Measure, ...]:
+    """The clinical parameters that this body has."""
+    return measures(sized.vertebrae, sized.body.bodies)
+
+
+def read_clinical(sized: SizedBody, result: Result, poses: Mapping[str, np.ndarray]) -> ClinicalParameters:
+    """The clinical parameters of a solved trial. poses: of the body, {name: (frames, 4, 4)}, y_up.
+
+    Where the body was fitted to the person, the places of its hips are known to some extent only: pelvic incidence has
+    its standard deviation from there, and pelvic tilt a part of its own.
+    """
+    some = measures_of(sized)
+    found = replace(clinical_parameters(some, poses), forced=_forced(sized, some))
+    derived = None if result.posterior is None else result.posterior.derived.get("clinical")
+    if derived is None or derived.shape != found.values.shape:
+        return found
+    sd, known = np.where(np.isfinite(found.values), derived, np.nan), incidence_deviation(sized)
+    if known is not None:
+        for name in (INCIDENCE, TILT):
+            at = found.names.index(name)
+            sd[:, at] = np.hypot(sd[:, at], known[0])
+    return replace(found, deviation=sd)
+
+
+def incidence_deviation(sized: SizedBody) -> tuple[float, float] | None:
+    """Standard deviation of pelvic incidence after the fit to the person, and before it, rad; None without such a fit.
+
+    From the places of the hips, whose errors count as independent. How people's sacra differ is not in it.
+    """
+    person = sized.person
+    variations = [v for v in sized.recipe.anatomy if v.shift and set(HIPS) & set(v.shift)]
+    if person is None or not variations:
+        return None
+    poses = {name: pose[None] for name, pose in neutral_poses(sized.body).items()}
+    pelvis, base = poses["pelvis"][0, :3, :3], pelvic_incidence(poses, sized.vertebrae)[0]
+    after = before = 0.0
+    for variation in variations:
+        moved = dict(poses)
+        for hip, direction in (variation.shift or {}).items():
+            if hip in HIPS:
+                moved[hip] = poses[hip].copy()
+                moved[hip][0, :3, 3] += variation.sd * (pelvis @ np.array(direction))
+        change = pelvic_incidence(moved, sized.vertebrae)[0] - base
+        before += change**2
+        after += (change * person.anatomy[variation.name][1] / variation.sd) ** 2
+    return float(np.sqrt(after)), float(np.sqrt(before))
+
+
+def rhythm_of(clinical: ClinicalParameters, kept: np.ndarray) -> LumbopelvicRhythm:
+    """The trial's lumbopelvic rhythm, from the frames that are kept (frames,) bool."""
+    if not {TILT, "lumbar_flexion"} <= set(clinical.names):
+        return LumbopelvicRhythm(None, None, None, None, "the body lacks what it is measured on")
+    own, other = (clinical.sd(name) for name in ("lumbar_flexion", TILT))
+    return lumbopelvic_rhythm(
+        clinical.of("lumbar_flexion")[kept],
+        -clinical.of(TILT)[kept],
+        None if own is None else own[kept],
+        None if other is None else other[kept],
+    )
+
+
+def _forced(sized: SizedBody, some: tuple[Measure, ...]) -> dict[str, tuple[Forced, ...]]:
+    """What the model forces of each parameter, () where nothing."""
+    found: dict[str, tuple[Forced, ...]] = {name: () for measure in some for name in measure.names}
+    for measure in some:
+        if len(measure.names) > 1:
+            found |= _of_joint(sized.body, measure)
+    plates, flexion = sized.vertebrae, PLANES[:1]
+    if INCIDENCE in found and incidence_deviation(sized) is None:
+        found[INCIDENCE] = (Forced(RIGID, flexion, spans=("S1", "the hips"), body="pelvis"),)
+    if "cervical_lordosis" in found and plates["C2"].body == plates["C7"].body:
+        found["cervical_lordosis"] = (Forced(RIGID, flexion, spans=("C2", "C7"), body=plates["C2"].body),)
+    for name, upper, plane in (("lumbar_flexion", "T12", PLANES[0]), ("coronal_cobb", "T1", PLANES[1])):
+        if name in found:
+            chain = forced_between(sized.body.couplers, sized.levels, plates["S1"].body, plates[upper].body)
+            found[name] = chain[plane]
+    return found
+
+
+def _of_joint(body: Body, measure: Measure) -> dict[str, tuple[Forced, ...]]:
+    """A joint of fewer axes than three gives its last angles as functions of the coordinates that it has."""
+    movers = [body.coordinates.names[body.tree.free[i]] for i in columns_between(body, measure.bodies)]
+    rest = measure.names[len(movers) :]
+    return {name: (Forced(COUPLED, (name.split("_")[1],), " and ".join(movers)),) for name in rest}
