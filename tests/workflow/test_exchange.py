@@ -116,7 +116,8 @@ def test_the_results_folder_itself_is_a_data_set(finished):
     files = json.loads((finished.results / "manifest.json").read_text())["files"]
     kinematics = "export/kinematics/S01/S01_bow/S01_bow"
     assert {
-        "synthetic.h5", "summary.json", "provenance.json", "export/models/S01.osim", "export/cameras/Calib_S01.toml",
+        "synthetic.h5", "summary.json", "clinical.csv", "provenance.json", "export/models/S01.osim",
+        "export/cameras/Calib_S01.toml",
         "export/markers/S01/S01_bow.trc", f"{kinematics}.mot", f"{kinematics}_ik_marker_errors.sto",
     } <= set(files)  # fmt: skip
 

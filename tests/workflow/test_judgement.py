@@ -29,6 +29,25 @@ def test_the_data_set_comes_with_its_quality(finished):
     assert {name: status.count(name) for name in said["counts"]} == said["counts"]
 
 
+def test_clinical_parameters_of_table_summary_and_data_are_the_same(finished):
+    summary = json.loads((finished.results / "summary.json").read_text())["trials"]["S01/bow"]
+    with open(finished.results / "clinical.csv", newline="") as file:
+        lines = {line["parameter"]: line for line in csv.DictReader(file)}
+    with ss.open_dataset(finished.results) as data:
+        whole = data["S01/bow"].read()
+    assert set(lines) == {*whole.clinical_names, "lumbopelvic_rhythm"}
+    for i, (name, unit) in enumerate(zip(whole.clinical_names, whole.clinical_units, strict=True)):
+        factor = 180 / np.pi if unit == "rad" else 1e3
+        values = factor * whole.clinical[:, i]
+        if np.isfinite(values).any():
+            assert summary["clinical"][name]["mean"] == pytest.approx(np.nanmean(values))
+            assert float(lines[name]["mean"]) == pytest.approx(np.nanmean(values), rel=1e-3, abs=1e-3)
+        else:
+            assert lines[name]["mean"] == ""
+    assert summary["clinical"]["cervical_lordosis"]["decided"] == lines["cervical_lordosis"]["decided"]
+    assert lines["cervical_lordosis"]["decided"] == "given by the model"
+
+
 def test_checking_again_changes_nothing(copied):
     before = (copied.results / "quality.json").read_bytes()
     done = CliRunner().invoke(main, ["check", "--config", str(copied.file)])

@@ -12,6 +12,7 @@ from simspine.body.recipes import virtual_spine_markers
 from simspine.formats.dataset import DatasetFile
 from simspine.formats.mot import read_mot
 from simspine.formats.trc import read_trc
+from simspine.spine.clinical import clinical_parameters, measures
 from simspine.spine.endplates import read_endplates, scaled
 from simspine.spine.vertebrae import spine_kinematics
 from simspine.types import Origin
@@ -83,6 +84,20 @@ def test_the_curvatures_and_the_spine_points_are_recovered(results, true_spine):
     assert error.max() < 0.012
 
 
+def test_clinical_parameters_are_recovered(results, truth):
+    """Beside those of the true poses: what the limbs see well, within a few degrees."""
+    plates = scaled(read_endplates(), dict.fromkeys(truth.body.bodies, truth.size))
+    true = clinical_parameters(measures(plates, truth.body.bodies), body_poses(truth.body, truth.motion))
+    found = results.spine.clinical
+    assert found.names == true.names
+    assert np.ptp(true.of("trunk_inclination")) > np.radians(20), "the bow must move the trunk, or nothing is tested"
+    well = ("pelvic_tilt", "sacral_slope", "trunk_inclination", "lumbar_flexion", "knee_flexion_r", "hip_flexion_l")
+    for name in (*well, "hip_adduction_r", "shoulder_elevation_l", "pelvic_incidence"):
+        assert np.degrees(np.abs(found.of(name) - true.of(name))).max() < 3.0, name
+    assert np.abs(found.of("sagittal_vertical_axis") - true.of("sagittal_vertical_axis")).max() < 0.02
+    assert (found.deviation > 0)[:, [found.names.index(name) for name in well]].all()
+
+
 def test_no_frame_of_a_good_trial_is_rejected(results):
     assert results.verdict.counts["rejected"] == 0
 
@@ -102,6 +117,11 @@ def test_the_data_set_holds_the_trial(finished, results):
         assert data.subjects == ("S01",)
         trial = data.trial("S01", "bow")
     assert trial.markers.xyz == pytest.approx(results.spine.markers.xyz, abs=1e-6)
+    clinical = results.spine.clinical
+    assert trial.clinical_names == clinical.names
+    np.testing.assert_array_equal(trial.clinical, clinical.values)
+    np.testing.assert_array_equal(trial.clinical_sd, clinical.deviation)
+    assert trial.forced == {**results.spine.forced, **clinical.forced}
     assert trial.fk_deviation < 1e-6, "published points are the forward kinematics of the published angles"
 
 

@@ -6,7 +6,8 @@
     /<subject>/calibration/names K dist R t size         as released
     /<subject>/<trial>/markers kinematics timestamps     as released: metres (y up), degrees and metres, seconds
     /<subject>/<trial>/simspine/                         ours: angles, curvature, status, origin, errors, poses …
-        kinematics_sd  level_angles_sd  lla_sd  tka_sd   standard deviations, in the units of what they belong to
+        clinical  clinical_names  clinical_units         clinical parameters (docs/clinical.md), rad and m
+        kinematics_sd  level_angles_sd  lla_sd  tka_sd  clinical_sd   standard deviations, in the units of the values
         marker_covariance                                (frames, markers, 3, 3) m²
         response  level_share                            share of each that the data decided, 0…1
         valid  checksums/                                usable frames; CRC-32 of each chunk of frames

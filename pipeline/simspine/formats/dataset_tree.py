@@ -21,7 +21,9 @@ class TrialData:
     (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; those of the coordinates are
     `motion.deviation`, the covariances of the points `markers.covariance`. response: (coordinates,) share of each
     coordinate that the data decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's
-    angles. forced: {level, 'lla' or 'tka': what the model forces there, () where nothing}. status: per frame kept,
+    angles. clinical_names: of the clinical parameters, clinical_units: 'rad' or 'm' of each; clinical, clinical_sd:
+    (frames, parameters). forced: {level, 'lla', 'tka' or clinical parameter: what the model forces there, () where
+    nothing}. status: per frame kept,
     corrected or rejected. reasons: per frame, '' where there is nothing to say. fitted: names of the markers inverse
     kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted) bool, where a gap
     of the fitted marker was interpolated. poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m,
@@ -40,6 +42,10 @@ class TrialData:
     tka_sd: np.ndarray | None = None
     response: np.ndarray | None = None
     level_share: np.ndarray | None = None
+    clinical_names: tuple[str, ...] = ()
+    clinical_units: tuple[str, ...] = ()
+    clinical: np.ndarray | None = None
+    clinical_sd: np.ndarray | None = None
     forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
     status: tuple[str, ...] | None = None
     reasons: tuple[str, ...] | None = None
@@ -65,12 +71,13 @@ class TrialData:
             "angles": (frames, len(self.levels), 3), "lla": (frames,), "tka": (frames,),
             "angles_sd": (frames, len(self.levels), 3), "lla_sd": (frames,), "tka_sd": (frames,),
             "response": (len(self.motion.names),), "level_share": (len(self.levels), 3),
+            "clinical": (frames, len(self.clinical_names)), "clinical_sd": (frames, len(self.clinical_names)),
             "marker_error": (frames, len(self.fitted)), "filled": (frames, len(self.fitted)),
         }  # fmt: skip
         for name, shape in shapes.items():
             if (value := getattr(self, name)) is not None:
                 self._set(name, _frozen(f"TrialData.{name}", value, shape, bool if name == "filled" else float))
-        for name in ("levels", "fitted"):
+        for name in ("levels", "fitted", "clinical_names", "clinical_units"):
             self._set(name, tuple(str(text) for text in getattr(self, name)))
         for name in ("status", "reasons"):
             texts = getattr(self, name)

@@ -131,6 +131,7 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
         ("response", trial.response, "1"), ("level_share", trial.level_share, "1"),
         ("level_angles", trial.angles, "rad"), ("lla", trial.lla, "rad"), ("tka", trial.tka, "rad"),
         ("level_angles_sd", trial.angles_sd, "rad"), ("lla_sd", trial.lla_sd, "rad"), ("tka_sd", trial.tka_sd, "rad"),
+        ("clinical", trial.clinical, "rad; m"), ("clinical_sd", trial.clinical_sd, "rad; m"),
         ("marker_error", trial.marker_error, "m"), ("filled", trial.filled, None),
     )  # fmt: skip
     for name, values, unit in optional:
@@ -140,6 +141,8 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
         "marker_origin": markers.origin, "levels": trial.levels, "status": trial.status, "reasons": trial.reasons,
         "fitted": trial.fitted, "fitted_origin": trial.fitted_origin,
     }  # fmt: skip
+    if trial.clinical is not None:
+        texts |= {"clinical_names": trial.clinical_names, "clinical_units": trial.clinical_units}
     for name, said in texts.items():
         if said is not None:
             _put(ours, name, _strings(said))

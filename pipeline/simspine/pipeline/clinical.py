@@ -11,7 +11,7 @@ from simspine.ik.result import Result
 from simspine.ik.spine_uncertainty import columns_between
 from simspine.pipeline.sized_body import SizedBody
 from simspine.spine.alignment import HIPS, pelvic_incidence
-from simspine.spine.clinical import Measure, clinical_parameters, measures
+from simspine.spine.clinical import SIDES, Measure, clinical_parameters, measures
 from simspine.spine.forced import COUPLED, RIGID, forced_between
 from simspine.spine.levels import PLANES
 from simspine.spine.lumbopelvic import LumbopelvicRhythm, lumbopelvic_rhythm
@@ -19,6 +19,13 @@ from simspine.spine.parameters import ClinicalParameters
 from simspine.types import Forced
 
 INCIDENCE, TILT = "pelvic_incidence", "pelvic_tilt"
+# Angles of limbs, and the model's coordinate that is all or nearly all of each.
+COORDINATES = {
+    **{f"hip_{angle}": f"hip_{angle}" for angle in ("flexion", "adduction", "rotation")},
+    "knee_flexion": "knee_angle",
+    "ankle_dorsiflexion": "ankle_angle",
+    "ankle_inversion": "subtalar_angle",
+}
 
 
 def measures_of(sized: SizedBody) -> tuple[Measure, ...]:
@@ -67,6 +74,23 @@ def incidence_deviation(sized: SizedBody) -> tuple[float, float] | None:
         before += change**2
         after += (change * person.anatomy[variation.name][1] / variation.sd) ** 2
     return float(np.sqrt(after)), float(np.sqrt(before))
+
+
+def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:
+    """{parameter: share of it that the data decided}, 0…1, where that is known.
+
+    Angles of limbs that are a coordinate of the body have its measurement response. Pelvic incidence has the part that
+    the fit to the person took from the variance of the hips' places.
+    """
+    shares: dict[str, float] = {}
+    if result.posterior is not None:
+        response = dict(zip(sized.body.coordinates.names, result.posterior.response.tolist(), strict=True))
+        for angle, coordinate in COORDINATES.items():
+            for side in SIDES:
+                if f"{coordinate}_{side}" in response:
+                    shares[f"{angle}_{side}"] = response[f"{coordinate}_{side}"]
+    known = incidence_deviation(sized)
+    return shares if known is None else shares | {INCIDENCE: 1 - (known[0] / known[1]) ** 2}
 
 
 def rhythm_of(clinical: ClinicalParameters, kept: np.ndarray) -> LumbopelvicRhythm:

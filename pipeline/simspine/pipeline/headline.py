@@ -1,6 +1,7 @@
 """The headline figures of a trial, and of a data set from those of its trials."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from simspine.errors import InputError
 from simspine.pipeline.cameras import REFINED
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
+from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.quality.findings import Finding
 from simspine.quality.observability import forced_mask
 from simspine.quality.skin_checks import ORDER
@@ -15,6 +17,7 @@ from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import SILHOUETTE, base_name
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.skin_names import landmark, not_on_skin, on_skin
+from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.types import Markers, Origin
 
 FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
@@ -66,6 +69,8 @@ def headline(found: SolvedTrial) -> dict:
         "tka_deg_mean": _mean_degrees(spine.tka[kept]),
         "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
         "set_by_model": set_by_model,
+        "clinical": {figure.name: _written(figure) for figure in found.clinical_figures},
+        "lumbopelvic_rhythm": None if found.lumbopelvic_rhythm is None else _rhythm(found.lumbopelvic_rhythm),
         "spine_seen_by": _spine_seen_by(found.markers),
         "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == ORDER],
         "frames_rejected": verdict.counts["rejected"],
@@ -75,6 +80,18 @@ def headline(found: SolvedTrial) -> dict:
         "observations_swapped_share": summary["observations_swapped_share"],
         "inferred": list(found.markers.names_of(Origin.INFERRED)),
     }
+
+
+def _written(figure: ClinicalFigure) -> dict:
+    return {name: value for name, value in asdict(figure).items() if name not in ("name", "label")}
+
+
+def _rhythm(found: LumbopelvicRhythm) -> dict:
+    def degrees(value: float | None) -> float | None:
+        return None if value is None else float(np.degrees(value))
+
+    motion = {"lumbar_deg": degrees(found.lumbar), "pelvis_deg": degrees(found.pelvis)}
+    return {"ratio": found.ratio, "sd": found.sd, **motion, "reason": found.reason}
 
 
 def data_set_headline(trials: Mapping[str, dict]) -> dict:

@@ -50,6 +50,8 @@ def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, m
         edges=body_edges(),
         levels=found.sized.levels,
         shares=found.shares,
+        clinical=found.clinical_figures,
+        rhythm=found.lumbopelvic_rhythm,
     )
     overlays, player = _overlays(found, samples), pack(scene_of(found), most)
     return trial_section(found.name, prefix, parts, overlays=overlays, player=player)

@@ -20,6 +20,7 @@ def publish(found: SolvedTrial) -> TrialData:
     spine, solved, verdict = found.spine, found.result, found.verdict
     fitted = found.markers.select(solved.marker_names)
     origin = point_origins(spine.markers.names, solved.marker_names, fitted.origin)
+    clinical = spine.clinical
     response = None if solved.posterior is None else solved.posterior.response
     return TrialData(
         markers=spine.markers.with_(origin=origin),
@@ -32,8 +33,12 @@ def publish(found: SolvedTrial) -> TrialData:
         lla_sd=spine.lla_sd,
         tka_sd=spine.tka_sd,
         response=response,
+        clinical_names=() if clinical is None else clinical.names,
+        clinical_units=() if clinical is None else clinical.units,
+        clinical=None if clinical is None else clinical.values,
+        clinical_sd=None if clinical is None else clinical.deviation,
         level_share=None if response is None else found.shares,
-        forced=spine.forced,
+        forced={**spine.forced, **({} if clinical is None else clinical.forced)},
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
         fitted=solved.marker_names,

@@ -11,11 +11,14 @@ from simspine.body.model import Body
 from simspine.cameras.clocks import Timing
 from simspine.errors import InputError
 from simspine.ik.result import Result
+from simspine.pipeline.clinical import decided_shares, rhythm_of
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.verdict import shares
+from simspine.quality.clinical_figures import ClinicalFigure, clinical_figures
 from simspine.quality.findings import Finding, Verdict
 from simspine.report.sampling import with_inferred
 from simspine.skeletons import TARGET, load
+from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport, exchange
 from simspine.types import Camera, Keypoints, Markers, Motion
@@ -98,6 +101,20 @@ class SolvedTrial:
     def shares(self) -> np.ndarray:
         """(levels, 3) share of each level's angle that the data decided; NaN where that is not known."""
         return shares(self.sized, self.result, self.spine)
+
+    @cached_property
+    def clinical_figures(self) -> tuple[ClinicalFigure, ...]:
+        """Clinical parameters over the frames that were not rejected, with what decided them."""
+        clinical = self.spine.clinical
+        if clinical is None:
+            return ()
+        return clinical_figures(clinical, ~self.rejected, decided_shares(self.sized, self.result))
+
+    @cached_property
+    def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:
+        """Of the frames that were not rejected; None where the trial has no clinical parameters."""
+        clinical = self.spine.clinical
+        return None if clinical is None else rhythm_of(clinical, ~self.rejected)
 
     @property
     def rejected(self) -> np.ndarray:

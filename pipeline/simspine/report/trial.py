@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.arrays import frame_ranges
+from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.quality.findings import Finding, Verdict
 from simspine.report import content, embed
+from simspine.report.clinical import clinical_tables
 from simspine.report.figures.bodies import stick_figures
 from simspine.report.figures.chain import spine_chain
 from simspine.report.figures.curves import curvature, level_angles
@@ -23,6 +25,7 @@ from simspine.report.uncertainty import angle_table
 from simspine.skeletons.inferred_names import base_name
 from simspine.spine.bands import BANDS
 from simspine.spine.levels import CHAIN, LEVELS, Level
+from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Markers, Origin
 
@@ -43,7 +46,7 @@ class TrialParts:
     ik: the solution. measured: the markers inverse kinematics was given, with origin and filled. model: the body's
     markers by forward kinematics; edges: pairs of their names for the stick figure. levels: of the body, with their
     coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
-    (`quality.observability.level_shares`).
+    (`quality.observability.level_shares`). clinical, rhythm: clinical parameters of the trial.
     """
 
     spine: SpineKinematics | None = None
@@ -55,6 +58,8 @@ class TrialParts:
     edges: Sequence[tuple[str, str]] = ()
     levels: Sequence[Level] = LEVELS
     shares: np.ndarray | None = None
+    clinical: Sequence[ClinicalFigure] = ()
+    rhythm: LumbopelvicRhythm | None = None
 
     @property
     def status(self) -> list[str] | None:
@@ -96,7 +101,7 @@ def trial_section(
         *_spine_figures(parts), *_triangulation_figures(parts), *_marker_figures(parts), *_body_figures(parts),
     ]  # fmt: skip
     spine, verdict = parts.spine, parts.verdict
-    tables = []
+    tables = [*clinical_tables(parts.clinical, parts.rhythm)]
     if spine is not None and spine.angles_sd is not None:
         kept = None if verdict is None else ~verdict.rejected
         tables.append(angle_table(spine, parts.level_shares(spine), parts.levels, kept))

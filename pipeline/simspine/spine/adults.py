@@ -27,7 +27,7 @@ ADULTS = {
     "sacral_slope": Adults(39.5, 7.75, _PELVIS, "A"),
     "t1_slope": Adults(25.7, 6.4, "Lee 2012, J Spinal Disord Tech 25:E41, n = 77", "C"),
     "cervical_lordosis": Adults(
-        14.3, 12.1, "mean Inoue 2020, Eur Spine J, n = 600; sd Zhu 2022, PMC9440571, n = 111 adolescents", "A"
+        14.3, 12.1, "Inoue 2020, Eur Spine J, n = 600; sd of 111 adolescents: Zhu 2022, PMC9440571", "A"
     ),
     "sagittal_vertical_axis": Adults(
         -21.6, 31.0, "Tang 2021, Eur Spine J 30:2427, n = 126 young adults; to the rear corner of S1", "A"

@@ -16,8 +16,8 @@ MOST = 0.5  # a ratio is not given where its standard deviation is a larger part
 class LumbopelvicRhythm:
     """Lumbar over pelvic motion between the straightest and the most bent posture of a trial.
 
-    ratio, sd: None where the trial does not say, for `reason`. lumbar, pelvis: rad of each, None where nothing is known.
-    sd is an upper bound, see `lumbopelvic_rhythm`.
+    ratio, sd: None where the trial does not say, for `reason`. lumbar, pelvis: rad of each, None where not
+    known. sd is an upper bound, see `lumbopelvic_rhythm`.
     """
 
     ratio: float | None
@@ -37,8 +37,8 @@ def lumbopelvic_rhythm(
 
     lumbar: (frames,) rad, flexion of T12 on the sacrum. pelvis: (frames,) rad, forward tilt of the pelvis. Each posture
     is the mean of the frames near its end of the range of trunk flexion, the sum of both. lumbar_sd, pelvis_sd:
-    standard deviations of the same frames; that of the ratio counts the errors of both postures as independent and those of
-    lumbar spine and pelvis as opposite. Errors that stay over the trial cancel in truth, so it is at most that.
+    standard deviations of the same frames. That of the ratio counts errors of both postures as independent, and those
+    of lumbar spine and pelvis as opposite. Errors that stay over the trial cancel in truth, so it is at most that.
     """
     known = np.isfinite(lumbar) & np.isfinite(pelvis)
     trunk = np.where(known, lumbar + pelvis, np.nan)

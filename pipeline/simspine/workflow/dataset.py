@@ -14,12 +14,14 @@ from simspine.pipeline.publish import publish, versions
 from simspine.workflow.checking import write_quality
 from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
-from simspine.workflow.summary import summarise
+from simspine.workflow.summary import clinical_csv, summarise
 from simspine.workflow.trials import read_trial
 
 
 def export_dataset(config: Config) -> Path:
-    """Write <name>.h5, summary.json, provenance.json and manifest.json of the whole data set; returns the HDF5's path.
+    """Write <name>.h5, summary.json, clinical.csv, provenance.json and manifest.json of the whole data set.
+
+    Returns the HDF5's path.
 
     Nothing is written where a trial's points are not the forward kinematics of its angles.
     """
@@ -35,11 +37,14 @@ def export_dataset(config: Config) -> Path:
     write_dataset(path, Dataset(subjects, origin))
     write_text(results / "provenance.json", json.dumps(origin, indent=1, sort_keys=True) + "\n")
     write_quality(config)
-    write_text(results / "summary.json", json.dumps(summarise(config), indent=1) + "\n")
+    summary = summarise(config)
+    write_text(results / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_text(results / "clinical.csv", clinical_csv(summary["trials"]))
     files = {
         path.name: Entry("hdf5", sum(frames.values()), HDF5_UNITS, frames),
         "provenance.json": Entry("json"),
         "summary.json": Entry("json"),
+        "clinical.csv": Entry("csv"),
     }
     if origin["notice"]:
         write_text(results / "NOTICE.txt", origin["notice"] + "\n")

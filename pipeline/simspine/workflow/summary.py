@@ -1,5 +1,8 @@
 """summary.json: the headline figures of a data set; and the table that the command line prints."""
 
+import csv
+import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,32 @@ def summarise(config: Config) -> dict:
         "known_faults": config.known_faults,
         "trials": trials,
     }
+
+
+COLUMNS = ("trial", "parameter", "unit", "mean", "sd", "low", "high", "known", "decided")
+
+
+def clinical_csv(trials: Mapping[str, dict]) -> str:
+    """A line per trial and clinical parameter, with `COLUMNS`; empty where nothing is known.
+
+    trials: {'subject/trial': its headline}. The lumbopelvic rhythm has the motions of lumbar spine and pelvis (degrees)
+    in place of low and high.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for trial, entry in trials.items():
+        for name, figure in entry["clinical"].items():
+            writer.writerow((trial, name, *(_cell(figure[column]) for column in COLUMNS[2:])))
+        rhythm = entry["lumbopelvic_rhythm"]
+        if rhythm is not None:
+            values = (_cell(rhythm[key]) for key in ("ratio", "sd", "lumbar_deg", "pelvis_deg"))
+            writer.writerow((trial, "lumbopelvic_rhythm", "1", *values, "", rhythm["reason"]))
+    return out.getvalue()
+
+
+def _cell(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
 def read_summary(config: Config) -> dict:

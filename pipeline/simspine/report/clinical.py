@@ -1,0 +1,97 @@
+"""Clinical parameters of a trial as tables of the page, beside what is published of standing adults."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from simspine.quality.clinical_figures import ClinicalFigure
+from simspine.report.content import PageTable, number
+from simspine.spine.adults import ADULTS, Adults
+from simspine.spine.clinical import JOINTS, SIDES, SPINAL
+from simspine.spine.lumbopelvic import LumbopelvicRhythm
+
+SIGNS = {"deg": "°", "mm": " mm"}
+ALIGNMENT_NOTE = (
+    "Mean ± typical standard deviation over the frames kept, least and greatest value. Adults: standing, mean ± "
+    "standard deviation, no limit for other postures. Tilts, slopes and the plumb line count from the vertical. Given "
+    "by the model: the body has one value for everybody. Definitions and sources: docs/clinical.md."
+)
+LIMB_NOTE = (
+    "ISB's angles, with the same signs on both sides. Rests on: right / left where they differ. Plane and rotation of "
+    "a shoulder mean nothing while the arm hangs, and are left out there."
+)
+
+
+def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
+    """Pelvis and spine, and joints of the limbs; none of either where there are no figures of it."""
+    by_name = {figure.name: figure for figure in figures}
+    alignment = [_alignment_row(by_name[name]) for name in SPINAL if name in by_name]
+    if alignment and rhythm is not None:
+        alignment.append(_rhythm_row(rhythm))
+    limbs = [row for joint in JOINTS for row in _limb_rows(joint, by_name)]
+    columns = ("Angle", "Right", "from … to", "Left", "from … to", "Rests on")
+    tables = (
+        PageTable(("Pelvis and spine", "Mean", "From … to", "Adults", "Rests on"), tuple(alignment), ALIGNMENT_NOTE),
+        PageTable(columns, tuple(limbs), LIMB_NOTE),
+    )
+    return tuple(table for table in tables if table.rows)
+
+
+def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
+    return (
+        figure.label,
+        _mean(figure),
+        _range(figure),
+        _adults(figure.name, SIGNS[figure.unit]),
+        figure.decided or "–",
+    )
+
+
+def _rhythm_row(rhythm: LumbopelvicRhythm) -> tuple[str, ...]:
+    label, adults = "Lumbopelvic rhythm, lumbar over pelvic motion", _adults("lumbopelvic_rhythm", "")
+    if rhythm.ratio is None:
+        return (label, "–", "–", adults, f"not given: {rhythm.reason}")
+    sd = "" if rhythm.sd is None else f" ± {number(rhythm.sd)}"
+    parts = f"{_degrees(rhythm.lumbar)} lumbar, {_degrees(rhythm.pelvis)} pelvis"
+    return (label, number(rhythm.ratio) + sd, parts, adults, "± at most" if sd else "–")
+
+
+def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
+    rows = []
+    for angle, _ in JOINTS[joint][1]:
+        sides = [by_name.get(f"{joint}_{angle}_{side}") for side in SIDES]
+        if not any(sides):
+            continue
+        cells = [text for side in sides for text in (("–", "–") if side is None else (_mean(side), _range(side)))]
+        words = list(dict.fromkeys(side.decided for side in sides if side is not None))
+        rows.append((f"{joint.capitalize()}, {angle}", *cells, " / ".join(word or "–" for word in words)))
+    return rows
+
+
+def _mean(figure: ClinicalFigure) -> str:
+    sign, digits = SIGNS[figure.unit], 0 if figure.unit == "mm" else 1
+    if figure.mean is None:
+        return "–"
+    sd = "" if figure.sd is None else f" ± {number(figure.sd, digits)}{sign}"
+    return f"{number(figure.mean, digits)}{sign}{sd}".replace("-", "−")
+
+
+def _range(figure: ClinicalFigure) -> str:
+    if figure.low is None or figure.high is None:
+        return "–"
+    return f"{number(figure.low, 0)} … {number(figure.high, 0)}{SIGNS[figure.unit]}".replace("-", "−")
+
+
+def _adults(name: str, sign: str) -> str:
+    adults: Adults | None = ADULTS.get(name)
+    if adults is None:
+        return "–"
+    spread = adults.text
+    if adults.mean is not None and adults.sd is not None:
+        digits = 0 if sign == SIGNS["mm"] else 1
+        spread = f"{number(adults.mean, digits)} ± {number(adults.sd, digits)}{sign}".replace("-", "−")
+    return f"{spread} ({adults.source.partition(',')[0]})"
+
+
+def _degrees(angle: float | None) -> str:
+    return "–" if angle is None else f"{np.degrees(angle):.0f}°".replace("-", "−")

@@ -1,0 +1,77 @@
+"""Figures of clinical parameters: means over trusted frames, units, and what they rest on."""
+
+import numpy as np
+import pytest
+
+from simspine.quality.clinical_figures import clinical_figures
+from simspine.spine.adults import ADULTS
+from simspine.spine.clinical import DEFINITIONS
+from simspine.spine.parameters import ClinicalParameters
+from simspine.types import Forced
+
+FRAMES = 5
+
+
+def _of(name: str, values, sd=None, forced=(), **options):
+    """The figure of one parameter, given in degrees or mm."""
+    factor = np.pi / 180 if DEFINITIONS[name].unit == "rad" else 1e-3
+    values = factor * np.broadcast_to(np.asarray(values, float), FRAMES)[:, None]
+    deviation = None if sd is None else np.full((FRAMES, 1), factor * sd)
+    unit = DEFINITIONS[name].unit
+    clinical = ClinicalParameters((name,), (unit,), values, deviation, {name: forced})
+    return clinical_figures(clinical, **options)[0]
+
+
+def test_mean_range_and_deviation_over_the_frames_kept():
+    found = _of("pelvic_tilt", [10, 20, 30, 500, np.nan], 2.0, kept=np.array([1, 1, 1, 0, 1], bool))
+    assert (found.unit, found.mean, found.low, found.high) == ("deg", pytest.approx(20), *map(pytest.approx, (10, 30)))
+    assert found.sd == pytest.approx(2)
+    assert found.known == 0.75
+
+
+def test_lengths_are_in_millimetres():
+    found = _of("sagittal_vertical_axis", [-20, 20, 0, 0, 10], 4.0)
+    assert (found.unit, found.mean, found.sd) == ("mm", pytest.approx(2), pytest.approx(4))
+
+
+@pytest.mark.parametrize("kind", ["rigid", "coupled", "locked"])
+def test_what_the_model_gives_has_no_deviation(kind):
+    found = _of("pelvic_incidence", 50, 0.0, (Forced(kind, ("flexion",)),))
+    assert (found.mean, found.sd, found.decided) == (pytest.approx(50), None, "given by the model")
+
+
+def test_levels_on_one_coordinate_keep_their_deviation():
+    found = _of("lumbar_flexion", 20, 3.0, (Forced("sum", ("flexion",), "L5_S1_Flex_Ext"),))
+    assert (found.sd, found.decided) == (pytest.approx(3), "one coordinate for all levels")
+
+
+@pytest.mark.parametrize("name", [name for name, adults in ADULTS.items() if adults.sd is not None])
+def test_as_uncertain_as_adults_differ_says_little(name):
+    spread = ADULTS[name].sd
+    assert _of(name, 0, 1.01 * spread).decided.startswith("very uncertain: adults differ by")
+    assert _of(name, 0, 0.99 * spread).decided == ""
+
+
+def test_a_coronal_curve_within_its_error_is_said_to_be():
+    assert _of("coronal_cobb", 6, 4.0).decided == "no larger than its error"
+    assert _of("coronal_cobb", 12, 4.0).decided == ""
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.9, "measured"), (0.5, "partly measured"), (0.1, "assumed")])
+def test_share_of_the_data_in_words(share, said):
+    assert _of("knee_flexion_r", 30, 4.0, shares={"knee_flexion_r": share}).decided == said
+
+
+def test_gaps_stay_gaps_with_their_reason():
+    hanging = _of("shoulder_plane_l", np.nan, 3.0)
+    assert (hanging.mean, hanging.sd, hanging.low, hanging.known) == (None, None, None, 0.0)
+    assert hanging.decided == "not known: the arm hangs"
+    assert _of("t1_slope", np.nan).decided == "not known"
+
+
+def test_sources_have_grades_and_a_spread_goes_with_its_mean():
+    for adults in ADULTS.values():
+        assert adults.grade in "ABC"
+        assert adults.source
+        assert (adults.mean is None) == (adults.sd is None)
+        assert adults.text or adults.mean is not None

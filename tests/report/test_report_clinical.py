@@ -1,0 +1,58 @@
+"""Tables of clinical parameters on the page."""
+
+import numpy as np
+import pytest
+
+from simspine.quality.clinical_figures import clinical_figures
+from simspine.report.clinical import clinical_tables
+from simspine.spine.clinical import DEFINITIONS
+from simspine.spine.lumbopelvic import LumbopelvicRhythm
+from simspine.spine.parameters import ClinicalParameters
+from simspine.types import Forced
+
+NAMES = tuple(DEFINITIONS)
+
+
+@pytest.fixture
+def tables():
+    units = tuple(DEFINITIONS[name].unit for name in NAMES)
+    values = np.radians(np.tile(np.arange(len(NAMES), dtype=float), (2, 1)))
+    values[:, NAMES.index("sagittal_vertical_axis")] = (-0.03, -0.01)
+    values[:, NAMES.index("shoulder_plane_r")] = np.nan
+    values[:, NAMES.index("pelvic_tilt")] = np.radians((-4, 10))
+    forced = {name: (Forced("coupled", ("adduction",), "knee_angle_r"),) for name in NAMES if "knee_add" in name}
+    clinical = ClinicalParameters(NAMES, units, values, np.full(values.shape, 0.02), forced)
+    figures = clinical_figures(clinical, shares={"hip_flexion_r": 0.9, "hip_flexion_l": 0.3})
+    return clinical_tables(figures, LumbopelvicRhythm(1.24, 0.31, np.radians(50), np.radians(40)))
+
+
+def _row(table, label):
+    return next(row for row in table.rows if row[0].startswith(label))
+
+
+def test_pelvis_and_spine_beside_adults(tables):
+    tilt = _row(tables[0], "Pelvic tilt")
+    assert tilt[1:4] == ("3.0° ± 1.1°", "−4 … 10°", "13.5 ± 6.8° (Mac-Thiong 2011)")
+    axis = _row(tables[0], "Sagittal vertical axis")
+    assert axis[1:4] == ("−20 mm ± 20 mm", "−30 … −10 mm", "−22 ± 31 mm (Tang 2021)")
+    assert _row(tables[0], "Lumbopelvic")[1:3] == ("1.2 ± 0.3", "50° lumbar, 40° pelvis")
+
+
+def test_limbs_have_both_sides_in_a_row(tables):
+    assert len(tables[1].rows) == 12
+    assert _row(tables[1], "Hip, flexion")[-1] == "measured / partly measured"
+    assert _row(tables[1], "Knee, adduction")[-1] == "given by the model"
+    shoulder = _row(tables[1], "Shoulder, plane")
+    assert shoulder[1:3] == ("–", "–")
+    assert shoulder[-1] == "not known: the arm hangs / –"
+
+
+def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():
+    figures = clinical_figures(ClinicalParameters(NAMES[:2], ("rad", "rad"), np.zeros((1, 2))))
+    table = clinical_tables(figures, LumbopelvicRhythm(None, None, None, None, "the trunk bends by 4° only"))[0]
+    assert _row(table, "Lumbopelvic")[1] == "–"
+    assert _row(table, "Lumbopelvic")[-1] == "not given: the trunk bends by 4° only"
+
+
+def test_nothing_to_say_is_no_table():
+    assert clinical_tables((), None) == ()
