@@ -34,10 +34,17 @@ def test_lengths_are_in_millimetres():
     assert (found.unit, found.mean, found.sd) == ("mm", pytest.approx(2), pytest.approx(4))
 
 
-@pytest.mark.parametrize("kind", ["rigid", "coupled", "locked"])
-def test_what_the_model_gives_has_no_deviation(kind):
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("rigid", "given by the model"),
+        ("locked", "given by the model"),
+        ("coupled", "set by the model from the joint's other angles"),
+    ],
+)
+def test_what_the_model_gives_has_no_deviation(kind, said):
     found = _of("pelvic_incidence", 50, 0.0, (Forced(kind, ("flexion",)),))
-    assert (found.mean, found.sd, found.decided) == (pytest.approx(50), None, "given by the model")
+    assert (found.mean, found.sd, found.decided) == (pytest.approx(50), None, said)
 
 
 def test_levels_on_one_coordinate_keep_their_deviation():

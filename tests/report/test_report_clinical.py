@@ -41,7 +41,7 @@ def test_pelvis_and_spine_beside_adults(tables):
 def test_limbs_have_both_sides_in_a_row(tables):
     assert len(tables[1].rows) == 12
     assert _row(tables[1], "Hip, flexion")[-1] == "measured / partly measured"
-    assert _row(tables[1], "Knee, adduction")[-1] == "given by the model"
+    assert _row(tables[1], "Knee, adduction")[-1] == "set by the model from the joint's other angles"
     shoulder = _row(tables[1], "Shoulder, plane")
     assert shoulder[1:3] == ("–", "–")
     assert shoulder[-1] == "not known: the arm hangs / –"

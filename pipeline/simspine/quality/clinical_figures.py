@@ -12,6 +12,7 @@ from simspine.spine.parameters import ClinicalParameters
 from simspine.types import ForcedKind
 
 GIVEN = "given by the model"
+FOLLOWS = "set by the model from the joint's other angles"
 TOGETHER = "one coordinate for all levels"
 VERY_UNCERTAIN = "very uncertain"
 NO_LARGER = "no larger than its error"
@@ -59,9 +60,15 @@ def _figure(clinical: ClinicalParameters, name: str, kept: np.ndarray, share: fl
     given = bool(kinds - {ForcedKind.SUM})
     sd = None if deviation is None or given or not known.size else float(factor * np.nanmedian(deviation[kept]))
     mean, low, high = (float(f(known)) for f in (np.mean, np.min, np.max)) if known.size else (None, None, None)
-    decided = GIVEN if given else TOGETHER if kinds else _in_words(name, mean, sd, share)
+    decided = _set_by_model(kinds) or _in_words(name, mean, sd, share)
     part = len(known) / len(values) if len(values) else 0.0
     return ClinicalFigure(name, definition.label, unit, mean, sd, low, high, part, decided)
+
+
+def _set_by_model(kinds: set[ForcedKind]) -> str:
+    if ForcedKind.COUPLED in kinds:
+        return FOLLOWS
+    return TOGETHER if kinds == {ForcedKind.SUM} else GIVEN if kinds else ""
 
 
 def _in_words(name: str, mean: float | None, sd: float | None, share: float) -> str:
