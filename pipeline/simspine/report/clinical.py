@@ -72,8 +72,8 @@ def _mean(figure: ClinicalFigure) -> str:
     sign, digits = SIGNS[figure.unit], 0 if figure.unit == "mm" else 1
     if figure.mean is None:
         return "–"
-    sd = "" if figure.sd is None else f" ± {number(figure.sd, digits)}{sign}"
-    return f"{number(figure.mean, digits)}{sign}{sd}".replace("-", "−")
+    texts = [number(value, digits) for value in (figure.mean, figure.sd) if value is not None]
+    return f"{' ± '.join(texts)}{sign}".replace("-", "−")
 
 
 def _range(figure: ClinicalFigure) -> str:
