@@ -56,7 +56,10 @@ def test_levels_on_one_coordinate_keep_their_deviation():
 def test_as_uncertain_as_adults_differ_says_little(name):
     spread = ADULTS[name].sd
     assert _of(name, 0, 1.01 * spread).decided.startswith("very uncertain: adults differ by")
-    assert _of(name, 0, 0.99 * spread).decided == ""
+    assert _of(name, 0, 0.99 * spread).decided == "assumed"
+    assert _of(name, 0, 0.7 * spread).decided == "partly measured"  # half of the variance
+    assert _of(name, 0, 0.4 * spread).decided == "measured"
+    assert _of(name, 0, 0.4 * spread, shares={name: 0.1}).decided == "assumed"  # where the share itself is known
 
 
 def test_a_coronal_curve_within_its_error_is_said_to_be():

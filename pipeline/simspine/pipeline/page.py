@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.body.anatomy import Variation
 from simspine.pipeline.overlay import layer_of
 from simspine.pipeline.publish import versions
 from simspine.pipeline.scene import scene_of
+from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
+from simspine.report.body_table import FoundVariation
 from simspine.report.content import Picture, Provenance, ReportContent, TrialSection
 from simspine.report.embed import webp
 from simspine.report.overlay import overlay_sheet
@@ -52,9 +55,35 @@ def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, m
         shares=found.shares,
         clinical=found.clinical_figures,
         rhythm=found.lumbopelvic_rhythm,
+        variations=variations_of(found.sized),
     )
     overlays, player = _overlays(found, samples), pack(scene_of(found), most)
     return trial_section(found.name, prefix, parts, overlays=overlays, player=player)
+
+
+def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
+    """How the person's body differs from the model's; () where it was not fitted to the person."""
+    person = sized.person
+    if person is None:
+        return ()
+    return tuple(
+        _found(variation, *person.anatomy[variation.name])
+        for variation in sized.recipe.anatomy
+        if variation.name in person.anatomy
+    )
+
+
+def _found(variation: Variation, value: float, sd: float) -> FoundVariation:
+    """value, sd: a share of the height, or m."""
+    if variation.stretch:
+        return FoundVariation(variation.name, 100 * value, 100 * sd, 100 * variation.sd, "%", "higher")
+    (body, direction), *_ = (variation.shift or {}).items()
+    axis = int(np.argmax(np.abs(direction)))
+    outwards = "outwards" if body.endswith(("_r", "_l")) else "to the right"
+    side = -1 if axis == 2 and body.endswith("_l") else 1
+    words = (("forwards", "backwards"), ("upwards", "downwards"), (outwards, "inwards"))
+    positive = words[axis][0 if side * direction[axis] > 0 else 1]
+    return FoundVariation(variation.name, 1e3 * value, 1e3 * sd, 1e3 * variation.sd, "mm", positive)
 
 
 def _overlays(found: SolvedTrial, samples: int) -> tuple[Picture, ...]:

@@ -27,7 +27,7 @@ class ClinicalFigure:
 
     unit: 'deg' or 'mm'. mean, low, high: over the frames, None where no frame is known; sd: typical (median) standard
     deviation, None where there is none or the model gives the value. known: share of the frames. decided: in words what
-    the figure rests on, '' where nothing restricts it.
+    the figure rests on, '' where that is not known.
     """
 
     name: str
@@ -45,7 +45,7 @@ def clinical_figures(
     clinical: ClinicalParameters, kept: np.ndarray | None = None, shares: Mapping[str, float] | None = None
 ) -> tuple[ClinicalFigure, ...]:
     """A figure of each parameter. kept: (frames,) bool, all by default. shares: {parameter: share of it that the data
-    decided, 0…1}, of those for which that is known.
+    decided, 0…1}, of those for which that is known. Others that adults are known to differ in have 1 − (sd / spread)².
     """
     frames = np.ones(len(clinical.values), bool) if kept is None else kept
     return tuple(_figure(clinical, name, frames, (shares or {}).get(name, np.nan)) for name in clinical.names)
@@ -75,10 +75,11 @@ def _in_words(name: str, mean: float | None, sd: float | None, share: float) -> 
     if mean is None:
         return HANGING if name.startswith("shoulder") else UNKNOWN
     adults = ADULTS.get(name)
-    if sd is not None and adults is not None and adults.sd is not None and sd >= adults.sd:
-        return (
-            f"{VERY_UNCERTAIN}: adults differ by ± {adults.sd:.0f}{'°' if DEFINITIONS[name].unit == 'rad' else ' mm'}"
-        )
+    if sd is not None and adults is not None and adults.sd is not None:
+        if sd >= adults.sd:
+            unit = "°" if DEFINITIONS[name].unit == "rad" else " mm"
+            return f"{VERY_UNCERTAIN}: adults differ by ± {adults.sd:.0f}{unit}"
+        share = share if np.isfinite(share) else 1 - (sd / adults.sd) ** 2
     if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
         return NO_LARGER
     return str(word(share, forced=False))

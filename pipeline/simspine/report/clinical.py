@@ -10,6 +10,7 @@ from simspine.spine.adults import ADULTS, Adults
 from simspine.spine.clinical import JOINTS, SIDES, SPINAL
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
 
+CONSTANT = 1e-6  # degrees or mm
 SIGNS = {"deg": "°", "mm": " mm"}
 ALIGNMENT_NOTE = (
     "Mean ± typical standard deviation over the frames kept, least and greatest value. Adults: standing, mean ± "
@@ -73,13 +74,15 @@ def _mean(figure: ClinicalFigure) -> str:
     if figure.mean is None:
         return "–"
     texts = [number(value, digits) for value in (figure.mean, figure.sd) if value is not None]
-    return f"{' ± '.join(texts)}{sign}".replace("-", "−")
+    return _unbroken(f"{' ± '.join(texts)}{sign}")
 
 
 def _range(figure: ClinicalFigure) -> str:
     if figure.low is None or figure.high is None:
         return "–"
-    return f"{number(figure.low, 0)} … {number(figure.high, 0)}{SIGNS[figure.unit]}".replace("-", "−")
+    if figure.high - figure.low < CONSTANT:
+        return "constant"
+    return _unbroken(f"{number(figure.low, 0)} … {number(figure.high, 0)}{SIGNS[figure.unit]}")
 
 
 def _adults(name: str, sign: str) -> str:
@@ -91,6 +94,11 @@ def _adults(name: str, sign: str) -> str:
         digits = 0 if sign == SIGNS["mm"] else 1
         spread = f"{number(adults.mean, digits)} ± {number(adults.sd, digits)}{sign}".replace("-", "−")
     return f"{spread} ({adults.source.partition(',')[0]})"
+
+
+def _unbroken(text: str) -> str:
+    """With minus signs, and spaces at which no line ends."""
+    return text.replace("-", "−").replace(" ", "\u00a0")
 
 
 def _degrees(angle: float | None) -> str:

@@ -12,6 +12,7 @@ from simspine.arrays import frame_ranges
 from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.quality.findings import Finding, Verdict
 from simspine.report import content, embed
+from simspine.report.body_table import FoundVariation, body_table
 from simspine.report.clinical import clinical_tables
 from simspine.report.figures.bodies import stick_figures
 from simspine.report.figures.chain import spine_chain
@@ -47,6 +48,7 @@ class TrialParts:
     markers by forward kinematics; edges: pairs of their names for the stick figure. levels: of the body, with their
     coordinates. shares: (levels of `spine`, 3) observability of each angle, NaN = not known
     (`quality.observability.level_shares`). clinical, rhythm: clinical parameters of the trial.
+    variations: of the body, where it was fitted to the person.
     """
 
     spine: SpineKinematics | None = None
@@ -60,6 +62,7 @@ class TrialParts:
     shares: np.ndarray | None = None
     clinical: Sequence[ClinicalFigure] = ()
     rhythm: LumbopelvicRhythm | None = None
+    variations: Sequence[FoundVariation] = ()
 
     @property
     def status(self) -> list[str] | None:
@@ -105,6 +108,7 @@ def trial_section(
     if spine is not None and spine.angles_sd is not None:
         kept = None if verdict is None else ~verdict.rejected
         tables.append(angle_table(spine, parts.level_shares(spine), parts.levels, kept))
+    tables += body_table(parts.variations)
     return content.TrialSection(
         name,
         () if verdict is None else tuple(map(page_finding, verdict.findings)),
