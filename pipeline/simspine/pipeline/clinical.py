@@ -10,6 +10,7 @@ from simspine.body.model import Body
 from simspine.ik.result import Result
 from simspine.ik.spine_uncertainty import columns_between
 from simspine.pipeline.sized_body import SizedBody
+from simspine.spine.adults import ADULTS
 from simspine.spine.alignment import HIPS, pelvic_incidence
 from simspine.spine.clinical import SIDES, Measure, clinical_parameters, measures
 from simspine.spine.forced import COUPLED, RIGID, forced_between
@@ -36,8 +37,8 @@ def measures_of(sized: SizedBody) -> tuple[Measure, ...]:
 def read_clinical(sized: SizedBody, result: Result, poses: Mapping[str, np.ndarray]) -> ClinicalParameters:
     """The clinical parameters of a solved trial. poses: of the body, {name: (frames, 4, 4)}, y_up.
 
-    Where the body was fitted to the person, the places of its hips are known to some extent only: pelvic incidence has
-    its standard deviation from there, and pelvic tilt a part of its own.
+    Where the body was fitted to the person, the places of its hips are known to some extent only: pelvic tilt has that
+    in its standard deviation. Pelvic incidence has it too, and how people's sacra differ beside.
     """
     some = measures_of(sized)
     found = replace(clinical_parameters(some, poses), forced=_forced(sized, some))
@@ -46,16 +47,24 @@ def read_clinical(sized: SizedBody, result: Result, poses: Mapping[str, np.ndarr
         return found
     sd, known = np.where(np.isfinite(found.values), derived, np.nan), incidence_deviation(sized)
     if known is not None:
-        for name in (INCIDENCE, TILT):
+        for name, own in ((INCIDENCE, np.hypot(known[0], sacral_spread(known[1]))), (TILT, known[0])):
             at = found.names.index(name)
-            sd[:, at] = np.hypot(sd[:, at], known[0])
+            sd[:, at] = np.hypot(sd[:, at], own)
     return replace(found, deviation=sd)
+
+
+def sacral_spread(before: float) -> float:
+    """rad: what people's pelvic incidence differs by beyond the places of their hips, whose part is `before`, rad.
+
+    The slope of the sacral endplate in the pelvis, which no point shows and the fit leaves alone.
+    """
+    return float(np.sqrt(max(0.0, np.radians(ADULTS[INCIDENCE].sd or 0.0) ** 2 - before**2)))
 
 
 def incidence_deviation(sized: SizedBody) -> tuple[float, float] | None:
     """Standard deviation of pelvic incidence after the fit to the person, and before it, rad; None without such a fit.
 
-    From the places of the hips, whose errors count as independent. How people's sacra differ is not in it.
+    From the places of the hips alone, whose errors count as independent.
     """
     person = sized.person
     variations = [v for v in sized.recipe.anatomy if v.shift and set(HIPS) & set(v.shift)]
@@ -80,7 +89,7 @@ def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:
     """{parameter: share of it that the data decided}, 0…1, where that is known.
 
     Angles of limbs that are a coordinate of the body have its measurement response. Pelvic incidence has the part that
-    the fit to the person took from the variance of the hips' places.
+    the fit to the person took from the variance between people.
     """
     shares: dict[str, float] = {}
     if result.posterior is not None:
@@ -90,7 +99,10 @@ def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:
                 if f"{coordinate}_{side}" in response:
                     shares[f"{angle}_{side}"] = response[f"{coordinate}_{side}"]
     known = incidence_deviation(sized)
-    return shares if known is None else shares | {INCIDENCE: 1 - (known[0] / known[1]) ** 2}
+    if known is None:
+        return shares
+    rest = sacral_spread(known[1]) ** 2
+    return shares | {INCIDENCE: 1 - (known[0] ** 2 + rest) / (known[1] ** 2 + rest)}
 
 
 def rhythm_of(clinical: ClinicalParameters, kept: np.ndarray) -> LumbopelvicRhythm:
