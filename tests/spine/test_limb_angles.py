@@ -5,6 +5,7 @@ import pytest
 from posed_people import turn
 from scipy.spatial.transform import Rotation
 
+from simspine.body._opensim import api
 from simspine.body.kinematics import neutral_poses
 from simspine.body.recipes import build
 from simspine.errors import InputError
@@ -96,6 +97,29 @@ def test_knee_and_ankle_are_near_the_models_coordinates_whose_axes_lie_otherwise
     ankle = joint_angles(poses[f"tibia_{side}"], poses[f"calcn_{side}"], "ankle", side)[0]
     assert knee[0] == pytest.approx(values[f"knee_angle_{side}"], abs=0.03)
     assert ankle[0] == pytest.approx(values[f"ankle_angle_{side}"], abs=0.03)
+
+
+def test_knee_and_ankle_beside_opensims_frames_and_its_body_fixed_angles(posed, tmp_path):
+    """OpenSim's own poses of the bodies, split by its Simbody: X-Y-Z of axes named z, x, y is Z-X-Y."""
+    opensim = api()
+    values, poses = posed
+    build("coupled", "simspine37").write_osim(tmp_path / "body.osim")
+    model = opensim.Model(str(tmp_path / "body.osim"))
+    state = model.initSystem()
+    for name, value in values.items():
+        model.updCoordinateSet().get(name).setValue(state, value, False)
+    model.assemble(state)
+    model.realizePosition(state)
+    bodies = model.getBodySet()
+    for joint, proximal, distal in (("knee", "femur_r", "tibia_r"), ("ankle", "tibia_r", "calcn_r")):
+        transform = bodies.get(distal).findTransformBetween(state, bodies.get(proximal))  # kept: R() is a view of it
+        R = np.array([[transform.R().get(i, j) for j in range(3)] for i in range(3)])
+        order = [2, 0, 1]
+        matrix = opensim.Mat33(*R[np.ix_(order, order)].ravel().tolist())
+        renamed = opensim.Rotation(matrix)
+        split = renamed.convertRotationToBodyFixedXYZ()
+        wanted = np.array([split.get(i) for i in range(3)]) * ((-1, 1, 1) if joint == "knee" else (1, 1, 1))
+        np.testing.assert_allclose(joint_angles(poses[proximal], poses[distal], joint, "r")[0], wanted, atol=1e-4)
 
 
 def test_unknown_joints_and_sides_are_refused():
