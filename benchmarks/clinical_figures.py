@@ -280,8 +280,8 @@ RAISED = {"arm_flex_r": 0.0, "arm_add_r": -1.0, "arm_rot_r": 0.0, "arm_add_l": 0
 # file, width and height in inches, panels: drawing, title, pose, seen from
 FIGURES = (
     ("clinical-sagittal.png", (8.6, 6.2), (
-        (pelvis, "Pelvis: incidence, tilt, slope", HANG, "right"),
-        (spine_from_the_side, "Spine over the pelvis", HANG | {"pelvis_tilt": -0.1}, "right"))),
+        (pelvis, "Pelvis: incidence, tilt, slope", HANG | {"pelvis_tilt": 0.14}, "right"),
+        (spine_from_the_side, "Spine over the pelvis", HANG | {"pelvis_tilt": -0.16}, "right"))),
     ("clinical-frontal.png", (8.6, 5.6), (
         (spine_from_behind, "From behind", HANG | CURVE, "behind"),
         (bending, "Bending: lumbar spine and pelvis", HANG | BEND, "right"))),

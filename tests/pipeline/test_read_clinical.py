@@ -12,7 +12,6 @@ from simspine.ik.result import Posterior, Result
 from simspine.pipeline.clinical import decided_shares, incidence_deviation, measures_of, read_clinical, rhythm_of
 from simspine.pipeline.person import Person
 from simspine.pipeline.sized_body import SizedBody
-from simspine.spine.adults import ADULTS
 from simspine.spine.alignment import pelvic_incidence
 from simspine.spine.forced import sentence
 from simspine.types import ForcedKind
@@ -82,12 +81,15 @@ def test_a_fit_to_the_person_frees_the_incidence_and_gives_it_a_deviation(articu
     found = _read(sized, np.full((1, count), 0.01))
     assert found.forced["pelvic_incidence"] == ()
     assert found.sd("pelvic_tilt")[0] == pytest.approx(np.hypot(0.01, after))
-    # As much is left as adults differ by, less what the fit took from the hips' part of it.
-    left = np.sqrt(np.radians(ADULTS["pelvic_incidence"].sd) ** 2 - before**2 + after**2)
+    # Of the sacrum's endplate this person says nothing: as much is left as people differ by, 8°.
+    left = np.hypot(after, np.radians(8))
     assert found.sd("pelvic_incidence")[0] == pytest.approx(np.hypot(0.01, left))
-    taken = 1 - (left / np.radians(ADULTS["pelvic_incidence"].sd)) ** 2
+    assert found.sd("sacral_slope")[0] == pytest.approx(np.hypot(0.01, np.radians(8)))
+    assert found.sd("t1_slope")[0] == pytest.approx(np.hypot(0.01, np.radians(3)))
+    assert found.sd("cervical_lordosis")[0] == pytest.approx(np.hypot(0.01, np.radians(np.hypot(3, 3))))
+    assert found.sd("trunk_inclination")[0] == 0.01
+    taken = 1 - (left / np.hypot(before, np.radians(8))) ** 2
     assert decided_shares(sized, _solved(sized))["pelvic_incidence"] == pytest.approx(taken)
-    assert found.sd("sacral_slope")[0] == 0.01
 
 
 def test_hips_that_were_fitted_change_the_incidence(articulated):

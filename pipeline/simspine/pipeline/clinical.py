@@ -10,9 +10,10 @@ from simspine.body.model import Body
 from simspine.ik.result import Result
 from simspine.ik.spine_uncertainty import columns_between
 from simspine.pipeline.sized_body import SizedBody
-from simspine.spine.adults import ADULTS
 from simspine.spine.alignment import HIPS, pelvic_incidence
 from simspine.spine.clinical import SIDES, Measure, clinical_parameters, measures
+from simspine.spine.curvature import tilt_sd
+from simspine.spine.endplates import SACRAL_TILT_SD
 from simspine.spine.forced import COUPLED, RIGID, forced_between
 from simspine.spine.levels import PLANES
 from simspine.spine.lumbopelvic import LumbopelvicRhythm, lumbopelvic_rhythm
@@ -20,6 +21,12 @@ from simspine.spine.parameters import ClinicalParameters
 from simspine.types import Forced
 
 INCIDENCE, TILT = "pelvic_incidence", "pelvic_tilt"
+PLATES = {  # that parameters count from, beside LLA and TKA
+    INCIDENCE: (("S1", "superior"),),
+    "sacral_slope": (("S1", "superior"),),
+    "t1_slope": (("T1", "superior"),),
+    "cervical_lordosis": (("C2", "inferior"), ("C7", "inferior")),
+}
 # Angles of limbs, and the model's coordinate that is all or nearly all of each.
 COORDINATES = {
     **{f"hip_{angle}": f"hip_{angle}" for angle in ("flexion", "adduction", "rotation")},
@@ -37,28 +44,24 @@ def measures_of(sized: SizedBody) -> tuple[Measure, ...]:
 def read_clinical(sized: SizedBody, result: Result, poses: Mapping[str, np.ndarray]) -> ClinicalParameters:
     """The clinical parameters of a solved trial. poses: of the body, {name: (frames, 4, 4)}, y_up.
 
-    Where the body was fitted to the person, the places of its hips are known to some extent only: pelvic tilt has that
-    in its standard deviation. Pelvic incidence has it too, and how people's sacra differ beside.
+    Endplates tilt from person to person, unseen: what counts from them has that spread in its standard deviation, as
+    LLA and TKA have. Where the body was fitted to the person, the places of its hips are known to some extent only:
+    pelvic tilt and incidence have that too.
     """
     some = measures_of(sized)
     found = replace(clinical_parameters(some, poses), forced=_forced(sized, some))
     derived = None if result.posterior is None else result.posterior.derived.get("clinical")
     if derived is None or derived.shape != found.values.shape:
         return found
-    sd, known = np.where(np.isfinite(found.values), derived, np.nan), incidence_deviation(sized)
-    if known is not None:
-        for name, own in ((INCIDENCE, np.hypot(known[0], sacral_spread(known[1]))), (TILT, known[0])):
+    sd, hips = np.where(np.isfinite(found.values), derived, np.nan), incidence_deviation(sized)
+    spread = {name: tilt_sd(plates, sized.sacral_tilt_sd) for name, plates in PLATES.items()}
+    if hips is not None:
+        spread |= {INCIDENCE: float(np.hypot(spread[INCIDENCE], hips[0])), TILT: hips[0]}
+    for name, own in spread.items():
+        if name in found.names:
             at = found.names.index(name)
             sd[:, at] = np.hypot(sd[:, at], own)
     return replace(found, deviation=sd)
-
-
-def sacral_spread(before: float) -> float:
-    """rad: what people's pelvic incidence differs by beyond the places of their hips, whose part is `before`, rad.
-
-    The slope of the sacral endplate in the pelvis, which no point shows and the fit leaves alone.
-    """
-    return float(np.sqrt(max(0.0, np.radians(ADULTS[INCIDENCE].sd or 0.0) ** 2 - before**2)))
 
 
 def incidence_deviation(sized: SizedBody) -> tuple[float, float] | None:
@@ -101,8 +104,8 @@ def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:
     known = incidence_deviation(sized)
     if known is None:
         return shares
-    rest = sacral_spread(known[1]) ** 2
-    return shares | {INCIDENCE: 1 - (known[0] ** 2 + rest) / (known[1] ** 2 + rest)}
+    after, before = np.hypot(known, (sized.sacral_tilt_sd, SACRAL_TILT_SD)).tolist()
+    return shares | {INCIDENCE: 1 - (after / before) ** 2}
 
 
 def rhythm_of(clinical: ClinicalParameters, kept: np.ndarray) -> LumbopelvicRhythm:
