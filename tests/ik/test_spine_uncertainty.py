@@ -53,7 +53,8 @@ def test_gradients_of_the_curvature_give_its_scatter(drawn):
     found, spine = drawn
     gradient = found["gradient"][0]
     sd = np.sqrt(np.einsum("kn,nm,km->k", gradient, found["covariance"], gradient))
-    np.testing.assert_allclose(sd, [spine.lla.std(), spine.tka.std()], rtol=0.05)
+    followed = [spine.lla, spine.tka, spine.clinical.of("lumbar_flexion"), spine.clinical.of("pelvic_tilt")]
+    np.testing.assert_allclose(sd, [values.std() for values in followed], rtol=0.05)
 
 
 def test_clinical_parameters_scatter_as_said(drawn):

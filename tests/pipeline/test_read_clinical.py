@@ -14,6 +14,7 @@ from simspine.pipeline.person import Person
 from simspine.pipeline.sized_body import SizedBody
 from simspine.spine.alignment import pelvic_incidence
 from simspine.spine.forced import sentence
+from simspine.spine.parameters import ClinicalParameters
 from simspine.types import ForcedKind
 
 
@@ -120,6 +121,21 @@ def test_measures_are_those_of_both_bodies_alike(articulated):
 
 
 def test_rhythm_needs_bending(articulated):
-    found = rhythm_of(_read(articulated), np.ones(1, bool))
+    found = rhythm_of(_read(articulated), np.ones(1, bool), _solved(articulated))
     assert found.ratio is None
     assert "bends by 0°" in found.reason
+
+
+def test_rhythm_is_as_sure_as_the_changes_are(articulated):
+    """Not as the values: what a pelvis is wrong by throughout changes no ratio of motions."""
+    bend, name = np.linspace(0, 1, 50), ("lumbar_flexion", "pelvic_tilt")
+    values = np.stack([0.8 * bend, 0.3 - 0.4 * bend], 1)
+    clinical = ClinicalParameters(name, ("rad", "rad"), values, np.full((50, 2), 0.5))
+    motion = neutral_motion(articulated.body)
+    motion = motion.with_(values=np.tile(motion.values, (50, 1)))
+    change = np.tile([1.0, 1.0, 0.01, 0.02], (50, 1))  # of lordosis, kyphosis, lumbar flexion, pelvic tilt
+    known = Posterior(np.ones(motion.values.shape[1]), {"change": change})
+    result = Result(motion, (), np.empty((50, 0)), np.zeros(50), np.ones(50, bool), ("",) * 50, known)
+    found = rhythm_of(clinical, np.ones(50, bool), result)
+    assert found.ratio == pytest.approx(2)
+    assert found.sd == pytest.approx(np.sqrt(2) * (0.01 + 2 * 0.02) / found.pelvis)

@@ -15,6 +15,7 @@ from simspine.spine.clinical import Measure
 from simspine.spine.curvature import LLA_LEVELS, TKA_LEVELS, lumbar_lordosis, thoracic_kyphosis, tilt_sd
 from simspine.spine.endplates import SACRAL_TILT_SD, Vertebra
 from simspine.spine.levels import Level
+from simspine.spine.lumbopelvic import OF
 from simspine.spine.vertebrae import SpineKinematics, level_angles
 
 STEP = 1e-5  # rad or m
@@ -32,8 +33,8 @@ def spine_deviation(
     measures: Sequence[Measure] = (),
 ) -> dict[str, np.ndarray]:
     """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, clinical: (frames, parameters) rad or m};
-    covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}; the gradient (frames, 2,
-    free) of LLA and TKA.
+    covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}; the gradient (frames,
+    figures, free) of LLA, TKA and those of the measures that make the lumbopelvic rhythm, in its order.
 
     z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
     `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. sacral_tilt_sd: rad.
@@ -46,7 +47,8 @@ def spine_deviation(
     figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
     columns = [_moving(body, figure) for figure in figures]
     found: list[list[np.ndarray]] = [[] for _ in figures]
-    slope = np.zeros((len(z), 2, z.shape[1]))
+    followed = [0, 1, *(len(own_figures) + i for i in _of_rhythm(measures))]
+    slope = np.zeros((len(z), len(followed), z.shape[1]))
     for start in range(0, len(z), CHUNK):
         part, covariance = z[start : start + CHUNK], blocks[start : start + CHUNK]
         poses = _moved(body, part)
@@ -55,8 +57,8 @@ def spine_deviation(
             values = np.asarray(figure.of(chosen)).reshape(len(part), 1 + len(own), -1)
             change = values[:, 1:] - values[:, :1]
             gradient = wrap(change) / STEP
-            if i < slope.shape[1]:
-                slope[start : start + len(part), i, own] = gradient[..., 0]
+            if i in followed:
+                slope[start : start + len(part), followed.index(i), own] = gradient[..., 0]
             variance = (gradient * (covariance[:, own[:, None], own] @ gradient)).sum(1)
             out.append(np.sqrt(variance))
     sd = [np.concatenate(parts) for parts in found]
@@ -70,6 +72,13 @@ def spine_deviation(
         "centres": covariance[:, len(markers) :],
         GRADIENT: slope,
     }
+
+
+def _of_rhythm(measures: Sequence[Measure]) -> list[int]:
+    """Which measures make the lumbopelvic rhythm, in its order; none where one of them is not there."""
+    names = [measure.names for measure in measures]
+    found = [names.index((name,)) for name in OF if (name,) in names]
+    return found if len(found) == len(OF) else []
 
 
 def _with_centroids(body: Body, markers: Sequence[int], vertebrae: Mapping[str, Vertebra]) -> Tree:

@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.body.kinematics import neutral_poses
 from simspine.body.model import Body
-from simspine.ik.result import Result
+from simspine.ik.result import CHANGE, Result
 from simspine.ik.spine_uncertainty import columns_between
 from simspine.pipeline.sized_body import SizedBody
 from simspine.spine.alignment import HIPS, pelvic_incidence
@@ -16,7 +16,7 @@ from simspine.spine.curvature import tilt_sd
 from simspine.spine.endplates import SACRAL_TILT_SD
 from simspine.spine.forced import COUPLED, RIGID, forced_between
 from simspine.spine.levels import PLANES
-from simspine.spine.lumbopelvic import LumbopelvicRhythm, lumbopelvic_rhythm
+from simspine.spine.lumbopelvic import OF, LumbopelvicRhythm, lumbopelvic_rhythm
 from simspine.spine.parameters import ClinicalParameters
 from simspine.types import Forced
 
@@ -108,17 +108,15 @@ def decided_shares(sized: SizedBody, result: Result) -> dict[str, float]:
     return shares | {INCIDENCE: 1 - (after / before) ** 2}
 
 
-def rhythm_of(clinical: ClinicalParameters, kept: np.ndarray) -> LumbopelvicRhythm:
-    """The trial's lumbopelvic rhythm, from the frames that are kept (frames,) bool."""
-    if not {TILT, "lumbar_flexion"} <= set(clinical.names):
+def rhythm_of(clinical: ClinicalParameters, kept: np.ndarray, result: Result) -> LumbopelvicRhythm:
+    """The trial's lumbopelvic rhythm, from the frames that are kept (frames,) bool. result: that it was read from."""
+    if not set(OF) <= set(clinical.names):
         return LumbopelvicRhythm(None, None, None, None, "the body lacks what it is measured on")
-    own, other = (clinical.sd(name) for name in ("lumbar_flexion", TILT))
-    return lumbopelvic_rhythm(
-        clinical.of("lumbar_flexion")[kept],
-        -clinical.of(TILT)[kept],
-        None if own is None else own[kept],
-        None if other is None else other[kept],
-    )
+    lumbar, tilt = (clinical.of(name)[kept] for name in OF)
+    change = None if result.posterior is None else result.posterior.derived.get(CHANGE)
+    if change is None or change.shape[1] < 2 + len(OF):  # after lordosis and kyphosis
+        return lumbopelvic_rhythm(lumbar, -tilt)
+    return lumbopelvic_rhythm(lumbar, -tilt, *change[kept, 2 : 2 + len(OF)].T)
 
 
 def _forced(sized: SizedBody, some: tuple[Measure, ...]) -> dict[str, tuple[Forced, ...]]:

@@ -114,7 +114,7 @@ class SolvedTrial:
     def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:
         """Of the frames that were not rejected; None where the trial has no clinical parameters."""
         clinical = self.spine.clinical
-        return None if clinical is None else rhythm_of(clinical, ~self.rejected)
+        return None if clinical is None else rhythm_of(clinical, ~self.rejected, self.result)
 
     @property
     def rejected(self) -> np.ndarray:

@@ -73,7 +73,7 @@ def _set_by_model(kinds: set[ForcedKind]) -> str:
 
 def _in_words(name: str, mean: float | None, sd: float | None, share: float) -> str:
     if mean is None:
-        return HANGING if name.startswith("shoulder") else UNKNOWN
+        return HANGING if name.startswith(("shoulder_plane", "shoulder_rotation")) else UNKNOWN
     adults = ADULTS.get(name)
     if sd is not None and adults is not None and adults.sd is not None:
         if sd >= adults.sd:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+OF = ("lumbar_flexion", "pelvic_tilt")  # parameters whose changes make it
 LEAST = np.radians(
     30.0
 )  # of trunk flexion: below it, errors of a few degrees change the ratio by more than people differ
@@ -37,8 +38,8 @@ def lumbopelvic_rhythm(
 
     lumbar: (frames,) rad, flexion of T12 on the sacrum. pelvis: (frames,) rad, forward tilt of the pelvis. Each posture
     is the mean of the frames near its end of the range of trunk flexion, the sum of both. lumbar_sd, pelvis_sd:
-    standard deviations of the same frames. That of the ratio counts errors of both postures as independent, and those
-    of lumbar spine and pelvis as opposite. Errors that stay over the trial cancel in truth, so it is at most that.
+    standard deviations of the same frames about the trial's mean. That of the ratio counts errors of both postures as
+    independent, and those of lumbar spine and pelvis as opposite: it is at most that.
     """
     known = np.isfinite(lumbar) & np.isfinite(pelvis)
     trunk = np.where(known, lumbar + pelvis, np.nan)
