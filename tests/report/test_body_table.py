@@ -7,6 +7,7 @@ from simspine.body.recipes import build, read_recipe
 from simspine.pipeline.page import variations_of
 from simspine.pipeline.person import Person
 from simspine.pipeline.sized_body import SizedBody
+from simspine.priors.standing_curve import SACRAL_TILT
 from simspine.report.body_table import FoundVariation, body_table
 
 
@@ -50,3 +51,12 @@ def test_variations_come_from_the_recipe_and_the_person(body):
     assert directions["height of the head"] == "upwards"
     assert directions["width of the shoulders"] == "outwards"
     assert variations_of(SizedBody(body, recipe, {})) == ()
+
+
+def test_the_sacral_endplate_is_among_them_where_the_fit_had_it(body):
+    one = np.radians([[4.0]]) ** 2
+    person = Person((SACRAL_TILT,), np.radians([-3.0]), one, 1 / one, 1, {}, {}, {}, {})
+    (found,) = variations_of(SizedBody(body, read_recipe("articulated"), {}, person))
+    assert (found.value, found.sd, found.spread, found.unit) == (*map(pytest.approx, (-3, 4, 8)), "°")
+    row = tuple(cell.replace("\u00a0", " ") for cell in body_table([found])[0].rows[0])
+    assert row == ("Slope of the sacral endplate", "−3.0 ± 4.0°", "steeper", "± 8.0°", "75 %")

@@ -12,6 +12,7 @@ from simspine.pipeline.publish import versions
 from simspine.pipeline.scene import scene_of
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
+from simspine.priors.standing_curve import SACRAL_TILT
 from simspine.report.body_table import FoundVariation
 from simspine.report.content import Picture, Provenance, ReportContent, TrialSection
 from simspine.report.embed import webp
@@ -23,6 +24,7 @@ from simspine.report.sampling import sample_frames
 from simspine.report.trial import TrialParts, trial_section
 from simspine.report.uncertainty import INFERRED_BY, Caveats, NotMeasured, caveats, not_measured
 from simspine.sources.video import Video, open_videos
+from simspine.spine.endplates import SACRAL_TILT_SD
 
 SAMPLES = 3  # frames shown as overlays
 NOTICE = (
@@ -66,11 +68,11 @@ def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:
     person = sized.person
     if person is None:
         return ()
-    return tuple(
-        _found(variation, *person.anatomy[variation.name])
-        for variation in sized.recipe.anatomy
-        if variation.name in person.anatomy
-    )
+    found = [_found(v, *person.anatomy[v.name]) for v in sized.recipe.anatomy if v.name in person.anatomy]
+    if SACRAL_TILT in person.names:
+        tilt, sd, spread = np.degrees((*person.sacral_tilt, SACRAL_TILT_SD)).tolist()
+        found.append(FoundVariation("slope of the sacral endplate", tilt, sd, spread, "°", "steeper"))
+    return tuple(found)
 
 
 def _found(variation: Variation, value: float, sd: float) -> FoundVariation:

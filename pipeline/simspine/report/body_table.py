@@ -17,7 +17,7 @@ NOTE = (
 class FoundVariation:
     """One variation of the body. value, sd: as found; spread: how much people differ, one standard deviation.
 
-    unit: '%' or 'mm' of all three. positive: where a positive value leads to.
+    unit: '%', 'mm' or '°' of all three. positive: where a positive value leads to.
     """
 
     name: str
@@ -41,7 +41,8 @@ def body_table(found: Sequence[FoundVariation]) -> tuple[PageTable, ...]:
 
 
 def _row(found: FoundVariation) -> tuple[str, ...]:
-    value = f"{found.value:+.1f} ± {number(found.sd)}\u00a0{found.unit}".replace("-", "−")
-    spread = f"± {number(found.spread)}\u00a0{found.unit}"
+    unit = found.unit if found.unit == "°" else f"\u00a0{found.unit}"
+    value = f"{found.value:+.1f} ± {number(found.sd)}{unit}".replace("-", "−")
+    spread = f"± {number(found.spread)}{unit}"
     share = number(100 * found.decided, 0, "%")
     return (found.name.capitalize(), value.replace(" ± ", "\u00a0±\u00a0"), found.positive, spread, share)
