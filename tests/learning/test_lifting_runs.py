@@ -114,10 +114,12 @@ def test_networks_without_torch_name_the_extra(tiny, views, tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"pip install 'simspine\[learn\]'"):
         fit_lifter(tiny, views, tmp_path)
-    done = CliRunner().invoke(main, ["train", "lifting", "--preset", "tiny", "--out", str(tmp_path / "out")])
-    assert done.exit_code == 2
-    assert done.stderr.startswith("error: networks need PyTorch")
-    assert not (tmp_path / "out").exists()
+    for command, folder in (("train", "--out"), ("benchmark", "--work")):
+        arguments = [command, "lifting", "--preset", "tiny", folder, str(tmp_path / "out")]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 2
+        assert done.stderr.startswith("error: networks need PyTorch")  # and nothing before: no people were made
+        assert not (tmp_path / "out").exists()
 
 
 def test_the_command_trains_a_control(tmp_path):

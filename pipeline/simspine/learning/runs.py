@@ -15,7 +15,8 @@ from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow, a
 from simspine.formats.atomic import write_text
 from simspine.learning.lifted_angles import lifted_angles
 from simspine.learning.lifters import FittedLifter, Progress, Say, fit_lifter, of_subjects, source_views
-from simspine.learning.options import CONTROLS, METHODS, LiftingOptions
+from simspine.learning.options import CONTROLS, METHODS, NETWORKS, LiftingOptions
+from simspine.learning.torch_import import require_torch
 from simspine.learning.views import SPINE, LiftingView
 from simspine.report.training_curves import write_training_curves
 
@@ -52,6 +53,8 @@ def train_lifting(
     killed run goes on after its last epoch. Raises `InputError` as `fit_lifter` does.
     """
     folder = Path(folder)
+    if options.method in NETWORKS:
+        require_torch()  # before minutes of work
     views = source_views(options.source, [*options.train, *options.test], progress)
     lifter = fit_lifter(options, views, folder, say)
     test = of_subjects(views, options.test)
@@ -112,6 +115,8 @@ def run_lifting_benchmark(
     losses, tables.json all figures. Raises `InputError` as `fit_lifter` does.
     """
     folder = Path(folder)
+    if any(row.method in NETWORKS for row in rows):
+        require_torch()  # before minutes of work
     say("making the people")
     views = source_views(options.source, [*options.train, *options.test])
     more = more_subjects(options, more_people) if any(row.people for row in rows) else ()
