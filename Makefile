@@ -8,8 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV_VERSION := 0.13.8
+LEARN := .venv-learn
+TORCH_VERSION := 2.13.0
 
-.PHONY: help env demo test test-fast test-portable test-wheel docs lint format lock clean
+.PHONY: help env demo test test-fast test-learn test-portable test-wheel docs lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -42,6 +44,17 @@ test-portable: env  ## tests as on other processors: AVX2, AVX-512, neither
 	$(BIN)/python tests/kernels.py SkylakeX -m pytest -n $(CORES) --dist worksteal -m "not slow"
 	$(BIN)/python tests/kernels.py Sandybridge -m pytest -n $(CORES) --dist worksteal -m "not slow"
 
+test-learn: $(LEARN)/.installed  ## tests of networks, in an environment of their own that has PyTorch
+	$(LEARN)/bin/python -m pytest -n $(CORES) --dist worksteal -m learn tests/learning
+
+# PyTorch beside all that .venv has, which this environment reads and does not copy.
+$(LEARN)/.installed: $(STAMP) Makefile
+	@test -x $(LEARN)/bin/python || $(BIN)/python -m venv $(LEARN)
+	@$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
+		> "$$($(LEARN)/bin/python -c 'import site; print(site.getsitepackages()[0])')/simspine-env.pth"
+	$(LEARN)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
+	@touch $@
+
 test-wheel: env  ## the wheel in empty environments, each Python there is, with pip and uv
 	$(BIN)/python tests/try_wheel.py
 
@@ -67,4 +80,4 @@ lock: env  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/python .ci/environment.py
 
 clean:  ## remove environment and results
-	rm -rf $(VENV) .snakemake results
+	rm -rf $(VENV) $(LEARN) .snakemake results

@@ -134,7 +134,7 @@ def test_opensim_is_imported_in_one_place():
     ("package", "rooms"),
     [("ai_edge_litert", {"detection"}), ("cv2", {"sources", "detection", "cameras", "report"}),
      ("matplotlib", {"report", "body"}), ("jinja2", {"report"}), ("onnxruntime", {"detection"}), ("snakemake", set()),
-     ("click", {"cli", "commands"})],
+     ("click", {"cli", "commands"}), ("torch", {"dataset", "learning"})],
 )  # fmt: skip
 def test_heavy_packages_have_their_rooms(package, rooms):
     assert {room(path) for path in modules() if package in packages_of(path)} <= rooms

@@ -18,6 +18,7 @@ from simspine.commands.data import add_export_options, verify
 from simspine.commands.model import model
 from simspine.commands.options import FILE, config_option, quiet_option
 from simspine.commands.start import demo, run, warmup
+from simspine.commands.train import train
 from simspine.commands.validate import validate
 from simspine.commands.view import overlay, view
 from simspine.errors import InputError
@@ -142,5 +143,5 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-for _group in (cameras, warmup, model, bench, benchmark, capture, validate, verify, check, view, overlay):
+for _group in (cameras, warmup, model, bench, benchmark, train, capture, validate, verify, check, view, overlay):
     main.add_command(_group)

@@ -91,8 +91,8 @@ def test_notebooks_are_stripped_and_short(path):
     assert notebook.cells[0].source.startswith("# ")
 
 
-def test_there_are_five():
-    assert [path.name[0] for path in NOTEBOOKS] == list("12345")
+def test_there_are_six():
+    assert [path.name[0] for path in NOTEBOOKS] == list("123456")
 
 
 @pytest.mark.slow
@@ -133,3 +133,15 @@ def test_learning(virtual, monkeypatch):
     said = run(5, monkeypatch, data_file=str(virtual.parent / "results/virtual.h5"), length=9)
     assert "tested on S5" in said
     assert "always the training mean" in said
+
+
+@pytest.mark.slow
+def test_lifting(monkeypatch, tmp_path):
+    """With PyTorch or without."""
+    said = run(6, monkeypatch, work=str(tmp_path))
+    assert "learn from S1, S5, predict S6" in said
+    assert "features (240, 1, 74) · targets (240, 108)" in said
+    assert "ridge    MPJPE of the spine" in said
+    assert "SimpleBaseline3D, full-body, GT 2D" in said
+    assert ("no PyTorch here" in said) != ("simple   MPJPE" in said)
+    assert said.endswith("1 pictures")

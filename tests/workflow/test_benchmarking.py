@@ -116,7 +116,7 @@ def test_points_in_images_from_a_copy_of_spinetrack(tmp_path):
 
 def test_what_is_missing_or_wrong_ends_with_two_and_writes_nothing(files):
     for arguments, said in (
-        (("lifting",), "give predictions"),
+        (("angles",), "give predictions"),
         (("lifting", files / "net.npz"), "--truth"),
         (("lifting", files / "gone.npz", "--truth", files / "truth.npz"), "gone.npz: no such file"),
         (("lifting", files / "net.npz", "--truth", files / "truth.npz", "--subjects", "S1"), "none of the subjects S1"),

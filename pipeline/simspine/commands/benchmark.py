@@ -3,6 +3,7 @@
 import click
 
 from simspine.commands.options import FILE
+from simspine.commands.train import chosen_options, lifting_options, say
 
 
 @click.group()
@@ -113,19 +114,43 @@ def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets,
 @benchmark.command("lifting")
 @_compared
 @click.option("--step", default=50, show_default=True, help="Every n-th frame of the truth counts; 50 is 1 Hz.")
-def benchmark_lifting(predictions, truth, subjects, step, form, out, leaderboard):
+@click.option("--config", type=FILE, help="Without PREDICTIONS: YAML file of settings, as of `simspine train lifting`.")
+@lifting_options
+@click.option("--methods", default="", help="Without PREDICTIONS: only these of mean, nearest, ridge, simple, …")
+@click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
+@click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
+@click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from beside the five.")
+@click.option("--work", type=FILE, default="results/lifting", show_default=True, help="Folder of checkpoints, curves.")
+def benchmark_lifting(predictions, truth, subjects, step, form, out, leaderboard, **lifters):
     """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
 
     Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
+
+    Without predictions, controls and lifters are fitted to synthetic subjects first (--preset cpu if none is named),
+    which takes minutes; the same command goes on with one that was killed.
     """
     from simspine.evaluation.lifting import evaluate_lifting
     from simspine.evaluation.sources import read_points, truth_for
 
+    if not predictions and truth is None:
+        return _lifters(form, out, leaderboard, **lifters)
     files = _wanted(predictions, truth)
     found = {name: read_points(path) for name, path in files.items()}
     true = truth_for(truth, [s for own in found.values() for s in own], _names(subjects), step)
     run = _run("lifting", files, truth, {"subjects": subjects, "step": step})
     _finish(run, evaluate_lifting(found, true, step), out, leaderboard, form)
+    return None
+
+
+def _lifters(form, out, leaderboard, config, preset, methods, points, image, more_people, work, **changes) -> None:
+    from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
+    from simspine.workflow.benchmarking import BenchmarkRun
+
+    options = chosen_options(config, "cpu", preset, changes)
+    rows = chosen_rows(benchmark_rows(more_people), _names(methods), points, image)
+    tables = run_lifting_benchmark(options, rows, work, more_people, say)
+    settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}
+    _finish(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, leaderboard, form)
 
 
 @benchmark.command("angles")

@@ -1,0 +1,173 @@
+"""A lifter of any method: fitted to some people's views, applied to others'."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.evaluation.points import PointSequence
+from simspine.learning.calibration import coverage, deviation_factors
+from simspine.learning.controls import FITTED
+from simspine.learning.dataset_views import dataset_views
+from simspine.learning.encoding import Encoding
+from simspine.learning.options import CONTROLS, LiftingOptions, LiftingSource
+from simspine.learning.torch_import import chosen_device, require_torch
+from simspine.learning.views import SPINE, LiftingView, Samples, chosen_points, digest, predicted, samples
+from simspine.learning.virtual_views import virtual_views
+
+if TYPE_CHECKING:
+    from simspine.learning.training import History, LearningData, TrainingRun
+
+# (samples, frames, inputs) → standardised targets and their standard deviations, (samples, outputs).
+Apply = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLifter:
+    """What `fit_lifter` gives. names: points that it lifts, the root first. history: losses of a network, by epoch.
+    factors: (3,) that its standard deviations are multiplied by, camera's axes. angles: of the angle lifter: features →
+    (samples, free coordinates of the articulated body) rad.
+    """
+
+    options: LiftingOptions
+    names: tuple[str, ...]
+    encoding: Encoding
+    apply: Apply
+    history: "History | None" = None
+    factors: np.ndarray = field(default_factory=lambda: np.ones(3))
+    angles: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def samples(self, views: Sequence[LiftingView]) -> Samples:
+        """Scored frames of the views with the points, image and context that the lifter sees."""
+        return samples_for(self.options, views, self.names)
+
+    def lift(self, views: Sequence[LiftingView]) -> tuple[PointSequence, ...]:
+        """Points in space of the scored frames, root-relative, camera's axes, m; NaN where no point was seen."""
+        xyz, deviation = self.lift_samples(self.samples(views))
+        return predicted(views, self.names, xyz, deviation)
+
+    def lift_samples(self, data: Samples) -> tuple[np.ndarray, np.ndarray | None]:
+        """(samples, points, 3) m and their standard deviations, if the method knows any."""
+        mean, sd = self.apply(self.encoding.features(data))
+        blind = ~np.isfinite(data.seen[:, data.seen.shape[1] // 2]).any((1, 2))
+        xyz = np.where(blind[:, None, None], np.nan, self.encoding.points(mean))
+        return xyz, None if sd is None else self.encoding.deviations(sd) * self.factors
+
+    def coverage(self, views: Sequence[LiftingView], raw: bool = False) -> dict[float, float]:
+        """Share of true coordinates within intervals of 50, 90 and 95 %; raw: before the factors."""
+        data = self.samples(views)
+        xyz, deviation = self.lift_samples(data)
+        if deviation is None:
+            raise InputError(f"the method {self.options.method} gives no standard deviations.")
+        return coverage(xyz - data.xyz, deviation / self.factors if raw else deviation)
+
+
+def source_views(
+    source: LiftingSource, subjects: Sequence[str], progress: Progress | None = None
+) -> tuple[LiftingView, ...]:
+    """All trials of the subjects as cameras see them: synthetic subjects, or those of a data set."""
+    make = virtual_views if source.dataset is None else dataset_views
+    return make(source, subjects, progress)
+
+
+def of_subjects(views: Sequence[LiftingView], subjects: Sequence[str]) -> tuple[LiftingView, ...]:
+    """The views of these subjects, in the order they have."""
+    return tuple(view for view in views if view.truth.subject in subjects)
+
+
+def samples_for(options: LiftingOptions, views: Sequence[LiftingView], names: Sequence[str]) -> Samples:
+    """The samples that the options ask for."""
+    length = options.network.receptive if options.method == "temporal" else 1
+    return samples(views, names, options.input == "truth", length)
+
+
+def fit_lifter(
+    options: LiftingOptions, views: Sequence[LiftingView], folder: str | Path, say: Say = lambda line: None
+) -> FittedLifter:
+    """A lifter fitted to the views of the training subjects; those of others are watched while a network learns.
+
+    folder: where a network keeps its checkpoint, and goes on from. Raises `InputError` where there is nothing to learn
+    from, PyTorch is needed and missing, or the checkpoint is of other data or settings.
+    """
+    names = chosen_points(views[0].truth.names, options.points) if views else SPINE
+    held = options.calibrate if options.method == "angles" else ()
+    learnt = of_subjects(views, [name for name in options.train if name not in held])
+    data = samples_for(options, learnt, names).usable()
+    if len(data) < 2:
+        raise InputError(
+            f"{len(data)} samples to learn from (subjects {', '.join(options.train)}, input {options.input}): at least "
+            "two are needed. Detected points of a data set come from source.keypoints."
+        )
+    encoding = Encoding.of(data)
+    if options.method in CONTROLS:
+        control = FITTED[options.method](encoding.features(data)[:, 0], encoding.targets(data))
+        return FittedLifter(options, names, encoding, lambda features: (control.predict(features[:, 0]), None))
+    lifter = _fit_network(options, data, encoding, of_subjects(views, options.test), (Path(folder), say))
+    if options.method != "angles" or not held:
+        return lifter
+    rest = lifter.samples(of_subjects(views, held)).usable()
+    xyz, deviation = lifter.lift_samples(rest)
+    assert deviation is not None  # the angle lifter's
+    factors = deviation_factors(xyz - rest.xyz, deviation)
+    return replace(lifter, factors=factors)
+
+
+def _fit_network(
+    options: LiftingOptions, data: Samples, encoding: Encoding, test: Sequence[LiftingView], place: tuple[Path, Say]
+) -> FittedLifter:
+    require_torch()
+    from simspine.learning.training import apply_angles, apply_network, fit_network
+
+    watched = samples_for(options, test, data.names)
+    learning, run = _learning(data, encoding, watched), _run(options, data, place)
+    network, history = fit_network(lambda: _network(options, learning.features.shape[-1], encoding), learning, run)
+    lifter = FittedLifter(options, data.names, encoding, lambda features: apply_network(network, features), history)
+    if options.method != "angles":
+        return lifter
+    return replace(lifter, angles=lambda features: apply_angles(network, features))
+
+
+def _learning(data: Samples, encoding: Encoding, watched: Samples) -> "LearningData":
+    from simspine.learning.training import LearningData
+
+    spine = [data.names.index(name) for name in SPINE]
+
+    def error_mm(targets: np.ndarray) -> float:
+        return 1e3 * float(
+            np.nanmean(np.linalg.norm(encoding.points(targets)[:, spine] - watched.xyz[:, spine], axis=-1))
+        )
+
+    features = encoding.features(data)
+    if not len(watched):
+        return LearningData(features, encoding.targets(data))
+    return LearningData(features, encoding.targets(data), encoding.features(watched), error_mm)
+
+
+def _run(options: LiftingOptions, data: Samples, place: tuple[Path, Say]) -> "TrainingRun":
+    from simspine.learning.checkpoints import Identity
+    from simspine.learning.training import TrainingRun
+
+    stated = options.model_dump(mode="json", exclude={"training": {"device"}})
+    device = chosen_device(options.training.device)
+    return TrainingRun(place[0], Identity(stated, digest(data)), options.training, options.seed, device, place[1])
+
+
+def _network(options: LiftingOptions, inputs: int, encoding: Encoding):
+    """The network of the options' method, with fresh weights."""
+    from simspine.learning.networks import SimpleBaseline, TemporalLifter
+
+    outputs = encoding.space_mean.size
+    if options.method == "simple":
+        return SimpleBaseline(inputs, outputs, options.network)
+    if options.method == "temporal":
+        return TemporalLifter(inputs, outputs, options.network)
+    from simspine.learning.angle_body import angle_body
+    from simspine.learning.angles import AngleLifter
+
+    body = angle_body(encoding.names, options.source.family)
+    return AngleLifter(inputs, options.network, encoding, body)

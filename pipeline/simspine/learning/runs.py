@@ -1,0 +1,210 @@
+"""One lifter from its options to files, and the whole benchmark of lifters from nothing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError, unknown_name
+from simspine.evaluation.angles import save_angles
+from simspine.evaluation.lifting import evaluate_lifting
+from simspine.evaluation.points import save_points
+from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow, as_json
+from simspine.formats.atomic import write_text
+from simspine.learning.lifted_angles import lifted_angles
+from simspine.learning.lifters import FittedLifter, Progress, Say, fit_lifter, of_subjects, source_views
+from simspine.learning.options import CONTROLS, METHODS, NETWORKS, LiftingOptions
+from simspine.learning.torch_import import require_torch
+from simspine.learning.views import SPINE, LiftingView
+from simspine.report.training_curves import write_training_curves
+
+MORE_FRAMES = 500  # of a trial of additional people, 50 Hz
+
+
+@dataclass(frozen=True)
+class LiftingRow:
+    """One lifter of the benchmark. people: '' for the training subjects of the options, else how many there are."""
+
+    method: str
+    points: str
+    input: str
+    people: str = ""
+
+    @property
+    def name(self) -> str:
+        """'simple, full, detected', and how many people it learnt from if not those of the options."""
+        return ", ".join(filter(None, (self.method, self.points, self.input, self.people)))
+
+    @property
+    def setting(self) -> tuple[str, str, str]:
+        """What a lifter has in common with the controls it is compared with."""
+        return self.points, self.input, self.people
+
+
+def train_lifting(
+    options: LiftingOptions, folder: str | Path, say: Say = lambda line: None, progress: Progress | None = None
+) -> tuple[EvaluationTable, ...]:
+    """Fit one lifter and predict the test subjects; the tables of the protocol.
+
+    Writes to the folder: options.json, checkpoint.pt and losses.csv of a network, truth.npz and predictions.npz of the
+    test subjects (`evaluation.points`), tables.json; of the angle lifter angles-<camera>.npz (`evaluation.angles`). A
+    killed run goes on after its last epoch. Raises `InputError` as `fit_lifter` does.
+    """
+    folder = Path(folder)
+    if options.method in NETWORKS:
+        require_torch()  # before minutes of work
+    views = source_views(options.source, [*options.train, *options.test], progress)
+    lifter = fit_lifter(options, views, folder, say)
+    test = of_subjects(views, options.test)
+    predictions, truth = lifter.lift(test), [view.truth for view in test]
+    tables = evaluate_lifting({options.method: predictions}, truth, options.source.every)
+    if options.method == "angles":
+        tables = (*tables, _coverage_table({options.method: lifter}, test))
+        for camera, sequences in lifted_angles(lifter, test).items():
+            save_angles(folder / f"angles-{camera}.npz", sequences)
+    write_text(folder / "options.json", json.dumps(options.model_dump(mode="json"), indent=1) + "\n")
+    write_losses(folder / "losses.csv", lifter)
+    save_points(folder / "truth.npz", truth)
+    save_points(folder / "predictions.npz", predictions)
+    write_text(folder / "tables.json", as_json(tables))
+    return tables
+
+
+def benchmark_rows(more_people: int = 0) -> tuple[LiftingRow, ...]:
+    """The paper's four settings with all controls and SimpleBaseline3D; the other lifters on detected full bodies.
+
+    more_people: if any, the full body again with as many more people to learn from.
+    """
+    settings = [(points, image) for points in ("spine", "full") for image in ("detected", "truth")]
+    rows = [LiftingRow(method, *setting) for setting in settings for method in (*CONTROLS, "simple")]
+    rows += [LiftingRow(method, "full", "detected") for method in ("temporal", "angles")]
+    if more_people:
+        people = f"{more_people} more people"
+        methods = {"detected": (*CONTROLS, "simple", "angles"), "truth": (*CONTROLS, "simple")}
+        rows += [LiftingRow(method, "full", image, people) for image, own in methods.items() for method in own]
+    return tuple(rows)
+
+
+def chosen_rows(
+    rows: Sequence[LiftingRow], methods: Sequence[str] = (), points: str | None = None, image: str | None = None
+) -> tuple[LiftingRow, ...]:
+    """Only rows of these methods, points and inputs; all where none are named. `InputError` where no row is left."""
+    for method in methods:
+        if method not in METHODS:
+            raise unknown_name("method", method, METHODS)
+    found = [row for row in rows if row.method in (methods or METHODS)]
+    found = [row for row in found if points in (None, row.points) and image in (None, row.input)]
+    if not found:
+        raise InputError("no lifter of the benchmark is of these methods, points and input; ask for fewer of them.")
+    return tuple(found)
+
+
+def run_lifting_benchmark(
+    options: LiftingOptions,
+    rows: Sequence[LiftingRow],
+    folder: str | Path,
+    more_people: int = 0,
+    say: Say = lambda line: None,
+) -> tuple[EvaluationTable, ...]:
+    """Controls and lifters from nothing: people are made, networks trained, tables printed like the paper's.
+
+    options: of all rows, but for method, points and input. more_people: synthetic subjects beside those of the options,
+    in trials of ten seconds. Each network has a folder below `folder`, and a killed run goes on; curves.png has their
+    losses, tables.json all figures. Raises `InputError` as `fit_lifter` does.
+    """
+    folder = Path(folder)
+    if any(row.method in NETWORKS for row in rows):
+        require_torch()  # before minutes of work
+    say("making the people")
+    views = source_views(options.source, [*options.train, *options.test])
+    more = more_subjects(options, more_people) if any(row.people for row in rows) else ()
+    if more:
+        frames = min(options.source.frames or MORE_FRAMES, MORE_FRAMES)
+        views += source_views(options.source.model_copy(update={"frames": frames}), more)
+    test = of_subjects(views, options.test)
+    predictions, histories, sure = {}, {}, {}
+    for row in rows:
+        train = (*options.train, *more) if row.people else options.train
+        change = {"method": row.method, "points": row.points, "input": row.input, "train": train}
+        place = folder / row.name.replace(", ", "-").replace(" ", "-")
+        say(row.name)
+        own = of_subjects(views, (*train, *options.test))
+        lifter = fit_lifter(options.model_copy(update=change), own, place, say)
+        predictions[row.name] = lifter.lift(test)
+        if lifter.history is not None:
+            histories[row.name] = lifter.history
+            write_losses(place / "losses.csv", lifter)
+        if row.method == "angles":
+            sure[row.name] = lifter
+    truth = [view.truth for view in test]
+    tables = (*evaluate_lifting(predictions, truth, options.source.every), gain_table(rows, predictions, truth))
+    tables += (_coverage_table(sure, test),) if sure else ()
+    if histories:
+        curves = {name: (history.losses, history.watched_mm) for name, history in histories.items()}
+        write_training_curves(folder / "curves.png", curves)
+    write_text(
+        folder / "tables.json", as_json(tables, options=options.model_dump(mode="json"), more_people=more_people)
+    )
+    return tables
+
+
+def more_subjects(options: LiftingOptions, count: int) -> tuple[str, ...]:
+    """Names of so many synthetic subjects that the options do not name: S12, S13, …"""
+    named = {*options.train, *options.test}
+    return tuple([name for name in (f"S{12 + i}" for i in range(count + len(named))) if name not in named][:count])
+
+
+def gain_table(rows: Sequence[LiftingRow], predictions: Mapping, truth: Sequence) -> EvaluationTable:
+    """MPJPE of all lifted points and of the spine, and how far below the best control's it is in the same setting."""
+    errors = {row: mean_errors(predictions[row.name], truth) for row in rows}
+    best: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        if row.method in CONTROLS:
+            before = best.get(row.setting, [np.inf, np.inf])
+            best[row.setting] = [min(pair) for pair in zip(before, errors[row], strict=True)]
+    columns = [TableColumn(name) for name in ("MPJPE spine", "MPJPE all points")]
+    columns += [TableColumn(name, "%", 1) for name in ("below the best control, spine", "… all points")]
+    made = []
+    for row in rows:
+        own = best.get(row.setting) if row.method not in CONTROLS else None
+        gains = [100 * (1 - e / b) for e, b in zip(errors[row], own, strict=True)] if own else [None, None]
+        made.append(TableRow(row.name, "all", (*errors[row], *gains)))
+    notes = ("Root-relative, means over frames and points, the root counted with 0.",)
+    return EvaluationTable("lifting_gain", "Lifting: lifters beside controls", tuple(columns), tuple(made), notes)
+
+
+def mean_errors(predictions: Sequence, truth: Sequence) -> list[float]:
+    """Root-relative MPJPE (mm) of the spine's points and of all that were predicted; keys must be the same."""
+    known = {sequence.key: sequence for sequence in truth}
+    spine, every = [], []
+    for sequence in predictions:
+        true = known[sequence.key].select(sequence.names, sequence.frames).xyz
+        root = sequence.names.index(SPINE[0])
+        error = np.linalg.norm(sequence.xyz - sequence.xyz[:, [root]] - true + true[:, [root]], axis=-1)
+        every.append(error.ravel())
+        spine.append(error[:, [sequence.names.index(name) for name in SPINE]].ravel())
+    return [1e3 * float(np.nanmean(np.concatenate(part))) for part in (spine, every)]
+
+
+def write_losses(path: Path, lifter: FittedLifter) -> None:
+    """A line per epoch: loss of training, error of the watched (mm). Nothing for controls."""
+    if lifter.history is None:
+        return
+    pairs = zip(lifter.history.losses, lifter.history.watched_mm, strict=True)
+    lines = [f"{i},{loss!r},{error!r}" for i, (loss, error) in enumerate(pairs, start=1)]
+    write_text(path, "\n".join(["epoch,loss,watched_mm", *lines]) + "\n")
+
+
+def _coverage_table(lifters: Mapping[str, FittedLifter], test: Sequence[LiftingView]) -> EvaluationTable:
+    """How often the truth lies within what the angle lifter says."""
+    rows = []
+    for name, lifter in lifters.items():
+        for label, raw in (("as learnt", True), ("calibrated", False)):
+            found = lifter.coverage(test, raw)
+            rows.append(TableRow(name, label, tuple(100 * share for share in found.values())))
+    columns = tuple(TableColumn(f"within {share} %", "%", 1) for share in (50, 90, 95))
+    held = sorted({name for lifter in lifters.values() for name in lifter.options.calibrate})
+    notes = (f"Single coordinates of points. Calibrated: scaled along each axis on {', '.join(held) or 'nobody'}.",)
+    return EvaluationTable("lifting_coverage", "Lifting: intervals that hold the truth", columns, tuple(rows), notes)

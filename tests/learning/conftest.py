@@ -1,0 +1,22 @@
+"""Two synthetic subjects to learn from and one to predict, in short trials."""
+
+from importlib.util import find_spec
+
+import pytest
+
+from simspine.learning.lifters import source_views
+from simspine.learning.options import LiftingOptions, preset_options
+
+# All of what these files test needs PyTorch, which the locked environment lacks; `make test-learn` runs them.
+NETWORKS = ["test_angle_lifter.py", "test_lifting_networks.py", "test_training.py", "test_tree_kinematics.py"]
+collect_ignore = [] if find_spec("torch") else NETWORKS
+
+
+@pytest.fixture(scope="session")
+def tiny() -> LiftingOptions:
+    return preset_options("tiny", **{"training.epochs": 4})
+
+
+@pytest.fixture(scope="session")
+def views(tiny):
+    return source_views(tiny.source, [*tiny.train, *tiny.test])

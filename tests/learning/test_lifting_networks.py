@@ -1,0 +1,78 @@
+"""The benchmark with networks, from nothing to tables, seconds long."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from simspine.cli import main
+from simspine.evaluation.angles import read_angles
+from simspine.evaluation.points import load_points
+from simspine.evaluation.tables import as_json
+from simspine.learning.lifters import fit_lifter
+from simspine.learning.options import NETWORKS, preset_options
+from simspine.learning.runs import LiftingRow, run_lifting_benchmark
+
+pytestmark = pytest.mark.learn
+
+
+def test_the_benchmark_of_networks_goes_on_where_it_stopped(tiny, tmp_path):
+    rows = [LiftingRow(method, "full", "detected") for method in ("ridge", *NETWORKS)]
+    lines = []
+    first = run_lifting_benchmark(tiny, rows, tmp_path, say=lines.append)
+    assert [table.name for table in first] == [
+        "lifting_regions", "lifting_actions", "lifting_gain", "lifting_coverage",
+    ]  # fmt: skip
+    assert sum(line.startswith("epoch 4/4") for line in lines) == len(NETWORKS)
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    for method in NETWORKS:
+        losses = np.loadtxt(tmp_path / f"{method}-full-detected/losses.csv", delimiter=",", skiprows=1)
+        assert losses.shape == (4, 3)
+        assert np.isfinite(losses).all()
+    lines.clear()
+    again = run_lifting_benchmark(tiny, rows, tmp_path, say=lines.append)
+    assert not [line for line in lines if line.startswith("epoch")]
+    assert as_json(again) == as_json(first)
+
+
+def test_a_seed_decides_everything(tiny, views, tmp_path):
+    one, same = (fit_lifter(tiny, views, tmp_path / name).history for name in ("one", "same"))
+    other = fit_lifter(tiny.model_copy(update={"seed": 2}), views, tmp_path / "other").history
+    assert one == same
+    assert one.losses != other.losses
+
+
+def test_the_command_writes_points_with_deviations_and_angles(tmp_path):
+    arguments = ["train", "lifting", "--preset", "tiny", "--method", "angles", "--epochs", "1", "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert "epoch 1/1" in done.stderr
+    assert "Lifting: intervals that hold the truth" in done.stdout
+    points = load_points(tmp_path / "predictions.npz")
+    assert all(sequence.deviation is not None for sequence in points)
+    files = sorted(tmp_path.glob("angles-*.npz"))
+    assert len(files) == 4
+    assert {sequence.subject for sequence in read_angles(files[0])} == {"S6"}
+    assert json.loads((tmp_path / "options.json").read_text())["training"]["epochs"] == 1
+
+
+def test_a_checkpoint_of_other_options_is_refused_by_the_command(tmp_path):
+    arguments = ["train", "lifting", "--preset", "tiny", "--out", str(tmp_path)]
+    assert CliRunner().invoke(main, [*arguments, "--epochs", "1"]).exit_code == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    done = CliRunner().invoke(main, [*arguments, "--epochs", "2"])
+    assert done.exit_code == 2
+    assert "training.epochs is 1, asked for is 2" in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_gpu_that_is_not_there_is_said(tiny, views, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is there")
+    from simspine.errors import InputError
+
+    options = preset_options("tiny", **{"training.device": "cuda"})
+    with pytest.raises(InputError, match="PyTorch finds no GPU"):
+        fit_lifter(options, views, tmp_path)

@@ -1,0 +1,55 @@
+import pytest
+
+from simspine.errors import InputError
+from simspine.learning.options import PRESETS, LiftingOptions, preset_options, read_options
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_options(name):
+    assert preset_options(name).method == "simple"
+
+
+def test_the_papers_settings_are_the_defaults():
+    found = preset_options("paper")
+    assert (found.network.width, found.network.blocks, found.network.dropout) == (1024, 2, 0.5)
+    assert (found.training.epochs, found.training.batch, found.source.every) == (90, 8 * 256, 50)
+    assert found.train == ("S1", "S5", "S6", "S7", "S8")
+    assert found.test == ("S9", "S11")
+
+
+def test_single_keys_change_the_rest_stays():
+    changed = preset_options("tiny", **{"training.epochs": 7, "points": "spine", "method": None})
+    plain = preset_options("tiny")
+    assert changed.training == plain.training.model_copy(update={"epochs": 7})
+    assert (changed.points, changed.method, changed.source) == ("spine", plain.method, plain.source)
+
+
+def test_a_file_says_what_differs_from_a_preset(tmp_path):
+    file = tmp_path / "lifting.yaml"
+    file.write_text("preset: tiny\nmethod: ridge\ntraining: {batch: 8}\n")
+    assert read_options(file) == preset_options("tiny", **{"method": "ridge", "training.batch": 8})
+    assert read_options(file, method="mean").method == "mean"
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("method: magic", "method: Input should be"), ("preset: huge", "unknown preset 'huge'"), ("- 1", "not a mapping"),
+    ("training: {epoch: 3}", "training.epoch: Extra inputs"), ("test: [S1]", "S1 cannot be trained on and tested on"),
+    ("source: {every: 50, context: 7}", "does not divide"), ("network: {receptive: 8}", "a power of three"),
+    ("calibrate: [S9]", "some of the subjects in train"),
+])  # fmt: skip
+def test_faults_are_named_with_the_file(tmp_path, text, said):
+    file = tmp_path / "lifting.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=said) as caught:
+        read_options(file)
+    assert str(file) in str(caught.value)
+
+
+def test_unknown_presets_list_those_there_are():
+    with pytest.raises(InputError, match="Available: paper, cpu, tiny"):
+        preset_options("papers")
+
+
+def test_options_are_plain_for_checkpoints():
+    found = preset_options("cpu")
+    assert LiftingOptions.model_validate(found.model_dump(mode="json")) == found

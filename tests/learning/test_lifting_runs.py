@@ -1,0 +1,139 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli import main
+from simspine.errors import InputError
+from simspine.evaluation.points import load_points
+from simspine.learning.lifters import fit_lifter, of_subjects
+from simspine.learning.runs import (
+    LiftingRow,
+    benchmark_rows,
+    chosen_rows,
+    mean_errors,
+    more_subjects,
+    run_lifting_benchmark,
+    train_lifting,
+)
+from simspine.learning.views import SPINE
+
+
+@pytest.mark.parametrize("method", ["mean", "nearest", "ridge"])
+def test_a_control_predicts_the_test_people(tiny, views, method, tmp_path):
+    lifter = fit_lifter(tiny.model_copy(update={"method": method}), views, tmp_path)
+    test = of_subjects(views, tiny.test)
+    found = lifter.lift(test)
+    assert {sequence.subject for sequence in found} == {"S6"}
+    assert sum(len(sequence.frames) for sequence in found) == 3 * 4 * 10  # trials, cameras, seconds
+    assert all((sequence.xyz[:, 0] == 0).all() for sequence in found)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_mean_pose_is_that_of_the_training_people(tiny, views, tmp_path):
+    found = fit_lifter(tiny.model_copy(update={"method": "mean"}), views, tmp_path).lift(of_subjects(views, tiny.test))
+    learnt = [v.truth.xyz[v.scored] - v.truth.xyz[v.scored, :1] for v in of_subjects(views, tiny.train)]
+    np.testing.assert_allclose(found[0].xyz[0], np.concatenate(learnt).mean(0), atol=1e-9)
+
+
+def test_known_people_are_lifted_by_their_own_poses(tiny, views, tmp_path):
+    """The nearest neighbour of a sample learnt from is itself."""
+    options = tiny.model_copy(update={"method": "nearest", "points": "spine"})
+    known = of_subjects(views, tiny.train)
+    found = fit_lifter(options, views, tmp_path).lift(known)
+    np.testing.assert_allclose(mean_errors(found, [view.truth for view in known]), 0, atol=1e-6)
+
+
+def test_training_writes_what_others_can_read(tiny, tmp_path):
+    options = tiny.model_copy(update={"method": "ridge"})
+    tables = train_lifting(options, tmp_path)
+    predictions, truth = load_points(tmp_path / "predictions.npz"), load_points(tmp_path / "truth.npz")
+    expected = tables[0].value("ridge", "all", "MPJPE spine")
+    assert mean_errors(predictions, truth)[0] == pytest.approx(expected, abs=1e-3)
+    assert json.loads((tmp_path / "options.json").read_text())["method"] == "ridge"
+    assert (tmp_path / "tables.json").exists()
+    assert not (tmp_path / "losses.csv").exists()
+
+
+def test_the_benchmark_of_controls_says_how_they_compare(tiny, tmp_path):
+    rows = [LiftingRow(method, "spine", "truth") for method in ("mean", "ridge")]
+    rows += [LiftingRow("ridge", "spine", "truth", "1 more people")]
+    regions, _, gain = run_lifting_benchmark(tiny, rows, tmp_path, 1)
+    for row in rows:
+        assert gain.value(row.name, "all", "MPJPE spine") == pytest.approx(
+            regions.value(row.name, "all", "MPJPE spine"), abs=1e-3
+        )
+    assert gain.value(rows[1].name, "all", "MPJPE spine") < gain.value(rows[0].name, "all", "MPJPE spine")
+    assert gain.value(rows[1].name, "all", "MPJPE spine") != gain.value(rows[2].name, "all", "MPJPE spine")
+
+
+def test_rows_of_the_benchmark():
+    rows = benchmark_rows()
+    assert len({row.name for row in rows}) == len(rows) == 18
+    assert {row.setting for row in rows if row.method == "simple"} == {row.setting for row in rows}
+    assert len(benchmark_rows(25)) == 18 + 9
+
+
+def test_rows_are_chosen_by_what_they_are():
+    rows = chosen_rows(benchmark_rows(25), ("ridge", "angles"), "full", "detected")
+    assert [row.name for row in rows] == [
+        "ridge, full, detected", "angles, full, detected", "ridge, full, detected, 25 more people",
+        "angles, full, detected, 25 more people",
+    ]  # fmt: skip
+    assert chosen_rows(rows) == rows
+    with pytest.raises(InputError, match="unknown method 'rigde'"):
+        chosen_rows(rows, ("rigde",))
+    with pytest.raises(InputError, match="no lifter of the benchmark"):
+        chosen_rows(rows, ("angles",), "spine")
+
+
+def test_one_command_makes_people_fits_controls_and_prints_tables(tmp_path):
+    arguments = ["benchmark", "lifting", "--preset", "tiny", "--methods", "mean,ridge", "--points", "spine"]
+    arguments += ["--more-people", "0", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert "Lifting: lifters beside controls" in done.output
+    tables = json.loads((tmp_path / "out/lifting.json").read_text())
+    assert list(tables["methods"]) == [f"{m}, spine, {i}" for i in ("detected", "truth") for m in ("mean", "ridge")]
+    assert json.loads((tmp_path / "work/tables.json").read_text())["tables"] == tables["tables"]
+
+
+def test_more_people_have_new_names(tiny):
+    assert more_subjects(tiny, 3) == ("S12", "S13", "S14")
+    assert more_subjects(tiny.model_copy(update={"train": ("S12", "S5")}), 2) == ("S13", "S14")
+
+
+def test_nothing_to_learn_from_is_said(tiny, views, tmp_path):
+    with pytest.raises(InputError, match="0 samples to learn from"):
+        fit_lifter(tiny, of_subjects(views, tiny.test), tmp_path)
+
+
+def test_networks_without_torch_name_the_extra(tiny, views, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match=r"pip install 'simspine\[learn\]'"):
+        fit_lifter(tiny, views, tmp_path)
+    for command, folder in (("train", "--out"), ("benchmark", "--work")):
+        arguments = [command, "lifting", "--preset", "tiny", folder, str(tmp_path / "out")]
+        done = CliRunner().invoke(main, arguments)
+        assert done.exit_code == 2
+        assert done.stderr.startswith("error: networks need PyTorch")  # and nothing before: no people were made
+        assert not (tmp_path / "out").exists()
+
+
+def test_the_command_trains_a_control(tmp_path):
+    out = tmp_path / "out"
+    arguments = ["train", "lifting", "--preset", "tiny", "--method", "ridge", "--points", "spine", "--out", str(out)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert "Lifting: errors by region" in done.output
+    assert len(load_points(out / "predictions.npz")[0].names) == len(SPINE)
+
+
+def test_a_file_and_a_preset_together_are_refused(tmp_path):
+    file = tmp_path / "lifting.yaml"
+    file.write_text("method: mean\n")
+    done = CliRunner().invoke(main, ["train", "lifting", str(file), "--preset", "tiny"])
+    assert done.exit_code == 2
+    assert "a file names its preset itself" in done.stderr

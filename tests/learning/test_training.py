@@ -1,0 +1,176 @@
+"""Training that is killed and goes on, checkpoints that are refused, and what each network sees."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from small_samples import small_samples
+
+from simspine.errors import InputError
+from simspine.learning.checkpoints import Identity, load_checkpoint
+from simspine.learning.encoding import Encoding
+from simspine.learning.lifters import fit_lifter, of_subjects
+from simspine.learning.networks import (
+    VARIANCE_POWER,
+    Lifted,
+    SimpleBaseline,
+    TemporalLifter,
+    loss_of,
+)
+from simspine.learning.options import LiftingNetwork, LiftingTraining, preset_options
+from simspine.learning.training import (
+    CHECKPOINT,
+    LearningData,
+    TrainingRun,
+    apply_network,
+    fit_network,
+)
+
+pytestmark = pytest.mark.learn
+SIZE = LiftingNetwork(width=32, dropout=0.3, receptive=9)
+SETTINGS = LiftingTraining(epochs=6, batch=16, step_epochs=2, device="cpu")
+DATA = small_samples(101)
+CODE = Encoding.of(DATA)
+LEARNING = LearningData(CODE.features(DATA), CODE.targets(DATA))
+MAKE = partial(SimpleBaseline, 30, 42, SIZE)
+
+
+def run(folder, **changes) -> TrainingRun:
+    return replace(TrainingRun(folder, Identity({"a": {"b": 1}}, "data"), SETTINGS, seed=3), **changes)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return (*fit_network(MAKE, LEARNING, run(folder)), folder)
+
+
+@pytest.mark.parametrize("killed_after", [1, 4])
+def test_a_killed_run_ends_as_if_it_had_not_been(undisturbed, tmp_path, killed_after):
+    network, history, _ = undisturbed
+    _, before = fit_network(MAKE, LEARNING, run(tmp_path, until=killed_after))
+    assert before.losses == history.losses[:killed_after]
+    torch.manual_seed(99)  # what else draws random numbers does not matter
+    lines = []
+    again, after = fit_network(MAKE, LEARNING, run(tmp_path, say=lines.append))
+    assert after.losses == history.losses
+    assert lines[0].endswith(f"{killed_after} of 6 epochs are done")
+    assert len(lines) == 1 + 6 - killed_after
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+
+
+def test_a_finished_run_is_not_trained_again(undisturbed):
+    network, history, folder = undisturbed
+    written = (folder / CHECKPOINT).stat().st_mtime_ns
+    again, found = fit_network(MAKE, LEARNING, run(folder))
+    assert found.losses == history.losses
+    assert (folder / CHECKPOINT).stat().st_mtime_ns == written
+    np.testing.assert_array_equal(
+        apply_network(again, LEARNING.features)[0], apply_network(network, LEARNING.features)[0]
+    )
+
+
+def test_it_learns_and_steps_down(undisturbed):
+    _, history, folder = undisturbed
+    assert history.losses[-1] < 0.9 * history.losses[0]  # most of the samples is noise
+    assert load_checkpoint(folder / CHECKPOINT)[1]["optimiser"]["param_groups"][0]["lr"] == pytest.approx(1e-3 * 0.01)
+
+
+def test_other_seeds_give_other_losses(undisturbed, tmp_path):
+    _, found = fit_network(MAKE, LEARNING, run(tmp_path, seed=4, until=1))
+    assert found.losses[0] != undisturbed[1].losses[0]
+
+
+def test_random_numbers_of_the_caller_go_on(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit_network(MAKE, LEARNING, run(tmp_path, until=1))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_checkpoints_of_others_are_refused(undisturbed):
+    folder = undisturbed[2]
+    with pytest.raises(InputError, match=r"checkpoint\.pt was trained with other settings: a\.b is 1, asked for is 2"):
+        fit_network(MAKE, LEARNING, run(folder, identity=Identity({"a": {"b": 2}}, "data")))
+    with pytest.raises(InputError, match=r"checkpoint\.pt was trained on other data"):
+        fit_network(MAKE, LEARNING, run(folder, identity=Identity({"a": {"b": 1}}, "others")))
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04broken"])
+def test_damaged_checkpoints_are_refused(tmp_path, content):
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(InputError, match=r"checkpoint\.pt is no checkpoint that can be read.*Delete it"):
+        fit_network(MAKE, LEARNING, run(tmp_path))
+    assert (tmp_path / CHECKPOINT).read_bytes() == content
+
+
+class Evil:
+    """Unpickled, it would write a file."""
+
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch evil",)
+
+
+def test_no_code_in_a_checkpoint_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"schema": 1, "state": Evil()}, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match="no checkpoint that can be read"):
+        load_checkpoint(tmp_path / CHECKPOINT)
+    assert not (tmp_path / "evil").exists()
+
+
+def test_too_little_and_too_wild(tmp_path):
+    with pytest.raises(InputError, match="at least two"):
+        fit_network(MAKE, LearningData(LEARNING.features[:1], LEARNING.targets[:1]), run(tmp_path))
+    wild = LearningData(LEARNING.features, LEARNING.targets * np.inf)
+    with pytest.raises(InputError, match="loss of epoch 1 is no number"):
+        fit_network(MAKE, wild, run(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_losses_are_those_of_the_formulas():
+    rng = np.random.default_rng(1)
+    mean, target, log_sd = (torch.tensor(rng.normal(size=(5, 4))) for _ in range(3))
+    squared = float(loss_of(Lifted(mean), target))
+    assert squared == pytest.approx(((mean - target) ** 2).mean().item())
+    density = torch.distributions.Normal(mean, log_sd.exp()).log_prob(target) + 0.5 * np.log(2 * np.pi)
+    expected = (-density * torch.exp(2 * VARIANCE_POWER * log_sd)).mean()
+    assert float(loss_of(Lifted(mean, log_sd), target)) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("receptive", [3, 9, 27])
+def test_the_temporal_lifter_sees_all_frames_and_no_other(receptive):
+    size = LiftingNetwork(channels=16, dropout=0.0, receptive=receptive)
+    network = TemporalLifter(30, 42, size).eval()
+    features = torch.randn(2, receptive, 30, requires_grad=True)
+    network(features).mean.sum().backward()
+    assert (features.grad.abs().sum((0, 2)) > 0).all()
+
+
+def test_the_simple_baseline_has_the_papers_size():
+    """Martinez 2017: 4 to 5 million weights at width 1024."""
+    network = SimpleBaseline(74, 108, LiftingNetwork())
+    linear = 74 * 1024 + 4 * 1024**2 + 1024 * 108 + 5 * 1024 + 108
+    assert sum(p.numel() for p in network.parameters()) == linear + 5 * 2 * 1024
+
+
+@pytest.mark.parametrize("method", ["simple", "temporal", "angles"])
+def test_each_method_lifts_better_than_the_mean_pose(method, views, tmp_path):
+    """Of people it has learnt from, after seconds: shows that it learns, not how well it generalises."""
+    epochs = {"simple": 15, "temporal": 25, "angles": 60}[method]
+    changes = {"method": method, "training.epochs": epochs, "training.step_epochs": epochs, "training.rate": 3e-3}
+    options = preset_options("tiny", **changes)
+    lifter = fit_lifter(options, views, tmp_path)
+    mean = fit_lifter(options.model_copy(update={"method": "mean"}), views, tmp_path / "mean")
+    own = of_subjects(views, ["S1"])
+    error = {}
+    for name, some in (("network", lifter), ("mean", mean)):
+        data = some.samples(own)
+        error[name] = np.linalg.norm(some.lift_samples(data)[0] - data.xyz, axis=-1).mean()
+    assert error["network"] < 0.6 * error["mean"]
