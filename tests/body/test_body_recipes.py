@@ -16,7 +16,7 @@ from simspine.body.recipes import (
 )
 from simspine.data_files import models_folder, recipe_path
 from simspine.errors import InputError
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.from_joints import JOINTS, infer_points
 from simspine.types import Markers
 
@@ -83,7 +83,8 @@ def test_virtual_spine_is_the_releases_whatever_the_detector(blazepose, release)
 def test_three_kinds_of_markers_do_not_mix(blazepose):
     assert "Spine_03" not in blazepose.marker_names  # BlazePose does not see it
     assert {"Spine_03_virtual", "Spine_03_inferred", "Nose", "Nose_virtual"} <= set(blazepose.marker_names)
-    assert len(blazepose.marker_names) == 21 + 15 + 9 + 4  # fitted, read out, inferred, behind the outline
+    kinds = (21, 19, 25, 9, 4)  # fitted; read out: points, centroids; inferred; behind the outline
+    assert len(blazepose.marker_names) == sum(kinds)
 
 
 @pytest.mark.parametrize("kind", ["blazepose", "release"])
@@ -118,7 +119,7 @@ def test_inferred_markers_lie_in_the_trunk(blazepose):
 def test_hips_and_shoulders_are_enough_to_infer_the_spine(tmp_path):
     body = build("coupled", "human36m17")
     assert [name for name in body.marker_names if name.endswith(INFERRED)] == [name + INFERRED for name in SPINE]
-    assert len(body.marker_names) == 12 + 15 + 9
+    assert len(body.marker_names) == 12 + 19 + 25 + 9
     limbs = tmp_path / "legs.yaml"
     limbs.write_text("name: legs\nmarkers:\n  LHip: {body: femur_l, offset: [0, 0, 0]}\n")
     assert not [name for name in build("coupled", str(limbs)).marker_names if name.endswith(INFERRED)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from simspine.body import _opensim
 from simspine.body.anatomy import Variation, variation_from
 from simspine.body.articulate import articulate
-from simspine.body.articulation import Articulation, articulation_from
+from simspine.body.articulation import Articulation, articulation_from, carried_vertebrae
 from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
@@ -24,7 +24,8 @@ from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import rhythm_and_posture
 from simspine.skeletons.inferred_names import INFERRED, base_name
-from simspine.spine.endplates import point_from, read_endplates
+from simspine.spine.endplates import MESH_LEVELS, point_from, read_endplates
+from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers
 
 VIRTUAL = "_virtual"
@@ -83,7 +84,8 @@ def read_recipe(name: str = "coupled") -> Recipe:
         split = None
         if "articulation" in data:
             split = articulation_from(data["articulation"], data["regions"], read_endplates())
-        virtual = read_marker_set(data["virtual"]["from"]).places
+        virtual = data["virtual"]
+        read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
         return Recipe(
             name=data["name"],
             base=_base(path, **data["base"]),
@@ -93,7 +95,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             stature_top=place_of(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
             sole_height=float(data["stature"]["sole"]["height"]),
-            virtual={key: virtual[key] for key in data["virtual"]["names"]},
+            virtual={key: read_marker_set(kind).places[key] for kind, keys in read_out.items() for key in keys},
             inferred={
                 key: split.carrier(body, key) if split else body for key, body in data["inferred"]["bodies"].items()
             },
@@ -120,7 +122,7 @@ def build(
     skin: Sequence[str] = (),
     skin_height: float = 0.0,
 ) -> Body:
-    """The unscaled body of a recipe, with fit markers for a skeleton's points, the virtual spine and inferred markers.
+    """The unscaled body of a recipe, with fit markers for a skeleton's points, virtual and inferred markers.
 
     skeleton: name of a marker set or of a skeleton that has one. skin: names of markers on the skin (`T7_skin`), whose
     centres are `skin_height` m above it. Raises `InputError` for names that do not exist.
@@ -139,6 +141,8 @@ def build(
         _add(model, name, _on(recipe, base_name(name), place))
     for name, place in recipe.virtual.items():
         _add(model, name + VIRTUAL, _on(recipe, name, place))
+    for level, vertebra in carried_vertebrae(recipe.articulation, read_endplates()).items():
+        _add(model, level + VIRTUAL, Place(vertebra.body, vertebra.centroid))
     for name, mark in read_skin_table().of(skin).items():
         _add(model, name, _on_bone(recipe, mark, skin_height))
     return place_inferred(_finished(model), recipe)
@@ -166,15 +170,22 @@ def virtual_spine_markers(body: Body) -> dict[str, str]:
     In bodies built here that is `<name>_virtual`; in a model from elsewhere the marker of the plain name. Points that
     the body has neither for are left out; raises `InputError` if that leaves none.
     """
-    names = read_recipe("coupled").virtual
-    there = {name: [marker for marker in (name + VIRTUAL, name) if marker in body.marker_names] for name in names}
+    there = {
+        name: [marker for marker in (name + VIRTUAL, name) if marker in body.marker_names] for name in SPINE_MARKERS
+    }
     chosen = {name: markers[0] for name, markers in there.items() if markers}
     if not chosen:
         raise InputError(
-            f"body {body.name!r} has none of the spine's markers ({', '.join(names)}). "
+            f"body {body.name!r} has none of the spine's markers ({', '.join(SPINE_MARKERS)}). "
             f"Its markers: {', '.join(body.marker_names) or 'none'}. Build it with simspine.body.recipes.build."
         )
     return chosen
+
+
+def vertebra_markers(body: Body) -> dict[str, str]:
+    """Level (C1 … L5, S1) → the marker of `body` at that vertebra's centroid; those there are."""
+    names = {level: level + VIRTUAL for level in MESH_LEVELS.values()}
+    return {level: marker for level, marker in names.items() if marker in body.marker_names}
 
 
 def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.body.model import Body
 from simspine.config import Config
-from simspine.dataset.invariant import body_points, check_points
+from simspine.dataset.invariant import body_points, check_trial
 from simspine.dataset.licence import NOTICE, refuse_public, without_places, without_points
 from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
 from simspine.dataset.occlusion import hidden_points
@@ -23,7 +23,7 @@ from simspine.formats.atomic import write_text
 from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
 from simspine.formats.dataset_tree import LazyTrials, SubjectData, TrialData
 from simspine.formats.dataset_write import permutation
-from simspine.formats.takes import Take
+from simspine.formats.takes import Take, other_points
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Markers
 
@@ -58,6 +58,12 @@ class _Source:
     levels: tuple[str, ...] = ()
     _bodies: dict[str, Body] = field(default_factory=dict)
 
+    @property
+    def centres(self) -> tuple[str, ...]:
+        """Names of the vertebrae whose centroids the file has; () where it has none."""
+        subject = self.file.subjects[0]
+        return self.file.centre_names(subject, self.file.trials(subject)[0])
+
     def body(self, subject: str) -> Body:
         if subject not in self._bodies:
             self._bodies = {subject: Body.from_text(self.file.model(subject), f"model of {subject}")}
@@ -66,7 +72,7 @@ class _Source:
     def trial(self, subject: str, name: str) -> TrialData:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
-        self.deviations[key] = check_points(body, trial.motion, trial.markers, key)
+        self.deviations[key] = check_trial(body, trial, key)
         self.frames[key], self.levels = trial.markers.frames, trial.levels
         if self.choice.contents == "angles":
             return without_points(trial)
@@ -81,10 +87,13 @@ class _Source:
         for subject in subjects:
             cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
             for name in self.file.trials(subject):
-                trial, hidden = self.trial(subject, name), None
+                trial = self.trial(subject, name)
+                hidden, others = None, {}
                 if pictures and cameras:
-                    hidden = hidden_points(self.body(subject), trial.motion, trial.markers, cameras)
-                yield Take(subject, name, trial, cameras, hidden)
+                    hides = partial(hidden_points, self.body(subject), trial.motion, cameras=cameras)
+                    hidden = hides(trial.markers)
+                    others = {kind: hides(points) for kind, points in other_points(trial).items()}
+                yield Take(subject, name, trial, cameras, hidden, others)
 
 
 def _more_points(known: Markers, wanted: Markers) -> Markers:
@@ -205,7 +214,7 @@ def _coco(folder: Path, source: _Source, splits: Splits, notice: str, name: str)
     for split, subjects in splits.items():
         path = f"annotations/person_keypoints_{split}.json"
         takes = partial(source.takes, subjects, pictures=True)
-        rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every)
+        rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every, centres=source.centres)
         files[path] = Entry("coco", rows, {"keypoints": "px", "bbox": "px"}, _of(source, subjects))
     return files
 
@@ -221,7 +230,7 @@ def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: s
             files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = Entry("parquet", rows, UNITS)
     names = {
         "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
-        "level_angles": list(source.levels),
+        "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
     }  # fmt: skip
     write_card(folder, name, counts, names, notice)
     return files | {"README.md": Entry("text")}
