@@ -98,7 +98,8 @@ class BodyOptions(Section):
     """The musculoskeletal model."""
 
     recipe: str = "articulated"
-    """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release. Or a YAML file's path."""
+    """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release, lumbar levels tied.
+    paper: these 62 as the SIMSPINE paper describes them, lumbar levels free. Or a YAML file's path."""
     markers: str | None = None
     """Marker set; the one of the detector's skeleton if left out."""
     skin_marker_height_m: float = Field(0.007, ge=0, le=0.05)
