@@ -1,10 +1,10 @@
-"""What it costs to believe a detector's points on the wrong place of the vertebrae: centroids or the released places.
+"""What it costs to take a detector's points for those of the wrong place: vertebral centroids or the released places.
 
     python -m benchmarks.spine_places [--subjects 2] [--frames 300] [--points exact|white|detector] [--seed 1]
 
 Synthetic people (docs/virtual-capture.md), limbs as motion capture means them. The nine points along the spine lie at
-the centroids of their vertebrae, or at the released places of the person's own body; each is fitted with either belief.
-Mean errors (with sign) and root mean squares over frames, trials and people; docs/how-to/spinepose.md has the table.
+the centroids of their vertebrae, or at the released places of the person's own body; each is fitted as if it were
+either. Mean errors (with sign) and root mean squares over frames, trials and people: docs/how-to/spinepose.md.
 """
 
 import argparse
@@ -88,16 +88,16 @@ def main() -> None:
         sets = marker_sets(Path(folder))
         for index, lie in product(range(chosen.subjects), PLACES):
             trials = point_trials(make_subject(chosen.seed, index, "published"), chosen.frames, lie)
-            for believed, name in sets.items():
-                found[lie, believed] += judge(trials, name, chosen.points, chosen.seed)
-    print("points lie | believed | LLA mean, rms ° | TKA mean, rms ° | flexion of a level, rms ° | centroids, mm")
-    for (lie, believed), trials in found.items():
+            for taken_for, name in sets.items():
+                found[lie, taken_for] += judge(trials, name, chosen.points, chosen.seed)
+    print("points lie | taken for | LLA mean, rms ° | TKA mean, rms ° | flexion of a level, rms ° | centroids, mm")
+    for (lie, taken_for), trials in found.items():
         lla, tka, flexion, centres = (
             np.concatenate([e[key].ravel() for e in trials]) for key in ("lla", "tka", "flexion", "centres")
         )
         rms = [np.sqrt(np.nanmean(values**2)) for values in (lla, tka, flexion)]
         print(
-            f"{lie} | {believed} | {np.nanmean(lla):+.1f}, {rms[0]:.1f} | {np.nanmean(tka):+.1f}, {rms[1]:.1f} | "
+            f"{lie} | {taken_for} | {np.nanmean(lla):+.1f}, {rms[0]:.1f} | {np.nanmean(tka):+.1f}, {rms[1]:.1f} | "
             f"{rms[2]:.1f} | {np.nanmean(centres):.1f}"
         )
 

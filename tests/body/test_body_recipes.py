@@ -57,6 +57,12 @@ def test_release_set_is_complete(release):
     assert len([n for n in release.marker_names if not n.endswith((VIRTUAL, INFERRED))]) == 33
 
 
+def test_where_the_points_of_a_skeleton_are_taken_to_lie():
+    """SpinePose's at the centroids, as its authors say; the release's own at the release's places."""
+    assert read_marker_set("spinetrack37").name == "vertebral"
+    assert read_marker_set("simspine37").name == "simspine-release"
+
+
 @pytest.mark.parametrize("skeleton", ["blazepose", "halpe26", "human36m", "simspine-release"])
 def test_left_mirrors_right(skeleton):
     places = read_marker_set(skeleton).places

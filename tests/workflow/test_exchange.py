@@ -17,6 +17,7 @@ from simspine.formats.c3d import read_c3d
 from simspine.formats.coco import read_coco
 from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
 from simspine.formats.mmpose_npz import read_mmpose
+from simspine.formats.mot import read_mot
 from simspine.formats.netcdf import read_netcdf
 from simspine.formats.parquet import read_parquet
 from simspine.formats.store import load, save
@@ -145,6 +146,28 @@ def test_37_points_in_their_order(finished, exports, results, tmp_path):
             np.testing.assert_array_equal(markers.covariance[:, i], spine.covariance[:, k])
     assert sum(k >= 0 for k in manifest["from_release_order"]) == 15
     assert verify(folder, kinematics=True) == []
+
+
+def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
+    out = tmp_path / "axes"
+    run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", "--out", str(out)])
+    assert run.exit_code == 0, run.output
+    assert verify(out) == []
+    found, solved = read_mot(out / "S01/S01_bow.mot"), results.result.motion
+    assert found.names == solved.names  # of the coupled body they are the axes
+    assert len(found.names) == 62
+    np.testing.assert_allclose(found.values, solved.values, atol=1e-8)
+    rows = [line.split(",") for line in (out / "axes.csv").read_text().splitlines()]
+    assert rows[0] == ["axis", "unit", "how", "from", "to"]
+    assert [row[0] for row in rows[1:]] == list(solved.names)
+    assert {row[1] for row in rows[1:] if row[0].startswith(("pelvis_t", "Abs_t")) and row[0] != "pelvis_tilt"} == {"m"}
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["format"], manifest["contents"]) == ("axes62", "angles")
+    assert manifest["thorax_left_out_deg"] == {"S01/bow": 0.0}
+    for wrong in (["--format", "npz"], ["--points", "37"], ["--subject", "S01"]):
+        run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", *wrong])
+        assert run.exit_code == 2
+        assert wrong[0] in run.output
 
 
 def test_the_results_folder_itself_is_a_data_set(finished):
