@@ -27,7 +27,7 @@ from simspine.filtering import smooth
 from simspine.geometry import in_frame
 from simspine.pipeline.options import FilterOptions, TriangulationOptions
 from simspine.pipeline.points import locate_points
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.chain import LEVELS
 from simspine.spine.shape.from_joints import spine_from_joints
 

@@ -69,7 +69,7 @@ def dance(body: Body, frames: int = FRAMES) -> Motion:
 
 def of_size(factor: float) -> Body:
     """The recipe's body with every segment enlarged by `factor`."""
-    body = build("coupled", "simspine37")
+    body = build("coupled", "spinetrack37")
     c = body.coordinates
     hanging = c.default.copy()
     hanging[[c.index("arm_add_r"), c.index("arm_add_l")]] = 0.0  # the pose in which the recipe measures segments

@@ -209,6 +209,7 @@ def test_bench_accuracy(tmp_path):
     [
         (["--presets", "best"], "finetuned"),
         (["--subjects", "0"], "0 people"),
+        (["--bodies", "papr", "--presets", "exact"], "paper"),
         (["--frames", "5"], "5 frames"),
         (["--actions", "Walking,Flying", "--presets", "exact"], "Flying"),
         (["--spines", "straight", "--presets", "exact", "--quick"], "straight"),

@@ -17,7 +17,8 @@ from simspine.benchmark.baselines import (
 from simspine.benchmark.point_trials import PointErrors, PointStudySize, observed, people
 from simspine.benchmark.spine_errors import errors, figures
 from simspine.errors import InputError
-from simspine.spine.levels import CHAIN, SPINE_MARKERS, VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
+from simspine.spine.levels import CHAIN, SPINE_MARKERS
 from simspine.types import Markers
 
 RADIUS = 0.4

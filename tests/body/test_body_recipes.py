@@ -16,7 +16,7 @@ from simspine.body.recipes import (
 )
 from simspine.data_files import models_folder, recipe_path
 from simspine.errors import InputError
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.from_joints import JOINTS, infer_points
 from simspine.types import Markers
 
@@ -57,6 +57,12 @@ def test_release_set_is_complete(release):
     assert len([n for n in release.marker_names if not n.endswith((VIRTUAL, INFERRED))]) == 33
 
 
+def test_where_the_points_of_a_skeleton_are_taken_to_lie():
+    """SpinePose's at the centroids, as its authors say; the release's own at the release's places."""
+    assert read_marker_set("spinetrack37").name == "vertebral"
+    assert read_marker_set("simspine37").name == "simspine-release"
+
+
 @pytest.mark.parametrize("skeleton", ["blazepose", "halpe26", "human36m", "simspine-release"])
 def test_left_mirrors_right(skeleton):
     places = read_marker_set(skeleton).places
@@ -83,7 +89,8 @@ def test_virtual_spine_is_the_releases_whatever_the_detector(blazepose, release)
 def test_three_kinds_of_markers_do_not_mix(blazepose):
     assert "Spine_03" not in blazepose.marker_names  # BlazePose does not see it
     assert {"Spine_03_virtual", "Spine_03_inferred", "Nose", "Nose_virtual"} <= set(blazepose.marker_names)
-    assert len(blazepose.marker_names) == 21 + 15 + 9 + 4  # fitted, read out, inferred, behind the outline
+    kinds = (21, 19, 25, 9, 4)  # fitted; read out: points, centroids; inferred; behind the outline
+    assert len(blazepose.marker_names) == sum(kinds)
 
 
 @pytest.mark.parametrize("kind", ["blazepose", "release"])
@@ -118,7 +125,7 @@ def test_inferred_markers_lie_in_the_trunk(blazepose):
 def test_hips_and_shoulders_are_enough_to_infer_the_spine(tmp_path):
     body = build("coupled", "human36m17")
     assert [name for name in body.marker_names if name.endswith(INFERRED)] == [name + INFERRED for name in SPINE]
-    assert len(body.marker_names) == 12 + 15 + 9
+    assert len(body.marker_names) == 12 + 19 + 25 + 9
     limbs = tmp_path / "legs.yaml"
     limbs.write_text("name: legs\nmarkers:\n  LHip: {body: femur_l, offset: [0, 0, 0]}\n")
     assert not [name for name in build("coupled", str(limbs)).marker_names if name.endswith(INFERRED)]

@@ -10,7 +10,7 @@ from simspine.body.recipes import INFERRED, read_recipe
 from simspine.body.scaling import ScaleFactors, ScalingLimits, SegmentFactor, measure_factors, scale
 from simspine.body.tree import scaled_tree
 from simspine.errors import InputError
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.from_joints import spine_from_joints
 from simspine.types import Markers
 

@@ -13,7 +13,7 @@ from simspine.capture.foreign_anatomy import read_foreign, sagittal_curve
 from simspine.capture.population import articulation
 from simspine.errors import InputError
 from simspine.skeletons import load
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 
 PEOPLE = 40
 # Of neighbouring vertebral centroids, mm: the means of C4–C5 less, of L3–L4 plus 3 sd in CT scans (VerSe 2019, 2020)

@@ -10,9 +10,11 @@ from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_data
 from simspine.formats.mot import write_mot
 from simspine.formats.trc import write_trc
 from simspine.skeletons import load as load_skeleton
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.types import Camera, Markers, Motion
 
 NAMES = load_skeleton("simspine15").names
+LEVELS = tuple(VERTEBRA_OF.values())
 AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext", "L5_S1_Lat_Bending")
 FRAMES = {"S1/Walking_1": 300, "S1/Walking_2": 150, "S5/Sitting": 40}
 UNSOLVED, REJECTED = 7, (11, 12)
@@ -40,6 +42,7 @@ def small_trial(frames: int, seed: int) -> TrialData:
         Motion(AXES, 50, values, (True, False, True, True), deviation=np.full((frames, 4), 0.01), start=0.5),
         levels=("L5-S1",), angles=rng.normal(size=(frames, 1, 3)), lla=values[:, 2] + 0.8, tka=values[:, 3] + 0.6,
         status=status, reasons=[""] * frames, fk_deviation=0.0,
+        centres=Markers(LEVELS, 50, xyz[:, :9] + [0.04, 0.02, 0.0], "y_up", start=0.5),
     )  # fmt: skip
 
 

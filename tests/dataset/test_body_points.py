@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 from small_dataset import camera
 
-from simspine.body.kinematics import forward_kinematics, neutral_motion
-from simspine.body.recipes import build
+from simspine.body.articulation import carried_vertebrae
+from simspine.body.kinematics import body_poses, follow_couplers, forward_kinematics, neutral_motion
+from simspine.body.model import Body
+from simspine.body.recipes import build, read_recipe, vertebra_markers
+from simspine.capture.bodies import _scaled
+from simspine.capture.body_landmarks import face
 from simspine.dataset.invariant import body_points, check_points
 from simspine.dataset.occlusion import THIGH, capsules, hidden_points
 from simspine.errors import InputError
 from simspine.geometry import change_frame
 from simspine.skeletons import load as load_skeleton
+from simspine.spine.endplates import read_endplates, scaled
+from simspine.spine.vertebrae import vertebra_centroids
 from simspine.types import Camera, Motion
 
 NAMES = load_skeleton("simspine37").names
@@ -39,8 +45,43 @@ def test_spine_from_virtual_markers_limbs_from_their_own(body, motion):
         marker = f"{name}_virtual" if f"{name}_virtual" in known.names else name
         if name not in FACE:
             np.testing.assert_array_equal(found.xyz[:, NAMES.index(name)], known.xyz[:, known.index(marker)])
-    assert not found.present[:, [NAMES.index(name) for name in FACE]].any()
     assert not found.present[2].any()
+
+
+def test_eyes_and_ears_are_points_of_the_head(body, motion):
+    """All 37 points, whatever the detector: eyes and ears where a face has them, 62 and 145 mm apart."""
+    found = body_points(body, motion, NAMES)
+    assert found.present[:2].all()
+    at = {name: found.xyz[:2, NAMES.index(name)] for name in FACE}
+    head = body_poses(body, motion)["head"][:2]
+    for name, place in at.items():
+        local = np.einsum("fji,fj->fi", head[:, :3, :3], place - head[:, :3, 3])
+        np.testing.assert_allclose(local[1], local[0], atol=1e-12)  # rigid with the head
+        np.testing.assert_allclose(local[0], face()[name][1], atol=1e-12)
+    for pair, apart in ((("LEye", "REye"), 0.062), (("LEar", "REar"), 0.145)):
+        np.testing.assert_allclose(np.linalg.norm(at[pair[0]] - at[pair[1]], axis=-1), apart, atol=1e-3)
+    blazepose = build("coupled", "blazepose")  # has its own markers there, and fits them
+    own = body_points(blazepose, motion, FACE).xyz[0]
+    np.testing.assert_array_equal(own, forward_kinematics(blazepose, motion).select(FACE).xyz[0])
+
+
+@pytest.mark.parametrize("recipe", ["coupled", "articulated"])
+def test_centroids_are_those_of_the_vertebrae_in_their_poses(recipe):
+    """The body's markers against centroid and pose of each vertebra, on a sized body in any posture."""
+    body = build(recipe, "simspine-release")
+    factors = {name: 0.9 + 0.2 * (i % 3) / 2 for i, name in enumerate(body.bodies)}
+    sized = Body.from_text(_scaled(body, factors, 70.0))
+    rng = np.random.default_rng(3)
+    free = body.coordinates.free
+    values = np.tile(neutral_motion(sized).values, (4, 1))
+    values[:, free] += rng.normal(0, 0.2, (4, int(free.sum())))
+    motion = Motion(body.coordinates.names, 50, follow_couplers(sized, values), body.coordinates.rotational)
+    vertebrae = scaled(carried_vertebrae(read_recipe(recipe).articulation, read_endplates()), factors)
+    wanted = vertebra_centroids(body_poses(sized, motion), vertebrae, 50)
+    found = body_points(sized, motion, wanted.names)
+    assert len(found.names) == 25
+    np.testing.assert_allclose(found.xyz, wanted.xyz, atol=1e-9)
+    assert vertebra_markers(sized) == {level: f"{level}_virtual" for level in wanted.names}
 
 
 def test_agreement_is_measured(body, motion):

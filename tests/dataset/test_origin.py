@@ -1,6 +1,6 @@
 """What a point rests on."""
 
-from simspine.dataset.origin import point_origins
+from simspine.dataset.origin import centre_origins, point_origins
 from simspine.types import Origin
 
 SEEN, RULE, GIVEN = Origin.DETECTED, Origin.INFERRED, Origin.GIVEN
@@ -10,3 +10,8 @@ def test_a_point_is_detected_if_it_was_fitted_itself():
     fitted, origins = ("LKnee", "Hip_inferred", "Nose"), (GIVEN, RULE, SEEN)
     assert point_origins(("Hip", "LKnee", "Spine_02", "Nose"), fitted, origins) == [RULE, GIVEN, RULE, SEEN]
     assert point_origins(("Hip",), fitted, None) is None
+
+
+def test_a_centroid_rests_on_the_point_named_after_its_vertebra():
+    fitted, origins = ("Spine_01", "Neck_inferred"), (SEEN, RULE)
+    assert centre_origins(("L5", "L4", "C7"), fitted, origins) == [SEEN, RULE, RULE]

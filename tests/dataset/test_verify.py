@@ -166,6 +166,18 @@ def changed(tmp_path, change):
     return texts(tmp_path)
 
 
+def test_points_that_left_the_centroids_of_their_vertebrae(tmp_path):
+    def change(file):
+        file["S1/Walking_1/simspine/centres"][20:23, 4] += 1e-4
+        del file["S5/Sitting/simspine/markers_vertebral"]
+
+    assert changed(tmp_path, change) == [
+        "fault: tiny.h5, S1/Walking_1, frames 20–22: markers_vertebral are not at the centroids of their vertebrae "
+        "(centres)",
+        "fault: tiny.h5, S5/Sitting: simspine/centres stands without the other places of the spine's points",
+    ]
+
+
 def test_a_duplicated_frame_by_its_time(tmp_path):
     def change(file):
         for name in ("timestamps", "markers", "kinematics"):

@@ -8,6 +8,7 @@ from simspine.formats.dataset_tree import TrialData
 from simspine.formats.takes import Take
 from simspine.geometry import change_frame
 from simspine.skeletons import load as load_skeleton
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.types import Camera, Markers, Motion
 
 AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext")
@@ -28,9 +29,17 @@ def facing(name: str, angle: float, size=(1000, 1002)) -> Camera:
 
 @cache
 def make_take(
-    points: str = "simspine15", frames: int = 9, name: str = "Walking_1", subject: str = "S1", seed=0
+    points: str = "simspine15",
+    frames: int = 9,
+    name: str = "Walking_1",
+    subject: str = "S1",
+    seed: int = 0,
+    with_centres: bool = False,
 ) -> Take:
-    """Points 0.3 to 1.6 m above the floor; one frame without solution, one rejected, one point missing throughout."""
+    """Points 0.3 to 1.6 m above the floor; one frame without solution, one rejected, one point missing throughout.
+
+    with_centres: centroids of nine vertebrae, 4 cm in front of the points along the spine and 2 cm above.
+    """
     rng = np.random.default_rng(seed)
     names = load_skeleton(points).names
     world = rng.uniform([-0.3, -0.3, 0.3], [0.3, 0.3, 1.6], (len(names), 3)) + rng.normal(0, 0.02, (frames, 1, 3))
@@ -42,10 +51,15 @@ def make_take(
     status = ["kept"] * frames
     status[REJECTED] = "rejected"
     status[UNSOLVED] = "rejected"
+    centres = None
+    if with_centres:
+        along = change_frame(world[:, [names.index(point) for point in VERTEBRA_OF]], "z_up", "y_up")
+        centres = Markers(tuple(VERTEBRA_OF.values()), 50, along + np.array([0.04, 0.02, 0.0]), "y_up")
     trial = TrialData(
         Markers(names, 50, change_frame(world, "z_up", "y_up"), "y_up"),
         Motion(AXES, 50, values, (True, False, True), deviation=np.abs(values) / 10),
         levels=("L5-S1", "L4-L5"), angles=rng.normal(size=(frames, 2, 3)), lla=rng.normal(0.8, 0.1, frames),
         tka=rng.normal(0.6, 0.1, frames), lla_sd=np.full(frames, 0.02), tka_sd=np.full(frames, 0.03), status=status,
+        centres=centres,
     )  # fmt: skip
     return Take(subject, name, trial, (facing("54138969", 0.3), facing("55011271", 2.0, (1000, 1000))))

@@ -59,6 +59,8 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "marker_error": rng.random((frames, 2)), "filled": filled,
         "poses": {"pelvis": rng.normal(size=(frames, 4, 4)), "torso": rng.normal(size=(frames, 4, 4))},
         "fk_deviation": 3e-9,
+        "centres": Markers(("L3", "L5", "S1"), 50, rng.normal(size=(frames, 3, 3)), "y_up", start=start,
+                           origin=["detected", "inferred", "given"], covariance=rng.normal(size=(frames, 3, 3, 3))),
     }  # fmt: skip
     return TrialData(**(content | changes))
 
@@ -260,6 +262,20 @@ def test_checksums_are_crc32_of_the_bytes_of_each_chunk(written):
         assert block == group["markers"].chunks[0]
         assert list(sums["markers"]) == [zlib.crc32(xyz[i : i + block].tobytes()) for i in range(0, 300, block)]
         assert {"markers", "kinematics", "timestamps", "simspine.lla", "simspine.poses.torso"} <= set(sums)
+
+
+def test_both_places_of_the_spines_points_are_named(written):
+    """Plain h5py: the released places where a reader of the release looks, the vertebral ones and all centroids."""
+    source = written[1].subjects["S1"].trials["Sitting"]
+    with h5py.File(written[0]) as file:
+        group = file["S1/Sitting"]
+        assert group["markers"].attrs["places"] == "released"
+        vertebral, centres = group["simspine/markers_vertebral"], group["simspine/centres"]
+        assert (vertebral.attrs["places"], vertebral.attrs["units"], centres.attrs["units"]) == ("vertebral", "m", "m")
+        names = centres.attrs["names"].split(",")
+        assert names == ["L3", "L5", "S1"]
+        np.testing.assert_array_equal(centres, source.centres.xyz)
+        np.testing.assert_array_equal(vertebral, centres[:][:, [2, 1, 0]])  # Hip, Spine_01, Spine_02: S1, L5, L3
 
 
 def test_orders_say_where_each_point_is(written):

@@ -13,7 +13,7 @@ from simspine.body.recipes import build
 from simspine.capture.body_landmarks import face
 from simspine.capture.truth import make_subject, make_trial, points, vertebra_centres
 from simspine.errors import InputError
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape import from_joints as module
 from simspine.spine.shape.chain import LEVELS, VECTORS, positions, vector_parameters
 from simspine.spine.shape.from_joints import EARS, JOINTS, infer_points, spine_from_joints

@@ -17,11 +17,14 @@ from simspine.formats.c3d import read_c3d
 from simspine.formats.coco import read_coco
 from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
 from simspine.formats.mmpose_npz import read_mmpose
+from simspine.formats.mot import read_mot
 from simspine.formats.netcdf import read_netcdf
 from simspine.formats.parquet import read_parquet
 from simspine.formats.store import load, save
+from simspine.formats.trc import read_trc
 from simspine.geometry import change_frame, project
 from simspine.skeletons import load as load_skeleton
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.workflow.dataset import provenance
 from simspine.workflow.exchange import Choice, export_format
 from simspine.workflow.paths import Paths
@@ -62,7 +65,8 @@ def test_every_export_is_whole_and_says_what_it_is(finished, exports, kind):
 def test_all_formats_hold_the_points_that_were_solved(exports, results):
     solved = results.spine.markers
     assert read_netcdf(exports["netcdf"] / "S01/S01_bow.nc") == solved.with_(covariance=None)
-    np.testing.assert_allclose(read_c3d(exports["c3d"] / "S01/S01_bow.c3d").xyz, solved.xyz, atol=1e-6)
+    c3d = read_c3d(exports["c3d"] / "S01/S01_bow.c3d")
+    np.testing.assert_allclose(c3d.select(solved.names).xyz, solved.xyz, atol=1e-6)
     np.testing.assert_array_equal(read_parquet(exports["parquet"], "train")["markers"], solved.xyz)
     with DatasetFile(exports["hdf5"] / "synthetic.h5") as file:
         assert file.trial("S01", "bow").markers.xyz.tobytes() == solved.xyz.tobytes()
@@ -71,6 +75,38 @@ def test_all_formats_hold_the_points_that_were_solved(exports, results):
     np.testing.assert_array_equal(rows["S_world"][..., :3], np.concatenate([world] * 4))
     pixels = project(results.cameras, world)
     np.testing.assert_allclose(rows["part"][..., :2], np.concatenate(list(pixels)), atol=1e-9)
+
+
+def test_all_formats_hold_the_centroids_of_the_vertebrae(finished, exports, results):
+    """Against the poses of the bodies that were published; each format by its own reader."""
+    vertebrae, poses = results.sized.vertebrae, results.poses
+    wanted = np.stack([
+        poses[v.body][:, :3, :3] @ np.array(v.centroid) + poses[v.body][:, :3, 3] for v in vertebrae.values()
+    ], 1)  # fmt: skip
+    assert wanted.shape[1] == 25
+    c3d = read_c3d(exports["c3d"] / "S01/S01_bow.c3d")
+    np.testing.assert_allclose(c3d.select(tuple(vertebrae)).xyz, wanted, atol=1e-6)
+    np.testing.assert_allclose(read_parquet(exports["parquet"], "train")["centres"], wanted, atol=1e-9)
+    with h5py.File(exports["netcdf"] / "S01/S01_bow.nc") as file:
+        np.testing.assert_allclose(file["centres"][()][..., 0].transpose(0, 2, 1), wanted, atol=1e-9)
+    rows = read_mmpose(exports["npz"] / "annotations/simspine_train.npz")
+    world = change_frame(wanted, "y_up", "z_up")
+    np.testing.assert_allclose(rows["S_world_centres"][: len(world), :, :3], world, atol=1e-9)
+    with DatasetFile(exports["hdf5"] / "synthetic.h5") as file:
+        trial = file.trial("S01", "bow")
+    assert trial.centres.names == tuple(vertebrae)
+    np.testing.assert_allclose(trial.centres.xyz, wanted, atol=1e-9)
+    np.testing.assert_array_equal(trial.centres.covariance, results.spine.centres.covariance)
+    trc = read_trc(finished.results / "export/centres/S01/S01_bow.trc")
+    np.testing.assert_allclose(trc.xyz, wanted, atol=6e-9)
+    vertebral = read_trc(finished.results / "export/markers_vertebral/S01/S01_bow.trc")
+    assert vertebral.names == trial.markers.names
+    for point, level in VERTEBRA_OF.items():
+        at = vertebral.xyz[:, vertebral.index(point)]
+        np.testing.assert_allclose(at, wanted[:, list(vertebrae).index(level)], atol=6e-9)
+    behind = np.linalg.norm(trial.vertebral.xyz - trial.markers.xyz, axis=-1).mean(0)
+    assert (behind[9:] == 0).all()
+    assert ((behind[1:6] > 0.03) & (behind[1:6] < 0.07)).all()  # L5 … T3: spinous processes
 
 
 def test_coco_has_the_whole_body(exports, results, truth):
@@ -85,8 +121,8 @@ def test_coco_has_the_whole_body(exports, results, truth):
         (pixels,) = project([camera], true)
         error = np.linalg.norm(found["keypoints"][first, table.index(native), :2] - pixels, axis=-1)
         assert np.median(error) < 8, native  # 2 cm at 4 m with f = 1500 px
-    for native in ("left_eye", "right_ear"):  # the body has no such markers
-        assert (found["keypoints"][:, table.index(native)] == 0).all()
+    for native in ("left_eye", "right_ear"):  # points of the head, although no marker there was fitted
+        assert (found["keypoints"][first, table.index(native), 2] > 0).all()
 
 
 def test_37_points_in_their_order(finished, exports, results, tmp_path):
@@ -100,6 +136,7 @@ def test_37_points_in_their_order(finished, exports, results, tmp_path):
         np.testing.assert_allclose(markers.xyz[:, order.index(name)], known.xyz[:, known.index(name)], atol=1e-9)
     detected = {name: origin == "detected" for name, origin in zip(markers.names, markers.origin, strict=True)}
     assert not any(detected[name] for name in ("LEye", "REar"))  # detected, but the body has no such marker to fit
+    assert markers.present.all()
     assert detected["LKnee"]
     manifest = json.loads((folder / "manifest.json").read_text())
     spine = results.spine.markers
@@ -111,6 +148,28 @@ def test_37_points_in_their_order(finished, exports, results, tmp_path):
     assert verify(folder, kinematics=True) == []
 
 
+def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
+    out = tmp_path / "axes"
+    run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", "--out", str(out)])
+    assert run.exit_code == 0, run.output
+    assert verify(out) == []
+    found, solved = read_mot(out / "S01/S01_bow.mot"), results.result.motion
+    assert found.names == solved.names  # of the coupled body they are the axes
+    assert len(found.names) == 62
+    np.testing.assert_allclose(found.values, solved.values, atol=1e-8)
+    rows = [line.split(",") for line in (out / "axes.csv").read_text().splitlines()]
+    assert rows[0] == ["axis", "unit", "how", "from", "to"]
+    assert [row[0] for row in rows[1:]] == list(solved.names)
+    assert {row[1] for row in rows[1:] if row[0].startswith(("pelvis_t", "Abs_t")) and row[0] != "pelvis_tilt"} == {"m"}
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["format"], manifest["contents"]) == ("axes62", "angles")
+    assert manifest["thorax_left_out_deg"] == {"S01/bow": 0.0}
+    for wrong in (["--format", "npz"], ["--points", "37"], ["--subject", "S01"]):
+        run = CliRunner().invoke(main, ["export", "--config", str(finished.file), "--axes", "62", *wrong])
+        assert run.exit_code == 2
+        assert wrong[0] in run.output
+
+
 def test_the_results_folder_itself_is_a_data_set(finished):
     assert verify(finished.results, kinematics=True) == []
     files = json.loads((finished.results / "manifest.json").read_text())["files"]
@@ -118,7 +177,8 @@ def test_the_results_folder_itself_is_a_data_set(finished):
     assert {
         "synthetic.h5", "summary.json", "clinical.csv", "provenance.json", "export/models/S01.osim",
         "export/cameras/Calib_S01.toml",
-        "export/markers/S01/S01_bow.trc", f"{kinematics}.mot", f"{kinematics}_ik_marker_errors.sto",
+        "export/markers/S01/S01_bow.trc", "export/markers_vertebral/S01/S01_bow.trc", "export/centres/S01/S01_bow.trc",
+        f"{kinematics}.mot", f"{kinematics}_ik_marker_errors.sto",
     } <= set(files)  # fmt: skip
 
 
@@ -220,7 +280,7 @@ class TestLicence:
         assert verify(out, kinematics=True) == []
         if kind == "parquet":
             found = read_parquet(out, "train")
-            assert "markers" not in found
+            assert not {"markers", "centres", "markers_vertebral"} & set(found)
             assert NOTICE in (out / "README.md").read_text()
             assert "`level_angles`: L5-S1" in (out / "README.md").read_text()
         else:
@@ -230,7 +290,7 @@ class TestLicence:
                 assert len(trial["simspine/poses"]) == 0
                 assert len(file["S01/calibration/names"]) == 0
                 assert file.attrs["notice"] == NOTICE
-                assert "marker_covariance" not in trial["simspine"]
+                assert not {"marker_covariance", "centres", "markers_vertebral"} & set(trial["simspine"])
                 assert len(file["metadata/simspine/models/S01"]) > 1000
                 told = bytes(file["metadata/simspine/provenance"][:]).decode()
                 assert str(restricted.folder) not in told

@@ -9,7 +9,7 @@ from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
 from simspine.formats.store import load
 from simspine.skeletons import load as load_skeleton
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.from_joints import JOINTS, spine_from_joints
 from simspine.types import Origin
 from simspine.workflow.paths import Paths

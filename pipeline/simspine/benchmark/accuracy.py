@@ -16,6 +16,7 @@ from simspine.benchmark.methods import PLACES, Experiment, GroundTruthTrial, our
 from simspine.benchmark.report import Metric
 from simspine.benchmark.spine_errors import SpineErrors, TrialSpine, by_name, errors, figures
 from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
+from simspine.body.recipes import read_recipe
 from simspine.capture.presets import read_preset
 from simspine.errors import InputError
 
@@ -23,7 +24,7 @@ LUMBAR = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1")
 THORACIC = tuple(f"T{k}-T{k + 1}" for k in range(11, 0, -1))
 REGIONS = {"lumbar": LUMBAR, "thoracic": THORACIC}
 LEVELS = (*LUMBAR, *THORACIC)
-OURS = ("coupled", "articulated")
+BODIES = ("coupled", "articulated")  # what is fitted where none are named
 PEER = "peer"
 
 # {figure: largest ratio to the published procedure's}, and how far coverage may be from nine in ten.
@@ -130,7 +131,7 @@ def _reference(trials: Sequence[GroundTruthTrial]) -> dict[str, list[TrialSpine]
     return {PEER: [released for released, _ in pairs], "peer_fk": [model for _, model in pairs], "peer_placed": placed}
 
 
-def metrics(outcome: Outcome) -> list[Metric]:
+def metrics(outcome: Outcome, bodies: Sequence[str] = BODIES) -> list[Metric]:
     """Figures beside their goals, which are ratios to the published procedure's on the same recordings."""
     out = []
     for preset, method in outcome.found:
@@ -139,7 +140,7 @@ def metrics(outcome: Outcome) -> list[Metric]:
         for name in (*RATIOS, "p_mpjpe_mm", "vertebrae_mm", "failed_share", "liveliness"):
             goal = EXACT_MPJPE if (preset, method, name) == ("exact", "articulated", "mpjpe_mm") else None
             out.append(Metric(key + name, total[name], _unit(name), "lower", goal))
-        if method not in OURS or preset == "exact":
+        if method not in bodies or preset == "exact":
             continue
         reference = outcome.total(preset, PEER, as_of=method)
         for name, goal in RATIOS.items():
@@ -160,24 +161,27 @@ def measure(
     ablate: bool = False,
     progress: Callable[[str], None] = lambda line: None,
     capture: Capture = recorded_subjects,
+    bodies: Sequence[str] = BODIES,
 ) -> tuple[list[Metric], dict]:
     """The benchmark: metrics with goals, and all details for the JSON file.
 
-    ablate: run the articulated body with one thing changed at a time as well.
+    bodies: recipes, by name or path. ablate: run the articulated body with one thing changed at a time as well.
     """
     for preset in presets:
         read_preset(preset)  # `InputError` before anything is recorded
+    for body in bodies:
+        read_recipe(body)
     if sizes.subjects < 1 or sizes.frames < LEAST_FRAMES or not sizes.actions:
         raise InputError(
             f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "
             f"{LEAST_FRAMES} (the filters need so many)."
         )
-    outcome = run(sizes, presets, {name: Experiment(recipe=name) for name in OURS}, capture, progress=progress)
+    outcome = run(sizes, presets, {name: Experiment(recipe=name) for name in bodies}, capture, progress=progress)
     details = outcome.as_dict()
     if ablate:
         changed = run(sizes, presets, variants(Experiment()), capture, peer=False, progress=progress).as_dict()
         details["ablations"] = {key: changed[key] for key in ("totals", "refused")}
-    return metrics(outcome), details
+    return metrics(outcome, bodies), details
 
 
 def _unit(name: str) -> str:

@@ -28,9 +28,10 @@ from simspine.body.model import Body
 from simspine.body.recipes import build, read_recipe
 from simspine.errors import InputError
 from simspine.priors.rhythm import AXES, LevelRegion
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.curvature import lumbar_lordosis, signed_angle, thoracic_kyphosis
 from simspine.spine.endplates import read_endplates
-from simspine.spine.levels import CHAIN, SPINE_MARKERS, VERTEBRA_OF
+from simspine.spine.levels import CHAIN, SPINE_MARKERS
 from simspine.spine.vertebrae import SpineKinematics, vertebra_centroids
 from simspine.types import Markers, Motion
 

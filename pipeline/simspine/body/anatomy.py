@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.body.articulate import joint_below
 from simspine.body.model import Body
 from simspine.body.tree import Functions, Tree, numbered_slots, slot_paths, with_identity
+from simspine.body.xml_edits import joint_below
 from simspine.errors import InputError
 from simspine.spine.endplates import Point, point_from
 

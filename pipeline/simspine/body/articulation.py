@@ -6,6 +6,7 @@ The file that makes a model of it is `articulate`; the figures and their sources
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -95,6 +96,13 @@ class Articulation:
         """Names of bodies of the unsplit model → of the split one."""
         return tuple(new for name in names for new in (self.new_bodies if name == self.split else (name,)))
 
+    def carried(self, vertebra: Vertebra) -> Vertebra:
+        """The vertebra on the body that carries it."""
+        if vertebra.body != self.split:
+            return vertebra
+        body, origin = vertebra.level, self.origins[vertebra.level]
+        return vertebra.moved(body, lambda point: _difference(point, origin))
+
     def holder(self, joint: str) -> str:
         """The new body that a joint hangs from where it hung from the rigid one: a clavicle for an arm's."""
         return self.girdle if self.clavicles is None else self.clavicles.arms.get(joint, self.girdle)
@@ -104,21 +112,33 @@ def _difference(a: Point, b: Point) -> Point:
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
-def carried_vertebrae(articulation: Articulation | None, vertebrae: Mapping[str, Vertebra]) -> Vertebrae:
+class Partition(Protocol):
+    """How a rigid body of a model becomes several, and where that takes its points."""
+
+    def carrier(self, body: str, point: str) -> str:
+        """The body that carries a point."""
+
+    def relocate(self, body: str, offset: Point, point: str) -> tuple[str, Point]:
+        """Where a point of the unsplit model is: (body, offset)."""
+
+    def relocate_to(self, vertebra: str, body: str, offset: Point) -> tuple[str, Point]:
+        """The same for a point on the bone of a vertebra."""
+
+    def bodies_of(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Names of bodies of the unsplit model → of the split one."""
+
+    def carried(self, vertebra: Vertebra) -> Vertebra:
+        """The vertebra on the body that carries it."""
+
+
+def carried_vertebrae(partition: Partition | None, vertebrae: Mapping[str, Vertebra]) -> Vertebrae:
     """Vertebrae (`simspine.spine.endplates`) on the bodies that carry them after the split; same place when neutral.
 
     Unchanged where nothing is split (None). Scale them afterwards, by the factors of the new bodies.
     """
-    if articulation is None:
+    if partition is None:
         return dict(vertebrae)
-    return {level: _carried(articulation, vertebra) for level, vertebra in vertebrae.items()}
-
-
-def _carried(articulation: Articulation, vertebra: Vertebra) -> Vertebra:
-    if vertebra.body != articulation.split:
-        return vertebra
-    body, origin = vertebra.level, articulation.origins[vertebra.level]
-    return vertebra.moved(body, lambda point: _difference(point, origin))
+    return {level: partition.carried(vertebra) for level, vertebra in vertebrae.items()}
 
 
 def spine_levels(articulation: Articulation) -> tuple[Level, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 from simspine.body.kinematics import neutral_markers, neutral_poses
 from simspine.body.model import Body
 from simspine.errors import unknown_name
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.from_joints import JOINTS, spine_from_joints
 from simspine.types import Markers
 

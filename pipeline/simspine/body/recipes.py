@@ -13,24 +13,27 @@ from pathlib import Path
 from simspine.body import _opensim
 from simspine.body.anatomy import Variation, variation_from
 from simspine.body.articulate import articulate
-from simspine.body.articulation import Articulation, articulation_from
+from simspine.body.articulation import Articulation, Partition, articulation_from, carried_vertebrae
+from simspine.body.cervicothoracic import NeckPiece, carry_neck, neck_from
 from simspine.body.inferred import inferred_places
 from simspine.body.kinematics import neutral_poses
 from simspine.body.marker_sets import Place, place_of, read_marker_set
 from simspine.body.model import Body, check_xml, read_model_file
 from simspine.body.skin import SkinPlace, read_skin_table
+from simspine.body.xml_edits import free_levels
 from simspine.data_files import pose2sim_folder, read_mapping, recipe_path
 from simspine.errors import InputError, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
-from simspine.priors.rhythm import rhythm_and_posture
+from simspine.priors.rhythm import LevelRegion, region_from, rhythm_and_posture
 from simspine.skeletons.inferred_names import INFERRED, base_name
-from simspine.spine.endplates import point_from, read_endplates
+from simspine.spine.endplates import MESH_LEVELS, point_from, read_endplates
+from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers
 
 VIRTUAL = "_virtual"
 KEYS = (
     "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
-    "virtual", "inferred", "articulation", "anatomy", "regions",
+    "virtual", "inferred", "articulation", "anatomy", "regions", "free", "neck",
 )  # fmt: skip
 
 
@@ -69,6 +72,18 @@ class Recipe:
     starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
     anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
+    freed: tuple[LevelRegion, ...] = ()  # whose levels lose their couplers; an articulation's are free as they are
+    neck: NeckPiece | None = None  # the neck as a body of its own, where there is no articulation
+
+    @property
+    def partition(self) -> Partition | None:
+        """How a body of the base model becomes several; None where it stays whole."""
+        return self.neck if self.articulation is None else self.articulation
+
+    @property
+    def regions(self) -> tuple[LevelRegion, ...]:
+        """Regions of the levels that move by themselves, with what is known of their motion."""
+        return self.freed if self.articulation is None else self.articulation.regions
 
 
 def read_recipe(name: str = "coupled") -> Recipe:
@@ -80,22 +95,28 @@ def read_recipe(name: str = "coupled") -> Recipe:
         for key in data:
             if key not in KEYS:
                 raise unknown_name("key", str(key), KEYS, str(path))
-        split = None
+        split, neck = None, None
         if "articulation" in data:
             split = articulation_from(data["articulation"], data["regions"], read_endplates())
-        virtual = read_marker_set(data["virtual"]["from"]).places
+        if "neck" in data:
+            neck = neck_from(data["neck"], read_endplates())
+        if split is not None and ("neck" in data or "free" in data):
+            raise InputError("`free` and `neck` go without `articulation`, whose levels are free as they are.")
+        parts: Partition | None = neck if split is None else split
+        virtual = data["virtual"]
+        read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
         return Recipe(
             name=data["name"],
             base=_base(path, **data["base"]),
             remove=tuple(data.get("remove", ())),
-            segments=tuple(_segment(key, split, **entry) for key, entry in data["segments"].items()),
+            segments=tuple(_segment(key, parts, **entry) for key, entry in data["segments"].items()),
             measuring_pose={key: float(v) for key, v in data.get("measuring_pose", {}).items()},
             stature_top=place_of(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
             sole_height=float(data["stature"]["sole"]["height"]),
-            virtual={key: virtual[key] for key in data["virtual"]["names"]},
+            virtual={key: read_marker_set(kind).places[key] for kind, keys in read_out.items() for key in keys},
             inferred={
-                key: split.carrier(body, key) if split else body for key, body in data["inferred"]["bodies"].items()
+                key: parts.carrier(body, key) if parts else body for key, body in data["inferred"]["bodies"].items()
             },
             inferred_weight=float(data["inferred"]["weight"]),
             coordinate_tasks={
@@ -105,6 +126,8 @@ def read_recipe(name: str = "coupled") -> Recipe:
             starts=int(data.get("starts", 1)),
             articulation=split,
             anatomy=tuple(variation_from(key, entry) for key, entry in data.get("anatomy", {}).items()),
+            freed=_freed(**data["free"]) if "free" in data else (),
+            neck=neck,
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, InputError):
@@ -120,7 +143,7 @@ def build(
     skin: Sequence[str] = (),
     skin_height: float = 0.0,
 ) -> Body:
-    """The unscaled body of a recipe, with fit markers for a skeleton's points, the virtual spine and inferred markers.
+    """The unscaled body of a recipe, with fit markers for a skeleton's points, virtual and inferred markers.
 
     skeleton: name of a marker set or of a skeleton that has one. skin: names of markers on the skin (`T7_skin`), whose
     centres are `skin_height` m above it. Raises `InputError` for names that do not exist.
@@ -134,11 +157,18 @@ def build(
     if recipe.articulation is not None:
         whole = _finished(model)
         model = _opensim.load(articulate(whole.osim, recipe.articulation, neutral_poses(whole)))
+    if recipe.freed:
+        model = _opensim.load(free_levels(_finished(model).osim, recipe.freed))
+    if recipe.neck is not None:
+        whole = _finished(model)
+        model = _opensim.load(carry_neck(whole.osim, recipe.neck, neutral_poses(whole)))
     model.setName(f"simspine_{recipe.name}_{fit.name}")
     for name, place in fit.places.items():
         _add(model, name, _on(recipe, base_name(name), place))
     for name, place in recipe.virtual.items():
         _add(model, name + VIRTUAL, _on(recipe, name, place))
+    for level, vertebra in carried_vertebrae(recipe.partition, read_endplates()).items():
+        _add(model, level + VIRTUAL, Place(vertebra.body, vertebra.centroid))
     for name, mark in read_skin_table().of(skin).items():
         _add(model, name, _on_bone(recipe, mark, skin_height))
     return place_inferred(_finished(model), recipe)
@@ -166,15 +196,22 @@ def virtual_spine_markers(body: Body) -> dict[str, str]:
     In bodies built here that is `<name>_virtual`; in a model from elsewhere the marker of the plain name. Points that
     the body has neither for are left out; raises `InputError` if that leaves none.
     """
-    names = read_recipe("coupled").virtual
-    there = {name: [marker for marker in (name + VIRTUAL, name) if marker in body.marker_names] for name in names}
+    there = {
+        name: [marker for marker in (name + VIRTUAL, name) if marker in body.marker_names] for name in SPINE_MARKERS
+    }
     chosen = {name: markers[0] for name, markers in there.items() if markers}
     if not chosen:
         raise InputError(
-            f"body {body.name!r} has none of the spine's markers ({', '.join(names)}). "
+            f"body {body.name!r} has none of the spine's markers ({', '.join(SPINE_MARKERS)}). "
             f"Its markers: {', '.join(body.marker_names) or 'none'}. Build it with simspine.body.recipes.build."
         )
     return chosen
+
+
+def vertebra_markers(body: Body) -> dict[str, str]:
+    """Level (C1 … L5, S1) → the marker of `body` at that vertebra's centroid; those there are."""
+    names = {level: level + VIRTUAL for level in MESH_LEVELS.values()}
+    return {level: marker for level, marker in names.items() if marker in body.marker_names}
 
 
 def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
@@ -187,8 +224,7 @@ def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
 def read_prior(recipe: str | Recipe) -> Prior:
     """A recipe's priors on posture and, where no couplers decide it, on rhythm. Names: coordinates; rad."""
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    levels = () if recipe.articulation is None else rhythm_and_posture(recipe.articulation.regions).terms
-    return Prior((*recipe.priors, *levels))
+    return Prior((*recipe.priors, *rhythm_and_posture(recipe.regions).terms))
 
 
 def fit_markers(body: Body, markers: Markers) -> Markers:
@@ -222,8 +258,19 @@ def _base(recipe: Path, file: str) -> Path:
     return packaged
 
 
-def _segment(name: str, split, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None) -> Segment:
-    bodies = tuple(bodies) if split is None else split.bodies_of(bodies)
+def _freed(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
+    """Regions of another recipe, by name."""
+    known = _with_base(recipe_path(of))["regions"]
+    for name in regions:
+        if name not in known:
+            raise unknown_name("region", name, known, f"the recipe {of!r}")
+    return tuple(region_from(name, known[name]) for name in regions)
+
+
+def _segment(
+    name: str, parts: Partition | None, bodies, pairs, bends: bool = False, max_asymmetry: float | None = None
+) -> Segment:
+    bodies = tuple(bodies) if parts is None else parts.bodies_of(bodies)
     return Segment(name, bodies, tuple((str(a), str(b)) for a, b in pairs), bool(bends), max_asymmetry)
 
 
@@ -250,13 +297,13 @@ def _refuse_renamed(data: Mapping, path: Path) -> None:
 
 def _on(recipe: Recipe, point: str, place: Place) -> Place:
     """A place on the unsplit model, on the recipe's."""
-    plan = recipe.articulation
+    plan = recipe.partition
     return Place(*plan.relocate(place.body, place.offset, point), place.weight) if plan else place
 
 
 def _on_bone(recipe: Recipe, mark: SkinPlace, height: float) -> Place:
     """The place of a marker on the skin, on the recipe's body."""
-    plan, offset = recipe.articulation, mark.offset(height)
+    plan, offset = recipe.partition, mark.offset(height)
     return Place(*plan.relocate_to(mark.vertebra, mark.body, offset)) if plan else Place(mark.body, offset)
 
 

@@ -31,8 +31,8 @@ from simspine.capture.standing_posture import (
     with_legs,
 )
 from simspine.capture.subjects import SyntheticSubject
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, read_endplates, tilted
-from simspine.spine.levels import VERTEBRA_OF
 
 HIPS = ("RHip", "LHip")  # points on the pelvis beside the hip centres
 SHIFT_LIMIT = 0.006  # m; of a level's translation either way

@@ -27,7 +27,8 @@ from simspine.capture.foreign_course import RATE
 from simspine.capture.foreign_motion import FOREIGN_ACTIONS, foreign_pose
 from simspine.errors import InputError, unknown_name
 from simspine.skeletons import load
-from simspine.spine.levels import SPINE_MARKERS, VERTEBRA_OF, Level
+from simspine.skeletons.vertebrae import VERTEBRA_OF
+from simspine.spine.levels import SPINE_MARKERS, Level
 from simspine.spine.vertebrae import SpineKinematics, spine_kinematics
 from simspine.types import Markers
 

@@ -59,6 +59,7 @@ def bench_triangulation(path, detections, quick):
 @click.option("--actions", default="Walking,Sitting", show_default=True, help="From 2D points: one trial of each.")
 @click.option("--frames", default=80, show_default=True, help="From 2D points: frames of a trial.")
 @click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Detectors, by comma; or none.")
+@click.option("--bodies", default="coupled,articulated", show_default=True, help="From 2D points: recipes; also paper.")
 @click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
 @click.option("--spines", default="published", show_default=True, help="From 2D points: published figures, or scans.")
 @click.option("--ablate", is_flag=True, help="Also one thing changed at a time: what limits accuracy.")
@@ -104,12 +105,13 @@ def _from_images(presets, points, sizes):
     size = (
         replace(QUICK, spines=own["spines"]) if sizes["quick"] else StudySize(actions=_names(sizes["actions"]), **own)
     )
-    metrics, details = measure(size, presets, sizes["ablate"], progress=_say)
+    bodies = _names(sizes["bodies"])
+    metrics, details = measure(size, presets, sizes["ablate"], progress=_say, bodies=bodies)
     click.echo(side_by_side(details["totals"]) + "\n")
     click.echo(as_table([metric for metric in metrics if metric.goal is not None]))
     if sizes["ablate"]:
         click.echo("\n" + side_by_side(details["ablations"]["totals"]))
-    return metrics, details, asdict(size) | {"ablate": sizes["ablate"]}
+    return metrics, details, asdict(size) | {"ablate": sizes["ablate"], "bodies": bodies}
 
 
 def _from_points(families, points, sizes):

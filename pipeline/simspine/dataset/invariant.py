@@ -6,24 +6,27 @@ import numpy as np
 
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.model import Body
-from simspine.body.recipes import virtual_spine_markers
+from simspine.body.recipes import VIRTUAL, virtual_spine_markers
 from simspine.errors import InputError
+from simspine.formats.dataset_tree import TrialData
 from simspine.types import Markers, Motion
 
 TOLERANCE = 1e-6  # m
 
 
 def body_points(body: Body, motion: Motion, names: Sequence[str]) -> Markers:
-    """SIMSPINE points `names` on the body at the motion's values: `Markers` in frame y_up, m.
+    """Points `names` on the body at the motion's values: `Markers` in frame y_up, m.
 
-    The spine's points are the body's virtual markers (`virtual_spine_markers`), the others its markers of the same
-    name. A point that the body does not carry, such as the ears with a marker set without them, is NaN throughout.
+    names: SIMSPINE points, or vertebrae (C1 … L5, S1) for their centroids. The spine's points are the body's virtual
+    markers (`virtual_spine_markers`), the others its markers of the same name, or virtual where it fits none (eyes and
+    ears of most marker sets, centroids). A point that the body does not carry is NaN throughout.
     """
     known = forward_kinematics(body, motion)
     spine = virtual_spine_markers(body)
     xyz = np.full((motion.frames, len(names), 3), np.nan)
     for i, name in enumerate(names):
         marker = spine.get(name, name)
+        marker = marker if marker in known.names else name + VIRTUAL
         if marker in known.names:
             xyz[:, i] = known.xyz[:, known.index(marker)]
     return Markers(tuple(names), motion.rate, xyz, "y_up", start=motion.start)
@@ -51,3 +54,9 @@ def check_points(body: Body, motion: Motion, markers: Markers, where: str) -> fl
             f"{1e3 * TOLERANCE:g} mm). Nothing is written. Run the stages from `ik` on again."
         )
     return float(np.nanmax(distance)) if np.isfinite(distance).any() else 0.0
+
+
+def check_trial(body: Body, trial: TrialData, where: str) -> float:
+    """`check_points` of a trial's points and of the centroids of its vertebrae; the larger distance, m."""
+    published = [trial.markers] if trial.centres is None else [trial.markers, trial.centres]
+    return max(check_points(body, trial.motion, points, where) for points in published)

@@ -47,7 +47,7 @@ def without_points(trial: TrialData) -> TrialData:
     """
     nothing = np.full_like(trial.markers.xyz, np.nan)
     markers = trial.markers.with_(xyz=nothing, weight=None, covariance=None, filled=None)
-    return replace(trial, markers=markers, poses={}, withheld=True)
+    return replace(trial, markers=markers, centres=None, poses={}, withheld=True)
 
 
 def without_places(provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from simspine.skeletons.inferred_names import base_name
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.types import Origin
 
 
@@ -17,3 +18,11 @@ def point_origins(names: Sequence[str], fitted: Sequence[str], origins: Sequence
         return None
     of: Mapping[str, Origin] = {base_name(name): Origin(o) for name, o in zip(fitted, origins, strict=True)}
     return [of.get(name, Origin.INFERRED) for name in names]
+
+
+def centre_origins(
+    levels: Sequence[str], fitted: Sequence[str], origins: Sequence[Origin] | None
+) -> list[Origin] | None:
+    """Origin of the centroids of vertebrae (`levels`): that of the point named after the vertebra, else *inferred*."""
+    named = {level: point for point, level in VERTEBRA_OF.items()}
+    return point_origins([named.get(level, level) for level in levels], fitted, origins)

@@ -24,7 +24,7 @@ FIELDS = {
     "time": "timestamps",
     **{name: f"simspine/{name}" for name in (
         "valid", "status", "lla", "tka", "lla_sd", "tka_sd", "level_angles", "level_angles_sd", "kinematics_sd",
-        "marker_covariance", "marker_error", "filled",
+        "marker_covariance", "marker_error", "filled", "markers_vertebral", "centres", "centres_covariance",
     )},
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from simspine.body.model import Body
 from simspine.dataset.faults import Fault
-from simspine.dataset.invariant import check_points
+from simspine.dataset.invariant import check_trial
 from simspine.dataset.manifest import read_manifest, sha256
 from simspine.dataset.plausible import unit_doubt
 from simspine.dataset.verify_hdf5 import repeats, verify_hdf5, verify_netcdf
@@ -93,7 +93,7 @@ def _kinematics(path: Path, name: str) -> list[Fault]:
                 if content.withheld:
                     continue
                 try:
-                    check_points(body, content.motion, content.markers, f"{subject}/{trial}")
+                    check_trial(body, content, f"{subject}/{trial}")
                 except InputError as error:
                     what = str(error).partition(": ")[2].partition(" Nothing is")[0]
                     found.append(Fault(name, what, f"{subject}/{trial}"))

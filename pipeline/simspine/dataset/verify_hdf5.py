@@ -13,6 +13,7 @@ from simspine.dataset.plausible import clock_faults, repeated_frames, unit_doubt
 from simspine.formats.dataset_layout import block_checksums
 from simspine.formats.dataset_write import OURS
 from simspine.formats.hdf5 import announced, attribute, member
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 
 UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s"}
 _MOST_COMPRESSED = 1100  # gzip reaches 1032; an array that claims more of the file has a damaged shape
@@ -155,8 +156,27 @@ def _number_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
         said = attribute(group[key], "units", unit)
         if said != unit:
             found.append(Fault(name, f"{key} says it is in {said!r}, expected {unit!r}", trial))
+    found += _place_faults(group, name, trial)
     doubt = unit_doubt(group["markers"][:: max(1, len(group["markers"]) // 200)])
     return found + [Fault(name, doubt, trial)] * bool(doubt) + repeats(group["kinematics"][()], name, trial)
+
+
+def _place_faults(group: h5py.Group, name: str, trial: str) -> list[Fault]:
+    """Points at the vertebrae that are not at the centroids published beside them."""
+    ours = group.get(OURS, {})
+    there = [key for key in ("centres", "markers_vertebral") if key in ours]
+    if len(there) == 1:
+        return [Fault(name, f"{OURS}/{there[0]} stands without the other places of the spine's points", trial)]
+    if not there:
+        return []
+    levels = str(attribute(ours["centres"], "names")).split(",")
+    names = [bytes(text).decode() for text in group.file["metadata/markers_names"][()]]
+    along = [i for i, point in enumerate(names) if point in VERTEBRA_OF]
+    wanted = ours["centres"][()][:, [levels.index(VERTEBRA_OF[names[i]]) for i in along]]
+    found = ours["markers_vertebral"][()][:, along]
+    differs = ((found != wanted) & ~(np.isnan(found) & np.isnan(wanted))).any((1, 2))
+    what = "markers_vertebral are not at the centroids of their vertebrae (centres)"
+    return [Fault(name, what, trial, frame_ranges(np.flatnonzero(differs)))] if differs.any() else []
 
 
 def repeats(values: np.ndarray, name: str, trial: str) -> list[Fault]:

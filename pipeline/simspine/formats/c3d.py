@@ -12,8 +12,9 @@ from simspine.formats._extra import exchange_package
 from simspine.formats._text import listed, named, notice
 from simspine.formats.atomic import atomic_path
 from simspine.formats.guarded import c3d_parts
-from simspine.formats.takes import Take
+from simspine.formats.takes import Take, other_points
 from simspine.formats.trc import metres_per_unit
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.types import Markers
 
 _NO_POINTS = ("ANGLES", "FORCES", "MOMENTS", "POWERS", "SCALARS")  # of POINT: labels of a gait model's results
@@ -21,13 +22,14 @@ _AXIS = re.compile(r"([+-]?)([XYZ])")
 
 
 def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
-    """Write the take's points: mm, y up (POINT:Y_SCREEN = +Y), frames from 1, single precision (0.1 µm at 2 m).
+    """Write the take's points, at the released places and at the vertebrae's centroids (`_all_points`): mm, y up
+    (POINT:Y_SCREEN = +Y), frames from 1, single precision (0.1 µm at 2 m).
 
     Parameters SIMSPINE:SUBJECT, TRIAL, REJECTED (frames, from 1, as '12-20 31') and NOTICE say what the format has no
     place for.
     """
     ezc3d = exchange_package("ezc3d", "C3D")
-    markers = take.trial.markers
+    markers = _all_points(take)
     file = ezc3d.c3d()
     present = markers.present.T  # (points, frames)
     points = np.ones((4, len(markers.names), markers.frames))
@@ -48,6 +50,19 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
     file["data"]["meta_points"]["residuals"] = np.where(present, 0.0, -1.0)[None]
     with atomic_path(path) as temporary:
         file.write(str(temporary))
+
+
+def _all_points(take: Take) -> Markers:
+    """The take's points, then those along the spine at the centroids of their vertebrae (`Hip_vertebral`), then all
+    centroids by level (`C7`); only the first where these are not known."""
+    markers, others = take.trial.markers, other_points(take.trial)
+    if not others:
+        return markers
+    vertebral, centres = others["vertebral"], others["centres"]
+    along = [name for name in vertebral.names if name in VERTEBRA_OF]
+    xyz = [markers.xyz, vertebral.select(along).xyz, centres.xyz]
+    names = (*markers.names, *(f"{name}_vertebral" for name in along), *centres.names)
+    return Markers(names, markers.rate, np.concatenate(xyz, 1), markers.frame, start=markers.start)
 
 
 def read_c3d(path: Path, frame: str | None = None) -> Markers:

@@ -27,8 +27,9 @@ def category() -> dict[str, Any]:
     return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(table.names), "skeleton": edges}
 
 
-def write_coco(path: Path, takes: Takes, *, notice: str = "", every: int = 1) -> int:
-    """Write the annotations; returns the number of images. every: use each n-th frame.
+def write_coco(path: Path, takes: Takes, *, notice: str = "", every: int = 1, centres: Sequence[str] = ()) -> int:
+    """Write the annotations; returns the number of images. every: use each n-th frame. centres: names of the vertebrae
+    whose centroids the takes have; () where they have none.
 
     v = 2: seen; 1: inside the image but hidden by the body; 0: outside the image, or not known. Rejected frames, frames
     without a pose, and images without a labelled point are left out. Points are SIMSPINE's in whatever order.
@@ -37,7 +38,9 @@ def write_coco(path: Path, takes: Takes, *, notice: str = "", every: int = 1) ->
     with atomic_path(path) as temporary:
         # annotations stand behind all images, but are made with them
         with open(temporary, "w", encoding="utf-8") as file, TemporaryFile("w+", dir=temporary.parent) as annotations:
-            head = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+            head: dict[str, Any] = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+            if centres:
+                head |= {"keypoints": "released", "keypoints_vertebral": "vertebral", "centres": list(centres)}
             file.write(f'{{"info": {json.dumps(head)},\n"licenses": [],\n"categories": [{json.dumps(category())}],\n')
             file.write('"images": [\n')
             for image, annotation in _records(takes, every):
@@ -58,9 +61,15 @@ def _records(takes: Takes, every: int) -> Iterator[tuple[dict, dict]]:
     for take in takes():
         frames = np.flatnonzero(take.trial.valid)
         frames = frames[frames % every == 0]
-        for view in views(take):
+        others = take.others
+        other_views = {name: views(other) for name, other in others.items()}
+        for i, view in enumerate(views(take)):
             stem = image_stem(take, view.camera)
             keypoints = _keypoints(take, view)
+            more = {}
+            if others:
+                more["keypoints_vertebral"] = _keypoints(others["vertebral"], other_views["vertebral"][i])
+                more["centres"] = _seen(other_views["centres"][i])
             for frame in frames:
                 labelled = keypoints[frame, :, 2] > 0
                 if labelled.any():
@@ -68,29 +77,38 @@ def _records(takes: Takes, every: int) -> Iterator[tuple[dict, dict]]:
                         "width": view.camera.size[0], "height": view.camera.size[1],
                         "file_name": image_name(stem, int(frame)),
                     }  # fmt: skip
-                    yield image, _annotation(keypoints[frame], labelled)
+                    places = {name: _flat(points[frame]) for name, points in more.items()}
+                    yield image, _annotation(keypoints[frame], labelled) | places
 
 
 def _keypoints(take: Take, view: TakeView) -> np.ndarray:
     """(frames, 37, 3) x, y, v in SpineTrack's order."""
     table, names = load_skeleton("spinetrack37"), take.trial.markers.names
-    found = np.zeros((take.trial.markers.frames, len(table), 3))
+    seen = _seen(view)
+    found = np.zeros((len(seen), len(table), 3))
     for i, native in enumerate(table.names):
         name = table.to_simspine.get(native)
         if name in names:
-            j = names.index(name)
-            inside = view.inside[:, j]
-            found[:, i, :2] = np.where(inside[:, None], view.px[:, j], 0.0)
-            found[:, i, 2] = np.where(inside, np.where(view.visible[:, j], VISIBLE, HIDDEN), 0)
+            found[:, i] = seen[:, names.index(name)]
     return found
+
+
+def _seen(view: TakeView) -> np.ndarray:
+    """(frames, points, 3) x, y, v; 0 where a point is outside the image."""
+    v = np.where(view.inside, np.where(view.visible, VISIBLE, HIDDEN), 0)
+    return np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
+
+
+def _flat(keypoints: np.ndarray) -> list[float]:
+    """x, y, v of all points in one list, as COCO has them."""
+    return [v for x, y, seen in keypoints for v in (round(float(x), 2), round(float(y), 2), int(seen))]
 
 
 def _annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
     low, high = keypoints[labelled, :2].min(0), keypoints[labelled, :2].max(0)
     box = [round(float(v), 2) for v in (*low, *(high - low))]
-    flat = [v for x, y, seen in keypoints for v in (round(float(x), 2), round(float(y), 2), int(seen))]
     return {
-        "category_id": 1, "keypoints": flat, "num_keypoints": int(labelled.sum()), "bbox": box,
+        "category_id": 1, "keypoints": _flat(keypoints), "num_keypoints": int(labelled.sum()), "bbox": box,
         "area": round(box[2] * box[3], 2), "iscrowd": 0,
     }  # fmt: skip
 

@@ -174,6 +174,12 @@ class DatasetFile:
         return found
 
     @_readable
+    def centre_names(self, subject: str, trial: str) -> tuple[str, ...]:
+        """Levels of the centroids that a trial has; () for none."""
+        ours = self._trial(subject, trial).get(OURS, {})
+        return tuple(str(attribute(ours["centres"], "names")).split(",")) if "centres" in ours else ()
+
+    @_readable
     def clock(self, subject: str, trial: str) -> tuple[float, float]:
         """(frames per second, time of the first frame) of a trial."""
         group = self._trial(subject, trial)
@@ -250,7 +256,21 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         status=texts("status", frames), reasons=texts("reasons", frames),
         fitted=texts("fitted") or (), fitted_origin=origins("fitted_origin"),
         marker_error=part("marker_error"), filled=part("filled"), poses=poses,
+        centres=_read_centres(ours, markers, frames),
         fk_deviation=None if deviation is None else float(deviation), withheld=said("withheld") is not None,
+    )  # fmt: skip
+
+
+def _read_centres(ours: Any, markers: Markers, frames: slice) -> Markers | None:
+    """The centroids of the vertebrae; `markers`: the trial's points in the same frames."""
+    if "centres" not in ours:
+        return None
+    data = ours["centres"]
+    covariance = ours["centres_covariance"][frames] if "centres_covariance" in ours else None
+    origin = tuple(map(Origin, _texts(ours["centres_origin"]))) if "centres_origin" in ours else None
+    return Markers(
+        tuple(str(attribute(data, "names")).split(",")), markers.rate, data[frames], "y_up",
+        covariance=covariance, origin=origin, start=markers.start,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
+from simspine.skeletons.vertebrae import at_vertebrae
 from simspine.types import Camera, Forced, Markers, Motion, Origin
 
 STATUSES = ("kept", "corrected", "rejected")
@@ -26,9 +27,10 @@ class TrialData:
     nothing}. status: per frame kept,
     corrected or rejected. reasons: per frame, '' where there is nothing to say. fitted: names of the markers inverse
     kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted) bool, where a gap
-    of the fitted marker was interpolated. poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m,
-    between `markers` and the forward kinematics of `motion` as written. withheld: the points are left out on purpose
-    (a licence), so `markers` are all NaN.
+    of the fitted marker was interpolated. centres: centroids of the vertebrae C1 … L5, S1 (y_up). poses: {body:
+    (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` or `centres` and the forward
+    kinematics of `motion` as written. withheld: the points are left out on purpose (a licence), so `markers` are all
+    NaN.
     """
 
     markers: Markers
@@ -53,6 +55,7 @@ class TrialData:
     fitted_origin: tuple[Origin, ...] | None = None
     marker_error: np.ndarray | None = None
     filled: np.ndarray | None = None
+    centres: Markers | None = None
     poses: Mapping[str, np.ndarray] = field(default_factory=dict)
     fk_deviation: float | None = None
     withheld: bool = False
@@ -62,6 +65,11 @@ class TrialData:
         if self.markers.frame != "y_up":
             raise InputError(
                 f"TrialData.markers is in frame {self.markers.frame!r}, expected 'y_up'; see change_frame."
+            )
+        if self.centres is not None and (self.centres.frames, self.centres.frame) != (frames, "y_up"):
+            raise InputError(
+                f"TrialData.centres has {self.centres.frames} frames in {self.centres.frame!r}, expected {frames} in "
+                "'y_up'."
             )
         if self.motion.frames != frames:
             raise InputError(
@@ -99,6 +107,11 @@ class TrialData:
         poses = {str(k): _frozen(f"TrialData.poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
         self._set("poses", MappingProxyType(poses))
         self._set("forced", MappingProxyType({str(k): tuple(v) for k, v in self.forced.items()}))
+
+    @property
+    def vertebral(self) -> Markers | None:
+        """`markers` with the points along the spine at their vertebrae's centroids; None where these are not known."""
+        return None if self.centres is None else at_vertebrae(self.markers, self.centres)
 
     @property
     def valid(self) -> np.ndarray:

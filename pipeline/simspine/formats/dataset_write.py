@@ -15,12 +15,13 @@ from simspine.formats.dataset_layout import FILTERS, TEXT, array_names, block_ch
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.forced import forced_to_json
 from simspine.skeletons import load as load_skeleton
-from simspine.types import COEFFICIENTS
+from simspine.types import COEFFICIENTS, Markers
 
 SCHEMA = 3  # 2: cameras with five coefficients of distortion
 OURS = "simspine"  # the name of every group that the release does not have
 ORDERS = ("simspine37", "simspine15", "spinetrack37")
-_Names = tuple[tuple[str, ...], tuple[str, ...], tuple[bool, ...]]  # markers, coordinates, which are rotational
+_Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[bool, ...]]
+_NAMED = ("markers", "coordinates", "centroids")  # and which coordinates are rotational
 
 
 def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
@@ -46,7 +47,8 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
             group = file.create_group(subject, track_order=True)
             _write_calibration(group, content)
             for name, trial in content.trials.items():
-                names = trial.markers.names, trial.motion.names, tuple(trial.motion.rotational)
+                centres = () if trial.centres is None else trial.centres.names
+                names = trial.markers.names, trial.motion.names, centres, tuple(trial.motion.rotational)
                 if first is None:
                     first = f"{subject}/{name}", names
                     _write_names(meta, trial)
@@ -64,11 +66,11 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
 
 
 def _check_same_names(name: str, names: _Names, where: str, first: _Names) -> None:
-    for kind, found, wanted in (("markers", names[0], first[0]), ("coordinates", names[1], first[1])):
+    for kind, found, wanted in zip(_NAMED, names[:3], first[:3], strict=True):
         if found != wanted:
             odd = sorted(set(found) ^ set(wanted)) or "their order"
             raise InputError(f"{name} and {where} differ in their {kind}: {odd}. A data set has one list for all.")
-    if names[2] != first[2]:
+    if names[-1] != first[-1]:
         raise InputError(f"{name} and {where} differ in which coordinates are rotational.")
 
 
@@ -115,7 +117,7 @@ def _write_calibration(group: h5py.Group, subject: SubjectData) -> None:
 
 def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     markers, motion = trial.markers, trial.motion
-    _put(group, "markers", markers.xyz, "m").attrs["frame"] = "y_up"
+    _put(group, "markers", markers.xyz, "m").attrs.update(frame="y_up", places="released")
     _put(group, "kinematics", trial.degrees, "deg; m")
     _put(group, "timestamps", markers.time, "s")
     ours = group.create_group(OURS, track_order=True)
@@ -137,6 +139,8 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     for name, values, unit in optional:
         if values is not None:
             _put(ours, name, values, unit)
+    if trial.centres is not None:
+        _write_centres(ours, trial, trial.centres)
     texts = {
         "marker_origin": markers.origin, "levels": trial.levels, "status": trial.status, "reasons": trial.reasons,
         "fitted": trial.fitted, "fitted_origin": trial.fitted_origin,
@@ -155,6 +159,18 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     for body, pose in trial.poses.items():
         _put(poses, body.replace("/", "_"), pose, "1; m").attrs["body"] = body
     _write_checksums(group)
+
+
+def _write_centres(ours: h5py.Group, trial: TrialData, centres: Markers) -> None:
+    """The centroids of the vertebrae, and the trial's points with those along the spine at them."""
+    _put(ours, "centres", centres.xyz, "m").attrs.update(frame="y_up", names=",".join(centres.names))
+    vertebral = trial.vertebral
+    assert vertebral is not None  # there are centres
+    _put(ours, "markers_vertebral", vertebral.xyz, "m").attrs.update(frame="y_up", places="vertebral")
+    if centres.covariance is not None:
+        _put(ours, "centres_covariance", centres.covariance, "m2")
+    if centres.origin is not None:
+        _put(ours, "centres_origin", _strings(centres.origin))
 
 
 def _write_checksums(group: h5py.Group) -> None:

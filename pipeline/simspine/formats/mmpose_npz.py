@@ -29,6 +29,7 @@ _SHAPES: dict[str, tuple[str | int, ...]] = {
     "center": (2,), "scale": (), "part": ("K", 3), "S": ("K", 4), "S_world": ("K", 4), "angles": ("C",),
     "valid": (), "frame": (),
 }  # fmt: skip
+_POINTS = ("part", "S", "S_world")  # what other places of the points have, too: part_vertebral, S_centres, …
 _TYPES = {"center": "<f4", "scale": "<f4", "valid": "|u1", "frame": "<i4"}
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # equal data, equal bytes
 
@@ -67,12 +68,17 @@ def write_mmpose(folder: Path, split: str, takes: Takes, *, notice: str = "") ->
     rows, stems = 0, []
     moments: dict[str, Moments] = {}
     with atomic_path(target) as temporary, ExitStack() as stack:
-        parts = {key: stack.enter_context(TemporaryFile(dir=target.parent)) for key in _SHAPES}
+        parts: dict[str, IO[bytes]] = {}
         for take in takes():
+            others = {name: views(other) for name, other in take.others.items()}
             kept = np.flatnonzero(np.isfinite(take.trial.motion.values).all(1))
-            for view in views(take):
+            for i, view in enumerate(views(take)):
                 columns = _columns(take, view, kept)
+                for name, seen in others.items():
+                    columns |= {f"{key}_{name}": v for key, v in _points(take.others[name], seen[i], kept).items()}
                 for key, values in columns.items():
+                    if key not in parts:
+                        parts[key] = stack.enter_context(TemporaryFile(dir=target.parent))
                     parts[key].write(np.ascontiguousarray(values, _TYPES.get(key, "<f8")).tobytes())
                 stems.append((image_stem(take, view.camera), kept))
                 rows += len(kept)
@@ -87,18 +93,23 @@ def write_mmpose(folder: Path, split: str, takes: Takes, *, notice: str = "") ->
 
 
 def _columns(take: Take, view: TakeView, kept: np.ndarray) -> dict[str, np.ndarray]:
-    px, local, world = view.px[kept], view.local[kept], take.world[kept]
-    visible = view.visible[kept].astype(float)[..., None]
-    low, high = _extent(px)
+    low, high = _extent(view.px[kept])
     return {
         "center": (low + high) / 2,
         "scale": MARGIN * (high - low).max(-1) / PIXEL_STD,
-        "part": np.concatenate([np.nan_to_num(px, nan=0.0), visible], -1),
-        "S": np.concatenate([np.nan_to_num(local, nan=0.0), visible], -1),
-        "S_world": np.concatenate([np.nan_to_num(world, nan=0.0), visible], -1),
+        **_points(take, view, kept),
         "angles": take.trial.degrees[kept],
         "valid": take.trial.valid[kept],
         "frame": kept + 1,
+    }
+
+
+def _points(take: Take, view: TakeView, kept: np.ndarray) -> dict[str, np.ndarray]:
+    visible = view.visible[kept].astype(float)[..., None]
+    places = (view.px[kept], view.local[kept], take.world[kept])
+    return {
+        key: np.concatenate([np.nan_to_num(values, nan=0.0), visible], -1)
+        for key, values in zip(_POINTS, places, strict=True)
     }
 
 
@@ -127,6 +138,8 @@ def _metadata(take: Take, notice: str) -> dict[str, Any]:
         "root_name": names[0], "root_index": 0, "joint_names": names, "param_names": list(take.trial.motion.names),
         "parent_ids": parents(names), "units": UNITS, "first_frame": 1,
     }  # fmt: skip
+    if take.trial.centres is not None:
+        content |= {"places": "released", "centres_names": list(take.trial.centres.names)}
     return content | ({"notice": notice} if notice else {})
 
 
@@ -151,6 +164,12 @@ def _write_moments(folder: Path, moments: dict[str, Moments]) -> None:
 def _compose(target: Path, meta: dict, stems: list, parts: Mapping[str, IO[bytes]], rows: int) -> None:
     """The npz of all arrays, not compressed, as `numpy.savez` writes it."""
     sizes = {"K": len(meta["joint_names"]), "C": len(meta["param_names"])}
+    shapes = dict(_SHAPES)
+    for key in parts:
+        base, _, other = key.rpartition("_")
+        if base in _POINTS and key not in _SHAPES:
+            count = len(meta["centres_names"]) if other == "centres" else sizes["K"]
+            shapes[key] = (count, *_SHAPES[base][1:])
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         boxed = np.empty((), object)
         boxed[()] = meta
@@ -162,7 +181,7 @@ def _compose(target: Path, meta: dict, stems: list, parts: Mapping[str, IO[bytes
             for stem, kept in stems:
                 file.write(np.array([image_name(stem, i) for i in kept], f"<U{width}").tobytes())
         for key, part in parts.items():
-            shape = (rows, *(sizes[n] if isinstance(n, str) else n for n in _SHAPES[key]))
+            shape = (rows, *(sizes[n] if isinstance(n, str) else n for n in shapes[key]))
             part.seek(0)
             with _member(archive, key, _TYPES.get(key, "<f8"), shape) as file:
                 shutil.copyfileobj(part, file, 1 << 22)

@@ -13,7 +13,7 @@ from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset_layout import chunk_frames
 from simspine.formats.dataset_tree import STATUSES
 from simspine.formats.guarded import read_guarded
-from simspine.formats.takes import Take
+from simspine.formats.takes import Take, other_points
 from simspine.types import Markers
 
 SPACE = ["x", "y", "z"]
@@ -22,7 +22,9 @@ SPACE = ["x", "y", "z"]
 def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
     """Write one take. position: m, y up. confidence: 1 where the frame is usable, 0 where it was rejected, NaN missing.
 
-    Beside them kinematics (deg; m), their standard deviations, lla and tka (rad), status; every one with a unit.
+    position: the released places; position_vertebral: with the points along the spine at the centroids of their
+    vertebrae; centres: all centroids. Beside them kinematics (deg; m), their standard deviations, lla and tka (rad),
+    status; every one with a unit.
     """
     xarray = exchange_package("xarray", "netCDF")
     exchange_package("h5netcdf", "netCDF")
@@ -34,6 +36,10 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
         "confidence": (("time", "keypoints", "individuals"), confidence[..., None], "1"),
         "kinematics": (("time", "coordinates", "individuals"), trial.degrees[..., None], "deg; m"),
     }
+    others = other_points(trial)
+    for name, points in others.items():
+        key, axis = ("centres", "vertebrae") if name == "centres" else (f"position_{name}", "keypoints")
+        variables[key] = (("time", "space", axis, "individuals"), points.xyz.transpose(0, 2, 1)[..., None], "m")
     if trial.degrees_sd is not None:
         variables["kinematics_sd"] = (("time", "coordinates", "individuals"), trial.degrees_sd[..., None], "deg; m")
     for name in ("lla", "tka", "lla_sd", "tka_sd"):
@@ -45,6 +51,7 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
             "time": xarray.Variable("time", markers.time),
             "space": SPACE, "keypoints": list(markers.names), "individuals": [take.subject],
             "coordinates": list(trial.motion.names),
+            **({"vertebrae": list(others["centres"].names)} if others else {}),
         },
         attrs={
             "fps": markers.rate, "time_unit": "seconds", "source_software": "simspine", "ds_type": "poses",

@@ -10,13 +10,15 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
 from simspine.formats.atomic import write_text
+from simspine.formats.dataset_tree import TrialData
 from simspine.formats.limits import check_announced
-from simspine.formats.takes import Take, Takes
+from simspine.formats.takes import Take, Takes, other_points
 
 GROUP = 2048  # rows in a row group: what one read touches at least, and what one damaged page spoils
 SHARD = 100_000  # rows in a file
 
-UNITS = {"time": "s", "markers": "m, y up", "kinematics": "deg; m", "kinematics_sd": "deg; m",
+UNITS = {"time": "s", "markers": "m, y up", "markers_vertebral": "m, y up", "centres": "m, y up",
+         "kinematics": "deg; m", "kinematics_sd": "deg; m",
           "level_angles": "rad", "lla": "rad", "tka": "rad", "lla_sd": "rad", "tka_sd": "rad"}  # fmt: skip
 
 
@@ -72,15 +74,24 @@ def _columns(take: Take, points: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         "subject": [take.subject] * frames, "trial": [take.name] * frames, "frame": np.arange(frames, dtype=np.int32),
         "time": trial.markers.time, "valid": trial.valid,
         "status": list(trial.status) if trial.status is not None else [""] * frames,
-        **({"markers": trial.markers.xyz} if points else {}),
+        **(_places(trial) if points else {}),
         "kinematics": trial.degrees, "kinematics_sd": trial.degrees_sd, "level_angles": trial.angles,
         "lla": trial.lla, "tka": trial.tka, "lla_sd": trial.lla_sd, "tka_sd": trial.tka_sd,
     }  # fmt: skip
     names = {
         "markers": list(trial.markers.names) if points else [], "kinematics": list(trial.motion.names),
         "level_angles": list(trial.levels), "units": UNITS,
+        **({} if trial.centres is None else {"centres": list(trial.centres.names)}),
     }  # fmt: skip
     return {key: value for key, value in columns.items() if value is not None}, names
+
+
+def _places(trial: TrialData) -> dict[str, np.ndarray]:
+    """The points at the released places, and where they are known at the vertebrae's centroids, and all of these."""
+    columns = {"markers": trial.markers.xyz}
+    for name, points in other_points(trial).items():
+        columns["centres" if name == "centres" else f"markers_{name}"] = points.xyz
+    return columns
 
 
 def _array(arrow, value):
@@ -101,10 +112,15 @@ def write_card(folder: Path, name: str, rows: dict[str, int], names: dict[str, l
     category = next((label for limit, label in bins if size < limit), "10M<n<100M")
     lists = "\n".join(f"`{key}`: {', '.join(values)}\n" for key, values in names.items() if values)
     points = (
-        "| markers | points (see below), y up: forward kinematics of `kinematics` | m |\n"
+        "| markers | points (see below) at the released places, y up: forward kinematics of `kinematics` | m |\n"
         if names.get("markers")
         else ""
     )
+    if names.get("centres"):
+        points += (
+            "| markers_vertebral | the same points, those along the spine at the centroids of their vertebrae | m |\n"
+            "| centres | centroids of the vertebrae (see below) | m |\n"
+        )
     counts = ", ".join(f"{split} {count} frames" for split, count in rows.items())
     write_text(
         folder / "README.md",

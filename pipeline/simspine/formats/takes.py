@@ -1,7 +1,7 @@
 """One trial on its way into an exchange format, and what its cameras see of it."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,18 +9,35 @@ from simspine.errors import InputError
 from simspine.formats.dataset_tree import TrialData
 from simspine.geometry import change_frame, project
 from simspine.lenses import reach
-from simspine.types import Camera
+from simspine.types import Camera, Markers
 
 
 @dataclass(frozen=True)
 class Take:
-    """A trial with its subject and cameras. hidden: (views, frames, points) bool where the body hides a point."""
+    """A trial with its subject and cameras. hidden: (views, frames, points) bool where the body hides a point;
+    hidden_others: the same for the points of `others`, by their names.
+    """
 
     subject: str
     name: str
     trial: TrialData
     cameras: tuple[Camera, ...] = ()
     hidden: np.ndarray | None = None
+    hidden_others: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def others(self) -> dict[str, "Take"]:
+        """The take with other points in the place of the released ones: `vertebral`, the same points with those along
+        the spine at the centroids of their vertebrae, and `centres`, all centroids. Empty where they are not known."""
+        return {
+            name: replace(
+                self,
+                trial=replace(self.trial, markers=points, centres=None),
+                hidden=self.hidden_others.get(name),
+                hidden_others={},
+            )
+            for name, points in other_points(self.trial).items()
+        }
 
     @property
     def path(self) -> str:
@@ -30,6 +47,13 @@ class Take:
     def world(self) -> np.ndarray:
         """(frames, points, 3) m, z up."""
         return change_frame(self.trial.markers.xyz, "y_up", "z_up")
+
+
+def other_points(trial: TrialData) -> dict[str, Markers]:
+    """{'vertebral', 'centres'}: see `Take.others`."""
+    if trial.centres is None or trial.vertebral is None:
+        return {}
+    return {"vertebral": trial.vertebral, "centres": trial.centres}
 
 
 Takes = Callable[[], Iterable[Take]]  # called for each pass over the data, so that one trial is in memory at a time

@@ -46,7 +46,7 @@ def solve_kinematics(
         body,
         markers,
         weights,
-        Smoothness(acceleration=options.acceleration_sd),
+        Smoothness(options.velocity_sd, options.acceleration_sd),
         sized.prior if prior is None else prior,
         errors=marker_errors(options, markers),
         solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),

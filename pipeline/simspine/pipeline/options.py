@@ -98,7 +98,8 @@ class BodyOptions(Section):
     """The musculoskeletal model."""
 
     recipe: str = "articulated"
-    """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release. Or a YAML file's path."""
+    """articulated: a joint per vertebra. coupled: the 62 coordinates of the SIMSPINE release, lumbar levels tied.
+    paper: these 62 as the SIMSPINE paper describes them, lumbar levels free. Or a YAML file's path."""
     markers: str | None = None
     """Marker set; the one of the detector's skeleton if left out."""
     skin_marker_height_m: float = Field(0.007, ge=0, le=0.05)
@@ -130,9 +131,9 @@ class KinematicsOptions(Section):
     weights: dict[str, float] = Field(default_factory=dict)
     """Weights by marker that replace those of the marker set."""
     marker_sd_m: float = Field(0.03, gt=0, lt=1)
-    """Trajectory: how far a marker of weight 1 is off, one standard deviation of a coordinate, m."""
+    """How far a marker of weight 1 is off, one standard deviation of a coordinate, m."""
     given_sd_m: float = Field(0.01, gt=0, lt=1)
-    """Trajectory: the same for a marker from motion capture, the place it has on the body included, m."""
+    """The same for a marker from motion capture, the place on the body included, m; all engines weigh by the ratio."""
     region_sd_m: float = Field(0.04, ge=0, lt=1)
     """Trajectory: systematic error that detected points of one region of the spine share, per axis, m; 0: none."""
     error_correlation_s: float = Field(2.0, ge=0)
@@ -141,6 +142,8 @@ class KinematicsOptions(Section):
     """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
     acceleration_sd: float = Field(8.0, gt=0)
     """Trajectory: how fast angles change their speed, one standard deviation, rad/s²; smaller is calmer."""
+    velocity_sd: float | None = Field(None, gt=0)
+    """Trajectory: how fast angles turn, one standard deviation, rad/s; smaller is slower. Left out: not held back."""
     loss: Literal["square", "huber"] = "huber"
     """Trajectory: how markers far off count."""
     loss_from_sd: float = Field(3.0, gt=0)

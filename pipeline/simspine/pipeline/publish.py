@@ -2,12 +2,13 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 
-from simspine.dataset.invariant import check_points
-from simspine.dataset.origin import point_origins
+from simspine.dataset.invariant import check_trial
+from simspine.dataset.origin import centre_origins, point_origins
 from simspine.errors import InputError
 from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_dataset
 from simspine.pipeline.solved_trial import SolvedTrial
@@ -21,8 +22,11 @@ def publish(found: SolvedTrial) -> TrialData:
     fitted = found.markers.select(solved.marker_names)
     origin = point_origins(spine.markers.names, solved.marker_names, fitted.origin)
     clinical = spine.clinical
+    centres = spine.centres
+    if centres is not None:
+        centres = centres.with_(origin=centre_origins(centres.names, solved.marker_names, fitted.origin))
     response = None if solved.posterior is None else solved.posterior.response
-    return TrialData(
+    trial = TrialData(
         markers=spine.markers.with_(origin=origin),
         motion=solved.motion,
         levels=spine.levels,
@@ -45,9 +49,10 @@ def publish(found: SolvedTrial) -> TrialData:
         fitted_origin=fitted.origin,
         marker_error=solved.marker_error,
         filled=fitted.filled,
+        centres=centres,
         poses=found.poses,
-        fk_deviation=check_points(found.body, solved.motion, spine.markers, f"{found.subject}/{found.trial}"),
     )
+    return replace(trial, fk_deviation=check_trial(found.body, trial, f"{found.subject}/{found.trial}"))
 
 
 def write_trials(path: str | PathLike, trials: Sequence[SolvedTrial]) -> Path:

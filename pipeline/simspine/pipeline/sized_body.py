@@ -35,7 +35,7 @@ class SizedBody:
     @cached_property
     def vertebrae(self) -> Vertebrae:
         """Centroids and endplates on the bodies that carry them, the sacrum's as far as the person's is known."""
-        found = scaled(carried_vertebrae(self.recipe.articulation, read_endplates()), self.factors)
+        found = scaled(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
         return found if self.person is None else with_tilted_sacrum(found, self.person.sacral_tilt[0])
 
     @property

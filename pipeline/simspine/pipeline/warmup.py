@@ -11,7 +11,7 @@ from simspine.ik.solve import inverse_kinematics
 from simspine.pipeline.reconstruct import fit_trials
 from simspine.types import Motion
 
-RECIPES = ("articulated", "coupled")
+RECIPES = ("articulated", "coupled", "paper")
 FRAMES, RATE = 30, 60.0
 
 

@@ -81,18 +81,19 @@ def observations(
 def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]) -> np.ndarray:
     """(frames, markers): weight of the marker set × confidence.
 
-    An inferred marker is no measurement. The trajectory engine, which has priors for what is not observed, leaves it
-    out; the frame-wise ones, which have none, keep it with its low weight. A marker from motion capture is worth more
-    by the ratio of the variances, and so is one on the skin, and one behind the trunk's outline by what its own error
-    says; the frame-wise engines take the marker set's word instead.
+    A marker from motion capture is worth more by the ratio of the variances. An inferred marker is no measurement: the
+    trajectory engine, which has priors for what is not observed, leaves it out; the frame-wise ones, which have none,
+    keep it with its low weight. In the trajectory engine a marker on the skin, and one behind the trunk's outline, is
+    worth what its own error says; the frame-wise engines take the marker set's word instead.
     """
     weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
     confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
     inferred = markers.of_origin(Origin.INFERRED)
-    if options.engine != "trajectory":
-        return np.where(inferred, weights, weights * confidence)
     given = (options.marker_sd_m / options.given_sd_m) ** 2
-    worth = np.where(inferred, 0.0, np.where(markers.of_origin(Origin.GIVEN), given, 1.0))
+    worth = np.where(markers.of_origin(Origin.GIVEN), given, 1.0)
+    if options.engine != "trajectory":
+        return np.where(inferred, weights, worth * weights * confidence)
+    worth[inferred] = 0.0
     worth[_on_skin(markers)] = (options.marker_sd_m / read_skin_table().noise) ** 2
     outlined = markers.of_origin(Origin.SILHOUETTE)
     if outlined.any():

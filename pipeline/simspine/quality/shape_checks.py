@@ -6,7 +6,7 @@ import numpy as np
 
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.thresholds import THRESHOLDS, Threshold, Thresholds
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.chain import LEVELS
 from simspine.spine.shape.complete import SPAN
 from simspine.spine.shape.plausible import FEWEST, Plausibility, shape_plausibility

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from simspine.skeletons import TARGET, load
-
 PLANES = ("flexion", "lateral bending", "axial rotation")
 POSITIVE = ("flexion (bending forward)", "bending to the right", "turning to the left")
 
@@ -45,5 +43,3 @@ SPINE_MARKERS = (
 )  # fmt: skip
 # Of these, the nine along the spine, from below.
 CHAIN = SPINE_MARKERS[:9]
-# The vertebra each of them is named after, from the skeleton's table; the sacrum's is S1.
-VERTEBRA_OF = {name: load(TARGET).levels[load(TARGET).index(name)].replace("sacrum", "S1") for name in CHAIN}

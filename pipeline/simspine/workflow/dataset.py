@@ -14,8 +14,11 @@ from simspine.pipeline.publish import publish, versions
 from simspine.workflow.checking import write_quality
 from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
+from simspine.workflow.stages.export import TRC_FOLDERS
 from simspine.workflow.summary import clinical_csv, summarise
 from simspine.workflow.trials import read_trial
+
+_TRC = {"markers": "m", "time": "s"}
 
 
 def export_dataset(config: Config) -> Path:
@@ -67,7 +70,7 @@ def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[
         folder = f"export/kinematics/{subject}/{stem}/{stem}"
         found |= {
             f"export/cameras/Calib_{stem}.toml": Entry("toml", units={"t": "m"}),
-            f"export/markers/{subject}/{stem}.trc": Entry("trc", count, {"markers": "m", "time": "s"}, of),
+            **{f"export/{kind}/{subject}/{stem}.trc": Entry("trc", count, _TRC, of) for kind in TRC_FOLDERS},
             f"{folder}.mot": Entry("mot", count, {"kinematics": "deg; m", "time": "s"}, of),
             f"{folder}_ik_marker_errors.sto": Entry("sto", count, {"error": "m", "time": "s"}, of),
         }

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simspine.body.model import Body
+from simspine.body.paper_axes import PaperAxis, paper_axes, thorax_left_out, to_paper_axes
 from simspine.config import Config
-from simspine.dataset.invariant import body_points, check_points
+from simspine.dataset.invariant import body_points, check_trial
 from simspine.dataset.licence import NOTICE, refuse_public, without_places, without_points
 from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
 from simspine.dataset.occlusion import hidden_points
@@ -23,11 +25,13 @@ from simspine.formats.atomic import write_text
 from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
 from simspine.formats.dataset_tree import LazyTrials, SubjectData, TrialData
 from simspine.formats.dataset_write import permutation
-from simspine.formats.takes import Take
+from simspine.formats.mot import write_mot
+from simspine.formats.takes import Take, other_points
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Markers
 
 FORMATS = ("hdf5", "npz", "coco", "parquet", "netcdf", "c3d")
+AXES = "axes62"  # the motion alone, in the 62 axes of the paper
 ORDERS = {15: "simspine15", 37: "simspine37"}
 TEST = ("S9", "S11")  # Human3.6M's usual test subjects, as in the release
 
@@ -56,7 +60,14 @@ class _Source:
     deviations: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     levels: tuple[str, ...] = ()
+    notes: dict[str, Any] = field(default_factory=dict)  # what the manifest says besides
     _bodies: dict[str, Body] = field(default_factory=dict)
+
+    @property
+    def centres(self) -> tuple[str, ...]:
+        """Names of the vertebrae whose centroids the file has; () where it has none."""
+        subject = self.file.subjects[0]
+        return self.file.centre_names(subject, self.file.trials(subject)[0])
 
     def body(self, subject: str) -> Body:
         if subject not in self._bodies:
@@ -66,7 +77,7 @@ class _Source:
     def trial(self, subject: str, name: str) -> TrialData:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
-        self.deviations[key] = check_points(body, trial.motion, trial.markers, key)
+        self.deviations[key] = check_trial(body, trial, key)
         self.frames[key], self.levels = trial.markers.frames, trial.levels
         if self.choice.contents == "angles":
             return without_points(trial)
@@ -81,10 +92,13 @@ class _Source:
         for subject in subjects:
             cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
             for name in self.file.trials(subject):
-                trial, hidden = self.trial(subject, name), None
+                trial = self.trial(subject, name)
+                hidden, others = None, {}
                 if pictures and cameras:
-                    hidden = hidden_points(self.body(subject), trial.motion, trial.markers, cameras)
-                yield Take(subject, name, trial, cameras, hidden)
+                    hides = partial(hidden_points, self.body(subject), trial.motion, cameras=cameras)
+                    hidden = hides(trial.markers)
+                    others = {kind: hides(points) for kind, points in other_points(trial).items()}
+                yield Take(subject, name, trial, cameras, hidden, others)
 
 
 def _more_points(known: Markers, wanted: Markers) -> Markers:
@@ -109,7 +123,9 @@ def export_format(config: Config, kind: str, choice: Choice, out: Path | None = 
     path = results / f"{config.name}.h5"
     if not path.is_file():
         raise InputError(f"{path} does not exist. Run `simspine export` with the same configuration first.")
-    if choice.contents == "angles" and kind not in ("hdf5", "parquet"):
+    if kind == AXES:
+        choice = replace(choice, contents="angles")
+    elif choice.contents == "angles" and kind not in ("hdf5", "parquet"):
         raise InputError(f"{kind} holds points; `--contents angles` goes with hdf5 and parquet.")
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
@@ -126,7 +142,7 @@ def export_format(config: Config, kind: str, choice: Choice, out: Path | None = 
             if origin["notice"]:
                 write_text(folder / "NOTICE.txt", NOTICE + "\n")
                 files["NOTICE.txt"] = Entry("text")
-            header = manifest_header(config.name, kind, origin, source.deviations)
+            header = manifest_header(config.name, kind, origin, source.deviations) | source.notes
             header |= {"order": order, "from_release_order": permutation(load_skeleton("simspine15").names, order)}
             write_manifest(folder, files, header | {"splits": splits, "contents": choice.contents})
     return target
@@ -205,7 +221,7 @@ def _coco(folder: Path, source: _Source, splits: Splits, notice: str, name: str)
     for split, subjects in splits.items():
         path = f"annotations/person_keypoints_{split}.json"
         takes = partial(source.takes, subjects, pictures=True)
-        rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every)
+        rows = write_coco(folder / path, takes, notice=notice, every=source.choice.every, centres=source.centres)
         files[path] = Entry("coco", rows, {"keypoints": "px", "bbox": "px"}, _of(source, subjects))
     return files
 
@@ -221,7 +237,7 @@ def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: s
             files[f"data/{split}-{i:05d}-of-{len(shards):05d}.parquet"] = Entry("parquet", rows, UNITS)
     names = {
         "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
-        "level_angles": list(source.levels),
+        "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
     }  # fmt: skip
     write_card(folder, name, counts, names, notice)
     return files | {"README.md": Entry("text")}
@@ -244,8 +260,28 @@ def _single(suffix: str, kind: str, units: Mapping[str, str]):
     return write
 
 
+def _axes62(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
+    """A motion for each trial in the 62 axes of the paper, and what each axis is made of."""
+    files: dict[str, Entry] = {}
+    left_out: dict[str, float] = {}
+    axes: tuple[PaperAxis, ...] = ()
+    for take in source.takes(source.file.subjects):
+        body, motion = source.body(take.subject), take.trial.motion
+        path, count = f"{take.subject}/{take.subject}_{take.name}.mot", motion.frames
+        write_mot(folder / path, to_paper_axes(body, motion))
+        files[path] = Entry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
+        left_out[take.path] = round(float(np.degrees(thorax_left_out(body, motion))), 3)
+        axes = paper_axes(body)  # the same of all people: the recipe's
+    rows = [("axis", "unit", "how", "from", "to")]
+    rows += [(axis.name, axis.unit, axis.how, *(axis.spans or ("", ""))) for axis in axes]
+    write_text(folder / "axes.csv", "".join(",".join(row) + "\n" for row in rows))
+    source.notes["thorax_left_out_deg"] = left_out
+    return files | {"axes.csv": Entry("text")}
+
+
 _WRITERS = {
     "hdf5": _hdf5, "npz": _npz, "coco": _coco, "parquet": _parquet,
     "netcdf": _single("nc", "netcdf", {"position": "m", "kinematics": "deg; m", "time": "s"}),
     "c3d": _single("c3d", "c3d", {"points": "mm"}),
+    AXES: _axes62,
 }  # fmt: skip

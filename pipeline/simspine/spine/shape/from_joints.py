@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.spine.levels import VERTEBRA_OF
+from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.chain import LEVELS, VECTORS
 from simspine.spine.shape.model import ShapeModel, shipped
 from simspine.spine.shape.orientation import OrientationPrior

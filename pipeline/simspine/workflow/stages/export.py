@@ -1,4 +1,4 @@
-"""results/<name>/export/{cameras,models,markers,kinematics}: TRC, MOT, marker errors, model, calibration.
+"""results/<name>/export/: TRC (three kinds of places), MOT, marker errors, model, calibration.
 
 Trials that share a calibration share the exported one, as in the release; otherwise each has its own. Points that are
 not the forward kinematics of the angles are refused.
@@ -14,9 +14,13 @@ from simspine.formats.calibration import write_calibration
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
 from simspine.formats.trc import write_trc
+from simspine.skeletons.vertebrae import at_vertebrae
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 from simspine.workflow.trials import load_result, load_spine
+
+# Of export/: the points at the released places, those along the spine at their vertebrae's centroids, all centroids.
+TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
 
 
 def plan(context: Context) -> list[Task]:
@@ -29,21 +33,27 @@ def plan(context: Context) -> list[Task]:
     for trial, calibration in calibrations.items():
         stem = f"{subject}_{trial}"
         folder = root / "kinematics" / subject / stem
-        trc = root / "markers" / subject / f"{stem}.trc"
+        trcs = tuple(root / kind / subject / f"{stem}.trc" for kind in TRC_FOLDERS)
         mot, sto = folder / f"{stem}.mot", folder / f"{stem}_ik_marker_errors.sto"
         model = root / "models" / f"{subject}.osim"
         cameras = root / "cameras" / f"Calib_{subject if shared else stem}.toml"
 
-        def work(trial=trial, trc=trc, mot=mot, sto=sto, model=model, cameras=cameras) -> dict:
+        def work(trial=trial, trcs=trcs, mot=mot, sto=sto, model=model, cameras=cameras) -> dict:
             solved, spine = load_result(paths.kinematics(trial)), load_spine(paths.vertebrae(trial))
-            deviation = check_points(body(), solved.motion, spine.markers, f"{subject}/{trial}")
-            write_trc(trc, spine.markers)
+            assert spine.centres is not None  # the stage vertebrae finds them
+            deviations = [
+                check_points(body(), solved.motion, points, f"{subject}/{trial}")
+                for points in (spine.markers, spine.centres)
+            ]
+            places = (spine.markers, at_vertebrae(spine.markers, spine.centres), spine.centres)
+            for trc, points in zip(trcs, places, strict=True):
+                write_trc(trc, points)
             write_mot(mot, solved.motion)
             write_marker_errors(sto, solved.motion.time, solved.marker_error)
             write_text(model, paths.model.read_text(encoding="utf-8"))
             write_calibration(cameras, captures[trial].cameras())
-            return {"fk_deviation_m": deviation}
+            return {"fk_deviation_m": max(deviations)}
 
         inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model, calibration)
-        tasks.append(Task(trial, inputs, (trc, mot, sto, model, cameras), {}, work))
+        tasks.append(Task(trial, inputs, (*trcs, mot, sto, model, cameras), {}, work))
     return tasks

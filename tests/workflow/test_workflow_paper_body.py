@@ -1,0 +1,43 @@
+"""A run with the body of the paper: its 62 axes in the data set, both places of the spine's points, its own export."""
+
+import h5py
+import numpy as np
+from click.testing import CliRunner
+from scipy.spatial.transform import Rotation
+
+from simspine.cli import main
+from simspine.dataset.verify import verify
+from simspine.formats.mot import read_mot
+from simspine.workflow.paths import Paths
+from simspine.workflow.trials import read_trial
+
+STAGES = ("scale", "ik", "vertebrae", "quality", "export")
+
+
+def test_a_run_with_the_papers_body(copied, truth):
+    copied.change(body={"recipe": "paper"})
+    copied.run(*STAGES)
+    found = read_trial(Paths(copied.results, "S01"), "bow")
+    assert len(found.motion.names) == 62
+    assert verify(copied.results, kinematics=True) == []
+    true = truth.markers  # exact points of another body, the coupled one: limbs and lumbar spine are placed alike
+    for name in ("LKnee", "RElbow", "Spine_02"):
+        at = found.model_markers.xyz[:, found.model_markers.index(name)]
+        assert np.median(np.linalg.norm(at - true.xyz[:, true.index(name)], axis=-1)) < 0.01, name
+    with h5py.File(copied.results / "synthetic.h5") as file:
+        trial = file["S01/bow"]
+        assert trial["kinematics"].shape[1] == 62
+        assert trial["simspine/centres"].shape == (*trial["markers"].shape[:1], 25, 3)
+        assert "neck" in trial["simspine/poses"]
+    out = copied.folder / "axes"
+    run = CliRunner().invoke(main, ["export", "--config", str(copied.file), "--axes", "62", "--out", str(out)])
+    assert run.exit_code == 0, run.output
+    axes = read_mot(out / "S01/S01_bow.mot")
+    lumbar = [name for name in axes.names if name.endswith("_Flex_Ext")]
+    for name in ("neck_flexion", *lumbar):
+        np.testing.assert_allclose(axes.column(name), found.motion.column(name), atol=1e-8)
+    sacrum, torso = (found.poses[name][:, :3, :3] for name in ("sacrum", "torso"))
+    whole = Rotation.from_matrix(np.swapaxes(sacrum, 1, 2) @ torso).as_euler("ZXY")
+    np.testing.assert_allclose(axes.column("Abs_r3"), whole[:, 0], atol=1e-7)
+    page = CliRunner().invoke(main, ["report", "--config", str(copied.file)])
+    assert page.exit_code == 0, page.output
