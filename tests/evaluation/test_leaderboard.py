@@ -45,3 +45,11 @@ def test_a_damaged_line_is_named(tmp_path):
     with pytest.raises(InputError, match=r"board\.jsonl, line 2"):
         read_leaderboard(path)
     assert read_leaderboard(tmp_path / "none.jsonl") == ()
+
+
+def test_a_file_that_is_no_text_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "points.npz"
+    path.write_bytes(b"PK\x03\x04\xfb\xff")
+    with pytest.raises(InputError, match=r"points\.npz: not a leaderboard"):
+        add_entries(path, [entry()])
+    assert path.read_bytes() == b"PK\x03\x04\xfb\xff"

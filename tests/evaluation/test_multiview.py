@@ -110,5 +110,27 @@ def test_predictions_that_belong_to_nothing_are_refused():
     seen = [PointSequence(s.subject, s.trial, s.frames, s.names, s.xyz, "camera") for s in true]
     with pytest.raises(InputError, match="in the axes 'camera', true in 'z_up'"):
         evaluate_multiview({"ours": seen}, true)
-    with pytest.raises(InputError, match="none of the points"):
+    with pytest.raises(InputError, match="none of the predicted points Tail is one"):
         evaluate_multiview({"ours": [PointSequence("S9", "Walking_1", [0], ["Tail"], np.zeros((1, 1, 3)))]}, true)
+
+
+def test_predictions_that_cannot_be_compared_are_refused_with_the_methods_name():
+    true = truth()
+    for factor, unit in ((1e3, "millimetres"), (1e2, "centimetres")):
+        with pytest.raises(InputError, match=f"^ours: the points of S9/Walking_1 .* seem to be in {unit}"):
+            evaluate_multiview({"good": true, "ours": moved(true, lambda s, f=factor: f * s.xyz)}, true)
+    evaluate_multiview({"small and far": moved(true, lambda s: 0.1 * s.xyz + 50.0)}, true)
+    named = [PointSequence(s.subject, s.trial, s.frames, [f"p{i}" for i in range(37)], s.xyz) for s in true]
+    with pytest.raises(InputError, match=r"^ours: none of the predicted points p0, p1, p2 and 34 more is one of"):
+        evaluate_multiview({"ours": named}, true)
+    later = [PointSequence(s.subject, s.trial, s.frames + 1000, s.names, s.xyz) for s in true]
+    with pytest.raises(InputError, match="S9/Walking_1 are predicted 4 frames from 1000 to 1150; true are 4 frames"):
+        evaluate_multiview({"ours": later}, true)
+    with pytest.raises(InputError, match="are predicted no frames, only NaN"):
+        evaluate_multiview({"ours": moved(true, lambda s: np.nan * s.xyz)}, true)
+
+
+def test_points_that_were_never_predicted_are_named():
+    true = truth()
+    world, _, _ = evaluate_multiview({"ours": [s.select(ALL[:-1]) for s in true]}, true)
+    assert world.notes[-1].endswith(f"Not predicted at all: {ALL[-1]}; columns with these points are empty.")

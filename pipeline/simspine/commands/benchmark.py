@@ -2,7 +2,7 @@
 
 import click
 
-from simspine.commands.options import FILE
+from simspine.commands.options import FILE, FOLDER
 from simspine.commands.train import chosen_options, lifting_options, say
 
 
@@ -19,7 +19,7 @@ def _outputs(command):
     """Where results go, of all protocols."""
     for option in (
         click.option("--leaderboard", type=FILE, help="File that gains a row a method (JSON lines)."),
-        click.option("--out", type=FILE, help="Folder for tables (text, Markdown, LaTeX, JSON) and a page (HTML)."),
+        click.option("--out", type=FOLDER, help="Folder for tables (text, Markdown, LaTeX, JSON) and a page (HTML)."),
         click.option(
             "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
             help="What is printed.",
@@ -113,7 +113,13 @@ def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets,
 
 @benchmark.command("lifting")
 @_compared
-@click.option("--step", default=50, show_default=True, help="Every n-th frame of the truth counts; 50 is 1 Hz.")
+@click.option(
+    "--step",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Every n-th frame of the truth counts; 50 is 1 Hz.",
+)
 @click.option("--config", type=FILE, help="Without PREDICTIONS: YAML file of settings, as of `simspine train lifting`.")
 @lifting_options
 @click.option("--methods", default="", help="Without PREDICTIONS: only these of mean, nearest, ridge, simple, …")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 FILE = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, file_okay=False)  # need not exist
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
 
 

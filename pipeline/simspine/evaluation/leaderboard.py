@@ -53,8 +53,12 @@ def read_leaderboard(path: str | os.PathLike) -> tuple[LeaderboardEntry, ...]:
     """The entries in the order of the file, none where it does not exist; `InputError` with the line that is wrong."""
     if not Path(path).exists():
         return ()
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a leaderboard, which is a text file with one JSON object a line.") from None
     found = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
                 found.append(LeaderboardEntry(**json.loads(line)))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simspine.evaluation.pairs import PointPair, column_errors, paired
+from simspine.evaluation.pairs import PointPair, column_errors, paired_methods
 from simspine.evaluation.points import PointSequence
 from simspine.evaluation.protocol import LIFTING_STEP, ROOT, SPINE, SPINE_COLUMNS, in_row_order
 from simspine.evaluation.published import published_rows
@@ -41,8 +41,8 @@ def evaluate_lifting(
     Raises `InputError` where a method predicts none of the trials.
     """
     thinned = [every(sequence, step) for sequence in truth]
-    pairs = {method: paired(map(_with_root, own), thinned, SPINE) for method, own in predictions.items()}
-    found = tuple(found_note(method, own) for method, own in pairs.items())
+    pairs = paired_methods({m: [_with_root(s) for s in own] for m, own in predictions.items()}, thinned, SPINE)
+    found = tuple(found_note(method, own, SPINE) for method, own in pairs.items())
     used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
     notes = (*_NOTES, used, *found)
     return _by_region(pairs, notes), _by_action(pairs, notes)

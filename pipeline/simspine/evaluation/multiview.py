@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simspine.evaluation.pairs import PointPair, column_errors, paired
+from simspine.evaluation.pairs import PointPair, column_errors, paired_methods
 from simspine.evaluation.points import PointSequence
 from simspine.evaluation.protocol import COLUMNS
 from simspine.evaluation.published import published_rows
@@ -27,14 +27,14 @@ def evaluate_multiview(
 
     truth: the same trials in the world, m. Raises `InputError` where a method predicts none of them.
     """
-    pairs = {method: paired(own, truth) for method, own in predictions.items()}
+    pairs = paired_methods(predictions, truth)
     columns = tuple(TableColumn(name) for name in COLUMNS)
     tables = []
     for (name, title), measure in zip(TITLES.items(), ("world", "aligned"), strict=True):
         rows: list[TableRow] = []
         for method, own in pairs.items():
             rows += distance_rows(method, own, column_errors(own, COLUMNS, measure))
-        found = tuple(found_note(method, own) for method, own in pairs.items())
+        found = tuple(found_note(method, own, truth[0].names) for method, own in pairs.items())
         rows += published_rows(name, columns)
         tables.append(EvaluationTable(name, title, columns, tuple(rows), (*_NOTES[name], *found)))
     return (*tables, motion_table(pairs))

@@ -13,6 +13,7 @@ from simspine.metrics import aligned, distances, scaled
 from simspine.types import FRAMES
 
 MEASURES = ("world", "rooted", "scaled", "aligned")
+_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # by the ratio of predicted to true spread
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,29 @@ class PointPair:
         return float(np.isfinite(self.estimate).all(-1)[true].mean()) if true.any() else float("nan")
 
 
+def paired_methods(
+    predictions: Mapping[str, Iterable[PointSequence]],
+    truth: Sequence[PointSequence],
+    names: Sequence[str] | None = None,
+) -> dict[str, tuple[PointPair, ...]]:
+    """{method: its pairs}; what `paired` raises begins with the method's name."""
+    found = {}
+    for method, own in predictions.items():
+        try:
+            found[method] = paired(own, truth, names)
+        except InputError as error:
+            raise InputError(f"{method}: {error}") from None
+    return found
+
+
 def paired(
     predictions: Iterable[PointSequence], truth: Sequence[PointSequence], names: Sequence[str] | None = None
 ) -> tuple[PointPair, ...]:
     """A pair for each true sequence, in its order; where it was not predicted, the estimate is NaN throughout.
 
     names: the points wanted; all of the truth's otherwise. Points that no prediction has are left out, so that a
-    column of theirs stays empty. Raises `InputError` where nothing agrees, a sequence is predicted twice, or axes of
-    a camera meet those of the world.
+    column of theirs stays empty. Raises `InputError` where nothing agrees, a sequence is predicted twice, axes of a
+    camera meet those of the world, or lengths are in another unit.
     """
     of: dict[tuple, PointSequence] = {}
     for sequence in predictions:
@@ -63,8 +79,56 @@ def paired(
     wanted = tuple(names or truth[0].names)
     there = tuple(n for n in wanted if any(n in s.names for s in of.values()) and any(n in t.names for t in truth))
     if not there:
-        raise InputError(f"the predictions have none of the points {', '.join(wanted)}.")
-    return tuple(_pair(of.get(_key(true)), true, there) for true in truth)
+        own = dict.fromkeys(name for sequence in of.values() for name in sequence.names)
+        raise InputError(
+            f"none of the predicted points {_first(own)} is one of the points wanted: {', '.join(wanted)}."
+        )
+    pairs = tuple(_pair(of.get(_key(true)), true, there) for true in truth)
+    _check_common(pairs, of, truth)
+    for pair in pairs:
+        _check_unit(pair)
+    return pairs
+
+
+def _check_common(pairs: Sequence[PointPair], of: Mapping[tuple, PointSequence], truth: Sequence[PointSequence]):
+    """Raise where no place is both predicted and true: the tables would be empty."""
+    if any((np.isfinite(pair.estimate) & np.isfinite(pair.truth)).all(-1).any() for pair in pairs):
+        return
+    true = next(sequence for sequence in truth if _key(sequence) in of)
+    raise InputError(
+        f"nothing is both predicted and true in the same frame: of {'/'.join(filter(None, true.key))} are predicted "
+        f"{_range(of[_key(true)])}; true are {_range(true)}. Frames count from 0, as in the data set; NaN is missing."
+    )
+
+
+def _range(sequence: PointSequence) -> str:
+    frames = sequence.frames[np.isfinite(sequence.xyz).all(-1).any(1)]
+    return f"{len(frames)} frames from {frames[0]} to {frames[-1]}" if len(frames) else "no frames, only NaN"
+
+
+def _check_unit(pair: PointPair) -> None:
+    """Raise where predicted points are spread as much farther than the true ones as another unit makes them."""
+    both = np.isfinite(pair.estimate).all(-1) & np.isfinite(pair.truth).all(-1)
+    both &= both.sum(1, keepdims=True) > 1
+    frames = both.any(1)
+    if not frames.any():
+        return
+    predicted, true = (_spread(xyz[frames], both[frames]) for xyz in (pair.estimate, pair.truth))
+    ratio = float(np.median(predicted / np.maximum(true, 1e-3)))
+    unit = next((name for name, low, high in _UNITS if low < ratio < high), None)
+    if unit is not None:
+        raise InputError(
+            f"the points of {pair.subject}/{pair.trial} are spread over {np.median(predicted):.3g} m (RMS from their "
+            f"centre), the true ones over {np.median(true):.3g} m. They seem to be in {unit}; hand them in in metres."
+        )
+
+
+def _spread(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """(frames,) m: RMS distance of the points that are there from their centre."""
+    count = present.sum(1)
+    xyz = np.where(present[..., None], xyz, 0.0)
+    off = np.where(present[..., None], xyz - (xyz.sum(1) / count[:, None])[:, None], 0.0)
+    return np.sqrt((off**2).sum((1, 2)) / count)
 
 
 def _key(sequence: PointSequence) -> tuple:
@@ -72,7 +136,11 @@ def _key(sequence: PointSequence) -> tuple:
 
 
 def _some(sequences: Iterable[PointSequence]) -> str:
-    names = ["/".join(filter(None, sequence.key)) for sequence in sequences]
+    return _first("/".join(filter(None, sequence.key)) for sequence in sequences)
+
+
+def _first(names: Iterable[str]) -> str:
+    names = list(names)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "none"
 
 

@@ -77,13 +77,14 @@ def _mean(values) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def found_note(method: str, pairs: Sequence[PointPair]) -> str:
-    """What the means are over: people, trials, frames, and how much was predicted."""
+def found_note(method: str, pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
+    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not."""
     frames = sum(len(pair.frames) for pair in pairs)
     true = sum(int(np.isfinite(pair.truth).all(-1).sum()) for pair in pairs)
     both = sum(int((np.isfinite(pair.truth) & np.isfinite(pair.estimate)).all(-1).sum()) for pair in pairs)
     people = ", ".join(dict.fromkeys(pair.subject for pair in pairs))
     share = f"{100 * both / true:.1f} % of the true places predicted" if true else "nothing is true"
-    return (
-        f"{method}: {people}; {len(pairs)} sequences, {frames} frames; {share}. What is not predicted counts nowhere."
-    )
+    lacking = ", ".join(name for name in wanted if name not in pairs[0].names)
+    without = f" Not predicted at all: {lacking}; columns with these points are empty." if lacking else ""
+    size = f"{len(pairs)} sequence{'s' * (len(pairs) != 1)}, {frames} frames"
+    return f"{method}: {people}; {size}; {share}. What is not predicted counts nowhere.{without}"
