@@ -35,7 +35,13 @@ def test_clinical_parameters_of_table_summary_and_data_are_the_same(finished):
         lines = {line["parameter"]: line for line in csv.DictReader(file)}
     with ss.open_dataset(finished.results) as data:
         whole = data["S01/bow"].read()
-    assert set(lines) == {*whole.clinical_names, "lumbopelvic_rhythm"}
+    parts = {
+        f"lumbopelvic_rhythm_{part}": summary["lumbopelvic_rhythm"][f"{part}_deg"] for part in ("lumbar", "pelvis")
+    }
+    assert set(lines) == {*whole.clinical_names, "lumbopelvic_rhythm", *parts}
+    assert {(lines[n]["low"], lines[n]["high"]) for n in ("lumbopelvic_rhythm", *parts)} == {("", "")}
+    for name, motion in parts.items():
+        assert lines[name]["mean"] == ("" if motion is None else f"{motion:.4g}")
     for i, (name, unit) in enumerate(zip(whole.clinical_names, whole.clinical_units, strict=True)):
         factor = 180 / np.pi if unit == "rad" else 1e3
         values = factor * whole.clinical[:, i]

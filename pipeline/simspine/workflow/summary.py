@@ -48,8 +48,8 @@ COLUMNS = ("trial", "parameter", "unit", "mean", "sd", "low", "high", "known", "
 def clinical_csv(trials: Mapping[str, dict]) -> str:
     """A line per trial and clinical parameter, with `COLUMNS`; empty where nothing is known.
 
-    trials: {'subject/trial': its headline}. The lumbopelvic rhythm has the motions of lumbar spine and pelvis (degrees)
-    in place of low and high.
+    trials: {'subject/trial': its headline}. The lumbopelvic rhythm is followed by the two motions that it is the ratio
+    of, each a row of its own; all three have neither low nor high.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -59,8 +59,10 @@ def clinical_csv(trials: Mapping[str, dict]) -> str:
             writer.writerow((trial, name, *(_cell(figure[column]) for column in COLUMNS[2:])))
         rhythm = entry["lumbopelvic_rhythm"]
         if rhythm is not None:
-            values = (_cell(rhythm[key]) for key in ("ratio", "sd", "lumbar_deg", "pelvis_deg"))
-            writer.writerow((trial, "lumbopelvic_rhythm", "1", *values, "", rhythm["reason"]))
+            ratio, sd, lumbar, pelvis = (_cell(rhythm[key]) for key in ("ratio", "sd", "lumbar_deg", "pelvis_deg"))
+            writer.writerow((trial, "lumbopelvic_rhythm", "1", ratio, sd, "", "", "", rhythm["reason"]))
+            for part, motion in (("lumbar", lumbar), ("pelvis", pelvis)):
+                writer.writerow((trial, f"lumbopelvic_rhythm_{part}", "deg", motion, "", "", "", "", ""))
     return out.getvalue()
 
 
