@@ -358,6 +358,9 @@ def test_splits(finished, tmp_path):
 def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_path):
     out = tmp_path / "c3d"
     shutil.copytree(exports["c3d"], out)
+    known = json.loads((out / "manifest.json").read_text())
+    known["files"]["stale.c3d"] = next(iter(known["files"].values()))
+    (out / "manifest.json").write_text(json.dumps(known))
     (out / "stale.c3d").write_bytes(b"x")
     export_format(finished.config, "c3d", Choice(), out)
     assert not (out / "stale.c3d").exists()
@@ -367,6 +370,13 @@ def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_pat
     with pytest.raises(InputError, match="is no export of ours"):
         export_format(finished.config, "c3d", Choice(), mine)
     assert [p.name for p in mine.iterdir()] == ["thesis.txt"]
+    (out / "thesis.txt").write_text("dear")
+    results = sorted(finished.results.rglob("*"))
+    for folder in (out, finished.results):
+        with pytest.raises(InputError, match=r"files that its manifest\.json does not name"):
+            export_format(finished.config, "c3d", Choice(), folder)
+    assert (out / "thesis.txt").read_text() == "dear"
+    assert sorted(finished.results.rglob("*")) == results
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c3d", "mine"]
 
 

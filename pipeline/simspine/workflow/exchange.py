@@ -17,7 +17,7 @@ from simspine.body.paper_axes import PaperAxis, paper_axes, thorax_left_out, to_
 from simspine.config import Config
 from simspine.dataset.invariant import body_points, check_trial
 from simspine.dataset.licence import NOTICE, refuse_public, without_places, without_points
-from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
+from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, read_manifest, write_manifest
 from simspine.dataset.occlusion import hidden_points
 from simspine.dataset.origin import point_origins
 from simspine.errors import InputError
@@ -115,9 +115,9 @@ def _more_points(known: Markers, wanted: Markers) -> Markers:
 def export_format(config: Config, kind: str, choice: Choice, out: Path | None = None) -> Path:
     """Write the data set as `kind` into a folder (results/<name>/exchange/<kind> if None); returns it.
 
-    The folder appears whole or not at all; an older export of ours in its place is replaced. Raises `InputError` where
-    the stage export has not run, where points are not the forward kinematics of their angles, and where a public copy
-    would hold what a licence keeps back.
+    The folder appears whole or not at all; an older export of ours in its place is replaced, unless it holds other
+    files. Raises `InputError` where the stage export has not run, where points are not the forward kinematics of their
+    angles, and where a public copy would hold what a licence keeps back.
     """
     results = Path(config.results)
     path = results / f"{config.name}.h5"
@@ -163,6 +163,11 @@ def _new_folder(target: Path) -> Iterator[Path]:
     """A folder beside the target that takes its place when the block ends well."""
     if target.exists() and not (target.is_dir() and ((target / NAME).is_file() or not any(target.iterdir()))):
         raise InputError(f"{target} exists and is no export of ours (no {NAME} in it); name another folder with --out.")
+    if (target / NAME).is_file() and (others := _not_exported(target)):
+        raise InputError(
+            f"{target} holds files that its {NAME} does not name, {others[0]} for one ({len(others)} in all): results, "
+            "or files of yours. It would be replaced as a whole; name another folder with --out."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     temporary.mkdir()
@@ -177,6 +182,14 @@ def _new_folder(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _not_exported(folder: Path) -> list[str]:
+    """Files in a folder that its manifest does not name."""
+    files = read_manifest(folder)["files"]
+    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    others = (name for name in there if name not in files and name != NAME)
+    return sorted(others, key=lambda name: (name.startswith("."), name))
 
 
 Splits = Mapping[str, Sequence[str]]
