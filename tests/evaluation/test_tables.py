@@ -37,10 +37,23 @@ def test_text_lines_up():
     lines = as_text(TABLE).splitlines()
     assert lines[0] == "Errors of 50 %"
     assert lines[-1] == "A note."
-    heading = lines[2]
-    for line, number in ((lines[4], "12.35"), (lines[5], "1.00–2.50"), (lines[6], "9.00")):
-        assert line.index(number) + len(number) == heading.index("spine [mm]") + len("spine [mm]")
-    assert lines[6].endswith("published, other data: A paper, Table 1")
+    heading, unit = lines[2:4]
+    end = heading.index("spine") + len("spine")
+    assert unit.index("[mm]") + len("[mm]") == end
+    for line, number in ((lines[5], "12.35"), (lines[6], "1.00–2.50"), (lines[7], "9.00")):
+        assert line.index(number) + len(number) == end
+    assert lines[7].startswith("theirs | old  mean [1]")
+    assert "[1] published, other data: A paper, Table 1" in lines
+
+
+def test_text_fits_a_terminal_and_loses_no_cell():
+    columns = tuple(TableColumn(f"velocity of region {i}", "mm/s") for i in range(12))
+    row = TableRow("a method with a long name", "mean over frames", tuple(1000.0 + i for i in range(12)))
+    text = as_text(EvaluationTable("wide", "Wide", columns, (row,), ("A note with many words. " * 9,)))
+    assert max(map(len, text.splitlines())) <= 100
+    found = [word for line in text.splitlines() if line.startswith("a method") for word in line.split()[9:]]
+    assert found == [f"{1000 + i}.00" for i in range(12)]
+    assert text.count("velocity") == 12
 
 
 def test_markdown_has_the_same_cells_in_all_rows():

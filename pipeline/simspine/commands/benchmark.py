@@ -33,7 +33,7 @@ def _compared(command):
     """Predictions, truth and people, of the protocols in space."""
     for option in (
         click.option("--subjects", default="S9,S11", show_default=True, help="Who is tested, by comma; or all."),
-        click.option("--truth", type=FILE, help="Data set, virtual capture, table of points, or TRC files."),
+        click.option("--truth", type=FILE, help="Data set, virtual capture, table, or TRC files (points only)."),
         click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
     ):
         command = option(command)

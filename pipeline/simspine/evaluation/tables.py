@@ -1,6 +1,7 @@
 """Tables of results, and four ways to write one: text, Markdown, LaTeX, JSON."""
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,6 +12,8 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 
 OTHER_DATA = "published, other data: "  # before the source of a row that is not of this data
+TEXT_WIDTH = 100  # characters of a line for the terminal
+_HEADING = 8  # characters below which no heading is broken into lines
 Cell = float | tuple[float, float] | None  # a figure, an interval, nothing
 
 
@@ -68,13 +71,53 @@ class EvaluationTable:
 
 
 def as_text(table: EvaluationTable) -> str:
-    """For a terminal: columns of one width."""
-    rows = _lines(table)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    sides = ["<", "<", *(">" for _ in table.columns), "<"]
-    lines = ["  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "─" * max(map(len, lines)))
-    return "\n".join([table.title, "", *lines, "", *table.notes]).rstrip() + "\n"
+    """For a terminal of `TEXT_WIDTH` characters: columns that do not fit stand in a block of their own below."""
+    sources = _sources(table)
+    heads = [("method", "")]
+    for row in table.rows:
+        mark = f" [{1 + sources.index(OTHER_DATA + row.source)}]" if row.source else ""
+        heads.append((row.method, row.label + mark))
+    method, label = (max(map(len, column)) for column in zip(*heads, strict=True))
+    left = [f"{name:<{method}}  {row:<{label}}" for name, row in heads]
+    columns = [_text_column(column, [row.cells[i] for row in table.rows]) for i, column in enumerate(table.columns)]
+    blocks: list[list[_TextColumn]] = []
+    room = 0
+    for column in columns:
+        if not blocks or column.width + 2 > room:
+            blocks.append([])
+            room = TEXT_WIDTH - len(left[0])
+        blocks[-1].append(column)
+        room -= column.width + 2
+    notes = [*(f"[{i}] {source}" for i, source in enumerate(sources, 1)), *table.notes]
+    wrapped = [line for note in notes for line in textwrap.wrap(note, TEXT_WIDTH)]
+    lines = [line for block in blocks for line in (*_text_block(left, block), "")]
+    return "\n".join([table.title, "", *lines, *wrapped]).rstrip() + "\n"
+
+
+@dataclass(frozen=True)
+class _TextColumn:
+    """A column as texts: lines of its heading, and its cells."""
+
+    heading: list[str]
+    cells: list[str]
+    width: int
+
+
+def _text_column(column: TableColumn, values: Sequence[Cell]) -> _TextColumn:
+    cells = [_cell(value, column) for value in values]
+    heading = textwrap.wrap(column.heading, max(_HEADING, *map(len, (*cells, *column.heading.split()))))
+    return _TextColumn(heading, cells, max(map(len, (*heading, *cells))))
+
+
+def _text_block(left: Sequence[str], columns: Sequence[_TextColumn]) -> list[str]:
+    """Heading, line and rows; left: what stands before the columns, of the heading and of each row."""
+    depth = max(len(column.heading) for column in columns)
+    above = [[""] * (depth - len(column.heading)) + column.heading for column in columns]
+    rows = [(" " * len(left[0]) if i < depth - 1 else left[0], [h[i] for h in above]) for i in range(depth)]
+    rows += [(head, [column.cells[i] for column in columns]) for i, head in enumerate(left[1:])]
+    widths = [column.width for column in columns]
+    lines = ["  ".join([head, *(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True))]) for head, cells in rows]
+    return [line.rstrip() for line in (*lines[:depth], "─" * len(lines[0]), *lines[depth:])]
 
 
 def as_markdown(table: EvaluationTable) -> str:
