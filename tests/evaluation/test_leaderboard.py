@@ -5,6 +5,7 @@ import pytest
 from simspine.errors import InputError
 from simspine.evaluation.leaderboard import LeaderboardEntry, add_entries, main_figures, read_leaderboard
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
+from simspine.report.benchmark_page import benchmark_page
 
 
 def entry(method="ours", value=1.0, **changes):
@@ -53,3 +54,12 @@ def test_a_file_that_is_no_text_is_refused_and_left_alone(tmp_path):
     with pytest.raises(InputError, match=r"points\.npz: not a leaderboard"):
         add_entries(path, [entry()])
     assert path.read_bytes() == b"PK\x03\x04\xfb\xff"
+
+
+def test_the_page_lists_figures_in_the_order_of_the_tables():
+    columns = TableColumn("spine"), TableColumn("all")
+    table = EvaluationTable("t", "T", columns, (TableRow("ours", "all", (1.0, 2.0)),))
+    old = LeaderboardEntry("lifting", "old", {"a: all: spine": 4.0, "t: all: all": 2.0}, "0.1", "2026-01-02")
+    page = benchmark_page("title", [table], {}, [old, entry()])
+    places = [page.index(f">{name}<") for name in ("t: all: spine", "t: all: all", "a: all: spine")]
+    assert places == sorted(places)

@@ -22,7 +22,8 @@ def benchmark_page(
     about: Mapping[str, str],
     leaderboard: Sequence[LeaderboardEntry] = (),
 ) -> str:
-    """The page as HTML. about: what stands above the tables, {term: text}. leaderboard: entries listed below."""
+    """The page as HTML. about: what stands above the tables, {term: text}. leaderboard: entries listed below,
+    their figures in the order of the tables."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -37,7 +38,10 @@ def benchmark_page(
         parts.append(
             {"table": table, "heading": heading, "rows": list(zip(rows, foreign, strict=True)), "bars": picture}
         )
-    figures = sorted({name for entry in leaderboard for name in entry.figures})
+    keys = [f"{t.name}: {row.label}: {column.name}" for t in tables for row in t.rows for column in t.columns]
+    place = {key: i for i, key in reversed(list(enumerate(keys)))}
+    known = {name for entry in leaderboard for name in entry.figures}
+    figures = sorted(known, key=lambda name: (place.get(name, len(keys)), name))
     return environment.get_template(TEMPLATE).render(
         title=title, about=about, parts=parts, entries=leaderboard, figures=figures
     )
