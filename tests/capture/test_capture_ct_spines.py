@@ -31,7 +31,7 @@ def shapes():
 
         tall = np.exp(float(truncated(draw("stature"), 0.0, SPREAD)))
         shape = sample_shape(draw, tall, SPREAD)
-        return shape, sample_curve(draw, shape)
+        return shape, sample_curve(draw, shape, 0.0)
 
     return [np.array(v) for v in zip(*map(one, range(PEOPLE)), strict=True)]
 

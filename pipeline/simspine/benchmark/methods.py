@@ -180,10 +180,12 @@ def widened(prior: Prior, width: float) -> Prior:
 
 
 def about(prior: Prior, posture: Mapping[str, float]) -> Prior:
-    """Priors about departures from `posture` {coordinate: rad; 0 where absent} instead of the neutral one."""
+    """Priors about departures from `posture` {coordinate: rad} instead of people's mean one, where it names any."""
 
     def moved(term: LinearPrior) -> LinearPrior:
-        return replace(term, mean=term.mean + sum(c * posture.get(n, 0.0) for n, c in term.combination.items()))
+        if not term.combination.keys() & posture.keys():
+            return term
+        return replace(term, mean=sum(c * posture.get(n, 0.0) for n, c in term.combination.items()))
 
     return replace(prior, terms=tuple(moved(term) for term in prior.terms))
 

@@ -7,6 +7,7 @@ files still agree is skipped.
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -93,7 +94,7 @@ def run_tasks(
             notes = task.work()
         entries[task.name] = {
             "fingerprint": fingerprint,
-            "outputs": {path.name: checksum(path) for path in task.outputs},
+            "outputs": _checksums(task.outputs),
             "seconds": round(time.perf_counter() - start, 3),
             "notes": notes,
         }
@@ -114,8 +115,15 @@ def read_manifest(path: Path) -> dict:
 def _done(entry: dict | None, fingerprint: dict, outputs: tuple[Path, ...]) -> bool:
     if entry is None or entry.get("fingerprint") != fingerprint:
         return False
-    written = entry.get("outputs", {})
-    return all(path.exists() and written.get(path.name) == checksum(path) for path in outputs)
+    return all(path.exists() for path in outputs) and entry.get("outputs") == _checksums(outputs)
+
+
+def _checksums(outputs: tuple[Path, ...]) -> dict[str, str]:
+    """{path from the folder that all share: checksum}; names alone may stand in several folders."""
+    if not outputs:
+        return {}
+    shared = os.path.commonpath([path.absolute().parent for path in outputs])
+    return {path.absolute().relative_to(shared).as_posix(): checksum(path) for path in outputs}
 
 
 def _write(path: Path, stage: str, entries: dict) -> None:
