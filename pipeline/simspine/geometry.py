@@ -98,3 +98,19 @@ def rigid_fit(
     covariance = np.einsum("...p,...pi,...pj->...ij", w, target - b[..., None, :], source - a[..., None, :])
     rotation = kabsch(covariance)
     return rotation, b - np.einsum("...ij,...j->...i", rotation, a)
+
+
+_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # by how much larger numbers are than in metres
+
+
+def unit_of_ratio(ratio: float) -> str | None:
+    """The unit in which lengths seem to be that are so many times those in metres; None where none is likely."""
+    return next((name for name, low, high in _UNITS if low < ratio < high), None)
+
+
+def spread(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """(frames,) m: RMS distance of the points (frames, points, 3) that are there (frames, points) from their centre."""
+    xyz, count = np.where(present[..., None], xyz, 0.0), present.sum(1)[:, None]
+    centre = xyz.sum(1) / count
+    off = np.where(present, np.linalg.norm(xyz - centre[:, None], axis=-1), 0.0)
+    return np.sqrt((off**2).sum(1) / count[:, 0])

@@ -28,11 +28,10 @@ class SyntheticSpine:
     (levels, 2) rad, a level's own deviation in flexion and bending. curve: (levels,) rad, extension against the generic
     curve, where that is drawn as a whole; lordosis, kyphosis and the own flexion then have no effect. wedge:
     (levels, 2) rad, tilt of the lower and the upper endplate of the vertebra above each level. sacral_tilt: rad, of the
-    sacrum's endplate. centre: (levels, 3) m,
-    centre of rotation from the disc's middle. shares: (levels, 3) of a region's flexion, bending, rotation; sum 1 per
-    region. change: (levels, 3) of the share with the amount of motion. rotation_per_bending: (levels,). shift:
-    (levels, 3) m/rad: forward per flexion, up per flexion, right per bending. c7_behind_hips: m, when standing.
-    head_tilt: rad, forward.
+    sacrum's endplate. centre: (levels, 3) m, centre of rotation from the disc's middle. shares: (levels, 3) of a
+    region's flexion, bending, rotation; sum 1 per region. change: (levels, 3) of the share with the amount of motion.
+    rotation_per_bending: (levels,). shift: (levels, 3) m/rad: forward per flexion, up per flexion, right per bending.
+    c7_behind_hips: m, when standing. head_tilt: rad, forward.
     """
 
     spacing: np.ndarray

@@ -18,7 +18,7 @@ import numpy as np
 from simspine.dataset.actions import action_of
 from simspine.dataset.recordings import open_dataset
 from simspine.errors import InputError
-from simspine.evaluation.frame_table import array_of, common, read_rows, write_rows
+from simspine.evaluation.frame_table import array_of, common, frame_numbers, read_rows, write_rows
 from simspine.evaluation.sources import kind_of
 from simspine.formats.store import load
 from simspine.spine.levels import PLANES
@@ -48,9 +48,7 @@ class AngleSequence:
         where, names = f"angles of {self.subject}/{self.trial}", tuple(str(name) for name in self.names)
         if len(set(names)) != len(names):
             raise InputError(f"{where}: an angle's name is there twice; names must be unique.")
-        frames = read_only(where, "frames", self.frames, (None,), int)
-        if (frames[:1] < 0).any() or (np.diff(frames) <= 0).any():
-            raise InputError(f"{where}: frame numbers must start at 0 or later and increase; each may be there once.")
+        frames = frame_numbers(where, self.frames)
         shape = (len(frames), len(names))
         values = {"frames": frames, "names": names, "angle": read_only(where, "angle", self.angle, shape)}
         if self.deviation is not None:

@@ -20,6 +20,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.npz import read_npz
 from simspine.formats.store import load, save
+from simspine.types import read_only
 
 NEEDED, OPTIONAL = ("subject", "trial", "frame"), ("camera", "action", "rate")
 
@@ -127,3 +128,11 @@ def _texts(path: str | os.PathLike, name: str, column: Any, rows: int) -> list[s
     if len(texts) != rows:
         raise InputError(f"{path}: {name} has {len(texts)} rows, frame has {rows}.")
     return texts
+
+
+def frame_numbers(where: str, frames: np.ndarray) -> np.ndarray:
+    """(n,) whole numbers, read-only. Raises `InputError` unless they start at 0 or later and increase."""
+    found = read_only(where, "frames", frames, (None,), int)
+    if (found[:1] < 0).any() or (np.diff(found) <= 0).any():
+        raise InputError(f"{where}: frame numbers must start at 0 or later and increase; each may be there once.")
+    return found

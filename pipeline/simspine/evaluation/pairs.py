@@ -8,12 +8,11 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 from simspine.evaluation.points import PointSequence
 from simspine.evaluation.protocol import ROOT, action_row, trial_key
-from simspine.geometry import change_frame
+from simspine.geometry import change_frame, spread, unit_of_ratio
 from simspine.metrics import aligned, distances, scaled
 from simspine.types import FRAMES
 
 MEASURES = ("world", "rooted", "scaled", "aligned")
-_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # by the ratio of predicted to true spread
 
 
 @dataclass(frozen=True)
@@ -113,22 +112,14 @@ def _check_unit(pair: PointPair) -> None:
     frames = both.any(1)
     if not frames.any():
         return
-    predicted, true = (_spread(xyz[frames], both[frames]) for xyz in (pair.estimate, pair.truth))
+    predicted, true = (spread(xyz[frames], both[frames]) for xyz in (pair.estimate, pair.truth))
     ratio = float(np.median(predicted / np.maximum(true, 1e-3)))
-    unit = next((name for name, low, high in _UNITS if low < ratio < high), None)
+    unit = unit_of_ratio(ratio)
     if unit is not None:
         raise InputError(
             f"the points of {pair.subject}/{pair.trial} are spread over {np.median(predicted):.3g} m (RMS from their "
             f"centre), the true ones over {np.median(true):.3g} m. They seem to be in {unit}; hand them in in metres."
         )
-
-
-def _spread(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """(frames,) m: RMS distance of the points that are there from their centre."""
-    count = present.sum(1)
-    xyz = np.where(present[..., None], xyz, 0.0)
-    off = np.where(present[..., None], xyz - (xyz.sum(1) / count[:, None])[:, None], 0.0)
-    return np.sqrt((off**2).sum((1, 2)) / count)
 
 
 def _key(sequence: PointSequence) -> tuple:

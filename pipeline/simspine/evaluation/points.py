@@ -15,7 +15,7 @@ import numpy as np
 
 from simspine.dataset.actions import action_of
 from simspine.errors import InputError
-from simspine.evaluation.frame_table import array_of, common, read_rows, write_rows
+from simspine.evaluation.frame_table import array_of, common, frame_numbers, read_rows, write_rows
 from simspine.types import FRAMES, read_only
 
 AXES = (*FRAMES, "camera")  # camera: x right, y down, z away from the camera, whose centre is the origin
@@ -48,9 +48,7 @@ class PointSequence:
             raise InputError(f"{where}: axes are {self.axes!r}, expected one of {', '.join(AXES)}.")
         if len(set(names)) != len(names):
             raise InputError(f"{where}: a point's name is there twice; names must be unique.")
-        frames = read_only(where, "frames", self.frames, (None,), int)
-        if (frames[:1] < 0).any() or (np.diff(frames) <= 0).any():
-            raise InputError(f"{where}: frame numbers must start at 0 or later and increase; each may be there once.")
+        frames = frame_numbers(where, self.frames)
         shape = (len(frames), len(names), 3)
         values = {"frames": frames, "names": names, "xyz": read_only(where, "xyz", self.xyz, shape)}
         if np.isinf(values["xyz"]).any():

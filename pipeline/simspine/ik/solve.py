@@ -8,14 +8,13 @@ import numpy as np
 from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
-from simspine.geometry import in_frame
+from simspine.geometry import in_frame, spread, unit_of_ratio
 from simspine.ik.result import Derive, Result
 from simspine.ik.solver import TOLERANCES, Solver
 from simspine.priors.assumptions import MarkerErrors, Prior, Smoothness
 from simspine.types import Markers
 
 _ANOTHER_UNIT = 10.0  # no posture spreads the same markers ten times as far as another
-_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # by the ratio of the spreads
 
 
 def inverse_kinematics(
@@ -104,24 +103,17 @@ def _check_unit(body: Body, markers: Markers) -> None:
     if not some.any():
         return
     places = neutral_markers(body)[[body.marker_index(name) for name in markers.names]]
-    found = _spread(markers.xyz[some], present[some])
-    wanted = _spread(np.broadcast_to(places, (int(some.sum()), *places.shape)), present[some])
+    found = spread(markers.xyz[some], present[some])
+    wanted = spread(np.broadcast_to(places, (int(some.sum()), *places.shape)), present[some])
     ratio = float(np.median(found / np.maximum(wanted, 1e-3)))
     if 1 / _ANOTHER_UNIT < ratio < _ANOTHER_UNIT or np.median(wanted) < 0.01:
         return
-    unit = next((f" They seem to be in {name}." for name, low, high in _UNITS if low < ratio < high), "")
+    name = unit_of_ratio(ratio)
+    unit = f" They seem to be in {name}." if name else ""
     raise InputError(
         f"the markers are spread over {np.median(found):.3g} m (RMS from their centre), those of body {body.name!r} "
         f"over {np.median(wanted):.3g} m.{unit} Hand them in in metres."
     )
-
-
-def _spread(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """(frames,) m: RMS distance of the points that are there from their centre."""
-    xyz, count = np.where(present[..., None], xyz, 0.0), present.sum(1)[:, None]
-    centre = xyz.sum(1) / count
-    off = np.where(present, np.linalg.norm(xyz - centre[:, None], axis=-1), 0.0)
-    return np.sqrt((off**2).sum(1) / count[:, 0])
 
 
 def marker_weights(markers: Markers, weights: Mapping[str, float] | np.ndarray | None) -> np.ndarray:
