@@ -3,13 +3,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tools.measure_endplates import BoneMesh, as_yaml, find_endplate, find_sacral_endplate, measure_model
+from tools.measure_endplates import (
+    BoneMesh,
+    across_the_curve,
+    as_yaml,
+    find_endplate,
+    find_sacral_endplate,
+    measure_model,
+)
 
 from simspine.body.kinematics import neutral_poses
 from simspine.body.recipes import build
 from simspine.errors import InputError
 from simspine.formats.vtp import read_polygons
-from simspine.spine.endplates import Endplate, endplate, read_endplates, scaled
+from simspine.spine.endplates import Endplate, Vertebra, endplate, read_endplates, scaled
 
 LEVELS = [f"C{k}" for k in range(1, 8)] + [f"T{k}" for k in range(1, 13)] + [f"L{k}" for k in range(1, 6)] + ["S1"]
 SETUP = Path(importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]) / "OpenSim_Setup"
@@ -116,9 +123,45 @@ def test_sacrum_faces_the_hips_and_l5_as_in_people(standing):
     incidence = backward(s1.normal) + np.degrees(np.arctan2(-from_hips[0], from_hips[1]))
     assert 40 < incidence < 65
     assert 0.092 < np.linalg.norm(from_hips) < 0.124
-    assert 8 < backward(s1.normal) - backward(l5.normal) < 30
+    assert 8 < backward(s1.normal) - backward(l5.normal) < 32
     middle = np.add(s1.normal, l5.normal) / np.linalg.norm(np.add(s1.normal, l5.normal))
     assert 0.005 < (standing("lumbar5", l5.centre) - standing("sacrum", s1.centre)) @ middle < 0.020
+
+
+SPANS = (  # standing people, degrees, lordosis positive; none of them was used
+    ("T1", "superior", "T12", "inferior", -44.2),  # Harrison 2002, n = 80
+    ("T2", "superior", "T11", "inferior", -39.9),
+    ("T3", "superior", "T10", "inferior", -33.3),
+    ("T3", "superior", "T12", "inferior", -36.0),  # Bernhardt & Bridwell 1989, n = 102
+    ("T12", "inferior", "L4", "superior", 15.6),  # T12–S1 less L4–S1, Asian Spine J 2019, n = 627
+)
+
+
+@pytest.mark.parametrize(("upper", "above", "lower", "below", "published"), SPANS)
+def test_vertebrae_stand_as_peoples_do(upper, above, lower, below, published):
+    plates = read_endplates()
+    span = backward(getattr(plates[lower], below).normal) - backward(getattr(plates[upper], above).normal)
+    assert abs(span - published) < 5
+
+
+def test_vertebrae_are_turned_across_an_arc():
+    """On a circle the direction of the spine is known in each vertebra; endplates differ from it by half the wedge."""
+    levels = [f"C{k}" for k in range(3, 8)] + LEVELS[7:]
+    angle = np.linspace(0.8, -0.8, len(levels))  # of the direction towards the head, forward
+    places = 0.3 * np.column_stack([-np.cos(angle), np.sin(angle), np.zeros(len(levels))])
+    drawn = {
+        level: Vertebra(level, level, (0, 0, 0), flat if level != "S1" else top, flat if level != "S1" else None, "")
+        for level in levels
+        for flat, top in [(Endplate(level, (0, 0, 0), (0, 1, 0)), Endplate(level, (0, 0, 0), (0.6, 0.8, 0)))]
+    }
+    turned = across_the_curve(drawn, dict(zip(levels, places, strict=True)))
+    assert turned["S1"] == drawn["S1"]
+    assert turned["C5"] == drawn["C5"]
+    for level, lean in zip(levels, np.degrees(angle), strict=True):
+        if level in ("T3", "L2", "T12"):
+            above, below = (backward(getattr(turned[level], side).normal) for side in ("superior", "inferior"))
+            assert (above + below) / 2 == pytest.approx(lean, abs=0.5)
+            assert above - below == pytest.approx({"T3": 0.0, "T12": 4.2, "L2": 1.65}[level], abs=1e-3)
 
 
 def sacrum():
