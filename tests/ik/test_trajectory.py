@@ -18,7 +18,7 @@ from simspine.ik.terms.prior import PriorTerm
 from simspine.ik.terms.smoothness import SmoothnessTerm
 from simspine.ik.trajectory import _about_mean
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
-from simspine.types import Motion
+from simspine.types import Markers, Motion
 
 RATE = 60.0
 
@@ -297,9 +297,49 @@ def test_correlated_errors_widen_the_intervals(release, moving):
     assert np.median(lasting.motion.deviation / np.maximum(once.motion.deviation, 1e-12)) > 1.3
 
 
+def test_frames_that_share_an_error_can_count_once(release, moving):
+    """The same as markers of so much less weight; the frames' own intervals stay."""
+    _, markers = moving(60)
+    time = 0.2
+    shared = time * RATE
+    thinned, once = (
+        inverse_kinematics(
+            release,
+            markers,
+            np.full(markers.present.shape, weight),
+            SMOOTH,
+            errors=MarkerErrors(correlation_time=time, counted_once=names),
+        )
+        for weight, names in ((1 / shared, ()), (1.0, markers.names))
+    )
+    assert np.abs(once.motion.values - thinned.motion.values).max() < 1e-4
+    seen = [release.coordinates.index(n) for n in ("pelvis_tx", "hip_flexion_r", "L5_S1_Flex_Ext")]
+    assert (once.motion.deviation[:, seen] < thinned.motion.deviation[:, seen]).all()
+
+
+def test_a_slow_part_is_not_made_to_move_by_errors_with_a_memory(release, moving):
+    """Someone who stands still, seen with errors that last 0.3 s; postures of the lumbar spine within 1°."""
+    _, markers = moving(1, noise=0.0)
+    rng, frames, stays = np.random.default_rng(3), 120, np.exp(-1 / (0.3 * RATE))
+    error = np.zeros((frames, *markers.xyz.shape[1:]))
+    for t in range(1, frames):
+        error[t] = stays * error[t - 1] + np.sqrt(1 - stays**2) * rng.normal(0, 0.01, error[t].shape)
+    still = Markers(markers.names, RATE, markers.xyz[0] + error, markers.frame)
+    lumbar = "L5_S1_Flex_Ext"
+    prior = Prior([LinearPrior({lumbar: 1.0}, 0.0, np.radians(1.0))])
+    each, once = (
+        inverse_kinematics(
+            release, still, None, SMOOTH, prior, errors=MarkerErrors(0.01, 0.6, counted_once=names)
+        ).motion.values[:, release.coordinates.index(lumbar)]
+        for names in ((), markers.names)
+    )
+    assert once.std() < 0.7 * each.std()
+
+
 @pytest.mark.parametrize(
     ("options", "telling"),
     [
+        ({"smoothness": SMOOTH, "errors": MarkerErrors(counted_once=("LKnew",))}, "Did you mean 'LKnee'"),
         ({"smoothness": Smoothness(acceleration={"knee_angel_r": 1.0})}, "Did you mean 'knee_angle_r'"),
         ({"smoothness": Smoothness(acceleration=-1.0)}, "expected a positive standard deviation"),
         ({"prior": Prior([LinearPrior({"L5_S1_Flex_Xt": 1.0}, 0.0, 1.0)])}, "Did you mean 'L5_S1_Flex_Ext'"),

@@ -1,12 +1,13 @@
 """The engine 'trajectory': markers, smoothness, priors and limits over the whole trial, with standard deviations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from simspine.body.kernels import expand
 from simspine.body.model import Body
+from simspine.errors import unknown_name
 from simspine.ik.canonical_branch import canonical_branch
 from simspine.ik.correlated_errors import covariance_of_correlated_errors
 from simspine.ik.frame_engine import first_pose, observations
@@ -35,7 +36,8 @@ START_HZ = 20.0  # frames per second from which the starting path is made
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """terms: all of them; markers and prior are two. own: how many columns are coordinates of the body; offsets of
-    markers follow. usable: (frames,). sharing: how many frames share one error of a marker, at least 1.
+    markers follow. usable: (frames,). sharing: how many frames share one error of a marker, at least 1. thinned:
+    (markers,) by how much less each counts for that in `markers`: `sharing`, or 1.
     """
 
     terms: tuple[Term, ...]
@@ -44,6 +46,11 @@ class _Problem:
     own: int
     usable: np.ndarray
     sharing: float
+    thinned: np.ndarray
+
+    def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
+        """As if each frame had been seen by itself."""
+        return replace(markers, w=markers.w * self.thinned)
 
 
 def solve(
@@ -62,10 +69,13 @@ def solve(
     offsets = problem.prior.S.shape[1] - own
 
     def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: AboutMean) -> dict[str, np.ndarray]:
-        if problem.sharing > 1.0:
-            blocks = covariance_of_correlated_errors(shown, problem.prior, z, blocks, problem.sharing)
-        z, blocks = z[:, :own], blocks[:, :own, :own]
         of_trial = blocks
+        if problem.sharing > 1.0:
+            blocks = covariance_of_correlated_errors(
+                problem.each_frame(shown), problem.prior, z, blocks, problem.sharing
+            )
+        of_trial = (of_trial if (problem.thinned > 1.0).any() else blocks)[:, :own, :own]
+        z, blocks = z[:, :own], blocks[:, :own, :own]
         if prior is not None and prior.carried:
             ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
             blocks = blocks + ways @ ways.T
@@ -102,9 +112,14 @@ def _problem(
 ) -> _Problem:
     """The objective's terms."""
     tree, y, w, usable = observations(body, markers, weights, min_markers)
-    # Correlated errors make the frames of one correlation time worth a single one. Thinning the markers would also give
-    # the motion up to smoothness, although such an error does not hide it; so priors are repeated instead.
+    # Correlated errors make the frames of one correlation time worth a single one. Where a part moves faster than they
+    # change, thinning its markers would give the motion up to smoothness, although such an error does not hide it; so
+    # priors are repeated instead.
     sharing = min(max(1.0, errors.correlation_time * markers.rate), float(markers.frames))
+    for name in errors.counted_once:
+        if name not in markers.names:
+            raise unknown_name("marker", name, markers.names, "the markers that are counted once")
+    thinned = np.where(np.isin(markers.names, errors.counted_once), sharing, 1.0)
     precision, scale = None, errors.loss_from
     if errors.use_covariance and markers.covariance is not None:
         precision = _precision(markers.covariance, errors.sd)
@@ -112,6 +127,7 @@ def _problem(
         precision = np.nan_to_num(precision)
     else:
         w, scale = w / errors.sd**2, errors.loss_from * errors.sd
+    w = w / thinned
     names = [body.coordinates.names[i] for i in tree.free]
     rotational = body.coordinates.rotational[tree.free]
     tree = with_offsets(tree, groups_of(errors.shared, markers.names))
@@ -125,7 +141,7 @@ def _problem(
     priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared)])
     S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
     assumed = PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, sharing))
-    return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing)
+    return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing, thinned)
 
 
 def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:
@@ -140,7 +156,9 @@ def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem,
     stride = max(1, int(markers.rate / START_HZ))
 
     def path(begin: float) -> np.ndarray:
-        rough = starting_path(problem.markers, pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin)
+        rough = starting_path(
+            problem.each_frame(problem.markers), pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin
+        )
         return canonical_branch(body, gaussian_filter1d(rough, SMOOTHING, axis=0, mode="nearest"))
 
     if solver.starts == 1:

@@ -38,11 +38,18 @@ def marker_errors(options: KinematicsOptions, markers: Markers) -> MarkerErrors:
     return MarkerErrors(
         sd=options.marker_sd_m,
         correlation_time=options.error_correlation_s,
+        counted_once=_spine_points(markers),
         shared=shared_errors(options, markers),
         use_covariance=options.use_covariance,
         loss=options.loss,
         loss_from=options.loss_from_sd,
     )
+
+
+def _spine_points(markers: Markers) -> tuple[str, ...]:
+    """Detected points of the spine, whose levels turn slowly."""
+    spine = {name for names in SPINE_REGIONS.values() for name in names}
+    return tuple(name for name in markers.names_of(Origin.DETECTED) if name in spine)
 
 
 def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:

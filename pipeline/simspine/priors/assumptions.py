@@ -93,13 +93,16 @@ class MarkerErrors:
     """How far markers are off, for the trajectory engine.
 
     sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_time: s, of a marker's error; what
-    is correlated does not average out over frames. shared: what neighbouring markers are off by together.
+    is correlated does not average out over frames. counted_once: markers on parts that move more slowly than their
+    errors change, so that such errors hide a motion as well: all frames within a correlation time count as one.
+    shared: what neighbouring markers are off by together.
     use_covariance: take `Markers.covariance` plus sd² instead of sd². loss: 'square' or 'huber', from loss_from
     standard deviations on.
     """
 
     sd: float = 0.02
     correlation_time: float = 0.0
+    counted_once: tuple[str, ...] = ()
     shared: tuple[SharedError, ...] = ()
     use_covariance: bool = False
     loss: str = "square"
