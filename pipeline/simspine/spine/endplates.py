@@ -29,6 +29,8 @@ MESH_LEVELS = {
 # vertebrae, 2° (Been 2010, Goh 1999; C), in which the model's are off the mean like anybody's.
 SACRAL_TILT_SD, TILT_SD = float(np.radians(8.0)), float(np.radians(3.0))
 
+NEUTRAL_LLA = float(np.radians(64.3))  # between L1's and S1's, with all coordinates 0 (docs/spine.md)
+
 Point = tuple[float, float, float]
 
 
