@@ -47,6 +47,19 @@ def test_xarray_reads_what_movement_expects(written):
         assert [meanings[i] for i in data["status"].values] == list(take.trial.status)
 
 
+def test_clinical_parameters_come_back_with_what_decided_them(written):
+    import xarray
+
+    path, take = written
+    with xarray.open_dataset(path, engine="h5netcdf") as data:
+        for name in ("clinical", "clinical_sd"):
+            column = data[name].sel(parameters="sagittal_vertical_axis", individuals="S1").values
+            np.testing.assert_array_equal(column, getattr(take.trial, name)[:, 1])
+            assert data[name].attrs["units"] == "rad; m"
+        tilt = data.sel(parameters="pelvic_tilt")
+        assert (str(tilt["clinical_decided"].values), str(tilt["clinical_units"].values)) == ("partly measured", "rad")
+
+
 def test_read_back(written):
     path, take = written
     found = read_netcdf(path)

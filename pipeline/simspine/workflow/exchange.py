@@ -60,6 +60,7 @@ class _Source:
     deviations: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     levels: tuple[str, ...] = ()
+    clinical: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)  # what the manifest says besides
     _bodies: dict[str, Body] = field(default_factory=dict)
 
@@ -78,7 +79,7 @@ class _Source:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
         self.deviations[key] = check_trial(body, trial, key)
-        self.frames[key], self.levels = trial.markers.frames, trial.levels
+        self.frames[key], self.levels, self.clinical = trial.markers.frames, trial.levels, trial.clinical_names
         if self.choice.contents == "angles":
             return without_points(trial)
         if self.names != trial.markers.names:
@@ -251,6 +252,7 @@ def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: s
     names = {
         "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
         "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
+        "clinical": list(source.clinical),
     }  # fmt: skip
     write_card(folder, name, counts, names, notice)
     return files | {"README.md": Entry("text")}
