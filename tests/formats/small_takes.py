@@ -17,7 +17,7 @@ DECIDED = {  # by trial
     "Walking_1": ("partly measured", "measured"),
     "Sitting": ("very uncertain: adults differ by ± 7°", "not known"),
 }
-UNSOLVED, REJECTED = 3, 5
+UNSOLVED, REJECTED, FILLED = 3, 5, 6  # frames; the last was rejected and filled in
 
 
 def facing(name: str, angle: float, size=(1000, 1002)) -> Camera:
@@ -55,6 +55,8 @@ def make_take(
     values[UNSOLVED] = np.nan
     status = ["kept"] * frames
     status[REJECTED] = "rejected"
+    if frames > FILLED:
+        status[FILLED] = "inferred"
     status[UNSOLVED] = "rejected"
     centres = None
     if with_centres:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from small_takes import PARAMETERS, REJECTED, UNSOLVED, make_take
+from small_takes import FILLED, PARAMETERS, REJECTED, UNSOLVED, make_take
 
 from simspine.errors import InputError
 from simspine.formats.parquet import read_parquet, write_card, write_parquet
@@ -48,7 +48,8 @@ def test_pyarrow_reads_equal_values(written):
     assert data.schema.field("markers").metadata[b"unit"] == b"m, y up"
     assert table.column("frame").to_pylist() == [*range(FRAMES)] * 2
     valid = np.array(table.column("valid"))
-    assert set(np.flatnonzero(~valid[:FRAMES])) == {UNSOLVED, REJECTED}
+    assert set(np.flatnonzero(~valid[:FRAMES])) == {UNSOLVED, REJECTED, FILLED}
+    assert table.column("status").to_pylist()[FILLED] == "inferred"
 
 
 def test_hugging_face_datasets_loads_it(written, tmp_path, monkeypatch):

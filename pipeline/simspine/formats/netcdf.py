@@ -20,7 +20,8 @@ SPACE = ["x", "y", "z"]
 
 
 def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
-    """Write one take. position: m, y up. confidence: 1 where the frame is usable, 0 where it was rejected, NaN missing.
+    """Write one take. position: m, y up. confidence: 1 where the frame is usable, 0 where it was rejected (and
+    perhaps filled in, which status says), NaN missing.
 
     position: the released places; position_vertebral: with the points along the spine at the centroids of their
     vertebrae; centres: all centroids. Beside them kinematics (deg; m), their standard deviations, lla and tka (rad),

@@ -155,7 +155,7 @@ Spine kinematics, a frame per row: {counts}. Made with simspine.
 |---|---|---|
 | subject, trial, frame | where the row comes from; frames count from 0 | |
 | time | | s |
-| valid, status | solved and not rejected; kept, corrected or rejected | |
+| valid, status | solved and not rejected; kept, corrected, rejected, or inferred: rejected and filled in | |
 {points}| kinematics, kinematics_sd | coordinates of the body and their standard deviations | deg; m |
 | level_angles | per level flexion, bending to the right, turning to the left | rad |
 | lla, tka, lla_sd, tka_sd | lumbar lordosis, thoracic kyphosis | rad |

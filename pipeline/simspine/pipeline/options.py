@@ -152,6 +152,15 @@ class KinematicsOptions(Section):
     """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
 
 
+class QualityOptions(Section):
+    """What becomes of rejected frames."""
+
+    fill_gaps: bool = False
+    """Take rejected frames out, smooth over them, and fill short gaps; what is filled stays marked as inferred."""
+    max_gap_s: float = Field(0.2, gt=0)
+    """Filling: longer gaps, and those at the ends of a trial, stay gaps, s."""
+
+
 class Options(Section):
     """The settings of all stages."""
 
@@ -163,3 +172,10 @@ class Options(Section):
     body: BodyOptions = BodyOptions()
     scaling: ScalingOptions = ScalingOptions()
     ik: KinematicsOptions = KinematicsOptions()
+    quality: QualityOptions = QualityOptions()
+
+    @model_validator(mode="after")
+    def _filling_needs_the_trajectory(self) -> Self:
+        if self.quality.fill_gaps and self.ik.engine != "trajectory":
+            raise ValueError(f"quality.fill_gaps needs ik.engine trajectory; {self.ik.engine} sees no other frame")
+        return self

@@ -283,7 +283,7 @@ def _axes62(folder: Path, source: _Source, splits: Splits, notice: str, name: st
     for take in source.takes(source.file.subjects):
         body, motion = source.body(take.subject), take.trial.motion
         path, count = f"{take.subject}/{take.subject}_{take.name}.mot", motion.frames
-        write_mot(folder / path, to_paper_axes(body, motion))
+        write_mot(folder / path, to_paper_axes(body, motion), inferred=np.flatnonzero(take.trial.inferred))
         files[path] = Entry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
         left_out[take.path] = round(float(np.degrees(thorax_left_out(body, motion))), 3)
         axes = paper_axes(body)  # the same of all people: the recipe's
