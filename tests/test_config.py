@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspine.config import Config, check_config, digest, read_config
+from simspine.config.compare import differences, told
 from simspine.errors import InputError
 
 FULL = {
@@ -471,3 +472,25 @@ def test_names_of_subjects_and_trials_are_plain(name):
         check_config(FULL | {"subjects": {"S01": {"trials": {name: person["trials"]["bow"]}}}})
     with pytest.raises(InputError, match="pattern"):
         check_config(FULL | {"name": name})
+
+
+def test_differences_name_the_setting_and_both_values():
+    before = check_config(FULL).model_dump(mode="json")
+    changed = copy.deepcopy(FULL)
+    changed["triangulation"]["min_views"] = 2
+    changed["body"] = {**FULL.get("body", {}), "markers": "centres"}
+    found = differences(before, check_config(changed).model_dump(mode="json"))
+    was = before["body"]["markers"]
+    assert found == (
+        "triangulation.min_views was 3, is 2",
+        f"body.markers was {'null' if was is None else was}, is centres",
+    )
+    assert differences(before, before) == ()
+
+
+def test_differences_of_keys_that_one_lacks():
+    found = differences({"a": {"x": 1}, "old": 2}, {"a": {"x": 1, "y": None}, "b": {}})
+    assert found == ("a.y was not there, is null", "b was not there, is {}", "old was 2, is not there")
+    many = tuple(f"k{i} was 1, is 2" for i in range(7))
+    assert told(many).endswith("k4 was 1, is 2; and 2 more")
+    assert told(many[:2]) == "k0 was 1, is 2; k1 was 1, is 2"
