@@ -30,7 +30,7 @@ FULL = {
     "detection": {"detector": "spinepose", "person": [0.0, 1.0, 1.0], "infer_spine": False},
     "triangulation": {"min_confidence": 0.2, "huber_px": 4.0, "max_error_px": 40.0, "min_views": 3, "fix_swaps": False},
     "filter": {"cutoff_hz": 8.0, "order": 2, "max_gap_s": 0.1},
-    "merge": {"correspondence": "t.csv", "max_misfit_m": 0.1, "max_shift_s": 0.5, "fix_shift": True},
+    "merge": {"correspondence": "human36m", "max_misfit_m": 0.1, "max_shift_s": 0.5, "fix_shift": True},
     "body": {"recipe": "coupled", "markers": "blazepose"},
     "scaling": {"min_factor": 0.8, "max_factor": 1.3, "max_asymmetry": 0.1, "trim": 0.1},
     "ik": {"weights": {"LKnee": 2.0}},
@@ -174,6 +174,43 @@ def test_a_folder_that_no_workflow_can_name_is_refused(folder):
         check_config(changed(("results",), folder))
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("body", "recipe"), "articulate", "body.recipe: unknown recipe 'articulate'"),
+        (("body", "markers"), "blazepos", "body.markers: unknown marker set or skeleton 'blazepos'"),
+        (("detection", "skeleton"), "halpe27", "detection.skeleton: unknown skeleton 'halpe27'"),
+        (("detection", "model"), "medum", "detection.model: SpinePose's weights 'medum': no such file"),
+        (("detection", "person"), "larget", "detection.person: unknown choice 'larget'. Did you mean 'largest'?"),
+        (("merge", "correspondence"), "human36", "merge.correspondence: unknown table of correspondences 'human36'"),
+        (("ik", "engine"), "frame", "ik.engine: Input should be 'trajectory', 'frames' or 'opensim' (found 'frame')."),
+    ],
+)
+def test_a_misspelt_value_is_refused_with_the_nearest_one(tmp_path, path, value, words):
+    message = refusal(tmp_path, changed(path, value))
+    assert words in message
+    assert "Did you mean" in message or path == ("detection", "model")
+    assert len(message.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("body", "recipe"), "mine.yaml"), (("body", "markers"), "my.yml"), (("merge", "correspondence"), "own.csv")],
+)
+def test_a_file_that_is_not_there_is_refused(tmp_path, path, value):
+    assert f"{'.'.join(path)}: " in (message := refusal(tmp_path, changed(path, value)))
+    assert f"{value} does not exist" in message
+
+
+def test_detections_of_a_virtual_capture_are_known(tmp_path):
+    virtual = {key: value for key, value in FULL.items() if key not in ("subjects", "detection")}
+    virtual |= {"capture": {"human36m": "copy"}, "virtual": {"detections": "zero-shott"}}
+    message = refusal(tmp_path, virtual)
+    assert "virtual.detections: unknown kind of detections 'zero-shott'. Did you mean 'zero-shot'?" in message
+    virtual["virtual"]["detections"] = "own.yaml"
+    assert "own.yaml does not exist" in refusal(tmp_path, virtual)
+
+
 def test_all_faults_in_one_message(tmp_path):
     data = changed(("filter", "cutof_hz"), 6)
     data = changed(("subjects", "S01", "hight"), 1.8, data)
@@ -281,6 +318,9 @@ OTHER = {
     ("filter", "order"): 4,
     ("triangulation", "min_views"): 4,
     ("report", "sample_frames"): 5,
+    ("merge", "correspondence"): None,
+    ("body", "recipe"): "paper",
+    ("body", "markers"): "centres",
 }
 
 

@@ -2,7 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from simspine.errors import unknown_name
 
 
 class Section(BaseModel):
@@ -30,6 +32,15 @@ class DetectionOptions(Section):
     """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
     silhouettes: bool = False
     """BlazePose: place spine points behind the trunk's outline. For recordings with a camera in profile."""
+
+    @field_validator("person", mode="before")
+    @classmethod
+    def _one_kind_of_person(cls, person):
+        """One fault in place of one for each kind that was tried."""
+        names = ("most_views", "largest", "all")
+        if isinstance(person, str) and person not in names:
+            raise ValueError(str(unknown_name("choice", person, (*names, "a point [x, y, z]"))))
+        return person
 
     @model_validator(mode="after")
     def _silhouettes_are_blazeposes(self) -> Self:
