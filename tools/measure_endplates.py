@@ -213,7 +213,8 @@ def find_sacral_endplate(bone: BoneMesh) -> Endplate:
     front, rear = bone.points[promontory], bone.points[here]
     along = (front - rear) * [1, 1, 0]
     normal = np.array([-along[1], along[0], 0]) / np.linalg.norm(along)
-    return Endplate(bone.body, _tuple((front + rear) / 2 * [1, 1, 0]), _tuple(normal))
+    middle, corner = ((front + rear) / 2 * [1, 1, 0], rear * [1, 1, 0])
+    return Endplate(bone.body, _tuple(middle), _tuple(normal), _tuple(corner))
 
 
 def _within(bone: BoneMesh, edge: Iterable[int]) -> tuple[int, ...]:
@@ -289,6 +290,8 @@ def as_yaml(vertebrae: Vertebrae) -> str:
         for side in SIDES:
             if plate := getattr(vertebra, side):
                 entries[level][side] = {"centre": list(plate.centre), "normal": list(plate.normal)}
+                if plate.rear is not None:
+                    entries[level][side]["rear"] = list(plate.rear)
     return HEADER + yaml.safe_dump({"vertebrae": entries}, sort_keys=False, default_flow_style=None, width=120)
 
 

@@ -12,7 +12,7 @@ from simspine.geometry import wrap
 from simspine.ik.result import CHANGE, GRADIENT
 from simspine.ik.uncertainty import marker_covariance
 from simspine.spine.clinical import Measure
-from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis, tilt_sd
+from simspine.spine.curvature import lumbar_lordosis, people_sd, thoracic_kyphosis
 from simspine.spine.endplates import SACRAL_TILT_SD, Vertebra
 from simspine.spine.levels import Level
 from simspine.spine.lumbopelvic import OF
@@ -63,13 +63,13 @@ def spine_deviation(
             out.append(np.sqrt(variance))
     sd = [np.concatenate(parts) for parts in found]
     clinical = [name for measure in measures for name in measure.names]
-    tilts = np.array([tilt_sd(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
+    people = np.array([people_sd(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
     covariance = marker_covariance(_with_centroids(body, markers, vertebrae), z, blocks)
     return {
-        "lla": np.hypot(sd[0][:, 0], tilts[0]),
-        "tka": np.hypot(sd[1][:, 0], tilts[1]),
+        "lla": np.hypot(sd[0][:, 0], people[0]),
+        "tka": np.hypot(sd[1][:, 0], people[1]),
         "angles": np.stack(sd[2 : len(own_figures)], 1),
-        "clinical": np.hypot(np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1), tilts[2:]),
+        "clinical": np.hypot(np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1), people[2:]),
         "markers": covariance[:, : len(markers)],
         "centres": covariance[:, len(markers) :],
         GRADIENT: slope,
