@@ -273,8 +273,9 @@ HEADER = """\
 # in the frame of the body that carries it (x forward, y up, z right). Normals point towards the head.
 # Measured on the model's own meshes by tools.measure_endplates: the endplate is the largest flat facet at the front of
 # the bone that faces up (down), grown over neighbouring triangles within 30 degrees; its plane is the least-squares
-# plane of the rim. From T1 to L5 only the centres are the meshes': the normals are those of vertebrae at right angles to
-# the curve of the centroids, wedged as published (T9 to L5: Masharawi & Salame 2010; above as drawn). S1: the mid-sagittal profile from the promontory to the rear corner at the sacral canal. Centroid:
+# plane of the rim. From T1 to L5 only the centres are the meshes': the normals are those of vertebrae at right angles
+# to the curve of the centroids, wedged as published (T9 to L5: Masharawi & Salame 2010; above as drawn). S1: the
+# mid-sagittal profile from the promontory to the rear corner at the sacral canal, which is kept too. Centroid: the
 # middle between both endplate centres. S1, C2: half the height of L5, C3 from their only endplate. C1: centre of the
 # ring's surface. The sacrum is taken where it fits the hip bones and L5, in the frame of the pelvis; the model draws it
 # 10 mm further forward and 17 mm lower.
