@@ -1,4 +1,4 @@
-"""Are left and right, and head and feet, where they belong? Shoulders against hips and ankles, feet against the pelvis."""
+"""Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another."""
 
 from collections.abc import Iterator
 
