@@ -160,7 +160,7 @@ def spine_from_the_side(sheet: Sheet) -> None:
     below = np.array([c7[0], corner[1], c7[2]])
     sheet.line(c7, below, PURPLE, linestyle="--")
     sheet.line(corner, below, PURPLE, linewidth=2.4)
-    sheet.name((corner + below) / 2, (0.0, -0.02), "SVA", PURPLE)
+    sheet.name(below, (0.008, -0.012), "SVA", PURPLE, ha="left")
     sheet.line(sacrum, c7, INK)
     sheet.line(sacrum, sacrum + 0.26 * UP, GREY, linestyle="--")
     sheet.angle(sacrum, UP, c7 - sacrum, 0.21, INK, "trunk\ninclination", (-0.075, 0.0))
