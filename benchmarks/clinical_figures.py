@@ -93,6 +93,12 @@ class Sheet:
         normal = turn @ np.array(own.normal)
         return self.place(own.body, own.centre), np.cross(normal, turn[:, 2]), normal
 
+    def rear(self, level: str, side: str) -> Point:
+        """Rear edge of an endplate that has one."""
+        own: Endplate = getattr(self.plates[level], side)
+        assert own.rear is not None
+        return self.place(own.body, own.rear)
+
     def line(self, a: Point, b: Point, colour: str, **style) -> None:
         ends = np.array([self.flat(a), self.flat(b)])
         self.axes.plot(*ends.T, color=colour, **({"linewidth": 1.6, "solid_capstyle": "round"} | style))
@@ -150,10 +156,11 @@ def spine_from_the_side(sheet: Sheet) -> None:
     sheet.draw(left_out=ARMS, plain=("head", "femur", "tibia"))
     sacrum, c7 = sheet.plate("S1", "superior")[0], sheet.centroid("C7")
     sheet.show((sacrum + c7) / 2 + (0.03, 0.025, 0), 0.55)
-    below = np.array([c7[0], sacrum[1], c7[2]])
+    corner = sheet.rear("S1", "superior")
+    below = np.array([c7[0], corner[1], c7[2]])
     sheet.line(c7, below, PURPLE, linestyle="--")
-    sheet.line(sacrum, below, PURPLE, linewidth=2.4)
-    sheet.name((sacrum + below) / 2, (0.0, -0.02), "SVA", PURPLE)
+    sheet.line(corner, below, PURPLE, linewidth=2.4)
+    sheet.name(below, (0.008, -0.012), "SVA", PURPLE, ha="left")
     sheet.line(sacrum, c7, INK)
     sheet.line(sacrum, sacrum + 0.26 * UP, GREY, linestyle="--")
     sheet.angle(sacrum, UP, c7 - sacrum, 0.21, INK, "trunk\ninclination", (-0.075, 0.0))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspine.config import Config, check_config, digest, read_config
+from simspine.config.compare import differences, told
 from simspine.errors import InputError
 
 FULL = {
@@ -29,7 +30,7 @@ FULL = {
     "detection": {"detector": "spinepose", "person": [0.0, 1.0, 1.0], "infer_spine": False},
     "triangulation": {"min_confidence": 0.2, "huber_px": 4.0, "max_error_px": 40.0, "min_views": 3, "fix_swaps": False},
     "filter": {"cutoff_hz": 8.0, "order": 2, "max_gap_s": 0.1},
-    "merge": {"correspondence": "t.csv", "max_misfit_m": 0.1, "max_shift_s": 0.5, "fix_shift": True},
+    "merge": {"correspondence": "human36m", "max_misfit_m": 0.1, "max_shift_s": 0.5, "fix_shift": True},
     "body": {"recipe": "coupled", "markers": "blazepose"},
     "scaling": {"min_factor": 0.8, "max_factor": 1.3, "max_asymmetry": 0.1, "trim": 0.1},
     "ik": {"weights": {"LKnee": 2.0}},
@@ -173,6 +174,43 @@ def test_a_folder_that_no_workflow_can_name_is_refused(folder):
         check_config(changed(("results",), folder))
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("body", "recipe"), "articulate", "body.recipe: unknown recipe 'articulate'"),
+        (("body", "markers"), "blazepos", "body.markers: unknown marker set or skeleton 'blazepos'"),
+        (("detection", "skeleton"), "halpe27", "detection.skeleton: unknown skeleton 'halpe27'"),
+        (("detection", "model"), "medum", "detection.model: SpinePose's weights 'medum': no such file"),
+        (("detection", "person"), "larget", "detection.person: unknown choice 'larget'. Did you mean 'largest'?"),
+        (("merge", "correspondence"), "human36", "merge.correspondence: unknown table of correspondences 'human36'"),
+        (("ik", "engine"), "frame", "ik.engine: Input should be 'trajectory', 'frames' or 'opensim' (found 'frame')."),
+    ],
+)
+def test_a_misspelt_value_is_refused_with_the_nearest_one(tmp_path, path, value, words):
+    message = refusal(tmp_path, changed(path, value))
+    assert words in message
+    assert "Did you mean" in message or path == ("detection", "model")
+    assert len(message.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [(("body", "recipe"), "mine.yaml"), (("body", "markers"), "my.yml"), (("merge", "correspondence"), "own.csv")],
+)
+def test_a_file_that_is_not_there_is_refused(tmp_path, path, value):
+    assert f"{'.'.join(path)}: " in (message := refusal(tmp_path, changed(path, value)))
+    assert f"{value} does not exist" in message
+
+
+def test_detections_of_a_virtual_capture_are_known(tmp_path):
+    virtual = {key: value for key, value in FULL.items() if key not in ("subjects", "detection")}
+    virtual |= {"capture": {"human36m": "copy"}, "virtual": {"detections": "zero-shott"}}
+    message = refusal(tmp_path, virtual)
+    assert "virtual.detections: unknown kind of detections 'zero-shott'. Did you mean 'zero-shot'?" in message
+    virtual["virtual"]["detections"] = "own.yaml"
+    assert "own.yaml does not exist" in refusal(tmp_path, virtual)
+
+
 def test_all_faults_in_one_message(tmp_path):
     data = changed(("filter", "cutof_hz"), 6)
     data = changed(("subjects", "S01", "hight"), 1.8, data)
@@ -280,6 +318,9 @@ OTHER = {
     ("filter", "order"): 4,
     ("triangulation", "min_views"): 4,
     ("report", "sample_frames"): 5,
+    ("merge", "correspondence"): None,
+    ("body", "recipe"): "paper",
+    ("body", "markers"): "centres",
 }
 
 
@@ -471,3 +512,25 @@ def test_names_of_subjects_and_trials_are_plain(name):
         check_config(FULL | {"subjects": {"S01": {"trials": {name: person["trials"]["bow"]}}}})
     with pytest.raises(InputError, match="pattern"):
         check_config(FULL | {"name": name})
+
+
+def test_differences_name_the_setting_and_both_values():
+    before = check_config(FULL).model_dump(mode="json")
+    changed = copy.deepcopy(FULL)
+    changed["triangulation"]["min_views"] = 2
+    changed["body"] = {**FULL.get("body", {}), "markers": "centres"}
+    found = differences(before, check_config(changed).model_dump(mode="json"))
+    was = before["body"]["markers"]
+    assert found == (
+        "triangulation.min_views was 3, is 2",
+        f"body.markers was {'null' if was is None else was}, is centres",
+    )
+    assert differences(before, before) == ()
+
+
+def test_differences_of_keys_that_one_lacks():
+    found = differences({"a": {"x": 1}, "old": 2}, {"a": {"x": 1, "y": None}, "b": {}})
+    assert found == ("a.y was not there, is null", "b was not there, is {}", "old was 2, is not there")
+    many = tuple(f"k{i} was 1, is 2" for i in range(7))
+    assert told(many).endswith("k4 was 1, is 2; and 2 more")
+    assert told(many[:2]) == "k0 was 1, is 2; k1 was 1, is 2"

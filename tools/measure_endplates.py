@@ -213,7 +213,8 @@ def find_sacral_endplate(bone: BoneMesh) -> Endplate:
     front, rear = bone.points[promontory], bone.points[here]
     along = (front - rear) * [1, 1, 0]
     normal = np.array([-along[1], along[0], 0]) / np.linalg.norm(along)
-    return Endplate(bone.body, _tuple((front + rear) / 2 * [1, 1, 0]), _tuple(normal))
+    middle, corner = ((front + rear) / 2 * [1, 1, 0], rear * [1, 1, 0])
+    return Endplate(bone.body, _tuple(middle), _tuple(normal), _tuple(corner))
 
 
 def _within(bone: BoneMesh, edge: Iterable[int]) -> tuple[int, ...]:
@@ -272,8 +273,9 @@ HEADER = """\
 # in the frame of the body that carries it (x forward, y up, z right). Normals point towards the head.
 # Measured on the model's own meshes by tools.measure_endplates: the endplate is the largest flat facet at the front of
 # the bone that faces up (down), grown over neighbouring triangles within 30 degrees; its plane is the least-squares
-# plane of the rim. From T1 to L5 only the centres are the meshes': the normals are those of vertebrae at right angles to
-# the curve of the centroids, wedged as published (T9 to L5: Masharawi & Salame 2010; above as drawn). S1: the mid-sagittal profile from the promontory to the rear corner at the sacral canal. Centroid:
+# plane of the rim. From T1 to L5 only the centres are the meshes': the normals are those of vertebrae at right angles
+# to the curve of the centroids, wedged as published (T9 to L5: Masharawi & Salame 2010; above as drawn). S1: the
+# mid-sagittal profile from the promontory to the rear corner at the sacral canal, which is kept too. Centroid: the
 # middle between both endplate centres. S1, C2: half the height of L5, C3 from their only endplate. C1: centre of the
 # ring's surface. The sacrum is taken where it fits the hip bones and L5, in the frame of the pelvis; the model draws it
 # 10 mm further forward and 17 mm lower.
@@ -289,6 +291,8 @@ def as_yaml(vertebrae: Vertebrae) -> str:
         for side in SIDES:
             if plate := getattr(vertebra, side):
                 entries[level][side] = {"centre": list(plate.centre), "normal": list(plate.normal)}
+                if plate.rear is not None:
+                    entries[level][side]["rear"] = list(plate.rear)
     return HEADER + yaml.safe_dump({"vertebrae": entries}, sort_keys=False, default_flow_style=None, width=120)
 
 

@@ -12,7 +12,12 @@ from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.types import Camera, Markers, Motion
 
 AXES = ("pelvis_tilt", "pelvis_tx", "L5_S1_Flex_Ext")
-UNSOLVED, REJECTED = 3, 5
+PARAMETERS = ("pelvic_tilt", "sagittal_vertical_axis")
+DECIDED = {  # by trial
+    "Walking_1": ("partly measured", "measured"),
+    "Sitting": ("very uncertain: adults differ by ± 7°", "not known"),
+}
+UNSOLVED, REJECTED, FILLED = 3, 5, 6  # frames; the last was rejected and filled in
 
 
 def facing(name: str, angle: float, size=(1000, 1002)) -> Camera:
@@ -50,6 +55,8 @@ def make_take(
     values[UNSOLVED] = np.nan
     status = ["kept"] * frames
     status[REJECTED] = "rejected"
+    if frames > FILLED:
+        status[FILLED] = "inferred"
     status[UNSOLVED] = "rejected"
     centres = None
     if with_centres:
@@ -60,6 +67,7 @@ def make_take(
         Motion(AXES, 50, values, (True, False, True), deviation=np.abs(values) / 10),
         levels=("L5-S1", "L4-L5"), angles=rng.normal(size=(frames, 2, 3)), lla=rng.normal(0.8, 0.1, frames),
         tka=rng.normal(0.6, 0.1, frames), lla_sd=np.full(frames, 0.02), tka_sd=np.full(frames, 0.03), status=status,
-        centres=centres,
+        centres=centres, clinical_names=PARAMETERS, clinical_units=("rad", "m"), clinical=rng.normal(size=(frames, 2)),
+        clinical_sd=rng.random((frames, 2)), clinical_decided=DECIDED[name],
     )  # fmt: skip
     return Take(subject, name, trial, (facing("54138969", 0.3), facing("55011271", 2.0, (1000, 1000))))

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from small_takes import UNSOLVED, make_take
+from small_takes import FILLED, UNSOLVED, make_take
 
 from simspine.errors import InputError
 from simspine.formats.c3d import read_c3d, write_c3d
@@ -41,6 +41,7 @@ def test_ezc3d_reads_equal_values(written):
     ours = data["parameters"]["SIMSPINE"]
     assert (ours["SUBJECT"]["value"], ours["TRIAL"]["value"]) == (["S1"], ["Walking_1"])
     assert ours["REJECTED"]["value"] == ["4 6"]
+    assert ours["INFERRED"]["value"] == [str(FILLED + 1)]
     assert ours["NOTICE"]["value"] == ["for the licence holder only"]
 
 

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from small_takes import REJECTED, UNSOLVED, make_take
+from small_takes import FILLED, REJECTED, UNSOLVED, make_take
 
 from simspine.errors import InputError
 from simspine.formats.coco import read_coco, write_coco
@@ -37,7 +37,7 @@ def test_pycocotools_reads_equal_values(written):
     path, take, images = written
     with contextlib.redirect_stdout(io.StringIO()):
         data = coco.COCO(str(path))
-    kept = [i for i in range(FRAMES) if i not in (UNSOLVED, REJECTED)]
+    kept = [i for i in range(FRAMES) if i not in (UNSOLVED, REJECTED, FILLED)]
     assert images == 2 * len(kept) == len(data.getImgIds())
     (category,) = data.loadCats(data.getCatIds(catNms=["person"]))
     assert tuple(category["keypoints"]) == TABLE.names

@@ -54,6 +54,7 @@ def trial(frames=7, seed=0, start=0.5, **changes):
         "angles_sd": rng.random((frames, 2, 3)), "lla_sd": rng.random(frames), "tka_sd": rng.random(frames),
         "clinical_names": ("pelvic_tilt", "sagittal_vertical_axis"), "clinical_units": ("rad", "m"),
         "clinical": rng.normal(size=(frames, 2)), "clinical_sd": rng.random((frames, 2)),
+        "clinical_decided": ("partly measured", "nicht größer als ±"),
         "response": np.array([0.9, 1.0, 0.1, np.nan]), "level_share": rng.random((2, 3)),
         "fitted": ("Hip", "LKnee"), "fitted_origin": ("inferred", "detected"),
         "marker_error": rng.random((frames, 2)), "filled": filled,

@@ -6,7 +6,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from small_takes import REJECTED, UNSOLVED, make_take
+from small_takes import FILLED, REJECTED, UNSOLVED, make_take
 
 from simspine.errors import InputError
 from simspine.formats.mmpose_npz import Moments, parents, read_mmpose, write_mmpose
@@ -68,7 +68,8 @@ def test_a_plain_reader_finds_what_the_release_describes(written):
     np.testing.assert_allclose(rows["scale"], 1.2 * (high - low).max(1) / 200, rtol=1e-6)
     np.testing.assert_allclose(rows["angles"][second][:, 0], np.degrees(take.trial.motion.values[kept, 0]))
     np.testing.assert_array_equal(rows["angles"][second][:, 1], take.trial.motion.values[kept, 1])
-    assert list(np.array(kept)[rows["valid"][second] == 0]) == [REJECTED]
+    assert list(np.array(kept)[rows["valid"][second] == 0]) == [REJECTED, FILLED]
+    assert list(np.array(kept)[rows["inferred"][second] == 1]) == [FILLED]
     assert read_mmpose(folder / "annotations" / "simspine_train.npz")["metadata"]["notice"] == "n"
 
 

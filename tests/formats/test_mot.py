@@ -183,3 +183,12 @@ def test_pose2sim_reads_what_we_write(tmp_path):
     assert tuple(data.columns) == NAMES
     np.testing.assert_allclose(time, np.arange(5) / 60, atol=1e-9)
     np.testing.assert_allclose(data.to_numpy(), np.where(TURNING, np.degrees(values), values), atol=1e-11)
+
+
+def test_the_header_lists_frames_that_were_filled_in(tmp_path):
+    motion = Motion(("hip_flexion_r",), 50, np.linspace(0, 1, 8)[:, None], (True,))
+    write_mot(tmp_path / "a.mot", motion, inferred=[2, 3, 6])
+    assert "inferredFrames=2-3 6\n" in (tmp_path / "a.mot").read_text()
+    np.testing.assert_allclose(read_mot(tmp_path / "a.mot").values, motion.values, atol=1e-9)
+    write_mot(tmp_path / "b.mot", motion)
+    assert "inferredFrames" not in (tmp_path / "b.mot").read_text()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_takes import REJECTED, UNSOLVED, make_take
+from small_takes import FILLED, REJECTED, UNSOLVED, make_take
 
 from simspine.errors import InputError
 from simspine.formats.netcdf import read_netcdf, write_netcdf
@@ -36,15 +36,29 @@ def test_xarray_reads_what_movement_expects(written):
         hip = data["position"].sel(keypoints="Hip", individuals="S1", space="y").values
         np.testing.assert_array_equal(hip, take.trial.markers.xyz[:, 0, 1])
         confidence = data["confidence"].sel(individuals="S1").values
-        assert (confidence[REJECTED] == 0).all()
+        assert (confidence[[REJECTED, FILLED]] == 0).all()
         assert np.isnan(confidence[UNSOLVED]).all()
-        assert (np.delete(confidence, [REJECTED, UNSOLVED], 0) == 1).all()
+        assert (np.delete(confidence, [REJECTED, FILLED, UNSOLVED], 0) == 1).all()
         assert data["lla"].attrs["units"] == "rad"
         np.testing.assert_array_equal(data["lla"].values[:, 0], take.trial.lla)
         column = data["kinematics"].sel(coordinates="pelvis_tilt", individuals="S1").values
         np.testing.assert_allclose(column, np.degrees(take.trial.motion.values[:, 0]))
         meanings = data["status"].attrs["flag_meanings"].split()
         assert [meanings[i] for i in data["status"].values] == list(take.trial.status)
+        assert take.trial.status[FILLED] == "inferred"
+
+
+def test_clinical_parameters_come_back_with_what_decided_them(written):
+    import xarray
+
+    path, take = written
+    with xarray.open_dataset(path, engine="h5netcdf") as data:
+        for name in ("clinical", "clinical_sd"):
+            column = data[name].sel(parameters="sagittal_vertical_axis", individuals="S1").values
+            np.testing.assert_array_equal(column, getattr(take.trial, name)[:, 1])
+            assert data[name].attrs["units"] == "rad; m"
+        tilt = data.sel(parameters="pelvic_tilt")
+        assert (str(tilt["clinical_decided"].values), str(tilt["clinical_units"].values)) == ("partly measured", "rad")
 
 
 def test_read_back(written):

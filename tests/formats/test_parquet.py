@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from small_takes import REJECTED, UNSOLVED, make_take
+from small_takes import FILLED, PARAMETERS, REJECTED, UNSOLVED, make_take
 
 from simspine.errors import InputError
 from simspine.formats.parquet import read_parquet, write_card, write_parquet
@@ -22,7 +22,8 @@ def written(tmp_path_factory, take):
     folder = tmp_path_factory.mktemp("parquet")
     other = make_take(name="Sitting", subject="S5", seed=1)
     rows = write_parquet(folder, "train", lambda: [take, other], shard=7)
-    write_card(folder, "tiny", {"train": sum(rows)}, {"markers": list(take.trial.markers.names)}, "A notice.")
+    names = {"markers": list(take.trial.markers.names), "clinical": list(PARAMETERS)}
+    write_card(folder, "tiny", {"train": sum(rows)}, names, "A notice.")
     return folder, (take, other), rows
 
 
@@ -47,7 +48,8 @@ def test_pyarrow_reads_equal_values(written):
     assert data.schema.field("markers").metadata[b"unit"] == b"m, y up"
     assert table.column("frame").to_pylist() == [*range(FRAMES)] * 2
     valid = np.array(table.column("valid"))
-    assert set(np.flatnonzero(~valid[:FRAMES])) == {UNSOLVED, REJECTED}
+    assert set(np.flatnonzero(~valid[:FRAMES])) == {UNSOLVED, REJECTED, FILLED}
+    assert table.column("status").to_pylist()[FILLED] == "inferred"
 
 
 def test_hugging_face_datasets_loads_it(written, tmp_path, monkeypatch):
@@ -77,6 +79,25 @@ def test_read_back(written):
     assert "data/train-*.parquet" in text
     assert "\n| markers |" in text
     assert "\n| kinematics, kinematics_sd |" in text
+    assert "\n| clinical, clinical_sd |" in text
+    assert "\n`clinical`: pelvic_tilt, sagittal_vertical_axis\n" in text
+
+
+def test_clinical_parameters_come_back_with_what_decided_them(written):
+    """Of each row's own trial, by our reader and by pyarrow."""
+    from pyarrow import dataset
+
+    folder, takes, _ = written
+    found = read_parquet(folder, "train")
+    for name in ("clinical", "clinical_sd"):
+        np.testing.assert_array_equal(found[name], np.concatenate([getattr(take.trial, name) for take in takes]))
+    wanted = [list(take.trial.clinical_decided) for take in takes for _ in range(FRAMES)]
+    assert found["clinical_decided"].tolist() == wanted
+    data = dataset.dataset(folder / "data", format="parquet")
+    assert data.to_table().column("clinical_decided").to_pylist() == wanted
+    said = json.loads(data.schema.metadata[b"simspine"])
+    assert (said["clinical"], said["clinical_units"]) == (list(PARAMETERS), ["rad", "m"])
+    assert data.schema.field("clinical_sd").metadata[b"unit"] == b"rad; m"
 
 
 def test_without_points_and_bad_input(take, tmp_path):

@@ -8,7 +8,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from small_takes import REJECTED, UNSOLVED, make_take
+from small_takes import FILLED, REJECTED, UNSOLVED, make_take
 
 from simspine.formats.c3d import read_c3d, write_c3d
 from simspine.formats.coco import write_coco
@@ -60,7 +60,7 @@ def test_coco(take, released, tmp_path):
     content = json.loads((tmp_path / "a.json").read_text())
     assert content["info"]["keypoints"] == "released"
     assert content["info"]["centres"] == list(levels)
-    frame = next(i for i in range(len(released)) if i not in (UNSOLVED, REJECTED))
+    frame = next(i for i in range(len(released)) if i not in (UNSOLVED, REJECTED, FILLED))
     (pixels,) = project([take.cameras[0]], change_frame(released + SHIFT, "y_up", "z_up"))
     first, table = content["annotations"][0], load_skeleton("spinetrack37")
     centres = np.reshape(first["centres"], (9, 3))

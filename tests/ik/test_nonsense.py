@@ -1,5 +1,6 @@
 """Nonsense handed to inverse kinematics is refused, or named by quality control; the same trial without it is not."""
 
+import numpy as np
 import pytest
 from small_project import dance, of_size
 
@@ -75,6 +76,22 @@ def test_one_marker_ten_metres_away(person):
     assert FRAME in found["frame_rmse"]
     (finding,) = marker_jumps(changed)
     assert finding.message.startswith("LWrist jumps")
+
+
+def test_a_person_upside_down(person):
+    """Turned over as a whole: nothing else is odd. Someone lying is not upside down."""
+    body, markers = person
+
+    def turned_over(xyz):
+        xyz[..., 1] *= -1
+        xyz[..., 0] *= -1
+
+    over = moved(markers, turned_over)
+    assert findings(body, over) == {"upside_down": set(range(markers.frames))}
+    (finding,) = sides(over)
+    assert finding.message.startswith("the person is upside down")
+    lying = markers.with_(xyz=np.stack([markers.xyz[..., 1], -markers.xyz[..., 0], markers.xyz[..., 2]], -1))
+    assert "upside_down" not in {finding.code for finding in sides(lying)}
 
 
 def test_left_and_right_exchanged(person):

@@ -64,7 +64,12 @@ def test_as_uncertain_as_adults_differ_says_little(name):
 
 def test_a_coronal_curve_within_its_error_is_said_to_be():
     assert _of("coronal_cobb", 6, 4.0).decided == "no larger than its error"
-    assert _of("coronal_cobb", 12, 4.0).decided == ""
+    assert _of("coronal_cobb", 12, 4.0).decided.startswith("several angles")
+
+
+def test_where_no_share_is_known_it_says_why():
+    assert _of("trunk_inclination", 5, 2.0).decided == "several angles, more or less measured: read the ±"
+    assert _of("trunk_inclination", 5).decided == _of("t1_slope", 5).decided == "several angles; the engine gives no ±"
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.9, "measured"), (0.5, "partly measured"), (0.1, "assumed")])

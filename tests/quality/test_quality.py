@@ -14,7 +14,7 @@ from simspine.body.recipes import read_recipe
 from simspine.errors import InputError
 from simspine.ik.result import Posterior, Result
 from simspine.quality.assess import assess
-from simspine.quality.findings import Finding, Severity, Status, verdict
+from simspine.quality.findings import FILLED, Finding, Severity, Status, Verdict, verdict
 from simspine.quality.marker_checks import SEGMENTS
 from simspine.quality.shape_checks import LEVEL_OF
 from simspine.quality.spine_checks import jump_frames
@@ -111,7 +111,7 @@ def put(array, where, value):
 def test_clean_trial_has_no_findings():
     result = check()
     assert result.findings == ()
-    assert result.counts == {"kept": FRAMES, "corrected": 0, "rejected": 0}
+    assert result.counts == {"kept": FRAMES, "corrected": 0, "rejected": 0, "inferred": 0}
     assert not result.rejected.any()
 
 
@@ -351,10 +351,26 @@ def test_an_error_outweighs_an_info_and_reasons_are_counted():
     result = verdict(5, findings)
     assert [str(s) for s in result.status] == ["kept", "corrected", "rejected", "rejected", "kept"]
     assert result.reasons == ((), ("a",), ("b",), ("b", "c"), ())
-    assert result.counts == {"kept": 2, "corrected": 1, "rejected": 2}
+    assert result.counts == {"kept": 2, "corrected": 1, "rejected": 2, "inferred": 0}
     assert result.reason_counts == {"corrected": {"a": 1}, "rejected": {"b": 2, "c": 1}}
     with pytest.raises(InputError, match=r"frame 2 of a trial of 2"):
         verdict(2, findings)
+
+
+def test_rejected_frames_that_were_filled_are_inferred_and_still_among_the_rejected():
+    findings = [
+        Finding("b", Severity.ERROR, "m", "s", (1, 2, 4)),
+        Finding(FILLED, Severity.INFO, "m", "s", (1, 2)),
+    ]
+    result = verdict(6, findings)
+    assert [str(s) for s in result.status] == ["kept", "inferred", "inferred", "kept", "rejected", "kept"]
+    assert result.rejected.tolist() == [False, True, True, False, True, False]
+    assert result.inferred.tolist() == [False, True, True, False, False, False]
+    assert result.reason_counts == {"corrected": {}, "rejected": {"b": 3}}
+    assert result.to_dict()["status"] == {"corrected": [], "rejected": [[4, 5]], "inferred": [[1, 3]]}
+    assert Verdict.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+    assert result.filled
+    assert not verdict(6, findings[:1]).filled
 
 
 def test_verdict_writes_itself_as_json():

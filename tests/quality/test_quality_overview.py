@@ -43,7 +43,7 @@ def test_csv_has_a_line_per_finding():
 
 def test_json_counts_what_was_kept_corrected_and_rejected():
     said = json.loads(json.dumps(as_dict(verdicts(WARN, INFO, ERROR))))
-    assert said["counts"] == {"kept": 27, "corrected": 1, "rejected": 2}
+    assert said["counts"] == {"kept": 27, "corrected": 1, "rejected": 2, "inferred": 0}
     assert said["reasons"] == {"corrected": {"gap_filled": 1}, "rejected": {"jump": 2}}
     assert said["findings_by_code"] == {"level_range": 1, "gap_filled": 1, "jump": 1}
     assert [trial["severity"] for trial in said["trials"]] == ["error", "none"]

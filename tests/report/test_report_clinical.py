@@ -45,6 +45,12 @@ def test_pelvis_and_spine_beside_adults(tables):
     axis = _row(tables[0], "Sagittal vertical axis")
     assert _plain(axis)[1:4] == ("−20 ± 20 mm", "−30 … −10 mm", "−22 ± 31 mm (Tang 2021)")
     assert _row(tables[0], "Lumbopelvic")[1:3] == ("1.2 ± 0.3", "50° lumbar, 40° pelvis")
+    assert _row(tables[0], "Lumbopelvic")[-1] == "changes of both during the trial; its ± is an upper bound"
+
+
+def test_what_a_figure_rests_on_is_always_said_in_words(tables):
+    for table in tables:
+        assert all(row[-1] and "–" not in row[-1] for row in table.rows)
 
 
 def test_limbs_have_both_sides_in_a_row(tables):
@@ -53,7 +59,7 @@ def test_limbs_have_both_sides_in_a_row(tables):
     assert _row(tables[1], "Knee, adduction")[-1] == "set by the model from the joint's other angles"
     shoulder = _row(tables[1], "Shoulder, plane")
     assert shoulder[1:3] == ("–", "–")
-    assert shoulder[-1] == "not known: the arm hangs / –"
+    assert shoulder[-1] == "not known: the arm hangs / several angles, more or less measured: read the ±"
 
 
 def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():

@@ -18,14 +18,16 @@ def turn(axis: str, degrees: float) -> np.ndarray:
     return R
 
 
-def vertebrae(slope: float = 40.0) -> dict[str, Vertebra]:
-    """Each on a body of its own name but S1, on 'sacrum', whose endplate slopes down forwards by `slope` degrees."""
+def vertebrae(slope: float = 40.0, depth: float = 0.032) -> dict[str, Vertebra]:
+    """Each on a body of its own name but S1, on 'sacrum', whose endplate slopes down forwards by `slope` degrees, and
+    is `depth` m deep."""
     forwards = (np.sin(np.radians(slope)), np.cos(np.radians(slope)), 0.0)
+    rear = (-depth / 2 * forwards[1], depth / 2 * forwards[0], 0.0)
     plates = {}
     for name in NAMES[:-1]:
         sides = [Endplate(name, (0.0, y, 0.0), UPWARDS) for y in (0.01, -0.01)]
         plates[name] = Vertebra(name, name, (0.0, 0.0, 0.0), *sides)
-    top = Endplate("sacrum", (0.0, 0.0, 0.0), forwards)
+    top = Endplate("sacrum", (0.0, 0.0, 0.0), forwards, rear)
     return plates | {"S1": Vertebra("S1", "sacrum", (0.0, -0.01, 0.0), top)}
 
 

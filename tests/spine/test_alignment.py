@@ -1,5 +1,7 @@
 """Alignment of pelvis and spine: known by construction, and what turning and leaning as a whole must do to it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from posed_people import NAMES, moved, pose, standing, turn, vertebrae
@@ -36,8 +38,24 @@ def test_straight_spine_over_a_known_pelvis():
     assert found["pelvic_tilt"] == pytest.approx(12)
     assert found["sacral_slope"] == pytest.approx(40)
     assert found["pelvic_incidence"] == pytest.approx(52)
-    for name in ("t1_slope", "cervical_lordosis", "trunk_inclination", "coronal_cobb", "lumbar_flexion", *LENGTHS):
+    for name in (
+        "t1_slope", "cervical_lordosis", "trunk_inclination", "coronal_cobb", "lumbar_flexion", "coronal_balance",
+    ):  # fmt: skip
         assert found[name] == pytest.approx(0, abs=1e-9)
+    # C7 stands above the middle of the endplate, 16 mm before its rear corner along a plate that slopes by 40°.
+    assert found["sagittal_vertical_axis"] == pytest.approx(16 * np.cos(np.radians(40)))
+
+
+@pytest.mark.parametrize("slope", [0, 25, 60])
+def test_sva_counts_from_the_rear_corner(slope):
+    """A deeper endplate leaves the spine where it is and moves the corner back."""
+    values = [read(standing(), vertebrae(slope, depth))["sagittal_vertical_axis"] for depth in (0.0, 0.03, 0.04)]
+    wanted = [1e3 * depth / 2 * np.cos(np.radians(slope)) for depth in (0.0, 0.03, 0.04)]
+    np.testing.assert_allclose(values, wanted, atol=1e-9)
+    plates = vertebrae(slope)
+    bare = {**plates, "S1": replace(plates["S1"], superior=replace(plates["S1"].superior, rear=None))}
+    with pytest.raises(InputError, match="no rear corner"):
+        alignment.sagittal_vertical_axis(standing(), bare)
 
 
 @pytest.mark.parametrize("rotation", [np.eye(3), turn("z", -70), turn("y", 110) @ turn("z", 35) @ turn("x", 25)])
@@ -63,15 +81,17 @@ def test_leaning_forward_as_a_whole_turns_all_that_counts_from_the_vertical_by_j
         assert after[name] == pytest.approx(before[name] + lean)
     for name in ("pelvic_incidence", "cervical_lordosis", "coronal_cobb", "lumbar_flexion"):
         assert after[name] == pytest.approx(before[name], abs=1e-9)
+    # The corner lies 16 mm from the middle, at 40° above the horizontal, to the rear.
     height = 1e3 * standing()["C7"][0, 1, 3]
-    assert after["sagittal_vertical_axis"] == pytest.approx(height * np.sin(np.radians(lean)))
+    corner = 16 * np.cos(np.radians(40 + lean))
+    assert after["sagittal_vertical_axis"] == pytest.approx(height * np.sin(np.radians(lean)) + corner)
 
 
 @pytest.mark.parametrize("lean", [8, -15])
 def test_leaning_to_the_right_moves_the_plumb_line_to_the_right(lean):
     found = read(moved(standing(), turn("x", lean)))
     assert found["coronal_balance"] == pytest.approx(1e3 * standing()["C7"][0, 1, 3] * np.sin(np.radians(lean)))
-    assert found["sagittal_vertical_axis"] == pytest.approx(0, abs=1e-9)
+    assert found["sagittal_vertical_axis"] == pytest.approx(16 * np.cos(np.radians(40)))
 
 
 def test_neck_bent_back_is_lordosis_and_t1_bent_forward_is_slope():

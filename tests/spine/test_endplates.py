@@ -16,7 +16,7 @@ from simspine.body.kinematics import neutral_poses
 from simspine.body.recipes import build
 from simspine.errors import InputError
 from simspine.formats.vtp import read_polygons
-from simspine.spine.endplates import Endplate, Vertebra, endplate, read_endplates, scaled
+from simspine.spine.endplates import Endplate, Vertebra, endplate, read_endplates, scaled, tilted
 
 LEVELS = [f"C{k}" for k in range(1, 8)] + [f"T{k}" for k in range(1, 13)] + [f"L{k}" for k in range(1, 6)] + ["S1"]
 SETUP = Path(importlib.util.find_spec("Pose2Sim").submodule_search_locations[0]) / "OpenSim_Setup"
@@ -224,3 +224,19 @@ def test_shipped_file_is_what_the_meshes_say():
             if a:
                 np.testing.assert_allclose(a.centre, b.centre, atol=2e-6)
                 np.testing.assert_allclose(a.normal, b.normal, atol=2e-6)
+                assert (a.rear is None) == (b.rear is None) == ((level, side) != ("S1", "superior"))
+                if a.rear is not None:
+                    np.testing.assert_allclose(a.rear, b.rear, atol=2e-6)
+
+
+def test_the_rear_corner_of_s1_goes_where_the_endplate_goes():
+    """Half the plate's depth behind its centre, in the plate; grown with the body and turned about the centre."""
+    plate = read_endplates()["S1"].superior
+    behind = np.array(plate.rear) - plate.centre
+    assert np.linalg.norm(behind) == pytest.approx(0.016, abs=5e-4)
+    assert behind @ plate.normal == pytest.approx(0, abs=1e-6)
+    assert behind[0] < 0
+    grown = scaled(read_endplates(), {plate.body: 1.2})["S1"].superior
+    np.testing.assert_allclose(np.array(grown.rear) - grown.centre, 1.2 * behind)
+    leant = tilted(plate, np.radians(90))
+    np.testing.assert_allclose(np.array(leant.rear) - leant.centre, [-behind[1], behind[0], 0], atol=1e-12)

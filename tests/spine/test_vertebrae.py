@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
-from simspine.spine.endplates import read_endplates, scaled
+from simspine.spine.endplates import NEUTRAL_LLA, read_endplates, scaled
 from simspine.spine.forced import Coupler, forced_by_model, sentence
 from simspine.spine.levels import JOINTS, LEVELS, PLANES, SPINE_MARKERS
 from simspine.spine.vertebrae import relative_angles, segment_angles, spine_kinematics, vertebra_centroids
@@ -85,7 +85,7 @@ def kinematics(poses, **more):
 def test_neutral_model_stands_like_a_person(model):
     spine = kinematics(model.poses())
     np.testing.assert_allclose(spine.angles, 0, atol=1e-6)
-    np.testing.assert_allclose(np.degrees(spine.lla), 64.3, atol=0.1)  # standing adults: 60 ± 10
+    np.testing.assert_allclose(np.degrees(spine.lla), np.degrees(NEUTRAL_LLA), atol=0.1)  # standing adults: 60 ± 10
     np.testing.assert_allclose(np.degrees(spine.tka), 36.7, atol=0.1)  # standing adults: 36 ± 10
 
 

@@ -20,6 +20,7 @@ from simspine.formats.mmpose_npz import read_mmpose
 from simspine.formats.mot import read_mot
 from simspine.formats.netcdf import read_netcdf
 from simspine.formats.parquet import read_parquet
+from simspine.formats.sto import read_sto
 from simspine.formats.store import load, save
 from simspine.formats.trc import read_trc
 from simspine.geometry import change_frame, project
@@ -158,7 +159,11 @@ def test_motions_in_the_papers_62_axes(finished, results, tmp_path):
     assert len(found.names) == 62
     np.testing.assert_allclose(found.values, solved.values, atol=1e-8)
     rows = [line.split(",") for line in (out / "axes.csv").read_text().splitlines()]
-    assert rows[0] == ["axis", "unit", "how", "from", "to"]
+    assert rows[0] == ["axis", "unit", "how", "from", "to", "deviation"]
+    sd = read_sto(out / "S01/S01_bow_sd.sto")
+    assert sd.names == found.names
+    wanted = np.where(solved.rotational, np.degrees(solved.deviation), solved.deviation)
+    np.testing.assert_allclose(sd.values, wanted, atol=1e-6)
     assert [row[0] for row in rows[1:]] == list(solved.names)
     assert {row[1] for row in rows[1:] if row[0].startswith(("pelvis_t", "Abs_t")) and row[0] != "pelvis_tilt"} == {"m"}
     manifest = json.loads((out / "manifest.json").read_text())
@@ -401,5 +406,5 @@ def test_before_the_stage_has_run(copied, refused):
 
 def test_another_configuration_is_said(copied, tmp_path):
     copied.change(filter={"cutoff_hz": 5.0})
-    with pytest.warns(UserWarning, match="another configuration"):
+    with pytest.warns(UserWarning, match=r"another configuration \(.*filter\.cutoff_hz was 6\.0, is 5\.0"):
         export_format(copied.config, "c3d", Choice(), tmp_path / "c3d")

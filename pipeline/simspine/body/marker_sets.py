@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from simspine.data_files import models_folder, read_mapping, recipe_path
 from simspine.errors import InputError, unknown_name
@@ -28,9 +29,7 @@ class MarkerSet:
 
 def read_marker_set(name: str) -> MarkerSet:
     """A marker set by its name ('blazepose'), by a skeleton it serves ('blazepose33') or by its YAML file's path."""
-    if not str(name).endswith((".yaml", ".yml")):
-        name = f"markers/{_set_of_skeleton(str(name))}"
-    path = recipe_path(name)
+    path = marker_set_path(name)
     data = read_mapping(path)
     try:
         places = {key: place_of(entry) for key, entry in data["markers"].items()}
@@ -45,6 +44,15 @@ def read_marker_set(name: str) -> MarkerSet:
         raise InputError(
             f"{path}: not a marker set ({type(error).__name__}: {error}); compare blazepose.yaml."
         ) from error
+
+
+def marker_set_path(name: str) -> Path:
+    """The YAML file of a marker set, named as for `read_marker_set`; `InputError` with the nearest name if none is."""
+    if str(name).endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise InputError(f"marker set {name} does not exist.")
+        return Path(name)
+    return recipe_path(f"markers/{_set_of_skeleton(str(name))}")
 
 
 def place_of(entry: Mapping) -> Place:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from simspine.capture.population import articulation, read_levels, read_population, truncated
+from simspine.spine.endplates import NEUTRAL_LLA
 from simspine.spine.shape.chain import VECTORS
 from simspine.spine.shape.intervertebral import LEVEL_NAMES, intervertebral_matrix, level_angles, standing_shift
 from simspine.spine.shape.model import shipped, vector_names
-from simspine.validation.released import NEUTRAL_LLA
 
 Stream = Callable[..., np.random.Generator]
 

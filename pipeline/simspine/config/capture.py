@@ -49,7 +49,7 @@ class Virtual(Section):
     """Actions, if not those of the preset; two trials of each."""
     frames: int | None = Field(None, ge=20)
     """Frames of every trial, if not as in the preset."""
-    detections: str = Field("finetuned", pattern=r"^(exact|finetuned|zero-shot|.*\.ya?ml)$")
+    detections: str = "finetuned"
     """How far off the 2D points are: exact, finetuned or zero-shot; or a YAML file with figures of one's own."""
     spines: Literal["published", "scans"] = "published"
     """Where people's vertebral spacing and standing curve are from: published figures, or statistics of CT scans."""

@@ -1,11 +1,14 @@
 """From a YAML file to a checked configuration, with one clear line per fault; and the JSON schema."""
 
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
+from simspine.config.named import unknown_values
 from simspine.config.people import Subject, Trial
 from simspine.config.run import Config
 from simspine.errors import InputError, unknown_name
@@ -36,10 +39,13 @@ def check_config(data, where: str = "the configuration") -> Config:
     if not isinstance(data, Mapping):
         raise InputError(f"{where} is not a mapping of sections; see configs/demo.yaml for the layout.")
     try:
-        return Config.model_validate(data)
+        config = Config.model_validate(data)
+        faults = unknown_values(config)
     except ValidationError as error:
-        faults = "\n".join(f"  - {_fault(e)}" for e in error.errors())
-        raise InputError(f"{where} does not fit the schema:\n{faults}") from None
+        faults = [_fault(e) for e in error.errors()]
+    if faults:
+        raise InputError(f"{where} does not fit the schema:\n" + "\n".join(f"  - {fault}" for fault in faults))
+    return config
 
 
 def _fault(error) -> str:
@@ -56,7 +62,15 @@ def _fault(error) -> str:
     if error["type"] == "value_error":  # ours, about several keys: its text says it all
         text = str(error["ctx"]["error"]).rstrip(".")
         return f"{place}: {text}." if place else f"{text}."
-    return f"{place}: {error['msg']} (found {error['input']!r})."
+    return f"{place}: {error['msg']} (found {error['input']!r}).{_hint(error)}"
+
+
+def _hint(error) -> str:
+    """The nearest of the values there are."""
+    if error["type"] != "literal_error" or not isinstance(error["input"], str):
+        return ""
+    near = get_close_matches(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _section(location) -> type[BaseModel]:

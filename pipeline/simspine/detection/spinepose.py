@@ -146,15 +146,19 @@ def find_weights(weights: str | Path) -> Path:
 
 def check_weights(weights: str | Path) -> None:
     """`InputError` where neither a file nor a model id is named, or the package that resolves ids is not installed."""
-    if Path(weights).is_file():
-        return
-    _model_id(str(weights))
-    if find_spec("spinepose") is None:
+    known_weights(weights)
+    if not Path(weights).is_file() and find_spec("spinepose") is None:
         raise InputError(
             f"SpinePose's model {str(weights)!r} needs the package spinepose: pip install 'simspine[spinepose]'. "
             "Its code and weights are licensed CC-BY-NC-4.0: not for commercial use. "
             "Or hand in the path of an ONNX file."
         )
+
+
+def known_weights(weights: str | Path) -> None:
+    """`InputError` where neither a file nor a model id is named."""
+    if not Path(weights).is_file():
+        _model_id(str(weights))
 
 
 def _model_id(text: str) -> tuple[str, str]:

@@ -25,8 +25,8 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
     """Write the take's points, at the released places and at the vertebrae's centroids (`_all_points`): mm, y up
     (POINT:Y_SCREEN = +Y), frames from 1, single precision (0.1 µm at 2 m).
 
-    Parameters SIMSPINE:SUBJECT, TRIAL, REJECTED (frames, from 1, as '12-20 31') and NOTICE say what the format has no
-    place for.
+    Parameters SIMSPINE:SUBJECT, TRIAL, REJECTED and INFERRED (frames, from 1, as '12-20 31'; inferred ones were
+    rejected and filled in) and NOTICE say what the format has no place for.
     """
     ezc3d = exchange_package("ezc3d", "C3D")
     markers = _all_points(take)
@@ -39,10 +39,9 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
     file["parameters"]["POINT"]["LABELS"]["value"] = list(markers.names)
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
     file.add_parameter("POINT", "Y_SCREEN", ["+Y"])
-    rejected = frame_ranges(i for i, status in enumerate(take.trial.status or (), 1) if status == "rejected")
-    rejected = rejected.replace("–", "-").replace(",", "")
     for key, value in (
-        ("SUBJECT", take.subject), ("TRIAL", take.name), ("REJECTED", rejected), ("NOTICE", notice or " "),
+        ("SUBJECT", take.subject), ("TRIAL", take.name), ("REJECTED", _frames(take, "rejected")),
+        ("INFERRED", _frames(take, "inferred")), ("NOTICE", notice or " "),
     ):  # fmt: skip
         file.add_parameter("SIMSPINE", key, [value or " "])
     file.add_parameter("SIMSPINE", "START", [markers.start])
@@ -50,6 +49,12 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
     file["data"]["meta_points"]["residuals"] = np.where(present, 0.0, -1.0)[None]
     with atomic_path(path) as temporary:
         file.write(str(temporary))
+
+
+def _frames(take: Take, status: str) -> str:
+    """Frames of a status, from 1: '12-20 31'."""
+    found = frame_ranges(i for i, own in enumerate(take.trial.status or (), 1) if own == status)
+    return found.replace("–", "-").replace(",", "")
 
 
 def _all_points(take: Take) -> Markers:

@@ -251,6 +251,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         response=ours["response"][()] if "response" in ours else None,
         clinical_names=texts("clinical_names") or (), clinical_units=texts("clinical_units") or (),
         clinical=part("clinical"), clinical_sd=part("clinical_sd"),
+        clinical_decided=texts("clinical_decided") or (),
         level_share=ours["level_share"][()] if "level_share" in ours else None,
         forced=forced_from_json(json.loads(said("forced", "{}")), f"{dataset._where}: {group.name}"),
         status=texts("status", frames), reasons=texts("reasons", frames),

@@ -11,7 +11,7 @@ from simspine.errors import InputError, unknown_name
 from simspine.skeletons.vertebrae import at_vertebrae
 from simspine.types import Camera, Forced, Markers, Motion, Origin
 
-STATUSES = ("kept", "corrected", "rejected")
+STATUSES = ("kept", "corrected", "rejected", "inferred")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +23,14 @@ class TrialData:
     `motion.deviation`, the covariances of the points `markers.covariance`. response: (coordinates,) share of each
     coordinate that the data decided, 0…1, NaN where there is none; level_share: (levels, 3) the same of each level's
     angles. clinical_names: of the clinical parameters, clinical_units: 'rad' or 'm' of each; clinical, clinical_sd:
-    (frames, parameters). forced: {level, 'lla', 'tka' or clinical parameter: what the model forces there, () where
-    nothing}. status: per frame kept,
-    corrected or rejected. reasons: per frame, '' where there is nothing to say. fitted: names of the markers inverse
-    kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames, fitted) bool, where a gap
-    of the fitted marker was interpolated. centres: centroids of the vertebrae C1 … L5, S1 (y_up). poses: {body:
-    (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` or `centres` and the forward
-    kinematics of `motion` as written. withheld: the points are left out on purpose (a licence), so `markers` are all
-    NaN.
+    (frames, parameters); clinical_decided: in words what each parameter rests on in this trial. forced: {level, 'lla',
+    'tka' or clinical parameter: what the model forces there, () where nothing}. status: per frame kept, corrected,
+    rejected or inferred (rejected and filled in). reasons: per frame, '' where there is nothing to say. fitted: names
+    of the markers inverse kinematics fitted, with their origin; marker_error: (frames, fitted) m; filled: (frames,
+    fitted) bool, where a gap of the fitted marker was interpolated. centres: centroids of the vertebrae C1 … L5, S1
+    (y_up). poses: {body: (frames, 4, 4)} in ground. fk_deviation: largest distance, m, between `markers` or `centres`
+    and the forward kinematics of `motion` as written. withheld: the points are left out on purpose (a licence), so
+    `markers` are all NaN.
     """
 
     markers: Markers
@@ -48,6 +48,7 @@ class TrialData:
     clinical_units: tuple[str, ...] = ()
     clinical: np.ndarray | None = None
     clinical_sd: np.ndarray | None = None
+    clinical_decided: tuple[str, ...] = ()
     forced: Mapping[str, tuple[Forced, ...]] = field(default_factory=dict)
     status: tuple[str, ...] | None = None
     reasons: tuple[str, ...] | None = None
@@ -85,8 +86,13 @@ class TrialData:
         for name, shape in shapes.items():
             if (value := getattr(self, name)) is not None:
                 self._set(name, _frozen(f"TrialData.{name}", value, shape, bool if name == "filled" else float))
-        for name in ("levels", "fitted", "clinical_names", "clinical_units"):
+        for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided"):
             self._set(name, tuple(str(text) for text in getattr(self, name)))
+        if self.clinical_decided and len(self.clinical_decided) != len(self.clinical_names):
+            raise InputError(
+                f"TrialData.clinical_decided has {len(self.clinical_decided)} entries, clinical_names "
+                f"{len(self.clinical_names)}."
+            )
         for name in ("status", "reasons"):
             texts = getattr(self, name)
             if texts is not None:
@@ -115,9 +121,15 @@ class TrialData:
 
     @property
     def valid(self) -> np.ndarray:
-        """(frames,) bool: solved and not rejected. Frames that are not stay in the file."""
+        """(frames,) bool: solved and not rejected. Frames that are not stay in the file, also those that were rejected
+        and then filled in (`inferred`)."""
         solved = np.isfinite(self.motion.values).all(1)
-        return solved if self.status is None else solved & (np.array(self.status, str) != "rejected")
+        return solved if self.status is None else solved & ~np.isin(self.status, ("rejected", "inferred"))
+
+    @property
+    def inferred(self) -> np.ndarray:
+        """(frames,) bool: rejected, and filled in from the frames around."""
+        return np.array([status == "inferred" for status in self.status or ("",) * self.motion.frames], bool)
 
     @property
     def degrees(self) -> np.ndarray:

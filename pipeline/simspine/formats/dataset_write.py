@@ -147,6 +147,7 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     }  # fmt: skip
     if trial.clinical is not None:
         texts |= {"clinical_names": trial.clinical_names, "clinical_units": trial.clinical_units}
+        texts |= {"clinical_decided": trial.clinical_decided or None}
     for name, said in texts.items():
         if said is not None:
             _put(ours, name, _strings(said))

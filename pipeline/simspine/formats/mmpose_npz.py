@@ -27,10 +27,10 @@ PIXEL_STD = 200.0  # px: MMPose's unit of a box's size
 UNITS = {"part": "px", "S": "m", "S_world": "m", "angles": "deg; m", "center": "px", "scale": "200 px"}
 _SHAPES: dict[str, tuple[str | int, ...]] = {
     "center": (2,), "scale": (), "part": ("K", 3), "S": ("K", 4), "S_world": ("K", 4), "angles": ("C",),
-    "valid": (), "frame": (),
+    "valid": (), "inferred": (), "frame": (),
 }  # fmt: skip
 _POINTS = ("part", "S", "S_world")  # what other places of the points have, too: part_vertebral, S_centres, …
-_TYPES = {"center": "<f4", "scale": "<f4", "valid": "|u1", "frame": "<i4"}
+_TYPES = {"center": "<f4", "scale": "<f4", "valid": "|u1", "inferred": "|u1", "frame": "<i4"}
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # equal data, equal bytes
 
 
@@ -100,6 +100,7 @@ def _columns(take: Take, view: TakeView, kept: np.ndarray) -> dict[str, np.ndarr
         **_points(take, view, kept),
         "angles": take.trial.degrees[kept],
         "valid": take.trial.valid[kept],
+        "inferred": take.trial.inferred[kept],
         "frame": kept + 1,
     }
 

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from simspine.arrays import frame_ranges
 from simspine.errors import InputError
 from simspine.formats import _text
 from simspine.formats._time import ToldRate, uniform
@@ -69,12 +70,19 @@ def read_mot(
     return Motion(table.names, rate, rows.values, turning, start=float(rows.time[0]))
 
 
-def write_mot(path: str | os.PathLike, motion: Motion, degrees: bool = True, coupled_in_degrees: bool = True) -> None:
+def write_mot(
+    path: str | os.PathLike,
+    motion: Motion,
+    degrees: bool = True,
+    coupled_in_degrees: bool = True,
+    inferred: Iterable[int] = (),
+) -> None:
     """Write coordinates as OpenSim's tools do, but with *every* angle in degrees, coupled ones included.
 
     The header says so (`coupledInDegrees=yes`). OpenSim itself neither writes nor reads coupled angles in degrees: a
     file meant for its tools or its GUI has `coupled_in_degrees=False` (radians in those columns, as OpenSim has them).
 
+    inferred: frames, from 0, that were filled in; the header lists them (`inferredFrames=12-20 31`).
     `deviation` has no place in a .mot (see `store`). Frames not solved are NaN, which OpenSim's TimeSeriesTable
     reads, whereas its older Storage (and so its GUI) stops at them without an error: a warning says so.
     """
@@ -84,9 +92,10 @@ def write_mot(path: str | os.PathLike, motion: Motion, degrees: bool = True, cou
         _text.notice(
             f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first of them."
         )
-    header = None
+    filled = frame_ranges(inferred).replace("–", "-").replace(",", "")
+    header = {"inferredFrames": filled} if filled else {}
     if degrees:
-        header = {_OURS: "yes" if coupled_in_degrees else "no"}
+        header = {_OURS: "yes" if coupled_in_degrees else "no"} | header
         if not coupled_in_degrees:
             factor[[_COUPLED.match(name) is not None for name in motion.names]] = 1.0
     write_sto(path, "Coordinates", motion.names, motion.time, motion.values * factor, degrees, header)

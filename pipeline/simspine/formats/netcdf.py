@@ -11,7 +11,7 @@ from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
 from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset_layout import chunk_frames
-from simspine.formats.dataset_tree import STATUSES
+from simspine.formats.dataset_tree import STATUSES, TrialData
 from simspine.formats.guarded import read_guarded
 from simspine.formats.takes import Take, other_points
 from simspine.types import Markers
@@ -20,11 +20,13 @@ SPACE = ["x", "y", "z"]
 
 
 def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
-    """Write one take. position: m, y up. confidence: 1 where the frame is usable, 0 where it was rejected, NaN missing.
+    """Write one take. position: m, y up. confidence: 1 where the frame is usable, 0 where it was rejected (and
+    perhaps filled in, which status says), NaN missing.
 
     position: the released places; position_vertebral: with the points along the spine at the centroids of their
     vertebrae; centres: all centroids. Beside them kinematics (deg; m), their standard deviations, lla and tka (rad),
-    status; every one with a unit.
+    clinical parameters (rad; m; which, by the dimension parameters) with what each rests on, status; every one with a
+    unit.
     """
     xarray = exchange_package("xarray", "netCDF")
     exchange_package("h5netcdf", "netCDF")
@@ -45,6 +47,9 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
     for name in ("lla", "tka", "lla_sd", "tka_sd"):
         if getattr(trial, name) is not None:
             variables[name] = (("time", "individuals"), getattr(trial, name)[:, None], "rad")
+    for name in ("clinical", "clinical_sd"):
+        if getattr(trial, name) is not None:
+            variables[name] = (("time", "parameters", "individuals"), getattr(trial, name)[..., None], "rad; m")
     data = xarray.Dataset(
         {name: xarray.Variable(dims, values, {"units": unit}) for name, (dims, values, unit) in variables.items()},
         coords={
@@ -52,6 +57,7 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
             "space": SPACE, "keypoints": list(markers.names), "individuals": [take.subject],
             "coordinates": list(trial.motion.names),
             **({"vertebrae": list(others["centres"].names)} if others else {}),
+            **_parameters(trial),
         },
         attrs={
             "fps": markers.rate, "time_unit": "seconds", "source_software": "simspine", "ds_type": "poses",
@@ -70,6 +76,15 @@ def write_netcdf(path: Path, take: Take, *, notice: str = "") -> None:
         }  # fmt: skip
     with atomic_path(path) as temporary:
         data.to_netcdf(temporary, engine="h5netcdf", encoding=encoding)
+
+
+def _parameters(trial: TrialData) -> dict:
+    """Coordinates along the clinical parameters: names, units, and what each rests on where that is known."""
+    if trial.clinical is None:
+        return {}
+    texts = {"clinical_units": trial.clinical_units, "clinical_decided": trial.clinical_decided}
+    along = {name: ("parameters", list(said)) for name, said in texts.items() if said}
+    return {"parameters": list(trial.clinical_names), **along}
 
 
 def read_netcdf(path: Path) -> Markers:

@@ -19,7 +19,8 @@ SHARD = 100_000  # rows in a file
 
 UNITS = {"time": "s", "markers": "m, y up", "markers_vertebral": "m, y up", "centres": "m, y up",
          "kinematics": "deg; m", "kinematics_sd": "deg; m",
-          "level_angles": "rad", "lla": "rad", "tka": "rad", "lla_sd": "rad", "tka_sd": "rad"}  # fmt: skip
+          "level_angles": "rad", "lla": "rad", "tka": "rad", "lla_sd": "rad", "tka_sd": "rad",
+          "clinical": "rad; m", "clinical_sd": "rad; m"}  # fmt: skip
 
 
 def write_parquet(folder: Path, split: str, takes: Takes, *, points: bool = True, shard: int = SHARD) -> list[int]:
@@ -77,10 +78,13 @@ def _columns(take: Take, points: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         **(_places(trial) if points else {}),
         "kinematics": trial.degrees, "kinematics_sd": trial.degrees_sd, "level_angles": trial.angles,
         "lla": trial.lla, "tka": trial.tka, "lla_sd": trial.lla_sd, "tka_sd": trial.tka_sd,
+        "clinical": trial.clinical, "clinical_sd": trial.clinical_sd,
+        "clinical_decided": np.tile(trial.clinical_decided, (frames, 1)) if trial.clinical_decided else None,
     }  # fmt: skip
     names = {
         "markers": list(trial.markers.names) if points else [], "kinematics": list(trial.motion.names),
         "level_angles": list(trial.levels), "units": UNITS,
+        "clinical": list(trial.clinical_names), "clinical_units": list(trial.clinical_units),
         **({} if trial.centres is None else {"centres": list(trial.centres.names)}),
     }  # fmt: skip
     return {key: value for key, value in columns.items() if value is not None}, names
@@ -98,7 +102,7 @@ def _array(arrow, value):
     """Lists of fixed length for arrays of more than one axis."""
     if isinstance(value, list) or value.ndim == 1:
         return arrow.array(value)
-    flat = arrow.array(np.ascontiguousarray(value).reshape(-1))
+    flat = arrow.array(np.ascontiguousarray(value).reshape(-1).tolist() if value.dtype.kind == "U" else value.ravel())
     for size in reversed(value.shape[1:]):
         flat = arrow.FixedSizeListArray.from_arrays(flat, size)
     return flat
@@ -121,6 +125,12 @@ def write_card(folder: Path, name: str, rows: dict[str, int], names: dict[str, l
             "| markers_vertebral | the same points, those along the spine at the centroids of their vertebrae | m |\n"
             "| centres | centroids of the vertebrae (see below) | m |\n"
         )
+    clinical = (
+        "| clinical, clinical_sd | clinical parameters (see below) and their standard deviations | rad; m |\n"
+        "| clinical_decided | what each of them rests on in the row's trial: the data, assumptions or the model | |\n"
+        if names.get("clinical")
+        else ""
+    )
     counts = ", ".join(f"{split} {count} frames" for split, count in rows.items())
     write_text(
         folder / "README.md",
@@ -145,11 +155,11 @@ Spine kinematics, a frame per row: {counts}. Made with simspine.
 |---|---|---|
 | subject, trial, frame | where the row comes from; frames count from 0 | |
 | time | | s |
-| valid, status | solved and not rejected; kept, corrected or rejected | |
+| valid, status | solved and not rejected; kept, corrected, rejected, or inferred: rejected and filled in | |
 {points}| kinematics, kinematics_sd | coordinates of the body and their standard deviations | deg; m |
 | level_angles | per level flexion, bending to the right, turning to the left | rad |
 | lla, tka, lla_sd, tka_sd | lumbar lordosis, thoracic kyphosis | rad |
-
+{clinical}
 {lists}""",
     )
 

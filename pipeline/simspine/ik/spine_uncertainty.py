@@ -12,7 +12,7 @@ from simspine.geometry import wrap
 from simspine.ik.result import CHANGE, GRADIENT
 from simspine.ik.uncertainty import marker_covariance
 from simspine.spine.clinical import Measure
-from simspine.spine.curvature import LLA_LEVELS, TKA_LEVELS, lumbar_lordosis, thoracic_kyphosis, tilt_sd
+from simspine.spine.curvature import lumbar_lordosis, people_sd, thoracic_kyphosis
 from simspine.spine.endplates import SACRAL_TILT_SD, Vertebra
 from simspine.spine.levels import Level
 from simspine.spine.lumbopelvic import OF
@@ -38,10 +38,10 @@ def spine_deviation(
 
     z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
     `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. sacral_tilt_sd: rad.
-    measures: clinical parameters (`simspine.spine.clinical.measures`). Linear propagation of the covariance. LLA and
-    TKA count from endplates, which tilt from person to person, unseen: that spread is added, the sacrum's as given; to
-    clinical parameters it is not. Gradients are differences between poses in which one coordinate was moved; of each
-    figure only by the coordinates that lie between its bodies, since the others cannot change it.
+    measures: clinical parameters (`simspine.spine.clinical.measures`). Linear propagation of the covariance. LLA, TKA
+    and some clinical parameters count from endplates, which tilt from person to person, unseen: that spread is added,
+    the sacrum's as given. Gradients are differences between poses in which one coordinate was moved; of each figure
+    only by the coordinates that lie between its bodies, since the others cannot change it.
     """
     own_figures = [*_curvatures(vertebrae), *(_of_level(level) for level in levels)]
     figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
@@ -62,12 +62,14 @@ def spine_deviation(
             variance = (gradient * (covariance[:, own[:, None], own] @ gradient)).sum(1)
             out.append(np.sqrt(variance))
     sd = [np.concatenate(parts) for parts in found]
+    clinical = [name for measure in measures for name in measure.names]
+    people = np.array([people_sd(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
     covariance = marker_covariance(_with_centroids(body, markers, vertebrae), z, blocks)
     return {
-        "lla": np.hypot(sd[0][:, 0], tilt_sd(LLA_LEVELS, sacral_tilt_sd)),
-        "tka": np.hypot(sd[1][:, 0], tilt_sd(TKA_LEVELS, sacral_tilt_sd)),
+        "lla": np.hypot(sd[0][:, 0], people[0]),
+        "tka": np.hypot(sd[1][:, 0], people[1]),
         "angles": np.stack(sd[2 : len(own_figures)], 1),
-        "clinical": np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1),
+        "clinical": np.hypot(np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1), people[2:]),
         "markers": covariance[:, : len(markers)],
         "centres": covariance[:, len(markers) :],
         GRADIENT: slope,

@@ -12,7 +12,6 @@ from simspine.ik.spine_uncertainty import columns_between
 from simspine.pipeline.sized_body import SizedBody
 from simspine.spine.alignment import HIPS, pelvic_incidence
 from simspine.spine.clinical import SIDES, Measure, clinical_parameters, measures
-from simspine.spine.curvature import tilt_sd
 from simspine.spine.endplates import SACRAL_TILT_SD
 from simspine.spine.forced import COUPLED, RIGID, forced_between
 from simspine.spine.levels import PLANES
@@ -21,12 +20,6 @@ from simspine.spine.parameters import ClinicalParameters
 from simspine.types import Forced
 
 INCIDENCE, TILT = "pelvic_incidence", "pelvic_tilt"
-PLATES = {  # that parameters count from, beside LLA and TKA
-    INCIDENCE: (("S1", "superior"),),
-    "sacral_slope": (("S1", "superior"),),
-    "t1_slope": (("T1", "superior"),),
-    "cervical_lordosis": (("C2", "inferior"), ("C7", "inferior")),
-}
 # Angles of limbs, and the model's coordinate that is all or nearly all of each.
 COORDINATES = {
     **{f"hip_{angle}": f"hip_{angle}" for angle in ("flexion", "adduction", "rotation")},
@@ -44,9 +37,8 @@ def measures_of(sized: SizedBody) -> tuple[Measure, ...]:
 def read_clinical(sized: SizedBody, result: Result, poses: Mapping[str, np.ndarray]) -> ClinicalParameters:
     """The clinical parameters of a solved trial. poses: of the body, {name: (frames, 4, 4)}, y_up.
 
-    Endplates tilt from person to person, unseen: what counts from them has that spread in its standard deviation, as
-    LLA and TKA have. Where the body was fitted to the person, the places of its hips are known to some extent only:
-    pelvic tilt and incidence have that too.
+    Standard deviations are those of the posterior. Where the body was fitted to the person, the places of its hips are
+    known to some extent only: pelvic tilt and incidence have that too.
     """
     some = measures_of(sized)
     found = replace(clinical_parameters(some, poses), forced=_forced(sized, some))
@@ -54,13 +46,10 @@ def read_clinical(sized: SizedBody, result: Result, poses: Mapping[str, np.ndarr
     if derived is None or derived.shape != found.values.shape:
         return found
     sd, hips = np.where(np.isfinite(found.values), derived, np.nan), incidence_deviation(sized)
-    spread = {name: tilt_sd(plates, sized.sacral_tilt_sd) for name, plates in PLATES.items()}
     if hips is not None:
-        spread |= {INCIDENCE: float(np.hypot(spread[INCIDENCE], hips[0])), TILT: hips[0]}
-    for name, own in spread.items():
-        if name in found.names:
+        for name in {INCIDENCE, TILT} & set(found.names):
             at = found.names.index(name)
-            sd[:, at] = np.hypot(sd[:, at], own)
+            sd[:, at] = np.hypot(sd[:, at], hips[0])
     return replace(found, deviation=sd)
 
 

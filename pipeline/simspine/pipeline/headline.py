@@ -30,7 +30,7 @@ MEANS = (
     "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "points_contributed_share", "marker_rms_mm",
     "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
 )  # fmt: skip
-SUMS = ("frames", "frames_rejected", "frames_corrected")
+SUMS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected")
 BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
@@ -73,7 +73,8 @@ def headline(found: SolvedTrial) -> dict:
         "lumbopelvic_rhythm": None if found.lumbopelvic_rhythm is None else _rhythm(found.lumbopelvic_rhythm),
         "spine_seen_by": _spine_seen_by(found.markers),
         "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == ORDER],
-        "frames_rejected": verdict.counts["rejected"],
+        "frames_rejected": int(verdict.rejected.sum()),
+        "frames_inferred": int(verdict.inferred.sum()),
         "frames_corrected": verdict.counts["corrected"],
         "rejected_because": verdict.reason_counts["rejected"],
         "observations_dropped_share": summary["observations_dropped_share"],

@@ -2,7 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from simspine.errors import unknown_name
 
 
 class Section(BaseModel):
@@ -30,6 +32,15 @@ class DetectionOptions(Section):
     """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
     silhouettes: bool = False
     """BlazePose: place spine points behind the trunk's outline. For recordings with a camera in profile."""
+
+    @field_validator("person", mode="before")
+    @classmethod
+    def _one_kind_of_person(cls, person):
+        """One fault in place of one for each kind that was tried."""
+        names = ("most_views", "largest", "all")
+        if isinstance(person, str) and person not in names:
+            raise ValueError(str(unknown_name("choice", person, (*names, "a point [x, y, z]"))))
+        return person
 
     @model_validator(mode="after")
     def _silhouettes_are_blazeposes(self) -> Self:
@@ -152,6 +163,15 @@ class KinematicsOptions(Section):
     """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
 
 
+class QualityOptions(Section):
+    """What becomes of rejected frames."""
+
+    fill_gaps: bool = False
+    """Take rejected frames out, smooth over them, and fill short gaps; what is filled stays marked as inferred."""
+    max_gap_s: float = Field(0.2, gt=0)
+    """Filling: longer gaps, and those at the ends of a trial, stay gaps, s."""
+
+
 class Options(Section):
     """The settings of all stages."""
 
@@ -163,3 +183,10 @@ class Options(Section):
     body: BodyOptions = BodyOptions()
     scaling: ScalingOptions = ScalingOptions()
     ik: KinematicsOptions = KinematicsOptions()
+    quality: QualityOptions = QualityOptions()
+
+    @model_validator(mode="after")
+    def _filling_needs_the_trajectory(self) -> Self:
+        if self.quality.fill_gaps and self.ik.engine != "trajectory":
+            raise ValueError(f"quality.fill_gaps needs ik.engine trajectory; {self.ik.engine} sees no other frame")
+        return self

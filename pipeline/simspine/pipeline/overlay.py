@@ -70,7 +70,8 @@ def picture(
         text = f"{found.cameras[view].name} · {found.spine.time[frame]:.2f} s · frame {frame}{note}"
         cells.append(draw_overlay(image, layer_of(found, frame, view), text, height, boxes[view]))
         if found.rejected[frame]:
-            _frame(cells[-1], bgr(STATUS_COLOURS["rejected"]))
+            assert verdict is not None  # who rejected
+            _frame(cells[-1], bgr(STATUS_COLOURS[str(verdict.status[frame])]))
     if len(cells) == 1:
         return cells[0]
     width, tall = max(cell.shape[1] for cell in cells), max(cell.shape[0] for cell in cells)

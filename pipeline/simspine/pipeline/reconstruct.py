@@ -12,9 +12,10 @@ from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame
 from simspine.pipeline.cameras import JudgedCameras, judge_cameras, with_timing
 from simspine.pipeline.delays import Delayed, Delays, follow_in_step, in_step_alone
+from simspine.pipeline.fill_gaps import fill_rejected
 from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import KinematicsOptions, Options
+from simspine.pipeline.options import Options
 from simspine.pipeline.points import (
     SKELETONS,
     Outline,
@@ -108,7 +109,7 @@ def reconstruct(
     sized, _ = body_of_person(list(trials.values()), options.body.recipe, markers, options, height, mass)
     found = {}
     for trial, seen in observed.items():
-        found[trial] = _solved(PERSON, trial, sized, seen, markers, options.ik)
+        found[trial] = _solved(PERSON, trial, sized, seen, markers, options)
     return found if isinstance(source, Mapping) else found["trial"]
 
 
@@ -145,7 +146,7 @@ def reconstruct_people(
         rig = judge_cameras({PERSON: (keypoints, ordered)}, options.cameras, options.triangulation.min_confidence)
         seen = _located(person, rig[PERSON], None, options)
         sized, _ = body_of_person([seen.markers], options.body.recipe, markers, options)
-        found.append(_solved(f"{PERSON}_{rank}", "trial", sized, seen, markers, options.ik))
+        found.append(_solved(f"{PERSON}_{rank}", "trial", sized, seen, markers, options))
     return found
 
 
@@ -171,23 +172,22 @@ def fit_trials(
     options = options or Options()
     turned = {trial: in_frame(item, "y_up") for trial, item in trials.items()}
     sized, _ = body_of_person(list(turned.values()), body, markers, options, height, mass)
-    return {
-        trial: _solved(PERSON, trial, sized, _Observed(item), markers, options.ik) for trial, item in turned.items()
-    }
+    return {trial: _solved(PERSON, trial, sized, _Observed(item), markers, options) for trial, item in turned.items()}
 
 
 def _solved(
-    subject: str, trial: str, sized: SizedBody, seen: _Observed, marker_set: str, options: KinematicsOptions
+    subject: str, trial: str, sized: SizedBody, seen: _Observed, marker_set: str, options: Options
 ) -> Reconstruction:
     """The stages ik, vertebrae and quality of one trial."""
-    result = solve_kinematics(sized, seen.markers, marker_set, options)
+    result = solve_kinematics(sized, seen.markers, marker_set, options.ik)
     spine = read_spine(sized, result)
     found = Reconstruction(
         subject, trial, seen.markers, sized, result, spine, cameras=seen.cameras, keypoints=seen.keypoints,
         triangulation=seen.triangulation, points=seen.points, videos=seen.videos, timing=seen.timing,
     )  # fmt: skip
     verdict = judge(sized, result, spine, seen.markers, seen.triangulation, view_fits(found), seen.findings)
-    return replace(found, verdict=verdict.of(subject, trial))
+    found = replace(found, verdict=verdict.of(subject, trial))
+    return fill_rejected(found, marker_set, options) if options.quality.fill_gaps else found
 
 
 def _detected(

@@ -122,6 +122,11 @@ class SolvedTrial:
         return np.zeros(self.spine.frames, bool) if self.verdict is None else self.verdict.rejected
 
     @property
+    def inferred(self) -> np.ndarray:
+        """(frames,) bool: rejected frames that were filled in from the frames around."""
+        return np.zeros(self.spine.frames, bool) if self.verdict is None else self.verdict.inferred
+
+    @property
     def images(self) -> tuple[Keypoints, TriangulationReport]:
         """The keypoints and how well they fit. Raises `InputError` where the trial did not come from images."""
         if self.keypoints is None or self.triangulation is None:

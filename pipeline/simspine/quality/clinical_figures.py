@@ -18,6 +18,8 @@ VERY_UNCERTAIN = "very uncertain"
 NO_LARGER = "no larger than its error"
 HANGING = "not known: the arm hangs"
 UNKNOWN = "not known"
+SEVERAL = "several angles, more or less measured: read the ±"
+NO_DEVIATION = "several angles; the engine gives no ±"
 UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
 
 
@@ -27,7 +29,7 @@ class ClinicalFigure:
 
     unit: 'deg' or 'mm'. mean, low, high: over the frames, None where no frame is known; sd: typical (median) standard
     deviation, None where there is none or the model gives the value. known: share of the frames. decided: in words what
-    the figure rests on, '' where that is not known.
+    the figure rests on.
     """
 
     name: str
@@ -82,4 +84,4 @@ def _in_words(name: str, mean: float | None, sd: float | None, share: float) -> 
         share = share if np.isfinite(share) else 1 - (sd / adults.sd) ** 2
     if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
         return NO_LARGER
-    return str(word(share, forced=False))
+    return str(word(share, forced=False)) or (NO_DEVIATION if sd is None else SEVERAL)

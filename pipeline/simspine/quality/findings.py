@@ -23,6 +23,10 @@ class Status(StrEnum):
     KEPT = "kept"
     CORRECTED = "corrected"
     REJECTED = "rejected"
+    INFERRED = "inferred"  # rejected, and what it holds was filled in from the frames around: no observation
+
+
+FILLED = "rejected_filled"  # code of the finding whose rejected frames were filled in
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,19 @@ class Verdict:
 
     @property
     def rejected(self) -> np.ndarray:
-        """(frames,) bool, the mask to use: rejected frames stay in the files."""
-        return np.array([status is Status.REJECTED for status in self.status], bool)
+        """(frames,) bool, the mask to use: frames whose own values are not to be trusted, those filled in included.
+        They stay in the files."""
+        return np.array([status in (Status.REJECTED, Status.INFERRED) for status in self.status], bool)
+
+    @property
+    def inferred(self) -> np.ndarray:
+        """(frames,) bool: rejected frames that were filled in from the frames around."""
+        return np.array([status is Status.INFERRED for status in self.status], bool)
+
+    @property
+    def filled(self) -> bool:
+        """Whether rejected frames were taken out, and short gaps of them filled."""
+        return any(finding.code == FILLED for finding in self.findings)
 
     @property
     def corrected(self) -> np.ndarray:
@@ -100,11 +115,12 @@ class Verdict:
 
     @property
     def reason_counts(self) -> dict[str, dict[str, int]]:
-        """{status: {code: frames}}: why frames were corrected or rejected; a frame counts for each of its reasons."""
-        decided = list(zip(self.status, self.reasons, strict=True))
+        """{status: {code: frames}}: why frames were corrected or rejected (and then filled in, or not); a frame counts
+        for each of its reasons."""
+        masks = {Status.CORRECTED: self.corrected, Status.REJECTED: self.rejected}
         return {
-            str(status): dict(sorted(Counter(code for s, codes in decided if s is status for code in codes).items()))
-            for status in (Status.CORRECTED, Status.REJECTED)
+            str(status): dict(sorted(Counter(code for k in where_true(mask) for code in self.reasons[k]).items()))
+            for status, mask in masks.items()
         }
 
     @property
@@ -119,7 +135,11 @@ class Verdict:
 
     def to_dict(self) -> dict:
         """JSON-able. 'status' maps each status other than kept to runs [first, after last]."""
-        masks = {"corrected": self.corrected, "rejected": self.rejected}
+        masks = {
+            str(other): np.array([status is other for status in self.status], bool)
+            for other in Status
+            if other is not Status.KEPT
+        }
         return {
             "frames": self.frames,
             "counts": self.counts,
@@ -137,9 +157,11 @@ class Verdict:
 def verdict(frames: int, findings: Iterable[Finding]) -> Verdict:
     """Sum up: an error rejects its frames, an info marks them corrected, a warning changes nothing.
 
-    A finding without frames concerns the trial as a whole and decides no frame.
+    A finding without frames concerns the trial as a whole and decides no frame. Rejected frames that the finding
+    `FILLED` names are inferred.
     """
     findings = tuple(findings)
+    filled = {k for finding in findings if finding.code == FILLED for k in finding.frames}
     codes: dict[Severity, list[list[str]]] = {severity: [[] for _ in range(frames)] for severity in Severity}
     for finding in findings:
         if finding.frames and not 0 <= finding.frames[0] <= finding.frames[-1] < frames:
@@ -150,8 +172,9 @@ def verdict(frames: int, findings: Iterable[Finding]) -> Verdict:
             if finding.code not in codes[finding.severity][k]:
                 codes[finding.severity][k].append(finding.code)
     status, reasons = [], []
-    for error, info in zip(codes[Severity.ERROR], codes[Severity.INFO], strict=True):
-        status.append(Status.REJECTED if error else Status.CORRECTED if info else Status.KEPT)
+    for k, (error, info) in enumerate(zip(codes[Severity.ERROR], codes[Severity.INFO], strict=True)):
+        bad = Status.INFERRED if k in filled else Status.REJECTED
+        status.append(bad if error else Status.CORRECTED if info else Status.KEPT)
         reasons.append(tuple(error or info))
     return Verdict(tuple(status), tuple(reasons), findings)
 

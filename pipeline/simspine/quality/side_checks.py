@@ -1,4 +1,4 @@
-"""Are left and right where they belong? Shoulders against hips, feet against the pelvis."""
+"""Are left and right, and head and feet, where they belong? Shoulders, hips, ankles and feet against one another."""
 
 from collections.abc import Iterator
 
@@ -9,12 +9,14 @@ from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.types import Markers
 
 HIPS, SHOULDERS = ("RHip", "LHip"), ("RShoulder", "LShoulder")
+ANKLES = ("RAnkle", "LAnkle")
 FEET = (("RHeel", "RBigToe"), ("LHeel", "LBigToe"))
 LEVEL_HIPS = 0.5  # share of the hips' distance that must be horizontal for 'forward' to mean anything
 
 
 def sides(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
-    """Frames in which left and right seem to be exchanged somewhere: a warning. Points not there are not checked."""
+    """Frames in which left and right seem to be exchanged somewhere, or the person is upside down: warnings. Points not
+    there are not checked."""
     for code, angle, limit, message, suggestion in (
         (
             "trunk_twist", trunk_twist(measured), thresholds["trunk_twist"],
@@ -25,6 +27,12 @@ def sides(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Fi
             "feet_backwards", feet_turn(measured), thresholds["feet_back"],
             "both feet point away from where the pelvis faces by up to",
             "Left and right of the hips, or heels and toes, are probably exchanged.",
+        ),
+        (
+            "upside_down", standing_angle(measured), thresholds["upside_down"],
+            "the person is upside down, the line from ankles to shoulders leans from the vertical by up to",
+            "Unless it is a handstand: the vertical axis of the points points down. Check the calibration's or the "
+            "file's frame.",
         ),
     ):  # fmt: skip
         odd = angle > limit.si
@@ -47,19 +55,33 @@ def trunk_twist(measured: Markers) -> np.ndarray:
 def feet_turn(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: turn about the vertical of the foot that is nearer to it from where the pelvis faces.
 
-    NaN where a point is missing, or the hips' line is too steep to tell (someone lying on the side).
+    NaN where a point is missing, the hips' line is too steep to tell (someone lying on the side), or the person is
+    upside down.
     """
     if not {*HIPS, *FEET[0], *FEET[1]} <= set(measured.names):
         return np.full(measured.frames, np.nan)
-    up = np.array([0.0, 1, 0] if measured.frame == "y_up" else [0.0, 0, 1])
-    right = _pair(measured, HIPS)[0]
+    up, right = _up(measured), _pair(measured, HIPS)[0]
     forward = np.cross(up, right)  # x forward, y up, z right
     steep = np.linalg.norm(forward, axis=-1) < LEVEL_HIPS * np.linalg.norm(right, axis=-1)
     turns = []
     for heel, toe in FEET:
         foot = -_pair(measured, (heel, toe))[0]
         turns.append(_angle(foot - (foot @ up)[:, None] * up, forward))
-    return np.where(steep, np.nan, np.minimum(*turns))
+    over = standing_angle(measured) > THRESHOLDS["upside_down"].si
+    return np.where(steep | over, np.nan, np.minimum(*turns))
+
+
+def standing_angle(measured: Markers) -> np.ndarray:
+    """(frames,) rad, 0…π: between the vertical and the line from the middle of the ankles to that of the shoulders;
+    NaN where a point is missing."""
+    if not {*SHOULDERS, *ANKLES} <= set(measured.names):
+        return np.full(measured.frames, np.nan)
+    line = _pair(measured, SHOULDERS)[1] - _pair(measured, ANKLES)[1]
+    return _angle(line, np.broadcast_to(_up(measured), line.shape))
+
+
+def _up(measured: Markers) -> np.ndarray:
+    return np.array([0.0, 1, 0] if measured.frame == "y_up" else [0.0, 0, 1])
 
 
 def _pair(measured: Markers, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:

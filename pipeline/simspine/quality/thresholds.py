@@ -86,6 +86,10 @@ _ALL = (
         "feet_back", 110, "deg", "both feet further from where the pelvis faces: sides or front and back are exchanged",
         "chosen: hips turn out by 45 to 60",
     ),
+    Threshold(
+        "upside_down", 120, "deg", "the line from ankles to shoulders: 0 standing, 90 lying, 180 head down",
+        "chosen: lying, and a slope of 30",
+    ),
     # markers against the model
     Threshold(
         "marker_expected", 4, "cm", "points triangulated from images lie this near to a fitted body",

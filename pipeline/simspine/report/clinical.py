@@ -44,7 +44,7 @@ def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
         _mean(figure),
         _range(figure),
         _adults(figure.name, SIGNS[figure.unit]),
-        figure.decided or "–",
+        figure.decided,
     )
 
 
@@ -54,7 +54,8 @@ def _rhythm_row(rhythm: LumbopelvicRhythm) -> tuple[str, ...]:
         return (label, "–", "–", adults, f"not given: {rhythm.reason}")
     sd = "" if rhythm.sd is None else f" ± {number(rhythm.sd)}"
     parts = f"{_degrees(rhythm.lumbar)} lumbar, {_degrees(rhythm.pelvis)} pelvis"
-    return (label, number(rhythm.ratio) + sd, parts, adults, "± at most" if sd else "–")
+    said = "its ± is an upper bound" if sd else "the engine gives no ±"
+    return (label, number(rhythm.ratio) + sd, parts, adults, f"changes of both during the trial; {said}")
 
 
 def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
@@ -65,7 +66,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
             continue
         cells = [text for side in sides for text in (("–", "–") if side is None else (_mean(side), _range(side)))]
         words = list(dict.fromkeys(side.decided for side in sides if side is not None))
-        rows.append((f"{joint.capitalize()}, {angle}", *cells, " / ".join(word or "–" for word in words)))
+        rows.append((f"{joint.capitalize()}, {angle}", *cells, " / ".join(words)))
     return rows
 
 

@@ -147,7 +147,7 @@ def _curves(log: _Log, scene: Scene) -> None:
     for time, status, reason in zip(log.time, scene.status or (), scene.reasons or scene.status or (), strict=False):
         if status != before:
             log.stream.set_time(CLOCK, duration=time)
-            level = "WARN" if status == "rejected" else "INFO"
+            level = "WARN" if status in ("rejected", "inferred") else "INFO"
             log.stream.log("quality", rr.TextLog(f"{status}: {reason}" if reason else status, level=level))
             log.stream.reset_time()
         before = status

@@ -35,7 +35,7 @@ MEASURED: Style = {"linestyle": "-", "linewidth": 1.5}
 ORIGIN_COLOURS = {
     "detected": BLUE, "silhouette": SKY, "inferred": ORANGE, "given": GREEN, "filled": PURPLE, "missing": "none",
 }  # fmt: skip
-STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION}
+STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION, "inferred": VERMILLION}
 
 WIDTH = 8.6  # inches: the width of the page's column
 

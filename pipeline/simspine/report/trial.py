@@ -242,8 +242,10 @@ def page_finding(finding: Finding) -> content.PageFinding:
 
 
 def rejections(verdict: Verdict) -> tuple[tuple[str, str], ...]:
-    """(frames, reasons) of the rejected frames, one row per set of reasons, in the order they first occur."""
+    """(frames, reasons) of the rejected frames, one row per set of reasons, in the order they first occur; those that
+    were filled in say so."""
     groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for frame in np.flatnonzero(verdict.rejected):
-        groups[verdict.reasons[frame]].append(int(frame))
+        filled = ("filled in: inferred, not seen",) if verdict.inferred[frame] else ()
+        groups[(*verdict.reasons[frame], *filled)].append(int(frame))
     return tuple((frame_ranges(frames), ", ".join(reasons)) for reasons, frames in groups.items())

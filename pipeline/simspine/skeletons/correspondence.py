@@ -33,17 +33,25 @@ def correspondences() -> tuple[str, ...]:
     return tables_in("correspondences")
 
 
+def known_correspondence(name: str) -> None:
+    """`InputError` where `name` is neither a table of ours nor a CSV file that there is."""
+    if name.endswith(".csv"):
+        if not Path(name).is_file():
+            raise InputError(f"table of correspondences {name} does not exist.")
+    elif name not in correspondences():
+        raise unknown_name("table of correspondences", name, correspondences())
+
+
 def read_correspondence(name: str) -> tuple[Pair, ...]:
     """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
+    known_correspondence(name)
     if name.endswith(".csv"):
         try:
             text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"table of correspondences {name} cannot be read: {error}") from None
-    elif name in correspondences():
-        text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
     else:
-        raise unknown_name("table of correspondences", name, correspondences())
+        text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     if tuple(rows.fieldnames or ()) != COLUMNS:
         raise InputError(f"{name}: the first line is {rows.fieldnames}, expected {','.join(COLUMNS)}.")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simspine.errors import unknown_name
+from simspine.errors import InputError, unknown_name
 from simspine.spine.curvature import cobb, signed_angle
 from simspine.spine.endplates import Endplate, Vertebra, endplate
 from simspine.spine.vertebrae import relative_angles
@@ -54,15 +54,20 @@ def cervical_lordosis(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:
 
 
 def sagittal_vertical_axis(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:
-    """How far C7's plumb line passes in front of the centre of S1's endplate, m.
+    """How far the plumb line of C7's centre passes in front of the rear corner of S1's endplate, m.
 
-    NaN where the pelvis lies on its side.
+    NaN where the pelvis lies on its side. Raises `InputError` where the model has no such corner.
     """
-    return (_to_c7(poses, vertebrae) * _forward(poses, vertebrae)).sum(-1)
+    plate = endplate(vertebrae, "S1", "superior")
+    if plate.rear is None:
+        raise InputError("the model's S1 has no rear corner, from which the sagittal vertical axis counts.")
+    line = _c7(poses, vertebrae) - _place(poses, plate.body, plate.rear)
+    return (line * _forward(poses, vertebrae)).sum(-1)
 
 
 def coronal_balance(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:
-    """How far C7's plumb line passes to the right of the centre of S1's endplate, m. NaN as above."""
+    """How far C7's plumb line passes to the right of the centre of S1's endplate, m. NaN where the pelvis lies on its
+    side."""
     return (_to_c7(poses, vertebrae) * _right(poses, vertebrae)).sum(-1)
 
 
@@ -124,8 +129,12 @@ def _from_hips(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:
 
 
 def _to_c7(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:
-    c7 = vertebrae["C7"]
-    return _place(poses, c7.body, c7.centroid) - _sacrum(poses, vertebrae)
+    return _c7(poses, vertebrae) - _sacrum(poses, vertebrae)
+
+
+def _c7(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:
+    """(frames, 3) m: centre of C7."""
+    return _place(poses, vertebrae["C7"].body, vertebrae["C7"].centroid)
 
 
 def _across(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from simspine.errors import unknown_name
 from simspine.spine import alignment
+from simspine.spine.curvature import SVA
 from simspine.spine.endplates import Vertebra
 from simspine.spine.limb_angles import joint_angles, shoulder_angles
 from simspine.spine.parameters import ClinicalParameters
@@ -30,7 +31,7 @@ SPINAL = {
     "sacral_slope": Definition("Sacral slope", "rad", "endplate down forwards"),
     "t1_slope": Definition("T1 slope", "rad", "endplate down forwards"),
     "cervical_lordosis": Definition("Cervical lordosis, C2–C7", "rad", "lordosis"),
-    "sagittal_vertical_axis": Definition("Sagittal vertical axis, C7 to S1", "m", "C7 in front"),
+    "sagittal_vertical_axis": Definition("Sagittal vertical axis, C7 to S1's rear corner", "m", "C7 in front"),
     "coronal_balance": Definition("C7 plumb line, sideways from S1", "m", "to the right"),
     "trunk_inclination": Definition("Trunk inclination", "rad", "forwards"),
     "coronal_cobb": Definition("Coronal Cobb angle, T1–L5", "rad", "never negative"),
@@ -86,7 +87,8 @@ class Measure:
 def measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) -> tuple[Measure, ...]:
     """All parameters of a body with these vertebrae, in the order of `DEFINITIONS`.
 
-    bodies: the body's own; parameters that need one, or a vertebra, that it lacks are left out.
+    bodies: the body's own; parameters that need one, or a vertebra, that it lacks are left out, and so is the sagittal
+    vertical axis where S1 has no rear corner.
     """
     pelvis, trunk = ("S1",), ("S1", "C7")
     spinal = (
@@ -109,7 +111,7 @@ def measures(vertebrae: Mapping[str, Vertebra], bodies: Sequence[str]) -> tuple[
             grounded,
         )
         for name, levels, others, grounded in spinal
-        if all(level in vertebrae for level in levels)
+        if all(level in vertebrae for level in levels) and (name != SVA or _has_corner(vertebrae["S1"]))
     ]
     for joint, ((proximal, distal), angles) in JOINTS.items():
         for side in SIDES:
@@ -128,6 +130,10 @@ def clinical_parameters(some: Sequence[Measure], poses: Poses) -> ClinicalParame
     units = tuple(DEFINITIONS[name].unit for name in names)
     frames = len(next(iter(poses.values()))) if poses else 0
     return ClinicalParameters(names, units, np.concatenate([np.empty((frames, 0)), *(m.of(poses) for m in some)], 1))
+
+
+def _has_corner(sacrum: Vertebra) -> bool:
+    return sacrum.superior is not None and sacrum.superior.rear is not None
 
 
 def _body(name: str, side: str, vertebrae: Mapping[str, Vertebra]) -> str:

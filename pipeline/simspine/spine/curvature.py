@@ -1,15 +1,24 @@
 """Curvature of the spine: Cobb angles between endplates, and discrete curvature of a chain of points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
-from simspine.spine.endplates import TILT_SD, Endplate, Vertebra, endplate
+from simspine.spine.endplates import CORNER_SD, TILT_SD, Endplate, Vertebra, endplate
 
 COBB_PLANES = {"sagittal": 2, "frontal": 0}  # the body axis that is perpendicular to the plane
 LLA_LEVELS = (("L1", "superior"), ("S1", "superior"))
 TKA_LEVELS = (("T3", "superior"), ("T12", "inferior"))
+SVA = "sagittal_vertical_axis"  # counts from the rear corner of S1
+COUNTED_FROM = {  # endplates whose tilt is in a figure
+    "lla": LLA_LEVELS,
+    "tka": TKA_LEVELS,
+    "pelvic_incidence": (("S1", "superior"),),
+    "sacral_slope": (("S1", "superior"),),
+    "t1_slope": (("T1", "superior"),),
+    "cervical_lordosis": (("C2", "inferior"), ("C7", "inferior")),
+}
 
 
 def cobb(
@@ -59,11 +68,16 @@ def thoracic_kyphosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, V
     return -cobb(poses, upper, lower, **options)
 
 
-def tilt_sd(plates: Sequence[tuple[str, str]], sacral: float) -> float:
-    """rad: by how much a Cobb angle may differ between people whose vertebrae stand alike.
+def people_sd(figure: str, sacral: float) -> float:
+    """rad or m: by how much a figure may differ between people whose vertebrae stand alike; 0 if it counts from no
+    endplate.
 
-    plates: (level, side) of both, whose tilts are independent of one another. sacral: rad, sd of the sacrum's.
+    figure: 'lla', 'tka' or a clinical parameter (`COUNTED_FROM`, `SVA`). sacral: rad, sd of the sacrum's tilt.
+    Endplates tilt independently of one another.
     """
+    if figure == SVA:
+        return CORNER_SD
+    plates = COUNTED_FROM.get(figure, ())
     return float(np.sqrt(sum((sacral if level == "S1" else TILT_SD) ** 2 for level, _ in plates)))
 
 

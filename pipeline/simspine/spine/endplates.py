@@ -29,19 +29,29 @@ MESH_LEVELS = {
 # vertebrae, 2° (Been 2010, Goh 1999; C), in which the model's are off the mean like anybody's.
 SACRAL_TILT_SD, TILT_SD = float(np.radians(8.0)), float(np.radians(3.0))
 
+NEUTRAL_LLA = float(np.radians(64.3))  # between L1's and S1's, with all coordinates 0 (docs/spine.md)
+
+# How far the rear corner of S1 lies elsewhere in people than in the model, m, along the horizontal, one standard
+# deviation: half the endplate's depth varies by 1.5 mm (C), and the tilt turns the corner about the centre, 16 mm off.
+CORNER_SD = 0.002
+
 Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Endplate:
-    """A plane on a body: centre (m) and unit normal in the body's frame. The normal always points towards the head."""
+    """A plane on a body: centre (m) and unit normal in the body's frame. The normal always points towards the head.
+
+    rear: the plate's rear edge in the body's mid-plane, m; None where that is not known.
+    """
 
     body: str
     centre: Point
     normal: Point
+    rear: Point | None = None
 
     def __post_init__(self):
-        for field in ("centre", "normal"):
+        for field in ("centre", "normal", *(["rear"] if self.rear is not None else [])):
             value = tuple(float(v) for v in getattr(self, field))
             if len(value) != 3 or not np.isfinite(value).all():
                 raise InputError(f"Endplate.{field} on {self.body!r} is {value}, expected three finite numbers.")
@@ -65,7 +75,11 @@ class Vertebra:
     def moved(self, body: str, move: Callable[[Point], Point]) -> "Vertebra":
         """The vertebra on `body`, with all its points moved; normals stay."""
         superior, inferior = (
-            None if plate is None else replace(plate, body=body, centre=move(plate.centre))
+            None
+            if plate is None
+            else replace(
+                plate, body=body, centre=move(plate.centre), rear=None if plate.rear is None else move(plate.rear)
+            )
             for plate in (self.superior, self.inferior)
         )
         return replace(self, body=body, centroid=move(self.centroid), superior=superior, inferior=inferior)
@@ -87,9 +101,14 @@ def endplate(vertebrae: Mapping[str, Vertebra], level: str, side: str) -> Endpla
 
 
 def tilted(plate: Endplate, back: float) -> Endplate:
-    """The endplate whose normal leans back by that angle (rad) in its body's sagittal plane; forward if negative."""
-    (x, y, z), c, s = plate.normal, np.cos(back), np.sin(back)
-    return replace(plate, normal=(c * x - s * y, s * x + c * y, z))
+    """The endplate turned about its centre so that its normal leans back by that angle (rad) in its body's sagittal
+    plane; forward if negative."""
+    c, s = np.cos(back), np.sin(back)
+    turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    rear = None
+    if plate.rear is not None:
+        rear = point_from(np.array(plate.centre) + turn @ (np.array(plate.rear) - plate.centre))
+    return replace(plate, normal=point_from(turn @ np.array(plate.normal)), rear=rear)
 
 
 def with_tilted_sacrum(vertebrae: Mapping[str, Vertebra], forward: float) -> Vertebrae:
@@ -134,7 +153,9 @@ def read_endplates(path: str | Path | None = None) -> Vertebrae:
 
 def _from_yaml(level: str, entry: Mapping) -> Vertebra:
     superior, inferior = (
-        Endplate(entry["body"], entry[side]["centre"], entry[side]["normal"]) if entry.get(side) else None
+        Endplate(entry["body"], entry[side]["centre"], entry[side]["normal"], entry[side].get("rear"))
+        if entry.get(side)
+        else None
         for side in SIDES
     )
     return Vertebra(level, entry["body"], point_from(entry["centroid"]), superior, inferior, entry.get("mesh", ""))

@@ -63,6 +63,9 @@ def lumbopelvic_rhythm(
     own, other = (float(np.hypot(np.median(part[straight]), np.median(part[bent]))) for part in (lumbar_sd, pelvis_sd))
     sd = (own + abs(ratio) * other) / by_pelvis
     if not sd <= MOST * abs(ratio):
-        reason = f"known to ± {sd:.1f} only, at {ratio:.1f}"
+        reason = (
+            f"it would be {ratio:.1f} ± {sd:.1f}, uncertain by more than half of itself: both motions are too small "
+            "for their errors, or too little is seen of them"
+        )
         return LumbopelvicRhythm(None, None, by_lumbar, by_pelvis, reason)
     return LumbopelvicRhythm(ratio, sd, by_lumbar, by_pelvis)

@@ -24,7 +24,7 @@ PLANE_ENDINGS = ("Flex_Ext", "Lat_Bending", "axial_rotation")
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, all but the rejected.
+    """One trial. Angles rad, NaN = not solved. kept: (frames,) bool, all but the rejected, filled in or not.
 
     levels: those of `LUMBAR` and `NECK` that there are. angles (frames, levels, 3), lla, tka (frames,) and their
     standard deviations: as in `formats.dataset_tree.TrialData`; empty or NaN where the file holds none. shares:
@@ -112,7 +112,7 @@ def _record(subject: str, name: str, trial: TrialData, get: Callable, frames: in
         subject,
         name,
         trial.markers.rate,
-        np.ones(frames, bool) if status is None else np.asarray(status) != "rejected",
+        np.ones(frames, bool) if status is None else ~np.isin(status, ("rejected", "inferred")),
         levels,
         angles[:, there],
         missing if lla is None else lla,

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simspine.spine.endplates import NEUTRAL_LLA
 from simspine.spine.levels import JOINTS, PLANES
 from simspine.types import Forced, ForcedKind, Motion
 
 SIGNS = np.array([-1.0, 1.0, 1.0])  # the model's flexion coordinates are positive in extension
 L1_TO_S1 = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2")
-NEUTRAL_LLA = np.radians(64.3)  # of the model with all coordinates 0 (docs/spine.md)
 CONSTANT = np.radians(0.01)  # two curves whose ratio leaves no more than this are one
 
 

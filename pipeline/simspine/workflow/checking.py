@@ -6,7 +6,7 @@ from pathlib import Path
 from simspine.config import Config
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
-from simspine.quality.findings import Finding, Severity, Verdict
+from simspine.quality.findings import Finding, Severity, Status, Verdict
 from simspine.quality.overview import Verdicts, as_csv, as_dict
 from simspine.workflow.manifest import read_json
 from simspine.workflow.paths import Paths
@@ -54,10 +54,10 @@ def print_quality(config: Config, verdicts: Verdicts) -> None:
 
     console = Console()
     table = Table(title=f"simspine · {config.name} · quality", title_justify="left")
-    for column in ("trial", "frames", "kept", "corrected", "rejected", "worst finding"):
+    for column in ("trial", "frames", *map(str, Status), "worst finding"):
         table.add_column(column, justify="left" if column in ("trial", "worst finding") else "right")
     for (subject, trial), verdict in verdicts.items():
-        counts = [str(verdict.counts[status]) for status in ("kept", "corrected", "rejected")]
+        counts = [str(verdict.counts[status]) for status in Status]
         worst = verdict.worst
         table.add_row(f"{subject}/{trial}", str(verdict.frames), *counts, str(worst or "none"), style=STYLES[worst])
     console.print(table)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from simspine.body.model import Body
-from simspine.body.paper_axes import PaperAxis, paper_axes, thorax_left_out, to_paper_axes
+from simspine.body.paper_axes import COMPOSED, LOCKED, PaperAxis, paper_axes, thorax_left_out, to_paper_axes
 from simspine.config import Config
+from simspine.config.compare import differences, told
 from simspine.dataset.invariant import body_points, check_trial
 from simspine.dataset.licence import NOTICE, refuse_public, without_places, without_points
 from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, read_manifest, write_manifest
@@ -26,7 +27,9 @@ from simspine.formats.dataset import Dataset, DatasetFile, write_dataset
 from simspine.formats.dataset_tree import LazyTrials, SubjectData, TrialData
 from simspine.formats.dataset_write import permutation
 from simspine.formats.mot import write_mot
+from simspine.formats.sto import write_sto
 from simspine.formats.takes import Take, other_points
+from simspine.ik.paper_axes_uncertainty import known_deviations, paper_axes_deviation
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Markers
 
@@ -60,6 +63,7 @@ class _Source:
     deviations: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
     levels: tuple[str, ...] = ()
+    clinical: tuple[str, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)  # what the manifest says besides
     _bodies: dict[str, Body] = field(default_factory=dict)
 
@@ -78,7 +82,7 @@ class _Source:
         """The trial with the points chosen."""
         key, body, trial = f"{subject}/{name}", self.body(subject), self.file.trial(subject, name)
         self.deviations[key] = check_trial(body, trial, key)
-        self.frames[key], self.levels = trial.markers.frames, trial.levels
+        self.frames[key], self.levels, self.clinical = trial.markers.frames, trial.levels, trial.clinical_names
         if self.choice.contents == "angles":
             return without_points(trial)
         if self.names != trial.markers.names:
@@ -130,7 +134,11 @@ def export_format(config: Config, kind: str, choice: Choice, out: Path | None = 
     with DatasetFile(path) as file:
         origin = {"notice": ""} | file.provenance
         if origin.get("configuration_hash") != config.hash:
-            warnings.warn(f"{path} was made with another configuration; run `simspine export` again.", stacklevel=2)
+            found = differences(origin.get("configuration", {}), config.model_dump(mode="json"))
+            warnings.warn(
+                f"{path} was made with another configuration ({told(found)}); run `simspine export` again.",
+                stacklevel=2,
+            )
         if choice.public:
             refuse_public(origin["notice"], kind, choice.contents)
         order = "simspine37" if kind == "coco" else ORDERS[choice.points]
@@ -251,6 +259,7 @@ def _parquet(folder: Path, source: _Source, splits: Splits, notice: str, name: s
     names = {
         "markers": list(source.names) if points else [], "kinematics": list(source.file.coordinate_names),
         "level_angles": list(source.levels), "centres": list(source.centres) if points else [],
+        "clinical": list(source.clinical),
     }  # fmt: skip
     write_card(folder, name, counts, names, notice)
     return files | {"README.md": Entry("text")}
@@ -273,20 +282,43 @@ def _single(suffix: str, kind: str, units: Mapping[str, str]):
     return write
 
 
+def _known_deviations(body: Body, trial: TrialData) -> dict[str, np.ndarray]:
+    """Of composed axes that the data set has as figures."""
+    levels = {} if trial.angles_sd is None else dict(zip(trial.levels, trial.angles_sd.swapaxes(0, 1), strict=True))
+    clinical = {} if trial.clinical_sd is None else dict(zip(trial.clinical_names, trial.clinical_sd.T, strict=True))
+    return known_deviations(body, levels, clinical.get("lumbar_flexion"))
+
+
+def _deviation_from(axis: PaperAxis, known: Mapping[str, np.ndarray]) -> str:
+    """Where the standard deviation of an axis comes from."""
+    if axis.how == COMPOSED:
+        return "covariances of the joints between" if axis.name in known else "joints between taken as independent"
+    return "none: locked" if axis.how == LOCKED else "as solved"
+
+
 def _axes62(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
-    """A motion for each trial in the 62 axes of the paper, and what each axis is made of."""
+    """A motion for each trial in the 62 axes of the paper, its standard deviations, and what each axis is made of."""
     files: dict[str, Entry] = {}
     left_out: dict[str, float] = {}
     axes: tuple[PaperAxis, ...] = ()
+    known: dict[str, np.ndarray] = {}
     for take in source.takes(source.file.subjects):
         body, motion = source.body(take.subject), take.trial.motion
         path, count = f"{take.subject}/{take.subject}_{take.name}.mot", motion.frames
-        write_mot(folder / path, to_paper_axes(body, motion))
+        axes_of = to_paper_axes(body, motion)
+        write_mot(folder / path, axes_of, inferred=np.flatnonzero(take.trial.inferred))
         files[path] = Entry("mot", count, {"kinematics": "deg; m", "time": "s"}, {take.path: count})
+        known = _known_deviations(body, take.trial)
+        sd = paper_axes_deviation(body, motion, known)
+        if sd is not None:
+            path = path.replace(".mot", "_sd.sto")
+            sd = np.where(axes_of.rotational, np.degrees(sd), sd)
+            write_sto(folder / path, "Standard deviations", axes_of.names, axes_of.time, sd, in_degrees=True)
+            files[path] = Entry("sto", count, {"deviation": "deg; m", "time": "s"}, {take.path: count})
         left_out[take.path] = round(float(np.degrees(thorax_left_out(body, motion))), 3)
         axes = paper_axes(body)  # the same of all people: the recipe's
-    rows = [("axis", "unit", "how", "from", "to")]
-    rows += [(axis.name, axis.unit, axis.how, *(axis.spans or ("", ""))) for axis in axes]
+    rows = [("axis", "unit", "how", "from", "to", "deviation")]
+    rows += [(axis.name, axis.unit, axis.how, *(axis.spans or ("", "")), _deviation_from(axis, known)) for axis in axes]
     write_text(folder / "axes.csv", "".join(",".join(row) + "\n" for row in rows))
     source.notes["thorax_left_out_deg"] = left_out
     return files | {"axes.csv": Entry("text")}

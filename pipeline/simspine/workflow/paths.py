@@ -56,3 +56,7 @@ class Paths:
 
     def quality(self, trial: str) -> Path:
         return self.folder / "quality" / f"{trial}.json"
+
+    def filled(self, trial: str, kind: str) -> Path:
+        """'kinematics' or 'vertebrae' after rejected frames were filled in."""
+        return self.folder / "quality" / f"{trial}_{kind}.h5"

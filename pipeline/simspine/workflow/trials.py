@@ -41,8 +41,10 @@ _SPINE = (
 def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: bool = True) -> SolvedTrial:
     """All that the stages found in a trial; what comes from images and the verdict where their files are there.
 
-    judged: False leaves the verdict out, for the stage that makes it.
+    judged: False leaves the verdict out, and what was filled in after it, for the stage that makes them.
     """
+    verdict = load_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
+    filled = verdict is not None and verdict.filled
     images: dict = {}
     if paths.keypoints(name).is_file() and paths.points(name).is_file():
         stored, points = load(paths.keypoints(name)), load(paths.points(name))
@@ -58,9 +60,9 @@ def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: boo
         name,
         load(paths.markers(name), ["markers"])["markers"],
         read_sized_body(paths),
-        load_result(paths.kinematics(name)),
-        load_spine(paths.vertebrae(name)),
-        load_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None,
+        load_result(paths.filled(name, "kinematics") if filled else paths.kinematics(name)),
+        load_spine(paths.filled(name, "vertebrae") if filled else paths.vertebrae(name)),
+        verdict,
         videos=tuple(videos),
         **images,
     )

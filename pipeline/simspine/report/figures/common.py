@@ -30,21 +30,23 @@ def step(time: np.ndarray) -> float:
 def shade_rejected(
     axes: "Axes", time: np.ndarray, status: Sequence[str] | None, labelled: bool = True, zorder: float = 0
 ) -> None:
-    """Rejected frames as hatched stretches, half a frame to either side, with one legend entry."""
+    """Rejected frames as hatched stretches, half a frame to either side, with one legend entry; those that were filled
+    in with dots in place of the hatch, and an entry of their own."""
     if status is None:
         return
-    rejected = np.array([str(s) == "rejected" for s in status], bool)
-    if rejected.shape != np.shape(time):
-        raise InputError(f"status has {rejected.size} entries, expected one for each of {len(time)} frames.")
+    if len(status) != len(time):
+        raise InputError(f"status has {len(status)} entries, expected one for each of {len(time)} frames.")
     half = step(time) / 2
-    label = f"rejected frames ({rejected.sum()} of {rejected.size})" if labelled else None
-    for a, b in runs(np.flatnonzero(rejected)):
-        left, right = time[a] - half, time[b - 1] + half
-        # Two patches: SVG gives a hatch the opacity of the face it lies on.
-        axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=zorder)
-        axes.axvspan(left, right, facecolor="none", edgecolor=VERMILLION, hatch="////", linewidth=0, zorder=zorder,
-                     label=label)  # fmt: skip
-        label = None
+    for kind, hatch, text in (("rejected", "////", "rejected frames"), ("inferred", "..", "inferred, not seen")):
+        of_kind = np.array([str(s) == kind for s in status], bool)
+        label = f"{text} ({of_kind.sum()} of {of_kind.size})" if labelled else None
+        for a, b in runs(np.flatnonzero(of_kind)):
+            left, right = time[a] - half, time[b - 1] + half
+            # Two patches: SVG gives a hatch the opacity of the face it lies on.
+            axes.axvspan(left, right, facecolor=VERMILLION, alpha=0.12, linewidth=0, zorder=zorder)
+            axes.axvspan(left, right, facecolor="none", edgecolor=VERMILLION, hatch=hatch, linewidth=0, zorder=zorder,
+                         label=label)  # fmt: skip
+            label = None
 
 
 def bare(axes: "Axes", half_width: float, half_height: float) -> None:

@@ -111,7 +111,7 @@ def range_profile(
     angles = checked("angles", angles, (len(angles), len(levels), 3))
     shares = checked("shares", shares, (len(levels), 3))
     mask = forced_mask(levels, forced or {})
-    kept = slice(None) if status is None else np.array([str(s) != "rejected" for s in status], bool)
+    kept = slice(None) if status is None else np.array([str(s) not in ("rejected", "inferred") for s in status], bool)
     ends = ends_of(angles[kept], None if sd is None else np.asarray(sd, float)[kept])
     with styled():
         figure = new_figure(1.2 + 0.165 * len(levels))

@@ -73,8 +73,8 @@ class Scene:
 
     @property
     def rejected(self) -> np.ndarray:
-        """(frames,) bool."""
-        return np.array([status == "rejected" for status in self.status or [""] * self.frames], bool)
+        """(frames,) bool; frames that were filled in, too."""
+        return np.array([status in ("rejected", "inferred") for status in self.status or [""] * self.frames], bool)
 
     @property
     def summary(self) -> str:

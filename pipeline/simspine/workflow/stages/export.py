@@ -1,7 +1,8 @@
 """results/<name>/export/: TRC (three kinds of places), MOT, marker errors, model, calibration.
 
 Trials that share a calibration share the exported one, as in the release; otherwise each has its own. Points that are
-not the forward kinematics of the angles are refused.
+not the forward kinematics of the angles are refused. Frames that were filled in are in columns of their own (TRC, names
+end in `_inferred`), or listed in the header (MOT).
 """
 
 from functools import cache
@@ -14,10 +15,12 @@ from simspine.formats.calibration import write_calibration
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
 from simspine.formats.trc import write_trc
+from simspine.quality.findings import where_true
+from simspine.skeletons.inferred_names import part_inferred
 from simspine.skeletons.vertebrae import at_vertebrae
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
-from simspine.workflow.trials import load_result, load_spine
+from simspine.workflow.trials import read_trial
 
 # Of export/: the points at the released places, those along the spine at their vertebrae's centroids, all centroids.
 TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
@@ -39,7 +42,8 @@ def plan(context: Context) -> list[Task]:
         cameras = root / "cameras" / f"Calib_{subject if shared else stem}.toml"
 
         def work(trial=trial, trcs=trcs, mot=mot, sto=sto, model=model, cameras=cameras) -> dict:
-            solved, spine = load_result(paths.kinematics(trial)), load_spine(paths.vertebrae(trial))
+            found = read_trial(paths, trial)
+            solved, spine, inferred = found.result, found.spine, found.inferred
             assert spine.centres is not None  # the stage vertebrae finds them
             deviations = [
                 check_points(body(), solved.motion, points, f"{subject}/{trial}")
@@ -47,8 +51,8 @@ def plan(context: Context) -> list[Task]:
             ]
             places = (spine.markers, at_vertebrae(spine.markers, spine.centres), spine.centres)
             for trc, points in zip(trcs, places, strict=True):
-                write_trc(trc, points)
-            write_mot(mot, solved.motion)
+                write_trc(trc, part_inferred(points, inferred))
+            write_mot(mot, solved.motion, inferred=where_true(inferred))
             write_marker_errors(sto, solved.motion.time, solved.marker_error)
             write_text(model, paths.model.read_text(encoding="utf-8"))
             write_calibration(cameras, captures[trial].cameras())

@@ -1,17 +1,27 @@
-"""Everything of a trial → quality/<trial>.json: findings, and kept, corrected or rejected for each frame."""
+"""Everything of a trial → quality/<trial>.json: findings, and a status for each frame.
+
+Where rejected frames are to be filled in: also quality/<trial>_kinematics.h5 and _vertebrae.h5, which take the place of
+those of the stages before.
+"""
 
 import json
+from dataclasses import replace
 
 from simspine.formats.atomic import write_text
+from simspine.formats.store import load
+from simspine.pipeline.fill_gaps import fill_rejected
 from simspine.pipeline.verdict import judge
 from simspine.pipeline.view_fit import view_fits
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
-from simspine.workflow.trials import camera_findings, read_trial
+from simspine.workflow.trials import camera_findings, read_trial, save_result, save_spine
 
 
 def plan(context: Context) -> list[Task]:
-    paths = context.paths
+    config, paths = context.config, context.paths
+    fill = config.quality.fill_gaps
+    # What else decides the result if the trial is solved once more.
+    settings = {name: getattr(config, name).model_dump() for name in ("quality", "ik", "body")} if fill else {}
     tasks = []
     for name in context.trials:
         inputs = (
@@ -19,8 +29,9 @@ def plan(context: Context) -> list[Task]:
             paths.keypoints(name), paths.cameras(name), paths.model,
         )  # fmt: skip
         out = paths.quality(name)
+        others = tuple(paths.filled(name, kind) for kind in ("kinematics", "vertebrae")) if fill else ()
 
-        def work(name=name, out=out) -> dict:
+        def work(name=name, out=out, others=others) -> dict:
             found = read_trial(paths, name, judged=False)
             verdict = judge(
                 found.sized,
@@ -31,8 +42,14 @@ def plan(context: Context) -> list[Task]:
                 view_fits(found),
                 camera_findings(paths.cameras(name)),
             ).of(context.subject, name)
+            if others:
+                marker_set = config.body.markers or load(paths.markers(name), ["skeleton"])["skeleton"]
+                found = fill_rejected(replace(found, verdict=verdict), marker_set, config)
+                verdict = found.verdict or verdict
+                save_result(others[0], found.result)
+                save_spine(others[1], found.spine, found.poses)
             write_text(out, json.dumps(verdict.to_dict(), indent=1) + "\n")
             return {"counts": verdict.counts, "reasons": verdict.reason_counts}
 
-        tasks.append(Task(name, inputs, (out,), {}, work))
+        tasks.append(Task(name, inputs, (out, *others), settings, work))
     return tasks

@@ -23,7 +23,7 @@ function readData(headerElement, blockElement) {
   return { header, arrays };
 }
 
-// "kept", "corrected" or "rejected", and the reasons, of a frame.
+// "kept", "corrected", "rejected" or "inferred" (rejected and filled in), and the reasons, of a frame.
 function statusOf(data, frame) {
   const codes = data.arrays.status;
   return codes ? data.header.status[codes[frame]] : ["kept", ""];

@@ -250,7 +250,7 @@ class Stage {
     if (this.shown.segments) this.poseSegments(frame);
     this.bendSpine(frame);
     if (this.shown.points) this.placePoints(frame);
-    const rejected = statusOf(this.data, frame)[0] === "rejected";
+    const rejected = ["rejected", "inferred"].includes(statusOf(this.data, frame)[0]);
     this.matter.rib.opacity = rejected ? RIB / 2 : RIB;
     for (const kind of ["bone", "vertebra", "segment"]) {
       this.matter[kind].opacity = rejected ? 0.35 : 1;

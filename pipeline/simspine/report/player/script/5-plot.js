@@ -92,7 +92,7 @@ class Plot {
     if (curve.band) {
       svgElement(inside, "rect", { class: "p-band", x: this.left, y: y(curve.band[1]), width: this.right - this.left, height: y(curve.band[0]) - y(curve.band[1]) });
     }
-    for (const [status, name] of [["corrected", "p-corrected"], ["rejected", "p-rejected"]]) {
+    for (const [status, name] of [["corrected", "p-corrected"], ["rejected", "p-rejected"], ["inferred", "p-inferred"]]) {
       for (const [a, b] of stretches(this.data, status)) {
         svgElement(inside, "rect", { class: name, x: this.x(a - 0.5), y: top, width: Math.max(1.5, this.x(b + 0.5) - this.x(a - 0.5)), height });
       }

@@ -74,10 +74,10 @@ class Player {
     actions[event.key]();
   }
 
-  // Where frames were rejected or corrected, under the slider.
+  // Where frames were rejected, filled in or corrected, under the slider.
   marks(element) {
     const frames = Math.max(1, this.data.header.frames);
-    for (const status of ["corrected", "rejected"]) {
+    for (const status of ["corrected", "rejected", "inferred"]) {
       for (const [a, b] of stretches(this.data, status)) {
         const mark = document.createElement("i");
         mark.className = status;
@@ -149,7 +149,7 @@ class Player {
     const [status, reason] = statusOf(this.data, frame);
     const number = frame * header.step;
     this.slider.value = frame;
-    this.slider.setAttribute("aria-valuetext", `frame ${number} of ${header.total}, ${time}${status === "rejected" ? ", rejected" : ""}`);
+    this.slider.setAttribute("aria-valuetext", `frame ${number} of ${header.total}, ${time}${["rejected", "inferred"].includes(status) ? `, ${status}` : ""}`);
     this.part("time").textContent = time;
     this.part("frame").textContent = `frame ${number} of ${header.total - 1}`;
     const badge = this.part("badge");
