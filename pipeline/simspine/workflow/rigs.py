@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.cameras.check import check_cameras
 from simspine.cameras.parameters import NAMES
 from simspine.cameras.recordings import joined, same_rig
 from simspine.cameras.refine import refine_cameras, table
@@ -17,8 +16,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import write_calibration
 from simspine.formats.store import load
-from simspine.pipeline.cameras import prior_of
-from simspine.quality import camera_checks
+from simspine.pipeline.cameras import compare_cameras, prior_of
 from simspine.types import Camera, Keypoints
 from simspine.workflow.paths import Paths
 from simspine.workflow.run import run_stage
@@ -74,10 +72,9 @@ def recorded(config: Config, subject: str | None, trial: str | None) -> Recorded
 def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
     """A line per camera, and the findings; True if there are any."""
     seen = recorded(config, subject, trial)
-    checks, mixed, _ = check_cameras(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
-    findings = list(camera_checks.cameras(checks, mixed))
+    compared = compare_cameras(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
     rows = []
-    for check in checks:
+    for check in compared.checks:
         signed = (
             f"{factor * check.value[name]:+.{digits}f} ± {factor * check.deviation[name]:.{digits}f}"
             for name, factor, digits in QUANTITIES
@@ -85,15 +82,15 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
         rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
     if rows:
         print_table(f"Cameras beside one another: {_what(seen)}", HEADINGS, rows)
-    for finding in findings:
+    for finding in compared.findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
-    if not findings:
-        print("No camera is off by more than chance.")
+    if not compared.findings:
+        print("No camera is off by more than chance and a usual calibration's error.")
     _write(out, {
-        "trials": seen.trials, "cameras": [asdict(check) for check in checks],
-        "findings": [finding.to_dict() for finding in findings],
+        "trials": seen.trials, "cameras": [asdict(check) for check in compared.checks],
+        "findings": [finding.to_dict() for finding in compared.findings],
     })  # fmt: skip
-    return bool(findings)
+    return bool(compared.findings)
 
 
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
