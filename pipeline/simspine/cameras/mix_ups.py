@@ -13,7 +13,9 @@ from simspine.types import Camera, Keypoints
 
 TRIED = 40  # frames on which mixed-up views are looked for
 IMAGE_SHARE = 0.03  # of the longer image side: an observation further off does not agree
-GAIN = 0.3  # share of the observations of the views concerned that must come right by the other reading
+GAIN = 0.3  # share of the observations of the views concerned that must come right by the other reading, or …
+LESS = 0.4  # … the share of their errors that may remain: of people who stand in the middle other readings nearly fit
+CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 LEAST = 0.6  # share of them that must agree then
 ENOUGH = 20  # observations of the views concerned
 
@@ -43,23 +45,40 @@ def mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: flo
     some = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
     limit = IMAGE_SHARE * max(max(camera.size) for camera in cameras)
 
-    def used(read: Keypoints) -> tuple[np.ndarray, np.ndarray]:
+    def fit(read: Keypoints) -> _Agreement:
         report = triangulate_with_report(read, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
-        return report.used.sum((0, 2)), (read.confidence >= min_confidence).sum((0, 2))
+        seen = read.confidence >= min_confidence
+        return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
-    agreed, seen = used(some)
-    found = []
+    given, found = fit(some), []
     for kind, views, read in _readings(some, cameras):
         chosen = list(views)
-        if seen[chosen].sum() < ENOUGH or agreed[chosen].sum() > (1 - GAIN) * seen[chosen].sum():
+        before, error = given.of(chosen)
+        if given.seen[:, chosen].sum() < ENOUGH or (before > 1 - GAIN and error < CLOSE_PX):
             continue
-        agreed_then, seen_then = used(read)
-        before = agreed[chosen].sum() / seen[chosen].sum()
-        after = agreed_then[chosen].sum() / max(seen_then[chosen].sum(), 1)
-        if after > max(before + GAIN, LEAST) and agreed_then.sum() > agreed.sum():
+        then = fit(read)
+        after, error_then = then.of(chosen)
+        better = after > before + GAIN or error_then < LESS * error
+        if better and after > LEAST and then.used.sum() >= given.used.sum():
             names = tuple(cameras[view].name for view in views)
-            found.append((agreed_then.sum(), MixUp(kind, names, float(before), float(after))))
-    return [mix for _, mix in sorted(found, key=lambda entry: -entry[0])]
+            found.append((error_then, MixUp(kind, names, before, after)))
+    return [mix for _, mix in sorted(found, key=lambda entry: entry[0])]
+
+
+@dataclass(frozen=True)
+class _Agreement:
+    """used, seen: (frames, views, points) bool, observations that agree and that there are. error: of each, px."""
+
+    used: np.ndarray
+    seen: np.ndarray
+    error: np.ndarray
+
+    def of(self, views: Sequence[int]) -> tuple[float, float]:
+        """Share of the observations of these views that agree, and the median of their errors."""
+        seen = self.seen[:, views]
+        if not seen.any():
+            return 0.0, np.inf
+        return float(self.used[:, views].sum() / seen.sum()), float(np.median(self.error[:, views][seen]))
 
 
 def _readings(some: Keypoints, cameras: Sequence[Camera]) -> Iterator[tuple[str, tuple[int, ...], Keypoints]]:
