@@ -82,12 +82,12 @@ def delays(timing: Timing) -> Finding:
 
 def unseen(camera: str, points: int) -> Finding:
     """That a camera saw next to nothing of the person, while others did."""
-    text = f"{camera}: saw {points} points of the person in the whole recording, too few to compare it with the others."
+    text = f"{camera}: saw {points} points of the person whom the others saw, too few to compare it with them."
     cure = (
-        "If the person is in its images: were they turned, mirrored, or taken by another camera, or is somebody else "
-        "in them? Else use a recording in which it sees the person."
+        "If the person is in its images, look whether the video is upside down (`ffmpeg -i IN -vf hflip,vflip OUT`), "
+        "mirrored (`-vf hflip`), another camera's, or shows somebody else. Else use a recording in which it sees them."
     )
-    return Finding(UNJUDGED, Severity.INFO, text, cure, where=camera)
+    return Finding(UNJUDGED, Severity.WARNING, text, cure, where=camera)
 
 
 def _towards(value: float, deviation: float, ahead: str, behind: str) -> str:
