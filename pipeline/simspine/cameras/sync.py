@@ -215,12 +215,7 @@ def _check_certain(cost: np.ndarray, shifts: np.ndarray, late: np.ndarray, views
         trials[:, view] = shifts
         curve = np.array([_total(cost, shifts, trial) for trial in trials])
         finite = curve[np.isfinite(curve)]
-        if not len(finite):
-            raise InputError(
-                f"how late {views[view]} is cannot be told: at no delay does it show the same people as the others for "
-                f"long enough. {BY_HAND}"
-            )
-        if np.median(finite) < (1 + CONTRAST) * finite.min():
+        if not len(finite) or np.median(finite) < (1 + CONTRAST) * finite.min():
             raise InputError(f"how late {views[view]} is cannot be told: the person moves too little. {BY_HAND}")
         best, usual = finite.min(), np.median(finite)
         low = curve < best + BASIN * (usual - best)
