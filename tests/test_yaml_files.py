@@ -55,3 +55,24 @@ def test_a_folder_and_bytes_that_are_no_text(tmp_path):
     (tmp_path / "x.yaml").write_bytes(b"a: \xff\xfe")
     with pytest.raises(InputError, match=r"x\.yaml cannot be read as YAML"):
         read_yaml(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: a\nresults: b\nname: c\n", r"mine\.yaml, line 3: the key 'name' stands in line 1 already"),
+        ("subjects:\n  S1: {}\n  S2: {}\n  S1: {}\n", r"line 4: the key 'S1' stands in line 2 already"),
+        ("a: {x: 1, 'x': 2}", r"line 1: the key 'x' stands in line 1 already"),
+        ("- [{1: a, 1: b}]", r"line 1: the key '1'"),
+    ],
+)
+def test_a_key_twice_is_refused_with_both_lines(tmp_path, text, words):
+    with pytest.raises(InputError, match=words):
+        read_yaml(written(tmp_path, text))
+
+
+def test_equal_keys_of_different_mappings_and_merged_ones_are_read(tmp_path):
+    text = "base: &base {x: 1, y: 2}\na: {<<: *base, x: 3}\nb: {x: 4, '1': text, 1: number}\n"
+    read = read_yaml(written(tmp_path, text))
+    assert read["a"] == {"x": 3, "y": 2}
+    assert read["b"] == {"x": 4, "1": "text", 1: "number"}

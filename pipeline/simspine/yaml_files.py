@@ -1,7 +1,7 @@
-"""YAML of users, read so that a small file cannot become a large one.
+"""YAML of users, read so that a small file cannot become a large one, and that nothing it says is lost.
 
 An alias may stand for a piece that holds aliases itself, so that a few lines stand for billions of entries. Nodes are
-counted as if each alias were written out.
+counted as if each alias were written out. Of two equal keys a YAML reader keeps the last: they are refused.
 """
 
 from pathlib import Path
@@ -14,11 +14,13 @@ from simspine.errors import InputError, require_path
 LARGEST = 1 << 20  # bytes of a file; all subjects of Human3.6M with all trials take a tenth
 MOST = 100_000  # entries, aliases written out
 DEEPEST = 50  # levels of nesting
+MERGE = "tag:yaml.org,2002:merge"  # of the key <<
 
 
 def read_yaml(path: str | Path) -> Any:
     """What a YAML file says: mappings, lists, texts, numbers. Raises `InputError` naming the file if it says nothing
-    that can be used: not there, not YAML, not UTF-8, too large, nested too deeply, or aliases that multiply.
+    that can be used: not there, not YAML, not UTF-8, too large, nested too deeply, aliases that multiply, or a key
+    that a mapping has twice.
     """
     require_path(path)
     try:
@@ -27,7 +29,7 @@ def read_yaml(path: str | Path) -> Any:
         if len(content) > LARGEST:
             raise InputError(f"{path}: larger than {LARGEST >> 20} MiB, which no configuration or recipe is.")
         text = content.decode("utf-8-sig")
-        _check_size(yaml.compose(text, Loader=yaml.SafeLoader), str(path))
+        _check_nodes(yaml.compose(text, Loader=yaml.SafeLoader), str(path))
         return yaml.safe_load(text)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
@@ -39,8 +41,9 @@ def read_yaml(path: str | Path) -> Any:
         raise InputError(f"{path} cannot be read as YAML: {error}") from None
 
 
-def _check_size(root: yaml.Node | None, where: str) -> None:
-    """Raise unless the tree, with aliases written out, stays below `MOST` entries and `DEEPEST` levels."""
+def _check_nodes(root: yaml.Node | None, where: str) -> None:
+    """Raise unless the tree, with aliases written out, stays below `MOST` entries and `DEEPEST` levels, and no mapping
+    has a key twice."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -51,6 +54,8 @@ def _check_size(root: yaml.Node | None, where: str) -> None:
         if depth > DEEPEST or key in open_nodes:
             what = "a piece that holds itself" if key in open_nodes else f"more than {DEEPEST} levels of nesting"
             raise InputError(f"{where}: {what}; write it without.")
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node, where)
         open_nodes.add(key)
         parts = node.value if isinstance(node, yaml.CollectionNode) else ()
         nodes = (part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,)))
@@ -62,3 +67,18 @@ def _check_size(root: yaml.Node | None, where: str) -> None:
 
     if root is not None:
         size(root, 0)
+
+
+def _check_keys(mapping: yaml.MappingNode, where: str) -> None:
+    """`InputError` with both lines where a mapping has a key twice."""
+    lines: dict[tuple[str, str], int] = {}
+    for key, _ in mapping.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
+            continue
+        line, name = key.start_mark.line + 1, (key.tag, key.value)
+        if name in lines:
+            raise InputError(
+                f"{where}, line {line}: the key {key.value!r} stands in line {lines[name]} already, in the same "
+                "section; keep one of the two."
+            )
+        lines[name] = line

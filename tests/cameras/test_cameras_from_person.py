@@ -151,7 +151,7 @@ def test_what_cannot_place_cameras_is_refused(spoil, message):
 def test_one_camera_and_odd_heights_are_refused():
     keypoints, true, _ = walk("exact", 3)
     one = keypoints.with_(xy=keypoints.xy[:, :1], confidence=keypoints.confidence[:, :1])
-    with pytest.raises(InputError, match="at least two"):
+    with pytest.raises(InputError, match="one camera: two or more are wanted"):
         cameras_from_person(one, true[:1])
     with pytest.raises(InputError, match="a height of 178 m is nobody's"):
         cameras_from_person(keypoints, true, height=178)

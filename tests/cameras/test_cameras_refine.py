@@ -5,6 +5,7 @@ import pytest
 from rigs import misfit, one, undone, walk
 
 from simspine.cameras.parameters import GEOMETRY, NAMES, CameraPrior, changed
+from simspine.cameras.recordings import of_views
 from simspine.cameras.refine import refine_cameras
 from simspine.cameras.sync import shifted
 from simspine.errors import InputError
@@ -108,7 +109,9 @@ def test_scale_and_world_stay_the_calibrations():
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("one", "expected as many, and at least two"),
+        ("one", "4 views and 1 cameras; expected as many"),
+        ("alone", "one camera: two or more are wanted"),
+        ("apart", "saw the same point at the same instant 0 times"),
         ("blind", "camera '55011271' saw 0 points"),
         ("short", "5 frames are too few"),
         ("elsewhere", "less than 60% of what the cameras saw agrees"),
@@ -118,6 +121,12 @@ def test_faults_are_named(fault, message):
     keypoints, cameras, _ = walk("exact")
     if fault == "one":
         cameras = cameras[:1]
+    elif fault == "alone":
+        cameras, keypoints = cameras[:1], of_views(keypoints, [0])
+    elif fault == "apart":  # each camera sees the person for another quarter of the time
+        shown = np.arange(keypoints.frames) * keypoints.views // keypoints.frames
+        here = shown[:, None, None] == np.arange(keypoints.views)[:, None]
+        keypoints = keypoints.with_(confidence=np.where(here, keypoints.confidence, 0.0))
     elif fault == "blind":
         confidence = keypoints.confidence.copy()
         confidence[:, 1] = 0.0

@@ -5,11 +5,13 @@ import pytest
 from click.testing import CliRunner
 from small_project import write_inputs
 
+from simspine.cameras.clocks import Clocks
 from simspine.cli import main
 from simspine.formats.store import load
+from simspine.workflow import rigs
+from simspine.workflow.events import delays_of_events
 from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
-from simspine.workflow.rigs import delays_of_events
 from simspine.workflow.trials import camera_findings, read_trial
 
 
@@ -82,8 +84,64 @@ def test_delays_of_an_event_seen_in_each_view():
         (["cam01=1"], "names one view"),
         (["cam01=1", "cam01=2"], "names cam01 twice"),
         (["cam01", "cam02=2"], "is not VIEW=FRAME"),
+        (["cam01=-1", "cam02=2"], "--event cam01=-1: frames count from 0"),
     ):
         arguments = [part for event in events for part in ("--event", event)]
         done = CliRunner().invoke(main, ["cameras", "sync", *arguments])
         assert done.exit_code == 2
         assert message in done.stderr
+
+
+EVENTS = {"cam01": 4, "cam02": 5, "cam03": 7, "cam04": 5}
+
+
+def sync(project, **changed):
+    events = [f"{view}={frame}" for view, frame in (EVENTS | changed).items() if frame is not None]
+    arguments = [part for event in events for part in ("--event", event)]
+    return CliRunner().invoke(main, ["cameras", "sync", "--config", str(project.file), *arguments])
+
+
+def test_events_are_compared_with_the_trials_views(copied):
+    assert sync(copied).output.strip() == "delays: {cam01: 0, cam02: 1, cam03: 3, cam04: 1}"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"cam5": 3}, "--event cam5=3: unknown view 'cam5'. Did you mean 'cam0"),
+        ({"cam02": 16}, "--event cam02=16: cam02 has 16 frames, 0 to 15."),
+        ({"cam02": -2}, "--event cam02=-2: frames count from 0."),
+        ({"cam03": None}, "--event names no frame of cam03"),
+    ],
+)
+def test_events_that_no_view_shows_are_refused(copied, changed, words):
+    done = sync(copied, **changed)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert "delays:" not in done.stdout
+
+
+def test_all_that_is_wrong_with_events_is_said_at_once(copied):
+    done = sync(copied, cam5=3, cam02=99)
+    assert "unknown view 'cam5'" in done.stderr
+    assert "cam02 has 16 frames" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("late", "told", "pasted"),
+    [
+        (12.07, "+12.07 ± 0.43", "delays: {cam01: 0, cam02: 12.07, cam03: 0}"),
+        (0.7, "not different from 0 (+0.70 ± 0.43)", "delays: {cam01: 0, cam02: 0, cam03: 0}"),
+    ],
+)
+def test_a_delay_that_may_be_chance_is_no_result(copied, monkeypatch, capsys, late, told, pasted):
+    views = ("cam01", "cam02", "cam03")
+    none, some = np.zeros(3), np.array([0.0, 0.3, 0.3])
+    clocks = Clocks(views, np.array([0.0, late, -0.2]), np.array([0.0, 0.43, 0.4]), none, some)
+    monkeypatch.setattr(rigs, "find_delays", lambda *_: clocks)
+    rigs.print_delays(copied.config, None, None, None)
+    said = capsys.readouterr().out
+    assert told in said
+    assert "not different from 0 (-0.20 ± 0.40)" in said
+    assert pasted in said
+    assert ("No view is late by more than chance." in said) == (late < 1)

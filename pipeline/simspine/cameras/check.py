@@ -1,147 +1,95 @@
 """Whether each camera agrees with the others about what they saw: signed, per camera, with standard deviations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
-from simspine.arrays import evenly_spread
-from simspine.cameras.bundle import linearised
-from simspine.cameras.parameters import GEOMETRY, CameraPrior
+from simspine.cameras.image_errors import ImageErrors
+from simspine.cameras.mix_ups import MixUp, mix_ups
+from simspine.cameras.parameters import CameraPrior
 from simspine.cameras.refine import Refined, refine_cameras, sampled
-from simspine.errors import InputError
 from simspine.triangulation import triangulate_with_report
-from simspine.triangulation.swaps import exchange
 from simspine.types import Camera, Keypoints
 
 # Wide enough for a calibration that belongs to the set-up but is off; a camera that was moved shows at its limits.
 WIDE = CameraPrior(rotation=np.radians(2.0), position=0.05, focal=0.03, centre_px=20.0, time=3.0, drift=1.0)
-TRIED = 40  # frames on which mixed-up views are looked for
-QUANTITIES = ("shift_x_px", "shift_y_px", "roll", "scale", "late", "drift")
+SURE = 3.0  # standard deviations from which a camera's disagreement is no accident of the detections
+CLEAR = 0.7  # a camera is set aside where the others then agree this much better than without any other
+FEWEST_OTHERS = 2  # cameras that must be left to judge one another
 
 
 @dataclass(frozen=True)
 class CameraCheck:
-    """One camera beside the others.
+    """One camera beside others.
 
-    value, deviation: by `QUANTITIES`: how far right and down the camera shows things, px; turned clockwise, rad; too
-    large, relative; how many frames late, and how many later from first to last frame. Relative to where the other
-    cameras and the calibrations' prior say. error_px: median of its reprojection errors. used: share of its
-    observations that agree with the others. swapped: share with left and right exchanged.
+    value, deviation: by `image_errors.QUANTITIES`: how far right and down the camera shows things, px; turned
+    clockwise, rad; too large, relative; how many frames late beside the first camera, and how many later from first to
+    last frame. others: the cameras that it is compared with; those that were set aside since they disagree with all
+    are not among them. error_px: median of its reprojection errors. used: share of its observations that agree with the
+    others. swapped: share with left and right exchanged.
     """
 
     camera: str
     value: dict[str, float]
     deviation: dict[str, float]
+    others: tuple[str, ...]
     error_px: float
     used: float
     swapped: float
 
 
-@dataclass(frozen=True)
-class MixUp:
-    """Another reading of the views under which more of what they saw agrees.
-
-    kind: 'mirrored' (images of `views` exchanged left with right) or 'exchanged' (two views belong to one another's
-    camera). used, used_then: share of observations that agree, as given and so.
-    """
-
-    kind: str
-    views: tuple[str, ...]
-    used: float
-    used_then: float
-
-
 def check_cameras(
-    keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    min_confidence: float = 0.3,
+    tolerated: Mapping[str, float] | None = None,
 ) -> tuple[list[CameraCheck], list[MixUp], Refined | None]:
     """How each camera disagrees with the others, mixed-up views, and the refinement it is read from.
 
-    keypoints: of one person, in the cameras' order and SIMSPINE names. Where views are mixed up nothing else can be
-    told: there is no more than that then. Raises `InputError` as `refine_cameras` does.
+    keypoints: of one person, in the cameras' order and SIMSPINE names. tolerated: by quantities, errors that are no
+    fault (default: none); a camera without which the others agree is set aside, so that its error does not count as
+    theirs. Where views are mixed up nothing else can be told: there is no more than that then. Raises `InputError` as
+    `refine_cameras` does.
     """
     if mixed := mix_ups(keypoints, cameras, min_confidence):
         return [], mixed, None
     refined = refine_cameras(keypoints, cameras, WIDE, min_confidence)
     sample = sampled(keypoints, min_confidence)[0]
     report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
-    observed = np.isfinite(report.error_px)
-    still = np.zeros_like(refined.change)
-    slopes = linearised(refined.seen, cameras, still, np.nan_to_num(refined.adjustment.xyz), np.ones_like(still))[1:]
+    observed, images = np.isfinite(report.error_px), ImageErrors(refined)
+    agreeing = _agreeing(images, len(cameras), tolerated or {})
     checks = []
     for view, camera in enumerate(cameras):
         there = observed[:, view]
         count = max(int(there.sum()), 1)
         error = float(np.median(report.error_px[:, view][there])) if there.any() else float("nan")
         used, swapped = report.used[:, view].sum() / count, (report.swapped[:, view] & there).sum() / count
-        errors = _image_errors(refined, view, slopes)
-        checks.append(CameraCheck(camera.name, *errors, error, float(used), float(swapped)))
+        others = [other for other in agreeing if other != view]
+        names = tuple(cameras[other].name for other in others)
+        checks.append(CameraCheck(camera.name, *images.beside(view, others), names, error, float(used), float(swapped)))
     return checks, [], refined
 
 
-def _image_errors(refined: Refined, view: int, slopes: tuple[np.ndarray, np.ndarray]) -> tuple[dict, dict]:
-    """`QUANTITIES` of one view, and standard deviations: how its image lies beside where all others put the points.
-
-    slopes: derivatives of what each view shows by all parameters and by the points, as `linearised` gives them. The
-    world's frame and scale, which nobody can see, drop out: a motion of all cameras together moves the points with it.
-    """
-    by_camera, by_point = slopes
-    frames, views, points, _, count = by_camera.shape
-    there = np.isfinite(refined.seen.xy).all(-1) & np.isfinite(refined.adjustment.xyz).all(-1)[:, None]
-    others = there.copy()
-    others[:, view] = False
-    each = np.where(others[..., None, None], by_point, 0.0)
-    normal = np.einsum("fvpxi,fvpxj->fpij", each, each)
-    # Where the others, left as calibrated, put a point that the refined cameras show: (f, p, 3, views × parameters)
-    pulled = np.einsum("fvpxi,fvpxk->fpivk", each, by_camera).reshape(frames, points, 3, views * count)
-    moves = np.linalg.pinv(normal, rcond=1e-6, hermitian=True) @ pulled
-    field = np.zeros((frames, points, 2, views, count))
-    field[..., view, :] = by_camera[:, view]
-    field = field.reshape(frames, points, 2, -1) - by_point[:, view] @ moves
-    seen = there[:, view] & (others.sum(1) >= 2)
-    if seen.sum() < 2:
-        seen = there[:, view] & others.any(1)
-    basis, scale = _basis(refined.seen.xy[:, view][seen])
-    by = (np.linalg.pinv(basis) @ field[seen].reshape(-1, views * count)) / scale[:, None]
-    values = np.r_[by @ refined.change.ravel(), refined.change[view, GEOMETRY:]]
-    spread = np.r_[np.sqrt(np.diag(by @ refined.adjustment.covariance @ by.T)), refined.deviation[view, GEOMETRY:]]
-    return dict(zip(QUANTITIES, values.tolist(), strict=True)), dict(zip(QUANTITIES, spread.tolist(), strict=True))
+def _agreeing(images: ImageErrors, views: int, tolerated: Mapping[str, float]) -> list[int]:
+    """Views that judge: all, less those without which the rest agrees clearly better than without any other."""
+    left = list(range(views))
+    while len(left) > FEWEST_OTHERS and _disagreement(images, left, tolerated) > 1:
+        without = [[other for other in left if other != view] for view in left]
+        scores = [_disagreement(images, rest, tolerated) for rest in without]
+        best, second = np.argsort(scores)[:2]
+        if scores[second] <= 1 or scores[best] > CLEAR * scores[second]:
+            break
+        left = without[best]
+    return left
 
 
-def _basis(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image fields (2 n, 4) at points (n, 2) px: shift right, shift down, turn, growth about their middle."""
-    if len(points) < 2:
-        raise InputError("a camera saw too few points to be checked.")
-    x, y = (points - points.mean(0)).T
-    size = max(float(np.hypot(x, y).mean()), 1.0)
-    one, none = np.ones_like(x), np.zeros_like(x)
-    fields = [(one, none), (none, one), (-y / size, x / size), (x / size, y / size)]
-    return np.stack([np.stack(field, -1).ravel() for field in fields], 1), np.array([1.0, 1.0, size, size])
-
-
-def mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> list[MixUp]:
-    """Readings of the views under which much more agrees: one image mirrored, or two views exchanged. Best first."""
-    rows = evenly_spread(keypoints.frames, TRIED)
-    some = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
-    limit = 0.03 * max(max(camera.size) for camera in cameras)
-
-    def used(xy: np.ndarray, confidence: np.ndarray) -> float:
-        read = some.with_(xy=xy, confidence=confidence)
-        report = triangulate_with_report(read, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
-        return float(report.used.sum() / max((confidence >= min_confidence).sum(), 1))
-
-    given, found = used(some.xy, some.confidence), []
-    for view, camera in enumerate(cameras):
-        mirrored = np.zeros(some.confidence.shape, bool)
-        mirrored[:, view] = True
-        other = exchange(some, mirrored)  # a detector takes a mirrored person's left for their right
-        xy = other.xy.copy()
-        xy[:, view, :, 0] = camera.size[0] - 1 - xy[:, view, :, 0]
-        found.append(MixUp("mirrored", (camera.name,), given, used(xy, other.confidence)))
-    for a, b in combinations(range(len(cameras)), 2):
-        order = np.arange(len(cameras))
-        order[[a, b]] = b, a
-        names = (cameras[a].name, cameras[b].name)
-        found.append(MixUp("exchanged", names, given, used(some.xy[:, order], some.confidence[:, order])))
-    return sorted((m for m in found if m.used_then > m.used + 0.15), key=lambda m: -m.used_then)
+def _disagreement(images: ImageErrors, views: Sequence[int], tolerated: Mapping[str, float]) -> float:
+    """The largest error of these views, each beside the others of them; 1: just a fault."""
+    worst = 0.0
+    for view in views:
+        value, deviation = images.beside(view, [other for other in views if other != view])
+        for quantity in ("shift_x_px", "shift_y_px", "roll", "scale"):
+            limit = max(tolerated.get(quantity, 0.0), SURE * deviation[quantity], 1e-12)
+            worst = max(worst, abs(value[quantity]) / limit)
+    return worst

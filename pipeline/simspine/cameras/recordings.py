@@ -34,3 +34,9 @@ def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
         and all(np.allclose(getattr(x, field), getattr(y, field)) for field in fields)
         for x, y in zip(a, b, strict=True)
     )
+
+
+def of_views(keypoints: Keypoints, views: Sequence[int]) -> Keypoints:
+    """What some of the views saw."""
+    chosen = list(views)
+    return keypoints.with_(xy=keypoints.xy[:, chosen], confidence=keypoints.confidence[:, chosen])

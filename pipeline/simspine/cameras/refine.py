@@ -144,8 +144,10 @@ def table(refined: Refined) -> list[dict]:
 
 def check_seen(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float, purpose: str) -> None:
     """`InputError` unless each of two cameras or more saw enough. purpose: what for, such as 'judge'."""
-    if len(cameras) != keypoints.views or len(cameras) < 2:
-        raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many, and at least two.")
+    if len(cameras) != keypoints.views:
+        raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many.")
+    if len(cameras) < 2:
+        raise InputError("one camera: two or more are wanted, since cameras are held against one another.")
     for view, camera in enumerate(cameras):
         found = int((keypoints.confidence[:, view] >= min_confidence).sum())
         if found < FEWEST:
@@ -157,6 +159,13 @@ def check_seen(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: 
 
 def _check(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
     check_seen(keypoints, cameras, min_confidence, "judge")
+    together = int(((keypoints.confidence >= min_confidence).sum(1) > 1).sum())
+    if together < FEWEST:
+        raise InputError(
+            f"two cameras or more saw the same point at the same instant {together} times in the whole recording; at "
+            f"least {FEWEST} times are needed to judge them. Do the videos start together (`simspine cameras sync`), "
+            "and do they show the same person?"
+        )
     if keypoints.frames <= 2 * REACH:
         raise InputError(f"{keypoints.frames} frames are too few to judge cameras; at least {2 * REACH + 1}.")
 
@@ -167,8 +176,7 @@ def _errors(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: flo
     values = report.error_px[report.used]
     if values.size < AGREE * np.isfinite(report.error_px).sum() or not values.size:
         raise InputError(
-            f"less than {AGREE:.0%} of what the cameras saw agrees. Check that videos and cameras belong together "
-            "(`simspine cameras check`), that the videos start at the same instant, and that the calibration is this "
-            "set-up's."
+            f"less than {AGREE:.0%} of what the cameras saw agrees. Do videos and cameras belong together, do the "
+            "videos start at the same instant (`simspine cameras sync`), and is the calibration this set-up's?"
         )
     return values

@@ -80,18 +80,23 @@ def refine_command(config_path, subject, trial, out, json_path):
     "events",
     multiple=True,
     metavar="VIEW=FRAME",
-    help="Frame at which a view shows an event that all show, such as a clap; once for each. Nothing else is used.",
+    help="Frame at which a view shows an event that all show, such as a clap; once for each. The recording is not "
+    "looked at; with --config views and frames are checked.",
 )
 @json_option
-def sync_command(config_path, subject, trial, events, json_path):
+@click.pass_context
+def sync_command(context, config_path, subject, trial, events, json_path):
     """Say by how many frames each view is late, to a fraction of a frame, as `delays` to paste into the trial.
 
     Views may be up to 60 frames apart; with `delays: find` in the trial up to 10 seconds, and other lengths.
     """
     from simspine.config import read_config
-    from simspine.workflow.rigs import delays_as_yaml, delays_of_events, print_delays
+    from simspine.workflow.events import delays_of_events, frames_of_views
+    from simspine.workflow.rigs import delays_as_yaml, print_delays
 
     if events:
-        click.echo(delays_as_yaml(delays_of_events(events)))
+        chosen = context.get_parameter_source("config_path") is not click.core.ParameterSource.DEFAULT
+        views = frames_of_views(read_config(config_path), subject, trial) if chosen else None
+        click.echo(delays_as_yaml(delays_of_events(events, views)))
         return
     print_delays(read_config(config_path), subject, trial, json_path)

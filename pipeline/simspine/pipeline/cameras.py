@@ -1,14 +1,14 @@
 """Between the stages detect and triangulate: do the cameras agree with what they saw, and which are used from here?"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from simspine.cameras.check import check_cameras
+from simspine.cameras.check import CameraCheck, check_cameras
 from simspine.cameras.clocks import Timing
 from simspine.cameras.parameters import CameraPrior
-from simspine.cameras.recordings import joined, same_rig
-from simspine.cameras.refine import Refined, refine_cameras
+from simspine.cameras.recordings import joined, of_views, same_rig
+from simspine.cameras.refine import FEWEST, Refined, refine_cameras
 from simspine.errors import InputError
 from simspine.pipeline.options import CameraOptions
 from simspine.quality import camera_checks
@@ -16,6 +16,7 @@ from simspine.quality.findings import Finding, Severity
 from simspine.types import Camera, Keypoints
 
 REFINED = "camera_refined"  # code of the finding that says so
+NOT_MENDED = "It is further off than section `cameras` says a calibration may be: calibrate again, or raise its values."
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,42 @@ class JudgedCameras:
     cameras: tuple[Camera, ...]
     findings: tuple[Finding, ...] = ()
     refinement: Refined | None = None
+
+
+@dataclass(frozen=True)
+class ComparedCameras:
+    """What cameras say of one another. checks: of those that saw enough, none where views are mixed up. views: which
+    of all views these are."""
+
+    checks: tuple[CameraCheck, ...]
+    findings: tuple[Finding, ...]
+    views: tuple[int, ...]
+
+    @property
+    def mixed_up(self) -> bool:
+        return not self.checks
+
+
+def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> ComparedCameras:
+    """Each camera beside the others, and findings of those that are off. A camera that saw next to nothing of the
+    person is left out, and said to be.
+
+    seen: of one person, in the cameras' order and SIMSPINE names. Raises `InputError` where fewer than two cameras saw
+    enough, or where less agrees than in any usable set-up.
+    """
+    if seen.views != len(cameras):
+        raise InputError(f"{seen.views} views and {len(cameras)} cameras; expected as many.")
+    counts = (seen.confidence >= min_confidence).sum((0, 2))
+    views = [view for view in range(len(cameras)) if counts[view] >= FEWEST]
+    if len(views) < 2:
+        raise InputError(
+            f"{len(views)} of {len(cameras)} cameras saw the person (in {FEWEST} points or more); two must, to be "
+            "compared."
+        )
+    unseen = [camera_checks.unseen(camera.name, int(counts[v])) for v, camera in enumerate(cameras) if v not in views]
+    some, chosen = of_views(seen, views), [cameras[view] for view in views]
+    checks, mixed, _ = check_cameras(some, chosen, min_confidence, camera_checks.TOLERATED)
+    return ComparedCameras(tuple(checks), (*camera_checks.cameras(checks, mixed), *unseen), tuple(views))
 
 
 def judge_cameras(
@@ -61,23 +98,43 @@ def with_timing(judged: JudgedCameras, timing: Timing) -> JudgedCameras:
 def _judged(seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float) -> JudgedCameras:
     given = tuple(cameras)
     try:
-        checks, mixed, _ = check_cameras(seen, given, min_confidence)
-        findings = tuple(camera_checks.cameras(checks, mixed))
-        if mixed or not options.refine:
-            return JudgedCameras(given, findings)
-        refined = refine_cameras(seen, given, prior_of(options), min_confidence)
+        compared = compare_cameras(seen, given, min_confidence)
+        if compared.mixed_up or not options.refine:
+            return JudgedCameras(given, compared.findings)
+        some, chosen = of_views(seen, compared.views), [given[view] for view in compared.views]
+        refined = refine_cameras(some, chosen, prior_of(options), min_confidence)
+        left = compare_cameras(some, refined.cameras, min_confidence).findings
     except InputError as error:
         cure = "Nothing was changed. A longer recording, seen by all cameras, would tell."
-        unknown = Finding("camera_unjudged", Severity.INFO, f"the cameras could not be compared: {error}", cure)
+        unknown = Finding(camera_checks.UNJUDGED, Severity.INFO, f"the cameras could not be compared: {error}", cure)
         return JudgedCameras(given, (unknown,))
-    faults = tuple(replace(finding, severity=Severity.INFO, suggestion="Mended by refinement.") for finding in findings)
+    used = list(given)
+    for view, camera in zip(compared.views, refined.cameras, strict=True):
+        used[view] = camera
+    return JudgedCameras(tuple(used), (_refined(refined), *_mended(compared.findings, left)), refined)
+
+
+def _refined(refined: Refined) -> Finding:
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     text = (
         f"cameras were refined by what they saw: reprojection error {before:.1f} → {after:.1f} px (median), "
         f"{p90_before:.1f} → {p90_after:.1f} px (90th percentile)."
     )
-    said = Finding(REFINED, Severity.INFO, text, "The given calibration stays as it is; a new one would be better.")
-    return JudgedCameras(tuple(refined.cameras), (said, *faults), refined)
+    return Finding(REFINED, Severity.INFO, text, "The given calibration stays as it is; a new one would be better.")
+
+
+def _mended(findings: Sequence[Finding], left: Sequence[Finding]) -> Iterator[Finding]:
+    """What was found of the given cameras, as no more than information where nothing of it is left in refined ones;
+    what is left as a warning."""
+    remaining = {(finding.code, finding.where) for finding in left}
+    for finding in findings:
+        if finding.severity is Severity.INFO:
+            yield finding
+        elif (finding.code, finding.where) not in remaining:
+            yield replace(finding, severity=Severity.INFO, suggestion="Mended by refinement.")
+    for finding in left:
+        cure = finding.suggestion if finding.code == camera_checks.LATE else NOT_MENDED
+        yield replace(finding, message=f"after refinement, {finding.message}", suggestion=cure)
 
 
 def prior_of(options: CameraOptions) -> CameraPrior:

@@ -9,8 +9,9 @@ from simspine.errors import InputError
 from simspine.pipeline.cameras import REFINED
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
+from simspine.quality.camera_checks import UNJUDGED
 from simspine.quality.clinical_figures import ClinicalFigure
-from simspine.quality.findings import Finding
+from simspine.quality.findings import Finding, Severity
 from simspine.quality.observability import forced_mask
 from simspine.quality.skin_checks import ORDER
 from simspine.report.summary import typical
@@ -30,6 +31,7 @@ MEANS = (
     "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "points_contributed_share", "marker_rms_mm",
     "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
 )  # fmt: skip
+CAMERAS = ("cameras_off", "cameras_off_as_used", "cameras_unjudged")
 SUMS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected")
 BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
@@ -106,7 +108,7 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
     return {
         **{key: sum(entry[key] for entry in entries) for key in SUMS},
         "views": max(entry["views"] for entry in entries),
-        "cameras_off": sorted({name for entry in entries for name in entry["cameras_off"]}),
+        **{key: sorted({name for entry in entries for name in entry[key]}) for key in CAMERAS},
         "cameras_refined": any(entry["cameras_refined"] for entry in entries),
         **{key: _mean([entry[key] for entry in entries], weights) for key in MEANS},
         **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in BY_NAME},
@@ -118,9 +120,16 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
 
 
 def _cameras(findings: Sequence[Finding]) -> dict:
-    """Cameras that lie beside the others as they were calibrated, and whether they were refined."""
-    faults = {finding.where for finding in findings if finding.code.startswith("camera_") and finding.where}
-    return {"cameras_off": sorted(faults), "cameras_refined": any(f.code == REFINED for f in findings)}
+    """Cameras that lie beside the others as they were calibrated, those that do as they were used, those that could not
+    be judged, and whether cameras were refined."""
+    about = [f for f in findings if f.where and f.code.startswith("camera_") and f.code != UNJUDGED]
+    contradict = {f.where for f in findings if f.code in ("view_unused", "view_off")}
+    return {
+        "cameras_off": sorted({finding.where for finding in about}),
+        "cameras_off_as_used": sorted({f.where for f in about if f.severity is not Severity.INFO} | contradict),
+        "cameras_unjudged": sorted({finding.where or "all" for finding in findings if finding.code == UNJUDGED}),
+        "cameras_refined": any(finding.code == REFINED for finding in findings),
+    }
 
 
 def _merged(entries: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:

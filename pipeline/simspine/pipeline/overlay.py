@@ -1,6 +1,7 @@
 """The body and the spine drawn on a trial's videos, frame by frame, as one video."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,14 @@ def picture(
 
 def layer_of(found: SolvedTrial, frame: int, view: int) -> Layer:
     """What to draw on one image: what was detected, and the fitted body with its spine."""
-    return frame_layer(
+    layer = frame_layer(
         found.shown, frame, view, found.cameras[view],
         model=found.model_points, triangulation=found.images[1], edges=body_edges(), spine=CHAIN,
     )  # fmt: skip
+    contours = found.contours
+    if contours is None:
+        return layer
+    return replace(layer, outline=dict(zip(contours.names, contours.xy[frame, view], strict=True)))
 
 
 def _room(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
@@ -107,6 +112,7 @@ def _legend(found: SolvedTrial, width: int) -> np.ndarray:
     _, report = found.images
     kinds = ["detected", "model", "spine"]
     kinds += ["inferred"] * bool(found.shown.names_of(Origin.INFERRED))
+    kinds += ["outlined"] * bool(found.shown.names_of(Origin.SILHOUETTE)) + ["outline"] * (found.contours is not None)
     kinds += ["swapped"] * bool(report.swapped.any())
     kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())
     return canvas.legend(np.zeros((0, width, 3), np.uint8), kinds)

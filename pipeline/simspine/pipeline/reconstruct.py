@@ -56,6 +56,7 @@ class _Observed:
     videos: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
     timing: Timing | None = None
+    contours: Keypoints | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ def _solved(
     found = Reconstruction(
         subject, trial, seen.markers, sized, result, spine, cameras=seen.cameras, keypoints=seen.keypoints,
         triangulation=seen.triangulation, points=seen.points, videos=seen.videos, timing=seen.timing,
+        contours=seen.contours,
     )  # fmt: skip
     verdict = judge(sized, result, spine, seen.markers, seen.triangulation, view_fits(found), seen.findings)
     found = replace(found, verdict=verdict.of(subject, trial))
@@ -246,6 +248,7 @@ def _located(seen: _Detected, rig: JudgedCameras, mocap: Markers | None, options
         seen.videos,
         tuple(rig.findings),
         seen.timing,
+        seen.contours,
     )
 
 

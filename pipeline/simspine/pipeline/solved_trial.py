@@ -32,7 +32,8 @@ class SolvedTrial:
     inverse kinematics. spine: angles per level, LLA, TKA, points and vertebral centres, with uncertainty. verdict:
     which frames can be trusted; None where nobody asked. Where the trial came from images besides: cameras in the order
     of the views, keypoints (frames, views, points), triangulation (how well they fit) and points (triangulated, z_up);
-    videos: their files, for pictures; timing: which frames of them belong together, where not those of one number.
+    videos: their files, for pictures; timing: which frames of them belong together, where not those of one number;
+    contours: points of the person's outline in each view, where they were looked for.
     """
 
     subject: str
@@ -48,6 +49,7 @@ class SolvedTrial:
     points: Markers | None = None
     videos: tuple[Path, ...] = ()
     timing: Timing | None = None
+    contours: Keypoints | None = None
 
     @property
     def name(self) -> str:

@@ -1,16 +1,26 @@
 """What the comparison of cameras amounts to: each fault named, with its size, how sure it is, and the cure."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from simspine.cameras.check import CameraCheck, MixUp
+from simspine.cameras.check import SURE, CameraCheck
 from simspine.cameras.clocks import DRIFT_PER, Timing
-from simspine.quality.findings import Finding, Severity
+from simspine.cameras.mix_ups import MixUp
+from simspine.quality.findings import Finding, Severity, listed
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
 
-SURE = 3.0  # standard deviations from which a camera's disagreement is no accident of the detections
+TOLERATED = {  # errors of a calibration that are no fault, as `check_cameras` takes them
+    "shift_x_px": THRESHOLDS["camera_shift"].si,
+    "shift_y_px": THRESHOLDS["camera_shift"].si,
+    "roll": THRESHOLDS["camera_roll"].si,
+    "scale": THRESHOLDS["camera_scale"].si,
+}
+UNJUDGED = "camera_unjudged"  # code of the finding that cameras, or the one it names, could not be compared
 REFINE = "`simspine cameras refine` puts it right as far as the recording shows; better, calibrate again."
+OPEN = "Which of the cameras is off remains open: several of those that judge disagree with one another."
+LATE = "camera_late"
 SYNC = "Set `delays: find` in the trial, or paste there what `simspine cameras sync` prints."
 
 
@@ -20,26 +30,39 @@ def cameras(
     """Warnings of cameras whose images lie beside where the others put the points, and of views that are mixed up."""
     for mix in mixed[:1]:
         yield _mixed_up(mix)
-    for check in checks:
-        shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
-        spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
-        size, doubt = float(np.hypot(*shift)), float(np.hypot(*spread))
-        if size > thresholds["camera_shift"].value and (np.abs(shift) > SURE * spread).any():
-            text = f"{check.camera}: shows the person {size:.0f} ± {doubt:.0f} px from where the others put them "
-            text += f"({shift[0]:+.0f} right, {shift[1]:+.0f} down)."
-            yield Finding("camera_shift", Severity.WARNING, text, REFINE, where=check.camera)
-        for quantity, code, unit, factor in (
-            ("roll", "camera_roll", "°, turned clockwise", np.degrees(1.0)),
-            ("scale", "camera_scale", " % too large", 100.0),
-        ):
-            value, doubt = factor * check.value[quantity], factor * check.deviation[quantity]
-            if abs(value) > thresholds[code].value and abs(value) > SURE * doubt:
-                text = f"{check.camera}: its image is {value:+.1f} ± {doubt:.1f}{unit}, beside the others."
-                yield Finding(code, Severity.WARNING, text, REFINE, where=check.camera)
-        late, doubt = check.value["late"], check.deviation["late"]
-        if abs(late) > thresholds["camera_late"].value and abs(late) > SURE * doubt:
-            text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames late beside the first camera."
-            yield Finding("camera_late", Severity.WARNING, text, SYNC, where=check.camera)
+    found = {check.camera: list(_faults(check, thresholds)) for check in checks}
+    judges = {name for check in checks for name in check.others}
+    at_odds = sum(any(finding.code != LATE for finding in found[name]) for name in judges)
+    for camera, findings in found.items():
+        for finding in findings:
+            if finding.code != LATE and camera in judges and at_odds > 1:
+                finding = replace(finding, suggestion=f"{OPEN} {finding.suggestion}")
+            yield finding
+
+
+def _faults(check: CameraCheck, thresholds: Thresholds) -> Iterator[Finding]:
+    """What is wrong with one camera."""
+    others = listed(check.others)
+    shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
+    spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
+    if np.hypot(*shift) > thresholds["camera_shift"].value and (np.abs(shift) > SURE * spread).any():
+        text = f"{check.camera}: shows the person {_towards(shift[0], spread[0], 'to the right', 'to the left')} and "
+        text += f"{_towards(shift[1], spread[1], 'below', 'above')} where {others} put{_s(check)} them."
+        yield Finding("camera_shift", Severity.WARNING, text, REFINE, where=check.camera)
+    for quantity, code, ways, factor in (
+        ("roll", "camera_roll", ("° clockwise", "° counter-clockwise"), np.degrees(1.0)),
+        ("scale", "camera_scale", (" % too large", " % too small"), 100.0),
+    ):
+        value, doubt = factor * check.value[quantity], factor * check.deviation[quantity]
+        if abs(value) > thresholds[code].value and abs(value) > SURE * doubt:
+            turned = "turned by " if quantity == "roll" else ""
+            way = ways[0] if value > 0 else ways[1]
+            text = f"{check.camera}: its image is {turned}{abs(value):.1f} ± {doubt:.1f}{way}, beside {others}."
+            yield Finding(code, Severity.WARNING, text, REFINE, where=check.camera)
+    late, doubt = check.value["late"], check.deviation["late"]
+    if abs(late) > thresholds["camera_late"].value and abs(late) > SURE * doubt:
+        text = f"{check.camera}: {late:+.1f} ± {doubt:.1f} frames late beside the first camera."
+        yield Finding(LATE, Severity.WARNING, text, SYNC, where=check.camera)
 
 
 def delays(timing: Timing) -> Finding:
@@ -57,11 +80,33 @@ def delays(timing: Timing) -> Finding:
     return Finding("camera_delays", Severity.INFO, text, cure)
 
 
+def unseen(camera: str, points: int) -> Finding:
+    """That a camera saw next to nothing of the person, while others did."""
+    text = f"{camera}: saw {points} points of the person whom the others saw, too few to compare it with them."
+    cure = (
+        "If the person is in its images, look whether the video is upside down (`ffmpeg -i IN -vf hflip,vflip OUT`), "
+        "mirrored (`-vf hflip`), another camera's, or shows somebody else. Else use a recording in which it sees them."
+    )
+    return Finding(UNJUDGED, Severity.WARNING, text, cure, where=camera)
+
+
+def _towards(value: float, deviation: float, ahead: str, behind: str) -> str:
+    return f"{abs(value):.0f} ± {deviation:.0f} px {ahead if value >= 0 else behind}"
+
+
+def _s(check: CameraCheck) -> str:
+    return "s" if len(check.others) == 1 else ""
+
+
 def _mixed_up(mix: MixUp) -> Finding:
-    gain = f"then {100 * mix.used_then:.0f} % of what the cameras saw agrees, now {100 * mix.used:.0f} %."
+    whose = "it" if len(mix.views) == 1 else "they"
+    gain = f"then {100 * mix.used_then:.0f} % of what {whose} saw agrees with the others, now {100 * mix.used:.0f} %."
     if mix.kind == "mirrored":
         text = f"{mix.views[0]}: its image seems to be mirrored, left with right; {gain}"
-        cure = "Film or convert without mirroring (a front camera's setting), or flip the video."
+        cure = "Film or convert without mirroring (a front camera's setting), or flip it: `ffmpeg -i IN -vf hflip OUT`."
+    elif mix.kind == "turned":
+        text = f"{mix.views[0]}: its image seems to be upside down; {gain}"
+        cure = "Use the video as it was calibrated; turn it back: `ffmpeg -i IN -vf hflip,vflip OUT`."
     else:
         text = f"{mix.views[0]} and {mix.views[1]} seem to be exchanged; {gain}"
         cure = "Exchange the names of the two videos, or of the two cameras in the calibration."

@@ -14,8 +14,9 @@ _LIMIT = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's draw
 BACKGROUND = (28, 24, 22)
 # What a legend explains, in its order.
 SYMBOLS = {
-    "detected": "detected point", "inferred": "inferred, not detected", "swapped": "left/right exchanged",
-    "pruned": "left out as inconsistent", "model": "body, reprojected", "spine": "spine, reprojected",
+    "detected": "detected point", "inferred": "inferred, not detected", "outlined": "placed behind the outline",
+    "outline": "outline of the trunk", "swapped": "left/right exchanged", "pruned": "left out as inconsistent",
+    "model": "body, reprojected", "spine": "spine, reprojected",
 }  # fmt: skip
 
 
@@ -182,6 +183,10 @@ def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
         disc(image, at, 2.2 * unit, bgr(SKY))
     if kind == "inferred":
         ring(image, at, 2.6 * unit, bgr(ORANGE), unit)
+    if kind == "outlined":
+        square(image, at, 1.9 * unit, BACKGROUND, bgr(SKY), 0.9 * unit)
+    if kind == "outline":
+        disc(image, at, 1.6 * unit, bgr(GREEN))
     if kind == "swapped":
         ring(image, at, 4.0 * unit, bgr(GREEN), unit)
     if kind == "pruned":

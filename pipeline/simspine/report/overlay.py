@@ -25,8 +25,9 @@ class Layer:
 
     detected: {point: (x, y)} px as a detector found them. inferred, pruned, swapped: names among them that were placed
     by a rule, that triangulation left out, whose left and right were exchanged. model: {marker: (x, y)} px of the
-    reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. Points with NaN are
-    skipped.
+    reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. outlined: names among
+    the detected that were placed behind the trunk's outline. outline: {name: (x, y)} px of the person's outline. Points
+    with NaN are skipped.
     """
 
     detected: dict[str, np.ndarray] = field(default_factory=dict)
@@ -36,9 +37,11 @@ class Layer:
     model: dict[str, np.ndarray] = field(default_factory=dict)
     edges: tuple[tuple[str, str], ...] = ()
     spine: tuple[str, ...] = ()
+    outlined: frozenset[str] = frozenset()
+    outline: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self):
-        for name in ("detected", "model"):
+        for name in ("detected", "model", "outline"):
             points = {str(k): np.asarray(v, float) for k, v in getattr(self, name).items()}
             for key, point in points.items():
                 if point.shape != (2,):
@@ -49,11 +52,11 @@ class Layer:
 
     def moved(self, scale: float, offset: np.ndarray) -> "Layer":
         """The same layer in the pixels of a crop: `scale · (x + ½ − offset) − ½` (pixel centres are whole numbers)."""
-        detected, model = (
+        detected, model, outline = (
             {name: scale * (point + 0.5 - offset) - 0.5 for name, point in points.items()}
-            for points in (self.detected, self.model)
+            for points in (self.detected, self.model, self.outline)
         )
-        return replace(self, detected=detected, model=model)
+        return replace(self, detected=detected, model=model, outline=outline)
 
 
 def person_box(layer: Layer, size: tuple[int, int], aspect: float = ASPECT) -> tuple[int, ...]:
@@ -127,8 +130,12 @@ def _draw_model(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
 
 
 def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
+    for point in layer.outline.values():
+        canvas.disc(picture, point, unit * 1.5, bgr(GREEN), DARK, unit * 0.7)
     for name, point in layer.detected.items():
-        if name in layer.inferred:
+        if name in layer.outlined:
+            canvas.square(picture, point, unit * 1.9, DARK, bgr(SKY), unit * 0.9)
+        elif name in layer.inferred:
             canvas.ring(picture, point, unit * 3.2, DARK, unit * 1.7)
             canvas.ring(picture, point, unit * 3.2, bgr(ORANGE), unit * 0.9)
         else:
@@ -160,7 +167,8 @@ def symbols(layer: Layer) -> set[str]:
     """Which of `canvas.SYMBOLS` the layer holds."""
     detected, model, spine = set(layer.detected), set(layer.model), set(layer.spine)
     held = {
-        "detected": detected - layer.inferred, "inferred": detected & layer.inferred,
+        "detected": detected - layer.inferred - layer.outlined, "inferred": detected & layer.inferred,
+        "outlined": detected & layer.outlined, "outline": set(layer.outline),
         "swapped": detected & layer.swapped, "pruned": detected & layer.pruned,
         "model": model - spine, "spine": model & spine,
     }  # fmt: skip

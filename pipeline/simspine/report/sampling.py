@@ -38,22 +38,24 @@ def frame_layer(
     model: markers of the body, any frame of reference. triangulation: points that it did not use count as left out.
     """
     detected = dict(zip(keypoints.names, keypoints.xy[frame, view], strict=True))
-    inferred = frozenset(keypoints.names_of(Origin.INFERRED))
+    inferred, outlined = (frozenset(keypoints.names_of(origin)) for origin in (Origin.INFERRED, Origin.SILHOUETTE))
     names, used, swapped = triangulation.names, triangulation.used[frame, view], triangulation.swapped[frame, view]
-    pruned = frozenset(name for name, keep in zip(names, used, strict=True) if not keep) - inferred
+    pruned = frozenset(name for name, keep in zip(names, used, strict=True) if not keep) - inferred - outlined
     exchanged = frozenset(name for name, swap in zip(names, swapped, strict=True) if swap)
     xyz = change_frame(model.xyz[frame], model.frame, "z_up")
     projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
-    return Layer(detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine))
+    return Layer(detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine), outlined)
 
 
 def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:
-    """The keypoints and, projected into each camera, the inferred points of `markers`, which are for pictures.
+    """The keypoints and, projected into each camera, the points of `markers` that were not detected: inferred ones, and
+    those behind the trunk's outline. They are for pictures.
 
-    markers: of the same frames, in any frame of reference. Inferred points get confidence 0 and the origin INFERRED.
+    markers: of the same frames, in any frame of reference. These points get confidence 0 and keep their origin.
     """
-    inferred = markers.names_of(Origin.INFERRED)
+    inferred = markers.names_of(Origin.INFERRED, Origin.SILHOUETTE)
     names = [base_name(name) for name in inferred]
+    origins = [markers.origins[markers.index(name)] for name in inferred]
     xyz = change_frame(markers.select(inferred).xyz, markers.frame, "z_up")
     xy = np.moveaxis(project(cameras, xyz), 0, 1)
     rest = keypoints.select([name for name in keypoints.names if name not in names])
@@ -62,7 +64,7 @@ def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Mark
         keypoints.rate,
         np.concatenate([rest.xy, xy], 2),
         np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2),
-        (*rest.origins, *(Origin.INFERRED,) * len(names)),
+        (*rest.origins, *origins),
     )
 
 

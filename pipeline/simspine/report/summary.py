@@ -68,18 +68,30 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
         at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
         rows.insert(at, _seen_by(summary["spine_seen_by"], summary.get("skin_markers_doubted", ())))
     if "cameras_off" in summary:
-        off, refined = ", ".join(summary["cameras_off"]), summary.get("cameras_refined")
-        note = f"{off} off as calibrated; see the findings" if off else "they agree with what they saw"
-        rows.insert(
-            2,
-            Row("Calibration", "refined" if refined else "as given", note, "check" if off and not refined else "good"),
-        )
+        rows.insert(2, _calibration(summary))
     if "frames_rejected" in summary:
         count = int(summary["frames_rejected"])
         total = f" of {int(summary['frames'])}" if "frames" in summary else ""
         why = notes.get("frames_rejected", "" if count else "none")
         rows.insert(min(len(rows), 1), Row("Frames rejected", f"{count}{total}", why, "check" if count else "good"))
     return tuple(rows)
+
+
+def _calibration(summary: Mapping[str, Any]) -> Row:
+    """Whether the calibration is in order: only where nothing was found of any camera."""
+    off, unjudged = (summary.get(key, ()) for key in ("cameras_off", "cameras_unjudged"))
+    as_used, refined = summary.get("cameras_off_as_used", ()), summary.get("cameras_refined")
+    value = "refined" if refined else "as given"
+    if as_used:
+        note, light = f"{', '.join(as_used)} off{' still' if refined else ''}; see the findings", "check"
+    elif off:
+        note, light = f"{', '.join(off)} off as calibrated; see the findings", "" if refined else "check"
+    elif unjudged:
+        which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
+        note, light = f"{which} could not be compared; see the findings", ""
+    else:
+        note, light = "they agree with what they saw", "good"
+    return Row("Calibration", value, note, light)
 
 
 def _seen_by(ways: Mapping[str, Sequence[str]], doubted: Sequence[str]) -> Row:

@@ -112,6 +112,11 @@ def read_manifest(path: Path) -> dict:
         return {}
 
 
+def is_done(manifest: Path, task: Task, version: str) -> bool:
+    """Whether a task's work is there, made of its inputs and settings as they are."""
+    return _done(read_manifest(manifest).get(task.name), task.fingerprint(version), task.outputs)
+
+
 def _done(entry: dict | None, fingerprint: dict, outputs: tuple[Path, ...]) -> bool:
     if entry is None or entry.get("fingerprint") != fingerprint:
         return False

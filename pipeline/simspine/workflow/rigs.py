@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.cameras.check import check_cameras
+from simspine.cameras.check import SURE
 from simspine.cameras.parameters import NAMES
 from simspine.cameras.recordings import joined, same_rig
 from simspine.cameras.refine import refine_cameras, table
@@ -17,8 +17,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import write_calibration
 from simspine.formats.store import load
-from simspine.pipeline.cameras import prior_of
-from simspine.quality import camera_checks
+from simspine.pipeline.cameras import compare_cameras, prior_of
 from simspine.types import Camera, Keypoints
 from simspine.workflow.paths import Paths
 from simspine.workflow.run import run_stage
@@ -74,10 +73,9 @@ def recorded(config: Config, subject: str | None, trial: str | None) -> Recorded
 def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
     """A line per camera, and the findings; True if there are any."""
     seen = recorded(config, subject, trial)
-    checks, mixed, _ = check_cameras(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
-    findings = list(camera_checks.cameras(checks, mixed))
+    compared = compare_cameras(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
     rows = []
-    for check in checks:
+    for check in compared.checks:
         signed = (
             f"{factor * check.value[name]:+.{digits}f} ± {factor * check.deviation[name]:.{digits}f}"
             for name, factor, digits in QUANTITIES
@@ -85,15 +83,15 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
         rows.append((check.camera, *signed, f"{check.error_px:.1f}", f"{100 * check.used:.0f}"))
     if rows:
         print_table(f"Cameras beside one another: {_what(seen)}", HEADINGS, rows)
-    for finding in findings:
+    for finding in compared.findings:
         print(f"{finding.severity}: {finding.message}\n    {finding.suggestion}")
-    if not findings:
-        print("No camera is off by more than chance.")
+    if not compared.findings:
+        print("No camera is off by more than chance and a usual calibration's error.")
     _write(out, {
-        "trials": seen.trials, "cameras": [asdict(check) for check in checks],
-        "findings": [finding.to_dict() for finding in findings],
+        "trials": seen.trials, "cameras": [asdict(check) for check in compared.checks],
+        "findings": [finding.to_dict() for finding in compared.findings],
     })  # fmt: skip
-    return bool(findings)
+    return bool(compared.findings)
 
 
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
@@ -130,53 +128,49 @@ def print_refinement(config: Config, subject: str | None, trial: str | None, out
 
 
 def print_delays(config: Config, subject: str | None, trial: str | None, out: Path | None) -> None:
-    """A line per view, and what to write into the configuration."""
+    """A line per view, and what to write into the configuration. What may be chance counts as 0."""
     name = subject or next(iter(config.subjects))
     trial = trial or config.trials(name)[0]
     seen = recorded(config, name, trial)
     known = timing_in(load(Paths(Path(config.results), name).keypoints(trial)))
     clocks = find_delays(seen.keypoints, seen.cameras, config.triangulation.min_confidence)
-    total = clocks.late if known is None else known.late + clocks.late
+    sure = np.abs(clocks.late) > SURE * clocks.deviation
+    sure_drift = np.abs(clocks.drift) > SURE * clocks.drift_deviation
+    before = np.zeros(len(clocks.late)) if known is None else known.late
+    total = before + np.where(sure, clocks.late, 0.0)
     rows = [
-        (view, f"{late:+.2f} ± {sd:.2f}", f"{drift:+.2f} ± {drift_sd:.2f}")
-        for view, late, sd, drift, drift_sd in zip(
-            clocks.views, total, clocks.deviation, clocks.drift, clocks.drift_deviation, strict=True
+        (view, _told(late, sd, known_late, found), _told(drift, drift_sd, 0.0, steady))
+        for view, late, sd, known_late, found, drift, drift_sd, steady in zip(
+            clocks.views, clocks.late, clocks.deviation, before, sure, clocks.drift, clocks.drift_deviation, sure_drift,
+            strict=True,
         )
-    ]
+    ]  # fmt: skip
+    rows[0] = (clocks.views[0], "the reference", "")
     print_table(f"Clocks: {_what(seen)}", ("view", "late, frames", "later from first to last frame"), rows)
     if known is not None:
         print("The trial's own delays are undone already; they are part of what is printed.")
+    if not sure.any():
+        print("No view is late by more than chance." if known is None else "Nothing is late beside these delays.")
     delays = {view: round(float(late), 2) for view, late in zip(clocks.views, total, strict=True)}
     print(delays_as_yaml(delays))
     _write(out, {
         "trials": seen.trials, "late_frames": delays,
+        "found_frames": dict(zip(clocks.views, (before + clocks.late).tolist(), strict=True)),
         "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
     })  # fmt: skip
+
+
+def _told(value: float, deviation: float, known: float, sure: bool) -> str:
+    """A delay with its standard deviation; where it may be chance, what it is not told from."""
+    if sure:
+        return f"{known + value:+.2f} ± {deviation:.2f}"
+    what = f"{known:+.2f}" if known else "0"
+    return f"not different from {what} ({known + value:+.2f} ± {deviation:.2f})"
 
 
 def delays_as_yaml(delays: Mapping[str, float]) -> str:
     """What to write below a trial's name in a configuration."""
     return f"delays: {{{', '.join(f'{view}: {late:g}' for view, late in delays.items())}}}"
-
-
-def delays_of_events(events: Sequence[str]) -> dict[str, float]:
-    """{view: frames it is late beside the first} from 'VIEW=FRAME' of one event that all views show."""
-    frames: dict[str, float] = {}
-    for event in events:
-        view, equals, frame = event.rpartition("=")
-        try:
-            number = float(frame)
-        except ValueError:
-            number = np.nan
-        if not (view and equals) or not np.isfinite(number):
-            raise InputError(f"--event {event!r} is not VIEW=FRAME, such as cam01=132.")
-        if view in frames:
-            raise InputError(f"--event names {view} twice; give one frame for each view.")
-        frames[view] = number
-    if len(frames) < 2:
-        raise InputError("--event names one view; give the frame at which each view shows the same event.")
-    first = next(iter(frames.values()))
-    return {view: frame - first for view, frame in frames.items()}
 
 
 def _what(seen: Recorded) -> str:

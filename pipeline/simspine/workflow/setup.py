@@ -22,6 +22,7 @@ from simspine.sources.video import check_synchronised, open_videos
 from simspine.types import Camera
 from simspine.workflow.copies import FAULT, OK, examine_capture
 from simspine.workflow.inputs import capture_of, check_clicks_of, skin_markers_of
+from simspine.workflow.known_cameras import examine_cameras
 from simspine.workflow.run import check_writable
 from simspine.workflow.stages.detect import read_folders
 
@@ -85,6 +86,7 @@ def examine(config: Config) -> bool:
             except InputError as fault:
                 good = False
                 say(FAULT, f"{subject}/{name}: {fault}")
+    good = examine_cameras(config, say) and good
     try:
         say(OK, f"body: recipe {_body(config)}")
         check_writable(Path(config.results))

@@ -54,6 +54,7 @@ def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: boo
             "triangulation": _report(points["report"]),
             "points": points["points"],
             "timing": timing_in(stored),
+            "contours": stored.get("contours"),
         }
     return SolvedTrial(
         paths.subject,

@@ -47,7 +47,7 @@ def plan(context: Context) -> list[Task]:
             def follow(seen: Detections) -> list[Followed]:
                 return [follow_person(seen, cameras, skeleton, options)]
 
-            (followed,), timing = follow_in_step(detections, cameras, _delays(trial), follow, skeleton)
+            (followed,), timing = follow_in_step(detections, cameras, delays_of(trial), follow, skeleton)
             keypoints = followed.keypoints
             if clicks is not None:
                 videos = open_videos(capture.videos)
@@ -84,7 +84,7 @@ def _shared(context: Context, person: SharedSubject) -> Task:
     def find() -> dict:
         detections, skeleton, cameras = _detections(context, name, trial, capture)
         found, timing = follow_in_step(
-            detections, cameras, _delays(trial), lambda seen: follow_people(seen, cameras, skeleton), skeleton
+            detections, cameras, delays_of(trial), lambda seen: follow_people(seen, cameras, skeleton), skeleton
         )
         if len(found) < (person.people or 1):
             raise InputError(
@@ -103,7 +103,7 @@ def _shared(context: Context, person: SharedSubject) -> Task:
     return Task(name, capture.detected, (everybody, out), settings, find)
 
 
-def _delays(trial: Trial) -> Delays | None:
+def delays_of(trial: Trial) -> Delays | None:
     return None if trial.delays is None else Delays(trial.delays, trial.drift)
 
 

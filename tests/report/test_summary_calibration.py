@@ -1,0 +1,34 @@
+"""The line about the calibration is green only where nothing was found of any camera."""
+
+import pytest
+
+from simspine.report.summary import summary_rows
+
+CLEAN = {"cameras_off": [], "cameras_off_as_used": [], "cameras_unjudged": [], "cameras_refined": False}
+
+
+def calibration(**found):
+    (row,) = [row for row in summary_rows({"views": 4} | CLEAN | found) if row.label == "Calibration"]
+    return row
+
+
+@pytest.mark.parametrize(
+    ("found", "light", "words"),
+    [
+        ({}, "good", "they agree with what they saw"),
+        ({"cameras_refined": True}, "good", "they agree with what they saw"),
+        ({"cameras_off": ["cam02"], "cameras_off_as_used": ["cam02"]}, "check", "cam02 off; see the findings"),
+        ({"cameras_off": ["cam02"], "cameras_refined": True}, "", "cam02 off as calibrated; see the findings"),
+        (
+            {"cameras_off": ["cam02"], "cameras_off_as_used": ["cam02"], "cameras_refined": True},
+            "check",
+            "cam02 off still; see the findings",
+        ),
+        ({"cameras_off_as_used": ["cam03"]}, "check", "cam03 off; see the findings"),  # contradicts the others
+        ({"cameras_unjudged": ["all"]}, "", "the cameras could not be compared; see the findings"),
+        ({"cameras_unjudged": ["cam01"]}, "", "cam01 could not be compared; see the findings"),
+    ],
+)
+def test_the_light_follows_the_findings(found, light, words):
+    row = calibration(**found)
+    assert (row.light, row.note) == (light, words)
