@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, bgr
+from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
 
 _SHIFT = 4  # OpenCV takes coordinates in 1/16 px
 _LIMIT = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
 # What a legend explains, in its order.
 SYMBOLS = {
-    "detected": "detected point", "inferred": "inferred, not detected", "outlined": "placed behind the outline",
-    "outline": "outline of the trunk", "swapped": "left/right exchanged", "pruned": "left out as inconsistent",
-    "model": "body, reprojected", "spine": "spine, reprojected",
+    "detected": "detected point", "skin": "marker on the skin", "inferred": "inferred, not detected",
+    "outlined": "placed behind the outline", "outline": "outline of the trunk", "swapped": "left/right exchanged",
+    "pruned": "left out as inconsistent", "model": "body, reprojected", "spine": "spine, reprojected",
 }  # fmt: skip
 
 
@@ -136,6 +136,15 @@ def write(image: np.ndarray, position: tuple[float, float], text: str, size: int
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
 
+def tag(picture: np.ndarray, at: np.ndarray, text: str, size: int, colour: tuple[int, ...]) -> None:
+    """Text on a dark ground right of a place (2,) px, in the picture handed in; none where it would reach beyond."""
+    x, y = np.round(at).astype(int)
+    width, half = text_width(text, size) + size // 2, round(0.7 * size)
+    if x >= 0 and y >= half and x + width <= picture.shape[1] and y + half <= picture.shape[0]:
+        ground = np.full((2 * half, width, 3), BACKGROUND, np.uint8)
+        picture[y - half : y + half, x : x + width] = write(ground, (size // 4, half), text, size, colour)
+
+
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """A line of text on a translucent dark bar at the upper edge; shortened with '…' to fit."""
     height, width = image.shape[:2]
@@ -181,6 +190,8 @@ def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
     across = np.array([[-4.2, 0], [4.2, 0]]) * unit + at
     if kind in ("detected", "swapped", "pruned"):
         disc(image, at, 2.2 * unit, bgr(SKY))
+    if kind == "skin":
+        disc(image, at, 2.2 * unit, bgr(YELLOW))
     if kind == "inferred":
         ring(image, at, 2.6 * unit, bgr(ORANGE), unit)
     if kind == "outlined":
