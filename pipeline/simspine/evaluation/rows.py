@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from simspine.evaluation.other_axes import other_axes
 from simspine.evaluation.pairs import PointPair
 from simspine.evaluation.protocol import in_row_order
 from simspine.evaluation.tables import Cell, TableRow
@@ -32,6 +33,7 @@ def _subject(item: OfTrial) -> Hashable:
 
 
 INTERVALS: Mapping[str, Callable[[OfTrial], Hashable]] = {"95 % by trial": _trial, "95 % by subject": _subject}
+_CLUSTERS = dict(zip(INTERVALS, ("trial", "person"), strict=True))
 INTERVAL_NOTE = (
     "95 %: interval of the mean over frames, whole trials or people drawn anew 2000 times; of two people it spans from "
     "one's mean to the other's."
@@ -51,7 +53,10 @@ def distance_rows(
     }
     rows.append((OVER_ACTIONS, tuple(_mean(values) for values in zip(*by_action.values(), strict=True))))
     rows += [(label, interval_cells(pairs, errors, label)) for label in INTERVALS]
-    return tuple(TableRow(method, label, cells) for label, cells in (*rows, *by_action.items()))
+    why = {label: interval_remark([pair for pair in pairs if pair.found > 0], label) for label in INTERVALS}
+    return tuple(
+        TableRow(method, label, cells, remark=why.get(label, "")) for label, cells in (*rows, *by_action.items())
+    )
 
 
 def interval_cells(
@@ -66,6 +71,12 @@ def interval_cells(
     return tuple(cells)
 
 
+def interval_remark(items: Sequence[OfTrial], label: str) -> str:
+    """Why the interval `label` of `INTERVALS` of what was predicted is empty; '' where it is not, or nothing was."""
+    one = len({INTERVALS[label](item) for item in items}) == 1
+    return f"no interval: one {_CLUSTERS[label]} only" if one else ""
+
+
 def mean_mm(errors: Sequence[np.ndarray]) -> float:
     """Mean over all frames and points, m to mm; NaN where there is nothing."""
     return 1e3 * _mean(np.concatenate([np.ravel(error) for error in errors])) if errors else float("nan")
@@ -78,7 +89,9 @@ def _mean(values) -> float:
 
 
 def found_note(method: str, pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
-    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not."""
+    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not; and
+    whether the axes look like others.
+    """
     frames = sum(len(pair.frames) for pair in pairs)
     true = sum(int(np.isfinite(pair.truth).all(-1).sum()) for pair in pairs)
     both = sum(int((np.isfinite(pair.truth) & np.isfinite(pair.estimate)).all(-1).sum()) for pair in pairs)
@@ -87,4 +100,5 @@ def found_note(method: str, pairs: Sequence[PointPair], wanted: Sequence[str]) -
     lacking = ", ".join(name for name in wanted if name not in pairs[0].names)
     without = f" Not predicted at all: {lacking}; columns with these points are empty." if lacking else ""
     size = f"{len(pairs)} sequence{'s' * (len(pairs) != 1)}, {frames} frames"
-    return f"{method}: {people}; {size}; {share}. What is not predicted counts nowhere.{without}"
+    found = f"{method}: {people}; {size}; {share}. What is not predicted counts nowhere.{without}"
+    return f"{found} {other_axes(pairs)}".rstrip()
