@@ -2,8 +2,10 @@
 
 import click
 
-from simspine.commands.options import FILE, FOLDER
-from simspine.commands.train import chosen_options, lifting_options, say
+from simspine.commands.options import FILE, FOLDER, HintingCommand
+from simspine.commands.train import FRAMES_OF_LIFTING, chosen_options, lifting_options, say
+
+_ALL_FRAMES = {"--frames": "all frames that predictions and truth have in common count; leave out others in the files."}
 
 
 @click.group()
@@ -15,10 +17,21 @@ def benchmark():
     """
 
 
+def _leaderboard(context, parameter, path):
+    """The file that rows are added to: one that cannot be is refused before anything is computed."""
+    from simspine.evaluation.leaderboard import read_leaderboard
+
+    if path is not None:
+        read_leaderboard(path)
+    return path
+
+
 def _outputs(command):
     """Where results go, of all protocols."""
     for option in (
-        click.option("--leaderboard", type=FILE, help="File that gains a row a method (JSON lines)."),
+        click.option(
+            "--leaderboard", type=FILE, callback=_leaderboard, help="File that gains a row a method (JSON lines)."
+        ),
         click.option("--out", type=FOLDER, help="Folder for tables (text, Markdown, LaTeX, JSON) and a page (HTML)."),
         click.option(
             "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
@@ -111,7 +124,7 @@ def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets,
     _finish(about, evaluate_multiview(study.predictions, study.truth), out, leaderboard, form)
 
 
-@benchmark.command("lifting")
+@benchmark.command("lifting", cls=HintingCommand, elsewhere={"--frames": f"{FRAMES_OF_LIFTING} Of a truth: --step."})
 @_compared
 @click.option(
     "--step",
@@ -159,7 +172,7 @@ def _lifters(form, out, leaderboard, config, preset, methods, points, image, mor
     _finish(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, leaderboard, form)
 
 
-@benchmark.command("angles")
+@benchmark.command("angles", cls=HintingCommand, elsewhere=_ALL_FRAMES)
 @_compared
 def benchmark_angles(predictions, truth, subjects, form, out, leaderboard):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
@@ -180,7 +193,7 @@ def benchmark_angles(predictions, truth, subjects, form, out, leaderboard):
     _finish(_run("angles", files, truth, {"subjects": subjects}), tables, out, leaderboard, form)
 
 
-@benchmark.command("2d")
+@benchmark.command("2d", cls=HintingCommand, elsewhere=_ALL_FRAMES)
 @click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
 @click.option("--truth", type=FILE, help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).")
 @_outputs
