@@ -54,9 +54,17 @@ def motion_table(pairs: Mapping[str, Sequence[PointPair]]) -> EvaluationTable:
             for measure, factor in ((velocity_errors, 1e3), (acceleration_errors, 1.0))
             for names in COLUMNS.values()
         ]
-        rows.append(TableRow(method, "mean over frames", tuple(cells)))
+        remark = "" if np.isfinite(cells).any() else _why_still(own)
+        rows.append(TableRow(method, "mean over frames", tuple(cells), remark=remark))
     notes = ("Mean length of the difference between estimated and true velocities and accelerations, by differences.",)
     return EvaluationTable("multiview_motion", "Errors of motion by region", columns, tuple(rows), notes)
+
+
+def _why_still(pairs: Sequence[PointPair]) -> str:
+    """Why nothing is known of motion."""
+    if all(pair.rate is None for pair in pairs):
+        return "no velocities: the truth has no rate"
+    return "no velocities: no two frames that follow one another are predicted"
 
 
 def _motion(measure, pair: PointPair, names: Sequence[str]) -> np.ndarray:
