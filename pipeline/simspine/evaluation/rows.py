@@ -33,7 +33,6 @@ def _subject(item: OfTrial) -> Hashable:
 
 
 INTERVALS: Mapping[str, Callable[[OfTrial], Hashable]] = {"95 % by trial": _trial, "95 % by subject": _subject}
-_CLUSTERS = dict(zip(INTERVALS, ("trial", "person"), strict=True))
 INTERVAL_NOTE = (
     "95 %: interval of the mean over frames, whole trials or people drawn anew 2000 times; of two people it spans from "
     "one's mean to the other's."
@@ -74,7 +73,12 @@ def interval_cells(
 def interval_remark(items: Sequence[OfTrial], label: str) -> str:
     """Why the interval `label` of `INTERVALS` of what was predicted is empty; '' where it is not, or nothing was."""
     one = len({INTERVALS[label](item) for item in items}) == 1
-    return f"no interval: one {_CLUSTERS[label]} only" if one else ""
+    return no_interval(label) if one else ""
+
+
+def no_interval(label: str) -> str:
+    """Why an interval, '95 % by …', is empty: there is only one of those."""
+    return f"no interval: one {label.rpartition(' ')[2]} only"
 
 
 def mean_mm(errors: Sequence[np.ndarray]) -> float:
