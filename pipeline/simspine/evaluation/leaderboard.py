@@ -111,22 +111,30 @@ def board_tables(entries: Sequence[LeaderboardEntry], tables: Sequence[Evaluatio
             TableRow(f"{number}. {entries[number - 1].method}", label, tuple(cells.get(c.name) for c in columns))
             for (number, label), cells in rows[name].items()
         )
-        made.append(EvaluationTable(name, own.title if own else name or "Other figures", tuple(columns), lines))
+        made.append(
+            EvaluationTable(
+                name, own.title if own else name.replace("_", " ") or "Other figures", tuple(columns), lines
+            )
+        )
     return tuple(made)
 
 
 def board_sources(entries: Sequence[LeaderboardEntry]) -> tuple[dict[str, str], list[list[str]]]:
     """Where results are from: settings that all entries have alike, {name: value}, and heading and rows of the rest:
-    number and method, date, version, beginnings of the checksums of truth and predictions, settings that differ."""
+    number and method, date, version, beginnings of the checksums of truth and predictions, settings that differ, which
+    are written once."""
     settings = [settings_in_words(entry.options) for entry in entries]
     alike = {
         key: value
         for key, value in (settings[0] if settings else {}).items()
         if all(own.get(key) == value for own in settings)
     }
+    said: dict[str, int] = {}
     rows = [["method", "date", "simspine", "truth", "predictions", "settings of its own"]]
     for number, (entry, own) in enumerate(zip(entries, settings, strict=True), 1):
         checksums = [text[:12] or "made in memory" for text in (entry.data, entry.predictions)]
         different = ", ".join(f"{key} {value}" for key, value in own.items() if key not in alike)
+        first = said.setdefault(different, number)
+        different = different if first == number or not different else f"those of {first}"
         rows.append([f"{number}. {entry.method}", entry.date, entry.version, *checksums, different])
     return alike, rows

@@ -15,7 +15,7 @@ from simspine.evaluation.rows import (
     OVER_ACTIONS,
     OVER_FRAMES,
     distance_rows,
-    found_note,
+    found_notes,
     interval_cells,
     interval_remark,
     mean_mm,
@@ -44,7 +44,7 @@ def evaluate_lifting(
     """
     thinned = [every(sequence, step) for sequence in truth]
     pairs = paired_methods({m: [_with_root(s) for s in own] for m, own in predictions.items()}, thinned, SPINE)
-    found = tuple(found_note(method, own, SPINE) for method, own in pairs.items())
+    found = found_notes(pairs, SPINE)
     used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
     notes = (*_NOTES, used, *found)
     return _by_region(pairs, notes), _by_action(pairs, notes)

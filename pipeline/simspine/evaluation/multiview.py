@@ -8,7 +8,7 @@ from simspine.evaluation.pairs import PointPair, column_errors, paired_methods
 from simspine.evaluation.points import PointSequence
 from simspine.evaluation.protocol import COLUMNS
 from simspine.evaluation.published import published_rows
-from simspine.evaluation.rows import INTERVAL_NOTE, distance_rows, found_note
+from simspine.evaluation.rows import INTERVAL_NOTE, distance_rows, found_notes
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.metrics import acceleration_errors, velocity_errors
 
@@ -34,7 +34,7 @@ def evaluate_multiview(
         rows: list[TableRow] = []
         for method, own in pairs.items():
             rows += distance_rows(method, own, column_errors(own, COLUMNS, measure))
-        found = tuple(found_note(method, own, truth[0].names) for method, own in pairs.items())
+        found = found_notes(pairs, truth[0].names)
         rows += published_rows(name, columns)
         tables.append(EvaluationTable(name, title, columns, tuple(rows), (*_NOTES[name], *found)))
     return (*tables, motion_table(pairs))

@@ -92,7 +92,17 @@ def _mean(values) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def found_note(method: str, pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
+def found_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Sequence[str]) -> tuple[str, ...]:
+    """`found_note` of each method, methods of which the same is to be said together."""
+    alike: dict[str, list[str]] = {}
+    for method, pairs in methods.items():
+        alike.setdefault(found_note(pairs, wanted), []).append(method)
+    if len(alike) == 1 < len(methods):
+        return tuple(f"All methods: {said}" for said in alike)
+    return tuple(f"{'; '.join(names)}: {said}" for said, names in alike.items())
+
+
+def found_note(pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
     """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not; and
     whether the axes look like others.
     """
@@ -104,5 +114,5 @@ def found_note(method: str, pairs: Sequence[PointPair], wanted: Sequence[str]) -
     lacking = ", ".join(name for name in wanted if name not in pairs[0].names)
     without = f" Not predicted at all: {lacking}; columns with these points are empty." if lacking else ""
     size = f"{len(pairs)} sequence{'s' * (len(pairs) != 1)}, {frames} frames"
-    found = f"{method}: {people}; {size}; {share}. What is not predicted counts nowhere.{without}"
+    found = f"{people}; {size}; {share}. What is not predicted counts nowhere.{without}"
     return f"{found} {other_axes(pairs)}".rstrip()

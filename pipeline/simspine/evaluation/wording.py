@@ -5,9 +5,9 @@ from typing import Any
 
 
 def in_words(value: Any) -> str:
-    """One value: 'S1, S5', 'yes', 'none'; numbers and texts as they are."""
+    """One value: 'S1, S5', 'yes', 'not set'; numbers and texts as they are."""
     if value is None:
-        return "none"
+        return "not set"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):

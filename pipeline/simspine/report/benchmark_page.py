@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "benchmark.html.j2"
 OURS, OTHERS = "#0072b2", "#9aa0a6"
-_MOST = 24  # bars in a figure
+_MOST = 40  # bars in a figure
 
 
 def benchmark_page(
@@ -73,6 +73,6 @@ def _drawn(rows: Sequence[TableRow], k: int, label: str) -> "Figure":
         values = [value for row in rows if isinstance(value := row.cells[k], float)]
         axes.barh(range(len(rows)), values, color=colours)
         axes.set_yticks(range(len(rows)), [f"{row.method}{' (published)' if row.source else ''}" for row in rows])
-        axes.invert_yaxis()
+        axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel(label)
     return figure
