@@ -74,7 +74,7 @@ def test_rows_of_the_benchmark():
     rows = benchmark_rows()
     assert len({row.name for row in rows}) == len(rows) == 18
     assert {row.setting for row in rows if row.method == "simple"} == {row.setting for row in rows}
-    assert len(benchmark_rows(25)) == 18 + 9
+    assert len(benchmark_rows(25)) == 18 + 11
 
 
 def test_rows_are_chosen_by_what_they_are():
