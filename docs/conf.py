@@ -19,6 +19,7 @@ myst_heading_anchors = 4
 default_role = "code"
 python_maximum_signature_line_length = 100
 autodoc_member_order = "bysource"
+autodoc_mock_imports = ["torch"]  # pages are built without it; `Tensor | None` stands in quotes for that reason
 html_theme = "furo"
 html_title = f"simspine {release}"
 html_math_renderer = "mathml"

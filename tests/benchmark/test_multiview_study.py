@@ -15,7 +15,7 @@ SIZE = StudySize(1, ("Walking",), 24)
 
 @pytest.fixture(scope="module")
 def tables():
-    study = run(SIZE, ("exact", "finetuned"), body=False)
+    study = run(SIZE, ("exact", "finetuned"), bodies=())
     assert set(study.predictions) == {"linear, GT 2D", "ours, GT 2D", "linear, fine-tuned", "ours, fine-tuned"}
     assert len(study.truth) == 1
     assert study.refused == {}
@@ -51,10 +51,22 @@ def test_views_without_confidence_are_rejected():
 def test_nonsense_is_refused_before_anything_is_made():
     with pytest.raises(InputError, match="unknown detector"):
         run(SIZE, ("perfect",))
+    with pytest.raises(InputError, match="rigid"):
+        run(SIZE, ("exact",), bodies=("rigid",))
     with pytest.raises(InputError, match="unknown action"):
-        run(StudySize(1, ("Flying",), 24), ("exact",), body=False)
+        run(StudySize(1, ("Flying",), 24), ("exact",), bodies=())
     with pytest.raises(InputError, match="expected at least 1, 1 and 20"):
         run(StudySize(1, ("Walking",), 5))
+
+
+@pytest.mark.slow
+def test_bodies_are_compared_by_their_recipes():
+    study = run(SIZE, ("exact",), bodies=("articulated", "coupled"))
+    assert list(study.predictions)[2:] == ["ours + body, GT 2D", "ours + coupled body, GT 2D"]
+    tables = evaluate_multiview(study.predictions, study.truth)
+    own, other = (tables[0].value(name, "mean over frames", "spine") for name in list(study.predictions)[2:])
+    assert own < 5
+    assert own != other
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Tables of points: a round trip in both formats, files of other programs, and what is refused."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -78,6 +79,11 @@ def test_points_and_frames_are_selected():
         ({"xyz": np.zeros((3, 2, 3))}, r"\(3, 2, 3\)"),
         ({"xyz": np.full((3, 3, 3), np.inf)}, "NaN"),
         ({"rate": 0.0}, "rate is 0"),
+        ({"deviation": np.full((3, 3, 3), np.inf)}, "Hip along x in frame 0 is inf, and 26 more"),
+        (
+            {"deviation": np.where(np.arange(27).reshape(3, 3, 3) == 16, -0.2, np.nan)},
+            "Neck along y in frame 1 is -0.2;",
+        ),
     ],
 )
 def test_nonsense_is_refused(change, said):
@@ -102,3 +108,22 @@ def test_files_that_hold_no_points_are_refused(tmp_path):
         save_points(path, [*sequences(), PointSequence("S9", "Eating", [0], ("Hip",), np.zeros((1, 1, 3)), "camera")])
     with pytest.raises(InputError, match="no frames"):
         save_points(path, [])
+
+
+def test_a_wrong_standard_deviation_is_named_with_its_file(tmp_path):
+    table = {"subject": ["S9"], "trial": ["Eating"], "frame": [40], "names": NAMES, "axes": "z_up"}
+    np.savez(tmp_path / "net.npz", **table, xyz=np.zeros((1, 3, 3)), deviation=np.full((1, 3, 3), -1.0))
+    with pytest.raises(InputError, match=r"net\.npz: points of S9/Eating: .* Hip along x in frame 40"):
+        load_points(tmp_path / "net.npz")
+
+
+def test_hdf5_of_another_program_is_described(tmp_path):
+    with h5py.File(tmp_path / "poses.h5", "w") as file:
+        file["S9/poses"] = np.zeros((7, 17, 3), "f4")
+        file["fps"] = 50
+    with pytest.raises(InputError) as found:
+        load_points(tmp_path / "poses.h5")
+    said = str(found.value)
+    assert "poses.h5: HDF5 of another program" in said
+    assert "S9/poses (7 × 17 × 3, float32)" in said
+    assert "np.savez('table.npz', subject=subject, trial=trial, frame=frame, names=names, xyz=xyz, axes=axes)" in said

@@ -143,5 +143,6 @@ def test_lifting(monkeypatch, tmp_path):
     assert "features (240, 1, 74) · targets (240, 108)" in said
     assert "ridge    MPJPE of the spine" in said
     assert "SimpleBaseline3D, full-body, GT 2D" in said
+    assert "| ridge, full, detected | zero-shot |" in said
     assert ("no PyTorch here" in said) != ("simple   MPJPE" in said)
     assert said.endswith("1 pictures")

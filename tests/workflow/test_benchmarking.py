@@ -19,7 +19,8 @@ from simspine.errors import InputError
 from simspine.evaluation.angles import AngleSequence, angle_names, save_angles
 from simspine.evaluation.leaderboard import read_leaderboard
 from simspine.evaluation.points import save_points
-from simspine.workflow.benchmarking import fingerprint, named_files
+from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
+from simspine.workflow.benchmarking import BenchmarkRun, fingerprint, named_files, publish
 
 
 def call(*arguments):
@@ -85,7 +86,8 @@ def test_the_page_holds_tables_bars_and_leaderboard_and_asks_for_nothing(files):
     assert "<b>x" not in page
     assert "<b>x" in tags.cells  # escaped
     assert page.count("<svg") == 2
-    assert page.count("<table>") == 3
+    assert page.startswith("<!doctype html>")
+    assert len(re.findall("<table[ >]", page)) == 2 + 2 + 1  # results, leaderboard, where it is from
     assert "http" not in page.replace("http-equiv", "")
     assert "published, other data: SimSpine (CVPR 2026), Table 6" in tags.cells
 
@@ -100,7 +102,8 @@ def test_angles_with_the_untested_people_as_control(tmp_path):
     save_angles(tmp_path / "net.npz", everyone)
     done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz")
     assert done.exit_code == 0, done.output
-    assert re.search(r"net +LLA +0\.00", done.output)
+    assert re.search(r"net +LLA \[1\] +0\.00", done.output)
+    assert "[1] no coverage: no deviations in the predictions" in done.output
     assert "control: mean of the training people" in done.output
     done = call("angles", tmp_path / "net.npz", "--truth", tmp_path / "truth.npz", "--subjects", "all")
     assert "control: mean" not in done.output
@@ -146,3 +149,34 @@ def test_a_folders_fingerprint_holds_names_and_contents(tmp_path):
     second = fingerprint(tmp_path)
     (tmp_path / "a").rename(tmp_path / "b")
     assert len({first, second, fingerprint(tmp_path)}) == 3
+
+
+def test_a_file_that_is_no_leaderboard_is_refused_before_anything_is_read_or_computed(files):
+    board = files / "board.jsonl"
+    board.write_text('{"method": "x"}\n')
+    for arguments in (("multiview",), ("lifting", files / "gone.npz", "--truth", files / "gone.npz")):
+        done = call(*arguments, "--leaderboard", board, "--out", files / "never")
+        assert done.exit_code == 2
+        assert "board.jsonl, line 1" in done.output
+    assert board.read_text() == '{"method": "x"}\n'
+    assert not (files / "never").exists()
+
+
+def test_an_option_of_other_commands_gets_a_hint(files):
+    done = call("lifting", "--frames", "10")
+    assert done.exit_code == 2
+    assert "source.frames" in done.output
+    assert "leave out others" in call("angles", files / "net.npz", "--frames", "10").output
+    assert "No such option" in call("angles", files / "net.npz", "--framez", "10").output
+
+
+def test_settings_stand_in_words_where_results_are_kept(files):
+    about = BenchmarkRun("lifting", {"a": ""}, "", {"train": ["S1", "S5"], "source": {"frames": None, "every": 50}})
+    table = EvaluationTable("t", "T", (TableColumn("spine"),), (TableRow("a", "all", (1.0,)),))
+    publish(about, [table], files / "out", files / "board.jsonl")
+    for ending in ("txt", "md", "tex", "html"):
+        text = (files / f"out/lifting.{ending}").read_text()
+        assert "S1, S5" in text
+        assert not re.search(r"None|\['S1|{'", text)
+    assert "source: every: 50" in (files / "out/lifting.txt").read_text()
+    assert json.loads((files / "out/lifting.json").read_text())["settings"]["source"]["every"] == 50

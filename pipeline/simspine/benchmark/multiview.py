@@ -15,6 +15,7 @@ from simspine.benchmark.methods import PLACES, Experiment, ObservedTrial, our_ma
 from simspine.benchmark.peer import triangulate_plainly
 from simspine.benchmark.virtual_trials import StudySize
 from simspine.body.kinematics import forward_kinematics
+from simspine.body.recipes import read_recipe
 from simspine.capture.detections import detect
 from simspine.capture.presets import read_preset
 from simspine.capture.rig import rig
@@ -32,6 +33,7 @@ SMALL = StudySize(subjects=2, actions=("Walking", "Sitting"), frames=60)
 PRESETS = MappingProxyType({"exact": "GT 2D", "finetuned": "fine-tuned", "zero-shot": "zero-shot"})  # the paper's rows
 # A detector's places for the limbs are off by centimetres, and not alike left and right; motion capture's are not.
 SETTINGS = Experiment(use_mocap=False, scaling=ScalingOptions(max_asymmetry=0.3))
+RECIPE = SETTINGS.recipe
 
 
 Method = Callable[[Sequence[ObservedTrial]], list[Markers]]  # points of all trials of a person
@@ -60,12 +62,13 @@ def run(
     size: StudySize = SMALL,
     presets: Sequence[str] = tuple(PRESETS),
     threshold: float = CONFIDENT,
-    body: bool = True,
+    bodies: Sequence[str] = (RECIPE,),
     progress: Callable[[str], None] = lambda line: None,
 ) -> MultiviewStudy:
     """Predictions of all methods of all virtual trials, as the detectors of the presets see them.
 
-    body: the third method too, which takes most of the time. A subject whom it refuses counts as not predicted.
+    bodies: recipes of the third method, which takes most of the time; () leaves it out. A subject whom it refuses
+    counts as not predicted.
     """
     if size.subjects < 1 or size.frames < 20 or not size.actions:
         raise InputError(
@@ -79,7 +82,10 @@ def run(
     truth: list[PointSequence] = []
     refused: dict[str, str] = {}
     methods: dict[str, Method] = {"linear": partial(linear, threshold=threshold), "ours": ours}
-    methods |= {"ours + body": with_body} if body else {}
+    for recipe in bodies:
+        read_recipe(recipe)  # before anything is made
+        name = "ours + body" if recipe == RECIPE else f"ours + {recipe} body"
+        methods[name] = partial(with_body, recipe=recipe)
     for first, preset in enumerate(presets):
         for observed, exact in recorded(size, preset):
             if not first:
@@ -124,13 +130,13 @@ def ours(trials: Sequence[ObservedTrial]) -> list[Markers]:
     return [our_markers(trial, SETTINGS)[0] for trial in trials]
 
 
-def with_body(trials: Sequence[ObservedTrial]) -> list[Markers]:
+def with_body(trials: Sequence[ObservedTrial], recipe: str = RECIPE) -> list[Markers]:
     """The forward kinematics of a body that is fitted to ours; all trials are of one person.
 
     Points that the body lacks (most of the face) stay ours.
     """
     markers = ours(trials)
-    sized, _ = body_of_person(markers, SETTINGS.recipe, SETTINGS.markers, SETTINGS.options)
+    sized, _ = body_of_person(markers, recipe, SETTINGS.markers, SETTINGS.options)
     results = [solve_kinematics(sized, own, PLACES, SETTINGS.ik) for own in markers]
     return [_joined(forward_kinematics(sized.body, r.motion), own) for r, own in zip(results, markers, strict=True)]
 

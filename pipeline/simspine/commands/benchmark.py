@@ -2,8 +2,10 @@
 
 import click
 
-from simspine.commands.options import FILE, FOLDER
-from simspine.commands.train import chosen_options, lifting_options, say
+from simspine.commands.options import FILE, FOLDER, HintingCommand
+from simspine.commands.train import FRAMES_OF_LIFTING, chosen_options, lifting_options, say
+
+_ALL_FRAMES = {"--frames": "all frames that predictions and truth have in common count; leave out others in the files."}
 
 
 @click.group()
@@ -15,10 +17,21 @@ def benchmark():
     """
 
 
+def _leaderboard(context, parameter, path):
+    """The file that rows are added to: one that cannot be is refused before anything is computed."""
+    from simspine.evaluation.leaderboard import read_leaderboard
+
+    if path is not None:
+        read_leaderboard(path)
+    return path
+
+
 def _outputs(command):
     """Where results go, of all protocols."""
     for option in (
-        click.option("--leaderboard", type=FILE, help="File that gains a row a method (JSON lines)."),
+        click.option(
+            "--leaderboard", type=FILE, callback=_leaderboard, help="File that gains a row a method (JSON lines)."
+        ),
         click.option("--out", type=FOLDER, help="Folder for tables (text, Markdown, LaTeX, JSON) and a page (HTML)."),
         click.option(
             "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
@@ -73,6 +86,7 @@ def _wanted(predictions, truth):
 @click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
 @click.option("--confidence", default=0.3, show_default=True, help="Views with less are rejected by the linear method.")
 @click.option("--body/--no-body", default=True, show_default=True, help="Fit a body as well, the slow part.")
+@click.option("--bodies", default="articulated", show_default=True, help="Its recipes, by comma; also coupled, paper.")
 def benchmark_multiview(predictions, truth, subjects, form, out, leaderboard, **capture):
     """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm.
 
@@ -93,25 +107,26 @@ def benchmark_multiview(predictions, truth, subjects, form, out, leaderboard, **
     return None
 
 
-def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets, seed, confidence, body) -> None:
+def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets, seed, confidence, body, bodies):
     from simspine.benchmark.multiview import run
     from simspine.benchmark.virtual_trials import StudySize
     from simspine.evaluation.multiview import evaluate_multiview
     from simspine.workflow.benchmarking import BenchmarkRun
 
     size = StudySize(people, _names(actions), frames, seed)
-    study = run(size, _names(presets), confidence, body, lambda line: click.echo(line, err=True))
+    recipes = _names(bodies) if body else ()
+    study = run(size, _names(presets), confidence, recipes, lambda line: click.echo(line, err=True))
     for who, why in study.refused.items():
         click.secho(f"warning: {who}: {why}", fg="yellow", err=True)
     options = {
         "virtual_capture": True, "people": people, "actions": actions, "frames": frames, "presets": presets,
-        "seed": seed, "confidence": confidence,
+        "seed": seed, "confidence": confidence, "bodies": recipes,
     }  # fmt: skip
     about = BenchmarkRun("multiview", dict.fromkeys(study.predictions, ""), "", options)
     _finish(about, evaluate_multiview(study.predictions, study.truth), out, leaderboard, form)
 
 
-@benchmark.command("lifting")
+@benchmark.command("lifting", cls=HintingCommand, elsewhere={"--frames": f"{FRAMES_OF_LIFTING} Of a truth: --step."})
 @_compared
 @click.option(
     "--step",
@@ -126,6 +141,11 @@ def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets,
 @click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
 @click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
 @click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from beside the five.")
+@click.option(
+    "--ablate",
+    type=click.Choice(["detections", "family", "spines"]),
+    help="One table of lifters (full, detected, the five people) with each value of this setting.",
+)
 @click.option("--work", type=FILE, default="results/lifting", show_default=True, help="Folder of checkpoints, curves.")
 def benchmark_lifting(predictions, truth, subjects, step, form, out, leaderboard, **lifters):
     """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
@@ -148,18 +168,27 @@ def benchmark_lifting(predictions, truth, subjects, step, form, out, leaderboard
     return None
 
 
-def _lifters(form, out, leaderboard, config, preset, methods, points, image, more_people, work, **changes) -> None:
+def _lifters(form, out, leaderboard, config, preset, methods, points, image, more_people, ablate, work, **changes):
+    from simspine.learning.ablations import run_ablation
+    from simspine.learning.options import CONTROLS
     from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
     from simspine.workflow.benchmarking import BenchmarkRun
 
     options = chosen_options(config, "cpu", preset, changes)
-    rows = chosen_rows(benchmark_rows(more_people), _names(methods), points, image)
-    tables = run_lifting_benchmark(options, rows, work, more_people, say)
-    settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}
+    settings = options.model_dump(mode="json", exclude={"method", "points", "input"})
+    if ablate is None:
+        rows = chosen_rows(benchmark_rows(more_people), _names(methods), points, image)
+        tables = run_lifting_benchmark(options, rows, work, more_people, say)
+        settings |= {"more_people": more_people}
+    else:
+        chosen = _names(methods) or (*CONTROLS, "simple")
+        rows = chosen_rows(benchmark_rows(), chosen, points or "full", image or "detected")
+        tables = run_ablation(options, ablate, rows, work, say)
+        settings |= {"ablation": ablate}
     _finish(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, leaderboard, form)
 
 
-@benchmark.command("angles")
+@benchmark.command("angles", cls=HintingCommand, elsewhere=_ALL_FRAMES)
 @_compared
 def benchmark_angles(predictions, truth, subjects, form, out, leaderboard):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
@@ -180,7 +209,7 @@ def benchmark_angles(predictions, truth, subjects, form, out, leaderboard):
     _finish(_run("angles", files, truth, {"subjects": subjects}), tables, out, leaderboard, form)
 
 
-@benchmark.command("2d")
+@benchmark.command("2d", cls=HintingCommand, elsewhere=_ALL_FRAMES)
 @click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
 @click.option("--truth", type=FILE, help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).")
 @_outputs

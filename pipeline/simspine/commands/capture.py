@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simspine.commands.options import FILE, config_option, quiet_option
+from simspine.commands.options import FILE, HintingCommand, config_option, quiet_option
 
 
 @click.group()
@@ -12,7 +12,11 @@ def capture():
     """Make data to work on."""
 
 
-@capture.command("virtual")
+@capture.command(
+    "virtual",
+    cls=HintingCommand,
+    elsewhere={"--frames": "set virtual.frames in the configuration."},
+)
 @config_option("virtual", help="Configuration, or the name of a packaged one; its section `virtual` says what.")
 @click.option("--out", type=FILE, help="Folder to write to, if not capture.human36m.")
 @click.option("--subject", help="Only this subject (S1, S5, …); the others can be written at the same time.")

@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -7,6 +8,24 @@ import click
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)  # need not exist
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+
+
+class HintingCommand(click.Command):
+    """A command that says where to set what other commands have an option for. elsewhere: {option: advice}."""
+
+    def __init__(self, *arguments, elsewhere: Mapping[str, str], **options):
+        super().__init__(*arguments, **options)
+        self.elsewhere = elsewhere
+
+    def parse_args(self, ctx, args):
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in self.elsewhere:
+                raise
+            raise click.UsageError(
+                f"no option {error.option_name} here: {self.elsewhere[error.option_name]}", ctx
+            ) from None
 
 
 def packaged(context, parameter, path: Path) -> Path:

@@ -2,7 +2,9 @@
 
 import click
 
-from simspine.commands.options import FILE
+from simspine.commands.options import FILE, HintingCommand
+
+FRAMES_OF_LIFTING = "the length of synthetic trials is source.frames in a file of settings (`source: {frames: 500}`)."
 
 
 @click.group()
@@ -37,7 +39,7 @@ def chosen_options(config, default, preset, changes):
     return preset_options(preset or default, **named) if config is None else read_options(config, **named)
 
 
-@train.command("lifting")
+@train.command("lifting", cls=HintingCommand, elsewhere={"--frames": FRAMES_OF_LIFTING})
 @click.argument("config", required=False, type=FILE)
 @lifting_options
 @click.option("--method", help="mean, nearest, ridge; simple, temporal or angles.")

@@ -8,7 +8,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.evaluation.angles import CURVES, AngleSequence, series
 from simspine.evaluation.protocol import trial_key
-from simspine.evaluation.rows import INTERVAL_NOTE, INTERVALS
+from simspine.evaluation.rows import INTERVAL_NOTE, INTERVALS, interval_remark
 from simspine.evaluation.tables import Cell, EvaluationTable, TableColumn, TableRow
 from simspine.geometry import wrap
 from simspine.metrics import angle_figures, bootstrap_mean
@@ -137,7 +137,7 @@ def _curves(methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequenc
             cells: list[Cell] = [factor * figures[key] for key, (_, factor, _, _) in _SHOWN.items()]
             for ends in rmse_intervals(own, truth, name).values():
                 cells.append(None if ends is None else (float(np.degrees(ends[0])), float(np.degrees(ends[1]))))
-            rows.append(TableRow(method, name, tuple(cells)))
+            rows.append(TableRow(method, name, tuple(cells), remark=_why_empty(own, truth, name, figures)))
     return EvaluationTable(
         "angles_curves", "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)", tuple(columns), tuple(rows), _NOTES
     )
@@ -145,14 +145,39 @@ def _curves(methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequenc
 
 def _levels(methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequence[AngleSequence]) -> EvaluationTable:
     columns = tuple(TableColumn(f"{plane} {_SHOWN[key][0]}", *_SHOWN[key][2:]) for plane in PLANES for key in _BY_LEVEL)
-    names = dict.fromkeys(name for true in truth for name in true.names if name not in CURVES)
+    known = dict.fromkeys(name for true in truth for name in true.names if name not in CURVES)
     levels = list(
-        dict.fromkeys(name.removesuffix(f" {plane}") for name in names for plane in PLANES if name.endswith(plane))
+        dict.fromkeys(name.removesuffix(f" {plane}") for name in known for plane in PLANES if name.endswith(plane))
     )
     rows = []
     for method, own in methods.items():
         for level in levels:
-            found = [figures_of(own, truth, [f"{level} {plane}"]) for plane in PLANES]
+            names = [f"{level} {plane}" for plane in PLANES]
+            found = [figures_of(own, truth, [name]) for name in names]
             cells = tuple(_SHOWN[key][1] * figures[key] for figures in found for key in _BY_LEVEL)
-            rows.append(TableRow(method, level, cells))
+            rows.append(TableRow(method, level, cells, remark=_without_deviations(own, names)))
     return EvaluationTable("angles_levels", "Rotation of each level", columns, tuple(rows), _NOTES)
+
+
+def _why_empty(
+    own: Mapping[tuple, AngleSequence], truth: Sequence[AngleSequence], name: str, figures: Mapping[str, float]
+) -> str:
+    """Why cells of a row of an angle are empty."""
+    there = {key for key, sequence in own.items() if name in sequence.names}
+    found = [true for true in truth if (true.subject, trial_key(true.trial)) in there]
+    if not found:
+        return "not predicted"
+    reasons = [_without_deviations(own, [name])]
+    if not np.isfinite(figures["correlation"]):
+        reasons.append("no r: estimate or truth at rest")
+    reasons += [interval_remark(found, label) for label in INTERVALS]
+    return "; ".join(filter(None, reasons))
+
+
+def _without_deviations(own: Mapping[tuple, AngleSequence], names: Sequence[str]) -> str:
+    """Why there is no coverage of these angles; '' where there is."""
+    there = [sequence for sequence in own.values() if set(names) & set(sequence.names)]
+    if not there:
+        return "not predicted"
+    known = any(s.deviation is not None and np.isfinite(s.deviation).any() for s in there)
+    return "" if known else "no coverage: no deviations in the predictions"

@@ -18,7 +18,7 @@ import numpy as np
 from simspine.dataset.actions import action_of
 from simspine.dataset.recordings import open_dataset
 from simspine.errors import InputError
-from simspine.evaluation.frame_table import array_of, common, frame_numbers, read_rows, write_rows
+from simspine.evaluation.frame_table import array_of, check_deviations, common, frame_numbers, read_rows, write_rows
 from simspine.evaluation.sources import kind_of
 from simspine.formats.store import load
 from simspine.spine.levels import PLANES
@@ -51,8 +51,11 @@ class AngleSequence:
         frames = frame_numbers(where, self.frames)
         shape = (len(frames), len(names))
         values = {"frames": frames, "names": names, "angle": read_only(where, "angle", self.angle, shape)}
+        if np.isinf(values["angle"]).any():
+            raise InputError(f"{where}: infinite values; mark missing angles with NaN.")
         if self.deviation is not None:
             values["deviation"] = read_only(where, "deviation", self.deviation, shape)
+            check_deviations(where, values["deviation"], names, frames)
         values["action"] = self.action or action_of(self.trial, self.subject)
         for name, value in values.items():
             object.__setattr__(self, name, value)

@@ -19,7 +19,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.npz import read_npz
-from simspine.formats.store import load, save
+from simspine.formats.store import foreign_contents, load, save
 from simspine.types import read_only
 
 NEEDED, OPTIONAL = ("subject", "trial", "frame"), ("camera", "action", "rate")
@@ -80,7 +80,7 @@ def read_rows(
 
     Raises `InputError` naming the file where it is damaged, a column is missing, or columns differ in length.
     """
-    columns = read_npz(Path(path)) if Path(path).suffix == ".npz" else load(path)
+    columns = read_npz(Path(path)) if Path(path).suffix == ".npz" else _own_columns(path, needed)
     missing = [name for name in (*NEEDED, *needed) if name not in columns]
     if missing:
         raise InputError(
@@ -102,6 +102,17 @@ def read_rows(
         rows = np.array(own)[np.argsort(frame[own], kind="stable")]
         parts.append(TablePart(who, what, view or None, action[rows[0]], rows, frame[rows].astype(int), rate))
     return columns, tuple(parts)
+
+
+def _own_columns(path: str | os.PathLike, needed: Sequence[str]) -> dict[str, Any]:
+    """Columns of a table that `write_rows` wrote as HDF5; what another program wrote is named."""
+    if (found := foreign_contents(path)) is not None:
+        arrays = ", ".join(f"{name}={name}" for name in (*NEEDED, *needed))
+        raise InputError(
+            f"{path}: HDF5 of another program, whose layout is not known; it holds {found}. Write a table as .npz: "
+            f"np.savez('table.npz', {arrays}); docs/benchmarks.md says what each array is."
+        )
+    return load(path)
 
 
 def array_of(
@@ -128,6 +139,23 @@ def _texts(path: str | os.PathLike, name: str, column: Any, rows: int) -> list[s
     if len(texts) != rows:
         raise InputError(f"{path}: {name} has {len(texts)} rows, frame has {rows}.")
     return texts
+
+
+def check_deviations(where: str, deviation: np.ndarray, names: Sequence[str], frames: np.ndarray) -> None:
+    """Raise `InputError` for a standard deviation that is negative or infinite; NaN is one that is not known.
+
+    deviation: (frames, names) or (frames, names, 3).
+    """
+    wrong = np.argwhere((deviation < 0) | np.isinf(deviation))
+    if not len(wrong):
+        return
+    row, column, *axis = wrong[0]
+    along = f" along {'xyz'[axis[0]]}" if axis else ""
+    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    raise InputError(
+        f"{where}: the standard deviation of {names[column]}{along} in frame {frames[row]} is "
+        f"{deviation[tuple(wrong[0])]:g}{more}; expected are 0 or more, and NaN where it is not known."
+    )
 
 
 def frame_numbers(where: str, frames: np.ndarray) -> np.ndarray:

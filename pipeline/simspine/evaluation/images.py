@@ -7,10 +7,22 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.evaluation.published import published_rows
-from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
+from simspine.evaluation.rows import INTERVALS, no_interval
+from simspine.evaluation.tables import Cell, EvaluationTable, TableColumn, TableRow
 from simspine.formats._text import read_bytes
 from simspine.formats.coco import read_coco, read_coco_results
-from simspine.metrics import PCK_THRESHOLDS, ImagePeople, average_precision, oks, pck_auc
+from simspine.formats.takes import take_of_image
+from simspine.metrics import (
+    PCK_THRESHOLDS,
+    ImagePeople,
+    MatchedPeople,
+    matched_people,
+    oks,
+    pck_auc,
+    pck_auc_interval,
+    precision_intervals,
+)
+from simspine.metrics.image_intervals import DRAWS
 from simspine.metrics.precision import FIGURES
 from simspine.skeletons import load
 from simspine.skeletons.regions import SPINETRACK_REGIONS
@@ -24,7 +36,11 @@ POINT_SETS = {
     "15": tuple(_OF[name] for name in SPINE_MARKERS),
     "37": TABLE.names,
 }  # fmt: skip
-ALL, PUBLISHED_AUC = "all", "AUC"
+ALL, PUBLISHED_AUC, BY_IMAGE = "all", "AUC", "95 % by image"
+_INTERVAL_NOTE = (
+    f"95 %: whole trials or people drawn anew {DRAWS} times, as the names of the images tell them; single images where "
+    "they do not, which is too narrow where images are of one trial."
+)
 _AP_NOTES = (
     "Over OKS 0.50 to 0.95, by pycocotools, with SpineTrack's sigmas; medium 32² to 96² px, large above. Subsets: "
     + ", ".join(f"{name} {len(points)} points" for name, points in SPINETRACK_REGIONS.items())
@@ -36,6 +52,7 @@ _AUC_NOTES = (
     + "; ".join(f"{name}: {values[0]:g}, {values[1]:g}, …, {values[-1]:g}" for name, values in PCK_THRESHOLDS.items())
     + ". The paper says neither its thresholds nor its points.",
     "Each labelled person is compared with the one found most like it, nobody twice; where nobody is left it is wrong.",
+    _INTERVAL_NOTE,
 )
 
 
@@ -76,36 +93,53 @@ def _native(names: Sequence[str]) -> set[str]:
 
 
 def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> tuple[EvaluationTable, ...]:
-    """Tables of methods, {name: people found}: AP and AR of subsets, all their figures, AUC. Points in SpineTrack's
-    order. Raises `InputError` where a method has nobody in any of the images.
+    """Tables of methods, {name: people found}: AP and AR of subsets, all their figures, AUC; with intervals. Points in
+    SpineTrack's order. Raises `InputError` where a method has nobody in any of the images.
     """
     indices = {name: [TABLE.index(point) for point in points] for name, points in SPINETRACK_REGIONS.items()}
     sigmas = np.array(TABLE.sigmas)
 
-    def figures(people: ImagePeople) -> dict[str, dict[str, float]]:
+    def matches(people: ImagePeople) -> dict[str, MatchedPeople]:
         return {
-            name: average_precision(labels.select(own), people.select(own), sigmas[own])
-            for name, own in indices.items()
+            name: matched_people(labels.select(own), people.select(own), sigmas[own]) for name, own in indices.items()
         }
 
-    found = {method: figures(people) for method, people in predictions.items()}
+    found = {method: matches(people) for method, people in predictions.items()}
     return _summary(found), _details(found), _auc(predictions, labels)
 
 
-def _summary(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
-    columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name in SPINETRACK_REGIONS for figure in ("AP", "AR"))
-    rows = [
-        TableRow(method, ALL, tuple(own[name][figure] for name in SPINETRACK_REGIONS for figure in ("AP", "AR")))
-        for method, own in found.items()
-    ]
+def image_clusters(images: Sequence[str]) -> dict[str, list]:
+    """{row: what is drawn anew, of each image}: trial and person where all names tell them, else the image itself."""
+    takes = [take for take in map(take_of_image, images) if take is not None]
+    if len(takes) < len(images):
+        return {BY_IMAGE: list(images)}
+    by_trial, by_subject = INTERVALS
+    return {by_trial: takes, by_subject: [subject for subject, _ in takes]}
+
+
+def _summary(found: Mapping[str, Mapping[str, MatchedPeople]]) -> EvaluationTable:
+    keys = [(name, figure) for name in SPINETRACK_REGIONS for figure in ("AP", "AR")]
+    columns = tuple(TableColumn(f"{name} {figure}", "", 3) for name, figure in keys)
+    rows = []
+    for method, own in found.items():
+        rows.append(TableRow(method, ALL, tuple(own[name].figures[figure] for name, figure in keys)))
+        for label, clusters in image_clusters(own[ALL].images).items():
+            ends = {name: precision_intervals(people, clusters) for name, people in own.items()}
+            cells = tuple(None if (of := ends[name]) is None else of[figure] for name, figure in keys)
+            rows.append(TableRow(method, label, cells, remark=_why_none(label, cells)))
     rows += published_rows("images_ap", columns)
-    return EvaluationTable("images_ap", "Average precision and recall by subset", columns, tuple(rows), _AP_NOTES)
+    notes = (*_AP_NOTES, _INTERVAL_NOTE)
+    return EvaluationTable("images_ap", "Average precision and recall by subset", columns, tuple(rows), notes)
 
 
-def _details(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> EvaluationTable:
+def _why_none(label: str, cells: Sequence[Cell]) -> str:
+    return no_interval(label) if all(cell is None for cell in cells) else ""
+
+
+def _details(found: Mapping[str, Mapping[str, MatchedPeople]]) -> EvaluationTable:
     columns = tuple(TableColumn(figure, "", 3) for figure in FIGURES)
     rows = tuple(
-        TableRow(method, name, tuple(own[name][figure] for figure in FIGURES))
+        TableRow(method, name, tuple(own[name].figures[figure] for figure in FIGURES))
         for method, own in found.items()
         for name in SPINETRACK_REGIONS
     )
@@ -117,15 +151,22 @@ def _auc(predictions: Mapping[str, ImagePeople], labels: ImagePeople) -> Evaluat
     columns = (*(TableColumn(name, "", 3) for name in names), TableColumn(PUBLISHED_AUC, "", 3))
     people = np.flatnonzero(~labels.crowd)
     size = labels.box[people, 2:].min(1)
+    clusters = image_clusters([labels.image[i] for i in people])
     rows = []
     for method, found in predictions.items():
         places = matched(found, labels)[people]
-        cells: list[float | None] = []
+        cells: list[Cell] = []
+        intervals: dict[str, list[Cell]] = {label: [] for label in clusters}
         for points in POINT_SETS.values():
             own = [TABLE.index(point) for point in points]
             exact = labels.keypoints[people][:, own]
-            cells += [pck_auc(places[:, own], exact, size, thresholds) for thresholds in PCK_THRESHOLDS.values()]
+            for thresholds in PCK_THRESHOLDS.values():
+                cells.append(pck_auc(places[:, own], exact, size, thresholds))
+                for label, drawn in clusters.items():
+                    intervals[label].append(pck_auc_interval(places[:, own], exact, size, thresholds, drawn))
         rows.append(TableRow(method, ALL, (*cells, None)))
+        for label, ends in intervals.items():
+            rows.append(TableRow(method, label, (*ends, None), remark=_why_none(label, ends)))
     rows += published_rows("images_auc", columns)
     return EvaluationTable("images_auc", "Area under the curve of PCK", columns, tuple(rows), _AUC_NOTES)
 

@@ -1,6 +1,7 @@
 """Points from one view, by the SIMSPINE paper's protocol: fifteen spine points relative to the root, at 1 Hz."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from simspine.evaluation.rows import (
     OVER_ACTIONS,
     OVER_FRAMES,
     distance_rows,
-    found_note,
+    found_notes,
     interval_cells,
+    interval_remark,
     mean_mm,
 )
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
@@ -42,7 +44,7 @@ def evaluate_lifting(
     """
     thinned = [every(sequence, step) for sequence in truth]
     pairs = paired_methods({m: [_with_root(s) for s in own] for m, own in predictions.items()}, thinned, SPINE)
-    found = tuple(found_note(method, own, SPINE) for method, own in pairs.items())
+    found = found_notes(pairs, SPINE)
     used = f"Every {step}th frame of the truth is used." if step > 1 else "Every frame of the truth is used."
     notes = (*_NOTES, used, *found)
     return _by_region(pairs, notes), _by_action(pairs, notes)
@@ -79,7 +81,7 @@ def _by_region(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
         }
         errors |= {f"MPJPE {name}": values for name, values in column_errors(own, rootless, "rooted").items()}
         for row in distance_rows(method, own, errors)[: 2 + len(INTERVALS)]:
-            rows.append(TableRow(method, ALL if row.label == OVER_FRAMES else row.label, row.cells))
+            rows.append(replace(row, label=ALL if row.label == OVER_FRAMES else row.label))
     rows += published_rows("lifting_regions", columns)
     return EvaluationTable("lifting_regions", "Lifting: errors by region", tuple(columns), tuple(rows), notes)
 
@@ -98,6 +100,7 @@ def _by_action(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ...])
         rows.append(TableRow(method, ALL, cells))
         for label in INTERVALS:
             (interval,) = interval_cells(own, {"spine": errors}, label)
-            rows.append(TableRow(method, label, (*(None for _ in actions), interval, None)))
+            remark = interval_remark([pair for pair in own if pair.found > 0], label)
+            rows.append(TableRow(method, label, (*(None for _ in actions), interval, None), remark=remark))
     rows += published_rows("lifting_actions", columns)
     return EvaluationTable("lifting_actions", "Lifting: P-MPJPE of the spine by action", columns, tuple(rows), notes)

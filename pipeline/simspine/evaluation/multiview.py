@@ -8,7 +8,7 @@ from simspine.evaluation.pairs import PointPair, column_errors, paired_methods
 from simspine.evaluation.points import PointSequence
 from simspine.evaluation.protocol import COLUMNS
 from simspine.evaluation.published import published_rows
-from simspine.evaluation.rows import INTERVAL_NOTE, distance_rows, found_note
+from simspine.evaluation.rows import INTERVAL_NOTE, distance_rows, found_notes
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.metrics import acceleration_errors, velocity_errors
 
@@ -34,7 +34,7 @@ def evaluate_multiview(
         rows: list[TableRow] = []
         for method, own in pairs.items():
             rows += distance_rows(method, own, column_errors(own, COLUMNS, measure))
-        found = tuple(found_note(method, own, truth[0].names) for method, own in pairs.items())
+        found = found_notes(pairs, truth[0].names)
         rows += published_rows(name, columns)
         tables.append(EvaluationTable(name, title, columns, tuple(rows), (*_NOTES[name], *found)))
     return (*tables, motion_table(pairs))
@@ -54,9 +54,17 @@ def motion_table(pairs: Mapping[str, Sequence[PointPair]]) -> EvaluationTable:
             for measure, factor in ((velocity_errors, 1e3), (acceleration_errors, 1.0))
             for names in COLUMNS.values()
         ]
-        rows.append(TableRow(method, "mean over frames", tuple(cells)))
+        remark = "" if np.isfinite(cells).any() else _why_still(own)
+        rows.append(TableRow(method, "mean over frames", tuple(cells), remark=remark))
     notes = ("Mean length of the difference between estimated and true velocities and accelerations, by differences.",)
     return EvaluationTable("multiview_motion", "Errors of motion by region", columns, tuple(rows), notes)
+
+
+def _why_still(pairs: Sequence[PointPair]) -> str:
+    """Why nothing is known of motion."""
+    if all(pair.rate is None for pair in pairs):
+        return "no velocities: the truth has no rate"
+    return "no velocities: no two frames that follow one another are predicted"
 
 
 def _motion(measure, pair: PointPair, names: Sequence[str]) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from simspine.dataset.actions import action_of
 from simspine.errors import InputError
-from simspine.evaluation.frame_table import array_of, common, frame_numbers, read_rows, write_rows
+from simspine.evaluation.frame_table import array_of, check_deviations, common, frame_numbers, read_rows, write_rows
 from simspine.types import FRAMES, read_only
 
 AXES = (*FRAMES, "camera")  # camera: x right, y down, z away from the camera, whose centre is the origin
@@ -55,6 +55,7 @@ class PointSequence:
             raise InputError(f"{where}: infinite values; mark missing points with NaN.")
         if self.deviation is not None:
             values["deviation"] = read_only(where, "deviation", self.deviation, shape)
+            check_deviations(where, values["deviation"], names, frames)
         if self.rate is not None and not (np.isfinite(self.rate) and self.rate > 0):
             raise InputError(f"{where}: rate is {self.rate}, expected a positive number of frames per second.")
         values["action"] = self.action or action_of(self.trial, self.subject)

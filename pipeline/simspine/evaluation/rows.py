@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from simspine.evaluation.other_axes import other_axes
 from simspine.evaluation.pairs import PointPair
 from simspine.evaluation.protocol import in_row_order
 from simspine.evaluation.tables import Cell, TableRow
@@ -51,7 +52,10 @@ def distance_rows(
     }
     rows.append((OVER_ACTIONS, tuple(_mean(values) for values in zip(*by_action.values(), strict=True))))
     rows += [(label, interval_cells(pairs, errors, label)) for label in INTERVALS]
-    return tuple(TableRow(method, label, cells) for label, cells in (*rows, *by_action.items()))
+    why = {label: interval_remark([pair for pair in pairs if pair.found > 0], label) for label in INTERVALS}
+    return tuple(
+        TableRow(method, label, cells, remark=why.get(label, "")) for label, cells in (*rows, *by_action.items())
+    )
 
 
 def interval_cells(
@@ -66,6 +70,17 @@ def interval_cells(
     return tuple(cells)
 
 
+def interval_remark(items: Sequence[OfTrial], label: str) -> str:
+    """Why the interval `label` of `INTERVALS` of what was predicted is empty; '' where it is not, or nothing was."""
+    one = len({INTERVALS[label](item) for item in items}) == 1
+    return no_interval(label) if one else ""
+
+
+def no_interval(label: str) -> str:
+    """Why an interval, '95 % by …', is empty: there is only one of those."""
+    return f"no interval: one {label.rpartition(' ')[2]} only"
+
+
 def mean_mm(errors: Sequence[np.ndarray]) -> float:
     """Mean over all frames and points, m to mm; NaN where there is nothing."""
     return 1e3 * _mean(np.concatenate([np.ravel(error) for error in errors])) if errors else float("nan")
@@ -77,8 +92,20 @@ def _mean(values) -> float:
     return float(values.mean()) if values.size else float("nan")
 
 
-def found_note(method: str, pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
-    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not."""
+def found_notes(methods: Mapping[str, Sequence[PointPair]], wanted: Sequence[str]) -> tuple[str, ...]:
+    """`found_note` of each method, methods of which the same is to be said together."""
+    alike: dict[str, list[str]] = {}
+    for method, pairs in methods.items():
+        alike.setdefault(found_note(pairs, wanted), []).append(method)
+    if len(alike) == 1 < len(methods):
+        return tuple(f"All methods: {said}" for said in alike)
+    return tuple(f"{'; '.join(names)}: {said}" for said, names in alike.items())
+
+
+def found_note(pairs: Sequence[PointPair], wanted: Sequence[str]) -> str:
+    """What the means are over: people, trials, frames, how much was predicted, and which points `wanted` are not; and
+    whether the axes look like others.
+    """
     frames = sum(len(pair.frames) for pair in pairs)
     true = sum(int(np.isfinite(pair.truth).all(-1).sum()) for pair in pairs)
     both = sum(int((np.isfinite(pair.truth) & np.isfinite(pair.estimate)).all(-1).sum()) for pair in pairs)
@@ -87,4 +114,5 @@ def found_note(method: str, pairs: Sequence[PointPair], wanted: Sequence[str]) -
     lacking = ", ".join(name for name in wanted if name not in pairs[0].names)
     without = f" Not predicted at all: {lacking}; columns with these points are empty." if lacking else ""
     size = f"{len(pairs)} sequence{'s' * (len(pairs) != 1)}, {frames} frames"
-    return f"{method}: {people}; {size}; {share}. What is not predicted counts nowhere.{without}"
+    found = f"{people}; {size}; {share}. What is not predicted counts nowhere.{without}"
+    return f"{found} {other_axes(pairs)}".rstrip()

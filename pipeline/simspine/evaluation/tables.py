@@ -34,12 +34,19 @@ class TableColumn:
 @dataclass(frozen=True)
 class TableRow:
     """One row. method: whose result; label: of what (an action, a mean); cells: one for each column. source: '' for
-    results on this data, else where it was published: other data, so only roughly comparable."""
+    results on this data, else where it was published: other data, so only roughly comparable. remark: why cells are
+    empty, or ''."""
 
     method: str
     label: str
     cells: tuple[Cell, ...]
     source: str = ""
+    remark: str = ""
+
+    @property
+    def footnote(self) -> str:
+        """What is to be known of this row alone."""
+        return OTHER_DATA + self.source if self.source else self.remark
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,10 @@ class EvaluationTable:
 
 def as_text(table: EvaluationTable) -> str:
     """For a terminal of `TEXT_WIDTH` characters: columns that do not fit stand in a block of their own below."""
-    sources = _sources(table)
+    footnotes = list(dict.fromkeys(row.footnote for row in table.rows if row.footnote))
     heads = [("method", "")]
     for row in table.rows:
-        mark = f" [{1 + sources.index(OTHER_DATA + row.source)}]" if row.source else ""
+        mark = f" [{1 + footnotes.index(row.footnote)}]" if row.footnote else ""
         heads.append((row.method, row.label + mark))
     method, label = (max(map(len, column)) for column in zip(*heads, strict=True))
     left = [f"{name:<{method}}  {row:<{label}}" for name, row in heads]
@@ -88,7 +95,7 @@ def as_text(table: EvaluationTable) -> str:
             room = TEXT_WIDTH - len(left[0])
         blocks[-1].append(column)
         room -= column.width + 2
-    notes = [*(f"[{i}] {source}" for i, source in enumerate(sources, 1)), *table.notes]
+    notes = [*(f"[{i}] {footnote}" for i, footnote in enumerate(footnotes, 1)), *table.notes]
     wrapped = [line for note in notes for line in textwrap.wrap(note, TEXT_WIDTH)]
     lines = [line for block in blocks for line in (*_text_block(left, block), "")]
     return "\n".join([table.title, "", *lines, *wrapped]).rstrip() + "\n"
@@ -139,7 +146,9 @@ def as_latex(table: EvaluationTable) -> str:
         foreign = bool(row.source)
         texts = [_tex(cell) for cell in cells[:-1]]
         lines.append(" & ".join(rf"\textit{{{t}}}" if foreign and t else t for t in texts) + r" \\")
-    notes = [*table.notes, *(("In italics: " + "; ".join(_sources(table)) + ".",) if _sources(table) else ())]
+    sources = dict.fromkeys(row.footnote for row in table.rows if row.source)
+    remarks = dict.fromkeys(f"{row.label or row.method}: {row.remark}." for row in table.rows if row.remark)
+    notes = [*table.notes, *remarks, *(("In italics: " + "; ".join(sources) + ".",) if sources else ())]
     caption = " ".join([table.title.rstrip(".") + ".", *notes])
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}", r"\toprule", *lines,
@@ -154,7 +163,7 @@ def as_data(table: EvaluationTable) -> dict[str, Any]:
         "title": table.title,
         "columns": [{"name": c.name, "unit": c.unit} for c in table.columns],
         "rows": [
-            {"method": row.method, "label": row.label, "source": row.source}
+            {"method": row.method, "label": row.label, "source": row.source, "remark": row.remark}
             | {"cells": {c.name: _plain(v) for c, v in zip(table.columns, row.cells, strict=True)}}
             for row in table.rows
         ],
@@ -178,15 +187,14 @@ WRITERS: Mapping[str, Any] = MappingProxyType({"text": as_text, "markdown": as_m
 
 
 def lines(table: EvaluationTable) -> list[list[str]]:
-    """Heading and rows as texts: method, row, the columns, and where a row is from."""
+    """Heading and rows as texts: method, row, the columns, and what is to be known of a row."""
     return _lines(table)
 
 
 def _lines(table: EvaluationTable) -> list[list[str]]:
     heading = ["method", "", *(column.heading for column in table.columns), ""]
     return [heading] + [
-        [row.method, row.label, *map(_cell, row.cells, table.columns), row.source and OTHER_DATA + row.source]
-        for row in table.rows
+        [row.method, row.label, *map(_cell, row.cells, table.columns), row.footnote] for row in table.rows
     ]
 
 
@@ -201,10 +209,6 @@ def _plain(value: Cell) -> Any:
     if value is None or not np.isfinite(value).all():
         return None
     return [float(v) for v in value] if isinstance(value, tuple) else float(value)
-
-
-def _sources(table: EvaluationTable) -> list[str]:
-    return list(dict.fromkeys(OTHER_DATA + row.source for row in table.rows if row.source))
 
 
 _TEX = {

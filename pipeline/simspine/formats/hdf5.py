@@ -131,6 +131,19 @@ def values(data: h5py.Dataset, frames: Any = ()) -> np.ndarray:
     return data[frames]
 
 
+def arrays_in(file: h5py.File, most: int = 5) -> str:
+    """The arrays of a file in words: place, shape and type of the first ones."""
+    found: list[str] = []
+
+    def note(name: str, node: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(node, h5py.Dataset):
+            found.append(f"{name} ({' × '.join(map(str, node.shape)) or 'one value'}, {node.dtype})")
+
+    file.visititems(note)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return (", ".join(found[:most]) or "no arrays") + more
+
+
 def attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
     """An attribute of a group or array."""
     if name not in node.attrs:

@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import atomic_path
-from simspine.formats.hdf5 import attribute, opened, put_text, values
+from simspine.formats.hdf5 import arrays_in, attribute, opened, put_text, values
 from simspine.types import Camera, Keypoints, Markers, Motion
 
 SCHEMA = 3  # 1: texts of any length in the attributes; 2: cameras without a lens
@@ -63,6 +63,12 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
             if name not in file:
                 raise unknown_name("item", name, file, str(path))
         return {name: _read(file[name]) for name in (file if names is None else names)}
+
+
+def foreign_contents(path: str | os.PathLike) -> str | None:
+    """What an HDF5 file that `save` did not write holds, in words; None for one that it did write."""
+    with opened(path) as file:
+        return arrays_in(file) if attribute(file, _MARK) is None else None
 
 
 def _write(parent: h5py.Group, name: object, item: Any, where: str) -> None:

@@ -1,5 +1,6 @@
 """One trial on its way into an exchange format, and what its cameras see of it."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +11,8 @@ from simspine.formats.dataset_tree import TrialData
 from simspine.geometry import change_frame, project
 from simspine.lenses import reach
 from simspine.types import Camera, Markers
+
+_IMAGE = re.compile(r"(.+)\.[^.]+_\d{6,}\.jpg")  # <subject>_<trial>.<camera>_<frame>.jpg
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,15 @@ def image_stem(take: Take, camera: Camera) -> str:
     """`S1/S1_Walking.54138969/S1_Walking.54138969_`: images are named so, with the frame's number after it."""
     stem = f"{take.subject}_{take.name}.{camera.name}"
     return f"{take.subject}/{stem}/{stem}_"
+
+
+def take_of_image(name: str) -> tuple[str, str] | None:
+    """(subject, trial) of an image that `image_stem` named; None for an image of other names."""
+    parts = name.split("/")
+    found = _IMAGE.fullmatch(parts[-1])
+    if len(parts) < 3 or found is None or not found[1].startswith(f"{parts[-3]}_"):
+        return None
+    return parts[-3], found[1].removeprefix(f"{parts[-3]}_")
 
 
 def image_name(stem: str, frame: int) -> str:

@@ -37,7 +37,7 @@ class TreeKinematics(nn.Module):
         self.curves = PiecewisePolynomials(tree.functions, tree.function[joints, numbers])
         self.coupling = nn.ModuleList(PiecewisePolynomials(tree.functions, np.array([f])) for f in tree.coupling)
 
-    def forward(self, free: Tensor, factors: Tensor | None = None) -> Tensor:
+    def forward(self, free: Tensor, factors: "Tensor | None" = None) -> Tensor:
         """(batch, markers, 3) m in the ground's frame, y_up.
 
         free: (batch, free coordinates) rad; m. factors: (batch, bodies) sizes, ground first, as in `scaled_tree`.
@@ -49,7 +49,7 @@ class TreeKinematics(nn.Module):
         turned = (rotation[:, self.marker_body] @ offset[..., None])[..., 0]
         return turned + place[:, self.marker_body]
 
-    def poses(self, free: Tensor, factors: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def poses(self, free: Tensor, factors: "Tensor | None" = None) -> tuple[Tensor, Tensor]:
         """Rotations (batch, bodies, 3, 3) and origins (batch, bodies, 3) of the bodies in the ground's frame."""
         local = self._joint_transforms(self.coordinates(free), factors)
         ground = torch.eye(4, dtype=free.dtype, device=free.device).expand(len(free), 4, 4)
@@ -68,7 +68,7 @@ class TreeKinematics(nn.Module):
             columns[coupled] = curve(columns[driver][:, None])[:, 0]
         return torch.stack(columns, 1)
 
-    def _joint_transforms(self, q: Tensor, factors: Tensor | None) -> Tensor:
+    def _joint_transforms(self, q: Tensor, factors: "Tensor | None") -> Tensor:
         """(batch, joints, 4, 4) from each joint's child body to its parent."""
         batch, joints = len(q), len(self.parent)
         argument = torch.where(self.given, q[:, self.argument], torch.zeros_like(q[:, :1]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from simspine.learning.controls import FITTED
 from simspine.learning.dataset_views import dataset_views
 from simspine.learning.encoding import Encoding
 from simspine.learning.options import CONTROLS, LiftingOptions, LiftingSource
+from simspine.learning.redrawing import redrawn
 from simspine.learning.torch_import import chosen_device, require_torch
 from simspine.learning.views import SPINE, LiftingView, Samples, chosen_points, digest, predicted, samples
 from simspine.learning.virtual_views import virtual_views
@@ -82,8 +84,12 @@ def of_subjects(views: Sequence[LiftingView], subjects: Sequence[str]) -> tuple[
 
 def samples_for(options: LiftingOptions, views: Sequence[LiftingView], names: Sequence[str]) -> Samples:
     """The samples that the options ask for."""
-    length = options.network.receptive if options.method == "temporal" else 1
-    return samples(views, names, options.input == "truth", length)
+    return samples(views, names, options.input == "truth", _length(options))
+
+
+def _length(options: LiftingOptions) -> int:
+    """Frames of a sample."""
+    return options.network.receptive if options.method == "temporal" else 1
 
 
 def fit_lifter(
@@ -97,7 +103,8 @@ def fit_lifter(
     names = chosen_points(views[0].truth.names, options.points) if views else SPINE
     held = options.calibrate if options.method == "angles" else ()
     learnt = of_subjects(views, [name for name in options.train if name not in held])
-    data = samples_for(options, learnt, names).usable()
+    every = samples_for(options, learnt, names)
+    data = every.usable()
     if len(data) < 2:
         raise InputError(
             f"{len(data)} samples to learn from (subjects {', '.join(options.train)}, input {options.input}): at least "
@@ -107,7 +114,11 @@ def fit_lifter(
     if options.method in CONTROLS:
         control = FITTED[options.method](encoding.features(data)[:, 0], encoding.targets(data))
         return FittedLifter(options, names, encoding, lambda features: (control.predict(features[:, 0]), None))
-    lifter = _fit_network(options, data, encoding, of_subjects(views, options.test), (Path(folder), say))
+    learning = _learning(data, encoding, samples_for(options, of_subjects(views, options.test), names))
+    if options.training.redraw:
+        exact = samples(learnt, names, True, _length(options)).rows(every.good)
+        learning = replace(learning, redrawn=partial(_redrawn, data, exact, encoding, options.seed))
+    lifter = _fit_network(options, data, encoding, learning, (Path(folder), say))
     if options.method != "angles" or not held:
         return lifter
     rest = lifter.samples(of_subjects(views, held)).usable()
@@ -118,13 +129,11 @@ def fit_lifter(
 
 
 def _fit_network(
-    options: LiftingOptions, data: Samples, encoding: Encoding, test: Sequence[LiftingView], place: tuple[Path, Say]
+    options: LiftingOptions, data: Samples, encoding: Encoding, learning: "LearningData", place: tuple[Path, Say]
 ) -> FittedLifter:
-    require_torch()
     from simspine.learning.training import apply_angles, apply_network, fit_network
 
-    watched = samples_for(options, test, data.names)
-    learning, run = _learning(data, encoding, watched), _run(options, data, place)
+    run = _run(options, data, place)
     network, history = fit_network(lambda: _network(options, learning.features.shape[-1], encoding), learning, run)
     lifter = FittedLifter(options, data.names, encoding, lambda features: apply_network(network, features), history)
     if options.method != "angles":
@@ -132,7 +141,14 @@ def _fit_network(
     return replace(lifter, angles=lambda features: apply_angles(network, features))
 
 
+def _redrawn(data: Samples, exact: Samples, encoding: Encoding, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features and targets of an epoch."""
+    found = redrawn(data, exact, seed, epoch)
+    return encoding.features(found), encoding.targets(found)
+
+
 def _learning(data: Samples, encoding: Encoding, watched: Samples) -> "LearningData":
+    require_torch()
     from simspine.learning.training import LearningData
 
     spine = [data.names.index(name) for name in SPINE]

@@ -17,7 +17,7 @@ class Lifted(NamedTuple):
     """mean: (batch, outputs) standardised. log_sd: the same shape, logarithm of standard deviations, or None."""
 
     mean: Tensor
-    log_sd: Tensor | None = None
+    log_sd: "Tensor | None" = None
 
 
 def loss_of(lifted: Lifted, targets: Tensor) -> Tensor:

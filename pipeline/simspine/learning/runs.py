@@ -25,17 +25,20 @@ MORE_FRAMES = 500  # of a trial of additional people, 50 Hz
 
 @dataclass(frozen=True)
 class LiftingRow:
-    """One lifter of the benchmark. people: '' for the training subjects of the options, else how many there are."""
+    """One lifter of the benchmark. people: '' for the training subjects of the options, else how many there are.
+    redraw: whether its samples are redrawn each epoch (`LiftingTraining.redraw`), if the options do not say so."""
 
     method: str
     points: str
     input: str
     people: str = ""
+    redraw: bool = False
 
     @property
     def name(self) -> str:
-        """'simple, full, detected', and how many people it learnt from if not those of the options."""
-        return ", ".join(filter(None, (self.method, self.points, self.input, self.people)))
+        """'simple, full, detected', how many people it learnt from if not those of the options, whether redrawn."""
+        said = self.method, self.points, self.input, self.people, "redrawn" if self.redraw else ""
+        return ", ".join(filter(None, said))
 
     @property
     def setting(self) -> tuple[str, str, str]:
@@ -82,8 +85,9 @@ def benchmark_rows(more_people: int = 0) -> tuple[LiftingRow, ...]:
     rows += [LiftingRow(method, "full", "detected") for method in ("temporal", "angles")]
     if more_people:
         people = f"{more_people} more people"
-        methods = {"detected": (*CONTROLS, "simple", "angles"), "truth": (*CONTROLS, "simple")}
+        methods = {"detected": (*CONTROLS, "simple", "temporal", "angles"), "truth": (*CONTROLS, "simple")}
         rows += [LiftingRow(method, "full", image, people) for image, own in methods.items() for method in own]
+        rows.append(LiftingRow("temporal", "full", "detected", people, redraw=True))
     return tuple(rows)
 
 
@@ -127,7 +131,8 @@ def run_lifting_benchmark(
     predictions, histories, sure = {}, {}, {}
     for row in rows:
         train = (*options.train, *more) if row.people else options.train
-        change = {"method": row.method, "points": row.points, "input": row.input, "train": train}
+        training = options.training.model_copy(update={"redraw": options.training.redraw or row.redraw})
+        change = {"method": row.method, "points": row.points, "input": row.input, "train": train, "training": training}
         place = folder / row.name.replace(", ", "-").replace(" ", "-")
         say(row.name)
         own = of_subjects(views, (*train, *options.test))

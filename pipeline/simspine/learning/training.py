@@ -27,13 +27,15 @@ Say = Callable[[str], None]
 @dataclass(frozen=True, eq=False)
 class LearningData:
     """Standardised arrays. features: (samples, frames, inputs). targets: (samples, outputs). watched: features of other
-    people, or None. error_mm: from predicted targets of the watched to a figure worth watching.
+    people, or None. error_mm: from predicted targets of the watched to a figure worth watching. redrawn: from the
+    number of an epoch to features and targets in the place of these, or None.
     """
 
     features: np.ndarray
     targets: np.ndarray
     watched: np.ndarray | None = None
     error_mm: Callable[[np.ndarray], float] | None = None
+    redrawn: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,13 @@ def fit_network(make: Callable[[], nn.Module], data: LearningData, run: Training
         optimiser.load_state_dict(state["optimiser"])
         history = History(tuple(state["losses"]), tuple(state["watched_mm"]))
         run.say(f"{path}: {len(history.losses)} of {run.settings.epochs} epochs are done")
-    features = torch.as_tensor(data.features, dtype=torch.float32, device=run.device)
-    targets = torch.as_tensor(data.targets, dtype=torch.float32, device=run.device)
+    given = _tensors((data.features, data.targets), run.device)
     last = run.settings.epochs if run.until is None else min(run.until, run.settings.epochs)
     for epoch in range(len(history.losses), last):
         started = time.perf_counter()
         for group in optimiser.param_groups:
             group["lr"] = run.settings.rate * run.settings.step_factor ** (epoch // run.settings.step_epochs)
+        features, targets = given if data.redrawn is None else _tensors(data.redrawn(epoch), run.device)
         with _seeded(run.seed, epoch + 1, run.device):
             loss = _epoch(network, optimiser, features, targets, run.settings.batch)
         if not np.isfinite(loss):
@@ -123,6 +125,11 @@ def apply_angles(network: nn.Module, features: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         parts = torch.as_tensor(features, dtype=torch.float32).split(PREDICTED_AT_ONCE)
         return np.concatenate([network.angles(part.to(device)).double().cpu().numpy() for part in parts])
+
+
+def _tensors(arrays: tuple[np.ndarray, np.ndarray], device: str) -> tuple[Tensor, Tensor]:
+    first, second = (torch.as_tensor(array, dtype=torch.float32, device=device) for array in arrays)
+    return first, second
 
 
 def _epoch(

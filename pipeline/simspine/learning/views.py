@@ -63,8 +63,16 @@ class Samples:
 
     def usable(self) -> "Samples":
         """Samples to learn from: some point is seen, and all are known in space."""
-        good = np.isfinite(self.seen[:, self.seen.shape[1] // 2]).any((1, 2)) & np.isfinite(self.xyz).all((1, 2))
-        return Samples(self.names, self.seen[good], self.xyz[good])
+        return self.rows(self.good)
+
+    @property
+    def good(self) -> np.ndarray:
+        """(samples,) bool: those that `usable` keeps."""
+        return np.isfinite(self.seen[:, self.seen.shape[1] // 2]).any((1, 2)) & np.isfinite(self.xyz).all((1, 2))
+
+    def rows(self, chosen: np.ndarray) -> "Samples":
+        """Only these samples, by mask or index."""
+        return Samples(self.names, self.seen[chosen], self.xyz[chosen])
 
     def __len__(self) -> int:
         return len(self.xyz)

@@ -4,7 +4,7 @@ Frames of one person err alike, so that the number of frames says nothing about 
 people does. Whole clusters are drawn with replacement.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 
@@ -42,6 +42,17 @@ def bootstrap_mean(
     if len(counts) < 2:
         return float("nan"), float("nan")
     chosen = np.random.default_rng(seed).integers(len(counts), size=(draws, len(counts)))
-    means = sums[chosen].sum(1) / counts[chosen].sum(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return percentile_interval(sums[chosen].sum(1) / counts[chosen].sum(1), level)
+
+
+def drawn_counts(clusters: int, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarray]:
+    """(clusters,) how often each was drawn with replacement, as many draws of as many as there are."""
+    random = np.random.default_rng(seed)
+    for _ in range(draws):
+        yield np.bincount(random.integers(clusters, size=clusters), minlength=clusters)
+
+
+def percentile_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Ends of the central interval that holds the share `level` of resampled figures; NaN twice where one is NaN."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

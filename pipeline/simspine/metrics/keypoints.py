@@ -37,11 +37,9 @@ def pck(found: np.ndarray, labels: np.ndarray, size: np.ndarray, threshold: floa
     found, labels: as for `oks`. size: (people,) px, such as the shorter side of the box. A point that was not found is
     wrong; NaN for a point that is nowhere labelled.
     """
-    found, labels = _pair(found, labels)
-    distance = np.linalg.norm(found - labels[..., :2], axis=-1) / np.asarray(size, float)[:, None]
-    labelled = labels[..., 2] > 0
+    hits, labelled = pck_hits(found, labels, size, (threshold,))
     count = labelled.sum(0)
-    return (labelled & (distance < threshold)).sum(0) / np.where(count > 0, count, np.nan)
+    return hits[..., 0].sum(0) / np.where(count > 0, count, np.nan)
 
 
 def pck_auc(found: np.ndarray, labels: np.ndarray, size: np.ndarray, thresholds: tuple[float, ...]) -> float:
@@ -49,6 +47,19 @@ def pck_auc(found: np.ndarray, labels: np.ndarray, size: np.ndarray, thresholds:
     shares = np.stack([pck(found, labels, size, threshold) for threshold in thresholds])
     known = np.isfinite(shares).all(0)
     return float(shares[:, known].mean()) if known.any() else float("nan")
+
+
+def pck_hits(
+    found: np.ndarray, labels: np.ndarray, size: np.ndarray, thresholds: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(people, points, thresholds) and (people, points) bool: labels with a found point near enough; labels at all.
+
+    The arguments as for `pck_auc`.
+    """
+    found, labels = _pair(found, labels)
+    distance = np.linalg.norm(found - labels[..., :2], axis=-1) / np.asarray(size, float)[:, None]
+    labelled = labels[..., 2] > 0
+    return labelled[..., None] & (distance[..., None] < np.asarray(thresholds)), labelled
 
 
 def _pair(found: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

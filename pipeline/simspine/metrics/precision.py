@@ -46,10 +46,32 @@ class ImagePeople:
         return ImagePeople(self.image, self.keypoints[:, list(points)], self.box, self.area, self.score, self.crowd)
 
 
+@dataclass(frozen=True, eq=False)
+class MatchedPeople:
+    """People found, matched with those labelled, of all sizes: what average precision is computed from.
+
+    figures: `FIGURES`, each a share; NaN where no label is of that size. images: names of the images with labels;
+    labels: (images,) how many people count in each. Of the people found, by falling score: image: (found,) index of the
+    image; hit, counted: (thresholds, found) bool, matched with a label at that OKS, and not ignored.
+    """
+
+    figures: dict[str, float]
+    images: tuple[str, ...]
+    labels: np.ndarray
+    image: np.ndarray
+    hit: np.ndarray
+    counted: np.ndarray
+
+
 def average_precision(
     labels: ImagePeople, found: ImagePeople, sigmas: Sequence[float] | np.ndarray
 ) -> dict[str, float]:
-    """`FIGURES`, each a share; NaN where no label is of that size. Images without labels count nothing.
+    """The figures of `matched_people`."""
+    return matched_people(labels, found, sigmas).figures
+
+
+def matched_people(labels: ImagePeople, found: ImagePeople, sigmas: Sequence[float] | np.ndarray) -> MatchedPeople:
+    """Average precision, and the matches behind it. Images without labels count nothing.
 
     sigmas: (points,). Medium: areas of 32² to 96² px, large: above. Of each image the 20 best people count. A label
     without a labelled point is ignored. Found people in images that the labels lack are left out.
@@ -75,7 +97,26 @@ def average_precision(
         run.params.kpt_oks_sigmas = np.asarray(sigmas, float)
         for step in (run.evaluate, run.accumulate, run.summarize):
             step()
-    return {name: float(v) if v >= 0 else float("nan") for name, v in zip(FIGURES, run.stats, strict=True)}
+    figures = {name: float(v) if v >= 0 else float("nan") for name, v in zip(FIGURES, run.stats, strict=True)}
+    return _matched(figures, tuple(numbers), run.evalImgs[: len(numbers)])
+
+
+def _matched(figures: dict[str, float], images: tuple[str, ...], whole: Sequence[Any]) -> MatchedPeople:
+    """whole: pycocotools' matches of each image, people of all sizes; None for one without anybody."""
+    own = [(i, entry) for i, entry in enumerate(whole) if entry is not None]
+    labels = np.zeros(len(images), int)
+    for i, entry in own:
+        labels[i] = int((np.asarray(entry["gtIgnore"]) == 0).sum())
+    score = np.concatenate([entry["dtScores"] for _, entry in own])
+    order = np.argsort(-score, kind="mergesort")
+    return MatchedPeople(
+        figures=figures,
+        images=images,
+        labels=labels,
+        image=np.repeat([i for i, _ in own], [len(entry["dtScores"]) for _, entry in own])[order],
+        hit=np.concatenate([entry["dtMatches"] for _, entry in own], 1)[:, order] > 0,
+        counted=~np.concatenate([entry["dtIgnore"] for _, entry in own], 1)[:, order].astype(bool),
+    )
 
 
 def _dataset(labels: ImagePeople, numbers: Mapping[str, int]) -> dict[str, Any]:

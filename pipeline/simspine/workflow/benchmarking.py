@@ -12,6 +12,7 @@ from simspine.dataset.manifest import sha256
 from simspine.errors import InputError
 from simspine.evaluation.leaderboard import LeaderboardEntry, add_entries, main_figures
 from simspine.evaluation.tables import EvaluationTable, as_json, joined
+from simspine.evaluation.wording import settings_in_words
 from simspine.formats.atomic import write_text
 from simspine.report.benchmark_page import benchmark_page
 
@@ -69,17 +70,24 @@ def publish(
     if out is None:
         return written
     about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": today}
-    about |= {"data": run.data or "made in memory by the options below"}
-    about |= {key.replace("_", " "): str(value) for key, value in run.options.items()}
+    about |= {"truth": f"SHA-256 {run.data}" if run.data else "made in memory by these settings"}
+    settings = settings_in_words(run.options)
+    whole = about | settings
     entries_of = [entry for entry in board if entry.benchmark == run.name]
     texts = {
-        "txt": joined("text", tables),
-        "md": joined("markdown", tables),
-        "tex": joined("latex", tables),
-        "json": as_json(tables, about=about, methods=dict(run.methods)),
-        "html": benchmark_page(f"simspine benchmark: {run.name}", tables, about, entries_of),
+        "txt": _headed("", whole, joined("text", tables)),
+        "md": _headed("- ", whole, joined("markdown", tables)),
+        "tex": _headed("% ", whole, joined("latex", tables)),
+        "json": as_json(tables, about=about, settings=dict(run.options), methods=dict(run.methods)),
+        "html": benchmark_page(f"simspine benchmark: {run.name}", tables, about, settings, entries_of),
     }
     for ending, text in texts.items():
         written.append(out / f"{run.name}.{ending}")
         write_text(written[-1], text)
     return written
+
+
+def _headed(mark: str, about: Mapping[str, str], text: str) -> str:
+    """Where results are from, a line each that begins with `mark`, above the tables."""
+    lines = [f"{mark}{term}: {' '.join(said.split())}" for term, said in about.items()]
+    return "\n".join([*lines, "", text])
