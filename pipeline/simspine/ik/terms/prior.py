@@ -29,7 +29,6 @@ class PriorTerm:
     precision: np.ndarray
     decay: np.ndarray
     repeated: np.ndarray | float = 0.0
-    data = False
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         departure = z @ self.S.T - self.mean
