@@ -24,7 +24,7 @@ def add_same(band: np.ndarray, block: np.ndarray, lag: int, first: int, last: in
     Of lag 0 only the lower triangle is read. Zeros, which are most, cost nothing.
     """
     n = block.shape[0]
-    rows, columns = np.nonzero(block)
+    columns, rows = np.nonzero(block.T)  # along the band's columns, which lie together
     for t in range(first, last):
         for k in range(rows.size):
             i, j = rows[k], columns[k]
@@ -37,13 +37,13 @@ def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
     """X = L⁻¹ of a lower triangular matrix."""
     n = L.shape[0]
     X[:] = 0.0
-    for j in range(n):
-        X[j, j] = 1.0 / L[j, j]
-        for i in range(j + 1, n):
-            s = 0.0
-            for k in range(j, i):
-                s -= L[i, k] * X[k, j]
-            X[i, j] = s / L[i, i]
+    for i in range(n):
+        for k in range(i):
+            for j in range(k + 1):  # along rows, which lie together
+                X[i, j] -= L[i, k] * X[k, j]
+        for j in range(i):
+            X[i, j] /= L[i, i]
+        X[i, i] = 1.0 / L[i, i]
 
 
 @njit(**ENTRY)
