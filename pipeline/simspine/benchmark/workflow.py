@@ -51,7 +51,8 @@ def measure(
     lengths = sorted(set(lengths))
     if len(lengths) < 2 or lengths[0] < 20:
         raise InputError(f"lengths of trials are {lengths}; give two different ones or more, of 20 frames at least.")
-    costs, files = {}, {}
+    costs: dict[int, dict[str, Cost]] = {}
+    files: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         say("kernels")
         _run("warmup")
