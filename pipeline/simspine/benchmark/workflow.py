@@ -45,7 +45,7 @@ def measure(
 ) -> tuple[list[Metric], dict]:
     """Metrics, and under 'stages' what each stage took of each length. lengths: frames of the trials, two or more.
 
-    say: called with a line before each part. Raises `InputError` for lengths that cannot be compared, and where a stage
+    say: called with a line as parts begin or end. Raises `InputError` for lengths that cannot be compared, and where a stage
     fails.
     """
     lengths = sorted(set(lengths))
@@ -63,9 +63,9 @@ def measure(
             _run("capture", "virtual", "--config", str(config), "--quiet")
             costs[frames] = {}
             for stage in STAGES:
-                say(f"{frames} frames: {stage}")
                 quiet = () if stage == "report" else ("--quiet",)
-                costs[frames][stage] = _run(stage, "--config", str(config), *quiet)
+                cost = costs[frames][stage] = _run(stage, "--config", str(config), *quiet)
+                say(f"{frames} frames: {stage}, {cost.seconds:.1f} s, {cost.memory:.0f} MiB")
             files[frames] = _reading_and_writing(Paths(place, SUBJECT))
     details = {
         str(frames): {stage: {"seconds": round(c.seconds, 3), "MiB": round(c.memory)} for stage, c in own.items()}
