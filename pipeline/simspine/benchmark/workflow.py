@@ -45,8 +45,8 @@ def measure(
 ) -> tuple[list[Metric], dict]:
     """Metrics, and under 'stages' what each stage took of each length. lengths: frames of the trials, two or more.
 
-    say: called with a line as parts begin or end. Raises `InputError` for lengths that cannot be compared, and where a stage
-    fails.
+    say: called with a line as parts begin or end. Raises `InputError` for lengths that cannot be compared, and where a
+    stage fails.
     """
     lengths = sorted(set(lengths))
     if len(lengths) < 2 or lengths[0] < 20:
