@@ -32,6 +32,9 @@ def test_markers_and_poses_are_opensims(release, wiggle):
 def test_a_small_step_of_a_coordinate_moves_bodies_as_its_poses_do(release, wiggle, step):
     tree = release.tree
     z = wiggle(release).values[:, tree.free]
+    # Second order only: of bending, which one coordinate shares out to all lumbar levels, 10.78 times as far in sum,
+    # about half the square of that; of all others less.
+    allowed = 70 * step**2
     body, column = np.meshgrid(np.arange(tree.bodies), np.arange(-1, len(tree.free)), indexing="ij")
     found = moved_poses(tree, z, body.ravel(), column.ravel(), step).reshape(len(z), *body.shape, 4, 4)
     for k in range(-1, len(tree.free)):
@@ -39,8 +42,8 @@ def test_a_small_step_of_a_coordinate_moves_bodies_as_its_poses_do(release, wigg
         if k >= 0:
             there[:, k] += step
         R, p, _ = all_poses(tree, expand(tree, there)[0])
-        np.testing.assert_allclose(found[:, :, k + 1, :3, :3], R, atol=10 * step**2)
-        np.testing.assert_allclose(found[:, :, k + 1, :3, 3], p, atol=10 * step**2)
+        np.testing.assert_allclose(found[:, :, k + 1, :3, :3], R, atol=allowed)
+        np.testing.assert_allclose(found[:, :, k + 1, :3, 3], p, atol=allowed)
     np.testing.assert_array_equal(found[..., 3, :], np.broadcast_to([0.0, 0.0, 0.0, 1.0], found[..., 3, :].shape))
 
 
