@@ -1,5 +1,7 @@
 """Data files that come with simspine, recipes and what is packaged of others: where they lie, how they are read."""
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 
 from simspine.errors import InputError, unknown_name
@@ -46,7 +48,20 @@ def recipe_path(name: str) -> Path:
 
 
 def read_mapping(path: Path) -> dict:
-    """The mapping in a YAML file; `InputError` naming the file if it holds none."""
+    """The mapping in a YAML file; `InputError` naming the file if it holds none. An unchanged file is parsed once."""
+    try:
+        found = path.stat()
+    except OSError:
+        return _mapping(path)  # which says what is wrong
+    return deepcopy(_parsed(path, found.st_mtime_ns, found.st_size, found.st_ino))
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, *_: int) -> dict:
+    return _mapping(path)
+
+
+def _mapping(path: Path) -> dict:
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise InputError(f"{path} is not a mapping; compare the files in {models_folder()}.")

@@ -29,8 +29,7 @@ def read_yaml(path: str | Path) -> Any:
         if len(content) > LARGEST:
             raise InputError(f"{path}: larger than {LARGEST >> 20} MiB, which no configuration or recipe is.")
         text = content.decode("utf-8-sig")
-        _check_nodes(yaml.compose(text, Loader=yaml.SafeLoader), str(path))
-        return yaml.safe_load(text)
+        return _checked(text, str(path))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
     except InputError:
@@ -39,6 +38,17 @@ def read_yaml(path: str | Path) -> Any:
         raise InputError(f"{path}: nested too deeply; at most {DEEPEST} levels.") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"{path} cannot be read as YAML: {error}") from None
+
+
+def _checked(text: str, where: str) -> Any:
+    """What `yaml.safe_load` gives, its tree checked before anything is made of it, and parsed once for both."""
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        _check_nodes(root, where)
+        return None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
 
 
 def _check_nodes(root: yaml.Node | None, where: str) -> None:

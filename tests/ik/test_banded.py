@@ -29,6 +29,7 @@ def test_solution_and_inverse_are_those_of_the_dense_system(frames, n):
     many = rng.normal(size=(frames, n, 3))
     expected = np.linalg.solve(H, many.reshape(frames * n, 3)).reshape(many.shape)
     np.testing.assert_allclose(factor.solve(many), expected, atol=1e-12)
+    np.testing.assert_allclose(factor.solve_blocks(many), expected, atol=1e-12)
     inverse = np.linalg.inv(H)
     blocks = [inverse[t * n : (t + 1) * n, t * n : (t + 1) * n] for t in range(frames)]
     np.testing.assert_allclose(factor.inverse_blocks(), blocks, atol=1e-12)

@@ -14,6 +14,7 @@ from simspine.cli import STAGES as COMMANDS
 from simspine.pipeline import kinematics
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task, checksum, read_manifest, run_tasks
+from simspine.workflow.reporting import write_report_of
 
 STAGES = tuple(COMMANDS)
 RESULTS = ("S01/keypoints", "S01/points", "S01/markers", "S01/model", "S01/kinematics", "S01/vertebrae", "S01/quality")
@@ -103,6 +104,19 @@ def test_force_repeats_what_is_done(copied, capsys):
     assert ran(capsys) == {"merge": "done"}
     after = made(copied)
     assert {name for name in after if after[name] != before[name]} == {"S01/markers/bow.h5", "S01/markers/bow.trc"}
+
+
+@pytest.mark.slow
+def test_the_same_work_again_gives_the_same_data_set_and_page(copied):
+    """All but what tells how long it took."""
+    found = []
+    for _ in range(2):
+        copied.run(*STAGES, force=True)
+        write_report_of(copied.config)
+        found.append(copied.contents())
+    differs = {name for name in found[1] if found[1][name] != found[0].get(name)}
+    assert {"summary.json", "manifest.json", "report.html", "synthetic.h5"} <= set(found[1])
+    assert differs <= {"timings.json", *(f"S01/manifests/{stage}.json" for stage in STAGES)}
 
 
 @pytest.fixture

@@ -197,6 +197,49 @@ def markers_and_jacobian(tree: Tree, z: np.ndarray):
     return x, J
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def moved_poses(tree: Tree, z: np.ndarray, body: np.ndarray, column: np.ndarray, step: float) -> np.ndarray:
+    """Poses (frames, pairs, 4, 4) in the ground of the bodies (pairs,) at the free coordinates z (frames, free), with
+    one coordinate each, column (pairs,), moved by a small step, rad or m; −1 for none.
+
+    A step is taken along the derivative, so a pose is off by the order of step².
+    """
+    slots = tree.slot_kind.size
+    q, factor = tree.rest.copy(), np.empty(tree.rest.size)
+    R, p = np.empty((tree.bodies, 3, 3)), np.empty((tree.bodies, 3))
+    direction, centre, rate = np.empty((slots, 3)), np.empty((slots, 3)), np.empty(slots)
+    out = np.zeros((z.shape[0], body.size, 4, 4))
+    for t in range(z.shape[0]):
+        q[tree.free] = z[t]
+        couple(tree, q, factor)
+        pose(tree, q, R, p, direction, centre, rate)
+        for i in range(body.size):
+            b = body[i]
+            w0 = w1 = w2 = v0 = v1 = v2 = 0.0  # how the body turns, and where its origin goes
+            first, last = tree.path_first[b], tree.path_first[b + 1] if column[i] >= 0 else tree.path_first[b]
+            for k in range(first, last):
+                s = tree.path[k]
+                c = tree.slot_coordinate[s]
+                if tree.column[c] != column[i]:
+                    continue
+                d = step * rate[s] * factor[c]
+                a0, a1, a2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
+                if tree.slot_kind[s] == 0:
+                    r0, r1, r2 = p[b, 0] - centre[s, 0], p[b, 1] - centre[s, 1], p[b, 2] - centre[s, 2]
+                    w0, w1, w2 = w0 + a0, w1 + a1, w2 + a2
+                    v0, v1, v2 = v0 + a1 * r2 - a2 * r1, v1 + a2 * r0 - a0 * r2, v2 + a0 * r1 - a1 * r0
+                else:
+                    v0, v1, v2 = v0 + a0, v1 + a1, v2 + a2
+            for j in range(3):
+                x, y, u = R[b, 0, j], R[b, 1, j], R[b, 2, j]
+                out[t, i, 0, j] = x + w1 * u - w2 * y
+                out[t, i, 1, j] = y + w2 * x - w0 * u
+                out[t, i, 2, j] = u + w0 * y - w1 * x
+            out[t, i, 0, 3], out[t, i, 1, 3], out[t, i, 2, 3] = p[b, 0] + v0, p[b, 1] + v1, p[b, 2] + v2
+            out[t, i, 3, 3] = 1.0
+    return out
+
+
 @njit(cache=True, error_model="numpy")
 def apply_couplers(tree: Tree, q: np.ndarray) -> None:
     """Set the driven coordinates of q (frames, coordinates) to what their couplers say."""

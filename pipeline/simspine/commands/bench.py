@@ -53,6 +53,30 @@ def bench_triangulation(path, detections, quick):
     _write_figures(measure(detections, quick), {"quick": quick}, path)
 
 
+@bench.command("workflow")
+@_json_option
+@click.option("--frames", default="2000,5000,20000", show_default=True, help="Lengths of the trials, by comma.")
+@click.option("--detections", default="finetuned", show_default=True, help="Preset of the virtual detector.")
+@click.option("--quick", is_flag=True, help="Short trials: shows that it runs.")
+def bench_workflow(path, frames, detections, quick):
+    """All stages from given 2D points, by length of the trial: processor time and memory of each."""
+    import json
+
+    from simspine.benchmark.report import as_json, as_table
+    from simspine.benchmark.workflow import measure, table
+    from simspine.formats.atomic import write_text
+
+    try:
+        lengths = [100, 200] if quick else [int(text) for text in _names(frames)]
+    except ValueError:
+        raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
+    metrics, details = measure(lengths, detections, _say)
+    click.echo(table(details["stages"]) + "\n\n" + as_table(metrics))
+    if path is not None:
+        settings = {"frames": lengths, "detections": detections}
+        write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")
+
+
 @bench.command("accuracy")
 @_json_option
 @click.option("--subjects", default=7, show_default=True, help="Virtual people.")

@@ -125,7 +125,8 @@ def _seen(
 ) -> _Seen:
     skeleton = load_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
     people = _checked(people, cameras, skeleton)
-    frames = [_frame(landmarks, cameras) for landmarks in _landmarks(people, skeleton)]
+    landmarks = _landmarks(people, skeleton)
+    frames = [_frame(*each, cameras) for each in zip(landmarks, _directions(landmarks, cameras), strict=True)]
     found = [_people_of(frame, tolerance) for frame in frames]
     tracks = _link(frames, found, rate, gap)
     if not any(len(frame.view) for frame in frames):
@@ -166,17 +167,22 @@ def _landmarks(people: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     return np.stack([(xy[..., left, :] + xy[..., right, :]) / 2 for left, right in pairs], -2)
 
 
-def _frame(landmarks: np.ndarray, cameras: Sequence[Camera]) -> _Frame:
+def _directions(landmarks: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
+    """(frames, views, people, landmarks, 3): unit vectors in the world from each camera; NaN where there is nothing."""
+    direction = np.full((*landmarks.shape[:-1], 3), np.nan)
+    for v, camera in enumerate(cameras):
+        seen = np.isfinite(landmarks[:, v]).all(-1)
+        normal = geometry.undistort(camera, landmarks[:, v][seen])
+        local = np.concatenate([normal, np.ones((len(normal), 1))], -1)
+        direction[:, v][seen] = local @ camera.R  # R.T applied to row vectors
+    return direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+
+
+def _frame(landmarks: np.ndarray, directions: np.ndarray, cameras: Sequence[Camera]) -> _Frame:
     view, person = np.nonzero(np.isfinite(landmarks).all(-1).sum(-1) >= _FEWEST)
-    pixels = landmarks[view, person]
-    direction = np.full((*pixels.shape[:2], 3), np.nan)
-    for v in np.unique(view):
-        normal = geometry.undistort(cameras[v], pixels[view == v])
-        local = np.concatenate([normal, np.ones((*normal.shape[:-1], 1))], -1)
-        direction[view == v] = local @ cameras[v].R  # R.T applied to row vectors
-    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    spread = [np.linalg.norm(np.nanmax(p, 0) - np.nanmin(p, 0)) for p in pixels]
-    return _Frame(view, person, np.array(spread), np.array([c.centre for c in cameras])[view], direction)
+    spread = [np.linalg.norm(np.nanmax(p, 0) - np.nanmin(p, 0)) for p in landmarks[view, person]]
+    centre = np.array([camera.centre for camera in cameras])
+    return _Frame(view, person, np.array(spread), centre[view], directions[view, person])
 
 
 def _meet(centre: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ hence marginal variances.
 
 import numpy as np
 
-from simspine.ik.banded_kernels import add_same, selected_inverse
+from simspine.ik.banded_kernels import add_same, selected_inverse, solve_blocks
 from simspine.ik.lapack import band_factorise, band_solve
 
 
@@ -62,6 +62,12 @@ class Factor:
         x = np.array(b.reshape(self.frames * self.n, -1), float, order="F")
         band_solve(self.lower, x)
         return x.reshape(b.shape)
+
+    def solve_blocks(self, b: np.ndarray) -> np.ndarray:
+        """x of H x = b for about as many right sides as a frame has unknowns; b (frames, n, k)."""
+        x = np.array(b, float)
+        solve_blocks(self.lower, self.frames, self.n, x)
+        return x
 
     def inverse_blocks(self) -> np.ndarray:
         """Diagonal blocks (frames, n, n) of H⁻¹: the posterior covariance of each frame's unknowns.

@@ -1,4 +1,4 @@
-"""Compiled loops over the blocks of a banded system: filling it, and selected inversion; see `banded`."""
+"""Compiled loops over the blocks of a banded system: filling it, many right sides, selected inversion; see `banded`."""
 
 import numpy as np
 from numba import njit
@@ -24,7 +24,7 @@ def add_same(band: np.ndarray, block: np.ndarray, lag: int, first: int, last: in
     Of lag 0 only the lower triangle is read. Zeros, which are most, cost nothing.
     """
     n = block.shape[0]
-    rows, columns = np.nonzero(block)
+    columns, rows = np.nonzero(block.T)  # along the band's columns, which lie together
     for t in range(first, last):
         for k in range(rows.size):
             i, j = rows[k], columns[k]
@@ -37,13 +37,13 @@ def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
     """X = L⁻¹ of a lower triangular matrix."""
     n = L.shape[0]
     X[:] = 0.0
-    for j in range(n):
-        X[j, j] = 1.0 / L[j, j]
-        for i in range(j + 1, n):
-            s = 0.0
-            for k in range(j, i):
-                s -= L[i, k] * X[k, j]
-            X[i, j] = s / L[i, i]
+    for i in range(n):
+        for k in range(i):
+            for j in range(k + 1):  # along rows, which lie together
+                X[i, j] -= L[i, k] * X[k, j]
+        for j in range(i):
+            X[i, j] /= L[i, i]
+        X[i, i] = 1.0 / L[i, i]
 
 
 @njit(**ENTRY)
@@ -85,3 +85,41 @@ def selected_inverse(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
             for j in range(n):
                 W[i, j] = block[i, j]
     return blocks
+
+
+@njit(**ENTRY)
+def solve_blocks(lower: np.ndarray, frames: int, n: int, x: np.ndarray) -> None:
+    """x of L Lᵀ x = b, in place, x (frames, n, k), from the banded Cholesky factor lower (2 n + 1, frames · n).
+
+    Whole blocks are multiplied, so that the factor is read twice in all and not twice for each of the k columns.
+    """
+    diagonal = np.zeros((n, n))
+    inverse = np.empty((frames, n, n))  # of the diagonal blocks
+    left = np.zeros((n, 2 * n))  # L of frame t left of the diagonal block
+    below = np.zeros((n, 2 * n))  # Lᵀ of the frames after t
+    for t in range(frames):
+        start = t * n
+        for j in range(n):
+            for i in range(j, n):
+                diagonal[i, j] = lower[i - j, start + j]
+        _inverse_lower(diagonal, inverse[t])
+        reach = min(2, t)
+        for j in range(2 * n - reach * n, 2 * n):
+            for i in range(n):
+                d = 2 * n + i - j
+                left[i, j] = lower[d, start - 2 * n + j] if d <= 2 * n else 0.0
+        if reach > 0:
+            before = x[t - reach : t].reshape(reach * n, -1)
+            x[t] -= np.dot(np.ascontiguousarray(left[:, 2 * n - reach * n :]), before)
+        x[t] = np.dot(inverse[t], x[t])
+    for t in range(frames - 1, -1, -1):
+        start = t * n
+        reach = min(2, frames - 1 - t)
+        for j in range(n):
+            for i in range(reach * n):
+                d = n + i - j
+                below[j, i] = lower[d, start + j] if d <= 2 * n else 0.0
+        if reach > 0:
+            after = x[t + 1 : t + 1 + reach].reshape(reach * n, -1)
+            x[t] -= np.dot(np.ascontiguousarray(below[:, : reach * n]), after)
+        x[t] = np.dot(inverse[t].T, x[t])

@@ -11,17 +11,18 @@ import numpy as np
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm
 
-CHUNK = 256  # frames inverted together
+CHUNK = 16  # frames inverted together: what they take stays in the cache
 
 
 def covariance_of_correlated_errors(
     markers: MarkerTerm, prior: PriorTerm, z: np.ndarray, blocks: np.ndarray, frames: float
 ) -> np.ndarray:
     """(frames, free, free). blocks: the trajectory's posterior. frames: how many share an error, at least 1."""
-    wide = frames * blocks
+    wide = np.empty(blocks.shape)
     assumed = prior.information()
     for start in range(0, len(z), CHUNK):
         part = slice(start, start + CHUNK)
+        np.multiply(frames, blocks[part], out=wide[part])
         information = markers.window(part).information(z[part]) + assumed
         try:
             single = np.linalg.inv(information)

@@ -293,8 +293,8 @@ def evaluate_frame(tree: Tree, z, at: Posed) -> None:
 @njit(**INNER)
 def add_lower(band: np.ndarray, first: int, H: np.ndarray, C: np.ndarray, newton: bool) -> None:
     """Add the lower triangle of H, or of H + C, to that of the band from column `first` on."""
-    for i in range(H.shape[0]):
-        for j in range(i + 1):
+    for j in range(H.shape[0]):  # along the band's columns, which lie together
+        for i in range(j, H.shape[0]):
             value = H[i, j] + C[i, j] if newton else H[i, j]
             if value != 0.0:
                 band[i - j, first + j] += value

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.body.kernels import all_poses, expand
+from simspine.body.kernels import moved_poses
 from simspine.body.model import Body
 from simspine.body.tree import Tree
 from simspine.geometry import wrap
@@ -19,7 +19,7 @@ from simspine.spine.lumbopelvic import OF
 from simspine.spine.vertebrae import SpineKinematics, level_angles
 
 STEP = 1e-5  # rad or m
-CHUNK = 32  # frames whose moved copies are evaluated together
+CHUNK = 100  # frames whose moved copies are evaluated together
 
 
 def spine_deviation(
@@ -46,15 +46,21 @@ def spine_deviation(
     own_figures = [*_curvatures(vertebrae), *(_of_level(level) for level in levels)]
     figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
     columns = [_moving(body, figure) for figure in figures]
+    moved, column, first = _moves(body, figures, columns)
     found: list[list[np.ndarray]] = [[] for _ in figures]
     followed = [0, 1, *(len(own_figures) + i for i in _of_rhythm(measures))]
     slope = np.zeros((len(z), len(followed), z.shape[1]))
     for start in range(0, len(z), CHUNK):
         part, covariance = z[start : start + CHUNK], blocks[start : start + CHUNK]
-        poses = _moved(body, part)
+        poses = moved_poses(body.tree, part, moved, column, STEP)
         for i, (figure, own, out) in enumerate(zip(figures, columns, found, strict=True)):
-            chosen = {name: poses[name][:, [0, *(own + 1)]].reshape(-1, 4, 4) for name in figure.bodies}
-            values = np.asarray(figure.of(chosen)).reshape(len(part), 1 + len(own), -1)
+            size = 1 + len(own)
+            begins = range(first[i], first[i + 1], size)
+            chosen = {
+                name: poses[:, begin : begin + size].reshape(-1, 4, 4)
+                for name, begin in zip(figure.bodies, begins, strict=True)
+            }
+            values = np.asarray(figure.of(chosen)).reshape(len(part), size, -1)
             change = values[:, 1:] - values[:, :1]
             gradient = wrap(change) / STEP
             if i in followed:
@@ -137,15 +143,19 @@ def _index(body: Body, name: str) -> int:
     return 0 if name == "ground" else body.bodies.index(name) + 1
 
 
-def _moved(body: Body, z: np.ndarray) -> dict[str, np.ndarray]:
-    """Poses {body: (frames, 1 + free, 4, 4)}: as they are, then with each coordinate moved by `STEP`."""
-    frames, n = z.shape
-    every = (z[:, None] + np.concatenate([np.zeros((1, n)), STEP * np.eye(n)])).reshape(-1, n)
-    R, p, _ = all_poses(body.tree, expand(body.tree, every)[0])
-    poses = np.zeros((*p.shape[:2], 4, 4))
-    poses[..., :3, :3], poses[..., :3, 3], poses[..., 3, 3] = R, p, 1.0
-    poses = poses.reshape(frames, 1 + n, -1, 4, 4)
-    return {name: poses[:, :, i + 1] for i, name in enumerate(body.bodies)}
+def _moves(
+    body: Body, figures: Sequence[_Figure], columns: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """For each figure and each of its bodies, its pose as it is, then with each of the figure's columns moved: body in
+    the tree (poses,), column or −1 (poses,), and where the poses of each figure begin.
+    """
+    moved, column, first = [], [], [0]
+    for figure, own in zip(figures, columns, strict=True):
+        for name in figure.bodies:
+            moved += [_index(body, name)] * (1 + len(own))
+            column += [-1, *own.tolist()]
+        first.append(len(moved))
+    return np.array(moved, int), np.array(column, int), first
 
 
 def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] | None) -> SpineKinematics:

@@ -143,7 +143,7 @@ def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, publish:
         if factor is None:
             blocks, response = np.full((len(kept), n, n), np.nan), np.full(n, np.nan)
         else:
-            blocks, response = factor.inverse_blocks()[inner], _response(terms, found.z, factor)
+            blocks, response = factor.inverse_blocks()[inner], _response(terms[0], found.z, factor)
 
         def about_mean(gradient: np.ndarray) -> np.ndarray:
             return _about_mean(factor, blocks, inner, gradient)
@@ -170,19 +170,11 @@ def _about_mean(factor, blocks: np.ndarray, inner: slice, gradient: np.ndarray) 
     return np.clip(left / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
 
 
-def _response(terms, z: np.ndarray, factor) -> np.ndarray:
+def _response(markers: MarkerTerm, z: np.ndarray, factor) -> np.ndarray:
     """(free,): change of the estimate, mean over frames, when the truth of one coordinate changes by one for good.
 
     The estimate changes by H⁻¹ D 1 if the data's part of the precision H is D (the measurement response of retrieval
     theory: Rodgers 2000, Inverse Methods for Atmospheric Sounding, ch. 3).
     """
-    frames, n = z.shape
-    system = BandedSystem(frames, n)
-    assemble([term for term in terms if term.data], z, system, newton=False)
-    D = np.zeros((frames, n, n))
-    columns = system.band.reshape(2 * n + 1, n, frames, order="F")
-    for i in range(n):
-        D[:, i:, i] = columns[: n - i, i].T
-        D[:, i, i:] = D[:, i:, i]
-    change = factor.solve(D)  # column i: the data's pull for a change of coordinate i
+    change = factor.solve_blocks(markers.information(z))  # column i: the data's pull for a change of coordinate i
     return np.clip(np.einsum("tii->ti", change).mean(0), 0.0, 1.0)

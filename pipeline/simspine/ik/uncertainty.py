@@ -19,5 +19,6 @@ def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarr
     covariance = np.empty((len(z), len(tree.marker_body), 3, 3))
     for t in range(len(z)):
         J = markers_and_jacobian(tree, z[t])[1]  # (markers, free, 3)
-        covariance[t] = J.transpose(0, 2, 1) @ blocks[t] @ J
+        rows = J.transpose(0, 2, 1).reshape(-1, J.shape[1])
+        covariance[t] = (rows @ blocks[t]).reshape(-1, 3, J.shape[1]) @ J
     return covariance

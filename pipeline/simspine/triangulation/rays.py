@@ -42,7 +42,8 @@ class Rays:
 
     def take(self, columns) -> "Rays":
         """The points `columns` (an index array or a slice)."""
-        return Rays(self.R, self.t, self.normal[..., columns], self.lens[..., columns], self.weight[..., columns])
+        of_points = (self.normal, self.lens, self.weight)  # indexing by an array would leave points first in memory
+        return Rays(self.R, self.t, *(np.ascontiguousarray(values[..., columns]) for values in of_points))
 
 
 def observe(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray) -> Rays:

@@ -54,14 +54,16 @@ def refine(rays: Rays, xyz: np.ndarray, huber: np.ndarray, limit: np.ndarray, it
     Points with fewer than two views inside the limit stay where they are.
     """
     xyz = xyz.copy()
+    moving = np.arange(xyz.shape[1])  # most points have arrived after a few steps, and a few take them all
     for _ in range(iterations):
-        residual, jacobian, error = linearise(rays, xyz)
-        weight = rays.weight * robust_weight(error, huber, limit)
+        some, there = rays.take(moving), np.take(xyz, moving, axis=1)
+        residual, jacobian, error = linearise(some, there)
+        weight = some.weight * robust_weight(error, huber[moving], limit[moving])
         _, step = _normal_equations(jacobian, residual, weight)
         length = np.sqrt((step**2).sum(0))
-        step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))
-        xyz -= step
-        if not (length > _CONVERGED).any():
+        xyz[:, moving] = there - step * np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))
+        moving = moving[length > _CONVERGED]
+        if not moving.size:
             break
     residual, jacobian, error = linearise(rays, xyz)
     weight = rays.weight * robust_weight(error, huber, limit)

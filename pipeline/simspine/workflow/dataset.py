@@ -15,7 +15,7 @@ from simspine.workflow.checking import write_quality
 from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
 from simspine.workflow.stages.export import TRC_FOLDERS
-from simspine.workflow.summary import clinical_csv, summarise
+from simspine.workflow.summary import clinical_csv, summarise, timings
 from simspine.workflow.trials import read_trial
 
 _TRC = {"markers": "m", "time": "s"}
@@ -24,7 +24,8 @@ _TRC = {"markers": "m", "time": "s"}
 def export_dataset(config: Config) -> Path:
     """Write <name>.h5, summary.json, clinical.csv, provenance.json and manifest.json of the whole data set.
 
-    Returns the HDF5's path.
+    Returns the HDF5's path. Equal results give equal bytes; computing times, which differ from run to run, go to
+    timings.json, which the manifest does not list.
 
     Nothing is written where a trial's points are not the forward kinematics of its angles.
     """
@@ -42,6 +43,7 @@ def export_dataset(config: Config) -> Path:
     write_quality(config)
     summary = summarise(config)
     write_text(results / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_text(results / "timings.json", json.dumps(timings(config), indent=1) + "\n")
     write_text(results / "clinical.csv", clinical_csv(summary["trials"]))
     files = {
         path.name: Entry("hdf5", sum(frames.values()), HDF5_UNITS, frames),

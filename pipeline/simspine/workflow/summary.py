@@ -1,4 +1,6 @@
-"""summary.json: the headline figures of a data set; and the table that the command line prints."""
+"""summary.json: the headline figures of a data set; timings.json, which differs from run to run; and the table that
+the command line prints.
+"""
 
 import csv
 import io
@@ -21,25 +23,29 @@ LIGHT_STYLE = {"check": "yellow", "bad": "red"}
 def summarise(config: Config) -> dict:
     """All headline figures; needs the results of every stage up to quality."""
     trials: dict[str, dict] = {}
-    spent: dict[str, float] = {}
     femurs = []
     for subject in config.subjects:
         paths = Paths(Path(config.results), subject)
         for trial in config.trials(subject):
             trials[f"{subject}/{trial}"] = headline(read_trial(paths, trial))
-        for stage, value in seconds(paths).items():
-            spent[stage] = round(spent.get(stage, 0.0) + value, 3)
         femurs.append(read_json(paths.scaling)["femur_m"])
     return {
         "name": config.name,
         **data_set_headline(trials),
         "femur_m": {side: float(np.mean([femur[side] for femur in femurs])) for side in ("left", "right")},
-        "seconds": round(sum(spent.values()), 3),
-        "seconds_by_stage": spent,
         "trials_left_out": config.skipped,
         "known_faults": config.known_faults,
         "trials": trials,
     }
+
+
+def timings(config: Config) -> dict:
+    """Computing time, s, of all stages together and of each."""
+    spent: dict[str, float] = {}
+    for subject in config.subjects:
+        for stage, value in seconds(Paths(Path(config.results), subject)).items():
+            spent[stage] = round(spent.get(stage, 0.0) + value, 3)
+    return {"seconds": round(sum(spent.values()), 3), "seconds_by_stage": spent}
 
 
 COLUMNS = ("trial", "parameter", "unit", "mean", "sd", "low", "high", "known", "decided")
@@ -89,7 +95,7 @@ def print_summary(config: Config) -> None:
 
     console, results = Console(), Path(config.results)
     table = Table(title=f"simspine · {config.name}", title_justify="left", show_header=False)
-    for row in rows(read_summary(config)):
+    for row in rows(read_summary(config) | timings(config)):
         table.add_row(row.label, row.value, row.note, style=LIGHT_STYLE.get(row.light))
     console.print(table)
     for what, path in (

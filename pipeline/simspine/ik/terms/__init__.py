@@ -16,8 +16,6 @@ from simspine.ik.banded import BandedSystem
 class Term(Protocol):
     """What the solver asks of a term."""
 
-    data: bool  # a measurement (True) or an assumption (False)
-
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         """(frames,). Adds half the gradient to `gradient`, where one is given."""
         ...

@@ -14,7 +14,6 @@ class LimitTerm:
     lower: np.ndarray
     upper: np.ndarray
     sd: float = np.radians(1.0)
-    data = False
 
     def _excess(self, z: np.ndarray) -> np.ndarray:
         return np.minimum(z - self.lower, 0.0) + np.maximum(z - self.upper, 0.0)

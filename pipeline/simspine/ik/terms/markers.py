@@ -30,7 +30,6 @@ class MarkerTerm:
     loss: str = "square"
     scale: float = 1.0
     columns: BodyColumns | None = None
-    data = True
 
     def __post_init__(self):
         if self.loss not in LOSSES:

@@ -29,7 +29,6 @@ class PriorTerm:
     precision: np.ndarray
     decay: np.ndarray
     repeated: np.ndarray | float = 0.0
-    data = False
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         departure = z @ self.S.T - self.mean
@@ -45,11 +44,11 @@ class PriorTerm:
         return cost
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        later = self._later
-        system.add_same(self._block(self.repeated * self.precision))
-        system.add_same(self._block(self.precision), frames=slice(1))
-        system.add_same(self._block(later), frames=slice(1, None))
-        system.add_same(self._block(later * self.decay**2), frames=slice(len(z) - 1))
+        later, held, last = self._later, self.repeated * self.precision, len(z) - 1
+        before = later * self.decay**2  # of a frame, in what the one after it adds
+        system.add_same(self._block(held + self.precision + (before if last else 0.0)), frames=slice(1))
+        system.add_same(self._block(held + later + before), frames=slice(1, last))
+        system.add_same(self._block(held + later), frames=slice(max(last, 1), None))
         system.add_same(-self._block(later * self.decay), lag=1)
 
     @property

@@ -14,7 +14,6 @@ class SmoothnessTerm:
     rate: float
     velocity: np.ndarray
     acceleration: np.ndarray
-    data = False
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         """A difference counts in the frame where it ends."""

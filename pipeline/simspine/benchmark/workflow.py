@@ -1,0 +1,171 @@
+"""`simspine bench workflow`: every stage from given 2D points to the report, on virtual trials of several lengths.
+
+Each stage runs as a user's would, as a process of its own. Its cost is processor time, which other programs on the
+machine hardly change, and the highest memory that the process held. What does not grow with the trial (starting Python,
+loading libraries and models, fitting the body to the person) is told apart by a line through two lengths.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from simspine.benchmark.report import Metric, aligned
+from simspine.errors import InputError
+from simspine.formats.store import load, save
+from simspine.workflow.paths import Paths
+
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export", "report")
+SUBJECT, ACTION = "S1", "Walking 1"
+# A data set of Human3.6M's size within a quarter of an hour on two cores, 2 GiB a process, costs linear in frames.
+GOAL_MS = 1e3 * 15 * 60 * 2 / 535_000
+GOAL_MIB, GOAL_GROWTH = 2048, 1.1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one stage of one trial: processor time (s) and highest memory (MiB)."""
+
+    seconds: float
+    memory: float
+
+
+Costs = Mapping[str, Cost]  # by stage
+
+
+def measure(
+    lengths: Sequence[int], detections: str = "finetuned", say: Callable[[str], None] = lambda _: None
+) -> tuple[list[Metric], dict]:
+    """Metrics, and under 'stages' what each stage took of each length. lengths: frames of the trials, two or more.
+
+    say: called with a line as parts begin or end. Raises `InputError` for lengths that cannot be compared, and where a
+    stage fails.
+    """
+    lengths = sorted(set(lengths))
+    if len(lengths) < 2 or lengths[0] < 20:
+        raise InputError(f"lengths of trials are {lengths}; give two different ones or more, of 20 frames at least.")
+    costs: dict[int, dict[str, Cost]] = {}
+    files: dict[int, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        say("kernels")
+        _run("warmup")
+        for frames in lengths:
+            place = Path(folder) / str(frames)
+            config = _config(place, frames, detections)
+            say(f"{frames} frames: capture")
+            _run("capture", "virtual", "--config", str(config), "--quiet")
+            costs[frames] = {}
+            for stage in STAGES:
+                quiet = () if stage == "report" else ("--quiet",)
+                cost = costs[frames][stage] = _run(stage, "--config", str(config), *quiet)
+                say(f"{frames} frames: {stage}, {cost.seconds:.1f} s, {cost.memory:.0f} MiB")
+            files[frames] = _reading_and_writing(Paths(place, SUBJECT))
+    details = {
+        str(frames): {stage: {"seconds": round(c.seconds, 3), "MiB": round(c.memory)} for stage, c in own.items()}
+        for frames, own in costs.items()
+    }
+    return [*scaling(costs), *_files(files)], {"stages": details}
+
+
+def scaling(costs: Mapping[int, Costs]) -> list[Metric]:
+    """How costs grow with frames. costs: {frames: {stage: cost}}, two lengths or more.
+
+    Of each stage: time a frame and what every process takes besides, from a line through the shortest and the longest
+    trial; the slope of that line on logarithmic axes (1 = grows as the frames do); memory of the longest. Of all
+    together the same, the share of time that does not grow in the longest, and, of three lengths or more, the time a
+    frame between the two longest over that between the two shortest.
+    """
+    lengths = sorted(costs)
+    short, long = lengths[0], lengths[-1]
+    totals = {n: sum(cost.seconds for cost in own.values()) for n, own in costs.items()}
+    found = []
+    for stage in costs[long]:
+        a, b = costs[short][stage], costs[long][stage]
+        found += [
+            Metric(f"{stage}_ms_per_frame", 1e3 * _slope(short, a.seconds, long, b.seconds), "ms", "lower"),
+            Metric(f"{stage}_fixed", a.seconds - short * _slope(short, a.seconds, long, b.seconds), "s", "lower"),
+            Metric(f"{stage}_log_slope", _log_slope(short, a.seconds, long, b.seconds), "", "lower"),
+            Metric(f"{stage}_memory", b.memory, "MiB", "lower", GOAL_MIB),
+        ]
+    each = _slope(short, totals[short], long, totals[long])
+    fixed = totals[short] - short * each
+    found += [
+        Metric("all_ms_per_frame", 1e3 * each, "ms", "lower", GOAL_MS),
+        Metric("all_fixed", fixed, "s", "lower"),
+        Metric("all_fixed_share", fixed / totals[long], "share", "lower"),
+        Metric("all_log_slope", _log_slope(short, totals[short], long, totals[long]), "", "lower"),
+    ]
+    if len(lengths) > 2:
+        first, last = (_slope(a, totals[a], b, totals[b]) for a, b in (lengths[:2], lengths[-2:]))
+        found.append(Metric("all_growth_of_ms_per_frame", last / first, "×", "lower", GOAL_GROWTH))
+    return found
+
+
+def table(costs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Seconds and MiB of each stage (rows) by number of frames; costs: as under 'stages' of `measure`."""
+    rows: list[tuple[str, ...]] = [("CPU s (MiB)", *(f"{int(n):,} frames" for n in costs))]
+    rows.append(("---", *("---:" for _ in costs)))
+    for stage in STAGES:
+        rows.append((stage, *(f"{own[stage]['seconds']:.1f} ({own[stage]['MiB']:.0f})" for own in costs.values())))
+    return aligned(rows)
+
+
+def _slope(x0: float, y0: float, x1: float, y1: float) -> float:
+    return (y1 - y0) / (x1 - x0)
+
+
+def _log_slope(x0: float, y0: float, x1: float, y1: float) -> float:
+    return float(np.log(y1 / y0) / np.log(x1 / x0))
+
+
+def _files(seconds: Mapping[int, float]) -> list[Metric]:
+    short, long = min(seconds), max(seconds)
+    each = _slope(short, seconds[short], long, seconds[long])
+    return [Metric("files_once_ms_per_frame", 1e3 * each, "ms", "lower")]
+
+
+def _reading_and_writing(paths: Paths) -> float:
+    """Processor time, s, of reading each of a subject's HDF5 files and writing it again."""
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        for file in sorted(paths.folder.rglob("*.h5")):
+            save(Path(folder) / "copy.h5", **load(file))
+    return time.process_time() - start
+
+
+def _config(folder: Path, frames: int, detections: str) -> Path:
+    """A configuration of one virtual trial of so many frames."""
+    capture = folder / "capture"
+    content = {
+        "name": "bench",
+        "results": str(folder),
+        "virtual": {"subjects": 1, "actions": [ACTION], "frames": frames, "detections": detections},
+        "capture": {"human36m": str(capture), "detections": str(capture / "detections")},
+        "detection": {"detector": "import"},
+        "body": {"recipe": "articulated", "markers": "centres"},
+        "ik": {"engine": "trajectory"},
+    }
+    folder.mkdir()
+    path = folder / "bench.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def _run(*arguments: str) -> Cost:
+    """What `simspine …` takes as a process of its own."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([sys.executable, "-m", "simspine", *arguments], stdout=said, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            text = said.read().decode("utf-8", "replace").strip()
+            raise InputError(f"`simspine {arguments[0]}` failed: {text}")
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from simspine.benchmark.workflow import STAGES, Cost, measure, scaling
+from simspine.cli import main
+from simspine.errors import InputError
+
+
+def costs(*lengths, bend=0.0):
+    """Stage a takes 2 s and 3 ms a frame, stage b 1 s and 1 ms; a also `bend` s × (frames / 1000)²."""
+    return {
+        n: {"a": Cost(2 + 3e-3 * n + bend * (n / 1e3) ** 2, 100 + n / 100), "b": Cost(1 + 1e-3 * n, 50)}
+        for n in lengths
+    }
+
+
+def test_fixed_cost_and_cost_of_a_frame_are_told_apart():
+    found = {metric.key: metric for metric in scaling(costs(1000, 5000, 21000))}
+    assert found["a_ms_per_frame"].value == pytest.approx(3)
+    assert found["a_fixed"].value == pytest.approx(2)
+    assert found["a_memory"].value == pytest.approx(310)
+    assert found["b_log_slope"].value == pytest.approx(0.7876, abs=1e-4)  # ln(22 / 2) / ln 21
+    assert found["all_ms_per_frame"].value == pytest.approx(4)
+    assert found["all_ms_per_frame"].met is False  # 3.36 is wanted
+    assert found["all_fixed_share"].value == pytest.approx(3 / 87)
+    assert found["all_growth_of_ms_per_frame"].value == pytest.approx(1)
+
+
+def test_cost_that_grows_faster_than_frames_is_seen():
+    found = {metric.key: metric for metric in scaling(costs(1000, 5000, 21000, bend=0.1))}
+    assert found["all_growth_of_ms_per_frame"].value == pytest.approx((4 + 0.1 * 26) / (4 + 0.1 * 6))
+    assert found["all_growth_of_ms_per_frame"].met is False
+    assert "all_growth_of_ms_per_frame" not in {m.key for m in scaling(costs(1000, 5000))}
+
+
+@pytest.mark.parametrize("lengths", [[], [100], [100, 100], [10, 100]])
+def test_lengths_that_say_nothing_are_refused(lengths):
+    with pytest.raises(InputError, match="two different ones or more"):
+        measure(lengths)
+
+
+def test_lengths_are_whole_numbers():
+    outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "100,many"])
+    assert outcome.exit_code == 2
+    assert "'100,many'; whole numbers" in outcome.output
+
+
+@pytest.mark.slow
+def test_all_stages_run_and_are_measured(tmp_path):
+    outcome = CliRunner().invoke(main, ["bench", "workflow", "--quick", "--json", str(tmp_path / "out.json")])
+    assert outcome.exit_code == 0, outcome.output
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert set(written["stages"]) == {"100", "200"}
+    for own in written["stages"].values():
+        assert list(own) == list(STAGES)
+        assert all(cost["seconds"] > 0.1 and cost["MiB"] > 20 for cost in own.values())
