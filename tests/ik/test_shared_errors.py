@@ -15,8 +15,18 @@ LUMBAR, NECK = ("Spine_01", "Spine_02", "Spine_03"), ("Neck", "Neck_02")
 
 @pytest.fixture(scope="module")
 def offset_tree(release):
-    groups = [[release.marker_index(name) for name in names] for names in (LUMBAR, NECK)]
+    groups = [{release.marker_index(name): 1.0 for name in names} for names in (LUMBAR, NECK)]
     return with_offsets(release.tree, groups)
+
+
+@pytest.fixture(scope="module")
+def changing_tree(release):
+    """An error that changes along the lumbar points: two, of which each point has its shares."""
+    errors = [
+        SharedError("upper", LUMBAR, 0.01, shares=(1.0, 0.6, 0.0)),
+        SharedError("lower", LUMBAR, 0.01, shares=(0.0, 0.4, 1.0)),
+    ]
+    return with_offsets(release.tree, groups_of(errors, release.marker_names))
 
 
 def some_pose(tree, rng):
@@ -38,7 +48,23 @@ def test_markers_of_a_group_slide_along_the_axes_of_their_bodies(release, offset
     np.testing.assert_allclose(slid[0], plain[0] + moved, atol=1e-12)
 
 
-def test_derivatives_by_central_differences(offset_tree):
+def test_markers_slide_by_their_shares(release, changing_tree):
+    rng = np.random.default_rng(2)
+    z = some_pose(changing_tree, rng)
+    own = release.tree.free.size
+    R, _, plain = all_poses(release.tree, expand(release.tree, z[None, :own])[0])
+    _, _, slid = all_poses(changing_tree, expand(changing_tree, z[None])[0])
+    upper, lower = z[own : own + 3], z[own + 3 :]
+    moved = np.zeros_like(plain[0])
+    for name, offset in zip(LUMBAR, (upper, 0.6 * upper + 0.4 * lower, lower), strict=True):
+        m = release.marker_index(name)
+        moved[m] = R[0, release.tree.marker_body[m]] @ offset
+    np.testing.assert_allclose(slid[0], plain[0] + moved, atol=1e-12)
+
+
+@pytest.mark.parametrize("tree", ["offset_tree", "changing_tree"])
+def test_derivatives_by_central_differences(tree, request):
+    offset_tree = request.getfixturevalue(tree)
     z = some_pose(offset_tree, np.random.default_rng(1))
     _, J = markers_and_jacobian(offset_tree, z)
     step = 1e-6
@@ -77,3 +103,5 @@ def test_clear_errors():
         groups_of([SharedError("a", ("Spine_1",), 0.1)], LUMBAR)
     with pytest.raises(InputError, match="sd -1"):
         SharedError("a", LUMBAR, -1)
+    with pytest.raises(InputError, match="3 markers and 2 shares"):
+        SharedError("a", LUMBAR, 0.1, shares=(0.5, 0.5))

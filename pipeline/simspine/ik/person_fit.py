@@ -154,7 +154,7 @@ def _system(problem: PersonProblem) -> _PersonSystem:
     tree, moved = parts[0][0], len(problem.moves) + 3 * len(problem.placed)
     names = [body.coordinates.names[i] for i in body.tree.free]
     limits = LimitTerm(tree.lower, tree.upper)
-    tree = with_offsets(with_variations(tree, problem.moves), [[first.index(name)] for name in problem.placed])
+    tree = with_offsets(with_variations(tree, problem.moves), [{first.index(name): 1.0} for name in problem.placed])
     tree = with_offsets(tree, groups_of(errors.shared, first.names))
     y = np.concatenate([y for _, y, _, _ in parts])
     w = np.concatenate([w for _, _, w, _ in parts]) / errors.sd**2

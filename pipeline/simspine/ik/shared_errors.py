@@ -3,7 +3,8 @@
 Taken for independent, such errors look like a bent spine: over a lumbar spine of 15 cm, 1 cm of depth is some 30° of
 lordosis. So each group of markers gets an offset of its own, three coordinates along the axes of the bodies that carry
 them, unknown like a joint angle, with a prior about zero. A tree with offsets is a tree: each body that carries markers
-of a group gets a massless child that slides, all children of a group by the same three coordinates.
+of a group gets a massless child that slides, all children of a group by the same three coordinates, or by a share of
+them: an error that changes along a row of markers is a few errors, of which each marker has its shares.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,24 +18,30 @@ from simspine.priors.assumptions import LinearPrior, SharedError
 AXES = "xyz"
 
 
-def with_offsets(tree: Tree, groups: Sequence[Sequence[int]]) -> Tree:
-    """The tree with three more free coordinates (m, after the others) per group of markers (indices)."""
+Group = Mapping[int, float]  # index of a marker → its share of an error
+
+
+def with_offsets(tree: Tree, groups: Sequence[Group]) -> Tree:
+    """The tree with three more free coordinates (m, after the others) per group of markers."""
     for group in groups:
         tree = _with_offset(tree, group)
     return tree
 
 
-def groups_of(errors: Sequence[SharedError], markers: Sequence[str]) -> list[list[int]]:
-    """Indices of the markers of each error among `markers`. Raises `InputError` where two errors share a marker."""
+def groups_of(errors: Sequence[SharedError], markers: Sequence[str]) -> list[Group]:
+    """Indices and shares of the markers of each error among `markers`.
+
+    Raises `InputError` where two errors have all of one marker.
+    """
     index: Mapping[str, int] = {name: i for i, name in enumerate(markers)}
     taken: dict[str, str] = {}
     for error in errors:
         for name in error.markers:
             if name not in index:
                 raise unknown_name("marker", name, markers, f"the shared error {error.name!r}")
-            if taken.setdefault(name, error.name) != error.name:
+            if not error.shares and taken.setdefault(name, error.name) != error.name:
                 raise InputError(f"marker {name!r} is in two shared errors, {taken[name]!r} and {error.name!r}.")
-    return [[index[name] for name in error.markers] for error in errors]
+    return [{index[name]: share for name, share in error.share_of.items()} for error in errors]
 
 
 def coordinate_names(errors: Sequence[SharedError]) -> list[str]:
@@ -49,8 +56,9 @@ def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
     return [LinearPrior({name: 1.0}, 0.0, sd, "shared error", time) for name, (sd, time) in named]
 
 
-def _with_offset(tree: Tree, group: Sequence[int]) -> Tree:
-    carriers = sorted({int(tree.marker_body[m]) for m in group})
+def _with_offset(tree: Tree, group: Group) -> Tree:
+    children = sorted({(int(tree.marker_body[m]), share) for m, share in group.items()})
+    carriers, shares = [carrier for carrier, _ in children], np.array([share for _, share in children])
     count, joints, slots = len(carriers), len(tree.parent), len(tree.slot_kind)
     first = len(tree.rest)
     coordinates = np.arange(first, first + 3)
@@ -62,11 +70,11 @@ def _with_offset(tree: Tree, group: Sequence[int]) -> Tree:
     argument[:, 3:] = coordinates
     slot[:, 3:] = slots + np.arange(3 * count).reshape(count, 3)
     axes = np.zeros((count, 6, 3))
-    axes[:, 3:] = np.eye(3)
+    axes[:, 3:] = shares[:, None, None] * np.eye(3)
     here = np.tile(np.eye(3, 4), (count, 1, 1))
     marker_body = tree.marker_body.copy()
-    for m in group:
-        marker_body[m] = bodies[carriers.index(int(tree.marker_body[m]))]
+    for m, share in group.items():
+        marker_body[m] = bodies[children.index((int(tree.marker_body[m]), share))]
     ways = [
         np.concatenate([tree.path[tree.path_first[b] : tree.path_first[b + 1]], slot[k, 3:]])
         for k, b in enumerate(carriers)

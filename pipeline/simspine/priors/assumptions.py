@@ -68,20 +68,31 @@ class SharedError:
     """A systematic error that `markers` share: sd of its three components, m, along the axes of the bodies that carry
     them; one number stands for all three.
 
-    correlation_time: s; what a detector means by a point does not change within a trial.
+    shares: by how much of it each marker is off, as many as markers; () is all of it for each. correlation_time: s; what a detector means by a point does not change within a trial.
     """
 
     name: str
     markers: tuple[str, ...]
     sd: float | tuple[float, float, float]
     correlation_time: float = 30.0
+    shares: tuple[float, ...] = ()
 
     def __post_init__(self):
+        if self.shares and len(self.shares) != len(self.markers):
+            raise InputError(
+                f"the shared error {self.name!r} has {len(self.markers)} markers and {len(self.shares)} shares; "
+                "expected as many."
+            )
         if not (np.isfinite(self.sd).all() and min(self.by_axis) > 0 and self.correlation_time > 0 and self.markers):
             raise InputError(
                 f"the shared error {self.name!r} has {len(self.markers)} markers, sd {self.sd} and correlation time "
                 f"{self.correlation_time} s; expected markers, a positive sd and a positive time."
             )
+
+    @property
+    def share_of(self) -> dict[str, float]:
+        """{marker: by how much of the error it is off}."""
+        return dict(zip(self.markers, self.shares or (1.0,) * len(self.markers), strict=True))
 
     @property
     def by_axis(self) -> tuple[float, float, float]:
