@@ -1,6 +1,6 @@
 """What a marker is worth to inverse kinematics: its weight by origin, its standard deviation, errors that it shares."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from simspine.body.skin import read_skin_table
 from simspine.pipeline.options import KinematicsOptions
 from simspine.priors.assumptions import MarkerErrors, SharedError
 from simspine.skeletons.regions import SPINE_REGIONS
-from simspine.skeletons.skin_names import on_skin
+from simspine.skeletons.skin_names import of_tape, on_skin
 from simspine.types import Markers, Origin
 
 # Views that agree to a millimetre come from a source that knows its points (marked by hand, projected), not from a
@@ -64,8 +64,33 @@ def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedE
     outlined = markers.names_of(Origin.SILHOUETTE)
     if outlined:
         found.append(SharedError("silhouette", outlined, SILHOUETTE_SHARED * float(silhouette_sd(markers).mean())))
-    skin = read_skin_table().of(on_skin(detected))
-    return (*found, *(SharedError(name, (name,), place.sd) for name, place in skin.items()))
+    dots = of_tape(detected)
+    single = read_skin_table().of(name for name in on_skin(detected) if name not in dots)
+    return (*found, *(SharedError(name, (name,), place.sd) for name, place in single.items()), *_tape_errors(dots))
+
+
+def _tape_errors(dots: Sequence[str]) -> Iterator[SharedError]:
+    """Dots of a tape err alike with their neighbours: errors at knots along it, and in between a mixture of both."""
+    if not dots:
+        return
+    table, knots = read_skin_table(), _knots(dots)
+    along = np.array([table.along(name) for name in dots])
+    for k, knot in enumerate(knots):
+        shares = np.interp(along, knots, np.eye(len(knots))[k])
+        level = table.landmark_at(float(knot))
+        (place,) = table.of([level]).values()
+        chosen = np.flatnonzero(shares)
+        if chosen.size:
+            names = tuple(dots[i] for i in chosen)
+            yield SharedError(f"tape at {level}", names, place.sd, shares=tuple(float(shares[i]) for i in chosen))
+
+
+def _knots(dots: Sequence[str]) -> np.ndarray:
+    """(knots,) m along the skin, from the first dot to the last, about one correlation length apart."""
+    table = read_skin_table()
+    along = [table.along(name) for name in dots]
+    first, last = min(along), max(along)
+    return np.linspace(first, last, max(2, round((last - first) / table.correlation) + 1))
 
 
 def silhouette_sd(markers: Markers) -> np.ndarray:
@@ -102,6 +127,9 @@ def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[s
         return np.where(inferred, weights, worth * weights * confidence)
     worth[inferred] = 0.0
     worth[_on_skin(markers)] = (options.marker_sd_m / read_skin_table().noise) ** 2
+    dots = of_tape(markers.names)
+    if dots:  # the skin moves over the bone with all dots of a knot, which together count as one marker
+        worth[np.isin(markers.names, dots)] *= min(1.0, len(_knots(dots)) / len(dots))
     outlined = markers.of_origin(Origin.SILHOUETTE)
     if outlined.any():
         worth[outlined] = (options.marker_sd_m / (SILHOUETTE_OWN * silhouette_sd(markers))) ** 2

@@ -6,13 +6,12 @@ from itertools import combinations
 import numpy as np
 
 from simspine.arrays import median_of_rows
-from simspine.body.skin import read_skin_table
+from simspine.body.skin import PELVIS, read_skin_table
 from simspine.quality.findings import Finding, Severity, where_true
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
 from simspine.skeletons.skin_names import landmark, on_skin
 from simspine.types import Markers
 
-PELVIS = ("LPSIS", "RPSIS")
 ORDER = "skin_marker_order"  # code of the finding that names are wrong
 
 
@@ -38,11 +37,8 @@ def order(measured: Markers) -> Iterator[Finding]:
 
     Of three in the order of their names the outer two must be farthest apart.
     """
-    along = [name for name in read_skin_table().places if name not in PELVIS]
-    names = sorted(
-        (name for name in on_skin(measured.names) if landmark(name) in along),
-        key=lambda name: along.index(landmark(name)),
-    )
+    table = read_skin_table()
+    names = sorted((name for name in on_skin(measured.names) if landmark(name) not in PELVIS), key=table.along)
     path, count = measured.xyz[:, measured.indices(names)], len(names)
     distances = np.linalg.norm(path[:, :, None] - path[:, None], axis=-1)
     apart = median_of_rows(distances.reshape(len(path), count**2).T).reshape(count, count)
