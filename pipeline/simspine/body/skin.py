@@ -38,8 +38,8 @@ class SkinPlace:
 class SkinTable:
     """Places by landmark ('C7', 'LPSIS'). noise: m, how the skin moves over the bone within a recording.
 
-    origins: (3,) m of the bodies in the neutral pose, whose axes are parallel there. correlation: m along the skin, over
-    which dots of a tape err alike.
+    origins: (3,) m of the bodies in the neutral pose, whose axes are parallel there. correlation: m along the skin,
+    over which dots of a tape err alike.
     """
 
     places: Mapping[str, SkinPlace]
@@ -104,9 +104,7 @@ def read_skin_table() -> SkinTable:
     try:
         places = {name: _place(entry) for name, entry in data["markers"].items()}
         origins = {body: point_from(origin) for body, origin in data["origins"].items()}
-        return SkinTable(
-            places, float(data["noise_mm"]) / 1000, origins, float(data["tape_correlation_mm"]) / 1000
-        )
+        return SkinTable(places, float(data["noise_mm"]) / 1000, origins, float(data["tape_correlation_mm"]) / 1000)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a table of markers on the skin ({type(error).__name__}: {error}).") from error
 

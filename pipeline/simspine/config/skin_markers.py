@@ -1,13 +1,15 @@
 """Markers on the skin, clicked in a few images: what a configuration, or a file of clicks, says of them."""
 
 from collections.abc import Mapping
-from math import isfinite
+from itertools import combinations
+from math import hypot, isfinite
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from simspine.body.skin import read_skin_table
 from simspine.errors import InputError, unknown_name
 from simspine.pipeline.options import Section
+from simspine.pipeline.skin_tape import Tape
 
 Click = tuple[int, float | None, float | None]
 ROW = "write [frame, x, y], or [frame, null, null] from where it is hidden"
@@ -18,13 +20,81 @@ def _without_default(schema: dict) -> None:
     schema.pop("default")
 
 
+class SkinTape(Section):
+    """A tape with a row of dots along the spine; the first dot is the one nearest to the head."""
+
+    dots: int = Field(ge=4, le=100)
+    """How many dots it has."""
+    spacing_mm: float = Field(ge=5, le=100)
+    """From the middle of a dot to the middle of the next one."""
+    first: str
+    """Level over which the first dot is: C7, T1 … L5, S1."""
+    last: str
+    """Level over which the last dot is."""
+    clicks: dict[int, dict[str, list[Click]]]
+    """{number of a dot, from 1 at the top: {view: [[frame, x, y], …]}}; two dots or more in a frame that has any."""
+    radius_px: float = Field(4.0, ge=2, le=60, json_schema_extra=_without_default)
+    """Of a dot in the images, px; 4 if left out."""
+
+    @field_validator("clicks", mode="before")
+    @classmethod
+    def _understood(cls, clicks):
+        if not isinstance(clicks, Mapping) or not clicks:
+            raise ValueError("clicks of the tape: expected {number of a dot: {view: [[frame, x, y], …]}}")
+        clicks = {  # a workflow manager hands keys on as text
+            int(number) if isinstance(number, str) and number.isdecimal() else number: views
+            for number, views in clicks.items()
+        }
+        for number, views in clicks.items():
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ValueError(f"clicks of the tape: {number!r} is no dot's number; they count from 1 at the top")
+            _check_views(f"dot {number}", views)
+        found = list(dict.fromkeys(str(view) for views in clicks.values() for view in views))
+        if len(found) < 2:
+            raise ValueError(
+                f"the tape is clicked in {', '.join(found) or 'no view'}: two views must see it to be placed in space"
+            )
+        return clicks
+
+    @model_validator(mode="after")
+    def _on_a_spine(self):
+        above = [number for number in self.clicks if number > self.dots]
+        if above:
+            raise ValueError(f"clicks of the tape: dot {above[0]} is clicked, but it has {self.dots} (`dots`)")
+        hidden = [n for n, views in self.clicks.items() for rows in views.values() for _, x, _ in rows if x is None]
+        if hidden:
+            raise ValueError(f"clicks of dot {hidden[0]}: null is not needed; a dot that is hidden is found out")
+        self.on_skin()  # raises what the levels have against them
+        return self
+
+    def on_skin(self) -> Tape:
+        """The tape as the pipeline takes it."""
+        clicks = {
+            number: {
+                view: {frame: (x, y) for frame, x, y in rows if x is not None and y is not None}
+                for view, rows in views.items()
+            }
+            for number, views in self.clicks.items()
+        }
+        return Tape(self.dots, self.spacing_mm / 1000, self.first, self.last, clicks, self.radius_px)
+
+
 class SkinMarkers(Section):
     """Markers on the skin, clicked in a few images and followed from there (docs/how-to/skin-markers.md)."""
 
-    clicks: dict[str, dict[str, list[Click]]]
-    """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … L5, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
+    clicks: dict[str, dict[str, list[Click]]] = Field(default_factory=dict)
+    """{landmark: {view: [[frame, x, y], …]}}: C7, T1 … S1, LPSIS, RPSIS; frames from 0; px; null: hidden from there."""
     radius_px: float = Field(6.0, ge=2, le=60, json_schema_extra=_without_default)
     """Of a marker in the images, px; 6 if left out."""
+    tape: SkinTape | None = Field(None, json_schema_extra=_without_default)
+    """A row of dots along the spine, as one object."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _something(cls, data):
+        if isinstance(data, Mapping) and "clicks" not in data and not data.get("tape"):
+            raise ValueError("clicks: required, but missing (or a `tape`)")
+        return data
 
     @field_validator("clicks", mode="before")
     @classmethod
@@ -35,16 +105,22 @@ class SkinMarkers(Section):
         for landmark, views in clicks.items():
             if landmark not in known:
                 raise ValueError(str(unknown_name("marker on the skin", str(landmark), known)))
-            if not isinstance(views, Mapping):
-                raise ValueError(f"clicks of {landmark}: expected {{view: [[frame, x, y], …]}}, found {views!r}")
-            for view, rows in views.items():
-                _check_rows(f"clicks of {landmark} in {view}", rows)
+            _check_views(landmark, views)
             if len(views) < 2:
                 raise ValueError(
                     f"{landmark} is clicked in {', '.join(map(str, views)) or 'no view'}: two views must see a marker "
                     "for it to be placed in space; click it in another one, or leave it out"
                 )
         return clicks
+
+    @model_validator(mode="after")
+    def _on_different_markers(self):
+        _check_apart(self.clicks, self.radius_px)
+        return self
+
+    def tape_on_skin(self) -> Tape | None:
+        """The tape as the pipeline takes it, if there is one."""
+        return None if self.tape is None else self.tape.on_skin()
 
     def by_frame(self) -> dict[str, dict[str, dict[int, tuple[float, float] | None]]]:
         """{landmark: {view: {frame: (x, y) or None}}}."""
@@ -72,12 +148,38 @@ def skin_markers_from(value) -> "SkinMarkers | str | None":
 def _fault(error) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        return str(unknown_name("key", key, SkinMarkers.model_fields))
+        section, known = (SkinTape, "tape.") if key.startswith("tape.") else (SkinMarkers, "")
+        return str(unknown_name("key", key, [known + field for field in section.model_fields]))
     if error["type"] == "missing":
         return f"{key}: required, but missing"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     return f"{key}: {error['msg']} (found {error['input']!r})"
+
+
+def _check_views(name, views) -> None:
+    """`ValueError` unless these are clicks of one marker by view."""
+    if not isinstance(views, Mapping):
+        raise ValueError(f"clicks of {name}: expected {{view: [[frame, x, y], …]}}, found {views!r}")
+    for view, rows in views.items():
+        _check_rows(f"clicks of {name} in {view}", rows)
+
+
+def _check_apart(clicks: Mapping[str, Mapping[str, list[Click]]], radius: float) -> None:
+    """`ValueError` where two markers are clicked at one place, within the radius of one."""
+    places = [
+        (landmark, view, frame, x, y)
+        for landmark, views in clicks.items()
+        for view, rows in views.items()
+        for frame, x, y in rows
+        if x is not None and y is not None
+    ]
+    for (first, view, frame, x, y), (second, *where, u, v) in combinations(places, 2):
+        if first != second and where == [view, frame] and hypot(x - u, y - v) < radius:
+            raise ValueError(
+                f"{first} and {second} are clicked at the same place, {x:g}, {y:g} px in frame {frame} of {view}; "
+                "click each on its own marker"
+            )
 
 
 def _check_rows(where: str, rows) -> None:

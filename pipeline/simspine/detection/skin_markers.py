@@ -65,7 +65,7 @@ def track_markers(
                     "trunk of the person followed. Clicks are x right, y down in the image, frames from 0."
                 )
     ways = [_one_way(crops, clicks, trunk, radius, rate, step) for step in (1, -1)]
-    return {marker: _joined(ways[0][marker], ways[1][marker], clicks[marker], radius) for marker in clicks}
+    return {marker: joined(ways[0][marker], ways[1][marker], clicks[marker], radius) for marker in clicks}
 
 
 def _one_way(
@@ -100,7 +100,7 @@ def _clicked(crops: Crops, frame: int, xy: tuple[float, float] | None, radius: f
         return None
     place = np.asarray(xy, float)
     blob = find_centre(lambda p, half: crops.window(frame, p, half), place, radius)
-    if blob.mass > 0 and _within(blob.xy, place, radius):
+    if blob.mass > 0 and within(blob.xy, place, radius):
         place = blob.xy
     return _State(place, frame, place, np.zeros(2), max(blob.mass, 1e-9))
 
@@ -115,10 +115,10 @@ def _followed(
 
     before = frame - step
     if state.seen_at == before:
-        flow = _flowed(crops, before, frame, state.place, moved_with(trunk, before, frame, state.place))
+        flow = flowed(crops, before, frame, state.place, moved_with(trunk, before, frame, state.place))
         start = state.place + state.step if flow is None else flow
         blob = blob_at(start)
-        if blob.mass >= FAINT * state.usual and _within(blob.xy, start, radius) and _free(blob.xy, others, radius):
+        if blob.mass >= FAINT * state.usual and within(blob.xy, start, radius) and _free(blob.xy, others, radius):
             return state.seen(frame, blob)
     carried = moved_with(trunk, state.seen_at, frame, state.seen_place)
     blobs = [blob_at(carried + radius * np.array([i, j])) for i in _GRID for j in _GRID]
@@ -132,16 +132,16 @@ def _followed(
     return replace(state, place=carried).seen(frame, max(likely, key=lambda pair: pair[0])[1])
 
 
-def _within(a: np.ndarray, b: np.ndarray, distance: float) -> bool:
+def within(a: np.ndarray, b: np.ndarray, distance: float) -> bool:
     return bool(np.hypot(*(a - b)) <= distance)
 
 
 def _free(place: np.ndarray, others: Sequence[np.ndarray], radius: float) -> bool:
     """Whether no other marker is there."""
-    return not any(_within(place, other, radius) for other in others)
+    return not any(within(place, other, radius) for other in others)
 
 
-def _flowed(crops: Crops, before: int, frame: int, place: np.ndarray, guess: np.ndarray) -> np.ndarray | None:
+def flowed(crops: Crops, before: int, frame: int, place: np.ndarray, guess: np.ndarray) -> np.ndarray | None:
     """Where optical flow takes a point (2,) px; None where the way back does not lead to it."""
     import cv2
 
@@ -172,7 +172,7 @@ def moved_with(trunk: np.ndarray, before: int, after: int, place: np.ndarray) ->
     return np.array([moved.real, moved.imag])
 
 
-def _joined(forward: np.ndarray, backward: np.ndarray, clicks: Clicks, radius: float) -> np.ndarray:
+def joined(forward: np.ndarray, backward: np.ndarray, clicks: Clicks, radius: float) -> np.ndarray:
     """(frames, 3): the way there before the next click, the way back before it, both between two that agree."""
     found = np.where(np.isfinite(forward[:, :1]), forward, backward)
     both = np.isfinite(forward).all(1) & np.isfinite(backward).all(1)

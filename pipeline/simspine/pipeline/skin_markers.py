@@ -10,8 +10,10 @@ from simspine.cameras.clocks import Timing, at_instants
 from simspine.cameras.epipolar import essential, sampson
 from simspine.detection.crops import Crops
 from simspine.detection.skin_markers import TRUNK, Clicks, track_markers
+from simspine.detection.tape import track_tape
 from simspine.errors import InputError, unknown_name
 from simspine.geometry import undistort
+from simspine.pipeline.skin_tape import Tape, check_views_of_tape
 from simspine.skeletons import with_points
 from simspine.skeletons.skin_names import landmark
 from simspine.sources.video import Video
@@ -28,57 +30,93 @@ def follow_skin_markers(
     clicks: Mapping[str, Mapping[str, Clicks]],
     radius: float = 6.0,
     timing: Timing | None = None,
+    tape: Tape | None = None,
 ) -> Keypoints:
-    """The keypoints and, after them, the markers on the skin: `C7_skin`, `LPSIS_skin`, ….
+    """The keypoints and, after them, the markers on the skin: `C7_skin`, `LPSIS_skin`, …, and the dots of a tape.
 
     keypoints: the person followed, SIMSPINE names. cameras, videos: in the order of the views. clicks: {landmark:
     {view: {frame: (x, y) px or None}}}, see `track_markers`; a marker is looked for in views where it was clicked.
     radius: of a marker in the images, px. timing: where views are late, which frames of the videos the keypoints are
-    of; clicks are of the videos' frames. Where two views do not agree (beyond what is the same throughout, which is
-    the calibration's) the marker is missing. Raises `InputError` for names that do not exist.
+    of; clicks are of the videos' frames. tape: a row of dots along the spine, named by their place between two levels
+    (`T7.40_skin`: 40 % of the way from T7 to T8). Where two views do not agree (beyond what is the same throughout,
+    which is the calibration's) the marker is missing. Raises `InputError` for names that do not exist, clicks outside
+    the images, and a tape on which the views do not agree.
     """
-    names = tuple(read_skin_table().of(clicks))
-    check_clicks(clicks, {camera.name: video.frames for camera, video in zip(cameras, videos, strict=True)})
+    singles = tuple(read_skin_table().of(clicks))
+    names = singles if tape is None else (*singles, *tape.names)
+    check_clicks(clicks, cameras, videos, tape)
     frames = keypoints.frames if timing is None else max(video.frames for video in videos)
     found = np.full((frames, keypoints.views, len(names), 3), np.nan)
     for v, (camera, video) in enumerate(zip(cameras, videos, strict=True)):
-        own = {name: clicks[landmark(name)].get(camera.name) for name in names}
+        own = {name: clicks[landmark(name)].get(camera.name) for name in singles}
         seen = {name: at for name, at in own.items() if at}
-        if not seen:
+        if not seen and (tape is None or camera.name not in tape.views):
             continue
         trunk = np.full((frames, len(TRUNK), 2), np.nan)
         trunk[slice(None) if timing is None else timing.nearest(v)] = keypoints.xy[:, v][:, keypoints.indices(TRUNK)]
         try:
-            tracks = _tracked(video, trunk, seen, radius)
+            tracks = _tracked(video, trunk, (seen, radius), (tape, camera.name))
         except InputError as error:
             raise InputError(f"{camera.name}: {error}") from None
         for name, track in tracks.items():
             found[: len(track), v, names.index(name)] = track
     tracked = Keypoints(names, keypoints.rate, found[..., :2], np.nan_to_num(found[..., 2]))
     simultaneous = tracked if timing is None else at_instants(tracked, timing)
+    found_in_all = with_points(keypoints, simultaneous)
+    if tape is not None:
+        check_views_of_tape(found_in_all, cameras, tape)
     return with_points(keypoints, simultaneous.with_(xy=_agreeing(simultaneous.xy, cameras)))
 
 
-def check_clicks(clicks: Mapping[str, Mapping[str, Clicks]], frames: Mapping[str, int]) -> None:
-    """`InputError` for clicks in a view, or at a frame, that there is none of. frames: of each view's video."""
-    for name, by_view in clicks.items():
-        for view, at in by_view.items():
-            if view not in frames:
-                raise unknown_name("view", view, frames, f"the clicks of {name}")
-            if at and max(at) >= frames[view]:
-                raise InputError(
-                    f"{name} is clicked at frame {max(at)} of {view}, whose video has {frames[view]} frames, "
-                    f"0 to {frames[view] - 1}."
-                )
+def check_clicks(
+    clicks: Mapping[str, Mapping[str, Clicks]],
+    cameras: Sequence[Camera],
+    videos: Sequence[Video],
+    tape: Tape | None = None,
+) -> None:
+    """`InputError` for clicks in a view, at a frame, or at a place in the image that there is none of.
+
+    cameras, videos: in the order of the views.
+    """
+    by_view = {camera.name: video for camera, video in zip(cameras, videos, strict=True)}
+    dots = {} if tape is None else {f"dot {number} of the tape": views for number, views in tape.clicks.items()}
+    for name, views in {**clicks, **dots}.items():
+        for view, at in views.items():
+            if view not in by_view:
+                raise unknown_name("view", view, by_view, f"the clicks of {name}")
+            _check_places(name, view, at, by_view[view])
 
 
-def _tracked(video: Video, trunk: np.ndarray, clicks: Mapping[str, Clicks], radius: float) -> dict[str, np.ndarray]:
+def _check_places(name: str, view: str, at: Clicks, video: Video) -> None:
+    if at and max(at) >= video.frames:
+        raise InputError(
+            f"{name} is clicked at frame {max(at)} of {view}, whose video has {video.frames} frames, "
+            f"0 to {video.frames - 1}."
+        )
+    width, height = video.size
+    for frame, xy in at.items():
+        if xy is not None and not (0 <= xy[0] < width and 0 <= xy[1] < height):
+            raise InputError(
+                f"{name} is clicked at {xy[0]:g}, {xy[1]:g} px in frame {frame} of {view}, whose images are "
+                f"{width}×{height} px. Clicks are x right, y down from the upper left corner."
+            )
+
+
+def _tracked(
+    video: Video, trunk: np.ndarray, singles: tuple[Mapping[str, Clicks], float], tape: tuple[Tape | None, str]
+) -> dict[str, np.ndarray]:
+    """{marker: (frames, 3)} in one view. singles: their clicks, and radius. tape: it, and the name of the view."""
     with Crops() as crops:
         for frame, image in enumerate(video):
             if frame == len(trunk):
                 break
             crops.add(image, _box(trunk[frame]))
-        return track_markers(crops, clicks, trunk, radius, video.rate)
+        tracks = track_markers(crops, singles[0], trunk, singles[1], video.rate)
+        row, view = tape
+        if row is None or view not in row.views:
+            return tracks
+        dots = track_tape(crops, row.clicks_in(view), row.dots, row.radius)
+        return tracks | {name: dots[:, k] for k, name in enumerate(row.names)}
 
 
 def _box(trunk: np.ndarray) -> np.ndarray | None:

@@ -68,7 +68,8 @@ class SharedError:
     """A systematic error that `markers` share: sd of its three components, m, along the axes of the bodies that carry
     them; one number stands for all three.
 
-    shares: by how much of it each marker is off, as many as markers; () is all of it for each. correlation_time: s; what a detector means by a point does not change within a trial.
+    shares: by how much of it each marker is off, as many as markers; () is all of it for each.
+    correlation_time: s; what a detector means by a point does not change within a trial.
     """
 
     name: str

@@ -135,8 +135,8 @@ def check_clicks_of(markers: SkinMarkers, capture: Capture) -> None:
     from simspine.sources.video import open_videos
 
     videos = open_videos(capture.videos)
-    views = [camera.name for camera in match_cameras([video.path for video in videos], capture.cameras())]
-    check_clicks(markers.by_frame(), {view: video.frames for view, video in zip(views, videos, strict=True)})
+    cameras = match_cameras([video.path for video in videos], capture.cameras())
+    check_clicks(markers.by_frame(), cameras, videos, markers.tape_on_skin())
 
 
 def skin_marker_files(trial: Trial) -> tuple[Path, ...]:

@@ -51,7 +51,9 @@ def plan(context: Context) -> list[Task]:
             keypoints = followed.keypoints
             if clicks is not None:
                 videos = open_videos(capture.videos)
-                keypoints = follow_skin_markers(keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px, timing)
+                keypoints = follow_skin_markers(
+                    keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px, timing, clicks.tape_on_skin()
+                )
             outline = {} if followed.contours is None else {"contours": followed.contours}
             save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **outline, **_kept(timing), **fault)
             people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())

@@ -1,0 +1,123 @@
+"""A tape with dots along the spine, as one object: what is known of it, and whether the views agree on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from simspine.arrays import median_of_rows
+from simspine.body.skin import PELVIS, read_skin_table
+from simspine.cameras.epipolar import essential, sampson
+from simspine.detection.tape import TapeClicks
+from simspine.errors import InputError, unknown_name
+from simspine.geometry import undistort
+from simspine.skeletons.skin_names import SKIN
+from simspine.triangulation.solve import triangulate
+from simspine.types import Camera, Keypoints
+
+SHIFTS = (-3, -2, -1, 1, 2, 3)  # dots by which clicks of two views may be misnumbered, looked for
+FITS_BETTER = 0.5  # of how far the views are apart as numbered: below it, other numbers are the right ones
+MISNUMBERED = 0.5  # of a step in the image: views that are nearer agree on the numbers
+OTHER_SPACING = 0.25  # share by which the spacing measured may differ
+ANY_PX = 100.0  # error of a dot up to which it is placed, for its spacing: before a refinement of the cameras
+
+
+@dataclass(frozen=True)
+class Tape:
+    """A tape with evenly spaced dots on the skin over the spine.
+
+    dots: how many. spacing: m, of neighbours, along the tape. first, last: levels ('C7', 'S1') over which the first and
+    the last dot are. clicks: {number of a dot, from 1 at the top: {view: {frame: (x, y) px}}}. radius: of a dot, px.
+    Raises `InputError` for levels that do not exist, or that do not lie below one another.
+    """
+
+    dots: int
+    spacing: float
+    first: str
+    last: str
+    clicks: Mapping[int, Mapping[str, Mapping[int, tuple[float, float]]]]
+    radius: float = 4.0
+
+    def __post_init__(self):
+        table = read_skin_table()
+        for level in (self.first, self.last):
+            if level not in table.levels:
+                hint = " A tape lies over the spine." if level in PELVIS else ""
+                raise InputError(f"{unknown_name('level of the tape', level, table.levels)}{hint}")
+        if table.along(self.first) >= table.along(self.last):
+            raise InputError(
+                f"the tape is from {self.first} to {self.last}; its first dot is the one nearest to the head, so "
+                "`last` must be a level below `first`."
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the dots, by where they are along the spine, evenly spaced on the skin: 'C7.00_skin', 'C7.66_skin', …."""
+        table = read_skin_table()
+        ends = table.along(self.first), table.along(self.last)
+        return tuple(table.landmark_at(along) + SKIN for along in np.linspace(*ends, self.dots))
+
+    def clicks_in(self, view: str) -> TapeClicks:
+        """{number: {frame: (x, y) px}} of one view; empty where it has none."""
+        return {number: views[view] for number, views in self.clicks.items() if view in views}
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the views in which a dot is clicked."""
+        return tuple(dict.fromkeys(view for views in self.clicks.values() for view in views))
+
+
+def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:
+    """`InputError` where two views number the dots differently, or the dots are not as far apart as the tape says.
+
+    seen: the person's points and the dots, of simultaneous images. What the person's other points differ by between two
+    views is the calibration's, and is taken off.
+    """
+    rays = np.stack([undistort(camera, seen.xy[:, v]) for v, camera in enumerate(cameras)], 1)
+    dots = seen.indices(tape.names)
+    others = [i for i in range(len(seen.names)) if i not in dots]
+    for a, b in combinations(range(len(cameras)), 2):
+        matrix = essential(cameras[a], cameras[b])
+        focal = float(np.sqrt(cameras[a].K[0, 0] * cameras[b].K[0, 0]))
+        beside = focal * sampson(matrix, rays[:, a, others], rays[:, b, others])
+        calibration = float(np.nanmedian(beside)) if np.isfinite(beside).any() else 0.0
+        step = np.linalg.norm(np.diff(seen.xy[:, a, dots], axis=1), axis=-1)
+        apart = {
+            shift: _apart(focal * sampson(matrix, *_shifted(rays[:, a, dots], rays[:, b, dots], shift)) - calibration)
+            for shift in (0, *SHIFTS)
+        }
+        best = min(apart, key=lambda shift: apart[shift])
+        if best and apart[0] > MISNUMBERED * np.nanmedian(step) and apart[best] < FITS_BETTER * apart[0]:
+            raise InputError(
+                f"the dots of the tape in {cameras[a].name} and {cameras[b].name} are {apart[0]:.0f} px apart "
+                f"(epipolar distance), and {apart[best]:.0f} px if dot 10 of {cameras[a].name} is dot {10 + best} of "
+                f"{cameras[b].name}. The clicks of one of them are on other dots than they say: count again."
+            )
+    _check_spacing(seen.select(tape.names), cameras, tape)
+
+
+def _shifted(a: np.ndarray, b: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray]:
+    """Dots (frames, dots, 2) of a with those of b whose numbers are `shift` higher."""
+    return (a[:, : a.shape[1] - shift], b[:, shift:]) if shift >= 0 else (a[:, -shift:], b[:, :shift])
+
+
+def _apart(distances: np.ndarray) -> float:
+    """Median; infinite where nothing is seen in both views."""
+    return float(np.nanmedian(np.abs(distances))) if np.isfinite(distances).any() else np.inf
+
+
+def _check_spacing(dots: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:
+    placed = triangulate(dots, cameras, max_error_px=ANY_PX).xyz
+    spacing = np.linalg.norm(np.diff(placed, axis=1), axis=-1)
+    measured = float(np.nanmedian(median_of_rows(spacing.T))) if np.isfinite(spacing).any() else np.nan
+    if np.isnan(measured):
+        raise InputError(
+            f"no two neighbouring dots of the tape are seen by two views ({', '.join(tape.views)}) at the same time. "
+            "Click the tape in a frame and a view where it is in sight."
+        )
+    if abs(measured / tape.spacing - 1) > OTHER_SPACING:
+        raise InputError(
+            f"the dots of the tape are {1000 * measured:.1f} mm apart by the cameras, and {1000 * tape.spacing:g} mm "
+            "by `spacing_mm`. Is it their distance from middle to middle, and is the calibration in metres?"
+        )
