@@ -8,9 +8,10 @@ from simspine.types import Camera
 
 DOTS, SPACING, RATE, RADIUS_PX = 22, 0.020, 50.0, 4.0
 SIZE = (460, 640)  # px; 1 px is about 1 mm on the back
-SKIN, TAPE, ARM = (120, 150, 200), (170, 90, 40), (100, 125, 175)
+SKIN, TAPE, HAND = (120, 150, 200), (170, 90, 40), (100, 125, 175)
 SHIFT = 4  # bits below a pixel, in which OpenCV takes coordinates
 FINE = 2**SHIFT
+HAND_PX = 10  # half its width
 
 
 def cameras():
@@ -26,7 +27,7 @@ def cameras():
 
 def dots_at(frame):
     """(dots, 3) m, z up, from the top: a back that bends forward and sideways, and sways."""
-    flexion = 0.5 + 0.5 * np.sin(2 * np.pi * frame / 60)  # rad, over the length of the tape
+    flexion = 0.25 + 0.4 * np.sin(2 * np.pi * frame / 60)  # rad, over the length of the tape
     bending = 0.5 * np.sin(2 * np.pi * frame / 45)
     s = np.linspace(0, 1, DOTS)
     forward, side = flexion * s + 0.25 * np.sin(2 * np.pi * s), bending * s  # of the tangent, from the bottom up
@@ -37,7 +38,7 @@ def dots_at(frame):
 
 
 def drawn(view, frame, covered=(), rng=None):
-    """An image (height, width, 3): a blue tape through whose holes skin shows. covered: dots (from 1) under an arm."""
+    """An image (height, width, 3): a blue tape through whose holes skin shows. covered: dots (from 1) behind a hand."""
     rng = np.random.default_rng(frame) if rng is None else rng
     at = project([cameras()[view]], dots_at(frame))[0]
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
@@ -50,7 +51,8 @@ def drawn(view, frame, covered=(), rng=None):
     for point in points:
         cv2.circle(image, point.tolist(), round(RADIUS_PX * FINE), SKIN, -1, cv2.LINE_AA, SHIFT)
     for number in covered:
-        cv2.circle(image, points[number - 1].tolist(), round(8.0 * FINE), ARM, -1, cv2.LINE_AA, SHIFT)
+        x, y = np.round(at[number - 1]).astype(int)
+        cv2.rectangle(image, (x - 90, y - HAND_PX), (x + 90, y + HAND_PX), HAND, -1)
     noisy = image + rng.normal(0, 3, image.shape)
     return np.clip(noisy, 0, 255).astype(np.uint8)
 

@@ -48,6 +48,39 @@ def test_the_processes_lie_where_palpation_finds_them(places):
         assert abs(100 * share - percent) < 2.0, landmark
 
 
+def test_bodies_stand_where_the_table_has_them():
+    poses = neutral_poses(build("coupled", "blazepose"))
+    for body, origin in read_skin_table().origins.items():
+        np.testing.assert_allclose(poses[body][:3, 3] - poses["pelvis"][:3, 3], origin, atol=5e-5, err_msg=body)
+        np.testing.assert_allclose(poses[body][:3, :3], np.eye(3), atol=1e-9, err_msg=body)
+
+
+@pytest.mark.parametrize("recipe", ["coupled", "articulated"])
+def test_a_dot_lies_between_its_neighbours(recipe):
+    """On the straight line between the markers of two levels, at its share of the way."""
+    dots = {"T7.40": ("T7", "T8"), "T12.75": ("T12", "L1"), "L3.50": ("L3", "L4"), "L5.20": ("L5", "S1")}
+    levels = tuple(level + SKIN for pair in dots.values() for level in pair)
+    body = build(recipe, "blazepose", (*dict.fromkeys(levels), *(dot + SKIN for dot in dots)), HEIGHT)
+    at = dict(zip(body.marker_names, neutral_markers(body, neutral_poses(body)), strict=True))
+    for dot, (above, below) in dots.items():
+        share = float(dot[-3:])
+        line = (1 - share) * at[above + SKIN] + share * at[below + SKIN]
+        np.testing.assert_allclose(at[dot + SKIN], line, atol=1e-9, err_msg=dot)
+
+
+def test_the_way_along_the_skin_goes_both_ways():
+    table = read_skin_table()
+    for name in ("C7.00", "T4.37", "T12.99", "L5.60", "S1.00"):
+        assert table.landmark_at(table.along(name)) == name
+    assert table.along("T7") == table.along("T7.00")
+
+
+@pytest.mark.parametrize("name", ["S1.20", "T13.20", "LPSIS.20", "T7.4"])
+def test_a_dot_beyond_the_spine_is_named(name):
+    with pytest.raises(InputError, match=f"unknown marker on the skin '{name}'"):
+        read_skin_table().of([name])
+
+
 def test_left_and_right_mirror_one_another(places):
     np.testing.assert_allclose(places["LPSIS" + SKIN] * [1, 1, -1], places["RPSIS" + SKIN], atol=1e-9)
 

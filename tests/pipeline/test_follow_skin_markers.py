@@ -109,7 +109,7 @@ def test_keypoints_with_markers_on_the_skin_keep_them():
 class _Drawn:
     """A video of a plain back with one dark spot; where: (frames, 2) px."""
 
-    rate = RATE
+    rate, size = RATE, (200, 200)
 
     def __init__(self, where):
         self.where, self.frames = where, len(where)

@@ -39,3 +39,18 @@ def test_markers_never_seen_together_say_nothing():
     xyz = np.array(markers.xyz)
     xyz[:, 1] = np.nan
     assert not list(order(markers.with_(xyz=xyz)))
+
+
+def test_lost_dots_of_a_tape_are_one_finding():
+    xyz = np.zeros((10, 4, 3))
+    xyz[3:, 1:3] = np.nan
+    (finding,) = lost(Markers(("C7.00_skin", "T2.50_skin", "T5.00_skin", "T7_skin"), 50.0, xyz))
+    assert finding.where == "tape"
+    assert "2 of 3 dots of the tape (number 2, 3)" in finding.message
+    assert finding.frames == tuple(range(3, 10))
+
+
+def test_dots_of_a_tape_follow_one_another():
+    assert not list(order(on_a_back(**{"C7.00": 1.45, "T3.20": 1.36, "T7": 1.27, "T10.40": 1.20})))
+    (finding,) = order(on_a_back(**{"C7.00": 1.45, "T3.20": 1.20, "T7": 1.27}))
+    assert finding.where == "C7.00, T3.20, T7"

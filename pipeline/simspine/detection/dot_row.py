@@ -1,8 +1,8 @@
 """A row of dots in one image: perforated tape along the spine, of which two dots or more are clicked.
 
-Spots are where the colour of a disk differs from that around it. Between two clicked dots the row is the chain of as
-many spots as there are dots, whose steps change least from one to the next (dynamic programming over chains; a dot may
-be covered, and then two steps make one).
+Spots are where the colour of a disk differs from that around it as it does at the clicked dots. Between two clicked
+dots the row is the chain of as many spots as there are dots, whose steps change least from one to the next (dynamic
+programming over chains; a dot may be covered, and then two steps make one).
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,8 @@ SHORTEST, LONGEST = 0.45, 2.0  # of the mean step between two clicked dots
 EVEN = 0.2  # of a step: by how much the next one differs, one standard deviation
 COVERED_COST = 4.0  # of a dot that is not there
 MOST_COVERED = 2  # neighbouring dots, in the clicked image
-UNEVEN = 1.7  # ratio of two neighbouring steps from which spots are no row
+UNEVEN = 1.45  # ratio of two neighbouring steps from which spots are no row
+PASSED = 0.3  # of a step: a spot that near the row, and not in it, is a dot that was passed over
 
 Dots = dict[int, np.ndarray]  # number along the row, from 1 → (2,) px
 
@@ -56,16 +57,27 @@ def _between(
     count = dots[1] - dots[0]
     spots = np.array([ends[0], *_spots(crops, frame, ends, radius), ends[1]])
     chosen = _best_chain(spots, count)
-    steps = [] if chosen is None else [
-        np.linalg.norm(spots[j] - spots[i]) / (n - m) for (m, i), (n, j) in pairwise(chosen)
-    ]  # fmt: skip
-    if chosen is None or any(max(a, b) > UNEVEN * min(a, b) for a, b in pairwise(steps)):
+    if chosen is None or not _is_even(spots, chosen):
         raise InputError(
             f"between the clicks on dots {dots[0]} and {dots[1]} of the tape in frame {frame}, {len(spots) - 2} spots "
             f"were found, but no even row of {count - 1} dots. Are these the dots' numbers, and is radius_px right? "
             f"If so, click one more dot between them; more than {MOST_COVERED} neighbours may not be covered there."
         )
     return {dots[0] + number: spots[i] for number, i in chosen[1:-1]}
+
+
+def _is_even(spots: np.ndarray, chain: list[tuple[int, int]]) -> bool:
+    """Whether neighbouring steps are alike, and no other spot lies in the row."""
+    steps = [np.hypot(*(spots[j] - spots[i])) / (n - m) for (m, i), (n, j) in pairwise(chain)]
+    if any(max(a, b) > UNEVEN * min(a, b) for a, b in pairwise(steps)):
+        return False
+    others = np.delete(spots, [i for _, i in chain], 0)
+    for ((_, i), (_, j)), step in zip(pairwise(chain), steps, strict=True):
+        way = spots[j] - spots[i]
+        share = np.clip((others - spots[i]) @ way / (way @ way), 0, 1)
+        if (np.hypot(*(others - spots[i] - share[:, None] * way).T) < PASSED * step).any():
+            return False
+    return True
 
 
 def _spots(crops: Crops, frame: int, ends: tuple[np.ndarray, np.ndarray], radius: float) -> Iterator[np.ndarray]:
@@ -77,9 +89,11 @@ def _spots(crops: Crops, frame: int, ends: tuple[np.ndarray, np.ndarray], radius
     half = int(np.ceil((0.5 + BESIDE) * length + 4 * radius))
     image = crops.window(frame, centre, half).astype(np.float32)
     blurred = [cv2.GaussianBlur(image, (0, 0), width * radius) for width in (DISK, AROUND)]
-    contrast = np.linalg.norm(blurred[0] - blurred[1], axis=-1)
-    peak = cv2.dilate(contrast, np.ones((2 * int(radius) + 1,) * 2, np.uint8))
+    colours = blurred[0] - blurred[1]
     inside = [np.round(end - centre + half).astype(int) for end in ends]
+    as_clicked = np.mean([colours[y, x] for x, y in inside], 0)
+    contrast = colours @ as_clicked / max(float(np.linalg.norm(as_clicked)), 1e-9)
+    peak = cv2.dilate(contrast, np.ones((2 * int(radius) + 1,) * 2, np.uint8))
     least = FAINTEST * min(float(peak[y, x]) for x, y in inside)
     y, x = np.nonzero((contrast == peak) & (contrast >= least))
     places = np.stack([x, y], 1) + centre - half

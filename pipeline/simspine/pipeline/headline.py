@@ -17,7 +17,7 @@ from simspine.quality.skin_checks import ORDER
 from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import SILHOUETTE, base_name
 from simspine.skeletons.regions import SPINE_REGIONS
-from simspine.skeletons.skin_names import landmark, not_on_skin, on_skin
+from simspine.skeletons.skin_names import landmark, not_on_skin, of_tape, on_skin
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.types import Markers, Origin
 
@@ -157,7 +157,10 @@ def _spine_seen_by(markers: Markers) -> dict[str, list[str]]:
     """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them."""
     own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
     seen = dict(zip(markers.names, markers.present.mean(0), strict=True))
-    ways = {ON_SKIN: [_with_share(landmark(name), seen[name]) for name in on_skin(markers.names) if seen[name]]}
+    dots = of_tape(markers.names)
+    single = [name for name in on_skin(markers.names) if seen[name] and name not in dots]
+    ways = {ON_SKIN: [_with_share(landmark(name), seen[name]) for name in single]}
+    ways["dots of a tape"] = [_with_share(landmark(name), seen[name]) for name in dots if seen[name]]
     for origin in (Origin.DETECTED, Origin.GIVEN):
         ways[str(origin)] = [name for name in markers.names_of(origin) if name in own]
     ways["behind the outline"] = [base_name(name) for name in markers.names_of(Origin.SILHOUETTE)]

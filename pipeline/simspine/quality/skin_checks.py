@@ -1,6 +1,6 @@
 """Checks of markers on the skin: are they seen, and do they lie where their names say?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +9,7 @@ from simspine.arrays import median_of_rows
 from simspine.body.skin import PELVIS, read_skin_table
 from simspine.quality.findings import Finding, Severity, where_true
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
-from simspine.skeletons.skin_names import landmark, on_skin
+from simspine.skeletons.skin_names import landmark, of_tape, on_skin
 from simspine.types import Markers
 
 ORDER = "skin_marker_order"  # code of the finding that names are wrong
@@ -17,8 +17,11 @@ ORDER = "skin_marker_order"  # code of the finding that names are wrong
 
 def lost(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
     """Markers on the skin that are known in few frames: of those without them the spine is seen less."""
-    limit = thresholds["skin_marker_seen"]
+    limit, dots = thresholds["skin_marker_seen"], of_tape(measured.names)
+    yield from _lost_dots(measured, dots, limit.si, f"{limit.value:g} %")
     for name in on_skin(measured.names):
+        if name in dots:
+            continue
         seen = measured.present[:, measured.index(name)]
         if seen.mean() < limit.si:
             yield Finding(
@@ -30,6 +33,24 @@ def lost(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Fin
                 where_true(~seen),
                 where=landmark(name),
             )
+
+
+def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) -> Iterator[Finding]:
+    """One finding for all dots of a tape that are known in few frames."""
+    seen = measured.present[:, measured.indices(dots)]
+    few = seen.mean(0) < least
+    if few.any():
+        numbers = ", ".join(str(n + 1) for n in np.flatnonzero(few))
+        yield Finding(
+            "skin_marker_lost",
+            Severity.INFO,
+            f"{few.sum()} of {len(dots)} dots of the tape (number {numbers}) are known in less than {said} of the "
+            "frames.",
+            "Two views must see a dot: click the tape again where it is lost (`skin_markers.tape`), or take the ± as "
+            "it is.",
+            where_true(~seen[:, few].any(1)),
+            where="tape",
+        )
 
 
 def order(measured: Markers) -> Iterator[Finding]:
