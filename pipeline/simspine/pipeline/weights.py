@@ -81,7 +81,7 @@ def _tape_errors(dots: Sequence[str]) -> Iterator[SharedError]:
         (place,) = table.of([level]).values()
         chosen = np.flatnonzero(shares)
         if chosen.size:
-            names = tuple(dots[i] for i in chosen)
+            names = tuple(dots[int(i)] for i in chosen)
             yield SharedError(f"tape at {level}", names, place.sd, shares=tuple(float(shares[i]) for i in chosen))
 
 

@@ -48,7 +48,7 @@ def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) 
             "frames.",
             "Two views must see a dot: click the tape again where it is lost (`skin_markers.tape`), or take the ± as "
             "it is.",
-            where_true(~seen[:, few].any(1)),
+            where_true(np.asarray((~seen[:, few]).any(1))),
             where="tape",
         )
 
