@@ -164,3 +164,23 @@ def test_text_fits_and_unicode_is_drawn():
     assert canvas.text_width("µm–°", 20) > canvas.text_width("µm", 20) > 0
     out = canvas.write(canvas.blank(200, 40), (4, 20), "ünï°", 20)
     assert changed(out, canvas.blank(200, 40))[:, 0].max() < 4 + canvas.text_width("ünï°", 20) + 2
+
+
+def test_markers_on_the_skin_carry_their_names():
+    """Something dark stands right of a marker, nothing where it would not fit; of a tape only the ends have it."""
+    middle, edge = np.array([100.0, 150.0]), np.array([GREY.shape[1] - 3.0, 150.0])
+
+    def tagged(**points):
+        layer = Layer(detected={f"{name}_skin": at for name, at in points.items()})
+        assert symbols(layer) == {"skin"}
+        return (draw_overlay(GREY, layer, height=GREY.shape[0], crop=False) < 40).all(-1)
+
+    one = tagged(C7=middle)
+    assert one[140:160, 108:140].sum() > 100
+    assert one[140:160, 60:95].sum() == 0
+    assert tagged(C7=edge).sum() < one.sum() / 2
+    row = {f"T{n}.50": np.array([100.0, 40.0 + 25 * n]) for n in range(1, 6)}
+    tags = tagged(**row)[:, 108:140].sum(1)
+    assert tags[55:75].any()
+    assert tags[155:175].any()
+    assert not tags[105:125].any()

@@ -14,6 +14,7 @@ from simspine.report.overlay import Layer, draw_overlay, person_box
 from simspine.report.sampling import frame_layer
 from simspine.report.style import STATUS_COLOURS, bgr
 from simspine.report.video import video_writer
+from simspine.skeletons.skin_names import on_skin
 from simspine.sources.video import open_videos
 from simspine.spine.levels import CHAIN
 from simspine.types import Camera, Markers, Origin
@@ -111,6 +112,7 @@ def _legend(found: SolvedTrial, width: int) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
     _, report = found.images
     kinds = ["detected", "model", "spine"]
+    kinds += ["skin"] * bool(on_skin(found.shown.names))
     kinds += ["inferred"] * bool(found.shown.names_of(Origin.INFERRED))
     kinds += ["outlined"] * bool(found.shown.names_of(Origin.SILHOUETTE)) + ["outline"] * (found.contours is not None)
     kinds += ["swapped"] * bool(report.swapped.any())

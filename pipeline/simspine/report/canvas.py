@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, bgr
+from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
 
 _SHIFT = 4  # OpenCV takes coordinates in 1/16 px
 _LIMIT = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
 # What a legend explains, in its order.
 SYMBOLS = {
-    "detected": "detected point", "inferred": "inferred, not detected", "outlined": "placed behind the outline",
-    "outline": "outline of the trunk", "swapped": "left/right exchanged", "pruned": "left out as inconsistent",
-    "model": "body, reprojected", "spine": "spine, reprojected",
+    "detected": "detected point", "skin": "marker on the skin", "inferred": "inferred, not detected",
+    "outlined": "placed behind the outline", "outline": "outline of the trunk", "swapped": "left/right exchanged",
+    "pruned": "left out as inconsistent", "model": "body, reprojected", "spine": "spine, reprojected",
 }  # fmt: skip
 
 
@@ -181,6 +181,8 @@ def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
     across = np.array([[-4.2, 0], [4.2, 0]]) * unit + at
     if kind in ("detected", "swapped", "pruned"):
         disc(image, at, 2.2 * unit, bgr(SKY))
+    if kind == "skin":
+        disc(image, at, 2.2 * unit, bgr(YELLOW))
     if kind == "inferred":
         ring(image, at, 2.6 * unit, bgr(ORANGE), unit)
     if kind == "outlined":

@@ -12,7 +12,8 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.report import canvas
-from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, bgr
+from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
+from simspine.skeletons.skin_names import landmark, of_tape, on_skin
 
 WHITE, DARK = (255, 255, 255), (24, 20, 18)
 MARGIN = 0.1  # left free around a person, of their extent
@@ -132,6 +133,7 @@ def _draw_model(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
 def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
     for point in layer.outline.values():
         canvas.disc(picture, point, unit * 1.5, bgr(GREEN), DARK, unit * 0.7)
+    skin = on_skin(layer.detected)
     for name, point in layer.detected.items():
         if name in layer.outlined:
             canvas.square(picture, point, unit * 1.9, DARK, bgr(SKY), unit * 0.9)
@@ -139,14 +141,26 @@ def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarr
             canvas.ring(picture, point, unit * 3.2, DARK, unit * 1.7)
             canvas.ring(picture, point, unit * 3.2, bgr(ORANGE), unit * 0.9)
         else:
-            canvas.disc(picture, point, unit * 2.4, bgr(SKY), DARK, unit * 0.8)
+            canvas.disc(picture, point, unit * 2.4, bgr(YELLOW if name in skin else SKY), DARK, unit * 0.8)
         if name in layer.swapped:
             canvas.ring(picture, point, unit * 4.6, DARK, unit * 2.0)
             canvas.ring(picture, point, unit * 4.6, bgr(GREEN), unit * 1.1)
         if name in layer.pruned:
             canvas.cross(picture, point, unit * 3.6, DARK, unit * 2.6)
             canvas.cross(picture, point, unit * 3.6, bgr(PURPLE), unit * 1.4)
+    dots = of_tape(skin)
+    for name in [name for name in skin if name not in dots[1:-1]]:
+        _label(picture, layer.detected[name] + [unit * 9, 0], landmark(name), round(9 * unit))
     return picture
+
+
+def _label(picture: np.ndarray, at: np.ndarray, text: str, size: int) -> None:
+    """A tag right of a place (2,) px, in the picture handed in; none where it would reach beyond."""
+    x, y = np.round(at).astype(int)
+    width, half = canvas.text_width(text, size) + size // 2, round(0.7 * size)
+    if x >= 0 and y >= half and x + width <= picture.shape[1] and y + half <= picture.shape[0]:
+        tag = np.full((2 * half, width, 3), DARK, np.uint8)
+        picture[y - half : y + half, x : x + width] = canvas.write(tag, (size // 4, half), text, size, bgr(YELLOW))
 
 
 def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
@@ -166,9 +180,10 @@ def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
 def symbols(layer: Layer) -> set[str]:
     """Which of `canvas.SYMBOLS` the layer holds."""
     detected, model, spine = set(layer.detected), set(layer.model), set(layer.spine)
+    skin = set(on_skin(detected))
     held = {
-        "detected": detected - layer.inferred - layer.outlined, "inferred": detected & layer.inferred,
-        "outlined": detected & layer.outlined, "outline": set(layer.outline),
+        "detected": detected - layer.inferred - layer.outlined - skin, "skin": skin,
+        "inferred": detected & layer.inferred, "outlined": detected & layer.outlined, "outline": set(layer.outline),
         "swapped": detected & layer.swapped, "pruned": detected & layer.pruned,
         "model": model - spine, "spine": model & spine,
     }  # fmt: skip

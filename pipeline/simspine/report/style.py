@@ -5,7 +5,7 @@ instead of solid. What the model's couplers *force* is never drawn like a measur
 `FORCED_LABEL`.
 
 Colours: Okabe & Ito 2008 (colour universal design), distinct with any of the common colour deficiencies; yellow and
-black are left out because they vanish on white and on dark pages.
+black are left out of figures because they vanish on white and on dark pages.
 """
 
 from contextlib import AbstractContextManager
@@ -18,6 +18,7 @@ Style = dict[str, Any]  # keyword arguments of Matplotlib's artists
 
 BLUE, ORANGE, GREEN, VERMILLION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 PURPLE, SKY, GREY = "#cc79a7", "#56b4e9", "#8b8f94"
+YELLOW = "#f0e442"  # on images only, with a dark edge
 NAMED = {
     "blue": BLUE, "orange": ORANGE, "green": GREEN, "vermillion": VERMILLION,
     "purple": PURPLE, "sky": SKY, "grey": GREY,

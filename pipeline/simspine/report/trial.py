@@ -22,6 +22,7 @@ from simspine.report.figures.presence import availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
 from simspine.report.player.pack import Packed
 from simspine.report.sampling import sample_frames
+from simspine.report.skin_table import skin_table
 from simspine.report.uncertainty import angle_table
 from simspine.skeletons.inferred_names import base_name
 from simspine.spine.bands import BANDS
@@ -108,7 +109,7 @@ def trial_section(
     if spine is not None and spine.angles_sd is not None:
         kept = None if verdict is None else ~verdict.rejected
         tables.append(angle_table(spine, parts.level_shares(spine), parts.levels, kept))
-    tables += body_table(parts.variations)
+    tables += [*skin_table(parts.triangulation, parts.ik), *body_table(parts.variations)]
     return content.TrialSection(
         name,
         () if verdict is None else tuple(map(page_finding, verdict.findings)),
