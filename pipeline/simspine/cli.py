@@ -20,7 +20,7 @@ from simspine.commands.options import FILE, config_option, quiet_option
 from simspine.commands.start import demo, run, warmup
 from simspine.commands.train import train
 from simspine.commands.validate import validate
-from simspine.commands.view import overlay, view
+from simspine.commands.view import clicks, overlay, view
 from simspine.errors import InputError
 
 STAGES = {
@@ -143,5 +143,19 @@ def doctor(config_path, schema):
         sys.exit(2)
 
 
-for _group in (cameras, warmup, model, bench, benchmark, train, capture, validate, verify, check, view, overlay):
+for _group in (
+    cameras,
+    warmup,
+    model,
+    bench,
+    benchmark,
+    train,
+    capture,
+    validate,
+    verify,
+    check,
+    view,
+    overlay,
+    clicks,
+):
     main.add_command(_group)

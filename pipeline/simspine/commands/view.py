@@ -1,8 +1,8 @@
-"""simspine view, simspine overlay: look at a result."""
+"""simspine view, simspine overlay, simspine clicks: look at a result, and at what could be clicked."""
 
 import click
 
-from simspine.commands.options import FILE, config_option, quiet_option
+from simspine.commands.options import FILE, FOLDER, config_option, quiet_option
 
 
 @click.command()
@@ -43,3 +43,21 @@ def overlay(config_path, subject, trial, camera, out, quiet):
     from simspine.workflow.overlaying import write_overlay
 
     click.echo(write_overlay(read_config(config_path), out, subject, trial, camera, quiet=quiet))
+
+
+@click.command()
+@config_option()
+@click.option("--subject", help="Subject; the first if left out.")
+@click.option("--trial", help="Trial; the first if left out.")
+@click.option("--frame", type=click.IntRange(0), default=0, show_default=True, help="Frame of the first video.")
+@click.option("--radius", type=click.FloatRange(2, 60), default=6.0, show_default=True, help="Of a marker, px.")
+@click.option("--out", required=True, type=FOLDER, help="Folder for one picture per camera (.png).")
+def clicks(config_path, subject, trial, frame, radius, out):
+    """Propose clicks of markers on the skin: spots on the back that two cameras show at the same place.
+
+    Numbered in the pictures, and printed as the section `skin_markers.clicks`, to be named by you.
+    """
+    from simspine.config import read_config
+    from simspine.workflow.click_sheets import write_click_sheets
+
+    click.echo(write_click_sheets(read_config(config_path), out, subject, trial, frame, radius))

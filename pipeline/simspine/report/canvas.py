@@ -136,6 +136,15 @@ def write(image: np.ndarray, position: tuple[float, float], text: str, size: int
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
 
+def tag(picture: np.ndarray, at: np.ndarray, text: str, size: int, colour: tuple[int, ...]) -> None:
+    """Text on a dark ground right of a place (2,) px, in the picture handed in; none where it would reach beyond."""
+    x, y = np.round(at).astype(int)
+    width, half = text_width(text, size) + size // 2, round(0.7 * size)
+    if x >= 0 and y >= half and x + width <= picture.shape[1] and y + half <= picture.shape[0]:
+        ground = np.full((2 * half, width, 3), BACKGROUND, np.uint8)
+        picture[y - half : y + half, x : x + width] = write(ground, (size // 4, half), text, size, colour)
+
+
 def caption(image: np.ndarray, text: str) -> np.ndarray:
     """A line of text on a translucent dark bar at the upper edge; shortened with '…' to fit."""
     height, width = image.shape[:2]

@@ -150,17 +150,8 @@ def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarr
             canvas.cross(picture, point, unit * 3.6, bgr(PURPLE), unit * 1.4)
     dots = of_tape(skin)
     for name in [name for name in skin if name not in dots[1:-1]]:
-        _label(picture, layer.detected[name] + [unit * 9, 0], landmark(name), round(9 * unit))
+        canvas.tag(picture, layer.detected[name] + [unit * 9, 0], landmark(name), round(9 * unit), bgr(YELLOW))
     return picture
-
-
-def _label(picture: np.ndarray, at: np.ndarray, text: str, size: int) -> None:
-    """A tag right of a place (2,) px, in the picture handed in; none where it would reach beyond."""
-    x, y = np.round(at).astype(int)
-    width, half = canvas.text_width(text, size) + size // 2, round(0.7 * size)
-    if x >= 0 and y >= half and x + width <= picture.shape[1] and y + half <= picture.shape[0]:
-        tag = np.full((2 * half, width, 3), DARK, np.uint8)
-        picture[y - half : y + half, x : x + width] = canvas.write(tag, (size // 4, half), text, size, bgr(YELLOW))
 
 
 def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:

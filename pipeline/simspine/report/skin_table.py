@@ -26,7 +26,9 @@ def skin_table(triangulation: "TriangulationReport | None", ik: "Result | None")
     if triangulation is None or not on_skin(triangulation.names):
         return ()
     dots = of_tape(triangulation.names)
-    groups = {landmark(name): (name,) for name in on_skin(triangulation.names) if name not in dots}
+    groups: dict[str, tuple[str, ...]] = {
+        landmark(name): (name,) for name in on_skin(triangulation.names) if name not in dots
+    }
     if dots:
         groups[f"tape, {len(dots)} dots, {landmark(dots[0])} to {landmark(dots[-1])}"] = dots
     columns = ("Over", "Frames in space", "Frames by view", "Reprojection, px", "Beside the body, mm")
