@@ -7,10 +7,10 @@ import pytest
 from drawn_tape import DOTS, RADIUS_PX, RATE, SIZE, SPACING, cameras, dots_at, drawn, seen
 
 from simspine.body.skin import read_skin_table
+from simspine.body.tape import Tape
 from simspine.errors import InputError
 from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.skin_markers import follow_skin_markers
-from simspine.pipeline.skin_tape import Tape
 from simspine.pipeline.weights import fit_weights, shared_errors
 from simspine.skeletons import TARGET, load
 from simspine.skeletons.skin_names import landmark

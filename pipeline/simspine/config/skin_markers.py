@@ -7,9 +7,9 @@ from math import hypot, isfinite
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from simspine.body.skin import read_skin_table
+from simspine.body.tape import Tape
 from simspine.errors import InputError, unknown_name
 from simspine.pipeline.options import Section
-from simspine.pipeline.skin_tape import Tape
 
 Click = tuple[int, float | None, float | None]
 ROW = "write [frame, x, y], or [frame, null, null] from where it is hidden"

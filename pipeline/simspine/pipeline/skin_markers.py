@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from simspine.body.skin import read_skin_table
+from simspine.body.tape import Tape
 from simspine.cameras.clocks import Timing, at_instants
 from simspine.cameras.epipolar import essential, sampson
 from simspine.detection.crops import Crops
@@ -13,7 +14,7 @@ from simspine.detection.skin_markers import TRUNK, Clicks, track_markers
 from simspine.detection.tape import track_tape
 from simspine.errors import InputError, unknown_name
 from simspine.geometry import undistort
-from simspine.pipeline.skin_tape import Tape, check_views_of_tape
+from simspine.pipeline.skin_tape import check_views_of_tape
 from simspine.skeletons import with_points
 from simspine.skeletons.skin_names import landmark
 from simspine.sources.video import Video

@@ -1,18 +1,15 @@
-"""A tape with dots along the spine, as one object: what is known of it, and whether the views agree on it."""
+"""Do the views agree on a tape with dots: on the numbers of its dots, and on how far they are apart?"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
 from simspine.arrays import median_of_rows
-from simspine.body.skin import PELVIS, read_skin_table
+from simspine.body.tape import Tape
 from simspine.cameras.epipolar import essential, sampson
-from simspine.detection.tape import TapeClicks
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError
 from simspine.geometry import undistort
-from simspine.skeletons.skin_names import SKIN
 from simspine.triangulation.solve import triangulate
 from simspine.types import Camera, Keypoints
 
@@ -21,51 +18,6 @@ FITS_BETTER = 0.5  # of how far the views are apart as numbered: below it, other
 MISNUMBERED = 0.5  # of a step in the image: views that are nearer agree on the numbers
 OTHER_SPACING = 0.25  # share by which the spacing measured may differ
 ANY_PX = 100.0  # error of a dot up to which it is placed, for its spacing: before a refinement of the cameras
-
-
-@dataclass(frozen=True)
-class Tape:
-    """A tape with evenly spaced dots on the skin over the spine.
-
-    dots: how many. spacing: m, of neighbours, along the tape. first, last: levels ('C7', 'S1') over which the first and
-    the last dot are. clicks: {number of a dot, from 1 at the top: {view: {frame: (x, y) px}}}. radius: of a dot, px.
-    Raises `InputError` for levels that do not exist, or that do not lie below one another.
-    """
-
-    dots: int
-    spacing: float
-    first: str
-    last: str
-    clicks: Mapping[int, Mapping[str, Mapping[int, tuple[float, float]]]]
-    radius: float = 4.0
-
-    def __post_init__(self):
-        table = read_skin_table()
-        for level in (self.first, self.last):
-            if level not in table.levels:
-                hint = " A tape lies over the spine." if level in PELVIS else ""
-                raise InputError(f"{unknown_name('level of the tape', level, table.levels)}{hint}")
-        if table.along(self.first) >= table.along(self.last):
-            raise InputError(
-                f"the tape is from {self.first} to {self.last}; its first dot is the one nearest to the head, so "
-                "`last` must be a level below `first`."
-            )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the dots, by where they are along the spine, evenly spaced on the skin: 'C7.00_skin', 'C7.66_skin', …."""
-        table = read_skin_table()
-        ends = table.along(self.first), table.along(self.last)
-        return tuple(table.landmark_at(along) + SKIN for along in np.linspace(*ends, self.dots))
-
-    def clicks_in(self, view: str) -> TapeClicks:
-        """{number: {frame: (x, y) px}} of one view; empty where it has none."""
-        return {number: views[view] for number, views in self.clicks.items() if view in views}
-
-    @property
-    def views(self) -> tuple[str, ...]:
-        """Names of the views in which a dot is clicked."""
-        return tuple(dict.fromkeys(view for views in self.clicks.values() for view in views))
 
 
 def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:

@@ -1,9 +1,11 @@
 """A view's image with numbered rings around spots on the back, to be named by a person."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+from simspine.formats.atomic import atomic_path
 from simspine.report import canvas
 from simspine.report.style import YELLOW, bgr
 
@@ -31,3 +33,11 @@ def click_sheet(image: np.ndarray, trunk: np.ndarray, spots: Mapping[int, np.nda
         canvas.ring(picture, at, 19, bgr(YELLOW), 3)
         canvas.tag(picture, at + np.array([24, 0]), str(number), 22, bgr(YELLOW))
     return canvas.caption(picture, caption)
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a picture (height, width, 3) BGR as PNG, atomically."""
+    import cv2
+
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(cv2.imencode(".png", picture)[1].tobytes())

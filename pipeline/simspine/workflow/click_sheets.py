@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from simspine.config import Config
 from simspine.detection.back_spots import spots_on_trunk
 from simspine.detection.skin_markers import TRUNK
 from simspine.errors import InputError, unknown_name
-from simspine.formats.atomic import atomic_path
 from simspine.formats.store import load
 from simspine.pipeline.click_proposals import Proposal, propose_clicks
-from simspine.report.click_sheet import click_sheet
+from simspine.report.click_sheet import click_sheet, write_picture
 from simspine.skeletons.skin_names import not_on_skin
 from simspine.sources.video import open_videos
 from simspine.types import Keypoints
@@ -49,7 +46,7 @@ def write_click_sheets(
     for v, camera in enumerate(cameras):
         own = {n + 1: proposal.views[camera.name] for n, proposal in enumerate(found) if camera.name in proposal.views}
         if own:
-            _write_picture(
+            write_picture(
                 out / f"{camera.name}.png", click_sheet(images[v], trunk[v], own, f"{camera.name} · frame {at[v]}")
             )
     return _as_yaml(found, {camera.name: number for camera, number in zip(cameras, at, strict=True)})
@@ -64,13 +61,6 @@ def _as_yaml(found: list[Proposal], frames: dict[str, int]) -> str:
         views = ", ".join(f"{view}: [[{frames[view]}, {x:.1f}, {y:.1f}]]" for view, (x, y) in proposal.views.items())
         lines.append(f"  {n + 1}: {{{views}}} # {100 * proposal.along:.0f} % of the way from hips to shoulders")
     return "\n".join(lines)
-
-
-def _write_picture(path: Path, picture: np.ndarray) -> None:
-    import cv2
-
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
 
 
 def _known(kind: str, name: str | None, names: list[str]) -> str:
