@@ -120,6 +120,7 @@ def test_every_setting_is_explained():
                 "body",
                 "scaling",
                 "ik",
+                "quality",
                 "report",
             ):
                 assert field.get("description"), f"{name}.{key}"

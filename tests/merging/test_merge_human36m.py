@@ -176,5 +176,5 @@ def test_an_unknown_table():
     assert correspondences() == ("human36m",)
     with pytest.raises(InputError, match=r"unknown table of correspondences 'h36m'"):
         read_correspondence("h36m")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_correspondence("nowhere.csv")

@@ -137,8 +137,6 @@ FAULTS = {
     "S01/bow: calibration nowhere.toml does not exist": lambda p: p.trial(calibration="nowhere.toml"),
     "S01/bow: trial 'bow' has 4 folders of keypoints": drop_camera,
     "cam02_json: no .json file": lambda p: [f.unlink() for f in p.folder.glob("pose/bow/cam02_json/*")],
-    "unknown recipe 'couple'": lambda p: p.change(body={"recipe": "couple"}),
-    "unknown marker set or skeleton 'blaze'": lambda p: p.change(body={"markers": "blaze"}),
     "mocap file nowhere.trc does not exist": lambda p: p.trial(mocap="nowhere.trc"),
     "[red]odd[/red] name.toml does not exist": lambda p: p.trial(calibration="[red]odd[/red] name.toml"),
     "/file is a file": lambda p: ((p.folder / "file").write_text(""), p.change(results=str(p.folder / "file"))),
@@ -147,7 +145,6 @@ FAULTS = {
 
 FILMED_FAULTS = {
     "needs the package spinepose": {"detector": "spinepose"},
-    "no such file, and no model id": {"detector": "spinepose", "model": "huge"},
     "reads `keypoints` folders, but the trial gives videos": {"detector": "import"},
     "expected three coordinates x, y, z": {"person": [0.0, 1.0]},
     "is the point [0.0, 0.0, 99.0] m, which no camera has in its image": {"person": [0.0, 0.0, 99.0]},
@@ -178,6 +175,23 @@ def test_doctor_finds_the_fault_and_exits_with_2(copied, words):
     assert done.exit_code == 2, done.output
     assert words in done.output
     assert done.output.count("fault  ") == 1
+    assert copied.contents() == before
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "words"),
+    [
+        ("body", {"recipe": "couple"}, "unknown recipe 'couple'"),
+        ("body", {"markers": "blaze"}, "unknown marker set or skeleton 'blaze'"),
+        ("detection", {"detector": "spinepose", "model": "huge"}, "no such file, and no model id"),
+    ],
+)
+def test_names_of_nothing_are_refused_when_the_configuration_is_read(copied, section, values, words):
+    copied.change(**{section: values})
+    before = copied.contents()
+    done = call("doctor", "--config", copied.file)
+    assert done.exit_code == 2, done.output
+    assert words in " ".join(done.output.split())
     assert copied.contents() == before
 
 
