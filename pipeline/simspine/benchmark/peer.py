@@ -3,8 +3,8 @@
 Steps, each a pure function: plain weighted triangulation, zero-phase low-pass, sixteen joints replaced by motion
 capture, segment factors as plain ratios, frame-by-frame inverse kinematics of the coupled body with the released
 weights, and the blending of the spine's chain that makes the released markers out of forward kinematics. What was run
-for the release and what its paper says differ in places; here is what was run, and docs/accuracy-of-recordings.md names each choice
-that neither settles. Sources: SimSpine (CVPR 2026) and its repository dfki-av/simspine; Pose2Sim 0.10.
+for the release and what its paper says differ in places; here is what was run, and docs/accuracy-of-recordings.md names
+each choice that neither settles. Sources: SimSpine (CVPR 2026) and its repository dfki-av/simspine; Pose2Sim 0.10.
 """
 
 from collections.abc import Sequence
