@@ -5,8 +5,8 @@
 The table holds root mean square errors in degrees; where each was measured is in its last column.
 """
 
+import argparse
 import csv
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -47,6 +47,15 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def main() -> None:
+    """The picture from the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("picture", type=Path)
+    given = parser.parse_args()
+    with open(given.table, encoding="utf-8", newline="") as file:
+        draw(list(csv.DictReader(file)), given.picture)
+
+
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8", newline="") as file:
-        draw(list(csv.DictReader(file)), Path(sys.argv[2]))
+    main()
