@@ -137,3 +137,15 @@ def test_names_that_are_no_angles_of_the_truth_are_noted():
         noted = [note for note in table.notes if "left out" in note]
         assert noted == ["mine: no angles of the truth, and left out: 'TKX' (did you mean 'TKA'?)."]
     assert not any("left out" in note for note in evaluate_angles({"right": true}, true)[0].notes)
+
+
+def test_turns_of_a_person_who_walks_in_circles_are_no_degrees():
+    """Twenty turns of the pelvis, counted or not, are the same rotation."""
+    names = (*NAMES, "pelvis axial rotation")
+    turning = np.linspace(0, 40 * np.pi, 50)[:, None]
+    true = tuple(replace(s, names=names, angle=np.hstack([s.angle, turning])) for s in truth())
+    within = np.angle(np.exp(1j * turning))
+    found = [replace(s, angle=np.hstack([s.angle[:, :-1], within])) for s in true]
+    for predicted, exact in ((found, true), (true, found)):
+        _, levels = evaluate_angles({"mine": predicted}, exact)
+        assert levels.value("mine", "pelvis", "axial rotation RMSE") == pytest.approx(0, abs=1e-6)

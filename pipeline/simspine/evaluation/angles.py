@@ -3,7 +3,7 @@
 A file is a table with a row per frame (`simspine.evaluation.frame_table`) and these columns:
 
 - `names`: (angles,) texts: 'LLA', 'TKA', and 'L4-L5 flexion', 'L4-L5 lateral bending', 'L4-L5 axial rotation' of each
-  level; `angle`: (rows, angles) rad, within ±2π, NaN = missing; `deviation`: the same shape, standard deviations, or
+  level; `angle`: (rows, angles) rad, NaN = missing; `deviation`: the same shape, standard deviations, or
   left out.
 
 The papers publish no such benchmark; this protocol is ours.
@@ -33,7 +33,7 @@ class AngleSequence:
     """Angles of one subject in some frames of one trial.
 
     subject, trial, action, frames, rate: as of `PointSequence`. names: (angles,), as in a file. angle: (n, angles) rad,
-    within ±2π, NaN = missing. deviation: standard deviations, shape and unit of angle, or None.
+    LLA and TKA within ±2π, NaN = missing. deviation: standard deviations, shape and unit of angle, or None.
     """
 
     subject: str
@@ -64,8 +64,12 @@ class AngleSequence:
 
 
 def _check_turn(where: str, angle: np.ndarray, names: Sequence[str]) -> None:
-    """`InputError` for an angle (frames, angles) beyond a whole turn, rad."""
-    beyond = np.argwhere(np.abs(angle) > 2 * np.pi)
+    """`InputError` for LLA or TKA beyond a whole turn; angle: (frames, angles) rad.
+
+    Rotations are not asked: those of a person who walks in circles count the turns.
+    """
+    curves = np.array([name in CURVES for name in names], bool)
+    beyond = np.argwhere((np.abs(angle) > 2 * np.pi) & curves)
     if len(beyond):
         row, column = beyond[0]
         raise InputError(
