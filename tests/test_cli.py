@@ -117,3 +117,18 @@ def test_model_build_of_an_unknown_recipe_writes_nothing(tmp_path):
     assert done.exit_code == 2
     assert "Did you mean 'coupled'?" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [("run", "lims-only"), ("doctor", "--config", "lims-only")])
+def test_a_misspelt_packaged_configuration_is_named(arguments):
+    done = call(*arguments)
+    assert done.exit_code == 2
+    assert "unknown configuration 'lims-only'. Did you mean 'limbs-only'? Available: demo, human36m," in done.stderr
+    assert "lims-only.yaml does not exist" in done.stderr
+
+
+def test_a_picture_of_another_format_is_refused(tmp_path):
+    done = call("report", "--picture", tmp_path / "pic.gif")
+    assert done.exit_code == 2
+    assert "pic.gif: the picture is written as PNG; name a file that ends in .png." in done.stderr
+    assert not list(tmp_path.iterdir())

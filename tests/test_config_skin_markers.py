@@ -42,7 +42,7 @@ def rows(cam03):
         (rows([[5, None, None]]), "hidden in all of them"),
         (rows([]), "expected a list of clicks"),
         ({"clicks": {"C7": {"cam03": [[5, 1, 2]]}}}, "C7 is clicked in cam03: two views must see a marker"),
-        ({"clicks": {"T13": GOOD["C7"]}}, "unknown marker on the skin 'T13'. Did you mean"),
+        ({"clicks": {"T13": GOOD["C7"]}}, "unknown marker on the skin 'T13'. Available: C7, T1"),
         ({"clicks": {"C7": [[5, 1, 2]]}}, "clicks of C7: expected {view"),
         ({"clicks": {}}, "with one landmark at least"),
         (GOOD, "unknown key 'C7'|clicks: required"),

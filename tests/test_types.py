@@ -173,4 +173,6 @@ def test_times_and_presence():
 
 def test_unknown_name_proposes_the_nearest():
     assert "Did you mean 'LKnee'?" in str(unknown_name("point", "LKne", ["LHip", "LKnee"], "x"))
+    as_near = str(unknown_name("view", "cam9", ["cam1", "cam2"]))
+    assert as_near == "unknown view 'cam9'. Available: cam1, cam2."
     assert "Available: none" in str(unknown_name("point", "p", []))

@@ -93,7 +93,7 @@ add_export_options(main.commands["export"])
 
 @main.command()
 @config_option()
-@click.option("--picture", type=FILE, help="Write one PNG of the first trial instead of the page.")
+@click.option("--picture", type=FILE, help="Write one picture (.png) of the first trial instead of the page.")
 def report(config_path, picture):
     """Write the self-contained HTML report of the results."""
     from simspine.config import read_config

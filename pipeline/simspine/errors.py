@@ -5,7 +5,7 @@ traceback and exits with code 2; library callers catch :class:`InputError`.
 """
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from os import PathLike, fspath
 
 _LONGEST = 80  # characters of a name that a message repeats
@@ -22,11 +22,15 @@ def require_path(path: str | PathLike) -> None:
 
 
 def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "") -> InputError:
-    """The error for a name that does not exist; lists those that do and proposes the nearest."""
+    """The error for a name that does not exist; lists those that do and proposes the nearest.
+
+    Of names that are equally near none is proposed: 'cam9' is no more 'cam01' than 'cam02'.
+    """
     names, found = list(available), found if len(found) <= _LONGEST else f"{found[:_LONGEST]}…"
-    near = get_close_matches(found, names, n=1, cutoff=0.6)
+    near = get_close_matches(found, names, n=2, cutoff=0.6)
+    distances = [SequenceMatcher(None, name, found).ratio() for name in near]
     place = f" in {where}" if where else ""
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = f" Did you mean {near[0]!r}?" if len(set(distances)) == len(near) > 0 else ""
     return InputError(f"unknown {kind} {found!r}{place}.{hint} Available: {', '.join(names) or 'none'}.")
 
 

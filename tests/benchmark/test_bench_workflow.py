@@ -3,6 +3,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from simspine.benchmark import workflow
 from simspine.benchmark.workflow import STAGES, Cost, measure, scaling
 from simspine.cli import main
 from simspine.errors import InputError
@@ -45,6 +46,22 @@ def test_lengths_are_whole_numbers():
     outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "100,many"])
     assert outcome.exit_code == 2
     assert "'100,many'; whole numbers" in outcome.output
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quick):
+    """From trials of 100 and 200 frames a frame may even cost less than nothing."""
+    stages = {str(n): {stage: {"seconds": 1.0 - n / 1e3, "MiB": 100} for stage in STAGES} for n in (100, 200)}
+    monkeypatch.setattr(workflow, "measure", lambda *_: (scaling(costs(100, 200)), {"stages": stages}))
+    out = tmp_path / "out.json"
+    outcome = CliRunner().invoke(main, ["bench", "workflow", "--json", str(out), *(["--quick"] if quick else [])])
+    assert outcome.exit_code == 0, outcome.output
+    assert "0.9 (100)" in outcome.output
+    for shown in ("ms_per_frame", "log_slope", "met"):
+        assert (shown in outcome.output) != quick
+    written = json.loads(out.read_text())
+    assert written["stages"] == stages
+    assert bool(written["metrics"]) != quick
 
 
 @pytest.mark.slow

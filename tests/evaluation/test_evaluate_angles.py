@@ -112,3 +112,40 @@ def test_nonsense_is_refused():
         AngleSequence("S9", "x", [0, 1], ("LLA",), np.zeros((2, 2)))
     with pytest.raises(InputError, match="each may be there once"):
         AngleSequence("S9", "x", [1, 1], ("LLA",), np.zeros((2, 1)))
+
+
+def test_angles_in_degrees_are_refused(tmp_path):
+    """A lordosis of 40° is beyond a turn of radians; levels of a few degrees are 57 times too large."""
+    true = tuple(truth())
+    path = tmp_path / "mine.npz"
+    save_angles(path, true)
+    columns = dict(np.load(path))
+    np.savez(path, **columns | {"angle": np.degrees(columns["angle"])})
+    with pytest.raises(InputError, match=r"mine\.npz: .*S9/Walking_1: LLA is .*in radians, within ±2π"):
+        read_angles(path)
+    small = [replace(s, angle=s.angle * 0.01) for s in true]
+    noisy = [replace(s, angle=np.degrees(s.angle) * np.linspace(0.7, 1.3, len(NAMES))) for s in small]
+    with pytest.raises(InputError, match=r"mine: .*in degrees; hand them in in radians"):
+        evaluate_angles({"mine": noisy}, small)
+    evaluate_angles({"too large": [replace(s, angle=s.angle * 5) for s in small]}, small)
+
+
+def test_names_that_are_no_angles_of_the_truth_are_noted():
+    true = tuple(truth())
+    found = [replace(s, names=("LLA", "TKX", *NAMES[2:])) for s in true]
+    for table in evaluate_angles({"mine": found, "right": true}, true):
+        noted = [note for note in table.notes if "left out" in note]
+        assert noted == ["mine: no angles of the truth, and left out: 'TKX' (did you mean 'TKA'?)."]
+    assert not any("left out" in note for note in evaluate_angles({"right": true}, true)[0].notes)
+
+
+def test_turns_of_a_person_who_walks_in_circles_are_no_degrees():
+    """Twenty turns of the pelvis, counted or not, are the same rotation."""
+    names = (*NAMES, "pelvis axial rotation")
+    turning = np.linspace(0, 40 * np.pi, 50)[:, None]
+    true = tuple(replace(s, names=names, angle=np.hstack([s.angle, turning])) for s in truth())
+    within = np.angle(np.exp(1j * turning))
+    found = [replace(s, angle=np.hstack([s.angle[:, :-1], within])) for s in true]
+    for predicted, exact in ((found, true), (true, found)):
+        _, levels = evaluate_angles({"mine": predicted}, exact)
+        assert levels.value("mine", "pelvis", "axial rotation RMSE") == pytest.approx(0, abs=1e-6)

@@ -87,3 +87,13 @@ def test_killed_process_leaves_the_old_file(tmp_path):
     left = [name for name in os.listdir(tmp_path) if name != "x.trc"]
     assert left
     assert all(name.startswith(".") for name in left)  # hidden from the readers' globs
+
+
+def test_what_the_system_refuses_bears_the_users_name(tmp_path):
+    """Of a file that cannot be made, and of one that cannot be put in its place: here a folder stands there."""
+    with pytest.raises(FileNotFoundError) as absent, atomic_path(tmp_path / "x.yaml"):
+        pass
+    (tmp_path / "taken.yaml").mkdir()
+    with pytest.raises(IsADirectoryError) as taken:
+        write_text(tmp_path / "taken.yaml", "x")
+    assert [absent.value.filename, taken.value.filename] == [str(tmp_path / "x.yaml"), str(tmp_path / "taken.yaml")]

@@ -1,5 +1,7 @@
 """Delays of a trial in the workflow: the results are those of the synchronised recording."""
 
+import json
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -7,12 +9,14 @@ from small_project import write_inputs
 
 from simspine.cameras.clocks import Clocks
 from simspine.cli import main
+from simspine.config import Trial
 from simspine.formats.store import load
 from simspine.workflow import rigs
 from simspine.workflow.events import delays_of_events
 from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
 from simspine.workflow.trials import camera_findings, read_trial
+from simspine.yaml_files import read_yaml
 
 
 @pytest.fixture
@@ -95,9 +99,10 @@ def test_delays_of_an_event_seen_in_each_view():
 EVENTS = {"cam01": 4, "cam02": 5, "cam03": 7, "cam04": 5}
 
 
-def sync(project, **changed):
+def sync(project, out=None, **changed):
     events = [f"{view}={frame}" for view, frame in (EVENTS | changed).items() if frame is not None]
     arguments = [part for event in events for part in ("--event", event)]
+    arguments += [] if out is None else ["--json", str(out)]
     return CliRunner().invoke(main, ["cameras", "sync", "--config", str(project.file), *arguments])
 
 
@@ -108,7 +113,9 @@ def test_events_are_compared_with_the_trials_views(copied):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"cam5": 3}, "--event cam5=3: unknown view 'cam5'. Did you mean 'cam0"),
+        ({"cam5": 3}, "--event cam5=3: unknown view 'cam5'. Available: cam01, cam02, cam03, cam04."),
+        ({"cam1": 3}, "--event cam1=3: unknown view 'cam1'. Did you mean 'cam01'?"),
+        ({"cam02": "1e300"}, "--event cam02=1e300: no frame number"),
         ({"cam02": 16}, "--event cam02=16: cam02 has 16 frames, 0 to 15."),
         ({"cam02": -2}, "--event cam02=-2: frames count from 0."),
         ({"cam03": None}, "--event names no frame of cam03"),
@@ -125,6 +132,30 @@ def test_all_that_is_wrong_with_events_is_said_at_once(copied):
     done = sync(copied, cam5=3, cam02=99)
     assert "unknown view 'cam5'" in done.stderr
     assert "cam02 has 16 frames" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("26585", "26586", "012", "1e5"),
+        ("cam 2: a", "no", "yes", "~"),
+        ("a{b", "kamera Ä", 'it\'s "it"', "x" * 200),
+    ],
+)
+def test_what_is_printed_can_be_pasted(names, tmp_path):
+    """Into a configuration, whatever the views are called, and with all its digits."""
+    delays = dict(zip(names, (0.0, 12345678.0, -987654.25, 8.2), strict=True))
+    file = tmp_path / "pasted.yaml"
+    file.write_text(rigs.delays_as_yaml(delays) + "\n", encoding="utf-8")
+    trial = Trial(videos=["a.mp4", "b.mp4"], calibration="c.toml", **read_yaml(file))
+    assert trial.delays == delays
+
+
+def test_delays_of_events_are_written(copied, tmp_path):
+    done = sync(copied, out=tmp_path / "sync.json")
+    assert done.exit_code == 0, done.output
+    late = json.loads((tmp_path / "sync.json").read_text())["late_frames"]
+    assert late == {"cam01": 0, "cam02": 1, "cam03": 3, "cam04": 1}
 
 
 @pytest.mark.parametrize(

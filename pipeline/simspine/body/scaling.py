@@ -247,7 +247,7 @@ def _factor(segment: Segment, size: float, sides: tuple[Side, ...], limits: Scal
                 f"segment {segment.name!r}: {'–'.join(sides[0].markers)} measures {left:.3f} m and "
                 f"{'–'.join(sides[1].markers)} {right:.3f} m, a difference of {100 * asymmetry:.1f} % "
                 f"(allowed: {100 * limit:.1f} %). Look at the points of that segment (exchanged sides? wrong person?), "
-                "or raise max_asymmetry."
+                "or raise scaling.max_asymmetry."
             )
     return SegmentFactor(segment.name, segment.bodies, size, False, "", sides, asymmetry)
 

@@ -92,11 +92,11 @@ def sync_command(context, config_path, subject, trial, events, json_path):
     """
     from simspine.config import read_config
     from simspine.workflow.events import delays_of_events, frames_of_views
-    from simspine.workflow.rigs import delays_as_yaml, print_delays
+    from simspine.workflow.rigs import print_delays, print_delays_of_events
 
     if events:
         chosen = context.get_parameter_source("config_path") is not click.core.ParameterSource.DEFAULT
         views = frames_of_views(read_config(config_path), subject, trial) if chosen else None
-        click.echo(delays_as_yaml(delays_of_events(events, views)))
+        print_delays_of_events(delays_of_events(events, views), json_path)
         return
     print_delays(read_config(config_path), subject, trial, json_path)

@@ -29,11 +29,21 @@ class HintingCommand(click.Command):
 
 
 def packaged(context, parameter, path: Path) -> Path:
-    """A configuration file, or the one that comes with simspine under this name (demo, human36m, virtual)."""
-    from simspine.data_files import data_folder
+    """A configuration file, or the one that comes with simspine under this name (demo, human36m, virtual).
 
-    there = data_folder("configs") / f"{path}.yaml"
-    return there if path.name == str(path) and not path.exists() and there.is_file() else path
+    `InputError` for a name without folder and ending that is neither.
+    """
+    from simspine.data_files import data_folder
+    from simspine.errors import InputError, unknown_name
+
+    if path.name != str(path) or path.exists():
+        return path
+    folder = data_folder("configs")
+    there = folder / f"{path}.yaml"
+    if path.suffix or there.is_file():
+        return there if there.is_file() else path
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    raise InputError(f"{unknown_name('configuration', str(path), names)} Or name a file: {path}.yaml does not exist.")
 
 
 def config_option(default: str = "demo", help: str = "Configuration file, or the name of a packaged one."):

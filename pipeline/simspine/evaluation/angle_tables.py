@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.evaluation.angle_checks import check_radians, unknown_angles
 from simspine.evaluation.angles import CURVES, AngleSequence, series
 from simspine.evaluation.protocol import trial_key
 from simspine.evaluation.rows import INTERVAL_NOTE, INTERVALS, interval_remark
@@ -45,12 +46,16 @@ def evaluate_angles(
 ) -> tuple[EvaluationTable, ...]:
     """Tables of methods, {name: predicted angles}, and of controls: LLA and TKA; rotation of each level.
 
-    training: true angles of other people, for the control that is their mean; left out where there are none. Raises
-    `InputError` where a method predicts none of the true trials.
+    training: true angles of other people, for the control that is their mean; left out where there are none. Notes name
+    predicted angles that the truth does not hold. Raises `InputError` where a method predicts none of the true trials,
+    and for angles in degrees.
     """
     methods = {name: by_key(name, own, truth) for name, own in predictions.items()}
+    for name, sequences in methods.items():
+        check_radians(name, sequences, truth)
+    unknown = unknown_angles(predictions, truth)
     methods |= {name: by_key(name, own, truth) for name, own in controls(truth, training).items()}
-    return _curves(methods, truth), _levels(methods, truth)
+    return tuple(replace(made(methods, truth), notes=(*unknown, *_NOTES)) for made in (_curves, _levels))
 
 
 def by_key(method: str, own: Sequence[AngleSequence], truth: Sequence[AngleSequence]) -> dict[tuple, AngleSequence]:
@@ -139,7 +144,7 @@ def _curves(methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequenc
                 cells.append(None if ends is None else (float(np.degrees(ends[0])), float(np.degrees(ends[1]))))
             rows.append(TableRow(method, name, tuple(cells), remark=_why_empty(own, truth, name, figures)))
     return EvaluationTable(
-        "angles_curves", "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)", tuple(columns), tuple(rows), _NOTES
+        "angles_curves", "Lumbar lordosis (LLA) and thoracic kyphosis (TKA)", tuple(columns), tuple(rows)
     )
 
 
@@ -156,7 +161,7 @@ def _levels(methods: Mapping[str, Mapping[tuple, AngleSequence]], truth: Sequenc
             found = [figures_of(own, truth, [name]) for name in names]
             cells = tuple(_SHOWN[key][1] * figures[key] for figures in found for key in _BY_LEVEL)
             rows.append(TableRow(method, level, cells, remark=_without_deviations(own, names)))
-    return EvaluationTable("angles_levels", "Rotation of each level", columns, tuple(rows), _NOTES)
+    return EvaluationTable("angles_levels", "Rotation of each level", columns, tuple(rows))
 
 
 def _why_empty(

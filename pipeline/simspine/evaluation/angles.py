@@ -3,7 +3,8 @@
 A file is a table with a row per frame (`simspine.evaluation.frame_table`) and these columns:
 
 - `names`: (angles,) texts: 'LLA', 'TKA', and 'L4-L5 flexion', 'L4-L5 lateral bending', 'L4-L5 axial rotation' of each
-  level; `angle`: (rows, angles) rad, NaN = missing; `deviation`: the same shape, standard deviations, or left out.
+  level; `angle`: (rows, angles) rad, NaN = missing; `deviation`: the same shape, standard deviations, or
+  left out.
 
 The papers publish no such benchmark; this protocol is ours.
 """
@@ -32,7 +33,7 @@ class AngleSequence:
     """Angles of one subject in some frames of one trial.
 
     subject, trial, action, frames, rate: as of `PointSequence`. names: (angles,), as in a file. angle: (n, angles) rad,
-    NaN = missing. deviation: standard deviations, shape and unit of angle, or None.
+    LLA and TKA within ±2π, NaN = missing. deviation: standard deviations, shape and unit of angle, or None.
     """
 
     subject: str
@@ -53,12 +54,28 @@ class AngleSequence:
         values = {"frames": frames, "names": names, "angle": read_only(where, "angle", self.angle, shape)}
         if np.isinf(values["angle"]).any():
             raise InputError(f"{where}: infinite values; mark missing angles with NaN.")
+        _check_turn(where, values["angle"], names)
         if self.deviation is not None:
             values["deviation"] = read_only(where, "deviation", self.deviation, shape)
             check_deviations(where, values["deviation"], names, frames)
         values["action"] = self.action or action_of(self.trial, self.subject)
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+
+def _check_turn(where: str, angle: np.ndarray, names: Sequence[str]) -> None:
+    """`InputError` for LLA or TKA beyond a whole turn; angle: (frames, angles) rad.
+
+    Rotations are not asked: those of a person who walks in circles count the turns.
+    """
+    curves = np.array([name in CURVES for name in names], bool)
+    beyond = np.argwhere((np.abs(angle) > 2 * np.pi) & curves)
+    if len(beyond):
+        row, column = beyond[0]
+        raise InputError(
+            f"{where}: {names[column]} is {angle[row, column]:.4g}, more than a whole turn in radians (2π). Angles in "
+            "degrees? Hand them in in radians, within ±2π."
+        )
 
 
 def save_angles(path: str | os.PathLike, sequences: Iterable[AngleSequence]) -> None:

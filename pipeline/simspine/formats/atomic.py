@@ -36,8 +36,10 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         if sync:
             _flush(temporary)
         os.replace(temporary, target)  # atomic on one file system (POSIX rename, Windows MoveFileEx)
-    except BaseException:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
+    except BaseException as error:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) == str(temporary):
+            error.filename = str(target)  # the name the user knows
         raise
     if sync:
         with suppress(OSError):  # folders cannot be opened on Windows; the rename itself has happened

@@ -11,6 +11,8 @@ from simspine.sources.video import open_videos
 from simspine.workflow.inputs import capture_of
 from simspine.workflow.stages.detect import read_folders
 
+LARGEST_FRAME = 1_000_000_000  # of any video: eleven days at 1000 Hz
+
 
 def frames_of_views(config: Config, subject: str | None, trial: str | None) -> dict[str, int]:
     """{camera: frames} of the views of a trial, the first one if none is named. `InputError` for inputs that are not
@@ -52,6 +54,8 @@ def delays_of_events(events: Sequence[str], views: Mapping[str, int] | None = No
             faults.append(f"--event names {view} twice; give one frame for each view.")
         elif number < 0:
             faults.append(f"--event {event}: frames count from 0.")
+        elif number > LARGEST_FRAME:
+            faults.append(f"--event {event}: no frame number; at most {LARGEST_FRAME:,}.")
         elif views is not None and view not in views:
             faults.append(f"--event {event}: {unknown_name('view', view, views)}")
         elif views is not None and number > views[view] - 1:

@@ -139,7 +139,12 @@ def _lights(section: TrialSection) -> str:
 
 
 def write_picture_of(config: Config, path: Path) -> Path:
-    """One picture of the first trial that came with videos: one moment in up to four cameras, and the curvature."""
+    """One picture of the first trial that came with videos: one moment in up to four cameras, and the curvature.
+
+    path: ends in .png, the format written. Raises `InputError` for another ending, and where no trial has videos.
+    """
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: the picture is written as PNG; name a file that ends in .png.")
     for subject in config.subjects:
         for trial in config.trials(subject):
             if not Context(config, subject).capture(trial).videos:

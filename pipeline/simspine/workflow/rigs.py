@@ -3,9 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from simspine.cameras.check import SURE
 from simspine.cameras.parameters import NAMES
@@ -168,9 +170,21 @@ def _told(value: float, deviation: float, known: float, sure: bool) -> str:
     return f"not different from {what} ({known + value:+.2f} ± {deviation:.2f})"
 
 
+def print_delays_of_events(delays: Mapping[str, float], out: Path | None) -> None:
+    """What to write into the configuration, of delays {view: frames} told by events; `out` as of `print_delays`."""
+    print(delays_as_yaml(delays))
+    _write(out, {"late_frames": dict(delays)})
+
+
 def delays_as_yaml(delays: Mapping[str, float]) -> str:
-    """What to write below a trial's name in a configuration."""
-    return f"delays: {{{', '.join(f'{view}: {late:g}' for view, late in delays.items())}}}"
+    """What to write below a trial's name in a configuration: one line, names in quotes where YAML wants them.
+
+    delays: {view: frames}, written to a millionth of a frame.
+    """
+    rounded = (round(float(late), 6) for late in delays.values())
+    plain = {view: int(late) if late.is_integer() else late for view, late in zip(delays, rounded, strict=True)}
+    text = yaml.safe_dump(plain, default_flow_style=True, sort_keys=False, allow_unicode=True, width=inf)
+    return f"delays: {text.strip()}"
 
 
 def _what(seen: Recorded) -> str:
