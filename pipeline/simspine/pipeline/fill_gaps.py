@@ -27,8 +27,8 @@ def fill_rejected(found: Trial, marker_set: str, options: Options) -> Trial:
 
     found: with a verdict. options: of them `quality` and `ik` count. The verdict keeps its findings and gets one more,
     `FILLED`, with the frames that were filled; these have the status 'inferred' in place of 'rejected', and the mask
-    `rejected` of frames that do not count holds them, too. Points of the spine have them in `filled`. Unchanged where no frame is rejected, or all are. Raises `InputError` as
-    `solve_kinematics`.
+    `rejected` of frames that do not count holds them, too. Points of the spine have them in `filled`.
+    Unchanged where no frame is rejected, or all are. Raises `InputError` as `solve_kinematics`.
     """
     rejected = found.rejected
     if found.verdict is None or not rejected.any() or rejected.all():
@@ -93,8 +93,9 @@ def _told(judged: Verdict, rejected: np.ndarray, short: np.ndarray, options: Opt
     finding = Finding(
         FILLED,
         Severity.INFO,
-        f"{which} lie in gaps of at most {options.quality.max_gap_s:g} s and are filled in from the frames around, by "
-        f"the body's smoothness (accelerations of {options.ik.acceleration_sd:g} rad/s², one standard deviation){rest}.",
+        f"{which} lie in gaps of at most {options.quality.max_gap_s:g} s and are filled in from the frames around, "
+        f"by the body's smoothness (accelerations of {options.ik.acceleration_sd:g} rad/s², one standard deviation)"
+        f"{rest}.",
         "They are inferred, not seen: leave them out of figures, or read their ±.",
         where_true(short),
         subject=whose.subject,

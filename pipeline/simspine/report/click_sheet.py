@@ -62,7 +62,7 @@ def label_boxes(places: Mapping[int, np.ndarray], size: tuple[int, int]) -> dict
                 boxes[number] = free[0]
                 break
         else:
-            boxes[number] = _box(at + [half[0] + RADIUS + AWAY[0], 0], half)
+            boxes[number] = _box(at + np.array([half[0] + RADIUS + AWAY[0], 0]), half)
     return boxes
 
 
