@@ -59,6 +59,38 @@ def test_faults_are_said_in_a_line(markers, said):
         clicks_in_file(markers, "clicks.yaml")
 
 
+def tape(clicks):
+    return {"tape": {"dots": 24, "spacing_mm": 20, "first": "C7", "last": "S1", "clicks": clicks}}
+
+
+def on_row(**by_number):
+    """Clicks at frame 5 of both views, {'dot1': (x, y), …}."""
+    return {int(name[3:]): {view: [[5, *xy]] for view in ("cam03", "cam04")} for name, xy in by_number.items()}
+
+
+@pytest.mark.parametrize(
+    ("clicks", "said"),
+    [
+        (on_row(dot1=(10, 10)), "cam03 has a click on dot 1 only in frame 5; click two dots or more"),
+        (on_row(dot1=(10, 10)) | {24: {"cam03": [[5, 10, 300]], "cam04": [[6, 10, 300]]}}, "cam04 has a click on dot"),
+        (on_row(dot1=(10, 10), dot24=(12, 11)), "dot 1 and dot 24 are clicked at the same place, 10, 10 px in frame 5"),
+        (on_row(dot1=(10, 10), dot9=(15, 400), dot24=(12, 300)), "dots 1, 9, 24 do not follow.*dot 24 is not beyond"),
+        (on_row(dot1=(10, 10), dot25=(12, 300)), r"dot 25 is clicked, but it has 24 \(`dots`\)"),
+        ({1: {"cam03": [[5, 10, 10]]}, 24: {"cam03": [[5, 10, 300]]}}, "the tape is clicked in cam03: two views"),
+    ],
+)
+def test_clicks_on_a_tape_that_cannot_be_are_refused_when_read(clicks, said):
+    with pytest.raises(InputError, match=said):
+        check_config(config(tape(clicks)))
+
+
+def test_clicks_on_a_tape_along_a_bent_back_are_taken():
+    bent = on_row(dot1=(10, 10), dot9=(60, 120), dot16=(65, 200), dot24=(12, 300))
+    found = check_config(config(tape(bent))).subjects["S01"].trials["balance"].skin_markers.tape_on_skin()
+    assert found.clicks_in("cam04") == {number: {5: at} for number, at in zip(
+        (1, 9, 16, 24), ((10, 10), (60, 120), (65, 200), (12, 300)), strict=True)}  # fmt: skip
+
+
 def test_several_people_have_no_markers_on_the_skin():
     some = config({"clicks": GOOD})
     some["subjects"]["S01"]["people"] = 2

@@ -63,6 +63,9 @@ def test_through_the_library_it_is_an_option(sound):
     assert np.isfinite(plain.motion.values).all()
     assert found.verdict.inferred[20:22].all()
     np.testing.assert_array_equal(found.verdict.rejected, plain.verdict.rejected)
+    (told,) = (finding for finding in found.findings if finding.code == "rejected_filled")
+    assert told.message.startswith("the frames with errors lie in gaps of at most 0.2 s and are filled in")
+    assert "the other" not in told.message
     off = [np.abs(trial.lla - true.lla)[20:22].max() for trial in (plain, found)]
     assert off[1] < 0.2 * off[0]
 
@@ -104,6 +107,8 @@ def test_filled_frames_are_marked_and_never_count_as_seen(filled):
     assert finding.frames == tuple(range(SHORT.start, SHORT.stop))
     assert "at most 0.2 s" in finding.message
     assert "8 rad/s²" in finding.message
+    assert finding.message.startswith("4 of 15 frames with errors lie in gaps")
+    assert finding.message.endswith("; the other 11 stay rejected, and are gaps.")
     assert np.isnan(filled.result.marker_error[SHORT]).all()
     trial = publish(filled)
     assert not trial.valid[SHORT].any()

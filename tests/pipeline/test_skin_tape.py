@@ -11,6 +11,7 @@ from simspine.body.tape import Tape
 from simspine.errors import InputError
 from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.skin_markers import follow_skin_markers
+from simspine.pipeline.skin_tape import check_clicked_images
 from simspine.pipeline.weights import fit_weights, shared_errors
 from simspine.skeletons import TARGET, load
 from simspine.skeletons.skin_names import landmark
@@ -28,9 +29,12 @@ class _Back:
     def __init__(self, view):
         self.view = view
 
-    def __iter__(self):
-        for frame in range(FRAMES):
+    def at(self, rows):
+        for frame in sorted(rows):
             yield drawn(self.view, frame, (COVERED,) if 4 <= frame < 8 else ())
+
+    def __iter__(self):
+        return self.at(range(FRAMES))
 
 
 def tape(numbers=(1, DOTS), right=0, **changes):
@@ -69,6 +73,16 @@ def test_the_dots_in_space_are_where_they_were_drawn():
 def test_views_that_do_not_agree_are_refused(of, said):
     with pytest.raises(InputError, match=said):
         followed(of)
+
+
+def test_the_clicked_images_alone_tell_that_numbers_are_wrong():
+    """No person is needed for it; clicks on the dots they name are taken."""
+    good = tape()
+    for view, name in enumerate(("left", "right")):
+        check_clicked_images(_Back(view), name, good)
+    miscounted = tape(clicks={1: good.clicks[1], DOTS - 1: good.clicks[DOTS]})
+    with pytest.raises(InputError, match=rf"right: .*dots 1 and {DOTS - 1} of the tape in frame {CLICKED},.*no even"):
+        check_clicked_images(_Back(1), "right", miscounted)
 
 
 def test_clicks_outside_the_image_are_refused():

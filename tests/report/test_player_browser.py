@@ -288,6 +288,9 @@ def test_rejected_frames_are_marked(window):
     window.do("p.seek(11)")
     assert badge.inner_text() == "rejected: curvature speed"
     assert "rejected" in window.part("slider").get_attribute("aria-valuetext")
+    legend = window.root.locator(".p-legend")
+    for entry, there in (("rejected-frames", True), ("pale", True), ("inferred-frames", False)):
+        assert legend.locator(f'[data-legend="{entry}"]').is_visible() == there
     marks = window.part("marks").locator("i.rejected")
     assert marks.count() == 1
     np.testing.assert_allclose(float(marks.evaluate("e => parseFloat(e.style.left)")), 100 * 10 / FRAMES)

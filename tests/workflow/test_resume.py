@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from simspine.cli import STAGES as COMMANDS
+from simspine.cli import main
 from simspine.pipeline import kinematics
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task, checksum, read_manifest, run_tasks
@@ -37,6 +38,15 @@ def test_second_run_does_nothing(copied, capsys):
     copied.run(*STAGES)
     assert set(ran(capsys).values()) == {"up to date"}
     assert made(copied) == before
+
+
+def test_the_data_set_made_of_done_exports_is_said_in_one_line(copied, capsys):
+    """The workflow exports each subject, and then the data set of all of them."""
+    said = []
+    for force in (["--subject", "S01", "--force"], []):
+        main(["export", "--config", str(copied.file), *force], standalone_mode=False)
+        said += capsys.readouterr().out.splitlines()
+    assert said == ["export S01: bow done", str(copied.results / f"{copied.config.name}.h5")]
 
 
 def test_a_setting_of_a_stage_repeats_it_and_what_follows(copied, capsys):

@@ -161,6 +161,20 @@ def test_doctor_refuses_detection_that_cannot_work(videos, words):
     assert done.output.count("fault  ") == 1
 
 
+def test_clicks_on_a_tape_that_shows_no_row_are_refused_before_the_detector_runs(videos, refused, monkeypatch):
+    project, _ = videos
+    tape = {"dots": 20, "spacing_mm": 20, "first": "C7", "last": "L5", "radius_px": 2}
+    clicks = {1: (10, 8), 20: (80, 45)}
+    tape["clicks"] = {n: {view: [[3, *xy]] for view in ("cam01", "cam02")} for n, xy in clicks.items()}
+    project.trial(skin_markers={"tape": tape})
+    monkeypatch.setattr(detect, "_detections", lambda *_: pytest.fail("the detector runs"))
+    done = call("doctor", "--config", project.file)
+    assert done.exit_code == 2, done.output
+    said = "cam01: between the clicks on dots 1 and 20 of the tape in frame 3"
+    assert f"S01/bow: {said}" in " ".join(done.output.split())
+    assert said in refused(project, "detect")
+
+
 def test_doctor_is_content_with_a_point_that_cameras_see(videos):
     project, _ = videos
     project.change(detection={"person": [0.0, 0.0, 1.0]})

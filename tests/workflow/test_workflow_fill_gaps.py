@@ -8,8 +8,11 @@ import simspine as ss
 from simspine.formats.mot import read_mot
 from simspine.formats.store import load, save
 from simspine.formats.trc import read_trc
+from simspine.quality.overview import as_dict
+from simspine.workflow.checking import read_verdicts
 from simspine.workflow.paths import Paths
 from simspine.workflow.reporting import write_report_of
+from simspine.workflow.summary import rows
 from simspine.workflow.trials import read_trial
 
 SPOILT = slice(7, 9)
@@ -55,7 +58,11 @@ def test_filled_frames_are_marked_in_every_file_and_on_the_page(copied, truth):
         assert not trial.read().valid[SPOILT].any()
         np.testing.assert_allclose(trial.read().motion.values, found.motion.values, rtol=1e-12, atol=1e-12)
     summary = json.loads((copied.results / "summary.json").read_text())
-    assert (summary["frames_rejected"], summary["frames_inferred"]) == (2, 2)
+    assert (summary["frames_rejected"], summary["frames_inferred"]) == (0, 2)
+    counts = as_dict(read_verdicts(copied.config))["counts"]
+    assert (counts["rejected"], counts["inferred"]) == (0, 2)
+    row = next(row for row in rows(summary) if row.label == "Frames rejected")
+    assert (row.value, row.light) == ("0 of 16, 2 inferred", "check")
     page = write_report_of(copied.config).read_text()
     assert "filled in: inferred, not seen" in page
     assert "inferred, not seen (2 of 16)" in page

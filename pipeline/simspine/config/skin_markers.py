@@ -64,6 +64,8 @@ class SkinTape(Section):
         hidden = [n for n, views in self.clicks.items() for rows in views.values() for _, x, _ in rows if x is None]
         if hidden:
             raise ValueError(f"clicks of dot {hidden[0]}: null is not needed; a dot that is hidden is found out")
+        _check_apart({f"dot {number}": views for number, views in self.clicks.items()}, self.radius_px)
+        _check_rows_of_dots(self.clicks)
         self.on_skin()  # raises what the levels have against them
         return self
 
@@ -180,6 +182,32 @@ def _check_apart(clicks: Mapping[str, Mapping[str, list[Click]]], radius: float)
                 f"{first} and {second} are clicked at the same place, {x:g}, {y:g} px in frame {frame} of {view}; "
                 "click each on its own marker"
             )
+
+
+def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[Click]]]) -> None:
+    """`ValueError` unless each frame that is clicked has two dots or more, and they follow one another by number."""
+    rows: dict[tuple[str, int], dict[int, complex]] = {}
+    for number in sorted(clicks):
+        for view, at in clicks[number].items():
+            for frame, x, y in at:
+                assert x is not None  # null was refused
+                assert y is not None
+                rows.setdefault((view, frame), {})[number] = complex(x, y)
+    for (view, frame), row in rows.items():
+        numbers, places = list(row), list(row.values())
+        if len(row) < 2:
+            raise ValueError(
+                f"clicks of the tape: {view} has a click on dot {numbers[0]} only in frame {frame}; click two dots or "
+                "more in the same frame, the first and the last one in sight"
+            )
+        way = places[-1] - places[0]
+        along = [((place - places[0]) * way.conjugate()).real for place in places]
+        for k in range(1, len(row)):
+            if along[k] <= along[k - 1]:
+                raise ValueError(
+                    f"clicks of the tape: in frame {frame} of {view}, dots {', '.join(map(str, numbers))} do not "
+                    f"follow one another by number; dot {numbers[k]} is not beyond dot {numbers[k - 1]}"
+                )
 
 
 def _check_rows(where: str, rows) -> None:

@@ -24,7 +24,7 @@ class Crops:
 
     def __init__(self) -> None:
         self._file = TemporaryFile()  # noqa: SIM115 - closed with the object
-        self._entries: list[_Entry] = []
+        self._entries: dict[int, _Entry] = {}
         self._latest: dict[int, np.ndarray] = {}  # the two looked at last, decoded
 
     def __enter__(self) -> Self:
@@ -36,8 +36,11 @@ class Crops:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, image: np.ndarray, box: Iterable[float] | None) -> None:
-        """Keep a frame's part inside `box` (x0 y0 x1 y1 px), or all of it (None). image: (height, width, 3) BGR."""
+    def add(self, image: np.ndarray, box: Iterable[float] | None, frame: int | None = None) -> None:
+        """Keep a frame's part inside `box` (x0 y0 x1 y1 px), or all of it (None). image: (height, width, 3) BGR.
+
+        frame: its number; the one after the last if left out.
+        """
         import cv2
 
         height, width = image.shape[:2]
@@ -45,7 +48,8 @@ class Crops:
         x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
         part = np.ascontiguousarray(image[y0 : max(min(y1, height), y0 + 1), x0 : max(min(x1, width), x0 + 1)])
         packed = cv2.imencode(".png", part, [cv2.IMWRITE_PNG_COMPRESSION, FASTEST])[1].tobytes()
-        self._entries.append(_Entry(self._file.seek(0, 2), len(packed), x0, y0))
+        number = len(self) if frame is None else frame
+        self._entries[number] = _Entry(self._file.seek(0, 2), len(packed), x0, y0)
         self._file.write(packed)
 
     def window(self, frame: int, centre: np.ndarray, half: int) -> np.ndarray:

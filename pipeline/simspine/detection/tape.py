@@ -29,7 +29,7 @@ def track_tape(crops: Crops, clicks: TapeClicks, dots: int, radius: float) -> np
     crops: the images. clicks: of this view, two dots or more in a frame that has any. radius: of a dot, px. Raises
     `InputError` for a click outside the images, and where no row of dots lies between the clicks.
     """
-    rows = {frame: find_row(crops, frame, at, radius) for frame, at in _by_frame(crops, clicks).items()}
+    rows = clicked_rows(crops, clicks, radius)
     ways = [_one_way(crops, rows, dots, radius, step) for step in (1, -1)]
     found = np.empty((len(crops), dots, 3))
     for k in range(dots):
@@ -37,6 +37,11 @@ def track_tape(crops: Crops, clicks: TapeClicks, dots: int, radius: float) -> np
         anchors = seen or dict.fromkeys(rows, (0.0, 0.0))  # covered in all clicked images: only their frames count
         found[:, k] = joined(ways[0][:, k], ways[1][:, k], anchors, radius)
     return found
+
+
+def clicked_rows(crops: Crops, clicks: TapeClicks, radius: float) -> dict[int, Dots]:
+    """{frame: the dots from the first to the last one clicked} of each frame with clicks; raises as `track_tape`."""
+    return {frame: find_row(crops, frame, at, radius) for frame, at in _by_frame(crops, clicks).items()}
 
 
 def _by_frame(crops: Crops, clicks: TapeClicks) -> dict[int, dict[int, tuple[float, float]]]:

@@ -89,10 +89,8 @@ def solve(
 
     start = _start(body, markers, weights, problem, solver)
     found = solve_trajectory(problem.terms, start, publish=publish if solver.uncertainty else None, **_cut(solver))
-    reasons = [
-        r if ok else "no markers: carried by the frames around"
-        for r, ok in zip(found.reason, problem.usable, strict=True)
-    ]
+    few = f"fewer than {solver.min_markers} markers present"
+    reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
     values = expand(body.tree, canonical_branch(body, found.z[:, :own]))[0]
     posterior = _posterior(body, found) if solver.uncertainty else None
     result = result_of(body, markers, values, weights, reasons, cost=found.cost, posterior=posterior)

@@ -26,9 +26,9 @@ def fill_rejected(found: Trial, marker_set: str, options: Options) -> Trial:
     """The trial solved without its rejected frames: short gaps of them filled and marked, others NaN throughout.
 
     found: with a verdict. options: of them `quality` and `ik` count. The verdict keeps its findings and gets one more,
-    `FILLED`, with the frames that were filled; these have the status 'inferred' and stay among the rejected. Points of
-    the spine have them in `filled`. Unchanged where no frame is rejected, or all are. Raises `InputError` as
-    `solve_kinematics`.
+    `FILLED`, with the frames that were filled; these have the status 'inferred' in place of 'rejected', and the mask
+    `rejected` of frames that do not count holds them, too. Points of the spine have them in `filled`.
+    Unchanged where no frame is rejected, or all are. Raises `InputError` as `solve_kinematics`.
     """
     rejected = found.rejected
     if found.verdict is None or not rejected.any() or rejected.all():
@@ -87,12 +87,15 @@ def _marked(points: Markers, frames: np.ndarray) -> Markers:
 def _told(judged: Verdict, rejected: np.ndarray, short: np.ndarray, options: Options) -> Verdict:
     """The verdict with what became of its rejected frames; the parameters of the step are in the text."""
     whose = judged.findings[0]
+    gaps = int((rejected & ~short).sum())
+    which = "the frames with errors" if not gaps else f"{short.sum()} of {rejected.sum()} frames with errors"
+    rest = f"; the other {gaps} stay rejected, and are gaps" if gaps else ""
     finding = Finding(
         FILLED,
         Severity.INFO,
-        f"{short.sum()} of {rejected.sum()} rejected frames lie in gaps of at most {options.quality.max_gap_s:g} s and "
-        "are filled in from the frames around, by the body's smoothness (accelerations of "
-        f"{options.ik.acceleration_sd:g} rad/s², one standard deviation); the others are gaps.",
+        f"{which} lie in gaps of at most {options.quality.max_gap_s:g} s and are filled in from the frames around, "
+        f"by the body's smoothness (accelerations of {options.ik.acceleration_sd:g} rad/s², one standard deviation)"
+        f"{rest}.",
         "They are inferred, not seen: leave them out of figures, or read their ±.",
         where_true(short),
         subject=whose.subject,

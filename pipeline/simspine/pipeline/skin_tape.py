@@ -8,8 +8,11 @@ import numpy as np
 from simspine.arrays import median_of_rows
 from simspine.body.tape import Tape
 from simspine.cameras.epipolar import essential, sampson
+from simspine.detection.crops import Crops
+from simspine.detection.tape import clicked_rows
 from simspine.errors import InputError
 from simspine.geometry import undistort
+from simspine.sources.video import Video
 from simspine.triangulation.solve import triangulate
 from simspine.types import Camera, Keypoints
 
@@ -18,6 +21,22 @@ FITS_BETTER = 0.5  # of how far the views are apart as numbered: below it, other
 MISNUMBERED = 0.5  # of a step in the image: views that are nearer agree on the numbers
 OTHER_SPACING = 0.25  # share by which the spacing measured may differ
 ANY_PX = 100.0  # error of a dot up to which it is placed, for its spacing: before a refinement of the cameras
+
+
+def check_clicked_images(video: Video, view: str, tape: Tape) -> None:
+    """`InputError` unless the clicked images of a view show a row of evenly spaced dots between the clicks.
+
+    Needs those images only, and no person in them: so wrong clicks are found out before any detection.
+    """
+    clicks = tape.clicks_in(view)
+    frames = sorted({frame for at in clicks.values() for frame in at})
+    with Crops() as crops:
+        for frame, image in zip(frames, video.at(frames), strict=True):
+            crops.add(image, None, frame)
+        try:
+            clicked_rows(crops, clicks, tape.radius)
+        except InputError as error:
+            raise InputError(f"{view}: {error}") from None
 
 
 def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:

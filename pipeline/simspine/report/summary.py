@@ -70,10 +70,11 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     if "cameras_off" in summary:
         rows.insert(2, _calibration(summary))
     if "frames_rejected" in summary:
-        count = int(summary["frames_rejected"])
+        count, inferred = int(summary["frames_rejected"]), int(summary.get("frames_inferred", 0))
         total = f" of {int(summary['frames'])}" if "frames" in summary else ""
-        why = notes.get("frames_rejected", "" if count else "none")
-        rows.insert(min(len(rows), 1), Row("Frames rejected", f"{count}{total}", why, "check" if count else "good"))
+        text = f"{count}{total}" + (f", {inferred} inferred" if inferred else "")
+        why = notes.get("frames_rejected", "" if count + inferred else "none")
+        rows.insert(min(len(rows), 1), Row("Frames rejected", text, why, "check" if count + inferred else "good"))
     return tuple(rows)
 
 

@@ -129,14 +129,19 @@ def skin_markers_of(trial: Trial) -> SkinMarkers | None:
 
 
 def check_clicks_of(markers: SkinMarkers, capture: Capture) -> None:
-    """`InputError` unless the clicks are of views and frames that the recording has."""
+    """`InputError` unless the recording has their views and frames, and a tape's clicked images show its dots."""
     from simspine.pipeline.skin_markers import check_clicks
+    from simspine.pipeline.skin_tape import check_clicked_images
     from simspine.sources.pose2sim import match_cameras
     from simspine.sources.video import open_videos
 
     videos = open_videos(capture.videos)
     cameras = match_cameras([video.path for video in videos], capture.cameras())
-    check_clicks(markers.by_frame(), cameras, videos, markers.tape_on_skin())
+    tape = markers.tape_on_skin()
+    check_clicks(markers.by_frame(), cameras, videos, tape)
+    for camera, video in zip(cameras, videos, strict=True):
+        if tape is not None and camera.name in tape.views:
+            check_clicked_images(video, camera.name, tape)
 
 
 def skin_marker_files(trial: Trial) -> tuple[Path, ...]:

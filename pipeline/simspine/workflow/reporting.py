@@ -120,7 +120,7 @@ def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> P
                 name.replace("/", " · "),
                 _lights(section),
                 str(entry["frames"]),
-                str(entry["frames_rejected"]),
+                _left_out(entry),
                 number(entry["reprojection_px_median"], 1, "px"),
                 number(entry["marker_rms_mm"], 0, "mm"),
                 angle(entry, "lla"),
@@ -130,6 +130,12 @@ def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> P
         ),
         links=tuple(links),
     )
+
+
+def _left_out(entry: dict) -> str:
+    """How many frames were rejected, and filled in."""
+    inferred = entry.get("frames_inferred")
+    return f"{entry['frames_rejected']}" + (f", {inferred} inferred" if inferred else "")
 
 
 def _lights(section: TrialSection) -> str:

@@ -18,7 +18,11 @@ SLOW_AT_FIRST = dict.fromkeys(("scale", "ik"), "(the first time, compiling the s
 def run_stage(
     stage: str, config: Config, subject: str | None, trial: str | None, *, force: bool = False, quiet: bool = False
 ) -> None:
-    """Run `stage`; a line per subject says what ran and what was up to date."""
+    """Run `stage`; a line per subject says what ran and what was up to date.
+
+    Where `export` makes the data set of all subjects, it speaks only of what ran: the data set's line says the rest.
+    """
+    makes_dataset = stage == "export" and subject is None
     subjects = list(config.subjects) if subject is None else [subject]
     for name in subjects:
         config.trials(name, trial)  # both must exist
@@ -35,8 +39,10 @@ def run_stage(
         ran = manifest.run_tasks(stage, path, chosen, __version__, [task.name for task in tasks], around)
         idle = [task.name for task in chosen if task.name not in ran]
         done = [f"{', '.join(ran)} done"] if ran else []
-        print(f"{stage} {name}: " + "; ".join([*done, *([f"{', '.join(idle)} up to date"] if idle else [])]))
-    if stage == "export" and subject is None:
+        said = [*done, *([f"{', '.join(idle)} up to date"] if idle and not makes_dataset else [])]
+        if said:
+            print(f"{stage} {name}: " + "; ".join(said))
+    if makes_dataset:
         from simspine.workflow.dataset import export_dataset
 
         print(export_dataset(config))

@@ -83,8 +83,8 @@ def read_summary(config: Config) -> dict:
 def rows(summary: dict) -> tuple[Row, ...]:
     """Lines of the table, for the terminal and the report."""
     why = ", ".join(f"{code.replace('_', ' ')} {count}" for code, count in summary["rejected_because"].items())
-    if filled := summary.get("frames_inferred"):
-        why += f"; {filled} of them filled in: inferred, not seen"
+    if summary.get("frames_inferred"):
+        why += "; inferred: filled in, not seen"
     return summary_rows(summary, {"frames_rejected": why or "none"})
 
 

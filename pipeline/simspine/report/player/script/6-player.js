@@ -94,6 +94,9 @@ class Player {
     const there = new Set(header.origin ?? []);
     if (arrays.filled?.some(Boolean)) there.add("filled");
     if (arrays.tube) there.add("tube");
+    for (const status of ["rejected", "inferred"]) {
+      if (stretches(this.data, status).length) there.add(`${status}-frames`).add("pale");
+    }
     for (const item of this.root.querySelectorAll("[data-legend]")) item.hidden = !there.has(item.dataset.legend);
     for (const box of this.root.querySelectorAll("[data-show]")) {
       const absent = { bones: !header.bones?.length, segments: !header.segments?.length, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
