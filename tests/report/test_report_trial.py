@@ -92,7 +92,7 @@ def test_section_has_everything(measured, spine, assessed):
     ]  # fmt: skip
     assert section.name == "walk"
     assert section.rejected == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
-    assert [f.light for f in section.findings] == ["bad", "bad", "good"]
+    assert [f.light for f in section.findings] == ["bad", "bad", "info"]
     assert section.findings[0].frames == "3–4, 9"
     curves = section.figures[1].svg
     assert "L4-L5" in curves
