@@ -79,19 +79,27 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
 
 def _calibration(summary: Mapping[str, Any]) -> Row:
     """Whether the calibration is in order: only where nothing was found of any camera."""
-    off, unjudged = (summary.get(key, ()) for key in ("cameras_off", "cameras_unjudged"))
-    as_used, refined = summary.get("cameras_off_as_used", ()), summary.get("cameras_refined")
+    refined, unjudged = summary.get("cameras_refined"), summary.get("cameras_unjudged", ())
     value = "refined" if refined else "as given"
-    if as_used:
-        note, light = f"{', '.join(as_used)} off{' still' if refined else ''}; see the findings", "check"
-    elif off:
-        note, light = f"{', '.join(off)} off as calibrated; see the findings", "" if refined else "check"
+    if as_used := _disagreeing(summary, "_as_used", " still" if refined else ""):
+        note, light = f"{as_used}; see the findings", "check"
+    elif given := _disagreeing(summary, "", " as calibrated"):
+        note, light = f"{given}; see the findings", "" if refined else "check"
     elif unjudged:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
         note, light = f"{which} could not be compared; see the findings", ""
     else:
         note, light = "they agree with what they saw", "good"
     return Row("Calibration", value, note, light)
+
+
+def _disagreeing(summary: Mapping[str, Any], which: str, when: str) -> str:
+    """'cam03 off, cam01 and cam02 disagree with one another'; '' where no camera does. which: end of the keys."""
+    off, at_odds = (summary.get(f"cameras_{key}{which}", ()) for key in ("off", "at_odds"))
+    parts = [f"{', '.join(off)} off{when}"] if off else []
+    if at_odds:
+        parts.append(f"{', '.join(at_odds)} disagree with one another{when}")
+    return "; ".join(parts)
 
 
 def _seen_by(ways: Mapping[str, Sequence[str]], doubted: Sequence[str]) -> Row:
