@@ -43,7 +43,16 @@ def test_one_camera_is_named_with_signed_figures(values, code, words):
     assert not remains_open(found)
 
 
-@pytest.mark.parametrize("values", [{"shift_x_px": 4.9}, {"shift_y_px": 5.9}, {"shift_x_px": 4.9, "shift_y_px": 4.9}, {"roll": 0.008}, {"scale": 0.014}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"shift_x_px": 4.9},
+        {"shift_y_px": 5.9},
+        {"shift_x_px": 4.9, "shift_y_px": 4.9},
+        {"roll": 0.008},
+        {"scale": 0.014},
+    ],
+)
 def test_what_is_within_a_usual_error_or_chance_is_no_finding(values):
     assert list(cameras([*JUDGES, beside(**values)], [])) == []
 
