@@ -50,10 +50,10 @@ def _faults(check: CameraCheck, thresholds: Thresholds) -> Iterator[Finding]:
     others = listed(check.others)
     shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
     spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
-    ways = (("to the right", "to the left"), ("below", "above"))
+    directions = (("to the right", "to the left"), ("below", "above"))
     sure = (np.abs(shift) > thresholds["camera_shift"].value) & (np.abs(shift) > SURE * spread)
     if sure.any():
-        towards = " and ".join(_towards(shift[k], spread[k], *ways[k]) for k in np.flatnonzero(sure))
+        towards = " and ".join(_towards(shift[k], spread[k], *directions[k]) for k in np.flatnonzero(sure))
         of = "" if sure[1] else " of"
         text = f"{check.camera}: shows the person {towards}{of} where {others} put{_s(check)} them."
         yield Finding("camera_shift", Severity.WARNING, text, REFINE, where=check.camera)
