@@ -16,3 +16,11 @@ def test_a_note_says_why_a_curve_says_little():
     assert (lumbar.note, lumbar.forced) == ("", False)  # a shared coordinate leaves the sum to the data
     assert (thoracic.note, thoracic.forced, thoracic.sd) == ("set by the model", True, None)
     np.testing.assert_allclose(lumbar.sd, 2.0)
+
+
+def test_an_assumed_curve_says_so_and_rejected_frames_do_not_count():
+    sd = np.radians([9.5, 9.5, 9.5, 1.0, 1.0, 1.0, 1.0])  # adults differ by 10 degrees
+    kept = np.arange(7) < 3
+    (thoracic,) = curves({"tka": (np.full(7, 0.8), sd)}, {}, kept)
+    assert thoracic.note == "assumed"
+    assert curves({"tka": (np.full(7, 0.8), sd)}, {})[0].note == ""

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
-from simspine.quality.observability import Observability, driving, forced_mask, level_shares, observability_of
+from simspine.quality.observability import (
+    Observability,
+    driving,
+    forced_mask,
+    level_shares,
+    observability_of,
+    share_text,
+)
 from simspine.spine.levels import JOINTS, PLANES, Level
 from simspine.types import Forced, ForcedKind
 
@@ -52,3 +59,9 @@ def test_mask_marks_what_the_model_sets_and_no_sum():
     np.testing.assert_array_equal(mask, [[F, F, F], [T, F, T], [F, F, F], [T, T, T], [F, F, F]])
     assert driving(forced) == {"L5_S1_Flex_Ext"}
     assert driving({"lumbar": forced["lumbar"]}) == set()
+
+
+def test_a_share_is_never_printed_as_a_limit_that_it_does_not_reach():
+    shares = (0.0, 0.194, 0.197, 0.1999, 0.2, 0.204, 0.794, 0.796, 0.8, 1.0, np.nan)
+    said = ["0 %", "19 %", "<20 %", "<20 %", "20 %", "20 %", "79 %", "<80 %", "80 %", "100 %", "–"]
+    assert [share_text(share) for share in shares] == said

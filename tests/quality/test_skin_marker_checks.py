@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from simspine.quality.findings import Severity, verdict
 from simspine.quality.skin_checks import lost, order
 from simspine.types import Markers
 
@@ -14,6 +15,14 @@ def test_a_marker_that_is_mostly_missing_is_named_with_its_frames():
     assert (finding.code, finding.where) == ("skin_marker_lost", "LPSIS")
     assert "8 of 20 frames" in finding.message
     assert finding.frames == tuple(range(8, 20))
+
+
+def test_a_lost_marker_corrects_no_frame():
+    xyz = np.zeros((10, 3, 3))
+    xyz[1:, 1:] = np.nan  # a marker, and a dot of a tape
+    found = list(lost(Markers(("LHip", "LPSIS_skin", "T2.50_skin"), 50.0, xyz)))
+    assert [finding.severity for finding in found] == [Severity.WARNING] * 2
+    assert verdict(10, found).counts == {"kept": 10, "corrected": 0, "rejected": 0, "inferred": 0}
 
 
 def on_a_back(**heights):

@@ -406,3 +406,14 @@ def test_without_webgl_it_says_so_and_the_page_stays(browser, address):
         page.wait_for_selector(".player[data-ready=failed]")
         assert "cannot draw" in page.locator('[data-part="failed"]').first.inner_text()
         assert page.locator("h1").inner_text() == "Players"
+
+
+def test_markers_on_the_skin_stand_in_the_legend(browser, scene, tmp_path):
+    points = scene.points.with_(names=("LHip", "T7_skin", "Nose", "Head"))
+    for name, shown in (("plain", scene), ("skin", replace(scene, points=points))):
+        trials = (content.TrialSection("walk", player=pack(shown)),)
+        write_report(tmp_path / f"{name}.html", content.ReportContent("walk", trials=trials))
+        with Opened(browser, (tmp_path / f"{name}.html").as_uri()) as window:
+            assert not window.complaints
+            assert window.root.locator('[data-legend="skin"]').is_visible() == (name == "skin")
+            assert window.root.locator('[data-legend="detected"]').is_visible()

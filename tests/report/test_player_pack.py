@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,12 @@ def test_numbers_survive(scene):
 def test_the_header_says_which_curves_the_model_sets(scene):
     header, _ = read(pack(scene))
     assert [(c["name"], c["note"], c["forced"]) for c in header["curves"]] == [("LLA", "", False), ("TKA", "set", True)]
+
+
+def test_markers_on_the_skin_are_a_kind_of_their_own(scene):
+    points = scene.points.with_(names=("LHip", "T7_skin", "Nose", "Head"))  # the third is given, the last inferred
+    header, _ = read(pack(replace(scene, points=points)))
+    assert header["origin"] == ["detected", "skin", "given", "inferred"]
 
 
 def test_every_frame_keeps_its_status(scene):

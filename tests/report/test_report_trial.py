@@ -92,7 +92,7 @@ def test_section_has_everything(measured, spine, assessed):
     ]  # fmt: skip
     assert section.name == "walk"
     assert section.rejected == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
-    assert [f.light for f in section.findings] == ["bad", "bad", "good"]
+    assert [f.light for f in section.findings] == ["bad", "bad", "info"]
     assert section.findings[0].frames == "3–4, 9"
     curves = section.figures[1].svg
     assert "L4-L5" in curves
@@ -167,7 +167,13 @@ def test_summary_rows():
 
 def test_angles_in_the_summary_have_their_standard_deviation():
     (measured,) = summary_rows({"lla_deg_mean": 41.23, "lla_deg_sd": 2.04})
-    assert (measured.value, measured.note, measured.light) == ("41.2° ± 2.0°", "± typical sd", "")
+    assert (measured.value, measured.note, measured.light) == (
+        "41.2° ± 2.0°",
+        "measured: 97 % by the data; adults differ by ± 11°",
+        "",
+    )
+    (assumed,) = summary_rows({"tka_deg_mean": 38.6, "tka_deg_sd": 9.06})
+    assert (assumed.note, assumed.light) == ("assumed: 18 % by the data; adults differ by ± 10°", "check")
     (given,) = summary_rows({"tka_deg_mean": 45.0, "tka_deg_sd": None, "set_by_model": ["tka"]})
     assert (given.value, given.note) == ("45.0°", "set by the model, cannot change")
     equal = summary_rows({"femur_m": {"left": 0.4047, "right": 0.4047}})

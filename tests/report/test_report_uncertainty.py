@@ -6,6 +6,7 @@ import pytest
 from figure_text import texts
 
 from simspine.errors import InputError
+from simspine.quality.observability import Observability
 from simspine.report import content
 from simspine.report.figures.chain import ellipse, spine_chain
 from simspine.report.figures.curves import curvature
@@ -13,7 +14,7 @@ from simspine.report.figures.levels import ends_of, level_map, range_profile, re
 from simspine.report.page import render
 from simspine.report.poster import poster
 from simspine.report.style import BLUE, GREY, ORANGE
-from simspine.report.summary import VERY_UNCERTAIN, very_uncertain
+from simspine.report.summary import verdict_on
 from simspine.report.trial import MANY, TrialParts, trial_section
 from simspine.report.uncertainty import angle_table, caveats, not_measured
 from simspine.spine.levels import PLANES, SPINE_MARKERS, Level
@@ -63,18 +64,29 @@ def test_the_band_has_its_width_and_a_very_uncertain_curve_says_so():
         assert main.get_color() == (ORANGE if assumed else BLUE)
         said = " ".join(t.get_text() for t in [*axes.texts, *axes.get_legend().get_texts()])
         assert f"±{1.96 * sd:.0f}°" in said
-        assert (VERY_UNCERTAIN.upper() in said) == assumed
+        assert ("VERY UNCERTAIN" in said) == assumed
 
 
 def test_what_the_model_sets_gets_no_band():
     s = spine(forced={"tka": RIGID})
     _, thoracic = curvature(s.time, s.lla, s.tka, forced=s.forced, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
     assert not thoracic.collections
-    assert VERY_UNCERTAIN.upper() not in texts(thoracic.figure)
+    assert "VERY UNCERTAIN" not in texts(thoracic.figure)
 
 
 def test_very_uncertain_is_a_spread_as_wide_as_among_adults():
-    assert [very_uncertain("lla", sd) for sd in (None, float("nan"), 11.1, 11.3)] == [False, False, False, True]
+    words = [verdict_on("lla", sd) for sd in (None, float("nan"), 2.0, 7.0, 11.1, 11.3)]
+    assert [str(word) for word in words] == ["", "", "measured", "partly measured", "assumed", "very uncertain"]
+    assert verdict_on("lla", 20.0, forced=True) is Observability.FORCED
+
+
+def test_an_assumed_curve_is_drawn_otherwise_than_a_measured_one():
+    s = spine(lla_sd=2.0, tka_sd=9.5)  # 1 - (9.5 / 10)^2 = 10 %
+    status = ["kept"] * FRAMES
+    lumbar, thoracic = curvature(s.time, s.lla, s.tka, status=status, lla_sd=s.lla_sd, tka_sd=s.tka_sd).axes
+    assert [axes.get_lines()[0].is_dashed() for axes in (lumbar, thoracic)] == [False, True]
+    assert "ASSUMED: ±19°" in " ".join(t.get_text() for t in thoracic.texts)
+    assert assumed([s], [np.ones((9, 3))])[0].reason.startswith("assumed: known to ± 19° (95 %)")
 
 
 def test_map_shows_every_level_in_degrees():

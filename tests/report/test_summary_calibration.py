@@ -24,6 +24,16 @@ def calibration(**found):
             "check",
             "cam02 off still; see the findings",
         ),
+        (
+            {"cameras_off": ["cam03"], "cameras_at_odds": ["cam01", "cam02"], "cameras_refined": True},
+            "",
+            "cam03 off as calibrated; cam01, cam02 disagree with one another as calibrated; see the findings",
+        ),
+        (
+            {"cameras_at_odds": ["cam01", "cam02"], "cameras_at_odds_as_used": ["cam01", "cam02"]},
+            "check",
+            "cam01, cam02 disagree with one another; see the findings",
+        ),
         ({"cameras_off_as_used": ["cam03"]}, "check", "cam03 off; see the findings"),  # contradicts the others
         ({"cameras_unjudged": ["all"]}, "", "the cameras could not be compared; see the findings"),
         ({"cameras_unjudged": ["cam01"]}, "", "cam01 could not be compared; see the findings"),

@@ -29,7 +29,7 @@ from simspine.validation.motion import PERCENTILES
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, published_range
 from simspine.validation.records import level_coordinates
 from simspine.validation.tables import cells
-from simspine.validation.uncertainty import known_share
+from simspine.validation.uncertainty import curvature_verdict, known_share, share_of_curvature
 
 SD = np.linspace(-1, 1, 101).std()  # of the wave each trial follows
 
@@ -217,3 +217,18 @@ def test_share_known_from_a_standard_deviation(before, noise):
 def test_records_do_not_hold_what_tables_do_not_need(small_dataset):
     (first, *_), taken = records(small_dataset), {"poses", "markers", "motion"}
     assert not taken & set(first.__dataclass_fields__)
+
+
+def test_one_verdict_on_curvature():
+    """Adults differ by 11.25 degrees in LLA, by 10 in TKA."""
+    said = [curvature_verdict(share_of_curvature(name, sd)) for name, sd in (("lla", 12.8), ("tka", 9.06))]
+    assert said == ["very uncertain", "assumed"]
+    assert curvature_verdict(share_of_curvature("tka", None)) == ""
+    assert curvature_verdict(0.0, forced=True) == "set by the model"
+
+
+def test_the_spread_over_frames_is_named_as_such(small_dataset):
+    header, _ = cells("lla_tka", curvature_table(small_dataset))
+    for name in ("LLA", "TKA"):
+        assert f"{name}, mean ± spread over frames" in header
+        assert name not in header

@@ -9,7 +9,7 @@ from simspine.errors import InputError
 from simspine.pipeline.cameras import REFINED
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
-from simspine.quality.camera_checks import UNJUDGED
+from simspine.quality.camera_checks import UNJUDGED, remains_open
 from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.observability import forced_mask
@@ -31,7 +31,7 @@ MEANS = (
     "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "points_contributed_share", "marker_rms_mm",
     "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
 )  # fmt: skip
-CAMERAS = ("cameras_off", "cameras_off_as_used", "cameras_unjudged")
+CAMERAS = ("cameras_off", "cameras_at_odds", "cameras_off_as_used", "cameras_at_odds_as_used", "cameras_unjudged")
 SUMS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected")
 BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
@@ -121,15 +121,23 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
 
 def _cameras(findings: Sequence[Finding]) -> dict:
     """Cameras that lie beside the others as they were calibrated, those that do as they were used, those that could not
-    be judged, and whether cameras were refined."""
+    be judged, and whether cameras were refined. At odds: cameras of which it remains open which is off."""
     about = [f for f in findings if f.where and f.code.startswith("camera_") and f.code != UNJUDGED]
+    used = [f for f in about if f.severity is not Severity.INFO]
     contradict = {f.where for f in findings if f.code in ("view_unused", "view_off")}
     return {
-        "cameras_off": sorted({finding.where for finding in about}),
-        "cameras_off_as_used": sorted({f.where for f in about if f.severity is not Severity.INFO} | contradict),
+        "cameras_off": sorted(_off(about)),
+        "cameras_at_odds": sorted({finding.where for finding in about} - _off(about)),
+        "cameras_off_as_used": sorted(_off(used) | contradict),
+        "cameras_at_odds_as_used": sorted({finding.where for finding in used} - _off(used) - contradict),
         "cameras_unjudged": sorted({finding.where or "all" for finding in findings if finding.code == UNJUDGED}),
         "cameras_refined": any(finding.code == REFINED for finding in findings),
     }
+
+
+def _off(findings: Sequence[Finding]) -> set[str]:
+    """Cameras that are off beyond doubt."""
+    return {finding.where for finding in findings if not remains_open(finding)}
 
 
 def _merged(entries: Sequence[Mapping[str, list[str]]]) -> dict[str, list[str]]:

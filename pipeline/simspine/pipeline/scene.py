@@ -10,7 +10,7 @@ from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.observability import Observability, forced_mask
 from simspine.report.player.bones import Bone, bones, segments
 from simspine.report.player.scene import Curve, Scene
-from simspine.report.summary import VERY_UNCERTAIN, typical, very_uncertain
+from simspine.report.summary import DOUBTED, typical, verdict_on
 from simspine.spine.bands import bands
 from simspine.spine.levels import CHAIN
 from simspine.types import Forced, Markers
@@ -34,7 +34,7 @@ def scene_of(found: SolvedTrial) -> Scene:
         tuple(found.cameras),
         None if verdict is None else tuple(map(str, verdict.status)),
         None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
-        curves(angles, spine.forced),
+        curves(angles, spine.forced, ~found.rejected),
     )
 
 
@@ -44,18 +44,22 @@ def chain_of(spine: Markers) -> Markers:
     return spine.select(chain) if chain else spine
 
 
-def curves(angles: Angles, forced: Mapping[str, Sequence[Forced]]) -> tuple[Curve, ...]:
-    """LLA and TKA over time with their normal bands. forced: of the spine kinematics."""
+def curves(angles: Angles, forced: Mapping[str, Sequence[Forced]], kept: np.ndarray | None = None) -> tuple[Curve, ...]:
+    """LLA and TKA over time with their normal bands, and the verdict on them where it is a doubt.
+
+    forced: of the spine kinematics. kept: (frames,) bool, the frames whose standard deviations count; all by default.
+    """
     return tuple(
-        _curve(key, values, sd, bool(forced_mask([key], forced).any()))
+        _curve(key, values, sd, bool(forced_mask([key], forced).any()), kept)
         for key, (values, sd) in angles.items()
         if values is not None
     )
 
 
-def _curve(key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool) -> Curve:
+def _curve(key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool, kept: np.ndarray | None) -> Curve:
     doubt = None if sd is None else np.degrees(sd)
-    note = str(Observability.FORCED) if forced else VERY_UNCERTAIN if very_uncertain(key, typical(doubt)) else ""
+    verdict = verdict_on(key, typical(doubt if doubt is None or kept is None else doubt[kept]), forced)
+    note = str(verdict) if verdict in (Observability.FORCED, *DOUBTED) else ""
     band = bands(key)[0]
     published = (band.low, band.high, f"standing adults, {band.span}")
     return Curve(*LABELS[key], np.degrees(values), None if forced else doubt, published, note, forced)

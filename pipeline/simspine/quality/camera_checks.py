@@ -36,8 +36,13 @@ def cameras(
     for camera, findings in found.items():
         for finding in findings:
             if finding.code != LATE and camera in judges and at_odds > 1:
-                finding = replace(finding, suggestion=f"{OPEN} {finding.suggestion}")
+                finding = replace(finding, message=f"{finding.message} {OPEN}")
             yield finding
+
+
+def remains_open(finding: Finding) -> bool:
+    """Whether the finding leaves open which of several cameras is off."""
+    return OPEN in finding.message
 
 
 def _faults(check: CameraCheck, thresholds: Thresholds) -> Iterator[Finding]:
@@ -45,9 +50,12 @@ def _faults(check: CameraCheck, thresholds: Thresholds) -> Iterator[Finding]:
     others = listed(check.others)
     shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
     spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
-    if np.hypot(*shift) > thresholds["camera_shift"].value and (np.abs(shift) > SURE * spread).any():
-        text = f"{check.camera}: shows the person {_towards(shift[0], spread[0], 'to the right', 'to the left')} and "
-        text += f"{_towards(shift[1], spread[1], 'below', 'above')} where {others} put{_s(check)} them."
+    directions = (("to the right", "to the left"), ("below", "above"))
+    sure = (np.abs(shift) > thresholds["camera_shift"].value) & (np.abs(shift) > SURE * spread)
+    if sure.any():
+        towards = " and ".join(_towards(shift[k], spread[k], *directions[k]) for k in np.flatnonzero(sure))
+        of = "" if sure[1] else " of"
+        text = f"{check.camera}: shows the person {towards}{of} where {others} put{_s(check)} them."
         yield Finding("camera_shift", Severity.WARNING, text, REFINE, where=check.camera)
     for quantity, code, ways, factor in (
         ("roll", "camera_roll", ("° clockwise", "° counter-clockwise"), np.degrees(1.0)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.quality.observability import word
+from simspine.quality.observability import Observability, word
 from simspine.spine.adults import ADULTS
 from simspine.spine.clinical import DEFINITIONS
 from simspine.spine.parameters import ClinicalParameters
@@ -14,7 +14,7 @@ from simspine.types import ForcedKind
 GIVEN = "given by the model"
 FOLLOWS = "set by the model from the joint's other angles"
 TOGETHER = "one coordinate for all levels"
-VERY_UNCERTAIN = "very uncertain"
+VERY_UNCERTAIN = str(Observability.VERY_UNCERTAIN)
 NO_LARGER = "no larger than its error"
 HANGING = "not known: the arm hangs"
 UNKNOWN = "not known"

@@ -14,7 +14,7 @@ from simspine.errors import InputError
 class Severity(StrEnum):
     """What a finding means for its frames."""
 
-    INFO = "info"  # noticed and put right: the frames are 'corrected'
+    INFO = "info"  # noticed and put right: the frames it names are 'corrected'
     WARNING = "warning"  # look at it: the frames are kept
     ERROR = "error"  # the frames are rejected (masked, never deleted)
 

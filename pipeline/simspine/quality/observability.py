@@ -19,6 +19,7 @@ class Observability(StrEnum):
     ASSUMED = "assumed"
     SUM = "measured as a sum"
     FORCED = "set by the model"
+    VERY_UNCERTAIN = "very uncertain"  # its standard deviation is as large as people differ
     UNKNOWN = ""
 
 
@@ -95,3 +96,13 @@ def word(share: float, forced: bool, drives: bool = False, thresholds: Threshold
     if drives:
         return Observability.SUM
     return Observability.MEASURED if share >= thresholds["measured"].si else Observability.PARTLY
+
+
+def share_text(share: float, thresholds: Thresholds = THRESHOLDS) -> str:
+    """A share 0…1 in whole percent, '–' of NaN; '<20 %' where rounding would reach a limit of the verdicts."""
+    if not np.isfinite(share):
+        return "–"
+    rounded = round(100 * share)
+    limits = (thresholds[name] for name in ("assumed", "measured"))
+    limit = next((limit.value for limit in limits if share < limit.si and rounded >= limit.value), None)
+    return f"{rounded} %" if limit is None else f"<{limit:g} %"

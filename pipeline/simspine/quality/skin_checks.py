@@ -16,7 +16,7 @@ ORDER = "skin_marker_order"  # code of the finding that names are wrong
 
 
 def lost(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
-    """Markers on the skin that are known in few frames: of those without them the spine is seen less."""
+    """Markers on the skin that are known in few frames: the spine is seen less in the others, which stay kept."""
     limit, dots = thresholds["skin_marker_seen"], of_tape(measured.names)
     yield from _lost_dots(measured, dots, limit.si, f"{limit.value:g} %")
     for name in on_skin(measured.names):
@@ -26,7 +26,7 @@ def lost(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Fin
         if seen.mean() < limit.si:
             yield Finding(
                 "skin_marker_lost",
-                Severity.INFO,
+                Severity.WARNING,
                 f"the marker over {landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
                 f"{limit.value:g} % or more.",
                 "Two views must see it: click it again where it is lost (`skin_markers`), or take the ± as it is.",
@@ -43,7 +43,7 @@ def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) 
         numbers = ", ".join(str(n + 1) for n in np.flatnonzero(few))
         yield Finding(
             "skin_marker_lost",
-            Severity.INFO,
+            Severity.WARNING,
             f"{few.sum()} of {len(dots)} dots of the tape (number {numbers}) are known in less than {said} of the "
             "frames.",
             "Two views must see a dot: click the tape again where it is lost (`skin_markers.tape`), or take the ± as "

@@ -8,7 +8,8 @@ from simspine.errors import InputError, unknown_name
 from simspine.report.player.pack import Packed
 
 LIGHTS = ("good", "check", "bad")
-_LIGHT_OF = {"info": "good", "warning": "check", "error": "bad"}
+_LIGHT_OF = {"info": "info", "warning": "check", "error": "bad"}
+FINDING_LIGHTS = tuple(_LIGHT_OF.values())
 
 
 def number(value: float | None, digits: int = 1, unit: str = "") -> str:
@@ -74,7 +75,7 @@ class PageFinding:
 
     @property
     def light(self) -> str:
-        """One of `LIGHTS`."""
+        """One of `FINDING_LIGHTS`: no finding says that something is in order."""
         return _LIGHT_OF[self.severity]
 
 

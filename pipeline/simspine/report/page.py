@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from functools import cache
 
 from simspine.formats.atomic import write_text
-from simspine.report.content import LIGHTS, PageFinding, ReportContent
+from simspine.report.content import FINDING_LIGHTS, PageFinding, ReportContent
 from simspine.report.player.assets import policy, scripts
 from simspine.report.style import NAMED
 
 TEMPLATE = "page.html.j2"
 FEW = 2  # findings of one kind that are shown one by one; more share a box
-_WORDS = {"good": "in order", "check": "look at this", "bad": "problem"}
+_WORDS = {"good": "in order", "info": "information", "check": "look at this", "bad": "problem"}
 
 
 def render(content: ReportContent) -> str:
@@ -23,9 +23,9 @@ def render(content: ReportContent) -> str:
         scripts=carried | {"player": carried.get("player", "")},
         policy=policy(carried),
         named=NAMED,
-        lights=LIGHTS,
+        lights=FINDING_LIGHTS,
         words=_WORDS,
-        counts={light: sum(f.light == light for f in findings) for light in LIGHTS},
+        counts={light: sum(f.light == light for f in findings) for light in FINDING_LIGHTS},
         grouped=_grouped,
     )
 
@@ -41,7 +41,7 @@ def _grouped(findings: Sequence[PageFinding]) -> list[list[PageFinding]]:
     for finding in findings:
         kinds.setdefault((finding.light, finding.code), []).append(finding)
     groups = [part for kind in kinds.values() for part in ([kind] if len(kind) > FEW else [[f] for f in kind])]
-    return sorted(groups, key=lambda group: -LIGHTS.index(group[0].light))
+    return sorted(groups, key=lambda group: -FINDING_LIGHTS.index(group[0].light))
 
 
 @cache

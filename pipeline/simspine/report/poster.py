@@ -45,7 +45,7 @@ def _curves(spine: SpineKinematics, status: list[str] | None, width: float) -> n
         for axes, key in zip(panels, _TITLES, strict=True):
             values, sd = getattr(spine, key), getattr(spine, f"{key}_sd")
             sd_deg = None if sd is None else np.degrees(sd)
-            draw_curvature(axes, spine.time, np.degrees(values), spine.forced.get(key, ()), sd_deg, key)
+            draw_curvature(axes, spine.time, np.degrees(values), spine.forced.get(key, ()), sd_deg, key, status)
             shade_rejected(axes, spine.time, status)
             band = bands(key)[0]
             shade_band(axes, band, f"standing adults, {band.low:g}–{band.high:g}° ({band.span})")

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from simspine.quality.observability import Observability, share_text
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import Row, number
-from simspine.validation.uncertainty import spread_of_adults
+from simspine.validation.uncertainty import curvature_verdict, share_of_curvature, spread_of_adults
 
 _GIVEN, _OFF = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
 
@@ -30,7 +31,7 @@ _LINES = (
     ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
 _ANGLES = ("lla", "tka")
-VERY_UNCERTAIN = "very uncertain"
+DOUBTED = (Observability.VERY_UNCERTAIN, Observability.ASSUMED)  # verdicts on LLA and TKA that say little of a person
 
 
 def typical(values: np.ndarray | None) -> float | None:
@@ -38,9 +39,9 @@ def typical(values: np.ndarray | None) -> float | None:
     return None if values is None or not np.isfinite(values).any() else float(np.nanmedian(values))
 
 
-def very_uncertain(quantity: str, sd: float | None) -> bool:
-    """Whether the standard deviation of 'lla' or 'tka', degrees, reaches the spread among standing adults."""
-    return sd is not None and sd == sd and sd >= spread_of_adults(quantity)
+def verdict_on(quantity: str, sd: float | None, forced: bool = False) -> Observability:
+    """What decided 'lla' or 'tka'. sd: typical standard deviation, degrees. forced: the model sets it."""
+    return curvature_verdict(share_of_curvature(quantity, sd), forced)
 
 
 def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> tuple[Row, ...]:
@@ -80,19 +81,27 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
 
 def _calibration(summary: Mapping[str, Any]) -> Row:
     """Whether the calibration is in order: only where nothing was found of any camera."""
-    off, unjudged = (summary.get(key, ()) for key in ("cameras_off", "cameras_unjudged"))
-    as_used, refined = summary.get("cameras_off_as_used", ()), summary.get("cameras_refined")
+    refined, unjudged = summary.get("cameras_refined"), summary.get("cameras_unjudged", ())
     value = "refined" if refined else "as given"
-    if as_used:
-        note, light = f"{', '.join(as_used)} off{' still' if refined else ''}; see the findings", "check"
-    elif off:
-        note, light = f"{', '.join(off)} off as calibrated; see the findings", "" if refined else "check"
+    if as_used := _disagreeing(summary, "_as_used", " still" if refined else ""):
+        note, light = f"{as_used}; see the findings", "check"
+    elif given := _disagreeing(summary, "", " as calibrated"):
+        note, light = f"{given}; see the findings", "" if refined else "check"
     elif unjudged:
         which = "the cameras" if "all" in unjudged else ", ".join(unjudged)
         note, light = f"{which} could not be compared; see the findings", ""
     else:
         note, light = "they agree with what they saw", "good"
     return Row("Calibration", value, note, light)
+
+
+def _disagreeing(summary: Mapping[str, Any], which: str, when: str) -> str:
+    """'cam03 off, cam01 and cam02 disagree with one another'; '' where no camera does. which: end of the keys."""
+    off, at_odds = (summary.get(f"cameras_{key}{which}", ()) for key in ("off", "at_odds"))
+    parts = [f"{', '.join(off)} off{when}"] if off else []
+    if at_odds:
+        parts.append(f"{', '.join(at_odds)} disagree with one another{when}")
+    return "; ".join(parts)
 
 
 def _seen_by(ways: Mapping[str, Sequence[str]], doubted: Sequence[str]) -> Row:
@@ -111,9 +120,10 @@ def _with_sd(text: str, quantity: str, sd: float | None, given: bool) -> tuple[s
         return text, "set by the model, cannot change", ""
     if sd is None or sd != sd or text == "–":
         return text, "", ""
-    wide = very_uncertain(quantity, sd)
-    note = f"{VERY_UNCERTAIN}: adults differ by ± {spread_of_adults(quantity):.0f}°" if wide else "± typical sd"
-    return f"{text} ± {sd:.1f}°", note, "check" if wide else ""
+    verdict, spread = verdict_on(quantity, sd), f"adults differ by ± {spread_of_adults(quantity):.0f}°"
+    if verdict is not Observability.VERY_UNCERTAIN:
+        spread = f"{share_text(share_of_curvature(quantity, sd))} by the data; {spread}"
+    return f"{text} ± {sd:.1f}°", f"{verdict}: {spread}", "check" if verdict in DOUBTED else ""
 
 
 def _parts(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:

@@ -134,8 +134,8 @@ def _spine_figures(parts: TrialParts) -> Iterator[Drawn]:
                   spine.tka_sd),
         "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
         "Bars beside the panels are published ranges of standing adults; sitting or bending leaves them by rights. "
-        "A dashed grey curve is the model's, not the person's; a dashed orange one has a standard deviation as large "
-        "as the spread among standing adults: it says little about this person.",
+        "A dashed grey curve is the model's, not the person's; a dashed orange one is assumed or very "
+        "uncertain beside the spread among standing adults: it says little about this person.",
     )  # fmt: skip
     yield from _level_figures(parts, spine)
     if spine.markers.covariance is not None or spine.centres is not None:

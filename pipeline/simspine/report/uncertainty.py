@@ -8,16 +8,16 @@ from typing import TypedDict
 import numpy as np
 
 from simspine.arrays import runs
-from simspine.quality.observability import Observability, forced_mask, observability_of
+from simspine.quality.observability import Observability, forced_mask, observability_of, share_text
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import PageTable, Statement, number
-from simspine.report.summary import typical, very_uncertain
+from simspine.report.summary import DOUBTED, typical, verdict_on
 from simspine.skeletons.inferred_names import base_name
 from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES, Level
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Forced, ForcedKind, Markers, Origin
-from simspine.validation.uncertainty import spread_of_adults
+from simspine.validation.uncertainty import share_of_curvature, spread_of_adults
 
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 OUTLINED_BY = "not seen: placed behind the trunk's outline, at a depth and with a shape of the back that are assumed"
@@ -43,7 +43,7 @@ def angle_table(
             sd = None if spine.angles_sd is None else typical(np.degrees(spine.angles_sd[kept, i, k]))
             mean, span = (known.mean(), np.ptp(known)) if known.size else (None, None)
             free = words[i][k] is not Observability.FORCED
-            decision = (_degrees(sd), number(100 * shares[i, k], 0, "%")) if free else ("–", "–")
+            decision = (_degrees(sd), share_text(shares[i, k])) if free else ("–", "–")
             rows.append((level, plane, _degrees(mean), _degrees(span), *decision, str(words[i][k]) or "–"))
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
     caption = (
@@ -127,10 +127,12 @@ def _assumed_statements(trials: Sequence[Caveats]) -> tuple[Statement, ...]:
     for quantity, name in _NAMES.items():
         found = [trial.sd[quantity] for trial in trials if quantity in trial.sd]
         sd = float(np.degrees(np.mean(found))) if found else None
-        if sd is not None and very_uncertain(quantity, sd):
+        verdict = verdict_on(quantity, sd)
+        if sd is not None and verdict in DOUBTED:
             reason = (
-                f"known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by "
-                f"± {1.96 * spread_of_adults(quantity):.0f}°: it says little about this person"
+                f"{verdict}: known to ± {1.96 * sd:.0f}° (95 %), while standing adults differ by "
+                f"± {1.96 * spread_of_adults(quantity):.0f}°; the data decided "
+                f"{share_text(share_of_curvature(quantity, sd))} of it"
             )
             statements.append(Statement(name, reason))
     by_levels: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
@@ -147,11 +149,11 @@ def _runs(levels: Sequence[str], shares: np.ndarray) -> list[Statement]:
     for k, plane in enumerate(PLANES):
         parts, total, below = [], int(np.isfinite(shares[:, k]).sum()), 0
         for first, end in runs(np.flatnonzero(shares[:, k] < limit)):
-            values = 100 * shares[first:end, k]
-            low, high = f"{values.min():.0f}", f"{values.max():.0f}"
+            values = shares[first:end, k]
+            low, high = share_text(values.min()), share_text(values.max())
             ends = [level.replace("-", "\u2011") for level in levels[first:end]]  # a hyphen that does not break
             name = ends[0] if len(ends) == 1 else f"{ends[0]} … {ends[-1]}"
-            parts.append(f"{name}: {low if low == high else f'{low}–{high}'} %")
+            parts.append(f"{name}: {low if low == high else f'{low} to {high}'}")
             below += len(ends)
         if parts:
             name = f"{plane.capitalize()} of {below} of {total} levels"

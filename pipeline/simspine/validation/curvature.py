@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.quality.observability import Observability, word
+from simspine.quality.observability import Observability
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, Curvature
 from simspine.validation.records import Record, records
-from simspine.validation.uncertainty import is_forced, known_share, spread_of_adults, typical
+from simspine.validation.uncertainty import curvature_verdict, is_forced, share_of_curvature, typical
 
 NAN = float("nan")
 
@@ -98,9 +98,9 @@ def _pooled(some: Sequence[Record], quantity: str) -> tuple[float, float, float,
     values = np.degrees(pooled(some, quantity))
     forced = is_forced(some, quantity)
     sd = NAN if forced else typical([sd[r.kept] for r in some if (sd := getattr(r, f"{quantity}_sd")) is not None])
-    share = NAN if forced else known_share(np.degrees(sd), spread_of_adults(quantity))
+    share = NAN if forced else share_of_curvature(quantity, float(np.degrees(sd)))
     mean, spread = (float(values.mean()), float(values.std())) if values.size else (NAN, NAN)
-    return mean, spread, float(np.degrees(sd)), share, str(word(share, forced))
+    return mean, spread, float(np.degrees(sd)), share, str(curvature_verdict(share, forced))
 
 
 def _mean_of(group: str, lines: Sequence[CurvatureRow], paper: Curvature) -> CurvatureRow:
@@ -117,7 +117,7 @@ def _mean_columns(lines: Sequence[CurvatureRow], quantity: str) -> tuple[float, 
         for column in ("mean_deg", "sd_deg", "uncertainty_deg", "share")
     )
     forced = any(getattr(line, f"{quantity}_decided") == Observability.FORCED for line in lines)
-    return mean, sd, uncertainty, share, str(word(share, forced))
+    return mean, sd, uncertainty, share, str(curvature_verdict(share, forced))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from simspine.errors import unknown_name
-from simspine.quality.observability import Observability
+from simspine.quality.observability import Observability, share_text
 from simspine.spine.bands import bands
 from simspine.validation.curvature import CurvatureRow, as_records, curvature_table
 from simspine.validation.motion import PERCENTILES, RangeRow, lumbar_rom, neck_rom
@@ -22,11 +22,15 @@ _ROM = (
     f"Range: percentile {PERCENTILES[0]:g} to {PERCENTILES[1]:g} of a person's kept frames, mean ± standard deviation "
     "over people. Published: total ranges of people who bend as far as they can."
 )
-_SHARE = "Data: share of the angle that the data decided; an angle 'set by the model' or 'assumed' is no finding."
+SPREAD = ", mean ± spread over frames"
+_SHARE = (
+    "Data: share of the angle that the data decided; an angle 'set by the model', 'assumed' or 'very uncertain' is no "
+    "finding."
+)
 NOTES = {
-    "lla_tka": "Mean ± standard deviation over the kept frames, degrees; paper: SimSpine (CVPR 2026), Table B2, a "
-    "model's output as well. Uncertainty: typical standard deviation of one frame's estimate. Rejected frames are left "
-    f"out. {_SHARE}",
+    "lla_tka": "Mean ± spread, degrees: the spread is the standard deviation over the kept frames, that is, motion and "
+    "people, no uncertainty. Paper: SimSpine (CVPR 2026), Table B2, a model's output as well. Uncertainty: typical "
+    f"standard deviation of one frame's estimate. Rejected frames are left out. {_SHARE}",
     "lumbar_rom": f"{_ROM} {_SHARE}",
     "neck_rom": f"{_ROM} {_SHARE}",
 }
@@ -82,7 +86,7 @@ def _normal_lines(header: Sequence[str]) -> list[tuple[str, ...]]:
         for band in bands(quantity):
             check = "; to be checked" if band.grade == "C" else ""
             values = {"": f"published, {band.span} ({band.source}{check})"}
-            values[quantity.upper()] = f"{band.low:g}–{band.high:g}"
+            values[f"{quantity.upper()}{SPREAD}"] = f"{band.low:g}–{band.high:g}"
             lines.append(tuple(values.get(title, "") for title in header))
     return lines
 
@@ -102,14 +106,10 @@ def _span(low: float, high: float) -> str:
     return "–".join(ends)
 
 
-def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.0f} %"
-
-
 def _sure(share: float, decided: str) -> str:
     if decided == Observability.FORCED:
         return decided
-    return " ".join(filter(None, (_percent(share), decided and f"({decided})")))
+    return " ".join(filter(None, (share_text(share), decided and f"({decided})")))
 
 
 def _of(quantity: str) -> dict[str, Callable[[Any], str]]:
@@ -118,7 +118,7 @@ def _of(quantity: str) -> dict[str, Callable[[Any], str]]:
 
     title = quantity.upper()
     return {
-        title: lambda row: _pm(get(row, "mean_deg"), get(row, "sd_deg")),
+        f"{title}{SPREAD}": lambda row: _pm(get(row, "mean_deg"), get(row, "sd_deg")),
         f"paper {title}": lambda row: _pm(
             getattr(row, f"paper_{quantity}_mean_deg"), getattr(row, f"paper_{quantity}_sd_deg"), 2
         ),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.quality.observability import driving, forced_mask
+from simspine.quality.observability import Observability, driving, forced_mask, word
 from simspine.quality.thresholds import ENVELOPES
 from simspine.spine.bands import bands
 from simspine.validation.records import Record
@@ -23,6 +23,18 @@ def spread_of_adults(quantity: str) -> float:
     """How much standing adults differ in 'lla' or 'tka': half the width of the first published band, degrees."""
     band = bands(quantity)[0]
     return (band.high - band.low) / 2
+
+
+def share_of_curvature(quantity: str, sd: float | None) -> float:
+    """`known_share` of 'lla' or 'tka' beside the spread among standing adults. sd: degrees; NaN of None."""
+    return known_share(float("nan") if sd is None else sd, spread_of_adults(quantity))
+
+
+def curvature_verdict(share: float, forced: bool = False) -> Observability:
+    """What decided LLA or TKA: the one verdict of summary, figures, player and tables. share: of `share_of_curvature`;
+    where nothing is left of it the angle is very uncertain. forced: the model sets it.
+    """
+    return Observability.VERY_UNCERTAIN if share <= 0 and not forced else word(share, forced)
 
 
 def spread_in_range(level: str, plane: int) -> float:

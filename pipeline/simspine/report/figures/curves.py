@@ -10,7 +10,7 @@ from simspine.arrays import checked
 from simspine.quality.observability import forced_mask
 from simspine.report import style
 from simspine.report.figures.common import legend, line_key, new_figure, shade_rejected, spread, time_axis
-from simspine.report.summary import VERY_UNCERTAIN, typical, very_uncertain
+from simspine.report.summary import DOUBTED, typical, verdict_on
 from simspine.spine.bands import Band
 from simspine.spine.levels import POSITIVE
 from simspine.types import Forced, ForcedKind
@@ -40,8 +40,8 @@ def curvature(
     time: (frames,) s. lla, tka: (frames,) rad, NaN = not known. bands: of both; the first of each is shaded, all
     are shown as bars beside the panel with their source. status: per frame kept, corrected or rejected (shaded).
     forced: may hold 'lla' or 'tka' with facts; such a curve is drawn as the model's, not as a measurement.
-    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve whose standard deviation reaches
-    the spread among standing adults is drawn dashed and orange, and says so.
+    lla_sd, tka_sd: (frames,) rad; a band of 95 % is drawn around the curve. A curve that is assumed
+    or very uncertain beside the spread among standing adults is drawn dashed and orange, and says so.
     """
     time = np.asarray(time, float)
     with style.styled():
@@ -50,7 +50,7 @@ def curvature(
         for axes, key, values, sd in zip(panels, CURVATURE_TITLES, (lla, tka), (lla_sd, tka_sd), strict=True):
             degrees = np.degrees(checked(key, values, time.shape))
             sd_deg = None if sd is None else np.degrees(checked(f"{key}_sd", sd, time.shape))
-            draw_curvature(axes, time, degrees, (forced or {}).get(key, ()), sd_deg, key)
+            draw_curvature(axes, time, degrees, (forced or {}).get(key, ()), sd_deg, key, status)
             shade_rejected(axes, time, status)
             beside = _draw_bands(axes, [band for band in bands if band.quantity == key])
             axes.set(title=CURVATURE_TITLES[key], ylabel=f"{key.upper()} (°)")
@@ -61,17 +61,26 @@ def curvature(
 
 
 def draw_curvature(
-    axes: "Axes", time: np.ndarray, degrees: np.ndarray, forced: Sequence[Forced], sd: np.ndarray | None, quantity: str
+    axes: "Axes",
+    time: np.ndarray,
+    degrees: np.ndarray,
+    forced: Sequence[Forced],
+    sd: np.ndarray | None,
+    quantity: str,
+    status: Sequence[str] | None = None,
 ) -> None:
-    """One curve with its band. sd: (frames,) degrees or None. forced: what the model forces of it."""
+    """One curve with its band. sd: (frames,) degrees or None. forced: what the model forces of it. status: of each
+    frame; the verdict is that on frames which were not rejected."""
     known = degrees[np.isfinite(degrees)]
     text = f"mean {known.mean():.1f}°, span {np.ptp(known):.1f}°" if known.size else "not known"
     if any(fact.kind is not ForcedKind.SUM for fact in forced):
         axes.plot(time, degrees, **style.FORCED, label=f"{text}\n{style.FORCED_LABEL}")
         return
     note = "\n(one coordinate for all levels)" if forced else ""
-    usual = typical(sd)
-    wide = very_uncertain(quantity, usual)
+    kept = np.array([word not in ("rejected", "inferred") for word in status or ["kept"] * len(time)], bool)
+    usual = typical(None if sd is None else sd[kept])
+    verdict = verdict_on(quantity, usual)
+    wide = verdict in DOUBTED
     colour = style.ORANGE if wide else style.BLUE
     look = style.MEASURED | ({"linestyle": (0, (5, 2))} if wide else {})
     axes.plot(time, degrees, color=colour, label=f"this trial: {text}{note}", zorder=3, **look)
@@ -84,7 +93,7 @@ def draw_curvature(
         axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
     if wide:
         others = f"standing adults differ by ±{NORMAL_95 * spread_of_adults(quantity):.0f}°"
-        text = f"{VERY_UNCERTAIN.upper()}: ±{NORMAL_95 * usual:.0f}°; {others}"
+        text = f"{verdict.upper()}: ±{NORMAL_95 * usual:.0f}°; {others}"
         axes.text(0.01, 0.03, text, transform=axes.transAxes, fontweight="bold", fontsize=8, va="bottom", zorder=4)
 
 

@@ -29,6 +29,7 @@ LOOKS = {
     Observability.PARTLY: Look(BLUE, PALE, "partly measured"),
     Observability.SUM: Look(BLUE, "none", "measured as a sum over levels"),
     Observability.ASSUMED: Look(ORANGE, "none", "mostly assumed"),
+    Observability.VERY_UNCERTAIN: Look(ORANGE, "none", "very uncertain", "--"),
     Observability.FORCED: Look(GREY, "none", FORCED_LABEL, "--"),
     Observability.UNKNOWN: Look(BLUE, PALE, "this data set"),
 }

@@ -13,6 +13,8 @@ import numpy as np
 
 from simspine.report.player.bones import MOVING, thinned
 from simspine.report.player.scene import MOST_FRAMES, Scene, floor_height, frustum, tube_radius
+from simspine.skeletons.skin_names import on_skin
+from simspine.types import Markers, Origin
 
 MISSING = -32768
 _TOP = 32767
@@ -76,7 +78,7 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
     if scene.points is not None:
         block.lengths("points", scene.points.xyz[at])
         header["points"] = list(scene.points.names)
-        header["origin"] = [str(origin) for origin in scene.points.origins]
+        header["origin"] = _origins(scene.points)
         if scene.points.filled is not None:
             block.whole("filled", scene.points.filled[at])
     if scene.poses:
@@ -113,6 +115,13 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
         text, base64.b64encode(b"".join(block.parts)).decode("ascii"), scene.name, scene.summary,
         scene.frames, int(scene.rejected.sum()),
     )  # fmt: skip
+
+
+def _origins(points: Markers) -> list[str]:
+    """What each point is coloured by: its origin; 'skin' of detected markers on the skin, as on the overlays."""
+    skin = set(on_skin(points.names_of(Origin.DETECTED)))
+    origins = zip(points.names, points.origins, strict=True)
+    return ["skin" if name in skin else str(origin) for name, origin in origins]
 
 
 def quaternions(rotations: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 // The 3D view of one trial. Draws only when something changed; coarser while moving if the machine is slow.
 
 const RIB = 0.42; // opacity
-const ORIGINS = ["detected", "silhouette", "inferred", "given"];
+const ORIGINS = ["detected", "skin", "silhouette", "inferred", "given"];
 
 class Stage {
   constructor(element, data) {
@@ -165,8 +165,8 @@ class Stage {
     for (const [kind, material] of Object.entries(this.matter)) material.color.copy(this.colour(`--p-${kind}`));
     this.sky.groundColor.copy(this.colour("--p-shade"));
     this.filled = this.colour("--p-filled");
-    this.detected = this.colour("--p-detected");
-    if (this.dots.detected) this.matter.detected.color.set(0xffffff); // coloured one by one
+    this.seen = { detected: this.colour("--p-detected"), skin: this.colour("--p-skin") };
+    for (const kind of Object.keys(this.seen)) this.matter[kind]?.color.set(0xffffff); // coloured one by one
     this.makeFloor();
     this.show(this.frame);
   }
@@ -320,7 +320,7 @@ class Stage {
         const known = Number.isFinite(arrays.points[k]);
         at.makeTranslation(known ? arrays.points[k] : 0, known ? arrays.points[k + 1] : -99, known ? arrays.points[k + 2] : 0);
         mesh.setMatrixAt(i, at);
-        if (kind === "detected") mesh.setColorAt(i, arrays.filled?.[frame * header.points.length + point] ? this.filled : this.detected);
+        if (this.seen[kind]) mesh.setColorAt(i, arrays.filled?.[frame * header.points.length + point] ? this.filled : this.seen[kind]);
       });
       mesh.instanceMatrix.needsUpdate = true;
       if (mesh.instanceColor) mesh.instanceColor.needsUpdate = true;
