@@ -174,7 +174,7 @@ def test_trials_with_calibrations_of_their_own(two_trials, capsys):
     two_trials.run(*STAGES)
     capsys.readouterr()
     two_trials.run("export")
-    assert ran(capsys)["export"] == "up to date"
+    assert "export" not in ran(capsys)  # nothing is made anew, so nothing is said
     exported = {path.name: path.read_text() for path in (two_trials.results / "export/cameras").glob("Calib_S01_*")}
     assert set(exported) == {"Calib_S01_bow.toml", "Calib_S01_again.toml"}
     assert "1918.0" in exported["Calib_S01_again.toml"]
