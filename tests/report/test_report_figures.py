@@ -276,3 +276,17 @@ def test_matplotlib_stays_as_it_was():
 
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_a_rounding_of_the_layout_changes_no_byte():
+    """Layout engines leave axes where they were but for the last digit."""
+    from matplotlib.figure import Figure
+
+    def drawn(shift):
+        figure = Figure(figsize=(2, 2))
+        for left in (0.1 + shift, 0.6):
+            figure.add_axes((left, 0.1, 0.3, 0.8)).plot([0, 1])
+        return embed.svg(figure, "some")
+
+    assert drawn(0.0) == drawn(1e-14)
+    assert drawn(0.0).count('<clipPath id="some-clip') == 2

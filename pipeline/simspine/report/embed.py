@@ -33,6 +33,9 @@ def svg(figure: "Figure", prefix: str) -> str:
     text = re.sub(r"<style[^>]*>.*?</style>\s*", "", text, count=1, flags=re.DOTALL)
     head, body = text.split(">", 1)
     head = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", head)  # HTML knows the namespaces
+    # Matplotlib names a clip by a hash of its rectangle, whose last digit may change from one drawing to the next.
+    for number, name in enumerate(re.findall(r'<clipPath id="(\w+)"', body)):
+        body = body.replace(f'"{name}"', f'"clip{number}"').replace(f"url(#{name})", f"url(#clip{number})")
     body = re.sub(r'(\bid=")', rf"\1{prefix}-", body)
     body = re.sub(r'(xlink:href="#|url\(#)', rf"\1{prefix}-", body)
     body = body.replace("xlink:href=", "href=")
