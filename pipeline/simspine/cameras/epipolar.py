@@ -12,6 +12,18 @@ def essential(a: Camera, b: Camera) -> np.ndarray:
     return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ R
 
 
+def apart_px(a: Camera, b: Camera, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(...) px, signed: `sampson` of normalised points (..., 2) in both views, as long as in an image of either."""
+    focal = float(np.sqrt(a.K[0, 0] * b.K[0, 0]))
+    return focal * sampson(essential(a, b), first, second)
+
+
+def usually_apart_px(a: Camera, b: Camera, first: np.ndarray, second: np.ndarray) -> float:
+    """Median of `apart_px`, which is the calibration's; 0 where nothing is seen in both views."""
+    apart = apart_px(a, b, first, second)
+    return float(np.nanmedian(apart)) if np.isfinite(apart).any() else 0.0
+
+
 def sampson(matrix: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Signed Sampson distances of normalised points (..., 2) in two views (Hartley, Zisserman 2004, section 11.4.3)."""
     first, second = (np.concatenate([p, np.ones((*p.shape[:-1], 1))], -1) for p in (a, b))

@@ -69,13 +69,12 @@ def solve(
     offsets = problem.prior.S.shape[1] - own
 
     def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: AboutMean) -> dict[str, np.ndarray]:
-        of_trial = blocks
+        wide = blocks
         if problem.sharing > 1.0:
-            blocks = covariance_of_correlated_errors(
-                problem.each_frame(shown), problem.prior, z, blocks, problem.sharing
-            )
-        of_trial = (of_trial if (problem.thinned > 1.0).any() else blocks)[:, :own, :own]
-        z, blocks = z[:, :own], blocks[:, :own, :own]
+            wide = covariance_of_correlated_errors(problem.each_frame(shown), problem.prior, z, blocks, problem.sharing)
+        # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already.
+        of_trial = (blocks if (problem.thinned > 1.0).any() else wide)[:, :own, :own]
+        z, blocks = z[:, :own], wide[:, :own, :own]
         if prior is not None and prior.carried:
             ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
             blocks = blocks + ways @ ways.T

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from simspine.cameras.epipolar import essential, sampson
+from simspine.cameras.epipolar import apart_px, usually_apart_px
 from simspine.detection.skin_markers import TRUNK
 from simspine.errors import InputError
 from simspine.geometry import undistort
@@ -99,14 +99,11 @@ def _trunk(keypoints: Keypoints, frame: int, cameras: Sequence[Camera]) -> _Trun
 
 def _apart(keypoints: Keypoints, cameras: Sequence[Camera], pair: tuple[int, int], spots) -> np.ndarray:
     """(spots of a, spots of b) px of epipolar distance, less what the person's points differ by, the calibration's."""
-    a, b = pair
-    matrix = essential(cameras[a], cameras[b])
-    focal = float(np.sqrt(cameras[a].K[0, 0] * cameras[b].K[0, 0]))
-    person = focal * sampson(matrix, *(undistort(cameras[v], keypoints.xy[:, v]) for v in pair))
-    calibration = float(np.nanmedian(person)) if np.isfinite(person).any() else 0.0
+    a, b = (cameras[v] for v in pair)
+    calibration = usually_apart_px(a, b, *(undistort(cameras[v], keypoints.xy[:, v]) for v in pair))
     rays = [undistort(cameras[v], spots[v][:, :2]) for v in pair]
     first = np.broadcast_to(rays[0][:, None], (len(rays[0]), len(rays[1]), 2))
-    return np.abs(focal * sampson(matrix, first, np.broadcast_to(rays[1][None], first.shape)) - calibration)
+    return np.abs(apart_px(a, b, first, np.broadcast_to(rays[1][None], first.shape)) - calibration)
 
 
 def _in_space(views: dict[str, np.ndarray], rate: float, cameras: Sequence[Camera]) -> np.ndarray:

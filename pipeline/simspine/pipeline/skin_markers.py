@@ -8,7 +8,7 @@ import numpy as np
 from simspine.body.skin import read_skin_table
 from simspine.body.tape import Tape
 from simspine.cameras.clocks import Timing, at_instants
-from simspine.cameras.epipolar import essential, sampson
+from simspine.cameras.epipolar import apart_px
 from simspine.detection.crops import Crops
 from simspine.detection.skin_markers import TRUNK, Clicks, track_markers
 from simspine.detection.tape import track_tape
@@ -134,8 +134,7 @@ def _agreeing(xy: np.ndarray, cameras: Sequence[Camera]) -> np.ndarray:
     xy = xy.copy()
     rays = np.stack([undistort(camera, xy[:, v]) for v, camera in enumerate(cameras)], 1)
     for a, b in combinations(range(len(cameras)), 2):
-        focal = np.sqrt(cameras[a].K[0, 0] * cameras[b].K[0, 0])
-        apart = focal * sampson(essential(cameras[a], cameras[b]), rays[:, a], rays[:, b])
+        apart = apart_px(cameras[a], cameras[b], rays[:, a], rays[:, b])
         for marker in np.flatnonzero(np.isfinite(apart).any(0)):
             beside = np.abs(apart[:, marker] - np.nanmedian(apart[:, marker]))
             wrong = beside > APART_PX + APART_DEVIATIONS * np.nanmedian(beside)

@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.arrays import median_of_rows
 from simspine.body.tape import Tape
-from simspine.cameras.epipolar import essential, sampson
+from simspine.cameras.epipolar import apart_px, usually_apart_px
 from simspine.detection.crops import Crops
 from simspine.detection.tape import clicked_rows
 from simspine.errors import InputError
@@ -49,13 +49,11 @@ def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) 
     dots = seen.indices(tape.names)
     others = [i for i in range(len(seen.names)) if i not in dots]
     for a, b in combinations(range(len(cameras)), 2):
-        matrix = essential(cameras[a], cameras[b])
-        focal = float(np.sqrt(cameras[a].K[0, 0] * cameras[b].K[0, 0]))
-        beside = focal * sampson(matrix, rays[:, a, others], rays[:, b, others])
-        calibration = float(np.nanmedian(beside)) if np.isfinite(beside).any() else 0.0
+        pair = cameras[a], cameras[b]
+        calibration = usually_apart_px(*pair, rays[:, a, others], rays[:, b, others])
         step = np.linalg.norm(np.diff(seen.xy[:, a, dots], axis=1), axis=-1)
         apart = {
-            shift: _apart(focal * sampson(matrix, *_shifted(rays[:, a, dots], rays[:, b, dots], shift)) - calibration)
+            shift: _apart(apart_px(*pair, *_shifted(rays[:, a, dots], rays[:, b, dots], shift)) - calibration)
             for shift in (0, *SHIFTS)
         }
         best = min(apart, key=lambda shift: apart[shift])

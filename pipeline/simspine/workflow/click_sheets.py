@@ -5,14 +5,14 @@ from pathlib import Path
 from simspine.config import Config
 from simspine.detection.back_spots import spots_on_trunk
 from simspine.detection.skin_markers import TRUNK
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError
 from simspine.formats.store import load
 from simspine.pipeline.click_proposals import Proposal, propose_clicks
 from simspine.report.click_sheet import click_sheet, write_picture
 from simspine.skeletons.skin_names import not_on_skin
 from simspine.sources.video import open_videos
 from simspine.types import Keypoints
-from simspine.workflow.context import Context
+from simspine.workflow.context import Context, named_or_first
 from simspine.workflow.run import run_stage
 from simspine.workflow.trials import timing_in
 
@@ -24,9 +24,9 @@ def write_click_sheets(
 
     The stage detect runs first where it has not. Raises `InputError` where there are no videos, or no such frame.
     """
-    subject = _known("subject", subject, list(config.subjects))
+    subject = named_or_first("subject", subject, list(config.subjects))
     context = Context(config, subject)
-    trial = _known("trial", trial, context.trials)
+    trial = named_or_first("trial", trial, context.trials)
     capture = context.capture(trial)
     if not capture.videos:
         raise InputError(f"{subject}/{trial}: markers on the skin are looked for in videos, and this trial has none.")
@@ -61,11 +61,3 @@ def _as_yaml(found: list[Proposal], frames: dict[str, int]) -> str:
         views = ", ".join(f"{view}: [[{frames[view]}, {x:.1f}, {y:.1f}]]" for view, (x, y) in proposal.views.items())
         lines.append(f"  {n + 1}: {{{views}}} # {100 * proposal.along:.0f} % of the way from hips to shoulders")
     return "\n".join(lines)
-
-
-def _known(kind: str, name: str | None, names: list[str]) -> str:
-    if name is None:
-        return names[0]
-    if name not in names:
-        raise unknown_name(kind, name, names)
-    return name

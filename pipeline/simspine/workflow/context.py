@@ -2,12 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from simspine.config import Config
+from simspine.errors import unknown_name
 from simspine.workflow.inputs import Capture, capture_of
 from simspine.workflow.paths import Paths
 
@@ -17,6 +18,15 @@ LINES_S = 5.0  # between two lines of progress in a log
 def known_fault_in(stored: Mapping) -> dict[str, str]:
     """What the stage before said about the recording, to be handed on."""
     return {"known_fault": stored["known_fault"]} if "known_fault" in stored else {}
+
+
+def named_or_first(kind: str, name: str | None, names: Sequence[str]) -> str:
+    """The one that is named, which must be among `names`; the first of them where none is."""
+    if name is None:
+        return names[0]
+    if name not in names:
+        raise unknown_name(kind, name, names)
+    return name
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from simspine.config import Config
-from simspine.errors import unknown_name
 from simspine.pipeline import overlay
-from simspine.workflow.context import Context
+from simspine.workflow.context import Context, named_or_first
 from simspine.workflow.trials import read_trial
 
 
@@ -23,20 +22,12 @@ def write_overlay(
     camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
     without videos are drawn on a plain ground.
     """
-    subject = _known("subject", subject, list(config.subjects))
+    subject = named_or_first("subject", subject, list(config.subjects))
     context = Context(config, subject, quiet)
-    trial = _known("trial", trial, context.trials)
+    trial = named_or_first("trial", trial, context.trials)
     found = read_trial(context.paths, trial, context.capture(trial).videos)
     names = [c.name for c in found.cameras]
-    views = range(len(names)) if camera is None else [names.index(_known("camera", camera, names))]
+    views = range(len(names)) if camera is None else [names.index(named_or_first("camera", camera, names))]
     with context.progress(f"{trial}: overlay") as progress:
         overlay.write_overlay(found, out, views, progress)
     return out
-
-
-def _known(kind: str, name: str | None, names: list[str]) -> str:
-    if name is None:
-        return names[0]
-    if name not in names:
-        raise unknown_name(kind, name, names)
-    return name
