@@ -35,6 +35,8 @@ from scipy.sparse.csgraph import connected_components
 from simspine.body import _opensim
 from simspine.formats.vtp import read_polygons
 from simspine.spine.endplates import MESH_LEVELS, SIDES, Endplate, Vertebra, Vertebrae
+from simspine.spine.shape.chain import VECTORS
+from simspine.spine.shape.model import shipped
 
 SEED_ANGLE = np.radians(12.0)
 GROW_ANGLE = np.radians(30.0)
@@ -152,7 +154,20 @@ def measure(bones: Iterable[BoneMesh]) -> Vertebrae:
             superior = None
         centroid = _centroid(bone, superior, inferior, heights)
         found[bone.level] = Vertebra(bone.level, bone.body, _tuple(centroid), superior, inferior, bone.mesh)
+    if {"C1", "C2", "C3"} <= set(found):
+        found["C1"] = replace(found["C1"], centroid=_tuple(_atlas(found["C2"].centroid, found["C3"].centroid)))
     return found
+
+
+def _atlas(axis: Sequence[float], below: Sequence[float]) -> np.ndarray:
+    """C1's centre, a ring without a body: as far from C2's as in CT scans, turned as there against the vector below.
+
+    axis, below: centroids of C2 and C3, m, in one frame, as is the result.
+    """
+    scans, down = shipped(), np.subtract(below, axis)
+    pitch = np.arctan2(down[0], -down[1]) + scans.mean[VECTORS] - scans.mean[VECTORS + 1]
+    length = scans.lengths()["C1-C2"]
+    return np.array([axis[0] - length * np.sin(pitch), axis[1] + length * np.cos(pitch), 0.0])
 
 
 def _centroid(
@@ -164,8 +179,7 @@ def _centroid(
         return np.array(superior.centre) - np.array(superior.normal) * heights["L5"] / 2
     if inferior:  # C2: half the height of C3 above its lower endplate
         return np.array(inferior.centre) + np.array(inferior.normal) * heights["C3"] / 2
-    _, areas = _normals(bone)  # C1: centre of the surface of the ring
-    return np.average([bone.points[face].mean(0) for face in bone.faces], axis=0, weights=areas)
+    return bone.points.mean(0)
 
 
 def find_endplate(bone: BoneMesh, side: str) -> Endplate | None:
@@ -276,9 +290,9 @@ HEADER = """\
 # plane of the rim. From T1 to L5 only the centres are the meshes': the normals are those of vertebrae at right angles
 # to the curve of the centroids, wedged as published (T9 to L5: Masharawi & Salame 2010; above as drawn). S1: the
 # mid-sagittal profile from the promontory to the rear corner at the sacral canal, which is kept too. Centroid: the
-# middle between both endplate centres. S1, C2: half the height of L5, C3 from their only endplate. C1: centre of the
-# ring's surface. The sacrum is taken where it fits the hip bones and L5, in the frame of the pelvis; the model draws it
-# 10 mm further forward and 17 mm lower.
+# middle between both endplate centres. S1, C2: half the height of L5, C3 from their only endplate. C1, a ring: where CT
+# scans have its centre from C2. The sacrum is taken where it fits the hip bones and L5, in the frame of the pelvis; the
+# model draws it 10 mm further forward and 17 mm lower.
 # Made anew by: python -m tools.measure_endplates MODEL.osim GEOMETRY_FOLDER
 """
 

@@ -36,8 +36,8 @@ START_HZ = 20.0  # frames per second from which the starting path is made
 @dataclass(frozen=True, eq=False)
 class _Problem:
     """terms: all of them; markers and prior are two. own: how many columns are coordinates of the body; offsets of
-    markers follow. usable: (frames,). sharing: how many frames share one error of a marker, at least 1. thinned:
-    (markers,) by how much less each counts for that in `markers`: `sharing`, or 1.
+    markers follow. usable: (frames,). sharing: how many frames share one error, of a marker or of the body, at least 1.
+    thinned: (markers,) by how much less each counts in `markers` since frames share its own error; at least 1.
     """
 
     terms: tuple[Term, ...]
@@ -112,11 +112,15 @@ def _problem(
     # Correlated errors make the frames of one correlation time worth a single one. Where a part moves faster than they
     # change, thinning its markers would give the motion up to smoothness, although such an error does not hide it; so
     # priors are repeated instead.
-    sharing = min(max(1.0, errors.correlation_time * markers.rate), float(markers.frames))
+    own, body_own = (
+        min(max(1.0, time * markers.rate), float(markers.frames))
+        for time in (errors.correlation_time, errors.misfit_time)
+    )
+    sharing = max(own, body_own)
     for name in errors.counted_once:
         if name not in markers.names:
             raise unknown_name("marker", name, markers.names, "the markers that are counted once")
-    thinned = np.where(np.isin(markers.names, errors.counted_once), sharing, 1.0)
+    thinned = np.where(np.isin(markers.names, errors.counted_once), own, 1.0)
     precision, scale = None, errors.loss_from
     if errors.use_covariance and markers.covariance is not None:
         precision = _precision(markers.covariance, errors.sd)

@@ -10,17 +10,16 @@ from simspine.arrays import mean_of_known
 from simspine.body.anatomy import moves_of, varied
 from simspine.body.recipes import Recipe, fit_markers, place_inferred
 from simspine.body.scaling import ScaleFactors
-from simspine.ik.person_fit import PersonProblem, fit_person
-from simspine.pipeline.noise import BURST, RANGE, learnt_noise
+from simspine.ik.person_fit import PersonFit, PersonProblem, fit_person
+from simspine.pipeline.noise import BURST, FLOOR, RANGE, learnt_noise
 from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.person import Person
+from simspine.pipeline.point_places import LASTING_SD, carried_along, own_centroids, places_of
 from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.pipeline.weights import as_views_agree, marker_errors, observations
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import level_priors
 from simspine.priors.standing_curve import about_curve, curve_names, on_curve
-from simspine.skeletons.skin_names import on_skin
-from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
 
 FRAMES = 150  # of all trials together
@@ -64,33 +63,37 @@ def fit_to_person(
     moves = moves_of(sized.body, recipe.anatomy, recipe.articulation.chain)
     levels = level_priors(recipe.articulation.regions)
     own = curve_names(levels)
-    placed = _place_sd(chosen[0])
-    places = {f"place of {name}, {axis}": sd for name, sd in placed.items() for axis in "xyz"}
-    names = (*(v.name for v in recipe.anatomy), *places, *own)
+    places = places_of(chosen[0])
+    names = (*(v.name for v in recipe.anatomy), *places.names, *own)
     anatomy = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy]
-    anatomy += [LinearPrior({name: 1.0}, 0.0, sd, "places of points") for name, sd in places.items()]
-    lasting = Prior([*anatomy, *on_curve(levels)])
     base = sized.weights(marker_set) | dict(options.weights)
     options = as_views_agree(options, chosen[0])
     found, noise, worth = None, options, dict.fromkeys(chosen[0].names, 1.0)
+    lasting_sd = LASTING_SD
+    at = slice(len(moves), len(moves) + len(places.names))
     for _ in range(ROUNDS):
         by_name = {name: weight * worth.get(name, 1.0) for name, weight in base.items()}
         # Where the body itself is wrong it stays so while a posture lasts, whatever the detector's errors do.
         time = max(noise.error_correlation_s, options.error_correlation_s)
         held = noise.model_copy(update={"error_correlation_s": time})
         weighted = [observations(held, trial, by_name) for trial in chosen]
+        lasting = Prior([*anatomy, *places.priors(lasting_sd), *on_curve(levels)])
         problem = PersonProblem(
-            sized.body, [m for m, _ in weighted], [w for _, w in weighted], moves, tuple(placed), names, lasting,
+            sized.body, [m for m, _ in weighted], [w for _, w in weighted], moves, places.points, names, lasting,
             Prior([*recipe.priors, *about_curve(levels)]), marker_errors(held, chosen[0]),
             [trial.frames / trial.rate for trial in trials],
         )  # fmt: skip
         found = fit_person(problem, None if found is None else found.found)
         noise, factor = learnt_noise(held, problem, found, options, bursts)
         worth = {name: float(np.clip(worth[name] * factor[name], 1 / RANGE, RANGE)) for name in worth}
+        lasting_used, lasting_sd = lasting_sd, places.lasting_sd(*_places_in(found, at))
     assert found is not None
     count = len(moves)
-    offsets = found.found.stays[count : count + len(places)].reshape(-1, 3)
-    body = varied(sized.body, moves, found.found.stays[:count].tolist(), dict(zip(placed, offsets, strict=True)))
+    offsets, variance = _places_in(found, at)
+    limbs = len(places.sd)
+    centroids = own_centroids(sized.body, places.spine, offsets[limbs:], variance[limbs:], lasting_used)
+    moved = dict(zip(places.points, offsets, strict=True)) | carried_along(sized.body, centroids)
+    body = varied(sized.body, moves, found.found.stays[:count].tolist(), moved)
     body = place_inferred(body, recipe)
     learnt, worth = _with_fast(noise, worth, base, chosen[0], fast)
     sd = np.sqrt(np.diag(found.covariance))[:count]
@@ -101,9 +104,14 @@ def fit_to_person(
     curve = slice(len(names) - len(own), None)
     person = Person(
         own, found.found.stays[curve], found.covariance[curve, curve], found.assumed[curve, curve], len(trials),
-        learnt, worth, varied_by, dict(zip(free, found.carried.tolist(), strict=True)),
+        learnt, worth, varied_by, dict(zip(free, found.carried.tolist(), strict=True)), centroids,
     )  # fmt: skip
     return replace(sized, body=body, person=person)
+
+
+def _places_in(found: PersonFit, at: slice) -> tuple[np.ndarray, np.ndarray]:
+    """(points, 3) m of where points lie, and their variance."""
+    return found.found.stays[at].reshape(-1, 3), np.diag(found.covariance)[at].reshape(-1, 3)
 
 
 def _smooth(markers: Markers) -> Markers:
@@ -124,7 +132,10 @@ def _fast(markers: Markers, smooth: Markers) -> np.ndarray:
 def _with_fast(
     noise: KinematicsOptions, worth: Mapping[str, float], base: Mapping[str, float], markers: Markers, fast: np.ndarray
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The options that were learnt, and factors on the weights, with the errors that had been taken out."""
+    """The options that were learnt, and factors on the weights, with the errors that had been taken out.
+
+    Correlated is what is neither taken out nor the body's: its errors last, and have a time of their own.
+    """
     learnt = {"region_sd_m": noise.region_sd_m}
     found = dict(worth)
     shares = []
@@ -138,7 +149,7 @@ def _with_fast(
             total = own + weight * fast[group]
             learnt[name] = float(np.sqrt(total.mean()))
             found |= {markers.names[i]: float(total.mean() / v) for i, v in zip(group, total, strict=True)}
-            shares.append(float(np.mean(own / total)))
+            shares.append(float(np.mean(own / total)) * max(0.0, 1 - FLOOR**2 / slow))
     learnt["error_correlation_s"] = noise.error_correlation_s * (shares[0] if shares else 1.0)
     return learnt, found
 
@@ -166,19 +177,3 @@ def _some(markers: Markers, trials: int) -> tuple[Markers, np.ndarray]:
 def _alike(trials: Sequence[Markers]) -> list[Markers]:
     shared = [name for name in trials[0].names if all(name in trial.names for trial in trials)]
     return [trial.select(shared) for trial in trials]
-
-
-PLACE_SD = {Origin.DETECTED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
-CHAIN_PLACE_SD = 0.005
-ENDS_PLACE_SD = 0.015  # of the sacrum and the atlas, which have no body whose centre is agreed on
-ENDS = ("Hip", "Neck_03")
-
-
-def _place_sd(markers: Markers) -> dict[str, float]:
-    """{marker: m}, how far off its place on a person's body a point may lie."""
-    skin, found = on_skin(markers.names), {}
-    for origin, sd in PLACE_SD.items():
-        for name in markers.names_of(origin):
-            if name not in skin:
-                found[name] = ENDS_PLACE_SD if name in ENDS else CHAIN_PLACE_SD if name in CHAIN else sd
-    return found

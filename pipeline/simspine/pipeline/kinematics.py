@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import fit_markers, virtual_spine_markers
 from simspine.errors import unknown_name
@@ -34,6 +36,7 @@ def solve_kinematics(
     """
     body, recipe = sized.body, sized.recipe
     markers = fit_markers(body, markers)
+    configured = options
     options = as_views_agree(options, markers) if sized.person is None else sized.person.options(options)
     markers, weights = observations(options, markers, _weights(sized, marker_set, options.weights))
     if options.engine != "trajectory":
@@ -48,12 +51,20 @@ def solve_kinematics(
         weights,
         Smoothness(options.velocity_sd, options.acceleration_sd),
         sized.prior if prior is None else prior,
-        errors=marker_errors(options, markers),
+        errors=marker_errors(options, markers, configured.error_correlation_s),
         solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
-        derive=lambda z, blocks: spine_deviation(
-            body, z, blocks, sized.vertebrae, sized.levels, places, sized.sacral_tilt_sd, clinical
+        derive=lambda z, blocks: _with_own_centroids(
+            sized,
+            spine_deviation(body, z, blocks, sized.vertebrae, sized.levels, places, sized.sacral_tilt_sd, clinical),
         ),
     )
+
+
+def _with_own_centroids(sized: SizedBody, deviation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What `spine_deviation` found, with how unsure it is where a person's vertebrae lie on their body."""
+    known = {} if sized.person is None else sized.person.centroids
+    sd = np.array([known[level][1] if level in known else 0.0 for level in sized.vertebrae])
+    return deviation | {"centres": deviation["centres"] + sd[:, None, None] ** 2 * np.eye(3)}
 
 
 def _weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:

@@ -48,15 +48,15 @@ def learnt_noise(
             own, assumed = getattr(options, name), getattr(configured, name)
             count = np.isfinite(score[:, group]).sum((0, 2)) / sharing
             total = np.nansum(score[:, group], (0, 2)) / sharing
-            variance = _likeliest(total.sum() / count.sum(), count.sum(), (assumed / own) ** 2)
+            variance = likeliest(total.sum() / count.sum(), count.sum(), (assumed / own) ** 2)
             update[name] = float(max(FLOOR, own * np.sqrt(variance)))
-            each = [_likeliest(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
+            each = [likeliest(t / max(n, 1e-9), n, variance) for t, n in zip(total, count, strict=True)]
             factor |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
     regions = [i for i, e in enumerate(problem.errors.shared) if len(e.markers) > 1]
     if regions:
         shape = (len(problem.trials), -1, 3)
         squares = (fit.found.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
-        variance = _likeliest(float(squares.mean()), squares.size, configured.region_sd_m**2)
+        variance = likeliest(float(squares.mean()), squares.size, configured.region_sd_m**2)
         update["region_sd_m"] = float(max(FLOOR, np.sqrt(variance)))
     detected = first.of_origin(Origin.DETECTED)
     along = np.isin(first.names, CHAIN) & detected
@@ -65,7 +65,7 @@ def learnt_noise(
     return options.model_copy(update=update), factor
 
 
-def _likeliest(mean_square: float, count: float, assumed: float) -> float:
+def likeliest(mean_square: float, count: float, assumed: float) -> float:
     """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`."""
 
     def slope(log: float) -> float:

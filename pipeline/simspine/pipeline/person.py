@@ -1,7 +1,7 @@
 """What all trials said of a person: anatomy, standing curve, noise; and what each trial may take from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -22,7 +22,8 @@ class Person:
     kinematics that were learnt from the recordings. worth: factors on the weights of markers, learnt as well. anatomy:
     {variation: (value, its standard deviation)}, see `simspine.body.anatomy`. carried: {free coordinate: (r,) rad or
     m}, by how much it would change with each of r independent ways in which the body may still be wrong, one standard
-    deviation each.
+    deviation each. centroids: {level: (forward, up, right; standard deviation of each) m}, how far vertebrae lie
+    elsewhere in this person than in the body of their size, as points that mean centroids say.
     """
 
     names: tuple[str, ...]
@@ -34,6 +35,7 @@ class Person:
     worth: Mapping[str, float]
     anatomy: Mapping[str, tuple[float, float]]
     carried: Mapping[str, Sequence[float]]
+    centroids: Mapping[str, tuple[tuple[float, float, float], float]] = field(default_factory=dict)
 
     def beside(self, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Mean (k,) and covariance (k, k) of what is known without that share of the evidence: without one trial's."""
@@ -54,7 +56,9 @@ class Person:
         """Of what `as_dict` gave."""
         arrays = {name: np.array(entry[name], float) for name in ("mean", "covariance", "assumed")}
         anatomy = {name: (float(value), float(sd)) for name, (value, sd) in entry["anatomy"].items()}
-        return cls(**{**entry, **arrays, "names": tuple(entry["names"]), "anatomy": anatomy})
+        centroids = {name: (tuple(place), float(sd)) for name, (place, sd) in entry.get("centroids", {}).items()}
+        own = {"names": tuple(entry["names"]), "anatomy": anatomy, "centroids": centroids}
+        return cls(**{**entry, **arrays, **own})
 
     @property
     def sacral_tilt(self) -> tuple[float, float]:
@@ -63,6 +67,11 @@ class Person:
             return 0.0, SACRAL_TILT_SD
         i = self.names.index(SACRAL_TILT)
         return float(self.mean[i]), float(np.sqrt(self.covariance[i, i]))
+
+    @property
+    def places(self) -> dict[str, tuple[float, float, float]]:
+        """{level: m}, see `centroids`."""
+        return {level: place for level, (place, _) in self.centroids.items()}
 
     @property
     def prior_covariance(self) -> np.ndarray:

@@ -15,7 +15,14 @@ from simspine.pipeline.options import ScalingOptions
 from simspine.pipeline.person import Person, personal_prior
 from simspine.priors.assumptions import Prior
 from simspine.skeletons.skin_names import on_skin
-from simspine.spine.endplates import SACRAL_TILT_SD, Vertebrae, read_endplates, scaled, with_tilted_sacrum
+from simspine.spine.endplates import (
+    SACRAL_TILT_SD,
+    Vertebrae,
+    displaced,
+    read_endplates,
+    scaled,
+    with_tilted_sacrum,
+)
 from simspine.spine.forced import forced_by_model
 from simspine.spine.levels import LEVELS, Level
 from simspine.types import Forced, Markers
@@ -36,7 +43,9 @@ class SizedBody:
     def vertebrae(self) -> Vertebrae:
         """Centroids and endplates on the bodies that carry them, the sacrum's as far as the person's is known."""
         found = scaled(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
-        return found if self.person is None else with_tilted_sacrum(found, self.person.sacral_tilt[0])
+        if self.person is None:
+            return found
+        return with_tilted_sacrum(displaced(found, self.person.places), self.person.sacral_tilt[0])
 
     @property
     def sacral_tilt_sd(self) -> float:

@@ -33,12 +33,13 @@ def as_views_agree(options: KinematicsOptions, markers: Markers) -> KinematicsOp
     return options.model_copy(update=smaller)
 
 
-def marker_errors(options: KinematicsOptions, markers: Markers) -> MarkerErrors:
-    """How far the markers are off, for the trajectory engine."""
+def marker_errors(options: KinematicsOptions, markers: Markers, misfit_time: float = 0.0) -> MarkerErrors:
+    """How far the markers are off, for the trajectory engine. misfit_time: see `MarkerErrors`."""
     return MarkerErrors(
         sd=options.marker_sd_m,
         correlation_time=options.error_correlation_s,
         counted_once=_spine_points(markers),
+        misfit_time=misfit_time,
         shared=shared_errors(options, markers),
         use_covariance=options.use_covariance,
         loss=options.loss,

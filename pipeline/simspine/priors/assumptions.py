@@ -107,6 +107,7 @@ class MarkerErrors:
     sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_time: s, of a marker's error; what
     is correlated does not average out over frames. counted_once: markers on parts that move more slowly than their
     errors change, so that such errors hide a motion as well: all frames within a correlation time count as one.
+    misfit_time: s, for how long the body itself is wrong in the same way, where that is longer.
     shared: what neighbouring markers are off by together.
     use_covariance: take `Markers.covariance` plus sd² instead of sd². loss: 'square' or 'huber', from loss_from
     standard deviations on.
@@ -115,6 +116,7 @@ class MarkerErrors:
     sd: float = 0.02
     correlation_time: float = 0.0
     counted_once: tuple[str, ...] = ()
+    misfit_time: float = 0.0
     shared: tuple[SharedError, ...] = ()
     use_covariance: bool = False
     loss: str = "square"
@@ -125,8 +127,10 @@ class MarkerErrors:
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
                 raise InputError(f"MarkerErrors.{name} is {value}, expected a positive number.")
-        if not (np.isfinite(self.correlation_time) and self.correlation_time >= 0):
-            raise InputError(f"MarkerErrors.correlation_time is {self.correlation_time} s, expected 0 or more.")
+        for name in ("correlation_time", "misfit_time"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
 
 
 @dataclass(frozen=True)

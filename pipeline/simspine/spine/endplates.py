@@ -119,6 +119,18 @@ def with_tilted_sacrum(vertebrae: Mapping[str, Vertebra], forward: float) -> Ver
     return {**vertebrae, "S1": replace(sacrum, superior=tilted(sacrum.superior, -forward))}
 
 
+def displaced(vertebrae: Mapping[str, Vertebra], places: Mapping[str, Point]) -> Vertebrae:
+    """The vertebrae with some of them elsewhere on their bodies. places: {level: m along the body's axes}."""
+    found = dict(vertebrae)
+    for level in found.keys() & places.keys():
+        found[level] = _displaced(found[level], places[level])
+    return found
+
+
+def _displaced(vertebra: Vertebra, by: Point) -> Vertebra:
+    return vertebra.moved(vertebra.body, lambda at: point_from(np.add(at, by)))
+
+
 def scaled(vertebrae: Mapping[str, Vertebra], factors: Mapping[str, float]) -> Vertebrae:
     """The same vertebrae on a scaled body. factors: {body: scale}, 1 where absent.
 

@@ -1,0 +1,80 @@
+"""Where points lie on a person's body: whose error it is, and what it says of vertebrae."""
+
+import numpy as np
+import pytest
+
+from simspine.body.recipes import build
+from simspine.pipeline.point_places import CENTROID_SD, LASTING_SD, LEAST, carried_along, own_centroids, places_of
+from simspine.spine.levels import CHAIN
+from simspine.types import Markers, Origin
+
+
+@pytest.fixture(scope="module")
+def body():
+    return build("articulated", "centres")
+
+
+def _places(names=(*CHAIN, "LKnee")):
+    origin = tuple(Origin.GIVEN if name == "LKnee" else Origin.DETECTED for name in names)
+    return places_of(Markers(names, 50.0, np.zeros((1, len(names), 3)), origin=origin, frame="y_up"))
+
+
+def test_points_of_the_spine_are_told_from_limbs():
+    places = _places()
+    assert places.spine == CHAIN
+    assert list(places.sd) == ["LKnee"]
+    assert len(places.names) == 3 * len(places.points) == len(places.priors(LASTING_SD))
+
+
+def test_what_is_assumed_of_a_point_adds_up():
+    sd = [prior.sd for prior in _places().priors(0.004)]
+    assert sd[:3] == [0.012] * 3
+    np.testing.assert_allclose(np.square(sd[3:6]), CENTROID_SD**2 + 0.004**2)
+
+
+@pytest.mark.parametrize("lasting", [0.0, 0.002, 0.02])
+def test_a_lasting_error_is_learnt_from_the_side(lasting):
+    """Many points known exactly: the log-normal prior about what is assumed hardly counts."""
+    names = CHAIN
+    places = _places(names)
+    off = np.zeros((len(names), 3))
+    off[:, 2] = lasting * np.where(np.arange(len(names)) % 2, 1, -1)
+    off[:, :2] = 0.05  # the vertebrae's
+    learnt = places.lasting_sd(off, np.zeros_like(off))
+    assert learnt == pytest.approx(max(lasting, LEAST), rel=0.5)
+
+
+def test_points_nobody_knows_the_place_of_leave_what_is_assumed():
+    places = _places(CHAIN)
+    nothing = np.zeros((len(CHAIN), 3))
+    assert places.lasting_sd(nothing, nothing + LASTING_SD**2) == pytest.approx(LASTING_SD)
+
+
+def test_a_vertebra_takes_its_share_of_what_its_point_is_off(body):
+    off = np.zeros((len(CHAIN), 3))
+    off[CHAIN.index("Spine_02")] = (0.004, -0.002, 0.0)  # L3
+    found = own_centroids(body, CHAIN, off, np.zeros_like(off), 0.001)
+    share = CENTROID_SD[0] ** 2 / (CENTROID_SD[0] ** 2 + 0.001**2)
+    np.testing.assert_allclose(found["L3"][0], (share * 0.004, -share * 0.002, 0.0), atol=1e-9)
+    assert 0 < found["L4"][0][0] < found["L3"][0][0]  # its neighbours go with it
+    assert abs(found["T8"][0][0]) < 1e-9  # which has a point of its own, where it should be
+    assert found["T6"][1] > found["T8"][1]  # less is known between points
+    assert len(found) == 25
+
+
+def test_a_detector_that_errs_says_little_of_vertebrae(body):
+    off = np.full((len(CHAIN), 3), 0.01)
+    found = own_centroids(body, CHAIN, off, np.zeros_like(off), 0.02)
+    assert np.abs([place for place, _ in found.values()]).max() < 0.0002
+
+
+def test_points_that_mean_something_else_say_nothing():
+    body = build("articulated", "simspine-release")
+    off = np.full((len(CHAIN), 3), 0.01)
+    assert own_centroids(body, CHAIN, off, np.zeros_like(off), 0.001) == {}
+
+
+def test_virtual_markers_go_with_their_vertebra(body):
+    moved = carried_along(body, {"L3": ((0.001, 0.002, 0.0), 0.001), "T8": ((0.0, 0.003, 0.0), 0.001)})
+    assert set(moved) == {"L3_virtual", "Spine_02_virtual", "T8_virtual", "Spine_04_virtual"}
+    np.testing.assert_array_equal(moved["Spine_02_virtual"], (0.001, 0.002, 0.0))
