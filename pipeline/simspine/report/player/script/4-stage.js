@@ -34,7 +34,6 @@ class Stage {
     this.coarse = 1;
     this.drawn = [];
     new ResizeObserver(() => this.resize()).observe(element);
-    addEventListener("beforeprint", () => this.size && this.draw(true));
     this.resize();
     this.setView("side");
     this.paint();
@@ -358,6 +357,14 @@ class Stage {
     this.lamp.target.position.copy(this.orbit.target);
     this.renderer.render(this.scene, this.camera);
     this.placeLabels();
+  }
+
+  // The view as an image beside the canvas, for print.
+  still() {
+    if (!this.size) return;
+    this.draw(true);
+    this.image ??= this.element.appendChild(Object.assign(new Image(), { className: "p-still", alt: "" }));
+    this.image.src = this.renderer.domElement.toDataURL("image/png");
   }
 
   placeLabels() {
