@@ -12,7 +12,8 @@ from simspine.commands.options import FILE, FOLDER, config_option, quiet_option
 @click.option("--out", type=FILE, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE, help="Write a Rerun recording (.rrd) instead.")
-def view(result, subject, trial, out, opened, recording):
+@click.option("--animation", type=FILE, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .bvh).")
+def view(result, subject, trial, out, opened, recording, animation):
     """Show RESULT in three dimensions.
 
     RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
@@ -21,6 +22,11 @@ def view(result, subject, trial, out, opened, recording):
         from simspine.workflow.recording import record
 
         click.echo(record(result, recording, subject, trial))
+        return
+    if animation is not None:
+        from simspine.workflow.animation import write_animation
+
+        click.echo(write_animation(result, animation, subject, trial))
         return
     from simspine.workflow.viewing import write_view
 
