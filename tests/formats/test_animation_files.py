@@ -118,14 +118,8 @@ def read_bvh(path):
             ends += 1
             at += 2
         elif word == "CHANNELS":
-            assert words[at + 2 : at + 8] == [
-                "Xposition",
-                "Yposition",
-                "Zposition",
-                "Zrotation",
-                "Xrotation",
-                "Yrotation",
-            ]
+            said = " ".join(words[at + 2 : at + 8])
+            assert said == "Xposition Yposition Zposition Zrotation Xrotation Yrotation"
             at += 8
         else:
             stack = stack[:-1] if word == "}" else stack

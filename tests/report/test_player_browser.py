@@ -418,3 +418,25 @@ def test_markers_on_the_skin_stand_in_the_legend(browser, scene, tmp_path):
             assert not window.complaints
             assert window.root.locator('[data-legend="skin"]').is_visible() == (name == "skin")
             assert window.root.locator('[data-legend="detected"]').is_visible()
+
+
+def test_markers_without_a_spine_are_shown(browser, scene, tmp_path):
+    """Anyone's markers: no curve to draw, and the view turns about the points."""
+    bare = replace(
+        scene,
+        spine=scene.spine.with_(covariance=None).select([]),
+        poses={},
+        bones=(),
+        segments=(),
+        curves=(),
+        cameras=(),
+    )
+    trials = (content.TrialSection("markers", player=pack(bare)),)
+    write_report(tmp_path / "markers.html", content.ReportContent("markers", trials=trials, alone=True))
+    with Opened(browser, (tmp_path / "markers.html").as_uri()) as window:
+        window.do("p.seek(3)")
+        middle = window.do("const m = p.stage.middle(3); return [m.x, m.y, m.z]")
+        np.testing.assert_allclose(middle, np.nanmean(scene.points.xyz[3], 0), atol=1e-3)
+        assert window.root.get_by_label("spine", exact=True).is_hidden()
+        assert window.root.locator('[data-legend="spine"]').is_hidden()
+        assert window.complaints == []

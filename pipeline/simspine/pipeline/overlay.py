@@ -24,7 +24,7 @@ Box = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` tak
 
 
 def write_overlay(found: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None]) -> None:
-    """Write an MP4: detections, the fitted body and its spine on the images of some views (numbers).
+    """Write a video (.webm or .mp4): detections, the fitted body and its spine on the images of some views (numbers).
 
     One view in full size; several side by side, cut to where the person is during the trial. Trials without videos are
     drawn on a plain ground. progress: called with (frames done, frames in all).

@@ -22,8 +22,8 @@ SYMBOLS = {
 
 
 def _fixed(point) -> tuple[int, int]:
-    x, y = np.round(np.clip(np.asarray(point, float), -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(int)
-    return int(x), int(y)
+    x, y = (round(min(max(float(value), -_LIMIT), _LIMIT) * (1 << _SHIFT)) for value in point)
+    return x, y
 
 
 def line(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float) -> None:
@@ -32,7 +32,7 @@ def line(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: 
 
     points = np.asarray(points, float).reshape(-1, 2)
     if len(points) > 1:
-        chain = np.array([_fixed(p) for p in points], np.int32).reshape(-1, 1, 2)
+        chain = np.round(np.clip(points, -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)
         cv2.polylines(image, [chain], False, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 

@@ -16,14 +16,16 @@ _COLOURS = {"bone": (0.89, 0.86, 0.78), "rib": (0.89, 0.86, 0.78), "vertebra": (
 WRITERS = (".glb", ".bvh")
 
 
-def write_animation(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
-    """Write a trial as .glb or .bvh, by the ending of `out`; returns its path.
+def write_animation(
+    result: Path, out: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None
+) -> Path:
+    """Write a trial as .glb or .bvh, by the ending of `out`; returns its path. model: see `read_scene`.
 
     Raises `InputError` for another ending, and for a result without poses of a body.
     """
     if out.suffix.lower() not in WRITERS:
         raise InputError(f"{out}: animations are written as .glb (glTF) or .bvh; name the file so.")
-    scene = read_scene(result, subject, trial)
+    scene = read_scene(result, subject, trial, model)
     motion = motion_of(scene)
     if out.suffix.lower() == ".glb":
         write_gltf(out, motion, scene.name, NOTICE)

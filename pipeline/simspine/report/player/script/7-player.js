@@ -116,13 +116,14 @@ class Player {
     const { header, arrays } = this.data;
     const there = new Set(header.origin ?? []);
     if (arrays.filled?.some(Boolean)) there.add("filled");
+    if (header.spine.length > 2) there.add("spine");
     if (arrays.tube) there.add("tube");
     for (const status of ["rejected", "inferred"]) {
       if (stretches(this.data, status).length) there.add(`${status}-frames`).add("pale");
     }
     for (const item of this.root.querySelectorAll("[data-legend]")) item.hidden = !there.has(item.dataset.legend);
     for (const box of this.root.querySelectorAll("[data-show]")) {
-      const absent = { bones: !header.bones?.length, segments: !header.segments?.length, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
+      const absent = { bones: !header.bones?.length, segments: !header.segments?.length, spine: header.spine.length < 3, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
       box.closest("label").hidden = Boolean(absent[box.dataset.show]);
     }
   }
