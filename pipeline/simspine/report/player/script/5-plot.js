@@ -137,8 +137,8 @@ class Plot {
     if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.note);
     const key = [
       !narrow && curves.length > 1 && `${curves[1].name}: dashed`,
-      !narrow && first.band && `green: ${first.band[2]}`,
-      !narrow && first.sd && "pale: ± 1 sd",
+      this.right > 760 && first.band && `green: ${first.band[2]}`,
+      this.right > 760 && first.sd && "pale: ± 1 sd",
     ].filter(Boolean).join(" · ");
     if (key) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
   }
@@ -184,7 +184,7 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
-      const brief = lines.length > 1 && this.right < 700; // no room for more beside the title
+      const brief = this.right < (lines.length > 1 ? 700 : 420); // no room for more beside the title
       const texts = lines.map(({ values, sd, name, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
