@@ -61,9 +61,11 @@ def _sure(found: SolvedTrial) -> str:
     doubted = [(text, share) for text, share in known if share]
     parts = [_joints(found.clinical_figures), *(text for text, share in known if not share)]
     if doubted:
-        verb = "say" if len(doubted) > 1 else "says"
+        verb, them = ("say", "them") if len(doubted) > 1 else ("says", "it")
         figures, shares = (" and ".join(part) for part in zip(*doubted, strict=True))
-        parts.append(f"{_upper(figures)} (95 %) {verb} little of this person: {shares} of it was measured.")
+        parts.append(
+            f"{_upper(figures)} (95 %) {verb} little of this person: the recording decided {shares} of {them}."
+        )
     return " ".join(filter(None, parts))
 
 

@@ -53,8 +53,9 @@ class Plot {
     const gap = 30;
     const panels = this.all.filter((panel) => this.chosen.has(panel.key));
     // Beside the 3D view the panels share its height.
-    const room = matchMedia(WIDE).matches ? (this.element.clientHeight - 18) / Math.max(1, panels.length) - gap : 0;
-    const height = Math.max(room, narrow ? 84 : 104);
+    const beside = matchMedia(WIDE).matches;
+    const room = beside ? (this.element.clientHeight - 18) / Math.max(1, panels.length) - gap : 0;
+    const height = Math.max(room, beside ? 56 : narrow ? 84 : 104);
     this.left = 40;
     this.right = width - (narrow ? 10 : 18);
     const total = panels.length * (height + gap) + 18;
@@ -184,7 +185,7 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
-      const brief = this.right < (lines.length > 1 ? 700 : 420); // no room for more beside the title
+      const brief = this.right < (lines.length > 1 ? 700 : 350); // no room for more beside the title
       const texts = lines.map(({ values, sd, name, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
