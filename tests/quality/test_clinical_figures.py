@@ -77,6 +77,12 @@ def test_share_of_the_data_in_words(share, said):
     assert _of("knee_flexion_r", 30, 4.0, shares={"knee_flexion_r": share}).decided == said
 
 
+def test_measured_to_more_than_five_degrees_is_imprecise():
+    for sd, said in ((4.9, "measured"), (5.1, "measured, but imprecise")):
+        assert _of("knee_flexion_r", 30, sd, shares={"knee_flexion_r": 0.9}).decided == said
+    assert _of("knee_flexion_r", 30, 5.1, shares={"knee_flexion_r": 0.5}).decided == "partly measured"
+
+
 def test_gaps_stay_gaps_with_their_reason():
     hanging = _of("shoulder_plane_l", np.nan, 3.0)
     assert (hanging.mean, hanging.sd, hanging.low, hanging.known) == (None, None, None, 0.0)

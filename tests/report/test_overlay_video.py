@@ -13,13 +13,14 @@ def grey(k, height=97, width=131):
     return np.full((height, width, 3), 20 * k, np.uint8)
 
 
-def test_frames_rate_and_pictures_survive(tmp_path):
-    with video_writer(tmp_path / "out.mp4", 25) as video:
+@pytest.mark.parametrize("ending", CODECS)
+def test_frames_rate_and_pictures_survive(tmp_path, ending):
+    with video_writer(tmp_path / f"out{ending}", 25) as video:
         for k in range(10):
             video.add(grey(k))
-    assert video.codec in CODECS
+    assert video.codec in CODECS[ending]
     assert video.codec != "mp4v"  # browsers play the others
-    found = open_video(tmp_path / "out.mp4")
+    found = open_video(tmp_path / f"out{ending}")
     assert found.rate == pytest.approx(25)
     assert found.size == (130, 96)  # even
     means = [image.mean() for image in found]

@@ -86,18 +86,18 @@ def test_section_has_everything(measured, spine, assessed):
         "t1",
         TrialParts(spine=spine, verdict=assessed, triangulation=report, ik=ik, measured=measured, model=measured),
     )
-    assert [f.title for f in section.figures] == [
-        "Curvature", "Angles per level", "Reprojection errors", "Reprojection errors by point", "Marker errors",
-        "Detected, inferred, filled, missing", "The body",
+    assert [f.title for f in section.figures] == ["The body", "Curvature", "Angles per level"]
+    assert [f.title for f in section.checks] == [
+        "Reprojection errors", "Reprojection errors by point", "Marker errors", "Detected, inferred, filled, missing",
     ]  # fmt: skip
     assert section.name == "walk"
     assert section.rejected == (("3, 9", "curvature_speed"), ("4", "curvature_speed, jump_level"))
     assert [f.light for f in section.findings] == ["bad", "bad", "info"]
     assert section.findings[0].frames == "3–4, 9"
-    curves = section.figures[1].svg
+    curves = section.figures[2].svg
     assert "L4-L5" in curves
     assert "pelvis" not in curves
-    assert "Spine_01 ○" in section.figures[3].svg
+    assert "Spine_01 ○" in section.checks[1].svg
     page = render(content.ReportContent("t", trials=(section,)))
     assert page.count("rejected frames (3 of 20)") == 4  # curvature twice, levels, presence
 
@@ -108,8 +108,8 @@ def test_points_inferred_by_a_rule_do_not_count_for_the_cameras():
     report = triangulation(("LHip", "Spine_01"), errors)
     markers = Markers(("LHip", "Spine_01_inferred"), 50, np.zeros((FRAMES, 2, 3)), origin=("detected", "inferred"))
     section = trial_section("walk", "t1", TrialParts(triangulation=report, measured=markers))
-    assert "90th percentile 3.0 px" in section.figures[0].svg
-    assert "Spine_01 ○" in section.figures[1].svg
+    assert "90th percentile 3.0 px" in section.checks[0].svg
+    assert "Spine_01 ○" in section.checks[1].svg
 
 
 def test_section_leaves_out_what_is_missing(spine):

@@ -12,19 +12,27 @@ from simspine.commands.options import FILE, FOLDER, config_option, quiet_option
 @click.option("--out", type=FILE, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE, help="Write a Rerun recording (.rrd) instead.")
-def view(result, subject, trial, out, opened, recording):
+@click.option("--animation", type=FILE, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .bvh).")
+@click.option("--model", type=FILE, help="The OpenSim model (.osim) that a motion belongs to.")
+def view(result, subject, trial, out, opened, recording, animation, model):
     """Show RESULT in three dimensions.
 
-    RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), or a data set's .h5.
+    RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), a data set's .h5, markers of
+    anyone (.trc, .c3d), or a motion (.mot, .sto) with --model.
     """
     if recording is not None:
         from simspine.workflow.recording import record
 
         click.echo(record(result, recording, subject, trial))
         return
+    if animation is not None:
+        from simspine.workflow.animation import write_animation
+
+        click.echo(write_animation(result, animation, subject, trial, model))
+        return
     from simspine.workflow.viewing import write_view
 
-    page = write_view(result, out, subject, trial)
+    page = write_view(result, out, subject, trial, model)
     click.echo(page)
     if opened:
         click.launch(page.resolve().as_uri())
@@ -35,7 +43,7 @@ def view(result, subject, trial, out, opened, recording):
 @click.option("--subject", help="Subject; the first if left out.")
 @click.option("--trial", help="Trial; the first if left out.")
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
-@click.option("--out", required=True, type=FILE, help="Video to write (.mp4).")
+@click.option("--out", required=True, type=FILE, help="Video to write (.webm: quick; .mp4).")
 @quiet_option
 def overlay(config_path, subject, trial, camera, out, quiet):
     """Draw the body and the spine on a trial's videos."""

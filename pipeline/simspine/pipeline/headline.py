@@ -13,7 +13,7 @@ from simspine.quality.camera_checks import UNJUDGED, remains_open
 from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.observability import forced_mask
-from simspine.quality.skin_checks import ORDER
+from simspine.quality.skin_checks import LOST, ORDER
 from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import SILHOUETTE, base_name
 from simspine.skeletons.regions import SPINE_REGIONS
@@ -73,8 +73,9 @@ def headline(found: SolvedTrial) -> dict:
         "set_by_model": set_by_model,
         "clinical": {figure.name: _written(figure) for figure in found.clinical_figures},
         "lumbopelvic_rhythm": None if found.lumbopelvic_rhythm is None else _rhythm(found.lumbopelvic_rhythm),
-        "spine_seen_by": _spine_seen_by(found.markers),
+        "spine_seen_by": spine_seen_by(found.markers),
         "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == ORDER],
+        "skin_markers_lost": [finding.where for finding in verdict.findings if finding.code == LOST],
         "frames_rejected": verdict.counts["rejected"],
         "frames_inferred": verdict.counts["inferred"],
         "frames_corrected": verdict.counts["corrected"],
@@ -114,6 +115,7 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
         **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in BY_NAME},
         "spine_seen_by": _merged([entry["spine_seen_by"] for entry in entries]),
         "skin_markers_doubted": list(dict.fromkeys(text for e in entries for text in e["skin_markers_doubted"])),
+        "skin_markers_lost": list(dict.fromkeys(text for e in entries for text in e["skin_markers_lost"])),
         "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
         "rejected_because": reasons,
     }
@@ -161,7 +163,7 @@ def _group_of(marker: str) -> str:
     return "spine"
 
 
-def _spine_seen_by(markers: Markers) -> dict[str, list[str]]:
+def spine_seen_by(markers: Markers) -> dict[str, list[str]]:
     """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them."""
     own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
     seen = dict(zip(markers.names, markers.present.mean(0), strict=True))

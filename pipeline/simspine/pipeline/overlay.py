@@ -24,16 +24,18 @@ Box = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` tak
 
 
 def write_overlay(found: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None]) -> None:
-    """Write an MP4: detections, the fitted body and its spine on the images of some views (numbers).
+    """Write a video (.webm or .mp4): detections, the fitted body and its spine on the images of some views (numbers).
 
     One view in full size; several side by side, cut to where the person is during the trial. Trials without videos are
     drawn on a plain ground. progress: called with (frames done, frames in all).
     """
     alone = len(views) == 1
     height = min(ALONE, found.cameras[views[0]].size[1]) if alone else TILE
-    rooms = {v: _room(found.cameras[v], found.model_points) for v in views}
+    rooms = {v: room_of(found.cameras[v], found.model_points) for v in views}
     aspect = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in rooms.values())
-    boxes: dict[int, Box] = {v: False if alone else _room(found.cameras[v], found.model_points, aspect) for v in views}
+    boxes: dict[int, Box] = {v: False for v in views}
+    if not alone:
+        boxes = {v: room_of(found.cameras[v], found.model_points, aspect) for v in views}
     frames, strip = found.spine.frames, None
     with video_writer(out, found.spine.rate) as video:
         for frame, images in enumerate(_images(found, views)):
@@ -95,7 +97,7 @@ def layer_of(found: SolvedTrial, frame: int, view: int) -> Layer:
     return replace(layer, outline=dict(zip(contours.names, contours.xy[frame, view], strict=True)))
 
 
-def _room(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
+def room_of(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
     """The part of a camera's image in which the body is during the trial; aspect: width / height, None as it moves."""
     xy = project_one(camera, change_frame(model.xyz, model.frame, "z_up")).reshape(-1, 2)
     inside = xy[((xy > 0) & (xy < camera.size)).all(1)]  # False where NaN

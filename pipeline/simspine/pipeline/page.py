@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from simspine.body.anatomy import Variation
+from simspine.pipeline.film import films_of
+from simspine.pipeline.glance import glance
 from simspine.pipeline.overlay import layer_of
 from simspine.pipeline.publish import versions
 from simspine.pipeline.scene import scene_of
@@ -19,7 +22,7 @@ from simspine.report.embed import webp
 from simspine.report.overlay import overlay_sheet
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
-from simspine.report.player.scene import MOST_FRAMES
+from simspine.report.player.scene import MOST_FRAMES, step_of
 from simspine.report.sampling import sample_frames
 from simspine.report.trial import TrialParts, trial_section
 from simspine.report.uncertainty import INFERRED_BY, Caveats, NotMeasured, caveats, not_measured
@@ -27,6 +30,7 @@ from simspine.sources.video import Video, open_videos
 from simspine.spine.endplates import SACRAL_TILT_SD
 
 SAMPLES = 3  # frames shown as overlays
+FILM_BYTES = 6_000_000  # of pictures in a trial's page; as text they take a third more
 NOTICE = (
     "Angles and curvatures come from a body model fitted to points seen by cameras. They were not checked against "
     "images of this person's vertebrae and are not for diagnosis."
@@ -41,9 +45,15 @@ LICENCES = {
 }
 
 
-def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, most: int = MOST_FRAMES) -> TrialSection:
+def section_of(
+    found: SolvedTrial,
+    prefix: str = "t1",
+    samples: int = SAMPLES,
+    most: int = MOST_FRAMES,
+    film_bytes: int = FILM_BYTES,
+) -> TrialSection:
     """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: frames that the
-    3D player holds.
+    3D player holds. film_bytes: of all pictures beside it.
     """
     parts = TrialParts(
         spine=found.spine,
@@ -59,8 +69,9 @@ def section_of(found: SolvedTrial, prefix: str = "t1", samples: int = SAMPLES, m
         rhythm=found.lumbopelvic_rhythm,
         variations=variations_of(found.sized),
     )
-    overlays, player = _overlays(found, samples), pack(scene_of(found), most)
-    return trial_section(found.name, prefix, parts, overlays=overlays, player=player)
+    films = films_of(found, step_of(found.spine.frames, most), film_bytes)
+    overlays, player = _overlays(found, samples), pack(replace(scene_of(found), films=films), most)
+    return trial_section(found.name, prefix, parts, overlays=overlays, player=player, glance=glance(found))
 
 
 def variations_of(sized: SizedBody) -> tuple[FoundVariation, ...]:

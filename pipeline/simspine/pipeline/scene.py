@@ -7,15 +7,20 @@ import numpy as np
 
 from simspine.data_files import pose2sim_folder
 from simspine.pipeline.solved_trial import SolvedTrial
+from simspine.quality.clinical_figures import FOLLOWS, GIVEN, UNITS, ClinicalFigure
 from simspine.quality.observability import Observability, forced_mask
 from simspine.report.player.bones import Bone, bones, segments
 from simspine.report.player.scene import Curve, Scene
 from simspine.report.summary import DOUBTED, typical, verdict_on
+from simspine.spine.adults import ADULTS
 from simspine.spine.bands import bands
+from simspine.spine.clinical import SIDES
 from simspine.spine.levels import CHAIN
+from simspine.spine.parameters import ClinicalParameters
 from simspine.types import Forced, Markers
 
 LABELS = {"lla": ("LLA", "Lumbar lordosis, L1–S1"), "tka": ("TKA", "Thoracic kyphosis, T3–T12")}
+CHOSEN = ("hip_flexion_r", "hip_flexion_l", "trunk_inclination")  # curves shown from the start beside LLA and TKA
 Angles = Mapping[str, tuple[np.ndarray | None, np.ndarray | None]]  # {'lla' or 'tka': (values, sd)}, (frames,) rad
 
 
@@ -34,7 +39,7 @@ def scene_of(found: SolvedTrial) -> Scene:
         tuple(found.cameras),
         None if verdict is None else tuple(map(str, verdict.status)),
         None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
-        curves(angles, spine.forced, ~found.rejected),
+        (*curves(angles, spine.forced, ~found.rejected), *clinical_curves(spine.clinical, found.clinical_figures)),
     )
 
 
@@ -63,6 +68,35 @@ def _curve(key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool, ke
     band = bands(key)[0]
     published = (band.low, band.high, f"standing adults, {band.span}")
     return Curve(*LABELS[key], np.degrees(values), None if forced else doubt, published, note, forced)
+
+
+def clinical_curves(clinical: ClinicalParameters | None, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
+    """Clinical parameters over time, right and left in one panel; without those that the model gives.
+
+    figures: what each rests on. Bands: mean ± 2 standard deviations of standing adults, where they are published.
+    """
+    if clinical is None:
+        return ()
+    return tuple(
+        _clinical_curve(clinical, figure)
+        for figure in figures
+        if figure.decided not in (GIVEN, FOLLOWS) and figure.low is not None and figure.high != figure.low
+    )
+
+
+def _clinical_curve(clinical: ClinicalParameters, figure: ClinicalFigure) -> Curve:
+    factor = UNITS[clinical.units[clinical.names.index(figure.name)]][1]
+    sd = clinical.sd(figure.name)
+    panel, _, side = figure.label.rpartition(", ") if figure.name.endswith(tuple(f"_{s}" for s in SIDES)) else ("",) * 3
+    adults, band = ADULTS.get(figure.name), None
+    if adults is not None and adults.mean is not None and adults.sd is not None:
+        band = (adults.mean - 2 * adults.sd, adults.mean + 2 * adults.sd, "standing adults, mean ± 2 sd")
+    doubted = [text for text in map(str, DOUBTED) if figure.decided.startswith(text)]
+    return Curve(
+        side or figure.label, figure.label, factor * clinical.of(figure.name), None if sd is None else factor * sd,
+        band, doubted[0] if doubted else "", panel=panel, chosen=figure.name in CHOSEN,
+        unit="°" if figure.unit == "deg" else " mm",
+    )  # fmt: skip
 
 
 def anatomy(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.quality.observability import Observability, word
+from simspine.quality.thresholds import THRESHOLDS
 from simspine.spine.adults import ADULTS
 from simspine.spine.clinical import DEFINITIONS
 from simspine.spine.parameters import ClinicalParameters
@@ -15,11 +16,13 @@ GIVEN = "given by the model"
 FOLLOWS = "set by the model from the joint's other angles"
 TOGETHER = "one coordinate for all levels"
 VERY_UNCERTAIN = str(Observability.VERY_UNCERTAIN)
+IMPRECISE = "measured, but imprecise"
 NO_LARGER = "no larger than its error"
 HANGING = "not known: the arm hangs"
 UNKNOWN = "not known"
 SEVERAL = "several angles, more or less measured: read the ±"
 NO_DEVIATION = "several angles; the engine gives no ±"
+_IMPRECISE = THRESHOLDS["imprecise"].value  # degrees
 UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
 
 
@@ -84,4 +87,7 @@ def _in_words(name: str, mean: float | None, sd: float | None, share: float) -> 
         share = share if np.isfinite(share) else 1 - (sd / adults.sd) ** 2
     if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
         return NO_LARGER
-    return str(word(share, forced=False)) or (NO_DEVIATION if sd is None else SEVERAL)
+    decided = word(share, forced=False)
+    if decided is Observability.MEASURED and sd is not None and DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE:
+        return IMPRECISE
+    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL)

@@ -13,6 +13,7 @@ from simspine.skeletons.skin_names import landmark, of_tape, on_skin
 from simspine.types import Markers
 
 ORDER = "skin_marker_order"  # code of the finding that names are wrong
+LOST = "skin_marker_lost"
 
 
 def lost(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
@@ -25,7 +26,7 @@ def lost(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Fin
         seen = measured.present[:, measured.index(name)]
         if seen.mean() < limit.si:
             yield Finding(
-                "skin_marker_lost",
+                LOST,
                 Severity.WARNING,
                 f"the marker over {landmark(name)} is known in {seen.sum()} of {seen.size} frames, expected "
                 f"{limit.value:g} % or more.",
@@ -42,7 +43,7 @@ def _lost_dots(measured: Markers, dots: Sequence[str], least: float, said: str) 
     if few.any():
         numbers = ", ".join(str(n + 1) for n in np.flatnonzero(few))
         yield Finding(
-            "skin_marker_lost",
+            LOST,
             Severity.WARNING,
             f"{few.sum()} of {len(dots)} dots of the tape (number {numbers}) are known in less than {said} of the "
             "frames.",

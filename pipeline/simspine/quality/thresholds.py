@@ -133,6 +133,10 @@ _ALL = (
         "chosen: share of the data in the estimate (Rodgers 2000, Inverse Methods, ch. 3)",
     ),
     Threshold("measured", 80, "%", "from here on an angle is called measured", "chosen: as assumed"),
+    Threshold(
+        "imprecise", 5, "deg", "a measured angle with a larger standard deviation is called imprecise",
+        "errors beyond 5 may mislead the reading of a gait analysis (McGinley 2009, Gait Posture 29:360)",
+    ),
     Threshold("inferred", 30, "%", "more than this of the points carries no measurement of its own", "chosen"),
     Threshold(
         "segment_spread", 5, "%", "bones do not change length: robust spread of a segment over the trial",

@@ -12,6 +12,7 @@ from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
 _SHIFT = 4  # OpenCV takes coordinates in 1/16 px
 _LIMIT = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
+DARK = (24, 20, 18)
 # What a legend explains, in its order.
 SYMBOLS = {
     "detected": "detected point", "skin": "marker on the skin", "inferred": "inferred, not detected",
@@ -21,8 +22,8 @@ SYMBOLS = {
 
 
 def _fixed(point) -> tuple[int, int]:
-    x, y = np.round(np.clip(np.asarray(point, float), -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(int)
-    return int(x), int(y)
+    x, y = (round(min(max(float(value), -_LIMIT), _LIMIT) * (1 << _SHIFT)) for value in point)
+    return x, y
 
 
 def line(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float) -> None:
@@ -31,7 +32,7 @@ def line(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: 
 
     points = np.asarray(points, float).reshape(-1, 2)
     if len(points) > 1:
-        chain = np.array([_fixed(p) for p in points], np.int32).reshape(-1, 1, 2)
+        chain = np.round(np.clip(points, -_LIMIT, _LIMIT) * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)
         cv2.polylines(image, [chain], False, colour, max(1, round(width)), cv2.LINE_AA, _SHIFT)
 
 
@@ -101,6 +102,21 @@ def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     x, y = (width - inner[0]) // 2, (height - inner[1]) // 2
     out[y : y + inner[1], x : x + inner[0]] = image
     return out
+
+
+def part(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
+    """A copy of the box (x0, y0, x1, y1) px of an image, scaled to (width, height); dark where it reaches beyond."""
+    import cv2
+
+    x0, y0, x1, y1 = box
+    h, w = image.shape[:2]
+    inside = image[max(y0, 0) : min(y1, h), max(x0, 0) : min(x1, w)]
+    border = (max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0))
+    picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=DARK)
+    if picture.shape[1::-1] == size:
+        return picture
+    shrinks = size[1] < picture.shape[0]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
 def grid(rows: Sequence[Sequence[np.ndarray]], gap: int) -> np.ndarray:

@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass, field
 
 from simspine.errors import InputError, unknown_name
+from simspine.report.causes import cause_of
 from simspine.report.player.pack import Packed
 
 LIGHTS = ("good", "check", "bad")
@@ -37,7 +38,8 @@ class Row:
 class PageTable:
     """A plain table; every row has a cell for each column. folded: heading under which it is hidden until opened.
 
-    links: for each row where its first cell leads, none if empty.
+    links: for each row where its first cell leads, none if empty. curves: for each row values over time, drawn small
+    at its end (NaN = a gap), none if empty.
     """
 
     columns: tuple[str, ...]
@@ -45,13 +47,34 @@ class PageTable:
     caption: str = ""
     folded: str = ""
     links: tuple[str, ...] = ()
+    curves: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self):
+        if self.curves and len(self.curves) != len(self.rows):
+            raise InputError(f"a table of {len(self.rows)} rows has {len(self.curves)} curves, expected one for each.")
         if self.links and len(self.links) != len(self.rows):
             raise InputError(f"a table of {len(self.rows)} rows has {len(self.links)} links, expected one for each.")
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise InputError(f"a table row has {len(row)} cells, expected {len(self.columns)}: {self.columns}.")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """`curves` as SVG paths in a box of 100 × 24, all on one scale, so that rows can be compared."""
+        known = [value for curve in self.curves for value in curve if math.isfinite(value)]
+        low, high = (min(known), max(known)) if known else (0.0, 0.0)
+        return tuple(_path(curve, low, max(high - low, 1e-9)) for curve in self.curves)
+
+
+def _path(curve: tuple[float, ...], low: float, span: float) -> str:
+    parts, pen = [], "M"
+    for k, value in enumerate(curve):
+        if not math.isfinite(value):
+            pen = "M"
+            continue
+        parts.append(f"{pen}{100 * k / max(1, len(curve) - 1):.1f} {23 - 22 * (value - low) / span:.1f}")
+        pen = "L"
+    return "".join(parts)
 
 
 @dataclass(frozen=True)
@@ -72,6 +95,11 @@ class PageFinding:
     def __post_init__(self):
         if self.severity not in _LIGHT_OF:
             raise unknown_name("severity", self.severity, _LIGHT_OF)
+
+    @property
+    def cause(self) -> str:
+        """What it is about, in words that findings of one code share."""
+        return cause_of(self.code)
 
     @property
     def light(self) -> str:
@@ -114,7 +142,10 @@ class Statement:
 
 @dataclass(frozen=True)
 class TrialSection:
-    """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed."""
+    """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
+
+    glance: what comes first. figures: of the angles; checks: of cameras and markers.
+    """
 
     name: str
     findings: tuple[PageFinding, ...] = ()
@@ -123,6 +154,8 @@ class TrialSection:
     tables: tuple[PageTable, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
     player: Packed | None = None
+    glance: tuple[Statement, ...] = ()
+    checks: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)

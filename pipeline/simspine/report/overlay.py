@@ -12,10 +12,11 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.report import canvas
+from simspine.report.canvas import DARK
 from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
 from simspine.skeletons.skin_names import landmark, of_tape, on_skin
 
-WHITE, DARK = (255, 255, 255), (24, 20, 18)
+WHITE = (255, 255, 255)
 MARGIN = 0.1  # left free around a person, of their extent
 ASPECT = 3 / 4  # width / height of a cropped picture: a standing person with room for the arms
 
@@ -90,17 +91,10 @@ def draw_overlay(
     Line widths follow the size of the picture. The frame handed in is not changed. crop: True, False for the whole
     frame, or a box (x0, y0, x1, y1) px to hold for several frames (`person_box`).
     """
-    import cv2
-
     h, w = canvas.checked(image).shape[:2]
     x0, y0, x1, y1 = (person_box(layer, (w, h)) if crop else (0, 0, w, h)) if isinstance(crop, bool) else crop
-    inside = image[max(y0, 0) : min(y1, h), max(x0, 0) : min(x1, w)]
-    border = (max(-y0, 0), max(y1 - h, 0), max(-x0, 0), max(x1 - w, 0))
-    picture = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=DARK)
-    scale = height / picture.shape[0]
-    if scale != 1.0:
-        size = (max(1, round(picture.shape[1] * scale)), height)
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    scale = height / (y1 - y0)
+    picture = canvas.part(image, (x0, y0, x1, y1), (max(1, round((x1 - x0) * scale)), height))
     layer = layer.moved(scale, np.array([x0, y0], float))
     unit = max(1.0, max(picture.shape[:2]) / 450)  # line width, px
     picture = _draw_detections(_draw_model(picture, layer, unit), layer, unit)

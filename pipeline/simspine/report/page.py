@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from simspine.formats.atomic import write_text
@@ -10,17 +11,19 @@ from simspine.report.player.assets import policy, scripts
 from simspine.report.style import NAMED
 
 TEMPLATE = "page.html.j2"
-FEW = 2  # findings of one kind that are shown one by one; more share a box
 _WORDS = {"good": "in order", "info": "information", "check": "look at this", "bad": "problem"}
 
 
 def render(content: ReportContent) -> str:
     """The page as text. The same content gives the same text."""
-    findings = [*content.findings, *(finding for trial in content.trials for finding in trial.findings)]
-    carried = scripts(any(trial.player for trial in content.trials))
+    several = len(content.trials) > 1
+    own = [replace(f, trial=trial.name if several else "") for trial in content.trials for f in trial.findings]
+    findings = [*content.findings, *own]
+    carried = scripts(any(trial.player for trial in content.trials), content.overview is not None)
     return _template().render(
         content=content,
-        scripts=carried | {"player": carried.get("player", "")},
+        scripts={"player": "", "table": ""} | carried,
+        noticed=findings,
         policy=policy(carried),
         named=NAMED,
         lights=FINDING_LIGHTS,
@@ -36,12 +39,11 @@ def write_report(path: str | os.PathLike, content: ReportContent) -> None:
 
 
 def _grouped(findings: Sequence[PageFinding]) -> list[list[PageFinding]]:
-    """Findings with the same code and light together, the worst first; a few of a kind stay single."""
+    """Findings with the same code and light together, a line for each cause, the worst first."""
     kinds: dict[tuple[str, str], list[PageFinding]] = {}
     for finding in findings:
         kinds.setdefault((finding.light, finding.code), []).append(finding)
-    groups = [part for kind in kinds.values() for part in ([kind] if len(kind) > FEW else [[f] for f in kind])]
-    return sorted(groups, key=lambda group: -FINDING_LIGHTS.index(group[0].light))
+    return sorted(kinds.values(), key=lambda group: -FINDING_LIGHTS.index(group[0].light))
 
 
 @cache
@@ -52,4 +54,5 @@ def _template():
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(TEMPLATE)

@@ -67,7 +67,8 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
         rows.append(Row(label, text, notes.get(key, note), light))
     if "spine_seen_by" in summary:
         at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
-        rows.insert(at, _seen_by(summary["spine_seen_by"], summary.get("skin_markers_doubted", ())))
+        rows.insert(at, _seen_by(summary["spine_seen_by"], summary.get("skin_markers_doubted", ()),
+                                 summary.get("skin_markers_lost", ())))  # fmt: skip
     if "cameras_off" in summary:
         rows.insert(2, _calibration(summary))
     if "frames_rejected" in summary:
@@ -104,14 +105,20 @@ def _disagreeing(summary: Mapping[str, Any], which: str, when: str) -> str:
     return "; ".join(parts)
 
 
-def _seen_by(ways: Mapping[str, Sequence[str]], doubted: Sequence[str]) -> Row:
-    """What of the spine was observed, and how. doubted: markers on the skin that do not lie where their names say."""
+def _seen_by(ways: Mapping[str, Sequence[str]], doubted: Sequence[str], lost: Sequence[str]) -> Row:
+    """What of the spine was observed, and how.
+
+    doubted: markers on the skin that do not lie where their names say. lost: those that were seen in few frames.
+    """
     if not ways:
         return Row("Spine seen by", "nothing", "all of it is inferred from the limbs", "check")
     text = ", ".join(f"{len(names)} {way}" for way, names in ways.items())
     if doubted:
         return Row("Spine seen by", text, f"{doubted[0]} do not lie in this order: see the findings", "check")
-    return Row("Spine seen by", text, "; ".join(", ".join(names) for names in ways.values()), "good")
+    note = "; ".join(", ".join(names) for names in ways.values())
+    if lost:
+        return Row("Spine seen by", text, f"{note}; {', '.join(lost)} lost for most of the trial", "check")
+    return Row("Spine seen by", text, note, "good")
 
 
 def _with_sd(text: str, quantity: str, sd: float | None, given: bool) -> tuple[str, str, str]:

@@ -1,7 +1,7 @@
 """One trial's part of the page, out of the stages' results."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from simspine.report.figures.bodies import stick_figures
 from simspine.report.figures.chain import spine_chain
 from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.levels import level_map, range_profile
+from simspine.report.figures.limbs import limb_curves
 from simspine.report.figures.presence import availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
 from simspine.report.player.pack import Packed
@@ -96,14 +97,19 @@ def trial_section(
     *,
     overlays: Sequence[content.Picture] = (),
     player: Packed | None = None,
+    glance: Sequence[content.Statement] = (),
 ) -> content.TrialSection:
     """Figures, findings and reasons of one trial. prefix: an id, different for each trial of the page ('t1').
 
-    overlays: pictures of the images. player: the trial in 3D.
+    overlays: pictures of the images. player: the trial in 3D. glance: what comes first.
     """
-    drawn = [
-        *_spine_figures(parts), *_triangulation_figures(parts), *_marker_figures(parts), *_body_figures(parts),
-    ]  # fmt: skip
+
+    def pictures(drawn: Iterable[Drawn]) -> tuple[content.Picture, ...]:
+        return tuple(
+            content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{key}"))
+            for figure, key, title, alt, caption in drawn
+        )
+
     spine, verdict = parts.spine, parts.verdict
     tables = [*clinical_tables(parts.clinical, parts.rhythm)]
     if spine is not None and spine.angles_sd is not None:
@@ -114,14 +120,28 @@ def trial_section(
         name,
         () if verdict is None else tuple(map(page_finding, verdict.findings)),
         tuple(overlays),
-        tuple(
-            content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{key}"))
-            for figure, key, title, alt, caption in drawn
-        ),
+        pictures([*_body_figures(parts), *_limb_figures(parts), *_spine_figures(parts)]),
         tuple(tables),
         rejected=() if verdict is None else rejections(verdict),
         player=player,
+        glance=tuple(glance),
+        checks=pictures([*_triangulation_figures(parts), *_marker_figures(parts)]),
     )
+
+
+def _limb_figures(parts: TrialParts) -> Iterator[Drawn]:
+    """Pelvis, trunk and joints of the limbs over time."""
+    clinical = None if parts.spine is None else parts.spine.clinical
+    if parts.spine is None or clinical is None:
+        return
+    drawn = limb_curves(parts.spine.time, clinical, parts.status)
+    if drawn is None:
+        return
+    yield (
+        drawn, "limbs", "Pelvis, trunk and limbs", "Angles of pelvis, trunk and joints of the limbs over time",
+        "Right: solid, left: dashed, with ± 1.96 standard deviations. No normal bands: these belong to cycles of gait, "
+        "whose events are not known here.",
+    )  # fmt: skip
 
 
 def _spine_figures(parts: TrialParts) -> Iterator[Drawn]:

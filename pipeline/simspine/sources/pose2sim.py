@@ -16,6 +16,7 @@ from simspine.types import Camera
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
 CALIBRATION_ENDINGS = (".toml", ".qca.txt")  # in order of preference; Pose2Sim writes the first out of the others
+BLOCK = 16  # px: video is coded in squares of this size; what pads the last ones lies at the right and the bottom
 SIZE_TOLERANCE = 0.1  # of width or height; beyond it an image was rotated or rescaled after calibration
 
 
@@ -94,10 +95,13 @@ def match_cameras(views: Sequence[Video | Path | str], cameras: Sequence[Camera]
 
 
 def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]:
-    """Remarks on videos whose image size differs a little from the calibration's; `InputError` beyond 10 %."""
+    """Remarks on videos whose image size differs a little from the calibration's; `InputError` beyond 10 %.
+
+    None where one is the other padded to whole blocks of the coding: then it is known where the images differ.
+    """
     notes, faults = [], []
     for video, camera in zip(videos, cameras, strict=True):
-        if video.size == camera.size:
+        if video.size == camera.size or _padded(video.size) == _padded(camera.size):
             continue
         text = (
             f"{video.path.name} is {video.size[0]}×{video.size[1]} px, "
@@ -112,6 +116,10 @@ def check_sizes(videos: Sequence[Video], cameras: Sequence[Camera]) -> list[str]
     if faults:
         raise InputError("; ".join(faults) + ". Use the videos as they were calibrated, or calibrate again.")
     return notes
+
+
+def _padded(size: Sequence[int]) -> tuple[int, ...]:
+    return tuple(-(-length // BLOCK) * BLOCK for length in size)
 
 
 def _files(folder: Path, endings: Sequence[str]) -> tuple[Path, ...]:

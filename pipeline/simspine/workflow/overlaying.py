@@ -17,8 +17,9 @@ def write_overlay(
     *,
     quiet: bool = False,
 ) -> Path:
-    """Write an MP4 of one trial: detections, the fitted body and its spine on each image; returns its path.
+    """Write a video of one trial: detections, the fitted body and its spine on each image; returns its path.
 
+    out: ends in .webm (written quickly) or .mp4.
     camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
     without videos are drawn on a plain ground.
     """

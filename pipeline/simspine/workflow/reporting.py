@@ -4,11 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+
+from simspine.arrays import evenly_spread
 from simspine.config import Config
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset import DatasetFile
-from simspine.pipeline.page import LICENCES, NOTICE, caveats_of, not_measured_in, overlay_picture, section_of
+from simspine.pipeline.page import (
+    FILM_BYTES,
+    LICENCES,
+    NOTICE,
+    caveats_of,
+    not_measured_in,
+    overlay_picture,
+    section_of,
+)
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.report.content import PageTable, Provenance, ReportContent, TrialSection, number
 from simspine.report.figures.validation import pictures, text_tables
@@ -23,6 +34,7 @@ from simspine.workflow.trials import read_trial
 
 FEW = 3  # trials that share one page
 THINNED = 1000  # frames a player holds where there are many trials: 1.4 MB a page
+CURVE_POINTS = 60  # of the small picture of a trial's lordosis
 MOST_VIEWS = 4  # more would be too small on a picture
 
 
@@ -37,25 +49,34 @@ def write_report_of(config: Config) -> Path:
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
     apart = len(names) > FEW
     caveats: list[Caveats] = []
-    sections, links = [], []
+    sections, links, curves = [], [], []
     for order, (subject, trial) in enumerate(names, 1):
         found = _read(config, subject, trial)
-        most = THINNED if apart else MOST_FRAMES
-        section = section_of(found, f"t{order}", config.report.sample_frames, most)
+        most, film_bytes = (THINNED, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
+        section = section_of(found, f"t{order}", config.report.sample_frames, most, film_bytes)
+        curves.append(_curve(found))
         caveats.append(caveats_of(found))
         if apart:
             page = path.parent / "report" / f"{subject}_{trial}.html"
             page.parent.mkdir(exist_ok=True)
             links.append(f"report/{quote(page.name)}")
             write_report(page, _trial_page(config, section))
-            section = replace(section, figures=(), overlays=(), tables=(), player=None, rejected=())
+            section = TrialSection(section.name, section.findings)
         sections.append(section)
     front, dataset = _front_page(config, summary, caveats, sections, links), path.with_name(f"{config.name}.h5")
+    if front.overview is not None:
+        front = replace(front, overview=replace(front.overview, curves=tuple(curves)))
     if dataset.is_file():  # figures and tables over all of it
         with DatasetFile(dataset) as data:
             front = replace(front, validation=pictures(data), validation_tables=text_tables(data))
     write_report(path, front)
     return path
+
+
+def _curve(found: SolvedTrial) -> tuple[float, ...]:
+    """Lordosis over the trial for a small picture, degrees; NaN where frames were rejected."""
+    values = np.where(found.rejected, np.nan, np.degrees(found.spine.lla))
+    return tuple(values[evenly_spread(len(values), CURVE_POINTS)].tolist())
 
 
 def _read(config: Config, subject: str, trial: str) -> SolvedTrial:
@@ -128,6 +149,7 @@ def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> P
             )
             for (name, entry), section in zip(trials.items(), sections, strict=True)
         ),
+        "The small curves are lumbar lordosis over each trial, all on one scale.",
         links=tuple(links),
     )
 

@@ -16,27 +16,31 @@ from simspine.report.content import ReportContent, TrialSection
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
 from simspine.report.player.scene import Scene
+from simspine.workflow.loose_files import LOOSE, scene_of_file
 from simspine.workflow.paths import Paths
 from simspine.workflow.trials import read_trial
 
 STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders of a subject with a .h5 per trial
 
 
-def read_scene(result: Path, subject: str | None = None, trial: str | None = None) -> Scene:
-    """The scene of a trial in a results folder, a file of one, or a data set's file.
+def read_scene(result: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None) -> Scene:
+    """The scene of a trial in a results folder, a file of one, a data set's file, or a file of markers or of a motion.
 
-    Raises `InputError` for what is none of these, and where a choice is needed and not made.
+    model: the .osim file that a motion belongs to. Raises `InputError` for what is none of these, and where a choice is
+    needed and not made.
     """
     found = find_results(result, subject, trial)
     if found is not None:
         return scene_of(read_trial(*found))
+    if result.suffix.lower() in LOOSE:
+        return scene_of_file(result, model)
     if is_dataset(result):
         return _scene_of_dataset(result, subject, trial)
     stored = load(result)
     if "spine_markers" not in stored:
         raise InputError(
             f"{result} holds {', '.join(stored)}, not the vertebrae of a trial. Expected a results folder, a trial's "
-            "vertebrae/<trial>.h5, or a data set's .h5."
+            "vertebrae/<trial>.h5, a data set's .h5, or a .trc, .c3d, .mot or .sto."
         )
     angles = {key: (stored[key], stored[f"{key}_sd"]) for key in LABELS}
     spine = chain_of(stored["spine_markers"])
@@ -87,9 +91,15 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     )  # fmt: skip
 
 
-def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
-    """Write a page with the player of one trial; into a temporary folder where no file is named."""
-    scene = read_scene(result, subject, trial)
+def write_view(
+    result: Path,
+    out: Path | None = None,
+    subject: str | None = None,
+    trial: str | None = None,
+    model: Path | None = None,
+) -> Path:
+    """Write a page with the player of one trial; into a temporary folder where no file is named. See `read_scene`."""
+    scene = read_scene(result, subject, trial, model)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
     view = TrialSection(scene.name, player=pack(scene))

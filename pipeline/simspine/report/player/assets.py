@@ -8,7 +8,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-_SCRIPTS = ("1-data", "2-orbit", "3-tube", "4-stage", "5-plot", "6-player")
+_SCRIPTS = ("1-data", "2-orbit", "3-tube", "4-stage", "5-plot", "6-film", "7-player")
 
 
 @cache
@@ -23,12 +23,14 @@ def _packaged(name: str) -> str:
     return files("simspine.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def scripts(player: bool) -> dict[str, str]:
-    """{name: script} a page carries. player: whether it holds one.
+def scripts(player: bool, table: bool = False) -> dict[str, str]:
+    """{name: script} a page carries. player, table: whether it holds one, and a table of trials.
 
-    theme: the button that switches between light and dark. three: defines the global `THREE`.
+    theme: the button that switches between light and dark. table: sorts and filters. three: the global `THREE`.
     """
     found = {"theme": _packaged("theme.js")}
+    if table:
+        found["table"] = _packaged("table.js")
     if player:
         found |= {"three": _packaged("player/three.js"), "player": player_script()}
     return found

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.errors import InputError
 from simspine.report.player.bones import MOVING, thinned
-from simspine.report.player.scene import MOST_FRAMES, Scene, floor_height, frustum, tube_radius
+from simspine.report.player.film import Film
+from simspine.report.player.scene import MOST_FRAMES, Scene, floor_height, frustum, step_of, tube_radius
 from simspine.skeletons.skin_names import on_skin
 from simspine.types import Markers, Origin
 
@@ -22,7 +24,10 @@ _TOP = 32767
 
 @dataclass(frozen=True)
 class Packed:
-    """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers."""
+    """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers.
+
+    cameras: names of those whose pictures come along; films: the pictures of each, one after another, base64 text.
+    """
 
     header: str
     block: str
@@ -30,6 +35,8 @@ class Packed:
     summary: str
     frames: int
     rejected: int
+    cameras: tuple[str, ...] = ()
+    films: tuple[str, ...] = ()
 
 
 class _Block:
@@ -63,7 +70,7 @@ class _Block:
 
 def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
     """The scene for a page; of more than `most` frames every second, third … is kept."""
-    step = max(1, -(-scene.frames // most))
+    step = step_of(scene.frames, most)
     at = slice(None, None, step)
     block = _Block()
     header: dict[str, object] = {
@@ -107,14 +114,29 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
         block.lengths(f"curve/{i}", curve.values[at])
         if curve.sd is not None:
             block.lengths(f"sd/{i}", curve.sd[at])
-    said = ("name", "label", "band", "note", "forced")
+    header["films"] = [_filmed(film, i, step, block) for i, film in enumerate(scene.films)]
+    said = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit")
     header["curves"] = [{key: getattr(curve, key) for key in said} for curve in scene.curves]
     header["arrays"] = block.entries
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return Packed(
         text, base64.b64encode(b"".join(block.parts)).decode("ascii"), scene.name, scene.summary,
-        scene.frames, int(scene.rejected.sum()),
+        scene.frames, int(scene.rejected.sum()), tuple(film.name for film in scene.films),
+        tuple(base64.b64encode(b"".join(film.pictures)).decode("ascii") for film in scene.films),
     )  # fmt: skip
+
+
+def _filmed(film: Film, number: int, step: int, block: _Block) -> dict[str, object]:
+    """A film's part of the header; where its points lie goes to the block. step: of the frames kept."""
+    if film.every % step:
+        raise InputError(f"film {film.name}: one picture in {film.every} frames, while every {step}th frame is kept.")
+    block.lengths(f"body/{number}", film.body[::step])
+    block.lengths(f"seen/{number}", film.seen[::step])
+    ends = np.cumsum([0, *map(len, film.pictures)]).tolist()
+    return {
+        "name": film.name, "size": list(film.size), "every": film.every // step, "ends": ends,
+        "lines": [list(pair) for pair in film.lines], "spine": list(film.spine),
+    }  # fmt: skip
 
 
 def _origins(points: Markers) -> list[str]:

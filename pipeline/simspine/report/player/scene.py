@@ -9,6 +9,7 @@ from simspine.arrays import checked, frame_ranges
 from simspine.errors import InputError
 from simspine.geometry import change_frame
 from simspine.report.player.bones import Bone
+from simspine.report.player.film import Film
 from simspine.types import Camera, Markers
 
 TUBE_SD = 2.0  # the tube reaches this many standard deviations: 86 % of an isotropic error lies inside across it
@@ -20,7 +21,8 @@ _CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 class Curve:
     """One quantity over time. values, sd: (frames,) degrees. band: (low, high, whose). note: why it says little.
 
-    forced: the model sets it, so that it is no measurement.
+    forced: the model sets it, so that it is no measurement. panel: of the curves that share one, its title; '' where
+    the curve is alone. chosen: shown from the start. unit: of the values where they are no degrees.
     """
 
     name: str
@@ -30,6 +32,9 @@ class Curve:
     band: tuple[float, float, str] | None = None
     note: str = ""
     forced: bool = False
+    panel: str = ""
+    chosen: bool = True
+    unit: str = "°"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +43,8 @@ class Scene:
 
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
-    origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame.
+    origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: what cameras
+    saw.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Scene:
     status: Sequence[str] | None = None
     reasons: Sequence[str] | None = None
     curves: Sequence[Curve] = ()
+    films: Sequence[Film] = ()
 
     def __post_init__(self):
         frames = self.spine.frames
@@ -66,6 +73,9 @@ class Scene:
                 raise InputError(f"Scene: {len(texts)} texts for {frames} frames.")
         for curve in self.curves:
             checked(f"Scene.curves: {curve.name}", curve.values, (frames,))
+        for film in self.films:
+            if len(film.body) != frames:
+                raise InputError(f"Scene: film {film.name} has {len(film.body)} frames, the spine has {frames}.")
 
     @property
     def frames(self) -> int:
@@ -80,13 +90,18 @@ class Scene:
     def summary(self) -> str:
         """What the player shows, for those who cannot see it."""
         parts = [f"{self.frames} frames at {self.spine.rate:g} per second", f"{len(self.cameras)} cameras"]
-        for curve in self.curves:
+        for curve in (curve for curve in self.curves if curve.chosen):
             known = curve.values[np.isfinite(curve.values) & ~self.rejected]
             if known.size:
                 parts.append(f"{curve.label} {known.min():.0f} to {known.max():.0f} degrees")
         if self.rejected.any():
             parts.append(f"rejected frames: {frame_ranges(np.flatnonzero(self.rejected))}")
         return f"{self.name}: {', '.join(parts)}."
+
+
+def step_of(frames: int, most: int) -> int:
+    """Of so many frames every first, second, third … is kept, so that there are at most `most`."""
+    return max(1, -(-frames // most))
 
 
 def tube_radius(spine: Markers) -> np.ndarray | None:

@@ -34,7 +34,6 @@ class Stage {
     this.coarse = 1;
     this.drawn = [];
     new ResizeObserver(() => this.resize()).observe(element);
-    addEventListener("beforeprint", () => this.size && this.draw(true));
     this.resize();
     this.setView("side");
     this.paint();
@@ -101,6 +100,7 @@ class Stage {
 
   makeSpine() {
     const count = this.data.header.spine.length;
+    if (count < 3) return; // no curve to draw: markers of somebody who has none on the spine
     this.matter.spine = new THREE.MeshLambertMaterial();
     this.matter.tube = new THREE.MeshLambertMaterial({ transparent: true, opacity: 0.28, depthWrite: false });
     this.curve = new Tube(this.matter.spine, count);
@@ -178,18 +178,32 @@ class Stage {
 
   // Middle of the body over the whole trial, or at a frame.
   middle(frame) {
-    const spine = this.data.arrays.spine;
-    const count = this.data.header.spine.length;
     const sum = new THREE.Vector3();
     let known = 0;
     const frames = frame === undefined ? [...Array(this.data.header.frames).keys()] : [frame];
     for (const f of frames) {
-      const x = spine[3 * f * count];
-      if (!Number.isFinite(x)) continue;
-      sum.add(new THREE.Vector3(x, spine[3 * f * count + 1], spine[3 * f * count + 2]));
+      const at = this.centre(f);
+      if (!at) continue;
+      sum.add(at);
       known++;
     }
     return known ? sum.divideScalar(known) : sum.setScalar(NaN);
+  }
+
+  // The lowest point of the spine at a frame; where there is no spine the mean of the points, or the first body.
+  centre(frame) {
+    const { header, arrays } = this.data;
+    const names = ["spine", "points"].find((name) => header[name]?.length);
+    const [values, count] = names ? [arrays[names], header[names].length] : [arrays.place, header.bodies.length];
+    const sum = new THREE.Vector3();
+    let known = 0;
+    for (let i = 0; i < (names === "points" ? count : 1); i++) {
+      const at = 3 * (frame * count + i);
+      if (!Number.isFinite(values[at])) continue;
+      sum.add(new THREE.Vector3(values[at], values[at + 1], values[at + 2]));
+      known++;
+    }
+    return known ? sum.divideScalar(known) : undefined;
   }
 
   // How far (m) the body goes from the middle of where it is during the trial.
@@ -304,6 +318,7 @@ class Stage {
       radii.push(Number.isFinite(radius) ? radius : 0);
     }
     const known = points.length > 2;
+    if (!this.curve) return;
     this.curve.mesh.visible = known;
     if (this.tube) this.tube.mesh.visible = known;
     if (!known) return;
@@ -358,6 +373,14 @@ class Stage {
     this.lamp.target.position.copy(this.orbit.target);
     this.renderer.render(this.scene, this.camera);
     this.placeLabels();
+  }
+
+  // The view as an image beside the canvas, for print.
+  still() {
+    if (!this.size) return;
+    this.draw(true);
+    this.image ??= this.element.appendChild(Object.assign(new Image(), { className: "p-still", alt: "" }));
+    this.image.src = this.renderer.domElement.toDataURL("image/png");
   }
 
   placeLabels() {

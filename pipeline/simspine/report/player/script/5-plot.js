@@ -1,5 +1,6 @@
-// Curvature over time, one panel for each curve, with a cursor that can be dragged.
+// Angles over time, with a cursor that can be dragged: a panel for each, right and left of a joint in one.
 
+const WIDE = "screen and (min-width: 75rem)"; // as in the style sheet: the curves stand beside the 3D view
 const SVG = "http://www.w3.org/2000/svg";
 
 function svgElement(parent, name, attributes, text) {
@@ -16,6 +17,8 @@ class Plot {
     this.data = data;
     this.seek = seek;
     this.frame = 0;
+    this.all = panelsOf(data.header.curves);
+    this.chosen = new Set(this.all.filter((panel) => panel.chosen).map((panel) => panel.key));
     element.addEventListener("pointerdown", (event) => {
       element.setPointerCapture(event.pointerId);
       this.dragging = true;
@@ -37,24 +40,33 @@ class Plot {
     return this.left + ((this.right - this.left) * frame) / Math.max(1, this.data.header.frames - 1);
   }
 
+  choose(key, on) {
+    if (on) this.chosen.add(key);
+    else this.chosen.delete(key);
+    this.layout();
+  }
+
   layout() {
     const width = this.element.clientWidth;
     if (!width) return;
     const narrow = width < 520;
-    const height = narrow ? 104 : 122;
     const gap = 30;
-    const { header } = this.data;
+    const panels = this.all.filter((panel) => this.chosen.has(panel.key));
+    // Beside the 3D view the panels share its height.
+    const beside = matchMedia(WIDE).matches;
+    const room = beside ? (this.element.clientHeight - 18) / Math.max(1, panels.length) - gap : 0;
+    const height = Math.max(room, beside ? 56 : narrow ? 84 : 104);
     this.left = 40;
     this.right = width - (narrow ? 10 : 18);
-    const total = header.curves.length * (height + gap) + 18;
+    const total = panels.length * (height + gap) + 18;
     this.element.replaceChildren();
     this.svg = svgElement(this.element, "svg", { width, height: total, viewBox: `0 0 ${width} ${total}`, "aria-hidden": "true" });
-    this.panels = header.curves.map((curve, i) => this.panel(curve, i, i * (height + gap) + gap - 6, height, narrow));
+    this.panels = panels.map((panel, i) => this.panel(panel, i, i * (height + gap) + gap - 6, height, narrow));
     this.axis(total - 22, narrow);
     // What moves lies in layers of its own above the curves, so that these are not painted again for each frame.
-    this.line = this.layer("p-cursor", { top: `${gap - 10}px`, height: `${total - 14 - gap}px` });
+    this.line = this.layer("p-cursor", { top: `${gap - 10}px`, height: `${Math.max(0, total - 14 - gap)}px` });
     for (const panel of this.panels) {
-      panel.dot = this.layer("p-dot", {});
+      for (const line of panel.lines) line.dot = this.layer("p-dot", {});
       panel.reading = this.layer("p-reading", { top: `${panel.top - 19}px`, right: `${width - this.right}px` });
     }
     this.show(this.frame);
@@ -69,19 +81,25 @@ class Plot {
     return element;
   }
 
-  panel(curve, index, top, height, narrow) {
-    const values = this.data.arrays[`curve/${index}`];
-    const sd = this.data.arrays[`sd/${index}`];
-    let low = Infinity;
-    let high = -Infinity;
-    values.forEach((value, frame) => {
-      const reach = Math.min(sd && Number.isFinite(sd[frame]) ? sd[frame] : 0, 25);
-      if (Number.isFinite(value)) [low, high] = [Math.min(low, value - reach), Math.max(high, value + reach)];
-    });
-    if (curve.band) [low, high] = [Math.min(low, curve.band[0]), Math.max(high, curve.band[1])];
+  // Least and greatest value that a panel shows.
+  range(curves) {
+    let [low, high] = [Infinity, -Infinity];
+    for (const { values, sd, band } of curves) {
+      values.forEach((value, frame) => {
+        const reach = Math.min(sd && Number.isFinite(sd[frame]) ? sd[frame] : 0, 25);
+        if (Number.isFinite(value)) [low, high] = [Math.min(low, value - reach), Math.max(high, value + reach)];
+      });
+      if (band) [low, high] = [Math.min(low, band[0]), Math.max(high, band[1])];
+    }
     if (!Number.isFinite(low)) [low, high] = [0, 1];
     const margin = 0.06 * Math.max(high - low, 4);
-    [low, high] = [low - margin, high + margin];
+    return [low - margin, high + margin];
+  }
+
+  panel(panel, index, top, height, narrow) {
+    const { arrays } = this.data;
+    const curves = panel.curves.map(([curve, i]) => ({ ...curve, values: arrays[`curve/${i}`], sd: arrays[`sd/${i}`] }));
+    const [low, high] = this.range(curves);
     const y = (value) => top + height - ((value - low) / (high - low)) * height;
     const svg = this.svg;
     svgElement(svg, "rect", { class: "p-panel", x: this.left, y: top, width: this.right - this.left, height });
@@ -89,29 +107,41 @@ class Plot {
     const cut = svgElement(svgElement(svg, "defs", {}), "clipPath", { id: clip });
     svgElement(cut, "rect", { x: this.left, y: top, width: this.right - this.left, height });
     const inside = svgElement(svg, "g", { "clip-path": `url(#${clip})` });
-    if (curve.band) {
-      svgElement(inside, "rect", { class: "p-band", x: this.left, y: y(curve.band[1]), width: this.right - this.left, height: y(curve.band[0]) - y(curve.band[1]) });
+    const band = curves[0].band;
+    if (band) {
+      svgElement(inside, "rect", { class: "p-band", x: this.left, y: y(band[1]), width: this.right - this.left, height: y(band[0]) - y(band[1]) });
     }
     for (const [status, name] of [["corrected", "p-corrected"], ["rejected", "p-rejected"], ["inferred", "p-inferred"]]) {
       for (const [a, b] of stretches(this.data, status)) {
         svgElement(inside, "rect", { class: name, x: this.x(a - 0.5), y: top, width: Math.max(1.5, this.x(b + 0.5) - this.x(a - 0.5)), height });
       }
     }
-    const every = niceStep((high - low) / 4);
+    const { unit } = curves[0];
+    const every = niceStep((high - low) / (height < 90 ? 3 : 4));
     for (let mark = Math.ceil(low / every) * every; mark <= high; mark += every) {
       svgElement(svg, "line", { class: "p-grid", x1: this.left, x2: this.right, y1: y(mark), y2: y(mark) });
-      svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${Math.round(mark)}°`);
+      svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${Math.round(mark)}${unit === "°" ? unit : ""}`);
     }
-    const look = curve.forced ? " p-forced" : curve.note ? " p-noted" : "";
-    if (sd) this.ribbon(inside, values, sd, y, look);
-    svgElement(inside, "path", { class: `p-curve${look}`, d: this.path(values, y) });
-    const title = svgElement(svg, "text", { class: "p-title", x: this.left, y: top - 7 }, narrow ? curve.name : curve.label);
-    if (curve.note) svgElement(title, "tspan", { class: `p-note${look}`, dx: 10 }, curve.note);
-    if (!narrow) {
-      const key = [curve.band && `green: ${curve.band[2]}`, sd && "pale: ± 1 sd"].filter(Boolean).join(" · ");
-      svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
-    }
-    return { values, sd, y, top };
+    curves.forEach((curve, i) => {
+      curve.look = `${curve.forced ? " p-forced" : curve.note ? " p-noted" : ""}${i ? " p-second" : ""}`;
+      if (curve.sd) this.ribbon(inside, curve.values, curve.sd, y, curve.look);
+      svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });
+    });
+    this.heading(panel, curves, top, narrow);
+    const lines = curves.map(({ values, sd, name }) => ({ values, sd, name }));
+    return { lines, y, top, unit };
+  }
+
+  heading(panel, curves, top, narrow) {
+    const [first] = curves;
+    const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - 7 }, this.right < 480 ? panel.title.split(",")[0] : panel.title);
+    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.note);
+    const key = [
+      !narrow && curves.length > 1 && `${curves[1].name}: dashed`,
+      this.right > 760 && first.band && `green: ${first.band[2]}`,
+      this.right > 760 && first.sd && "pale: ± 1 sd",
+    ].filter(Boolean).join(" · ");
+    if (key) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
   }
 
   path(values, y) {
@@ -154,14 +184,33 @@ class Plot {
     if (!this.panels) return;
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
-    for (const { values, sd, y, reading, dot } of this.panels) {
-      const value = values[frame];
-      const known = Number.isFinite(value);
-      dot.hidden = !known;
-      if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
-      reading.textContent = known ? `${value.toFixed(1)}°${sd && Number.isFinite(sd[frame]) ? ` ± ${sd[frame].toFixed(1)}°` : ""}` : "–";
+    for (const { lines, y, reading, unit } of this.panels) {
+      const brief = this.right < (lines.length > 1 ? 700 : 350); // no room for more beside the title
+      const texts = lines.map(({ values, sd, name, dot }) => {
+        const value = values[frame];
+        const known = Number.isFinite(value);
+        dot.hidden = !known;
+        if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
+        const side = lines.length > 1 ? `${name} ` : "";
+        const spread = !brief && sd && Number.isFinite(sd[frame]) ? ` ± ${sd[frame].toFixed(1)}${unit}` : "";
+        return known ? `${side}${value.toFixed(1).replace("-", "−")}${unit}${spread}` : `${side}–`;
+      });
+      reading.replaceChildren(...texts.map((text) => Object.assign(document.createElement("span"), { textContent: text })));
     }
   }
+}
+
+// Curves by the panels they belong to: [{key, title, chosen, curves: [[curve, number], …]}, …].
+function panelsOf(curves) {
+  const found = new Map();
+  curves.forEach((curve, i) => {
+    const key = curve.panel || i; // alone
+    if (!found.has(key)) found.set(key, { key, title: curve.panel || curve.label, chosen: false, curves: [] });
+    const panel = found.get(key);
+    panel.curves.push([curve, i]);
+    panel.chosen ||= curve.chosen;
+  });
+  return [...found.values()];
 }
 
 function niceStep(step) {

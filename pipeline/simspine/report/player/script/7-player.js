@@ -12,7 +12,10 @@ class Player {
     this.speed = 1;
     this.playing = false;
     this.plot = new Plot(part("plot"), this.data, (frame) => this.seek(frame));
+    this.pick(part("pick"));
+    this.film = this.data.header.films.length ? new Film(root, this.data) : undefined;
     this.stage = new Stage(part("stage"), this.data);
+    if (this.film) this.film.slow = this.stage.software;
     this.slider = part("slider");
     this.slider.max = this.data.header.frames - 1;
     this.marks(part("marks"));
@@ -36,8 +39,12 @@ class Player {
     }
     for (const box of this.root.querySelectorAll("[data-show]")) {
       box.checked = this.stage.shown[box.dataset.show];
-      box.addEventListener("change", () => this.stage.toggle(box.dataset.show, box.checked));
+      box.addEventListener("change", () => {
+        this.stage.toggle(box.dataset.show, box.checked);
+        this.film?.toggle("seen", this.stage.shown.points);
+      });
     }
+    part("drawn")?.addEventListener("change", (event) => this.film.toggle("drawn", event.target.checked));
     const follow = part("follow");
     follow.checked = this.stage.follow = this.stage.roaming() > 0.9; // else the walker leaves the picture
     follow.addEventListener("change", () => {
@@ -68,10 +75,26 @@ class Player {
       "+": () => this.stage.orbit.zoom(0.85),
       "=": () => this.stage.orbit.zoom(0.85),
       "-": () => this.stage.orbit.zoom(1 / 0.85),
+      c: () => this.film?.next(),
     };
     if (!actions[event.key]) return;
     event.preventDefault();
     actions[event.key]();
+  }
+
+  // Boxes by which curves are chosen: one for each panel there could be.
+  pick(element) {
+    const list = element.querySelector("div");
+    for (const panel of this.plot.all) {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.checked = this.plot.chosen.has(panel.key);
+      box.addEventListener("change", () => this.plot.choose(panel.key, box.checked));
+      label.append(box, ` ${panel.title}`);
+      list.append(label);
+    }
+    element.hidden = this.plot.all.length < 2;
   }
 
   // Where frames were rejected, filled in or corrected, under the slider.
@@ -93,13 +116,14 @@ class Player {
     const { header, arrays } = this.data;
     const there = new Set(header.origin ?? []);
     if (arrays.filled?.some(Boolean)) there.add("filled");
+    if (header.spine.length > 2) there.add("spine");
     if (arrays.tube) there.add("tube");
     for (const status of ["rejected", "inferred"]) {
       if (stretches(this.data, status).length) there.add(`${status}-frames`).add("pale");
     }
     for (const item of this.root.querySelectorAll("[data-legend]")) item.hidden = !there.has(item.dataset.legend);
     for (const box of this.root.querySelectorAll("[data-show]")) {
-      const absent = { bones: !header.bones?.length, segments: !header.segments?.length, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
+      const absent = { bones: !header.bones?.length, segments: !header.segments?.length, spine: header.spine.length < 3, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
       box.closest("label").hidden = Boolean(absent[box.dataset.show]);
     }
   }
@@ -161,6 +185,7 @@ class Player {
     badge.textContent = status === "kept" ? "" : `${status}${reason && reason !== status ? `: ${reason.replaceAll("_", " ")}` : ""}`;
     this.root.dataset.status = status;
     this.plot.show(frame);
+    this.film?.show(frame, this.playing);
     this.stage.show(frame);
   }
 }
@@ -185,6 +210,14 @@ function start(root) {
     console.warn("The 3D view could not start:", error);
   }
 }
+
+// A printed page shows every player, each as a picture: browsers leave out what WebGL drew.
+addEventListener("beforeprint", () => {
+  for (const root of document.querySelectorAll(".player")) {
+    start(root);
+    root.player?.stage.still();
+  }
+});
 
 const watcher = new IntersectionObserver((entries) => {
   for (const entry of entries) {

@@ -1,0 +1,152 @@
+// Pictures of one camera at a time, with the body and what was detected drawn on them.
+
+const KEPT_PICTURES = 48;
+const AHEAD = 2; // pictures that are decoded before they are needed, while playing
+
+class Film {
+  constructor(root, data) {
+    this.data = data;
+    this.root = root;
+    this.screen = root.querySelector('[data-part="screen"]');
+    this.buttons = [...root.querySelectorAll("[data-camera]")];
+    this.drawn = true;
+    this.seen = true;
+    this.bytes = [];
+    this.frame = 0;
+    this.slow = false; // without a graphics card fewer pictures are shown while playing
+    this.buttons.forEach((button, i) => button.addEventListener("click", () => this.choose(i)));
+    new ResizeObserver(() => this.resize()).observe(this.screen.parentElement);
+    this.choose(0);
+  }
+
+  choose(camera) {
+    this.camera = camera;
+    this.film = this.data.header.films[camera];
+    this.pictures = new Map();
+    this.asked = new Set();
+    this.painted = -1;
+    this.buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === camera)));
+    this.resize();
+    this.screen.setAttribute("aria-label", `Camera ${this.film.name} with the fitted body drawn on its picture`);
+    this.show(this.frame, false);
+  }
+
+  // As many dots as the screen shows, no more: each costs time.
+  resize() {
+    const { clientWidth, clientHeight } = this.screen.parentElement;
+    const [width, height] = this.film.size;
+    const fit = Math.min(clientWidth / width, clientHeight / height) || 1;
+    this.scale = fit * Math.min(2, window.devicePixelRatio || 1);
+    [this.screen.width, this.screen.height] = [Math.round(width * this.scale), Math.round(height * this.scale)];
+    if (this.pictures.has(this.wanted)) this.paint(this.wanted);
+  }
+
+  // what: "drawn", the fitted body, or "seen", the points that were detected.
+  toggle(what, on) {
+    this[what] = on;
+    this.show(this.frame, false);
+  }
+
+  next() {
+    this.choose((this.camera + 1) % this.data.header.films.length);
+  }
+
+  // The bytes of the chosen camera, read when they are first needed.
+  read() {
+    if (!this.bytes[this.camera]) {
+      const text = atob(document.getElementById(`${this.root.id}-film-${this.camera}`).textContent.trim());
+      const bytes = new Uint8Array(text.length);
+      for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+      this.bytes[this.camera] = bytes;
+    }
+    return this.bytes[this.camera];
+  }
+
+  ask(number) {
+    const { film, pictures, asked } = this;
+    if (number >= film.ends.length - 1 || pictures.has(number) || asked.has(number)) return;
+    asked.add(number);
+    const part = this.read().subarray(film.ends[number], film.ends[number + 1]);
+    createImageBitmap(new Blob([part], { type: "image/webp" })).then((bitmap) => {
+      asked.delete(number);
+      pictures.set(number, bitmap);
+      if (pictures.size > KEPT_PICTURES) {
+        const oldest = pictures.keys().next().value;
+        pictures.get(oldest).close();
+        pictures.delete(oldest);
+      }
+      if (this.film === film && this.wanted === number) this.paint(number);
+    });
+  }
+
+  show(frame, playing) {
+    this.frame = frame;
+    const last = this.film.ends.length - 2;
+    if (last < 0) return;
+    const every = playing && this.slow ? Math.max(1, Math.round(this.data.header.rate / this.film.every / 20)) : 1;
+    const at = Math.floor(frame / this.film.every);
+    const number = Math.min(last, at - (at % every));
+    if (playing && number === this.painted) return;
+    this.wanted = number;
+    if (this.pictures.has(number)) this.paint(number);
+    else this.ask(number);
+    for (let i = 1; playing && i <= AHEAD; i++) this.ask(number + i * every);
+  }
+
+  // The body is drawn at the picture's own moment, so that the two always belong together.
+  paint(number) {
+    const pen = this.screen.getContext("2d");
+    const frame = Math.min(this.data.header.frames - 1, number * this.film.every);
+    this.painted = number;
+    pen.setTransform(this.scale, 0, 0, this.scale, 0, 0);
+    pen.drawImage(this.pictures.get(number), 0, 0, ...this.film.size);
+    this.screen.dataset.frame = frame;
+    pen.translate(0.5, 0.5); // whole numbers are the middles of pixels
+    pen.lineJoin = pen.lineCap = "round";
+    if (this.drawn) this.drawBody(pen, frame);
+    if (this.seen) this.drawSeen(pen, frame);
+  }
+
+  points(name, frame) {
+    const values = this.data.arrays[`${name}/${this.camera}`];
+    const count = values.length / 2 / this.data.header.frames;
+    const at = [];
+    for (let i = frame * count; i < (frame + 1) * count; i++) at.push([values[2 * i], values[2 * i + 1]]);
+    return at;
+  }
+
+  drawBody(pen, frame) {
+    const body = this.points("body", frame);
+    const known = (point) => point && Number.isFinite(point[0]);
+    const limbs = new Path2D();
+    for (const [a, b] of this.film.lines) {
+      if (!known(body[a]) || !known(body[b])) continue;
+      limbs.moveTo(...body[a]);
+      limbs.lineTo(...body[b]);
+    }
+    const spine = new Path2D();
+    const chain = this.film.spine.map((i) => body[i]).filter(known);
+    chain.forEach((point, i) => (i ? spine.lineTo(...point) : spine.moveTo(...point)));
+    const colour = getComputedStyle(this.root).getPropertyValue("--vermillion");
+    for (const [path, paint, width] of [[limbs, "#fff", 2], [spine, colour, 3.5]]) {
+      for (const [style, reach] of [["rgba(0, 0, 0, .55)", width + 2.4], [paint, width]]) {
+        pen.strokeStyle = style;
+        pen.lineWidth = reach;
+        pen.stroke(path);
+      }
+    }
+  }
+
+  drawSeen(pen, frame) {
+    for (const [x, y] of this.points("seen", frame)) {
+      if (!Number.isFinite(x)) continue;
+      pen.beginPath();
+      pen.arc(x, y, 3, 0, 2 * Math.PI);
+      pen.fillStyle = "#56b4e9";
+      pen.fill();
+      pen.lineWidth = 1;
+      pen.strokeStyle = "#14171a";
+      pen.stroke();
+    }
+  }
+}

@@ -1,0 +1,72 @@
+"""The three statements that come first: they say what the figures behind them say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simspine.pipeline.film import films_of
+from simspine.pipeline.glance import _joints, glance
+from simspine.pipeline.scene import scene_of
+from simspine.quality.clinical_figures import ClinicalFigure
+from simspine.quality.findings import Finding
+from simspine.workflow.paths import Paths
+from simspine.workflow.trials import read_trial
+
+
+@pytest.fixture(scope="module")
+def found(finished):
+    return read_trial(Paths(finished.results, "S01"), "bow")
+
+
+def said(found):
+    return [statement.reason for statement in glance(found)]
+
+
+def test_it_counts_what_there_is(found):
+    measured, _, _ = said(found)
+    seconds = found.spine.frames / found.spine.rate
+    assert measured.startswith(
+        f"{len(found.cameras)} cameras saw {seconds:.1f} s of movement, {found.spine.frames} frames"
+    )
+
+
+def test_a_wide_interval_says_little(found):
+    """24 of 25 parts of the variance of adults' lordosis, 11° (spread_of_adults), and a hundredth of it."""
+    wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
+    _, sure, _ = said(replace(found, spine=wide))
+    assert "± 24° (95 %) says little of this person" in sure
+    assert "Thoracic kyphosis" in sure
+    narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
+    _, sure, _ = said(replace(found, spine=narrow))
+    assert "± 2° (95 %) was measured." in sure
+
+
+def test_causes_are_named_once(found):
+    warnings = tuple(Finding("bone_length", "warning", f"bone {i}", "Look.") for i in range(5))
+    other = Finding("camera_shift", "info", "mended", "None.")
+    _, _, careful = said(replace(found, verdict=replace(found.verdict, findings=(*warnings, other))))
+    assert careful.count("bones change their length") == 1
+    assert "cameras" not in careful
+
+
+def figure(name, sd, decided):
+    return ClinicalFigure(name, name, "deg", 10.0, sd, 0.0, 20.0, 1.0, decided)
+
+
+def test_joints_are_told_apart_by_precision():
+    figures = [figure(f"{joint}_flexion_{side}", 2.0, "measured") for joint in ("hip", "knee") for side in "rl"]
+    figures += [
+        figure("ankle_dorsiflexion_r", 6.0, "measured, but imprecise"),
+        figure("ankle_dorsiflexion_l", 4.0, "measured"),
+    ]
+    figures += [figure("hip_rotation_r", 3.0, "measured"), figure("hip_rotation_l", 3.0, "assumed")]
+    assert _joints(figures) == (
+        "Measured to ± 4° (95 %): hip and knee flexion. Imprecise to ± 8–12° (95 %): ankle dorsiflexion."
+    )
+    assert _joints(()) == "No angle of the limbs was measured on both sides."
+
+
+def test_without_videos_there_are_no_pictures(found):
+    assert films_of(replace(found, videos=()), 1, 10**6) == ()
+    assert scene_of(found).films == ()

@@ -1,0 +1,160 @@
+"""Pictures beside the 3D view: packed as they are, shown in step, with the body where it was projected."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from player_data import unpack
+from player_scene import FRAMES
+from test_player_browser import Opened, browser  # noqa: F401
+
+from simspine.errors import InputError
+from simspine.report import content
+from simspine.report.embed import webp
+from simspine.report.page import write_report
+from simspine.report.player.film import Film
+from simspine.report.player.pack import pack
+
+WIDTH, HEIGHT = 90, 120
+
+
+def grey(frame):
+    """The shade of a frame's picture."""
+    return 20 + 5 * frame
+
+
+def film(name="cam0", every=1, frames=FRAMES):
+    """A plain picture a frame; a level line that sinks by a pixel a frame, an upright spine, one detected point."""
+    pictures = [webp(np.full((HEIGHT, WIDTH, 3), grey(k), np.uint8), 90) for k in range(0, frames, every)]
+    body = np.zeros((frames, 5, 2))
+    body[:, :2, 0], body[:, :2, 1] = (10, 40), 20 + np.arange(frames)[:, None]
+    body[:, 2:, 0], body[:, 2:, 1] = 70, (20, 60, 100)
+    seen = np.full((frames, 1, 2), (25.0, 100.0))
+    seen[3] = np.nan
+    return Film(name, (WIDTH, HEIGHT), pictures, every, body, [(0, 1)], (2, 3, 4), seen)
+
+
+def test_it_is_packed_as_it_is():
+    from player_scene import make_scene
+
+    packed = pack(replace(make_scene(), films=(film(), film("cam1", 2))))
+    header, arrays = unpack(packed.header, packed.block)
+    assert packed.cameras == ("cam0", "cam1")
+    assert [entry["every"] for entry in header["films"]] == [1, 2]
+    assert [len(entry["ends"]) for entry in header["films"]] == [FRAMES + 1, FRAMES // 2 + 1]
+    np.testing.assert_allclose(arrays["body/1"], film().body, atol=0.01)
+    assert np.isnan(arrays["seen/0"][3]).all()
+
+
+def test_thinned_with_the_frames():
+    from player_scene import make_scene
+
+    packed = pack(replace(make_scene(), films=(film(every=4),)), most=FRAMES // 2)
+    header, arrays = unpack(packed.header, packed.block)
+    assert header["films"][0]["every"] == 2
+    np.testing.assert_allclose(arrays["body/0"], film().body[::2], atol=0.01)
+    with pytest.raises(InputError, match="every 2th frame"):
+        pack(replace(make_scene(), films=(film(every=1),)), most=FRAMES // 2)
+
+
+def test_other_numbers_of_frames_are_refused():
+    from player_scene import make_scene
+
+    with pytest.raises(InputError, match="film cam0 has 7 frames"):
+        replace(make_scene(), films=(film(frames=7),))
+    with pytest.raises(InputError, match="40 pictures"):
+        replace(film(), every=2)
+
+
+@pytest.fixture(scope="module")
+def filmed(browser, scene, tmp_path_factory):  # noqa: F811
+    path = tmp_path_factory.mktemp("film") / "film.html"
+    player = pack(replace(scene, films=(film(), film("cam1", 4))))
+    write_report(path, content.ReportContent("film", trials=(content.TrialSection("t", player=player),)))
+    with Opened(browser, path.as_uri()) as window:
+        yield window
+
+
+def shown(window, frame):
+    """The canvas once it shows this frame's picture: (height, width, 3)."""
+    window.page.wait_for_function(
+        "frame => document.querySelector('[data-part=screen]').dataset.frame === String(frame)", arg=frame
+    )
+    values = window.page.evaluate(
+        """() => { const c = document.querySelector('[data-part=screen]');
+        return [c.width, c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]; }"""
+    )
+    width, height, data = values
+    image = np.reshape(data, (height, width, 4))[..., :3].astype(np.uint8)
+    return cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(int)
+
+
+@pytest.mark.parametrize("frame", [0, 17, 39])
+def test_the_picture_and_the_body_belong_to_the_frame(filmed, frame):
+    filmed.do("p.film.choose(0); p.seek(argument)", frame)
+    picture = shown(filmed, frame)
+    assert picture[5, 80].tolist() == pytest.approx([grey(frame)] * 3, abs=3)
+    level = 20 + frame
+    assert picture[level, 25].min() > 200  # the limb, white
+    spine = picture[40, 70]
+    assert spine[0] > spine[2] + 60  # vermillion
+    filmed.root.get_by_label("body on the pictures").uncheck()
+    plain = shown(filmed, frame)
+    assert plain[level, 25].tolist() == pytest.approx([grey(frame)] * 3, abs=3)
+    filmed.root.get_by_label("body on the pictures").check()
+
+
+def test_another_camera_shows_the_picture_last_taken(filmed):
+    filmed.page.get_by_role("button", name="cam1").click()
+    filmed.do("p.seek(18)")
+    picture = shown(filmed, 16)  # one picture in four frames; the body is that picture's
+    assert picture[5, 80].tolist() == pytest.approx([grey(16)] * 3, abs=3)
+    assert picture[36, 25].min() > 200
+    filmed.part("stage").focus()
+    filmed.page.keyboard.press("c")
+    assert filmed.do("return p.film.camera") == 0
+    assert filmed.page.get_by_role("button", name="cam0").get_attribute("aria-pressed") == "true"
+    assert [text for text in filmed.complaints if "getImageData" not in text] == []  # which this test calls
+
+
+def test_what_is_chosen_is_drawn(filmed):
+    pick = filmed.part("pick")
+    pick.locator("summary").click()
+    box = pick.get_by_label("Thoracic kyphosis")
+    assert filmed.root.locator(".p-panel").count() == 2
+    box.uncheck()
+    assert filmed.root.locator(".p-panel").count() == 1
+    box.check()
+    pick.locator("summary").click()
+
+
+def test_print_has_a_picture_of_the_body(filmed):
+    """WebGL's canvas is empty on paper: an image takes its place."""
+    filmed.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    filmed.page.emulate_media(media="print")
+    image = filmed.root.locator("img.p-still")
+    assert image.is_visible()
+    assert filmed.page.evaluate("document.querySelector('.p-stage canvas').checkVisibility()") is False
+    shades = image.evaluate(
+        """async e => { await e.decode(); const c = document.createElement('canvas');
+        [c.width, c.height] = [e.naturalWidth, e.naturalHeight]; const pen = c.getContext('2d'); pen.drawImage(e, 0, 0);
+        return new Set(new Uint32Array(pen.getImageData(0, 0, c.width, c.height).data.buffer)).size; }"""
+    )
+    assert shades > 500
+    filmed.page.emulate_media(media="screen")
+
+
+def test_right_and_left_share_a_panel(browser, scene, tmp_path):  # noqa: F811
+    right = replace(scene.curves[0], name="right", label="Hip flexion, right", panel="Hip flexion", band=None)
+    left = replace(right, name="left", values=right.values - 8)
+    some = replace(scene, curves=(right, left))
+    trials = (content.TrialSection("walk", player=pack(some)),)
+    write_report(tmp_path / "pair.html", content.ReportContent("walk", trials=trials))
+    with Opened(browser, (tmp_path / "pair.html").as_uri()) as window:
+        assert window.root.locator(".p-panel").count() == 1
+        assert window.root.locator(".p-curve").count() == 2
+        window.do("p.seek(12)")
+        value = right.values[12]
+        reading = window.root.locator(".p-reading span").all_inner_texts()
+        assert [text.split("°")[0] for text in reading] == [f"right {value:.1f}", f"left {value - 8:.1f}"]
