@@ -105,8 +105,8 @@ def edits_from(recording: Recording, labels: Labels, images: LabelledImages, whe
     strange = [name for name in images.names if name not in labels.names]
     if strange:
         raise InputError(
-            f"{where}: points {', '.join(strange[:6])} are not the recording's. Add markers on the skin with --skin, or "
-            "leave these points out."
+            f"{where}: points {', '.join(strange[:6])} are not the recording's. Add markers on the skin with --skin, "
+            "or leave these points out."
         )
     places = _places(recording)
     edits: list[Edit] = []

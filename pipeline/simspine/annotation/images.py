@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,9 @@ class Images:
         """An image of the recording; `InputError` where there is no such frame or view, or it cannot be decoded."""
         rows = self._recording.rows
         if not (0 <= frame < rows.shape[0] and 0 <= view < rows.shape[1]):
-            raise InputError(f"no frame {frame} in view {view}: there are {rows.shape[0]} frames, {rows.shape[1]} views.")
+            raise InputError(
+                f"no frame {frame} in view {view}: there are {rows.shape[0]} frames, {rows.shape[1]} views."
+            )
         key = int(rows[frame, view]), view
         with self._guard:
             if key in self._kept:
@@ -78,16 +81,16 @@ class _VideoImages:
 
     def __init__(self, source: Video):
         self._source = source
-        self._capture = None
+        self._capture: Any = None
         self._next = 0
 
     def at(self, row: int) -> np.ndarray:
-        if self._capture is None or row < self._next or row > self._next + STEP:
+        if self._capture is None or not self._next <= row <= self._next + STEP:
             self._go_to(row)
         while self._next < row and self._capture.grab():
             self._next += 1
         ok, image = self._capture.read() if self._next == row else (False, None)
-        if not ok:
+        if not ok or image is None:
             self.close()
             raise InputError(f"video {self._source.path}: frame {row} of {self._source.frames} cannot be decoded.")
         self._next += 1
@@ -101,16 +104,17 @@ class _VideoImages:
     def _go_to(self, row: int) -> None:
         import cv2
 
-        if self._capture is None:
-            self._capture = cv2.VideoCapture(str(self._source.path))
-            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-            self._next = 0
-        if self._next <= row <= self._next + STEP:
-            return
+        self._open()
         if row > STEP and self._capture.set(cv2.CAP_PROP_POS_FRAMES, row):
             if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) == row:
                 self._next = row
-                return
+            else:
+                self._open()
+
+    def _open(self) -> None:
+        """From the first frame on."""
+        import cv2
+
         self.close()
         self._capture = cv2.VideoCapture(str(self._source.path))
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)

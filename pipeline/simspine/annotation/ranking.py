@@ -11,7 +11,7 @@ from simspine.triangulation.solve import triangulate
 from simspine.types import Camera, Keypoints
 
 BATCH = 20  # frames handed out at a time
-APART_S = 0.2  # between two frames of a batch: neighbours show nearly the same
+APART_S = 0.1  # between two frames of a batch: neighbours show nearly the same
 WORST = 0.9  # quantile over a frame's points: one bad point must show among forty good ones
 DISAGREEMENT, JITTER = 0.02, 0.01  # of the person's size: as bad as no confidence at all
 
@@ -44,7 +44,9 @@ def rank(labels: Labels, rate: float, cameras: Sequence[Camera] | None = None) -
     xy = np.where(labels.labelled[..., None], labels.xy, np.nan)
     size = _usual(person_size(xy))
     unsure = np.where(labels.decided, 0.0, 1.0 - labels.confidence)
-    unsure = np.where((labels.visibility > Visibility.ABSENT) & ~labels.decided, unsure, np.where(labels.decided, 0, np.nan))
+    unsure = np.where(
+        (labels.visibility > Visibility.ABSENT) & ~labels.decided, unsure, np.where(labels.decided, 0, np.nan)
+    )
     apart = np.full(xy.shape[:3], np.nan)
     if cameras is not None and len(cameras) > 1 and labels.frames:
         apart = disagreement_px(labels, rate, cameras) / size[None, :, None]

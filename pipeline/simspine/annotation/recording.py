@@ -22,11 +22,10 @@ from simspine.sources.pose2sim import CALIBRATION_ENDINGS, VIDEO_ENDINGS, demo_f
 from simspine.sources.stills import ENDINGS as IMAGE_ENDINGS
 from simspine.sources.stills import Stills, open_recording
 from simspine.sources.video import Video, check_synchronised
-from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Camera, Keypoints
+from simspine.types import Camera, Keypoints, Markers
 from simspine.workflow.inputs import PACKAGED, capture_of
 from simspine.workflow.paths import Paths
-from simspine.workflow.trials import load_spine, timing_in
+from simspine.workflow.trials import timing_in
 from simspine.workflow.viewing import choose
 
 INFERRED = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected
@@ -130,10 +129,11 @@ def _of_results(folder: Path, target: Target) -> Recording:
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
         raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
     if paths.vertebrae(name).is_file():
-        keypoints = with_spine(keypoints, cameras, load_spine(paths.vertebrae(name)))
+        solved = load(paths.vertebrae(name), ["spine_markers", "centres"])
+        keypoints = with_spine(keypoints, cameras, solved["spine_markers"], solved["centres"])
     rows = _rows(keypoints.frames, keypoints.views, timing)
     views = tuple(camera.name for camera in cameras)
-    home = target.home or paths.folder / "annotations" / name
+    home = target.home or Path("annotations") / folder.resolve().name / person / name
     return Recording(name, views, sources, rows, tuple(cameras), pseudo_labels(keypoints), keypoints.rate, home)
 
 
@@ -154,12 +154,14 @@ def _videos_of(config: Config, subject: str, trial: str) -> tuple[Video | Stills
     return tuple(open_recording(path) for path in videos)
 
 
-def with_spine(keypoints: Keypoints, cameras: Sequence[Camera], spine: SpineKinematics) -> Keypoints:
+def with_spine(
+    keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None = None
+) -> Keypoints:
     """Keypoints whose missing points are where the solved spine projects, with the low confidence of a guess.
 
     The chain from Hip to Neck_03 is at the centroids of S1 to C1, as SpineTrack has it.
     """
-    markers = spine.markers if spine.centres is None else at_vertebrae(spine.markers, spine.centres)
+    markers = markers if centres is None else at_vertebrae(markers, centres)
     seen = np.moveaxis(project(cameras, in_frame(markers, "z_up").xyz), 0, 1)
     xy, confidence = keypoints.xy.copy(), keypoints.confidence.copy()
     for i, point in enumerate(keypoints.names):

@@ -1,4 +1,4 @@
-"""Biomechanical validation of points in images: how far triangulated points are from a body that must move as bodies do.
+"""Biomechanical validation of points in images: how far, triangulated, they are from a body that moves as bodies do.
 
 Khan et al. 2025 (SpinePose, CVPR workshops) validate annotations so: a recording with several calibrated views → points
 in each view → triangulation → scaling → inverse kinematics → root mean square error of each point between where it was
@@ -8,12 +8,15 @@ until the spine is no worse than the reference detector's points.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.ik.result import Result
 from simspine.skeletons.vertebrae import VERTEBRA_OF
+from simspine.workflow.trials import load_result
+from simspine.workflow.viewing import find_results
 
 USUAL_M = (0.02, 0.04)  # Khan et al. 2025, section on annotation: a body detector's points
 AGAIN_M = 0.10  # the same: beyond it a point is annotated again
@@ -63,6 +66,15 @@ class Validation:
         return bool(np.isfinite(self.spine_m) and self.spine_m <= limit)
 
 
+def read_result(folder: Path, subject: str | None = None, trial: str | None = None) -> Result:
+    """Of a trial in a results folder, as inverse kinematics left it; `InputError` where there is none."""
+    found = find_results(folder, subject, trial)
+    if found is None:
+        raise InputError(f"{folder}: no results. Expected a results folder of a recording with several views.")
+    paths, name = found
+    return load_result(paths.kinematics(name))
+
+
 def validate(candidate: Result, reference: Result | None = None) -> Validation:
     """Errors of the candidate's points beside those of a reference detector, of the same recording.
 
@@ -97,15 +109,22 @@ def validate(candidate: Result, reference: Result | None = None) -> Validation:
 
 def as_text(found: Validation, names: Sequence[str] = ("candidate", "reference")) -> str:
     """A table in cm, the spine first, and what follows from it."""
-    order = sorted(found.points, key=lambda row: (row.point not in SPINE, row.point in SPINE and SPINE.index(row.point)))
+    order = sorted(
+        found.points, key=lambda row: (row.point not in SPINE, row.point in SPINE and SPINE.index(row.point))
+    )
     lines = [f"{'point':<14} {names[0]:>10} {names[1]:>10} {'frames':>7} {'> 10 cm':>8}  verdict"]
     for row in order:
         lines.append(
             f"{row.point:<14} {_cm(row.rmse_m):>10} {_cm(row.reference_m):>10} {row.frames:>7} {len(row.beyond):>8}  "
             f"{row.verdict}"
         )
-    lines += ["", "RMSE in cm between triangulated points and the fitted body. Usual: up to 4 cm; annotate again: beyond 10 cm."]
-    lines.append(f"spine {_cm(found.spine_m)} cm, all points of the reference {_cm(found.reference_m)} cm: " + _end(found))
+    lines += [
+        "",
+        "RMSE in cm between triangulated points and the fitted body. Usual: up to 4 cm; annotate again: beyond 10 cm.",
+    ]
+    lines.append(
+        f"spine {_cm(found.spine_m)} cm, all points of the reference {_cm(found.reference_m)} cm: " + _end(found)
+    )
     if found.again:
         shown = ", ".join(map(str, found.again[:20])) + (" …" if len(found.again) > 20 else "")
         lines.append(f"frames to annotate again, the worst first ({len(found.again)}): {shown}")

@@ -1,7 +1,7 @@
 """CVAT for images 1.1: a skeleton per image, whose points say whether they are occluded or outside.
 
-Format: docs.cvat.ai, XML annotation format and "CVAT for images". Flat <points> elements, as CVAT writes them for labels
-that are no skeletons, are read as well. What a person did about a point is its attribute `status`.
+Format: docs.cvat.ai, XML annotation format and "CVAT for images". Flat <points> elements, as CVAT writes them for
+labels that are no skeletons, are read as well. What a person did about a point is its attribute `status`.
 """
 
 import math
@@ -89,7 +89,9 @@ def read_cvat(path: str | os.PathLike) -> LabelledImages:
         for name, (x, y, see, how) in row.items():
             points[i, names[name]], status[i, names[name]] = (x, y, see), how
     sizes = [[_whole(image, key, path) for key in ("width", "height")] for image in images]
-    return LabelledImages(tuple(names), tuple(image.get("name", "") for image in images), np.array(sizes), points, status)
+    return LabelledImages(
+        tuple(names), tuple(image.get("name", "") for image in images), np.array(sizes), points, status
+    )
 
 
 def _points_of(image: ElementTree.Element, where: str) -> Iterator[ElementTree.Element]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.formats._text import parsed, read_bytes
+from simspine.formats._text import parsed, read_bytes, repeated
 from simspine.formats.atomic import write_text
 from simspine.formats.coco import category, read_coco
 from simspine.skeletons import load as load_skeleton
@@ -40,7 +40,11 @@ class LabelledImages:
         images, points = len(self.file_names), len(self.names)
         if len(set(self.names)) < points or len(set(self.file_names)) < images:
             raise InputError("LabelledImages: names of points, and of images, must be unique.")
-        shapes = {"sizes": ((images, 2), int), "points": ((images, points, 3), float), "status": ((images, points), int)}
+        shapes = {
+            "sizes": ((images, 2), int),
+            "points": ((images, points, 3), float),
+            "status": ((images, points), int),
+        }
         for field, (shape, dtype) in shapes.items():
             object.__setattr__(self, field, read_only("LabelledImages", field, getattr(self, field), shape, dtype))
         if not np.isfinite(self.points).all() or not np.isin(self.points[..., 2], (0, 1, 2)).all():
@@ -84,10 +88,12 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages, notice: s
         number, (width, height) = len(rows) + 1, found.sizes[i].tolist()
         low, high = found.points[i, seen, :2].min(0), found.points[i, seen, :2].max(0)
         box = [round(float(v), DIGITS) for v in (*low, *(high - low))]
-        keypoints = [v for x, y, see in found.points[i].tolist() for v in (round(x, DIGITS), round(y, DIGITS), int(see))]
+        keypoints = [
+            v for x, y, see in found.points[i].tolist() for v in (round(x, DIGITS), round(y, DIGITS), int(see))
+        ]
         annotation = {
-            "id": number, "image_id": number, "category_id": 1, "keypoints": keypoints, "num_keypoints": int(seen.sum()),
-            "bbox": box, "area": round(box[2] * box[3], DIGITS), "iscrowd": 0,
+            "id": number, "image_id": number, "category_id": 1, "keypoints": keypoints,
+            "num_keypoints": int(seen.sum()), "bbox": box, "area": round(box[2] * box[3], DIGITS), "iscrowd": 0,
             "status": [STATUSES[k] for k in found.status[i]],
         }  # fmt: skip
         rows.append(({"id": number, "width": width, "height": height, "file_name": name}, annotation))
@@ -108,9 +114,9 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
     """
     found = read_coco(Path(path))
     names = tuple(map(str, found["names"]))
-    several = [name for name in found["file_name"].tolist() if (found["file_name"] == name).sum() > 1]
+    several = repeated(found["file_name"].tolist())
     if several:
-        raise InputError(f"{path}: several people in {several[0]}; one per image is expected. Split the file by person.")
+        raise InputError(f"{path}: several people in {several}; one per image is expected. Split the file by person.")
     points = np.where(found["keypoints"][..., 2:] > 0, found["keypoints"], 0.0)
     status = np.where(points[..., 2] > 0, STATUSES.index("corrected"), 0)
     rows = parsed(json.loads, read_bytes(path), "valid JSON", path)["annotations"]

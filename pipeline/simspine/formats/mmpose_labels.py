@@ -16,8 +16,6 @@ from simspine.formats.mmpose_npz import MARGIN, PIXEL_STD
 from simspine.formats.npz import read_npz
 
 
-
-
 def write_mmpose_labels(path: str | os.PathLike, images: LabelledImages) -> None:
     """SpineTrack's 37 points. imgname (n,), center (n, 2), scale (n,), part (n, 37, 3), joint_names, size, status."""
     found = to_spinetrack(images)
