@@ -12,16 +12,16 @@ FORMATS = click.Choice(["coco", "mmpose", "cvat", "label-studio", "openpose"])
 def target_options(command):
     """Which recording is meant, and whose decisions; handed to the command as `target` and `annotator`."""
 
-    def of(path, config_path, subject, trial, home, skin, **rest):
+    def of(source, config_path, subject, trial, home, skin, **rest):
         from simspine.annotation.recording import Target
 
         levels = tuple(level.strip() for level in skin.split(",") if level.strip())
-        return command(target=Target(path, config_path, subject, trial, home, levels), **rest)
+        return command(target=Target(source, config_path, subject, trial, home, levels), **rest)
 
     of.__name__, of.__doc__ = command.__name__, command.__doc__
     of.__click_params__ = getattr(command, "__click_params__", [])  # options that stand below this one
     for option in reversed((
-        click.argument("path", metavar="FOLDER|RESULTS"),
+        click.argument("source", metavar="FOLDER|RESULTS"),
         click.option("--config", "config_path", type=FILE, help="Of the results.  [default: config.yaml there]"),
         click.option("--subject", help="Subject, where the results hold several."),
         click.option("--trial", help="Trial, where the results hold several."),
