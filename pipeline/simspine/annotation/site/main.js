@@ -335,7 +335,7 @@ class App {
         : {
             n: () => this.step(1), p: () => this.step(-1), ".": acts.next, ",": acts.previous, "]": () => this.nextInBatch(), "[": () => this.nextInBatch(-1),
             o: acts.hidden, x: acts.absent, delete: acts.absent, r: () => (shift ? acts.ghosts() : acts.ghost()), a: acts.acceptPoint,
-            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.acceptFrame()), f: acts.fit,
+            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.accept()), f: acts.fit,
             e: () => this.toggle("lines"), g: () => this.toggle("allGhosts"), s: () => this.toggle("curve"), b: () => this.toggle("body"), "?": acts.help,
             "+": () => this.views[this.active].zoom(1.25), "=": () => this.views[this.active].zoom(1.25), "-": () => this.views[this.active].zoom(0.8),
             z: () => ((this.loupe = true), this.redraw()), 0: () => this.showAlone(-1), escape: () => this.views.forEach((view) => view.cancel()),
