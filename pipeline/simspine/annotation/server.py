@@ -9,6 +9,7 @@ import hmac
 import json
 import re
 import secrets
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -46,6 +47,11 @@ class AnnotationServer(ThreadingHTTPServer):
     def address(self) -> str:
         """What to open in a browser."""
         return f"http://{HOST}:{self.server_port}/{self.token}/"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the middle of an answer is no error; anything else is told."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     def server_close(self) -> None:
         super().server_close()

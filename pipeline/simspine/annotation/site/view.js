@@ -100,7 +100,7 @@ export class View {
     const at = [event.offsetX, event.offsetY];
     this.canvas.setPointerCapture(event.pointerId);
     this.app.setActive(this.index);
-    const point = event.button === 0 && !event.ctrlKey ? this.hit(...at) : -1;
+    const point = event.button === 0 && !event.ctrlKey ? this.hit(...at) : -1; // with Ctrl always beside points
     this.drag = { at, from: at, point, moved: false, start: null };
     if (point >= 0) {
       this.app.select(point);
