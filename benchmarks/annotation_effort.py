@@ -27,8 +27,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.annotation.labels import Labels, Status, pseudo_labels
-from simspine.annotation.recording import CHAIN, Recording, Target, open_target
+from simspine.annotation.labels import Labels, PointStatus, pseudo_labels
+from simspine.annotation.recording import CHAIN, RecordedViews, Target, open_target
 from simspine.annotation.server import AnnotationServer
 from simspine.annotation.session import Session
 from simspine.geometry import project
@@ -152,14 +152,14 @@ class ScriptedUser:
         return np.array([self._boxes[view]["x"] + u, self._boxes[view]["y"] + v])
 
 
-def pair_of_views(recording: Recording) -> tuple[int, int]:
+def pair_of_views(recording: RecordedViews) -> tuple[int, int]:
     """The two cameras that look at the person nearest to at right angles."""
     assert recording.cameras is not None
     ways = [camera.R[2] for camera in recording.cameras]
     return min(combinations(range(len(ways)), 2), key=lambda pair: abs(float(ways[pair[0]] @ ways[pair[1]])))
 
 
-def true_points(recording: Recording) -> Keypoints:
+def true_points(recording: RecordedViews) -> Keypoints:
     """Where the recording's points in space project: places that all views agree about, as they do of a real body."""
     assert recording.cameras is not None
     start = recording.start
@@ -171,7 +171,9 @@ def true_points(recording: Recording) -> Keypoints:
     return Keypoints(start.names, recording.rate, np.where(inside[..., None], xy, np.nan), inside.astype(float))
 
 
-def with_error(recording: Recording, truth: Keypoints, off: float, rough: bool = False, seed: int = 0) -> Recording:
+def with_error(
+    recording: RecordedViews, truth: Keypoints, off: float, rough: bool = False, seed: int = 0
+) -> RecordedViews:
     """The recording with pseudo-labels `off` px from the truth, standard deviation in x and y; smooth along the spine
     unless `rough`."""
     rng = np.random.default_rng(seed)
@@ -190,7 +192,7 @@ def needed(start: Labels, truth: Keypoints, tolerance: float) -> np.ndarray:
     return np.linalg.norm(start.xy - truth.xy, axis=-1) > tolerance
 
 
-def measure(browser, recording: Recording, truth: Keypoints, points: int, tolerance: float) -> dict:
+def measure(browser, recording: RecordedViews, truth: Keypoints, points: int, tolerance: float) -> dict:
     """Let the scripted user work until so many wrong points are right; the counts, times and errors."""
     session = Session(recording, "script")
     server = AnnotationServer(session)
@@ -208,14 +210,14 @@ def measure(browser, recording: Recording, truth: Keypoints, points: int, tolera
             frames += 1
             page.wait_for_function("() => !window.annotate.labels.unsaved.length")
             labels = session.labels()
-            corrected = int((wrong & (labels.status == Status.CORRECTED)).sum())
+            corrected = int((wrong & (labels.status == PointStatus.CORRECTED)).sum())
         robot = time.perf_counter() - began
         page.close()
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
-    done = (labels.status == Status.CORRECTED) & wrong
+    done = (labels.status == PointStatus.CORRECTED) & wrong
     found = _figures(user.done, corrected, frames, robot) | {"tolerance_px": tolerance}
     for name, some in (("before", recording.start), ("after", labels)):
         off = np.linalg.norm(some.xy - truth.xy, axis=-1)[done]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from simspine.annotation.agreement import agreement, as_text
-from simspine.annotation.labels import Edit, Status, Visibility, edited, pseudo_labels
+from simspine.annotation.labels import Edit, PointStatus, Visibility, edited, pseudo_labels
 from simspine.errors import InputError
 from simspine.types import Keypoints
 
@@ -14,7 +14,7 @@ def start():
     return pseudo_labels(Keypoints(("a", "b", "c"), 30.0, xy, np.ones(xy.shape[:3])))
 
 
-def person(offsets, status=Status.CORRECTED, see=Visibility.SEEN):
+def person(offsets, status=PointStatus.CORRECTED, see=Visibility.SEEN):
     """Point b placed with an offset in each frame."""
     return edited(start(), [Edit(f, 0, "b", 30.0 + x, y, see, status) for f, (x, y) in enumerate(offsets)])
 
@@ -38,7 +38,7 @@ def test_all_pairs_of_three_count():
 
 
 def test_what_others_moved_says_nothing_about_a_person():
-    found = agreement({"anna": person([(0, 0)]), "ben": person([(9, 0)], Status.DERIVED)})
+    found = agreement({"anna": person([(0, 0)]), "ben": person([(9, 0)], PointStatus.DERIVED)})
     assert all(row.count == 0 for row in found)
     assert "no point" in as_text(found)
 

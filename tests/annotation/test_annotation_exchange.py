@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from simspine.annotation.exchange import FORMATS, edits_from, images_of, read_labels, write_labels
 from simspine.annotation.journal import append, journal_file, start_journal
-from simspine.annotation.labels import Edit, Status, Visibility, edited
+from simspine.annotation.labels import Edit, PointStatus, Visibility, edited
 from simspine.annotation.session import labels_of
 from simspine.cli import main
 from simspine.config.skin_markers import skin_markers_from
@@ -21,7 +21,7 @@ def decisions(recording, seed=0):
     for frame in (0, 3, 5):
         for view in range(len(recording.views)):
             for name in recording.start.names:
-                status = Status(int(rng.integers(0, 4)))
+                status = PointStatus(int(rng.integers(0, 4)))
                 see = Visibility(int(rng.integers(0, 3)))
                 x, y = rng.uniform(20, 400, 2).round(3)
                 if status:
@@ -64,7 +64,7 @@ def test_only_what_was_looked_at_is_written_unless_all_is_asked_for(recording, t
     with pytest.raises(InputError, match="--all"):
         write_labels("coco", tmp_path / "a.json", recording, recording.start)
     assert not (tmp_path / "a.json").exists()
-    labels = edited(recording.start, [Edit(2, 1, "Nose", 5.0, 6.0, Visibility.SEEN, Status.CORRECTED)])
+    labels = edited(recording.start, [Edit(2, 1, "Nose", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED)])
     assert images_of(recording, labels).file_names == ("cam02/002.png",)
     assert len(images_of(recording, labels, decided_only=False).file_names) == 24
 
@@ -126,10 +126,10 @@ def test_clicks_for_the_marker_tracker(drawn, tmp_path):
     common = ["annotations", "clicks", str(drawn[0]), "--out", str(home), "--annotator", "anna", "--skin", "C7,T7"]
     assert CliRunner().invoke(main, common).exit_code == 2
     edits = [
-        Edit(1, 0, "C7_skin", 10.04, 20.0, Visibility.SEEN, Status.CORRECTED),
-        Edit(4, 0, "C7_skin", None, None, Visibility.ABSENT, Status.CORRECTED),
-        Edit(1, 2, "C7_skin", 30.0, 40.0, Visibility.SEEN, Status.CORRECTED),
-        Edit(1, 0, "T7_skin", 1.0, 2.0, Visibility.SEEN, Status.CORRECTED),  # in one view only
+        Edit(1, 0, "C7_skin", 10.04, 20.0, Visibility.SEEN, PointStatus.CORRECTED),
+        Edit(4, 0, "C7_skin", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
+        Edit(1, 2, "C7_skin", 30.0, 40.0, Visibility.SEEN, PointStatus.CORRECTED),
+        Edit(1, 0, "T7_skin", 1.0, 2.0, Visibility.SEEN, PointStatus.CORRECTED),  # in one view only
     ]
     path = journal_file(home, "anna")
     start_journal(path, "walk", ("cam01", "cam02", "cam03", "cam04"), ())
@@ -144,7 +144,7 @@ def test_clicks_for_the_marker_tracker(drawn, tmp_path):
 def test_the_37_points_keep_spinetracks_order(recording, tmp_path):
     import json
 
-    labels = edited(recording.start, [Edit(0, 0, "LKnee", 5.0, 6.0, Visibility.HIDDEN, Status.CORRECTED)])
+    labels = edited(recording.start, [Edit(0, 0, "LKnee", 5.0, 6.0, Visibility.HIDDEN, PointStatus.CORRECTED)])
     write_labels("coco", tmp_path / "a.json", recording, labels)
     content = json.loads((tmp_path / "a.json").read_text())
     names = list(load("spinetrack37").names)

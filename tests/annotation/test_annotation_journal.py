@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from simspine.annotation.journal import annotators, append, edit_from, journal_file, read_journal, start_journal
-from simspine.annotation.labels import Edit, Status, Visibility
+from simspine.annotation.labels import Edit, PointStatus, Visibility
 from simspine.errors import InputError
 
 EDITS = [
-    Edit(0, 1, "Hip", 12.5, 100.125, Visibility.SEEN, Status.CORRECTED),
-    Edit(3, 0, "C7_skin", 1.0, 2.0, Visibility.HIDDEN, Status.ACCEPTED),
-    Edit(3, 0, "Nose", None, None, Visibility.ABSENT, Status.CORRECTED),
+    Edit(0, 1, "Hip", 12.5, 100.125, Visibility.SEEN, PointStatus.CORRECTED),
+    Edit(3, 0, "C7_skin", 1.0, 2.0, Visibility.HIDDEN, PointStatus.ACCEPTED),
+    Edit(3, 0, "Nose", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
 ]
 
 
@@ -46,9 +46,9 @@ WRITER = """
 import sys
 from pathlib import Path
 from simspine.annotation.journal import append
-from simspine.annotation.labels import Edit, Status, Visibility
+from simspine.annotation.labels import Edit, PointStatus, Visibility
 for i in range(100_000):
-    append(Path(sys.argv[1]), [Edit(i, 0, "Hip", float(i), 0.0, Visibility.SEEN, Status.CORRECTED)])
+    append(Path(sys.argv[1]), [Edit(i, 0, "Hip", float(i), 0.0, Visibility.SEEN, PointStatus.CORRECTED)])
     print(i, flush=True)
 """
 
@@ -100,7 +100,7 @@ def test_what_is_no_journal_is_refused(path, content):
 )
 def test_decisions_that_cannot_be_are_refused(wrong):
     entry = {"f": 0, "v": 0, "p": "Hip", "x": 1, "y": 2, "see": 2, "how": 2}
-    assert edit_from(entry) == Edit(0, 0, "Hip", 1.0, 2.0, Visibility.SEEN, Status.CORRECTED)
+    assert edit_from(entry) == Edit(0, 0, "Hip", 1.0, 2.0, Visibility.SEEN, PointStatus.CORRECTED)
     with pytest.raises(InputError):
         edit_from(entry | wrong)
     with pytest.raises(InputError):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from simspine.annotation.labels import Edit, Status, Visibility, counts, edited, pseudo_labels
+from simspine.annotation.labels import Edit, PointStatus, Visibility, counts, edited, pseudo_labels
 from simspine.errors import InputError
 from simspine.types import Keypoints
 
@@ -25,10 +25,10 @@ def test_the_last_decision_about_a_point_counts_and_others_stay():
     after = edited(
         before,
         [
-            Edit(0, 1, "b", 5.0, 6.0, Visibility.SEEN, Status.CORRECTED),
-            Edit(0, 1, "b", 7.0, 8.0, Visibility.HIDDEN, Status.CORRECTED),
-            Edit(1, 0, "a", None, None, Visibility.ABSENT, Status.CORRECTED),
-            Edit(1, 1, "c", 1.0, 2.0, Visibility.SEEN, Status.DERIVED),
+            Edit(0, 1, "b", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED),
+            Edit(0, 1, "b", 7.0, 8.0, Visibility.HIDDEN, PointStatus.CORRECTED),
+            Edit(1, 0, "a", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
+            Edit(1, 1, "c", 1.0, 2.0, Visibility.SEEN, PointStatus.DERIVED),
         ],
     )
     np.testing.assert_array_equal(after.xy[0, 1, 1], [7.0, 8.0])
@@ -44,4 +44,4 @@ def test_the_last_decision_about_a_point_counts_and_others_stay():
 )
 def test_a_decision_about_nothing_is_refused(frame, view, point, told):
     with pytest.raises(InputError, match=told):
-        edited(labels(), [Edit(frame, view, point, 1.0, 1.0, Visibility.SEEN, Status.CORRECTED)])
+        edited(labels(), [Edit(frame, view, point, 1.0, 1.0, Visibility.SEEN, PointStatus.CORRECTED)])

@@ -9,7 +9,7 @@ from conftest import Served
 from drawn_recording import cameras, true_points
 
 from simspine.annotation.journal import read_journal
-from simspine.annotation.labels import Status, Visibility
+from simspine.annotation.labels import PointStatus, Visibility
 from simspine.geometry import project, undistort
 from simspine.triangulation.solve import triangulate
 from simspine.types import Keypoints
@@ -196,10 +196,13 @@ def test_a_dragged_point_of_the_spine_takes_its_neighbours_along(opened):
     for name in ("Spine_02", "Spine_04"):
         share = moved[name] @ [25, -10] / (25**2 + 10**2)
         assert 0.1 < share < 1
-        assert after[name]["how"] == Status.DERIVED
+        assert after[name]["how"] == PointStatus.DERIVED
     assert not moved["LKnee"].any()
     edits = opened.saved()
-    assert {(e.point, e.status) for e in edits} >= {("Spine_03", Status.CORRECTED), ("Spine_02", Status.DERIVED)}
+    assert {(e.point, e.status) for e in edits} >= {
+        ("Spine_03", PointStatus.CORRECTED),
+        ("Spine_02", PointStatus.DERIVED),
+    }
     assert len({(e.frame, e.view) for e in edits}) == 1
 
 
@@ -243,7 +246,7 @@ def test_a_marker_on_the_skin_is_placed_by_a_click_in_each_view(opened):
         opened.page.mouse.click(*opened.spot(view, x, y))
         found = opened.point(view, "C7_skin")
         assert (found["x"], found["y"]) == pytest.approx((x, y), abs=0.6)
-        assert (found["see"], found["how"]) == (Visibility.SEEN, Status.CORRECTED)
+        assert (found["see"], found["how"]) == (Visibility.SEEN, PointStatus.CORRECTED)
     assert {(e.view, e.point) for e in opened.saved()} == {(0, "C7_skin"), (2, "C7_skin")}
 
 
@@ -281,9 +284,9 @@ def test_accepting_a_frame_goes_on_to_the_next_of_the_batch(opened):
     opened.saved()
     labels = opened.served.session.labels()
     status = labels.status[batch[0]]
-    assert status[0, opened.index("Spine_03")] == Status.CORRECTED
-    assert status[0, opened.index("Spine_02")] == Status.CORRECTED  # followed, and then looked at
-    assert status[1, opened.index("Spine_03")] == Status.ACCEPTED
+    assert status[0, opened.index("Spine_03")] == PointStatus.CORRECTED
+    assert status[0, opened.index("Spine_02")] == PointStatus.CORRECTED  # followed, and then looked at
+    assert status[1, opened.index("Spine_03")] == PointStatus.ACCEPTED
     assert (status[labels.labelled[batch[0]]] > 0).all()
     assert not labels.decided[batch[1]].any()
     opened.page.wait_for_selector(f'[data-frame="{batch[0]}"].done')
@@ -300,7 +303,7 @@ def test_the_other_views_say_where_a_point_is(opened):
     opened.page.keyboard.press("r")
     for view in (2, 3):
         found = opened.point(view, "RElbow")
-        assert found["how"] == Status.DERIVED
+        assert found["how"] == PointStatus.DERIVED
         assert np.hypot(found["x"] - truth.xy[frame, view, i, 0], found["y"] - truth.xy[frame, view, i, 1]) < 2.5
 
 

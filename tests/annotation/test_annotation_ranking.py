@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from drawn_recording import cameras, off_by, true_points
 
-from simspine.annotation.labels import Edit, Status, Visibility, edited, pseudo_labels
+from simspine.annotation.labels import Edit, PointStatus, Visibility, edited, pseudo_labels
 from simspine.annotation.ranking import batch, disagreement_px, finished, person_size, rank
 from simspine.types import Keypoints
 
@@ -62,7 +62,7 @@ def test_what_a_person_decided_counts_as_sure(good):
     confidence[WORST] = 0.05
     start = changed(good, confidence=confidence)
     edits = [
-        Edit(WORST, v, name, *good.xy[WORST, v, i], Visibility.SEEN, Status.ACCEPTED)
+        Edit(WORST, v, name, *good.xy[WORST, v, i], Visibility.SEEN, PointStatus.ACCEPTED)
         for v in range(good.views)
         for i, name in enumerate(good.names)
     ]

@@ -1,4 +1,6 @@
 import shutil
+import threading
+import time
 
 import cv2
 import numpy as np
@@ -129,3 +131,27 @@ def test_images_in_any_order_are_those_of_the_video(tmp_path):
     with pytest.raises(InputError, match="no frame 400"):
         images.jpeg(400, 0)
     images.close()
+
+
+def test_closing_while_images_are_asked_for_is_safe(tmp_path):
+    """A page fetches ahead; the program may end in the middle of that."""
+    write_video(tmp_path / "a.mp4", frames=200)
+    images, done = Images(open_target(Target(str(tmp_path)))), []
+
+    def ask():
+        try:
+            for k in range(5000):
+                images.jpeg((37 * k) % 200, 0)
+                images._kept.clear()
+        except InputError as error:
+            done.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    images.close()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 4
+    assert all("closed" in text for text in done)

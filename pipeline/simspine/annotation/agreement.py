@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from simspine.annotation.labels import Labels, Status
+from simspine.annotation.labels import Labels, PointStatus
 from simspine.annotation.ranking import person_size
 from simspine.errors import InputError
 
@@ -77,7 +77,7 @@ def _pair(a: Labels, b: Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _own(labels: Labels) -> np.ndarray:
-    return (labels.status == Status.ACCEPTED) | (labels.status == Status.CORRECTED)
+    return (labels.status == PointStatus.ACCEPTED) | (labels.status == PointStatus.CORRECTED)
 
 
 def _of_point(name: str, distance: np.ndarray, share: np.ndarray, same: np.ndarray) -> PointAgreement:

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from simspine.annotation.labels import Labels, Status, Visibility
-from simspine.annotation.recording import Recording
+from simspine.annotation.labels import Labels, PointStatus, Visibility
+from simspine.annotation.recording import RecordedViews
 from simspine.errors import InputError
 from simspine.skeletons.skin_names import landmark, on_skin
 
 
-def clicks_as_yaml(recording: Recording, labels: Labels) -> str:
+def clicks_as_yaml(recording: RecordedViews, labels: Labels) -> str:
     """{landmark: {view: [[frame, x, y], …]}} of what a person placed; [frame, null, null] where one was said absent.
 
     Frames are the videos' own, from 0. Raises `InputError` where no marker on the skin was placed in two views.
@@ -31,9 +31,9 @@ def clicks_as_yaml(recording: Recording, labels: Labels) -> str:
     return "\n".join(["clicks:", *lines])
 
 
-def _rows(recording: Recording, labels: Labels, view: int, point: int) -> list[str]:
+def _rows(recording: RecordedViews, labels: Labels, view: int, point: int) -> list[str]:
     """The clicks of one marker in one view, as YAML."""
-    own = np.isin(labels.status[:, view, point], (Status.CORRECTED, Status.ACCEPTED))
+    own = np.isin(labels.status[:, view, point], (PointStatus.CORRECTED, PointStatus.ACCEPTED))
     rows = []
     for frame in np.flatnonzero(own):
         number = int(recording.rows[frame, view])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from simspine.annotation.images import Images
-from simspine.annotation.labels import Edit, Labels, Status, Visibility, edited
-from simspine.annotation.recording import Recording
+from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, edited
+from simspine.annotation.recording import RecordedViews
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path, write_text
 from simspine.formats.cvat import read_cvat, write_cvat
@@ -36,7 +36,7 @@ _READERS: dict[str, Callable[[Path], LabelledImages]] = {
 }
 
 
-def images_of(recording: Recording, labels: Labels, decided_only: bool = True) -> LabelledImages:
+def images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
     """A row per image. decided_only: leave out images of which nobody has looked at a point."""
     rows = [
         (frame, view)
@@ -61,7 +61,7 @@ def images_of(recording: Recording, labels: Labels, decided_only: bool = True) -
     )
 
 
-def write_labels(form: str, out: Path, recording: Recording, labels: Labels, decided_only: bool = True) -> Path:
+def write_labels(form: str, out: Path, recording: RecordedViews, labels: Labels, decided_only: bool = True) -> Path:
     """Write the labels in one of `FORMATS`; returns what was written. out: a file; for openpose a folder."""
     images = images_of(recording, labels, decided_only)
     if form == "coco":
@@ -78,7 +78,7 @@ def write_labels(form: str, out: Path, recording: Recording, labels: Labels, dec
     return out
 
 
-def write_images(folder: Path, recording: Recording, images: LabelledImages) -> int:
+def write_images(folder: Path, recording: RecordedViews, images: LabelledImages) -> int:
     """The labelled images as JPEG under their names in `folder`; returns how many."""
     named = {recording.image_name(f, v): (f, v) for f in range(recording.frames) for v in range(len(recording.views))}
     source = Images(recording)
@@ -91,12 +91,12 @@ def write_images(folder: Path, recording: Recording, images: LabelledImages) -> 
     return len(images.file_names)
 
 
-def read_labels(form: str, path: Path, recording: Recording) -> LabelledImages:
+def read_labels(form: str, path: Path, recording: RecordedViews) -> LabelledImages:
     """Points of a file in one of `FORMATS`, under SIMSPINE's names. path: for openpose the folder of all views."""
     return _read_openpose(path, recording) if form == "openpose" else to_simspine(_READERS[form](path))
 
 
-def edits_from(recording: Recording, labels: Labels, images: LabelledImages, where: str) -> list[Edit]:
+def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages, where: str) -> list[Edit]:
     """What differs between the labels and a file: decisions that make them alike.
 
     An image is found by its name, or by the end of its path. Raises `InputError` where none is found or names of points
@@ -117,7 +117,7 @@ def edits_from(recording: Recording, labels: Labels, images: LabelledImages, whe
             continue
         found += 1
         for k, point in enumerate(images.names):
-            edit = _edit(labels, at, point, images.points[i, k], Status(int(images.status[i, k])))
+            edit = _edit(labels, at, point, images.points[i, k], PointStatus(int(images.status[i, k])))
             if edit is not None:
                 edits.append(edit)
     if not found:
@@ -129,7 +129,7 @@ def edits_from(recording: Recording, labels: Labels, images: LabelledImages, whe
     return edits
 
 
-def _edit(labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, status: Status) -> Edit | None:
+def _edit(labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, status: PointStatus) -> Edit | None:
     """What makes a point as the file has it; None where it is so already."""
     index = (*at, labels.names.index(point))
     x, y = (float(v) for v in xyv[:2])
@@ -137,12 +137,12 @@ def _edit(labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, stat
     same = see == labels.visibility[index]
     if see and same:
         same = bool(np.hypot(*(labels.xy[index] - (x, y))) < SAME_PX)
-    if status == Status.UNSEEN or (same and status == labels.status[index]):
+    if status == PointStatus.UNSEEN or (same and status == labels.status[index]):
         return None
     return Edit(*at, point, x if see else None, y if see else None, see, status)
 
 
-def _places(recording: Recording) -> dict[str, tuple[int, int]]:
+def _places(recording: RecordedViews) -> dict[str, tuple[int, int]]:
     """{name of an image, also without its folder where only one has it: (frame, view)}."""
     full = {recording.image_name(f, v): (f, v) for f in range(recording.frames) for v in range(len(recording.views))}
     short: dict[str, list[tuple[int, int]]] = {}
@@ -151,7 +151,7 @@ def _places(recording: Recording) -> dict[str, tuple[int, int]]:
     return {name: at[0] for name, at in short.items() if len(at) == 1} | full
 
 
-def _write_openpose(folder: Path, recording: Recording, images: LabelledImages) -> None:
+def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImages) -> None:
     """`<view>_json/<view>_000012.json`, 37 points in SpineTrack's order; score 1: seen, 0.5: hidden, 0: absent.
 
     `point_status` of each person says what was done, which other programs pass over.
@@ -168,7 +168,7 @@ def _write_openpose(folder: Path, recording: Recording, images: LabelledImages) 
         write_text(target, json.dumps({"version": 1.3, "people": [person]}), sync=False)
 
 
-def _read_openpose(folder: Path, recording: Recording) -> LabelledImages:
+def _read_openpose(folder: Path, recording: RecordedViews) -> LabelledImages:
     folders = [folder / f"{view}_json" for view in recording.views]
     there = [path for path in folders if path.is_dir()]
     if not there:
@@ -193,7 +193,7 @@ def _read_openpose(folder: Path, recording: Recording) -> LabelledImages:
 
 
 def _openpose_status(folder: Path, view: str, number: int, see: np.ndarray) -> list[int]:
-    placed = np.where(see > 0, int(Status.CORRECTED), int(Status.UNSEEN)).tolist()
+    placed = np.where(see > 0, int(PointStatus.CORRECTED), int(PointStatus.UNSEEN)).tolist()
     path = folder / f"{view}_{number:06d}.json"
     if not path.is_file():
         return placed

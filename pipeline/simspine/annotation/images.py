@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.annotation.recording import Recording
+from simspine.annotation.recording import RecordedViews
 from simspine.errors import InputError
 from simspine.sources.stills import Stills
 from simspine.sources.video import Video
@@ -19,12 +19,13 @@ STEP = 120  # frames that are faster decoded one by one than sought
 class Images:
     """Encoded images of a recording, the latest kept in memory. One decoder per view, used by one thread at a time."""
 
-    def __init__(self, recording: Recording):
+    def __init__(self, recording: RecordedViews):
         self._recording = recording
         self._decoders = [_decoder(source) for source in recording.sources]
         self._locks = [threading.Lock() for _ in recording.sources]
         self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._size = 0
+        self._closed = False
         self._guard = threading.Lock()
 
     def jpeg(self, frame: int, view: int) -> bytes:
@@ -40,14 +41,18 @@ class Images:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         with self._locks[view]:
+            if self._closed:
+                raise InputError("the recording is closed: the program is about to end.")
             encoded = encode(self._decoders[view].at(key[0]))
         self._keep(key, encoded)
         return encoded
 
     def close(self) -> None:
-        """Let go of the videos."""
-        for decoder in self._decoders:
-            decoder.close()
+        """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""
+        for lock, decoder in zip(self._locks, self._decoders, strict=True):
+            with lock:
+                self._closed = True
+                decoder.close()
 
     def _keep(self, key: tuple[int, int], encoded: bytes) -> None:
         with self._guard:

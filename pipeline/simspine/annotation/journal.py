@@ -5,19 +5,19 @@ views and points, so that decisions cannot be taken for another recording's.
 """
 
 import json
-import math
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from simspine.annotation.labels import Edit, Status, Visibility
+from simspine.annotation.labels import Edit, PointStatus, Visibility
 from simspine.errors import InputError
 from simspine.formats._text import read_bytes
 from simspine.formats.atomic import write_text
 
 ENDING = ".jsonl"
 SCHEMA = 1
+FARTHEST_PX = 1e7  # beyond any image
 _NAME = re.compile(r"[\w][\w .@-]{0,60}")
 
 
@@ -82,14 +82,14 @@ def edit_from(entry) -> Edit:
     """A decision as JSON says it: f, v, p, x, y, see, how. `InputError` for anything else."""
     try:
         frame, view, point, x, y = (entry[key] for key in "fvpxy")
-        visibility, status = Visibility(entry["see"]), Status(entry["how"])
+        visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
     except (TypeError, LookupError, ValueError) as error:
         raise InputError(f"not a decision about a point: {error!r}") from None
     if type(frame) is not int or type(view) is not int or not isinstance(point, str):
         raise InputError(f"frame {frame!r}, view {view!r}, point {point!r}: expected two whole numbers and a name")
-    numbers = type(x) in (int, float) and type(y) in (int, float) and math.isfinite(x) and math.isfinite(y)
+    numbers = all(type(v) in (int, float) and abs(v) < FARTHEST_PX for v in (x, y))  # not so: NaN
     if not numbers and not (x is None and y is None):
-        raise InputError(f"x {x!r}, y {y!r}: expected two numbers, or null for both")
+        raise InputError(f"x {x!r}, y {y!r}: expected two numbers of px, or null for both")
     if not numbers and visibility:
         raise InputError("a point that is not absent needs a place")
     return Edit(frame, view, point, float(x) if numbers else None, float(y) if numbers else None, visibility, status)

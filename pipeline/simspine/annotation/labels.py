@@ -18,7 +18,7 @@ class Visibility(IntEnum):
     SEEN = 2
 
 
-class Status(IntEnum):
+class PointStatus(IntEnum):
     """What a person did about a point. Kept with it to the last file."""
 
     UNSEEN = 0  # nobody has looked at it yet: a pseudo-label
@@ -37,7 +37,7 @@ class Edit:
     x: float | None
     y: float | None
     visibility: Visibility
-    status: Status
+    status: PointStatus
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Labels:
     """Points of one person in a recording.
 
     names: of the points. xy: (frames, views, points, 2) px, NaN = none. visibility, status: (frames, views, points) of
-    the numbers of `Visibility` and `Status`. confidence: (frames, views, points) 0…1 of the pseudo-labels.
+    the numbers of `Visibility` and `PointStatus`. confidence: (frames, views, points) 0…1 of the pseudo-labels.
     """
 
     names: tuple[str, ...]
@@ -73,7 +73,7 @@ class Labels:
     @property
     def decided(self) -> np.ndarray:
         """(frames, views, points) bool: what somebody has looked at or moved."""
-        return self.status != Status.UNSEEN
+        return self.status != PointStatus.UNSEEN
 
 
 def pseudo_labels(keypoints: Keypoints) -> Labels:
@@ -83,7 +83,7 @@ def pseudo_labels(keypoints: Keypoints) -> Labels:
         keypoints.names,
         keypoints.xy,
         np.where(placed, Visibility.SEEN, Visibility.ABSENT),
-        np.full(placed.shape, Status.UNSEEN),
+        np.full(placed.shape, PointStatus.UNSEEN),
         keypoints.confidence,
     )
 
@@ -115,4 +115,4 @@ def check(labels: Labels, edit: Edit) -> None:
 def counts(labels: Labels) -> dict[str, int]:
     """{name of a status: number of points that have a place or were decided}."""
     some = labels.labelled | labels.decided
-    return {status.name.lower(): int((some & (labels.status == status)).sum()) for status in Status}
+    return {status.name.lower(): int((some & (labels.status == status)).sum()) for status in PointStatus}

@@ -34,7 +34,7 @@ CHAIN = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Nec
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class RecordedViews:
     """Views of one person at the same instants.
 
     name: of the trial or folder. views: names. sources: a video or photographs per view. rows: (frames, views) the
@@ -80,7 +80,7 @@ class Target:
     skin: tuple[str, ...] = ()
 
 
-def open_target(target: Target) -> Recording:
+def open_target(target: Target) -> RecordedViews:
     """The recording in a results folder, or in a folder of videos or images.
 
     Raises `InputError` that says what was looked for.
@@ -99,7 +99,7 @@ def open_target(target: Target) -> Recording:
     return replace(found, start=pseudo_labels(skeletons.with_points(start, nowhere)))
 
 
-def _found(target: Target) -> Recording:
+def _found(target: Target) -> RecordedViews:
     if target.path.startswith(PACKAGED):
         return _of_folder(demo_folder(target.path.removeprefix(PACKAGED)), target.home or Path("annotations"))
     folder = Path(target.path)
@@ -112,7 +112,7 @@ def _found(target: Target) -> Recording:
     return _of_folder(folder, target.home or folder / "annotations")
 
 
-def _of_results(folder: Path, target: Target) -> Recording:
+def _of_results(folder: Path, target: Target) -> RecordedViews:
     found = [
         (path.parent.parent.name, path.stem)
         for path in sorted(folder.glob("*/keypoints/*.h5"))
@@ -134,7 +134,7 @@ def _of_results(folder: Path, target: Target) -> Recording:
     rows = _rows(keypoints.frames, keypoints.views, timing)
     views = tuple(camera.name for camera in cameras)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
-    return Recording(name, views, sources, rows, tuple(cameras), pseudo_labels(keypoints), keypoints.rate, home)
+    return RecordedViews(name, views, sources, rows, tuple(cameras), pseudo_labels(keypoints), keypoints.rate, home)
 
 
 def _config_of(folder: Path, given: Path | None) -> Config:
@@ -178,7 +178,7 @@ def _rows(frames: int, views: int, timing: Timing | None) -> np.ndarray:
     return np.stack([timing.nearest(v)[:frames] for v in range(views)], 1).astype(int)
 
 
-def _of_folder(folder: Path, home: Path) -> Recording:
+def _of_folder(folder: Path, home: Path) -> RecordedViews:
     paths = _view_paths(folder)
     sources = tuple(open_recording(path) for path in paths)
     videos = [source for source in sources if isinstance(source, Video)]
@@ -200,7 +200,7 @@ def _of_folder(folder: Path, home: Path) -> Recording:
     keypoints = _start(folder, views, frames, rate)
     rows = _rows(frames, len(sources), None)
     name = folder.stem if folder.is_file() else folder.name
-    return Recording(name, views, sources, rows, cameras, pseudo_labels(keypoints), rate, home)
+    return RecordedViews(name, views, sources, rows, cameras, pseudo_labels(keypoints), rate, home)
 
 
 def _view_paths(folder: Path) -> list[Path]:

@@ -10,9 +10,9 @@ from simspine import skeletons
 from simspine.annotation.agreement import agreement
 from simspine.annotation.images import Images
 from simspine.annotation.journal import annotators, append, edit_from, journal_file, read_journal, start_journal
-from simspine.annotation.labels import Edit, Labels, Status, check, counts, edited
+from simspine.annotation.labels import Edit, Labels, PointStatus, check, counts, edited
 from simspine.annotation.ranking import BATCH, batch, finished, rank
-from simspine.annotation.recording import CHAIN, Recording
+from simspine.annotation.recording import CHAIN, RecordedViews
 from simspine.errors import InputError
 from simspine.skeletons.skin_names import landmark, on_skin
 
@@ -26,7 +26,7 @@ GROUPS = (
 )
 
 
-def labels_of(recording: Recording, annotator: str) -> Labels:
+def labels_of(recording: RecordedViews, annotator: str) -> Labels:
     """The recording's points with an annotator's decisions; the pseudo-labels alone where there are none."""
     path = journal_file(recording.home, annotator)
     return edited(recording.start, read_journal(path)) if path.exists() else recording.start
@@ -35,7 +35,7 @@ def labels_of(recording: Recording, annotator: str) -> Labels:
 class Session:
     """One annotator at work. Every method may be called by several threads."""
 
-    def __init__(self, recording: Recording, annotator: str, batch_size: int = BATCH):
+    def __init__(self, recording: RecordedViews, annotator: str, batch_size: int = BATCH):
         self.recording, self.annotator, self._size = recording, annotator, batch_size
         self._path = journal_file(recording.home, annotator)
         start_journal(self._path, recording.name, recording.views, recording.start.names)
@@ -104,7 +104,9 @@ class Session:
         """How far the work is: counts by status, frames of the batch, and how bad each frame is."""
         labels = self.labels()
         done = finished(labels)
-        begun = (labels.status == Status.CORRECTED).any((1, 2)) | (labels.status == Status.ACCEPTED).any((1, 2))
+        begun = (labels.status == PointStatus.CORRECTED).any((1, 2)) | (labels.status == PointStatus.ACCEPTED).any(
+            (1, 2)
+        )
         return {
             "counts": counts(labels), "batch": self._batch, "scores": self._scores,
             "done": np.flatnonzero(done).tolist(), "begun": np.flatnonzero(begun & ~done).tolist(),

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import click
 
-from simspine.commands.options import FILE, FOLDER
+from simspine.commands.options import FILE, FOLDER, packaged
 
 FORMATS = click.Choice(["coco", "mmpose", "cvat", "label-studio", "openpose"])
+
+
+def _config(context, parameter, path):
+    return None if path is None else packaged(context, parameter, path)
 
 
 def target_options(command):
@@ -22,7 +26,9 @@ def target_options(command):
     of.__click_params__ = getattr(command, "__click_params__", [])  # options that stand below this one
     for option in reversed((
         click.argument("source", metavar="FOLDER|RESULTS"),
-        click.option("--config", "config_path", type=FILE, help="Of the results.  [default: config.yaml there]"),
+        click.option(
+            "--config", "config_path", type=FILE, callback=_config, help="Of the results.  [default: config.yaml there]"
+        ),
         click.option("--subject", help="Subject, where the results hold several."),
         click.option("--trial", help="Trial, where the results hold several."),
         click.option("--out", "home", type=FOLDER, help="Folder of the annotations.  [default: annotations]"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.formats.labelled_images import DIGITS, STATUSES, LabelledImages
+from simspine.formats.labelled_images import DIGITS, STATUSES, LabelledImages, read_as
 from simspine.formats.safe_xml import read_xml
 
 LABEL = "person"
@@ -89,9 +89,7 @@ def read_cvat(path: str | os.PathLike) -> LabelledImages:
         for name, (x, y, see, how) in row.items():
             points[i, names[name]], status[i, names[name]] = (x, y, see), how
     sizes = [[_whole(image, key, path) for key in ("width", "height")] for image in images]
-    return LabelledImages(
-        tuple(names), tuple(image.get("name", "") for image in images), np.array(sizes), points, status
-    )
+    return read_as(path, names, [image.get("name", "") for image in images], sizes, points, status)
 
 
 def _points_of(image: ElementTree.Element, where: str) -> Iterator[ElementTree.Element]:

@@ -15,7 +15,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats._text import parsed, read_bytes
 from simspine.formats.atomic import write_text
-from simspine.formats.labelled_images import STATUSES, LabelledImages
+from simspine.formats.labelled_images import STATUSES, LabelledImages, read_as
 
 POINT_SIZE = 0.5  # % of the image's width, as drawn
 HIDDEN = "hidden"
@@ -75,7 +75,7 @@ def read_label_studio(path: str | os.PathLike) -> LabelledImages:
     for i, row in enumerate(rows):
         for name, x, y, see, how in row:
             points[i, names[name]], status[i, names[name]] = (x, y, see), how
-    return LabelledImages(tuple(names), tuple(files), np.array(sizes), points, status)
+    return read_as(path, names, files, sizes, points, status)
 
 
 def _row(task: dict[str, Any], where: str) -> tuple[list[tuple[str, float, float, int, int]], tuple[int, int]]:

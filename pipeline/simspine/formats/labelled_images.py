@@ -63,6 +63,14 @@ class LabelledImages:
         return LabelledImages(names, self.file_names, self.sizes, points, status)
 
 
+def read_as(path: str | os.PathLike, names, file_names, sizes, points, status) -> LabelledImages:
+    """What a reader found in a file as `LabelledImages`; an `InputError` of it names the file."""
+    try:
+        return LabelledImages(tuple(names), tuple(file_names), sizes, points, status)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{path}: {error}") from None
+
+
 def to_spinetrack(images: LabelledImages) -> LabelledImages:
     """SIMSPINE's points under SpineTrack's names and in its order; markers on the skin are left out."""
     table = load_skeleton("spinetrack37")
@@ -123,7 +131,7 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
     for i, row in enumerate(rows):
         if "status" in row:
             status[i] = statuses(row["status"], len(names), f"{path}, image {found['file_name'][i]}")
-    return LabelledImages(names, tuple(found["file_name"].tolist()), found["size"].reshape(-1, 2), points, status)
+    return read_as(path, names, found["file_name"].tolist(), found["size"].reshape(-1, 2), points, status)
 
 
 def statuses(words, points: int, where: str) -> list[int]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
-from simspine.formats.labelled_images import STATUSES, LabelledImages, to_spinetrack
+from simspine.formats.labelled_images import STATUSES, LabelledImages, read_as, to_spinetrack
 from simspine.formats.mmpose_npz import MARGIN, PIXEL_STD
 from simspine.formats.npz import read_npz
 
@@ -45,11 +45,12 @@ def read_mmpose_labels(path: str | os.PathLike) -> LabelledImages:
     missing = [name for name in wanted if name not in arrays]
     if missing:
         raise InputError(f"{path}: no {', '.join(missing)}; expected an .npz with {', '.join(wanted)}.")
-    points = np.asarray(arrays["part"], float)
-    if points.ndim != 3 or points.shape[1:] != (len(arrays["joint_names"]), 3):
-        raise InputError(f"{path}: part has shape {points.shape}, expected (images, joint_names, 3).")
+    try:
+        points, names = np.asarray(arrays["part"], float), [str(name) for name in arrays["joint_names"]]
+        files = [str(name) for name in arrays["imgname"]]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: not labels of images ({error}).") from None
+    if points.ndim != 3 or points.shape[1:] != (len(names), 3):
+        raise InputError(f"{path}: part has shape {points.shape}, expected (images, {len(names)}, 3).")
     placed = np.where(points[..., 2] > 0, STATUSES.index("corrected"), 0)
-    return LabelledImages(
-        tuple(map(str, arrays["joint_names"])), tuple(map(str, arrays["imgname"])), arrays["size"], points,
-        arrays.get("status", placed),
-    )  # fmt: skip
+    return read_as(path, names, files, arrays["size"], points, arrays.get("status", placed))

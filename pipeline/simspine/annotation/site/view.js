@@ -298,7 +298,7 @@ export class View {
     pen.beginPath();
     pen.arc(x, y, 11.5, 0, 7);
     this.stroke("#fff", 1.2);
-    if (app.active === this.index) this.label(x, y, app.title(i));
+    if (app.active === this.index && !this.enlarged) this.label(x, y, app.title(i));
   }
 
   label(x, y, text) {
@@ -324,7 +324,8 @@ export class View {
     const [u, v] = this.toImage(...centre);
     const side = pointer[0] + 2 * radius + 30 > this.width ? -1 : 1;
     const up = pointer[1] - 2 * radius - 30 < 0 ? 1 : -1;
-    const at = [pointer[0] + side * (radius + 22), pointer[1] + up * (radius + 22)];
+    const within = (n, room) => Math.max(Math.min(n, room - radius - 4), radius + 4);
+    const at = [within(pointer[0] + side * (radius + 22), this.width), within(pointer[1] + up * (radius + 22), this.height)];
     const kept = [this.scale, this.x, this.y];
     pen.save();
     pen.beginPath();
@@ -335,7 +336,9 @@ export class View {
     this.scale = Math.max(this.scale * times, times);
     this.x = at[0] - (u + 0.5) * this.scale;
     this.y = at[1] - (v + 0.5) * this.scale;
+    this.enlarged = true;
     this.scene();
+    this.enlarged = false;
     [this.scale, this.x, this.y] = kept;
     pen.restore();
     pen.beginPath();
