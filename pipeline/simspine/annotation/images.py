@@ -2,18 +2,12 @@
 
 import threading
 from collections import OrderedDict
-from typing import Any
-
-import numpy as np
 
 from simspine.annotation.recording import RecordedViews
 from simspine.errors import InputError
-from simspine.sources.stills import Stills
-from simspine.sources.video import Video
+from simspine.sources.any_order import decoder_of, jpeg
 
-QUALITY = 92  # of the JPEG: edges of clothes and markers stay sharp
 KEPT_BYTES = 256 << 20  # of images in memory
-STEP = 120  # frames that are faster decoded one by one than sought
 
 
 class Images:
@@ -21,7 +15,7 @@ class Images:
 
     def __init__(self, recording: RecordedViews):
         self._recording = recording
-        self._decoders = [_decoder(source) for source in recording.sources]
+        self._decoders = [decoder_of(source) for source in recording.sources]
         self._locks = [threading.Lock() for _ in recording.sources]
         self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._size = 0
@@ -43,7 +37,7 @@ class Images:
         with self._locks[view]:
             if self._closed:
                 raise InputError("the recording is closed: the program is about to end.")
-            encoded = encode(self._decoders[view].at(key[0]))
+            encoded = jpeg(self._decoders[view].at(key[0]))
         self._keep(key, encoded)
         return encoded
 
@@ -61,69 +55,3 @@ class Images:
                 self._size += len(encoded)
             while self._size > KEPT_BYTES and len(self._kept) > 1:
                 self._size -= len(self._kept.popitem(last=False)[1])
-
-
-def encode(image: np.ndarray) -> bytes:
-    """(height, width, 3) BGR as JPEG."""
-    import cv2
-
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-
-
-class _StillImages:
-    def __init__(self, source: Stills):
-        self._source = source
-
-    def at(self, row: int) -> np.ndarray:
-        return next(self._source.at([row]))
-
-    def close(self) -> None:
-        pass
-
-
-class _VideoImages:
-    """Frames of a video in any order. A position that the decoder does not confirm is reached from the start."""
-
-    def __init__(self, source: Video):
-        self._source = source
-        self._capture: Any = None
-        self._next = 0
-
-    def at(self, row: int) -> np.ndarray:
-        if self._capture is None or not self._next <= row <= self._next + STEP:
-            self._go_to(row)
-        while self._next < row and self._capture.grab():
-            self._next += 1
-        ok, image = self._capture.read() if self._next == row else (False, None)
-        if not ok or image is None:
-            self.close()
-            raise InputError(f"video {self._source.path}: frame {row} of {self._source.frames} cannot be decoded.")
-        self._next += 1
-        return image
-
-    def close(self) -> None:
-        if self._capture is not None:
-            self._capture.release()
-        self._capture, self._next = None, 0
-
-    def _go_to(self, row: int) -> None:
-        import cv2
-
-        self._open()
-        if row > STEP and self._capture.set(cv2.CAP_PROP_POS_FRAMES, row):
-            if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) == row:
-                self._next = row
-            else:
-                self._open()
-
-    def _open(self) -> None:
-        """From the first frame on."""
-        import cv2
-
-        self.close()
-        self._capture = cv2.VideoCapture(str(self._source.path))
-        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-
-
-def _decoder(source: Video | Stills) -> _StillImages | _VideoImages:
-    return _StillImages(source) if isinstance(source, Stills) else _VideoImages(source)
