@@ -276,6 +276,18 @@ def test_flags_steps_and_nudges_by_keys(opened):
     assert (last.point, last.visibility, last.x) == ("LKnee", Visibility.ABSENT, None)
 
 
+def test_left_and_right_are_exchanged_in_one_view(opened):
+    before = {view: {name: opened.point(view, name) for name in ("LKnee", "RKnee", "Nose")} for view in (0, 1)}
+    opened.drag(0, "Nose", 4, 0)  # makes this view the active one
+    opened.page.keyboard.press("w")
+    for here, there in (("LKnee", "RKnee"), ("RKnee", "LKnee")):
+        found = opened.point(0, here)
+        assert (found["x"], found["y"]) == (before[0][there]["x"], before[0][there]["y"])
+        assert found["how"] == PointStatus.DERIVED
+        assert opened.point(1, here) == before[1][here]
+    assert {edit.view for edit in opened.saved()} == {0}
+
+
 def test_accepting_a_frame_goes_on_to_the_next_of_the_batch(opened):
     batch = [entry["frame"] for entry in opened.served.session.summary()["batch"]]
     opened.drag(0, "Spine_03", 8, 0)

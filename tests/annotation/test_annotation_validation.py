@@ -56,6 +56,15 @@ def test_the_loop_ends_when_the_spine_is_no_worse_than_the_reference():
     assert "nothing is said" in as_text(validate(REFERENCE))
 
 
+def test_points_that_were_not_seen_do_not_count():
+    """Inferred points follow the others; markers on the skin are no detector's points."""
+    more = {"Spine_02_inferred": [0.5] * FRAMES, "C7_skin": [0.2] * FRAMES, "LKnee": [0.03] * FRAMES}
+    found = validate(result(more), result(more))
+    assert "Spine_02_inferred" not in {row.point for row in found.points}
+    assert np.isnan(found.spine_m)
+    assert found.reference_m == pytest.approx(0.03)
+
+
 def test_other_recordings_are_refused():
     with pytest.raises(InputError, match="same recording"):
         validate(CANDIDATE, result({"LKnee": [0.02] * 3}))

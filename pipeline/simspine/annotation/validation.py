@@ -14,6 +14,8 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.ik.result import Result
+from simspine.skeletons.inferred_names import INFERRED
+from simspine.skeletons.skin_names import on_skin
 from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.workflow.trials import load_result
 from simspine.workflow.viewing import find_results
@@ -78,6 +80,9 @@ def read_result(folder: Path, subject: str | None = None, trial: str | None = No
 def validate(candidate: Result, reference: Result | None = None) -> Validation:
     """Errors of the candidate's points beside those of a reference detector, of the same recording.
 
+    Inferred points are left out: they follow the others and were not seen. Markers on the skin are no detector's points
+    and do not count in the reference's error.
+
     Raises `InputError` where the two have different frames.
     """
     if reference is not None and reference.motion.frames != candidate.motion.frames:
@@ -85,7 +90,7 @@ def validate(candidate: Result, reference: Result | None = None) -> Validation:
             f"the candidate has {candidate.motion.frames} frames, the reference {reference.motion.frames}: validate "
             "both on the same recording."
         )
-    theirs = {} if reference is None else dict(zip(reference.marker_names, reference.marker_error.T, strict=True))
+    ours, theirs = _seen(candidate), {} if reference is None else _seen(reference)
     rows = [
         PointError(
             name,
@@ -94,17 +99,16 @@ def validate(candidate: Result, reference: Result | None = None) -> Validation:
             int(np.isfinite(error).sum()),
             tuple(np.flatnonzero(np.nan_to_num(error) > AGAIN_M).tolist()),
         )
-        for name, error in zip(candidate.marker_names, candidate.marker_error.T, strict=True)
+        for name, error in ours.items()
     ]
-    seen = {row.point for row in rows}
-    rows += [PointError(name, np.nan, np.nan, 0, ()) for name in SPINE if name not in seen]
+    rows += [PointError(name, np.nan, np.nan, 0, ()) for name in SPINE if name not in ours]
     counted = np.zeros(candidate.motion.frames, int)
     for row in rows:
         counted[list(row.beyond)] += 1
     again = [int(frame) for frame in np.argsort(-counted, kind="stable") if counted[frame]]
-    spine = [e for name, e in zip(candidate.marker_names, candidate.marker_error.T, strict=True) if name in SPINE]
-    everything = np.nan if reference is None else _rms(reference.marker_error)
-    return Validation(tuple(rows), _rms(np.array(spine)), float(everything), tuple(again))
+    spine = _rms(np.array([error for name, error in ours.items() if name in SPINE]))
+    everything = _rms(np.array([error for name, error in theirs.items() if not on_skin([name])]))
+    return Validation(tuple(rows), spine, everything, tuple(again))
 
 
 def as_text(found: Validation, names: Sequence[str] = ("candidate", "reference")) -> str:
@@ -147,6 +151,12 @@ def as_json(found: Validation) -> dict:
             for row in found.points
         },
     }  # fmt: skip
+
+
+def _seen(result: Result) -> dict[str, np.ndarray]:
+    """{point: (frames,) m} of those that were not inferred."""
+    errors = dict(zip(result.marker_names, result.marker_error.T, strict=True))
+    return {name: error for name, error in errors.items() if not name.endswith(INFERRED)}
 
 
 def _end(found: Validation) -> str:

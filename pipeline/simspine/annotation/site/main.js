@@ -189,6 +189,20 @@ class App {
     }
   }
 
+  // Left and right the other way round in the active view: what detectors confuse.
+  exchange() {
+    const { points } = this.project;
+    const place = new Map(points.map(({ name }, i) => [name, i]));
+    const other = (i) => place.get({ L: "R", R: "L" }[points[i].name[0]] + points[i].name.slice(1));
+    const sided = [...points.keys()].filter((i) => ["left", "right"].includes(points[i].side) && other(i) !== undefined);
+    this.change(
+      sided.map((p) => {
+        const { x, y, see } = this.points[this.active][other(p)];
+        return { v: this.active, p, x, y, see, how: HOW.derived };
+      }),
+    );
+  }
+
   // What looking at points without moving them makes of them.
   static accepted(how) {
     return how === HOW.derived ? HOW.corrected : how === HOW.unseen ? HOW.accepted : how;
@@ -295,7 +309,7 @@ class App {
       undo: () => this.travel("undo"), redo: () => this.travel("redo"), previous: () => this.goTo(this.frame - 1), next: () => this.goTo(this.frame + 1),
       accept: () => this.acceptFrame(), hidden: () => this.flag("hidden"), absent: () => this.flag("absent"), ghost: () => this.takeGhosts([this.point]),
       ghosts: () => this.takeGhosts(this.order), batch: () => this.newBatch(), help: () => find("help").showModal(), agree: () => showAgreement(find("agree")),
-      theme: () => this.theme(), fit: () => this.views.forEach((view) => view.fit(view.fitted === "person" ? "image" : "person")), acceptPoint: () => this.accept([this.active], [this.point]),
+      theme: () => this.theme(), fit: () => this.views.forEach((view) => view.fit(view.fitted === "person" ? "image" : "person")), acceptPoint: () => this.accept([this.active], [this.point]), exchange: () => this.exchange(),
       panel: () => document.body.classList.toggle("open"),
     };
     for (const button of document.querySelectorAll("[data-act]")) {
@@ -335,7 +349,7 @@ class App {
         : {
             n: () => this.step(1), p: () => this.step(-1), ".": acts.next, ",": acts.previous, "]": () => this.nextInBatch(), "[": () => this.nextInBatch(-1),
             o: acts.hidden, x: acts.absent, delete: acts.absent, r: () => (shift ? acts.ghosts() : acts.ghost()), a: acts.acceptPoint,
-            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.accept()), f: acts.fit,
+            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.accept()), f: acts.fit, w: acts.exchange,
             e: () => this.toggle("lines"), g: () => this.toggle("allGhosts"), s: () => this.toggle("curve"), b: () => this.toggle("body"), "?": acts.help,
             "+": () => this.views[this.active].zoom(1.25), "=": () => this.views[this.active].zoom(1.25), "-": () => this.views[this.active].zoom(0.8),
             z: () => ((this.loupe = true), this.redraw()), 0: () => this.showAlone(-1), escape: () => this.views.forEach((view) => view.cancel()),
