@@ -1,9 +1,12 @@
 import http.client
 import json
 
+import numpy as np
 import pytest
 
 from simspine.annotation.journal import read_journal
+from simspine.annotation.labels import counts
+from simspine.annotation.ranking import finished
 
 EDIT = {"f": 2, "v": 1, "p": "Spine_03", "x": 100.5, "y": 200.25, "see": 2, "how": 2}
 
@@ -93,6 +96,22 @@ def test_decisions_are_on_the_disk_when_the_answer_comes(served):
     assert (edit.frame, edit.view, edit.point, edit.x, edit.y) == (2, 1, "Spine_03", 100.5, 200.25)
     x, y, see, how, _ = json.loads(ask(served, "api/frame/2")[2])["points"][1][served.session.project()["chain"][3]]
     assert (x, y, see, how) == (100.5, 200.25, 2, 2)
+
+
+def test_progress_is_that_of_all_labels_counted_anew(served):
+    rng = np.random.default_rng(0)
+    names = served.session.recording.start.names
+    for _ in range(30):
+        edits = [
+            {"f": int(rng.integers(6)), "v": int(rng.integers(4)), "p": str(rng.choice(names)), "x": 9, "y": 9,
+             "see": int(rng.integers(1, 3)), "how": int(rng.integers(4))}
+            for _ in range(5)
+        ]  # fmt: skip
+        progress = served.session.edit(edits)
+    labels = served.session.labels()
+    assert progress["counts"] == counts(labels)
+    assert progress["done"] == np.flatnonzero(finished(labels)).tolist()
+    assert "scores" not in progress  # of all frames: not with every answer
 
 
 @pytest.mark.parametrize(

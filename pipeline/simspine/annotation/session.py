@@ -10,7 +10,7 @@ from simspine import skeletons
 from simspine.annotation.agreement import agreement
 from simspine.annotation.images import Images
 from simspine.annotation.journal import annotators, append, edit_from, journal_file, read_journal, start_journal
-from simspine.annotation.labels import Edit, Labels, PointStatus, check, counts, edited
+from simspine.annotation.labels import Edit, Labels, PointStatus, check, edited
 from simspine.annotation.ranking import BATCH, batch, finished, rank
 from simspine.annotation.recording import CHAIN, RecordedViews
 from simspine.errors import InputError
@@ -50,6 +50,19 @@ class Session:
         """Arrays that decisions are written into: copying all frames for each click would be slow."""
         self._names, self._confidence = labels.names, labels.confidence
         self._xy, self._visibility, self._status = labels.xy.copy(), labels.visibility.copy(), labels.status.copy()
+        self._counts = np.zeros((labels.frames, len(PointStatus)), int)
+        self._done, self._begun = np.zeros((2, labels.frames), bool)
+        self._tally(np.arange(labels.frames))
+
+    def _tally(self, frames: np.ndarray) -> None:
+        """Count anew in some frames what was done about their points."""
+        status = self._status[frames]
+        labelled, decided = (self._visibility[frames] > 0) & np.isfinite(self._xy[frames]).all(-1), status > 0
+        for kind in PointStatus:
+            self._counts[frames, kind] = ((labelled | decided) & (status == kind)).sum((1, 2))
+        self._done[frames] = decided.any((1, 2)) & ~(labelled & ~decided).any((1, 2))
+        own = (status == PointStatus.CORRECTED) | (status == PointStatus.ACCEPTED)
+        self._begun[frames] = own.any((1, 2)) & ~self._done[frames]
 
     def labels(self) -> Labels:
         """As they stand."""
@@ -66,7 +79,7 @@ class Session:
         ]
         return {
             "name": recording.name, "annotator": self.annotator, "rate": recording.rate, "frames": recording.frames,
-            "rows": recording.rows.tolist(), "views": views, "points": _points(self._names),
+            "views": views, "points": _points(self._names),
             "chain": [self._names.index(name) for name in CHAIN if name in self._names], "file": str(self._path),
         }  # fmt: skip
 
@@ -93,24 +106,26 @@ class Session:
             append(self._path, edits)
             for edit in edits:
                 self._put(edit)
-        return self.summary()
+            self._tally(np.unique([edit.frame for edit in edits]).astype(int))
+        return self.progress()
 
     def _put(self, edit: Edit) -> None:
         at = edit.frame, edit.view, self._names.index(edit.point)
         self._xy[at] = (np.nan, np.nan) if edit.x is None or edit.y is None else (edit.x, edit.y)
         self._visibility[at], self._status[at] = edit.visibility, edit.status
 
+    def progress(self) -> dict[str, Any]:
+        """How far the work is: counts by status, frames of the batch, which are done and begun."""
+        with self._lock:
+            total = self._counts.sum(0).tolist()
+            return {
+                "counts": {kind.name.lower(): total[kind] for kind in PointStatus}, "batch": self._batch,
+                "done": np.flatnonzero(self._done).tolist(), "begun": np.flatnonzero(self._begun).tolist(),
+            }  # fmt: skip
+
     def summary(self) -> dict[str, Any]:
-        """How far the work is: counts by status, frames of the batch, and how bad each frame is."""
-        labels = self.labels()
-        done = finished(labels)
-        begun = (labels.status == PointStatus.CORRECTED).any((1, 2)) | (labels.status == PointStatus.ACCEPTED).any(
-            (1, 2)
-        )
-        return {
-            "counts": counts(labels), "batch": self._batch, "scores": self._scores,
-            "done": np.flatnonzero(done).tolist(), "begun": np.flatnonzero(begun & ~done).tolist(),
-        }  # fmt: skip
+        """`progress`, and how bad each frame is."""
+        return self.progress() | {"scores": self._scores}
 
     def next_batch(self) -> dict[str, Any]:
         """Rank the frames anew, with what was decided so far, and hand out the worst that are not finished."""

@@ -273,7 +273,8 @@ class App {
   }
 
   tellSaved({ state, message, left }) {
-    if (this.labels.summary) this.summary = this.labels.summary;
+    if (this.labels.summary) this.summary = { scores: this.summary.scores, ...this.labels.summary };
+    this.labels.summary = null;
     const text = { saved: "Saved", saving: "Saving…", lost: `Not saved: ${left} changes are kept in this browser, trying again` }[state];
     const node = find("saved");
     node.textContent = text;
