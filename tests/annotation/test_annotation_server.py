@@ -1,5 +1,9 @@
 import http.client
 import json
+import signal
+import subprocess
+import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -7,6 +11,8 @@ import pytest
 from simspine.annotation.journal import read_journal
 from simspine.annotation.labels import counts
 from simspine.annotation.ranking import finished
+from simspine.annotation.server import AnnotationServer
+from simspine.errors import InputError
 
 EDIT = {"f": 2, "v": 1, "p": "Spine_03", "x": 100.5, "y": 200.25, "see": 2, "how": 2}
 
@@ -155,3 +161,24 @@ def test_the_worst_frames_come_in_batches(served):
     again = json.loads(ask(served, "api/batch", "POST", b"{}")[2])
     assert frame in again["done"]
     assert frame not in [entry["frame"] for entry in again["batch"]]
+
+
+def test_the_command_prints_the_address_serves_and_ends_with_ctrl_c(drawn, tmp_path):
+    command = [sys.executable, "-m", "simspine", "annotate", str(drawn[0]), "--out", str(tmp_path), "--no-open"]
+    with subprocess.Popen(
+        [*command, "--annotator", "ben"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(address, timeout=20) as page:
+            assert b"<h1>" in page.read()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        said = process.stderr.read()
+    assert str(tmp_path / "ben.jsonl") in said
+    assert "everything is saved" in said
+    assert read_journal(tmp_path / "ben.jsonl") == []
+
+
+def test_a_port_in_use_is_told(served):
+    with pytest.raises(InputError, match="cannot be used"):
+        AnnotationServer(served.session, served.server.server_port)

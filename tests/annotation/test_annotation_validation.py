@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from simspine.annotation.validation import SPINE, as_json, as_text, validate
+from simspine.annotation.session import Session
+from simspine.annotation.validation import SPINE, as_json, as_text, frames_again, validate
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.ik.result import Result
@@ -89,5 +90,20 @@ def test_the_command(folders):
     written = json.loads((folders / "v.json").read_text())
     assert written == json.loads(json.dumps(as_json(validate(CANDIDATE, REFERENCE))))
     assert written["points"]["Neck"]["rmse_m"] is None
+    assert frames_again(folders / "v.json") == [3, 0, 4]
     assert CliRunner().invoke(main, ["annotations", "validate", str(folders / "body")]).exit_code == 1
     assert CliRunner().invoke(main, ["annotations", "validate", str(folders / "none")]).exit_code == 2
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"frames_again": [1.5]}', '{"frames_again": 3}', "{"])
+def test_a_file_that_is_no_validation_is_refused(tmp_path, content):
+    (tmp_path / "v.json").write_text(content)
+    with pytest.raises(InputError, match=r"v\.json"):
+        frames_again(tmp_path / "v.json")
+
+
+def test_the_frames_named_make_the_first_batch(recording):
+    session = Session(recording, "anna", 4, [5, 2, 5, 0])
+    assert [entry["frame"] for entry in session.summary()["batch"]] == [5, 2, 0]
+    with pytest.raises(InputError, match="no frame 6"):
+        Session(recording, "ben", 4, [6])

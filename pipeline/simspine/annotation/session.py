@@ -35,7 +35,8 @@ def labels_of(recording: RecordedViews, annotator: str) -> Labels:
 class Session:
     """One annotator at work. Every method may be called by several threads."""
 
-    def __init__(self, recording: RecordedViews, annotator: str, batch_size: int = BATCH):
+    def __init__(self, recording: RecordedViews, annotator: str, batch_size: int = BATCH, again: Sequence[int] = ()):
+        """again: frames that make the first batch in place of the worst ones, such as those a validation names."""
         self.recording, self.annotator, self._size = recording, annotator, batch_size
         self._path = journal_file(recording.home, annotator)
         start_journal(self._path, recording.name, recording.views, recording.start.names)
@@ -45,6 +46,12 @@ class Session:
         self._batch: list[dict[str, Any]] = []
         self._scores: list[float] = []
         self.next_batch()
+        if again:
+            beyond = [frame for frame in again if not 0 <= frame < recording.frames]
+            if beyond:
+                raise InputError(f"no frame {beyond[0]}: {recording.name} has {recording.frames}, counted from 0.")
+            chosen = list(dict.fromkeys(again))[:batch_size]
+            self._batch = [{"frame": f, "score": self._scores[f], "reason": "named"} for f in chosen]
 
     def _own(self, labels: Labels) -> None:
         """Arrays that decisions are written into: copying all frames for each click would be slow."""

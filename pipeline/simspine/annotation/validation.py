@@ -6,6 +6,7 @@ triangulated and where the body has it. A body detector of today reaches 2–4 c
 until the spine is no worse than the reference detector's points.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.formats._text import parsed, read_bytes
 from simspine.ik.result import Result
 from simspine.skeletons.inferred_names import INFERRED
 from simspine.skeletons.skin_names import on_skin
@@ -151,6 +153,15 @@ def as_json(found: Validation) -> dict:
             for row in found.points
         },
     }  # fmt: skip
+
+
+def frames_again(path: Path) -> list[int]:
+    """The frames to annotate again, out of a file that holds `as_json`; `InputError` for any other."""
+    content = parsed(json.loads, read_bytes(path), "valid JSON", path)
+    frames = content.get("frames_again") if isinstance(content, dict) else None
+    if not isinstance(frames, list) or any(type(frame) is not int for frame in frames):
+        raise InputError(f"{path}: no list `frames_again`; expected what `annotations validate --json` writes.")
+    return frames
 
 
 def _seen(result: Result) -> dict[str, np.ndarray]:

@@ -57,8 +57,9 @@ annotator_option = click.option("--annotator", default=_user, show_default="your
 @click.option(
     "--batch", type=click.IntRange(1, 500), default=20, show_default=True, help="Frames handed out at a time."
 )
+@click.option("--again", type=FILE, help="JSON of `annotations validate`: begin with the frames it names.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
-def annotate(target, annotator, port, batch, opened):
+def annotate(target, annotator, port, batch, again, opened):
     """Place and correct points in the views of a recording, on a page of your browser.
 
     RESULTS: a results folder, whose points are the first guess. FOLDER: videos, a folder of images per camera, or
@@ -68,8 +69,12 @@ def annotate(target, annotator, port, batch, opened):
     from simspine.annotation.recording import open_target
     from simspine.annotation.server import AnnotationServer
     from simspine.annotation.session import Session
+    from simspine.annotation.validation import frames_again
 
-    server = AnnotationServer(Session(open_target(target), annotator, batch), port)
+    frames = () if again is None else frames_again(again)
+    recording = open_target(target)
+    click.echo(f"{recording.name}: {recording.frames} frames in {len(recording.views)} views", err=True)
+    server = AnnotationServer(Session(recording, annotator, batch, frames), port)
     click.echo(server.address)
     click.echo(f"annotations: {server.session.project()['file']}", err=True)
     if opened:
