@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from simspine import __version__
+from simspine.commands.annotate import annotate, annotations
 from simspine.commands.bench import bench
 from simspine.commands.benchmark import benchmark
 from simspine.commands.cameras import cameras
@@ -157,5 +158,7 @@ for _group in (
     view,
     overlay,
     clicks,
+    annotate,
+    annotations,
 ):
     main.add_command(_group)

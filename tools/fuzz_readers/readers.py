@@ -451,6 +451,58 @@ def _read_shape(path: Path):
     return read(path)
 
 
+def _labelled_images():
+    from simspine.formats.labelled_images import LabelledImages
+    from simspine.skeletons import load
+
+    names = load("simspine37").names
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(1, 400, (3, 37, 2)).round(3), rng.integers(1, 3, (3, 37, 1))], -1)
+    return LabelledImages(names, ("a/1.jpg", "a/2.jpg", "b/1.jpg"), [[640, 480]] * 3, points, np.full((3, 37), 2))
+
+
+def _write_labels(kind: str):
+    def write(path: Path) -> None:
+        _label_functions()[kind][0](path, _labelled_images())
+
+    return write
+
+
+def _read_labels(kind: str):
+    def read(path: Path):
+        return _label_functions()[kind][1](path)
+
+    return read
+
+
+def _label_functions() -> dict:
+    from simspine.formats.cvat import read_cvat, write_cvat
+    from simspine.formats.label_studio import read_label_studio, write_label_studio
+    from simspine.formats.labelled_images import read_coco_labels, write_coco_labels
+    from simspine.formats.mmpose_labels import read_mmpose_labels, write_mmpose_labels
+
+    return {
+        "coco": (write_coco_labels, read_coco_labels),
+        "cvat": (write_cvat, read_cvat),
+        "label-studio": (write_label_studio, read_label_studio),
+        "mmpose": (write_mmpose_labels, read_mmpose_labels),
+    }
+
+
+def _journal(path: Path) -> None:
+    from simspine.annotation.journal import append, start_journal
+    from simspine.annotation.labels import Edit, PointStatus, Visibility
+
+    start_journal(path, "walk", ("cam01", "cam02"), ("Hip", "Nose"))
+    append(path, [Edit(f, f % 2, "Hip", 10.5 + f, 20.25, Visibility.SEEN, PointStatus.CORRECTED) for f in range(9)])
+
+
+def _read_journal(path: Path):
+    from simspine.annotation.journal import read_journal
+
+    return read_journal(path)
+
+
 _JSON = (*m.TEXT, m.json_tree, m.json_tree, m.json_tree)
 _YAML = (*m.TEXT, m.yaml_tree, m.yaml_tree, m.yaml_tree)
 READERS = {
@@ -475,6 +527,13 @@ READERS = {
     "netCDF": Reader("x.nc", _netcdf, _read_netcdf),
     "C3D": Reader("x.c3d", _c3d, _read_c3d),
     "COCO": Reader("x.json", _coco, _read_coco, _JSON),
+    "COCO labels": Reader("labels.json", _write_labels("coco"), _read_labels("coco"), _JSON),
+    "CVAT XML": Reader("labels.xml", _write_labels("cvat"), _read_labels("cvat"), m.TEXT),
+    "Label Studio": Reader("labels.json", _write_labels("label-studio"), _read_labels("label-studio"), _JSON),
+    "MMPose labels": Reader(
+        "labels.npz", _write_labels("mmpose"), _read_labels("mmpose"), (*m.BYTES, *[m.zip_members] * 8)
+    ),
+    "annotator's journal": Reader("anna.jsonl", _journal, _read_journal, m.TEXT),
     "Parquet": Reader("x.parquet", _parquet, _read_parquet),
     "TRC": Reader("x.trc", _trc, _read_trc, m.TEXT),
     "MOT and STO": Reader("x.mot", _mot, _read_mot, m.TEXT),

@@ -1,0 +1,204 @@
+"""Labels of a recording as images of other programs' files, and back as decisions of an annotator."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from simspine.annotation.images import Images
+from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, edited
+from simspine.annotation.recording import RecordedViews
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path, write_text
+from simspine.formats.cvat import read_cvat, write_cvat
+from simspine.formats.keypoint_json import read_people
+from simspine.formats.label_studio import labelling_setup, read_label_studio, write_label_studio
+from simspine.formats.labelled_images import (
+    STATUSES,
+    LabelledImages,
+    read_coco_labels,
+    to_simspine,
+    to_spinetrack,
+    write_coco_labels,
+)
+from simspine.formats.mmpose_labels import read_mmpose_labels, write_mmpose_labels
+from simspine.skeletons import by_size
+
+FORMATS = {"coco": ".json", "mmpose": ".npz", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
+SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
+SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # OpenPose's files know scores only
+_READERS: dict[str, Callable[[Path], LabelledImages]] = {
+    "coco": read_coco_labels,
+    "mmpose": read_mmpose_labels,
+    "cvat": read_cvat,
+    "label-studio": read_label_studio,
+}
+
+
+def images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
+    """A row per image. decided_only: leave out images of which nobody has looked at a point."""
+    rows = [
+        (frame, view)
+        for frame in range(recording.frames)
+        for view in range(len(recording.views))
+        if not decided_only or labels.decided[frame, view].any()
+    ]
+    if not rows:
+        raise InputError(
+            f"{recording.name}: nobody has decided about a point yet; nothing is written. Annotate first, or write the "
+            "pseudo-labels as well (--all)."
+        )
+    at = tuple(np.array(rows).T)
+    points = np.concatenate([np.nan_to_num(labels.xy[at]), labels.visibility[at][..., None]], -1)
+    points[points[..., 2] == 0] = 0.0
+    return LabelledImages(
+        labels.names,
+        tuple(recording.image_name(frame, view) for frame, view in rows),
+        np.array([recording.sources[view].size for _, view in rows]),
+        points,
+        labels.status[at],
+    )
+
+
+def write_labels(form: str, out: Path, recording: RecordedViews, labels: Labels, decided_only: bool = True) -> Path:
+    """Write the labels in one of `FORMATS`; returns what was written. out: a file; for openpose a folder."""
+    images = images_of(recording, labels, decided_only)
+    if form == "coco":
+        write_coco_labels(out, images)
+    elif form == "mmpose":
+        write_mmpose_labels(out, images)
+    elif form == "cvat":
+        write_cvat(out, images, recording.name)
+    elif form == "label-studio":
+        write_label_studio(out, images)
+        write_text(out.with_name(f"{out.stem}_setup.xml"), labelling_setup(images.names))
+    else:
+        _write_openpose(out, recording, images)
+    return out
+
+
+def write_images(folder: Path, recording: RecordedViews, images: LabelledImages) -> int:
+    """The labelled images as JPEG under their names in `folder`; returns how many."""
+    named = {recording.image_name(f, v): (f, v) for f in range(recording.frames) for v in range(len(recording.views))}
+    source = Images(recording)
+    try:
+        for name in images.file_names:
+            with atomic_path(folder / name, sync=False) as temporary:
+                temporary.write_bytes(source.jpeg(*named[name]))
+    finally:
+        source.close()
+    return len(images.file_names)
+
+
+def read_labels(form: str, path: Path, recording: RecordedViews) -> LabelledImages:
+    """Points of a file in one of `FORMATS`, under SIMSPINE's names. path: for openpose the folder of all views."""
+    return _read_openpose(path, recording) if form == "openpose" else to_simspine(_READERS[form](path))
+
+
+def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages, where: str) -> list[Edit]:
+    """What differs between the labels and a file: decisions that make them alike.
+
+    An image is found by its name, or by the end of its path. Raises `InputError` where none is found or names of points
+    are not the recording's.
+    """
+    strange = [name for name in images.names if name not in labels.names]
+    if strange:
+        raise InputError(
+            f"{where}: points {', '.join(strange[:6])} are not the recording's. Add markers on the skin with --skin, "
+            "or leave these points out."
+        )
+    places = _places(recording)
+    edits: list[Edit] = []
+    found = 0
+    for i, name in enumerate(images.file_names):
+        at = places.get(name) or places.get("/".join(name.split("/")[-2:])) or places.get(name.split("/")[-1])
+        if at is None:
+            continue
+        found += 1
+        for k, point in enumerate(images.names):
+            edit = _edit(labels, at, point, images.points[i, k], PointStatus(int(images.status[i, k])))
+            if edit is not None:
+                edits.append(edit)
+    if not found:
+        raise InputError(
+            f"{where}: none of its {len(images.file_names)} images is of this recording. Its names are such as "
+            f"{images.file_names[0] if images.file_names else 'none'}; the recording's {recording.image_name(0, 0)}."
+        )
+    edited(labels, edits)  # raises for what is no point of the recording
+    return edits
+
+
+def _edit(labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, status: PointStatus) -> Edit | None:
+    """What makes a point as the file has it; None where it is so already."""
+    index = (*at, labels.names.index(point))
+    x, y = (float(v) for v in xyv[:2])
+    see = Visibility(int(xyv[2]))
+    same = see == labels.visibility[index]
+    if see and same:
+        same = bool(np.hypot(*(labels.xy[index] - (x, y))) < SAME_PX)
+    if status == PointStatus.UNSEEN or (same and status == labels.status[index]):
+        return None
+    return Edit(*at, point, x if see else None, y if see else None, see, status)
+
+
+def _places(recording: RecordedViews) -> dict[str, tuple[int, int]]:
+    """{name of an image, also without its folder where only one has it: (frame, view)}."""
+    full = {recording.image_name(f, v): (f, v) for f in range(recording.frames) for v in range(len(recording.views))}
+    short: dict[str, list[tuple[int, int]]] = {}
+    for name, at in full.items():
+        short.setdefault(name.split("/")[-1], []).append(at)
+    return {name: at[0] for name, at in short.items() if len(at) == 1} | full
+
+
+def _write_openpose(folder: Path, recording: RecordedViews, images: LabelledImages) -> None:
+    """`<view>_json/<view>_000012.json`, 37 points in SpineTrack's order; score 1: seen, 0.5: hidden, 0: absent.
+
+    `point_status` of each person says what was done, which other programs pass over.
+    """
+    found = to_spinetrack(images)
+    places = _places(recording)
+    for i, name in enumerate(found.file_names):
+        frame, view = places[name]
+        score = np.array([SCORES[Visibility(int(v))] for v in found.points[i, :, 2]])
+        flat = np.concatenate([found.points[i, :, :2].round(3), score[:, None]], 1).ravel().tolist()
+        status = [STATUSES[k] for k in found.status[i]]
+        person = {"person_id": [-1], "pose_keypoints_2d": flat, "point_status": status}
+        target = folder / f"{recording.views[view]}_json" / f"{recording.views[view]}_{frame:06d}.json"
+        write_text(target, json.dumps({"version": 1.3, "people": [person]}), sync=False)
+
+
+def _read_openpose(folder: Path, recording: RecordedViews) -> LabelledImages:
+    folders = [folder / f"{view}_json" for view in recording.views]
+    there = [path for path in folders if path.is_dir()]
+    if not there:
+        raise InputError(f"{folder}: no {', '.join(path.name for path in folders)} in it.")
+    files, points, status, sizes = [], [], [], []
+    for view, path in enumerate(folders):
+        if not path.is_dir():
+            continue
+        names, people = read_people([path])
+        numbers = sorted(int(file.stem.rsplit("_", 1)[-1]) for file in path.glob("*.json"))
+        for number in numbers:
+            if not 0 <= number < recording.frames:
+                raise InputError(f"{path}: frame {number}; the recording has {recording.frames}, counted from 0.")
+            person = people[number - numbers[0], 0, 0]
+            see = np.select([person[:, 2] > 0.75, person[:, 2] > 0], [2, 1], 0)
+            points.append(np.concatenate([np.nan_to_num(person[:, :2]), see[:, None]], 1))
+            status.append(_openpose_status(path, recording.views[view], number, see))
+            files.append(recording.image_name(number, view))
+            sizes.append(recording.sources[view].size)
+    native = by_size(len(names)).names
+    return to_simspine(LabelledImages(native, tuple(files), np.array(sizes), np.array(points), np.array(status)))
+
+
+def _openpose_status(folder: Path, view: str, number: int, see: np.ndarray) -> list[int]:
+    placed = np.where(see > 0, int(PointStatus.CORRECTED), int(PointStatus.UNSEEN)).tolist()
+    path = folder / f"{view}_{number:06d}.json"
+    if not path.is_file():
+        return placed
+    people = json.loads(path.read_text(encoding="utf-8")).get("people") or [{}]
+    words = people[0].get("point_status")
+    if not isinstance(words, list) or len(words) != len(see) or any(word not in STATUSES for word in words):
+        return placed
+    return [STATUSES.index(word) for word in words]

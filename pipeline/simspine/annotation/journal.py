@@ -1,0 +1,114 @@
+"""One file per annotator that only grows: a line per decision, on the disk before it is confirmed.
+
+A killed process can leave at most a last line that is cut short; it is not read. The head names the recording, its
+views and points, so that decisions cannot be taken for another recording's.
+"""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from simspine.annotation.labels import Edit, PointStatus, Visibility
+from simspine.errors import InputError
+from simspine.formats._text import read_bytes
+from simspine.formats.atomic import write_text
+
+ENDING = ".jsonl"
+SCHEMA = 1
+FARTHEST_PX = 1e7  # beyond any image
+_NAME = re.compile(r"[\w][\w .@-]{0,60}")
+
+
+def journal_file(folder: Path, annotator: str) -> Path:
+    """Where an annotator's decisions are; `InputError` for a name that cannot be a file's."""
+    if not _NAME.fullmatch(annotator):
+        raise InputError(
+            f"annotator {annotator!r}: expected a name of letters, digits, spaces, '.', '-', '_' or '@', 61 at most."
+        )
+    return folder / f"{annotator}{ENDING}"
+
+
+def annotators(folder: Path) -> list[str]:
+    """Names of those who have a journal, sorted."""
+    return sorted(path.name.removesuffix(ENDING) for path in folder.glob(f"*{ENDING}") if path.name[0] != ".")
+
+
+def start_journal(path: Path, recording: str, views: Sequence[str], names: Sequence[str]) -> None:
+    """Make the file where there is none; cut off a last line that a kill left unfinished.
+
+    Raises `InputError` for a journal of another recording.
+    """
+    head = {"schema": SCHEMA, "recording": recording, "views": list(views), "points": list(names)}
+    if not path.exists():
+        write_text(path, json.dumps(head) + "\n")
+        return
+    content = read_bytes(path)
+    found = _head(path, content)
+    if found.get("views") != head["views"]:
+        raise InputError(
+            f"{path}: decisions about the views {', '.join(map(str, found.get('views') or ['none']))}; this recording "
+            f"has {', '.join(views)}. Choose another folder with --out."
+        )
+    if not content.endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
+
+
+def append(path: Path, edits: Sequence[Edit]) -> None:
+    """Add decisions; they are on the disk when this returns."""
+    text = "".join(json.dumps(_to_json(edit)) + "\n" for edit in edits)
+    with open(path, "a", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_journal(path: Path) -> list[Edit]:
+    """All decisions in their order. `InputError` names the line for what is none; a torn last line is left out."""
+    content = read_bytes(path)
+    _head(path, content)
+    edits = []
+    for number, line in enumerate(content.split(b"\n")[1:-1], 2):
+        if line.strip():
+            try:
+                edits.append(edit_from(json.loads(line)))
+            except (InputError, ValueError, RecursionError) as error:
+                raise InputError(f"{path}, line {number}: no decision about a point ({error}).") from None
+    return edits
+
+
+def edit_from(entry) -> Edit:
+    """A decision as JSON says it: f, v, p, x, y, see, how. `InputError` for anything else."""
+    try:
+        frame, view, point, x, y = (entry[key] for key in "fvpxy")
+        visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
+    except (TypeError, LookupError, ValueError) as error:
+        raise InputError(f"not a decision about a point: {error!r}") from None
+    if type(frame) is not int or type(view) is not int or not isinstance(point, str):
+        raise InputError(f"frame {frame!r}, view {view!r}, point {point!r}: expected two whole numbers and a name")
+    numbers = all(type(v) in (int, float) and abs(v) < FARTHEST_PX for v in (x, y))  # not so: NaN
+    if not numbers and not (x is None and y is None):
+        raise InputError(f"x {x!r}, y {y!r}: expected two numbers of px, or null for both")
+    if not numbers and visibility:
+        raise InputError("a point that is not absent needs a place")
+    return Edit(frame, view, point, float(x) if numbers else None, float(y) if numbers else None, visibility, status)
+
+
+def _to_json(edit: Edit) -> dict:
+    x, y = (None if v is None else round(v, 3) for v in (edit.x, edit.y))
+    return {
+        "f": edit.frame, "v": edit.view, "p": edit.point, "x": x, "y": y,
+        "see": int(edit.visibility), "how": int(edit.status),
+    }  # fmt: skip
+
+
+def _head(path: Path, content: bytes) -> dict:
+    try:
+        head = json.loads(content.split(b"\n", 1)[0])
+        schema = head["schema"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise InputError(f"{path}: not an annotator's journal: its first line is no head.") from None
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema {schema!r}, this version reads {SCHEMA}. Update simspine.")
+    return head

@@ -1,0 +1,256 @@
+"""A recording to be annotated: its views, their cameras where they are calibrated, and the points to begin with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from simspine import skeletons
+from simspine.annotation.labels import Labels, pseudo_labels
+from simspine.body.skin import read_skin_table
+from simspine.cameras.clocks import Timing
+from simspine.config import Config, read_config
+from simspine.errors import InputError, unknown_name
+from simspine.formats.calibration import read_calibration
+from simspine.formats.keypoint_json import read_keypoints
+from simspine.formats.store import load
+from simspine.geometry import in_frame, project
+from simspine.skeletons.skin_names import SKIN
+from simspine.skeletons.vertebrae import at_vertebrae
+from simspine.sources.pose2sim import CALIBRATION_ENDINGS, VIDEO_ENDINGS, demo_folder, match_cameras
+from simspine.sources.stills import ENDINGS as IMAGE_ENDINGS
+from simspine.sources.stills import Stills, open_recording
+from simspine.sources.video import Video, check_synchronised
+from simspine.types import Camera, Keypoints, Markers
+from simspine.workflow.inputs import PACKAGED, capture_of
+from simspine.workflow.paths import Paths
+from simspine.workflow.trials import timing_in
+from simspine.workflow.viewing import choose
+
+INFERRED = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected
+PHOTOGRAPHS_RATE = 1.0  # frames/s of photographs, which have none
+CHAIN = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck", "Neck_02", "Neck_03")
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedViews:
+    """Views of one person at the same instants.
+
+    name: of the trial or folder. views: names. sources: a video or photographs per view. rows: (frames, views) the
+    number of the image in each. cameras: one per view, or None. start: pseudo-labels. rate: frames/s. home: folder of
+    the annotations.
+    """
+
+    name: str
+    views: tuple[str, ...]
+    sources: tuple[Video | Stills, ...]
+    rows: np.ndarray
+    cameras: tuple[Camera, ...] | None
+    start: Labels
+    rate: float
+    home: Path
+
+    @property
+    def frames(self) -> int:
+        return len(self.rows)
+
+    def image_name(self, frame: int, view: int) -> str:
+        """Of an image in other programs' files: of the photograph, or `<view>/<view>_000012.jpg` of a video."""
+        source, row = self.sources[view], int(self.rows[frame, view])
+        if isinstance(source, Stills):
+            return f"{self.views[view]}/{source.files[row].name}"
+        return f"{self.views[view]}/{self.views[view]}_{row:06d}.jpg"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which recording is meant. path: a results folder, a folder of videos or images, or 'pose2sim:NAME'.
+
+    config: of the results, where config.yaml does not stand in their folder. subject, trial: where results hold
+    several. home: folder of the annotations; beside the recording if None. skin: levels of markers on the skin to be
+    placed besides the points there are.
+    """
+
+    path: str
+    config: Path | None = None
+    subject: str | None = None
+    trial: str | None = None
+    home: Path | None = None
+    skin: tuple[str, ...] = ()
+
+
+def open_target(target: Target) -> RecordedViews:
+    """The recording in a results folder, or in a folder of videos or images.
+
+    Raises `InputError` that says what was looked for.
+    """
+    found = _found(target)
+    known = read_skin_table().places
+    for level in target.skin:
+        if level not in known:
+            raise unknown_name("marker on the skin", level, known)
+    more = [name for name in (level + SKIN for level in target.skin) if name not in found.start.names]
+    if not more:
+        return found
+    shape = (*found.start.xy.shape[:2], len(more))
+    nowhere = Keypoints(tuple(more), found.rate, np.full((*shape, 2), np.nan), np.zeros(shape))
+    start = Keypoints(found.start.names, found.rate, found.start.xy, found.start.confidence)
+    return replace(found, start=pseudo_labels(skeletons.with_points(start, nowhere)))
+
+
+def _found(target: Target) -> RecordedViews:
+    if target.path.startswith(PACKAGED):
+        return _of_folder(demo_folder(target.path.removeprefix(PACKAGED)), target.home or Path("annotations"))
+    folder = Path(target.path)
+    if not folder.exists():
+        raise InputError(f"{folder} does not exist. Name a results folder, or a folder of videos or images.")
+    if folder.is_file():
+        return _of_folder(folder, target.home or folder.parent / "annotations")
+    if any(folder.glob("*/keypoints/*.h5")):
+        return _of_results(folder, target)
+    return _of_folder(folder, target.home or folder / "annotations")
+
+
+def _of_results(folder: Path, target: Target) -> RecordedViews:
+    found = [
+        (path.parent.parent.name, path.stem)
+        for path in sorted(folder.glob("*/keypoints/*.h5"))
+        if not path.stem.endswith("_people")
+    ]
+    person, name = choose(found, target.subject, target.trial, str(folder))
+    paths = Paths(folder, person)
+    stored = load(paths.keypoints(name))
+    cameras = stored["cameras"]
+    if paths.cameras(name).is_file():
+        cameras = load(paths.cameras(name), ["cameras"])["cameras"]
+    sources = _videos_of(_config_of(folder, target.config), person, name)
+    keypoints, timing = stored["keypoints"], timing_in(stored)
+    if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
+        raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
+    if paths.vertebrae(name).is_file():
+        solved = load(paths.vertebrae(name), ["spine_markers", "centres"])
+        keypoints = with_spine(keypoints, cameras, solved["spine_markers"], solved["centres"])
+    rows = _rows(keypoints.frames, keypoints.views, timing)
+    views = tuple(camera.name for camera in cameras)
+    home = target.home or Path("annotations") / folder.resolve().name / person / name
+    return RecordedViews(name, views, sources, rows, tuple(cameras), pseudo_labels(keypoints), keypoints.rate, home)
+
+
+def _config_of(folder: Path, given: Path | None) -> Config:
+    path = given or folder / "config.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"{path} does not exist: results do not hold their videos. Name the configuration they were made with "
+            "(--config)."
+        )
+    return read_config(path)
+
+
+def _videos_of(config: Config, subject: str, trial: str) -> tuple[Video | Stills, ...]:
+    videos = capture_of(config.subject(subject).trials[trial], subject, config).videos
+    if not videos:
+        raise InputError(f"{subject}/{trial} has no videos: there is nothing to annotate in.")
+    return tuple(open_recording(path) for path in videos)
+
+
+def with_spine(
+    keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None = None
+) -> Keypoints:
+    """Keypoints whose missing points are where the solved spine projects, with the low confidence of a guess.
+
+    The chain from Hip to Neck_03 is at the centroids of S1 to C1, as SpineTrack has it.
+    """
+    markers = markers if centres is None else at_vertebrae(markers, centres)
+    seen = np.moveaxis(project(cameras, in_frame(markers, "z_up").xyz), 0, 1)
+    xy, confidence = keypoints.xy.copy(), keypoints.confidence.copy()
+    for i, point in enumerate(keypoints.names):
+        if point in markers.names:
+            guess = seen[:, :, markers.index(point)]
+            missing = ~np.isfinite(xy[:, :, i]).all(-1) & np.isfinite(guess).all(-1)
+            xy[:, :, i][missing], confidence[:, :, i][missing] = guess[missing], INFERRED
+    return Keypoints(keypoints.names, keypoints.rate, xy, confidence, keypoints.origin)
+
+
+def _rows(frames: int, views: int, timing: Timing | None) -> np.ndarray:
+    if timing is None:
+        return np.repeat(np.arange(frames)[:, None], views, 1)
+    return np.stack([timing.nearest(v)[:frames] for v in range(views)], 1).astype(int)
+
+
+def _of_folder(folder: Path, home: Path) -> RecordedViews:
+    paths = _view_paths(folder)
+    sources = tuple(open_recording(path) for path in paths)
+    videos = [source for source in sources if isinstance(source, Video)]
+    if videos:
+        check_synchronised(videos)
+    lengths = {source.frames for source in sources}
+    if len(lengths) > 1:
+        raise InputError(
+            f"{folder}: the views have {' and '.join(map(str, sorted(lengths)))} images; they must show the same "
+            "instants one by one. Trim them, or annotate each view by itself."
+        )
+    calibration = _calibration(folder)
+    cameras = None
+    if calibration is not None and len(sources) > 1:
+        cameras = tuple(match_cameras([s if isinstance(s, Video) else s.path for s in sources], calibration))
+    views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
+    rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
+    frames = lengths.pop()
+    keypoints = _start(folder, views, frames, rate)
+    rows = _rows(frames, len(sources), None)
+    name = folder.stem if folder.is_file() else folder.name
+    return RecordedViews(name, views, sources, rows, cameras, pseudo_labels(keypoints), rate, home)
+
+
+def _view_paths(folder: Path) -> list[Path]:
+    """Videos in `videos/` or in the folder; else a folder of images each; else the folder's own images; or one file."""
+    if folder.is_file():
+        return [folder]
+    for place in (folder / "videos", folder):
+        if place.is_dir():
+            videos = sorted(p for p in place.iterdir() if p.suffix.lower() in VIDEO_ENDINGS and p.name[0] != ".")
+            if videos:
+                return videos
+    inside = sorted(p for p in folder.iterdir() if p.is_dir() and _has_images(p))
+    if inside:
+        return inside
+    if _has_images(folder):
+        return [folder]
+    raise InputError(
+        f"{folder} holds nothing to annotate. Expected a results folder; videos ({', '.join(VIDEO_ENDINGS)}) in it or "
+        f"in videos/; a folder of images per camera; or images ({', '.join(IMAGE_ENDINGS)})."
+    )
+
+
+def _has_images(folder: Path) -> bool:
+    return any(p.suffix.lower() in IMAGE_ENDINGS and p.name[0] != "." for p in folder.iterdir())
+
+
+def _calibration(folder: Path) -> list[Camera] | None:
+    """Of the newest file in a folder with calib in its name, or beside the views; None where there is none."""
+    if folder.is_file():
+        return None
+    places = [p for p in sorted(folder.iterdir()) if p.is_dir() and "calib" in p.name.lower()]
+    for place in (*places, folder):
+        for ending in CALIBRATION_ENDINGS:
+            files = [p for p in place.iterdir() if p.name.lower().endswith(ending) and "calib" in p.name.lower()]
+            if files:
+                return read_calibration(max(files, key=lambda p: (p.stat().st_mtime, p.name)))
+    return None
+
+
+def _start(folder: Path, views: Sequence[str], frames: int, rate: float) -> Keypoints:
+    """The points of `pose/<view>_json/` where every view has such a folder; else none."""
+    target = skeletons.load(skeletons.TARGET)
+    empty = np.full((frames, len(views), len(target), 2), np.nan)
+    nothing = Keypoints(target.names, rate, empty, np.zeros(empty.shape[:3]))
+    folders = [folder / "pose" / f"{view}_json" for view in views]
+    if not all(path.is_dir() for path in folders):
+        return nothing
+    found = read_keypoints(folders, rate=rate)
+    found = skeletons.translate(found, skeletons.by_names(found.names))
+    xy, confidence = nothing.xy.copy(), nothing.confidence.copy()
+    some = min(frames, found.frames)
+    xy[:some], confidence[:some] = found.xy[:some], found.confidence[:some]
+    return Keypoints(target.names, rate, xy, confidence, found.origin)

@@ -1,0 +1,382 @@
+// The page to place and correct points: what is shown, what keys do, and how the parts hear of each other.
+
+import { Rig } from "./geometry.js";
+import { HOW, Labels, SEE } from "./labels.js";
+import { PointCard, PointList, Timeline, showAgreement } from "./panel.js";
+import { View } from "./view.js";
+
+const ORDER = ["Spine", "Skin", "Head", "Trunk", "Arms", "Legs", "Feet", "Other"];
+const AHEAD = 2; // frames whose images are fetched before they are asked for
+const KEPT = 24; // images per view in memory
+const find = (name) => document.querySelector(`[data-part="${name}"]`);
+
+class App {
+  constructor(project, summary) {
+    Object.assign(this, { project, summary, frame: -1, point: -1, active: 0, alone: -1, points: null, loupe: false });
+    this.shown = { curve: true, lines: true, ghosts: true, allGhosts: false, body: true };
+    this.order = project.points.map((_, i) => i).sort((a, b) => this.rank(a) - this.rank(b));
+    this.rig = new Rig(project.views);
+    this.labels = new Labels(project);
+    this.images = new Map();
+    this.grid = find("views");
+    this.views = project.views.map((view, v) => this.addView(view, v));
+    this.list = new PointList(this, find("points"));
+    this.card = new PointCard(this, find("card"));
+    this.timeline = new Timeline(this, find("timeline"));
+    this.labels.addEventListener("change", (event) => event.detail.frame === this.frame && this.refresh());
+    this.labels.addEventListener("save", (event) => this.tellSaved(event.detail));
+    new ResizeObserver(() => this.layout()).observe(this.grid);
+    this.wire();
+    if (this.labels.unsaved.length) this.labels.save();
+  }
+
+  rank(i) {
+    const chain = this.project.chain.indexOf(i);
+    return ORDER.indexOf(this.project.points[i].group) * 1000 + (chain >= 0 ? chain : 100 + i);
+  }
+
+  title(i) {
+    const { name, level, group } = this.project.points[i];
+    return group === "Skin" ? `${level} on the skin` : level ? `${name} · ${level}` : name;
+  }
+
+  addView({ name }, v) {
+    const figure = document.createElement("figure");
+    const caption = document.createElement("figcaption");
+    const button = document.createElement("button");
+    const canvas = document.createElement("canvas");
+    button.type = "button";
+    button.title = `show ${name} alone, or all views (${v < 9 ? v + 1 : ""})`;
+    button.innerHTML = `<i class="line v${v % 8}"></i>`;
+    button.append(name);
+    button.addEventListener("click", () => this.showAlone(this.alone === v ? -1 : v));
+    canvas.setAttribute("role", "application");
+    canvas.setAttribute("aria-label", `${name}: drag points, click to place the selected one`);
+    caption.append(button);
+    figure.append(canvas, caption);
+    figure.dataset.view = name;
+    this.grid.append(figure);
+    return new View(this, v, canvas);
+  }
+
+  // As many columns as make the images largest.
+  layout() {
+    const views = this.project.views.filter((_, v) => this.alone < 0 || v === this.alone);
+    const { clientWidth: width, clientHeight: height } = this.grid;
+    const usual = views.reduce((sum, { size }) => sum + size[0] / size[1], 0) / views.length;
+    let [columns, best] = [1, 0];
+    for (let n = 1; n <= views.length; n++) {
+      const scale = Math.min(width / n / usual, height / Math.ceil(views.length / n));
+      if (scale > best) [columns, best] = [n, scale];
+    }
+    const narrow = width < 700 && views.length > 2;
+    this.grid.style.setProperty("--columns", narrow ? 2 : columns);
+    this.grid.style.setProperty("--rows", Math.ceil(views.length / (narrow ? 2 : columns)));
+    this.views.forEach((view, v) => (view.canvas.parentElement.hidden = this.alone >= 0 && v !== this.alone));
+    for (const view of this.views) if (!view.canvas.parentElement.hidden) view.resize();
+    this.redraw();
+  }
+
+  showAlone(v) {
+    this.alone = v;
+    if (v >= 0) this.setActive(v);
+    this.layout();
+  }
+
+  redraw() {
+    if (this.waiting) return;
+    this.waiting = requestAnimationFrame(() => {
+      this.waiting = 0;
+      for (const view of this.views) if (!view.canvas.parentElement.hidden) view.draw();
+      if (this.views.some((view) => view.drag?.moved)) this.card.update();
+    });
+  }
+
+  refresh() {
+    this.list.update();
+    this.card.update();
+    this.timeline.update();
+    find("frame").textContent = `Frame ${this.frame}`;
+    find("time").textContent = `${(this.frame / this.project.rate).toFixed(2)} s of ${(this.project.frames / this.project.rate).toFixed(1)} s`;
+    find("undo").disabled = !this.labels.done.length;
+    find("redo").disabled = !this.labels.undone.length;
+    this.redraw();
+  }
+
+  async goTo(frame) {
+    frame = Math.max(0, Math.min(this.project.frames - 1, frame));
+    if (frame === this.frame) return;
+    this.frame = frame;
+    const points = await this.labels.load(frame);
+    if (frame !== this.frame) return; // gone on meanwhile
+    const first = !this.points;
+    this.points = points;
+    if (first && this.point < 0) this.point = this.order[0];
+    await Promise.all(this.views.map(async (view, v) => {
+      const image = await this.image(v, frame);
+      if (frame === this.frame) view.image = image;
+    }));
+    if (frame !== this.frame) return;
+    for (const view of this.views) if (view.fitted === "person") view.fit("person");
+    this.refresh();
+    document.body.dataset.frame = frame;
+    for (let k = 1; k <= AHEAD; k++) this.fetchAhead(frame + k);
+    const next = this.summary.batch[this.batchPlace() + 1];
+    if (next) this.fetchAhead(next.frame);
+  }
+
+  fetchAhead(frame) {
+    if (frame < this.project.frames) {
+      this.labels.load(frame).catch(() => {});
+      this.views.forEach((_, v) => this.image(v, frame));
+    }
+  }
+
+  image(view, frame) {
+    const key = `${view}/${frame}`;
+    if (!this.images.has(key)) {
+      this.images.set(key, fetch(`image/${view}/${frame}.jpg`).then(async (answer) => (answer.ok ? createImageBitmap(await answer.blob()) : null), () => null));
+      while (this.images.size > KEPT * this.views.length) this.images.delete(this.images.keys().next().value);
+    }
+    return this.images.get(key);
+  }
+
+  select(point) {
+    this.point = point;
+    this.refresh();
+  }
+
+  setActive(view) {
+    this.active = view;
+    this.views.forEach((other, v) => other.canvas.parentElement.classList.toggle("active", v === view));
+    this.card.update();
+  }
+
+  step(way) {
+    const at = this.order.indexOf(this.point);
+    this.select(this.order[(at + way + this.order.length) % this.order.length]);
+  }
+
+  change(changes) {
+    return this.labels.change(this.frame, changes);
+  }
+
+  // Put the selected point somewhere. Where the next one has no place yet it is next.
+  place(view, x, y, alone) {
+    const fresh = !this.points[view][this.point].see;
+    this.change(this.views[view].moves(this.point, x, y, alone));
+    if (!fresh) return;
+    const next = this.order[this.order.indexOf(this.point) + 1];
+    if (next !== undefined && !this.points[view][next].see) this.select(next);
+  }
+
+  now(view = this.active) {
+    return this.points[view][this.point];
+  }
+
+  nudge(x, y) {
+    const { see, x: u, y: v } = this.now();
+    if (see) this.change(this.views[this.active].moves(this.point, u + x, v + y, true));
+  }
+
+  // Hidden or seen; absent or back where it was.
+  flag(which) {
+    const { x, y, see } = this.now();
+    if (which === "hidden" && see) {
+      this.change([{ v: this.active, p: this.point, x, y, see: see === SEE.hidden ? SEE.seen : SEE.hidden, how: HOW.corrected }]);
+    } else if (which === "absent") {
+      this.change([{ v: this.active, p: this.point, x: null, y: null, see: SEE.absent, how: HOW.corrected }]);
+    }
+  }
+
+  // Left and right the other way round in the active view: what detectors confuse.
+  exchange() {
+    const { points } = this.project;
+    const place = new Map(points.map(({ name }, i) => [name, i]));
+    const other = (i) => place.get({ L: "R", R: "L" }[points[i].name[0]] + points[i].name.slice(1));
+    const sided = [...points.keys()].filter((i) => ["left", "right"].includes(points[i].side) && other(i) !== undefined);
+    this.change(
+      sided.map((p) => {
+        const { x, y, see } = this.points[this.active][other(p)];
+        return { v: this.active, p, x, y, see, how: HOW.derived };
+      }),
+    );
+  }
+
+  // What looking at points without moving them makes of them.
+  static accepted(how) {
+    return how === HOW.derived ? HOW.corrected : how === HOW.unseen ? HOW.accepted : how;
+  }
+
+  accept(views, points) {
+    const changes = views.flatMap((v) =>
+      points.map((p) => ({ v, p, ...this.labels.plain(this.frame, v, p) })).filter((c) => c.see),
+    );
+    this.change(changes.map((c) => ({ ...c, how: App.accepted(c.how) })));
+  }
+
+  // Take the place that the other views say, wherever nobody has decided by hand. Views in which somebody has come
+  // first; where those are fewer than two, all are asked, and for the active view only.
+  takeGhosts(points) {
+    const own = ({ how }) => how === HOW.corrected || how === HOW.accepted;
+    const changes = [];
+    for (const p of points) {
+      const decided = this.points.filter((view) => view[p].see && own(view[p])).length;
+      for (const v of decided >= 2 ? this.points.keys() : [this.active]) {
+        const point = this.points[v][p];
+        if (own(point) && (decided >= 2 || points.length > 1)) continue;
+        const at = this.rig.ghost(this.points, v, p, decided >= 2);
+        const [width, height] = this.project.views[v].size;
+        if (!at || at[0] < -0.5 || at[1] < -0.5 || at[0] > width || at[1] > height) continue;
+        const [x, y] = at.map((n) => Math.round(n * 100) / 100);
+        changes.push({ v, p, x, y, see: point.see || SEE.seen, how: HOW.derived });
+      }
+    }
+    if (!this.change(changes)) this.say(this.rig.calibrated ? "No other two views place it." : "The views are not calibrated.");
+  }
+
+  async travel(what) {
+    const edits = this.labels[what]();
+    if (!edits) return;
+    if (edits[0].f !== this.frame) await this.goTo(edits[0].f);
+    if (!this.views[this.alone] || edits.some((e) => e.v === this.alone)) this.point = edits[0].p;
+    this.refresh();
+  }
+
+  batchPlace() {
+    return this.summary.batch.findIndex((entry) => entry.frame === this.frame);
+  }
+
+  // To the next frame of the batch that is not done; after the last a new batch is made.
+  async nextInBatch(way = 1) {
+    const { batch } = this.summary;
+    const at = this.batchPlace();
+    const next = batch[at + way];
+    if (next) return this.goTo(next.frame);
+    if (way < 0) return undefined;
+    return this.newBatch();
+  }
+
+  async newBatch() {
+    while (this.labels.saving) await new Promise((done) => setTimeout(done, 20));
+    const answer = await fetch("api/batch", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+    if (!answer.ok) return;
+    this.summary = await answer.json();
+    this.say(this.summary.batch.length ? `New batch: ${this.summary.batch.length} frames, the worst first.` : "Every frame is done.");
+    if (this.summary.batch.length) await this.goTo(this.summary.batch[0].frame);
+    this.refresh();
+  }
+
+  async acceptFrame() {
+    this.accept([...this.views.keys()], [...this.project.points.keys()]);
+    await this.nextInBatch();
+  }
+
+  tellSaved({ state, message, left }) {
+    if (this.labels.summary) this.summary = { scores: this.summary.scores, ...this.labels.summary };
+    this.labels.summary = null;
+    const text = { saved: "Saved", saving: "Saving…", lost: `Not saved: ${left} changes are kept in this browser, trying again` }[state];
+    const node = find("saved");
+    node.textContent = text;
+    node.title = message || `Every change is written at once to ${this.project.file}`;
+    document.body.dataset.saved = state;
+    this.tellProgress();
+    this.timeline.update();
+  }
+
+  tellProgress() {
+    const { counts, batch, done } = this.summary;
+    const closed = batch.filter(({ frame }) => done.includes(frame)).length;
+    find("progress").textContent = `${closed} of ${batch.length} frames of this batch done`;
+    find("counts").textContent = `${counts.corrected} corrected, ${counts.accepted} accepted, ${counts.derived} derived, ${counts.unseen} not looked at`;
+  }
+
+  say(text) {
+    const node = find("said");
+    node.textContent = text;
+    node.hidden = false;
+    clearTimeout(this.saying);
+    this.saying = setTimeout(() => (node.hidden = true), 3500);
+  }
+
+  toggle(what) {
+    this.shown[what] = !this.shown[what];
+    for (const button of document.querySelectorAll("[data-show]")) button.setAttribute("aria-pressed", this.shown[button.dataset.show]);
+    this.redraw();
+  }
+
+  wire() {
+    const acts = {
+      undo: () => this.travel("undo"), redo: () => this.travel("redo"), previous: () => this.goTo(this.frame - 1), next: () => this.goTo(this.frame + 1),
+      accept: () => this.acceptFrame(), hidden: () => this.flag("hidden"), absent: () => this.flag("absent"), ghost: () => this.takeGhosts([this.point]),
+      ghosts: () => this.takeGhosts(this.order), batch: () => this.newBatch(), help: () => find("help").showModal(), agree: () => showAgreement(find("agree")),
+      theme: () => this.theme(), fit: () => this.views.forEach((view) => view.fit(view.fitted === "person" ? "image" : "person")), acceptPoint: () => this.accept([this.active], [this.point]), exchange: () => this.exchange(),
+      panel: () => document.body.classList.toggle("open"),
+    };
+    for (const button of document.querySelectorAll("[data-act]")) {
+      button.addEventListener("click", (event) => {
+        acts[button.dataset.act]();
+        if (event.detail) button.blur(); // so that keys go on to mean what they mean on the page
+      });
+    }
+    for (const button of document.querySelectorAll("[data-show]")) button.addEventListener("click", (event) => (this.toggle(button.dataset.show), event.detail && button.blur()));
+    for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    addEventListener("keydown", (event) => this.key(event, acts));
+    addEventListener("keyup", (event) => event.key === "z" && ((this.loupe = false), this.redraw()));
+    addEventListener("beforeunload", (event) => this.labels.unsaved.length && event.preventDefault());
+    addEventListener("resize", () => this.timeline.update());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.timeline.draw());
+  }
+
+  theme() {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    this.timeline.draw();
+  }
+
+  key(event, acts) {
+    const { key, shiftKey: shift, target } = event;
+    if (document.querySelector("dialog[open]") || target.matches("input[type=text]")) return;
+    const command = event.ctrlKey || event.metaKey;
+    const lower = key.toLowerCase();
+    if (command && lower !== "z" && lower !== "y") return;
+    if ((key === "Enter" || key === " ") && target.matches("button")) return;
+    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+    const does = command
+      ? () => this.travel(lower === "y" || shift ? "redo" : "undo")
+      : arrow
+        ? () => (shift ? this.nudge(...arrow) : arrow[0] ? this.goTo(this.frame + arrow[0]) : this.step(arrow[1]))
+        : {
+            n: () => this.step(1), p: () => this.step(-1), ".": acts.next, ",": acts.previous, "]": () => this.nextInBatch(), "[": () => this.nextInBatch(-1),
+            o: acts.hidden, x: acts.absent, delete: acts.absent, r: () => (shift ? acts.ghosts() : acts.ghost()), a: acts.acceptPoint,
+            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.accept()), f: acts.fit, w: acts.exchange,
+            e: () => this.toggle("lines"), g: () => this.toggle("allGhosts"), s: () => this.toggle("curve"), b: () => this.toggle("body"), "?": acts.help,
+            "+": () => this.views[this.active].zoom(1.25), "=": () => this.views[this.active].zoom(1.25), "-": () => this.views[this.active].zoom(0.8),
+            z: () => ((this.loupe = true), this.redraw()), 0: () => this.showAlone(-1), escape: () => this.views.forEach((view) => view.cancel()),
+          }[lower] ?? (/^[1-9]$/.test(key) && this.views[key - 1] ? () => this.showAlone(this.alone === key - 1 ? -1 : key - 1) : null);
+    if (!does) return;
+    event.preventDefault();
+    does();
+  }
+}
+
+async function start() {
+  const [project, summary] = await Promise.all(["api/project", "api/summary"].map(async (path) => (await fetch(path)).json()));
+  find("name").textContent = project.name;
+  find("who").textContent = project.annotator;
+  document.title = `${project.name} · annotate`;
+  const app = new App(project, summary);
+  window.annotate = app; // for tests, and for the curious
+  app.tellProgress();
+  app.setActive(0);
+  app.layout();
+  await app.goTo(summary.batch[0]?.frame ?? 0);
+  document.body.dataset.ready = "yes";
+}
+
+start().catch((error) => {
+  const node = find("said");
+  node.textContent = `The page could not start: ${error.message}`;
+  node.hidden = false;
+});

@@ -1,0 +1,207 @@
+"""simspine annotate, simspine annotations: place and correct points in images, and what is made of them."""
+
+from pathlib import Path
+
+import click
+
+from simspine.commands.options import FILE, FOLDER, packaged
+
+FORMATS = click.Choice(["coco", "mmpose", "cvat", "label-studio", "openpose"])
+
+
+def _config(context, parameter, path):
+    return None if path is None else packaged(context, parameter, path)
+
+
+def target_options(command):
+    """Which recording is meant, and whose decisions; handed to the command as `target` and `annotator`."""
+
+    def of(source, config_path, subject, trial, home, skin, **rest):
+        from simspine.annotation.recording import Target
+
+        levels = tuple(level.strip() for level in skin.split(",") if level.strip())
+        return command(target=Target(source, config_path, subject, trial, home, levels), **rest)
+
+    of.__name__, of.__doc__ = command.__name__, command.__doc__
+    of.__click_params__ = getattr(command, "__click_params__", [])  # options that stand below this one
+    for option in reversed((
+        click.argument("source", metavar="FOLDER|RESULTS"),
+        click.option(
+            "--config", "config_path", type=FILE, callback=_config, help="Of the results.  [default: config.yaml there]"
+        ),
+        click.option("--subject", help="Subject, where the results hold several."),
+        click.option("--trial", help="Trial, where the results hold several."),
+        click.option("--out", "home", type=FOLDER, help="Folder of the annotations.  [default: annotations]"),
+        click.option("--skin", default="", metavar="C7,T7,…", help="Markers on the skin to be placed as well."),
+    )):  # fmt: skip
+        of = option(of)
+    return of
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for the number this process runs under
+        return "annotator"
+
+
+annotator_option = click.option("--annotator", default=_user, show_default="your user name", help="Who decides.")
+
+
+@click.command()
+@target_options
+@annotator_option
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of this computer.  [default: a free one]")
+@click.option(
+    "--batch", type=click.IntRange(1, 500), default=20, show_default=True, help="Frames handed out at a time."
+)
+@click.option("--again", type=FILE, help="JSON of `annotations validate`: begin with the frames it names.")
+@click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
+def annotate(target, annotator, port, batch, again, opened):
+    """Place and correct points in the views of a recording, on a page of your browser.
+
+    RESULTS: a results folder, whose points are the first guess. FOLDER: videos, a folder of images per camera, or
+    images; with a calibration file where there is one. Every change is on the disk at once. Only this computer can open
+    the page. Stop with ctrl-C.
+    """
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.server import AnnotationServer
+    from simspine.annotation.session import Session
+    from simspine.annotation.validation import frames_again
+
+    frames = () if again is None else frames_again(again)
+    recording = open_target(target)
+    click.echo(f"{recording.name}: {recording.frames} frames in {len(recording.views)} views", err=True)
+    server = AnnotationServer(Session(recording, annotator, batch, frames), port)
+    click.echo(server.address)
+    click.echo(f"annotations: {server.session.project()['file']}", err=True)
+    if opened:
+        click.launch(server.address)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("stopped; everything is saved.", err=True)
+    finally:
+        server.server_close()
+
+
+@click.group()
+def annotations():
+    """What was annotated: other programs' files, agreement, order of work, biomechanical validation."""
+
+
+@annotations.command("export")
+@target_options
+@annotator_option
+@click.option("--format", "form", type=FORMATS, required=True, help="Of the file to write.")
+@click.option("--file", "path", type=FILE, required=True, help="File to write; for openpose a folder.")
+@click.option("--all", "everything", is_flag=True, help="Images nobody has looked at as well.")
+@click.option("--images", type=FOLDER, help="Folder to write the images to, under the names in the file.")
+def export_(target, annotator, form, path, everything, images):
+    """Write the points for another program, each with what was done about it."""
+    from simspine.annotation.exchange import images_of, write_images, write_labels
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.session import labels_of
+
+    recording = open_target(target)
+    labels = labels_of(recording, annotator)
+    click.echo(write_labels(form, path, recording, labels, not everything))
+    if images is not None:
+        count = write_images(images, recording, images_of(recording, labels, not everything))
+        click.echo(f"{count} images in {images}")
+
+
+@annotations.command("import")
+@target_options
+@annotator_option
+@click.option("--format", "form", type=FORMATS, required=True, help="Of the file.")
+@click.option("--file", "path", type=FILE, required=True, help="File to read; for openpose a folder.")
+def import_(target, annotator, form, path):
+    """Take the points of another program's file as decisions of an annotator."""
+    from simspine.annotation.exchange import edits_from, read_labels
+    from simspine.annotation.journal import append, journal_file, start_journal
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.session import labels_of
+
+    recording = open_target(target)
+    file = journal_file(recording.home, annotator)
+    edits = edits_from(recording, labels_of(recording, annotator), read_labels(form, path, recording), str(path))
+    start_journal(file, recording.name, recording.views, recording.start.names)
+    append(file, edits)
+    click.echo(f"{len(edits)} decisions added to {file}")
+
+
+@annotations.command()
+@target_options
+def agreement(target):
+    """How far those who annotated a recording agree: distances of each point, also as a share of a person's size."""
+    from simspine.annotation.agreement import agreement as compare
+    from simspine.annotation.agreement import as_text
+    from simspine.annotation.journal import annotators
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.session import labels_of
+
+    recording = open_target(target)
+    people = annotators(recording.home)
+    click.echo(as_text(compare({person: labels_of(recording, person) for person in people})))
+
+
+@annotations.command("rank")
+@target_options
+@annotator_option
+@click.option("--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="How many frames.")
+def rank_(target, annotator, size):
+    """The frames to look at first: least sure, views that disagree, points that jump."""
+    from simspine.annotation.ranking import batch, finished, rank
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.session import labels_of
+
+    recording = open_target(target)
+    labels = labels_of(recording, annotator)
+    ranking = rank(labels, recording.rate, recording.cameras)
+    click.echo(f"{'frame':>6} {'score':>7} {'uncertainty':>12} {'disagreement':>13} {'jitter':>7}")
+    for frame in batch(ranking, recording.rate, size, finished(labels)):
+        parts = ranking.uncertainty[frame], ranking.disagreement[frame], ranking.jitter[frame]
+        click.echo(f"{frame:>6} {ranking.score[frame]:>7.2f} {parts[0]:>12.2f} {parts[1]:>13.2f} {parts[2]:>7.2f}")
+
+
+@annotations.command("clicks")
+@target_options
+@annotator_option
+def clicks_(target, annotator):
+    """Markers on the skin as the section `skin_markers.clicks` of a configuration."""
+    from simspine.annotation.clicks import clicks_as_yaml
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.session import labels_of
+
+    recording = open_target(target)
+    click.echo(clicks_as_yaml(recording, labels_of(recording, annotator)))
+
+
+@annotations.command("validate")
+@click.argument("candidate", type=FILE)
+@click.option("--reference", type=FILE, help="Results of the same recording with a body detector to compare with.")
+@click.option("--subject", help="Subject, where the results hold several.")
+@click.option("--trial", help="Trial, where the results hold several.")
+@click.option("--json", "json_path", type=FILE, help="Write the figures as JSON, too.")
+@click.pass_context
+def validate_(context, candidate: Path, reference, subject, trial, json_path):
+    """Biomechanical validation: RMSE of each point between triangulation and the fitted body.
+
+    CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
+    to be annotated again, and the frames are named. Exit code 1: the spine is worse than the reference, or than 4 cm
+    without one.
+    """
+    import json
+
+    from simspine.annotation.validation import as_json, as_text, read_result, validate
+    from simspine.formats.atomic import write_text
+
+    others = None if reference is None else read_result(reference, subject, trial)
+    found = validate(read_result(candidate, subject, trial), others)
+    click.echo(as_text(found))
+    if json_path is not None:
+        write_text(json_path, json.dumps(as_json(found), indent=1) + "\n")
+    context.exit(0 if found.passed else 1)

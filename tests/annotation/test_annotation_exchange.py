@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from simspine.annotation.exchange import FORMATS, edits_from, images_of, read_labels, write_labels
+from simspine.annotation.journal import append, journal_file, start_journal
+from simspine.annotation.labels import Edit, PointStatus, Visibility, edited
+from simspine.annotation.session import labels_of
+from simspine.cli import main
+from simspine.config.skin_markers import skin_markers_from
+from simspine.errors import InputError
+from simspine.skeletons import load
+from simspine.skeletons.skin_names import not_on_skin
+
+
+def decisions(recording, seed=0):
+    """Some decisions of every kind in every view."""
+    rng = np.random.default_rng(seed)
+    edits = []
+    for frame in (0, 3, 5):
+        for view in range(len(recording.views)):
+            for name in recording.start.names:
+                status = PointStatus(int(rng.integers(0, 4)))
+                see = Visibility(int(rng.integers(0, 3)))
+                x, y = rng.uniform(20, 400, 2).round(3)
+                if status:
+                    edits.append(Edit(frame, view, name, *((x, y) if see else (None, None)), see, status))
+    return edits
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_round_trip(form, recording, tmp_path):
+    labels = edited(recording.start, decisions(recording))
+    path = tmp_path / f"labels{FORMATS[form]}"
+    write_labels(form, path, recording, labels)
+    read = read_labels(form, path, recording)
+    wanted = images_of(recording, labels)
+    names = not_on_skin(recording.start.names) if form in ("coco", "mmpose", "openpose") else recording.start.names
+    order = [read.file_names.index(name) for name in wanted.file_names]
+    got, wanted = read.select(names), wanted.select(names)
+    np.testing.assert_array_equal(got.points[order][..., 2], wanted.points[..., 2])
+    np.testing.assert_array_equal(got.status[order], wanted.status)
+    placed = wanted.points[..., 2] > 0
+    np.testing.assert_allclose(got.points[order][placed], wanted.points[placed], atol=0.002)
+    np.testing.assert_array_equal(got.sizes[order], wanted.sizes)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_taken_in_makes_equal_labels(form, recording, tmp_path):
+    """Points on the skin aside, which three of the formats have no place for."""
+    labels = edited(recording.start, [e for e in decisions(recording) if not e.point.endswith("_skin")])
+    path = tmp_path / f"labels{FORMATS[form]}"
+    write_labels(form, path, recording, labels)
+    images = read_labels(form, path, recording)
+    again = edited(recording.start, edits_from(recording, recording.start, images, str(path)))
+    np.testing.assert_array_equal(again.status, labels.status)
+    np.testing.assert_array_equal(again.visibility, labels.visibility)
+    np.testing.assert_allclose(again.xy, labels.xy, atol=0.002)
+    assert edits_from(recording, again, images, str(path)) == []
+
+
+def test_only_what_was_looked_at_is_written_unless_all_is_asked_for(recording, tmp_path):
+    with pytest.raises(InputError, match="--all"):
+        write_labels("coco", tmp_path / "a.json", recording, recording.start)
+    assert not (tmp_path / "a.json").exists()
+    labels = edited(recording.start, [Edit(2, 1, "Nose", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED)])
+    assert images_of(recording, labels).file_names == ("cam02/002.png",)
+    assert len(images_of(recording, labels, decided_only=False).file_names) == 24
+
+
+def test_files_of_other_recordings_and_points_are_refused(recording):
+    labels = edited(recording.start, decisions(recording))
+    images = images_of(recording, labels)
+    elsewhere = type(images)(
+        images.names, tuple(f"x{n}" for n in images.file_names), images.sizes, images.points, images.status
+    )
+    with pytest.raises(InputError, match="none of its"):
+        edits_from(recording, recording.start, elsewhere, "f.json")
+    strange = type(images)(("tail", *images.names[1:]), images.file_names, images.sizes, images.points, images.status)
+    with pytest.raises(InputError, match="tail"):
+        edits_from(recording, recording.start, strange, "f.json")
+
+
+def test_export_import_agreement_and_rank_by_command(drawn, tmp_path):
+    home, file = tmp_path / "annotations", tmp_path / "anna.xml"
+    common = [str(drawn[0]), "--out", str(home)]
+    from simspine.annotation.recording import Target, open_target
+
+    recording = open_target(Target(str(drawn[0]), home=home))
+    path = journal_file(home, "anna")
+    start_journal(path, recording.name, recording.views, recording.start.names)
+    append(path, decisions(recording))
+
+    def run(*arguments):
+        return CliRunner().invoke(main, ["annotations", *arguments])
+
+    done = run(
+        "export",
+        *common,
+        "--annotator",
+        "anna",
+        "--format",
+        "cvat",
+        "--file",
+        str(file),
+        "--images",
+        str(tmp_path / "jpg"),
+    )
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "jpg").rglob("*.png"))) == 12
+    done = run("import", *common, "--annotator", "ben", "--format", "cvat", "--file", str(file))
+    assert done.exit_code == 0, done.output
+    assert (labels_of(recording, "ben").status == labels_of(recording, "anna").status).all()
+    done = run("agreement", *common)
+    assert done.exit_code == 0, done.output
+    assert "Spine_03" in done.output
+    assert run("rank", *common, "--annotator", "anna", "--batch", "3").output.count("\n") <= 4
+    done = run("import", *common, "--annotator", "ben", "--format", "coco", "--file", str(file))
+    assert done.exit_code == 2
+    assert str(file) in done.output
+
+
+def test_clicks_for_the_marker_tracker(drawn, tmp_path):
+    home = tmp_path / "annotations"
+    common = ["annotations", "clicks", str(drawn[0]), "--out", str(home), "--annotator", "anna", "--skin", "C7,T7"]
+    assert CliRunner().invoke(main, common).exit_code == 2
+    edits = [
+        Edit(1, 0, "C7_skin", 10.04, 20.0, Visibility.SEEN, PointStatus.CORRECTED),
+        Edit(4, 0, "C7_skin", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
+        Edit(1, 2, "C7_skin", 30.0, 40.0, Visibility.SEEN, PointStatus.CORRECTED),
+        Edit(1, 0, "T7_skin", 1.0, 2.0, Visibility.SEEN, PointStatus.CORRECTED),  # in one view only
+    ]
+    path = journal_file(home, "anna")
+    start_journal(path, "walk", ("cam01", "cam02", "cam03", "cam04"), ())
+    append(path, edits)
+    done = CliRunner().invoke(main, common)
+    assert done.exit_code == 0, done.output
+    written = yaml.safe_load(done.output)
+    assert written == {"clicks": {"C7": {"cam01": [[1, 10.0, 20.0], [4, None, None]], "cam03": [[1, 30.0, 40.0]]}}}
+    assert skin_markers_from(written).by_frame()["C7"]["cam01"] == {1: (10.0, 20.0), 4: None}
+
+
+def test_the_37_points_keep_spinetracks_order(recording, tmp_path):
+    import json
+
+    labels = edited(recording.start, [Edit(0, 0, "LKnee", 5.0, 6.0, Visibility.HIDDEN, PointStatus.CORRECTED)])
+    write_labels("coco", tmp_path / "a.json", recording, labels)
+    content = json.loads((tmp_path / "a.json").read_text())
+    names = list(load("spinetrack37").names)
+    assert content["categories"][0]["keypoints"] == names
+    (row,) = content["annotations"]
+    k = names.index("left_knee")
+    assert row["keypoints"][3 * k : 3 * k + 3] == [5.0, 6.0, 1]
+    assert row["status"][k] == "corrected"
+    assert row["status"][0] == "unseen"

@@ -1,0 +1,113 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from simspine.annotation.journal import annotators, append, edit_from, journal_file, read_journal, start_journal
+from simspine.annotation.labels import Edit, PointStatus, Visibility
+from simspine.errors import InputError
+
+EDITS = [
+    Edit(0, 1, "Hip", 12.5, 100.125, Visibility.SEEN, PointStatus.CORRECTED),
+    Edit(3, 0, "C7_skin", 1.0, 2.0, Visibility.HIDDEN, PointStatus.ACCEPTED),
+    Edit(3, 0, "Nose", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
+]
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = journal_file(tmp_path, "anna")
+    start_journal(file, "walk", ("left", "right"), ("Hip", "Nose", "C7_skin"))
+    return file
+
+
+def test_read_back(path):
+    append(path, EDITS[:1])
+    append(path, EDITS[1:])
+    assert read_journal(path) == EDITS
+    assert annotators(path.parent) == ["anna"]
+
+
+def test_a_line_that_a_kill_cut_short_is_left_out_and_the_next_ones_are_whole(path):
+    append(path, EDITS)
+    whole = path.read_bytes()
+    for cut in range(1, 60, 7):
+        path.write_bytes(whole[:-cut])
+        assert read_journal(path) == EDITS[:2]
+        start_journal(path, "walk", ("left", "right"), ())
+        append(path, EDITS[:1])
+        assert read_journal(path) == [*EDITS[:2], EDITS[0]]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from simspine.annotation.journal import append
+from simspine.annotation.labels import Edit, PointStatus, Visibility
+for i in range(100_000):
+    append(Path(sys.argv[1]), [Edit(i, 0, "Hip", float(i), 0.0, Visibility.SEEN, PointStatus.CORRECTED)])
+    print(i, flush=True)
+"""
+
+
+def test_nothing_confirmed_is_lost_by_a_kill(path):
+    with subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True) as process:
+        confirmed = [int(process.stdout.readline()) for _ in range(20)]
+        os.kill(process.pid, signal.SIGKILL)
+        confirmed += [int(line) for line in process.stdout.read().split("\n")[:-1]]
+    assert [edit.frame for edit in read_journal(path)][: len(confirmed)] == confirmed
+
+
+def test_another_recordings_journal_is_refused(path):
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="left, right"):
+        start_journal(path, "jump", ("front",), ("Hip",))
+    assert path.read_bytes() == before
+
+
+def test_damage_in_the_middle_is_named_by_its_line(path):
+    append(path, EDITS)
+    lines = path.read_bytes().split(b"\n")
+    lines[2] = b'{"f": 1}'
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(InputError, match="line 3"):
+        read_journal(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\n", b"[1]\n", b'{"schema": 9}\n', b"\x00\xff\n"])
+def test_what_is_no_journal_is_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=str(path)):
+        read_journal(path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"x": None},
+        {"x": "1"},
+        {"x": True},
+        {"y": float("nan")},
+        {"see": 3},
+        {"how": -1},
+        {"f": 1.5},
+        {"p": 3},
+        {"v": None},
+    ],
+)
+def test_decisions_that_cannot_be_are_refused(wrong):
+    entry = {"f": 0, "v": 0, "p": "Hip", "x": 1, "y": 2, "see": 2, "how": 2}
+    assert edit_from(entry) == Edit(0, 0, "Hip", 1.0, 2.0, Visibility.SEEN, PointStatus.CORRECTED)
+    with pytest.raises(InputError):
+        edit_from(entry | wrong)
+    with pytest.raises(InputError):
+        edit_from(json.dumps(entry))
+
+
+@pytest.mark.parametrize("name", ["", "../anna", "a/b", ".hidden", "x" * 80, "a\nb"])
+def test_an_annotators_name_cannot_be_a_path(tmp_path, name):
+    with pytest.raises(InputError, match="annotator"):
+        journal_file(tmp_path, name)

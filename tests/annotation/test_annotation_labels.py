@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from simspine.annotation.labels import Edit, PointStatus, Visibility, counts, edited, pseudo_labels
+from simspine.errors import InputError
+from simspine.types import Keypoints
+
+
+def labels():
+    xy = np.arange(2 * 2 * 3 * 2, dtype=float).reshape(2, 2, 3, 2)
+    xy[1, 1, 2] = np.nan
+    return pseudo_labels(Keypoints(("a", "b", "c"), 30.0, xy, np.full((2, 2, 3), 0.5)))
+
+
+def test_pseudo_labels_are_not_looked_at_and_absent_without_a_place():
+    found = labels()
+    assert not found.decided.any()
+    assert found.visibility[1, 1, 2] == Visibility.ABSENT
+    assert found.labelled.sum() == 11
+    assert counts(found) == {"unseen": 11, "accepted": 0, "corrected": 0, "derived": 0}
+
+
+def test_the_last_decision_about_a_point_counts_and_others_stay():
+    before = labels()
+    after = edited(
+        before,
+        [
+            Edit(0, 1, "b", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED),
+            Edit(0, 1, "b", 7.0, 8.0, Visibility.HIDDEN, PointStatus.CORRECTED),
+            Edit(1, 0, "a", None, None, Visibility.ABSENT, PointStatus.CORRECTED),
+            Edit(1, 1, "c", 1.0, 2.0, Visibility.SEEN, PointStatus.DERIVED),
+        ],
+    )
+    np.testing.assert_array_equal(after.xy[0, 1, 1], [7.0, 8.0])
+    assert after.visibility[0, 1, 1] == Visibility.HIDDEN
+    assert np.isnan(after.xy[1, 0, 0]).all()
+    assert counts(after) == {"unseen": 9, "accepted": 0, "corrected": 2, "derived": 1}
+    untouched = ~after.decided
+    np.testing.assert_array_equal(after.xy[untouched], before.xy[untouched])
+
+
+@pytest.mark.parametrize(
+    ("frame", "view", "point", "told"), [(2, 0, "a", "2 frames"), (0, -1, "a", "2 views"), (0, 0, "aa", "'a'")]
+)
+def test_a_decision_about_nothing_is_refused(frame, view, point, told):
+    with pytest.raises(InputError, match=told):
+        edited(labels(), [Edit(frame, view, point, 1.0, 1.0, Visibility.SEEN, PointStatus.CORRECTED)])

@@ -1,0 +1,157 @@
+import shutil
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from drawn_recording import FRAMES, cameras, true_points
+from small_videos import write_video
+
+from simspine.annotation.images import Images
+from simspine.annotation.recording import INFERRED, Target, open_target, with_spine
+from simspine.cameras.clocks import Timing
+from simspine.errors import InputError
+from simspine.formats.calibration import write_calibration
+from simspine.formats.store import save
+from simspine.geometry import project
+from simspine.skeletons.vertebrae import VERTEBRA_OF
+from simspine.sources.video import open_video
+from simspine.types import Camera, Keypoints, Markers
+
+
+def test_a_folder_of_photographs_with_calibration_and_points(drawn):
+    folder, truth = drawn
+    found = open_target(Target(str(folder)))
+    assert found.views == ("cam01", "cam02", "cam03", "cam04")
+    assert [camera.name for camera in found.cameras] == list(found.views)
+    assert found.start.xy.shape == (FRAMES, 4, 37, 2)
+    off = np.linalg.norm(found.start.xy - truth.select(found.start.names).xy, axis=-1)
+    assert 5 < np.median(off) < 10  # noise of 6 px in x and y
+    assert found.home == folder / "annotations"
+    assert found.image_name(2, 1) == "cam02/002.png"
+
+
+def test_videos_without_calibration(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name)
+    found = open_target(Target(str(tmp_path), skin=("C7", "T7")))
+    assert found.cameras is None
+    assert (found.views, found.frames) == (("a", "b"), 12)
+    assert found.start.names[-2:] == ("C7_skin", "T7_skin")
+    assert not found.start.labelled.any()
+    assert found.image_name(3, 1) == "b/b_000003.jpg"
+
+
+def test_one_image_and_a_packaged_recording(drawn, tmp_path):
+    shutil.copy(drawn[0] / "cam01" / "000.png", tmp_path / "one.png")
+    assert open_target(Target(str(tmp_path / "one.png"))).frames == 1
+    packaged = open_target(Target("pose2sim:Demo_SinglePerson"))
+    assert (packaged.frames, len(packaged.cameras)) == (100, 4)
+
+
+def test_what_cannot_be_annotated_is_said(tmp_path, drawn):
+    with pytest.raises(InputError, match="does not exist"):
+        open_target(Target(str(tmp_path / "none")))
+    with pytest.raises(InputError, match="nothing to annotate"):
+        open_target(Target(str(tmp_path)))
+    with pytest.raises(InputError, match="C77"):
+        open_target(Target(str(drawn[0]), skin=("C77",)))
+    shutil.copytree(drawn[0], tmp_path / "copy")
+    (tmp_path / "copy" / "cam02" / "005.png").unlink()
+    with pytest.raises(InputError, match="5 and 6 images"):
+        open_target(Target(str(tmp_path / "copy")))
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A results folder with 2D points of three views of which the second is two frames late."""
+    rig, folder = cameras()[:3], tmp_path / "recorded"
+    folder.mkdir()
+    for camera in rig:
+        writer = cv2.VideoWriter(str(folder / f"{camera.name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 50.0, camera.size)
+        for level in range(10):
+            writer.write(np.full((*camera.size[::-1], 3), 20 * level, np.uint8))
+        writer.release()
+    write_calibration(folder / "Calib.toml", rig)
+    videos = [str(folder / f"{camera.name}.mp4") for camera in rig]
+    trial = {"videos": videos, "calibration": str(folder / "Calib.toml"), "delays": [0, 2, 0]}
+    config = {"name": "r", "results": str(tmp_path / "r"), "subjects": {"S01": {"trials": {"walk": trial}}}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    timing = Timing(tuple(camera.name for camera in rig), np.array([0, 2, 0]), np.zeros(3), 1, 6)
+    moved = [Camera(c.name, c.size, c.K, c.distortion, c.R, c.t + 0.01) for c in rig]
+    save(tmp_path / "r/S01/keypoints/walk.h5", keypoints=true_points(6, 3), cameras=rig, timing=timing.to_dict())
+    save(tmp_path / "r/S01/cameras/walk.h5", cameras=moved)
+    return tmp_path / "r"
+
+
+def test_results_give_points_cameras_as_used_and_delays(results, monkeypatch):
+    monkeypatch.chdir(results.parent)
+    with pytest.raises(InputError, match="--config"):
+        open_target(Target("r"))
+    found = open_target(Target("r", config=results.parent / "config.yaml"))
+    np.testing.assert_array_equal(found.rows, np.arange(1, 7)[:, None] + [0, 2, 0])
+    np.testing.assert_allclose(found.cameras[1].t, cameras()[1].t + 0.01)
+    np.testing.assert_allclose(found.start.xy, true_points(6, 3).xy)
+    assert found.home.resolve() == results.parent / "annotations" / "r" / "S01" / "walk"  # not inside the results
+    images = Images(found)
+    shown = [cv2.imdecode(np.frombuffer(images.jpeg(4, v), np.uint8), 0).mean() for v in range(3)]
+    np.testing.assert_allclose(shown, [100, 140, 100], atol=6)
+
+
+def test_missing_points_start_where_the_solved_spine_projects():
+    truth, rig = true_points(), cameras()
+    xy, confidence = truth.xy.copy(), truth.confidence.copy()
+    spine = [truth.names.index(name) for name in VERTEBRA_OF]
+    xy[:, :, spine], confidence[:, :, spine] = np.nan, 0
+    xy[2, 1, spine[3]], confidence[2, 1, spine[3]] = (5.0, 6.0), 0.9  # a detection stays
+    rng = np.random.default_rng(0)
+    at = rng.normal((0, 0, 1), 0.3, (FRAMES, len(spine), 3))
+    centres = Markers(tuple(VERTEBRA_OF.values()), 50.0, at)
+    released = Markers(tuple(VERTEBRA_OF), 50.0, at + 0.05)
+    found = with_spine(Keypoints(truth.names, 50.0, xy, confidence), rig, released, centres)
+    expected = np.moveaxis(project(rig, at), 0, 1)
+    expected[2, 1, 3] = 5.0, 6.0
+    np.testing.assert_allclose(found.xy[:, :, spine], expected)
+    assert found.confidence[0, 0, spine[0]] == INFERRED
+    assert found.confidence[2, 1, spine[3]] == 0.9
+
+
+def test_images_in_any_order_are_those_of_the_video(tmp_path):
+    write_video(tmp_path / "a.mp4", frames=400)
+    video = open_video(tmp_path / "a.mp4")
+    wanted = [0, 7, 399, 3, 250, 251, 249, 130, 398, 1]
+    truth = dict(zip(sorted(wanted), video.at(wanted), strict=True))
+    images = Images(open_target(Target(str(tmp_path))))
+    for frame in wanted:
+        shown = cv2.imdecode(np.frombuffer(images.jpeg(frame, 0), np.uint8), cv2.IMREAD_COLOR)
+        near = {k: np.abs(shown.astype(int) - image).mean() for k, image in truth.items()}
+        assert min(near, key=near.get) == frame
+    with pytest.raises(InputError, match="no frame 400"):
+        images.jpeg(400, 0)
+    images.close()
+
+
+def test_closing_while_images_are_asked_for_is_safe(tmp_path):
+    """A page fetches ahead; the program may end in the middle of that."""
+    write_video(tmp_path / "a.mp4", frames=200)
+    images, done = Images(open_target(Target(str(tmp_path)))), []
+
+    def ask():
+        try:
+            for k in range(5000):
+                images.jpeg((37 * k) % 200, 0)
+                images._kept.clear()
+        except InputError as error:
+            done.append(str(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    images.close()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 4
+    assert all("closed" in text for text in done)

@@ -1,0 +1,184 @@
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import numpy as np
+import pytest
+
+from simspine.annotation.journal import read_journal
+from simspine.annotation.labels import counts
+from simspine.annotation.ranking import finished
+from simspine.annotation.server import AnnotationServer
+from simspine.errors import InputError
+
+EDIT = {"f": 2, "v": 1, "p": "Spine_03", "x": 100.5, "y": 200.25, "see": 2, "how": 2}
+
+
+def ask(served, path, method="GET", body=None, token=None, **headers):
+    """(status, headers, body) of a request whose headers are our own."""
+    server = served.server
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.putrequest(method, f"/{server.token if token is None else token}/{path}", skip_host=True)
+    headers = {"Host": f"127.0.0.1:{server.server_port}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+    if body is not None:
+        headers.setdefault("Content-Type", "application/json")
+        headers["Content-Length"] = str(len(body))
+    for key, value in headers.items():
+        connection.putheader(key, value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    found = answer.status, dict(answer.getheaders()), answer.read()
+    connection.close()
+    return found
+
+
+def test_only_this_computer_is_served(served):
+    assert served.server.server_address[0] == "127.0.0.1"
+    assert len(served.server.token) >= 32
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"token": "guess"},
+        {"token": ""},
+        {"Host": "example.org"},
+        {"Host": "127.0.0.1"},
+        {"Origin": "https://example.org"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+    ],
+    ids=str,
+)
+def test_a_stranger_is_refused_and_learns_nothing(served, strange):
+    for path, method, body in (
+        ("api/project", "GET", None),
+        ("api/edits", "POST", json.dumps({"edits": [EDIT]}).encode()),
+    ):
+        status, _, answer = ask(served, path, method, body, **strange)
+        assert status == 403
+        assert b"refused" in answer
+    assert served.server.token.encode() not in answer
+    assert read_journal(served.session._path) == []
+
+
+def test_the_page_may_load_nothing_from_elsewhere(served):
+    status, headers, page = ask(served, "")
+    assert status == 200
+    assert b"http" not in page
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert (
+        ask(served, "main.js", Origin=f"http://localhost:{served.server.server_port}")[1]["Content-Type"]
+        == "text/javascript"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../labels.py", "..%2flabels.py", "nothing.js", "api/nothing", "image/0/99.jpg", "image/9/0.jpg", "api/frame/99"],
+)
+def test_what_is_not_there(served, path):
+    assert ask(served, path)[0] == 400
+
+
+def test_frames_and_images(served, drawn):
+    status, headers, body = ask(served, "image/2/3.jpg")
+    assert (status, headers["Content-Type"], body[:2]) == (200, "image/jpeg", b"\xff\xd8")
+    points = json.loads(ask(served, "api/frame/3")[2])["points"]
+    assert [len(view) for view in points] == [38] * 4
+    assert points[0][-1] == [None, None, 0, 0, 0.0]  # the marker on the skin, not placed
+
+
+def test_decisions_are_on_the_disk_when_the_answer_comes(served):
+    status, _, body = ask(served, "api/edits", "POST", json.dumps({"edits": [EDIT]}).encode())
+    assert status == 200
+    assert json.loads(body)["counts"]["corrected"] == 1
+    (edit,) = read_journal(served.session._path)
+    assert (edit.frame, edit.view, edit.point, edit.x, edit.y) == (2, 1, "Spine_03", 100.5, 200.25)
+    x, y, see, how, _ = json.loads(ask(served, "api/frame/2")[2])["points"][1][served.session.project()["chain"][3]]
+    assert (x, y, see, how) == (100.5, 200.25, 2, 2)
+
+
+def test_progress_is_that_of_all_labels_counted_anew(served):
+    rng = np.random.default_rng(0)
+    names = served.session.recording.start.names
+    for _ in range(30):
+        edits = [
+            {"f": int(rng.integers(6)), "v": int(rng.integers(4)), "p": str(rng.choice(names)), "x": 9, "y": 9,
+             "see": int(rng.integers(1, 3)), "how": int(rng.integers(4))}
+            for _ in range(5)
+        ]  # fmt: skip
+        progress = served.session.edit(edits)
+    labels = served.session.labels()
+    assert progress["counts"] == counts(labels)
+    assert progress["done"] == np.flatnonzero(finished(labels)).tolist()
+    assert "scores" not in progress  # of all frames: not with every answer
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{", b"[]", b'{"edits": 3}', b"[" * 100_000, json.dumps({"edits": [EDIT, EDIT | {"p": "tail"}]}).encode(),
+        json.dumps({"edits": [EDIT | {"f": 6}]}).encode(), b'{"edits": [{"f": NaN}]}',
+    ],
+)  # fmt: skip
+def test_nothing_of_a_bad_request_is_taken(served, body):
+    assert ask(served, "api/edits", "POST", body)[0] == 400
+    assert read_journal(served.session._path) == []
+
+
+def test_forms_of_other_pages_are_no_json(served):
+    body = json.dumps({"edits": [EDIT]}).encode()
+    assert ask(served, "api/edits", "POST", body, Content_Type="text/plain")[0] == 400
+    assert read_journal(served.session._path) == []
+
+
+def test_a_disk_that_refuses_is_told_and_the_decision_not_taken(served, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("simspine.annotation.session.append", full)
+    status, _, answer = ask(served, "api/edits", "POST", json.dumps({"edits": [EDIT]}).encode())
+    assert status == 500
+    assert b"No space" in answer
+    assert served.session.summary()["counts"]["corrected"] == 0
+
+
+def test_the_worst_frames_come_in_batches(served):
+    first = json.loads(ask(served, "api/summary")[2])["batch"]
+    frame = first[0]["frame"]
+    edits = [
+        {"f": frame, "v": v, "p": name, "x": 5, "y": 5, "see": 2, "how": 2}
+        for v in range(4)
+        for name in served.session.recording.start.names
+    ]
+    ask(served, "api/edits", "POST", json.dumps({"edits": edits}).encode())
+    again = json.loads(ask(served, "api/batch", "POST", b"{}")[2])
+    assert frame in again["done"]
+    assert frame not in [entry["frame"] for entry in again["batch"]]
+
+
+def test_the_command_prints_the_address_serves_and_ends_with_ctrl_c(drawn, tmp_path):
+    command = [sys.executable, "-m", "simspine", "annotate", str(drawn[0]), "--out", str(tmp_path), "--no-open"]
+    with subprocess.Popen(
+        [*command, "--annotator", "ben"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(address, timeout=20) as page:
+            assert b"<h1>" in page.read()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        said = process.stderr.read()
+    assert str(tmp_path / "ben.jsonl") in said
+    assert "everything is saved" in said
+    assert read_journal(tmp_path / "ben.jsonl") == []
+
+
+def test_a_port_in_use_is_told(served):
+    with pytest.raises(InputError, match="cannot be used"):
+        AnnotationServer(served.session, served.server.server_port)

@@ -1,0 +1,109 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.annotation.session import Session
+from simspine.annotation.validation import SPINE, as_json, as_text, frames_again, validate
+from simspine.cli import main
+from simspine.errors import InputError
+from simspine.ik.result import Result
+from simspine.types import Motion
+from simspine.workflow.trials import save_result
+
+FRAMES = 5
+
+
+def result(errors):
+    """errors: {point: (frames,) m}."""
+    array = np.array(list(errors.values()), float).T
+    motion = Motion(("q",), 50.0, np.zeros((len(array), 1)), [True])
+    frames = len(array)
+    return Result(motion, tuple(errors), array, np.zeros(frames), np.ones(frames, bool), ("",) * frames)
+
+
+CANDIDATE = result({
+    "Spine_01": [0.02] * FRAMES, "Spine_04": [0.03, 0.03, np.nan, 0.03, 0.05], "LKnee": [0.15, 0.02, 0.02, 0.15, 0.15],
+    "LHeel": [0.09, 0.0, 0.0, 0.11, 0.0],
+})  # fmt: skip
+REFERENCE = result({"LKnee": [0.03] * FRAMES, "LHeel": [0.04] * FRAMES})
+
+
+def test_root_mean_squares_verdicts_and_frames():
+    found = validate(CANDIDATE, REFERENCE)
+    rows = {row.point: row for row in found.points}
+    assert rows["Spine_04"].rmse_m == pytest.approx(np.sqrt((3 * 0.03**2 + 0.05**2) / 4))
+    assert rows["Spine_04"].frames == 4
+    assert rows["LKnee"].rmse_m == pytest.approx(np.sqrt((3 * 0.15**2 + 2 * 0.02**2) / 5))
+    assert {name: rows[name].verdict for name in ("Spine_01", "LKnee", "LHeel", "Neck")} == {
+        "Spine_01": "usual", "LKnee": "annotate again", "LHeel": "beyond usual", "Neck": "not seen",
+    }  # fmt: skip
+    assert rows["LKnee"].reference_m == pytest.approx(0.03)
+    assert np.isnan(rows["Spine_01"].reference_m)
+    assert found.again == (3, 0, 4)  # two points beyond 10 cm in frame 3, one in 0 and 4
+    assert set(SPINE) <= set(rows)
+
+
+def test_the_loop_ends_when_the_spine_is_no_worse_than_the_reference():
+    spine = np.sqrt(np.nanmean(np.concatenate([[0.02] * 5, [0.03, 0.03, 0.03, 0.05]]) ** 2))
+    found = validate(CANDIDATE, REFERENCE)
+    assert found.spine_m == pytest.approx(spine)
+    assert found.reference_m == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
+    assert found.passed
+    assert not validate(CANDIDATE, result({"LKnee": [0.02] * FRAMES})).passed
+    assert validate(CANDIDATE).passed  # 2.9 cm, without a reference at most 4
+    assert not validate(REFERENCE).passed  # no point of the spine
+    assert "nothing is said" in as_text(validate(REFERENCE))
+
+
+def test_points_that_were_not_seen_do_not_count():
+    """Inferred points follow the others; markers on the skin are no detector's points."""
+    more = {"Spine_02_inferred": [0.5] * FRAMES, "C7_skin": [0.2] * FRAMES, "LKnee": [0.03] * FRAMES}
+    found = validate(result(more), result(more))
+    assert "Spine_02_inferred" not in {row.point for row in found.points}
+    assert np.isnan(found.spine_m)
+    assert found.reference_m == pytest.approx(0.03)
+
+
+def test_other_recordings_are_refused():
+    with pytest.raises(InputError, match="same recording"):
+        validate(CANDIDATE, result({"LKnee": [0.02] * 3}))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name, found in (("spine", CANDIDATE), ("body", REFERENCE)):
+        folder = tmp_path / name / "S01"
+        save_result(folder / "kinematics" / "bow.h5", found)
+        (folder / "vertebrae").mkdir()
+        (folder / "vertebrae" / "bow.h5").touch()
+    return tmp_path
+
+
+def test_the_command(folders):
+    arguments = ["annotations", "validate", str(folders / "spine"), "--reference", str(folders / "body")]
+    done = CliRunner().invoke(main, [*arguments, "--json", str(folders / "v.json")])
+    assert done.exit_code == 0, done.output
+    assert "no worse" in done.output
+    assert "(3): 3, 0, 4" in done.output
+    written = json.loads((folders / "v.json").read_text())
+    assert written == json.loads(json.dumps(as_json(validate(CANDIDATE, REFERENCE))))
+    assert written["points"]["Neck"]["rmse_m"] is None
+    assert frames_again(folders / "v.json") == [3, 0, 4]
+    assert CliRunner().invoke(main, ["annotations", "validate", str(folders / "body")]).exit_code == 1
+    assert CliRunner().invoke(main, ["annotations", "validate", str(folders / "none")]).exit_code == 2
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"frames_again": [1.5]}', '{"frames_again": 3}', "{"])
+def test_a_file_that_is_no_validation_is_refused(tmp_path, content):
+    (tmp_path / "v.json").write_text(content)
+    with pytest.raises(InputError, match=r"v\.json"):
+        frames_again(tmp_path / "v.json")
+
+
+def test_the_frames_named_make_the_first_batch(recording):
+    session = Session(recording, "anna", 4, [5, 2, 5, 0])
+    assert [entry["frame"] for entry in session.summary()["batch"]] == [5, 2, 0]
+    with pytest.raises(InputError, match="no frame 6"):
+        Session(recording, "ben", 4, [6])
