@@ -1,0 +1,111 @@
+"""What stands behind a person: the inside of a room, seen by rays; or a picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from simspine.geometry import undistort
+from simspine.rendering.shade import ShadowMap, lit_at, noise
+from simspine.types import Camera
+
+_GRID = 16  # px between the rays that are worked out through the lens; linear between them
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """A box, z up. low, high: (3,) m, its corners. colours: (6, 3) linear RGB of the walls at low x, y, z (the floor)
+    and high x, y, z (the ceiling). second: (6, 3) the colour of joints, planks and stains. tile: (6,) m, of the
+    pattern; 0 for none. posters: (k, 8) wall, its left, bottom, width, height (m along the wall), linear RGB.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    colours: np.ndarray
+    second: np.ndarray
+    tile: np.ndarray
+    posters: np.ndarray
+
+
+def rays(camera: Camera) -> np.ndarray:
+    """(height, width, 3) float32: ways in the world through the pixels, of any length."""
+    import cv2
+
+    width, height = camera.size
+    columns = np.arange(0, width + _GRID, _GRID, dtype=float)
+    rows = np.arange(0, height + _GRID, _GRID, dtype=float)
+    normal = undistort(camera, np.stack(np.meshgrid(columns, rows), -1))
+    if not np.isfinite(normal).all():  # the lens model folds outside the image
+        pinhole = Camera(camera.name, camera.size, camera.K, np.zeros(5), camera.R, camera.t)
+        normal = np.where(np.isfinite(normal), normal, undistort(pinhole, np.stack(np.meshgrid(columns, rows), -1)))
+    ways = np.concatenate([normal, np.ones((*normal.shape[:2], 1))], -1) @ camera.R
+    x, y = np.meshgrid(np.arange(width) / _GRID, np.arange(height) / _GRID)
+    return cv2.remap(ways.astype(np.float32), x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+
+
+def room_seen(room: Room, camera: Camera, light: np.ndarray, lamp: np.ndarray, shadow: ShadowMap) -> np.ndarray:
+    """(height, width, 3) float32 linear colours of the room, the person's shadow on its floor.
+
+    light, lamp: (3,) linear RGB that everything gets, and that the lamp adds where it reaches the floor.
+    """
+    out = np.empty((camera.size[1], camera.size[0], 3), np.float32)
+    box = np.stack([room.low, room.high]).astype(np.float32)
+    _room(
+        rays(camera), camera.centre.astype(np.float32), box, room.colours.astype(np.float32),
+        room.second.astype(np.float32), room.tile.astype(np.float32), room.posters.astype(np.float32),
+        light.astype(np.float32), lamp.astype(np.float32), *shadow, out,
+    )  # fmt: skip
+    return out
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _room(ways, eye, box, colours, second, tile, posters, light, lamp, map_depth, frame, origin, out):
+    hit = np.empty(3, np.float32)
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            way = ways[row, column]
+            nearest, wall = np.float32(1e9), 0
+            for axis in range(3):
+                if way[axis] != 0.0:
+                    side = 1 if way[axis] > 0.0 else 0
+                    t = (box[side, axis] - eye[axis]) / way[axis]
+                    if 0.0 < t < nearest:
+                        nearest, wall = t, axis + 3 * side
+            for axis in range(3):
+                hit[axis] = eye[axis] + nearest * way[axis]
+            axis = wall % 3
+            u, v = (hit[1] if axis == 0 else hit[0]), (hit[1] if axis == 2 else hit[2])
+            amount = _texture(u, v, wall, tile[wall])
+            poster = -1
+            for k in range(len(posters)):
+                p = posters[k]
+                if p[0] == wall and p[1] < u < p[1] + p[3] and p[2] < v < p[2] + p[4]:
+                    poster = k
+            bright = np.float32(1.0)
+            if axis != 2:  # darker towards floor and corners
+                edge = min(hit[2] - box[0, 2], 0.8)
+                bright = 0.7 + 0.3 * edge / 0.8
+            reached = np.float32(0.6)
+            if wall == 2:
+                reached = lit_at(hit[0], hit[1], hit[2], map_depth, frame, origin)
+            for c in range(3):
+                colour = colours[wall, c] * (1 - amount) + second[wall, c] * amount
+                if poster >= 0:
+                    colour = posters[poster, 5 + c] * (0.55 + 0.9 * noise(u * 4.0, v * 4.0, np.float32(poster)))
+                out[row, column, c] = colour * bright * (light[c] + lamp[c] * reached)
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _texture(u, v, wall, tile):
+    """Share of the second colour at a place of a wall."""
+    grain = 0.25 * noise(u * 6.0, v * 6.0, np.float32(wall))
+    if tile <= 0.0:
+        return grain
+    a, b = u / tile, v / tile
+    if wall == 2:  # planks: joints along one way, ends displaced from row to row
+        b = b / 5.0 + 0.37 * np.floor(a)
+        grain = 0.5 * noise(u * 9.0 / tile, v * 1.2 / tile, np.floor(a))
+    da, db = a - np.floor(a), b - np.floor(b)
+    if da < 0.03 or db < (0.006 if wall == 2 else 0.03):
+        return np.float32(1.0)
+    return grain
