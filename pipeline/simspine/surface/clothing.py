@@ -5,7 +5,7 @@ skin outside, next to points inside, slide to the hem, so that it is straight.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,13 +14,15 @@ from simspine.surface.posing import normals
 from simspine.surface.segments import SEGMENTS, SPINE
 
 _FAR = 1.0  # m: a field where a garment certainly is, or is not
+_SHOE = 0.25  # how far smoothing that goes below the skin is taken back in shoes
 _UNDER = 0.02  # m inside the hem from which the skin below is not drawn
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A garment's cut. kind: 'top', 'bottom', 'shoes' or 'hair'. hem, start: where it ends and begins along its way, see
-    `field`; thickness: m from the skin; smooth: rounds of smoothing, which hide what is below."""
+    """A garment's cut. kind: 'top', 'bottom', 'shoes' or 'hair'. end: where it ends, see `field`. thickness: m from the
+    skin. smooth: rounds of smoothing, which hide what is below.
+    """
 
     kind: str
     end: float
@@ -46,8 +48,9 @@ def shell(rest: RestSurface, cut: Cut, skin_normals: np.ndarray) -> tuple[Shell,
     kept = asset.triangles[inside[asset.triangles].any(1)]
     smooth = smoothed(rest.points, asset.triangles, inside, cut.smooth)
     outward = ((smooth - rest.points) * skin_normals).sum(1)
-    # never below the skin by more than the shell stands off it
-    lifted = smooth + (cut.thickness + np.maximum(-outward, 0.0))[:, None] * skin_normals
+    # Smoothing must not take cloth below the skin; what is deep inside shoes is not drawn.
+    held = _SHOE if cut.kind == "shoes" else 1.0
+    lifted = smooth + (cut.thickness + held * np.maximum(-outward, 0.0))[:, None] * skin_normals
     placed = to_hem(lifted, value, asset.triangles)
     used, triangles = np.unique(kept, return_inverse=True)
     made = Shell(placed[used], used, triangles.reshape(-1, 3), 0.4 + 0.6 * asset.occlusion[used])
@@ -149,10 +152,14 @@ def to_hem(points: np.ndarray, value: np.ndarray, triangles: np.ndarray) -> np.n
 
 
 def dressed(rest: RestSurface, cuts: Sequence[Cut]) -> tuple[tuple[Shell, ...], np.ndarray]:
-    """The garments, and the skin's triangles (t, 3) that are not hidden below one."""
+    """The garments, innermost first, and the skin's triangles (t, 3); of both, what no garment outside hides."""
     asset = skin_asset()
     outward = normals(rest.points, asset.triangles)
     made = [shell(rest, cut, outward) for cut in cuts]
-    hidden = np.any([under[asset.triangles].all(1) for _, under in made], 0) if made else None
-    bare = asset.triangles if hidden is None else asset.triangles[~hidden]
-    return tuple(garment for garment, _ in made), bare
+    hidden = np.zeros(len(rest.points), bool)
+    shown: list[Shell] = []
+    for garment, under in reversed(made):
+        covered = hidden[garment.carried][garment.triangles].all(1)
+        shown.insert(0, replace(garment, triangles=garment.triangles[~covered]))
+        hidden = hidden | under
+    return tuple(shown), asset.triangles[~hidden[asset.triangles].all(1)]
