@@ -9,6 +9,7 @@ from simspine.geometry import undistort
 from simspine.rendering.shade import ShadowMap, lit_at, noise
 from simspine.types import Camera
 
+_ON_WALLS = 0.6  # share of the lamp that walls get
 _GRID = 16  # px between the rays that are worked out through the lens; linear between them
 
 
@@ -43,26 +44,55 @@ def rays(camera: Camera) -> np.ndarray:
     return cv2.remap(ways.astype(np.float32), x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
 
 
-def room_seen(room: Room, camera: Camera, light: np.ndarray, lamp: np.ndarray, shadow: ShadowMap) -> np.ndarray:
-    """(height, width, 3) float32 linear colours of the room, the person's shadow on its floor.
-
-    light, lamp: (3,) linear RGB that everything gets, and that the lamp adds where it reaches the floor.
+@dataclass(frozen=True, eq=False)
+class RoomView:
+    """A room in one camera, but for shadows. dark: (height, width, 3) float32 linear colours without the lamp; lamp:
+    what the lamp adds. places: (height, width, 3) m, of what is seen. floor: (height, width) bool.
     """
-    out = np.empty((camera.size[1], camera.size[0], 3), np.float32)
+
+    dark: np.ndarray
+    lamp: np.ndarray
+    places: np.ndarray
+    floor: np.ndarray
+
+
+def room_seen(room: Room, camera: Camera, light: np.ndarray, lamp: np.ndarray) -> RoomView:
+    """A room in a camera. light, lamp: (3,) linear RGB that everything gets, and that the lamp adds."""
+    shape = (camera.size[1], camera.size[0])
+    dark, bright, places = (np.empty((*shape, 3), np.float32) for _ in range(3))
+    floor = np.zeros(shape, np.bool_)
     box = np.stack([room.low, room.high]).astype(np.float32)
     _room(
         rays(camera), camera.centre.astype(np.float32), box, room.colours.astype(np.float32),
         room.second.astype(np.float32), room.tile.astype(np.float32), room.posters.astype(np.float32),
-        light.astype(np.float32), lamp.astype(np.float32), *shadow, out,
+        light.astype(np.float32), lamp.astype(np.float32), dark, bright, places, floor,
     )  # fmt: skip
+    return RoomView(dark, bright, places, floor)
+
+
+def with_shadow(view: RoomView, shadow: ShadowMap) -> np.ndarray:
+    """(height, width, 3) float32 linear colours of a room, with a person's shadow on its floor."""
+    out = np.empty_like(view.dark)
+    _shadowed(view.dark, view.lamp, view.places, view.floor, *shadow, out)
     return out
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def _room(ways, eye, box, colours, second, tile, posters, light, lamp, map_depth, frame, origin, out):
+def _shadowed(dark, lamp, places, floor, map_depth, frame, origin, out):
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            reached = np.float32(_ON_WALLS)
+            if floor[y, x]:
+                reached = lit_at(places[y, x, 0], places[y, x, 1], places[y, x, 2], map_depth, frame, origin)
+            for c in range(3):
+                out[y, x, c] = dark[y, x, c] + reached * lamp[y, x, c]
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def _room(ways, eye, box, colours, second, tile, posters, light, lamp, dark, bright_part, places, floor):
     hit = np.empty(3, np.float32)
-    for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
+    for row in range(dark.shape[0]):
+        for column in range(dark.shape[1]):
             way = ways[row, column]
             nearest, wall = np.float32(1e9), 0
             for axis in range(3):
@@ -73,6 +103,8 @@ def _room(ways, eye, box, colours, second, tile, posters, light, lamp, map_depth
                         nearest, wall = t, axis + 3 * side
             for axis in range(3):
                 hit[axis] = eye[axis] + nearest * way[axis]
+                places[row, column, axis] = hit[axis]
+            floor[row, column] = wall == 2
             axis = wall % 3
             u, v = (hit[1] if axis == 0 else hit[0]), (hit[1] if axis == 2 else hit[2])
             amount = _texture(u, v, wall, tile[wall])
@@ -85,14 +117,12 @@ def _room(ways, eye, box, colours, second, tile, posters, light, lamp, map_depth
             if axis != 2:  # darker towards floor and corners
                 edge = min(hit[2] - box[0, 2], 0.8)
                 bright = 0.7 + 0.3 * edge / 0.8
-            reached = np.float32(0.6)
-            if wall == 2:
-                reached = lit_at(hit[0], hit[1], hit[2], map_depth, frame, origin)
             for c in range(3):
                 colour = colours[wall, c] * (1 - amount) + second[wall, c] * amount
                 if poster >= 0:
                     colour = posters[poster, 5 + c] * (0.55 + 0.9 * noise(u * 4.0, v * 4.0, np.float32(poster)))
-                out[row, column, c] = colour * bright * (light[c] + lamp[c] * reached)
+                dark[row, column, c] = colour * bright * light[c]
+                bright_part[row, column, c] = colour * bright * lamp[c]
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)

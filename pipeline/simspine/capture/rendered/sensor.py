@@ -8,14 +8,14 @@ import numpy as np
 @dataclass(frozen=True)
 class Sensor:
     """exposure: factor. balance: (3,) factors of red, green, blue. blur: px, one standard deviation. noise: of a pixel
-    of full brightness from the light itself, and always, both as shares of full. quality: of JPEG, 1…100; None: none.
+    of full brightness from the light itself, and always, both as shares of full. quality: of the JPEG, 1…100.
     """
 
     exposure: float = 1.0
     balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     blur: float = 0.0
     noise: tuple[float, float] = (0.0, 0.0)
-    quality: int | None = None
+    quality: int = 95
 
 
 def draw_sensor(rng: np.random.Generator) -> Sensor:
@@ -30,8 +30,8 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
     )
 
 
-def develop(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.ndarray:
-    """(height, width, 3) uint8 BGR of linear colours (height, width, 3), as the sensor and its file have them."""
+def expose(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.ndarray:
+    """(height, width, 3) uint8 BGR of linear colours (height, width, 3), as the sensor has them."""
     import cv2
 
     image = colours * (sensor.exposure * np.array(sensor.balance, np.float32))
@@ -41,11 +41,14 @@ def develop(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np
     if shot > 0 or read > 0:
         spread = np.sqrt(shot**2 * np.maximum(image, 0) + read**2, dtype=np.float32)
         image = image + spread * rng.standard_normal(image.shape, dtype=np.float32)
-    out = to_srgb(image)
-    if sensor.quality is None:
-        return out
-    packed = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, sensor.quality])[1]
-    return cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    return to_srgb(image)
+
+
+def compressed(image: np.ndarray, sensor: Sensor) -> bytes:
+    """The bytes of the JPEG file that the camera writes of an image (height, width, 3) uint8 BGR."""
+    import cv2
+
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, sensor.quality])[1].tobytes()
 
 
 def to_srgb(colours: np.ndarray) -> np.ndarray:
