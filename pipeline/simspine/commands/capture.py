@@ -75,6 +75,28 @@ def capture_render(out, images, people, seed, size, actions, motion, backgrounds
     click.echo(f"{out}: {written} pictures; sheet.jpg shows some")
 
 
+@capture.command("videos", cls=HintingCommand, elsewhere={"--images": "say --frames N, the length of each video."})
+@click.option("--out", type=FILE, required=True, help="Folder to write to.")
+@click.option("--subjects", type=click.IntRange(1, 7), default=1, show_default=True, help="How many people.")
+@click.option("--action", "actions", multiple=True, default=("Walking_1",), show_default=True,
+              help="An action, or one of its two trials (Walking_1); repeat it.")  # fmt: skip
+@click.option("--frames", type=click.IntRange(20), default=150, show_default=True, help="Frames of each trial, 50 Hz.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
+@quiet_option
+def capture_videos(out, subjects, actions, frames, seed, quiet):
+    """Render videos of people whose spines are known: a virtual capture, filmed by its four cameras.
+
+    Writes a virtual capture with its truth, and for each trial videos and a calibration in videos/SUBJECT/TRIAL, a folder
+    that the workflow can start from (configs/rendered.yaml).
+    """
+    from simspine.capture.rendered.videos import FilmSettings, write_videos
+    from simspine.workflow.context import progress_bar
+
+    with progress_bar("rendering, images of a trial", quiet) as progress:
+        made = write_videos(out, FilmSettings(seed, subjects, tuple(actions), frames), progress)
+    click.echo("\n".join(f"{folder}: videos and calibration" for folder in made))
+
+
 def _picture_size(text: str) -> tuple[int, int]:
     """Width and height out of '192x256'."""
     from simspine.errors import InputError

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from simspine.geometry import undistort
-from simspine.rendering.shade import ShadowMap, lit_at, noise
+from simspine.rendering.shade import ShadowMap, flat_noise, lit_at
 from simspine.types import Camera
 
 _ON_WALLS = 0.6  # share of the lamp that walls get
@@ -90,23 +90,23 @@ def _shadowed(dark, lamp, places, floor, map_depth, frame, origin, out):
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def _room(ways, eye, box, colours, second, tile, posters, light, lamp, dark, bright_part, places, floor):
-    hit = np.empty(3, np.float32)
+    x0, y0, z0 = eye[0], eye[1], eye[2]
     for row in range(dark.shape[0]):
         for column in range(dark.shape[1]):
-            way = ways[row, column]
-            nearest, wall = np.float32(1e9), 0
-            for axis in range(3):
-                if way[axis] != 0.0:
-                    side = 1 if way[axis] > 0.0 else 0
-                    t = (box[side, axis] - eye[axis]) / way[axis]
-                    if 0.0 < t < nearest:
-                        nearest, wall = t, axis + 3 * side
-            for axis in range(3):
-                hit[axis] = eye[axis] + nearest * way[axis]
-                places[row, column, axis] = hit[axis]
+            wx, wy, wz = ways[row, column, 0], ways[row, column, 1], ways[row, column, 2]
+            # the eye is inside, so each way leaves through the nearest of three planes
+            sx, sy, sz = 1 if wx > 0.0 else 0, 1 if wy > 0.0 else 0, 1 if wz > 0.0 else 0
+            tx, ty, tz = (box[sx, 0] - x0) / wx, (box[sy, 1] - y0) / wy, (box[sz, 2] - z0) / wz
+            nearest, wall = tx, 3 * sx
+            if ty < nearest:
+                nearest, wall = ty, 1 + 3 * sy
+            if tz < nearest:
+                nearest, wall = tz, 2 + 3 * sz
+            x, y, z = x0 + nearest * wx, y0 + nearest * wy, z0 + nearest * wz
+            places[row, column, 0], places[row, column, 1], places[row, column, 2] = x, y, z
             floor[row, column] = wall == 2
             axis = wall % 3
-            u, v = (hit[1] if axis == 0 else hit[0]), (hit[1] if axis == 2 else hit[2])
+            u, v = (y if axis == 0 else x), (y if axis == 2 else z)
             amount = _texture(u, v, wall, tile[wall])
             poster = -1
             for k in range(len(posters)):
@@ -115,12 +115,11 @@ def _room(ways, eye, box, colours, second, tile, posters, light, lamp, dark, bri
                     poster = k
             bright = np.float32(1.0)
             if axis != 2:  # darker towards floor and corners
-                edge = min(hit[2] - box[0, 2], 0.8)
-                bright = 0.7 + 0.3 * edge / 0.8
+                bright = np.float32(0.7) + np.float32(0.375) * min(z - box[0, 2], np.float32(0.8))
             for c in range(3):
                 colour = colours[wall, c] * (1 - amount) + second[wall, c] * amount
                 if poster >= 0:
-                    colour = posters[poster, 5 + c] * (0.55 + 0.9 * noise(u * 4.0, v * 4.0, np.float32(poster)))
+                    colour = posters[poster, 5 + c] * (0.55 + 0.9 * flat_noise(u * 4.0, v * 4.0, poster))
                 dark[row, column, c] = colour * bright * light[c]
                 bright_part[row, column, c] = colour * bright * lamp[c]
 
@@ -128,14 +127,13 @@ def _room(ways, eye, box, colours, second, tile, posters, light, lamp, dark, bri
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def _texture(u, v, wall, tile):
     """Share of the second colour at a place of a wall."""
-    grain = 0.25 * noise(u * 6.0, v * 6.0, np.float32(wall))
     if tile <= 0.0:
-        return grain
-    a, b = u / tile, v / tile
+        return np.float32(0.25) * flat_noise(u * 6, v * 6, wall)
+    a, b, grain, joint = u / tile, v / tile, np.float32(0.1), np.float32(0.03)
     if wall == 2:  # planks: joints along one way, ends displaced from row to row
-        b = b / 5.0 + 0.37 * np.floor(a)
-        grain = 0.5 * noise(u * 9.0 / tile, v * 1.2 / tile, np.floor(a))
-    da, db = a - np.floor(a), b - np.floor(b)
-    if da < 0.03 or db < (0.006 if wall == 2 else 0.03):
+        grain = np.float32(0.5) * flat_noise(a * 9, np.float32(1.2) * b, np.floor(a))
+        b = b / 5 + np.float32(0.37) * np.floor(a)
+        joint = np.float32(0.006)
+    if a - np.floor(a) < np.float32(0.03) or b - np.floor(b) < joint:
         return np.float32(1.0)
     return grain

@@ -12,7 +12,7 @@ from numba import njit
 from simspine.rendering.mesh import Light, Mesh, table
 from simspine.rendering.raster import Visible, rasterise, weights_at
 
-_SHADOW_SIZE = 320  # px of the map of what the lamp sees
+_SHADOW_SIZE = 256  # px of the map of what the lamp sees
 _BIAS = 0.012  # m behind what the lamp sees that still counts as lit
 _SOFT = 0.25  # how far light goes round an edge
 
@@ -30,42 +30,68 @@ def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> Sh
     across = np.cross(way, [0.11, 0.27, 0.95] if abs(way[2]) < 0.9 else [1.0, 0, 0])
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(way, across), -way])
-    local = points @ frame.T
-    low = local.min(0)
-    scale = (_SHADOW_SIZE - 5) / np.ptp(local[:, :2], axis=0).max()
-    origin = np.array([2 - scale * low[0], 2 - scale * low[1], 1 - low[2]])
+    placed = turned(points, frame, np.zeros(3))
+    low = np.array([axis.min() for axis in placed.T])
+    wide = max(float(axis.max() - least) for axis, least in zip(placed.T[:2], low, strict=False))
+    scale = (_SHADOW_SIZE - 5) / wide
     scaled = frame * np.array([scale, scale, 1.0])[:, None]
-    placed = points @ scaled.T + origin
+    origin = np.array([2 - scale * low[0], 2 - scale * low[1], 1 - low[2]])
+    placed = turned(points, scaled, origin)
     seen = rasterise(placed[:, :2], placed[:, 2], triangles, (_SHADOW_SIZE, _SHADOW_SIZE))
-    return ShadowMap(seen.depth.astype(np.float32), scaled.astype(np.float32), origin.astype(np.float32))
+    return ShadowMap(seen.depth, scaled.astype(np.float32), origin.astype(np.float32))
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def turned(points, frame, origin):
+    """frame @ x + origin of points (n, 3): (n, 3) float32, stored axis by axis."""
+    out = np.empty((3, len(points)), np.float32)
+    for i in range(len(points)):
+        x, y, z = points[i, 0], points[i, 1], points[i, 2]
+        for k in range(3):
+            out[k, i] = frame[k, 0] * x + frame[k, 1] * y + frame[k, 2] * z + origin[k]
+    return out.T
 
 
 def shade(
-    mesh: Mesh, px: np.ndarray, depth: np.ndarray, seen: Visible, eye: np.ndarray, light: Light, shadow: ShadowMap
+    mesh: Mesh, px: np.ndarray, depth: np.ndarray, seen: Visible, eye: np.ndarray, light: Light, shadow: ShadowMap,
+    step: int = 1,
 ) -> np.ndarray:
-    """(height, width, 3) float32 linear colours of what is seen; 0 where nothing is.
+    """(height / step, width / step, 3) float32 linear colours of what is seen; 0 where nothing is.
 
-    px (n, 2), depth (n,): of the mesh's points in the image. eye: (3,) m, the camera's centre.
+    px (n, 2), depth (n,): of the mesh's points in the image. eye: (3,) m, the camera's centre. step: one colour for each
+    block of step × step samples, that of the first in which something is seen.
     """
-    out = np.zeros((*seen.triangle.shape, 3), np.float32)
+    height, width = seen.triangle.shape
+    out = np.zeros((height // step, width // step, 3), np.float32)
     lamp = np.stack([light.way, light.strength, light.sky, light.ground]).astype(np.float32)
-    vertices = np.concatenate(
-        [mesh.points, mesh.normals, mesh.texture, mesh.tint, mesh.open_sky[:, None]], 1, dtype=np.float32
-    )
     _shade(
-        vertices, px.astype(np.float32), depth.astype(np.float32), mesh.triangles, mesh.material,
-        table(mesh.materials), seen.triangle, eye.astype(np.float32), lamp, *shadow, out,
+        _vertices(mesh), px.astype(np.float32), depth.astype(np.float32), mesh.triangles, mesh.material,
+        table(mesh.materials), seen.triangle, eye.astype(np.float32), lamp, *shadow, step, out,
     )  # fmt: skip
     return out
 
 
+def _vertices(mesh: Mesh) -> np.ndarray:
+    """(n, 13) float32: place, normal, texture, tint, open sky."""
+    out = np.empty((len(mesh.points), 13), np.float32)
+    parts = (mesh.points, mesh.normals, mesh.texture, mesh.tint, mesh.open_sky[:, None])
+    start = 0
+    for part in parts:
+        out[:, start : start + part.shape[1]] = part
+        start += part.shape[1]
+    return out
+
+
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def _shade(vertices, px, depth, triangles, material, materials, seen, eye, lamp, map_depth, frame, origin, out):
-    height, width = seen.shape
+def _shade(vertices, px, depth, triangles, material, materials, seen, eye, lamp, map_depth, frame, origin, step, out):
     v = np.empty(13, np.float32)
-    for y in range(height):
-        for x in range(width):
-            t = seen[y, x]
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            x, y, t = column * step, row * step, -1
+            for k in range(step * step):
+                if t < 0:
+                    x, y = column * step + k % step, row * step + k // step
+                    t = seen[y, x]
             if t < 0:
                 continue
             corner = triangles[t]
@@ -84,14 +110,17 @@ def _shade(vertices, px, depth, triangles, material, materials, seen, eye, lamp,
                 lit *= lit_at(v[0], v[1], v[2], map_depth, frame, origin)
             hx, hy, hz = lamp[0, 0] + ex / far, lamp[0, 1] + ey / far, lamp[0, 2] + ez / far
             half = max((nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz), 0.0)
-            gloss = m[11] * half**24 * lit
+            half *= half
+            half *= half
+            half *= half
+            gloss = m[11] * half * half * half * lit  # the 24th power
             up = 0.5 + 0.5 * nz
-            shade_of = pattern_at(v[6], v[7], v[8], m)
+            shade_of = pattern_at(v[6], v[7], v[8], m) if m[6] > 0.0 else np.float32(0.0)
             mottled = 1.0 + m[8] * (2.0 * noise(v[6] * 23.0, v[7] * 23.0, v[8] * 23.0) - 1.0)
             for c in range(3):
                 colour = (m[c] * (1.0 - shade_of) + m[3 + c] * shade_of) * mottled * v[9 + c]
                 ambient = (lamp[2, c] * up + lamp[3, c] * (1.0 - up)) * v[12]
-                out[y, x, c] = colour * (lamp[1, c] * lit + ambient) + gloss * lamp[1, c]
+                out[row, column, c] = colour * (lamp[1, c] * lit + ambient) + gloss * lamp[1, c]
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
@@ -99,11 +128,9 @@ def _bumped(v, m):
     """The normal at a pixel, turned by the material's bumps."""
     nx, ny, nz = v[3], v[4], v[5]
     if m[9] > 0.0:
-        a, b, c = v[6] / m[10], v[7] / (2.5 * m[10]), v[8] / m[10]  # folds hang: longer along the body than across
-        here = noise(a, b, c)
-        nx += m[9] * 3.0 * (noise(a + 0.35, b, c) - here)
-        ny += m[9] * 3.0 * (noise(a, b, c + 0.35) - here)
-        nz += m[9] * 3.0 * (noise(a, b + 0.35, c) - here)
+        # Folds hang: longer along the body than across. World axes stand for the body's; the bumps are nobody's anyway.
+        gx, gy, gz = slope(v[6] / m[10], v[7] / (np.float32(2.5) * m[10]), v[8] / m[10])
+        nx, ny, nz = nx + m[9] * gx, ny + m[9] * gz, nz + m[9] * gy
     length = np.sqrt(nx * nx + ny * ny + nz * nz)
     return nx / length, ny / length, nz / length
 
@@ -156,6 +183,36 @@ def noise(x, y, z):
     high = (_hash(p, q, r + 1) * (1 - a) + _hash(p + 1, q, r + 1) * a) * (1 - b)
     high += (_hash(p, q + 1, r + 1) * (1 - a) + _hash(p + 1, q + 1, r + 1) * a) * b
     return low * (1 - c) + high * c
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def slope(x, y, z):
+    """Gradient of `noise`: three numbers."""
+    i, j, k = np.floor(x), np.floor(y), np.floor(z)
+    a, b, c = x - i, y - j, z - k
+    p, q, r = int(i), int(j), int(k)
+    v000, v100, v010, v110 = _hash(p, q, r), _hash(p + 1, q, r), _hash(p, q + 1, r), _hash(p + 1, q + 1, r)
+    r += 1
+    v001, v101, v011, v111 = _hash(p, q, r), _hash(p + 1, q, r), _hash(p, q + 1, r), _hash(p + 1, q + 1, r)
+    d, e, f = a * a * (3 - 2 * a), b * b * (3 - 2 * b), c * c * (3 - 2 * c)
+    x00, x10, x01, x11 = v100 - v000, v110 - v010, v101 - v001, v111 - v011
+    low0, low1 = v000 + d * x00, v010 + d * x10
+    high0, high1 = v001 + d * x01, v011 + d * x11
+    dx = ((x00 * (1 - e) + x10 * e) * (1 - f) + (x01 * (1 - e) + x11 * e) * f) * 6 * a * (1 - a)
+    dy = ((low1 - low0) * (1 - f) + (high1 - high0) * f) * 6 * b * (1 - b)
+    dz = ((high0 + e * (high1 - high0)) - (low0 + e * (low1 - low0))) * 6 * c * (1 - c)
+    return dx, dy, dz
+
+
+@njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
+def flat_noise(x, y, layer):
+    """Smooth noise 0…1 in a plane; each whole number `layer` has its own."""
+    i, j = np.floor(x), np.floor(y)
+    a, b = x - i, y - j
+    a, b = a * a * (3 - 2 * a), b * b * (3 - 2 * b)
+    p, q, r = int(i), int(j), int(layer)
+    low = _hash(p, q, r) * (1 - a) + _hash(p + 1, q, r) * a
+    return low * (1 - b) + (_hash(p, q + 1, r) * (1 - a) + _hash(p + 1, q + 1, r) * a) * b
 
 
 @njit(cache=True, inline="always")

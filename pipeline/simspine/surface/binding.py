@@ -177,7 +177,7 @@ def _stretched(
     length, new_length = np.linalg.norm(a), np.linalg.norm(b)
     u, v = a / length, b / new_length
     axis, cosine = np.cross(u, v), float(u @ v)
-    skew = np.cross(np.eye(3), axis) * -1
+    skew = np.cross(np.eye(3), axis)
     R = np.eye(3) + skew + skew @ skew / (1 + cosine)
     stretch = across * np.eye(3) + (new_length / length - across) * np.outer(u, u)
     return _about(R @ stretch, start, new_start)

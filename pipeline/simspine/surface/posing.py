@@ -53,16 +53,20 @@ def normals(points, triangles):
     """Unit normals (n, 3) of points (n, 3), the areas of their triangles (t, 3) weighing; outwards."""
     out = np.zeros_like(points)
     for t in range(len(triangles)):
-        a, b, c = triangles[t]
-        ux, uy, uz = points[b] - points[a]
-        vx, vy, vz = points[c] - points[a]
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        x, y, z = points[a, 0], points[a, 1], points[a, 2]
+        ux, uy, uz = points[b, 0] - x, points[b, 1] - y, points[b, 2] - z
+        vx, vy, vz = points[c, 0] - x, points[c, 1] - y, points[c, 2] - z
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        for i in (a, b, c):
+        for k in range(3):
+            i = triangles[t, k]
             out[i, 0] += nx
             out[i, 1] += ny
             out[i, 2] += nz
     for i in range(len(out)):
-        length = np.sqrt((out[i] ** 2).sum())
+        length = np.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2)
         if length > 0.0:
-            out[i] /= length
+            out[i, 0] /= length
+            out[i, 1] /= length
+            out[i, 2] /= length
     return out

@@ -2,7 +2,7 @@
 
 import colorsys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,14 +43,26 @@ def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
         (Cut("top", _sleeves(rng), float(rng.uniform(0.009, 0.017)), int(rng.integers(18, 40))), _cloth(rng)),
     ]
     if rng.random() < 0.8:
-        shoes = Material(_colour(rng), mottle=0.04, gloss=0.2)
-        garments.append((Cut("shoes", float(rng.uniform(-0.01, 0.05)), 0.010, 90), shoes))
+        garments.append((Cut("shoes", float(rng.uniform(-0.01, 0.05)), 0.010, 90), _shoe(rng)))
     if female or rng.random() < 0.88:
         long = rng.uniform(0.06, 0.11) if female and rng.random() < 0.6 else rng.uniform(0.02, 0.055)
         thick = rng.uniform(0.014, 0.024) if female else rng.uniform(0.005, 0.016)
         cap = Material(hair, mottle=0.35, fold=0.6, fold_size=0.012, gloss=0.12)
         garments.append((Cut("hair", float(long), float(thick), 2), cap))
     return Appearance(linear(tone), hair, linear(IRIS[rng.integers(len(IRIS))]), tuple(garments))
+
+
+def recoloured(appearance: Appearance, rng: np.random.Generator) -> Appearance:
+    """The same person in clothes of the same cut and other colours and patterns."""
+    cloth = {"top": False, "bottom": True}
+    garments = []
+    for cut, material in appearance.garments:
+        if cut.kind in cloth:
+            material = _cloth(rng, dark=cloth[cut.kind])
+        elif cut.kind == "shoes":
+            material = _shoe(rng)
+        garments.append((cut, material))
+    return replace(appearance, garments=tuple(garments))
 
 
 def plain_appearance() -> Appearance:
@@ -83,6 +95,10 @@ def _cloth(rng: np.random.Generator, dark: bool = False) -> Material:
         colour, _colour(rng), pattern, size=float(rng.uniform(0.02, 0.12)), mottle=float(rng.uniform(0.02, 0.12)),
         fold=float(rng.uniform(0.15, 0.6)), fold_size=float(rng.uniform(0.03, 0.08)), gloss=float(rng.uniform(0, 0.08)),
     )  # fmt: skip
+
+
+def _shoe(rng: np.random.Generator) -> Material:
+    return Material(_colour(rng), mottle=0.04, gloss=0.2)
 
 
 def _colour(rng: np.random.Generator, most: float = 1.0) -> tuple[float, float, float]:

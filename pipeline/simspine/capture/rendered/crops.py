@@ -1,17 +1,18 @@
 """A labelled picture of somebody, with everything around them drawn at random."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from simspine.capture.random_streams import stream
+from simspine.capture.rendered.appearance import recoloured
 from simspine.capture.rendered.cameras import draw_camera
 from simspine.capture.rendered.labels import Labels, label
 from simspine.capture.rendered.motions import Performer
 from simspine.capture.rendered.people import person_mesh
-from simspine.capture.rendered.picture import take_picture
+from simspine.capture.rendered.picture import finer, take_picture
 from simspine.capture.rendered.scenes import draw_light, draw_room, draw_things
 from simspine.capture.rendered.sensor import Sensor, draw_sensor, expose
 from simspine.rendering.mesh import Light, joined
@@ -19,6 +20,7 @@ from simspine.rendering.room import room_seen, with_shadow
 from simspine.rendering.shade import ShadowMap, shadow_map
 from simspine.types import Camera
 
+_BEHIND = 0.5  # px of a room for one of the picture: out of focus behind the person
 _ATTEMPTS = 20  # until somebody is in sight
 _OWN_BACKGROUND = 0.7  # share of pictures before the user's images, where there are any
 
@@ -54,7 +56,8 @@ def draw_sample(who: Performer, style: Style, seed: int, number: int) -> Sample:
 
 def _attempt(who: Performer, style: Style, rng: np.random.Generator) -> Sample | None:
     frame = int(rng.integers(who.frames))
-    body = person_mesh(who.person, who.maps[frame], float(rng.uniform(-1, 1)))
+    dressed = replace(who.person, appearance=recoloured(who.person.appearance, rng))
+    body = person_mesh(dressed, who.maps[frame], float(rng.uniform(-1, 1)))
     camera = draw_camera(rng, body.points[::40], who.floor, style.size)
     light, sensor = draw_light(rng), draw_sensor(rng)
     things = draw_things(rng, camera.centre, who.points[frame])
@@ -72,10 +75,13 @@ def _behind(
     rng: np.random.Generator, camera: Camera, light: Light, shadow: ShadowMap, floor: float, images: Sequence[Path]
 ) -> np.ndarray:
     """(height, width, 3) linear: a part of one of the user's images, or a room."""
+    import cv2
+
     if images and rng.random() < _OWN_BACKGROUND:
         return _part_of(images[int(rng.integers(len(images)))], camera.size, rng)
     room = draw_room(rng, camera.centre[None], floor)
-    return with_shadow(room_seen(room, camera, *room_light(light)), shadow)
+    view = room_seen(room, finer(camera, _BEHIND), *room_light(light))
+    return cv2.resize(with_shadow(view, shadow), camera.size, interpolation=cv2.INTER_LINEAR)
 
 
 def room_light(light: Light) -> tuple[np.ndarray, np.ndarray]:

@@ -50,7 +50,7 @@ def _poster(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> list
     width, height = rng.uniform(0.3, 1.6), rng.uniform(0.3, 2.1)
     left = rng.uniform(low[along], high[along] - width)
     bottom = low[2] + (0.0 if rng.random() < 0.4 else rng.uniform(0.3, 1.6))
-    return [wall, left, bottom, width, height, *linear(rng.uniform(10, 250, 3))]
+    return [wall, left, bottom, width, height, *linear((rng.uniform(20, 235) + rng.normal(0, 40, 3)).clip(5, 250))]
 
 
 def box(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Material) -> Mesh:
@@ -73,18 +73,18 @@ def box(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Materi
 
 
 def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray, most: int = 2) -> Sequence[Mesh]:
-    """Things between a camera at `eye` (3,) m and points of a person (n, 3) m; in about 40 % of cases there are any."""
-    if rng.random() > 0.4:
+    """Things between a camera at `eye` (3,) m and points of a person (n, 3) m; in about a third of cases there are any."""
+    if rng.random() > 0.35:
         return ()
     found = []
     for _ in range(rng.integers(1, most + 1)):
         target = body[rng.integers(len(body))]
-        near = rng.uniform(0.25, 0.8)
-        size = rng.uniform(0.05, 0.45, 3) * near
+        near = rng.uniform(0.2, 0.75)
+        size = rng.uniform(0.05, 0.4, 3) * (1 - near)
         turn = Rotation.random(random_state=rng).as_matrix()
         place = target + near * (eye - target) + rng.normal(0, 0.12, 3)
         if np.linalg.norm(body - place, axis=1).min() > 0.5 * np.linalg.norm(size) + 0.05:
-            colours = linear(rng.uniform(10, 245, 3)), linear(rng.uniform(10, 245, 3))
+            colours = [linear((rng.uniform(20, 230) + rng.normal(0, 35, 3)).clip(5, 250)) for _ in range(2)]
             pattern = Pattern(rng.choice([0, 0, 1, 3, 4]))
             found.append(box(place, size, turn, Material(*colours, pattern, size=0.08, mottle=0.15)))
     return found

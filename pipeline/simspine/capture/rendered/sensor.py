@@ -5,9 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 
+_GREY = 0.24  # mean linear brightness that a camera chooses its exposure for
+
+
 @dataclass(frozen=True)
 class Sensor:
-    """exposure: factor. balance: (3,) factors of red, green, blue. blur: px, one standard deviation. noise: of a pixel
+    """exposure: factor of what the camera would choose by itself. balance: (3,) factors of red, green, blue. blur: px, one standard deviation. noise: of a pixel
     of full brightness from the light itself, and always, both as shares of full. quality: of the JPEG, 1…100.
     """
 
@@ -22,7 +25,7 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
     """A camera as people have them: mostly good, some dark, soft, noisy or badly compressed."""
     bad = rng.random() < 0.3
     return Sensor(
-        exposure=float(np.exp(rng.normal(0.0, 0.3))),
+        exposure=float(np.exp(rng.normal(0.0, 0.25))),
         balance=(float(np.exp(rng.normal(0, 0.05))), 1.0, float(np.exp(rng.normal(0, 0.05)))),
         blur=float(rng.uniform(0.0, 1.6 if bad else 0.7)),
         noise=(float(rng.uniform(0.0, 0.06 if bad else 0.025)), float(rng.uniform(0.0, 0.015 if bad else 0.005))),
@@ -34,7 +37,8 @@ def expose(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.
     """(height, width, 3) uint8 BGR of linear colours (height, width, 3), as the sensor has them."""
     import cv2
 
-    image = colours * (sensor.exposure * np.array(sensor.balance, np.float32))
+    chosen = _GREY / max(float(colours[::4, ::4].mean()), 1e-3)
+    image = colours * (sensor.exposure * chosen * np.array(sensor.balance, np.float32))
     if sensor.blur > 0.2:
         image = cv2.GaussianBlur(image, (0, 0), sensor.blur)
     shot, read = sensor.noise
