@@ -71,7 +71,7 @@ def joints(person: RenderedPerson, poses: dict[str, np.ndarray]) -> dict[str, fl
         centre, start = poses[at][:3, 3], poses[above][:3, 3]
         along = (centre - start) / np.linalg.norm(centre - start)
         off = skin - centre
-        limb = np.isin(main_carrier, (at, above, "radius_r", "calcn_r"))
+        limb = np.isin(main_carrier, (at, above, "radius_r"))
         near = limb & (np.abs(off @ along) < 0.02) & (np.linalg.norm(off, axis=1) < 0.10)
         ring = off[near] - np.outer(off[near] @ along, along)
         axes = np.linalg.svd(ring - ring.mean(0))[2][:2]

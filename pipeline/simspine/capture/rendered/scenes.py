@@ -63,7 +63,8 @@ def box(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Materi
             start = 4 * len(triangles) // 2
             points.append(face)
             way.append(np.tile(np.eye(3)[axis] * sign, (4, 1)))
-            triangles += [[start, start + 1, start + 3], [start, start + 3, start + 2]]
+            one = [[start, start + 1, start + 3], [start, start + 3, start + 2]]
+            triangles += one if (axis == 1) == (sign > 0) else [triangle[::-1] for triangle in one]  # outwards
     local = np.concatenate(points)
     count = len(local)
     return Mesh(

@@ -12,6 +12,7 @@ from simspine.capture.rendered.crops import Sample, Style, draw_sample
 from simspine.capture.rendered.motions import Performer, dataset_performers, virtual_performer
 from simspine.capture.rendered.sensor import compressed
 from simspine.capture.rendered.sheet import drawn_labels, save_sheet
+from simspine.dataset.recordings import open_dataset
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path, write_text
 from simspine.formats.coco import keypoint_list, run_lengths, write_coco_people
@@ -41,10 +42,10 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
 
     Raises `InputError` for a folder that holds something else, and for settings that cannot be.
     """
-    stated = stated_settings(settings)
+    count, stated = _people_in(settings), stated_settings(settings)
     claim(folder, stated)
     images, people, shown = [], [], []
-    for number, who, sample in _samples(settings):
+    for number, who, sample in _samples(settings, count):
         name = f"{number + 1:06d}.jpg"
         with atomic_path(folder / "images" / SPLIT / name) as temporary:
             temporary.write_bytes(compressed(sample.image, sample.sensor))
@@ -62,20 +63,23 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
     return len(images)
 
 
-def _samples(settings: RenderSettings) -> Iterator[tuple[int, Performer, Sample]]:
+def _samples(settings: RenderSettings, count: int) -> Iterator[tuple[int, Performer, Sample]]:
     """Pictures person by person, so that one person is in memory at a time; numbers go round the people."""
     if settings.motion is None:
-        count = min(settings.people, settings.images)
         everybody = (virtual_performer(settings.seed, i, settings.actions) for i in range(count))
     else:
-        from simspine.dataset.recordings import open_dataset
-
-        with open_dataset(settings.motion) as data:
-            count = len(data.subjects)
         everybody = dataset_performers(settings.motion, settings.seed)
     for place, who in enumerate(everybody):
         for number in range(place, settings.images, count):
             yield number, who, draw_sample(who, settings.style, settings.seed, number)
+
+
+def _people_in(settings: RenderSettings) -> int:
+    """How many people there are, found out before anything is written."""
+    if settings.motion is None:
+        return min(settings.people, settings.images)
+    with open_dataset(settings.motion) as data:
+        return len(data.subjects)
 
 
 def stated_settings(settings: RenderSettings) -> dict:
