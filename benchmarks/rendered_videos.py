@@ -1,4 +1,6 @@
-"""From rendered video to spine, against the truth: `python benchmarks/rendered_videos.py RESULTS CAPTURE [SUBJECT TRIAL]`.
+"""From rendered video to spine, against the truth.
+
+    python benchmarks/rendered_videos.py RESULTS CAPTURE [SUBJECT TRIAL]
 
 Prints the table of docs/rendered-people.md: how far joints and vertebrae found by the workflow (configs/rendered.yaml)
 are from those of the virtual capture that was filmed.
@@ -40,10 +42,12 @@ def main(results: Path, capture: Path, subject: str, trial: str) -> None:
     centres = spine["centres"]
     for region, letter in (("lumbar", "L"), ("thoracic", "T"), ("cervical", "C")):
         error = off(centres, true["vertebrae"], [n for n in true["vertebrae"].names if n[0] == letter])
-        print(f"| {region} vertebrae, after inverse kinematics | {np.nanmedian(error):.0f} | {np.nanpercentile(error, 90):.0f} |")
+        print(f"| {region} vertebrae, solved | {np.nanmedian(error):.0f} | {np.nanpercentile(error, 90):.0f} |")
     for name in ("lla", "tka"):
         error = np.degrees(np.asarray(spine[name]) - np.asarray(true[name])[: len(spine[name])])
-        print(f"| {name.upper()}, degrees: mean error, sd about it | {np.nanmean(error):.1f} | {np.nanstd(error):.1f} |")
+        print(
+            f"| {name.upper()}, degrees: mean error, sd about it | {np.nanmean(error):.1f} | {np.nanstd(error):.1f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,15 @@ from simspine.body.kinematics import neutral_markers, neutral_poses
 from simspine.body.skin import read_skin_table
 from simspine.capture.bodies import truth_body, unscaled
 from simspine.capture.rendered.appearance import plain_appearance
-from simspine.capture.rendered.people import DENSITY, RenderedPerson, build_of, make_person, person_of, volume, weight_shape
+from simspine.capture.rendered.people import (
+    DENSITY,
+    RenderedPerson,
+    build_of,
+    make_person,
+    person_of,
+    volume,
+    weight_shape,
+)
 from simspine.capture.rendered.sheet import portrait, save_sheet
 from simspine.capture.subjects import make_subject
 from simspine.rendering.rays import ray_hits
@@ -24,7 +32,12 @@ from simspine.surface.posing import posed_points, segment_maps
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 FLEXED = 60.0  # degrees, all levels T1 to S1 together
-LIMBS = {"knee": ("tibia_r", "femur_r"), "elbow": ("ulna_r", "humerus_r"), "ankle": ("talus_r", "tibia_r"), "wrist": ("hand_r", "ulna_r")}
+LIMBS = {
+    "knee": ("tibia_r", "femur_r"),
+    "elbow": ("ulna_r", "humerus_r"),
+    "ankle": ("talus_r", "tibia_r"),
+    "wrist": ("hand_r", "ulna_r"),
+}
 
 
 def pose(person: RenderedPerson, degrees: float = 0.0, kind: str = "Flex_Ext") -> dict[str, np.ndarray]:
@@ -94,18 +107,30 @@ def main(count: int) -> None:
     people = []
     for i in range(count):
         subject = make_subject(7, i)
-        people.append((subject, make_person(truth_body(subject).body, subject.sex == "female", subject.mass, np.random.default_rng(i))))
+        people.append(
+            (
+                subject,
+                make_person(truth_body(subject).body, subject.sex == "female", subject.mass, np.random.default_rng(i)),
+            )
+        )
     upright = [depths(p, pose(p)) for _, p in people]
     bent = [depths(p, pose(p, FLEXED)) for _, p in people]
     table = read_skin_table()
-    print(f"| level | published | process to skin, upright | bent {FLEXED:.0f}° | centroid to skin, upright | bent |\n|---|---|---|---|---|---|")
+    print(
+        f"| level | published | process to skin | bent {FLEXED:.0f}° | centroid to skin | bent |\n" + 6 * "|---" + "|"
+    )
     for level in table.levels:
         row = [np.array([d[level] for d in group]) for group in (upright, bent)]
         cells = [f"{np.nanmean(r[:, c]):.0f} ± {np.nanstd(r[:, c]):.0f}" for c in (0, 1) for r in row]
         print(f"| {level} | {1000 * table.places[level].depth:.0f} | " + " | ".join(cells) + " |")
     for what, measure in (("joint centres", joints), ("points on the skin", face_and_feet)):
         rows = [measure(p, pose(p)) for _, p in people]
-        print(f"\n{what}, mm: " + ", ".join(f"{n} {np.mean([r[n] for r in rows]):.0f} ± {np.std([r[n] for r in rows]):.0f}" for n in rows[0]))
+        print(
+            f"\n{what}, mm: "
+            + ", ".join(
+                f"{n} {np.mean([r[n] for r in rows]):.0f} ± {np.std([r[n] for r in rows]):.0f}" for n in rows[0]
+            )
+        )
     mass = [(s.mass, DENSITY * volume(surface(p, pose(p)), skin_asset().triangles)) for s, p in people]
     print("\nmass − skin's, kg:", np.round([a - b for a, b in mass], 1))
     heights = [np.ptp(surface(p, pose(p))[:, 1]) - s.stature for s, p in people]
@@ -117,7 +142,12 @@ def pictures(people) -> None:
     """Postures of one person, and several people."""
     subject = people[1][0]
     body = truth_body(subject).body
-    plain = person_of(body, float(subject.sex == "female"), weight_shape(build_of(body, float(subject.sex == "female"), {}, subject.mass)), plain_appearance())
+    plain = person_of(
+        body,
+        float(subject.sex == "female"),
+        weight_shape(build_of(body, float(subject.sex == "female"), {}, subject.mass)),
+        plain_appearance(),
+    )
     moves = ((0.0, "Flex_Ext"), (FLEXED, "Flex_Ext"), (40.0, "axial_rotation"), (35.0, "Lat_Bending"))
     rows = [[portrait(plain, pose(plain, *move), azimuth, spine=True) for azimuth in (0, 90, 180)] for move in moves]
     save_sheet(IMAGES / "rendered-postures.png", [rows[0] + rows[1], rows[2] + rows[3]])

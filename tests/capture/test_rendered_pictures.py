@@ -171,7 +171,9 @@ def test_a_set_on_disk_reads_as_spinetrack(tmp_path, who):
         assert sum(row["segmentation"]["counts"][1::2]) == row["area"]
         camera = image["camera"]  # a reader's own projection, with nothing of ours
         local = np.array(row["keypoints_camera_m"]).reshape(37, 3)
-        px = cv2.projectPoints(local, np.zeros(3), np.zeros(3), np.array(camera["K"]), np.array(camera["distortion"]))[0]
+        px = cv2.projectPoints(local, np.zeros(3), np.zeros(3), np.array(camera["K"]), np.array(camera["distortion"]))[
+            0
+        ]
         points = np.array(row["keypoints"]).reshape(37, 3)
         np.testing.assert_allclose(points[points[:, 2] > 0, :2], px[points[:, 2] > 0, 0], atol=0.02)
     again = tmp_path / "again"

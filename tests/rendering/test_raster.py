@@ -26,7 +26,9 @@ def sphere(radius, centre, rows=80, columns=160):
     theta, phi = np.meshgrid(np.linspace(0, np.pi, rows), np.linspace(0, 2 * np.pi, columns), indexing="ij")
     points = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], -1).reshape(-1, 3)
     i = np.arange((rows - 1) * columns).reshape(rows - 1, columns)[:, :-1].ravel()
-    triangles = np.concatenate([np.stack([i, i + 1, i + columns], 1), np.stack([i + 1, i + columns + 1, i + columns], 1)])
+    triangles = np.concatenate(
+        [np.stack([i, i + 1, i + columns], 1), np.stack([i + 1, i + columns + 1, i + columns], 1)]
+    )
     return radius * points + centre, triangles
 
 

@@ -53,7 +53,9 @@ def capture_virtual(config_path, out, subject, quiet):
 @click.option("--people", type=click.IntRange(1), default=16, show_default=True, help="How many different people.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
 @click.option("--size", default="192x256", show_default=True, help="Width x height of the pictures, px.")
-@click.option("--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out.")
+@click.option(
+    "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
+)
 @click.option("--motion", type=FILE, help="A data set of ours (.h5): its bodies and motions instead.")
 @click.option("--backgrounds", type=FILE, help="Folder of images to put people before, beside the rooms.")
 @quiet_option
@@ -86,8 +88,8 @@ def capture_render(out, images, people, seed, size, actions, motion, backgrounds
 def capture_videos(out, subjects, actions, frames, seed, quiet):
     """Render videos of people whose spines are known: a virtual capture, filmed by its four cameras.
 
-    Writes a virtual capture with its truth, and for each trial videos and a calibration in videos/SUBJECT/TRIAL, a folder
-    that the workflow can start from (configs/rendered.yaml).
+    Writes a virtual capture with its truth, and for each trial videos and a calibration in videos/SUBJECT/TRIAL, which
+    the workflow can start from (configs/rendered.yaml).
     """
     from simspine.capture.rendered.videos import FilmSettings, write_videos
     from simspine.workflow.context import progress_bar

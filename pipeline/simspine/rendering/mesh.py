@@ -65,8 +65,11 @@ def joined(parts: Sequence[Mesh]) -> Mesh:
     starts = np.cumsum([0, *(len(part.points) for part in parts)])
     firsts = np.cumsum([0, *(len(part.materials) for part in parts)])
     return Mesh(
-        *(np.concatenate([getattr(p, name) for p in parts])
-          for name in ("points", "normals", "texture", "tint", "open_sky")),
+        points=np.concatenate([p.points for p in parts]),
+        normals=np.concatenate([p.normals for p in parts]),
+        texture=np.concatenate([p.texture for p in parts]),
+        tint=np.concatenate([p.tint for p in parts]),
+        open_sky=np.concatenate([p.open_sky for p in parts]),
         triangles=np.concatenate([p.triangles + start for p, start in zip(parts, starts[:-1], strict=True)]),
         material=np.concatenate([p.material + first for p, first in zip(parts, firsts[:-1], strict=True)]),
         materials=tuple(material for part in parts for material in part.materials),

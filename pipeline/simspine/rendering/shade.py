@@ -53,13 +53,19 @@ def turned(points, frame, origin):
 
 
 def shade(
-    mesh: Mesh, px: np.ndarray, depth: np.ndarray, seen: Visible, eye: np.ndarray, light: Light, shadow: ShadowMap,
+    mesh: Mesh,
+    px: np.ndarray,
+    depth: np.ndarray,
+    seen: Visible,
+    eye: np.ndarray,
+    light: Light,
+    shadow: ShadowMap,
     step: int = 1,
 ) -> np.ndarray:
     """(height / step, width / step, 3) float32 linear colours of what is seen; 0 where nothing is.
 
-    px (n, 2), depth (n,): of the mesh's points in the image. eye: (3,) m, the camera's centre. step: one colour for each
-    block of step × step samples, that of the first in which something is seen.
+    px (n, 2), depth (n,): of the mesh's points in the image. eye: (3,) m, the camera's centre. step: one colour for
+    each block of step × step samples, that of the first in which something is seen.
     """
     height, width = seen.triangle.shape
     out = np.zeros((height // step, width // step, 3), np.float32)

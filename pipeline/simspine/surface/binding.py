@@ -41,12 +41,14 @@ def bind(rest: RestSurface, body: Body) -> BoundSkin:
     lacking = [name for name in SEGMENTS if name not in body.bodies]
     if lacking:
         raise InputError(
-            f"body {body.name!r} has no {', '.join(lacking[:3])}; a skin needs the articulated body, with every vertebra."
+            f"body {body.name!r} has no {', '.join(lacking[:3])}; a skin needs a body with every vertebra, such as the "
+            "articulated one."
         )
     poses = _poses_at_rest(body)
     joints = {name: poses[name][:3, 3] for name in body.bodies}
     at = rest.landmarks
-    across = np.linalg.norm(joints["T1"] - _hips(joints)) / np.linalg.norm(at["T1"] - _middle(at, "hip"))
+    trunk, rest_trunk = joints["T1"] - _hips(joints), at["T1"] - _middle(at, "hip")
+    across = float(np.linalg.norm(trunk) / np.linalg.norm(rest_trunk))
     maps = _spine_maps(joints, at, across)
     maps["head"] = _head_map(body, poses["head"], at, joints)
     for side in "rl":

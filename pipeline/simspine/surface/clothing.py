@@ -32,7 +32,9 @@ class Cut:
 
 @dataclass(frozen=True, eq=False)
 class Shell:
-    """points: (m, 3) m at rest. carried: (m,) points of the skin that they go with. triangles: (t, 3). occlusion (m,)."""
+    """points: (m, 3) m at rest. carried: (m,) points of the skin that they go with. triangles: (t, 3). occlusion: (m,),
+    how much of the sky they see.
+    """
 
     points: np.ndarray
     carried: np.ndarray

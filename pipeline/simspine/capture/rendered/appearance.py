@@ -39,7 +39,10 @@ def draw_appearance(rng: np.random.Generator, female: bool) -> Appearance:
     tone = (1 - share) * np.array(TONES[low]) + share * np.array(TONES[low + 1])
     hair = linear(np.clip(np.array(HAIR[rng.integers(len(HAIR))]) * rng.uniform(0.8, 1.2), 0, 255))
     garments = [
-        (Cut("bottom", _legs(rng), float(rng.uniform(0.008, 0.016)), int(rng.integers(20, 45))), _cloth(rng, dark=True)),
+        (
+            Cut("bottom", _legs(rng), float(rng.uniform(0.008, 0.016)), int(rng.integers(20, 45))),
+            _cloth(rng, dark=True),
+        ),
         (Cut("top", _sleeves(rng), float(rng.uniform(0.009, 0.017)), int(rng.integers(18, 40))), _cloth(rng)),
     ]
     if rng.random() < 0.8:
@@ -70,7 +73,11 @@ def plain_appearance() -> Appearance:
     top = Material(linear((128, 138, 150)), fold=0.25)
     bottom = Material(linear((62, 66, 78)), fold=0.2)
     hair = Material(linear(HAIR[1]), mottle=0.3, fold=0.5, fold_size=0.012)
-    garments = ((Cut("bottom", 0.6, 0.010, 30), bottom), (Cut("top", 0.5, 0.010, 30), top), (Cut("hair", 0.04, 0.010, 2), hair))
+    garments = (
+        (Cut("bottom", 0.6, 0.010, 30), bottom),
+        (Cut("top", 0.5, 0.010, 30), top),
+        (Cut("hair", 0.04, 0.010, 2), hair),
+    )
     return Appearance(linear(TONES[2]), linear(HAIR[1]), linear(IRIS[0]), garments)
 
 
@@ -80,7 +87,9 @@ def skin_material(appearance: Appearance) -> Material:
 
 def _legs(rng: np.random.Generator) -> float:
     """Shorts, to the calf, or to the ankle."""
-    return float(rng.choice([rng.uniform(0.35, 0.8), rng.uniform(1.4, 1.7), rng.uniform(1.9, 2.0)], p=[0.4, 0.15, 0.45]))
+    return float(
+        rng.choice([rng.uniform(0.35, 0.8), rng.uniform(1.4, 1.7), rng.uniform(1.9, 2.0)], p=[0.4, 0.15, 0.45])
+    )
 
 
 def _sleeves(rng: np.random.Generator) -> float:

@@ -46,7 +46,7 @@ class Style:
 
 
 def draw_sample(who: Performer, style: Style, seed: int, number: int) -> Sample:
-    """Picture `number` of a set; equal arguments give equal pixels and labels."""
+    """RenderedPicture `number` of a set; equal arguments give equal pixels and labels."""
     for attempt in range(_ATTEMPTS):
         sample = _attempt(who, style, stream(seed, "picture", str(number), str(attempt)))
         if sample is not None:
@@ -102,7 +102,9 @@ def _part_of(path: Path, size: tuple[int, int], rng: np.random.Generator) -> np.
     largest = min(image.shape[1] / width, image.shape[0] / height)
     scale = largest * rng.uniform(0.5, 1.0)
     wide, high = max(int(scale * width), 1), max(int(scale * height), 1)
-    left, top = (int(rng.integers(0, most - part + 1)) for most, part in ((image.shape[1], wide), (image.shape[0], high)))
+    left, top = (
+        int(rng.integers(0, most - part + 1)) for most, part in ((image.shape[1], wide), (image.shape[0], high))
+    )
     part = image[top : top + high, left : left + wide]
     if rng.random() < 0.5:
         part = part[:, ::-1]

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from simspine.body.capsules import RADII
-from simspine.capture.rendered.picture import Picture, finer
+from simspine.capture.rendered.picture import RenderedPicture, finer
 from simspine.formats.coco import HIDDEN, VISIBLE
 from simspine.geometry import project_one
 from simspine.rendering.raster import NONE
@@ -48,18 +48,20 @@ def reaches(names: tuple[str, ...], points: np.ndarray, skin: np.ndarray) -> np.
     return under + np.array([radius[name] for name in names])
 
 
-def label(picture: Picture, camera: Camera, names: tuple[str, ...], xyz: np.ndarray, reach: np.ndarray) -> Labels | None:
+def label(
+    picture: RenderedPicture, camera: Camera, names: tuple[str, ...], xyz: np.ndarray, reach: np.ndarray
+) -> Labels | None:
     """Labels of a picture; None where hardly anything of the person is in it.
 
     names: SIMSPINE's 37 of xyz (points, 3) m in the world; reach: as from `reaches`.
     """
-    mask = picture.mask > 0.5
+    mask = np.asarray(picture.mask > 0.5)
     if mask.sum() < LEAST:
         return None
     px = project_one(camera, xyz)
     local = xyz @ camera.R.T + camera.t
     width, height = camera.size
-    inside = (px >= -0.5).all(1) & (px < np.array([width, height]) - 0.5).all(1)
+    inside = np.all((px >= -0.5) & (px < np.array([width, height]) - 0.5), axis=1)
     v = np.where(inside, np.where(in_sight(picture, camera, xyz, reach), VISIBLE, HIDDEN), 0)
     order = [names.index(_NATIVE[name]) for name in load("spinetrack37").names]
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -69,7 +71,7 @@ def label(picture: Picture, camera: Camera, names: tuple[str, ...], xyz: np.ndar
     return Labels(found[order], local[order], mask, (left, top, wide, high))
 
 
-def in_sight(picture: Picture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """(points,) bool: nothing lies farther before a point than its reach; points outside the image count as hidden."""
     fine = finer(camera, picture.scale)
     px, local = project_one(fine, xyz), xyz @ camera.R.T + camera.t

@@ -13,7 +13,7 @@ from simspine.types import Camera
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RenderedPicture:
     """colours: (height, width, 3) float32, linear. mask: (height, width) 0…1, how much of a pixel the person covers.
     seen: what is nearest in each pixel, at `scale` times the picture's size; things: from which triangle on it is not
     the person.
@@ -35,7 +35,7 @@ def finer(camera: Camera, scale: float) -> Camera:
 
 def take_picture(
     camera: Camera, mesh: Mesh, things: int, light: Light, shadow: ShadowMap, behind: np.ndarray, scale: int = 1
-) -> Picture:
+) -> RenderedPicture:
     """A picture of a mesh whose triangles from `things` on are not the person.
 
     behind: (height, width, 3) linear colours of what is behind. scale: samples a side of each pixel; edges of what is
@@ -49,7 +49,7 @@ def take_picture(
     drawn = shade(mesh, px, depth, seen, camera.centre, light, shadow, scale)
     out, person = np.empty_like(behind), np.empty(behind.shape[:2], np.float32)
     _compose(seen.triangle, things, scale, drawn, behind, out, person)
-    return Picture(out, person, seen, scale, things)
+    return RenderedPicture(out, person, seen, scale, things)
 
 
 @njit(cache=True, nogil=True)

@@ -56,7 +56,8 @@ def _poster(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> list
 def box(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Material) -> Mesh:
     """A thing to stand in the way: a block with edges `size` (3,) m, turned by `turn` (3, 3)."""
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float) / 2
-    points, way, triangles = [], [], []
+    points, way = [], []
+    triangles: list[list[int]] = []
     for axis in range(3):
         for sign in (-1, 1):
             face = corners[corners[:, axis] == sign / 2]
@@ -74,7 +75,7 @@ def box(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Materi
 
 
 def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray, most: int = 2) -> Sequence[Mesh]:
-    """Things between a camera at `eye` (3,) m and points of a person (n, 3) m; in about a third of cases there are any."""
+    """Things between a camera at `eye` (3,) m and points of a person (n, 3) m; in a third of cases there are any."""
     if rng.random() > 0.35:
         return ()
     found = []
@@ -85,7 +86,7 @@ def draw_things(rng: np.random.Generator, eye: np.ndarray, body: np.ndarray, mos
         turn = Rotation.random(random_state=rng).as_matrix()
         place = target + near * (eye - target) + rng.normal(0, 0.12, 3)
         if np.linalg.norm(body - place, axis=1).min() > 0.5 * np.linalg.norm(size) + 0.05:
-            colours = [linear((rng.uniform(20, 230) + rng.normal(0, 35, 3)).clip(5, 250)) for _ in range(2)]
+            one, two = (linear((rng.uniform(20, 230) + rng.normal(0, 35, 3)).clip(5, 250)) for _ in range(2))
             pattern = Pattern(rng.choice([0, 0, 1, 3, 4]))
-            found.append(box(place, size, turn, Material(*colours, pattern, size=0.08, mottle=0.15)))
+            found.append(box(place, size, turn, Material(one, two, pattern, size=0.08, mottle=0.15)))
     return found

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
 _GREY = 0.24  # mean linear brightness that a camera chooses its exposure for
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """exposure: factor of what the camera would choose by itself. balance: (3,) factors of red, green, blue. blur: px, one standard deviation. noise: of a pixel
-    of full brightness from the light itself, and always, both as shares of full. quality: of the JPEG, 1…100.
+    """exposure: factor of what the camera would choose by itself. balance: (3,) factors of red, green, blue. blur: px,
+    one standard deviation. noise: of a pixel of full brightness from the light itself, and always, both as shares of
+    full. quality: of the JPEG, 1…100.
     """
 
     exposure: float = 1.0

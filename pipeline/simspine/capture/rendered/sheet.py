@@ -57,7 +57,14 @@ def _draw_spine(picture: np.ndarray, person: RenderedPerson, poses: Mapping[str,
         at = (poses[person.body.marker_bodies[i]] @ [*person.body.marker_offsets[i], 1])[:3]
         x, y = project_one(camera, change_frame(at, "y_up", "z_up"))
         known = level in VERTEBRA_OF.values()
-        cv2.circle(picture, (round(x), round(y)), 3 if known else 2, (40, 40, 230) if known else (230, 160, 40), -1, cv2.LINE_AA)
+        cv2.circle(
+            picture,
+            (round(x), round(y)),
+            3 if known else 2,
+            (40, 40, 230) if known else (230, 160, 40),
+            -1,
+            cv2.LINE_AA,
+        )
 
 
 _LEVELS = (*(f"C{i}" for i in range(1, 8)), *(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)), "S1")
@@ -72,8 +79,8 @@ def drawn_labels(picture: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     spine = {table.index(name) for name in table.names if table.levels[table.index(name)]}
     for i, parent in enumerate(table.parents):
         if parent >= 0 and keypoints[i, 2] > 0 and keypoints[parent, 2] > 0:
-            ends = [tuple(int(round(v)) for v in keypoints[k, :2]) for k in (i, parent)]
-            cv2.line(out, *ends, (60, 200, 60) if i in spine else (200, 170, 60), 1, cv2.LINE_AA)
+            start, end = ((round(float(keypoints[k, 0])), round(float(keypoints[k, 1]))) for k in (i, parent))
+            cv2.line(out, start, end, (60, 200, 60) if i in spine else (200, 170, 60), 1, cv2.LINE_AA)
     for i, (x, y, v) in enumerate(keypoints):
         if v > 0:
             colour = (40, 40, 235) if i in spine else (0, 190, 255)

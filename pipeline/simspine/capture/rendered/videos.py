@@ -24,7 +24,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.calibration import write_calibration
 from simspine.rendering.mesh import Light
-from simspine.rendering.room import room_seen, with_shadow
+from simspine.rendering.room import RoomView, room_seen, with_shadow
 from simspine.rendering.shade import shadow_map
 from simspine.sources.human36m.names import select_trials
 from simspine.types import Camera
@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FilmSettings:
-    """seed, subjects, actions, frames: as in `CaptureSettings`, whose capture is filmed. samples: a side of each pixel."""
+    """seed, subjects, actions, frames: as in `CaptureSettings`, whose capture is filmed. samples: a side of a pixel."""
 
     seed: int = 1
     subjects: int = 1
@@ -111,7 +111,9 @@ def _recording(path: Path, camera: Camera):
             video.release()
 
 
-def _images(who: Performer, camera: Camera, light: Light, view, settings: FilmSettings, trial: str) -> Iterator[np.ndarray]:
+def _images(
+    who: Performer, camera: Camera, light: Light, view: RoomView, settings: FilmSettings, trial: str
+) -> Iterator[np.ndarray]:
     """(height, width, 3) uint8 BGR, frame by frame."""
     rng = stream(settings.seed, "film", who.name, trial, camera.name)
     for frame in range(who.frames):

