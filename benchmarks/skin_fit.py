@@ -150,8 +150,8 @@ def pictures(people) -> None:
     )
     moves = ((0.0, "Flex_Ext"), (FLEXED, "Flex_Ext"), (40.0, "axial_rotation"), (35.0, "Lat_Bending"))
     rows = [[portrait(plain, pose(plain, *move), azimuth, spine=True) for azimuth in (0, 90, 180)] for move in moves]
-    save_sheet(IMAGES / "rendered-postures.png", [rows[0] + rows[1], rows[2] + rows[3]])
-    save_sheet(IMAGES / "rendered-people.png", [[portrait(p, pose(p), a) for _, p in people[:8]] for a in (20, 160)])
+    save_sheet(IMAGES / "rendered-postures.jpg", [rows[0] + rows[1], rows[2] + rows[3]])
+    save_sheet(IMAGES / "rendered-people.jpg", [[portrait(p, pose(p), a) for _, p in people[:8]] for a in (20, 160)])
 
 
 if __name__ == "__main__":

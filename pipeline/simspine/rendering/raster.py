@@ -32,7 +32,7 @@ def rasterise(px: np.ndarray, depth: np.ndarray, triangles: np.ndarray, size: tu
     width, height = size
     inverse = np.zeros((height, width), np.float32)
     seen = np.full((height, width), NONE, np.int32)
-    _fill(px.astype(np.float32), depth.astype(np.float32), triangles, inverse, seen)
+    _fill(px.astype(np.float32, copy=False), depth.astype(np.float32, copy=False), triangles, inverse, seen)
     with np.errstate(divide="ignore"):
         return Visible(1.0 / inverse, seen)
 

@@ -12,7 +12,7 @@ from numba import njit
 from simspine.rendering.mesh import Light, Mesh, table
 from simspine.rendering.raster import Visible, rasterise, weights_at
 
-_SHADOW_SIZE = 256  # px of the map of what the lamp sees
+_SHADOW_SIZE = 192  # px of the map of what the lamp sees
 _BIAS = 0.012  # m behind what the lamp sees that still counts as lit
 _SOFT = 0.25  # how far light goes round an edge
 
@@ -30,25 +30,26 @@ def shadow_map(points: np.ndarray, triangles: np.ndarray, way: np.ndarray) -> Sh
     across = np.cross(way, [0.11, 0.27, 0.95] if abs(way[2]) < 0.9 else [1.0, 0, 0])
     across /= np.linalg.norm(across)
     frame = np.stack([across, np.cross(way, across), -way])
-    placed = turned(points, frame, np.zeros(3))
+    placed = turned(points, frame)
     low = np.array([axis.min() for axis in placed.T])
     wide = max(float(axis.max() - least) for axis, least in zip(placed.T[:2], low, strict=False))
     scale = (_SHADOW_SIZE - 5) / wide
     scaled = frame * np.array([scale, scale, 1.0])[:, None]
     origin = np.array([2 - scale * low[0], 2 - scale * low[1], 1 - low[2]])
-    placed = turned(points, scaled, origin)
+    placed.T[:2] *= np.float32(scale)
+    placed += origin.astype(np.float32)
     seen = rasterise(placed[:, :2], placed[:, 2], triangles, (_SHADOW_SIZE, _SHADOW_SIZE))
     return ShadowMap(seen.depth, scaled.astype(np.float32), origin.astype(np.float32))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def turned(points, frame, origin):
-    """frame @ x + origin of points (n, 3): (n, 3) float32, stored axis by axis."""
+def turned(points, frame):
+    """frame @ x of points (n, 3): (n, 3) float32, stored axis by axis."""
     out = np.empty((3, len(points)), np.float32)
     for i in range(len(points)):
         x, y, z = points[i, 0], points[i, 1], points[i, 2]
         for k in range(3):
-            out[k, i] = frame[k, 0] * x + frame[k, 1] * y + frame[k, 2] * z + origin[k]
+            out[k, i] = frame[k, 0] * x + frame[k, 1] * y + frame[k, 2] * z
     return out.T
 
 
@@ -105,7 +106,7 @@ def _shade(vertices, px, depth, triangles, material, materials, seen, eye, lamp,
             for i in range(13):
                 v[i] = wa * vertices[corner[0], i] + wb * vertices[corner[1], i] + wc * vertices[corner[2], i]
             m = materials[material[t]]
-            nx, ny, nz = _bumped(v, m)
+            nx, ny, nz, mottled = _bumped(v, m)
             ex, ey, ez = eye[0] - v[0], eye[1] - v[1], eye[2] - v[2]
             far = np.sqrt(ex * ex + ey * ey + ez * ez)
             if nx * ex + ny * ey + nz * ez < 0.0:  # the inner side of a hem
@@ -122,7 +123,6 @@ def _shade(vertices, px, depth, triangles, material, materials, seen, eye, lamp,
             gloss = m[11] * half * half * half * lit  # the 24th power
             up = 0.5 + 0.5 * nz
             shade_of = pattern_at(v[6], v[7], v[8], m) if m[6] > 0.0 else np.float32(0.0)
-            mottled = 1.0 + m[8] * (2.0 * noise(v[6] * 23.0, v[7] * 23.0, v[8] * 23.0) - 1.0)
             for c in range(3):
                 colour = (m[c] * (1.0 - shade_of) + m[3 + c] * shade_of) * mottled * v[9 + c]
                 ambient = (lamp[2, c] * up + lamp[3, c] * (1.0 - up)) * v[12]
@@ -131,14 +131,15 @@ def _shade(vertices, px, depth, triangles, material, materials, seen, eye, lamp,
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def _bumped(v, m):
-    """The normal at a pixel, turned by the material's bumps."""
+    """The normal at a pixel, turned by the material's bumps, and the factor of its colour, which goes with them."""
     nx, ny, nz = v[3], v[4], v[5]
-    if m[9] > 0.0:
+    height = np.float32(0.5)
+    if m[8] > 0.0 or m[9] > 0.0:
         # Folds hang: longer along the body than across. World axes stand for the body's; the bumps are nobody's anyway.
-        gx, gy, gz = slope(v[6] / m[10], v[7] / (np.float32(2.5) * m[10]), v[8] / m[10])
+        height, gx, gy, gz = slope(v[6] / m[10], v[7] / (np.float32(2.5) * m[10]), v[8] / m[10])
         nx, ny, nz = nx + m[9] * gx, ny + m[9] * gz, nz + m[9] * gy
     length = np.sqrt(nx * nx + ny * ny + nz * nz)
-    return nx / length, ny / length, nz / length
+    return nx / length, ny / length, nz / length, 1 + m[8] * (2 * height - 1)
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
@@ -193,7 +194,7 @@ def noise(x, y, z):
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
 def slope(x, y, z):
-    """Gradient of `noise`: three numbers."""
+    """`noise`, and its gradient in three numbers."""
     i, j, k = np.floor(x), np.floor(y), np.floor(z)
     a, b, c = x - i, y - j, z - k
     p, q, r = int(i), int(j), int(k)
@@ -207,7 +208,8 @@ def slope(x, y, z):
     dx = ((x00 * (1 - e) + x10 * e) * (1 - f) + (x01 * (1 - e) + x11 * e) * f) * 6 * a * (1 - a)
     dy = ((low1 - low0) * (1 - f) + (high1 - high0) * f) * 6 * b * (1 - b)
     dz = ((high0 + e * (high1 - high0)) - (low0 + e * (low1 - low0))) * 6 * c * (1 - c)
-    return dx, dy, dz
+    value = (low0 + e * (low1 - low0)) * (1 - f) + (high0 + e * (high1 - high0)) * f
+    return value, dx, dy, dz
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)

@@ -15,6 +15,7 @@ from simspine.surface.segments import SEGMENTS, SPINE
 
 _FAR = 1.0  # m: a field where a garment certainly is, or is not
 _SHOE = 0.25  # how far smoothing that goes below the skin is taken back in shoes
+_GAP = 0.004  # m between a garment and the one worn under it
 _UNDER = 0.02  # m inside the hem from which the skin below is not drawn
 
 
@@ -42,21 +43,26 @@ class Shell:
     occlusion: np.ndarray
 
 
-def shell(rest: RestSurface, cut: Cut, skin_normals: np.ndarray) -> tuple[Shell, np.ndarray]:
-    """A garment, and where (n,) bool the skin is under it."""
+def shell(rest: RestSurface, cut: Cut, outward: np.ndarray, below: np.ndarray) -> tuple[Shell, np.ndarray, np.ndarray]:
+    """A garment; where (n,) bool the skin is under it; how high (n,) m above the skin it and what is below reach.
+
+    outward: (n, 3) normals of the skin. below: (n,) m, how high garments worn under it stand off the skin.
+    """
     asset = skin_asset()
     value = field(rest, cut)
     inside = value > 0
     kept = asset.triangles[inside[asset.triangles].any(1)]
     smooth = smoothed(rest.points, asset.triangles, inside, cut.smooth)
-    outward = ((smooth - rest.points) * skin_normals).sum(1)
+    rise = ((smooth - rest.points) * outward).sum(1)
     # Smoothing must not take cloth below the skin; what is deep inside shoes is not drawn.
     held = _SHOE if cut.kind == "shoes" else 1.0
-    lifted = smooth + (cut.thickness + held * np.maximum(-outward, 0.0))[:, None] * skin_normals
-    placed = to_hem(lifted, value, asset.triangles)
+    height = np.maximum(rise + cut.thickness + held * np.maximum(-rise, 0.0), np.where(below > 0, below + _GAP, 0.0))
+    placed = to_hem(smooth + (height - rise)[:, None] * outward, value, asset.triangles)
     used, triangles = np.unique(kept, return_inverse=True)
     made = Shell(placed[used], used, triangles.reshape(-1, 3), 0.4 + 0.6 * asset.occlusion[used])
-    return made, value > _UNDER
+    on = np.zeros(len(value), bool)
+    on[used] = True
+    return made, value > _UNDER, np.where(on, np.maximum(height, below), below)
 
 
 def field(rest: RestSurface, cut: Cut) -> np.ndarray:
@@ -157,7 +163,10 @@ def dressed(rest: RestSurface, cuts: Sequence[Cut]) -> tuple[tuple[Shell, ...], 
     """The garments, innermost first, and the skin's triangles (t, 3); of both, what no garment outside hides."""
     asset = skin_asset()
     outward = normals(rest.points, asset.triangles)
-    made = [shell(rest, cut, outward) for cut in cuts]
+    made, height = [], np.zeros(len(rest.points))
+    for cut in cuts:
+        garment, under, height = shell(rest, cut, outward, height)
+        made.append((garment, under))
     hidden = np.zeros(len(rest.points), bool)
     shown: list[Shell] = []
     for garment, under in reversed(made):

@@ -98,10 +98,10 @@ def _sleeves(rng: np.random.Generator) -> float:
 
 
 def _cloth(rng: np.random.Generator, dark: bool = False) -> Material:
-    pattern = Pattern(rng.choice([int(p) for p in Pattern], p=[0.6, 0.12, 0.1, 0.1, 0.08]))
+    pattern = Pattern(rng.choice([int(p) for p in Pattern], p=[0.66, 0.1, 0.08, 0.08, 0.08]))
     colour = _colour(rng, 0.6 if dark else 1.0)
     return Material(
-        colour, _colour(rng), pattern, size=float(rng.uniform(0.02, 0.12)), mottle=float(rng.uniform(0.02, 0.12)),
+        colour, _colour(rng), pattern, size=float(rng.uniform(0.04, 0.14)), mottle=float(rng.uniform(0.02, 0.12)),
         fold=float(rng.uniform(0.15, 0.6)), fold_size=float(rng.uniform(0.03, 0.08)), gloss=float(rng.uniform(0, 0.08)),
     )  # fmt: skip
 

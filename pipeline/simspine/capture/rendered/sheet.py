@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.capture.rendered.people import RenderedPerson, person_mesh
-from simspine.capture.rendered.picture import take_picture
+from simspine.capture.rendered.picture import finer, take_picture
 from simspine.capture.rendered.sensor import to_srgb
 from simspine.capture.rig import looking
 from simspine.formats.atomic import atomic_path
@@ -18,6 +18,7 @@ from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.types import Camera
 
 _SIZE = (230, 400)  # px of a portrait
+_FINER = 3  # samples a side of each pixel
 _FAR = 4.5  # m
 _BACKGROUND = 0.32  # linear grey
 
@@ -29,6 +30,8 @@ def portrait(
 
     poses: {body: (4, 4)}, y_up. spine: draw the vertebrae through the skin.
     """
+    import cv2
+
     maps = person.maps({name: pose[None] for name, pose in poses.items()})[0]
     mesh = person_mesh(person, maps)
     middle = (mesh.points.min(0) + mesh.points.max(0)) / 2
@@ -38,11 +41,13 @@ def portrait(
     focal = _SIZE[1] * _FAR / 2.0
     K = np.array([[focal, 0, _SIZE[0] / 2], [0, focal, _SIZE[1] / 2], [0, 0, 1.0]])
     camera = Camera("portrait", _SIZE, K, np.zeros(5), R, -R @ eye)
+    fine = finer(camera, _FINER)
     way = np.array([np.cos(turn + 0.6), np.sin(turn + 0.6), 0.9])
     light = Light(way / np.linalg.norm(way), np.full(3, 0.85), np.full(3, 0.6), np.full(3, 0.35))
-    behind = np.full((_SIZE[1], _SIZE[0], 3), _BACKGROUND, np.float32)
+    behind = np.full((fine.size[1], fine.size[0], 3), _BACKGROUND, np.float32)
     shadow = shadow_map(mesh.points, mesh.triangles, light.way)
-    picture = to_srgb(take_picture(camera, mesh, len(mesh.triangles), light, shadow, behind, 2).colours)
+    colours = take_picture(fine, mesh, len(mesh.triangles), light, shadow, behind).colours
+    picture = to_srgb(cv2.resize(colours, _SIZE, interpolation=cv2.INTER_AREA))
     if spine:
         _draw_spine(picture, person, poses, camera)
     return picture
