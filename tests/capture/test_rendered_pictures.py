@@ -7,25 +7,34 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pycocotools import mask as coco_mask
 
+from simspine.body.kinematics import neutral_markers, neutral_motion
+from simspine.capture.bodies import unscaled
 from simspine.capture.rendered.cameras import draw_camera
 from simspine.capture.rendered.crops import Style, draw_sample
 from simspine.capture.rendered.labels import in_sight, label
-from simspine.capture.rendered.motions import virtual_performer
-from simspine.capture.rendered.people import DENSITY, build_of, person_mesh, volume
+from simspine.capture.rendered.motions import performer, virtual_performer
+from simspine.capture.rendered.people import DENSITY, build_of, make_person, person_mesh, volume
 from simspine.capture.rendered.picture import finer, take_picture
 from simspine.capture.rendered.scenes import box, draw_light
 from simspine.capture.rendered.sensor import Sensor, expose, to_srgb
+from simspine.capture.rendered.videos import FilmSettings, write_videos
 from simspine.capture.rendered.writer import RECORD, RenderSettings, write_pictures
+from simspine.capture.rig import rig
 from simspine.cli import main
 from simspine.errors import InputError
+from simspine.formats.calibration import read_calibration
 from simspine.formats.coco import run_lengths
-from simspine.geometry import project_one
+from simspine.formats.store import load as load_store
+from simspine.geometry import change_frame, project_one
 from simspine.rendering.mesh import Material, joined
 from simspine.rendering.rays import ray_hits
 from simspine.rendering.shade import shadow_map
 from simspine.skeletons import load
+from simspine.sources.pose2sim import find_project, match_cameras
 from simspine.sources.spinetrack import read_split
+from simspine.sources.video import open_videos
 from simspine.surface.asset import skin_asset
 
 NATIVE = load("spinetrack37")
@@ -113,10 +122,9 @@ def test_run_lengths_are_cocos():
     mask = np.zeros((3, 4), bool)
     mask[0, 0] = mask[2, 1] = mask[:, 2] = True
     assert run_lengths(mask) == {"size": [3, 4], "counts": [0, 1, 4, 4, 3]}
-    coded = pytest.importorskip("pycocotools.mask")
     wide = np.random.default_rng(0).random((40, 30)) < 0.5
-    rle = coded.frPyObjects(run_lengths(wide), 40, 30)
-    np.testing.assert_array_equal(coded.decode(rle).astype(bool), wide)
+    rle = coco_mask.frPyObjects(run_lengths(wide), 40, 30)
+    np.testing.assert_array_equal(coco_mask.decode(rle).astype(bool), wide)
 
 
 def test_equal_arguments_give_equal_pixels(who):
@@ -217,6 +225,41 @@ def test_pictures_stand_before_the_users_images(who, tmp_path):
         image = draw_sample(who, Style(samples=1, backgrounds=(path,)), 8, number).image.astype(int)
         greens.append((image[..., 1] > image[..., 0] + 80).mean())
     assert max(greens) > 0.3
+
+
+def test_bodies_of_recipes_can_be_rendered():
+    """Eyes and ears are `…_virtual` there; a frame that was not solved is left out."""
+    body = unscaled()[1]
+    person = make_person(body, False, None, np.random.default_rng(0))
+    still = neutral_motion(body)
+    values = np.concatenate([still.values, np.full_like(still.values, np.nan), still.values])
+    found = performer("somebody", person, still.with_(values=values))
+    assert found.frames == 2
+    eye = body.marker_index("LEye_virtual")
+    want = change_frame(neutral_markers(body)[eye], "y_up", "z_up")
+    np.testing.assert_allclose(found.points[0, found.names.index("LEye")], want, atol=1e-12)
+    with pytest.raises(InputError, match="no frame"):
+        performer("somebody", person, still.with_(values=np.full_like(still.values, np.nan)))
+
+
+@pytest.mark.slow
+def test_videos_are_a_project_of_the_capture_they_show(tmp_path):
+    """Cameras are the capture's, and where the truth says that somebody walks, the pictures change and not elsewhere."""
+    (folder,) = write_videos(tmp_path, FilmSettings(seed=4, actions=("Walking_1",), frames=20))
+    project = find_project(folder)
+    cameras = read_calibration(project.calibration)
+    videos = open_videos(project.videos)
+    assert [video.name for video in videos] == [camera.name for camera in rig(4, "S1")]
+    assert {video.frames for video in videos} == {20}
+    true = load_store(tmp_path / "truth/S1/S1_Walking_1.h5")["points"]
+    for camera, video in zip(match_cameras(videos, cameras), videos, strict=True):
+        first, *_, last = (image.astype(int) for image in video)
+        rows, columns = np.nonzero(np.abs(first - last).max(-1) > 60)
+        px = project_one(camera, true.xyz[[0, 19]]).reshape(-1, 2)
+        low, high = px.min(0) - 60, px.max(0) + 60
+        inside = (columns > low[0]) & (columns < high[0]) & (rows > low[1]) & (rows < high[1])
+        assert len(rows) > 300
+        assert inside.mean() > 0.6  # the rest is the shadow
 
 
 def test_the_surface_has_the_points_it_is_drawn_with(who):
