@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from pycocotools import mask as coco_mask
 
-from simspine.body.kinematics import neutral_markers, neutral_motion
+from simspine.body.kinematics import forward_kinematics, neutral_motion
 from simspine.capture.bodies import unscaled
 from simspine.capture.rendered.cameras import draw_camera
 from simspine.capture.rendered.crops import Style, draw_sample
@@ -227,24 +227,28 @@ def test_pictures_stand_before_the_users_images(who, tmp_path):
     assert max(greens) > 0.3
 
 
-def test_bodies_of_recipes_can_be_rendered():
-    """Eyes and ears are `…_virtual` there; a frame that was not solved is left out."""
+def test_points_and_frames_that_are_not_known_are_left_out():
+    """A body of a recipe, of which two of three frames were solved and only some points are known."""
     body = unscaled()[1]
     person = make_person(body, False, None, np.random.default_rng(0))
     still = neutral_motion(body)
-    values = np.concatenate([still.values, np.full_like(still.values, np.nan), still.values])
-    found = performer("somebody", person, still.with_(values=values))
+    motion = still.with_(values=np.concatenate([still.values, np.full_like(still.values, np.nan), still.values]))
+    markers = forward_kinematics(body, motion).select(["Nose", "Spine_03", "LKnee"])
+    found = performer("somebody", person, motion, markers)
     assert found.frames == 2
-    eye = body.marker_index("LEye_virtual")
-    want = change_frame(neutral_markers(body)[eye], "y_up", "z_up")
-    np.testing.assert_allclose(found.points[0, found.names.index("LEye")], want, atol=1e-12)
+    knee = found.points[0, found.names.index("LKnee")]
+    np.testing.assert_allclose(change_frame(knee, "z_up", "y_up"), markers.xyz[0, 2], atol=1e-12)
+    labels = draw_sample(found, Style(samples=1), 1, 0).labels
+    shown = {NATIVE.to_simspine[NATIVE.names[i]] for i in np.flatnonzero(labels.keypoints[:, 2])}
+    assert shown <= {"Nose", "Spine_03", "LKnee"}
+    assert np.isfinite(labels.camera_xyz).all()
     with pytest.raises(InputError, match="no frame"):
-        performer("somebody", person, still.with_(values=np.full_like(still.values, np.nan)))
+        performer("somebody", person, still.with_(values=np.full_like(still.values, np.nan)), markers)
 
 
 @pytest.mark.slow
 def test_videos_are_a_project_of_the_capture_they_show(tmp_path):
-    """Cameras are the capture's, and where the truth says that somebody walks, the pictures change and not elsewhere."""
+    """Cameras are the capture's, and pictures change where the truth says that somebody walks."""
     (folder,) = write_videos(tmp_path, FilmSettings(seed=4, actions=("Walking_1",), frames=20))
     project = find_project(folder)
     cameras = read_calibration(project.calibration)

@@ -60,7 +60,7 @@ def _attempt(who: Performer, style: Style, rng: np.random.Generator) -> Sample |
     body = person_mesh(dressed, who.maps[frame], float(rng.uniform(-1, 1)))
     camera = draw_camera(rng, body.points[::40], who.floor, style.size)
     light, sensor = draw_light(rng), draw_sensor(rng)
-    things = draw_things(rng, camera.centre, who.points[frame])
+    things = draw_things(rng, camera.centre, body.points[::300])
     mesh = joined([body, *things])
     shadow = shadow_map(body.points, body.triangles, light.way)
     behind = _behind(rng, camera, light, shadow, who.floor, style.backgrounds)

@@ -31,8 +31,9 @@ LEAST = 30  # px of a person in sight; fewer and the picture is no use
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """keypoints: (37, 3) x, y, v in SpineTrack's order; v 2: in sight, 1: hidden, 0: outside the image. camera_xyz:
-    (37, 3) m in the camera's frame. mask: (height, width) bool. box: (4,) left, top, width, height px of the mask.
+    """keypoints: (37, 3) x, y, v in SpineTrack's order; v 2: in sight, 1: hidden, 0: outside the image, or not known.
+    camera_xyz: (37, 3) m in the camera's frame, 0 where not known. mask: (height, width) bool. box: (4,) left, top,
+    width, height px of the mask.
     """
 
     keypoints: np.ndarray
@@ -44,7 +45,7 @@ class Labels:
 def reaches(names: tuple[str, ...], points: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """(points,) m: how far before each point its own flesh may be. points: (points, 3), skin: (n, 3), in one pose."""
     radius = {name: RADII[part] for part, members in _PARTS.items() for name in members}
-    under = cKDTree(skin).query(points)[0]
+    under = cKDTree(skin).query(np.nan_to_num(points))[0]
     return under + np.array([radius[name] for name in names])
 
 
@@ -67,6 +68,7 @@ def label(
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = (columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0])
     found = np.column_stack([np.where(inside[:, None], px, 0.0), v])
+    local = np.nan_to_num(local)
     left, top, wide, high = (float(value) for value in box)
     return Labels(found[order], local[order], mask, (left, top, wide, high))
 
@@ -76,7 +78,7 @@ def in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: n
     fine = finer(camera, picture.scale)
     px, local = project_one(fine, xyz), xyz @ camera.R.T + camera.t
     at = np.round(np.nan_to_num(px, nan=-1.0)).astype(int)
-    inside = (at >= 0).all(1) & (at < fine.size).all(1)
+    inside = ((at >= 0) & (at < fine.size)).all(1)
     column, row = np.where(inside[:, None], at, 0).T
     slant = np.linalg.norm(local, axis=1) / local[:, 2]  # depth is along the axis, flesh along the line of sight
     before = (local[:, 2] - picture.seen.depth[row, column]) * slant

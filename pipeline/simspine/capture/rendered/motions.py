@@ -15,19 +15,20 @@ from simspine.capture.rendered.people import RenderedPerson, make_person
 from simspine.dataset.recordings import open_dataset
 from simspine.errors import InputError
 from simspine.formats._text import notice
-from simspine.geometry import change_frame
+from simspine.geometry import change_frame, in_frame
 from simspine.skeletons import load
 from simspine.surface.posing import posed_points
-from simspine.types import Motion
+from simspine.types import Markers, Motion
 
 VIRTUAL = "_virtual"
+_JOINTS = {"Shoulder": "humerus", "Elbow": "ulna", "Wrist": "hand", "Hip": "femur", "Knee": "tibia", "Ankle": "talus"}
 LENGTH = 300  # frames of each motion that is made up
 
 
 @dataclass(frozen=True, eq=False)
 class Performer:
-    """Somebody and what they do. name: of the person. points: (frames, 37, 3) m, z up, in the order of `names`. maps:
-    (frames, segments, 3, 4), rest → world. reach: (37,) m, see `labels`. floor: m, height of the floor.
+    """Somebody and what they do. name: of the person. points: (frames, 37, 3) m, z up, in the order of `names`; NaN
+    where not known. maps: (frames, segments, 3, 4), rest → world. reach: (37,) m, see `labels`. floor: m, its height.
     """
 
     name: str
@@ -43,18 +44,21 @@ class Performer:
         return len(self.points)
 
 
-def performer(name: str, person: RenderedPerson, motion: Motion) -> Performer:
-    """A person in a motion of their body; frames that are not known are left out. Raises `InputError` without any."""
-    values = motion.values[np.isfinite(motion.values).all(1)]
-    if not len(values):
+def performer(name: str, person: RenderedPerson, motion: Motion, points: Markers) -> Performer:
+    """A person in a motion of their body; frames that are not known are left out. `InputError` without any.
+
+    points: of the 37 those that are known, in the motion's frames; the others are NaN.
+    """
+    known = np.isfinite(motion.values).all(1)
+    if not known.any():
         raise InputError(f"{name}: no frame of the motion is known in all coordinates; there is nothing to render.")
-    whole = motion.with_(values=values, deviation=None)
+    whole = motion.with_(values=motion.values[known], deviation=None)
     maps = person.maps(body_poses(person.body, whole))
     names = load("simspine37").names
-    markers = forward_kinematics(person.body, whole)
-    chosen = [point if point in markers.names else point + VIRTUAL for point in names]
-    xyz = change_frame(markers.select(chosen).xyz, "y_up", "z_up")
-    some = np.linspace(0, len(values) - 1, min(len(values), 12)).astype(int)
+    xyz = np.full((len(maps), len(names), 3), np.nan)
+    there = [point for point in names if point in points.names]
+    xyz[:, [names.index(point) for point in there]] = in_frame(points.select(there), "z_up").xyz[known]
+    some = np.linspace(0, len(maps) - 1, min(len(maps), 12)).astype(int)
     skins = [posed_points(person.skin, maps[k]) for k in some]
     reach = np.median([reaches(names, xyz[k], skin) for k, skin in zip(some, skins, strict=True)], 0)
     floor = float(np.median([skin[:, 2].min() for skin in skins]))
@@ -67,9 +71,8 @@ def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = Non
     body = truth.truth_body(subject).body
     person = make_person(body, subject.sex == "female", subject.mass, stream(seed, "person", str(index)))
     trials = [truth.make_trial(subject, action, 1, LENGTH) for action in actions or truth.ACTIONS]
-    values = np.concatenate([trial.motion.values for trial in trials])
-    first = trials[0].motion
-    return performer(subject.name, person, Motion(first.names, first.rate, values, first.rotational))
+    motion = _one_after_the_other([trial.motion for trial in trials])
+    return performer(subject.name, person, motion, forward_kinematics(body, motion))
 
 
 def dataset_performers(path: Path, seed: int) -> Iterator[Performer]:
@@ -81,9 +84,32 @@ def dataset_performers(path: Path, seed: int) -> Iterator[Performer]:
                 raise InputError(f"{path}: subject {name} has no model in the file, so no body to put a skin on.")
             body = Body.from_text(text, f"{path}: the model of {name}")
             rng = stream(seed, "person", name)
-            motions = [data.file.trial(name, recording.name).motion for recording in data.trials(name)]
-            values = np.concatenate([motion.values for motion in motions])
+            trials = [data.file.trial(name, recording.name) for recording in data.trials(name)]
             person = make_person(body, bool(rng.random() < 0.5), None, rng)
-            first = motions[0]
+            motion = _one_after_the_other([trial.motion for trial in trials])
             notice(f"{path}: sex, build and looks of {name} are drawn; only bones and motion are {name}'s.")
-            yield performer(name, person, Motion(first.names, first.rate, values, first.rotational))
+            yield performer(name, person, motion, _points_of(body, motion, [t.vertebral or t.markers for t in trials]))
+
+
+def _points_of(body: Body, motion: Motion, stored: Sequence[Markers]) -> Markers:
+    """Of the 37 points, z up: limb joints at the joints' centres, what the data set holds (of the spine the centres of
+    vertebrae, where they are known), and else what the body has a marker for."""
+    found: dict[str, np.ndarray] = {}
+    poses, markers = body_poses(body, motion), in_frame(forward_kinematics(body, motion), "z_up")
+    for name in load("simspine37").names:
+        for marker in (f"{name}{VIRTUAL}", name):  # a detector's own place of the point goes first
+            if marker in markers.names:
+                found[name] = markers.xyz[:, markers.index(marker)]
+    for joint, carrier in _JOINTS.items():
+        for side in "LR":
+            place = poses[f"{carrier}_{side.lower()}"][:, :3, 3]
+            found[f"{side}{joint}"] = change_frame(place, "y_up", "z_up")
+    known = np.concatenate([in_frame(own, "z_up").xyz for own in stored])
+    found |= {name: known[:, i] for i, name in enumerate(stored[0].names) if name in load("simspine37").names}
+    return Markers(tuple(found), motion.rate, np.stack(list(found.values()), 1))
+
+
+def _one_after_the_other(motions: Sequence[Motion]) -> Motion:
+    """Motions of one body as one."""
+    first, values = motions[0], np.concatenate([motion.values for motion in motions])
+    return Motion(first.names, first.rate, values, first.rotational)

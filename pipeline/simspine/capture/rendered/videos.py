@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.body.kinematics import forward_kinematics
 from simspine.capture.random_streams import stream
 from simspine.capture.rendered.crops import room_light
 from simspine.capture.rendered.motions import Performer, performer
@@ -77,7 +78,8 @@ def write_videos(folder: Path, settings: FilmSettings, progress: Progress | None
 
 
 def _performer(subject: SyntheticSubject, person: RenderedPerson, trial: str, frames: int | None) -> Performer:
-    return performer(subject.name, person, make_trial(subject, *motion_of(trial), frames).motion)
+    made = make_trial(subject, *motion_of(trial), frames)
+    return performer(subject.name, person, made.motion, forward_kinematics(made.body, made.motion))
 
 
 def _film(
