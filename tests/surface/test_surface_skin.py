@@ -140,5 +140,5 @@ def test_normals_point_outwards():
 def test_a_body_without_vertebrae_is_refused():
     from simspine.body.recipes import build, read_recipe
 
-    with pytest.raises(InputError, match="articulated body"):
+    with pytest.raises(InputError, match="every vertebra"):
         bind(rest_surface(0.5), build(read_recipe("coupled"), "vertebral"))

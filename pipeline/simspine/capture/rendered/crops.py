@@ -21,6 +21,7 @@ from simspine.rendering.shade import ShadowMap, shadow_map
 from simspine.types import Camera
 
 _BEHIND = 0.5  # px of a room for one of the picture: out of focus behind the person
+_SOFT = 0.7  # px of the room, one standard deviation
 _ATTEMPTS = 20  # until somebody is in sight
 _OWN_BACKGROUND = 0.7  # share of pictures before the user's images, where there are any
 
@@ -81,7 +82,8 @@ def _behind(
         return _part_of(images[int(rng.integers(len(images)))], camera.size, rng)
     room = draw_room(rng, camera.centre[None], floor)
     view = room_seen(room, finer(camera, _BEHIND), *room_light(light))
-    return cv2.resize(with_shadow(view, shadow), camera.size, interpolation=cv2.INTER_LINEAR)
+    soft = cv2.GaussianBlur(with_shadow(view, shadow), (0, 0), _SOFT)
+    return cv2.resize(soft, camera.size, interpolation=cv2.INTER_LINEAR)
 
 
 def room_light(light: Light) -> tuple[np.ndarray, np.ndarray]:
