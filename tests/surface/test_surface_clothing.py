@@ -1,0 +1,52 @@
+"""Garments: where they end, and that they lie outside the skin."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from simspine.surface.asset import rest_surface, skin_asset
+from simspine.surface.clothing import Cut, dressed, field, to_hem
+from simspine.surface.posing import normals
+
+
+@pytest.fixture(scope="module")
+def rest():
+    return rest_surface(0.3)
+
+
+@pytest.mark.parametrize("cut", [Cut("top", 0.5, 0.01), Cut("bottom", 1.5, 0.01), Cut("hair", 0.04, 0.012, 2)])
+def test_a_garment_lies_outside_the_skin_it_covers(rest, cut):
+    (garment,), _ = dressed(rest, [cut])
+    outward = normals(rest.points, skin_asset().triangles)
+    deep = field(rest, cut)[garment.carried] > 0.03
+    above = ((garment.points - rest.points[garment.carried]) * outward[garment.carried]).sum(1)
+    assert deep.sum() > 50
+    assert above[deep].min() > 0.9 * cut.thickness
+
+
+def test_sleeves_and_legs_end_where_they_are_cut(rest):
+    at = rest.landmarks
+    top, bottom = field(rest, Cut("top", 1.0, 0.01)), field(rest, Cut("bottom", 1.0, 0.01))
+    tree = cKDTree(rest.points)
+    for name, value in (("wrist_r", top), ("ankle_r", bottom), ("knuckle_l", top)):
+        assert (value[tree.query_ball_point(at[name], 0.06)] < 0).all()
+    assert (top[tree.query_ball_point((at["shoulder_r"] + at["elbow_r"]) / 2, 0.07)] > 0).all()
+    assert (bottom[tree.query_ball_point((at["hip_l"] + at["knee_l"]) / 2, 0.09)] > 0).all()
+
+
+def test_skin_under_clothes_is_not_drawn_and_the_rest_is(rest):
+    cuts = [Cut("bottom", 0.6, 0.01), Cut("top", 0.5, 0.01)]
+    _, bare = dressed(rest, cuts)
+    covered = np.maximum(field(rest, cuts[0]), field(rest, cuts[1]))
+    assert (covered[bare].min(1) < 0.03).all()
+    assert {tuple(t) for t in bare.tolist()} >= {
+        tuple(t) for t in skin_asset().triangles[(covered[skin_asset().triangles] < 0).all(1)].tolist()
+    }
+
+
+def test_points_outside_slide_to_the_hem():
+    """A square of two triangles, its field the height less one: the points at height 0 come to height 1."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0], [1, 2, 0.0]])
+    found = to_hem(points, points[:, 1] - 1.0, np.array([[0, 1, 2], [1, 3, 2]]))
+    np.testing.assert_allclose(found[:2, 1], 1.0)
+    np.testing.assert_array_equal(found[2:], points[2:])
