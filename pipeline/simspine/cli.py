@@ -21,6 +21,7 @@ from simspine.commands.start import demo, run, warmup
 from simspine.commands.train import train
 from simspine.commands.validate import validate
 from simspine.commands.view import clicks, overlay, view
+from simspine.commands.workflow import job, status
 from simspine.errors import InputError
 
 STAGES = {
@@ -68,7 +69,7 @@ def main():
     """
 
 
-for _command in (demo, run):
+for _command in (demo, run, status):
     main.add_command(_command)
 
 
@@ -157,5 +158,6 @@ for _group in (
     view,
     overlay,
     clicks,
+    job,
 ):
     main.add_command(_group)

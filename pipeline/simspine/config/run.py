@@ -11,8 +11,8 @@ from simspine.errors import unknown_name
 from simspine.pipeline.options import Options, Section
 
 # What stands beside the subjects in the results folder and in the data set's file.
-RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
-            "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json", "quality.csv",
+RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks", "checksums",
+            "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json", "quality.csv",
             "quality.json", "clinical.csv")  # fmt: skip
 
 

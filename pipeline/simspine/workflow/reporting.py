@@ -17,7 +17,8 @@ from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.poster import poster
 from simspine.report.uncertainty import Caveats
 from simspine.workflow.context import Context
-from simspine.workflow.dataset import provenance
+from simspine.workflow.dataset import files_of, provenance
+from simspine.workflow.manifest import Task
 from simspine.workflow.summary import read_summary, rows
 from simspine.workflow.trials import read_trial
 
@@ -56,6 +57,22 @@ def write_report_of(config: Config) -> Path:
             front = replace(front, validation=pictures(data), validation_tables=text_tables(data))
     write_report(path, front)
     return path
+
+
+def page_task(config: Config) -> Task:
+    """`write_report_of` as a task."""
+    results = Path(config.results)
+    names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
+    pages = [results / "report" / f"{subject}_{trial}.html" for subject, trial in names] if len(names) > FEW else []
+
+    def work() -> dict:
+        write_report_of(config)
+        return {}
+
+    videos = (video for subject, trial in names for video in Context(config, subject).capture(trial).videos)
+    inputs = [results / "summary.json", results / f"{config.name}.h5"]
+    inputs += [*dict.fromkeys(videos), *(file for subject in config.subjects for file in files_of(config, subject))]
+    return Task("page", tuple(inputs), (results / "report.html", *pages), provenance(config), work)
 
 
 def _read(config: Config, subject: str, trial: str) -> SolvedTrial:

@@ -1,0 +1,392 @@
+"""`simspine bench faults`: what goes wrong on a machine, done to real runs over a small virtual set.
+
+After each fault the same command is given again. It must end well, and all results must be those of a run that nothing
+disturbed, byte by byte: run logs and computing times aside, which no list of checksums holds.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from simspine.benchmark.report import aligned
+from simspine.errors import InputError
+
+RESULTS, CONFIG = "results", "set.yaml"
+LONGEST_S = 20.0  # a run is killed after at most that long; one of the small set takes about five times as long
+SHOWN = 150  # characters of a message in the table
+TIMES = ("logs/", "benchmarks/", "timings.json")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one fault. code: exit code of the command that met it. continued: the same command then ended well. equal: all
+    results were those of the undisturbed run. left: temporary files, locks and records of failures that stayed.
+    redone: finished work that was done again."""
+
+    fault: str
+    code: int
+    message: str
+    continued: bool
+    equal: bool
+    left: int = 0
+    redone: int = 0
+
+    @property
+    def good(self) -> bool:
+        return self.continued and self.equal and not self.left and not self.redone
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is done to a command. limits: {resource: bytes}. root: whether to leave root its rights over all files."""
+
+    limits: Mapping[int, int] | None = None
+    root: bool = True
+
+    def __call__(self) -> None:
+        import ctypes
+        import resource
+
+        for what, size in (self.limits or {}).items():
+            resource.setrlimit(what, (size, size))
+        if not self.root and os.geteuid() == 0:
+            ctypes.CDLL(None).prctl(24, 1)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE: permissions hold for root, too
+
+
+def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _: None) -> list[Outcome]:
+    """Outcomes of all faults. kills: how often a run is ended by SIGKILL at a random moment.
+
+    quick: kills only. Raises `InputError` where the system is none with POSIX signals, or an undisturbed run fails.
+    """
+    if os.name != "posix":
+        raise InputError("faults are signals, limits and permissions as POSIX systems have them; run it on Linux.")
+    with tempfile.TemporaryDirectory() as folder:
+        small = Place(Path(folder) / "small", subjects=1, actions=["Walking 1"])
+        large = small if quick else Place(Path(folder) / "large", subjects=2, actions=["Walking 1", "Sitting 1"])
+        for place in {small, large}:
+            say(f"undisturbed run of {place.folder.name}")
+            place.make_reference()
+        found = []
+        for fault in (() if quick else FAULTS):
+            found.append(fault(small))
+            say(table(found[-1:]))
+        return [*found, killed(large, kills, random.Random(seed), say)]
+
+
+class Place:
+    """A folder with a configuration in which runs are disturbed, and the results of one that was not."""
+
+    def __init__(self, folder: Path, subjects: int, actions: list[str]):
+        self.folder = folder
+        self.reference: dict[str, str] = {}
+        folder.mkdir(parents=True)
+        content = {
+            "name": "faults",
+            "results": RESULTS,
+            "virtual": {"subjects": subjects, "actions": actions, "frames": 40, "detections": "exact"},
+            "capture": {"human36m": f"{RESULTS}/capture", "detections": f"{RESULTS}/capture/detections"},
+            "detection": {"detector": "import"},
+            "body": {"recipe": "coupled", "markers": "centres"},
+        }
+        (folder / CONFIG).write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    @property
+    def results(self) -> Path:
+        return self.folder / RESULTS
+
+    @property
+    def kept(self) -> Path:
+        return self.folder / "undisturbed"
+
+    def make_reference(self) -> None:
+        """One core, nothing in the way; its results are put aside."""
+        code, said = finished(self.start(cores=1))
+        if code:
+            raise InputError(f"the undisturbed run failed: {said}")
+        self.reference = contents(self.results)
+        self.results.rename(self.kept)
+
+    def start(self, cores: int = 2, trouble: Trouble | None = None, folder: Path | None = None) -> subprocess.Popen:
+        """`simspine run` as a process with a group of its own."""
+        config = CONFIG if folder is None else str(self.folder / CONFIG)
+        return subprocess.Popen(
+            [sys.executable, "-m", "simspine", "run", config, "--cores", str(cores)],
+            cwd=folder or self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True, preexec_fn=trouble,
+        )  # fmt: skip
+
+    def fresh(self, *without: str) -> None:
+        """Results as of the undisturbed run, without these files and folders."""
+        shutil.rmtree(self.results, ignore_errors=True)
+        shutil.copytree(self.kept, self.results)
+        for name in without:
+            path = self.results / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def judge(self, fault: str, code: int, said: str) -> Outcome:
+        """Give the same command again, and compare."""
+        again, told = finished(self.start())
+        return Outcome(fault, code, said if not again else told, again == 0, self.is_equal(), self.left())
+
+    def is_equal(self) -> bool:
+        return contents(self.results) == self.reference
+
+    def left(self) -> int:
+        names = [path.name for path in self.results.rglob("*")]
+        return sum(".tmp" in name or name.endswith((".lock", ".failed")) for name in names)
+
+
+def contents(results: Path) -> dict[str, str]:
+    """{file: sha256 of what does not tell how long it took}."""
+    found = {}
+    for path in sorted(results.rglob("*")):
+        name = path.relative_to(results).as_posix()
+        if path.is_file() and not name.startswith(TIMES):
+            found[name] = hashlib.sha256(_without_seconds(path)).hexdigest()
+    return found
+
+
+def _without_seconds(path: Path) -> bytes:
+    if path.parent.name == "manifests" or path.parent.parent.name == "manifests":
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        return json.dumps(entry | {"seconds": 0}).encode()
+    return path.read_bytes()
+
+
+def finished(run: subprocess.Popen) -> tuple[int, str]:
+    """Exit code, and the first line of the error that was printed last."""
+    said, _ = run.communicate()
+    errors = [line for line in said.splitlines() if line.startswith(("error: ", "stopped", "Aborted"))]
+    return run.returncode, " / ".join(dict.fromkeys(errors))
+
+
+def killed(place: Place, kills: int, chance: random.Random, say: Say) -> Outcome:
+    """SIGKILL at random moments, to the command alone or to its whole group in turn, and the same command again.
+
+    When a run gets through, its results are compared and removed, and the next starts from nothing.
+    """
+    shutil.rmtree(place.results, ignore_errors=True)
+    left = redone = unequal = through = 0
+    made: dict[str, str] = {}
+    done = 0
+    while True:
+        run = place.start(cores=1 + done % 2)
+        try:
+            said, _ = run.communicate(timeout=chance.uniform(0, LONGEST_S) if done < kills else None)
+        except subprocess.TimeoutExpired:
+            done += 1
+            os.killpg(run.pid, signal.SIGKILL) if done % 2 else run.kill()
+            run.wait()
+            made = {**_manifests(place.results), **made}
+            if done % 10 == 0:
+                say(f"{done} kills, {through} runs got through")
+            continue
+        if run.returncode:
+            return Outcome(_kills(done), run.returncode, said[-SHOWN:], False, False, place.left(), redone)
+        through += 1
+        now = _manifests(place.results)
+        redone += sum(now.get(name) != text for name, text in made.items())
+        unequal += not place.is_equal()
+        left += place.left()
+        if done >= kills:
+            return Outcome(_kills(done), -signal.SIGKILL, f"{through} runs got through", True, not unequal, left, redone)
+        shutil.rmtree(place.results)
+        made = {}
+
+
+def _kills(count: int) -> str:
+    return f"SIGKILL at {count} random moments"
+
+
+def _manifests(results: Path) -> dict[str, str]:
+    """Text of each manifest; it holds the seconds the work took, so work done again leaves another."""
+    found = (path for path in results.rglob("manifests/**/*.json"))
+    return {path.relative_to(results).as_posix(): path.read_text(encoding="utf-8") for path in found}
+
+
+def disk_full(place: Place) -> Outcome:
+    """A file system of a few MB in the place of the results."""
+    place.fresh("S1/kinematics", "checksums/dataset.sha256")
+    with tempfile.TemporaryDirectory() as elsewhere:
+        size = sum(path.stat().st_size for path in place.results.rglob("*") if path.is_file()) + 200_000
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", elsewhere], capture_output=True, check=False
+        )
+        if mounted.returncode:
+            return Outcome("disk full", -1, "not tried: only root can mount a small disk", True, True)
+        try:
+            own = Path(elsewhere) / RESULTS
+            shutil.copytree(place.results, own)
+            shutil.rmtree(place.results)
+            place.results.symlink_to(own)
+            (own / "filler").write_bytes(b"0" * 150_000)
+            code, said = finished(place.start())
+            (own / "filler").unlink(missing_ok=True)
+            place.results.unlink()
+            shutil.copytree(own, place.results)
+        finally:
+            subprocess.run(["umount", elsewhere], check=False)
+    return place.judge("disk full", code, said)
+
+
+def file_too_large(place: Place) -> Outcome:
+    import resource
+
+    place.fresh("S1/kinematics")
+    code, said = finished(place.start(trouble=Trouble({resource.RLIMIT_FSIZE: 60_000})))
+    return place.judge("quota: no file beyond 60 kB", code, said)
+
+
+def out_of_memory(place: Place) -> Outcome:
+    import resource
+
+    place.fresh("S1/kinematics")
+    code, said = finished(place.start(trouble=Trouble({resource.RLIMIT_AS: 900 * 2**20})))
+    return place.judge("out of memory: 900 MiB of address space", code, said)
+
+
+def job_killed(place: Place) -> Outcome:
+    """As the kernel does when memory runs out: one job, without a word."""
+    place.fresh("S1/kinematics")
+    run = place.start()
+    job = _wait_for_job(run.pid)
+    os.kill(job, signal.SIGKILL)
+    return place.judge("a job killed by the system", *finished(run))
+
+
+def _wait_for_job(run: int) -> int:
+    """Number of the first `simspine job motion` below a process."""
+    while True:
+        found = subprocess.run(["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True).stdout
+        for line in found.splitlines()[1:]:
+            number, session, *words = line.split()
+            if int(session) == run and "python" in words[0] and {"job", "motion"} <= set(words):
+                return int(number)
+        time.sleep(0.05)
+
+
+@contextmanager
+def _mode(path: Path, mode: int) -> Iterator[None]:
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+def read_only(place: Place) -> Outcome:
+    place.fresh("S1/kinematics")
+    with _mode(place.results, 0o555):
+        code, said = finished(place.start(trouble=Trouble(root=False)))
+    return place.judge("results read-only", code, said)
+
+
+def read_only_inside(place: Place) -> Outcome:
+    place.fresh("S1/vertebrae/Walking_1.h5")
+    with _mode(place.results / "S1/vertebrae", 0o555):
+        code, said = finished(place.start(trouble=Trouble(root=False)))
+    return place.judge("a folder inside read-only", code, said)
+
+
+def read_only_folder(place: Place) -> Outcome:
+    place.fresh("S1/kinematics")
+    shutil.rmtree(place.folder / ".snakemake", ignore_errors=True)
+    with _mode(place.folder, 0o555):
+        code, said = finished(place.start(trouble=Trouble(root=False)))
+    return place.judge("working folder read-only", code, said)
+
+
+def unreadable(place: Place) -> Outcome:
+    place.fresh("S1/kinematics")
+    with _mode(place.results / "S1/markers/Walking_1.h5", 0):
+        code, said = finished(place.start(trouble=Trouble(root=False)))
+    return place.judge("no permission to read a file", code, said)
+
+
+def clock(days: int) -> Callable[[Place], Outcome]:
+    """Files whose times lie ahead, as after the clock was set back; or a year behind."""
+
+    def fault(place: Place) -> Outcome:
+        place.fresh("S1/vertebrae")
+        then = time.time() + days * 86400
+        for path in place.results.rglob("*"):
+            os.utime(path, (then, then))
+        before = _manifests(place.results)
+        code, said = finished(place.start())
+        after = _manifests(place.results)
+        redone = sum(after[name] != text for name, text in before.items() if "vertebrae" not in name)
+        outcome = place.judge(f"clock set {'back' if days > 0 else 'ahead'} by {abs(days)} days", code, said)
+        return Outcome(**asdict(outcome) | {"redone": redone})
+
+    return fault
+
+
+def interrupted(times: int) -> Callable[[Place], Outcome]:
+    """ctrl-C while a job runs."""
+
+    def fault(place: Place) -> Outcome:
+        place.fresh("S1/kinematics")
+        run = place.start()
+        _wait_for_job(run.pid)
+        for _ in range(times):
+            os.killpg(run.pid, signal.SIGINT)
+            time.sleep(0.2)
+        return place.judge("ctrl-C" if times == 1 else "ctrl-C twice", *finished(run))
+
+    return fault
+
+
+def two_runs(elsewhere: bool) -> Callable[[Place], Outcome]:
+    """The same results at the same time; the second may wait or stop, but not spoil them."""
+
+    def fault(place: Place) -> Outcome:
+        place.fresh("S1/kinematics")
+        first = place.start()
+        _wait_for_job(first.pid)
+        with tempfile.TemporaryDirectory() as other:
+            if elsewhere:  # results are named from the working folder
+                (Path(other) / RESULTS).symlink_to(place.results)
+            code, said = finished(place.start(folder=Path(other) if elsewhere else None))
+        finished(first)
+        return place.judge(f"two runs at once, {'two folders' if elsewhere else 'one folder'}", code, said)
+
+    return fault
+
+
+FAULTS: tuple[Callable[[Place], Outcome], ...] = (
+    disk_full, file_too_large, out_of_memory, job_killed, read_only, read_only_inside, read_only_folder, unreadable,
+    clock(365), clock(-365), interrupted(1), interrupted(2), two_runs(False), two_runs(True),
+)  # fmt: skip
+
+
+def table(found: list[Outcome]) -> str:
+    """A line for each fault, in Markdown."""
+    rows: list[tuple[str, ...]] = [("fault", "exit", "message", "then, by the same command")]
+    rows.append(("---", "---:", "---", "---"))
+    for one in found:
+        end = "through, equal bytes" if one.equal else "through, other bytes" if one.continued else "not through"
+        end += f", {one.left} files left" if one.left else ""
+        end += f", {one.redone} pieces of work redone" if one.redone else ""
+        message = one.message.replace("|", "/")
+        rows.append((one.fault, str(one.code), message[:SHOWN] + ("…" if len(message) > SHOWN else ""), end))
+    return aligned(rows)
+
+
+def as_dicts(found: list[Outcome]) -> list[dict]:
+    """As JSON can say it."""
+    return [asdict(one) | {"good": one.good} for one in found]
