@@ -278,7 +278,7 @@ def test_planning_reads_no_file(real, monkeypatch):
 
     monkeypatch.setattr(cdf, "read_pose", lambda *_: pytest.fail("a pose file was read"))
     monkeypatch.setattr(cdf, "pose_shape", lambda *_: pytest.fail("a pose file was opened"))
-    files = input_files(real.config, "S11")
+    files = [file for trial in real.config.trials("S11") for file in input_files(real.config, "S11", trial)]
     assert [f for f in files if f.endswith(".cdf")]
     assert sum(f.endswith(".h5") for f in files) == 2
 
@@ -325,4 +325,4 @@ def test_doctor_before_a_virtual_capture_is_made(tmp_path):
     done = CliRunner().invoke(main, ["doctor", "--config", str(file)])
     assert done.exit_code == 0, done.output
     assert "not made yet" in done.output
-    assert input_files(read_config(file), "S1") == [str(tmp_path / "results/S1/done/capture")]
+    assert input_files(read_config(file), "S1", "Walking_1") == [str(tmp_path / "results/S1/checksums/capture.sha256")]

@@ -81,7 +81,7 @@ def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _:
             say(f"undisturbed run of {place.folder.name}")
             place.make_reference()
         found = []
-        for fault in (() if quick else FAULTS):
+        for fault in () if quick else FAULTS:
             found.append(fault(small))
             say(table(found[-1:]))
         return [*found, killed(large, kills, random.Random(seed), say)]
@@ -203,7 +203,9 @@ def killed(place: Place, kills: int, chance: random.Random, say: Say) -> Outcome
         unequal += not place.is_equal()
         left += place.left()
         if done >= kills:
-            return Outcome(_kills(done), -signal.SIGKILL, f"{through} runs got through", True, not unequal, left, redone)
+            return Outcome(
+                _kills(done), -signal.SIGKILL, f"{through} runs got through", True, not unequal, left, redone
+            )
         shutil.rmtree(place.results)
         made = {}
 
@@ -222,9 +224,8 @@ def disk_full(place: Place) -> Outcome:
     """A file system of a few MB in the place of the results."""
     place.fresh("S1/kinematics", "checksums/dataset.sha256")
     with tempfile.TemporaryDirectory() as elsewhere:
-        size = sum(path.stat().st_size for path in place.results.rglob("*") if path.is_file()) + 200_000
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", elsewhere], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", elsewhere], capture_output=True, check=False
         )
         if mounted.returncode:
             return Outcome("disk full", -1, "not tried: only root can mount a small disk", True, True)
@@ -233,7 +234,7 @@ def disk_full(place: Place) -> Outcome:
             shutil.copytree(place.results, own)
             shutil.rmtree(place.results)
             place.results.symlink_to(own)
-            (own / "filler").write_bytes(b"0" * 150_000)
+            (own / "filler").write_bytes(bytes(shutil.disk_usage(own).free - 100_000))
             code, said = finished(place.start())
             (own / "filler").unlink(missing_ok=True)
             place.results.unlink()

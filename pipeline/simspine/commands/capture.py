@@ -34,7 +34,9 @@ def capture_virtual(config_path, out, subject, quiet):
     write_configured(read_config(config_path), config_path, out, subject, quiet)
 
 
-def write_configured(config, config_path: Path, out: Path | None = None, subject: str | None = None, quiet=False) -> Path:
+def write_configured(
+    config, config_path: Path, out: Path | None = None, subject: str | None = None, quiet=False
+) -> Path:
     """Write the virtual capture that a configuration describes; returns its folder.
 
     out: that folder, if not the configuration's. subject: only this one. `InputError` if nothing is described.

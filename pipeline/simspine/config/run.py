@@ -11,9 +11,9 @@ from simspine.errors import unknown_name
 from simspine.pipeline.options import Options, Section
 
 # What stands beside the subjects in the results folder and in the data set's file.
-RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks", "checksums",
-            "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json", "quality.csv",
-            "quality.json", "clinical.csv")  # fmt: skip
+RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
+            "checksums", "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
+            "quality.csv", "quality.json", "clinical.csv")  # fmt: skip
 
 
 def _optional():

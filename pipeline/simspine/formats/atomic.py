@@ -1,8 +1,8 @@
 """The one place where files come into being: written beside the target, flushed, renamed.
 
 A run that is killed leaves the old file or the new one and nothing between. What may stay behind is a hidden
-`.name.<host>-<process>-<random>.tmp.suffix`, which no reader of this package looks at. The next writing of the same file
-removes it if its process is gone; of another machine, once it is a day old.
+`.name.<host>-<process>-<random>.tmp.suffix`, which no reader of this package looks at. The next writing of the
+same file removes it if its process is gone; of another machine, once it is a day old.
 """
 
 import hashlib

@@ -12,7 +12,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 _IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+(simspine[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+(simspine[\w.]*))", re.MULTILINE
+    r"^[ \t]*(?:from[ \t]+(simspine[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+(simspine[\w.]*))",
+    re.MULTILINE,
 )
 
 

@@ -18,7 +18,7 @@ except ImportError:  # Windows: no such locks
 
 @contextmanager
 def locked(path: Path, busy: str, patience_s: float | None = None) -> Iterator[tuple[int, ...]]:
-    """Nobody else is in such a block of the same file; gives the lock's descriptor, for child processes to hold as well.
+    """Nobody else is in such a block of the same file; gives the lock's descriptor, for children to hold as well.
 
     The file is there as long as the lock is held, or after its holder was killed. () where the system has no such
     locks. busy: says what another process does that is in the block. This one waits for it, without `patience_s` as

@@ -44,7 +44,8 @@ def do_tasks(context: Context, stage: str, tasks: Sequence[Task], speak_of_idle:
     """Do those of a stage's tasks that are not done, and print a line that says which ran."""
     # Detection has a bar of its own, and a terminal shows one thing at a time.
     around = nullcontext if stage == "detect" else partial(context.busy, stage, hint=SLOW_AT_FIRST.get(stage, ""))
-    ran, idle = [], []
+    ran: list[str] = []
+    idle: list[str] = []
     for task in tasks:
         path = context.paths.manifest(stage, None if task.whole else task.name)
         (ran if run_task(path, task, module_of(stage), around) else idle).append(task.name)

@@ -11,12 +11,16 @@ from simspine.workflow.jobs import JOBS, OF_ALL, Step, list_of, steps_of
 from simspine.workflow.locks import is_held
 from simspine.workflow.manifest import checksum, read_manifest, why_not_done
 
-DONE, RUNNING, FAILED, STALE, OPEN = "done", "running", "failed", "stale", "to do"
+DONE, RUNNING, FAILED, STALE, WAITING, OPEN = "done", "running", "failed", "stale", "waiting", "to do"
 
 
 @dataclass(frozen=True)
 class State:
-    """Of a stage of a trial. kind: done, running, failed, stale (made otherwise than it would be now), to do."""
+    """Of a stage of a trial.
+
+    kind: done, running, failed, stale (made otherwise than it would be made), waiting (made, but a stage before it is
+    not done, and may change it), to do.
+    """
 
     stage: str
     subject: str | None
@@ -28,7 +32,7 @@ class State:
 def states(config: Config) -> list[State]:
     """Of every stage, trial by trial; all files of the results are read, and nothing is written."""
     of, found = cache(checksum), []
-    unsure: dict[Path, str] = {}  # file: the stage that has yet to make it
+    unsure: set[Path] = set()  # files of stages that are not done
     for subject in (*config.subjects, None):
         try:
             steps = steps_of(config, subject, OF_ALL if subject is None else JOBS)
@@ -39,23 +43,24 @@ def states(config: Config) -> list[State]:
             state = _state(config, step, unsure, of)
             found.append(state)
             if state.kind != DONE:
-                unsure |= dict.fromkeys(step.task.outputs, step.stage)
+                unsure |= set(step.task.outputs)
     return found
 
 
-def _state(config: Config, step: Step, unsure: dict[Path, str], of: Callable[[Path], str]) -> State:
+def _state(config: Config, step: Step, unsure: set[Path], of: Callable[[Path], str]) -> State:
     place = (step.stage, step.subject, step.trial)
     if is_held(step.manifest.with_suffix(".lock")):
         return State(*place, RUNNING)
     made = bool(read_manifest(step.manifest))
-    waits = sorted({unsure[file] for file in step.task.inputs if file in unsure})
-    why = f"{', '.join(waits)} comes first" if waits else why_not_done(step.manifest, step.task, step.module, of)
+    if not unsure.isdisjoint(step.task.inputs):
+        return State(*place, WAITING if made else OPEN)
+    why = why_not_done(step.manifest, step.task, step.module, of)
     if why is None:
         return State(*place, DONE)
     failure = list_of(config, step.job, step.subject, step.trial).with_suffix(".failed")
-    if not waits and failure.is_file():
+    if failure.is_file():
         return State(*place, FAILED, failure.read_text(encoding="utf-8").strip())
-    if not waits and step.manifest.with_suffix(".lock").exists():
+    if step.manifest.with_suffix(".lock").exists():
         return State(*place, OPEN, "interrupted")
     return State(*place, STALE, why) if made else State(*place, OPEN)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 
+
 def planner(stage: str) -> Callable[[Context], list[Task]]:
     """The function that lists a stage's tasks; imported here, so that each stage loads only what it needs."""
     return importlib.import_module(module_of(stage)).plan
