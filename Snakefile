@@ -84,7 +84,7 @@ rule detect:
         f"{TIMES}/{{trial}}_detect.tsv"
     conda:
         "environment.yml"
-    threads: 2
+    threads: 1 if settings.detection.detector == "import" else 2
     shell:
         "simspine job detect --config {input.config:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | tee {log:q}"

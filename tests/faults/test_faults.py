@@ -6,7 +6,7 @@ import signal
 import pytest
 from click.testing import CliRunner
 
-from simspine.benchmark.faults import Outcome, Place, contents, table
+from simspine.benchmark.faults import FaultOutcome, RunFolder, contents, table
 from simspine.cli import main
 
 
@@ -23,7 +23,7 @@ def test_killed_runs_are_continued_by_the_same_command(tmp_path):
 
 
 def test_computing_times_alone_do_not_count(tmp_path):
-    place = Place(tmp_path / "p", 1, ["Walking 1"])
+    place = RunFolder(tmp_path / "p", 1, ["Walking 1"])
     manifest = place.results / "S1/manifests/ik/a.json"
     manifest.parent.mkdir(parents=True)
     (place.results / "logs").mkdir()
@@ -39,7 +39,7 @@ def test_computing_times_alone_do_not_count(tmp_path):
 
 
 def test_left_files_are_counted(tmp_path):
-    place = Place(tmp_path / "p", 1, ["Walking 1"])
+    place = RunFolder(tmp_path / "p", 1, ["Walking 1"])
     (place.results / "a").mkdir(parents=True)
     for name in (".x.00-1-00.tmp.h5", "bow.lock", "bow.failed", "bow.h5"):
         (place.results / "a" / name).touch()
@@ -47,8 +47,8 @@ def test_left_files_are_counted(tmp_path):
 
 
 def test_the_table_says_what_is_not_as_it_should_be():
-    good = Outcome("a", 2, "error: x", True, True)
-    bad = Outcome("b", 0, "", True, False, left=2, redone=1)
+    good = FaultOutcome("a", 2, "error: x", True, True)
+    bad = FaultOutcome("b", 0, "", True, False, left=2, redone=1)
     assert (good.good, bad.good) == (True, False)
     lines = table([good, bad]).splitlines()
     assert "through, equal bytes" in lines[2]

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import stat
@@ -99,3 +100,20 @@ def test_what_the_system_refuses_bears_the_users_name(tmp_path):
     with pytest.raises(IsADirectoryError) as taken:
         write_text(tmp_path / "taken.yaml", "x")
     assert [absent.value.filename, taken.value.filename] == [str(tmp_path / "x.yaml"), str(tmp_path / "taken.yaml")]
+
+
+def test_a_full_disk_is_said_with_the_users_name(tmp_path):
+    """Errors of writing, unlike those of opening, bear no name by themselves; here the limit of a file's size."""
+    script = (
+        "import resource, signal, sys\n"
+        "from simspine.formats.store import save\n"
+        "import numpy as np\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "try: save(sys.argv[1], a=np.random.default_rng(1).random(5000))\n"
+        "except OSError as error: print(error.errno, error.filename)\n"
+    )
+    target = tmp_path / "x.h5"
+    run = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=False)
+    assert run.stdout == f"{errno.EFBIG} {target}\n"
+    assert run.returncode == 0, run.stderr
+    assert os.listdir(tmp_path) == []

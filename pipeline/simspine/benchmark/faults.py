@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FaultOutcome:
     """Of one fault. code: exit code of the command that met it. continued: the same command then ended well. equal: all
     results were those of the undisturbed run. left: temporary files, locks and records of failures that stayed.
     redone: finished work that was done again."""
@@ -67,7 +67,7 @@ class Trouble:
             ctypes.CDLL(None).prctl(24, 1)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE: permissions hold for root, too
 
 
-def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _: None) -> list[Outcome]:
+def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _: None) -> list[FaultOutcome]:
     """Outcomes of all faults. kills: how often a run is ended by SIGKILL at a random moment.
 
     quick: kills only. Raises `InputError` where the system is none with POSIX signals, or an undisturbed run fails.
@@ -75,8 +75,8 @@ def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _:
     if os.name != "posix":
         raise InputError("faults are signals, limits and permissions as POSIX systems have them; run it on Linux.")
     with tempfile.TemporaryDirectory() as folder:
-        small = Place(Path(folder) / "small", subjects=1, actions=["Walking 1"])
-        large = small if quick else Place(Path(folder) / "large", subjects=2, actions=["Walking 1", "Sitting 1"])
+        small = RunFolder(Path(folder) / "small", subjects=1, actions=["Walking 1"])
+        large = small if quick else RunFolder(Path(folder) / "large", subjects=2, actions=["Walking 1", "Sitting 1"])
         for place in {small, large}:
             say(f"undisturbed run of {place.folder.name}")
             place.make_reference()
@@ -87,7 +87,7 @@ def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _:
         return [*found, killed(large, kills, random.Random(seed), say)]
 
 
-class Place:
+class RunFolder:
     """A folder with a configuration in which runs are disturbed, and the results of one that was not."""
 
     def __init__(self, folder: Path, subjects: int, actions: list[str]):
@@ -137,10 +137,10 @@ class Place:
             path = self.results / name
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def judge(self, fault: str, code: int, said: str) -> Outcome:
+    def judge(self, fault: str, code: int, said: str) -> FaultOutcome:
         """Give the same command again, and compare."""
         again, told = finished(self.start())
-        return Outcome(fault, code, said if not again else told, again == 0, self.is_equal(), self.left())
+        return FaultOutcome(fault, code, said if not again else told, again == 0, self.is_equal(), self.left())
 
     def is_equal(self) -> bool:
         return contents(self.results) == self.reference
@@ -168,13 +168,14 @@ def _without_seconds(path: Path) -> bytes:
 
 
 def finished(run: subprocess.Popen) -> tuple[int, str]:
-    """Exit code, and the first line of the error that was printed last."""
+    """Exit code, and what was printed from the first error on."""
     said, _ = run.communicate()
-    errors = [line for line in said.splitlines() if line.startswith(("error: ", "stopped", "Aborted"))]
-    return run.returncode, " / ".join(dict.fromkeys(errors))
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    first = next((i for i, line in enumerate(lines) if line.startswith(("error: ", "stopped"))), len(lines))
+    return run.returncode, " / ".join(dict.fromkeys(lines[first:])) if run.returncode else ""
 
 
-def killed(place: Place, kills: int, chance: random.Random, say: Say) -> Outcome:
+def killed(place: RunFolder, kills: int, chance: random.Random, say: Say) -> FaultOutcome:
     """SIGKILL at random moments, to the command alone or to its whole group in turn, and the same command again.
 
     When a run gets through, its results are compared and removed, and the next starts from nothing.
@@ -182,6 +183,7 @@ def killed(place: Place, kills: int, chance: random.Random, say: Say) -> Outcome
     shutil.rmtree(place.results, ignore_errors=True)
     left = redone = unequal = through = 0
     made: dict[str, str] = {}
+    sessions: set[int] = set()
     done = 0
     while True:
         run = place.start(cores=1 + done % 2)
@@ -191,19 +193,22 @@ def killed(place: Place, kills: int, chance: random.Random, say: Say) -> Outcome
             done += 1
             os.killpg(run.pid, signal.SIGKILL) if done % 2 else run.kill()
             run.wait()
+            sessions.add(run.pid)
             made = {**_manifests(place.results), **made}
             if done % 10 == 0:
                 say(f"{done} kills, {through} runs got through")
             continue
         if run.returncode:
-            return Outcome(_kills(done), run.returncode, said[-SHOWN:], False, False, place.left(), redone)
+            return FaultOutcome(_kills(done), run.returncode, said[-SHOWN:], False, False, place.left(), redone)
         through += 1
+        while sessions & {session for _, session, _ in _processes()}:
+            time.sleep(0.2)  # jobs whose run was killed go on to the end of their work
         now = _manifests(place.results)
         redone += sum(now.get(name) != text for name, text in made.items())
         unequal += not place.is_equal()
         left += place.left()
         if done >= kills:
-            return Outcome(
+            return FaultOutcome(
                 _kills(done), -signal.SIGKILL, f"{through} runs got through", True, not unequal, left, redone
             )
         shutil.rmtree(place.results)
@@ -220,7 +225,7 @@ def _manifests(results: Path) -> dict[str, str]:
     return {path.relative_to(results).as_posix(): path.read_text(encoding="utf-8") for path in found}
 
 
-def disk_full(place: Place) -> Outcome:
+def disk_full(place: RunFolder) -> FaultOutcome:
     """A file system of a few MB in the place of the results."""
     place.fresh("S1/kinematics", "checksums/dataset.sha256")
     with tempfile.TemporaryDirectory() as elsewhere:
@@ -228,7 +233,7 @@ def disk_full(place: Place) -> Outcome:
             ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", elsewhere], capture_output=True, check=False
         )
         if mounted.returncode:
-            return Outcome("disk full", -1, "not tried: only root can mount a small disk", True, True)
+            return FaultOutcome("disk full", -1, "not tried: only root can mount a small disk", True, True)
         try:
             own = Path(elsewhere) / RESULTS
             shutil.copytree(place.results, own)
@@ -244,7 +249,7 @@ def disk_full(place: Place) -> Outcome:
     return place.judge("disk full", code, said)
 
 
-def file_too_large(place: Place) -> Outcome:
+def file_too_large(place: RunFolder) -> FaultOutcome:
     import resource
 
     place.fresh("S1/kinematics")
@@ -252,15 +257,15 @@ def file_too_large(place: Place) -> Outcome:
     return place.judge("quota: no file beyond 60 kB", code, said)
 
 
-def out_of_memory(place: Place) -> Outcome:
+def out_of_memory(place: RunFolder) -> FaultOutcome:
     import resource
 
     place.fresh("S1/kinematics")
-    code, said = finished(place.start(trouble=Trouble({resource.RLIMIT_AS: 900 * 2**20})))
-    return place.judge("out of memory: 900 MiB of address space", code, said)
+    code, said = finished(place.start(trouble=Trouble({resource.RLIMIT_AS: 600 * 2**20})))
+    return place.judge("out of memory: 600 MiB of address space", code, said)
 
 
-def job_killed(place: Place) -> Outcome:
+def job_killed(place: RunFolder) -> FaultOutcome:
     """As the kernel does when memory runs out: one job, without a word."""
     place.fresh("S1/kinematics")
     run = place.start()
@@ -272,12 +277,18 @@ def job_killed(place: Place) -> Outcome:
 def _wait_for_job(run: int) -> int:
     """Number of the first `simspine job motion` below a process."""
     while True:
-        found = subprocess.run(["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True).stdout
-        for line in found.splitlines()[1:]:
-            number, session, *words = line.split()
-            if int(session) == run and "python" in words[0] and {"job", "motion"} <= set(words):
-                return int(number)
+        for number, session, words in _processes():
+            if session == run and "python" in words[0] and {"job", "motion"} <= set(words):
+                return number
         time.sleep(0.05)
+
+
+def _processes() -> Iterator[tuple[int, int, list[str]]]:
+    """Number, session and command of each that runs."""
+    found = subprocess.run(["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True).stdout
+    for line in found.splitlines()[1:]:
+        number, session, *words = line.split()
+        yield int(number), int(session), words
 
 
 @contextmanager
@@ -290,21 +301,21 @@ def _mode(path: Path, mode: int) -> Iterator[None]:
         path.chmod(before)
 
 
-def read_only(place: Place) -> Outcome:
+def read_only(place: RunFolder) -> FaultOutcome:
     place.fresh("S1/kinematics")
     with _mode(place.results, 0o555):
         code, said = finished(place.start(trouble=Trouble(root=False)))
     return place.judge("results read-only", code, said)
 
 
-def read_only_inside(place: Place) -> Outcome:
+def read_only_inside(place: RunFolder) -> FaultOutcome:
     place.fresh("S1/vertebrae/Walking_1.h5")
     with _mode(place.results / "S1/vertebrae", 0o555):
         code, said = finished(place.start(trouble=Trouble(root=False)))
     return place.judge("a folder inside read-only", code, said)
 
 
-def read_only_folder(place: Place) -> Outcome:
+def read_only_folder(place: RunFolder) -> FaultOutcome:
     place.fresh("S1/kinematics")
     shutil.rmtree(place.folder / ".snakemake", ignore_errors=True)
     with _mode(place.folder, 0o555):
@@ -312,17 +323,17 @@ def read_only_folder(place: Place) -> Outcome:
     return place.judge("working folder read-only", code, said)
 
 
-def unreadable(place: Place) -> Outcome:
+def unreadable(place: RunFolder) -> FaultOutcome:
     place.fresh("S1/kinematics")
     with _mode(place.results / "S1/markers/Walking_1.h5", 0):
         code, said = finished(place.start(trouble=Trouble(root=False)))
     return place.judge("no permission to read a file", code, said)
 
 
-def clock(days: int) -> Callable[[Place], Outcome]:
+def clock(days: int) -> Callable[[RunFolder], FaultOutcome]:
     """Files whose times lie ahead, as after the clock was set back; or a year behind."""
 
-    def fault(place: Place) -> Outcome:
+    def fault(place: RunFolder) -> FaultOutcome:
         place.fresh("S1/vertebrae")
         then = time.time() + days * 86400
         for path in place.results.rglob("*"):
@@ -332,15 +343,15 @@ def clock(days: int) -> Callable[[Place], Outcome]:
         after = _manifests(place.results)
         redone = sum(after[name] != text for name, text in before.items() if "vertebrae" not in name)
         outcome = place.judge(f"clock set {'back' if days > 0 else 'ahead'} by {abs(days)} days", code, said)
-        return Outcome(**asdict(outcome) | {"redone": redone})
+        return FaultOutcome(**asdict(outcome) | {"redone": redone})
 
     return fault
 
 
-def interrupted(times: int) -> Callable[[Place], Outcome]:
+def interrupted(times: int) -> Callable[[RunFolder], FaultOutcome]:
     """ctrl-C while a job runs."""
 
-    def fault(place: Place) -> Outcome:
+    def fault(place: RunFolder) -> FaultOutcome:
         place.fresh("S1/kinematics")
         run = place.start()
         _wait_for_job(run.pid)
@@ -352,10 +363,10 @@ def interrupted(times: int) -> Callable[[Place], Outcome]:
     return fault
 
 
-def two_runs(elsewhere: bool) -> Callable[[Place], Outcome]:
+def two_runs(elsewhere: bool) -> Callable[[RunFolder], FaultOutcome]:
     """The same results at the same time; the second may wait or stop, but not spoil them."""
 
-    def fault(place: Place) -> Outcome:
+    def fault(place: RunFolder) -> FaultOutcome:
         place.fresh("S1/kinematics")
         first = place.start()
         _wait_for_job(first.pid)
@@ -369,13 +380,13 @@ def two_runs(elsewhere: bool) -> Callable[[Place], Outcome]:
     return fault
 
 
-FAULTS: tuple[Callable[[Place], Outcome], ...] = (
+FAULTS: tuple[Callable[[RunFolder], FaultOutcome], ...] = (
     disk_full, file_too_large, out_of_memory, job_killed, read_only, read_only_inside, read_only_folder, unreadable,
     clock(365), clock(-365), interrupted(1), interrupted(2), two_runs(False), two_runs(True),
 )  # fmt: skip
 
 
-def table(found: list[Outcome]) -> str:
+def table(found: list[FaultOutcome]) -> str:
     """A line for each fault, in Markdown."""
     rows: list[tuple[str, ...]] = [("fault", "exit", "message", "then, by the same command")]
     rows.append(("---", "---:", "---", "---"))
@@ -388,6 +399,6 @@ def table(found: list[Outcome]) -> str:
     return aligned(rows)
 
 
-def as_dicts(found: list[Outcome]) -> list[dict]:
+def as_dicts(found: list[FaultOutcome]) -> list[dict]:
     """As JSON can say it."""
     return [asdict(one) | {"good": one.good} for one in found]

@@ -5,6 +5,7 @@ A run that is killed leaves the old file or the new one and nothing between. Wha
 same file removes it if its process is gone; of another machine, once it is a day old.
 """
 
+import errno
 import hashlib
 import os
 import platform
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STALE_S = 24 * 3600.0  # age at which a temporary file's process must be gone
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # what writing says without a name
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
@@ -41,7 +43,7 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         os.replace(temporary, target)  # atomic on one file system (POSIX rename, Windows MoveFileEx)
     except BaseException as error:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and str(error.filename) == str(temporary):
+        if isinstance(error, OSError) and (str(error.filename) == str(temporary) or error.errno in FULL):
             error.filename = str(target)  # the name the user knows
         raise
     if sync:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-import click
-
 from simspine.config import read_config
 from simspine.data_files import data_folder
 from simspine.errors import InputError
@@ -55,7 +53,7 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         try:
             code, failed = _follow([*command, *(("--nolock",) if lock else ()), *_heard(options)], log, lock)
         except KeyboardInterrupt:
-            click.echo(f"stopped. {GOES_ON} Log: {log.name}", err=True)
+            print(f"stopped. {GOES_ON} Log: {log.name}", file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
     if code:
         raise InputError(f"{_failure(failed, Path(log.name))}. {GOES_ON} Log: {log.name}")
@@ -73,9 +71,12 @@ def _heard(options: Sequence[str]) -> list[str]:
 
 def _failure(failed: Sequence[str], log: Path) -> str:
     """What failed: the jobs, or else the last that Snakemake said."""
+    text = log.read_text(encoding="utf-8", errors="replace")
     if failed:
-        return f"job {', '.join(dict.fromkeys(failed))} failed"
-    said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        killed = f"exit status {128 + signal.SIGKILL}" in text
+        why = ": ended by the system (SIGKILL), as it does where memory runs out" if killed else ""
+        return f"job {', '.join(dict.fromkeys(failed))} failed{why}"
+    said = [line for line in text.splitlines() if line.strip()]
     return "\n".join(["the workflow failed", *said[-SHOWN:]])
 
 
@@ -140,8 +141,12 @@ def _wait_or_kill(child: subprocess.Popen) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to end this process, and so its jobs, when whoever started it was killed (prctl, PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    """Ask Linux to end this process when whoever started it was killed (prctl, PR_SET_PDEATHSIG).
+
+    By SIGKILL: told otherwise, Snakemake would keep the run's lock until its jobs are through. These may go on to the
+    end of their work, which is locked by itself.
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:

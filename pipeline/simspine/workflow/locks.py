@@ -1,12 +1,11 @@
 """Locks that end with the process that holds them, however it ends."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import click
 
 from simspine.errors import InputError
 
@@ -33,7 +32,7 @@ def locked(path: Path, busy: str, patience_s: float | None = None) -> Iterator[t
         if patience_s is not None and time.monotonic() - start > patience_s:
             raise InputError(f"{busy}. Wait for it, or change `results`.")
         if patience_s is None and not told:
-            click.echo(f"{busy}; waiting for it.", err=True)
+            print(f"{busy}; waiting for it.", file=sys.stderr)
             told = True
         time.sleep(0.1)
     try:
