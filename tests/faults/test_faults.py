@@ -6,7 +6,8 @@ import signal
 import pytest
 from click.testing import CliRunner
 
-from simspine.benchmark.faults import FaultOutcome, RunFolder, contents, table
+from simspine.benchmark.disturbed_runs import RunFolder, contents
+from simspine.benchmark.faults import FaultOutcome, table
 from simspine.cli import main
 
 

@@ -4,30 +4,24 @@ After each fault the same command is given again. It must end well, and all resu
 disturbed, byte by byte: run logs and computing times aside, which no list of checksums holds.
 """
 
-import hashlib
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
-
+from simspine.benchmark.disturbed_runs import RESULTS, RunFolder, Trouble, finished, processes
 from simspine.benchmark.report import aligned
 from simspine.errors import InputError
 
-RESULTS, CONFIG = "results", "set.yaml"
 LONGEST_S = 20.0  # a run is killed after at most that long; one of the small set takes about five times as long
 SHOWN = 150  # characters of a message in the table
-TIMES = ("logs/", "benchmarks/", "timings.json")
 Say = Callable[[str], None]
 
 
@@ -50,23 +44,6 @@ class FaultOutcome:
         return self.continued and self.equal and not self.left and not self.redone
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """What is done to a command. limits: {resource: bytes}. root: whether to leave root its rights over all files."""
-
-    limits: Mapping[int, int] | None = None
-    root: bool = True
-
-    def __call__(self) -> None:
-        import ctypes
-        import resource
-
-        for what, size in (self.limits or {}).items():
-            resource.setrlimit(what, (size, size))
-        if not self.root and os.geteuid() == 0:
-            ctypes.CDLL(None).prctl(24, 1)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE: permissions hold for root, too
-
-
 def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _: None) -> list[FaultOutcome]:
     """Outcomes of all faults. kills: how often a run is ended by SIGKILL at a random moment.
 
@@ -87,92 +64,10 @@ def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _:
         return [*found, killed(large, kills, random.Random(seed), say)]
 
 
-class RunFolder:
-    """A folder with a configuration in which runs are disturbed, and the results of one that was not."""
-
-    def __init__(self, folder: Path, subjects: int, actions: list[str]):
-        self.folder = folder
-        self.reference: dict[str, str] = {}
-        folder.mkdir(parents=True)
-        content = {
-            "name": "faults",
-            "results": RESULTS,
-            "virtual": {"subjects": subjects, "actions": actions, "frames": 40, "detections": "exact"},
-            "capture": {"human36m": f"{RESULTS}/capture", "detections": f"{RESULTS}/capture/detections"},
-            "detection": {"detector": "import"},
-            "body": {"recipe": "coupled", "markers": "centres"},
-        }
-        (folder / CONFIG).write_text(yaml.safe_dump(content), encoding="utf-8")
-
-    @property
-    def results(self) -> Path:
-        return self.folder / RESULTS
-
-    @property
-    def kept(self) -> Path:
-        return self.folder / "undisturbed"
-
-    def make_reference(self) -> None:
-        """One core, nothing in the way; its results are put aside."""
-        code, said = finished(self.start(cores=1))
-        if code:
-            raise InputError(f"the undisturbed run failed: {said}")
-        self.reference = contents(self.results)
-        self.results.rename(self.kept)
-
-    def start(self, cores: int = 2, trouble: Trouble | None = None, folder: Path | None = None) -> subprocess.Popen:
-        """`simspine run` as a process with a group of its own."""
-        config = CONFIG if folder is None else str(self.folder / CONFIG)
-        return subprocess.Popen(
-            [sys.executable, "-m", "simspine", "run", config, "--cores", str(cores)],
-            cwd=folder or self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True, preexec_fn=trouble,
-        )  # fmt: skip
-
-    def fresh(self, *without: str) -> None:
-        """Results as of the undisturbed run, without these files and folders."""
-        shutil.rmtree(self.results, ignore_errors=True)
-        shutil.copytree(self.kept, self.results)
-        for name in without:
-            path = self.results / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    def judge(self, fault: str, code: int, said: str) -> FaultOutcome:
-        """Give the same command again, and compare."""
-        again, told = finished(self.start())
-        return FaultOutcome(fault, code, said if not again else told, again == 0, self.is_equal(), self.left())
-
-    def is_equal(self) -> bool:
-        return contents(self.results) == self.reference
-
-    def left(self) -> int:
-        names = [path.name for path in self.results.rglob("*")]
-        return sum(".tmp" in name or name.endswith((".lock", ".failed")) for name in names)
-
-
-def contents(results: Path) -> dict[str, str]:
-    """{file: sha256 of what does not tell how long it took}."""
-    found = {}
-    for path in sorted(results.rglob("*")):
-        name = path.relative_to(results).as_posix()
-        if path.is_file() and not name.startswith(TIMES):
-            found[name] = hashlib.sha256(_without_seconds(path)).hexdigest()
-    return found
-
-
-def _without_seconds(path: Path) -> bytes:
-    if path.parent.name == "manifests" or path.parent.parent.name == "manifests":
-        entry = json.loads(path.read_text(encoding="utf-8"))
-        return json.dumps(entry | {"seconds": 0}).encode()
-    return path.read_bytes()
-
-
-def finished(run: subprocess.Popen) -> tuple[int, str]:
-    """Exit code, and what was printed from the first error on."""
-    said, _ = run.communicate()
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    first = next((i for i, line in enumerate(lines) if line.startswith(("error: ", "stopped"))), len(lines))
-    return run.returncode, " / ".join(dict.fromkeys(lines[first:])) if run.returncode else ""
+def _judged(place: RunFolder, fault: str, code: int, said: str) -> FaultOutcome:
+    """Give the same command again, and compare."""
+    again, told = finished(place.start())
+    return FaultOutcome(fault, code, said if not again else told, again == 0, place.is_equal(), place.left())
 
 
 def killed(place: RunFolder, kills: int, chance: random.Random, say: Say) -> FaultOutcome:
@@ -201,7 +96,7 @@ def killed(place: RunFolder, kills: int, chance: random.Random, say: Say) -> Fau
         if run.returncode:
             return FaultOutcome(_kills(done), run.returncode, said[-SHOWN:], False, False, place.left(), redone)
         through += 1
-        while sessions & {session for _, session, _ in _processes()}:
+        while sessions & {session for _, session, _ in processes()}:
             time.sleep(0.2)  # jobs whose run was killed go on to the end of their work
         now = _manifests(place.results)
         redone += sum(now.get(name) != text for name, text in made.items())
@@ -246,7 +141,7 @@ def disk_full(place: RunFolder) -> FaultOutcome:
             shutil.copytree(own, place.results)
         finally:
             subprocess.run(["umount", elsewhere], check=False)
-    return place.judge("disk full", code, said)
+    return _judged(place, "disk full", code, said)
 
 
 def file_too_large(place: RunFolder) -> FaultOutcome:
@@ -254,7 +149,7 @@ def file_too_large(place: RunFolder) -> FaultOutcome:
 
     place.fresh("S1/kinematics")
     code, said = finished(place.start(trouble=Trouble({resource.RLIMIT_FSIZE: 60_000})))
-    return place.judge("quota: no file beyond 60 kB", code, said)
+    return _judged(place, "quota: no file beyond 60 kB", code, said)
 
 
 def out_of_memory(place: RunFolder) -> FaultOutcome:
@@ -262,7 +157,7 @@ def out_of_memory(place: RunFolder) -> FaultOutcome:
 
     place.fresh("S1/kinematics")
     code, said = finished(place.start(trouble=Trouble({resource.RLIMIT_AS: 600 * 2**20})))
-    return place.judge("out of memory: 600 MiB of address space", code, said)
+    return _judged(place, "out of memory: 600 MiB of address space", code, said)
 
 
 def job_killed(place: RunFolder) -> FaultOutcome:
@@ -271,24 +166,16 @@ def job_killed(place: RunFolder) -> FaultOutcome:
     run = place.start()
     job = _wait_for_job(run.pid)
     os.kill(job, signal.SIGKILL)
-    return place.judge("a job killed by the system", *finished(run))
+    return _judged(place, "a job killed by the system", *finished(run))
 
 
 def _wait_for_job(run: int) -> int:
     """Number of the first `simspine job motion` below a process."""
     while True:
-        for number, session, words in _processes():
+        for number, session, words in processes():
             if session == run and "python" in words[0] and {"job", "motion"} <= set(words):
                 return number
         time.sleep(0.05)
-
-
-def _processes() -> Iterator[tuple[int, int, list[str]]]:
-    """Number, session and command of each that runs."""
-    found = subprocess.run(["ps", "-eo", "pid,sid,args"], capture_output=True, text=True, check=True).stdout
-    for line in found.splitlines()[1:]:
-        number, session, *words = line.split()
-        yield int(number), int(session), words
 
 
 @contextmanager
@@ -305,14 +192,14 @@ def read_only(place: RunFolder) -> FaultOutcome:
     place.fresh("S1/kinematics")
     with _mode(place.results, 0o555):
         code, said = finished(place.start(trouble=Trouble(root=False)))
-    return place.judge("results read-only", code, said)
+    return _judged(place, "results read-only", code, said)
 
 
 def read_only_inside(place: RunFolder) -> FaultOutcome:
     place.fresh("S1/vertebrae/Walking_1.h5")
     with _mode(place.results / "S1/vertebrae", 0o555):
         code, said = finished(place.start(trouble=Trouble(root=False)))
-    return place.judge("a folder inside read-only", code, said)
+    return _judged(place, "a folder inside read-only", code, said)
 
 
 def read_only_folder(place: RunFolder) -> FaultOutcome:
@@ -320,14 +207,14 @@ def read_only_folder(place: RunFolder) -> FaultOutcome:
     shutil.rmtree(place.folder / ".snakemake", ignore_errors=True)
     with _mode(place.folder, 0o555):
         code, said = finished(place.start(trouble=Trouble(root=False)))
-    return place.judge("working folder read-only", code, said)
+    return _judged(place, "working folder read-only", code, said)
 
 
 def unreadable(place: RunFolder) -> FaultOutcome:
     place.fresh("S1/kinematics")
     with _mode(place.results / "S1/markers/Walking_1.h5", 0):
         code, said = finished(place.start(trouble=Trouble(root=False)))
-    return place.judge("no permission to read a file", code, said)
+    return _judged(place, "no permission to read a file", code, said)
 
 
 def clock(days: int) -> Callable[[RunFolder], FaultOutcome]:
@@ -342,7 +229,7 @@ def clock(days: int) -> Callable[[RunFolder], FaultOutcome]:
         code, said = finished(place.start())
         after = _manifests(place.results)
         redone = sum(after[name] != text for name, text in before.items() if "vertebrae" not in name)
-        outcome = place.judge(f"clock set {'back' if days > 0 else 'ahead'} by {abs(days)} days", code, said)
+        outcome = _judged(place, f"clock set {'back' if days > 0 else 'ahead'} by {abs(days)} days", code, said)
         return FaultOutcome(**asdict(outcome) | {"redone": redone})
 
     return fault
@@ -358,7 +245,7 @@ def interrupted(times: int) -> Callable[[RunFolder], FaultOutcome]:
         for _ in range(times):
             os.killpg(run.pid, signal.SIGINT)
             time.sleep(0.2)
-        return place.judge("ctrl-C" if times == 1 else "ctrl-C twice", *finished(run))
+        return _judged(place, "ctrl-C" if times == 1 else "ctrl-C twice", *finished(run))
 
     return fault
 
@@ -375,7 +262,7 @@ def two_runs(elsewhere: bool) -> Callable[[RunFolder], FaultOutcome]:
                 (Path(other) / RESULTS).symlink_to(place.results)
             code, said = finished(place.start(folder=Path(other) if elsewhere else None))
         finished(first)
-        return place.judge(f"two runs at once, {'two folders' if elsewhere else 'one folder'}", code, said)
+        return _judged(place, f"two runs at once, {'two folders' if elsewhere else 'one folder'}", code, said)
 
     return fault
 

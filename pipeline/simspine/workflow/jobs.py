@@ -6,6 +6,7 @@ that are not true are removed, whatever made them so: a file that is gone or was
 other code. A job finds out by itself which of its stages are done already.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,6 +103,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
         found = [step for step in steps_of(config, subject, [job]) if step.trial == trial]
         _do(config, subject, found)
         _write_list(path, (file for step in found for file in step.task.outputs))
+        _date(path, [*lists_of(config, subject=subject), *(file for step in found for file in step.task.inputs)])
     except Exception as error:
         with suppress(OSError):  # a full disk may be what failed
             write_text(failed, f"{error}\n")
@@ -132,6 +134,14 @@ def _capture_digest(config: Config) -> str:
 
 def _write_list(path: Path, files: Iterable[Path], head: str = "") -> None:
     write_text(path, head + "".join(f"{checksum(file)}  {file.as_posix()}\n" for file in sorted(set(files))))
+
+
+def _date(path: Path, before: Iterable[str | Path]) -> None:
+    """Give a list the time of the newest file before it, if that lies ahead, as after the clock was set back: Snakemake
+    takes a list that is older than what it rests on for a failure."""
+    latest = max((file.stat().st_mtime_ns for file in map(Path, before) if file.exists()), default=0)
+    if latest > path.stat().st_mtime_ns:
+        os.utime(path, ns=(latest, latest))
 
 
 def _capture_holds(config: Config, subject: str) -> bool:

@@ -77,15 +77,16 @@ def run_task(
     task: Task,
     module: str,
     around: Callable[[str], AbstractContextManager] = nullcontext,
+    force: bool = False,
 ) -> bool:
     """Do the task's work inside `around(its name)`, unless it is done; whether it was done now.
 
-    path: of its manifest. Two processes do not work on one task at the same time: the second waits for the first, and
-    then finds it done.
+    path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
+    second waits for the first, and then finds it done.
     """
+    fingerprint = task.fingerprint(module)
     with locked(path.with_suffix(".lock"), f"another process is making {task.outputs[0]}"):
-        fingerprint = task.fingerprint(module)
-        if difference(read_manifest(path), fingerprint, task.outputs) is None:
+        if not force and difference(read_manifest(path), fingerprint, task.outputs) is None:
             return False
         start = time.perf_counter()
         with around(task.name):

@@ -30,25 +30,24 @@ def run_stage(
         context = Context(config, name, quiet)
         check_writable(context.paths.folder)
         tasks = [task for task in planner(stage)(context) if trial is None or task.whole or task.name == trial]
-        if force:
-            for task in tasks:
-                context.paths.manifest(stage, None if task.whole else task.name).unlink(missing_ok=True)
-        do_tasks(context, stage, tasks, speak_of_idle=not makes_dataset)
+        do_tasks(context, stage, tasks, force=force, speak_of_idle=not makes_dataset)
     if makes_dataset:
         from simspine.workflow.dataset import export_dataset
 
         print(export_dataset(config))
 
 
-def do_tasks(context: Context, stage: str, tasks: Sequence[Task], speak_of_idle: bool = True) -> None:
-    """Do those of a stage's tasks that are not done, and print a line that says which ran."""
+def do_tasks(
+    context: Context, stage: str, tasks: Sequence[Task], *, force: bool = False, speak_of_idle: bool = True
+) -> None:
+    """Do those of a stage's tasks that are not done (`force`: all), and print a line that says which ran."""
     # Detection has a bar of its own, and a terminal shows one thing at a time.
     around = nullcontext if stage == "detect" else partial(context.busy, stage, hint=SLOW_AT_FIRST.get(stage, ""))
     ran: list[str] = []
     idle: list[str] = []
     for task in tasks:
         path = context.paths.manifest(stage, None if task.whole else task.name)
-        (ran if run_task(path, task, module_of(stage), around) else idle).append(task.name)
+        (ran if run_task(path, task, module_of(stage), around, force) else idle).append(task.name)
     done = [f"{', '.join(ran)} done"] if ran else []
     said = [*done, *([f"{', '.join(idle)} up to date"] if idle and speak_of_idle else [])]
     if said:
