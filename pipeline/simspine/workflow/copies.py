@@ -41,7 +41,7 @@ def examine_capture(config: Config, capture: HumanCapture, say: Say) -> bool:
     say(
         NOTE,
         f"{frames} frames: about {total:.1f} hours of one core, {seconds[slow] * frames / 3600:.1f} of them for {slow} "
-        f"({basis};{own} subjects run side by side)",
+        f"({basis};{own} trials run side by side)",
     )
     return good
 
