@@ -235,3 +235,6 @@ def test_profiles_speak_of_rules_and_options_that_exist():
         profile = yaml.safe_load((ROOT / "configs/profiles" / name / "config.yaml").read_text())
         assert set(profile) <= options
         assert set(profile.get("set-threads", {})) | set(profile.get("set-resources", {})) <= rules
+        groups = dict(entry.split("=") for entry in profile.get("groups", []))
+        assert set(groups) <= rules
+        assert {entry.split("=")[0] for entry in profile.get("group-components", [])} <= set(groups.values())

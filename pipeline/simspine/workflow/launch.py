@@ -41,6 +41,10 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
                 input_files(settings, subject, trial)  # all there?
     results = Path(settings.results)
     check_writable(results)
+    if not os.access(".", os.W_OK):
+        raise InputError(
+            f"{Path.cwd()} is read-only, and Snakemake keeps its records there. Start the command elsewhere."
+        )
     logs = results / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile()), "--configfile", str(config)]
