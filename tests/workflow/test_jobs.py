@@ -1,7 +1,9 @@
 """Jobs of several stages, the lists of their files, and what `simspine status` says."""
 
+import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -82,6 +84,18 @@ def test_other_code_makes_results_stale(through, monkeypatch):
 
 
 code = manifest.code_digest
+
+
+def test_a_list_is_not_older_than_what_it_rests_on(through):
+    """Also after the clock was set back: Snakemake takes it for a failure."""
+    ahead = time.time() + 86400
+    config = through.results / "config.yaml"
+    config.touch()
+    os.utime(config, (ahead, ahead))
+    run_job(through.config, "scale", "S01", None)
+    assert list_of(through.config, "scale", "S01").stat().st_mtime == pytest.approx(ahead)
+    run_job(through.config, "markers", "S01", "bow")
+    assert list_of(through.config, "markers", "S01", "bow").stat().st_mtime == pytest.approx(ahead)
 
 
 def test_a_job_needs_its_subject_and_trial(copied):

@@ -19,7 +19,7 @@ from simspine.workflow.reporting import write_report_of
 from simspine.workflow.status import states
 
 STAGES = tuple(COMMANDS)
-CODE = "simspine.workflow.stages.merge"
+CODE, OTHER = "simspine.workflow.stages.merge", "simspine.workflow.stages.scale"
 RESULTS = ("S01/keypoints", "S01/points", "S01/markers", "S01/model", "S01/kinematics", "S01/vertebrae", "S01/quality")
 
 
@@ -262,14 +262,14 @@ def test_manifest_records_what_went_in_and_came_out(tmp_path):
     assert run_task(manifest, copy_task(tmp_path), CODE) is False
 
 
-def test_input_settings_and_version_each_make_it_run(tmp_path):
+def test_input_settings_and_code_each_make_it_run(tmp_path):
     (tmp_path / "in.txt").write_text("abc")
     manifest = tmp_path / "m.json"
     run_task(manifest, copy_task(tmp_path), CODE)
     assert run_task(manifest, copy_task(tmp_path, {"a": 1}), CODE) is True
-    assert run_task(manifest, copy_task(tmp_path, {"a": 1}), CODE) is True
+    assert run_task(manifest, copy_task(tmp_path, {"a": 1}), OTHER) is True
     (tmp_path / "in.txt").write_text("abd")
-    assert run_task(manifest, copy_task(tmp_path, {"a": 1}), CODE) is True
+    assert run_task(manifest, copy_task(tmp_path, {"a": 1}), OTHER) is True
     assert (tmp_path / "out/x.txt").read_text() == "ABD"
 
 

@@ -103,7 +103,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
         found = [step for step in steps_of(config, subject, [job]) if step.trial == trial]
         _do(config, subject, found)
         _write_list(path, (file for step in found for file in step.task.outputs))
-        _date(path, [*lists_of(config, subject=subject), *(file for step in found for file in step.task.inputs)])
+        _date(config, path, subject, [file for step in found for file in step.task.inputs])
     except Exception as error:
         with suppress(OSError):  # a full disk may be what failed
             write_text(failed, f"{error}\n")
@@ -124,7 +124,9 @@ def _do(config: Config, subject: str | None, found: list[Step]) -> None:
 
 def list_capture(config: Config, subject: str, files: Iterable[Path]) -> None:
     """Write the list of a subject's files in a virtual capture, headed by what they were made from."""
-    _write_list(list_of(config, CAPTURE, subject), files, f"# {_capture_digest(config)}\n")
+    path = list_of(config, CAPTURE, subject)
+    _write_list(path, files, f"# {_capture_digest(config)}\n")
+    _date(config, path, subject, ())
 
 
 def _capture_digest(config: Config) -> str:
@@ -136,10 +138,11 @@ def _write_list(path: Path, files: Iterable[Path], head: str = "") -> None:
     write_text(path, head + "".join(f"{checksum(file)}  {file.as_posix()}\n" for file in sorted(set(files))))
 
 
-def _date(path: Path, before: Iterable[str | Path]) -> None:
+def _date(config: Config, path: Path, subject: str | None, inputs: Iterable[Path]) -> None:
     """Give a list the time of the newest file before it, if that lies ahead, as after the clock was set back: Snakemake
     takes a list that is older than what it rests on for a failure."""
-    latest = max((file.stat().st_mtime_ns for file in map(Path, before) if file.exists()), default=0)
+    before = [Path(config.results) / "config.yaml", *map(Path, lists_of(config, subject=subject)), *inputs]
+    latest = max((file.stat().st_mtime_ns for file in before if file.exists()), default=0)
     if latest > path.stat().st_mtime_ns:
         os.utime(path, ns=(latest, latest))
 
