@@ -7,6 +7,7 @@ other code. A job finds out by itself which of its stages are done already.
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,7 +104,6 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
         found = [step for step in steps_of(config, subject, [job]) if step.trial == trial]
         _do(config, subject, found)
         _write_list(path, (file for step in found for file in step.task.outputs))
-        _date(config, path, subject, [file for step in found for file in step.task.inputs])
     except Exception as error:
         with suppress(OSError):  # a full disk may be what failed
             write_text(failed, f"{error}\n")
@@ -126,7 +126,6 @@ def list_capture(config: Config, subject: str, files: Iterable[Path]) -> None:
     """Write the list of a subject's files in a virtual capture, headed by what they were made from."""
     path = list_of(config, CAPTURE, subject)
     _write_list(path, files, f"# {_capture_digest(config)}\n")
-    _date(config, path, subject, ())
 
 
 def _capture_digest(config: Config) -> str:
@@ -136,15 +135,6 @@ def _capture_digest(config: Config) -> str:
 
 def _write_list(path: Path, files: Iterable[Path], head: str = "") -> None:
     write_text(path, head + "".join(f"{checksum(file)}  {file.as_posix()}\n" for file in sorted(set(files))))
-
-
-def _date(config: Config, path: Path, subject: str | None, inputs: Iterable[Path]) -> None:
-    """Give a list the time of the newest file before it, if that lies ahead, as after the clock was set back: Snakemake
-    takes a list that is older than what it rests on for a failure."""
-    before = [Path(config.results) / "config.yaml", *map(Path, lists_of(config, subject=subject)), *inputs]
-    latest = max((file.stat().st_mtime_ns for file in before if file.exists()), default=0)
-    if latest > path.stat().st_mtime_ns:
-        os.utime(path, ns=(latest, latest))
 
 
 def _capture_holds(config: Config, subject: str) -> bool:
@@ -185,7 +175,14 @@ def lists_of(config: Config, *jobs: str, subject: str | None = None) -> list[str
 
 
 def remove_false_lists(config: Config) -> None:
-    """Remove the lists of files that are not as listed any more, or would be made otherwise."""
+    """Remove the lists of files that are not as listed any more, or would be made otherwise.
+
+    Those whose time lies ahead, as after the clock was set back, get the present one: Snakemake takes a new list that
+    is older than what it rests on for a failure.
+    """
+    for name in (str(Path(config.results) / "config.yaml"), *lists_of(config)):
+        if Path(name).is_file() and Path(name).stat().st_mtime > time.time():
+            os.utime(name)
     of = cache(checksum)  # each file is read once
     there = [entry for entry in all_jobs(config) if list_of(config, *entry).is_file()]
     for subject in dict.fromkeys(subject for _, subject, _ in there):
