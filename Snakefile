@@ -1,10 +1,11 @@
-# The workflow's table of contents: one rule per stage, run once per subject.
+# The workflow's table of contents: jobs of a trial or a subject, each some stages in one process.
 # `snakemake --cores N` runs the demo; `--configfile configs/mine.yaml` runs something else.
-# What a stage does is in pipeline/simspine/; by hand: `simspine STAGE --config C --subject S`.
+# A job leaves a list of its files with their checksums, which Snakemake goes by (pipeline/simspine/workflow/jobs.py).
 from snakemake.utils import min_version, validate
 
 from simspine.config import check_config
 from simspine.workflow.inputs import input_files, write_config
+from simspine.workflow.jobs import lists_of, remove_false_lists
 
 min_version("9.0")
 
@@ -20,10 +21,17 @@ settings = check_config(
 validate(config, "configs/schema.json")  # the same schema; fills in the defaults
 
 RESULTS = config["results"]
+OWN = f"{RESULTS}/{{subject}}/checksums"
+LOGS = f"{RESULTS}/logs/{{subject}}"
+TIMES = f"{RESULTS}/benchmarks/{{subject}}"
+
+if workflow.is_main_process:
+    remove_false_lists(settings)
 
 
 wildcard_constraints:
     subject="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    trial="[A-Za-z0-9][A-Za-z0-9_.-]*",
 
 
 localrules:
@@ -33,10 +41,10 @@ localrules:
 
 rule all:
     input:
-        f"{RESULTS}/report.html",
+        lists_of(settings),
 
 
-# The resolved configuration, so that --config on the command line reaches the stages too.
+# The resolved configuration, so that --config on the command line reaches the jobs too.
 rule configuration:
     output:
         f"{RESULTS}/config.yaml",
@@ -53,154 +61,113 @@ rule capture:
     input:
         config=f"{RESULTS}/config.yaml",
     output:
-        touch(f"{RESULTS}/{{subject}}/done/capture"),
+        f"{OWN}/capture.sha256",
     log:
-        f"{RESULTS}/logs/{{subject}}_capture.log",
+        f"{LOGS}/capture.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_capture.tsv"
+        f"{TIMES}/capture.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine capture virtual --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job capture --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
 rule detect:
     input:
-        videos=lambda w: input_files(settings, w.subject),
+        videos=lambda w: input_files(settings, w.subject, w.trial),
         config=f"{RESULTS}/config.yaml",
     output:
-        touch(f"{RESULTS}/{{subject}}/done/detect"),
+        f"{OWN}/detect/{{trial}}.sha256",
     log:
-        f"{RESULTS}/logs/{{subject}}_detect.log",
+        f"{LOGS}/{{trial}}_detect.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_detect.tsv"
+        f"{TIMES}/{{trial}}_detect.tsv"
     conda:
         "environment.yml"
-    threads: 2
+    threads: 1 if settings.detection.detector == "import" else 2
     shell:
-        "simspine detect --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job detect --config {input.config:q} --subject {wildcards.subject:q}"
+        " --trial {wildcards.trial:q} 2>&1 | tee {log:q}"
 
 
-rule triangulate:
+# Judged, and refined if asked, by all trials of the subject together.
+rule cameras:
     input:
-        detect=f"{RESULTS}/{{subject}}/done/detect",
+        lambda w: lists_of(settings, "detect", subject=w.subject),
         config=f"{RESULTS}/config.yaml",
     output:
-        touch(f"{RESULTS}/{{subject}}/done/triangulate"),
+        f"{OWN}/cameras.sha256",
     log:
-        f"{RESULTS}/logs/{{subject}}_triangulate.log",
+        f"{LOGS}/cameras.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_triangulate.tsv"
+        f"{TIMES}/cameras.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine triangulate --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job cameras --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
-rule merge:
+# Triangulated and merged.
+rule markers:
     input:
-        triangulate=f"{RESULTS}/{{subject}}/done/triangulate",
+        f"{OWN}/detect/{{trial}}.sha256",
+        f"{OWN}/cameras.sha256",
         config=f"{RESULTS}/config.yaml",
     output:
-        touch(f"{RESULTS}/{{subject}}/done/merge"),
+        f"{OWN}/markers/{{trial}}.sha256",
     log:
-        f"{RESULTS}/logs/{{subject}}_merge.log",
+        f"{LOGS}/{{trial}}_markers.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_merge.tsv"
+        f"{TIMES}/{{trial}}_markers.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine merge --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job markers --config {input.config:q} --subject {wildcards.subject:q}"
+        " --trial {wildcards.trial:q} 2>&1 | tee {log:q}"
 
 
+# The person's body, from all trials together.
 rule scale:
     input:
-        merge=f"{RESULTS}/{{subject}}/done/merge",
+        lambda w: lists_of(settings, "markers", subject=w.subject),
         config=f"{RESULTS}/config.yaml",
     output:
-        touch(f"{RESULTS}/{{subject}}/done/scale"),
+        f"{OWN}/scale.sha256",
     log:
-        f"{RESULTS}/logs/{{subject}}_scale.log",
+        f"{LOGS}/scale.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_scale.tsv"
+        f"{TIMES}/scale.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine scale --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job scale --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
 
 
-rule ik:
+# Inverse kinematics, vertebrae, quality, files of the release.
+rule motion:
     input:
-        merge=f"{RESULTS}/{{subject}}/done/merge",
-        scale=f"{RESULTS}/{{subject}}/done/scale",
+        f"{OWN}/markers/{{trial}}.sha256",
+        f"{OWN}/scale.sha256",
         config=f"{RESULTS}/config.yaml",
     output:
-        touch(f"{RESULTS}/{{subject}}/done/ik"),
+        f"{OWN}/motion/{{trial}}.sha256",
     log:
-        f"{RESULTS}/logs/{{subject}}_ik.log",
+        f"{LOGS}/{{trial}}_motion.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_ik.tsv"
+        f"{TIMES}/{{trial}}_motion.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine ik --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
-
-
-rule vertebrae:
-    input:
-        ik=f"{RESULTS}/{{subject}}/done/ik",
-        config=f"{RESULTS}/config.yaml",
-    output:
-        touch(f"{RESULTS}/{{subject}}/done/vertebrae"),
-    log:
-        f"{RESULTS}/logs/{{subject}}_vertebrae.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_vertebrae.tsv"
-    conda:
-        "environment.yml"
-    shell:
-        "simspine vertebrae --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
-
-
-rule quality:
-    input:
-        vertebrae=f"{RESULTS}/{{subject}}/done/vertebrae",
-        config=f"{RESULTS}/config.yaml",
-    output:
-        touch(f"{RESULTS}/{{subject}}/done/quality"),
-    log:
-        f"{RESULTS}/logs/{{subject}}_quality.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_quality.tsv"
-    conda:
-        "environment.yml"
-    shell:
-        "simspine quality --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
-
-
-rule export:
-    input:
-        quality=f"{RESULTS}/{{subject}}/done/quality",
-        config=f"{RESULTS}/config.yaml",
-    output:
-        touch(f"{RESULTS}/{{subject}}/done/export"),
-    log:
-        f"{RESULTS}/logs/{{subject}}_export.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/{{subject}}_export.tsv"
-    conda:
-        "environment.yml"
-    shell:
-        "simspine export --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job motion --config {input.config:q} --subject {wildcards.subject:q}"
+        " --trial {wildcards.trial:q} 2>&1 | tee {log:q}"
 
 
 rule dataset:
     input:
-        exports=expand(f"{RESULTS}/{{subject}}/done/export", subject=settings.subjects),
+        lists_of(settings, "motion"),
         config=f"{RESULTS}/config.yaml",
     output:
-        f"{RESULTS}/{config['name']}.h5",
-        report(f"{RESULTS}/summary.json", category="Summary"),
+        f"{RESULTS}/checksums/dataset.sha256",
     log:
         f"{RESULTS}/logs/dataset.log",
     benchmark:
@@ -208,20 +175,20 @@ rule dataset:
     conda:
         "environment.yml"
     shell:
-        "simspine export --config {input.config:q} 2>&1 | tee {log:q}"
+        "simspine job dataset --config {input.config:q} 2>&1 | tee {log:q}"
 
 
 rule page:
     input:
-        summary=f"{RESULTS}/summary.json",
+        f"{RESULTS}/checksums/dataset.sha256",
         config=f"{RESULTS}/config.yaml",
     output:
-        report(f"{RESULTS}/report.html", category="Report"),
+        f"{RESULTS}/checksums/page.sha256",
     log:
-        f"{RESULTS}/logs/report.log",
+        f"{RESULTS}/logs/page.log",
     benchmark:
-        f"{RESULTS}/benchmarks/report.tsv"
+        f"{RESULTS}/benchmarks/page.tsv"
     conda:
         "environment.yml"
     shell:
-        "simspine report --config {input.config:q} 2>&1 | tee {log:q}"
+        "simspine job page --config {input.config:q} 2>&1 | tee {log:q}"

@@ -22,8 +22,10 @@ from simspine.commands.start import demo, run, warmup
 from simspine.commands.train import train
 from simspine.commands.validate import validate
 from simspine.commands.view import clicks, overlay, view
+from simspine.commands.workflow import job, status
 from simspine.errors import InputError
 
+NO_MEMORY = "not enough memory. What is done is kept; give the command more, or cut long trials."
 STAGES = {
     "detect": "Find 2D points in each camera's video, and the person to follow.",
     "triangulate": "Combine the views into 3D points with covariance.",
@@ -48,6 +50,12 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             message = str(error)
+        except MemoryError:
+            message = NO_MEMORY
+        except ImportError as error:
+            if "failed to map" not in str(error):  # what the system's loader says where memory runs out
+                raise
+            message = NO_MEMORY
         except OSError as error:
             if error.errno in (None, errno.EPIPE):  # a bug of ours; a closed pipe, which click handles
                 raise
@@ -69,7 +77,7 @@ def main():
     """
 
 
-for _command in (demo, run):
+for _command in (demo, run, status):
     main.add_command(_command)
 
 
@@ -160,5 +168,6 @@ for _group in (
     clicks,
     annotate,
     annotations,
+    job,
 ):
     main.add_command(_group)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
-from scipy.signal import butter, sosfiltfilt
 
 from simspine.errors import InputError
 from simspine.types import Markers
@@ -58,6 +57,8 @@ def design(rate: float, cutoff_hz: float, order: int) -> np.ndarray:
         raise InputError(
             f"cut-off {cutoff_hz:g} Hz must lie between 0 and {rate / 2:g} Hz, half the rate of {rate:g} frames/s."
         )
+    from scipy.signal import butter  # here, since loading it takes a second
+
     # Two passes of a half-order design have gain 1 / (1 + w^order), w = tan(π f / rate) / tan(π f_design / rate) in the
     # bilinear transform's warped frequency; 1/√2 at the cut-off makes w^order = √2 − 1 there.
     warped = np.tan(np.pi * cutoff_hz / rate) / (np.sqrt(2) - 1) ** (1 / order)
@@ -66,6 +67,8 @@ def design(rate: float, cutoff_hz: float, order: int) -> np.ndarray:
 
 def _filter_run(sos: np.ndarray, run: np.ndarray, pad: int) -> np.ndarray:
     """One run (frames, columns) without gaps. Its chord is taken off first, which makes straight lines exact."""
+    from scipy.signal import sosfiltfilt
+
     chord = run[0] + np.linspace(0, 1, len(run))[:, None] * (run[-1] - run[0])
     return chord + sosfiltfilt(sos, run - chord, axis=0, padlen=min(pad, len(run) - 1))
 

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import stat
@@ -7,7 +8,7 @@ import time
 
 import pytest
 
-from simspine.formats.atomic import atomic_path, write_text
+from simspine.formats.atomic import HOST, atomic_path, write_text
 
 
 def test_writes_new_file_and_parent_folders(tmp_path):
@@ -56,17 +57,19 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path):
     assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
-def test_what_killed_processes_left_goes_after_a_day(tmp_path):
-    """Of the same target only: not a younger one, whose process may live, nor anybody else's."""
-    stale, young = tmp_path / f".x.{'0' * 12}.tmp.trc", tmp_path / f".x.{'1' * 12}.tmp.trc"
-    others = [tmp_path / f".x.y.{'2' * 12}.tmp.trc", tmp_path / ".x.mine.tmp.trc", tmp_path / f".x.{'3' * 12}.tmp.mot"]
-    for path in (stale, young, *others):
+def test_what_killed_processes_left_goes(tmp_path):
+    """Of the same target only; of a process that lives, or of another machine, not before a day has passed."""
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead, alive, other = f"{HOST}-{int(gone.stdout)}", f"{HOST}-{os.getpid()}", "abcdef-1"
+    stale = [tmp_path / f".x.{other}-{'0' * 12}.tmp.trc", tmp_path / f".x.{dead}-{'1' * 12}.tmp.trc"]
+    kept = [tmp_path / f".x.{who}-{'2' * 12}.tmp.trc" for who in (alive, other)]
+    kept += [tmp_path / f".x.y.{dead}-{'3' * 12}.tmp.trc", tmp_path / f".x.{dead}-{'4' * 12}.tmp.mot"]
+    for path in (*stale, *kept):
         path.write_text("half")
-    for path in (stale, *others):
-        os.utime(path, (time.time() - 2 * 24 * 3600,) * 2)
+    os.utime(stale[0], (time.time() - 2 * 24 * 3600,) * 2)
     write_text(tmp_path / "x.trc", "new")
-    assert not stale.exists()
-    assert all(path.exists() for path in (young, *others))
+    assert not [path for path in stale if path.exists()]
+    assert all(path.exists() for path in kept)
     assert (tmp_path / "x.trc").read_text() == "new"
 
 
@@ -97,3 +100,20 @@ def test_what_the_system_refuses_bears_the_users_name(tmp_path):
     with pytest.raises(IsADirectoryError) as taken:
         write_text(tmp_path / "taken.yaml", "x")
     assert [absent.value.filename, taken.value.filename] == [str(tmp_path / "x.yaml"), str(tmp_path / "taken.yaml")]
+
+
+def test_a_full_disk_is_said_with_the_users_name(tmp_path):
+    """Errors of writing, unlike those of opening, bear no name by themselves; here the limit of a file's size."""
+    script = (
+        "import resource, signal, sys\n"
+        "from simspine.formats.store import save\n"
+        "import numpy as np\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "try: save(sys.argv[1], a=np.random.default_rng(1).random(5000))\n"
+        "except OSError as error: print(error.errno, error.filename)\n"
+    )
+    target = tmp_path / "x.h5"
+    run = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=False)
+    assert run.stdout == f"{errno.EFBIG} {target}\n"
+    assert run.returncode == 0, run.stderr
+    assert os.listdir(tmp_path) == []

@@ -60,8 +60,8 @@ def test_detection_is_done_once(duo, capsys):
     assert "duo_2: bow up to date" in capsys.readouterr().out
     assert duo.contents().keys() == before.keys()
     # a workflow manager waits for the first before it calls the second
-    assert input_files(duo.config, "duo_2") == [str(first.done("detect"))]
-    assert str(duo.folder / "cameras.toml") in input_files(duo.config, "duo_1")
+    assert input_files(duo.config, "duo_2", "bow") == [str(first.checksums("detect", "bow"))]
+    assert str(duo.folder / "cameras.toml") in input_files(duo.config, "duo_1", "bow")
 
 
 def test_the_second_alone_says_what_is_missing(duo, refused):

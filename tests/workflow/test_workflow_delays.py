@@ -49,7 +49,7 @@ def test_the_results_are_those_of_the_synchronised_recording(late, finished):
     assert "given are undone: cam02 +1.00, cam03 +3.00, cam04 +1.00 frames late beside cam01" in finding.message
     kept = load(paths.cameras("bow"))["timing"]
     assert kept["late_frames"] == [0, 1, 3, 1]
-    assert read_manifest(paths.folder / "manifests/detect.json")["bow"]["notes"]["timing"] == kept
+    assert read_manifest(paths.folder / "manifests/detect/bow.json")["notes"]["timing"] == kept
 
 
 def test_time_counts_from_the_first_views_first_frame(late):

@@ -109,7 +109,7 @@ def test_each_subject_has_its_own_cameras_and_the_limbs_come_from_motion_capture
         assert markers.rate == 50
         assert markers.covariance is not None, "for ik.use_covariance"
         assert_allclose(np.trace(markers.covariance[0, markers.index("LKnee")]), 3 * 0.006**2)
-        notes = json.loads((copy.results / subject / "manifests/merge.json").read_text())["tasks"]["Walking_1"]["notes"]
+        notes = json.loads((copy.results / subject / "manifests/merge/Walking_1.json").read_text())["notes"]
         assert notes["mocap"]["misfit_m"] < 1e-3
         assert set(notes["mocap"]["replaced"]) == set(LIMBS)
 
@@ -245,8 +245,8 @@ def test_a_known_fault_goes_with_the_results(real):
         folder = real.results / "S11" / stage
         assert "the video file is corrupt" in load(folder / "Directions_2.h5")["known_fault"]
         assert "known_fault" not in load(folder / "Directions_1.h5")
-    notes = json.loads((real.results / "S11/manifests/detect.json").read_text())["tasks"]
-    assert "corrupt" in notes["Directions_2"]["notes"]["known_fault"]
+    notes = json.loads((real.results / "S11/manifests/detect/Directions_2.json").read_text())["notes"]
+    assert "corrupt" in notes["known_fault"]
 
 
 def test_cameras_out_of_a_json_of_several_subjects(real, truth):
@@ -278,7 +278,7 @@ def test_planning_reads_no_file(real, monkeypatch):
 
     monkeypatch.setattr(cdf, "read_pose", lambda *_: pytest.fail("a pose file was read"))
     monkeypatch.setattr(cdf, "pose_shape", lambda *_: pytest.fail("a pose file was opened"))
-    files = input_files(real.config, "S11")
+    files = [file for trial in real.config.trials("S11") for file in input_files(real.config, "S11", trial)]
     assert [f for f in files if f.endswith(".cdf")]
     assert sum(f.endswith(".h5") for f in files) == 2
 
@@ -325,4 +325,4 @@ def test_doctor_before_a_virtual_capture_is_made(tmp_path):
     done = CliRunner().invoke(main, ["doctor", "--config", str(file)])
     assert done.exit_code == 0, done.output
     assert "not made yet" in done.output
-    assert input_files(read_config(file), "S1") == [str(tmp_path / "results/S1/done/capture")]
+    assert input_files(read_config(file), "S1", "Walking_1") == [str(tmp_path / "results/S1/checksums/capture.sha256")]

@@ -164,3 +164,26 @@ def _from_points(families, points, sizes):
 
 def _say(line: str) -> None:
     click.echo(line, err=True)
+
+
+@bench.command("faults")
+@_json_option
+@click.option("--kills", default=200, show_default=True, help="How often a run is ended by SIGKILL.")
+@click.option("--seed", default=1, show_default=True, help="Of the moments.")
+@click.option("--quick", is_flag=True, help="A few kills over one trial: shows that it runs.")
+def bench_faults(path, kills, seed, quick):
+    """Kills, a full disk, missing rights and memory, ctrl-C, two runs at once: what happens, and what the same command
+    makes of it then. Exit code 1 if results differ, files are left over or finished work is repeated."""
+    import json
+    import sys
+
+    from simspine.benchmark.faults import as_dicts, measure, table
+    from simspine.formats.atomic import write_text
+
+    kills = min(kills, 3) if quick else kills
+    found = measure(kills, quick, seed, _say)
+    click.echo(table(found))
+    if path is not None:
+        write_text(path, json.dumps({"kills": kills, "seed": seed, "outcomes": as_dicts(found)}, indent=1) + "\n")
+    if not all(one.good for one in found):
+        sys.exit(1)

@@ -29,12 +29,22 @@ def capture_virtual(config_path, out, subject, quiet):
 
     An interrupted run is continued where it stopped. The same settings and seed give the same bytes.
     """
-    from simspine.capture.writer import CaptureSettings, write_capture
     from simspine.config import read_config
+
+    write_configured(read_config(config_path), config_path, out, subject, quiet)
+
+
+def write_configured(
+    config, config_path: Path, out: Path | None = None, subject: str | None = None, quiet=False
+) -> Path:
+    """Write the virtual capture that a configuration describes; returns its folder.
+
+    out: that folder, if not the configuration's. subject: only this one. `InputError` if nothing is described.
+    """
+    from simspine.capture.writer import CaptureSettings, write_capture
     from simspine.errors import InputError
     from simspine.workflow.context import progress_bar
 
-    config = read_config(config_path)
     if config.virtual is None:
         raise InputError(f"{config_path} has no section `virtual`; see configs/virtual.yaml for one.")
     if out is None and config.capture is None:
@@ -45,6 +55,7 @@ def capture_virtual(config_path, out, subject, quiet):
     with progress_bar("virtual capture, frames", quiet) as progress:
         written = write_capture(folder, settings, progress, subject)
     click.echo(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
+    return folder
 
 
 @capture.command("render", cls=HintingCommand, elsewhere={"--frames": "say --images N."})

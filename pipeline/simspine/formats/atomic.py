@@ -1,11 +1,14 @@
 """The one place where files come into being: written beside the target, flushed, renamed.
 
 A run that is killed leaves the old file or the new one and nothing between. What may stay behind is a hidden
-`.name.<random>.tmp.suffix`, which no reader of this package looks at, and which the next writing of the same file
-removes once it is a day old: younger ones may belong to a process that is still at work.
+`.name.<host>-<process>-<random>.tmp.suffix`, which no reader of this package looks at. The next writing of the
+same file removes it if its process is gone; of another machine, once it is a day old.
 """
 
+import errno
+import hashlib
 import os
+import platform
 import re
 import secrets
 import time
@@ -13,7 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-STALE_S = 24 * 3600.0  # age of a temporary file whose process is gone
+STALE_S = 24 * 3600.0  # age at which a temporary file's process must be gone
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # what writing says without a name
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 
 
 @contextmanager
@@ -28,7 +33,7 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     suffix = target.suffix
     stem = target.name.removesuffix(suffix)
-    temporary = target.with_name(f".{stem}.{secrets.token_hex(6)}.tmp{suffix}")
+    temporary = target.with_name(f".{stem}.{HOST}-{os.getpid()}-{secrets.token_hex(6)}.tmp{suffix}")
     if sync:  # not for thousands of files: each time the folder is listed
         _remove_stale(target.parent, stem, suffix)
     try:
@@ -38,7 +43,7 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         os.replace(temporary, target)  # atomic on one file system (POSIX rename, Windows MoveFileEx)
     except BaseException as error:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and str(error.filename) == str(temporary):
+        if isinstance(error, OSError) and (str(error.filename) == str(temporary) or error.errno in FULL):
             error.filename = str(target)  # the name the user knows
         raise
     if sync:
@@ -48,12 +53,26 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
 
 def _remove_stale(folder: Path, stem: str, suffix: str) -> None:
     """Remove what killed processes left of the same target."""
-    ours = re.compile(re.escape(f".{stem}.") + r"[0-9a-f]{12}\.tmp" + re.escape(suffix))
+    ours = re.compile(re.escape(f".{stem}.") + r"([0-9a-f]{6})-(\d+)-[0-9a-f]{12}\.tmp" + re.escape(suffix))
     for path in folder.glob(".*.tmp*"):
-        if ours.fullmatch(path.name):
+        if found := ours.fullmatch(path.name):
             with suppress(OSError):  # another process may have removed it, or finished it
-                if time.time() - path.lstat().st_mtime > STALE_S:
+                old = time.time() - path.lstat().st_mtime > STALE_S
+                if old or (found[1] == HOST and not _lives(int(found[2]))):
                     path.unlink()
+
+
+def _lives(process: int) -> bool:
+    """Whether there is such a process on this machine; taken as True where asking is not harmless (Windows)."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def write_text(path: str | os.PathLike, text: str, sync: bool = True) -> None:

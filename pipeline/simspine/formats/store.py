@@ -42,10 +42,15 @@ def save(path: str | os.PathLike, **items: Any) -> None:
     An item is a `Camera`, `Keypoints`, `Markers`, `Motion`; an array of floats, integers, booleans or strings; anything
     JSON can say (NaN included); or a list or dictionary of such items.
     """
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    # Made in memory, then written as bytes: HDF5 ends the process where the disk is full.
+    with h5py.File(os.fspath(path), "w", driver="core", backing_store=False, track_order=True) as file:
         file.attrs[_MARK] = SCHEMA
         for name, item in items.items():
             _write(file, name, item, f"{path}: {name}")
+        file.flush()
+        content = file.id.get_file_image()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[str, Any]:

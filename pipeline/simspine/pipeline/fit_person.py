@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 from simspine.arrays import mean_of_known
 from simspine.body.anatomy import moves_of, varied
@@ -119,6 +118,8 @@ def _smooth(markers: Markers) -> Markers:
     window = 2 * int(SMOOTH * markers.rate / 2) + 1
     if window <= DEGREE or window > markers.frames:
         return markers
+    from scipy.signal import savgol_filter  # loading it takes a second
+
     smooth = savgol_filter(markers.xyz, window, DEGREE, axis=0, mode="nearest")
     smooth[: window // 2] = smooth[-(window // 2) :] = np.nan
     return markers.with_(xyz=np.where(np.isfinite(smooth), smooth, markers.xyz))

@@ -8,6 +8,7 @@ from simspine.errors import InputError
 from simspine.workflow.inputs import capture_of, copy_of
 from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
+from simspine.workflow.trials import seconds_of
 
 Say = Callable[[str, str], None]
 OK, FAULT, NOTE = "[green]ok[/]       ", "[red]fault[/]    ", "[dim]note[/]     "
@@ -40,7 +41,7 @@ def examine_capture(config: Config, capture: HumanCapture, say: Say) -> bool:
     say(
         NOTE,
         f"{frames} frames: about {total:.1f} hours of one core, {seconds[slow] * frames / 3600:.1f} of them for {slow} "
-        f"({basis};{own} subjects run side by side)",
+        f"({basis};{own} trials run side by side)",
     )
     return good
 
@@ -87,10 +88,9 @@ def seconds_per_frame(config: Config) -> tuple[dict[str, float], set[str]]:
     frames = 0
     for subject in config.subjects:
         paths = Paths(Path(config.results), subject)
-        detected = read_manifest(paths.manifest("detect"))
-        frames += sum(task["notes"]["frames"] for task in detected.values())
-        for stage in SECONDS:
-            for task in read_manifest(paths.manifest(stage)).values():
-                spent[stage] = spent.get(stage, 0.0) + task["seconds"]
+        for trial in config.trials(subject):
+            frames += read_manifest(paths.manifest("detect", trial)).get("notes", {}).get("frames", 0)
+        for stage, seconds in seconds_of(paths, config.trials(subject)).items():
+            spent[stage] = spent.get(stage, 0.0) + seconds
     known = set(spent) if frames else set()
     return SECONDS | {stage: spent[stage] / frames for stage in known}, known

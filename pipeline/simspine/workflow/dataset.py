@@ -6,14 +6,15 @@ from pathlib import Path
 
 from simspine.config import Config
 from simspine.dataset.licence import notice
-from simspine.dataset.manifest import HDF5_UNITS, Entry, manifest_header, write_manifest
+from simspine.dataset.manifest import HDF5_UNITS, NAME, Entry, manifest_header, write_manifest
 from simspine.formats.atomic import write_text
 from simspine.formats.dataset import Dataset, LazyTrials, SubjectData, TrialData, write_dataset
 from simspine.formats.store import load
 from simspine.pipeline.publish import publish, versions
 from simspine.workflow.checking import write_quality
-from simspine.workflow.manifest import read_manifest
+from simspine.workflow.manifest import Task, read_manifest
 from simspine.workflow.paths import Paths
+from simspine.workflow.stages import export
 from simspine.workflow.stages.export import TRC_FOLDERS
 from simspine.workflow.summary import clinical_csv, summarise, timings
 from simspine.workflow.trials import read_trial
@@ -61,6 +62,36 @@ def export_dataset(config: Config) -> Path:
     return path
 
 
+def dataset_task(config: Config) -> Task:
+    """`export_dataset` as a task; timings.json is not among its files, for it differs from run to run."""
+    results, origin = Path(config.results), provenance(config)
+    names = [f"{config.name}.h5", "provenance.json", "summary.json", "clinical.csv", "quality.json", "quality.csv"]
+    names += [NAME, *(["NOTICE.txt"] if origin["notice"] else [])]
+
+    def work() -> dict:
+        export_dataset(config)
+        return {}
+
+    inputs = [file for subject in config.subjects for file in files_of(config, subject)]
+    return Task(config.name, tuple(inputs), tuple(results / name for name in names), origin, work)
+
+
+def files_of(config: Config, subject: str) -> list[Path]:
+    """Files of a subject that data set and page are made of."""
+    paths, trials = Paths(Path(config.results), subject), config.trials(subject)
+    fill = config.quality.fill_gaps
+    return [paths.model, paths.scaling] + [
+        file
+        for trial in trials
+        for file in (
+            paths.keypoints(trial), paths.cameras(trial), paths.points(trial), paths.markers(trial),
+            paths.kinematics(trial), paths.vertebrae(trial), paths.quality(trial),
+            *((paths.filled(trial, "kinematics"), paths.filled(trial, "vertebrae")) if fill else ()),
+            *export.files_of(paths.results, subject, trial),
+        )
+    ]  # fmt: skip
+
+
 def _release_files(results: Path, subject: str, frames: dict[str, int]) -> dict[str, Entry]:
     """The subject's files in the release's layout that are there (see `export`)."""
     found = {
@@ -84,9 +115,11 @@ def provenance(config: Config) -> dict:
     inputs: dict[str, dict] = {}
     for subject in config.subjects:
         for stage in ("detect", "merge"):  # merge: motion capture, beside the points made by the stage before
-            for trial, entry in read_manifest(Paths(Path(config.results), subject).manifest(stage)).items():
+            for trial in config.trials(subject):
+                entry = read_manifest(Paths(Path(config.results), subject).manifest(stage, trial))
                 own = f"{trial}.h5" if stage == "merge" else None
-                files = {name: digest for name, digest in entry["fingerprint"]["inputs"] if name != own}
+                given = entry["fingerprint"]["inputs"] if entry else ()
+                files = {name: digest for name, digest in given if name != own}
                 inputs.setdefault(f"{subject}/{trial}", {}).update(files)
     return {
         "configuration": config.model_dump(mode="json"),

@@ -170,26 +170,24 @@ def _rigs(path: Path) -> list[str]:
     return list(content) if isinstance(content, dict) else []
 
 
-def input_files(config: Config, subject: str) -> list[str]:
-    """Inputs of a subject whose times tell a workflow manager whether to call `detect` again.
+def input_files(config: Config, subject: str, trial: str) -> list[str]:
+    """Inputs of a trial whose times tell a workflow manager whether to call `detect` again.
 
     A folder of keypoints (its time changes with the files in it) and its newest file stand for their thousands; files
-    of a virtual capture may not be there yet, so the marker of the rule that makes them stands for them.
+    of a virtual capture may not be there yet, so the list that the job which makes them leaves stands for them.
     """
-    paths: list = []
-    person = config.subject(subject)
+    results, person = Path(config.results), config.subject(subject)
     if isinstance(person, SharedSubject) and person.rank > 1:  # the first of them detects for all
-        return [str(Paths(Path(config.results), f"{person.group}_1").done("detect"))]
-    for trial in person.trials.values():
-        if trial.capture is not None and config.virtual is not None:
-            paths.append(Paths(Path(config.results), subject).done("capture"))
-            continue
-        capture = capture_of(trial, subject, config)
-        newest = [
-            max(folder.glob("*.json"), key=lambda p: (p.stat().st_mtime, p.name), default=folder)
-            for folder in capture.keypoints
-        ]
-        paths += [*capture.detected, *newest, *capture.mocap, *skin_marker_files(trial)]
+        return [str(Paths(results, f"{person.group}_1").checksums("detect", trial))]
+    recorded = person.trials[trial]
+    if recorded.capture is not None and config.virtual is not None:
+        return [str(Paths(results, subject).checksums("capture"))]
+    capture = capture_of(recorded, subject, config)
+    newest = [
+        max(folder.glob("*.json"), key=lambda p: (p.stat().st_mtime, p.name), default=folder)
+        for folder in capture.keypoints
+    ]
+    paths = [*capture.detected, *newest, *capture.mocap, *skin_marker_files(recorded)]
     return list(dict.fromkeys(map(str, paths)))
 
 

@@ -1,6 +1,5 @@
 """Before a run: do the cameras agree, as far as 2D points of the people are known already?"""
 
-from simspine import __version__
 from simspine.cameras.recordings import joined, same_rig
 from simspine.config import Config, SharedSubject
 from simspine.detection.run import Detections
@@ -13,7 +12,7 @@ from simspine.quality.findings import Severity, listed
 from simspine.types import Camera, Keypoints
 from simspine.workflow.context import Context
 from simspine.workflow.copies import FAULT, NOTE, OK, Say
-from simspine.workflow.manifest import is_done
+from simspine.workflow.manifest import why_not_done
 from simspine.workflow.stages import detect
 
 CHECK = "[yellow]check[/]    "
@@ -74,7 +73,8 @@ def _known_points(config: Config, subject: str, name: str) -> tuple[Keypoints, l
     capture, trial = context.capture(name), config.subject(subject).trials[name]
     kept = context.paths.keypoints(name)
     tasks = [task for task in detect.plan(context) if kept in task.outputs]
-    if all(is_done(context.paths.manifest("detect"), task, __version__) for task in tasks):
+    module = detect.__name__
+    if all(why_not_done(context.paths.manifest("detect", task.name), task, module) is None for task in tasks):
         content = load(kept)
         return content["keypoints"], list(content["cameras"])
     if not capture.keypoints or isinstance(config.subject(subject), SharedSubject):

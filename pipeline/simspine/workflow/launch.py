@@ -7,9 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,9 +15,13 @@ from simspine.config import read_config
 from simspine.data_files import data_folder
 from simspine.errors import InputError
 from simspine.workflow.inputs import input_files
+from simspine.workflow.locks import locked
 from simspine.workflow.run import check_writable
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
+GOES_ON = "What is done is kept; the same command goes on from there."
+SHOWN = 8  # of Snakemake's last lines, where it could not start
+QUIET = ("all", "host", "progress", "reason", "rules")
 STEPS = re.compile(r"(\d+) of (\d+) steps")
 FAILED = re.compile(r"Error in rule (\w+)")
 
@@ -35,9 +37,14 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     settings = read_config(config)
     if settings.virtual is None:  # whose recordings are made first
         for subject in settings.subjects:
-            input_files(settings, subject)  # all there?
+            for trial in settings.trials(subject):
+                input_files(settings, subject, trial)  # all there?
     results = Path(settings.results)
     check_writable(results)
+    if not os.access(".", os.W_OK):
+        raise InputError(
+            f"{Path.cwd()} is read-only, and Snakemake keeps its records there. Start the command elsewhere."
+        )
     logs = results / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile()), "--configfile", str(config)]
@@ -45,43 +52,41 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     if dry_run:
         subprocess.run([*command, "--dry-run", *options], check=False)
         return
-    with _alone(results) as lock, open(logs / "run.log", "w", encoding="utf-8") as log:
-        code, failed = _follow([*command, *(("--nolock",) if lock else ()), *options], log, lock)
+    busy = f"another run is at work on {results}"
+    with locked(results / ".lock", busy, PATIENCE_S) as lock, open(logs / "run.log", "w", encoding="utf-8") as log:
+        try:
+            code, failed = _follow([*command, *(("--nolock",) if lock else ()), *_heard(options)], log, lock)
+        except KeyboardInterrupt:
+            print(f"stopped. {GOES_ON} Log: {log.name}", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
     if code:
-        stages = f"stage {', '.join(failed)} failed" if failed else "the workflow failed"
-        raise InputError(f"{stages}. What is done is kept; the same command goes on from there. Log: {log.name}")
+        raise InputError(f"{_failure(failed, Path(log.name))}. {GOES_ON} Log: {log.name}")
+
+
+def _heard(options: Sequence[str]) -> list[str]:
+    """Options for Snakemake without `--quiet` and its values: its messages go to the log, where they are looked up."""
+    kept: list[str] = []
+    quiet = False
+    for option in options:
+        quiet = option in ("-q", "--quiet") or (quiet and option in QUIET)
+        kept += [] if quiet else [option]
+    return kept
+
+
+def _failure(failed: Sequence[str], log: Path) -> str:
+    """What failed: the jobs, or else the last that Snakemake said."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if failed:
+        killed = f"exit status {128 + signal.SIGKILL}" in text
+        why = ": ended by the system (SIGKILL), as it does where memory runs out" if killed else ""
+        return f"job {', '.join(dict.fromkeys(failed))} failed{why}"
+    said = [line for line in text.splitlines() if line.strip()]
+    return "\n".join(["the workflow failed", *said[-SHOWN:]])
 
 
 def snakefile() -> Path:
     """The Snakefile that comes with simspine."""
     return data_folder("configs").parent / "Snakefile"
-
-
-@contextmanager
-def _alone(results: Path) -> Iterator[tuple[int, ...]]:
-    """One run at a time for the same results; gives the descriptor of a lock, for the child to hold as well.
-
-    The operating system frees it when both have ended, however they ended. () where there is no such lock (Windows):
-    Snakemake's own then stays.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield ()
-        return
-    with open(results / ".lock", "a", encoding="utf-8") as file:
-        start = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() - start > PATIENCE_S:
-                    raise InputError(
-                        f"another run is at work on {results}. Wait for it, or change `results`."
-                    ) from None
-                time.sleep(0.2)
-        yield (file.fileno(),)
 
 
 def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tuple[int, list[str]]:
@@ -125,14 +130,27 @@ def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tupl
                 _each_line(child.stdout, say)
                 reader.join()
             except KeyboardInterrupt:  # the child got the signal, too, and ends its jobs in order
-                child.wait()
+                _wait_or_kill(child)
                 raise
     return child.returncode, failed
 
 
+def _wait_or_kill(child: subprocess.Popen) -> None:
+    """Wait for its end; do not wait if interrupted once more."""
+    try:
+        child.wait()
+    except KeyboardInterrupt:
+        child.kill()
+        child.wait()
+
+
 def _end_with_parent() -> None:
-    """Ask Linux to end this process, and so its jobs, when whoever started it was killed (prctl, PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    """Ask Linux to end this process when whoever started it was killed (prctl, PR_SET_PDEATHSIG).
+
+    By SIGKILL: told otherwise, Snakemake would keep the run's lock until its jobs are through. These may go on to the
+    end of their work, which is locked by itself.
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _each_line(stream: IO[str], use: Callable[[str], None]) -> None:

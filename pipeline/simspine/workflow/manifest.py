@@ -1,22 +1,25 @@
 """Work already done is not repeated, and a result is only called done when it is whole.
 
-A stage's manifest lists, per trial, a fingerprint of all that went in (configuration sections, checksums of the input
-files, package version) and the checksums of the files that came out. It is written last. A trial whose fingerprint and
-files still agree is skipped.
+A task's manifest holds a fingerprint of all that went in (configuration sections, checksums of the input files, the
+package's version and code) and the checksums of the files that came out. It is written last. A task whose fingerprint
+and files still agree is skipped.
 """
 
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from simspine import __version__
 from simspine.config import digest
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
+from simspine.workflow.code import code_digest
+from simspine.workflow.locks import locked
 
 # The stage that makes the files of each folder of a subject.
 MADE_BY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
@@ -50,93 +53,108 @@ def _remedy(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Task:
-    """One piece of work of a stage: usually a trial. `settings` is whatever JSON-able values decide the result."""
+    """One piece of work: usually a stage of a trial. `settings` is whatever JSON-able values decide the result."""
 
     name: str
     inputs: tuple[Path, ...]
     outputs: tuple[Path, ...]
     settings: dict
     work: Callable[[], dict]  # does it, writes `outputs`, returns notes (JSON-able) for the manifest
+    whole: bool = False  # of all trials of the subject together, whose name it then bears
 
-    def fingerprint(self, version: str) -> dict:
+    def fingerprint(self, module: str, of: Callable[[Path], str] = checksum) -> dict:
+        """module: whose code does the work. of: gives a file's checksum."""
         return {
-            "inputs": [[path.name, checksum(path)] for path in self.inputs],
+            "inputs": [[path.name, of(path)] for path in self.inputs],
             "settings": digest(self.settings),
-            "version": version,
+            "version": __version__,
+            "code": code_digest(module),
         }
 
 
-def run_tasks(
-    stage: str,
-    manifest: Path,
-    tasks: Iterable[Task],
-    version: str,
-    keep: Iterable[str] = (),
+def run_task(
+    path: Path,
+    task: Task,
+    module: str,
     around: Callable[[str], AbstractContextManager] = nullcontext,
-) -> list[str]:
-    """Run the tasks that are not done yet, each inside `around(its name)`; returns the names of those that ran.
+    force: bool = False,
+) -> bool:
+    """Do the task's work inside `around(its name)`, unless it is done; whether it was done now.
 
-    Each finished task is recorded at once, so that an interrupted stage resumes where it stopped. Entries of `keep`
-    (other trials of the same subject) stay; others are dropped from the manifest.
+    path: of its manifest. force: do it even if it is done. Two processes do not work on one task at the same time: the
+    second waits for the first, and then finds it done.
     """
-    tasks = list(tasks)
-    old = read_manifest(manifest)
-    names = {task.name for task in tasks} | set(keep)
-    entries = {name: entry for name, entry in old.items() if name in names}
-    ran = []
-    for task in tasks:
-        fingerprint = task.fingerprint(version)
-        if _done(entries.get(task.name), fingerprint, task.outputs):
-            continue
-        entries.pop(task.name, None)
+    fingerprint = task.fingerprint(module)
+    with locked(path.with_suffix(".lock"), f"another process is making {task.outputs[0]}"):
+        if not force and difference(read_manifest(path), fingerprint, task.outputs) is None:
+            return False
         start = time.perf_counter()
         with around(task.name):
             notes = task.work()
-        entries[task.name] = {
+        entry = {
             "fingerprint": fingerprint,
             "outputs": _checksums(task.outputs),
             "seconds": round(time.perf_counter() - start, 3),
             "notes": notes,
         }
-        ran.append(task.name)
-        _write(manifest, stage, entries)
-    _write(manifest, stage, entries)  # also if nothing ran: a fresh time stamp tells the workflow that it is up to date
-    return ran
+        write_text(path, json.dumps(entry, indent=1, sort_keys=True) + "\n")
+        return True
 
 
 def read_manifest(path: Path) -> dict:
-    """Entries by task name; empty if there is no readable manifest (then the work is simply done again)."""
+    """What a task left; empty if there is no readable manifest (then the work is simply done again)."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["tasks"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if {"fingerprint", "outputs", "seconds", "notes"} <= set(found) else {}
+    except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
 
-def is_done(manifest: Path, task: Task, version: str) -> bool:
-    """Whether a task's work is there, made of its inputs and settings as they are."""
-    return _done(read_manifest(manifest).get(task.name), task.fingerprint(version), task.outputs)
+def why_not_done(path: Path, task: Task, module: str, of: Callable[[Path], str] = checksum) -> str | None:
+    """None if a task's work is there, made of its inputs, settings and code as they are; else what differs."""
+    entry = read_manifest(path)
+    if not entry:
+        return "not made yet"
+    missing = [file for file in task.inputs if not file.exists()]
+    if missing:
+        return f"{missing[0].name} is missing"
+    return difference(entry, task.fingerprint(module, of), task.outputs, of)
 
 
-def _done(entry: dict | None, fingerprint: dict, outputs: tuple[Path, ...]) -> bool:
-    if entry is None or entry.get("fingerprint") != fingerprint:
-        return False
-    return all(path.exists() for path in outputs) and entry.get("outputs") == _checksums(outputs)
+def difference(
+    entry: dict, fingerprint: dict, outputs: tuple[Path, ...], of: Callable[[Path], str] = checksum
+) -> str | None:
+    """What of a task is not as its manifest says; None if all is. entry: the manifest, or {}."""
+    old = entry.get("fingerprint")
+    if not isinstance(old, dict):
+        return "not made yet"
+    if old != fingerprint:
+        return _changed(old, fingerprint)
+    missing = [path.name for path in outputs if not path.exists()]
+    if missing:
+        return f"{missing[0]} is missing"
+    found = _checksums(outputs, of)
+    if entry["outputs"] != found:
+        names = [name for name in found if entry["outputs"].get(name) != found[name]]
+        return f"{names[0] if names else 'the list of its files'} is not as it was made"
+    return None
 
 
-def _checksums(outputs: tuple[Path, ...]) -> dict[str, str]:
+def _changed(old: dict, new: dict) -> str:
+    """Which part of a fingerprint differs."""
+    for part, said in (("version", "made by another version"), ("settings", "settings changed")):
+        if old.get(part) != new[part]:
+            return said
+    if old.get("inputs") != new["inputs"]:
+        before = [tuple(entry) for entry in old.get("inputs", ())]
+        names = [name for name, value in new["inputs"] if (name, value) not in before]
+        return f"{names[0]} changed" if names else "there are fewer inputs"
+    return "made by other code"
+
+
+def _checksums(outputs: tuple[Path, ...], of: Callable[[Path], str] = checksum) -> dict[str, str]:
     """{path from the folder that all share: checksum}; names alone may stand in several folders."""
     if not outputs:
         return {}
     shared = os.path.commonpath([path.absolute().parent for path in outputs])
-    return {path.absolute().relative_to(shared).as_posix(): checksum(path) for path in outputs}
-
-
-def _write(path: Path, stage: str, entries: dict) -> None:
-    write_text(path, json.dumps({"stage": stage, "tasks": entries}, indent=1, sort_keys=True) + "\n")
-
-
-def forget(path: Path, names: Iterable[str]) -> None:
-    """Drop entries, so that their work is done again."""
-    entries = read_manifest(path)
-    if entries:
-        _write(path, path.stem, {name: entry for name, entry in entries.items() if name not in set(names)})
+    return {path.absolute().relative_to(shared).as_posix(): of(path) for path in outputs}

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -15,13 +17,15 @@ class Paths:
     def folder(self) -> Path:
         return self.results / self.subject
 
-    def manifest(self, stage: str) -> Path:
-        """What the stage made, from what: written last, so it exists only if the stage is complete."""
-        return self.folder / "manifests" / f"{stage}.json"
+    def manifest(self, stage: str, trial: str | None = None) -> Path:
+        """What a stage made of a trial, from what: written last. Without a trial, of all trials together."""
+        place = self.folder / "manifests" / stage
+        return place.with_name(f"{stage}.json") if trial is None else place / f"{trial}.json"
 
-    def done(self, stage: str) -> Path:
-        """Time stamp of Snakemake's."""
-        return self.folder / "done" / stage
+    def checksums(self, job: str, trial: str | None = None) -> Path:
+        """The list of all files that a job of the workflow made: Snakemake goes by it."""
+        place = self.folder / "checksums" / job
+        return place.with_name(f"{job}.sha256") if trial is None else place / f"{trial}.sha256"
 
     def keypoints(self, trial: str) -> Path:
         return self.folder / "keypoints" / f"{trial}.h5"
@@ -60,3 +64,13 @@ class Paths:
     def filled(self, trial: str, kind: str) -> Path:
         """'kinematics' or 'vertebrae' after rejected frames were filled in."""
         return self.folder / "quality" / f"{trial}_{kind}.h5"
+
+
+def results_manifest(results: str, job: str) -> Path:
+    """What a job over all subjects made, from what."""
+    return Path(results) / "manifests" / f"{job}.json"
+
+
+def results_checksums(results: str, job: str) -> Path:
+    """The list of all files that it made."""
+    return Path(results) / "checksums" / f"{job}.sha256"

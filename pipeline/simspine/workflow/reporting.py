@@ -28,7 +28,8 @@ from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.poster import poster
 from simspine.report.uncertainty import Caveats
 from simspine.workflow.context import Context
-from simspine.workflow.dataset import provenance
+from simspine.workflow.dataset import files_of, provenance
+from simspine.workflow.manifest import Task
 from simspine.workflow.summary import read_summary, rows
 from simspine.workflow.trials import read_trial
 
@@ -77,6 +78,22 @@ def _curve(found: SolvedTrial) -> tuple[float, ...]:
     """Lordosis over the trial for a small picture, degrees; NaN where frames were rejected."""
     values = np.where(found.rejected, np.nan, np.degrees(found.spine.lla))
     return tuple(values[evenly_spread(len(values), CURVE_POINTS)].tolist())
+
+
+def page_task(config: Config) -> Task:
+    """`write_report_of` as a task."""
+    results = Path(config.results)
+    names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
+    pages = [results / "report" / f"{subject}_{trial}.html" for subject, trial in names] if len(names) > FEW else []
+
+    def work() -> dict:
+        write_report_of(config)
+        return {}
+
+    videos = (video for subject, trial in names for video in Context(config, subject).capture(trial).videos)
+    inputs = [results / "summary.json", results / f"{config.name}.h5"]
+    inputs += [*dict.fromkeys(videos), *(file for subject in config.subjects for file in files_of(config, subject))]
+    return Task("page", tuple(inputs), (results / "report.html", *pages), provenance(config), work)
 
 
 def _read(config: Config, subject: str, trial: str) -> SolvedTrial:

@@ -1,16 +1,16 @@
 """Run one stage for one subject or all of them, skipping what is done."""
 
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from simspine import __version__
 from simspine.config import Config
 from simspine.errors import InputError
-from simspine.workflow import manifest
 from simspine.workflow.context import Context
-from simspine.workflow.stages import planner
+from simspine.workflow.manifest import Task, run_task
+from simspine.workflow.stages import module_of, planner
 
 SLOW_AT_FIRST = dict.fromkeys(("scale", "ik"), "(the first time, compiling the solver takes some 20 s)")
 
@@ -29,23 +29,29 @@ def run_stage(
     for name in subjects:
         context = Context(config, name, quiet)
         check_writable(context.paths.folder)
-        tasks = planner(stage)(context)
-        chosen = [task for task in tasks if trial is None or task.name in (trial, name)]
-        path = context.paths.manifest(stage)
-        if force:
-            manifest.forget(path, [task.name for task in chosen])
-        # Detection has a bar of its own, and a terminal shows one thing at a time.
-        around = nullcontext if stage == "detect" else partial(context.busy, stage, hint=SLOW_AT_FIRST.get(stage, ""))
-        ran = manifest.run_tasks(stage, path, chosen, __version__, [task.name for task in tasks], around)
-        idle = [task.name for task in chosen if task.name not in ran]
-        done = [f"{', '.join(ran)} done"] if ran else []
-        said = [*done, *([f"{', '.join(idle)} up to date"] if idle and not makes_dataset else [])]
-        if said:
-            print(f"{stage} {name}: " + "; ".join(said))
+        tasks = [task for task in planner(stage)(context) if trial is None or task.whole or task.name == trial]
+        do_tasks(context, stage, tasks, force=force, speak_of_idle=not makes_dataset)
     if makes_dataset:
         from simspine.workflow.dataset import export_dataset
 
         print(export_dataset(config))
+
+
+def do_tasks(
+    context: Context, stage: str, tasks: Sequence[Task], *, force: bool = False, speak_of_idle: bool = True
+) -> None:
+    """Do those of a stage's tasks that are not done (`force`: all), and print a line that says which ran."""
+    # Detection has a bar of its own, and a terminal shows one thing at a time.
+    around = nullcontext if stage == "detect" else partial(context.busy, stage, hint=SLOW_AT_FIRST.get(stage, ""))
+    ran: list[str] = []
+    idle: list[str] = []
+    for task in tasks:
+        path = context.paths.manifest(stage, None if task.whole else task.name)
+        (ran if run_task(path, task, module_of(stage), around, force) else idle).append(task.name)
+    done = [f"{', '.join(ran)} done"] if ran else []
+    said = [*done, *([f"{', '.join(idle)} up to date"] if idle and speak_of_idle else [])]
+    if said:
+        print(f"{stage} {context.subject}: " + "; ".join(said))
 
 
 def check_writable(folder: Path) -> None:

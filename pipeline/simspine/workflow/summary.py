@@ -15,7 +15,7 @@ from simspine.report.content import Row
 from simspine.report.summary import summary_rows
 from simspine.workflow.manifest import read_json
 from simspine.workflow.paths import Paths
-from simspine.workflow.trials import read_trial, seconds
+from simspine.workflow.trials import read_trial, seconds_of
 
 LIGHT_STYLE = {"check": "yellow", "bad": "red"}
 
@@ -43,7 +43,7 @@ def timings(config: Config) -> dict:
     """Computing time, s, of all stages together and of each."""
     spent: dict[str, float] = {}
     for subject in config.subjects:
-        for stage, value in seconds(Paths(Path(config.results), subject)).items():
+        for stage, value in seconds_of(Paths(Path(config.results), subject), config.trials(subject)).items():
             spent[stage] = round(spent.get(stage, 0.0) + value, 3)
     return {"seconds": round(sum(spent.values()), 3), "seconds_by_stage": spent}
 

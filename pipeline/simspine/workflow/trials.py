@@ -22,7 +22,7 @@ from simspine.spine.parameters import ClinicalParameters
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport
 from simspine.workflow.manifest import read_json, read_manifest
-from simspine.workflow.paths import Paths
+from simspine.workflow.paths import STAGES, Paths
 
 _SPINE = (
     "levels",
@@ -145,11 +145,13 @@ def load_verdict(path: Path) -> Verdict:
     return Verdict.from_dict(read_json(path))
 
 
-def seconds(paths: Paths) -> dict[str, float]:
-    """Computing time per stage of a subject, s, out of the manifests."""
-    spent = {}
-    for file in sorted((paths.folder / "manifests").glob("*.json")):
-        spent[file.stem] = round(sum(task["seconds"] for task in read_manifest(file).values()), 3)
+def seconds_of(paths: Paths, trials: Sequence[str]) -> dict[str, float]:
+    """Computing time per stage of a subject, s, out of the manifests; only of stages that have some."""
+    spent: dict[str, float] = {}
+    for stage in STAGES:
+        found = (read_manifest(paths.manifest(stage, trial)) for trial in (None, *trials))
+        if entries := [entry["seconds"] for entry in found if entry]:
+            spent[stage] = round(sum(entries), 3)
     return spent
 
 

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 
-STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
-
 
 def planner(stage: str) -> Callable[[Context], list[Task]]:
     """The function that lists a stage's tasks; imported here, so that each stage loads only what it needs."""
-    return importlib.import_module(f"{__name__}.{stage}").plan
+    return importlib.import_module(module_of(stage)).plan
+
+
+def module_of(stage: str) -> str:
+    """Name of the stage's module."""
+    return f"{__name__}.{stage}"

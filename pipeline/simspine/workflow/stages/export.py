@@ -35,9 +35,7 @@ def plan(context: Context) -> list[Task]:
     tasks = []
     for trial, calibration in calibrations.items():
         stem = f"{subject}_{trial}"
-        folder = root / "kinematics" / subject / stem
-        trcs = tuple(root / kind / subject / f"{stem}.trc" for kind in TRC_FOLDERS)
-        mot, sto = folder / f"{stem}.mot", folder / f"{stem}_ik_marker_errors.sto"
+        *trcs, mot, sto = files_of(Path(context.config.results), subject, trial)
         model = root / "models" / f"{subject}.osim"
         cameras = root / "cameras" / f"Calib_{subject if shared else stem}.toml"
 
@@ -61,3 +59,11 @@ def plan(context: Context) -> list[Task]:
         inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model, calibration)
         tasks.append(Task(trial, inputs, (*trcs, mot, sto, model, cameras), {}, work))
     return tasks
+
+
+def files_of(results: Path, subject: str, trial: str) -> tuple[Path, ...]:
+    """A trial's own files: points at three kinds of places, coordinates, marker errors."""
+    root, stem = results / "export", f"{subject}_{trial}"
+    folder = root / "kinematics" / subject / stem
+    trcs = (root / kind / subject / f"{stem}.trc" for kind in TRC_FOLDERS)
+    return (*trcs, folder / f"{stem}.mot", folder / f"{stem}_ik_marker_errors.sto")

@@ -41,7 +41,7 @@ def plan(context: Context) -> list[Task]:
         "mass": person.mass,
     }
     inputs = (*sources, *body_files(config.body))
-    return [Task(context.subject, inputs, (paths.model, paths.scaling), settings, work)]
+    return [Task(context.subject, inputs, (paths.model, paths.scaling), settings, work, whole=True)]
 
 
 def body_files(options: BodyOptions) -> tuple[Path, ...]:

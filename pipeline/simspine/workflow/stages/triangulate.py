@@ -48,4 +48,4 @@ def _cameras(context: Context) -> Task:
         return {"refined": [name for name, found in judged.items() if found.refinement is not None]}
 
     settings = options.model_dump(mode="json") | {"min_confidence": confidence}
-    return Task(context.subject, tuple(sources.values()), tuple(outs.values()), settings, work)
+    return Task(context.subject, tuple(sources.values()), tuple(outs.values()), settings, work, whole=True)

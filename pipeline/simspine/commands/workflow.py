@@ -1,0 +1,56 @@
+"""`simspine status` and `simspine job`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from simspine.commands.options import config_option
+
+
+@click.command()
+@config_option()
+@click.option("--quiet", is_flag=True, help="Only what is not done.")
+def status(config_path, quiet):
+    """Say what is done, running, failed, stale or still to do, by subject and trial, and why.
+
+    All results are compared with the checksums in their manifests, and these with inputs, settings and code as they
+    are. Exit code: 0 if all is done, 1 if not, 2 bad input. `simspine run` does what is not done.
+    """
+    from simspine.config import read_config
+    from simspine.workflow.status import DONE, states, status_lines
+
+    found = states(read_config(config_path))
+    open_ = [state for state in found if state.kind != DONE]
+    for line in status_lines(open_ if quiet else found):
+        click.echo(line)
+    sys.exit(1 if open_ else 0)
+
+
+@click.command()
+@click.argument("name")
+@config_option()
+@click.option("--subject", help="Whose job it is; none for dataset and page.")
+@click.option("--trial", help="Of which trial, for detect, markers and motion.")
+def job(name, config_path, subject, trial):
+    """One job of the workflow, some stages in one process, as the Snakefile calls it.
+
+    NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet and lists all
+    its files with their checksums in `checksums/`.
+    """
+    from simspine.config import read_config
+    from simspine.errors import unknown_name
+    from simspine.workflow.jobs import CAPTURE, JOBS, OF_ALL, list_capture, run_job
+
+    names = (CAPTURE, *JOBS, *OF_ALL)
+    if name not in names:
+        raise unknown_name("job", name, names)
+    config = read_config(config_path)
+    if name == CAPTURE:
+        from simspine.capture.writer import written_files
+        from simspine.commands.capture import write_configured
+
+        folder = write_configured(config, config_path, subject=subject)
+        list_capture(config, subject, written_files(Path(folder), subject))
+    else:
+        run_job(config, name, subject, trial)

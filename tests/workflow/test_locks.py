@@ -1,0 +1,54 @@
+"""Locks that end with their process."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from simspine.errors import InputError
+from simspine.workflow.locks import is_held, locked
+
+pytest.importorskip("fcntl")
+HOLDER = (
+    "import sys, time; from pathlib import Path; from simspine.workflow.locks import locked\n"
+    "with locked(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(float(sys.argv[2]))"
+)
+
+
+def holder(path, seconds):
+    run = subprocess.Popen([sys.executable, "-c", HOLDER, str(path), str(seconds)], stdout=subprocess.PIPE, text=True)
+    assert run.stdout.readline() == "held\n"
+    return run
+
+
+def test_a_lock_goes_with_its_block(tmp_path):
+    path = tmp_path / "a" / "x.lock"
+    with locked(path, "x"):
+        assert is_held(path)
+    assert not path.exists()
+    assert not is_held(path)
+
+
+def test_another_process_waits_or_gives_up(tmp_path, capsys):
+    path = tmp_path / "x.lock"
+    run = holder(path, 0.7)
+    with pytest.raises(InputError, match="somebody is at work"), locked(path, "somebody is at work", 0.1):
+        pass
+    assert is_held(path)
+    with locked(path, "somebody is at work"):
+        run.wait()
+    assert capsys.readouterr().err == "somebody is at work; waiting for it.\n"
+    assert not path.exists()
+
+
+def test_the_lock_of_a_killed_process_holds_nobody_off(tmp_path):
+    path = tmp_path / "x.lock"
+    run = holder(path, 60)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert path.exists()
+    assert not is_held(path)
+    with locked(path, "x", 0.1):
+        pass
+    assert not path.exists()
