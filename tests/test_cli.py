@@ -3,6 +3,7 @@
 import errno
 import json
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import click
 import pytest
@@ -10,7 +11,9 @@ from click.testing import CliRunner
 
 from simspine import __version__
 from simspine.cli import STAGES, main
+from simspine.commands.options import packaged
 from simspine.config import json_schema
+from simspine.data_files import data_folder
 from simspine.errors import InputError
 
 
@@ -125,6 +128,29 @@ def test_a_misspelt_packaged_configuration_is_named(arguments):
     assert done.exit_code == 2
     assert "unknown configuration 'lims-only'. Did you mean 'limbs-only'? Available: demo, human36m," in done.stderr
     assert "lims-only.yaml does not exist" in done.stderr
+
+
+def test_a_folder_of_a_packaged_name_is_no_configuration(tmp_path, monkeypatch):
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert packaged(None, None, Path("demo")) == data_folder("configs") / "demo.yaml"
+
+
+@pytest.mark.parametrize("text", ["{}", "[]"])
+def test_a_summary_of_other_content_is_damaged(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text((data_folder("configs") / "demo.yaml").read_text())
+    (tmp_path / "results/demo").mkdir(parents=True)
+    (tmp_path / "results/demo/summary.json").write_text(text)
+    done = call("summary", "--config", tmp_path / "mine.yaml")
+    assert done.exit_code == 2
+    assert "summary.json is damaged" in done.stderr
+
+
+def test_view_writes_one_file_at_a_time(tmp_path):
+    done = call("view", tmp_path, "--animation", tmp_path / "x.glb", "--rerun", tmp_path / "x.rrd")
+    assert done.exit_code == 2
+    assert "one file at a time" in done.stderr
 
 
 def test_a_picture_of_another_format_is_refused(tmp_path):

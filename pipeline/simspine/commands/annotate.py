@@ -192,7 +192,7 @@ def validate_(context, candidate: Path, reference, subject, trial, json_path):
 
     CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
     to be annotated again, and the frames are named. Exit code 1: the spine is worse than the reference, or than 4 cm
-    without one.
+    without one, or was not seen.
     """
     import json
 

@@ -36,7 +36,7 @@ def packaged(context, parameter, path: Path) -> Path:
     from simspine.data_files import data_folder
     from simspine.errors import InputError, unknown_name
 
-    if path.name != str(path) or path.exists():
+    if path.name != str(path) or path.is_file():
         return path
     folder = data_folder("configs")
     there = folder / f"{path}.yaml"

@@ -1,7 +1,6 @@
 """`simspine run`, `simspine demo` and `simspine warmup`."""
 
 import os
-from pathlib import Path
 
 import click
 
@@ -37,10 +36,11 @@ def run(config, cores, dry_run, options):
 def demo(cores):
     """Reconstruct the packaged recording: four real videos in, vertebral kinematics and a report out."""
     from simspine.config import read_config
+    from simspine.data_files import data_folder
     from simspine.workflow.launch import run_workflow
     from simspine.workflow.summary import print_summary
 
-    config = packaged(None, None, Path("demo"))
+    config = data_folder("configs") / "demo.yaml"
     run_workflow(config, cores)
     print_summary(read_config(config))
 

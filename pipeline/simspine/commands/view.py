@@ -20,6 +20,8 @@ def view(result, subject, trial, out, opened, recording, animation, model):
     RESULT: a results folder, a trial's .h5 in it (vertebrae, kinematics, …), a data set's .h5, markers of
     anyone (.trc, .c3d), or a motion (.mot, .sto) with --model.
     """
+    if sum(file is not None for file in (out, recording, animation)) > 1:
+        raise click.UsageError("--out, --rerun and --animation are three commands: one file at a time.")
     if recording is not None:
         from simspine.workflow.recording import record
 

@@ -53,7 +53,10 @@ def write_recording(
     # The same trial gives a recording of the same name, so that Rerun puts new over old.
     recording = rr.RecordingStream("simspine", recording_id=f"simspine {scene.name}")
     with atomic_path(path) as temporary, recording as stream:
-        stream.save(str(temporary), default_blueprint=_blueprint(scene, views))
+        try:
+            stream.save(str(temporary), default_blueprint=_blueprint(scene, views))
+        except RuntimeError as error:  # Rerun's, for whatever the file system says
+            raise InputError(f"{path} cannot be written: {error}") from None
         log = _Log(rr, stream, scene.spine.time)
         log.still("body", rr.ViewCoordinates.RIGHT_HAND_Y_UP)
         _body(log, scene)
@@ -141,8 +144,9 @@ def _curves(log: _Log, scene: Scene) -> None:
         known = np.flatnonzero(np.isfinite(curve.values))
         name = f"{curve.label} ({curve.note})" if curve.note else curve.label
         paint = _rgb(GREY if curve.forced else colour)
-        log.still(f"curves/{curve.name}", rr.SeriesLines(names=name, widths=2, colors=paint))
-        log.columns(f"curves/{curve.name}", rr.Scalars.columns(scalars=curve.values[known]), known)
+        place = f"curves/{rr.escape_entity_path_part(curve.name)}"
+        log.still(place, rr.SeriesLines(names=name, widths=2, colors=paint))
+        log.columns(place, rr.Scalars.columns(scalars=curve.values[known]), known)
     before = "kept"
     for time, status, reason in zip(log.time, scene.status or (), scene.reasons or scene.status or (), strict=False):
         if status != before:

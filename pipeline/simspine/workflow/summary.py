@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.config import Config
+from simspine.errors import InputError
 from simspine.pipeline.headline import data_set_headline, headline
 from simspine.report.content import Row
 from simspine.report.summary import summary_rows
@@ -77,7 +78,11 @@ def _cell(value: float | str | None) -> str:
 
 
 def read_summary(config: Config) -> dict:
-    return read_json(Path(config.results) / "summary.json")
+    path = Path(config.results) / "summary.json"
+    found = read_json(path)
+    if not isinstance(found, dict) or "rejected_because" not in found:
+        raise InputError(f"{path} is damaged: it lacks the counts of frames. Run `simspine export` again.")
+    return found
 
 
 def rows(summary: dict) -> tuple[Row, ...]:
