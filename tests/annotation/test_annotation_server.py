@@ -166,13 +166,20 @@ def test_the_worst_frames_come_in_batches(served):
 def test_the_command_prints_the_address_serves_and_ends_with_ctrl_c(drawn, tmp_path):
     command = [sys.executable, "-m", "simspine", "annotate", str(drawn[0]), "--out", str(tmp_path), "--no-open"]
     with subprocess.Popen(
-        [*command, "--annotator", "ben"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--annotator", "ben"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background processes ignore it
     ) as process:
         address = process.stdout.readline().strip()
         with urllib.request.urlopen(address, timeout=20) as page:
             assert b"<h1>" in page.read()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        try:
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
         said = process.stderr.read()
     assert str(tmp_path / "ben.jsonl") in said
     assert "everything is saved" in said
