@@ -6,7 +6,7 @@ Prints the table of docs/rendered-people.md: how far joints and vertebrae found 
 are from those of the virtual capture that was filmed.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,14 @@ def off(found: Markers, true: Markers, names) -> np.ndarray:
     return 1000 * np.linalg.norm(a[:frames] - b[:frames], axis=-1)
 
 
-def main(results: Path, capture: Path, subject: str, trial: str) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("capture", type=Path)
+    parser.add_argument("subject", nargs="?", default="S1")
+    parser.add_argument("trial", nargs="?", default="Walking_1")
+    given = parser.parse_args()
+    results, capture, subject, trial = given.results, given.capture, given.subject, given.trial
     true = load(capture / "truth" / subject / f"{subject}_{trial}.h5")
     points = load(results / subject / "points" / f"{trial}.h5")
     spine = load(results / subject / "vertebrae" / f"{trial}.h5")
@@ -51,4 +58,4 @@ def main(results: Path, capture: Path, subject: str, trial: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *(sys.argv[3:] or ("S1", "Walking_1")))
+    main()

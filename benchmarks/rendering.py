@@ -4,7 +4,7 @@ Time of the process on its core, people and motions being ready; kernels are com
 samples a pixel (two a side) and with one.
 """
 
-import sys
+import argparse
 import time
 
 from simspine.capture.rendered.crops import Style, draw_sample
@@ -24,7 +24,10 @@ def rate(who, style: Style, pictures: int) -> float:
     return pictures / best
 
 
-def main(pictures: int) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", nargs="?", type=int, default=100)
+    pictures = parser.parse_args().pictures
     who = virtual_performer(1, 0)
     for samples in (2, 1):
         style = Style(samples=samples)
@@ -33,4 +36,4 @@ def main(pictures: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    main()

@@ -4,7 +4,7 @@ Prints the tables of docs/rendered-people.md and draws its figures. People are t
 and look of their own; the garments are left out of the measuring.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +103,11 @@ def face_and_feet(person: RenderedPerson, poses: dict[str, np.ndarray]) -> dict[
     return {name: 1000 * float(tree.query(markers[person.body.marker_index(name)])[0]) for name in names}
 
 
-def main(count: int) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("people", nargs="?", type=int, default=12)
+    count = parser.parse_args().people
+    load("simspine37")
     people = []
     for i in range(count):
         subject = make_subject(7, i)
@@ -155,5 +159,4 @@ def pictures(people) -> None:
 
 
 if __name__ == "__main__":
-    load("simspine37")
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 12)
+    main()

@@ -132,7 +132,7 @@ def test_opensim_is_imported_in_one_place():
 
 @pytest.mark.parametrize(
     ("package", "rooms"),
-    [("ai_edge_litert", {"detection"}), ("cv2", {"sources", "detection", "cameras", "report"}),
+    [("ai_edge_litert", {"detection"}), ("cv2", {"sources", "detection", "cameras", "report", "capture", "rendering"}),
      ("matplotlib", {"report", "body"}), ("jinja2", {"report"}), ("onnxruntime", {"detection"}), ("snakemake", set()),
      ("click", {"cli", "commands"}), ("torch", {"dataset", "learning"})],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from simspine.errors import InputError
 from simspine.workflow.locks import is_held, locked
 
-pytest.importorskip("fcntl")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
 HOLDER = (
     "import sys, time; from pathlib import Path; from simspine.workflow.locks import locked\n"
     "with locked(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(float(sys.argv[2]))"

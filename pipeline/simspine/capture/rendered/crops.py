@@ -9,7 +9,7 @@ import numpy as np
 from simspine.capture.random_streams import stream
 from simspine.capture.rendered.appearance import recoloured
 from simspine.capture.rendered.cameras import draw_camera
-from simspine.capture.rendered.labels import Labels, label
+from simspine.capture.rendered.labels import PictureLabels, label
 from simspine.capture.rendered.motions import Performer
 from simspine.capture.rendered.people import person_mesh
 from simspine.capture.rendered.picture import finer, take_picture
@@ -31,7 +31,7 @@ class Sample:
     """image: (height, width, 3) uint8 BGR, not compressed yet. frame: of the performer's motion."""
 
     image: np.ndarray
-    labels: Labels
+    labels: PictureLabels
     camera: Camera
     sensor: Sensor
     frame: int

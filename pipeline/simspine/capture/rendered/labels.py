@@ -30,7 +30,7 @@ LEAST = 30  # px of a person in sight; fewer and the picture is no use
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class PictureLabels:
     """keypoints: (37, 3) x, y, v in SpineTrack's order; v 2: in sight, 1: hidden, 0: outside the image, or not known.
     camera_xyz: (37, 3) m in the camera's frame, 0 where not known. mask: (height, width) bool. box: (4,) left, top,
     width, height px of the mask.
@@ -51,7 +51,7 @@ def reaches(names: tuple[str, ...], points: np.ndarray, skin: np.ndarray) -> np.
 
 def label(
     picture: RenderedPicture, camera: Camera, names: tuple[str, ...], xyz: np.ndarray, reach: np.ndarray
-) -> Labels | None:
+) -> PictureLabels | None:
     """Labels of a picture; None where hardly anything of the person is in it.
 
     names: SIMSPINE's 37 of xyz (points, 3) m in the world; reach: as from `reaches`.
@@ -70,7 +70,7 @@ def label(
     found = np.column_stack([np.where(inside[:, None], px, 0.0), v])
     local = np.nan_to_num(local)
     left, top, wide, high = (float(value) for value in box)
-    return Labels(found[order], local[order], mask, (left, top, wide, high))
+    return PictureLabels(found[order], local[order], mask, (left, top, wide, high))
 
 
 def in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> np.ndarray:
