@@ -21,7 +21,7 @@ def test_all_that_python_loads_is_among_them(stage):
     script = f"import sys, {module}; print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('simspine.')))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert len(loaded) > 50
-    assert {file.partition("/simspine/")[2] for file in loaded} <= names(module)
+    assert {file.rpartition("/simspine/")[2] for file in loaded} <= names(module)
 
 
 def test_imports_inside_functions_and_tables_count():
