@@ -20,6 +20,27 @@ from simspine.geometry import change_frame, project
 from simspine.skeletons import load as load_skeleton
 from simspine.types import Keypoints
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# No graphics card, no first-run pages, nothing fetched in the background.
+SWITCHES = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--disable-default-apps", "--disable-extensions", "--mute-audio",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium that is installed; tests that need one are skipped where there is none."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser found (looked for {', '.join(BROWSERS)}); install chromium to run these tests")
+    from playwright import sync_api
+
+    with sync_api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=path, args=SWITCHES)
+        yield chromium
+        chromium.close()
+
 
 @pytest.fixture(scope="session")
 def truth() -> Truth:

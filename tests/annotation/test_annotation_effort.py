@@ -26,11 +26,11 @@ def test_the_truth_of_the_study_is_where_the_points_project(drawn, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_scripted_user_corrects_points_within_the_time(chromium, drawn, tmp_path):
+def test_a_scripted_user_corrects_points_within_the_time(browser, drawn, tmp_path):
     """A frame of 37 points in four views. 1,000 points: python -m benchmarks.annotation_effort."""
     recording = open_target(Target(str(drawn[0]), home=tmp_path))
     truth = drawn_points().select(recording.start.names)
-    found = measure(chromium, with_error(recording, truth, 6.0), truth, 60, tolerance=2.5)
+    found = measure(browser, with_error(recording, truth, 6.0), truth, 60, tolerance=2.5)
     assert found["corrected"] >= 60
     assert found["moved_by_hand"] < 0.8 * found["corrected"]  # the other views and the curve do the rest
     assert found["error_px_before"]["50 %"] > 5

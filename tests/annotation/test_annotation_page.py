@@ -5,8 +5,8 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from conftest import Served
 from drawn_recording import cameras, true_points
+from served_recording import Served
 
 from simspine.annotation.journal import read_journal
 from simspine.annotation.labels import PointStatus, Visibility
@@ -89,8 +89,8 @@ class Page:
 
 
 @pytest.fixture
-def opened(chromium, served):
-    with Page(chromium, served) as page:
+def opened(browser, served):
+    with Page(browser, served) as page:
         yield page
         assert page.complaints == []
 
@@ -327,8 +327,8 @@ def test_what_was_decided_is_there_again_after_a_reload(opened):
     assert opened.point(3, "RHeel") == pytest.approx(at)
 
 
-def test_without_the_server_nothing_is_lost(chromium, served):
-    with Page(chromium, served) as page:
+def test_without_the_server_nothing_is_lost(browser, served):
+    with Page(browser, served) as page:
         page.context.set_offline(True)
         page.drag(1, "LWrist", 15, 5)
         page.page.wait_for_selector("body[data-saved=lost]")
@@ -339,8 +339,8 @@ def test_without_the_server_nothing_is_lost(chromium, served):
         assert [edit.point for edit in page.saved()] == ["LWrist"]
 
 
-def test_what_a_closed_page_could_not_send_comes_with_the_next_one(chromium, served):
-    with Page(chromium, served) as page:
+def test_what_a_closed_page_could_not_send_comes_with_the_next_one(browser, served):
+    with Page(browser, served) as page:
         page.page.route("**/api/edits", lambda route: route.abort())
         page.drag(1, "LWrist", 15, 5)
         page.page.wait_for_selector("body[data-saved=lost]")
@@ -398,11 +398,11 @@ def test_zoom_and_pan_leave_the_points_on_the_image(opened):
     assert opened.saved() == []
 
 
-def test_agreement_of_two_annotators(chromium, recording):
+def test_agreement_of_two_annotators(browser, recording):
     for name, shift in (("anna", 0.0), ("ben", 6.0)):
         served = Served(recording, name)
         try:
-            with Page(chromium, served) as page:
+            with Page(browser, served) as page:
                 page.do("return a.goTo(0)")
                 page.page.wait_for_selector("body[data-frame='0']")
                 page.drag(0, "LKnee", 10, shift)
@@ -417,8 +417,8 @@ def test_agreement_of_two_annotators(chromium, recording):
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1024, 768), (390, 800)])
-def test_nothing_reaches_beyond_the_window(chromium, served, width, height):
-    with Page(chromium, served, width, height) as page:
+def test_nothing_reaches_beyond_the_window(browser, served, width, height):
+    with Page(browser, served, width, height) as page:
         wide, high = page.page.evaluate(
             "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
         )

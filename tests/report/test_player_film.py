@@ -5,9 +5,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from opened_page import Opened
 from player_data import unpack
 from player_scene import FRAMES
-from test_player_browser import Opened, browser  # noqa: F401
 
 from simspine.errors import InputError
 from simspine.report import content
@@ -68,7 +68,7 @@ def test_other_numbers_of_frames_are_refused():
 
 
 @pytest.fixture(scope="module")
-def filmed(browser, scene, tmp_path_factory):  # noqa: F811
+def filmed(browser, scene, tmp_path_factory):
     path = tmp_path_factory.mktemp("film") / "film.html"
     player = pack(replace(scene, films=(film(), film("cam1", 4))))
     write_report(path, content.ReportContent("film", trials=(content.TrialSection("t", player=player),)))
@@ -145,7 +145,7 @@ def test_print_has_a_picture_of_the_body(filmed):
     filmed.page.emulate_media(media="screen")
 
 
-def test_right_and_left_share_a_panel(browser, scene, tmp_path):  # noqa: F811
+def test_right_and_left_share_a_panel(browser, scene, tmp_path):
     right = replace(scene.curves[0], name="right", label="Hip flexion, right", panel="Hip flexion", band=None)
     left = replace(right, name="left", values=right.values - 8)
     some = replace(scene, curves=(right, left))

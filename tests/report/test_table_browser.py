@@ -1,7 +1,6 @@
 """The table of trials in a browser: two hundred trials are sorted and filtered, and the page stays quick."""
 
 import pytest
-from test_player_browser import Opened, browser  # noqa: F401
 
 from simspine.report import content
 from simspine.report.page import write_report
@@ -10,7 +9,7 @@ TRIALS = 210
 
 
 @pytest.fixture(scope="module")
-def page(browser, tmp_path_factory):  # noqa: F811
+def page(browser, tmp_path_factory):
     rows = tuple((f"S{i // 30 + 1} · trial {i}", "●", f"{(i * 37) % 101 - 20}.5° ± 3°") for i in range(TRIALS))
     table = content.PageTable(
         ("Trial", "Findings", "LLA"), rows, links=tuple(f"report/{i}.html" for i in range(TRIALS)),
