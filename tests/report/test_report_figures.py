@@ -187,6 +187,21 @@ def test_stick_figures_turn_with_the_person(frame, turn):
         stick_figures(source, [4], [], ())
 
 
+@pytest.mark.parametrize("turn", [0.0, 1.5])
+def test_the_trunk_s_points_show_where_the_person_faces(turn):
+    """A data set's file has neither hips nor shoulders: the nose is ahead of the neck in the side view all the same."""
+    names = ("Neck", "Nose", "LClavicle", "RClavicle")
+    xyz = np.array([[0, 1.5, 0], [0.2, 1.6, 0], [0.02, 1.45, -0.1], [0.02, 1.45, 0.1]])
+    c, s = np.cos(turn), np.sin(turn)
+    turned = np.tile(xyz @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T, (1, 1, 1))
+    figure = stick_figures(Markers(names, 60.0, turned, "y_up"), [0], [], ())
+    dots = [line.get_xdata()[0] for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots[1] - dots[0], 0.2, atol=1e-12)
+    assert [axes.get_ylabel() for axes in figure.axes[:3]] == ["side (facing right)", "front", "above"]
+    alone = stick_figures(Markers(names[:2], 60.0, turned[:, :2], "y_up"), [0], [], ())
+    assert [axes.get_ylabel() for axes in alone.axes[:3]] == ["along z", "along x", "along y"]
+
+
 def test_body_axes_fall_back():
     np.testing.assert_allclose(body_axes(np.full((2, 3), np.nan), [(0, 1)]), np.eye(3))
     np.testing.assert_allclose(body_axes(np.zeros((1, 3)), []), np.eye(3))

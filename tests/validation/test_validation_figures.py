@@ -14,7 +14,7 @@ from simspine.report.figures.gallery import course
 from simspine.report.figures.rom import lumbar_profile
 from simspine.report.figures.validation import figures, pictures, text_tables
 from simspine.report.figures.violins import curvature_violins
-from simspine.report.style import FORCED_LABEL, GREY
+from simspine.report.style import FORCED_LABEL, GREY, PURPLE
 from simspine.spine.bands import BANDS
 from simspine.validation import curvature_table, lumbar_rom, records
 
@@ -37,6 +37,16 @@ def test_violins_stand_at_the_table_s_means(small_dataset):
     np.testing.assert_allclose([c.lines[0].get_ydata()[0] for c in ours], [row.lla_mean_deg for row in rows])
     assert [c.lines[0].get_ydata()[0] for c in paper] == [36.09, 36.08]
     assert [label.get_text() for label in axes.figure.axes[1].get_xticklabels()] == [row.name for row in rows]
+
+
+def test_bars_beside_the_violins_are_the_intervals_of_the_table(small_dataset):
+    """How well an angle is known is drawn by itself: a violin's width says how often frames had it."""
+    axes = curvature_violins(small_dataset).axes[0]
+    actions = {record.action for record in records(small_dataset)}
+    rows = [row for row in curvature_table(small_dataset) if row.name in actions]
+    bars = [line.get_ydata() for line in axes.get_lines() if line.get_color() == PURPLE]
+    wanted = [row.lla_mean_deg + 1.96 * row.lla_uncertainty_deg * np.array([-1, 1]) for row in rows]
+    np.testing.assert_allclose(bars, wanted)
 
 
 def test_constant_curvature_is_a_line_not_a_crash(small_dataset):

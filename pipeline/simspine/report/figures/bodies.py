@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VIEWS = ("side (facing right)", "front", "above")
-PAIRS = (("LHip", "RHip"), ("LShoulder", "RShoulder"))  # left and right: show where the person faces
+UNKNOWN_VIEWS = ("along z", "along x", "along y")  # of points that do not show where the person faces
+# Left and right: show where the person faces. A data set's file holds the trunk's points only, hence the last two.
+PAIRS = (("LHip", "RHip"), ("LShoulder", "RShoulder"), ("LClavicle", "RClavicle"), ("LLatissimus", "RLatissimus"))
 
 
 def body_axes(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -46,7 +48,8 @@ def stick_figures(
     """Body in three views (rows) at some frames (columns), all at one scale.
 
     edges: pairs of marker names joined by a line. spine: markers of the spine, from below upwards, joined by a thick
-    line. Names the markers lack are skipped. Inferred markers are hollow.
+    line. Names the markers lack are skipped. Inferred markers are hollow. Views are named by the body's sides where a
+    left and a right point say where it faces, and by the axes of `y_up` where none do.
     """
     frames = [int(f) for f in frames]
     if not frames or min(frames) < 0 or max(frames) >= markers.frames:
@@ -78,7 +81,7 @@ def stick_figures(
                 if row == 0:
                     axes.set_title(f"{markers.time[frame]:.2f} s (frame {frame})", fontsize=9)
                 if column == 0:
-                    axes.set_ylabel(VIEWS[row])
+                    axes.set_ylabel((VIEWS if sides else UNKNOWN_VIEWS)[row])
         scale_bar(panels[0, 0], (-1.02 * across, -tall), 0.5, 0.05, "0.5 m")
         _legend(figure, origin)
     return figure

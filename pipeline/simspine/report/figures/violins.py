@@ -1,4 +1,4 @@
-"""Distribution of LLA and TKA in each action, beside the paper's means and the published normal range."""
+"""Distribution of LLA and TKA in each action, how well they are known, the paper's means, the published range."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ import numpy as np
 from simspine.report.figures.common import legend, line_key, new_figure
 from simspine.report.figures.curves import CURVATURE_TITLES, shade_band
 from simspine.report.figures.observability import handles, look
-from simspine.report.style import INK, VERMILLION, styled
+from simspine.report.style import INK, PURPLE, VERMILLION, styled
 from simspine.spine.bands import bands
 from simspine.validation.curvature import CurvatureRow, as_records, curvature_table, grouped, pooled
 from simspine.validation.published import BY_ACTION
@@ -22,7 +22,9 @@ MOST_FRAMES = 4000  # per violin: more change its outline by less than a line's 
 def curvature_violins(dataset) -> "Figure":
     """LLA and TKA of the kept frames per action; filled: measured, hollow: mostly assumed, dashed: set.
 
-    dataset: as `simspine.validation.curvature_table` takes it. The points beside are the paper's mean ± SD.
+    dataset: as `simspine.validation.curvature_table` takes it. A violin's width is how often frames had an angle; how
+    well the angle is known is the bar to its left, 95 % of one frame's estimate about the mean. The points to the
+    right are the paper's mean ± SD.
     """
     some = as_records(dataset)
     groups = grouped(some, lambda record: record.action, BY_ACTION)
@@ -48,6 +50,8 @@ def curvature_violins(dataset) -> "Figure":
         panels[1].set_xlim(-0.6 - room, len(groups) - 0.4 + room)
         keys = handles({getattr(row, f"{q}_decided") for row in rows.values() for q in CURVATURE_TITLES})
         keys.append(line_key("mean ± SD of the frames", color=INK, marker="o", markersize=3.5, linewidth=1))
+        if any(np.isfinite(getattr(row, f"{q}_uncertainty_deg")) for row in rows.values() for q in CURVATURE_TITLES):
+            keys.append(line_key("how well a frame is known, 95 %", color=PURPLE, linewidth=4, alpha=0.7))
         if any(np.isfinite(row.paper_lla_mean_deg) for row in rows.values()):
             keys.append(line_key("paper, mean ± SD", color=VERMILLION, marker="D", markersize=3, linewidth=0.9))
         legend(figure, keys, len(keys))
@@ -68,6 +72,9 @@ def _draw(axes: "Axes", at: float, values: np.ndarray, row: CurvatureRow, quanti
     mean, sd = getattr(row, f"{quantity}_mean_deg"), getattr(row, f"{quantity}_sd_deg")
     if np.isfinite(mean):
         axes.errorbar(at, mean, sd, fmt="o", color=INK, markersize=3.5, capsize=2.5, linewidth=1, zorder=4)
+    half = 1.96 * getattr(row, f"{quantity}_uncertainty_deg")
+    if np.isfinite(mean) and np.isfinite(half):
+        axes.plot([at - 0.38] * 2, [mean - half, mean + half], color=PURPLE, linewidth=4, alpha=0.7, zorder=3)
     mean, sd = getattr(row, f"paper_{quantity}_mean_deg"), getattr(row, f"paper_{quantity}_sd_deg")
     if np.isfinite(mean):
         axes.errorbar(at + 0.38, mean, sd, fmt="D", color=VERMILLION, markersize=3, capsize=2, linewidth=0.9, zorder=4)
