@@ -40,7 +40,7 @@ class Sheet:
     """One panel: a posed body seen from one side, and lines on it. Points are (3,) m in ground."""
 
     def __init__(self, axes, body: Body, plates: Vertebrae, values: Mapping[str, float], view: str):
-        self.axes, self.plates, self.view = axes, plates, VIEWS[view]
+        self.axes, self.body, self.plates, self.view = axes, body, plates, VIEWS[view]
         self.poses, self.bones = neutral_poses(body, values), anatomy(body.osim)[0]
         axes.set_aspect("equal")
         axes.axis("off")

@@ -1,6 +1,7 @@
 """The documentation as a site: `make docs`. Its sources are the Markdown files of the whole repository."""
 
 import re
+import sys
 from pathlib import Path
 
 from docutils.nodes import SkipNode
@@ -8,11 +9,14 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 import simspine
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # notebook_pages
+
 project, author, copyright = "simspine", "the simspine developers", "2026, the simspine developers"
 release = simspine.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
-root_doc = "README"
-include_patterns = ["*.md", "docs/**.md", "notebooks/*.md", "benchmarks/*.md", "opensim_models/*.md"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "notebook_pages"]
+root_doc = "docs/README"
+include_patterns = ["*.md", "docs/**.md", "notebooks/*.md", "notebooks/*.ipynb", "benchmarks/*.md", "opensim_models/*.md"]
 exclude_patterns = ["docs/_build"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
@@ -22,23 +26,35 @@ autodoc_member_order = "bysource"
 autodoc_mock_imports = ["torch"]  # pages are built without it; `Tensor | None` stands in quotes for that reason
 html_theme = "furo"
 html_title = f"simspine {release}"
+html_static_path, html_css_files = ["site"], ["site.css"]
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0072b2", "color-brand-content": "#005f94"},
+    "dark_css_variables": {"color-brand-primary": "#56b4e9", "color-brand-content": "#7cc4ee"},
+}
+pygments_style, pygments_dark_style = "friendly", "github-dark"
 html_math_renderer = "mathml"
 
 
 def contents() -> str:
-    """The sidebar: every page that docs/README.md lists, under its headings."""
-    text = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+    """The sidebar: every page that docs/README.md lists in a table, under the heading above it."""
+    text = (HERE / "README.md").read_text(encoding="utf-8")
     parts = []
-    for heading, table in re.findall(r"^\*\*(.+?)\*\*[^\n]*\n\n((?:\|.*\n)+)", text, re.MULTILINE):
+    for heading, table in re.findall(r"^## (.+)\n\n((?:\|.*\n)+)", text, re.MULTILINE):
         first = re.findall(r"^\| \[([^\]]+)\]\(([^)#]+)\.md\)", table, re.MULTILINE)
         lines = (f"{title} </docs/{page}>".replace("/docs/../", "/") for title, page in first)
-        parts.append("\n".join(["```{toctree}", ":hidden:", f":caption: {heading}", "", *lines, "```"]))
+        parts.append(toctree(lines, f":caption: {heading}"))
     return "\n\n".join(parts)
+
+
+def toctree(pages, *options: str) -> str:
+    return "\n".join(["```{toctree}", ":hidden:", *options, "", *pages, "```"])
 
 
 def add_contents(app, name: str, source: list[str]) -> None:
     if name == root_doc:
-        source[0] += "\n\n```{toctree}\n:hidden:\n\n/docs/README\n```\n\n" + contents()
+        source[0] += "\n\n" + contents()
+    elif name == "notebooks/README":
+        source[0] += "\n\n" + toctree(sorted(path.stem for path in (HERE.parent / "notebooks").glob("*.ipynb")))
 
 
 def inline(writer, node) -> None:
@@ -65,7 +81,7 @@ def plain(app, what, name, obj, options, lines: list[str]) -> None:
 
 def write_index(app, error) -> None:
     if error is None:
-        page = '<!doctype html><meta http-equiv="refresh" content="0; url=README.html"><title>simspine</title>\n'
+        page = '<!doctype html><meta http-equiv="refresh" content="0; url=docs/README.html"><title>simspine</title>\n'
         (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
 
 
