@@ -1,10 +1,12 @@
-"""Notebooks run from the first cell to the last on small data, and hold no outputs in git."""
+"""Notebooks run from the first cell to the last on small data, and the outputs stored in them are of their code."""
 
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from tools.run_notebooks import CHECKSUM, code_checksum
 
 from simspine.capture.writer import CaptureSettings, write_capture
 from simspine.config import read_config
@@ -81,11 +83,19 @@ def run(number: int, monkeypatch, **parameters) -> str:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_are_stripped_and_short(path):
+def test_notebooks_are_short_and_hold_the_outputs_of_their_code(path):
+    """Stored by tools/run_notebooks.py; small, without an error, a session's counters or a machine's paths."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert notebook.metadata[CHECKSUM] == code_checksum(notebook), f"run: python -m tools.run_notebooks {path.name[0]}"
+    outputs = [output for cell in code for output in cell.outputs]
+    assert outputs
+    assert {output.output_type for output in outputs} <= {"stream", "display_data", "execute_result"}
+    assert all(cell.execution_count is None for cell in code)
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"[\s\"'(]/(home|root|work|tmp|Users)/", text)
+    assert len(text) < 500e3
     assert sum(len(cell.source.splitlines()) for cell in code) <= 100
     assert len([cell for cell in code if "parameters" in cell.metadata.get("tags", ())]) == 1
     assert notebook.cells[0].source.startswith("# ")
