@@ -1,6 +1,7 @@
 """Notebooks as pages of the site: their text, code and the outputs stored in them. Nothing is run here."""
 
 import json
+from itertools import groupby
 
 from myst_parser.parsers.sphinx_ import MystParser
 
@@ -16,14 +17,18 @@ def as_markdown(text: str) -> str:
         if cell["cell_type"] == "markdown":
             parts.append(source)
         else:
-            parts += [_fenced(source, "python"), *map(_output, cell["outputs"])]
+            parts.append(_fenced(source, "python"))
+            seen = [output for output in cell["outputs"] if output["output_type"] == "stream" or _shown(output)]
+            for printed, outputs in groupby(seen, lambda output: output["output_type"] == "stream"):
+                if printed:
+                    parts.append(_fenced("".join("".join(output["text"]) for output in outputs), "text"))
+                else:
+                    parts += map(_shown, outputs)
     return "\n\n".join(part for part in parts if part)
 
 
-def _output(output: dict) -> str:
-    """What a cell gave: printed text, a table in Markdown, a picture, or the text of a value."""
-    if output["output_type"] == "stream":
-        return _fenced("".join(output["text"]), "text")
+def _shown(output: dict) -> str:
+    """What a cell gave beside printed text: a picture, a table in Markdown, or the text of a value."""
     data = output.get("data", {})
     if "image/png" in data:
         picture = "".join(data["image/png"]).replace("\n", "")

@@ -1,6 +1,8 @@
 """Links and names in the documentation lead somewhere."""
 
+import html
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -136,17 +138,59 @@ def test_the_reference_names_modules_that_exist():
     assert all(_is_module(room) for room in rooms)
 
 
-@pytest.mark.slow
-def test_the_site_builds_without_a_warning(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """The site, built as `make docs` does, any warning being an error."""
+    folder = tmp_path_factory.mktemp("site")
     command = re.search(r"-m sphinx .*", (ROOT / "Makefile").read_text()).group().split()[:-1]
-    done = subprocess.run([sys.executable, *command, tmp_path], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, *command, folder], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "docs/inverse-kinematics.html").read_text(encoding="utf-8")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(site):
+    page = (site / "docs/inverse-kinematics.html").read_text(encoding="utf-8")
     assert page.count("<math") > 40
     assert "\\frac" not in page
-    assert (tmp_path / "index.html").exists()
+    assert (site / "index.html").exists()
     for name in simspine.__all__:
-        assert f'id="simspine.{name}"' in (tmp_path / "docs/api.html").read_text(encoding="utf-8"), name
+        assert f'id="simspine.{name}"' in (site / "docs/api.html").read_text(encoding="utf-8"), name
+
+
+@pytest.mark.slow
+def test_notebooks_are_on_the_site_with_their_outputs(site):
+    for notebook in ROOT.glob("notebooks/*.ipynb"):
+        page = (site / f"notebooks/{notebook.stem}.html").read_text(encoding="utf-8")
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        outputs = [output for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"]]
+        assert page.count("data:image/png") == sum("image/png" in output.get("data", {}) for output in outputs)
+        printed = next("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
+        assert html.escape(printed.splitlines()[0].split()[0], quote=False) in page, notebook.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 820, 1440])
+def test_the_site_in_a_browser(site, browser, width, scheme):
+    """Nothing is fetched from a network or runs off the screen; doors stand side by side where there is room."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: request.url.startswith(("file:", "data:")) or wrong.append(request.url))
+    page.on("requestfailed", lambda request: wrong.append(request.url))
+    for name in ("docs/concepts", "docs/inverse-kinematics", "notebooks/2_lla_and_tka", "index"):
+        page.goto((site / f"{name}.html").as_uri())
+        page.wait_for_selector("article h1")
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
+    boxes = [door.bounding_box() for door in page.query_selector_all("section#three-doors > section")]
+    assert len(boxes) == 3
+    assert len({round(box["y"]) for box in boxes}) == (3 if width == 390 else 1)
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", dark)[:3])) < 200) == (scheme == "dark")
+    assert not wrong
+    context.close()
 
 
 def test_help_lists_every_target():
