@@ -11,7 +11,7 @@ UV_VERSION := 0.13.8
 LEARN := .venv-learn
 TORCH_VERSION := 2.13.0
 
-.PHONY: help env demo test test-fast test-learn test-portable test-wheel docs lint format lock clean
+.PHONY: help env demo test test-fast test-learn test-portable test-wheel docs release-check lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -60,6 +60,9 @@ test-wheel: env  ## the wheel in empty environments, each Python there is, with 
 
 docs: env  ## the documentation as a site, docs/_build/index.html
 	$(BIN)/python -m sphinx -c docs -b html --fail-on-warning --keep-going --quiet . docs/_build
+
+release-check: env  ## what a release needs, made and checked in dist/ (docs/releasing.md)
+	PYTHONPATH=. $(BIN)/python -m tools.release.check dist $(RELEASE_OPTIONS)
 
 lint: env  ## style of code and workflow, types, and which room imports which
 	$(BIN)/ruff check .

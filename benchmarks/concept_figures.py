@@ -173,7 +173,9 @@ def main() -> None:
                 drawing(Sheet(axes, body, plates, values, view))
                 axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold")
             figure.savefig(folder / name, dpi=110, facecolor="white")
-            Image.open(folder / name).convert("RGB").quantize(200, method=Image.Quantize.MAXCOVERAGE).save(folder / name)
+            Image.open(folder / name).convert("RGB").quantize(200, method=Image.Quantize.MAXCOVERAGE).save(
+                folder / name
+            )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,14 @@ project, author, copyright = "simspine", "the simspine developers", "2026, the s
 release = simspine.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "notebook_pages"]
 root_doc = "docs/README"
-include_patterns = ["*.md", "docs/**.md", "notebooks/*.md", "notebooks/*.ipynb", "benchmarks/*.md", "opensim_models/*.md"]
+include_patterns = [
+    "*.md",
+    "docs/**.md",
+    "notebooks/*.md",
+    "notebooks/*.ipynb",
+    "benchmarks/*.md",
+    "opensim_models/*.md",
+]
 exclude_patterns = ["docs/_build"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4

@@ -3,7 +3,7 @@
     python -m tools.run_notebooks [NUMBER …]
 
 The site and the pages of a repository show the outputs. The data must be there: `simspine run configs/demo.yaml` and
-`simspine run configs/virtual.yaml` make them. A test compares the checksum with the code, so that no output outlives it.
+`simspine run configs/virtual.yaml` make them. A test compares the checksum with the code: no output outlives it.
 """
 
 import argparse

@@ -14,6 +14,7 @@ from simspine.dataset.invariant import TOLERANCE
 from simspine.errors import InputError
 from simspine.formats._text import read_bytes
 from simspine.formats.atomic import write_text
+from simspine.formats.versions import check_version
 
 NAME = "manifest.json"
 SCHEMA = 2
@@ -77,11 +78,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     text = read_bytes(file)
     try:
         content = json.loads(text)
-        schema = int(content["manifest"])
+        schema = content["manifest"]
         for entry in content["files"].values():
             _ = entry["sha256"], entry["size"], entry["kind"], entry["trials"]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file} is damaged: not the JSON of a manifest ({error!r}). Export again.") from None
-    if schema > SCHEMA:
-        raise InputError(f"{file}: schema {schema}, this version reads up to {SCHEMA}. Update simspine.")
+    check_version(schema, SCHEMA, file)
     return content

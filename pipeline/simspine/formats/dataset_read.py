@@ -15,6 +15,7 @@ from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.dataset_write import OURS, SCHEMA
 from simspine.formats.forced import forced_from_json
 from simspine.formats.hdf5 import attribute, check_tree, damaged, member, open_file, values
+from simspine.formats.versions import check_version
 from simspine.types import Camera, Markers, Motion, Origin
 
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
@@ -73,9 +74,7 @@ class DatasetFile:
             if name not in meta:
                 raise InputError(f"{self._where}: no metadata/{name}; this is not a SIMSPINE data set.")
         schema = attribute(self._file, "schema")
-        self.schema = None if schema is None else int(schema)
-        if self.schema is not None and self.schema > SCHEMA:
-            raise InputError(f"{self._where}: schema {schema}, this version reads up to {SCHEMA}. Update simspine.")
+        self.schema = None if schema is None else check_version(schema, SCHEMA, self._where)
         self.marker_names = _texts(meta["markers_names"])
         self.coordinate_names = _texts(meta["kinematic_axes"])
         ours = meta.get(OURS, {})

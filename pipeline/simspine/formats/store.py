@@ -14,6 +14,7 @@ import numpy as np
 from simspine.errors import InputError, unknown_name
 from simspine.formats.atomic import atomic_path
 from simspine.formats.hdf5 import arrays_in, attribute, opened, put_text, values
+from simspine.formats.versions import check_version
 from simspine.types import Camera, Keypoints, Markers, Motion
 
 SCHEMA = 3  # 1: texts of any length in the attributes; 2: cameras without a lens
@@ -62,8 +63,7 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
         found = attribute(file, _MARK)
         if found is None:
             raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_MARK}).")
-        if int(found) > SCHEMA:
-            raise InputError(f"{path}: schema {found}, this version reads up to {SCHEMA}. Update simspine.")
+        check_version(found, SCHEMA, path)
         for name in names or ():
             if name not in file:
                 raise unknown_name("item", name, file, str(path))
