@@ -12,6 +12,7 @@ from simspine.config.skin_markers import skin_markers_from
 from simspine.errors import InputError
 from simspine.skeletons import load
 from simspine.skeletons.skin_names import not_on_skin
+from simspine.workflow.locks import locked
 
 
 def decisions(recording, seed=0):
@@ -154,3 +155,54 @@ def test_the_37_points_keep_spinetracks_order(recording, tmp_path):
     assert row["keypoints"][3 * k : 3 * k + 3] == [5.0, 6.0, 1]
     assert row["status"][k] == "corrected"
     assert row["status"][0] == "unseen"
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "wanted"),
+    [
+        ("cvat", "labels.json", r"a file that ends in \.xml"),
+        ("coco", "labels.xml", r"a file that ends in \.json"),
+        ("mmpose", "labels", r"a file that ends in \.npz"),
+        ("openpose", "labels.json", "a folder"),
+    ],
+)
+def test_a_name_of_another_format_is_refused(form, name, wanted, recording, tmp_path):
+    labels = edited(recording.start, decisions(recording))
+    with pytest.raises(InputError, match=f"{form} is written to {wanted}"):
+        write_labels(form, tmp_path / name, recording, labels)
+    assert list(tmp_path.iterdir()) == [] or not (tmp_path / name).exists()
+
+
+def test_who_has_decided_nothing_is_left_out_of_the_agreement(drawn, recording):
+    for name in ("anna", "ben", "eva"):
+        start_journal(journal_file(recording.home, name), recording.name, recording.views, recording.start.names)
+    command = ["annotations", "agreement", str(drawn[0]), "--out", str(recording.home)]
+    nobody = CliRunner().invoke(main, command)
+    assert nobody.exit_code == 2
+    assert nobody.stderr.count("has not decided about a point yet") == 3
+    for name in ("anna", "ben"):
+        edits = [edit for edit in decisions(recording) if not edit.point.endswith("_skin")]
+        append(journal_file(recording.home, name), edits)
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert "note: eva has not decided about a point yet, and is left out." in done.stderr
+    assert "Spine_01" in done.stdout
+
+
+def test_decisions_are_not_taken_in_while_their_annotator_is_at_work(drawn, recording, tmp_path):
+    """As two servers would: the second process is refused and says what to do."""
+    labels = edited(recording.start, decisions(recording))
+    write_labels("cvat", tmp_path / "labels.xml", recording, labels)
+    command = [
+        "annotations", "import", str(drawn[0]), "--out", str(recording.home), "--skin", "C7",
+        "--annotator", "anna", "--format", "cvat", "--file", str(tmp_path / "labels.xml"),
+    ]  # fmt: skip
+    with locked(recording.home / ".anna.lock", "x"):
+        for other in (command, ["annotate", str(drawn[0]), "--out", str(recording.home), "--annotator", "anna"]):
+            refused = CliRunner().invoke(main, other)
+            assert refused.exit_code == 2
+            assert "anna is annotating walk in another process" in refused.stderr
+            assert "--annotator" in refused.stderr
+        assert not journal_file(recording.home, "anna").exists()
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output

@@ -94,6 +94,8 @@ def test_results_give_points_cameras_as_used_and_delays(results, monkeypatch):
     np.testing.assert_array_equal(found.rows, np.arange(1, 7)[:, None] + [0, 2, 0])
     np.testing.assert_allclose(found.cameras[1].t, cameras()[1].t + 0.01)
     np.testing.assert_allclose(found.start.xy, true_points(6, 3).xy)
+    assert "r/S01/vertebrae/walk.h5 does not exist" in found.note  # so the spine has no first guess, which is said
+    assert "simspine run" in found.note
     assert found.home.resolve() == results.parent / "annotations" / "r" / "S01" / "walk"  # not inside the results
     images = Images(found)
     shown = [cv2.imdecode(np.frombuffer(images.jpeg(4, v), np.uint8), 0).mean() for v in range(3)]

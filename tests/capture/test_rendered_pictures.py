@@ -171,6 +171,11 @@ def test_a_set_on_disk_reads_as_spinetrack(tmp_path, who):
     assert len(split) == 4
     assert split.images is not None
     assert {path.name for path in split.images.iterdir()} == set(split.file_name)
+    sheet = cv2.imread(str(tmp_path / "set/sheet.jpg"))
+    assert sheet.shape == (2 * 128 + 4, 4 * 96 + 3 * 4, 3)  # a row of pictures, and below it the same with labels
+    plain, drawn = sheet[:128].astype(int), sheet[132:].astype(int)
+    assert (np.abs(plain - drawn).max(-1) > 60).any()
+    assert (np.abs(plain - drawn).max(-1) < 30).mean() > 0.8
     labelled = split.keypoints[..., 2] > 0
     assert labelled.mean() > 0.6
     content = json.loads((tmp_path / "set/annotations/person_keypoints_train-unreal.json").read_text())

@@ -1,6 +1,7 @@
 """Jobs of several stages, the lists of their files, and what `simspine status` says."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -124,6 +125,26 @@ def test_why_a_stage_is_not_done(copied):
     assert "S01 bow: waiting ik, vertebrae, quality, export" in lines
     shutil.rmtree(copied.results)
     assert set(kinds(copied).values()) == {"to do"}
+
+
+def test_a_file_that_cannot_be_read_spoils_its_own_row(copied):
+    """A folder in the place of a file: whoever runs the tests, it cannot be read."""
+    path = copied.results / "S01/kinematics/bow.mot"
+    path.unlink()
+    path.mkdir()
+    lines = status_lines(states(copied.config))
+    assert any(re.match(r"S01 bow: (failed|stale) ik \(.*bow\.mot", line) for line in lines), lines
+    assert any(line.startswith("S01 bow: done detect, triangulate, merge") for line in lines)
+    assert any(line.startswith("S01: done") for line in lines)
+
+
+def test_a_configuration_that_is_gone_is_said(copied):
+    for job in ("dataset", "page"):
+        run_job(copied.config, job, None, None)
+    gone = f"all subjects: to do configuration ({copied.results / 'config.yaml'} is missing; a run writes it)"
+    assert gone in status_lines(states(copied.config))
+    (copied.results / "config.yaml").write_text("name: synthetic\n")
+    assert {state.kind for state in states(copied.config)} == {"done"}
 
 
 def test_running_failed_and_interrupted(copied, monkeypatch):

@@ -62,7 +62,13 @@ def images_of(recording: RecordedViews, labels: Labels, decided_only: bool = Tru
 
 
 def write_labels(form: str, out: Path, recording: RecordedViews, labels: Labels, decided_only: bool = True) -> Path:
-    """Write the labels in one of `FORMATS`; returns what was written. out: a file; for openpose a folder."""
+    """Write the labels in one of `FORMATS`; returns what was written. out: a file; for openpose a folder.
+
+    Raises `InputError` for a file whose ending is another format's.
+    """
+    if out.suffix.lower() != FORMATS[form] and (FORMATS[form] or out.suffix.lower() in FORMATS.values()):
+        wanted = f"a file that ends in {FORMATS[form]}" if FORMATS[form] else "a folder"
+        raise InputError(f"{out}: {form} is written to {wanted}. Choose another name, or another --format.")
     images = images_of(recording, labels, decided_only)
     if form == "coco":
         write_coco_labels(out, images)

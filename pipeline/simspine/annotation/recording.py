@@ -39,7 +39,7 @@ class RecordedViews:
 
     name: of the trial or folder. views: names. sources: a video or photographs per view. rows: (frames, views) the
     number of the image in each. cameras: one per view, or None. start: pseudo-labels. rate: frames/s. home: folder of
-    the annotations.
+    the annotations. note: what is missing of the pseudo-labels, and how to have it; '' where nothing is.
     """
 
     name: str
@@ -50,6 +50,7 @@ class RecordedViews:
     start: Labels
     rate: float
     home: Path
+    note: str = ""
 
     @property
     def frames(self) -> int:
@@ -128,13 +129,20 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     keypoints, timing = stored["keypoints"], timing_in(stored)
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
         raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
+    note = (
+        f"{paths.vertebrae(name)} does not exist: points of the spine that the detector did not see have no first guess, "
+        "and are left out. `simspine run` makes it."
+    )
     if paths.vertebrae(name).is_file():
+        note = ""
         solved = load(paths.vertebrae(name), ["spine_markers", "centres"])
         keypoints = with_spine(keypoints, cameras, solved["spine_markers"], solved["centres"])
     rows = _rows(keypoints.frames, keypoints.views, timing)
     views = tuple(camera.name for camera in cameras)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
-    return RecordedViews(name, views, sources, rows, tuple(cameras), pseudo_labels(keypoints), keypoints.rate, home)
+    return RecordedViews(
+        name, views, sources, rows, tuple(cameras), pseudo_labels(keypoints), keypoints.rate, home, note
+    )
 
 
 def _config_of(folder: Path, given: Path | None) -> Config:

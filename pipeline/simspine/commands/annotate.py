@@ -47,6 +47,27 @@ def _user() -> str:
         return "annotator"
 
 
+def _opened(target):
+    """The recording; what is missing of its points is said beside the results."""
+    from simspine.annotation.recording import open_target
+
+    recording = open_target(target)
+    if recording.note:
+        click.echo(f"note: {recording.note}", err=True)
+    return recording
+
+
+def _alone(recording, annotator: str):
+    """A block in which no other process takes decisions of an annotator: each would not see the other's."""
+    from simspine.annotation.journal import journal_file
+    from simspine.workflow.locks import locked
+
+    file = journal_file(recording.home, annotator)
+    busy = f"{annotator} is annotating {recording.name} in another process ({file})"
+    advice = "Stop that one, or take another name with --annotator."
+    return locked(file.with_name(f".{file.stem}.lock"), busy, 0.0, advice)
+
+
 annotator_option = click.option("--annotator", default=_user, show_default="your user name", help="Who decides.")
 
 
@@ -66,25 +87,25 @@ def annotate(target, annotator, port, batch, again, opened):
     images; with a calibration file where there is one. Every change is on the disk at once. Only this computer can open
     the page. Stop with ctrl-C.
     """
-    from simspine.annotation.recording import open_target
     from simspine.annotation.server import AnnotationServer
     from simspine.annotation.session import Session
     from simspine.annotation.validation import frames_again
 
     frames = () if again is None else frames_again(again)
-    recording = open_target(target)
+    recording = _opened(target)
     click.echo(f"{recording.name}: {recording.frames} frames in {len(recording.views)} views", err=True)
-    server = AnnotationServer(Session(recording, annotator, batch, frames), port)
-    click.echo(server.address)
-    click.echo(f"annotations: {server.session.project()['file']}", err=True)
-    if opened:
-        click.launch(server.address)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        click.echo("stopped; everything is saved.", err=True)
-    finally:
-        server.server_close()
+    with _alone(recording, annotator):
+        server = AnnotationServer(Session(recording, annotator, batch, frames), port)
+        click.echo(server.address)
+        click.echo(f"annotations: {server.session.project()['file']}", err=True)
+        if opened:
+            click.launch(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            click.echo("stopped; everything is saved.", err=True)
+        finally:
+            server.server_close()
 
 
 @click.group()
@@ -102,10 +123,9 @@ def annotations():
 def export_(target, annotator, form, path, everything, images):
     """Write the points for another program, each with what was done about it."""
     from simspine.annotation.exchange import images_of, write_images, write_labels
-    from simspine.annotation.recording import open_target
     from simspine.annotation.session import labels_of
 
-    recording = open_target(target)
+    recording = _opened(target)
     labels = labels_of(recording, annotator)
     click.echo(write_labels(form, path, recording, labels, not everything))
     if images is not None:
@@ -122,14 +142,15 @@ def import_(target, annotator, form, path):
     """Take the points of another program's file as decisions of an annotator."""
     from simspine.annotation.exchange import edits_from, read_labels
     from simspine.annotation.journal import append, journal_file, start_journal
-    from simspine.annotation.recording import open_target
     from simspine.annotation.session import labels_of
 
-    recording = open_target(target)
+    recording = _opened(target)
     file = journal_file(recording.home, annotator)
-    edits = edits_from(recording, labels_of(recording, annotator), read_labels(form, path, recording), str(path))
-    start_journal(file, recording.name, recording.views, recording.start.names)
-    append(file, edits)
+    found = read_labels(form, path, recording)
+    with _alone(recording, annotator):
+        edits = edits_from(recording, labels_of(recording, annotator), found, str(path))
+        start_journal(file, recording.name, recording.views, recording.start.names)
+        append(file, edits)
     click.echo(f"{len(edits)} decisions added to {file}")
 
 
@@ -140,12 +161,14 @@ def agreement(target):
     from simspine.annotation.agreement import agreement as compare
     from simspine.annotation.agreement import as_text
     from simspine.annotation.journal import annotators
-    from simspine.annotation.recording import open_target
     from simspine.annotation.session import labels_of
 
-    recording = open_target(target)
-    people = annotators(recording.home)
-    click.echo(as_text(compare({person: labels_of(recording, person) for person in people})))
+    recording = _opened(target)
+    people = {person: labels_of(recording, person) for person in annotators(recording.home)}
+    for person in [person for person, labels in people.items() if not labels.decided.any()]:
+        click.echo(f"note: {person} has not decided about a point yet, and is left out.", err=True)
+        del people[person]
+    click.echo(as_text(compare(people)))
 
 
 @annotations.command("rank")
@@ -155,10 +178,9 @@ def agreement(target):
 def rank_(target, annotator, size):
     """The frames to look at first: least sure, views that disagree, points that jump."""
     from simspine.annotation.ranking import batch, finished, rank
-    from simspine.annotation.recording import open_target
     from simspine.annotation.session import labels_of
 
-    recording = open_target(target)
+    recording = _opened(target)
     labels = labels_of(recording, annotator)
     ranking = rank(labels, recording.rate, recording.cameras)
     click.echo(f"{'frame':>6} {'score':>7} {'uncertainty':>12} {'disagreement':>13} {'jitter':>7}")
@@ -173,10 +195,9 @@ def rank_(target, annotator, size):
 def clicks_(target, annotator):
     """Markers on the skin as the section `skin_markers.clicks` of a configuration."""
     from simspine.annotation.clicks import clicks_as_yaml
-    from simspine.annotation.recording import open_target
     from simspine.annotation.session import labels_of
 
-    recording = open_target(target)
+    recording = _opened(target)
     click.echo(clicks_as_yaml(recording, labels_of(recording, annotator)))
 
 

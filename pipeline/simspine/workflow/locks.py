@@ -16,12 +16,14 @@ except ImportError:  # Windows: no such locks
 
 
 @contextmanager
-def locked(path: Path, busy: str, patience_s: float | None = None) -> Iterator[tuple[int, ...]]:
+def locked(
+    path: Path, busy: str, patience_s: float | None = None, advice: str = "Wait for it, or change `results`."
+) -> Iterator[tuple[int, ...]]:
     """Nobody else is in such a block of the same file; gives the lock's descriptor, for children to hold as well.
 
     The file is there as long as the lock is held, or after its holder was killed. () where the system has no such
     locks. busy: says what another process does that is in the block. This one waits for it, without `patience_s` as
-    long as it takes; else raises `InputError` that many seconds later.
+    long as it takes; else raises `InputError` that many seconds later, with the advice.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if fcntl is None:
@@ -30,7 +32,7 @@ def locked(path: Path, busy: str, patience_s: float | None = None) -> Iterator[t
     start, told = time.monotonic(), False
     while (descriptor := _try(path)) is None:
         if patience_s is not None and time.monotonic() - start > patience_s:
-            raise InputError(f"{busy}. Wait for it, or change `results`.")
+            raise InputError(f"{busy}. {advice}")
         if patience_s is None and not told:
             print(f"{busy}; waiting for it.", file=sys.stderr)
             told = True

@@ -40,10 +40,16 @@ def states(config: Config) -> list[State]:
             found.append(State("inputs", subject, None, FAILED, str(error)))
             continue
         for step in steps:
-            state = _state(config, step, unsure, of)
+            try:
+                state = _state(config, step, unsure, of)
+            except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
+                state = State(step.stage, step.subject, step.trial, FAILED, f"cannot be read: {error}")
             found.append(state)
             if state.kind != DONE:
                 unsure |= set(step.task.outputs)
+    settings = Path(config.results) / "config.yaml"
+    if any(state.kind == DONE and state.subject is None for state in found) and not settings.is_file():
+        found.append(State("configuration", None, None, OPEN, f"{settings} is missing; a run writes it"))
     return found
 
 

