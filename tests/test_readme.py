@@ -326,6 +326,11 @@ def check_line(line: str) -> None:
             assert (ROOT / rest[rest.index("-r") + 1]).is_file()
         for extra in re.findall(r"\.\[([a-z]+)\]", line):
             assert re.search(rf"^{extra} = ", (ROOT / "pyproject.toml").read_text(), re.MULTILINE), extra
+    elif program in ("docker", "apptainer"):  # recipes are held to `make env` by tests/test_containers.py
+        for word in rest:
+            assert not word.startswith("containers/") or (ROOT / word).is_file(), line
+        if rest[0] == "run":
+            check_simspine(rest[rest.index("simspine" if program == "docker" else "simspine.sif") + 1 :])
     else:
         assert line in ("source .venv/bin/activate",), f"no check for: {line}"
 

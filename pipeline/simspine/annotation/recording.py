@@ -130,8 +130,8 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
         raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
     note = (
-        f"{paths.vertebrae(name)} does not exist: points of the spine that the detector did not see have no first guess, "
-        "and are left out. `simspine run` makes it."
+        f"{paths.vertebrae(name)} does not exist: points of the spine that the detector did not see have no first "
+        "guess, and are left out. `simspine run` makes it."
     )
     if paths.vertebrae(name).is_file():
         note = ""
