@@ -195,7 +195,7 @@ class SpineDetectorOptions(Section):
 SPINE_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {"training": {"batch": 256, "accumulate": 4, "mixed": True}},
     "cpu": {
-        "network": {"width": 96, "blocks": [1, 2, 3, 2], "hidden": 192},
+        "network": {"width": 64, "blocks": [1, 2, 3, 2], "hidden": 192},
         "training": {"epochs": 12, "batch": 32, "rate": 2e-3, "warm_up": 60, "average": 2e-3, "average_steps": 100},
         "curriculum": [
             {"share": 0.4, "half_body": 0.1, "shift": 0.1, "scale": [0.75, 1.25], "rotation_deg": 40, "colour": True,

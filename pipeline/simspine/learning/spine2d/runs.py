@@ -171,7 +171,7 @@ def image_people(people: LabelledPeople, keypoints: np.ndarray, score: np.ndarra
 
 
 def write_history(path: Path, history) -> None:
-    """A line an epoch: means of the losses, not weighted, their weighted sum, error of the test set (px of the crop)."""
+    """A line an epoch: means of the losses, not weighted, their weighted sum, error of the test set (crop's px)."""
     names = sorted(history.losses[0])
     lines = [",".join(["epoch", *names, "watched_px"])]
     for i, (losses, watched) in enumerate(zip(history.losses, history.watched_px, strict=True), start=1):
