@@ -72,12 +72,17 @@ def say(line: str) -> None:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the network is trained.")
 @click.option("--seed", type=click.IntRange(0), help="Decides weights, order and augmentation.")
 @click.option("--teacher", type=FILE, help="weights.pt or an ONNX network with fewer points.")
+@click.option(
+    "--ablate",
+    type=click.Choice(["losses", "fractions"]),
+    help="One table of detectors: with some of the losses; with 1 to 100 % of the last training set.",
+)
 @click.option("--out", type=FILE, default="results/spine-detector", show_default=True, help="Folder for all files.")
-def train_spine_command(config, out, teacher, seed, **training):
+def train_spine_command(config, out, teacher, seed, ablate, **training):
     """Train a network that finds the spine in images. CONFIG: a YAML file of settings.
 
     \b
-    A small one (configs/spine-detector.yaml has more):
+    A small one (configs/training/spine-detector.yaml has more):
       preset: cpu            # or paper
       data:
         train: [{folder: pictures}]      # `simspine capture render --out pictures`
@@ -88,13 +93,19 @@ def train_spine_command(config, out, teacher, seed, **training):
     box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
     (`simspine[learn]`).
     """
-    from simspine.evaluation.tables import joined
+    from simspine.evaluation.tables import as_json, joined
+    from simspine.formats.atomic import write_text
+    from simspine.learning.spine2d.ablations import run_detector_ablation
     from simspine.learning.spine2d.options import read_spine_options
     from simspine.learning.spine2d.runs import train_detector
 
     changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
     options = read_spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
-    trained = train_detector(options, out, say)
-    if trained.tables:
-        click.echo(joined("text", trained.tables[:1]))
+    if ablate is None:
+        tables = train_detector(options, out, say).tables[:1]
+    else:
+        tables = (run_detector_ablation(options, ablate, out, say),)
+        write_text(out / f"{ablate}.json", as_json(tables))
+    if tables:
+        click.echo(joined("text", tables))
     click.echo(out)

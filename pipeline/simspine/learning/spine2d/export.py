@@ -75,9 +75,12 @@ def _examples(weights: NetworkWeights) -> tuple[Tensor, ...]:
 
 
 def _name_points(path: Path, names: tuple[str, ...]) -> None:
+    """Write the points' names into the file, and how many there are, which tracing leaves open."""
     import onnx
 
     model = onnx.load(str(path))
+    for output in model.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_value = len(names)
     onnx.helper.set_model_props(model, {"names": json.dumps(names)})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))

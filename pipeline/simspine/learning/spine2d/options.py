@@ -91,11 +91,11 @@ class SpineLosses(Section):
     """Position and distillation: over points. The paper's formula adds."""
     chain: Literal["up", "down"] = "up"
     """Spine: where smoothing starts, at the sacrum (up) or below the head. Not published."""
-    unit_px: float = Field(256.0, gt=0)
+    unit_px: float = Field(1.0, gt=0)
     """Spine: px of the crop that count as 1. Not published."""
-    a: float = Field(50.0, ge=0)
+    a: float = Field(0.2, ge=0)
     """Spine: steepness, per unit. Not published."""
-    threshold: float = Field(0.15, ge=0)
+    threshold: float = Field(38.0, ge=0)
     """Spine: length T of a step from which it is shortened, in units. Not published."""
     fixed_target: bool = False
     """Spine: no gradient through the smoothed chain. Not published."""

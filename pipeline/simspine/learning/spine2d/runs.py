@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,8 +94,9 @@ def _fitted(options: SpineDetectorOptions, reader, judged, folder: Path, say: Sa
 
     stated = options.model_dump(mode="json", exclude={"training": {"device", "threads"}, "data": {"test"}})
     identity = Identity(stated, "+".join(people.digest for people in reader.sets))
-    watch = {} if judged is None else {"watch": partial(_mean_error, judged)}
-    run = DetectorRun(folder, identity, options, device, teacher=teacher, say=say, **watch)
+    run = DetectorRun(folder, identity, options, device, teacher=teacher, say=say)
+    if judged is not None:
+        run = replace(run, watch=partial(_mean_error, judged))
     state, history = fit_detector(make, reader, run)
     write_history(folder / "losses.csv", history)
     with seeded(options.seed, 0, "cpu"):
@@ -117,18 +118,19 @@ def judged_tables(networks: Mapping, judged, learnt) -> tuple[EvaluationTable, .
     people: LabelledPeople = judged.sets[0]
     same = np.broadcast_to(mean_places(learnt), (len(people), len(people.names), 2))
     places, rows = {CONTROL: to_images(same, people.box, judged.size)}, []
-    confidence, held = {CONTROL: np.ones(same.shape[:2])}, {CONTROL: None}
+    confidence: dict[str, np.ndarray] = {CONTROL: np.ones(same.shape[:2])}
+    held: dict[str, float] = {}
     for name, network in networks.items():
-        found = look(network, judged)
-        places[name], confidence[name] = found.in_images(judged), found.confidence
-        held[name] = 100 * held_share(found.places - found.labels, found.covariance)
+        seen = look(network, judged)
+        places[name], confidence[name] = seen.in_images(judged), seen.confidence
+        held[name] = 100 * held_share(seen.places - seen.labels, seen.covariance)
     spine = [people.names.index(name) for name in SPINETRACK_REGIONS["spine"] if name in people.names]
     side = (people.box[:, 2:] - people.box[:, :2]).min(1)
     for name, found in places.items():
         for label, chosen in (("spine", spine), ("all", list(range(len(people.names))))):
             if chosen:
                 figures = _figures(found[:, chosen], people.keypoints[:, chosen], side)
-                rows.append(TableRow(name, label, (*figures, held[name] if label == "all" else None)))
+                rows.append(TableRow(name, label, (*figures, held.get(name) if label == "all" else None)))
     columns = (
         TableColumn("median error", "% of the box's shorter side", 1),
         *(TableColumn(f"PCK {share:g}", "", 3) for share in PCK_SHARES),

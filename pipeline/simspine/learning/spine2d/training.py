@@ -54,7 +54,7 @@ class DetectorRun:
 
 
 @dataclass(eq=False)
-class _State:
+class _Learning:
     """What changes while training: network, average of its weights, optimiser, steps done."""
 
     network: nn.Module
@@ -90,7 +90,7 @@ def fit_detector(
         network = make().to(run.device, memory_format=torch.channels_last)  # three times as fast on a CPU
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     groups = decayed_groups(network, settings.decay)
-    state, history = _State(network, average, torch.optim.AdamW(groups, lr=settings.rate)), SpineHistory()
+    state, history = _Learning(network, average, torch.optim.AdamW(groups, lr=settings.rate)), SpineHistory()
     path = run.folder / CHECKPOINT
     if path.exists():
         history = state.load(load_checkpoint(path, run.identity)[1])
@@ -113,7 +113,7 @@ def fit_detector(
     return state.average, history
 
 
-def _epoch(state: _State, reader: CropReader, epoch: int, run: DetectorRun) -> dict[str, float]:
+def _epoch(state: _Learning, reader: CropReader, epoch: int, run: DetectorRun) -> dict[str, float]:
     """One pass; means of the losses over its batches."""
     settings, stage = run.options.training, stage_of(epoch, run.options.training.epochs, run.options.curriculum)
     goal, sums = _Goal(PointGraph.of(reader.names), reader.names, run), dict[str, float]()
@@ -138,7 +138,9 @@ def _epoch(state: _State, reader: CropReader, epoch: int, run: DetectorRun) -> d
             state.step += 1
         if time.perf_counter() - said > _SAID_EVERY:
             said = time.perf_counter()
-            run.say(f"epoch {epoch + 1}/{settings.epochs}: {number} of {batches} batches, loss {float(total):.3f}")
+            run.say(
+                f"epoch {epoch + 1}/{settings.epochs}: {number} of {batches} batches, loss {float(total.detach()):.3f}"
+            )
     return {name: value / batches for name, value in sums.items()}
 
 
@@ -182,7 +184,7 @@ def tensors_of(batch: CropBatch, device: str) -> tuple[Tensor, "Tensor | None"]:
     return crops, None if batch.numbers is None else torch.as_tensor(batch.numbers, device=device)
 
 
-def _watched(state: _State, run: DetectorRun) -> float:
+def _watched(state: _Learning, run: DetectorRun) -> float:
     """The error of the averaged weights on what is watched; the weights being trained come back."""
     own = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
     state.network.load_state_dict(state.average)
