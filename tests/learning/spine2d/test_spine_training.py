@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from simspine.errors import InputError
-from simspine.evaluation.tables import as_json
 from simspine.learning.checkpoints import Identity
 from simspine.learning.spine2d.ablations import run_detector_ablation
 from simspine.learning.spine2d.batches import CropReader
@@ -235,12 +234,11 @@ def test_a_student_starts_from_its_teacher(dotted, tmp_path):
     assert losses["distill"] < 0.5 * losses["position"]
 
 
-def test_compared_settings_are_trained_in_folders_of_their_own_and_found_again(dotted, tmp_path):
+def test_compared_settings_are_trained_in_folders_of_their_own(dotted, tmp_path):
     data = {"train": [{"folder": str(dotted)}], "test": {"folder": str(dotted), "split": "val2017"}, "points": "trunk"}
     options = spine_preset("tiny", data=data, **{"training.epochs": 1, "network.width": 16, "network.hidden": 16})
     table = run_detector_ablation(options, "losses", tmp_path)
     assert [row.method for row in table.rows] == ["position", "+ spine", "+ structure", "all"]
     assert sorted(folder.name for folder in tmp_path.iterdir()) == [f"losses-{i}" for i in range(1, 5)]
-    lines = []
-    assert as_json((run_detector_ablation(options, "losses", tmp_path, lines.append),)) == as_json((table,))
-    assert sum("1 of 1 epochs are done" in line for line in lines) == 4
+    for number, kept in ((1, 0.0), (4, 0.5)):
+        assert json.loads((tmp_path / f"losses-{number}" / "options.json").read_text())["losses"]["spine"] == kept
