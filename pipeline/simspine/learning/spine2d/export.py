@@ -28,7 +28,7 @@ class _Exported(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, crops: Tensor, numbers: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, crops: Tensor, numbers: "Tensor | None" = None) -> tuple[Tensor, Tensor, Tensor]:
         found = self.network(crops, numbers)
         return found.maps.x, found.maps.y, covariances(found.spread)
 

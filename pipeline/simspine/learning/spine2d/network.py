@@ -57,7 +57,7 @@ class SpineNetwork(nn.Module):
         with torch.no_grad():
             self.spread.bias.copy_(torch.tensor([2.0, 2.0, 0.0]))
 
-    def forward(self, crops: Tensor, numbers: Tensor | None = None) -> Found:
+    def forward(self, crops: Tensor, numbers: "Tensor | None" = None) -> Found:
         hidden = self.hidden(self.points(self.backbone(crops)).flatten(2))
         if self.given is not None:
             hidden = hidden + self.given(numbers)[:, None]

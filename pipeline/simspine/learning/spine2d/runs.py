@@ -1,5 +1,6 @@
 """One detector from its options to files: weights, ONNX, figures."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -93,7 +94,8 @@ def _fitted(options: SpineDetectorOptions, reader, judged, folder: Path, say: Sa
         return network
 
     stated = options.model_dump(mode="json", exclude={"training": {"device", "threads"}, "data": {"test"}})
-    identity = Identity(stated, "+".join(people.digest for people in reader.sets))
+    taught = [] if options.teacher is None else [hashlib.sha256(Path(options.teacher).read_bytes()).hexdigest()]
+    identity = Identity(stated, "+".join([*(people.digest for people in reader.sets), *taught]))
     run = DetectorRun(folder, identity, options, device, teacher=teacher, say=say)
     if judged is not None:
         run = replace(run, watch=partial(_mean_error, judged))
