@@ -132,7 +132,8 @@ def test_opensim_is_imported_in_one_place():
 
 @pytest.mark.parametrize(
     ("package", "rooms"),
-    [("ai_edge_litert", {"detection"}), ("cv2", {"sources", "detection", "cameras", "report", "capture", "rendering"}),
+    [("ai_edge_litert", {"detection"}),
+     ("cv2", {"sources", "detection", "cameras", "report", "capture", "rendering", "learning"}),
      ("matplotlib", {"report", "body"}), ("jinja2", {"report"}), ("onnxruntime", {"detection"}), ("snakemake", set()),
      ("click", {"cli", "commands"}), ("torch", {"dataset", "learning"})],
 )  # fmt: skip

@@ -67,6 +67,8 @@ def test_without_labels_in_a_drawn_set_there_is_no_figure():
     truth, found = crowd()
     people = matched_people(truth, found, SIGMAS)
     assert np.isnan(drawn_precision(people, np.zeros(len(people.images), int))).all()
+    nobody = replace(people, labels=np.zeros_like(people.labels))
+    assert precision_intervals(nobody, nobody.images, 10) is None
 
 
 def test_the_area_under_the_curve_is_drawn_as_a_mean_is():

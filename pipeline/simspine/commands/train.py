@@ -63,3 +63,49 @@ def train_lifting_command(config, preset, out, **changes):
 def say(line: str) -> None:
     """Progress, beside the results."""
     click.echo(line, err=True)
+
+
+@train.command("spine", cls=HintingCommand, elsewhere={"--images": "name the folder in CONFIG (`data: {train: […]}`)."})
+@click.argument("config", type=FILE)
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
+@click.option("--batch", type=click.IntRange(2), help="Crops at once.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the network is trained.")
+@click.option("--seed", type=click.IntRange(0), help="Decides weights, order and augmentation.")
+@click.option("--teacher", type=FILE, help="weights.pt or an ONNX network with fewer points.")
+@click.option(
+    "--ablate",
+    type=click.Choice(["losses", "fractions"]),
+    help="One table of detectors: with some of the losses; with 1 to 100 % of the last training set.",
+)
+@click.option("--out", type=FILE, default="results/spine-detector", show_default=True, help="Folder for all files.")
+def train_spine_command(config, out, teacher, seed, ablate, **training):
+    """Train a network that finds the spine in images. CONFIG: a YAML file of settings.
+
+    \b
+    A small one (configs/training/spine-detector.yaml has more):
+      preset: cpu            # or paper
+      data:
+        train: [{folder: pictures}]      # `simspine capture render --out pictures`
+        test: {folder: other-pictures}
+
+    One or two sets of labelled images: rendered ones, SpineTrack's, or files of labels (COCO .json, MMPose .npz).
+    Writes weights.pt, detector.onnx, losses.csv, and the figures of the test set beside those of the mean place in the
+    box. A killed run goes on by the same command; a checkpoint of other settings or data is refused. Needs PyTorch
+    (`simspine[learn]`).
+    """
+    from simspine.evaluation.tables import as_json, joined
+    from simspine.formats.atomic import write_text
+    from simspine.learning.spine2d.ablations import run_detector_ablation
+    from simspine.learning.spine2d.options import read_spine_options
+    from simspine.learning.spine2d.runs import train_detector
+
+    changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
+    options = read_spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
+    if ablate is None:
+        tables = train_detector(options, out, say).tables[:1]
+    else:
+        tables = (run_detector_ablation(options, ablate, out, say),)
+        write_text(out / f"{ablate}.json", as_json(tables))
+    if tables:
+        click.echo(joined("text", tables))
+    click.echo(out)

@@ -45,7 +45,9 @@ def load_checkpoint(path: Path, identity: Identity | None = None) -> tuple[Ident
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(f"{path} is no checkpoint that can be read: {reason}. Delete it to begin anew.") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise InputError(f"{path} is no checkpoint of a lifter, or of another version. Delete it to begin anew.")
+        raise InputError(
+            f"{path} is no checkpoint of a training run of ours, or of another version. Delete it to begin anew."
+        )
     found = Identity(json.loads(content["options"]), content["data"])
     if identity is not None:
         _refuse_others(path, found, identity)

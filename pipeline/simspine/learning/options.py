@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from simspine.errors import InputError, unknown_name
+from simspine.learning.settings_files import options_of_file, options_of_preset
 from simspine.pipeline.options import Section
-from simspine.yaml_files import read_yaml
 
 CONTROLS = ("mean", "nearest", "ridge")
 NETWORKS = ("simple", "temporal", "angles")
@@ -144,9 +143,7 @@ def preset_options(name: str, **changes: Any) -> LiftingOptions:
 
     Raises `InputError` for a preset or key that does not exist, and for values out of range.
     """
-    if name not in PRESETS:
-        raise unknown_name("preset", name, PRESETS)
-    return checked_options(_changed(PRESETS[name], changes), f"preset {name}")
+    return options_of_preset(LiftingOptions, PRESETS, name, changes)
 
 
 def read_options(path: str | Path, **changes: Any) -> LiftingOptions:
@@ -154,38 +151,4 @@ def read_options(path: str | Path, **changes: Any) -> LiftingOptions:
 
     A key `preset` names one whose values stand where the file has none. Raises `InputError` naming the file.
     """
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is not a mapping; expected keys such as method, points, training.")
-    preset = content.pop("preset", "paper")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise unknown_name("preset", str(preset), PRESETS, str(path))
-    flat = {
-        key if not isinstance(value, dict) else f"{key}.{inner}": entry
-        for key, value in content.items()
-        for inner, entry in (value.items() if isinstance(value, dict) else [("", value)])
-    }
-    return checked_options(_changed(PRESETS[preset], flat | changes), str(path))
-
-
-def checked_options(content: Mapping[str, Any], where: str) -> LiftingOptions:
-    """Options out of a plain mapping; `InputError` with a line for each fault."""
-    try:
-        return LiftingOptions.model_validate(content)
-    except ValidationError as error:
-        faults = "\n".join(f"  - {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{where} cannot be used as options of a lifter:\n{faults}") from None
-
-
-def _changed(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy with other values; 'section.key' reaches into a section, and None changes nothing."""
-    found = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
-    for key, value in changes.items():
-        section, _, inner = key.partition(".")
-        if value is None:
-            continue
-        if inner:
-            found[section] = {**found.get(section, {}), inner: value}
-        else:
-            found[section] = value
-    return found
+    return options_of_file(LiftingOptions, PRESETS, path, changes)

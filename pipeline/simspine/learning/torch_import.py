@@ -11,8 +11,8 @@ def require_torch() -> ModuleType:
         import torch
     except ImportError:
         raise InputError(
-            "networks need PyTorch, which is not installed: pip install 'simspine[learn]'. The controls (mean, "
-            "nearest, ridge) do without."
+            "networks need PyTorch, which is not installed: pip install 'simspine[learn]'. The lifters' controls "
+            "(mean, nearest, ridge) do without."
         ) from None
     return torch
 

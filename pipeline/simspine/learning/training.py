@@ -69,7 +69,7 @@ def fit_network(make: Callable[[], nn.Module], data: LearningData, run: Training
     """
     if len(data.features) < 2:
         raise InputError(f"{len(data.features)} samples to learn from; at least two are needed.")
-    with _seeded(run.seed, 0, run.device):
+    with seeded(run.seed, 0, run.device):
         network = make().to(run.device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=run.settings.rate, weight_decay=run.settings.decay)
     path, history = run.folder / CHECKPOINT, History()
@@ -86,7 +86,7 @@ def fit_network(make: Callable[[], nn.Module], data: LearningData, run: Training
         for group in optimiser.param_groups:
             group["lr"] = run.settings.rate * run.settings.step_factor ** (epoch // run.settings.step_epochs)
         features, targets = given if data.redrawn is None else _tensors(data.redrawn(epoch), run.device)
-        with _seeded(run.seed, epoch + 1, run.device):
+        with seeded(run.seed, epoch + 1, run.device):
             loss = _epoch(network, optimiser, features, targets, run.settings.batch)
         if not np.isfinite(loss):
             raise InputError(f"the loss of epoch {epoch + 1} is no number; lower training.rate ({run.settings.rate}).")
@@ -157,7 +157,7 @@ def _watched(network: nn.Module, data: LearningData) -> float:
 
 
 @contextmanager
-def _seeded(seed: int, epoch: int, device: str) -> Iterator[None]:
+def seeded(seed: int, epoch: int, device: str) -> Iterator[None]:
     """Random numbers that depend on seed and epoch alone; those of the caller go on as they were."""
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
         torch.manual_seed(1_000_003 * seed + epoch)

@@ -20,7 +20,8 @@ Interval = tuple[float, float]
 def precision_intervals(
     people: MatchedPeople, clusters: Sequence[Hashable], draws: int = DRAWS
 ) -> dict[str, Interval] | None:
-    """{'AP', 'AR': 95 % interval}, whole clusters drawn with replacement; None with fewer than two clusters.
+    """{'AP', 'AR': 95 % interval}, whole clusters drawn with replacement; None with fewer than two clusters, and
+    where nobody is labelled.
 
     clusters: of each image of `people`, such as its trial. Raises `InputError` for another number of them.
     """
@@ -29,6 +30,8 @@ def precision_intervals(
         return None
     found = np.array([drawn_precision(people, drawn[index]) for drawn in drawn_counts(count, draws)])
     known = found[np.isfinite(found).all(1)]
+    if not len(known):
+        return None
     return {name: percentile_interval(values) for name, values in zip(("AP", "AR"), known.T, strict=True)}
 
 

@@ -1,0 +1,1 @@
+"""Networks that find the spine in images: labelled crops, SimCC head, published losses, curriculum, export."""

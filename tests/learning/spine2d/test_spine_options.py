@@ -1,0 +1,69 @@
+import pytest
+
+from simspine.errors import InputError
+from simspine.learning.spine2d.options import (
+    POINT_CHOICES,
+    SPINE_PRESETS,
+    SpineDetectorOptions,
+    read_spine_options,
+    spine_preset,
+)
+
+
+@pytest.mark.parametrize("name", SPINE_PRESETS)
+def test_presets_are_options_that_files_can_hold(name):
+    found = spine_preset(name)
+    assert SpineDetectorOptions.model_validate(found.model_dump(mode="json")) == found
+    assert len(found.curriculum) == 3
+
+
+def test_the_papers_recipe_is_the_default():
+    found = spine_preset("paper")
+    losses, training = found.losses, found.training
+    assert (losses.position, losses.distill, losses.structure, losses.spine) == (5, 2.5, 0.1, 0.5)
+    assert training.batch * training.accumulate == 1024
+    assert (training.rate, training.warm_up, training.last_share, training.epochs) == (4e-3, 1000, 0.05, 10)
+    assert (training.decay, training.average) == (0.05, 2e-4)
+    first, second, third = found.curriculum
+    assert (first.scale, first.rotation_deg, first.hole, first.colour) == ((0.6, 1.4), 80, 1, True)
+    assert (second.scale, second.rotation_deg, second.shift, second.hole) == ((0.75, 1.25), 60, 0, 0.5)
+    assert (third.flip, third.half_body, third.blur, third.hole) == (0.5, 0, 0, 0)
+
+
+def test_points_are_spinetracks_in_its_order():
+    assert {name: len(points) for name, points in POINT_CHOICES.items()} == {"all": 37, "trunk": 13, "body": 26}
+    assert POINT_CHOICES["trunk"][0] == "neck"
+    assert POINT_CHOICES["body"][-1] == "right_heel"
+
+
+def test_a_file_says_what_differs_from_a_preset(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("preset: tiny\ndata:\n  train: [{folder: a, fraction: 0.5}, {folder: b}]\ntraining: {batch: 4}\n")
+    found = read_spine_options(file, **{"training.epochs": 7})
+    assert [own.folder for own in found.data.train] == ["a", "b"]
+    assert (found.training.batch, found.training.epochs) == (4, 7)
+    assert found.network == spine_preset("tiny").network
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("preset: huge", "unknown preset 'huge'"), ("- 1", "not a mapping; expected keys such as data, network"),
+    ("training: {epoch: 3}", "training.epoch: Extra inputs"),
+    ("data: {train: [{folder: a}, {folder: b}, {folder: c}]}", "data.train: Tuple should have at most 2"),
+    ("data: {train: [{folder: a, fraction: 0}]}", "fraction: Input should be greater than 0"),
+    ("network: {blocks: [1, 1, 0, 1]}", "each level needs at least one block"),
+    ("curriculum: [{scale: [1.2, 0.8]}]", "two positive numbers in rising order"),
+])  # fmt: skip
+def test_faults_are_named_with_the_file(tmp_path, text, said):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=said.replace("[", r"\[")) as caught:
+        read_spine_options(file)
+    assert str(file) in str(caught.value)
+
+
+def test_the_shipped_configuration_is_one():
+    from simspine.data_files import data_folder
+
+    found = read_spine_options(data_folder("configs") / "training" / "spine-detector.yaml")
+    assert found.training == spine_preset("cpu").training
+    assert found.data.test is not None

@@ -1,0 +1,26 @@
+"""`simspine train spine` from the command line."""
+
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli import main
+
+pytestmark = pytest.mark.learn
+
+
+def test_it_trains_prints_figures_and_goes_on(dotted, tmp_path):
+    config, out = tmp_path / "mine.yaml", tmp_path / "out"
+    config.write_text(
+        f"preset: tiny\ndata:\n  train: [{{folder: {dotted}}}]\n  test: {{folder: {dotted}, split: val2017}}\n"
+        "  points: trunk\n"
+    )
+    command = ["train", "spine", str(config), "--out", str(out), "--epochs", "1", "--seed", "4"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert "mean place in the box" in done.output
+    assert "18 people to learn from, 7 to judge by" in done.output
+    assert (out / "detector.onnx").is_file()
+    again = CliRunner().invoke(main, command)
+    assert "1 of 1 epochs are done" in again.output
+    other = CliRunner().invoke(main, [*command[:-1], "5"])
+    assert other.exit_code != 0
