@@ -34,6 +34,14 @@ def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "
     return InputError(f"unknown {kind} {found!r}{place}.{hint} Available: {', '.join(names) or 'none'}.")
 
 
+def require_known(kind: str, wanted: Iterable[object], available: Iterable[str], where: str = "") -> None:
+    """Raises `unknown_name` for the first of the wanted names that is not available."""
+    available = list(available)
+    for name in wanted:
+        if name not in available:
+            raise unknown_name(kind, str(name), available, where)
+
+
 def position(name: str, names: Sequence[str], kind: str, where: str = "") -> int:
     """Index of `name` among `names`; raises `unknown_name` where it is none of them."""
     if name not in names:

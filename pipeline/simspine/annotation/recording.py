@@ -11,7 +11,7 @@ from simspine.annotation.labels import Labels, pseudo_labels
 from simspine.body.skin import read_skin_table
 from simspine.cameras.clocks import Timing
 from simspine.config import Config, read_config
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 from simspine.formats.calibration import read_calibration
 from simspine.formats.keypoint_json import read_keypoints
 from simspine.formats.store import load
@@ -88,9 +88,7 @@ def open_target(target: Target) -> RecordedViews:
     """
     found = _found(target)
     known = read_skin_table().places
-    for level in target.skin:
-        if level not in known:
-            raise unknown_name("marker on the skin", level, known)
+    require_known("marker on the skin", target.skin, known)
     more = [name for name in (level + SKIN for level in target.skin) if name not in found.start.names]
     if not more:
         return found

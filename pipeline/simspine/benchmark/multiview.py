@@ -20,7 +20,7 @@ from simspine.capture.detections import detect
 from simspine.capture.presets import read_preset
 from simspine.capture.rig import rig
 from simspine.capture.truth import ACTIONS, capsules, make_subject, make_trial, points
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 from simspine.evaluation.points import PointSequence
 from simspine.geometry import in_frame
 from simspine.pipeline.fit_person import body_of_person
@@ -75,9 +75,7 @@ def run(
             f"{size.subjects} people, {len(size.actions)} actions, {size.frames} frames: expected at least 1, 1 and 20 "
             "(the filters need so many)."
         )
-    for preset in presets:
-        if preset not in PRESETS:
-            raise unknown_name("detector of the virtual capture", preset, PRESETS)
+    require_known("detector of the virtual capture", presets, PRESETS)
     found: dict[str, list[PointSequence]] = {}
     truth: list[PointSequence] = []
     refused: dict[str, str] = {}
@@ -103,9 +101,7 @@ def run(
 
 def recorded(size: StudySize, preset: str) -> Iterator[tuple[list[ObservedTrial], list[Markers]]]:
     """Of each subject: the trials as the detector of `preset` sees them, and the places it is asked to mark (z_up)."""
-    for action in size.actions:
-        if action not in ACTIONS:
-            raise unknown_name("action", action, ACTIONS)
+    require_known("action", size.actions, ACTIONS)
     for index in range(size.subjects):
         subject = make_subject(size.seed, index, size.spines)
         observed, exact = [], []

@@ -16,7 +16,7 @@ from simspine.benchmark.methods import Experiment, estimates_from_points
 from simspine.benchmark.point_trials import ERRORS, FAMILIES, PointStudySize, PointTrial, observed, people
 from simspine.benchmark.report import Metric
 from simspine.benchmark.spine_errors import SpineErrors, errors, figures, thinned
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 
 OURS = "articulated"
 LEAST_FRAMES = 20
@@ -182,9 +182,7 @@ def measure(
 ) -> tuple[list[Metric], PointOutcome]:
     """The benchmark: metrics with goals, and all that was found. `InputError` before anything is solved."""
     for kind, chosen, known in (("family", families, FAMILIES), ("error of points", points, ERRORS)):
-        for name in chosen:
-            if name not in known:
-                raise unknown_name(kind, name, known)
+        require_known(kind, chosen, known)
     if size.subjects < 1 or size.every < 1 or size.frames < LEAST_FRAMES or not points:
         raise InputError(
             f"{size.subjects} people, {len(points)} errors of points, {size.frames} frames, every {size.every}: "

@@ -16,7 +16,7 @@ from simspine.capture.actions import ACTIONS
 from simspine.capture.foreign import FOREIGN_ACTIONS, make_foreign_subject, make_foreign_trial
 from simspine.capture.random_streams import drift, stream
 from simspine.capture.truth import human36m_joints, make_subject, make_trial, points
-from simspine.errors import unknown_name
+from simspine.errors import require_known, unknown_name
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
 from simspine.pipeline.options import FilterOptions
@@ -127,9 +127,7 @@ def people(family: str, size: PointStudySize) -> Iterator[list[PointTrial]]:
 
 
 def _chosen(wanted: Sequence[str] | None, known: Sequence[str], default: Sequence[str]) -> Sequence[str]:
-    for action in wanted or ():
-        if action not in known:
-            raise unknown_name("action", action, known)
+    require_known("action", wanted or (), known)
     return default if wanted is None else wanted
 
 

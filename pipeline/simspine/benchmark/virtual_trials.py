@@ -24,7 +24,7 @@ from simspine.capture.truth import (
     spine_truth,
     vertebra_centres,
 )
-from simspine.errors import unknown_name
+from simspine.errors import require_known
 from simspine.geometry import in_frame
 from simspine.skeletons import load
 from simspine.skeletons.correspondence import read_correspondence
@@ -49,9 +49,7 @@ class StudySize:
 
 def recorded_subjects(preset: str, sizes: StudySize) -> Iterator[list[GroundTruthTrial]]:
     """The trials of each subject as the detector of `preset` sees them. `InputError` names the actions there are."""
-    for action in sizes.actions:
-        if action not in ACTIONS:
-            raise unknown_name("action", action, ACTIONS)
+    require_known("action", sizes.actions, ACTIONS)
     for index in range(sizes.subjects):
         subject = make_subject(sizes.seed, index, sizes.spines)
         trials = (make_trial(subject, action, 1, sizes.frames) for action in sizes.actions)

@@ -6,7 +6,7 @@ import numpy as np
 
 from simspine.body.kinematics import neutral_markers, neutral_poses
 from simspine.body.model import Body
-from simspine.errors import unknown_name
+from simspine.errors import require_known
 from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.from_joints import JOINTS, spine_from_joints
 from simspine.types import Markers
@@ -21,9 +21,9 @@ def inferred_places(body: Body, carriers: Mapping[str, str]) -> dict[str, tuple[
     names = body.marker_names
     if not set(JOINTS) <= set(names):
         return {}
-    for carrier in dict.fromkeys(carriers.values()):
-        if carrier not in body.bodies:
-            raise unknown_name("body", carrier, body.bodies, f"{body.name!r} (hand in the recipe it was made by)")
+    require_known(
+        "body", dict.fromkeys(carriers.values()), body.bodies, f"{body.name!r} (hand in the recipe it was made by)"
+    )
     poses = neutral_poses(body)
     spine = spine_from_joints(Markers(names, 1.0, neutral_markers(body, poses)[None], "y_up"))
     placed = {point: spine.xyz[0, spine.index(level)] for point, level in VERTEBRA_OF.items()}

@@ -22,7 +22,7 @@ from simspine.body.model import Body, check_xml, read_model_file
 from simspine.body.skin import SkinPlace, read_skin_table
 from simspine.body.xml_edits import free_levels
 from simspine.data_files import pose2sim_folder, read_mapping, recipe_path
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelRegion, region_from, rhythm_and_posture
 from simspine.skeletons.inferred_names import INFERRED, base_name
@@ -92,9 +92,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
     data = _with_base(path)
     try:
         _refuse_renamed(data, path)
-        for key in data:
-            if key not in KEYS:
-                raise unknown_name("key", str(key), KEYS, str(path))
+        require_known("key", data, KEYS, str(path))
         split, neck = None, None
         if "articulation" in data:
             split = articulation_from(data["articulation"], data["regions"], read_endplates())
@@ -261,9 +259,7 @@ def _base(recipe: Path, file: str) -> Path:
 def _freed(regions: Sequence[str], of: str) -> tuple[LevelRegion, ...]:
     """Regions of another recipe, by name."""
     known = _with_base(recipe_path(of))["regions"]
-    for name in regions:
-        if name not in known:
-            raise unknown_name("region", name, known, f"the recipe {of!r}")
+    require_known("region", regions, known, f"the recipe {of!r}")
     return tuple(region_from(name, known[name]) for name in regions)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 from simspine.types import Keypoints
 
 FEWEST_SHARED = 10  # frames that all views must show
@@ -76,9 +76,7 @@ def per_view(values: PerView, views: Sequence[str], what: str = "delays") -> np.
     Raises `InputError` for a name that is no view's, and for a list of another length.
     """
     if isinstance(values, Mapping):
-        for name in values:
-            if name not in views:
-                raise unknown_name("view", str(name), views, what)
+        require_known("view", values, views, what)
         return np.array([float(values.get(name, 0.0)) for name in views])
     found = np.array(values, float).ravel()
     if len(found) != len(views):

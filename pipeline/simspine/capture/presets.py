@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import yaml
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known, unknown_name
 from simspine.skeletons.regions import REGIONS
 from simspine.yaml_files import read_yaml
 
@@ -79,12 +79,8 @@ def checked(name: str, row: Mapping, where: str) -> Preset:
     known = [field.name for field in fields(Preset) if field.name != "name"]
     if not isinstance(row, Mapping) or not isinstance(row.get("regions"), Mapping):
         raise InputError(f"{where}: preset {name!r} needs regions ({', '.join(REGIONS)}) with offset_m and noise.")
-    for key in row:
-        if key not in known:
-            raise unknown_name("key", str(key), known, f"preset {name!r} of {where}")
-    for key in row["regions"]:
-        if key not in REGIONS:
-            raise unknown_name("region", str(key), REGIONS, f"preset {name!r} of {where}")
+    require_known("key", row, known, f"preset {name!r} of {where}")
+    require_known("region", row["regions"], REGIONS, f"preset {name!r} of {where}")
     try:
         regions = {key: RegionErrors(**{k: float(v) for k, v in row["regions"][key].items()}) for key in REGIONS}
         preset = Preset(name, MappingProxyType(regions), **{k: float(v) for k, v in row.items() if k != "regions"})

@@ -123,9 +123,7 @@ def _picture_size(text: str) -> tuple[int, int]:
 def _known(actions: tuple[str, ...]) -> tuple[str, ...] | None:
     """The actions, checked; None for all."""
     from simspine.capture.actions import ACTIONS
-    from simspine.errors import unknown_name
+    from simspine.errors import require_known
 
-    for name in actions:
-        if name not in ACTIONS:
-            raise unknown_name("action", name, ACTIONS)
+    require_known("action", actions, ACTIONS)
     return actions or None

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from simspine.config.people import Name, Subject, Trial
-from simspine.errors import unknown_name
+from simspine.errors import require_known
 from simspine.pipeline.options import Section
 
 
@@ -88,9 +88,7 @@ def chosen(capture: HumanCapture, virtual: Virtual | None) -> list[tuple[str, st
     trials = [trial for trial in select_trials(capture.actions) if trial in there]
     if not trials:
         raise ValueError(f"capture.actions: none of them is made; virtual.actions are {', '.join(made.actions or ())}")
-    for name in capture.subjects or ():
-        if name not in known:
-            raise unknown_name("subject", name, known, "capture.subjects")
+    require_known("subject", capture.subjects or (), known, "capture.subjects")
     return [(name, trial) for name in capture.subjects or known for trial in trials]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from simspine.dataset.actions import action_of
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known, unknown_name
 from simspine.formats.dataset_read import DatasetFile
 from simspine.formats.dataset_tree import TrialData
 from simspine.geometry import change_frame, project
@@ -147,9 +147,7 @@ def _chosen(kind: str, wanted: str | Iterable[str] | None, there: Sequence[str],
     if wanted is None:
         return tuple(there)
     names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    for name in names:
-        if name not in there:
-            raise unknown_name(kind, name, there, where)
+    require_known(kind, names, there, where)
     return names
 
 
@@ -263,9 +261,7 @@ class Windows:
     def __init__(self, recordings: Sequence[Recording], length: int, stride: int, fields: Sequence[str]):
         if length < 1 or stride < 1:
             raise InputError(f"windows of {length} frames, {stride} apart: both must be at least 1.")
-        for field in fields:
-            if field not in FIELDS:
-                raise unknown_name("field", field, FIELDS)
+        require_known("field", fields, FIELDS)
         self.recordings, self.length, self.stride, self.fields = tuple(recordings), length, stride, tuple(fields)
         counts = (max(0, (recording.frames - length) // stride + 1) for recording in self.recordings)
         self._ends = list(accumulate(counts))

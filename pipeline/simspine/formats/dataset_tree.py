@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 from simspine.skeletons.vertebrae import at_vertebrae
 from simspine.types import Camera, Forced, Markers, Motion, Origin
 
@@ -101,9 +101,7 @@ class TrialData:
                     raise InputError(
                         f"TrialData.{name} has {len(texts)} entries, expected one for each of {frames} frames."
                     )
-        for status in dict.fromkeys(self.status or ()):
-            if status not in STATUSES:
-                raise unknown_name("frame status", status, STATUSES)
+        require_known("frame status", dict.fromkeys(self.status or ()), STATUSES)
         if self.fitted_origin is not None:
             self._set("fitted_origin", tuple(Origin(origin) for origin in self.fitted_origin))
             if len(self.fitted_origin) != len(self.fitted):

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 from simspine.formats.atomic import atomic_path
 from simspine.formats.hdf5 import arrays_in, attribute, opened, put_text, values
 from simspine.formats.versions import check_version
@@ -64,9 +64,7 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
         if found is None:
             raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_MARK}).")
         check_version(found, SCHEMA, path)
-        for name in names or ():
-            if name not in file:
-                raise unknown_name("item", name, file, str(path))
+        require_known("item", names or (), file, str(path))
         return {name: _read(file[name]) for name in (file if names is None else names)}
 
 

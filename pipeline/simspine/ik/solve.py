@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.body.kinematics import neutral_markers
 from simspine.body.model import Body
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 from simspine.geometry import in_frame, spread, unit_of_ratio
 from simspine.ik.result import Derive, Result
 from simspine.ik.solver import TOLERANCES, Solver
@@ -122,9 +122,7 @@ def marker_weights(markers: Markers, weights: Mapping[str, float] | np.ndarray |
     if weights is None:
         return np.ones(shape) if markers.weight is None else np.array(markers.weight)
     if isinstance(weights, Mapping):
-        for name in weights:
-            if name not in markers.names:
-                raise unknown_name("marker", name, markers.names, "the weights")
+        require_known("marker", weights, markers.names, "the weights")
         array = np.tile(np.array([float(weights.get(name, 1.0)) for name in markers.names]), (shape[0], 1))
     else:
         array = np.array(weights, float)

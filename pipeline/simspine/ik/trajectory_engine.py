@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from simspine.body.kernels import expand
 from simspine.body.model import Body
-from simspine.errors import unknown_name
+from simspine.errors import require_known
 from simspine.ik.canonical_branch import canonical_branch
 from simspine.ik.correlated_errors import covariance_of_correlated_errors
 from simspine.ik.frame_engine import first_pose, observations
@@ -117,9 +117,7 @@ def _problem(
         for time in (errors.correlation_time, errors.misfit_time)
     )
     sharing = max(own, body_own)
-    for name in errors.counted_once:
-        if name not in markers.names:
-            raise unknown_name("marker", name, markers.names, "the markers that are counted once")
+    require_known("marker", errors.counted_once, markers.names, "the markers that are counted once")
     thinned = np.where(np.isin(markers.names, errors.counted_once), own, 1.0)
     precision, scale = None, errors.loss_from
     if errors.use_covariance and markers.covariance is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 from simspine.evaluation.angles import save_angles
 from simspine.evaluation.lifting import evaluate_lifting
 from simspine.evaluation.points import save_points
@@ -95,9 +95,7 @@ def chosen_rows(
     rows: Sequence[LiftingRow], methods: Sequence[str] = (), points: str | None = None, image: str | None = None
 ) -> tuple[LiftingRow, ...]:
     """Only rows of these methods, points and inputs; all where none are named. `InputError` where no row is left."""
-    for method in methods:
-        if method not in METHODS:
-            raise unknown_name("method", method, METHODS)
+    require_known("method", methods, METHODS)
     found = [row for row in rows if row.method in (methods or METHODS)]
     found = [row for row in found if points in (None, row.points) and image in (None, row.input)]
     if not found:

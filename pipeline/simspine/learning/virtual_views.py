@@ -16,7 +16,7 @@ from simspine.capture.presets import Preset, read_preset
 from simspine.capture.rig import rig
 from simspine.capture.subjects import SyntheticSubject, make_subject, subject_name
 from simspine.capture.trial_files import motion_of
-from simspine.errors import unknown_name
+from simspine.errors import require_known
 from simspine.evaluation.points import PointSequence
 from simspine.geometry import undistort
 from simspine.learning.options import LiftingSource
@@ -38,9 +38,7 @@ def virtual_views(
     subjects, actions or presets that do not exist.
     """
     known = [subject_name(index) for index in range(MOST)]
-    for name in subjects:
-        if name not in known:
-            raise unknown_name("subject", name, known, "the virtual capture")
+    require_known("subject", subjects, known, "the virtual capture")
     preset, trials = read_preset(source.detections), select_trials(source.actions)
     found: list[LiftingView] = []
     for i, name in enumerate(subjects):

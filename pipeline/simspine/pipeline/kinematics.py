@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import fit_markers, virtual_spine_markers
-from simspine.errors import unknown_name
+from simspine.errors import require_known
 from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
@@ -63,14 +63,12 @@ def solve_kinematics(
 def _with_own_centroids(sized: SizedBody, deviation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What `spine_deviation` found, with how unsure it is where a person's vertebrae lie on their body."""
     known = {} if sized.person is None else sized.person.centroids
-    sd = np.array([known[level][1] if level in known else 0.0 for level in sized.vertebrae])
+    sd = np.array([known[level].sd if level in known else 0.0 for level in sized.vertebrae])
     return deviation | {"centres": deviation["centres"] + sd[:, None, None] ** 2 * np.eye(3)}
 
 
 def _weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:
-    for marker in own:
-        if marker not in sized.body.marker_names:
-            raise unknown_name("marker", marker, sized.body.marker_names, "ik.weights of the configuration")
+    require_known("marker", own, sized.body.marker_names, "ik.weights of the configuration")
     weights = sized.weights(marker_set) | dict(own)
     worth = {} if sized.person is None else sized.person.worth
     return {name: weight * worth.get(name, 1.0) for name, weight in weights.items()}

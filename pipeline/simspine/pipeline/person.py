@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,14 @@ from simspine.priors.standing_curve import SACRAL_TILT, about_known_curve
 from simspine.spine.endplates import SACRAL_TILT_SD
 
 
+class Displacement(NamedTuple):
+    """place: (forward, up, right) m, how far a vertebra lies elsewhere in this person than in the body of their size;
+    sd: m, standard deviation of each."""
+
+    place: tuple[float, float, float]
+    sd: float
+
+
 @dataclass(frozen=True, eq=False)
 class Person:
     """What was found of a person, beside their body, and how sure it is.
@@ -22,8 +31,7 @@ class Person:
     kinematics that were learnt from the recordings. worth: factors on the weights of markers, learnt as well. anatomy:
     {variation: (value, its standard deviation)}, see `simspine.body.anatomy`. carried: {free coordinate: (r,) rad or
     m}, by how much it would change with each of r independent ways in which the body may still be wrong, one standard
-    deviation each. centroids: {level: (forward, up, right; standard deviation of each) m}, how far vertebrae lie
-    elsewhere in this person than in the body of their size, as points that mean centroids say.
+    deviation each. centroids: by level, as points that mean centroids say.
     """
 
     names: tuple[str, ...]
@@ -35,7 +43,7 @@ class Person:
     worth: Mapping[str, float]
     anatomy: Mapping[str, tuple[float, float]]
     carried: Mapping[str, Sequence[float]]
-    centroids: Mapping[str, tuple[tuple[float, float, float], float]] = field(default_factory=dict)
+    centroids: Mapping[str, Displacement] = field(default_factory=dict)
 
     def beside(self, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Mean (k,) and covariance (k, k) of what is known without that share of the evidence: without one trial's."""
@@ -56,7 +64,9 @@ class Person:
         """Of what `as_dict` gave."""
         arrays = {name: np.array(entry[name], float) for name in ("mean", "covariance", "assumed")}
         anatomy = {name: (float(value), float(sd)) for name, (value, sd) in entry["anatomy"].items()}
-        centroids = {name: (tuple(place), float(sd)) for name, (place, sd) in entry.get("centroids", {}).items()}
+        centroids = {
+            name: Displacement(tuple(place), float(sd)) for name, (place, sd) in entry.get("centroids", {}).items()
+        }
         own = {"names": tuple(entry["names"]), "anatomy": anatomy, "centroids": centroids}
         return cls(**{**entry, **arrays, **own})
 
@@ -71,7 +81,7 @@ class Person:
     @property
     def places(self) -> dict[str, tuple[float, float, float]]:
         """{level: m}, see `centroids`."""
-        return {level: place for level, (place, _) in self.centroids.items()}
+        return {level: found.place for level, found in self.centroids.items()}
 
     @property
     def prior_covariance(self) -> np.ndarray:

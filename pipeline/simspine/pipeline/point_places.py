@@ -13,6 +13,7 @@ import numpy as np
 from simspine.body.model import Body
 from simspine.body.recipes import VIRTUAL, vertebra_markers
 from simspine.pipeline.noise import likeliest
+from simspine.pipeline.person import Displacement
 from simspine.priors.assumptions import LinearPrior
 from simspine.skeletons.skin_names import on_skin
 from simspine.spine.levels import CHAIN
@@ -69,8 +70,8 @@ def places_of(markers: Markers) -> Places:
 
 def own_centroids(
     body: Body, points: Sequence[str], found: np.ndarray, variance: np.ndarray, lasting_sd: float
-) -> dict[str, tuple[tuple[float, float, float], float]]:
-    """{level: (forward, up, right; standard deviation of each) m}, how far vertebrae of a person lie off `body`'s.
+) -> dict[str, Displacement]:
+    """{level: how far that vertebra of a person lies off `body`'s}.
 
     points: of the spine; found: (points, 3) m, how far they lie off their places, variance: m². Only points that mean
     centroids say something; of a level without one its neighbours do.
@@ -89,7 +90,7 @@ def own_centroids(
     place, square = gain @ own, gain**2 @ left + unseen[:, None] * CENTROID_SD**2
     there = vertebra_markers(body)
     return {
-        level: ((float(x), float(y), float(z)), float(np.sqrt(square[i].mean())))
+        level: Displacement((float(x), float(y), float(z)), float(np.sqrt(square[i].mean())))
         for i, (level, (x, y, z)) in enumerate(zip(LEVELS, place, strict=True))
         if level in there
     }
@@ -108,12 +109,10 @@ def _levels_of(body: Body, points: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def carried_along(
-    body: Body, centroids: Mapping[str, tuple[tuple[float, float, float], float]]
-) -> dict[str, np.ndarray]:
+def carried_along(body: Body, centroids: Mapping[str, Displacement]) -> dict[str, np.ndarray]:
     """{marker: (3,) m} by which the body's virtual markers go with their vertebrae."""
     of_level = vertebra_markers(body)
-    found = {of_level[level]: np.array(place) for level, (place, _) in centroids.items()}
+    found = {of_level[level]: np.array(moved.place) for level, moved in centroids.items()}
     by_body = {int(body.tree.marker_body[body.marker_index(name)]): place for name, place in found.items()}
     for name in CHAIN:
         marker = name + VIRTUAL

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.errors import InputError, unknown_name
+from simspine.errors import InputError, require_known
 from simspine.spine.shape.chain import LEVELS
 from simspine.spine.shape.model import ShapeModel, shipped
 from simspine.spine.shape.orientation import orientation_prior
@@ -74,9 +74,7 @@ def complete_spine(
 
 def checked_points(points: Mapping[str, np.ndarray], fewest: int) -> tuple[list[str], np.ndarray]:
     """The levels given, from the head down, and their points (frames, levels, 3)."""
-    for level in points:
-        if level not in LEVELS:
-            raise unknown_name("vertebral level", str(level), LEVELS, "points")
+    require_known("vertebral level", points, LEVELS, "points")
     levels = [level for level in LEVELS if level in points]
     if len(levels) < fewest:
         given = f"{len(levels)} vertebral centre(s) given ({', '.join(levels) or 'none'})"
@@ -108,9 +106,7 @@ def checked_covariances(covariance, levels: list[str], frames: int) -> np.ndarra
     if covariance is None:
         covariance = DEFAULT_SD**2
     if isinstance(covariance, Mapping):
-        for level in covariance:
-            if level not in LEVELS:
-                raise unknown_name("vertebral level", str(level), LEVELS, "covariance")
+        require_known("vertebral level", covariance, LEVELS, "covariance")
         absent = [level for level in levels if level not in covariance]
         if absent:
             raise InputError(f"covariance lacks {', '.join(absent)}; give one for each point, or a single one for all.")
