@@ -83,6 +83,7 @@ def _said(context: click.Context, name: str) -> bool:
 
 
 def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict) -> None:
+    from simspine.errors import InputError
     from simspine.pipeline.one_camera import Looking
     from simspine.sources.one_camera import Webcam, open_camera
     from simspine.workflow.one_camera import Wanted, default_picture, watch
@@ -94,6 +95,11 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
     view = unnamed if chosen["view"] is None else chosen["view"]
     camera = open_camera(source)
     live = view and isinstance(camera, Webcam)
+    if unnamed and not view and isinstance(camera, Webcam):
+        raise InputError(
+            f"nothing of webcam {camera.number} would be kept or shown: name a file (--output, --save-path), or leave "
+            "out --no-view."
+        )
     picture = default_picture(camera) if unnamed and not live else chosen["picture"]
     wanted = Wanted(picture, chosen["points"], chosen["frames"], live, chosen["spine_only"])
     if isinstance(camera, Webcam) and not quiet:

@@ -20,11 +20,11 @@ def decode_heatmaps(maps: np.ndarray, size: tuple[int, int], unbiased: bool = Fa
     last pixels (UDP, Huang et al. 2020: ViTPose); else a cell stands for so many whole pixels (HRNet). The confidence
     is the map's maximum, cut to 0…1; NaN where it is not positive (the network saw nothing).
     """
-    rows, columns = maps.shape[2:]
-    top = maps.reshape(*maps.shape[:2], -1).argmax(-1)
+    people, points, rows, columns = maps.shape
+    top = maps.reshape(people, points, rows * columns).argmax(-1)
     cell = np.stack([top % columns, top // columns], -1)  # (people, points, 2)
     confidence = np.clip(maps.max((2, 3)), 0.0, 1.0).astype(float)
-    pairs = zip(maps.reshape(-1, rows, columns), cell.reshape(-1, 2), strict=True)
+    pairs = zip(maps.reshape(people * points, rows, columns), cell.reshape(-1, 2), strict=True)
     xy = cell + np.array([_to_top(heat, at) for heat, at in pairs]).reshape(cell.shape)
     grid, crop = np.array([columns, rows]), np.array(size[::-1])
     scale = (crop - 1) / np.maximum(grid - 1, 1) if unbiased else crop / grid

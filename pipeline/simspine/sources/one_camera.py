@@ -146,15 +146,7 @@ def open_webcam(number: int) -> Webcam:
 
 @contextmanager
 def _opened(number: int):
-    import cv2
-    from cv2.utils import logging
-
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # our message names the fault
-    try:
-        capture = cv2.VideoCapture(number)
-    finally:
-        logging.setLogLevel(before)
+    capture = _capture(number)
     try:
         if not capture.isOpened():
             raise InputError(
@@ -164,3 +156,16 @@ def _opened(number: int):
         yield capture
     finally:
         capture.release()
+
+
+def _capture(number: int):
+    """OpenCV's, silent: our message names the fault."""
+    import cv2
+    from cv2.utils import logging
+
+    before = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(number)
+    finally:
+        logging.setLogLevel(before)
