@@ -63,7 +63,7 @@ def test_several_people_find_themselves_in_the_mirror():
 
 def test_who_is_in_one_look_only_stays_as_seen_there():
     person = np.tile([10.0, 20.0, 0.5], (17, 1)) + np.arange(17)[:, None] * [3.0, 1, 0]
-    far = person + [500, 0, 0]
+    far = person + np.array([500, 0, 0])
     np.testing.assert_array_equal(averaged(person[None], far[None]), person[None])
     np.testing.assert_array_equal(averaged(person[None], np.empty((0, 17, 3))), person[None])
     assert averaged(np.empty((0, 17, 3)), person[None]).shape == (0, 17, 3)
@@ -71,7 +71,7 @@ def test_who_is_in_one_look_only_stays_as_seen_there():
 
 def test_a_surer_look_counts_more():
     person = np.tile([0.0, 0.0, 0.9], (17, 1)) + np.arange(17)[:, None] * [10.0, 0, 0]
-    other = person + [4, 0, 0]
+    other = person + np.array([4, 0, 0])
     other[:, 2] = 0.3
     np.testing.assert_allclose(averaged(person[None], other[None])[0, :, 0], person[:, 0] + 1.0)
     np.testing.assert_allclose(averaged(person[None], other[None])[0, :, 2], 0.6)
@@ -81,4 +81,4 @@ def test_boxes_are_mirrored_and_both_detectors_closed():
     np.testing.assert_allclose(mirrored_boxes(np.array([[10, 5, 30, 50]]), 101), [[70, 5, 90, 50]])
     pair = FacingPeople(), FacingPeople()
     FlipTest(*pair).close()
-    assert pair[0].closed and pair[1].closed
+    assert [one.closed for one in pair] == [True, True]

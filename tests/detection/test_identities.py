@@ -8,7 +8,7 @@ BODY = np.random.default_rng(0).uniform([-40, -150], [40, 150], (20, 2))
 
 
 def person(x, rng, y=300.0):
-    return BODY + [x, y] + rng.normal(0, 2, BODY.shape)
+    return BODY + np.array([x, y]) + rng.normal(0, 2, BODY.shape)
 
 
 def test_people_who_cross_keep_their_numbers():

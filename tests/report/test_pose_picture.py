@@ -23,7 +23,8 @@ def test_left_and_right_have_their_colours():
     picture = draw_people(GREY, [DrawnPerson(points)])
     assert colour(picture, 300, 300) == colour(picture, 300, 200) == bgr(SKY)
     assert colour(picture, 100, 300) == colour(picture, 100, 200) == bgr(PURPLE)
-    assert picture.shape == GREY.shape and (GREY == 120).all()
+    assert picture.shape == GREY.shape
+    assert (GREY == 120).all()
 
 
 def test_a_detected_spine_is_filled_and_an_inferred_one_hollow_and_broken():

@@ -4,7 +4,7 @@ import pytest
 from small_videos import write_video
 
 from simspine.errors import InputError
-from simspine.sources.one_camera import Photographs, Recording, open_camera
+from simspine.sources.one_camera import Photographs, VideoShots, open_camera
 
 
 def write_image(path, value=80, size=(40, 30)):
@@ -17,7 +17,7 @@ def test_an_image_a_folder_of_any_sizes_and_a_video(tmp_path):
     write_image(tmp_path / "a9.png", 9, (50, 60))
     (tmp_path / "notes.txt").write_text("no image")
     single, folder = open_camera(str(image)), open_camera(str(tmp_path))
-    assert isinstance(single, Photographs) and isinstance(folder, Photographs)
+    assert [type(camera) for camera in (single, folder)] == [Photographs, Photographs]
     assert [shot.name for shot in single] == ["a10"]
     shots = list(folder)
     assert [(shot.name, int(shot.image[0, 0, 0]), shot.image.shape) for shot in shots] == [
@@ -25,7 +25,8 @@ def test_an_image_a_folder_of_any_sizes_and_a_video(tmp_path):
         ("a10", 10, (30, 40, 3)),
     ]
     video = open_camera(str(write_video(tmp_path / "v.mp4", frames=12, rate=25.0)))
-    assert isinstance(video, Recording) and (video.frames, video.rate) == (12, 25.0)
+    assert isinstance(video, VideoShots)
+    assert (video.frames, video.rate) == (12, 25.0)
     shots = list(video)
     assert [shot.name for shot in shots][:2] == ["frame_00000", "frame_00001"]
     assert [shot.time for shot in shots] == pytest.approx(np.arange(12) / 25)
@@ -46,7 +47,7 @@ class PluggedOut:
     def __init__(self, number):
         self.left = 3
 
-    def isOpened(self):
+    def isOpened(self):  # noqa: N802 - OpenCV's name
         return True
 
     def get(self, what):
@@ -64,11 +65,11 @@ def test_a_webcam_tells_time_and_when_it_falls_silent(monkeypatch):
     monkeypatch.setattr("simspine.sources.one_camera._capture", PluggedOut)
     camera = open_camera("3")
     assert (camera.name, camera.frames, camera.rate) == ("webcam3", None, 30.0)
-    times = []
+    shots = iter(camera)
+    times = [next(shots).time for _ in range(3)]
+    assert times == sorted(times)
     with pytest.raises(InputError, match="webcam 3 gives no images any more"):
-        for shot in camera:
-            times.append(shot.time)
-    assert len(times) == 3 and times == sorted(times)
+        next(shots)
 
 
 @pytest.mark.parametrize(

@@ -104,10 +104,12 @@ def test_an_image_becomes_a_picture_and_points_that_read_back(photo, bodies, tmp
     assert "photo: 1 image, 2 people, by blazepose" in done.output
     assert files(out) == ["drawn.png", "points.json"]
     drawn, given = cv2.imread(str(out / "drawn.png")), cv2.imread(str(photo))
-    assert drawn.shape[1] == given.shape[1] and drawn.shape[0] > given.shape[0]
+    assert drawn.shape[1] == given.shape[1]
+    assert drawn.shape[0] > given.shape[0]
     content = json.loads((out / "points.json").read_text())
     assert [person["person_id"] for person in content["people"]] == [[1], [2]]
-    assert content["image_size"] == [320, 240] and "no places in space" in content["cameras"]
+    assert content["image_size"] == [320, 240]
+    assert "no places in space" in content["cameras"]
     points = np.reshape(content["people"][0]["pose_keypoints_2d"], (-1, 3))
     inferred = np.reshape(content["people"][0]["inferred_keypoints_2d"], (-1, 3))
     native = load("spinetrack37").names
@@ -128,7 +130,8 @@ def test_a_video_has_as_many_frames_as_before_and_people_keep_their_numbers(vide
     assert (open_video(tmp_path / "drawn.webm").frames, open_video(video).frames) == (24, 24)
     assert files(folder) == [f"frame_{i:05d}.json" for i in range(24)]
     names, people = read_people([folder])
-    assert names == load("spinetrack37").names and people.shape == (24, 1, 2, 37, 3)
+    assert names == load("spinetrack37").names
+    assert people.shape == (24, 1, 2, 37, 3)
     hip = names.index("left_hip")
     np.testing.assert_allclose(people[:, 0, 0, hip, 0], 60 + 4 * np.arange(24) - 8)
     np.testing.assert_allclose(people[:, 0, 1, hip, 0], 260 - 4 * np.arange(24) - 8)
@@ -164,7 +167,8 @@ def test_spine_only(photo, bodies, tmp_path):
     out = tmp_path / "points.json"
     assert call(photo, "-s", out, "--spine-only", "--quiet").exit_code == 0
     content = json.loads(out.read_text())
-    assert len(content["point_names"]) == 9 and content["point_names"][-1] == "hip"
+    assert len(content["point_names"]) == 9
+    assert content["point_names"][-1] == "hip"
     assert {len(person["pose_keypoints_2d"]) for person in content["people"]} == {27}
     assert all(any(person["inferred_keypoints_2d"]) for person in content["people"])
     assert call(photo, "-s", out, "--spine-only", "--no-infer", "--quiet").exit_code == 0
@@ -204,7 +208,7 @@ class Fake:
     def __init__(self, number):
         self.number = number
 
-    def isOpened(self):
+    def isOpened(self):  # noqa: N802 - OpenCV's name
         return self.number == 0
 
     def get(self, what):
@@ -224,7 +228,8 @@ def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch)
     assert len(files(tmp_path / "points")) == 7
     assert read_people([tmp_path / "points"])[1].shape == (7, 1, 1, 37, 3)
     done = call("webcam", "--no-view", "--frames", 2)
-    assert done.exit_code == 2 and "nothing of webcam 0 would be kept" in done.output
+    assert done.exit_code == 2
+    assert "nothing of webcam 0 would be kept" in done.output
 
 
 def failing(photo, video, tmp_path):
@@ -274,7 +279,8 @@ def test_what_cannot_work_says_so_and_leaves_nothing(case, photo, video, tmp_pat
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     done = call(*arguments)
     assert done.exit_code == 2, done.output
-    assert message in done.output and "Traceback" not in done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == {
         path: time for path, time in before.items() if path.is_file()
     }

@@ -19,7 +19,7 @@ NEVER = 1e3  # cost of a pair that cannot be
 
 
 @dataclass
-class _Track:
+class _Person:
     number: int
     points: np.ndarray  # (points, 2) px, where last seen
     speed: np.ndarray  # (2,) px/s of the whole person
@@ -44,7 +44,7 @@ class Identities:
     """Numbers of the people of one view: 1, 2, … in the order in which they come."""
 
     def __init__(self) -> None:
-        self._tracks: list[_Track] = []
+        self._tracks: list[_Person] = []
         self._next = 1
 
     def step(self, people: Sequence[np.ndarray], time: float) -> list[int]:
@@ -61,7 +61,7 @@ class Identities:
         for i, person in enumerate(people):
             if not numbers[i]:
                 numbers[i] = self._next
-                self._tracks.append(_Track(self._next, np.array(person[:, :2], float), np.zeros(2), time))
+                self._tracks.append(_Person(self._next, np.array(person[:, :2], float), np.zeros(2), time))
                 self._next += 1
         return numbers
 

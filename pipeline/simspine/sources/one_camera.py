@@ -72,7 +72,7 @@ class Webcam:
 
 
 @dataclass(frozen=True)
-class Recording:
+class VideoShots:
     """A video."""
 
     video: Video
@@ -94,7 +94,7 @@ class Recording:
             yield Shot(image, i / self.video.rate, frame_name(i))
 
 
-OneCamera = Photographs | Recording | Webcam
+OneCamera = Photographs | VideoShots | Webcam
 
 
 def frame_name(number: int) -> str:
@@ -120,7 +120,7 @@ def open_camera(source: str) -> OneCamera:
     if path.suffix.lower() in ENDINGS:
         read_image(path)
         return Photographs(path, (path,))
-    return Recording(open_video(path))
+    return VideoShots(open_video(path))
 
 
 def _of_different_names(files: tuple[Path, ...]) -> tuple[Path, ...]:

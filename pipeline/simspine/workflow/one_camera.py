@@ -18,10 +18,10 @@ from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Wat
 from simspine.report import canvas
 from simspine.report.pose_picture import DrawnPerson, draw_people, with_legend
 from simspine.report.video import CODECS, video_writer
-from simspine.sources.one_camera import OneCamera, Photographs, Recording, Shot, Webcam
+from simspine.sources.one_camera import OneCamera, Photographs, VideoShots, Shot, Webcam
 from simspine.workflow.context import progress_bar
 from simspine.workflow.run import check_writable
-from simspine.workflow.window import Window
+from simspine.workflow.window import LiveWindow
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 PICTURE = ".jpg"  # of a folder of pictures
@@ -91,7 +91,7 @@ def watch(camera: OneCamera, looking: Looking, wanted: Wanted, quiet: bool = Fal
     with ExitStack() as stack:
         sinks = [stack.enter_context(sink) for sink in _sinks(camera, looking, wanted, chosen)]
         stopped = stack.enter_context(ctrl_c_noted())
-        window = stack.enter_context(closing(Window(camera.name))) if wanted.live else None
+        window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
         total = min(camera.frames or 0, wanted.frames or camera.frames or 0)
         show = stack.enter_context(progress_bar(f"{camera.name}, images", quiet or total < 2))
         drawer = _Drawer(camera, looking, chosen)
@@ -129,7 +129,7 @@ def check_outputs(camera: OneCamera, wanted: Wanted) -> None:
     """`InputError` for files that cannot be what is wanted of them: before anything is looked at."""
     single = _is_single(camera)
     given = {camera.path} if isinstance(camera, Photographs) else set()
-    given = {camera.video.path} if isinstance(camera, Recording) else given
+    given = {camera.video.path} if isinstance(camera, VideoShots) else given
     for path in filter(None, (wanted.picture, wanted.points)):
         if path.resolve() in {one.resolve() for one in given}:
             raise InputError(f"{path}: {SAME_PLACE}")
@@ -230,7 +230,7 @@ def _pictures_sink(camera: Photographs, path: Path) -> Iterator[Sink]:
 
 
 @contextmanager
-def _video_sink(camera: Recording | Webcam, path: Path) -> Iterator[Sink]:
+def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[Sink]:
     """Each image of a video once; those of a webcam as often as keeps the video in time."""
     with video_writer(path, camera.rate) as video:
 

@@ -7,7 +7,7 @@ from simspine.errors import InputError
 QUIT = (27, ord("q"))  # escape, q
 
 
-class Window:
+class LiveWindow:
     """Opened at once. `InputError` where the installed OpenCV has no windows, or there is no screen."""
 
     def __init__(self, name: str):
