@@ -246,10 +246,11 @@ def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
         line(image, across, bgr(SIDES[kind]), 1.4 * unit)
         disc(image, at, 2.0 * unit, bgr(SIDES[kind]), DARK, 0.7 * unit)
     if kind == "spine_inferred":
-        dashes(image, across, bgr(ORANGE), 1.6 * unit, 1.6 * unit)
-        ring(image, at, 2.4 * unit, bgr(ORANGE), unit)
+        for end in across:
+            line(image, np.array([end, at + 0.75 * (end - at)]), bgr(ORANGE), unit)
+        ring(image, at, 1.9 * unit, bgr(ORANGE), 0.8 * unit)
     if kind == "unsure":
-        for step, radius in ((-3.0, 0.9), (0.0, 1.5), (3.4, 2.2)):
+        for step, radius in ((-3.8, 0.7), (-1.2, 1.2), (2.6, 1.9)):
             disc(image, at + np.array([step * unit, 0]), radius * unit, bgr(GREY), DARK, 0.5 * unit)
     if kind in ("spine", "spine_seen"):
         line(image, across, bgr(VERMILLION), 2.2 * unit)

@@ -252,7 +252,8 @@ class _Drawer:
 
     def draw(self, shot: Shot, people: Sequence[Seen], sees_spine: bool) -> np.ndarray:
         count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
-        text = f"{self._camera.name} · {shot.name} · {count} · {self._looking.detection.detector}"
+        name = self._camera.name if _is_single(self._camera) else f"{self._camera.name} · {shot.name}"
+        text = f"{name} · {count} · {self._looking.detection.detector}"
         picture = draw_people(shot.image, [drawn_person(seen, self._chosen) for seen in people], text)
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
             kinds = ["spine_seen"] * sees_spine + ["spine_inferred"] * self._looking.infer_spine
