@@ -251,6 +251,7 @@ def failing(photo, video, tmp_path):
         "import": ((photo, "--detector", "import", "--no-view"), "unknown detector for images 'import'"),
         "no network": ((photo, "-m", tmp_path / "net.onnx", "--no-view"), "net.onnx cannot be opened as an ONNX"),
         "no id": ((photo, "-m", "gigantic", "--no-view"), "gigantic"),
+        "blazepose's": ((photo, "--detector", "blazepose", "-m", "small"), "blazepose has one only"),
         "version": ((photo, "-m", "small", "--model-version", "v1", "--no-view"), "v1/small"),
         "ending": ((photo, "-o", tmp_path / "out.webm"), "the picture of an image is written as .png"),
         "points": ((photo, "-s", tmp_path / "out"), "is written as .json"),
@@ -265,8 +266,8 @@ def failing(photo, video, tmp_path):
     }  # fmt: skip
 
 
-CASES = ("folder", "cut", "other detector", "import", "no network", "no id", "version", "ending", "points", "video",
-         "folder of points", "itself", "others' folder", "both", "stage's", "ours", "config")  # fmt: skip
+CASES = ("folder", "cut", "other detector", "import", "no network", "no id", "blazepose's", "version", "ending", "points",
+         "video", "folder of points", "itself", "others' folder", "both", "stage's", "ours", "config")  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -128,6 +128,8 @@ def _detection(config_path: Path | None, chosen: dict):
     changes = {name: chosen[name] for name in ("detector", "device", "people") if chosen[name] is not None}
     if chosen["model"] is not None or chosen["model_version"] != "latest":
         changes.setdefault("detector", "spinepose" if base.detector == "blazepose" else base.detector)
+        if changes["detector"] == "blazepose":
+            raise InputError("--mode and --model-version choose a network of SpinePose's kind; blazepose has one only.")
         changes["model"] = _versioned(chosen["model"] or base.model, chosen["model_version"])
     try:
         return DetectionOptions(**{**base.model_dump(exclude={"silhouettes"}), **changes})

@@ -16,12 +16,12 @@ from simspine.formats.atomic import atomic_folder, atomic_path
 from simspine.formats.keypoint_json import write_people
 from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher
 from simspine.report import canvas
+from simspine.report.live_window import LiveWindow
 from simspine.report.pose_picture import DrawnPerson, draw_people, with_legend
 from simspine.report.video import CODECS, video_writer
-from simspine.sources.one_camera import OneCamera, Photographs, VideoShots, Shot, Webcam
+from simspine.sources.one_camera import OneCamera, Photographs, Shot, VideoShots, Webcam
 from simspine.workflow.context import progress_bar
 from simspine.workflow.run import check_writable
-from simspine.workflow.window import LiveWindow
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 PICTURE = ".jpg"  # of a folder of pictures
@@ -216,11 +216,9 @@ def entry(seen: Seen, chosen: Sequence[int]) -> dict:
 @contextmanager
 def _pictures_sink(camera: Photographs, path: Path) -> Iterator[Sink]:
     def write(drawn: np.ndarray | None, file: Path) -> None:
-        import cv2
-
         assert drawn is not None  # pictures are wanted, so they are drawn
         with atomic_path(file, sync=False) as temporary:
-            temporary.write_bytes(cv2.imencode(file.suffix, drawn)[1].tobytes())
+            temporary.write_bytes(canvas.encoded(drawn, file.suffix))
 
     if _is_single(camera):
         yield lambda shot, people, drawn: write(drawn, path)
