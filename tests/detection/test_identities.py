@@ -1,9 +1,10 @@
 import numpy as np
 
-from simspine.detection.identities import LONGEST_GAP, Identities
+from simspine.detection.identities import LONGEST_GAP, Identities, without_doubles
 from simspine.detection.one_euro import OneEuro
 
 RATE = 30.0
+SWAPS = [*range(10, 20), *range(10)]
 BODY = np.random.default_rng(0).uniform([-40, -150], [40, 150], (20, 2))
 
 
@@ -13,7 +14,7 @@ def person(x, rng, y=300.0):
 
 def test_people_who_cross_keep_their_numbers():
     rng = np.random.default_rng(1)
-    people, swapped = Identities(), 0
+    people, swapped = Identities(SWAPS), 0
     for frame in range(120):
         first, second = 100 + 4.0 * frame, 580 - 4.0 * frame  # they meet in frame 60
         shown = [(person(first, rng), 1), (person(second, rng, 320), 2)]
@@ -37,7 +38,7 @@ def test_without_velocity_they_would_not():
 
 def test_who_is_away_for_long_comes_back_as_somebody_else():
     rng = np.random.default_rng(2)
-    people = Identities()
+    people = Identities(SWAPS)
     assert people.step([person(100, rng)], 0.0) == [1]
     assert people.step([], 0.5) == []
     assert people.step([person(102, rng)], 0.6) == [1]
@@ -47,11 +48,22 @@ def test_who_is_away_for_long_comes_back_as_somebody_else():
 
 def test_somebody_who_comes_in_far_off_is_new_and_missing_points_do_not_matter():
     rng = np.random.default_rng(3)
-    people = Identities()
+    people = Identities(SWAPS)
     people.step([person(100, rng)], 0.0)
     half = person(104, rng)
     half[::2] = np.nan
     assert people.step([person(500, rng), half], 1 / RATE) == [2, 1]
+
+
+def test_sides_that_a_detector_exchanges_do_not_matter_and_who_is_found_twice_is_one():
+    rng = np.random.default_rng(6)
+    people = Identities(SWAPS)
+    for frame in range(20):
+        points = person(100 + frame, rng)
+        assert people.step([points[SWAPS] if frame % 4 == 3 else points], frame / RATE) == [1]
+    first, second = person(100, rng), person(190, rng)
+    assert without_doubles([first, second, first[SWAPS] + 3, second], SWAPS) == [0, 1]
+    assert without_doubles([], SWAPS) == []
 
 
 def paper_filter(values, rate, min_cutoff, beta, speed_cutoff, extent):

@@ -188,7 +188,7 @@ def test_ctrl_c_ends_in_order_and_the_files_hold_what_was_seen(video, bodies, tm
     real = work.draw_people
 
     def draw(image, people, caption):
-        if "frame_00009" in caption:
+        if "#9 " in caption:
             signal.raise_signal(signal.SIGINT)
         return real(image, people, caption)
 
@@ -230,6 +230,35 @@ def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch)
     done = call("webcam", "--no-view", "--frames", 2)
     assert done.exit_code == 2
     assert "nothing of webcam 0 would be kept" in done.output
+
+
+def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):
+    shown, keys = [], iter([255, 255, ord("q")])
+    monkeypatch.setattr("simspine.sources.one_camera._capture", Fake)
+    for name, does in {
+        "namedWindow": lambda name, flags: None,
+        "destroyWindow": lambda name: shown.append(name),
+        "imshow": lambda name, picture: shown.append(picture.shape[1]),
+        "waitKey": lambda ms: next(keys),
+        "getWindowProperty": lambda name, what: 1.0,
+    }.items():
+        monkeypatch.setattr(cv2, name, does)
+    done = call("0")
+    assert done.exit_code == 0, done.output
+    assert shown == [320, 320, 320, "webcam0"]
+    assert "webcam0: 3 images, 1 person" in done.output
+
+
+def test_where_no_window_can_be_opened_it_says_what_to_do(bodies, tmp_path, monkeypatch):
+    def refuse(name, flags):
+        raise cv2.error("not implemented")
+
+    monkeypatch.setattr("simspine.sources.one_camera._capture", Fake)
+    monkeypatch.setattr(cv2, "namedWindow", refuse)
+    done = call("0", "--view", "-s", tmp_path / "points")
+    assert done.exit_code == 2
+    assert "no window can be opened" in done.output
+    assert files(tmp_path) == []
 
 
 def failing(photo, video, tmp_path):

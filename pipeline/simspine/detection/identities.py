@@ -2,7 +2,8 @@
 
 Tracking by detection with a constant velocity and the Hungarian method, as SORT does for boxes (Bewley et al. 2016,
 "Simple online and realtime tracking"); here by the points of the pose. Each person seen before is expected where they
-were going, so that two who cross keep their numbers although they hide one another for a while.
+were going, so that two who cross keep their numbers although they hide one another for a while. People are compared by
+the middle between left and right points, which a detector that exchanges the sides does not move.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ LONGEST_GAP = 1.0  # s somebody may be lost and still be the same
 FARTHEST = 0.35  # of a person's extent: mean distance of the points from where they were expected
 SLOWER = 0.5  # s in which the speed of somebody lost falls to 1/e: people who go behind others often stop
 MEMORY = 0.1  # s over which a speed is averaged
+DOUBLE = 0.1  # of a person's extent: two found nearer than this, on average over the points, are one
 NEVER = 1e3  # cost of a pair that cannot be
 
 
@@ -41,9 +43,10 @@ class _Person:
 
 
 class Identities:
-    """Numbers of the people of one view: 1, 2, … in the order in which they come."""
+    """Numbers of the people of one view: 1, 2, … in the order in which they come. swaps: of the skeleton."""
 
-    def __init__(self) -> None:
+    def __init__(self, swaps: Sequence[int]) -> None:
+        self._swaps = list(swaps)
         self._tracks: list[_Person] = []
         self._next = 1
 
@@ -51,17 +54,18 @@ class Identities:
         """The number of each of the people, (points, 2 or more) px, NaN = not seen, at `time` s, which only grows."""
         self._tracks = [track for track in self._tracks if time - track.time <= LONGEST_GAP]
         numbers: list[int] = [0] * len(people)
+        people = [middles(person, self._swaps) for person in people]
         if people and self._tracks:
-            cost = np.array([[_distance(t.expected(time), p[:, :2]) for t in self._tracks] for p in people])
+            cost = np.array([[_distance(t.expected(time), p) for t in self._tracks] for p in people])
             cost = np.where(cost < FARTHEST, cost, NEVER)
             for i, j in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[i, j] < NEVER:
-                    self._tracks[j].see(people[i][:, :2], time)
+                    self._tracks[j].see(people[i], time)
                     numbers[i] = self._tracks[j].number
         for i, person in enumerate(people):
             if not numbers[i]:
                 numbers[i] = self._next
-                self._tracks.append(_Person(self._next, np.array(person[:, :2], float), np.zeros(2), time))
+                self._tracks.append(_Person(self._next, person, np.zeros(2), time))
                 self._next += 1
         return numbers
 
@@ -74,6 +78,28 @@ class Identities:
     def count(self) -> int:
         """How many people there were so far."""
         return self._next - 1
+
+
+def middles(person: np.ndarray, swaps: Sequence[int]) -> np.ndarray:
+    """(points, 2) px: the middle of each point and its mirrored one; that which there is where one is missing."""
+    xy = np.asarray(person, float)[:, :2]
+    pair = np.stack([xy, xy[list(swaps)]])
+    there = np.isfinite(pair)
+    count = there.sum(0)
+    return np.where(count > 0, np.where(there, pair, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+
+
+def without_doubles(people: Sequence[np.ndarray], swaps: Sequence[int]) -> list[int]:
+    """Which of the people of one image, (points, 2 or more) px, to keep: the first of those found twice.
+
+    Detectors may find a person again with left and right exchanged.
+    """
+    kept: list[int] = []
+    places = [middles(person, swaps) for person in people]
+    for i, place in enumerate(places):
+        if all(_distance(places[k], place) >= DOUBLE for k in kept):
+            kept.append(i)
+    return kept
 
 
 def _distance(expected: np.ndarray, points: np.ndarray) -> float:

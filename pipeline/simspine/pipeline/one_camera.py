@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from simspine.detection.flip_test import FlipTest
-from simspine.detection.identities import Identities
+from simspine.detection.identities import Identities, without_doubles
 from simspine.detection.one_euro import OneEuro
 from simspine.detection.protocol import Detector
 from simspine.errors import InputError, unknown_name
@@ -72,7 +72,7 @@ class Watcher:
             self._detector = FlipTest(self._detector, detector_of(options))
         self._looking = looking
         self._columns = columns_of(load(self._detector.skeleton))
-        self._identities = Identities()
+        self._identities = Identities(ORDER.swaps)
         self._filters: dict[int, OneEuro] = {}
 
     def see(self, image: np.ndarray, time: float) -> tuple[Seen, ...]:
@@ -80,6 +80,7 @@ class Watcher:
         (found,) = self._detector.detect([image])
         people = [_in_order(points, self._columns) for points in found]
         people = [seen for seen in people if _mean_confidence(seen) >= LEAST_CONFIDENCE]
+        people = [people[i] for i in without_doubles([seen.xy for seen in people], ORDER.swaps)]
         numbers = self._identities.step([seen.xy for seen in people], time)
         people = [replace(seen, number=number) for seen, number in zip(people, numbers, strict=True)]
         if self._looking.smooth:

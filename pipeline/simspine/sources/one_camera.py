@@ -19,10 +19,11 @@ LOST = 30  # frames in a row that a webcam may fail to deliver
 
 
 class Shot(NamedTuple):
-    """time: s since the first image. name: of the photograph, or the frame's number: what files are called after."""
+    """time: s since the first image. number: from 0. name: what files are called after."""
 
     image: np.ndarray
     time: float
+    number: int
     name: str
 
 
@@ -42,8 +43,8 @@ class Photographs:
         return len(self.files)
 
     def __iter__(self) -> Iterator[Shot]:
-        for file in self.files:
-            yield Shot(read_image(file), 0.0, file.stem)
+        for i, file in enumerate(self.files):
+            yield Shot(read_image(file), 0.0, i, file.stem)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Webcam:
                 ok, image = capture.read()
                 lost = 0 if ok else lost + 1
                 if ok:
-                    yield Shot(image, time.monotonic() - start, frame_name(count))
+                    yield Shot(image, time.monotonic() - start, count, frame_name(count))
                     count += 1
         raise InputError(f"webcam {self.number} gives no images any more. Is it still plugged in?")
 
@@ -91,7 +92,7 @@ class VideoShots:
 
     def __iter__(self) -> Iterator[Shot]:
         for i, image in enumerate(self.video):
-            yield Shot(image, i / self.video.rate, frame_name(i))
+            yield Shot(image, i / self.video.rate, i, frame_name(i))
 
 
 OneCamera = Photographs | VideoShots | Webcam

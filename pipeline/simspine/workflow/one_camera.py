@@ -250,7 +250,8 @@ class _Drawer:
 
     def draw(self, shot: Shot, people: Sequence[Seen], sees_spine: bool) -> np.ndarray:
         count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
-        name = self._camera.name if _is_single(self._camera) else f"{self._camera.name} · {shot.name}"
+        photograph = isinstance(self._camera, Photographs)
+        name = shot.name if photograph else f"{self._camera.name} #{shot.number}"
         text = f"{name} · {count} · {self._looking.detection.detector}"
         picture = draw_people(shot.image, [drawn_person(seen, self._chosen) for seen in people], text)
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
