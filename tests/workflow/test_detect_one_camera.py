@@ -295,8 +295,10 @@ def failing(photo, video, tmp_path):
     }  # fmt: skip
 
 
-CASES = ("folder", "cut", "other detector", "import", "no network", "no id", "blazepose's", "version", "ending", "points",
-         "video", "folder of points", "itself", "others' folder", "both", "stage's", "ours", "config")  # fmt: skip
+CASES = (
+    "folder", "cut", "other detector", "import", "no network", "no id", "blazepose's", "version", "ending", "points",
+    "video", "folder of points", "itself", "others' folder", "both", "stage's", "ours", "config",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
