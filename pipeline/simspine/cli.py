@@ -16,6 +16,7 @@ from simspine.commands.cameras import cameras
 from simspine.commands.capture import capture
 from simspine.commands.check import check
 from simspine.commands.data import add_export_options, verify
+from simspine.commands.detect import detect
 from simspine.commands.model import model
 from simspine.commands.options import FILE, config_option, quiet_option
 from simspine.commands.start import demo, run, warmup
@@ -95,8 +96,10 @@ def _add_stage(name: str, text: str) -> None:
         run_stage(name, read_config(config_path), subject, trial, force=force, quiet=quiet)
 
 
+main.add_command(detect)
 for _name, _text in STAGES.items():
-    _add_stage(_name, _text)
+    if _name != detect.name:
+        _add_stage(_name, _text)
 add_export_options(main.commands["export"])
 
 

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -8,7 +9,8 @@ import time
 
 import pytest
 
-from simspine.formats.atomic import HOST, atomic_path, write_text
+from simspine.errors import InputError
+from simspine.formats.atomic import HOST, atomic_folder, atomic_path, write_text
 
 
 def test_writes_new_file_and_parent_folders(tmp_path):
@@ -117,3 +119,42 @@ def test_a_full_disk_is_said_with_the_users_name(tmp_path):
     assert run.stdout == f"{errno.EFBIG} {target}\n"
     assert run.returncode == 0, run.stderr
     assert os.listdir(tmp_path) == []
+
+
+OURS = re.compile(r"frame_\d+\.json")
+
+
+def test_a_folder_takes_its_place_as_a_whole(tmp_path):
+    target = tmp_path / "deep" / "points"
+    for count in (3, 2):  # the second replaces the first
+        with atomic_folder(target, OURS) as folder:
+            for i in range(count):
+                (folder / f"frame_{i}.json").write_text("{}")
+            assert len(list(target.glob("*"))) == (0 if count == 3 else 3)
+        assert sorted(path.name for path in target.iterdir()) == [f"frame_{i}.json" for i in range(count)]
+    assert [path.name for path in target.parent.iterdir()] == ["points"]
+
+
+def _begin(folder, error):
+    (folder / "frame_0.json").write_text("new")
+    raise error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InputError, OSError])
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path, error):
+    target = tmp_path / "points"
+    target.mkdir()
+    (target / "frame_7.json").write_text("old")
+    with pytest.raises(error), atomic_folder(target, OURS) as folder:
+        _begin(folder, error)
+    assert [path.read_text() for path in tmp_path.rglob("*.json")] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["points"]
+
+
+def test_a_folder_with_others_files_is_not_replaced(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match=r"thesis\.txt for one"), atomic_folder(tmp_path, OURS):
+        pass
+    with pytest.raises(InputError, match="is a file"), atomic_folder(tmp_path / "thesis.txt", OURS):
+        pass
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"

@@ -1,8 +1,9 @@
 """SpinePose: 37 points, nine of them on the spine, one person per box (Khan et al., CVPR workshops 2025).
 
 Its networks are RTMPose (Jiang et al. 2023): a crop goes in, out come for each point two one-dimensional maps, one
-along x and one along y, at `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network serves: the number of
-points decides the skeleton (37 SpineTrack, 26 HALPE, 17 COCO).
+along x and one along y, at `split` bins per pixel (SimCC, Li et al. 2022). Any such ONNX network serves, and any that
+gives heat maps instead (HRNet, ViTPose: `heatmaps`): the number of points decides the skeleton (37 SpineTrack, 26
+HALPE, 17 COCO).
 
 SpinePose's weights are CC-BY-NC-4.0, not for commercial use; they are not part of this package.
 """
@@ -15,24 +16,28 @@ import numpy as np
 
 from simspine import skeletons
 from simspine.detection.boxes import BoxSource
+from simspine.detection.heatmaps import decode_heatmaps
 from simspine.detection.onnx_session import input_shape, open_session
 from simspine.errors import InputError
 
 SIZES = ("small", "medium", "large", "xlarge")
 VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
 PADDING = 1.25  # of the box, as in training
+UNBIASED = ("udp", "vitpose")  # in the names of files whose networks are trained on unbiased heat maps
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # ImageNet, order red green blue
 DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
 
 
 class SpinePose:
-    """A SimCC network on onnxruntime; crops of all views and people go through it in one call where it takes batches.
+    """A network of SimCC or heat maps on onnxruntime; crops of all views and people go through it in one call where
+    it takes batches.
 
     weights: path of an ONNX file, or a model id (see `find_weights`). device: 'cpu', 'cuda', 'cuda:N'. boxes: where
     people are when `detect` is not told (default: the extent of each person that BlazePose finds). people: most per
     image.
     channels: order in which the network gets the colours. 'rgb' is what RTMPose is trained on; the released SpinePose
     code hands images over as read by OpenCV, which is 'bgr'. It also smooths the spine of its v1 models; we do not.
+    Heat maps are read without bias (UDP) where the file's name holds 'udp' or 'vitpose', the networks trained so.
     """
 
     def __init__(
@@ -48,7 +53,8 @@ class SpinePose:
         path = find_weights(weights)
         self._session = open_session(path, device)
         self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192))
-        self._points = _points(self._session, path)
+        self._points, self._maps = _outputs(self._session, path)
+        self._unbiased = any(word in path.name.lower() for word in UNBIASED)
         self.skeleton = skeletons.by_size(self._points).name
         self.people = people
         self._channels = channels
@@ -78,9 +84,12 @@ class SpinePose:
         if isinstance(size, int) and size != 1:
             raise InputError(f"the network takes exactly {size} images at a time; export it with a free batch axis.")
         parts = np.split(batch, len(batch)) if size == 1 else [batch]
-        maps = [self._session.run(None, {network.name: part})[:2] for part in parts]
-        x, y = (np.concatenate(axis) for axis in zip(*maps, strict=True))
-        xy, confidence = decode(x, y, self._size)
+        maps = [self._session.run(None, {network.name: part})[: self._maps] for part in parts]
+        outputs = [np.concatenate(axis) for axis in zip(*maps, strict=True)]
+        if self._maps == 1:
+            xy, confidence = decode_heatmaps(outputs[0], self._size, self._unbiased)
+        else:
+            xy, confidence = decode(outputs[0], outputs[1], self._size)
         frame = np.array([f for _, f in frames])[:, None]
         scale = frame[..., 2:] / np.array(self._size[::-1])
         return np.concatenate([frame[..., :2] + xy * scale, confidence[..., None]], -1)
@@ -173,12 +182,18 @@ def _model_id(text: str) -> tuple[str, str]:
     return version, size
 
 
-def _points(session, path: Path) -> int:
-    outputs = [output.shape for output in session.get_outputs()]
-    points = {shape[1] if len(shape) == 3 else None for shape in outputs[:2]}
-    if len(outputs) < 2 or len(points) != 1 or not isinstance(next(iter(points)), int):
-        raise InputError(f"{path} is no SimCC pose network: outputs {outputs}, expected two of (people, points, bins).")
-    return outputs[0][1]
+def _outputs(session, path: Path) -> tuple[int, int]:
+    """How many points a network gives, and by how many maps each: two along the axes (SimCC), or one heat map."""
+    shapes = [output.shape for output in session.get_outputs()]
+    lines = [shape for shape in shapes[:2] if len(shape) == 3]
+    if len(lines) == 2 and lines[0][1] == lines[1][1] and isinstance(lines[0][1], int):
+        return lines[0][1], 2
+    if shapes and len(shapes[0]) == 4 and isinstance(shapes[0][1], int):
+        return shapes[0][1], 1
+    raise InputError(
+        f"{path} is no SimCC pose network: outputs {shapes}, expected two of (people, points, bins); nor one of heat "
+        "maps (people, points, rows, columns)."
+    )
 
 
 def _checked(boxes) -> np.ndarray:

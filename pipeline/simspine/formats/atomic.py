@@ -11,10 +11,13 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from simspine.errors import InputError
 
 STALE_S = 24 * 3600.0  # age at which a temporary file's process must be gone
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # what writing says without a name
@@ -49,6 +52,34 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
     if sync:
         with suppress(OSError):  # folders cannot be opened on Windows; the rename itself has happened
             _flush(target.parent)
+
+
+@contextmanager
+def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[Path]:
+    """A temporary folder beside `target` that takes its place when the block ends well; else nothing is left of it.
+
+    ours: names of the files that an old `target` may hold, which is replaced as a whole. Raises `InputError` where it
+    holds others, or is a file.
+    """
+    target = Path(target)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file, and a folder is to be written; name another one.")
+    others = [path.name for path in target.iterdir() if not ours.fullmatch(path.name)] if target.exists() else []
+    if others:
+        raise InputError(
+            f"{target} holds other files, {min(others)} for one, and would be replaced as a whole; name another folder."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{HOST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def _remove_stale(folder: Path, stem: str, suffix: str) -> None:

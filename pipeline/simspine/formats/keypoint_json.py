@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,18 +102,24 @@ def write_keypoints(
     folders = [Path(folder) / f"{camera}_json" for camera in cameras]
     xyc = np.nan_to_num(np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1))
     xyc[keypoints.confidence == 0] = 0.0
+    for v, (camera, target) in enumerate(zip(cameras, folders, strict=True)):
+        for i in range(keypoints.frames):
+            people = [{"pose_keypoints_2d": xyc[i, v].ravel().tolist()}] if xyc[i, v, :, 2].any() else []
+            write_people(target / f"{camera}_{first + i:06d}.json", people)
+    return folders
+
+
+def write_people(path: str | os.PathLike, people: Sequence[Mapping], about: Mapping | None = None) -> None:
+    """Write everybody in one image, as OpenPose does.
+
+    people: for each their `pose_keypoints_2d`, x y score of all points one after the other; further keys replace those
+    that OpenPose leaves empty, or stand beside them. about: further keys of the file.
+    """
     empty: dict[str, list] = {
         f"{part}_keypoints_{d}": [] for d in ("2d", "3d") for part in ("face", "hand_left", "hand_right")
     }
-    for v, (camera, target) in enumerate(zip(cameras, folders, strict=True)):
-        for i in range(keypoints.frames):
-            people = []
-            if xyc[i, v, :, 2].any():
-                points = xyc[i, v].ravel().tolist()
-                people = [{"person_id": [-1], "pose_keypoints_2d": points, "pose_keypoints_3d": [], **empty}]
-            text = json.dumps({"version": 1.3, "people": people})
-            write_text(target / f"{camera}_{first + i:06d}.json", text, sync=False)
-    return folders
+    entries = [{"person_id": [-1], "pose_keypoints_2d": [], "pose_keypoints_3d": [], **empty, **one} for one in people]
+    write_text(path, json.dumps({"version": 1.3, **(about or {}), "people": entries}), sync=False)
 
 
 def _files(folder: Path) -> dict[int, Path]:

@@ -161,3 +161,8 @@ def _with_outlined(markers: Markers, outlined: Markers | None) -> Markers:
         origin=(*rest.origins, *outlined.origins),
         filled=filled,
     )
+
+
+def detector_of(options: DetectionOptions) -> Detector:
+    """The detector that the options name, which finds people by itself."""
+    return _detector(options, boxes_known=False)

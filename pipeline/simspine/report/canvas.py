@@ -7,17 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.report.style import GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
+from simspine.report.style import GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, bgr
 
 _SHIFT = 4  # OpenCV takes coordinates in 1/16 px
 _LIMIT = 30000  # px: beyond this, coordinates in 1/16 px overflow OpenCV's drawing
 BACKGROUND = (28, 24, 22)
 DARK = (24, 20, 18)
+SIDES = {"left": SKY, "right": PURPLE}  # of the body, where the two are told apart
 # What a legend explains, in its order.
 SYMBOLS = {
     "detected": "detected point", "skin": "marker on the skin", "inferred": "inferred, not detected",
     "outlined": "placed behind the outline", "outline": "outline of the trunk", "swapped": "left/right exchanged",
     "pruned": "left out as inconsistent", "model": "body, reprojected", "spine": "spine, reprojected",
+    "left": "left side", "right": "right side", "unsure": "small: not sure", "spine_seen": "spine, detected",
+    "spine_inferred": "spine, inferred, not detected",
 }  # fmt: skip
 
 
@@ -66,6 +69,24 @@ def cross(image: np.ndarray, centre, half: float, colour, width: float) -> None:
     centre = np.asarray(centre, float)
     for direction in (np.array([1, 1]), np.array([1, -1])):
         line(image, np.array([centre - half * direction, centre + half * direction]), colour, width)
+
+
+def dashes(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width: float, dash: float) -> None:
+    """A dashed polyline through (n, 2) points; dash: px, of a dash and of the gap after it."""
+    points = np.asarray(points, float).reshape(-1, 2)
+    if len(points) < 2:
+        return
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    for start in np.arange(0.0, along[-1], 2 * dash):
+        at = np.linspace(start, min(start + dash, along[-1]), 4)
+        line(image, np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)]), colour, width)
+
+
+def encoded(image: np.ndarray, ending: str) -> bytes:
+    """The picture as a file of that ending (.png, .jpg, …) holds it."""
+    import cv2
+
+    return cv2.imencode(ending, image)[1].tobytes()
 
 
 def checked(image: np.ndarray) -> np.ndarray:
@@ -177,8 +198,9 @@ def caption(image: np.ndarray, text: str) -> np.ndarray:
             text = text[:-1]
         text += "…"
     out = image.copy()
-    out[:bar] = blend(out[:bar], np.full_like(out[:bar], BACKGROUND), 0.72)
-    return write(out, (size // 2, bar / 2), text, size)
+    ground = blend(out[:bar], np.full_like(out[:bar], BACKGROUND), 0.72)
+    out[:bar] = write(ground, (size // 2, bar / 2), text, size)
+    return out
 
 
 def legend(image: np.ndarray, kinds: Collection[str]) -> np.ndarray:
@@ -226,6 +248,17 @@ def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
     if kind == "model":
         line(image, across, (255, 255, 255), 1.1 * unit)
         square(image, at, 1.7 * unit, (255, 255, 255), BACKGROUND, 0.5 * unit)
-    if kind == "spine":
+    if kind in SIDES:
+        line(image, across, DARK, 2.6 * unit)
+        line(image, across, bgr(SIDES[kind]), 1.4 * unit)
+        disc(image, at, 2.0 * unit, bgr(SIDES[kind]), DARK, 0.7 * unit)
+    if kind == "spine_inferred":
+        for end in across:
+            line(image, np.array([end, at + 0.75 * (end - at)]), bgr(ORANGE), unit)
+        ring(image, at, 1.9 * unit, bgr(ORANGE), 0.8 * unit)
+    if kind == "unsure":
+        for step, radius in ((-3.8, 0.7), (-1.2, 1.2), (2.6, 1.9)):
+            disc(image, at + np.array([step * unit, 0]), radius * unit, bgr(GREY), DARK, 0.5 * unit)
+    if kind in ("spine", "spine_seen"):
         line(image, across, bgr(VERMILLION), 2.2 * unit)
         disc(image, at, 2.0 * unit, bgr(VERMILLION), (255, 255, 255), 0.7 * unit)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simspine.detection.quiet import quiet
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 
@@ -45,7 +46,8 @@ class Writer:
         codecs = CODECS[self._path.suffix.lower()]
         for codec in codecs:
             letters = int.from_bytes(codec.encode(), "little")
-            file = cv2.VideoWriter(str(self._path), letters, self._rate, size)
+            with quiet():  # it says that it dislikes the letters of VP8, and writes it
+                file = cv2.VideoWriter(str(self._path), letters, self._rate, size)
             if file.isOpened():
                 self.codec = codec
                 return file

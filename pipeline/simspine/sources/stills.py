@@ -33,7 +33,7 @@ class Stills:
     def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
         """Images (h, w, 3) uint8 BGR of some of the files."""
         for row in rows:
-            yield _read(self.files[row])
+            yield read_image(self.files[row])
 
 
 def open_recording(path: str | Path) -> Video | Stills:
@@ -43,19 +43,24 @@ def open_recording(path: str | Path) -> Video | Stills:
     """
     path = Path(path)
     if path.is_dir():
-        files = [file for file in path.iterdir() if file.suffix.lower() in ENDINGS and file.name[0] != "."]
-        if not files:
-            raise InputError(f"no images in the folder {path}; looked for {', '.join(ENDINGS)}.")
-        return _stills(path, tuple(sorted(files, key=lambda file: _natural(file.name))))
+        return _stills(path, images_in(path))
     if path.suffix.lower() in ENDINGS and path.is_file():
         return _stills(path, (path,))
     return open_video(path)
 
 
+def images_in(folder: Path) -> tuple[Path, ...]:
+    """The photographs of a folder in the natural order of their names; `InputError` where there are none."""
+    files = [file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.name[0] != "."]
+    if not files:
+        raise InputError(f"no images in the folder {folder}; looked for {', '.join(ENDINGS)}.")
+    return tuple(sorted(files, key=lambda file: _natural(file.name)))
+
+
 def _stills(path: Path, files: tuple[Path, ...]) -> Stills:
     sizes: dict[tuple[int, int], Path] = {}
     for file in files:
-        height, width = _read(file).shape[:2]
+        height, width = read_image(file).shape[:2]
         sizes.setdefault((width, height), file)
     if len(sizes) > 1:
         told = ", ".join(f"{w}×{h} ({file.name})" for (w, h), file in sizes.items())
@@ -66,7 +71,8 @@ def _stills(path: Path, files: tuple[Path, ...]) -> Stills:
     return Stills(path, files, next(iter(sizes)))
 
 
-def _read(file: Path) -> np.ndarray:
+def read_image(file: Path) -> np.ndarray:
+    """(h, w, 3) uint8 BGR, turned as the file asks; `InputError` for what cannot be read."""
     import cv2
 
     image = cv2.imread(str(file), cv2.IMREAD_COLOR)

@@ -1,0 +1,289 @@
+"""`simspine detect IMAGE | FOLDER | VIDEO | NUMBER`: images of one camera in, points and pictures out."""
+
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_folder, atomic_path
+from simspine.formats.keypoint_json import write_people
+from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher
+from simspine.report import canvas
+from simspine.report.live_window import LiveWindow
+from simspine.report.pose_picture import DrawnPerson, draw_people, with_legend
+from simspine.report.video import CODECS, video_writer
+from simspine.sources.one_camera import OneCamera, Photographs, Shot, VideoShots, Webcam
+from simspine.workflow.context import progress_bar
+from simspine.workflow.run import check_writable
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+PICTURE = ".jpg"  # of a folder of pictures
+SAME_PLACE = "it would replace what is looked at; name another one."
+ONE_CAMERA = "one camera: places in the image, no places in space"
+
+Sink = Callable[[Shot, Sequence[Seen], np.ndarray | None], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """picture: image, folder or video to write, drawn upon. points: JSON file or folder of such. frames: the most
+    images to look at. live: a window that shows them as they come. spine_only: nothing but the nine points along it."""
+
+    picture: Path | None = None
+    points: Path | None = None
+    frames: int | None = None
+    live: bool = False
+    spine_only: bool = False
+
+
+@dataclass
+class Found:
+    """What was seen, as it is counted. people: different ones. detected, inferred: the most points of a person."""
+
+    images: int = 0
+    shown: int = 0
+    people: int = 0
+    detected: int = 0
+    inferred: int = 0
+    stopped: bool = False
+
+    def count(self, people: Sequence[Seen], chosen: Sequence[int]) -> None:
+        """One more image."""
+        self.images += 1
+        self.shown += bool(people)
+        for seen in people:
+            self.detected = max(self.detected, int(seen.detected[list(chosen)].sum()))
+            self.inferred = max(self.inferred, int(seen.inferred[list(chosen)].sum()))
+
+    def lines(self, name: str, detector: str) -> list[str]:
+        """For people to read."""
+        images = f"{self.images} image" + "s" * (self.images != 1)
+        people = "nobody" if not self.shown else "1 person" if self.people == 1 else f"{self.people} people"
+        said = [f"{name}: {images}, {people}, by {detector}"]
+        if self.shown:
+            said.append(f"points of a person: up to {self.detected} detected, {self.inferred} inferred")
+        return said
+
+
+def default_picture(camera: OneCamera) -> Path:
+    """Where what is drawn goes if nobody says: into the working folder."""
+    if isinstance(camera, Photographs):
+        return Path(f"{camera.name}_detected" + ("" if camera.path.is_dir() else ".png"))
+    return Path(f"{camera.name}_detected.webm")
+
+
+def watch(camera: OneCamera, looking: Looking, wanted: Wanted, quiet: bool = False) -> Found:
+    """Look at an image, a folder of them, a video or a webcam, and write what is wanted, frame by frame.
+
+    Ctrl-C ends the work after the image at hand, and the files hold what was seen until then. Raises `InputError` for
+    what cannot be read, written or loaded; then no file is left, and old ones are as they were.
+    """
+    check_outputs(camera, wanted)
+    chosen = SPINE if wanted.spine_only else tuple(range(len(NAMES)))
+    found = Found()
+    with ExitStack() as stack:
+        sinks = [stack.enter_context(sink) for sink in _sinks(camera, looking, wanted, chosen)]
+        stopped = stack.enter_context(ctrl_c_noted())
+        window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
+        total = min(camera.frames or 0, wanted.frames or camera.frames or 0)
+        show = stack.enter_context(progress_bar(f"{camera.name}, images", quiet or total < 2))
+        drawer = _Drawer(camera, looking, chosen)
+        draws = wanted.picture is not None or window is not None
+        for shot, people, watcher in _looked_at(camera, looking, wanted.frames):
+            drawn = drawer.draw(shot, people, watcher.sees_spine) if draws else None
+            for sink in sinks:
+                sink(shot, people, drawn)
+            found.count(people, chosen)
+            found.people = max(found.people, watcher.people)
+            show(found.images, total)
+            if stopped() or (window is not None and drawn is not None and not window.show(drawn)):
+                found.stopped = found.images < total
+                break
+        if stopped() and not found.images:
+            raise KeyboardInterrupt
+    return found
+
+
+def _looked_at(
+    camera: OneCamera, looking: Looking, frames: int | None
+) -> Iterator[tuple[Shot, tuple[Seen, ...], Watcher]]:
+    """Each image with its people, and who saw them. Photographs are separate: a detector may follow people."""
+    if isinstance(camera, Photographs):
+        for shot in islice(camera, frames):
+            with closing(Watcher(looking)) as watcher:
+                yield shot, watcher.see(shot.image, shot.time), watcher
+        return
+    with closing(Watcher(looking)) as watcher:
+        for shot in islice(camera, frames):
+            yield shot, watcher.see(shot.image, shot.time), watcher
+
+
+def check_outputs(camera: OneCamera, wanted: Wanted) -> None:
+    """`InputError` for files that cannot be what is wanted of them: before anything is looked at."""
+    single = _is_single(camera)
+    given = {camera.path} if isinstance(camera, Photographs) else set()
+    given = {camera.video.path} if isinstance(camera, VideoShots) else given
+    for path in filter(None, (wanted.picture, wanted.points)):
+        if path.resolve() in {one.resolve() for one in given}:
+            raise InputError(f"{path}: {SAME_PLACE}")
+        check_writable(path.parent)
+    picture, points = wanted.picture, wanted.points
+    if picture is not None and picture == points:
+        raise InputError(f"{picture} is named for the picture and for the points; name two files.")
+    if single:
+        _needs_ending(picture, PICTURES, "the picture of an image")
+        _needs_ending(points, (".json",), "the points of an image")
+    elif not isinstance(camera, Photographs):
+        _needs_ending(picture, tuple(CODECS), "the video with people drawn on it")
+        _needs_none(points, "points of several images are a folder with a JSON file for each")
+    else:
+        _needs_none(picture, "pictures of a folder's images are a folder")
+        _needs_none(points, "points of several images are a folder with a JSON file for each")
+
+
+def _needs_ending(path: Path | None, endings: tuple[str, ...], what: str) -> None:
+    if path is not None and path.suffix.lower() not in endings:
+        raise InputError(f"{path}: {what} is written as {' or '.join(endings)}; name the file so.")
+    if path is not None and path.is_dir():
+        raise InputError(f"{path} is a folder, and {what} is a file; name one.")
+
+
+def _needs_none(path: Path | None, what: str) -> None:
+    if path is not None and (path.suffix.lower() in (".json", *PICTURES, *CODECS) or path.is_file()):
+        raise InputError(f"{path}: {what}; name a folder.")
+
+
+def _sinks(camera: OneCamera, looking: Looking, wanted: Wanted, chosen: Sequence[int]):
+    """Context managers of functions that take each image with its people and its drawn picture."""
+    if wanted.points is not None:
+        yield _points_sink(camera, looking, wanted.points, chosen)
+    if wanted.picture is not None:
+        if isinstance(camera, Photographs):
+            yield _pictures_sink(camera, wanted.picture)
+        else:
+            yield _video_sink(camera, wanted.picture)
+
+
+def _names_of(camera: OneCamera, ending: str) -> re.Pattern[str]:
+    """Names of the files that are written for each image."""
+    if isinstance(camera, Photographs):
+        return re.compile("|".join(re.escape(file.stem + ending) for file in camera.files))
+    return re.compile(r"frame_\d+" + re.escape(ending))
+
+
+def _is_single(camera: OneCamera) -> bool:
+    return isinstance(camera, Photographs) and not camera.path.is_dir()
+
+
+@contextmanager
+def _points_sink(camera: OneCamera, looking: Looking, path: Path, chosen: Sequence[int]) -> Iterator[Sink]:
+    about = {
+        "skeleton": ORDER.name, "point_names": [ORDER.names[i] for i in chosen],
+        "detector": looking.detection.detector, "smoothed": looking.smooth and not isinstance(camera, Photographs),
+        "flip_test": looking.flip_test, "source": camera.name, "cameras": ONE_CAMERA,
+    }  # fmt: skip
+
+    def write(shot: Shot, people: Sequence[Seen], file: Path) -> None:
+        size = [shot.image.shape[1], shot.image.shape[0]]
+        entries = [entry(seen, chosen) for seen in people]
+        write_people(file, entries, about | {"image": shot.name, "image_size": size, "time_s": shot.time})
+
+    if _is_single(camera):
+        yield lambda shot, people, drawn: write(shot, people, path)
+        return
+    with atomic_folder(path, _names_of(camera, ".json")) as folder:
+        yield lambda shot, people, drawn: write(shot, people, folder / f"{shot.name}.json")
+
+
+def entry(seen: Seen, chosen: Sequence[int]) -> dict:
+    """One person of a JSON file: detected points as OpenPose has them, inferred ones under a key of their own."""
+    points = np.column_stack([np.nan_to_num(seen.xy), seen.confidence])
+    detected, inferred = (np.where(which[:, None], points, 0.0) for which in (seen.detected, seen.inferred))
+    return {
+        "person_id": [seen.number],
+        "pose_keypoints_2d": detected[list(chosen)].ravel().tolist(),
+        "inferred_keypoints_2d": inferred[list(chosen)].ravel().tolist(),
+    }
+
+
+@contextmanager
+def _pictures_sink(camera: Photographs, path: Path) -> Iterator[Sink]:
+    def write(drawn: np.ndarray | None, file: Path) -> None:
+        assert drawn is not None  # pictures are wanted, so they are drawn
+        with atomic_path(file, sync=False) as temporary:
+            temporary.write_bytes(canvas.encoded(drawn, file.suffix))
+
+    if _is_single(camera):
+        yield lambda shot, people, drawn: write(drawn, path)
+        return
+    with atomic_folder(path, _names_of(camera, PICTURE)) as folder:
+        yield lambda shot, people, drawn: write(drawn, folder / f"{shot.name}{PICTURE}")
+
+
+@contextmanager
+def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[Sink]:
+    """Each image of a video once; those of a webcam as often as keeps the video in time."""
+    with video_writer(path, camera.rate) as video:
+
+        def write(shot: Shot, people: Sequence[Seen], drawn: np.ndarray | None) -> None:
+            assert drawn is not None  # a video is wanted, so it is drawn
+            due = round(shot.time * camera.rate) + 1 - video.frames if isinstance(camera, Webcam) else 1
+            for _ in range(due):
+                video.add(drawn)
+
+        yield write
+
+
+class _Drawer:
+    """Pictures of one recording; the strip below them stays the same."""
+
+    def __init__(self, camera: OneCamera, looking: Looking, chosen: Sequence[int]):
+        self._camera, self._looking, self._chosen = camera, looking, chosen
+        self._strip: np.ndarray | None = None
+
+    def draw(self, shot: Shot, people: Sequence[Seen], sees_spine: bool) -> np.ndarray:
+        count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
+        photograph = isinstance(self._camera, Photographs)
+        name = shot.name if photograph else f"{self._camera.name} #{shot.number}"
+        text = f"{name} · {count} · {self._looking.detection.detector}"
+        picture = draw_people(shot.image, [drawn_person(seen, self._chosen) for seen in people], text)
+        if self._strip is None or self._strip.shape[1] != picture.shape[1]:
+            kinds = ["spine_seen"] * sees_spine + ["spine_inferred"] * self._looking.infer_spine
+            self._strip = with_legend(canvas.blank(picture.shape[1], 0), kinds)
+        return np.vstack([picture, self._strip])
+
+
+def drawn_person(seen: Seen, chosen: Sequence[int]) -> DrawnPerson:
+    """What is drawn of a person: those of the chosen points that are there."""
+    there = [i for i in chosen if np.isfinite(seen.xy[i]).all()]
+    points = {NAMES[i]: np.append(seen.xy[i], seen.confidence[i]) for i in there}
+    sure = float(seen.confidence[seen.detected].mean()) if seen.detected.any() else 0.0
+    inferred = frozenset(NAMES[i] for i in there if seen.inferred[i])
+    return DrawnPerson(points, inferred, f"person {seen.number} · {sure:.2f}")
+
+
+@contextmanager
+def ctrl_c_noted() -> Iterator[Callable[[], bool]]:
+    """While it lasts, the first ctrl-C is only noted, to end in order; the second ends at once, as ever."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # others cannot take signals
+        yield lambda: False
+        return
+
+    def note(number, frame) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(noted)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,341 @@
+"""simspine detect of an image, a folder, a video or a webcam: what is written, and what is left when it fails."""
+
+import json
+import signal
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli import main
+from simspine.data_files import data_folder
+from simspine.detection.run import detect_videos
+from simspine.formats.keypoint_json import read_people
+from simspine.pipeline import one_camera as stage
+from simspine.pipeline.one_camera import NAMES, SPINE, Looking, Watcher
+from simspine.pipeline.options import DetectionOptions
+from simspine.pipeline.points import detector_of
+from simspine.skeletons import load
+from simspine.sources.video import open_video
+from simspine.workflow import one_camera as work
+
+BODY = {
+    "nose": (8, -74), "left_eye": (6, -77), "right_eye": (3, -77), "left_ear": (-2, -75), "right_ear": (-4, -75),
+    "left_shoulder": (-16, -50), "right_shoulder": (14, -50), "left_hip": (-8, 0), "right_hip": (8, 0),
+    "left_knee": (-9, 40), "right_knee": (9, 40), "left_ankle": (-9, 78), "right_ankle": (9, 78),
+}  # fmt: skip
+
+
+class Bodies:
+    """A detector that sees a body (px, as `BODY`) below each bright spot of the image."""
+
+    skeleton, people, made = "coco17", 4, 0
+
+    def __init__(self):
+        Bodies.made += 1
+
+    def detect(self, images, boxes=None):
+        skeleton, found = load(self.skeleton), []
+        for image in images:
+            spots = [s for s in np.unique(image[..., 0]) if s > 200]
+            people = np.zeros((len(spots), len(skeleton), 3))
+            people[..., :2] = np.nan
+            for person, spot in zip(people, spots, strict=True):
+                y, x = np.argwhere(image[..., 0] == spot).mean(0)
+                for name, (dx, dy) in BODY.items():
+                    person[skeleton.index(name)] = x + dx, y + dy, 0.9
+            found.append(people)
+        return found
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def bodies(monkeypatch):
+    monkeypatch.setattr(stage, "detector_of", lambda options: Bodies())
+    Bodies.made = 0
+
+
+def image_of(*places, size=(320, 240)):
+    image = np.full((size[1], size[0], 3), 60, np.uint8)
+    for k, (x, y) in enumerate(places):
+        image[y - 1 : y + 2, x - 1 : x + 2] = 230 + 10 * k
+    return image
+
+
+def write_frames(path, frames, rate=25.0):
+    """A video without loss, so that the spots stay what they are."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), rate, frames[0].shape[1::-1])
+    for image in frames:
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["detect", *map(str, arguments)])
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "in" / "photo.png"
+    path.parent.mkdir()
+    cv2.imwrite(str(path), image_of((80, 120), (220, 130)))
+    return path
+
+
+@pytest.fixture
+def video(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir(exist_ok=True)
+    return write_frames(folder / "walk.avi", [image_of((60 + 4 * i, 120), (260 - 4 * i, 130)) for i in range(24)])
+
+
+def test_an_image_becomes_a_picture_and_points_that_read_back(photo, bodies, tmp_path):
+    out = tmp_path / "out"
+    done = call(photo, "-o", out / "drawn.png", "-s", out / "points.json", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert "photo: 1 image, 2 people, by blazepose" in done.output
+    assert files(out) == ["drawn.png", "points.json"]
+    drawn, given = cv2.imread(str(out / "drawn.png")), cv2.imread(str(photo))
+    assert drawn.shape[1] == given.shape[1]
+    assert drawn.shape[0] > given.shape[0]
+    content = json.loads((out / "points.json").read_text())
+    assert [person["person_id"] for person in content["people"]] == [[1], [2]]
+    assert content["image_size"] == [320, 240]
+    assert "no places in space" in content["cameras"]
+    points = np.reshape(content["people"][0]["pose_keypoints_2d"], (-1, 3))
+    inferred = np.reshape(content["people"][0]["inferred_keypoints_2d"], (-1, 3))
+    native = load("spinetrack37").names
+    assert content["point_names"] == list(native)
+    for i, name in enumerate(native):
+        if name in BODY:
+            np.testing.assert_allclose(points[i], [80 + BODY[name][0], 120 + BODY[name][1], 0.9])
+        else:
+            assert not points[i].any()
+    assert {i for i in range(37) if inferred[i].any()} == set(SPINE)
+    assert (inferred[list(SPINE), 2] < 0.2).all()
+
+
+def test_a_video_has_as_many_frames_as_before_and_people_keep_their_numbers(video, bodies, tmp_path):
+    folder = tmp_path / "points"
+    done = call(video, "--output", tmp_path / "drawn.webm", "--save-path", folder, "--nosmooth", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert (open_video(tmp_path / "drawn.webm").frames, open_video(video).frames) == (24, 24)
+    assert files(folder) == [f"frame_{i:05d}.json" for i in range(24)]
+    names, people = read_people([folder])
+    assert names == load("spinetrack37").names
+    assert people.shape == (24, 1, 2, 37, 3)
+    hip = names.index("left_hip")
+    np.testing.assert_allclose(people[:, 0, 0, hip, 0], 60 + 4 * np.arange(24) - 8)
+    np.testing.assert_allclose(people[:, 0, 1, hip, 0], 260 - 4 * np.arange(24) - 8)
+    assert np.isnan(people[:, 0, :, names.index("hip")]).all()  # inferred: not among the detected
+    assert Bodies.made == 1
+
+
+def test_smoothing_is_on_unless_switched_off(video, bodies, tmp_path):
+    for name, options in (("smooth", ()), ("raw", ("--nosmooth",))):
+        assert call(video, "-s", tmp_path / name, "--quiet", *options).exit_code == 0
+    smooth, raw = (read_people([tmp_path / name])[1] for name in ("smooth", "raw"))
+    assert 0.05 < np.nanmax(np.abs(smooth - raw)) < 20
+    assert json.loads((tmp_path / "smooth" / "frame_00003.json").read_text())["smoothed"] is True
+
+
+def test_a_folder_of_images_is_separate_pictures_of_any_size(tmp_path, bodies):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "b.png"), image_of((100, 110)))
+    cv2.imwrite(str(folder / "c.png"), image_of((200, 200), size=(400, 300)))
+    cv2.imwrite(str(folder / "d.png"), image_of())
+    done = call(folder, "-o", tmp_path / "drawn", "-s", tmp_path / "points", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert files(tmp_path / "drawn") == ["b.jpg", "c.jpg", "d.jpg"]
+    contents = [json.loads((tmp_path / "points" / f"{name}.json").read_text()) for name in "bcd"]
+    assert [[person["person_id"] for person in c["people"]] for c in contents] == [[[1]], [[1]], []]
+    assert Bodies.made == 3
+    again = call(folder, "-o", tmp_path / "drawn", "--quiet")  # its own folder is replaced
+    assert again.exit_code == 0, again.output
+
+
+def test_spine_only(photo, bodies, tmp_path):
+    out = tmp_path / "points.json"
+    assert call(photo, "-s", out, "--spine-only", "--quiet").exit_code == 0
+    content = json.loads(out.read_text())
+    assert len(content["point_names"]) == 9
+    assert content["point_names"][-1] == "hip"
+    assert {len(person["pose_keypoints_2d"]) for person in content["people"]} == {27}
+    assert all(any(person["inferred_keypoints_2d"]) for person in content["people"])
+    assert call(photo, "-s", out, "--spine-only", "--no-infer", "--quiet").exit_code == 0
+    assert not any(any(person["inferred_keypoints_2d"]) for person in json.loads(out.read_text())["people"])
+
+
+def test_without_names_the_picture_goes_to_the_working_folder(photo, bodies, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = call("-i", photo, "--no-view", "--flip-test", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert files(tmp_path / "here") == ["photo_detected.png"]
+    assert Bodies.made == 2
+
+
+def test_ctrl_c_ends_in_order_and_the_files_hold_what_was_seen(video, bodies, tmp_path, monkeypatch):
+    real = work.draw_people
+
+    def draw(image, people, caption):
+        if "#9 " in caption:
+            signal.raise_signal(signal.SIGINT)
+        return real(image, people, caption)
+
+    monkeypatch.setattr(work, "draw_people", draw)
+    before = signal.getsignal(signal.SIGINT)
+    done = call(video, "-o", tmp_path / "drawn.webm", "-s", tmp_path / "points", "--quiet")
+    assert done.exit_code == 130
+    assert "stopped; the files hold" in done.output
+    assert len(files(tmp_path / "points")) == open_video(tmp_path / "drawn.webm").frames == 10
+    assert len(list(open_video(tmp_path / "drawn.webm"))) == 10
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+class Fake:
+    """A webcam without end, 25 frames/s as it says."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def isOpened(self):  # noqa: N802 - OpenCV's name
+        return self.number == 0
+
+    def get(self, what):
+        return 25.0
+
+    def read(self):
+        return True, image_of((100, 110))
+
+    def release(self):
+        pass
+
+
+def test_a_webcam_is_looked_at_for_so_many_frames(bodies, tmp_path, monkeypatch):
+    monkeypatch.setattr("simspine.sources.one_camera._capture", Fake)
+    done = call("0", "-s", tmp_path / "points", "--frames", 7, "--quiet")
+    assert done.exit_code == 0, done.output
+    assert len(files(tmp_path / "points")) == 7
+    assert read_people([tmp_path / "points"])[1].shape == (7, 1, 1, 37, 3)
+    done = call("webcam", "--no-view", "--frames", 2)
+    assert done.exit_code == 2
+    assert "nothing of webcam 0 would be kept" in done.output
+
+
+def test_a_webcam_is_shown_until_q_is_pressed(bodies, monkeypatch):
+    shown, keys = [], iter([255, 255, ord("q")])
+    monkeypatch.setattr("simspine.sources.one_camera._capture", Fake)
+    for name, does in {
+        "namedWindow": lambda name, flags: None,
+        "destroyWindow": lambda name: shown.append(name),
+        "imshow": lambda name, picture: shown.append(picture.shape[1]),
+        "waitKey": lambda ms: next(keys),
+        "getWindowProperty": lambda name, what: 1.0,
+    }.items():
+        monkeypatch.setattr(cv2, name, does)
+    done = call("0")
+    assert done.exit_code == 0, done.output
+    assert shown == [320, 320, 320, "webcam0"]
+    assert "webcam0: 3 images, 1 person" in done.output
+
+
+def test_where_no_window_can_be_opened_it_says_what_to_do(bodies, tmp_path, monkeypatch):
+    def refuse(name, flags):
+        raise cv2.error("not implemented")
+
+    monkeypatch.setattr("simspine.sources.one_camera._capture", Fake)
+    monkeypatch.setattr(cv2, "namedWindow", refuse)
+    done = call("0", "--view", "-s", tmp_path / "points")
+    assert done.exit_code == 2
+    assert "no window can be opened" in done.output
+    assert files(tmp_path) == []
+
+
+def failing(photo, video, tmp_path):
+    """Command lines that cannot work, and what they are to say."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    cv2.imwrite(str(broken / "a.png"), image_of((100, 110)))
+    (broken / "b.png").write_bytes(b"no image")
+    (tmp_path / "cut.avi").write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 3])
+    (tmp_path / "net.onnx").write_bytes(b"no network")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "thesis.json").write_text("{}")
+    out = ("-o", tmp_path / "out.webm", "-s", tmp_path / "out")
+    return {
+        "folder": ((broken, "-o", tmp_path / "out", "-s", tmp_path / "out2"), "b.png cannot be read"),
+        "cut": ((tmp_path / "cut.avi", *out), "cut.avi"),
+        "other detector": ((photo, "--detector", "yolox"), "detector"),
+        "import": ((photo, "--detector", "import", "--no-view"), "unknown detector for images 'import'"),
+        "no network": ((photo, "-m", tmp_path / "net.onnx", "--no-view"), "net.onnx cannot be opened as an ONNX"),
+        "no id": ((photo, "-m", "gigantic", "--no-view"), "gigantic"),
+        "blazepose's": ((photo, "--detector", "blazepose", "-m", "small"), "blazepose has one only"),
+        "version": ((photo, "-m", "small", "--model-version", "v1", "--no-view"), "v1/small"),
+        "ending": ((photo, "-o", tmp_path / "out.webm"), "the picture of an image is written as .png"),
+        "points": ((photo, "-s", tmp_path / "out"), "is written as .json"),
+        "video": ((video, "-o", tmp_path / "out.png"), "is written as .mp4 or .webm"),
+        "folder of points": ((video, "-s", tmp_path / "out.json"), "name a folder"),
+        "itself": ((photo, "-o", photo), "it would replace what is looked at"),
+        "others' folder": ((video, "-s", own), "thesis.json for one, and would be replaced"),
+        "both": ((photo, "-i", photo), "mean the same"),
+        "stage's": ((photo, "--subject", "S1"), "--subject is for the stage"),
+        "ours": (("--nosmooth",), "--nosmooth is for INPUT"),
+        "config": ((photo, "--config", tmp_path / "none.yaml"), "none.yaml"),
+    }  # fmt: skip
+
+
+CASES = (
+    "folder", "cut", "other detector", "import", "no network", "no id", "blazepose's", "version", "ending", "points",
+    "video", "folder of points", "itself", "others' folder", "both", "stage's", "ours", "config",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_work_says_so_and_leaves_nothing(case, photo, video, tmp_path, monkeypatch):
+    arguments, message = failing(photo, video, tmp_path)[case]
+    if case not in ("no network", "no id", "version", "import"):
+        monkeypatch.setattr(stage, "detector_of", lambda options: Bodies())
+    monkeypatch.setattr("simspine.detection.spinepose.find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    done = call(*arguments)
+    assert done.exit_code == 2, done.output
+    assert message in done.output
+    assert "Traceback" not in done.output
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == {
+        path: time for path, time in before.items() if path.is_file()
+    }
+    assert set(files(tmp_path)) == {str(path.relative_to(tmp_path)) for path in before}
+
+
+def test_coordinates_are_those_of_the_workflows_detector(tmp_path):
+    """On a packaged video with two people, with BlazePose itself."""
+    video = open_video(data_folder("third_party") / "pose2sim" / "Demo_MultiPerson" / "videos" / "cam02.mp4")
+    options = DetectionOptions()
+    expected = detect_videos([video], lambda: detector_of(options), frames=4)
+    watcher = Watcher(Looking(options, smooth=False))
+    table = load("blazepose33")
+    for frame, image in enumerate(video.at(range(4))):
+        seen = watcher.see(image, frame / video.rate)
+        assert len(seen) == 2
+        for person in seen:
+            theirs = min(expected.people[frame, 0, :2], key=lambda points: abs(points[23, 0] - person.xy[11, 0]))
+            for i, name in enumerate(NAMES):
+                column = table.from_simspine(name)
+                if column is not None:
+                    np.testing.assert_allclose(person.xy[i], theirs[column, :2], atol=1e-3)
+                    assert person.confidence[i] == pytest.approx(theirs[column, 2], abs=1e-6)
+            assert {i for i in range(37) if person.inferred[i]} == set(SPINE)
+    watcher.close()
+    assert not watcher.sees_spine
