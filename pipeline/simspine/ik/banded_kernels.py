@@ -46,47 +46,6 @@ def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
         X[i, i] = 1.0 / L[i, i]
 
 
-@njit(**ENTRY)
-def selected_inverse(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
-    """Diagonal blocks (frames, n, n) of the inverse from the banded Cholesky factor lower (2 n + 1, frames · n)."""
-    blocks = np.empty((frames, n, n))
-    later = np.zeros((2 * n, n))  # L below the diagonal block of frame t
-    diagonal = np.zeros((n, n))
-    inverse = np.empty((n, n))
-    W = np.zeros((2 * n, 2 * n))
-    M = np.empty((2 * n, n))
-    cross = np.empty((2 * n, n))  # W M
-    own = np.empty((n, n))
-    carried = np.empty((n, n))
-    for t in range(frames - 1, -1, -1):
-        start = t * n
-        reach = min(2, frames - 1 - t) * n
-        for j in range(n):
-            for i in range(j, n):
-                diagonal[i, j] = lower[i - j, start + j]
-            for i in range(2 * n):
-                inside = i < reach and n + i - j <= 2 * n
-                later[i, j] = lower[n + i - j, start + j] if inside else 0.0
-        _inverse_lower(diagonal, inverse)
-        np.dot(later, inverse, M)
-        np.dot(W, M, cross)
-        np.dot(inverse.T, inverse, own)
-        np.dot(M.T, cross, carried)
-        block = blocks[t]
-        for i in range(n):
-            for j in range(n):
-                block[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
-        for i in range(n):
-            for j in range(n):
-                W[n + i, n + j] = W[i, j]
-                W[n + i, j] = -cross[i, j]
-                W[j, n + i] = -cross[i, j]
-        for i in range(n):
-            for j in range(n):
-                W[i, j] = block[i, j]
-    return blocks
-
-
 @njit(**INNER)
 def _lower_blocks(flat: np.ndarray, t: int, n: int, own: np.ndarray, next_one: np.ndarray, second: np.ndarray) -> None:
     """Set the transposes (n, n) of L's blocks below frame t's diagonal and on it: L_tt, L_{t+1,t}, L_{t+2,t}.
@@ -101,6 +60,49 @@ def _lower_blocks(flat: np.ndarray, t: int, n: int, own: np.ndarray, next_one: n
             own[j, i] = flat[column + i] if i >= j else 0.0
             next_one[j, i] = flat[column + n + i]
             second[j, i] = flat[column + 2 * n + i] if i <= j else 0.0
+
+
+@njit(**ENTRY)
+def selected_inverse(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
+    """Diagonal blocks (frames, n, n) of the inverse from the banded Cholesky factor lower (2 n + 1, frames · n)."""
+    flat = lower.T.reshape(-1)
+    blocks = np.empty((frames, n, n))
+    ahead, next_one, second = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    diagonal = np.zeros((n, n))
+    inverse = np.empty((n, n))
+    W = np.zeros((2 * n, 2 * n))
+    M = np.zeros((2 * n, n))
+    cross = np.empty((2 * n, n))  # W M
+    own = np.empty((n, n))
+    carried = np.empty((n, n))
+    for t in range(frames - 1, -1, -1):
+        _lower_blocks(flat, t, n, ahead, next_one, second)
+        for i in range(n):
+            for j in range(i + 1):
+                diagonal[i, j] = ahead[j, i]
+        _inverse_lower(diagonal, inverse)
+        np.dot(inverse.T, inverse, own)
+        if t + 1 < frames:
+            np.dot(next_one.T, inverse, M[:n])
+        if t + 2 < frames:  # H is diagonal two frames ahead, so that L there is it times L_tt⁻ᵀ
+            for i in range(n):
+                for j in range(n):
+                    M[n + i, j] = second[i, i] * ahead[i, i] * own[i, j]
+        np.dot(W, M, cross)
+        np.dot(M.T, cross, carried)
+        block = blocks[t]
+        for i in range(n):
+            for j in range(n):
+                block[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
+        for i in range(n):
+            for j in range(n):
+                W[n + i, n + j] = W[i, j]
+                W[n + i, j] = -cross[i, j]
+                W[j, n + i] = -cross[i, j]
+        for i in range(n):
+            for j in range(n):
+                W[i, j] = block[i, j]
+    return blocks
 
 
 @njit(**ENTRY)
