@@ -29,10 +29,20 @@ def test_solution_and_inverse_are_those_of_the_dense_system(frames, n):
     many = rng.normal(size=(frames, n, 3))
     expected = np.linalg.solve(H, many.reshape(frames * n, 3)).reshape(many.shape)
     np.testing.assert_allclose(factor.solve(many), expected, atol=1e-12)
-    np.testing.assert_allclose(factor.solve_blocks(many), expected, atol=1e-12)
     inverse = np.linalg.inv(H)
     blocks = [inverse[t * n : (t + 1) * n, t * n : (t + 1) * n] for t in range(frames)]
     np.testing.assert_allclose(factor.inverse_blocks(), blocks, atol=1e-12)
+
+
+@pytest.mark.parametrize(("frames", "n"), [(1, 3), (2, 4), (3, 2), (9, 5)])
+def test_mean_diagonal_is_that_of_solutions_of_the_dense_system(frames, n):
+    rng = np.random.default_rng(frames)
+    system = random_system(frames, n, rng)
+    blocks = rng.normal(size=(frames, n, n))
+    blocks += blocks.transpose(0, 2, 1)
+    solved = np.linalg.solve(system.dense(), blocks.reshape(frames * n, n)).reshape(frames, n, n)
+    expected = solved.diagonal(axis1=1, axis2=2).mean(0)
+    np.testing.assert_allclose(system.factorise().mean_diagonal(blocks), expected, atol=1e-12)
 
 
 def test_only_lower_triangles_of_blocks_count():

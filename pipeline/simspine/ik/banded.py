@@ -8,7 +8,7 @@ hence marginal variances.
 
 import numpy as np
 
-from simspine.ik.banded_kernels import add_same, selected_inverse, solve_blocks
+from simspine.ik.banded_kernels import add_same, mean_diagonal, selected_inverse
 from simspine.ik.lapack import band_factorise, band_solve
 
 
@@ -63,11 +63,12 @@ class Factor:
         band_solve(self.lower, x)
         return x.reshape(b.shape)
 
-    def solve_blocks(self, b: np.ndarray) -> np.ndarray:
-        """x of H x = b for about as many right sides as a frame has unknowns; b (frames, n, k)."""
-        x = np.array(b, float)
-        solve_blocks(self.lower, self.frames, self.n, x)
-        return x
+    def mean_diagonal(self, blocks: np.ndarray) -> np.ndarray:
+        """(n,): x_i[t, i] averaged over the frames t, where H x_i = b_i and b_i holds column i of each frame's block.
+
+        blocks: (frames, n, n), symmetric.
+        """
+        return mean_diagonal(self.lower, self.frames, self.n, blocks)
 
     def inverse_blocks(self) -> np.ndarray:
         """Diagonal blocks (frames, n, n) of H⁻¹: the posterior covariance of each frame's unknowns.

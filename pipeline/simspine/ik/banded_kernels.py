@@ -1,4 +1,4 @@
-"""Compiled loops over the blocks of a banded system: filling it, many right sides, selected inversion; see `banded`."""
+"""Compiled loops over the blocks of a banded system: filling it, selected inversion, mean response; see `banded`."""
 
 import numpy as np
 from numba import njit
@@ -46,31 +46,49 @@ def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
         X[i, i] = 1.0 / L[i, i]
 
 
+@njit(**INNER)
+def _lower_blocks(flat: np.ndarray, t: int, n: int, own: np.ndarray, next_one: np.ndarray, second: np.ndarray) -> None:
+    """Set the transposes (n, n) of L's blocks below frame t's diagonal and on it: L_tt, L_{t+1,t}, L_{t+2,t}.
+
+    flat: the band's memory. With one row less between columns it is L itself, column by column: entry i, j of the
+    columns of frame t lies 2 n · j + i behind its first.
+    """
+    start = t * n * (2 * n + 1)
+    for j in range(n):
+        column = start + 2 * n * j
+        for i in range(n):
+            own[j, i] = flat[column + i] if i >= j else 0.0
+            next_one[j, i] = flat[column + n + i]
+            second[j, i] = flat[column + 2 * n + i] if i <= j else 0.0
+
+
 @njit(**ENTRY)
 def selected_inverse(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
     """Diagonal blocks (frames, n, n) of the inverse from the banded Cholesky factor lower (2 n + 1, frames · n)."""
+    flat = lower.T.reshape(-1)
     blocks = np.empty((frames, n, n))
-    later = np.zeros((2 * n, n))  # L below the diagonal block of frame t
+    ahead, next_one, second = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
     diagonal = np.zeros((n, n))
     inverse = np.empty((n, n))
     W = np.zeros((2 * n, 2 * n))
-    M = np.empty((2 * n, n))
+    M = np.zeros((2 * n, n))
     cross = np.empty((2 * n, n))  # W M
     own = np.empty((n, n))
     carried = np.empty((n, n))
     for t in range(frames - 1, -1, -1):
-        start = t * n
-        reach = min(2, frames - 1 - t) * n
-        for j in range(n):
-            for i in range(j, n):
-                diagonal[i, j] = lower[i - j, start + j]
-            for i in range(2 * n):
-                inside = i < reach and n + i - j <= 2 * n
-                later[i, j] = lower[n + i - j, start + j] if inside else 0.0
+        _lower_blocks(flat, t, n, ahead, next_one, second)
+        for i in range(n):
+            for j in range(i + 1):
+                diagonal[i, j] = ahead[j, i]
         _inverse_lower(diagonal, inverse)
-        np.dot(later, inverse, M)
-        np.dot(W, M, cross)
         np.dot(inverse.T, inverse, own)
+        if t + 1 < frames:
+            np.dot(next_one.T, inverse, M[:n])
+        if t + 2 < frames:  # H is diagonal two frames ahead, so that L there is it times L_tt⁻ᵀ
+            for i in range(n):
+                for j in range(n):
+                    M[n + i, j] = second[i, i] * ahead[i, i] * own[i, j]
+        np.dot(W, M, cross)
         np.dot(M.T, cross, carried)
         block = blocks[t]
         for i in range(n):
@@ -88,38 +106,35 @@ def selected_inverse(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
 
 
 @njit(**ENTRY)
-def solve_blocks(lower: np.ndarray, frames: int, n: int, x: np.ndarray) -> None:
-    """x of L Lᵀ x = b, in place, x (frames, n, k), from the banded Cholesky factor lower (2 n + 1, frames · n).
+def mean_diagonal(lower: np.ndarray, frames: int, n: int, D: np.ndarray) -> np.ndarray:
+    """(n,): diagonal of 1/frames · Eᵀ H⁻¹ D E, E = one unit matrix below the other, D block diagonal (frames, n, n).
 
-    Whole blocks are multiplied, so that the factor is read twice in all and not twice for each of the k columns.
+    With the factor that is the sum over rows of L⁻¹E times L⁻¹DE, so one sweep forward does, both side by side.
     """
-    diagonal = np.zeros((n, n))
-    inverse = np.empty((frames, n, n))  # of the diagonal blocks
-    left = np.zeros((n, 2 * n))  # L of frame t left of the diagonal block
-    below = np.zeros((n, 2 * n))  # Lᵀ of the frames after t
+    flat = lower.T.reshape(-1)
+    own, next_one, second = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    inverse, diagonal = np.empty((n, n)), np.empty((n, n))
+    x, product = np.empty((n, 2 * n)), np.empty((n, 2 * n))
+    soon, later = np.zeros((n, 2 * n)), np.zeros((n, 2 * n))  # what is to be taken off in the next frame, and after it
+    total = np.zeros(n)
     for t in range(frames):
-        start = t * n
-        for j in range(n):
-            for i in range(j, n):
-                diagonal[i, j] = lower[i - j, start + j]
-        _inverse_lower(diagonal, inverse[t])
-        reach = min(2, t)
-        for j in range(2 * n - reach * n, 2 * n):
-            for i in range(n):
-                d = 2 * n + i - j
-                left[i, j] = lower[d, start - 2 * n + j] if d <= 2 * n else 0.0
-        if reach > 0:
-            before = x[t - reach : t].reshape(reach * n, -1)
-            x[t] -= np.dot(np.ascontiguousarray(left[:, 2 * n - reach * n :]), before)
-        x[t] = np.dot(inverse[t], x[t])
-    for t in range(frames - 1, -1, -1):
-        start = t * n
-        reach = min(2, frames - 1 - t)
-        for j in range(n):
-            for i in range(reach * n):
-                d = n + i - j
-                below[j, i] = lower[d, start + j] if d <= 2 * n else 0.0
-        if reach > 0:
-            after = x[t + 1 : t + 1 + reach].reshape(reach * n, -1)
-            x[t] -= np.dot(np.ascontiguousarray(below[:, : reach * n]), after)
-        x[t] = np.dot(inverse[t].T, x[t])
+        for i in range(n):
+            for k in range(n):
+                x[i, k] = -soon[i, k]
+                x[i, n + k] = D[t, i, k] - soon[i, n + k]
+            x[i, i] += 1.0
+        _lower_blocks(flat, t, n, own, next_one, second)
+        for i in range(n):
+            for k in range(i + 1):
+                diagonal[i, k] = own[k, i]
+        _inverse_lower(diagonal, inverse)
+        np.dot(inverse, x, product)
+        for i in range(n):
+            for k in range(n):
+                total[k] += product[i, k] * product[i, n + k]
+        if t + 1 < frames:
+            np.dot(next_one.T, product, soon)
+            soon += later
+        if t + 2 < frames:
+            np.dot(second.T, product, later)
+    return total / frames

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.ik.banded import BandedSystem
+from simspine.ik.banded import BandedSystem, Factor
 from simspine.ik.terms import Term
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
 FAIR = 0.5  # of its promise: a step that gains more needs no damping, wherever the cost rose
-POLISH = 8  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
+POLISH = 30  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
 POLISHED = 1e-11  # of the cost: so little left to gain moves nothing by a thousandth of its standard deviation
-WORTH = 0.1  # of the promise before: a chord step that promises more is not taken, its factor is out of date
+WORTH = 0.9  # of the promise before: a chord step that promises more is not taken, its factor is out of date
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,42 +30,44 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
     """Minimise Σ terms from z (frames, free).
 
     Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. Newton's factor is
-    kept for further steps while each promises much less than the one before (the chord method: only gradients are new,
-    which cost a fifth). Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
-    grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that
-    gained what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
+    kept for further steps while each promises less than the one before (only gradients are new, which cost a sixth),
+    and corrected by what these show (`Chord`): mostly a joint enters or leaves its limit in some frames. Each frame has
+    a damping of its own, so that a few awkward frames do not hold up the others. It grows where the cost around the
+    frame rose and shrinks where it fell; it shrinks everywhere after a step that gained what it promised, in which some
+    frames paid for others, and grows everywhere after one that gained nothing.
 
-    Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all for
-    Gauss–Newton's, a tenth for Newton's, whose error falls with the square, and for a chord's the same share that it is
-    of the promise before. A few more steps then lead to the minimum itself, which is the same on every processor and
-    from every path, whereas `tolerance` would let angles stop half a standard deviation short of it.
+    Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
+    tenth for Newton's, whose error falls with the square. More steps then lead to the minimum itself, which is the same
+    on every processor and from every path, whereas `tolerance` would let angles stop half a standard deviation short.
     """
     system = BandedSystem(*z.shape)
     gradient = np.zeros(z.shape)
     cost = _cost(terms, z, gradient)
     damping = np.full(len(z), 1e-8)
-    factor, chord, near, promise = None, False, False, np.inf
+    factor: Factor | None = None
+    chord, near, promise = None, False, np.inf
     steps, reason = 0, "out of iterations"
     while steps < iterations:
         if factor is None:
             factor, newton, damping = _factorise(terms, z, system, near, damping)
-            chord = False
+            chord = None
             if factor is None:
                 reason = reason and "no step lowers the cost any more"
                 break
-        step = -factor.solve(gradient)
+        step = -(chord or factor).solve(gradient)
         step *= np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
         before, promise = promise, -float((gradient * step).sum())
-        if chord and promise > WORTH * before:
+        if chord is not None and promise > WORTH * before:
             factor = None
             continue
         steps += 1
-        left = promise * (promise / before if chord else 0.1 if newton else 1.0)
+        left = promise * (0.1 if newton and chord is None else 1.0)
         trial, slope = z + step, np.zeros(z.shape)
         new = _cost(terms, trial, slope)
         gain = cost.sum() - new.sum()
         rose = (_around(new - cost) > 1e-4 * _around(cost)) & (gain < FAIR * promise)
         damping = np.where(rose | (gain <= 0.0), np.maximum(10 * damping, 1e-5), np.maximum(0.1 * damping, 1e-12))
+        turned = slope - gradient
         if gain > 0.0:
             near = gain < NEAR * cost.sum()
             z, cost, gradient = trial, new, slope
@@ -74,10 +76,38 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
             reason, iterations = "", min(iterations, steps + POLISH)
         if left <= min(tolerance, POLISHED) * cost.sum() + nothing:
             break
-        chord = newton and near and gain > 0.0
-        if not chord:
+        if newton and near and gain > 0.0:
+            chord = chord or Chord(factor)
+            chord.learn(step, turned)
+        else:
             factor = None
     return Minimum(z, cost, steps, reason)
+
+
+class Chord:
+    """A factor of an earlier Hessian, corrected by what steps since then showed of the present one (limited-memory
+    BFGS: Nocedal 1980)."""
+
+    def __init__(self, factor: Factor):
+        self._factor = factor
+        self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
+
+    def learn(self, step: np.ndarray, change: np.ndarray) -> None:
+        """step (frames, free) changed the gradient by `change`; without effect where that shows no curvature."""
+        curvature = float((step * change).sum())
+        if curvature > 0.0:
+            self._pairs.append((step, change, curvature))
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x of H x = b (frames, free), about."""
+        x, shares = b.copy(), []
+        for step, change, curvature in reversed(self._pairs):
+            shares.append(float((step * x).sum()) / curvature)
+            x -= shares[-1] * change
+        x = self._factor.solve(x)
+        for (step, change, curvature), share in zip(self._pairs, reversed(shares), strict=True):
+            x += (share - float((change * x).sum()) / curvature) * step
+        return x
 
 
 def _factorise(terms, z, system, newton, damping):

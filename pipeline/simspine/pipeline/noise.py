@@ -7,7 +7,6 @@ hold what was configured to be right within a factor (expectation maximisation: 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import brentq
 
 from simspine.arrays import mean_of_known
 from simspine.ik.person_fit import PersonFit, PersonProblem
@@ -67,6 +66,7 @@ def learnt_noise(
 
 def likeliest(mean_square: float, count: float, assumed: float) -> float:
     """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`."""
+    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
 
     def slope(log: float) -> float:
         return count * (1 - mean_square / np.exp(log)) + (log - np.log(assumed)) / (2 * np.log(WITHIN) ** 2)

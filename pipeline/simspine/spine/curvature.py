@@ -49,11 +49,16 @@ def cobb(
 
 def signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Angle (...,) rad from a to b (..., 3) seen along a unit axis (..., 3). NaN if one vanishes in that view."""
-    a = a - (a * axis).sum(-1, keepdims=True) * axis
-    b = b - (b * axis).sum(-1, keepdims=True) * axis
-    angle = np.arctan2((np.cross(a, b) * axis).sum(-1), (a * b).sum(-1))
-    known = (np.linalg.norm(a, axis=-1) > 1e-6) & (np.linalg.norm(b, axis=-1) > 1e-6)
+    a = a - _dot(a, axis)[..., None] * axis
+    b = b - _dot(b, axis)[..., None] * axis
+    angle = np.arctan2(_dot(np.cross(a, b), axis), _dot(a, b))
+    known = (_dot(a, a) > 1e-12) & (_dot(b, b) > 1e-12)
     return np.where(known, angle, np.nan)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of vectors (..., 3): (...,). Component by component, as NumPy sums along so short an axis slowly."""
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
 def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:

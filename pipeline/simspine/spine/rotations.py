@@ -67,11 +67,11 @@ def continuous(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     out = angles.copy()
     valid = np.isfinite(angles).all(-1)
     a = angles[valid]
-    if len(a) > 1:
+    near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_LOCK
+    if near.any():
         other = other_branch(a)
         stay = np.abs(wrap(a[1:] - a[:-1])).sum(-1)
         swap = np.abs(wrap(other[1:] - a[:-1])).sum(-1)
-        near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_LOCK
         # Both triples move alike, so whether to change branch does not depend on the branch one is on: a parity.
         parity = np.concatenate([[False], np.cumsum((swap < stay) & near) % 2 == 1])
         out[valid] = np.where(parity[:, None], other, a)

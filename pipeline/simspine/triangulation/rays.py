@@ -18,6 +18,7 @@ from simspine.lenses import tangent
 from simspine.types import Camera
 
 NEAREST = 1e-3  # m; a point closer to the camera plane than this counts as behind it
+_CHUNK = 15_000  # observations of a view undistorted at a time: what fits into a processor's cache
 _NEWTON_STEPS = 20  # far more than any lens needs inside its image; bounds the time spent on pixels outside it
 
 
@@ -51,16 +52,21 @@ def observe(cameras: Sequence[Camera], xy: np.ndarray, weight: np.ndarray) -> Ra
 
     Pixels that are NaN, or outside what the lens model can show, count as not seen.
     """
-    normal, lens, weights = [], [], []
+    frames, views, points = weight.shape
+    normal, lens = np.empty((views, 2, frames * points)), np.empty((views, 2, 2, frames * points))
+    weights = weight.transpose(1, 0, 2).reshape(views, -1).astype(float)
+    step = max(1, _CHUNK // points)
     for view, camera in enumerate(cameras):
-        ideal = undistort(camera, xy[:, view].reshape(-1, 2), iterations=_NEWTON_STEPS)  # (n, 2)
-        seen = np.isfinite(ideal).all(-1)
-        ideal = np.where(seen[:, None], ideal, 0.0)
-        normal.append(ideal.T)
-        lens.append(np.einsum("ij,jkn->ikn", camera.K[:2, :2], tangent(camera, ideal)))
-        weights.append(np.where(seen, weight[:, view].reshape(-1), 0.0))
+        for start in range(0, frames, step):
+            part = slice(start * points, (start + step) * points)
+            ideal = undistort(camera, xy[start : start + step, view].reshape(-1, 2), iterations=_NEWTON_STEPS)
+            seen = np.isfinite(ideal).all(-1)
+            ideal[~seen] = 0.0
+            normal[view, :, part] = ideal.T
+            lens[view, :, :, part] = np.einsum("ij,jkn->ikn", camera.K[:2, :2], tangent(camera, ideal))
+            weights[view, part] *= seen
     R, t = np.stack([c.R for c in cameras]), np.stack([c.t for c in cameras])
-    return Rays(R, t, np.stack(normal), np.stack(lens), np.stack(weights))
+    return Rays(R, t, normal, lens, weights)
 
 
 def residuals(rays: Rays, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

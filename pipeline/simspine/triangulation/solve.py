@@ -70,19 +70,22 @@ def triangulate_with_report(
     support = fit.used.sum(0).reshape(grid)
     trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
     expected = expected_position(fit.xyz.reshape(3, *grid), trusted, keypoints.rate)
+    del fit  # of a long trial each of these takes hundreds of megabytes
     fit = _solve(rays, np.broadcast_to(huber, grid), np.broadcast_to(limit, grid), expected)
     noise, *_ = _tune(rays, fit, grid, cap, huber_px)
 
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     found = (used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)
     markers = _markers(keypoints, rays, fit, np.where(used, confidence, 0.0), found, noise)
-    projected = np.stack([project_one(camera, markers.xyz) for camera in cameras], 1)
+    error_px = np.empty(confidence.shape)
+    for view, camera in enumerate(cameras):
+        error_px[:, view] = np.linalg.norm(project_one(camera, markers.xyz) - keypoints.xy[:, view], axis=-1)
     too_few = rays.seen.sum(0).reshape(grid) < min_views
     return markers, TriangulationReport(
         names=keypoints.names,
         views=tuple(camera.name for camera in cameras),
         used=used & found[:, None],
-        error_px=np.linalg.norm(projected - keypoints.xy, axis=-1),
+        error_px=error_px,
         swapped=swapped,
         reason=np.where(found, KEPT, np.where(too_few, TOO_FEW, DISAGREE)),
         noise_px=noise,
@@ -129,14 +132,15 @@ def _solve(rays: Rays, huber: np.ndarray, limit: np.ndarray, expected=None) -> F
     views, n = rays.weight.shape
     huber, limit = huber.reshape(-1), limit.reshape(-1)
     size = max(1, _CHUNK // views)
-    parts = []
+    found = Fit(np.empty((3, n)), np.empty((views, n)), np.empty((views, n)), np.empty((3, 3, n)))
     for start in range(0, n, size):
         part = slice(start, start + size)
         near = None if expected is None else (expected[0].reshape(3, n)[:, part], expected[1].reshape(n)[part])
         some = rays.take(part)
-        parts.append(refine(some, best_seed(some, limit[part], near), huber[part], limit[part]))
-    fields = ("xyz", "error", "weight", "information")
-    return Fit(*(np.concatenate([getattr(p, field) for p in parts], axis=-1) for field in fields))
+        fit = refine(some, best_seed(some, limit[part], near), huber[part], limit[part])
+        for field in ("xyz", "error", "weight", "information"):
+            getattr(found, field)[..., part] = getattr(fit, field)
+    return found
 
 
 def _tune(rays: Rays, fit: Fit, grid: tuple[int, int], cap: float, huber_px: float | None):
