@@ -21,20 +21,26 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from simspine.body.kinematics import neutral_markers
+from simspine.body.recipes import build
 from simspine.body.skin import read_skin_table
 from simspine.config import read_config
 from simspine.config.skin_markers import SkinMarkers
 from simspine.data_files import data_folder
+from simspine.detection.blazepose_spine import SpinePlacer
+from simspine.detection.pose_features import SPINE_POINTS
+from simspine.detection.pose_networks import PoseNetworks
+from simspine.detection.pose_tracker import PoseTracker
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame, project
 from simspine.pipeline.cameras import judge_cameras
 from simspine.pipeline.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.pipeline.points import SKELETONS, detect, follow_person, locate_points, make_markers
 from simspine.pipeline.skin_markers import follow_skin_markers
+from simspine.skeletons import load, translate
 from simspine.skeletons.inferred_names import base_name
 from simspine.sources.pose2sim import demo_folder
 from simspine.sources.video import Video, open_videos
-from simspine.spine.endplates import read_endplates
 from simspine.triangulation import triangulate
 from simspine.types import Camera, Keypoints, Markers
 
@@ -45,7 +51,7 @@ SPINE = {
 TARGETS = {"C7": "C7", "T7": "T7", "T10": "T10", "LPSIS": "S1"}  # marker: the vertebra that it tells of
 UP = {"C7": ("C7", "T7"), "T7": ("T7", "T10"), "T10": ("T7", "T10"), "LPSIS": ("T10", "LPSIS")}  # its axis, from, to
 HEIGHT = 0.007  # m, of a sphere's centre above the skin
-NORMAL_90 = 1.645
+NORMAL_90, ELLIPSE_90 = 1.645, 4.605
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,23 +77,25 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Spine:
-    """What a method says. xyz: (frames, 9, 3) m in the order of `SPINE`; covariance: (frames, 9, 3, 3) or None; seen:
-    its points in the images, if it has any there."""
+    """What a method says. xyz: (frames, 9, 3) m in the order of `SPINE`; covariance: (frames, 9, 3, 3) or None. seen:
+    its points in the images, if it has any there; spread: (frames, views, 9, 2, 2) px², what it says of their errors."""
 
     xyz: np.ndarray
     covariance: np.ndarray | None = None
     seen: Keypoints | None = None
+    spread: np.ndarray | None = None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--detectors", nargs="*", default=["blazepose_spine"], help="judged beside the baselines")
+    parser.add_argument("--weights", nargs="*", type=Path, default=[None], help="ONNX files in place of the network's")
     options = parser.parse_args()
     recording = watch()
     truths = true_centres(recording)
     methods = baselines(recording)
-    for name in options.detectors:
-        methods[name] = located(recording, detected(recording.videos, recording.cameras, name))
+    for weights in options.weights:
+        seen, spread = placed(recording, weights)
+        methods["blazepose_spine" if weights is None else weights.stem] = located(recording, seen, spread)
     print_tables(recording, truths, methods)
 
 
@@ -124,17 +132,34 @@ def in_space(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
     return in_frame(make_markers(points, FilterOptions(), MergeOptions())[0], "z_up")
 
 
-def located(recording: Recording, keypoints: Keypoints) -> Spine:
+def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.ndarray]:
+    """Points of the detector `blazepose_spine`, and their covariance (frames, views, 9, 2, 2) px²."""
+    placer, networks = SpinePlacer(weights), PoseNetworks()
+    trackers = [PoseTracker(1) for _ in recording.videos]
+    rows = []
+    for images in zip(*recording.videos, strict=False):
+        rgb = [np.ascontiguousarray(image[..., ::-1]) for image in images]
+        poses = [tracker.step(networks, image)[0] for tracker, image in zip(trackers, rgb, strict=True)]
+        rows.append([(pose.points, placer.place(pose)) for pose in poses])
+    points = np.array([[np.r_[own, np.c_[spine.xy, spine.confidence]] for own, spine in row] for row in rows])
+    native = Keypoints(load("blazepose_spine46").names, recording.limbs.rate, points[..., :2], points[..., 2])
+    at = [SPINE_POINTS.index(load("blazepose_spine46").names[load("blazepose_spine46").from_simspine(n)]) for n in SPINE]
+    spread = np.array([[spine.covariance[at] for _, spine in row] for row in rows])
+    return translate(native, "blazepose_spine46"), spread
+
+
+def located(recording: Recording, keypoints: Keypoints, spread: np.ndarray) -> Spine:
     """A detector's spine in space."""
-    return spine_of(in_space(keypoints, recording.cameras), keypoints)
+    found = spine_of(in_space(keypoints, recording.cameras))
+    return Spine(found.xyz, found.covariance, keypoints, spread)
 
 
-def spine_of(markers: Markers, seen: Keypoints | None = None) -> Spine:
+def spine_of(markers: Markers) -> Spine:
     """The nine points among markers, observed or inferred."""
     names = [base_name(name) for name in markers.names]
     at = [names.index(name) for name in SPINE]
     covariance = None if markers.covariance is None else markers.covariance[:, at]
-    return Spine(markers.xyz[:, at], covariance, seen)
+    return Spine(markers.xyz[:, at], covariance)
 
 
 def baselines(recording: Recording) -> dict[str, Spine]:
@@ -149,7 +174,8 @@ def straight_line(markers: Markers) -> Spine:
         for part in ("Hip", "Shoulder")
     )
     heights = np.array([model_centre(level)[1] for level in SPINE.values()])
-    share = (heights - MODEL_HIPS[1]) / (MODEL_SHOULDERS[1] - MODEL_HIPS[1])
+    hips, shoulders = model_places()["LHip"][1], model_places()["LShoulder"][1]
+    share = (heights - hips) / (shoulders - hips)
     return Spine(low[:, None] + share[:, None] * (high - low)[:, None])
 
 
@@ -188,22 +214,21 @@ def rightwards(markers: Markers) -> np.ndarray:
     return sum(line / np.linalg.norm(line, axis=1, keepdims=True) for line in lines)
 
 
-def model_marker(name: str) -> np.ndarray:
-    """(3,) m in the pelvis of the neutral model (x forward, y up, z right): a sphere on the skin."""
-    table = read_skin_table()
-    return np.array(table.origins[table.places[name].body]) + table.places[name].offset(HEIGHT)
-
-
 @cache
+def model_places() -> dict[str, np.ndarray]:
+    """{marker: (3,) m} in the neutral pose (x forward, y up, z right): centres of vertebrae, spheres, joints."""
+    body = build("articulated", "blazepose", [f"{name}_skin" for name in TARGETS], HEIGHT)
+    return dict(zip(body.marker_names, neutral_markers(body), strict=True))
+
+
+def model_marker(name: str) -> np.ndarray:
+    """(3,) m, there: a sphere on the skin."""
+    return model_places()[f"{name}_skin"]
+
+
 def model_centre(level: str) -> np.ndarray:
     """(3,) m, there: the centre of a vertebra."""
-    vertebra = read_endplates()[level]
-    carrier = "pelvis" if vertebra.body == "sacrum" else vertebra.body
-    return np.array(read_skin_table().origins[carrier]) + vertebra.centroid
-
-
-MODEL_HIPS = np.array([-0.064, -0.081, 0.0])  # m, there: as opensim_models/markers/blazepose.yaml has them
-MODEL_SHOULDERS = np.array([-0.0908, 0.4668, 0.0])
+    return model_places()[f"{level}_virtual"]
 
 
 # Figures
@@ -211,18 +236,17 @@ MODEL_SHOULDERS = np.array([-0.0908, 0.4668, 0.0])
 
 def at_targets(nine: np.ndarray) -> np.ndarray:
     """Points (..., 9, k) → those at C7, T7, T10 and S1 (..., 4, k), by a cubic curve over the model's heights."""
-    return np.einsum("tn,...nk->...tk", CURVE, nine)
+    return np.einsum("tn,...nk->...tk", curve(), nine)
 
 
-def _curve() -> np.ndarray:
+@cache
+def curve() -> np.ndarray:
+    """(4, 9): weights of the nine points at the four places."""
     places = [model_centre(level) for level in SPINE.values()]
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(places, axis=0), axis=1))])
     heights = [place[1] for place in places]
     wanted = np.interp([model_centre(level)[1] for level in TARGETS.values()], heights, along)
     return CubicSpline(along, np.eye(len(SPINE)), bc_type="natural")(wanted)
-
-
-CURVE = _curve()
 
 
 def print_tables(recording: Recording, truths: Mapping[str, Truth], methods: Mapping[str, Spine]) -> None:
@@ -233,11 +257,12 @@ def print_tables(recording: Recording, truths: Mapping[str, Truth], methods: Map
         for marker, row in zip(TARGETS, rows, strict=True):
             print(f"| {name} | {marker} | {row} |")
         print(f"| {name} | back (C7, T7, T10) | {over_back(recording, truths, spine)} |")
-    print("\n| method | view left out: median px | 90th percentile |\n|---|---|---|")
+    print("\n| method | view left out: median px | 90th percentile | within the 90 % ellipse of a view |\n|---|---|---|---|")
     for name, spine in methods.items():
         if spine.seen is not None:
             off = left_out(recording, spine.seen)
-            print(f"| {name} | {np.nanmedian(off):.1f} | {np.nanpercentile(off, 90):.1f} |")
+            inside = in_ellipse(recording, truths, spine)
+            print(f"| {name} | {np.nanmedian(off):.1f} | {np.nanpercentile(off, 90):.1f} | {inside:.2f} |")
 
 
 def errors(truth: Truth, spine: Spine, i: int) -> np.ndarray:
@@ -279,7 +304,7 @@ def coverage(truths: Sequence[Truth], spine: Spine, which: Sequence[int]) -> str
         return "–"
     inside = []
     for truth, i in zip(truths, which, strict=True):
-        own = np.einsum("n,fnij->fij", CURVE[i] ** 2, spine.covariance)
+        own = np.einsum("n,fnij->fij", curve()[i] ** 2, spine.covariance)
         along = np.einsum("fki,fij,fkj->fk", truth.axes, own, truth.axes)
         off = errors(truth, spine, i)
         good = np.isfinite(off)
@@ -288,13 +313,28 @@ def coverage(truths: Sequence[Truth], spine: Spine, which: Sequence[int]) -> str
 
 
 def off_px(recording: Recording, truth: Truth, spine: Spine, i: int) -> np.ndarray:
-    """(frames, views) px from the true centre: of the points detected there, or of those in space."""
-    wanted = project(recording.cameras, truth.centre[:, None])[:, :, 0]
+    """(views, frames) px from the true centre: of the points detected there, or of those in space."""
+    wanted = project(recording.cameras, truth.centre)
     if spine.seen is None:
-        there = project(recording.cameras, at_targets(spine.xyz)[:, i : i + 1])[:, :, 0]
+        there = project(recording.cameras, at_targets(spine.xyz)[:, i])
     else:
-        there = at_targets(spine.seen.select(list(SPINE)).xy)[:, :, i]
+        there = at_targets(spine.seen.select(list(SPINE)).xy)[:, :, i].swapaxes(0, 1)
     return np.linalg.norm(there - wanted, axis=-1)
+
+
+def in_ellipse(recording: Recording, truths: Mapping[str, Truth], spine: Spine) -> float:
+    """Share of (marker of the back, frame, view) within the 90 % ellipse of what detector and truth state."""
+    assert spine.seen is not None and spine.spread is not None
+    nine, inside = spine.seen.select(list(SPINE)).xy, []
+    for i, truth in enumerate(list(truths.values())[:3]):
+        wanted = project(recording.cameras, truth.centre)
+        steps = truth.centre[:, None] + truth.sd[:, None] * truth.axes  # a standard deviation along each axis
+        sides = project(recording.cameras, steps) - wanted[:, :, None]
+        own = np.einsum("n,fvnij->vfij", curve()[i] ** 2, spine.spread)
+        off = at_targets(nine)[:, :, i].swapaxes(0, 1) - wanted
+        square = np.einsum("vfi,vfij,vfj->vf", off, np.linalg.inv(own + np.einsum("vfki,vfkj->vfij", sides, sides)), off)
+        inside.append(square[np.isfinite(square)] < ELLIPSE_90)
+    return float(np.concatenate(inside).mean())
 
 
 def left_out(recording: Recording, seen: Keypoints) -> np.ndarray:
@@ -305,7 +345,7 @@ def left_out(recording: Recording, seen: Keypoints) -> np.ndarray:
         others = [v for v in range(len(cameras)) if v != view]
         some = nine.with_(xy=nine.xy[:, others], confidence=nine.confidence[:, others])
         xyz = triangulate(some, [cameras[v] for v in others]).xyz
-        found.append(np.linalg.norm(project([camera], xyz)[:, 0] - nine.xy[:, view], axis=-1))
+        found.append(np.linalg.norm(project([camera], xyz)[0] - nine.xy[:, view], axis=-1))
     return np.array(found)
 
 
