@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
@@ -27,9 +28,9 @@ from simspine.body.skin import read_skin_table
 from simspine.config import read_config
 from simspine.config.skin_markers import SkinMarkers
 from simspine.data_files import data_folder
-from simspine.detection.blazepose_spine import SpinePlacer
-from simspine.detection.pose_features import SPINE_POINTS
-from simspine.detection.pose_networks import PoseNetworks
+from simspine.detection.blazepose_spine import PlacedSpine, SpinePlacer
+from simspine.detection.pose_features import MASK, SPINE_POINTS, to_shares, trunk_frame, window
+from simspine.detection.pose_networks import Pose, PoseNetworks
 from simspine.detection.pose_tracker import PoseTracker
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame, project
@@ -140,12 +141,26 @@ def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.nd
     for images in zip(*recording.videos, strict=False):
         rgb = [np.ascontiguousarray(image[..., ::-1]) for image in images]
         poses = [tracker.step(networks, image)[0] for tracker, image in zip(trackers, rgb, strict=True)]
-        rows.append([(pose.points, placer.place(pose)) for pose in poses])
+        found = [placed_in(placer, pose, image) for pose, image in zip(poses, images, strict=True)]
+        rows.append([(pose.points, spine) for pose, spine in zip(poses, found, strict=True)])
     points = np.array([[np.r_[own, np.c_[spine.xy, spine.confidence]] for own, spine in row] for row in rows])
     native = Keypoints(load("blazepose_spine46").names, recording.limbs.rate, points[..., :2], points[..., 2])
-    at = [SPINE_POINTS.index(load("blazepose_spine46").names[load("blazepose_spine46").from_simspine(n)]) for n in SPINE]
+    at = [
+        SPINE_POINTS.index(load("blazepose_spine46").names[load("blazepose_spine46").from_simspine(n)]) for n in SPINE
+    ]
     spread = np.array([[spine.covariance[at] for _, spine in row] for row in rows])
     return translate(native, "blazepose_spine46"), spread
+
+
+def placed_in(placer: SpinePlacer, pose: Pose, image: np.ndarray) -> PlacedSpine:
+    """By a network of the pose, or by one that sees the BGR image about the trunk in three colours."""
+    if placer.channels < 3:
+        return placer.place(pose)
+    crop = cv2.warpAffine(
+        image, pose.looked_in.to_crop(MASK), (MASK, MASK), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+    )
+    part = window(crop.astype(np.float32) / 255, trunk_frame(to_shares(pose, pose.points[:, :2])))
+    return placer.placed_by(pose, {"mask": part.transpose(2, 0, 1)})
 
 
 def located(recording: Recording, keypoints: Keypoints, spread: np.ndarray) -> Spine:
@@ -210,7 +225,9 @@ def axes_of(up: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def rightwards(markers: Markers) -> np.ndarray:
     """(frames, 3): the mean of the directions of shoulders and hips."""
-    lines = [markers.xyz[:, markers.index("R" + p)] - markers.xyz[:, markers.index("L" + p)] for p in ("Shoulder", "Hip")]
+    lines = [
+        markers.xyz[:, markers.index("R" + p)] - markers.xyz[:, markers.index("L" + p)] for p in ("Shoulder", "Hip")
+    ]
     return sum(line / np.linalg.norm(line, axis=1, keepdims=True) for line in lines)
 
 
@@ -257,7 +274,9 @@ def print_tables(recording: Recording, truths: Mapping[str, Truth], methods: Map
         for marker, row in zip(TARGETS, rows, strict=True):
             print(f"| {name} | {marker} | {row} |")
         print(f"| {name} | back (C7, T7, T10) | {over_back(recording, truths, spine)} |")
-    print("\n| method | view left out: median px | 90th percentile | within the 90 % ellipse of a view |\n|---|---|---|---|")
+    print(
+        "\n| method | view left out: median px | 90th percentile | within the 90 % ellipse of a view |\n|---|---|---|---|"
+    )
     for name, spine in methods.items():
         if spine.seen is not None:
             off = left_out(recording, spine.seen)
@@ -332,7 +351,9 @@ def in_ellipse(recording: Recording, truths: Mapping[str, Truth], spine: Spine) 
         sides = project(recording.cameras, steps) - wanted[:, :, None]
         own = np.einsum("n,fvnij->vfij", curve()[i] ** 2, spine.spread)
         off = at_targets(nine)[:, :, i].swapaxes(0, 1) - wanted
-        square = np.einsum("vfi,vfij,vfj->vf", off, np.linalg.inv(own + np.einsum("vfki,vfkj->vfij", sides, sides)), off)
+        square = np.einsum(
+            "vfi,vfij,vfj->vf", off, np.linalg.inv(own + np.einsum("vfki,vfkj->vfij", sides, sides)), off
+        )
         inside.append(square[np.isfinite(square)] < ELLIPSE_90)
     return float(np.concatenate(inside).mean())
 

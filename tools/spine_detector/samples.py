@@ -1,6 +1,6 @@
 """Rendered people as BlazePose sees them, with the true places of their spines: what the spine network learns from.
 
-    python tools/spine_detector/samples.py --out /tmp/samples --people 100 --each 130 --seed 1
+    python -m tools.spine_detector.samples --out samples --people 90 --each 120 --seed 1
 
 One file a person. Every person does the fifteen actions of the virtual capture; in half of the frames the trunk bends
 and turns further, and the arms go elsewhere, at random: actions of every day bend little to the side. Each picture goes
@@ -58,8 +58,8 @@ class Seen:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--people", type=int, default=100)
-    parser.add_argument("--each", type=int, default=130, help="pictures of each person")
+    parser.add_argument("--people", type=int, default=90)
+    parser.add_argument("--each", type=int, default=120, help="pictures of each person")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--part", default="0/1", help="i/n: every n-th person from the i-th, to share the work")
     options = parser.parse_args()
@@ -127,7 +127,11 @@ def _rows(who: Performer, networks: PoseNetworks, seed: int, index: int, count: 
             features = features_of(pose)
             places = to_shares(pose, sample.labels.keypoints[:, :2]).astype(np.float32)
             crop = cv2.warpAffine(
-                stored, pose.looked_in.to_crop(CROP), (CROP, CROP), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+                stored,
+                pose.looked_in.to_crop(CROP),
+                (CROP, CROP),
+                flags=cv2.INTER_AREA,
+                borderMode=cv2.BORDER_REPLICATE,
             )
             mask = np.round(255 * features.mask).astype(np.uint8)
             yield features.points, mask, crop, places, sample.labels.keypoints[:, 2].astype(np.uint8)

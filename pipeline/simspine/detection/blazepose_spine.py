@@ -5,7 +5,7 @@ over from rendered people, whom it was trained on, to real ones. What it gives i
 spine itself is seen. How far off it is on real images: docs/detector.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 
 from simspine.detection.blazepose import BlazePose
 from simspine.detection.onnx_session import open_session
-from simspine.detection.pose_features import features_of, in_trunk, trunk_frame
+from simspine.detection.pose_features import features_of, in_trunk, to_shares, trunk_frame
 from simspine.detection.pose_networks import Pose
 
 HALF = 0.03  # share of the crop's side, some 7 cm: a point known to this standard deviation has the confidence one half
@@ -37,13 +37,21 @@ class SpinePlacer:
         shipped = Path(str(files("simspine.detection") / "networks" / "spine.onnx"))
         self._session = open_session(shipped if weights is None else weights)
 
+    @property
+    def channels(self) -> int:
+        """Of the picture that the network is given: 1, the mask; 3 for a network of colours; 0 for one of points."""
+        return next((entry.shape[1] for entry in self._session.get_inputs() if entry.name == "mask"), 0)
+
     def place(self, pose: Pose) -> PlacedSpine:
         """The points of one person."""
-        features = features_of(pose)
-        frame, seen = trunk_frame(features.points), in_trunk(features)
-        given = {"points": seen.points[None].astype(np.float32), "mask": seen.mask[None, None].astype(np.float32)}
-        found = self._session.run(None, given)[0][0].astype(float)
-        region = pose.looked_in
+        seen = in_trunk(features_of(pose))
+        return self.placed_by(pose, {"points": seen.points, "mask": seen.mask[None]})
+
+    def placed_by(self, pose: Pose, given: Mapping[str, np.ndarray]) -> PlacedSpine:
+        """The points of one person from what their network is given, in the frame of their trunk."""
+        inputs = {entry.name: given[entry.name][None].astype(np.float32) for entry in self._session.get_inputs()}
+        found = self._session.run(None, inputs)[0][0].astype(float)
+        frame, region = trunk_frame(to_shares(pose, pose.points[:, :2])), pose.looked_in
         xy = region.to_image(frame.shares(found[:, :2]))
         spread = _covariance(found[:, 2:])
         c, s = np.cos(region.turn), np.sin(region.turn)
