@@ -79,7 +79,7 @@ class Truth:
 @dataclass(frozen=True, eq=False)
 class Spine:
     """What a method says. xyz: (frames, 9, 3) m in the order of `SPINE`; covariance: (frames, 9, 3, 3) or None. seen:
-    its points in the images, if it has any there; spread: (frames, views, 9, 2, 2) px², what it says of their errors."""
+    its points in the images, if it has any there; spread: (frames, views, 9, 2, 2) px², what it says of them."""
 
     xyz: np.ndarray
     covariance: np.ndarray | None = None
@@ -144,10 +144,10 @@ def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.nd
         found = [placed_in(placer, pose, image) for pose, image in zip(poses, images, strict=True)]
         rows.append([(pose.points, spine) for pose, spine in zip(poses, found, strict=True)])
     points = np.array([[np.r_[own, np.c_[spine.xy, spine.confidence]] for own, spine in row] for row in rows])
-    native = Keypoints(load("blazepose_spine46").names, recording.limbs.rate, points[..., :2], points[..., 2])
-    at = [
-        SPINE_POINTS.index(load("blazepose_spine46").names[load("blazepose_spine46").from_simspine(n)]) for n in SPINE
-    ]
+    names, ours = load("blazepose_spine46").names, load("spinetrack37").to_simspine
+    native = Keypoints(names, recording.limbs.rate, points[..., :2], points[..., 2])
+    order = [ours[name] for name in SPINE_POINTS]
+    at = [order.index(name) for name in SPINE]
     spread = np.array([[spine.covariance[at] for _, spine in row] for row in rows])
     return translate(native, "blazepose_spine46"), spread
 
@@ -274,9 +274,7 @@ def print_tables(recording: Recording, truths: Mapping[str, Truth], methods: Map
         for marker, row in zip(TARGETS, rows, strict=True):
             print(f"| {name} | {marker} | {row} |")
         print(f"| {name} | back (C7, T7, T10) | {over_back(recording, truths, spine)} |")
-    print(
-        "\n| method | view left out: median px | 90th percentile | within the 90 % ellipse of a view |\n|---|---|---|---|"
-    )
+    print("\n| method | view left out: median px | 90th percentile | in a view's 90 % ellipse |\n|---|---|---|---|")
     for name, spine in methods.items():
         if spine.seen is not None:
             off = left_out(recording, spine.seen)
@@ -343,7 +341,8 @@ def off_px(recording: Recording, truth: Truth, spine: Spine, i: int) -> np.ndarr
 
 def in_ellipse(recording: Recording, truths: Mapping[str, Truth], spine: Spine) -> float:
     """Share of (marker of the back, frame, view) within the 90 % ellipse of what detector and truth state."""
-    assert spine.seen is not None and spine.spread is not None
+    assert spine.seen is not None
+    assert spine.spread is not None
     nine, inside = spine.seen.select(list(SPINE)).xy, []
     for i, truth in enumerate(list(truths.values())[:3]):
         wanted = project(recording.cameras, truth.centre)

@@ -13,7 +13,7 @@ class SpineNetwork(nn.Module):
     """Places of thirteen points in the frame of the trunk, and how sure they are.
 
     points: (n, 33, 4); mask: (n, 1, 40, 40), both in that frame. Returns (n, 13, 5): x, y, and of the whitening matrix
-    [[exp a, 0], [c, exp b]] a, b, c: the error times it has covariance 1. with_points, with_mask: which of both it looks at.
+    [[exp a, 0], [c, exp b]] a, b, c: the error times it has covariance 1. with_points, with_mask: what it looks at.
     """
 
     def __init__(self, with_points: bool = True, with_mask: bool = True, colours: int = 1):

@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def agile_performer(seed: int, index: int) -> Performer:
-    """Person number `index` of the virtual capture of this seed, bent further than its actions are in half the frames."""
+    """Person number `index` of the virtual capture of this seed, in half the frames bent further than its actions."""
     subject = truth.make_subject(seed, index)
     body = truth.truth_body(subject).body
     person = make_person(body, subject.sex == "female", subject.mass, stream(seed, "person", str(index)))
