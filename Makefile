@@ -11,7 +11,7 @@ UV_VERSION := 0.13.8
 LEARN := .venv-learn
 TORCH_VERSION := 2.13.0
 
-.PHONY: help env demo test test-fast test-learn test-portable test-wheel docs release-check lint format lock clean
+.PHONY: help env demo test test-fast test-learn learn-demo test-portable test-wheel docs release-check lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -46,6 +46,12 @@ test-portable: env  ## tests as on other processors: AVX2, AVX-512, neither
 
 test-learn: $(LEARN)/.installed  ## tests of networks, in an environment of their own that has PyTorch
 	$(LEARN)/bin/python -m pytest -n $(CORES) --dist worksteal -m learn tests/learning
+
+SPINE := results/spine_detector
+learn-demo: $(LEARN)/.installed  ## the spine detector: render, train, export, judge on real images
+	$(LEARN)/bin/python -m tools.spine_detector.samples --out $(SPINE)/samples --people 90 --each 120 --seed 1
+	$(LEARN)/bin/python -m tools.spine_detector.train --samples $(SPINE)/samples --out $(SPINE)/spine.onnx --seed 1
+	$(LEARN)/bin/python benchmarks/spine_on_real_images.py --weights $(SPINE)/spine.onnx
 
 # PyTorch beside all that .venv has, which this environment reads and does not copy.
 $(LEARN)/.installed: $(STAMP) Makefile

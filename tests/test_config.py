@@ -129,7 +129,7 @@ def test_misspelt_key_proposes_the_right_one(tmp_path, path, wrong, right, where
         (("filter", "order"), 3, "filter.order: Input should be a multiple of 2 (found 3)."),
         (("triangulation", "min_views"), 1, "triangulation.min_views: "),
         (("triangulation", "min_views"), 2.5, "(found 2.5)."),
-        (("detection", "detector"), "openpose", "'blazepose', 'spinepose' or 'import' (found 'openpose')."),
+        (("detection", "detector"), "openpose", "'blazepose_spine', 'spinepose' or 'import' (found 'openpose')."),
         (("filter",), [1], "filter: "),
         (("name",), "a/b", "name: "),
         (("name",), "../up", "name: "),

@@ -8,11 +8,11 @@ from simspine.types import Keypoints, Origin
 ALL = skeletons.available()
 SIZES = {
     "simspine37": 37, "simspine15": 15, "spinetrack37": 37, "human36m32": 32, "human36m17": 17,
-    "halpe26": 26, "blazepose33": 33, "body25": 25, "coco17": 17,
+    "halpe26": 26, "blazepose33": 33, "blazepose_spine46": 46, "body25": 25, "coco17": 17,
 }  # fmt: skip
 
 
-def test_the_nine_skeletons_and_their_sizes():
+def test_the_ten_skeletons_and_their_sizes():
     assert {name: len(skeletons.load(name)) for name in ALL} == SIZES
 
 

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from simspine.detection.pose_networks import LANDMARK_SIZE, POINTS, Pose, PoseNetworks
+from simspine.detection.pose_networks import LANDMARK_SIZE, Pose, PoseNetworks
 from simspine.detection.pose_tracker import PoseTracker
 from simspine.errors import InputError
 from simspine.silhouettes.contour import Silhouette, trunk_contour
@@ -66,10 +66,11 @@ class BlazePose:
             poses = tracker.step(networks, rgb) if boxes is None else tracker.step_in(networks, rgb, boxes)
         finally:
             self._networks.put(networks)
-        found = [self._with_contour(pose, poses, image.shape[1::-1]) for pose in poses]
-        return np.array(found).reshape(-1, POINTS + len(self.contours), 3)
+        found = [self.points_of(pose, poses, image.shape[1::-1]) for pose in poses]
+        return np.array(found).reshape(-1, len(load(self.skeleton)) + len(self.contours), 3)
 
-    def _with_contour(self, pose: Pose, everybody: Sequence[Pose], size: tuple[int, int]) -> np.ndarray:
+    def points_of(self, pose: Pose, everybody: Sequence[Pose], size: tuple[int, int]) -> np.ndarray:
+        """(33 and contours, 3) of one person in an image of `size` (width, height) px."""
         if not self.contours:
             return pose.points
         others = [_silhouette(other) for other in everybody if other is not pose]

@@ -46,13 +46,15 @@ class Region(NamedTuple):
 class Pose(NamedTuple):
     """One person: points (33, 3) x px, y px, visibility 0…1; the region to look in in the next image.
 
-    mask: (256, 256) logits over the region `looked_in`, positive where the body is: its silhouette.
+    mask: (256, 256) logits over the region `looked_in`, positive where the body is: its silhouette. depth: (33,) of the
+    points behind mid-hips along the line of sight, in px of the crop.
     """
 
     points: np.ndarray
     region: Region
     mask: np.ndarray
     looked_in: Region
+    depth: np.ndarray
 
 
 def region_of(centre: np.ndarray, rim: np.ndarray) -> Region:
@@ -166,7 +168,8 @@ class PoseNetworks:
         xy = region.to_image(refine(values[:, :2] / LANDMARK_SIZE, heat[0]))
         visibility = 1 / (1 + np.exp(-values[:POINTS, 3].astype(float)))
         points = np.column_stack([xy[:POINTS], visibility])
-        return Pose(points, region_of(xy[POINTS], xy[POINTS + 1]), mask[0, ..., 0], region)
+        ahead = region_of(xy[POINTS], xy[POINTS + 1])
+        return Pose(points, ahead, mask[0, ..., 0], region, values[:POINTS, 2].astype(float))
 
 
 def _crop(image: np.ndarray, region: Region, size: int, padded: bool = False) -> np.ndarray:

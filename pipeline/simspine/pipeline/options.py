@@ -16,8 +16,9 @@ class Section(BaseModel):
 class DetectionOptions(Section):
     """Image → 2D points."""
 
-    detector: Literal["blazepose", "spinepose", "import"] = "blazepose"
-    """blazepose works offline; spinepose sees the spine but is for non-commercial use; import reads `keypoints`."""
+    detector: Literal["blazepose", "blazepose_spine", "spinepose", "import"] = "blazepose"
+    """blazepose works offline; blazepose_spine (experimental) guesses the spine's points from what blazepose sees;
+    spinepose sees the spine but is for non-commercial use; import reads `keypoints`."""
     model: str = "medium"
     """SpinePose: model id (small, medium, large, xlarge; v1/ or v2/ before it) or a path to an ONNX file."""
     device: Literal["cpu", "cuda"] = "cpu"

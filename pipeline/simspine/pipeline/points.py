@@ -24,7 +24,9 @@ from simspine.spine.shape.from_joints import infer_points
 from simspine.triangulation import TriangulationReport, triangulate_with_report
 from simspine.types import Camera, Keypoints, Markers, Origin
 
-SKELETONS = {"blazepose": "blazepose33", "spinepose": "spinetrack37"}  # of the detectors' points
+SKELETONS = {  # of the detectors' points
+    "blazepose": "blazepose33", "blazepose_spine": "blazepose_spine46", "spinepose": "spinetrack37",
+}  # fmt: skip
 
 
 class Followed(NamedTuple):
@@ -62,6 +64,10 @@ def _detector(options: DetectionOptions, boxes_known: bool) -> Detector:
 
         boxes = whole_image if boxes_known else None
         return SpinePose(options.model, options.device, boxes=boxes, people=options.people)
+    if options.detector == "blazepose_spine":
+        from simspine.detection.blazepose_spine import BlazePoseSpine
+
+        return BlazePoseSpine(options.people)
     return BlazePose(options.people, silhouettes=options.silhouettes)
 
 

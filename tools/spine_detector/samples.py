@@ -1,0 +1,148 @@
+"""Rendered people as BlazePose sees them, with the true places of their spines: what the spine network learns from.
+
+    python -m tools.spine_detector.samples --out samples --people 90 --each 120 --seed 1
+
+One file a person. Every person does the fifteen actions of the virtual capture; in half of the frames the trunk bends
+and turns further, and the arms go elsewhere, at random: actions of every day bend little to the side. Each picture goes
+through BlazePose as a video's image would, so the inputs have its errors on rendered people.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from simspine.body.kinematics import forward_kinematics
+from simspine.capture import truth
+from simspine.capture.random_streams import stream
+from simspine.capture.rendered.crops import Sample, Style, draw_sample
+from simspine.capture.rendered.motions import Performer, performer
+from simspine.capture.rendered.people import make_person
+from simspine.capture.rendered.sensor import compressed
+from simspine.detection.pose_features import features_of, to_shares
+from simspine.detection.pose_networks import Pose, PoseNetworks, region_of_box
+from simspine.detection.pose_tracker import settled
+from simspine.formats.atomic import atomic_path
+from simspine.types import Motion
+
+STYLE = Style(size=(224, 256), samples=1)
+FRAMES = 60  # of each action
+CROP = 64  # px, side of the image kept for a network that sees nothing else
+FURTHER = 0.5  # share of frames bent further
+# One standard deviation, degrees, over a whole region; and of joints of the arms.
+BENDS = {
+    "lumbar": {"Flex_Ext": 18, "Lat_Bending": 14, "axial_rotation": 5},
+    "thorax": {"Flex_Ext": 9, "Lat_Bending": 12, "axial_rotation": 12},
+    "neck": {"Flex_Ext": 12, "Lat_Bending": 10, "axial_rotation": 15},
+}
+ARMS = {"arm_flex": 30, "arm_add": 40, "arm_rot": 25, "elbow_flex": 20}
+HIPS = {"hip_flexion": 20, "hip_adduction": 10}
+LEAN = {"pelvis_tilt": 12, "pelvis_list": 12}
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A person's pictures: points (n, 33, 4), mask (n, 64, 64), crop (n, 64, 64, 3) BGR, places (n, 37, 2) shares of
+    the true points in SpineTrack's order, v (n, 37): 2 in sight, 1 hidden, 0 outside."""
+
+    points: np.ndarray
+    mask: np.ndarray
+    crop: np.ndarray
+    places: np.ndarray
+    v: np.ndarray
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--people", type=int, default=90)
+    parser.add_argument("--each", type=int, default=120, help="pictures of each person")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--part", default="0/1", help="i/n: every n-th person from the i-th, to share the work")
+    options = parser.parse_args()
+    first, step = map(int, options.part.split("/"))
+    networks = PoseNetworks()
+    for index in range(first, options.people, step):
+        path = options.out / f"{index:04d}.npz"
+        if not path.is_file():
+            seen = look_at(agile_performer(options.seed, index), networks, options.seed, index, options.each)
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **vars(seen))
+            print(f"{path}: {len(seen.v)} of {options.each} pictures", flush=True)
+
+
+def agile_performer(seed: int, index: int) -> Performer:
+    """Person number `index` of the virtual capture of this seed, in half the frames bent further than its actions."""
+    subject = truth.make_subject(seed, index)
+    body = truth.truth_body(subject).body
+    person = make_person(body, subject.sex == "female", subject.mass, stream(seed, "person", str(index)))
+    trials = [truth.make_trial(subject, action, 1, FRAMES).motion for action in truth.ACTIONS]
+    values = np.concatenate([trial.values for trial in trials])
+    plain = Motion(trials[0].names, trials[0].rate, values, trials[0].rotational)
+    motion = bent_further(plain, stream(seed, "bent further", str(index)))
+    return performer(subject.name, person, motion, forward_kinematics(body, motion))
+
+
+def bent_further(motion: Motion, rng: np.random.Generator) -> Motion:
+    """A motion whose frames are, in half of them, bent and turned at random, each for itself."""
+    values, names = motion.values.copy(), motion.names
+    chosen = rng.random(motion.frames) < FURTHER
+
+    def add(columns: list[int], degrees: float) -> None:
+        total = np.radians(degrees) * rng.standard_normal(motion.frames) * chosen
+        values[:, columns] += total[:, None] / len(columns)
+
+    for region, turns in BENDS.items():
+        for turn, degrees in turns.items():
+            add([i for i, name in enumerate(names) if name.endswith(turn) and region_of(name) == region], degrees)
+    for joint, degrees in (ARMS | HIPS).items():
+        for side in "rl":
+            add([names.index(f"{joint}_{side}")], degrees)
+    for joint, degrees in LEAN.items():
+        add([names.index(joint)], degrees)
+    return motion.with_(values=values)
+
+
+def region_of(coordinate: str) -> str:
+    """Region of an intervertebral joint: 'L4_L5_Flex_Ext' → 'lumbar'."""
+    if coordinate.startswith("L"):
+        return "lumbar"
+    return "thorax" if coordinate.startswith("T") else "neck"
+
+
+def look_at(who: Performer, networks: PoseNetworks, seed: int, index: int, count: int) -> Seen:
+    rows = list(_rows(who, networks, seed, index, count))
+    return Seen(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def _rows(who: Performer, networks: PoseNetworks, seed: int, index: int, count: int) -> Iterator[tuple]:
+    for number in range(count):
+        sample = draw_sample(who, STYLE, seed, 1000 * index + number)
+        stored = cv2.imdecode(np.frombuffer(compressed(sample.image, sample.sensor), np.uint8), cv2.IMREAD_COLOR)
+        pose = _found(networks, stored, sample, stream(seed, "box", str(index), str(number)))
+        if pose is not None:
+            features = features_of(pose)
+            places = to_shares(pose, sample.labels.keypoints[:, :2]).astype(np.float32)
+            crop = cv2.warpAffine(
+                stored,
+                pose.looked_in.to_crop(CROP),
+                (CROP, CROP),
+                flags=cv2.INTER_AREA,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            mask = np.round(255 * features.mask).astype(np.uint8)
+            yield features.points, mask, crop, places, sample.labels.keypoints[:, 2].astype(np.uint8)
+
+
+def _found(networks: PoseNetworks, image: np.ndarray, sample: Sample, rng: np.random.Generator) -> Pose | None:
+    """The person, looked for about where they are; None where BlazePose sees nobody."""
+    left, top, wide, high = sample.labels.box
+    box = np.array([left, top, left + wide, top + high]) + 0.05 * max(wide, high) * rng.standard_normal(4)
+    return settled(networks, np.ascontiguousarray(image[..., ::-1]), region_of_box(box))
+
+
+if __name__ == "__main__":
+    main()
