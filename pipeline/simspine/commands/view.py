@@ -45,14 +45,15 @@ def view(result, subject, trial, out, opened, recording, animation, model):
 @click.option("--subject", help="Subject; the first if left out.")
 @click.option("--trial", help="Trial; the first if left out.")
 @click.option("--camera", help="One camera in full size; all of them side by side if left out.")
-@click.option("--out", required=True, type=FILE, help="Video to write (.webm: quick; .mp4).")
+@click.option("--out", required=True, type=FILE, help="Video to write (.webm, .mp4; .avi: quick).")
+@click.option("--show", type=click.Choice(["lines", "bones", "skin"]), default="lines", show_default=True)
 @quiet_option
-def overlay(config_path, subject, trial, camera, out, quiet):
-    """Draw the body and the spine on a trial's videos."""
+def overlay(config_path, subject, trial, camera, out, show, quiet):
+    """Draw the body on a trial's videos: lines and the spine, bones, or skin."""
     from simspine.config import read_config
     from simspine.workflow.overlaying import write_overlay
 
-    click.echo(write_overlay(read_config(config_path), out, subject, trial, camera, quiet=quiet))
+    click.echo(write_overlay(read_config(config_path), out, subject, trial, camera, show, quiet=quiet))
 
 
 @click.command()

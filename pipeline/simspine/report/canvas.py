@@ -177,8 +177,9 @@ def caption(image: np.ndarray, text: str) -> np.ndarray:
             text = text[:-1]
         text += "…"
     out = image.copy()
-    out[:bar] = blend(out[:bar], np.full_like(out[:bar], BACKGROUND), 0.72)
-    return write(out, (size // 2, bar / 2), text, size)
+    ground = blend(out[:bar], np.full_like(out[:bar], BACKGROUND), 0.72)
+    out[:bar] = write(ground, (size // 2, bar / 2), text, size)
+    return out
 
 
 def legend(image: np.ndarray, kinds: Collection[str]) -> np.ndarray:
