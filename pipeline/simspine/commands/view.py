@@ -1,4 +1,4 @@
-"""simspine view, simspine overlay, simspine clicks: look at a result, and at what could be clicked."""
+"""simspine view, portray, overlay, clicks: look at a result, and at what could be clicked."""
 
 import click
 
@@ -38,6 +38,26 @@ def view(result, subject, trial, out, opened, recording, animation, model):
     click.echo(page)
     if opened:
         click.launch(page.resolve().as_uri())
+
+
+@click.command()
+@click.argument("result", type=FILE)
+@click.option("--out", required=True, type=FILE, help="Picture (.png, .jpg) or video (.webm, .mp4, .avi) to write.")
+@click.option("--subject", help="Subject, where the result holds several.")
+@click.option("--trial", help="Trial, where the result holds several.")
+@click.option("--model", type=FILE, help="The OpenSim model (.osim) that a motion belongs to.")
+@click.option("--from", "view", default="oblique", show_default=True, help="front, side, back, oblique, top; a camera.")
+@click.option("--show", type=click.Choice(["bones", "skin", "both"]), default="bones", show_default=True)
+@click.option("--frame", type=click.IntRange(0), help="Of a picture; the first if left out.")
+def portray(result, out, subject, trial, model, view, show, frame):
+    """Draw the person of RESULT in 3D as a picture or a video, without a browser.
+
+    RESULT: as `simspine view` takes it, with poses of a body.
+    """
+    from simspine.workflow.portraits import write_portrait
+    from simspine.workflow.viewing import read_scene
+
+    click.echo(write_portrait(read_scene(result, subject, trial, model), out, view, show, frame))
 
 
 @click.command()
