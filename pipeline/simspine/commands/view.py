@@ -12,7 +12,9 @@ from simspine.commands.options import FILE, FOLDER, config_option, quiet_option
 @click.option("--out", type=FILE, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE, help="Write a Rerun recording (.rrd) instead.")
-@click.option("--animation", type=FILE, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .bvh).")
+@click.option(
+    "--animation", type=FILE, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .usda, .bvh)."
+)
 @click.option("--model", type=FILE, help="The OpenSim model (.osim) that a motion belongs to.")
 def view(result, subject, trial, out, opened, recording, animation, model):
     """Show RESULT in three dimensions.
