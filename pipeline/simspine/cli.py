@@ -21,7 +21,7 @@ from simspine.commands.options import FILE, config_option, quiet_option
 from simspine.commands.start import demo, run, warmup
 from simspine.commands.train import train
 from simspine.commands.validate import validate
-from simspine.commands.view import clicks, overlay, portray, view
+from simspine.commands.view import clicks, cycles_, overlay, portray, view
 from simspine.commands.workflow import job, status
 from simspine.errors import InputError
 
@@ -165,6 +165,7 @@ for _group in (
     check,
     view,
     portray,
+    cycles_,
     overlay,
     clicks,
     annotate,

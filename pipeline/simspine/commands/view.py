@@ -1,4 +1,4 @@
-"""simspine view, portray, overlay, clicks: look at a result, and at what could be clicked."""
+"""simspine view, portray, cycles, overlay, clicks: look at a result, and at what could be clicked."""
 
 import click
 
@@ -60,6 +60,32 @@ def portray(result, out, subject, trial, model, view, show, frame):
     from simspine.workflow.viewing import read_scene
 
     click.echo(write_portrait(read_scene(result, subject, trial, model), out, view, show, frame))
+
+
+def _times(context, parameter, text: str | None) -> list[float]:
+    """Numbers that commas part."""
+    try:
+        return [float(word) for word in text.split(",")] if text else []
+    except ValueError:
+        raise click.BadParameter(f"expected times in s with commas between, as 0.42,1.51; found {text!r}.") from None
+
+
+@click.command("cycles")
+@click.argument("result", type=FILE)
+@click.option("--out", required=True, type=FILE, help="Picture to write (.png, .svg, .pdf).")
+@click.option("--right", callback=_times, help="Times of the right foot's contacts, s: 0.42,1.51,2.60.")
+@click.option("--left", callback=_times, help="The same of the left foot.")
+@click.option("--bands", type=FILE, help="Normative bands to draw behind (.csv).")
+@click.option("--trial", help="SUBJECT/TRIAL, where the result holds several.")
+def cycles_(result, out, right, left, bands, trial):
+    """Draw the angles of pelvis, trunk and limbs of RESULT over cycles from event to event.
+
+    RESULT: a results folder, or a trial's .h5 in it. simspine finds no events: they are yours, as are the bands.
+    """
+    from simspine.workflow.cycle_figures import write_cycles
+
+    events = {side: times for side, times in (("r", right), ("l", left)) if times}
+    click.echo(write_cycles(result, out, events, bands, trial))
 
 
 @click.command()
