@@ -57,7 +57,7 @@ def cycles_of(found: SolvedTrial, events: Events) -> dict[str, np.ndarray]:
     if clinical is None:
         raise InputError(f"{found.name}: was solved without clinical parameters; run it again.")
     central = events.get("r", events.get("l", ()))
-    out = {}
+    out: dict[str, np.ndarray] = {}
     for name, unit in zip(clinical.names, clinical.units, strict=True):
         side = name[-1] if name.endswith(("_r", "_l")) else ""
         times = events.get(side, ()) if side else central
