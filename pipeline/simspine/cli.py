@@ -22,7 +22,7 @@ from simspine.commands.options import FILE, config_option, quiet_option
 from simspine.commands.start import demo, run, warmup
 from simspine.commands.train import train
 from simspine.commands.validate import validate
-from simspine.commands.view import clicks, overlay, view
+from simspine.commands.view import clicks, cycles_, overlay, portray, view
 from simspine.commands.workflow import job, status
 from simspine.errors import InputError
 
@@ -167,6 +167,8 @@ for _group in (
     verify,
     check,
     view,
+    portray,
+    cycles_,
     overlay,
     clicks,
     annotate,

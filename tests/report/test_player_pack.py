@@ -18,8 +18,9 @@ from tools.vendor_three import CHECKSUM, LIBRARY, VERSION, used_names
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project_one
 from simspine.report.player.assets import scripts
+from simspine.report.player.block import Block
 from simspine.report.player.bones import Bone, bones, joined, segments, thinned
-from simspine.report.player.pack import _Block, pack, quaternions
+from simspine.report.player.pack import pack, quaternions
 from simspine.report.player.scene import TUBE_SD, floor_height, frustum, tube_radius
 
 
@@ -81,7 +82,7 @@ def test_long_trials_are_thinned_and_say_so(scene):
 @given(st.lists(st.one_of(st.floats(-20, 20), st.just(np.nan)), min_size=1, max_size=40))
 @settings(max_examples=60, deadline=None)
 def test_any_lengths_survive_to_half_a_step(values):
-    block = _Block()
+    block = Block()
     block.lengths("x", values)
     entry = block.entries["x"]
     raw = np.frombuffer(block.parts[0], "<i2", len(values))

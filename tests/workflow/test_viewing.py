@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from player_data import unpack
+from small_project import RATE
 
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.formats.store import load, save
 from simspine.workflow import reporting
+from simspine.workflow.cycle_figures import cycles_of
+from simspine.workflow.paths import Paths
+from simspine.workflow.trials import read_trial
 from simspine.workflow.viewing import find_trial, read_scene
 
 pytestmark = pytest.mark.slow
@@ -105,6 +109,23 @@ def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
     assert run("overlay", "--config", finished.file, "--camera", "cam9", "--out", out).exit_code == 2
 
 
+def test_overlay_shows_bones_where_the_body_is(finished, tmp_path):
+    """The synthetic project's body has bones and, being coupled, no single vertebrae for a skin."""
+    from simspine.sources.video import open_video
+
+    out = tmp_path / "bones.avi"
+    arguments = ("overlay", "--config", finished.file, "--camera", "cam02", "--quiet", "--out")
+    done = run(*arguments, out, "--show", "bones")
+    assert done.exit_code == 0, done.output
+    image = next(iter(open_video(out))).astype(int)
+    bones = (image.min(-1) > 120) & (np.ptp(image, axis=-1) < 60)
+    assert bones.mean() > 0.002
+    refused = run(*arguments, tmp_path / "skin.avi", "--show", "skin")
+    assert refused.exit_code == 2
+    assert "every vertebra" in refused.stderr
+    assert not (tmp_path / "skin.avi").exists()
+
+
 def test_overlay_lies_on_the_videos(filmed, tmp_path):
     from simspine.sources.video import open_video
 
@@ -131,7 +152,7 @@ def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
 
 
 def test_the_skeleton_goes_to_animation_programs(finished, tmp_path):
-    for name in ("bow.glb", "bow.bvh"):
+    for name in ("bow.glb", "bow.usda", "bow.bvh"):
         done = run("view", finished.results, "--animation", tmp_path / name)
         assert done.exit_code == 0, done.output
     assert (tmp_path / "bow.glb").read_bytes()[:4] == b"glTF"
@@ -140,3 +161,27 @@ def test_the_skeleton_goes_to_animation_programs(finished, tmp_path):
     assert failed.exit_code == 2
     assert ".glb" in failed.stderr
     assert not (tmp_path / "bow.fbx").exists()
+
+
+def test_cycles_stand_before_a_labs_bands(finished, tmp_path):
+    rows = "".join(f"hip_flexion,{percent},{percent / 4},6\n" for percent in range(0, 101, 5))
+    bands, out = tmp_path / "lab.csv", tmp_path / "cycles.svg"
+    bands.write_text(f"# source: Somebody 2001\nangle,percent,mean,sd\n{rows}")
+    last = 15 / RATE
+    command = ("cycles", finished.results, "--right", f"0,{last / 2},{last}", "--left", f"0.01,{last}")
+    done = run(*command, "--bands", bands, "--out", out)
+    assert done.exit_code == 0, done.output
+    found = read_trial(Paths(finished.results, "S01"), "bow")
+    angles = cycles_of(found, {"r": [0, last / 2, last], "l": [0.01, last]})
+    assert {name: len(values) for name, values in angles.items() if name.startswith("hip_flexion")} == {
+        "hip_flexion_r": 2,
+        "hip_flexion_l": 1,
+    }
+    first = found.spine.clinical.of("hip_flexion_r")[0]
+    assert angles["hip_flexion_r"][0, 0] == pytest.approx(first)
+    assert "<svg" in out.read_text()[:500]
+    for wrong, said in (("0.1", "two or more"), (f"0,{last + 1}", "lasts"), ("a,b", "commas")):
+        refused = run("cycles", finished.results, "--right", wrong, "--out", tmp_path / "no.png")
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+    assert not (tmp_path / "no.png").exists()

@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.arrays import runs
 from simspine.formats.atomic import atomic_path
-from simspine.formats.skeleton_motion import JointMesh, SkeletonMotion
+from simspine.formats.skeleton_motion import JointMesh, SkeletonMotion, turned_quaternions
 
 _FLOAT, _USHORT, _UINT = 5126, 5123, 5125
 _ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
@@ -77,7 +77,7 @@ def _gaps(motion: SkeletonMotion) -> list[list[int]]:
 
 def _nodes(motion: SkeletonMotion, rest: np.ndarray) -> list[dict]:
     """A node for each joint, at rest as in the first known frame. rest: (joints, 4, 4) local."""
-    turns = quaternions(rest[:, :3, :3])
+    turns = turned_quaternions(rest[:, :3, :3])
     nodes: list[dict] = []
     for i, name in enumerate(motion.names):
         node = {"name": name, "translation": rest[i, :3, 3].tolist(), "rotation": turns[i].tolist()}
@@ -89,7 +89,7 @@ def _nodes(motion: SkeletonMotion, rest: np.ndarray) -> list[dict]:
 def _animation(chunk: _Chunk, local: np.ndarray, time: np.ndarray, name: str) -> dict:
     """Translation and rotation of every joint. local: (keys, joints, 4, 4); time: (keys,) s."""
     clock = chunk.add(time, _FLOAT, "SCALAR", limits=True)
-    turns = quaternions(local[..., :3, :3])
+    turns = turned_quaternions(local[..., :3, :3])
     samplers, channels = [], []
     for joint in range(local.shape[1]):
         tracks: Mapping[str, tuple[np.ndarray, str]] = {
@@ -100,17 +100,6 @@ def _animation(chunk: _Chunk, local: np.ndarray, time: np.ndarray, name: str) ->
             samplers.append({"input": clock, "interpolation": "LINEAR", "output": chunk.add(values, _FLOAT, kind)})
             channels.append({"sampler": len(samplers) - 1, "target": {"node": joint, "path": track}})
     return {"name": name, "samplers": samplers, "channels": channels}
-
-
-def quaternions(rotations: np.ndarray) -> np.ndarray:
-    """(keys…, 3, 3) → (keys…, 4) x y z w, each nearest to the one before along the first axis."""
-    from scipy.spatial.transform import Rotation
-
-    out = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_quat().reshape(*rotations.shape[:-2], 4)
-    if out.ndim > 2:  # over time: opposite quaternions are one rotation, and a reader goes straight between keys
-        flips = np.cumprod(np.where((out[1:] * out[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0), axis=0)
-        out[1:] *= flips
-    return out
 
 
 def _skinned(chunk: _Chunk, motion: SkeletonMotion, bind: np.ndarray) -> dict:

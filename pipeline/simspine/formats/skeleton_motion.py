@@ -85,3 +85,14 @@ def ordered(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> tuple[tup
             raise InputError(f"joints form a circle: {', '.join(name for name in names if name not in done)}.")
         done += ready
     return tuple(done), tuple(done.index(parent_of[name]) if name in parent_of else -1 for name in done)
+
+
+def turned_quaternions(rotations: np.ndarray) -> np.ndarray:
+    """(keys…, 3, 3) → (keys…, 4) x y z w, each nearest to the one before along the first axis."""
+    from scipy.spatial.transform import Rotation
+
+    out = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_quat().reshape(*rotations.shape[:-2], 4)
+    if out.ndim > 2:  # over time: opposite quaternions are one rotation, and a reader goes straight between keys
+        flips = np.cumprod(np.where((out[1:] * out[:-1]).sum(-1, keepdims=True) < 0, -1.0, 1.0), axis=0)
+        out[1:] *= flips
+    return out

@@ -1,4 +1,4 @@
-"""The body and the spine drawn on a trial's videos, frame by frame, as one video."""
+"""The body drawn on a trial's videos, frame by frame, as one video: as lines with its spine, as bones or with skin."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from simspine.geometry import change_frame, project_one
+from simspine.pipeline.scene import anatomy
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
 from simspine.quality.findings import Status
 from simspine.report import canvas
 from simspine.report.overlay import Layer, draw_overlay, person_box
 from simspine.report.sampling import frame_layer
+from simspine.report.solid import Solid, average_skin, solid_bones, solid_skin
 from simspine.report.style import STATUS_COLOURS, bgr
 from simspine.report.video import video_writer
 from simspine.skeletons.skin_names import on_skin
@@ -19,18 +21,24 @@ from simspine.sources.video import open_videos
 from simspine.spine.levels import CHAIN
 from simspine.types import Camera, Markers, Origin
 
-ALONE, TILE = 1080, 540  # px: greatest height of a camera's picture, alone or one of several
+TILE = 540  # px: height of a camera's picture beside others
+SKIN_OPACITY = 0.6  # the person stays visible below
+SHOWN = ("lines", "bones", "skin")
 Box = bool | tuple[int, ...]  # what of an image is shown, as `draw_overlay` takes it
 
 
-def write_overlay(found: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None]) -> None:
-    """Write a video (.webm or .mp4): detections, the fitted body and its spine on the images of some views (numbers).
+def write_overlay(
+    found: SolvedTrial, out: Path, views: Sequence[int], progress: Callable[[int, int], None], show: str = "lines"
+) -> None:
+    """Write a video (.webm, .mp4 or .avi): detections and the fitted body on the images of some views (numbers).
 
     One view in full size; several side by side, cut to where the person is during the trial. Trials without videos are
-    drawn on a plain ground. progress: called with (frames done, frames in all).
+    drawn on a plain ground. progress: called with (frames done, frames in all). show: one of `SHOWN`. Raises
+    `InputError` for a body without bones or skin where these are to be shown.
     """
+    solid = solid_of(found, show)
     alone = len(views) == 1
-    height = min(ALONE, found.cameras[views[0]].size[1]) if alone else TILE
+    height = found.cameras[views[0]].size[1] if alone else TILE
     rooms = {v: room_of(found.cameras[v], found.model_points) for v in views}
     aspect = max((x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in rooms.values())
     boxes: dict[int, Box] = {v: False for v in views}
@@ -39,10 +47,17 @@ def write_overlay(found: SolvedTrial, out: Path, views: Sequence[int], progress:
     frames, strip = found.spine.frames, None
     with video_writer(out, found.spine.rate) as video:
         for frame, images in enumerate(_images(found, views)):
-            drawn = picture(found, frame, dict(zip(views, images, strict=True)), height, boxes)
-            strip = _legend(found, drawn.shape[1]) if strip is None else strip
+            drawn = picture(found, frame, dict(zip(views, images, strict=True)), height, boxes, solid)
+            strip = _legend(found, drawn.shape[1], show) if strip is None else strip
             video.add(np.vstack([drawn, strip]))
             progress(frame + 1, frames)
+
+
+def solid_of(found: SolvedTrial, show: str) -> Solid | None:
+    """The body's bones or its skin, as `show` says; None for lines."""
+    if show == "bones":
+        return solid_bones(anatomy(found.body.osim)[0], found.poses)
+    return solid_skin(average_skin(found.body), found.poses) if show == "skin" else None
 
 
 def _images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:
@@ -63,16 +78,28 @@ def _images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarra
 
 
 def picture(
-    found: SolvedTrial, frame: int, images: Mapping[int, np.ndarray], height: int, boxes: Mapping[int, Box]
+    found: SolvedTrial,
+    frame: int,
+    images: Mapping[int, np.ndarray],
+    height: int,
+    boxes: Mapping[int, Box],
+    solid: Solid | None = None,
 ) -> np.ndarray:
-    """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}."""
+    """One frame, (height, width, 3) BGR: the views {number: image} in a grid. boxes: {number: what is shown}.
+
+    solid: the body's bones or skin, drawn in place of lines.
+    """
     verdict, note = found.verdict, ""
     if verdict is not None and verdict.status[frame] is not Status.KEPT:
         note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
     cells = []
     for view, image in images.items():
         text = f"{found.cameras[view].name} · {found.spine.time[frame]:.2f} s · frame {frame}{note}"
-        cells.append(draw_overlay(image, layer_of(found, frame, view), text, height, boxes[view]))
+        layer = layer_of(found, frame, view)
+        if solid is not None:
+            image, layer = image.copy(), _seen_only(layer)
+            solid.draw(image, found.cameras[view], frame, SKIN_OPACITY if solid.skin else 1.0)
+        cells.append(draw_overlay(image, layer, text, height, boxes[view]))
         if found.rejected[frame]:
             assert verdict is not None  # who rejected
             _frame(cells[-1], bgr(STATUS_COLOURS[str(verdict.status[frame])]))
@@ -83,6 +110,12 @@ def picture(
     # The grid that shows the pictures largest on a screen of 16:9.
     columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * width), 9 / (-(-len(cells) // n) * tall)))
     return canvas.grid([cells[i : i + columns] for i in range(0, len(cells), columns)], 4)
+
+
+def _seen_only(layer: Layer) -> Layer:
+    """What was detected: lines and inferred points would hide the bones that they stand for."""
+    seen = {name: point for name, point in layer.detected.items() if name not in layer.inferred}
+    return replace(layer, detected=seen, model={})
 
 
 def layer_of(found: SolvedTrial, frame: int, view: int) -> Layer:
@@ -110,12 +143,12 @@ def room_of(camera: Camera, model: Markers, aspect: float | None = None) -> tupl
     return person_box(corners, camera.size, aspect=aspect)
 
 
-def _legend(found: SolvedTrial, width: int) -> np.ndarray:
+def _legend(found: SolvedTrial, width: int, show: str) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
     _, report = found.images
-    kinds = ["detected", "model", "spine"]
+    kinds = ["detected"] + ["model", "spine"] * (show == "lines")
     kinds += ["skin"] * bool(on_skin(found.shown.names))
-    kinds += ["inferred"] * bool(found.shown.names_of(Origin.INFERRED))
+    kinds += ["inferred"] * bool(show == "lines" and found.shown.names_of(Origin.INFERRED))
     kinds += ["outlined"] * bool(found.shown.names_of(Origin.SILHOUETTE)) + ["outline"] * (found.contours is not None)
     kinds += ["swapped"] * bool(report.swapped.any())
     kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())

@@ -5,18 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.body.model import Body
 from simspine.data_files import pose2sim_folder
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.clinical_figures import FOLLOWS, GIVEN, UNITS, ClinicalFigure
 from simspine.quality.observability import Observability, forced_mask
 from simspine.report.player.bones import Bone, bones, segments
 from simspine.report.player.scene import Curve, Scene
+from simspine.report.solid import average_skin
 from simspine.report.summary import DOUBTED, typical, verdict_on
 from simspine.spine.adults import ADULTS
 from simspine.spine.bands import bands
 from simspine.spine.clinical import SIDES
 from simspine.spine.levels import CHAIN
 from simspine.spine.parameters import ClinicalParameters
+from simspine.surface.binding import BoundSkin
+from simspine.surface.segments import SEGMENTS
 from simspine.types import Forced, Markers
 
 LABELS = {"lla": ("LLA", "Lumbar lordosis, L1–S1"), "tka": ("TKA", "Thoracic kyphosis, T3–T12")}
@@ -40,7 +44,13 @@ def scene_of(found: SolvedTrial) -> Scene:
         None if verdict is None else tuple(map(str, verdict.status)),
         None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
         (*curves(angles, spine.forced, ~found.rejected), *clinical_curves(spine.clinical, found.clinical_figures)),
+        skin=skin_of(found.body),
     )
+
+
+def skin_of(body: Body) -> BoundSkin | None:
+    """The skin of an average person on a body; None for a body that cannot carry one."""
+    return average_skin(body) if set(SEGMENTS) <= set(body.bodies) else None
 
 
 def chain_of(spine: Markers) -> Markers:

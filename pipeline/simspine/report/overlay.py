@@ -97,19 +97,25 @@ def draw_overlay(
     picture = canvas.part(image, (x0, y0, x1, y1), (max(1, round((x1 - x0) * scale)), height))
     layer = layer.moved(scale, np.array([x0, y0], float))
     unit = max(1.0, max(picture.shape[:2]) / 450)  # line width, px
-    picture = _draw_detections(_draw_model(picture, layer, unit), layer, unit)
+    _draw_model(picture, layer, unit)
+    _draw_detections(picture, layer, unit)
     return canvas.caption(picture, caption) if caption else picture
 
 
-def _draw_model(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
-    shadow, picture = picture, picture.copy()
+def _draw_model(picture: np.ndarray, layer: Layer, unit: float) -> None:
+    """Draw the body into the picture; lines have a shadow, so that they are seen on any ground."""
+    if not layer.model:
+        return
     lines = [np.array([layer.model[a], layer.model[b]]) for a, b in layer.edges
              if a in layer.model and b in layer.model and not (a in layer.spine and b in layer.spine)]  # fmt: skip
     chain = np.array([layer.model[n] for n in layer.spine if n in layer.model]).reshape(-1, 2)
     curve = smooth_curve(chain)
+    about = _about(np.concatenate([*lines, curve, chain]), 4 * unit, picture.shape)
+    below = picture[about].copy()
     for line in [*lines, curve]:
         canvas.line(picture, line, DARK, unit * (4.6 if line is curve else 2.6))
-    picture = canvas.blend(shadow, picture, 0.55)
+    if below.size:
+        picture[about] = canvas.blend(below, picture[about], 0.55)
     for a, b in layer.detected.items():
         if a in layer.model and a not in layer.pruned:
             canvas.line(picture, np.array([b, layer.model[a]]), WHITE, unit * 0.6)
@@ -121,10 +127,19 @@ def _draw_model(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
             canvas.disc(picture, point, unit * 2.3, bgr(VERMILLION), WHITE, unit * 0.8)
         else:
             canvas.square(picture, point, unit * 1.9, WHITE, DARK, unit * 0.6)
-    return picture
 
 
-def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarray:
+def _about(points: np.ndarray, reach: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of a picture about points (n, 2) px, `reach` px beyond them; empty where they lie outside."""
+    size = np.array(shape[1::-1])
+    if not len(points):
+        return slice(0, 0), slice(0, 0)
+    low = np.clip(np.floor(points.min(0) - reach), 0, size).astype(int)
+    high = np.clip(np.ceil(points.max(0) + reach) + 1, 0, size).astype(int)
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> None:
     for point in layer.outline.values():
         canvas.disc(picture, point, unit * 1.5, bgr(GREEN), DARK, unit * 0.7)
     skin = on_skin(layer.detected)
@@ -145,7 +160,6 @@ def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> np.ndarr
     dots = of_tape(skin)
     for name in [name for name in skin if name not in dots[1:-1]]:
         canvas.tag(picture, layer.detected[name] + [unit * 9, 0], landmark(name), round(9 * unit), bgr(YELLOW))
-    return picture
 
 
 def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:

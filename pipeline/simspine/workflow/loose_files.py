@@ -9,7 +9,7 @@ from simspine.formats.c3d import read_c3d
 from simspine.formats.mot import read_mot
 from simspine.formats.trc import read_trc
 from simspine.geometry import change_frame
-from simspine.pipeline.scene import anatomy
+from simspine.pipeline.scene import anatomy, skin_of
 from simspine.report.player.scene import Scene
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers
@@ -33,7 +33,7 @@ def scene_of_file(path: Path, model: Path | None = None) -> Scene:
     motion = read_mot(path, dict(zip(body.coordinates.names, map(bool, body.coordinates.rotational), strict=True)))
     shapes, pairs = anatomy(body.osim)
     markers = forward_kinematics(body, motion)
-    return Scene(path.stem, _spine(markers), None, body_poses(body, motion), shapes, pairs)
+    return Scene(path.stem, _spine(markers), None, body_poses(body, motion), shapes, pairs, skin=skin_of(body))
 
 
 def _scene_of_markers(path: Path) -> Scene:

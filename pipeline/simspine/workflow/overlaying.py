@@ -14,12 +14,13 @@ def write_overlay(
     subject: str | None = None,
     trial: str | None = None,
     camera: str | None = None,
+    show: str = "lines",
     *,
     quiet: bool = False,
 ) -> Path:
-    """Write a video of one trial: detections, the fitted body and its spine on each image; returns its path.
+    """Write a video of one trial: detections and the fitted body on each image; returns its path.
 
-    out: ends in .webm (written quickly) or .mp4.
+    out: ends in .webm, .mp4 or .avi (see `report.video`). show: the body as lines with its spine, as bones or as skin.
     camera: one in full size; if None all of them side by side, cut to where the person is during the trial. Captures
     without videos are drawn on a plain ground.
     """
@@ -30,5 +31,5 @@ def write_overlay(
     names = [c.name for c in found.cameras]
     views = range(len(names)) if camera is None else [names.index(named_or_first("camera", camera, names))]
     with context.progress(f"{trial}: overlay") as progress:
-        overlay.write_overlay(found, out, views, progress)
+        overlay.write_overlay(found, out, views, progress, show)
     return out

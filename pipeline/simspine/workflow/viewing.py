@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from simspine.body.model import Body
 from simspine.errors import InputError, unknown_name
 from simspine.formats.dataset import DatasetFile
 from simspine.formats.forced import forced_from_json
 from simspine.formats.hdf5 import open_file
 from simspine.formats.store import load
 from simspine.pipeline.page import NOTICE
-from simspine.pipeline.scene import LABELS, anatomy, chain_of, curves, scene_of
+from simspine.pipeline.scene import LABELS, anatomy, chain_of, curves, scene_of, skin_of
 from simspine.report.content import ReportContent, TrialSection
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
@@ -87,7 +88,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     shapes, pairs = anatomy(model)
     return Scene(
         " · ".join(chosen), chain_of(entry.markers), None, entry.poses, shapes, pairs, tuple(cameras), entry.status,
-        entry.reasons, curves(angles, entry.forced),
+        entry.reasons, curves(angles, entry.forced), skin=skin_of(Body.from_text(model, str(path))) if model else None,
     )  # fmt: skip
 
 

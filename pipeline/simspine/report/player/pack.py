@@ -1,9 +1,4 @@
-"""A scene as a short JSON header and one block of numbers, small enough for a page.
-
-Every length is stored as a 16-bit whole number between the least and greatest of its array (about 0.1 mm for a room of
-6 m), unit quaternions with steps of 3e-5 (0.004°); NaN has a code of its own. A page's script reads them without
-parsing.
-"""
+"""A scene as a short JSON header and one block of numbers, small enough for a page."""
 
 import base64
 import json
@@ -12,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.report.player.block import Block
 from simspine.report.player.bones import MOVING, thinned
 from simspine.report.player.film import Film
-from simspine.report.player.scene import MOST_FRAMES, Scene, floor_height, frustum, step_of, tube_radius
+from simspine.report.player.scene import MOST_FRAMES, Scene, frustum, step_of, tube_radius
+from simspine.report.player.skin import pack_skin
 from simspine.skeletons.skin_names import on_skin
 from simspine.types import Markers, Origin
-
-MISSING = -32768
-_TOP = 32767
 
 
 @dataclass(frozen=True)
@@ -39,40 +33,11 @@ class Packed:
     films: tuple[str, ...] = ()
 
 
-class _Block:
-    """Arrays one after another, each at a multiple of four bytes."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, dict[str, object]] = {}
-        self.parts: list[bytes] = []
-        self.size = 0
-
-    def _append(self, name: str, array: np.ndarray, **more: float) -> None:
-        data = np.ascontiguousarray(array).tobytes()
-        data += b"\0" * (-len(data) % 4)
-        self.entries[name] = {"at": self.size, "type": array.dtype.name, "shape": list(array.shape), **more}
-        self.parts.append(data)
-        self.size += len(data)
-
-    def lengths(self, name: str, values: np.ndarray) -> None:
-        values = np.asarray(values, float)
-        known = values[np.isfinite(values)]
-        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
-        middle, scale = (low + high) / 2, max(high - low, 1e-9) / 2 / _TOP
-        codes = np.where(np.isfinite(values), np.round((np.nan_to_num(values) - middle) / scale), MISSING)
-        self._append(name, np.clip(codes, MISSING, _TOP).astype("<i2"), scale=scale, middle=middle)
-
-    def whole(self, name: str, values: np.ndarray) -> None:
-        values = np.asarray(values)
-        kind = next(k for k, top in (("<u1", 255), ("<u2", 65535), ("<u4", 2**32)) if values.max(initial=0) <= top)
-        self._append(name, values.astype(kind))
-
-
 def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
     """The scene for a page; of more than `most` frames every second, third … is kept."""
     step = step_of(scene.frames, most)
     at = slice(None, None, step)
-    block = _Block()
+    block = Block()
     header: dict[str, object] = {
         "name": scene.name, "rate": scene.spine.rate / step, "start": scene.spine.start, "step": step,
         "frames": len(range(scene.frames)[at]), "total": scene.frames,
@@ -95,6 +60,8 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
         block.lengths("turn", quaternions(poses[..., :3, :3]))
         header["bodies"] = names
         header["segments"] = [[names.index(a), names.index(b)] for a, b in scene.segments if {a, b} <= set(names)]
+        if scene.skin is not None:
+            header["skin"] = pack_skin(scene.skin, names, block)
         bones = [bone for bone in scene.bones if bone.body in names]
         header["bones"] = [[names.index(bone.body), bone.kind] for bone in bones]
         for i, bone in enumerate(bones):
@@ -103,7 +70,7 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
             points, triangles = thinned(bone.points, bone.triangles, MOVING[bone.kind])
             block.lengths(f"bone-moving/{i}", points)
             block.whole(f"face-moving/{i}", triangles)
-    header["floor"] = floor_height(scene.poses, scene.bones, scene.points)
+    header["floor"] = scene.floor
     header["cameras"] = [{"name": c.name, "frustum": np.round(frustum(c), 4).tolist()} for c in scene.cameras]
     reasons = [f"{s}|{r}" for s, r in zip(scene.status or (), scene.reasons or scene.status or (), strict=True)][at]
     kinds = list(dict.fromkeys(reasons))
@@ -126,7 +93,7 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
     )  # fmt: skip
 
 
-def _filmed(film: Film, number: int, step: int, block: _Block) -> dict[str, object]:
+def _filmed(film: Film, number: int, step: int, block: Block) -> dict[str, object]:
     """A film's part of the header; where its points lie goes to the block. step: of the frames kept."""
     if film.every % step:
         raise InputError(f"film {film.name}: one picture in {film.every} frames, while every {step}th frame is kept.")

@@ -10,6 +10,7 @@ from simspine.errors import InputError
 from simspine.geometry import change_frame
 from simspine.report.player.bones import Bone
 from simspine.report.player.film import Film
+from simspine.surface.binding import BoundSkin
 from simspine.types import Camera, Markers
 
 TUBE_SD = 2.0  # the tube reaches this many standard deviations: 86 % of an isotropic error lies inside across it
@@ -44,7 +45,7 @@ class Scene:
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
     origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: what cameras
-    saw.
+    saw. skin: goes with the poses.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Scene:
     reasons: Sequence[str] | None = None
     curves: Sequence[Curve] = ()
     films: Sequence[Film] = ()
+    skin: BoundSkin | None = None
 
     def __post_init__(self):
         frames = self.spine.frames
@@ -80,6 +82,11 @@ class Scene:
     @property
     def frames(self) -> int:
         return self.spine.frames
+
+    @property
+    def floor(self) -> float:
+        """Height of the floor, m."""
+        return floor_height(self.poses, self.bones, self.points)
 
     @property
     def rejected(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 // The 3D view of one trial. Draws only when something changed; coarser while moving if the machine is slow.
 
 const RIB = 0.42; // opacity
+const THROUGH = 0.4; // opacity of skin over bones
 const ORIGINS = ["detected", "skin", "silhouette", "inferred", "given"];
 
 class Stage {
@@ -8,7 +9,7 @@ class Stage {
     this.element = element;
     this.data = data;
     this.frame = -1;
-    this.shown = { bones: true, segments: !data.header.bones?.length, spine: true, tube: true, points: true, cameras: true, floor: true };
+    this.shown = { bones: true, skin: false, segments: !data.header.bones?.length, spine: true, tube: true, points: true, cameras: true, floor: true };
     this.follow = false;
     this.renderer = this.makeRenderer();
     element.prepend(this.renderer.domElement);
@@ -25,6 +26,7 @@ class Stage {
       this.scene.add(this.groups[name]);
     }
     this.makeBones();
+    this.makeSkin();
     this.makeSegments();
     this.makeSpine();
     this.makePoints();
@@ -80,6 +82,13 @@ class Stage {
       this.bones.push([body, mesh]);
       this.groups.bones.add(mesh);
     });
+  }
+
+  makeSkin() {
+    if (!this.data.header.skin) return;
+    this.matter.surface = new THREE.MeshLambertMaterial({ transparent: true });
+    this.skin = new Skin(this.matter.surface, this.data);
+    this.groups.skin.add(this.skin.mesh);
   }
 
   makeSegments() {
@@ -266,6 +275,7 @@ class Stage {
     if (this.shown.points) this.placePoints(frame);
     const rejected = ["rejected", "inferred"].includes(statusOf(this.data, frame)[0]);
     this.matter.rib.opacity = rejected ? RIB / 2 : RIB;
+    if (this.skin) this.matter.surface.opacity = (this.shown.bones ? THROUGH : 1) * (rejected ? 0.5 : 1);
     for (const kind of ["bone", "vertebra", "segment"]) {
       this.matter[kind].opacity = rejected ? 0.35 : 1;
       if (this.matter[kind].transparent !== rejected) this.matter[kind].needsUpdate = true;
@@ -368,6 +378,7 @@ class Stage {
       this.renderer.setSize(...this.size);
     }
     for (const [, mesh] of this.bones) mesh.geometry = mesh.userData.shapes[fine ? 0 : 1];
+    if (this.skin && this.shown.skin && this.frame >= 0) this.skin.mesh.visible = this.skin.fill(this.frame, fine || !this.software);
     this.orbit.place();
     this.lamp.position.copy(this.camera.position).add(new THREE.Vector3(0.6, 1.4, 0.4));
     this.lamp.target.position.copy(this.orbit.target);
@@ -381,6 +392,25 @@ class Stage {
     this.draw(true);
     this.image ??= this.element.appendChild(Object.assign(new Image(), { className: "p-still", alt: "" }));
     this.image.src = this.renderer.domElement.toDataURL("image/png");
+  }
+
+  // The view as a PNG with the page's ground behind it and a line of text; handed to `take` as a blob.
+  save(text, take) {
+    if (!this.size) return;
+    this.draw(true);
+    const drawn = this.renderer.domElement;
+    const sheet = Object.assign(document.createElement("canvas"), { width: drawn.width, height: drawn.height });
+    const pen = sheet.getContext("2d");
+    const ground = pen.createLinearGradient(0, 0, 0, sheet.height);
+    ["--p-sky", "--p-ground"].forEach((name, i) => ground.addColorStop(i, `#${this.colour(name).getHexString()}`));
+    pen.fillStyle = ground;
+    pen.fillRect(0, 0, sheet.width, sheet.height);
+    pen.drawImage(drawn, 0, 0);
+    const letters = Math.round(sheet.height / 34);
+    pen.font = `${letters}px system-ui, sans-serif`;
+    pen.fillStyle = getComputedStyle(this.element).color;
+    pen.fillText(text, letters, 1.6 * letters);
+    sheet.toBlob(take, "image/png");
   }
 
   placeLabels() {

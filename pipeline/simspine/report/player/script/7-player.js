@@ -33,6 +33,7 @@ class Player {
     part("back").addEventListener("click", () => this.step(-1));
     part("next").addEventListener("click", () => this.step(1));
     this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
+    part("save").addEventListener("click", () => this.save());
     part("speed").addEventListener("change", () => this.setSpeed(Number(part("speed").value)));
     for (const button of this.root.querySelectorAll("[data-view]")) {
       button.addEventListener("click", () => this.stage.setView(button.dataset.view));
@@ -123,7 +124,7 @@ class Player {
     }
     for (const item of this.root.querySelectorAll("[data-legend]")) item.hidden = !there.has(item.dataset.legend);
     for (const box of this.root.querySelectorAll("[data-show]")) {
-      const absent = { bones: !header.bones?.length, segments: !header.segments?.length, spine: header.spine.length < 3, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
+      const absent = { bones: !header.bones?.length, skin: !header.skin, segments: !header.segments?.length, spine: header.spine.length < 3, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
       box.closest("label").hidden = Boolean(absent[box.dataset.show]);
     }
   }
@@ -132,6 +133,18 @@ class Player {
     this.speed = speed;
     this.part("speed").value = String(speed);
     this.since = undefined;
+  }
+
+  // The view of this moment as a file.
+  save() {
+    const time = seconds(this.data, this.frame).toFixed(2);
+    this.stage.save(`${this.data.header.name} · ${time} s`, (blob) => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(blob);
+      link.download = `${this.data.header.name.replace(/[^\w.-]+/g, "_")}_${time}s.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    });
   }
 
   faster(direction) {
