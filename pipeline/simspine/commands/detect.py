@@ -86,7 +86,7 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
     from simspine.errors import InputError
     from simspine.pipeline.one_camera import Looking
     from simspine.sources.one_camera import Webcam, open_camera
-    from simspine.workflow.one_camera import Wanted, default_picture, watch
+    from simspine.workflow.one_camera import DetectionTask, default_picture, watch
 
     options = _detection(config_path, chosen)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
@@ -101,7 +101,7 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
             "out --no-view."
         )
     picture = default_picture(camera) if unnamed and not live else chosen["picture"]
-    wanted = Wanted(picture, chosen["points"], chosen["frames"], live, chosen["spine_only"])
+    wanted = DetectionTask(picture, chosen["points"], chosen["frames"], live, chosen["spine_only"])
     if isinstance(camera, Webcam) and not quiet:
         click.echo(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
     found = watch(camera, looking, wanted, quiet)

@@ -32,7 +32,7 @@ Sink = Callable[[Shot, Sequence[Seen], np.ndarray | None], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DetectionTask:
     """picture: image, folder or video to write, drawn upon. points: JSON file or folder of such. frames: the most
     images to look at. live: a window that shows them as they come. spine_only: nothing but the nine points along it."""
 
@@ -44,7 +44,7 @@ class Wanted:
 
 
 @dataclass
-class Found:
+class DetectionSummary:
     """What was seen, as it is counted. people: different ones. detected, inferred: the most points of a person."""
 
     images: int = 0
@@ -79,7 +79,7 @@ def default_picture(camera: OneCamera) -> Path:
     return Path(f"{camera.name}_detected.webm")
 
 
-def watch(camera: OneCamera, looking: Looking, wanted: Wanted, quiet: bool = False) -> Found:
+def watch(camera: OneCamera, looking: Looking, wanted: DetectionTask, quiet: bool = False) -> DetectionSummary:
     """Look at an image, a folder of them, a video or a webcam, and write what is wanted, frame by frame.
 
     Ctrl-C ends the work after the image at hand, and the files hold what was seen until then. Raises `InputError` for
@@ -87,7 +87,7 @@ def watch(camera: OneCamera, looking: Looking, wanted: Wanted, quiet: bool = Fal
     """
     check_outputs(camera, wanted)
     chosen = SPINE if wanted.spine_only else tuple(range(len(NAMES)))
-    found = Found()
+    found = DetectionSummary()
     with ExitStack() as stack:
         sinks = [stack.enter_context(sink) for sink in _sinks(camera, looking, wanted, chosen)]
         stopped = stack.enter_context(ctrl_c_noted())
@@ -125,7 +125,7 @@ def _looked_at(
             yield shot, watcher.see(shot.image, shot.time), watcher
 
 
-def check_outputs(camera: OneCamera, wanted: Wanted) -> None:
+def check_outputs(camera: OneCamera, wanted: DetectionTask) -> None:
     """`InputError` for files that cannot be what is wanted of them: before anything is looked at."""
     single = _is_single(camera)
     given = {camera.path} if isinstance(camera, Photographs) else set()
@@ -160,7 +160,7 @@ def _needs_none(path: Path | None, what: str) -> None:
         raise InputError(f"{path}: {what}; name a folder.")
 
 
-def _sinks(camera: OneCamera, looking: Looking, wanted: Wanted, chosen: Sequence[int]):
+def _sinks(camera: OneCamera, looking: Looking, wanted: DetectionTask, chosen: Sequence[int]):
     """Context managers of functions that take each image with its people and its drawn picture."""
     if wanted.points is not None:
         yield _points_sink(camera, looking, wanted.points, chosen)
