@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -49,6 +50,9 @@ class _Commands(click.Group):
         warnings.showwarning = lambda message, *_: click.secho(f"warning: {message}", fg="yellow", err=True)
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("stopped by ctrl-C.", err=True)
+            sys.exit(128 + signal.SIGINT)
         except InputError as error:
             message = str(error)
         except MemoryError:

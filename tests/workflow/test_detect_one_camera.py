@@ -171,8 +171,11 @@ def test_spine_only(photo, bodies, tmp_path):
     assert content["point_names"][-1] == "hip"
     assert {len(person["pose_keypoints_2d"]) for person in content["people"]} == {27}
     assert all(any(person["inferred_keypoints_2d"]) for person in content["people"])
-    assert call(photo, "-s", out, "--spine-only", "--no-infer", "--quiet").exit_code == 0
-    assert not any(any(person["inferred_keypoints_2d"]) for person in json.loads(out.read_text())["people"])
+    before = out.read_bytes()
+    nothing = call(photo, "-s", out, "--spine-only", "--no-infer", "--quiet")
+    assert nothing.exit_code == 2
+    assert "sees no point of the spine" in nothing.output
+    assert out.read_bytes() == before
 
 
 def test_without_names_the_picture_goes_to_the_working_folder(photo, bodies, tmp_path, monkeypatch):
@@ -282,9 +285,9 @@ def failing(photo, video, tmp_path):
         "no id": ((photo, "-m", "gigantic", "--no-view"), "gigantic"),
         "blazepose's": ((photo, "--detector", "blazepose", "-m", "small"), "blazepose has one only"),
         "version": ((photo, "-m", "small", "--model-version", "v1", "--no-view"), "v1/small"),
-        "ending": ((photo, "-o", tmp_path / "out.webm"), "the picture of an image is written as .png"),
-        "points": ((photo, "-s", tmp_path / "out"), "is written as .json"),
-        "video": ((video, "-o", tmp_path / "out.png"), "is written as .mp4 or .webm"),
+        "ending": ((photo, "-o", tmp_path / "out.webm"), "the ending for the picture of an image is .png"),
+        "points": ((photo, "-s", tmp_path / "out"), "is .json"),
+        "video": ((video, "-o", tmp_path / "out.png"), "is .mp4 or .webm"),
         "folder of points": ((video, "-s", tmp_path / "out.json"), "name a folder"),
         "itself": ((photo, "-o", photo), "it would replace what is looked at"),
         "others' folder": ((video, "-s", own), "thesis.json for one, and would be replaced"),

@@ -4,6 +4,7 @@ For looking, counting and annotating. Nothing here knows where the camera is, so
 space: that takes several cameras, and the workflow.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -15,7 +16,7 @@ from simspine.detection.one_euro import OneEuro
 from simspine.detection.protocol import Detector
 from simspine.errors import InputError, unknown_name
 from simspine.pipeline.options import DetectionOptions
-from simspine.pipeline.points import SKELETONS, detector_of
+from simspine.pipeline.points import GUESSED, SKELETONS, detector_of
 from simspine.skeletons import Skeleton, load
 from simspine.skeletons.regions import SPINETRACK_REGIONS
 from simspine.spine.shape.from_image import spine_in_image
@@ -30,7 +31,8 @@ LEAST_CONFIDENCE = 0.3  # mean over a person's points; less is nobody
 class Seen:
     """One person in one image. xy: (37, 2) px in the order of `NAMES`, NaN = not there. confidence: (37,) 0…1.
 
-    inferred: (37,) bool, points that no detector saw. number: of the person, from image to image.
+    inferred: (37,) bool, points that no detector saw: placed here, or guessed by a detector. number: of the
+    person, from image to image.
     """
 
     xy: np.ndarray
@@ -72,6 +74,7 @@ class Watcher:
             self._detector = FlipTest(self._detector, detector_of(options))
         self._looking = looking
         self._columns = columns_of(load(self._detector.skeleton))
+        self._guessed = np.isin(ORDER.names, GUESSED.get(options.detector, ()))
         self._identities = Identities(ORDER.swaps)
         self._filters: dict[int, OneEuro] = {}
 
@@ -79,6 +82,7 @@ class Watcher:
         """The people in an image (height, width, 3) uint8, BGR, at `time` s, in the order of their numbers."""
         (found,) = self._detector.detect([image])
         people = [_in_order(points, self._columns) for points in found]
+        people = [self._guesses_marked(seen) for seen in people]
         people = [seen for seen in people if _mean_confidence(seen) >= LEAST_CONFIDENCE]
         people = [people[i] for i in without_doubles([seen.xy for seen in people], ORDER.swaps)]
         numbers = self._identities.step([seen.xy for seen in people], time)
@@ -90,6 +94,13 @@ class Watcher:
             people = [with_inferred(seen) for seen in people]
         return tuple(sorted(people, key=lambda seen: seen.number))
 
+    def _guesses_marked(self, seen: Seen) -> Seen:
+        """Points that the detector guesses are inferred ones; left out where these are."""
+        if self._looking.infer_spine:
+            return replace(seen, inferred=self._guessed & np.isfinite(seen.xy).all(1))
+        kept = ~self._guessed
+        return replace(seen, xy=np.where(kept[:, None], seen.xy, np.nan), confidence=kept * seen.confidence)
+
     def _smoothed(self, seen: Seen, time: float) -> Seen:
         there = seen.xy[seen.detected]
         extent = float(np.ptp(there, axis=0).max()) if len(there) else 0.0
@@ -98,8 +109,8 @@ class Watcher:
 
     @property
     def sees_spine(self) -> bool:
-        """Whether the detector gives any of the nine points along the spine."""
-        return any(i in self._columns for i in SPINE)
+        """Whether the detector sees any of the nine points along the spine."""
+        return sees_spine(self._looking.detection.detector, self._columns)
 
     @property
     def people(self) -> int:
@@ -109,6 +120,14 @@ class Watcher:
     def close(self) -> None:
         """Release networks and threads."""
         self._detector.close()
+
+
+def sees_spine(detector: str, columns: Container[int] | None = None) -> bool:
+    """Whether a detector of `SKELETONS` sees any of the nine points along the spine. columns: what it gives, as of
+    `columns_of`; its skeleton's by default."""
+    given = columns_of(load(SKELETONS[detector])) if columns is None else columns
+    guessed = GUESSED.get(detector, ())
+    return any(i in given and ORDER.names[i] not in guessed for i in SPINE)
 
 
 def columns_of(skeleton: Skeleton) -> MappingProxyType[int, int]:

@@ -8,6 +8,7 @@ import numpy as np
 from simspine.cameras.clocks import Timing
 from simspine.detection.association import associate, tracks_of_people
 from simspine.detection.boxes import whole_image
+from simspine.detection.pose_features import SPINE_POINTS
 from simspine.detection.protocol import Detector
 from simspine.detection.run import Detections, detect_videos
 from simspine.errors import InputError
@@ -27,6 +28,8 @@ from simspine.types import Camera, Keypoints, Markers, Origin
 SKELETONS = {  # of the detectors' points
     "blazepose": "blazepose33", "blazepose_spine": "blazepose_spine46", "spinepose": "spinetrack37",
 }  # fmt: skip
+# What detectors place by pose and outline without seeing it, by SpineTrack's names.
+GUESSED = {"blazepose_spine": SPINE_POINTS}
 
 
 class Followed(NamedTuple):

@@ -106,7 +106,10 @@ class Writer:
                 self.codec = codec
                 return file
             file.release()
-        raise InputError(f"the installed OpenCV can write none of {', '.join(codecs)}; install opencv-python-headless.")
+        raise InputError(
+            f"the installed OpenCV can write none of {', '.join(codecs)} there: the folder may not be writable, or "
+            "OpenCV lacks its codecs (opencv-python-headless has them)."
+        )
 
     def close(self) -> None:
         """Make the file whole; a second time does nothing."""

@@ -15,6 +15,7 @@ from simspine.sources.video import Video, open_video
 
 WEBCAM = "webcam"  # another word for webcam 0
 USUAL_RATE = 30.0  # frames/s of a webcam that does not say
+MOST = 999  # the highest number of a webcam that is tried
 LOST = 30  # frames in a row that a webcam may fail to deliver
 
 
@@ -147,9 +148,9 @@ def open_webcam(number: int) -> Webcam:
 
 @contextmanager
 def _opened(number: int):
-    capture = _capture(number)
+    capture = _capture(min(number, MOST))
     try:
-        if not capture.isOpened():
+        if number > MOST or not capture.isOpened():
             raise InputError(
                 f"there is no webcam {number}, or it may not be used by this program. Webcams are numbered from 0; to "
                 "look at a file, say its path."

@@ -14,7 +14,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_folder, atomic_path
 from simspine.formats.keypoint_json import write_people
-from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher
+from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher, sees_spine
 from simspine.report import canvas
 from simspine.report.live_window import LiveWindow
 from simspine.report.pose_picture import DrawnPerson, draw_people, with_legend
@@ -86,6 +86,11 @@ def watch(camera: OneCamera, looking: Looking, wanted: DetectionTask, quiet: boo
     what cannot be read, written or loaded; then no file is left, and old ones are as they were.
     """
     check_outputs(camera, wanted)
+    if wanted.spine_only and not looking.infer_spine and not sees_spine(looking.detection.detector):
+        raise InputError(
+            f"the detector {looking.detection.detector!r} sees no point of the spine, so --spine-only and --no-infer "
+            "together leave nothing; leave one of them out."
+        )
     chosen = SPINE if wanted.spine_only else tuple(range(len(NAMES)))
     found = DetectionSummary()
     with ExitStack() as stack:
@@ -150,7 +155,7 @@ def check_outputs(camera: OneCamera, wanted: DetectionTask) -> None:
 
 def _needs_ending(path: Path | None, endings: tuple[str, ...], what: str) -> None:
     if path is not None and path.suffix.lower() not in endings:
-        raise InputError(f"{path}: {what} is written as {' or '.join(endings)}; name the file so.")
+        raise InputError(f"{path}: the ending for {what} is {' or '.join(endings)}; name the file so.")
     if path is not None and path.is_dir():
         raise InputError(f"{path} is a folder, and {what} is a file; name one.")
 
