@@ -14,6 +14,7 @@ import yaml
 import simspine as ss
 from simspine.cli import main
 from simspine.config import Config, check_config, read_config
+from simspine.learning.spine2d.options import read_spine_options
 
 ROOT = Path(__file__).parents[1]
 SETTINGS, MESSAGES = ROOT / "docs/configuration.md", ROOT / "docs/how-to/when-it-stops.md"
@@ -361,8 +362,12 @@ def test_commands_in_the_text_exist():
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_settings_in_examples_are_valid(text):
-    """Whole configurations, sections of one, and settings of a trial, one a line."""
+def test_settings_in_examples_are_valid(text, tmp_path):
+    """Whole configurations, sections of one, settings of a trial, one a line, and of the training of a detector."""
+    if text.startswith("preset:"):
+        (tmp_path / "training.yaml").write_text(text)
+        assert read_spine_options(tmp_path / "training.yaml").seed == yaml.safe_load(text)["seed"]
+        return
     demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
     if not text.startswith(("delays", "drift")):
         check_config(demo | yaml.safe_load(text), "the example")

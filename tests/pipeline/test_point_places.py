@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simspine.body.recipes import build
+from simspine.pipeline.person import Displacement
 from simspine.pipeline.point_places import CENTROID_SD, LASTING_SD, LEAST, carried_along, own_centroids, places_of
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
@@ -75,6 +76,8 @@ def test_points_that_mean_something_else_say_nothing():
 
 
 def test_virtual_markers_go_with_their_vertebra(body):
-    moved = carried_along(body, {"L3": ((0.001, 0.002, 0.0), 0.001), "T8": ((0.0, 0.003, 0.0), 0.001)})
+    moved = carried_along(
+        body, {"L3": Displacement((0.001, 0.002, 0.0), 0.001), "T8": Displacement((0.0, 0.003, 0.0), 0.001)}
+    )
     assert set(moved) == {"L3_virtual", "Spine_02_virtual", "T8_virtual", "Spine_04_virtual"}
     np.testing.assert_array_equal(moved["Spine_02_virtual"], (0.001, 0.002, 0.0))

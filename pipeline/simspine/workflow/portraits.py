@@ -6,6 +6,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
+from simspine.report import canvas
 from simspine.report.player.scene import Scene
 from simspine.report.portrait import Portrait, portrait
 from simspine.report.video import CODECS, video_writer
@@ -35,10 +36,8 @@ def write_portrait(scene: Scene, out: Path, view: str, show: str, frame: int | N
 
 
 def _write_still(out: Path, image: np.ndarray) -> None:
-    import cv2
-
     with atomic_path(out) as temporary:
-        temporary.write_bytes(cv2.imencode(out.suffix.lower(), image)[1].tobytes())
+        temporary.write_bytes(canvas.encoded(image, out.suffix.lower()))
 
 
 def _write_video(out: Path, drawn: Portrait) -> None:
