@@ -300,23 +300,30 @@ FIGURES = (
 )  # fmt: skip
 
 
-def main() -> None:
+def draw_figures(figures, folder: Path, height: float) -> None:
+    """Each figure: (file, (width, height) inches, panels of (drawing, title, pose, view)). height: of panels, share."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from PIL import Image
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
     body = build("articulated", "simspine37")
     plates = carried_vertebrae(read_recipe("articulated").articulation, read_endplates())
     with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}):
-        for name, size, panels in FIGURES:
+        for name, size, panels in figures:
             figure = Figure(figsize=size)
             for k, (drawing, title, values, view) in enumerate(panels):
-                axes = figure.add_axes(((k + 0.01) / len(panels), 0.01, 0.98 / len(panels), 0.92))
+                axes = figure.add_axes(((k + 0.01) / len(panels), 0.01, 0.98 / len(panels), height))
                 drawing(Sheet(axes, body, plates, values, view))
                 axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold")
             figure.savefig(folder / name, dpi=110, facecolor="white")
+            small = Image.open(folder / name).convert("RGB").quantize(200, method=Image.Quantize.MAXCOVERAGE)
+            small.save(folder / name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    draw_figures(FIGURES, parser.parse_args().folder, height=0.92)
 
 
 if __name__ == "__main__":

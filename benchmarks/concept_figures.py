@@ -10,14 +10,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from benchmarks.clinical_figures import AHEAD, ARMS, HANG, LEGS, UP, Sheet, pelvis
+from benchmarks.clinical_figures import AHEAD, ARMS, HANG, LEGS, UP, Sheet, draw_figures, pelvis
 
-from simspine.body.articulation import carried_vertebrae
-from simspine.body.recipes import build, read_recipe
 from simspine.report.style import BLUE, GREEN, GREY, INK, PURPLE, VERMILLION
 from simspine.spine.alignment import sagittal_vertical_axis
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
-from simspine.spine.endplates import read_endplates
 from simspine.spine.vertebrae import relative_angles
 
 LOWER, UPPER = "L4", "L3"  # the level that stands for all
@@ -156,26 +153,9 @@ FIGURES = (
 
 
 def main() -> None:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from PIL import Image
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    body = build("articulated", "simspine37")
-    plates = carried_vertebrae(read_recipe("articulated").articulation, read_endplates())
-    with mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK}):
-        for name, size, panels in FIGURES:
-            figure = Figure(figsize=size)
-            for k, (drawing, title, values, view) in enumerate(panels):
-                axes = figure.add_axes(((k + 0.01) / len(panels), 0.01, 0.98 / len(panels), 0.90))
-                drawing(Sheet(axes, body, plates, values, view))
-                axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold")
-            figure.savefig(folder / name, dpi=110, facecolor="white")
-            Image.open(folder / name).convert("RGB").quantize(200, method=Image.Quantize.MAXCOVERAGE).save(
-                folder / name
-            )
+    draw_figures(FIGURES, parser.parse_args().folder, height=0.90)
 
 
 if __name__ == "__main__":
