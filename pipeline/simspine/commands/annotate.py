@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from simspine.commands.options import FILE, FOLDER, packaged
+from simspine.commands.showing import show
 
 FORMATS = click.Choice(["coco", "mmpose", "cvat", "label-studio", "openpose"])
 
@@ -99,7 +100,7 @@ def annotate(target, annotator, port, batch, again, opened):
         click.echo(server.address)
         click.echo(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
-            click.launch(server.address)
+            show(server.address)
         try:
             server.serve_forever()
         except KeyboardInterrupt:

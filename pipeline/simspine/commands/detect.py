@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from simspine.commands.options import FILE, config_option, quiet_option
+from simspine.commands.showing import show
 
 STAGE_ONLY = ("subject", "trial", "force")
 HERE = "is for INPUT (an image, a folder, a video, a webcam); the stage reads the configuration's videos."
@@ -110,7 +111,7 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
     for path in filter(None, (picture, chosen["points"])):
         click.echo(path)
     if view and picture is not None and not live:
-        click.launch(str(picture))
+        show(str(picture))
     if found.stopped:
         click.echo("stopped; the files hold what was seen until then.", err=True)
         sys.exit(130)

@@ -3,6 +3,7 @@
 import click
 
 from simspine.commands.options import FILE, FOLDER, config_option, quiet_option
+from simspine.commands.showing import show
 
 
 @click.command()
@@ -39,7 +40,7 @@ def view(result, subject, trial, out, opened, recording, animation, model):
     page = write_view(result, out, subject, trial, model)
     click.echo(page)
     if opened:
-        click.launch(page.resolve().as_uri())
+        show(page.resolve().as_uri())
 
 
 @click.command()
