@@ -10,10 +10,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from simspine import skeletons
+from simspine.detection.identities import distance
 from simspine.detection.protocol import Detector
 
 SAME = 0.15  # of a person's extent: people of both looks whose points lie nearer than this on average are one
-FAR = 1e6  # extents; the distance of people who share no point
 
 
 class FlipTest:
@@ -67,20 +67,11 @@ def averaged(people: np.ndarray, others: np.ndarray) -> np.ndarray:
     found = np.array(people, float)
     if not len(people) or not len(others):
         return found
-    apart = np.array([[_apart(a, b) for b in others] for a in people])
+    apart = np.array([[distance(b[:, :2], a[:, :2]) for b in others] for a in people])
     for i, j in zip(*linear_sum_assignment(apart), strict=True):
         if apart[i, j] < SAME:
             found[i] = _mean(people[i], others[j])
     return found
-
-
-def _apart(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean distance of the points of two people, in extents of the first."""
-    both = np.isfinite(a[:, :2]).all(1) & np.isfinite(b[:, :2]).all(1)
-    if not both.any():
-        return FAR
-    extent = max(float(np.ptp(a[both, :2], axis=0).max()), 1.0)
-    return float(np.linalg.norm(a[both, :2] - b[both, :2], axis=1).mean()) / extent
 
 
 def _mean(a: np.ndarray, b: np.ndarray) -> np.ndarray:

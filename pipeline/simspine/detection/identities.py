@@ -56,7 +56,7 @@ class Identities:
         numbers: list[int] = [0] * len(people)
         people = [middles(person, self._swaps) for person in people]
         if people and self._tracks:
-            cost = np.array([[_distance(t.expected(time), p) for t in self._tracks] for p in people])
+            cost = np.array([[distance(t.expected(time), p) for t in self._tracks] for p in people])
             cost = np.where(cost < FARTHEST, cost, NEVER)
             for i, j in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[i, j] < NEVER:
@@ -97,13 +97,14 @@ def without_doubles(people: Sequence[np.ndarray], swaps: Sequence[int]) -> list[
     kept: list[int] = []
     places = [middles(person, swaps) for person in people]
     for i, place in enumerate(places):
-        if all(_distance(places[k], place) >= DOUBLE for k in kept):
+        if all(distance(places[k], place) >= DOUBLE for k in kept):
             kept.append(i)
     return kept
 
 
-def _distance(expected: np.ndarray, points: np.ndarray) -> float:
-    """Mean distance of two sets of points, NaN = unknown, as a share of the person's extent."""
+def distance(expected: np.ndarray, points: np.ndarray) -> float:
+    """Mean distance of two sets of points (n, 2), NaN = unknown, as a share of the extent of the second; `NEVER` where
+    they share no point."""
     both = np.isfinite(expected).all(1) & np.isfinite(points).all(1)
     if not both.any():
         return NEVER

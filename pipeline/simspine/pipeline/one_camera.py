@@ -45,6 +45,11 @@ class Seen:
         """(37,) bool."""
         return np.isfinite(self.xy).all(1) & ~self.inferred
 
+    @property
+    def mean_confidence(self) -> float:
+        """Of the detected points; 0 where there are none."""
+        return float(self.confidence[self.detected].mean()) if self.detected.any() else 0.0
+
 
 @dataclass(frozen=True)
 class Looking:
@@ -83,7 +88,7 @@ class Watcher:
         (found,) = self._detector.detect([image])
         people = [_in_order(points, self._columns) for points in found]
         people = [self._guesses_marked(seen) for seen in people]
-        people = [seen for seen in people if _mean_confidence(seen) >= LEAST_CONFIDENCE]
+        people = [seen for seen in people if seen.mean_confidence >= LEAST_CONFIDENCE]
         people = [people[i] for i in without_doubles([seen.xy for seen in people], ORDER.swaps)]
         numbers = self._identities.step([seen.xy for seen in people], time)
         people = [replace(seen, number=number) for seen, number in zip(people, numbers, strict=True)]
@@ -159,7 +164,3 @@ def _in_order(points: np.ndarray, columns: MappingProxyType[int, int]) -> Seen:
     xy[to], confidence[to] = points[source, :2], np.clip(np.nan_to_num(points[source, 2]), 0, 1)
     confidence[~np.isfinite(xy).all(1)] = 0.0
     return Seen(xy, confidence, np.zeros(len(NAMES), bool))
-
-
-def _mean_confidence(seen: Seen) -> float:
-    return float(seen.confidence[seen.detected].mean()) if seen.detected.any() else 0.0

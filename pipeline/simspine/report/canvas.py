@@ -82,13 +82,6 @@ def dashes(image: np.ndarray, points: np.ndarray, colour: tuple[int, ...], width
         line(image, np.column_stack([np.interp(at, along, points[:, axis]) for axis in (0, 1)]), colour, width)
 
 
-def encoded(image: np.ndarray, ending: str) -> bytes:
-    """The picture as a file of that ending (.png, .jpg, …) holds it."""
-    import cv2
-
-    return cv2.imencode(ending, image)[1].tobytes()
-
-
 def checked(image: np.ndarray) -> np.ndarray:
     """The image, or an error where it is none."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:

@@ -1,11 +1,9 @@
 """A view's image with numbered rings around spots on the back, to be named by a person."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from simspine.formats.atomic import atomic_path
 from simspine.report import canvas
 from simspine.report.style import YELLOW, bgr
 
@@ -75,11 +73,3 @@ def _is_free(box: np.ndarray, places: Mapping[int, np.ndarray], others: Mapping[
         return False
     beside = [np.hypot(*(np.clip(at, box[:2], box[2:]) - at)) > RADIUS + EDGE for at in places.values()]
     return all(beside) and all((box[2:] < other[:2]).any() or (box[:2] > other[2:]).any() for other in others.values())
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a picture (height, width, 3) BGR as PNG, atomically."""
-    import cv2
-
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", picture)[1].tobytes())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, unknown_name
 from simspine.geometry import change_frame, project_one
 from simspine.report import canvas
 from simspine.report.player.scene import Scene
@@ -82,7 +82,7 @@ def portrait(scene: Scene, view: str = "oblique", show: str = "bones") -> Portra
     """
     views = [*SIDES, *(camera.name for camera in scene.cameras)]
     if view not in views:
-        raise InputError(f"unknown view {view!r}; expected one of {', '.join(views)}.")
+        raise unknown_name("view", view, views)
     solids = [solid_bones(scene.bones, scene.poses)] if show in ("bones", "both") else []
     if show in ("skin", "both"):
         if scene.skin is None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine.errors import InputError, require_path
-from simspine.sources.stills import ENDINGS, images_in, read_image
+from simspine.sources.stills import ENDINGS, ImageFiles, images_in, read_image
 from simspine.sources.video import Video, open_video
 
 WEBCAM = "webcam"  # another word for webcam 0
@@ -28,20 +28,8 @@ class Shot(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True)
-class Photographs:
-    """Separate pictures, of any sizes. path: what was named; the only file or a folder."""
-
-    path: Path
-    files: tuple[Path, ...]
-
-    @property
-    def name(self) -> str:
-        return self.path.name if self.path.is_dir() else self.path.stem
-
-    @property
-    def frames(self) -> int:
-        return len(self.files)
+class Photographs(ImageFiles):
+    """Separate pictures, of any sizes."""
 
     def __iter__(self) -> Iterator[Shot]:
         for i, file in enumerate(self.files):

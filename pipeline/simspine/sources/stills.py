@@ -14,12 +14,11 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
-class Stills:
-    """Photographs of one camera. path: the folder, or the only file. size: (width, height) px of all of them."""
+class ImageFiles:
+    """Photographs. path: what was named, the folder or the only file."""
 
     path: Path
     files: tuple[Path, ...]
-    size: tuple[int, int]
 
     @property
     def name(self) -> str:
@@ -29,6 +28,13 @@ class Stills:
     @property
     def frames(self) -> int:
         return len(self.files)
+
+
+@dataclass(frozen=True)
+class Stills(ImageFiles):
+    """Photographs of one camera. size: (width, height) px of all of them."""
+
+    size: tuple[int, int]
 
     def at(self, rows: Iterable[int]) -> Iterator[np.ndarray]:
         """Images (h, w, 3) uint8 BGR of some of the files."""

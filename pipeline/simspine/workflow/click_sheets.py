@@ -8,7 +8,8 @@ from simspine.detection.skin_markers import TRUNK
 from simspine.errors import InputError
 from simspine.formats.store import load
 from simspine.pipeline.click_proposals import Proposal, propose_clicks
-from simspine.report.click_sheet import click_sheet, write_picture
+from simspine.report.click_sheet import click_sheet
+from simspine.report.picture_file import write_picture
 from simspine.skeletons.skin_names import not_on_skin
 from simspine.sources.video import open_videos
 from simspine.types import Keypoints

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.formats.atomic import atomic_folder, atomic_path
+from simspine.formats.atomic import atomic_folder
 from simspine.formats.keypoint_json import write_people
 from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher, sees_spine
 from simspine.report import canvas
 from simspine.report.live_window import LiveWindow
+from simspine.report.picture_file import write_picture
 from simspine.report.pose_picture import DrawnPerson, draw_people, with_legend
 from simspine.report.video import CODECS, video_writer
 from simspine.sources.one_camera import OneCamera, Photographs, Shot, VideoShots, Webcam
@@ -222,8 +223,7 @@ def entry(seen: Seen, chosen: Sequence[int]) -> dict:
 def _pictures_sink(camera: Photographs, path: Path) -> Iterator[Sink]:
     def write(drawn: np.ndarray | None, file: Path) -> None:
         assert drawn is not None  # pictures are wanted, so they are drawn
-        with atomic_path(file, sync=False) as temporary:
-            temporary.write_bytes(canvas.encoded(drawn, file.suffix))
+        write_picture(file, drawn, sync=False)
 
     if _is_single(camera):
         yield lambda shot, people, drawn: write(drawn, path)
@@ -269,9 +269,8 @@ def drawn_person(seen: Seen, chosen: Sequence[int]) -> DrawnPerson:
     """What is drawn of a person: those of the chosen points that are there."""
     there = [i for i in chosen if np.isfinite(seen.xy[i]).all()]
     points = {NAMES[i]: np.append(seen.xy[i], seen.confidence[i]) for i in there}
-    sure = float(seen.confidence[seen.detected].mean()) if seen.detected.any() else 0.0
     inferred = frozenset(NAMES[i] for i in there if seen.inferred[i])
-    return DrawnPerson(points, inferred, f"person {seen.number} · {sure:.2f}")
+    return DrawnPerson(points, inferred, f"person {seen.number} · {seen.mean_confidence:.2f}")
 
 
 @contextmanager

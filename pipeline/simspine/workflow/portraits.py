@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from simspine.errors import InputError
-from simspine.formats.atomic import atomic_path
-from simspine.report import canvas
+from simspine.report.picture_file import write_picture
 from simspine.report.player.scene import Scene
 from simspine.report.portrait import Portrait, portrait
 from simspine.report.video import CODECS, video_writer
@@ -29,15 +26,10 @@ def write_portrait(scene: Scene, out: Path, view: str, show: str, frame: int | N
         raise InputError(f"{scene.name} has no frame {frame}: it has {scene.frames}, counted from 0.")
     drawn = portrait(scene, view, show)
     if ending in STILLS:
-        _write_still(out, drawn.picture(frame or 0))
+        write_picture(out, drawn.picture(frame or 0))
     else:
         _write_video(out, drawn)
     return out
-
-
-def _write_still(out: Path, image: np.ndarray) -> None:
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(canvas.encoded(image, out.suffix.lower()))
 
 
 def _write_video(out: Path, drawn: Portrait) -> None:
