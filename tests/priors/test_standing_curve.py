@@ -7,6 +7,7 @@ from simspine.body.recipes import read_recipe
 from simspine.priors.assumptions import Prior
 from simspine.priors.rhythm import level_priors, rhythm_and_posture
 from simspine.priors.standing_curve import (
+    LOWEST_MEAN,
     SACRAL_TILT,
     about_curve,
     about_known_curve,
@@ -33,21 +34,21 @@ def test_people_stand_with_the_published_lordosis():
 
 
 def test_one_unknown_a_level():
-    assert len(NAMES) == 25 + 1  # and the sacrum's endplate
-    assert len(set(NAMES)) == 26
+    assert len(NAMES) == 25 + 2  # the mean of the lowest disc, and the sacrum's endplate
+    assert len(set(NAMES)) == 27
 
 
 def test_a_curve_of_which_nothing_is_known_gives_the_priors_of_anyone():
     anyone = rhythm_and_posture(read_recipe("articulated").articulation.regions).terms
-    known = about_known_curve(LEVELS, NAMES, np.zeros(26), _anyone(), _anyone())
+    known = about_known_curve(LEVELS, NAMES, np.zeros(27), _anyone(), _anyone())
     assert [dict(p.combination) for p in known] == [dict(p.combination) for p in anyone]
     np.testing.assert_allclose([p.sd for p in known], [p.sd for p in anyone], rtol=1e-9)
     np.testing.assert_allclose([p.mean for p in known], [p.mean for p in anyone], atol=1e-15)
 
 
 def test_a_curve_that_is_known_exactly_leaves_the_motion_about_it():
-    curve = np.linspace(-0.1, 0.1, 26)
-    known = about_known_curve(LEVELS, NAMES, curve, 1e-12 * np.eye(26), _anyone())
+    curve = np.linspace(-0.1, 0.1, 27)
+    known = about_known_curve(LEVELS, NAMES, curve, 1e-12 * np.eye(27), _anyone())
     single = next(i for i, p in enumerate(LEVELS) if in_flexion(p) and len(p.combination) == 1)
     (name,) = LEVELS[single].combination
     np.testing.assert_allclose(known[single].mean, LEVELS[single].mean + curve[NAMES.index(f"own {name}")])
@@ -58,7 +59,7 @@ def test_postures_scatter_about_the_unknown_curve():
     """A posture equal to people's mean curve and the person's own difference to it departs from nothing in flexion."""
     coordinates = list(dict.fromkeys(n for p in LEVELS for n in p.combination))
     S, mean, _, _ = Prior(about_curve(LEVELS)).arrays([*coordinates, *NAMES], 1.0)
-    curve = np.linspace(-0.2, 0.3, 26)
+    curve = np.linspace(-0.2, 0.3, 27)
     own = dict(zip(NAMES, curve, strict=True))
     people = {name: p.mean for p in LEVELS if len(p.combination) == 1 for name in p.combination}
     z = np.array([people[name] + own.get(f"own {name}", 0.0) for name in coordinates] + list(curve))
@@ -75,4 +76,18 @@ def test_a_spine_that_leaves_the_sacrum_steeply_tells_of_a_steep_endplate():
     disc = covariance[own, own] - covariance[tilt, tilt]  # what the standing angle between endplates varies by
     assert disc > 0
     assert share == pytest.approx(covariance[tilt, tilt] / (covariance[tilt, tilt] + disc), rel=1e-6)
-    assert 0.6 < share < 0.95
+    assert 0.5 < share < 0.9
+
+
+def test_a_mean_that_publications_disagree_on_leaves_the_endplate_as_unsure_as_it_makes_it():
+    """The lowest level seen exactly: the endplate is the part of it that neither disc nor the discs' mean explain."""
+    covariance = _anyone()
+    tilt, mean, own = (NAMES.index(name) for name in (SACRAL_TILT, LOWEST_MEAN, "own L5_S1_Flex_Ext"))
+    assert np.degrees(np.sqrt(covariance[mean, mean])) == pytest.approx(4.0, rel=1e-6)
+    assert covariance[mean, tilt] == pytest.approx(0.0, abs=1e-12)
+    both = covariance[tilt, tilt] + covariance[mean, mean]
+    disc = covariance[own, own] - both
+    left = covariance[tilt, tilt] - covariance[tilt, own] ** 2 / covariance[own, own]
+    assert left == pytest.approx(1 / (1 / covariance[tilt, tilt] + 1 / (disc + covariance[mean, mean])), rel=1e-6)
+    surely = 1 / (1 / covariance[tilt, tilt] + 1 / disc)  # with a mean that is known
+    assert left > 1.2 * surely

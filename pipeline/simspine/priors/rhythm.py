@@ -23,7 +23,8 @@ class AxisMotion:
     mean: published motion. standing: people's mean angle when standing, from the model's neutral pose. whole: half the
     flexion–extension range of the whole region, or its motion to one side. spread: sd of a level's share of it,
     relative. shape: sd of the standing angle between people. tilt: sd of the endplate, in its vertebra, that the lowest
-    level's angle counts from; rad. lower, upper: limits.
+    level's angle counts from. mean_sd: how unsure the mean standing angle of the lowest level is; rad. lower, upper:
+    limits.
     """
 
     mean: tuple[float, ...]
@@ -32,6 +33,7 @@ class AxisMotion:
     spread: float
     shape: float
     tilt: float
+    mean_sd: float
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     source: str
@@ -58,7 +60,8 @@ class LevelPrior:
     combination: of coordinates. mean: rad, of people's mean standing curve. motion: rad, sd of the posture of the
     moment, or of how it is shared out. curve: rad, sd of what the person's own standing curve adds to it, between
     endplates; tilt: and of what the lowest of these endplates adds, which is the combination's own from person to
-    person. correlation_time: s.
+    person. mean_sd: rad, how unsure people's mean curve is there, which is the same error in all people.
+    correlation_time: s.
     """
 
     combination: Mapping[str, float]
@@ -66,6 +69,7 @@ class LevelPrior:
     motion: float
     curve: float
     tilt: float
+    mean_sd: float
     source: str
     correlation_time: float = 1.0
 
@@ -77,7 +81,7 @@ class LevelPrior:
     @property
     def lasting(self) -> float:
         """rad, sd of what stays in all of a person's trials."""
-        return float(np.hypot(self.curve, self.tilt))
+        return float(np.linalg.norm([self.curve, self.tilt, self.mean_sd]))
 
 
 def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
@@ -91,14 +95,17 @@ def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
                 rhythm = {other: (1.0 if other == name else 0.0) - share for other in names}
                 source = f"{region.name} rhythm: {motion.source}"
                 differs = standing - float(share * sum(motion.standing))
-                tilt = abs(rhythm[names[0]]) * motion.tilt
-                found.append(LevelPrior(rhythm, differs, motion.spread * own, motion.shape, tilt, source, RHYTHM_TIME))
+                part = abs(rhythm[names[0]])
+                lowest = (part * motion.tilt, part * motion.mean_sd)
+                found.append(
+                    LevelPrior(rhythm, differs, motion.spread * own, motion.shape, *lowest, source, RHYTHM_TIME)
+                )
                 # The standing curve differs between people by shape · √levels in all.
                 every = np.sqrt(len(names)) * share
                 curve = float(every * motion.shape * np.sqrt(len(names)))
                 posture = float(every * EVERYDAY * motion.whole)
-                tilt = motion.tilt if name == names[0] else 0.0
-                found.append(LevelPrior({name: 1.0}, standing, posture, curve, tilt, f"posture: {motion.source}"))
+                lowest = (motion.tilt, motion.mean_sd) if name == names[0] else (0.0, 0.0)
+                found.append(LevelPrior({name: 1.0}, standing, posture, curve, *lowest, f"posture: {motion.source}"))
     return found
 
 
@@ -128,6 +135,7 @@ def _axis(where: str, axis: str, entry: Mapping, count: int) -> AxisMotion:
         spread=float(entry["spread"]),
         shape=float(rad(entry["shape"])),
         tilt=float(rad(entry.get("tilt", 0.0))),
+        mean_sd=float(rad(entry.get("mean_sd", 0.0))),
         lower=tuple(rad(lower)),
         upper=tuple(rad(upper)),
         source=str(entry["source"]),

@@ -3,7 +3,8 @@
 It is a difference to people's mean curve, in extension, one number a level. It moves nothing by itself: levels'
 postures scatter about it. It counts from bones of the model's shape; what is published of curves counts from
 endplates. So where the sacrum's endplate tilts in a person's sacrum, which no point shows, the two differ at the lowest
-level, and a spine that leaves the sacrum steeply tells of a steep endplate.
+level, and a spine that leaves the sacrum steeply tells of a steep endplate. How much it tells hangs on the mean of the
+lowest disc, of which publications differ; what it is off by is one more unknown, that no recording of one person shows.
 """
 
 from collections.abc import Sequence
@@ -14,30 +15,44 @@ from simspine.priors.assumptions import LinearPrior
 from simspine.priors.rhythm import AXES, LevelPrior
 
 SACRAL_TILT = "tilt of the sacral endplate"  # rad, forward against the model's
+LOWEST_MEAN = "mean of the lowest disc"  # rad, what people's mean that is assumed is off by
 
 
 def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
-    """Names of the unknowns of the curve; the last one `SACRAL_TILT`, if anything is said of it."""
+    """Names of the unknowns of the curve; at the end `LOWEST_MEAN` and `SACRAL_TILT`, if anything is said of them."""
     own = (_own(name) for name in dict.fromkeys(n for p in levels if in_flexion(p) for n in p.combination))
-    return (*own, *([SACRAL_TILT] if _tilted(levels) else []))
+    mean = [LOWEST_MEAN] if _unsure(levels) else []
+    return (*own, *mean, *([SACRAL_TILT] if _tilted(levels) else []))
 
 
 def on_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
     """What is assumed of anyone's curve, between endplates, and of the endplate that it counts from."""
-    tilted = _tilted(levels)
-    found = [LinearPrior({SACRAL_TILT: 1.0}, 0.0, sd, "endplates") for sd in tilted.values()]
+    lowest = ((SACRAL_TILT, _tilted(levels)), (LOWEST_MEAN, _unsure(levels)))
+    found = [LinearPrior({unknown: 1.0}, 0.0, sd, "endplates") for unknown, at in lowest for sd in at.values()]
     for prior in levels:
         if in_flexion(prior):
             row = {_own(name): c for name, c in prior.combination.items()}
-            tilt = sum(c for name, c in prior.combination.items() if name in tilted)
-            found.append(LinearPrior({**row, SACRAL_TILT: tilt} if tilt else row, 0.0, prior.curve, prior.source))
+            for unknown, at in lowest:
+                part = sum(c for name, c in prior.combination.items() if name in at)
+                row |= {unknown: part} if part else {}
+            found.append(LinearPrior(row, 0.0, prior.curve, prior.source))
     return found
 
 
 def _tilted(levels: Sequence[LevelPrior]) -> dict[str, float]:
     """{coordinate whose level counts from an endplate that tilts: rad, its sd}; at most one."""
-    single = (prior for prior in levels if in_flexion(prior) and len(prior.combination) == 1)
-    return {name: prior.tilt for prior in single for name in prior.combination if prior.tilt}
+    return {name: prior.tilt for name, prior in _single(levels) if prior.tilt}
+
+
+def _unsure(levels: Sequence[LevelPrior]) -> dict[str, float]:
+    """{coordinate of whose level people's mean is unsure: rad, its sd}; at most one."""
+    return {name: prior.mean_sd for name, prior in _single(levels) if prior.mean_sd}
+
+
+def _single(levels: Sequence[LevelPrior]) -> list[tuple[str, LevelPrior]]:
+    """The priors on one coordinate, in flexion, by its name."""
+    priors = (prior for prior in levels if in_flexion(prior) and len(prior.combination) == 1)
+    return [(name, prior) for prior in priors for name in prior.combination]
 
 
 def about_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
