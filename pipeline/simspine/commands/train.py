@@ -74,8 +74,9 @@ def say(line: str) -> None:
 @click.option("--teacher", type=FILE, help="weights.pt or an ONNX network with fewer points.")
 @click.option(
     "--ablate",
-    type=click.Choice(["losses", "fractions"]),
-    help="One table of detectors: with some of the losses; with 1 to 100 % of the last training set.",
+    type=click.Choice(["losses", "teacher", "curriculum", "fractions", "all"]),
+    help="Tables and a figure of detectors with some of the losses; without the teacher; with single stages; with 1 to "
+    "100 % of the last training set; or with each of these in turn.",
 )
 @click.option("--out", type=FILE, default="results/spine-detector", show_default=True, help="Folder for all files.")
 def train_spine_command(config, out, teacher, seed, ablate, **training):
@@ -95,17 +96,20 @@ def train_spine_command(config, out, teacher, seed, ablate, **training):
     """
     from simspine.evaluation.tables import as_json, joined
     from simspine.formats.atomic import write_text
-    from simspine.learning.spine2d.ablations import run_detector_ablation
+    from simspine.learning.spine2d.ablations import DRAWN, VARIED, run_detector_ablations
     from simspine.learning.spine2d.options import read_spine_options
     from simspine.learning.spine2d.runs import train_detector
+    from simspine.report.ablation_figure import write_ablation_figure
 
     changes = {f"training.{key}": value for key, value in training.items()} | {"seed": seed}
     options = read_spine_options(config, **changes, teacher=None if teacher is None else str(teacher))
     if ablate is None:
         tables = train_detector(options, out, say).tables[:1]
     else:
-        tables = (run_detector_ablation(options, ablate, out, say),)
+        which = tuple(what for what in VARIED if what != "teacher" or options.teacher) if ablate == "all" else (ablate,)
+        tables = run_detector_ablations(options, which, out, say)
         write_text(out / f"{ablate}.json", as_json(tables))
+        write_ablation_figure(out / f"{ablate}.png", tables, DRAWN)
     if tables:
         click.echo(joined("text", tables))
     click.echo(out)

@@ -88,6 +88,31 @@ class LiftingTraining(Section):
     """Where: the GPU if there is one, and PyTorch can use it; or as named."""
 
 
+class DescentSettings(Section):
+    """AdamW with a linear warm-up and a cosine."""
+
+    epochs: int = Field(10, ge=1)
+    """Passes over the training data; with two sets, over the larger."""
+    batch: int = Field(64, ge=2)
+    """Samples at once."""
+    accumulate: int = Field(1, ge=1)
+    """Batches of a step: the effective batch is `batch` times this."""
+    rate: float = Field(4e-3, gt=0)
+    """Greatest learning rate."""
+    warm_up: int = Field(1000, ge=0)
+    """Steps of the linear warm-up; never more than a tenth of all."""
+    last_share: float = Field(0.05, ge=0, le=1)
+    """Learning rate at the end, as a share of the greatest."""
+    decay: float = Field(0.05, ge=0)
+    """Weight decay; none on norms and biases."""
+    average: float = Field(2e-4, ge=0, le=1)
+    """Momentum of the moving average of weights, which is what is used; 0: the weights themselves."""
+    average_steps: float = Field(2000.0, gt=0)
+    """Steps after which that average has become slow."""
+    clip: float | None = Field(35.0, gt=0)
+    """Greatest norm of a gradient."""
+
+
 class LiftingOptions(Section):
     """One lifter: its data, inputs, method, and how it is trained."""
 

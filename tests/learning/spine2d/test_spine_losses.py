@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from simspine.learning.gaussians import covariances, gaussian_loss, squared_distance
 from simspine.learning.spine2d.losses import (
     PointGraph,
     Wanted,
@@ -14,7 +15,7 @@ from simspine.learning.spine2d.losses import (
     structure_loss,
     total_loss,
 )
-from simspine.learning.spine2d.network import Found, covariances
+from simspine.learning.spine2d.network import Found
 from simspine.learning.spine2d.options import POINT_CHOICES, SpineLosses
 from simspine.learning.spine2d.simcc import BETA, SimccMaps, expected_places, wanted_maps
 
@@ -86,7 +87,10 @@ def test_spread_is_the_gaussian_likelihood():
     spread = torch.tensor(RNG.normal(0, 0.5, (4, 5, 3)))
     normal = torch.distributions.MultivariateNormal(PLACES, covariances(spread))
     expected = -(normal.log_prob(LABELS) + np.log(2 * np.pi))[WEIGHT > 0].mean()
-    assert float(spread_loss(PLACES, spread, LABELS, WEIGHT)) == pytest.approx(float(expected), rel=1e-6)
+    for loss in (spread_loss, gaussian_loss):
+        assert float(loss(PLACES, spread, LABELS, WEIGHT)) == pytest.approx(float(expected), rel=1e-6)
+    white = torch.linalg.solve(torch.linalg.cholesky(covariances(spread)), (LABELS - PLACES)[..., None])
+    assert torch.allclose(squared_distance(LABELS - PLACES, spread), white.square().sum((-1, -2)), rtol=1e-6)
 
 
 CASES = {
@@ -94,6 +98,7 @@ CASES = {
     "structure": (lambda x: structure_loss(x, LABELS, WEIGHT, BONES), PLACES),
     "spine": (lambda x: spine_loss(x, WEIGHT, SETTINGS), PLACES),
     "spread": (lambda x: spread_loss(PLACES, x, LABELS, WEIGHT), torch.tensor(RNG.normal(0, 0.5, (4, 5, 3)))),
+    "gaussian": (lambda x: gaussian_loss(x, torch.ones(4, 5, 3) / 3, LABELS, WEIGHT), PLACES),
     "places": (lambda x: expected_places(SimccMaps(x, maps().y)).square().mean(), maps().x),
 }
 

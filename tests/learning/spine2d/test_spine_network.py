@@ -10,8 +10,9 @@ import torch
 
 from simspine.detection.spinepose import SpinePose
 from simspine.errors import InputError
+from simspine.learning.gaussians import covariances
 from simspine.learning.spine2d.export import OUTPUTS, TOLERANCE, export_onnx
-from simspine.learning.spine2d.network import SpineNetwork, covariances
+from simspine.learning.spine2d.network import SpineNetwork
 from simspine.learning.spine2d.options import POINT_CHOICES, SpineNetworkSize
 from simspine.learning.spine2d.simcc import best_places
 from simspine.learning.spine2d.teacher import ROWS, read_teacher, widened

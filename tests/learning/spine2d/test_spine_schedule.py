@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from simspine.learning.schedule import averaged, decayed_groups, rate_at
 from simspine.learning.spine2d.options import CURRICULUM, CurriculumStage, SpineTraining
-from simspine.learning.spine2d.schedule import averaged, decayed_groups, rate_at, stage_of
+from simspine.learning.spine2d.training import stage_of
 
 pytestmark = pytest.mark.learn
 

@@ -45,7 +45,8 @@ class CropBatch:
 @dataclass(frozen=True, eq=False)
 class CropReader:
     """Cuts people out of their images. sets: one or two, with the same points. extras: from set, row and view to what
-    a network sees besides: channels (c, height, width) float32, numbers (count,) float32; or None.
+    a network sees besides: channels (c, height, width) float32, numbers (count,) float32; or None. shown: how many
+    crops of each set an epoch goes through, as if it had so many people; everybody once if left out.
     """
 
     sets: tuple[LabelledPeople, ...]
@@ -53,6 +54,15 @@ class CropReader:
     threads: int = 1
     size: tuple[int, int] = SIZE
     extras: Extras | None = None
+    shown: tuple[int, ...] = ()
+
+    def count(self, batch: int) -> int:
+        """How many batches an epoch has."""
+        return batches_in(self._shown, batch)
+
+    @property
+    def _shown(self) -> tuple[int, ...]:
+        return self.shown or tuple(len(people) for people in self.sets)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,7 +71,8 @@ class CropReader:
 
     def epoch(self, number: int, stage: CurriculumStage, batch: int) -> Iterator[CropBatch]:
         """The batches of an epoch, in random order, augmented. A last batch that is not full is left out."""
-        rows = epoch_rows([len(people) for people in self.sets], batch, stream(self.seed, "order", str(number)))
+        sizes = [len(people) for people in self.sets]
+        rows = epoch_rows(sizes, batch, stream(self.seed, "order", str(number)), self._shown)
         for start in range(0, len(rows), AHEAD):
             whole = np.concatenate(rows[start : start + AHEAD])
             made = map_on_threads(partial(self._drawn, number, stage), [tuple(row) for row in whole], self.threads)
@@ -95,16 +106,19 @@ class CropReader:
         return crop, places, known * point_weights(people.names), numbers
 
 
-def epoch_rows(sizes: Sequence[int], batch: int, rng: np.random.Generator) -> list[np.ndarray]:
+def epoch_rows(
+    sizes: Sequence[int], batch: int, rng: np.random.Generator, shown: Sequence[int] = ()
+) -> list[np.ndarray]:
     """For each batch (batch, 3): set, row in it, place in the epoch.
 
     Of one set everybody comes once. Of two sets the larger comes once, and half of every batch is from either: the
-    smaller is gone through again, in another order each time. Raises `InputError` where no batch can be filled.
+    smaller is gone through again, in another order each time. shown: sizes that decide how many batches there are, in
+    place of the sets' own; people come again until these are filled. Raises `InputError` where no batch can be filled.
     """
-    count, made = batches_in(sizes, batch), []
+    count, made = batches_in(shown or sizes, batch), []
     if count == 0:
         raise InputError(f"{' and '.join(map(str, sizes))} people fill no batch of {batch}; lower training.batch.")
-    for which, (size, share) in enumerate(zip(sizes, _shares(sizes, batch), strict=True)):
+    for which, (size, share) in enumerate(zip(sizes, _shares(shown or sizes, batch), strict=True)):
         rounds = -(-count * share // size)
         rows = np.concatenate([rng.permutation(size) for _ in range(rounds)])[: count * share]
         made.append(np.column_stack([np.full(len(rows), which), rows]).reshape(count, share, 2))

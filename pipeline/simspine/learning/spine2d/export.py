@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from simspine.detection.onnx_session import open_session
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
+from simspine.learning.gaussians import covariances
 from simspine.learning.spine2d.batches import SIZE
-from simspine.learning.spine2d.network import SpineNetwork, covariances
+from simspine.learning.spine2d.network import SpineNetwork
 from simspine.learning.spine2d.weights import NetworkWeights, made_network
 
 OPSET = 17

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from simspine.learning.gaussians import gaussian_loss
 from simspine.learning.spine2d.network import Found
 from simspine.learning.spine2d.options import SpineLosses
 from simspine.learning.spine2d.simcc import SimccMaps, divergence, expected_places
@@ -95,18 +96,8 @@ def spine_loss(chain: Tensor, weight: Tensor, settings: SpineLosses) -> Tensor:
 
 
 def spread_loss(places: Tensor, spread: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-    """Gaussian negative log-likelihood of labels, less its constant, mean over labelled points; not of the paper.
-
-    spread: (crops, points, 3): logarithms of the standard deviations (px) along x and y, and artanh of the correlation.
-    Places are taken as given: only what says how sure they are learns from this.
-    """
-    error = (labels - places.detach()) * torch.exp(-spread[..., :2])
-    correlation = torch.tanh(spread[..., 2])
-    rest = 1 - correlation**2 + _TINY
-    squared = (error**2).sum(-1) - 2 * correlation * error.prod(-1)
-    likelihood = spread[..., :2].sum(-1) + 0.5 * torch.log(rest) + 0.5 * squared / rest
-    known = weight > 0
-    return torch.where(known, likelihood, torch.zeros_like(likelihood)).sum() / known.sum().clamp(min=1)
+    """`gaussian_loss` with places taken as given: only what says how sure they are learns from this."""
+    return gaussian_loss(places.detach(), spread, labels, weight)
 
 
 @dataclass(frozen=True, eq=False)

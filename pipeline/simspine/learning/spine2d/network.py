@@ -19,7 +19,7 @@ LOG_SD = (-2.0, 5.0)  # bounds of logarithms of standard deviations, px
 
 
 class Found(NamedTuple):
-    """What a network sees in crops. maps: logits. spread: (crops, points, 3), as `covariances` takes it."""
+    """What a network sees in crops. maps: logits. spread: (crops, points, 3), as `gaussians` has it."""
 
     maps: SimccMaps
     spread: Tensor
@@ -65,13 +65,6 @@ class SpineNetwork(nn.Module):
         spread = self.spread(hidden)
         spread = torch.cat([spread[..., :2].clamp(*LOG_SD), spread[..., 2:]], -1)
         return Found(SimccMaps(self.x(hidden), self.y(hidden)), spread)
-
-
-def covariances(spread: Tensor) -> Tensor:
-    """(…, 2, 2) px² of (…, 3): logarithms of the standard deviations along x and y, and artanh of the correlation."""
-    sd, correlation = torch.exp(spread[..., :2]), torch.tanh(spread[..., 2])
-    mixed = correlation * sd.prod(-1)
-    return torch.stack([torch.stack([sd[..., 0] ** 2, mixed], -1), torch.stack([mixed, sd[..., 1] ** 2], -1)], -2)
 
 
 class Backbone(nn.Module):

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from simspine.learning.options import DescentSettings
 from simspine.learning.settings_files import options_of_file, options_of_preset
 from simspine.pipeline.options import Section
 from simspine.skeletons import load
@@ -38,6 +39,8 @@ class LabelledSet(Section):
     """A file of labels in place of that layout: COCO (.json), or MMPose's arrays (.npz)."""
     fraction: float = Field(1.0, gt=0, le=1)
     """Share of the people that are used, drawn by the seed."""
+    whole_epochs: bool = False
+    """An epoch shows as many crops as with all people: fractions are then compared at equal numbers of steps."""
 
 
 class SpineData(Section):
@@ -141,29 +144,9 @@ CURRICULUM = (
 )
 
 
-class SpineTraining(Section):
-    """AdamW with a linear warm-up and a cosine."""
+class SpineTraining(DescentSettings):
+    """How crops are learnt from."""
 
-    epochs: int = Field(10, ge=1)
-    """Passes over the training data; with two sets, over the larger."""
-    batch: int = Field(64, ge=2)
-    """Crops at once."""
-    accumulate: int = Field(1, ge=1)
-    """Batches of a step: the effective batch is `batch` times this."""
-    rate: float = Field(4e-3, gt=0)
-    """Greatest learning rate."""
-    warm_up: int = Field(1000, ge=0)
-    """Steps of the linear warm-up; never more than a tenth of all."""
-    last_share: float = Field(0.05, ge=0, le=1)
-    """Learning rate at the end, as a share of the greatest."""
-    decay: float = Field(0.05, ge=0)
-    """Weight decay; none on norms and biases."""
-    average: float = Field(2e-4, ge=0, le=1)
-    """Momentum of the moving average of weights, which is what is used; 0: the weights themselves."""
-    average_steps: float = Field(2000.0, gt=0)
-    """Steps after which that average has become slow."""
-    clip: float | None = Field(35.0, gt=0)
-    """Greatest norm of a gradient."""
     mixed: bool = False
     """Half precision (bfloat16) where it serves: faster on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -12,10 +12,11 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.evaluation.images import evaluate_images
-from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow, as_json
+from simspine.evaluation.tables import Cell, EvaluationTable, TableColumn, TableRow, as_json
 from simspine.formats.atomic import write_text
 from simspine.learning.lifters import Say
-from simspine.learning.spine2d.options import SKELETON, SpineDetectorOptions
+from simspine.learning.spine2d.augmentation import mirror_order
+from simspine.learning.spine2d.options import SKELETON, LabelledSet, SpineDetectorOptions
 from simspine.learning.spine2d.people import LabelledPeople, read_people
 from simspine.learning.torch_import import chosen_device, require_torch
 from simspine.metrics import ImagePeople, pck
@@ -24,6 +25,7 @@ from simspine.skeletons.regions import SPINETRACK_REGIONS
 
 BEFORE, AFTER, CONTROL = "untrained", "trained", "mean place in the box"
 PCK_SHARES = (0.05, 0.1, 0.2)  # of the shorter side of the box
+EXCHANGED, APART = "sides exchanged", 0.1  # of the shorter side: sides nearer to one another say little
 COVERED = 0.9  # share of labels that ellipses should hold
 ONNX = "detector.onnx"
 
@@ -61,7 +63,9 @@ def train_detector(options: SpineDetectorOptions, folder: str | Path, say: Say =
     say(", ".join(f"{len(people)} people" for people in sets) + f" to learn from, {len(test or ())} to judge by")
     training = options.training
     judged = None if test is None else CropReader((test,), options.seed, training.threads)
-    state, start = _fitted(options, CropReader(sets, options.seed, training.threads), judged, folder, say)
+    shown = tuple(shown_of(where, people) for where, people in zip(data.train, sets, strict=True))
+    reader = CropReader(sets, options.seed, training.threads, shown=shown)
+    state, start = _fitted(options, reader, judged, folder, say)
     weights = NetworkWeights(options.network, data.names, state)
     save_weights(folder / WEIGHTS, weights)
     difference = export_onnx(folder / ONNX, weights)
@@ -73,6 +77,11 @@ def train_detector(options: SpineDetectorOptions, folder: str | Path, say: Say =
     tables = judged_tables(networks, judged, CropReader(sets, options.seed))
     write_text(folder / "tables.json", as_json(tables))
     return TrainedDetector(folder, tables, difference)
+
+
+def shown_of(where: LabelledSet, people: LabelledPeople) -> int:
+    """How many crops of a set an epoch shows."""
+    return round(len(people) / where.fraction) if where.whole_epochs else len(people)
 
 
 def _fitted(options: SpineDetectorOptions, reader, judged, folder: Path, say: Say):
@@ -131,14 +140,21 @@ def judged_tables(networks: Mapping, judged, learnt) -> tuple[EvaluationTable, .
     for name, found in places.items():
         for label, chosen in (("spine", spine), ("all", list(range(len(people.names))))):
             if chosen:
-                figures = _figures(found[:, chosen], people.keypoints[:, chosen], side)
-                rows.append(TableRow(name, label, (*figures, held.get(name) if label == "all" else None)))
+                cells: list[Cell] = [*_figures(found[:, chosen], people.keypoints[:, chosen], side), None, None]
+                if label == "all":
+                    cells[-2:] = exchanged_share(found, people, side), held.get(name)
+                rows.append(TableRow(name, label, tuple(cells)))
     columns = (
         TableColumn("median error", "% of the box's shorter side", 1),
         *(TableColumn(f"PCK {share:g}", "", 3) for share in PCK_SHARES),
+        TableColumn(EXCHANGED, "%", 1),
         TableColumn(f"within {100 * COVERED:.0f} % ellipses", "%", 1),
     )
-    notes = ("Boxes are the labelled ones. PCK: share of labels nearer than that share of the box's shorter side.",)
+    notes = (
+        "Boxes are the labelled ones. PCK: share of labels nearer than that share of the box's shorter side.",
+        f"{EXCHANGED}: of points with a left and a right, labelled more than {APART:g} of that side apart, those found "
+        "nearer to the other one's label; 50 is chance.",
+    )
     own = EvaluationTable("spine_detector", "Detector: error of points", columns, tuple(rows), notes)
     labels = image_people(people, people.keypoints, np.ones(len(people)))
     found_people = {
@@ -153,6 +169,16 @@ def _figures(found: np.ndarray, labels: np.ndarray, side: np.ndarray) -> tuple[f
     error = np.linalg.norm(found - labels[..., :2], axis=-1) / side[:, None]
     median = 100 * float(np.median(error[labels[..., 2] > 0]))
     return median, *(float(np.nanmean(pck(found, labels, side, share))) for share in PCK_SHARES)
+
+
+def exchanged_share(found: np.ndarray, people: LabelledPeople, side: np.ndarray) -> float:
+    """Share in % of points (people, points, 2) nearer to the label of the other side than to their own; see `APART`."""
+    other = mirror_order(people.names)
+    labels, known = people.keypoints[..., :2], people.keypoints[..., 2] > 0
+    apart = np.linalg.norm(labels - labels[:, other], axis=-1) > APART * side[:, None]
+    told = apart & known & known[:, other] & np.isfinite(found).all(-1)
+    own, wrong = (np.linalg.norm(found - place, axis=-1)[told] for place in (labels, labels[:, other]))
+    return 100 * float((wrong < own).mean()) if told.any() else float("nan")
 
 
 def held_share(error: np.ndarray, covariance: np.ndarray) -> float:
@@ -178,7 +204,7 @@ def write_history(path: Path, history) -> None:
     """A line an epoch: means of the losses, not weighted, their weighted sum, error of the test set (crop's px)."""
     names = sorted(history.losses[0])
     lines = [",".join(["epoch", *names, "watched_px"])]
-    for i, (losses, watched) in enumerate(zip(history.losses, history.watched_px, strict=True), start=1):
+    for i, (losses, watched) in enumerate(zip(history.losses, history.watched, strict=True), start=1):
         lines.append(",".join([str(i), *(repr(losses[name]) for name in names), repr(watched)]))
     write_text(path, "\n".join(lines) + "\n")
 

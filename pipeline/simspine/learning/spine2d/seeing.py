@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from simspine.learning.gaussians import covariances
 from simspine.learning.spine2d.augmentation import mirror_order, plain_view
 from simspine.learning.spine2d.batches import CropReader
-from simspine.learning.spine2d.network import Found, covariances
+from simspine.learning.spine2d.network import Found
 from simspine.learning.spine2d.simcc import SimccMaps, best_places
 from simspine.learning.spine2d.training import tensors_of
 

@@ -1,40 +1,24 @@
-"""Training of a detector: the same weights from the same seed, and after a kill from where it stopped. Needs PyTorch.
+"""Training of a detector on crops, by the loop that all networks have (`learning.descent`). Needs PyTorch.
 
-Order and augmentation of an epoch's crops depend on seed and epoch alone, so a checkpoint, written after each epoch,
-needs no state of random numbers. On a CPU a run that was killed ends with the very weights of one that was not.
+Order and augmentation of an epoch's crops depend on seed and epoch alone.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from simspine.errors import InputError
-from simspine.learning.checkpoints import Identity, load_checkpoint, save_checkpoint
-from simspine.learning.spine2d.batches import CropBatch, CropReader, batches_in
+from simspine.learning.checkpoints import Identity
+from simspine.learning.descent import TOTAL, Descent, DescentHistory, DescentRun, descend
+from simspine.learning.spine2d.batches import CropBatch, CropReader
 from simspine.learning.spine2d.losses import PointGraph, Wanted, all_losses, total_loss
 from simspine.learning.spine2d.network import Found
 from simspine.learning.spine2d.options import CurriculumStage, SpineDetectorOptions
-from simspine.learning.spine2d.schedule import averaged, decayed_groups, rate_at, stage_of
 from simspine.learning.spine2d.simcc import SIGMAS, SimccMaps, wanted_maps
 from simspine.learning.spine2d.teacher import Teacher
-from simspine.learning.training import CHECKPOINT, Say, seeded
-
-_SAID_EVERY = 20.0  # s, between lines within an epoch
-
-
-@dataclass(frozen=True)
-class SpineHistory:
-    """Per epoch. losses: means of each loss, not weighted, and of their sum ('total'). watched_px: mean error of the
-    test set's labelled points in px of the crop, NaN where there is none.
-    """
-
-    losses: tuple[dict[str, float], ...] = ()
-    watched_px: tuple[float, ...] = ()
+from simspine.learning.training import Say
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,95 +37,41 @@ class DetectorRun:
     until: int | None = None
 
 
-@dataclass(eq=False)
-class _Learning:
-    """What changes while training: network, average of its weights, optimiser, steps done."""
-
-    network: nn.Module
-    average: dict[str, Tensor]
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-
-    def dump(self, history: SpineHistory) -> dict:
-        return {
-            "network": self.network.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict(),
-            "step": self.step, "losses": list(history.losses), "watched_px": list(history.watched_px),
-        }  # fmt: skip
-
-    def load(self, state: Mapping) -> SpineHistory:
-        self.network.load_state_dict(state["network"])
-        for name, value in state["average"].items():
-            self.average[name].copy_(value)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
-        return SpineHistory(tuple(state["losses"]), tuple(state["watched_px"]))
-
-
 def fit_detector(
     make: Callable[[], nn.Module], reader: CropReader, run: DetectorRun
-) -> tuple[dict[str, Tensor], SpineHistory]:
+) -> tuple[dict[str, Tensor], DescentHistory]:
     """Averaged weights of a network trained from where the folder's checkpoint left it, or from the start.
 
-    make: the network with the weights to start from. Raises `InputError` where the checkpoint is of other data or
-    settings, where people fill no batch, where an image cannot be read, and where the loss is no number any more.
+    make: the network with the weights to start from. Raises `InputError` where people fill no batch, where an image
+    cannot be read, and as `descend` does.
     """
-    settings = run.options.training
-    with seeded(run.options.seed, 0, run.device):
-        network = make().to(run.device, memory_format=torch.channels_last)  # three times as fast on a CPU
-    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    groups = decayed_groups(network, settings.decay)
-    state, history = _Learning(network, average, torch.optim.AdamW(groups, lr=settings.rate)), SpineHistory()
-    path = run.folder / CHECKPOINT
-    if path.exists():
-        history = state.load(load_checkpoint(path, run.identity)[1])
-        run.say(f"{path}: {len(history.losses)} of {settings.epochs} epochs are done")
-    last = settings.epochs if run.until is None else min(run.until, settings.epochs)
-    for epoch in range(len(history.losses), last):
-        started = time.perf_counter()
-        with seeded(run.options.seed, epoch + 1, run.device):
-            losses = _epoch(state, reader, epoch, run)
-        if not np.isfinite(losses["total"]):
-            raise InputError(f"the loss of epoch {epoch + 1} is no number; lower training.rate ({settings.rate}).")
-        watched = _watched(state, run)
-        history = SpineHistory((*history.losses, losses), (*history.watched_px, watched))
-        save_checkpoint(path, run.identity, state.dump(history))
-        seconds = time.perf_counter() - started
-        run.say(
-            f"epoch {epoch + 1}/{settings.epochs}: loss {losses['total']:.3f}, "
-            f"test set {watched:.2f} px of the crop, {seconds:.0f} s"
-        )
-    return state.average, history
+    training = run.options.training
+    sought = _Sought(PointGraph.of(reader.names), reader.names, run)
+
+    def stage(epoch: int) -> CurriculumStage:
+        return stage_of(epoch, training.epochs, run.options.curriculum)
+
+    goal = Descent(
+        batches=lambda epoch: reader.epoch(epoch, stage(epoch), training.batch),
+        count=reader.count(training.batch),
+        losses=sought.losses,
+        settings=training,
+        begin=lambda network, epoch: _freeze(network, stage(epoch)),
+        watch=run.watch,
+        shown="test set {:.2f} px of the crop",
+    )
+    place = DescentRun(run.folder, run.identity, run.options.seed, run.device, run.say, run.until)
+    return descend(make, goal, place)
 
 
-def _epoch(state: _Learning, reader: CropReader, epoch: int, run: DetectorRun) -> dict[str, float]:
-    """One pass; means of the losses over its batches."""
-    settings, stage = run.options.training, stage_of(epoch, run.options.training.epochs, run.options.curriculum)
-    goal, sums = _Goal(PointGraph.of(reader.names), reader.names, run), dict[str, float]()
-    batches = batches_in([len(people) for people in reader.sets], settings.batch)
-    steps = settings.epochs * -(-batches // settings.accumulate)
-    _freeze(state.network, stage)
-    said = time.perf_counter()
-    for number, batch in enumerate(reader.epoch(epoch, stage, settings.batch), start=1):
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate_at(state.step, steps, settings)
-        losses = goal.losses(state.network, batch)
-        total = total_loss(losses, run.options.losses)
-        (total / settings.accumulate).backward()
-        for name, loss in {**losses, "total": total}.items():
-            sums[name] = sums.get(name, 0.0) + float(loss.detach())
-        if number % settings.accumulate == 0 or number == batches:
-            if settings.clip is not None:
-                nn.utils.clip_grad_norm_(state.network.parameters(), settings.clip)
-            state.optimiser.step()
-            state.optimiser.zero_grad(set_to_none=True)
-            averaged(state.average, state.network, state.step, settings)
-            state.step += 1
-        if time.perf_counter() - said > _SAID_EVERY:
-            said = time.perf_counter()
-            run.say(
-                f"epoch {epoch + 1}/{settings.epochs}: {number} of {batches} batches, loss {float(total.detach()):.3f}"
-            )
-    return {name: value / batches for name, value in sums.items()}
+def stage_of(epoch: int, epochs: int, curriculum: Sequence[CurriculumStage]) -> CurriculumStage:
+    """The stage of an epoch, counted from 0: the one that holds its middle."""
+    ends, total = 0.0, sum(stage.share for stage in curriculum)
+    for stage in curriculum:
+        ends += stage.share / total
+        if (epoch + 0.5) / epochs < ends:
+            return stage
+    return curriculum[-1]
 
 
 def _freeze(network: nn.Module, stage: CurriculumStage) -> None:
@@ -154,14 +84,15 @@ def _freeze(network: nn.Module, stage: CurriculumStage) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Goal:
-    """What is minimised: how points hang together, their names, settings and teacher of the run."""
+class _Sought:
+    """What crops are to give: how points hang together, their names, settings and teacher of the run."""
 
     graph: PointGraph
     names: tuple[str, ...]
     run: DetectorRun
 
     def losses(self, network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
+        """Each loss by its name, and what is minimised."""
         run = self.run
         crops, numbers = tensors_of(batch, run.device)
         places, weight = (
@@ -175,19 +106,11 @@ class _Goal:
         with torch.autocast(run.device, torch.bfloat16, enabled=run.options.training.mixed):
             found: Found = network(crops, numbers)
         maps = SimccMaps(found.maps.x.float(), found.maps.y.float())
-        return all_losses(Found(maps, found.spread.float()), wanted, self.graph, run.options.losses)
+        losses = all_losses(Found(maps, found.spread.float()), wanted, self.graph, run.options.losses)
+        return {**losses, TOTAL: total_loss(losses, run.options.losses)}
 
 
 def tensors_of(batch: CropBatch, device: str) -> tuple[Tensor, "Tensor | None"]:
     """Crops and numbers of a batch, as a network takes them."""
     crops = torch.as_tensor(batch.crops, device=device).contiguous(memory_format=torch.channels_last)
     return crops, None if batch.numbers is None else torch.as_tensor(batch.numbers, device=device)
-
-
-def _watched(state: _Learning, run: DetectorRun) -> float:
-    """The error of the averaged weights on what is watched; the weights being trained come back."""
-    own = {name: value.detach().clone() for name, value in state.network.state_dict().items()}
-    state.network.load_state_dict(state.average)
-    found = run.watch(state.network.eval())
-    state.network.load_state_dict(own)
-    return found

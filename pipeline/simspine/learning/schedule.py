@@ -1,17 +1,16 @@
-"""Learning rate, curriculum and moving average: what depends on how far training has come."""
+"""Learning rate and moving average: what depends on how far training has come. Needs PyTorch."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from simspine.learning.spine2d.options import CurriculumStage, SpineTraining
+from simspine.learning.options import DescentSettings
 
 _START = 1e-5  # share of the greatest rate with which the warm-up begins (MMPose)
 
 
-def rate_at(step: int, steps: int, settings: SpineTraining) -> float:
+def rate_at(step: int, steps: int, settings: DescentSettings) -> float:
     """Learning rate of a step, counted from 0, of so many: linear up, then a cosine down to `last_share`."""
     up = min(settings.warm_up, steps // 10)
     if step < up:
@@ -21,17 +20,7 @@ def rate_at(step: int, steps: int, settings: SpineTraining) -> float:
     return settings.rate * (last + (1 - last) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
-def stage_of(epoch: int, epochs: int, curriculum: Sequence[CurriculumStage]) -> CurriculumStage:
-    """The stage of an epoch, counted from 0: the one that holds its middle."""
-    ends, total = 0.0, sum(stage.share for stage in curriculum)
-    for stage in curriculum:
-        ends += stage.share / total
-        if (epoch + 0.5) / epochs < ends:
-            return stage
-    return curriculum[-1]
-
-
-def averaged(average: dict[str, Tensor], network: nn.Module, step: int, settings: SpineTraining) -> None:
+def averaged(average: dict[str, Tensor], network: nn.Module, step: int, settings: DescentSettings) -> None:
     """Move an average of weights, in place, towards the network's; fast at first (MMPose's ExpMomentumEMA).
 
     average: copies of the network's state by name, counters included. step: steps done before.
