@@ -3,15 +3,15 @@
 import threading
 
 from simspine.annotation.server import AnnotationServer
-from simspine.annotation.session import Session
+from simspine.annotation.session import WORST_FIRST, Session
 
 
 class Served:
     """A server in a thread."""
 
-    def __init__(self, recording, annotator="anna", batch=4):
-        self.session = Session(recording, annotator, batch)
-        self.server = AnnotationServer(self.session)
+    def __init__(self, recording, annotator="anna", batch=4, pages=None, named=WORST_FIRST):
+        self.session = Session(recording, annotator, batch, named)
+        self.server = AnnotationServer(self.session, pages=pages)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 

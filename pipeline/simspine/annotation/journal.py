@@ -55,9 +55,15 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
         os.truncate(path, content.rfind(b"\n") + 1)
 
 
-def append(path: Path, edits: Sequence[Edit]) -> None:
-    """Add decisions; they are on the disk when this returns."""
-    text = "".join(json.dumps(_to_json(edit)) + "\n" for edit in edits)
+def append(path: Path, edits: Sequence[Edit], when: float | None = None) -> None:
+    """Add decisions; they are on the disk when this returns. when: s since 1970, if a person made them then."""
+    stamp = {} if when is None else {"t": round(when, 1)}
+    append_lines(path, [_to_json(edit) | stamp for edit in edits])
+
+
+def append_lines(path: Path, entries: Sequence[dict]) -> None:
+    """Add entries, a line each; they are on the disk when this returns."""
+    text = "".join(json.dumps(entry) + "\n" for entry in entries)
     with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write(text)
         file.flush()
@@ -76,6 +82,16 @@ def read_journal(path: Path) -> list[Edit]:
             except (InputError, ValueError, RecursionError) as error:
                 raise InputError(f"{path}, line {number}: no decision about a point ({error}).") from None
     return edits
+
+
+def read_times(path: Path) -> list[tuple[float, int]]:
+    """When each decision was made (s since 1970), and of which frame; those without a time are left out."""
+    found = []
+    for line in read_bytes(path).split(b"\n")[1:-1]:
+        entry = json.loads(line) if line.strip() else {}
+        if isinstance(entry.get("t"), int | float) and isinstance(entry.get("f"), int):
+            found.append((float(entry["t"]), entry["f"]))
+    return found
 
 
 def edit_from(entry) -> Edit:

@@ -203,7 +203,8 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
     rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
     frames = lengths.pop()
-    keypoints = _start(folder, views, frames, rate)
+    found = keypoints_of_files(folder / "pose", views, rate)
+    keypoints = at_images(found, _rows(frames, len(sources), None), rate)
     rows = _rows(frames, len(sources), None)
     name = folder.stem if folder.is_file() else folder.name
     return RecordedViews(name, views, sources, rows, cameras, pseudo_labels(keypoints), rate, home)
@@ -246,17 +247,22 @@ def _calibration(folder: Path) -> list[Camera] | None:
     return None
 
 
-def _start(folder: Path, views: Sequence[str], frames: int, rate: float) -> Keypoints:
-    """The points of `pose/<view>_json/` where every view has such a folder; else none."""
-    target = skeletons.load(skeletons.TARGET)
-    empty = np.full((frames, len(views), len(target), 2), np.nan)
-    nothing = Keypoints(target.names, rate, empty, np.zeros(empty.shape[:3]))
-    folders = [folder / "pose" / f"{view}_json" for view in views]
+def keypoints_of_files(folder: Path, views: Sequence[str], rate: float) -> Keypoints | None:
+    """SIMSPINE's points in `<view>_json/` of a folder, by number of the image; None where a view has no such folder."""
+    folders = [folder / f"{view}_json" for view in views]
     if not all(path.is_dir() for path in folders):
-        return nothing
+        return None
     found = read_keypoints(folders, rate=rate)
-    found = skeletons.translate(found, skeletons.by_names(found.names))
-    xy, confidence = nothing.xy.copy(), nothing.confidence.copy()
-    some = min(frames, found.frames)
-    xy[:some], confidence[:some] = found.xy[:some], found.confidence[:some]
-    return Keypoints(target.names, rate, xy, confidence, found.origin)
+    return skeletons.translate(found, skeletons.by_names(found.names))
+
+
+def at_images(found: Keypoints | None, rows: np.ndarray, rate: float) -> Keypoints:
+    """Keypoints by number of the image as a recording has them. rows: (frames, views) of `RecordedViews`. Where there
+    is none a point has no place."""
+    names = skeletons.load(skeletons.TARGET).names if found is None else found.names
+    xy, confidence = np.full((*rows.shape, len(names), 2), np.nan), np.zeros((*rows.shape, len(names)))
+    if found is not None:
+        frame, view = np.nonzero(rows < found.frames)
+        xy[frame, view] = found.xy[rows[frame, view], view]
+        confidence[frame, view] = found.confidence[rows[frame, view], view]
+    return Keypoints(names, rate, xy, confidence)

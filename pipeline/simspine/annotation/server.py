@@ -10,11 +10,13 @@ import json
 import re
 import secrets
 import sys
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 
+from simspine.annotation import page_template
 from simspine.annotation.session import Session
 from simspine.errors import InputError
 
@@ -29,12 +31,13 @@ _STATIC = re.compile(r"[a-z]+\.(html|js|css|svg)")
 
 
 class AnnotationServer(ThreadingHTTPServer):
-    """Serves one session. port: 0 for any that is free."""
+    """Serves one session. port: 0 for any that is free. pages: {name.html: what makes it}, beside the session's own."""
 
     daemon_threads = True
 
-    def __init__(self, session: Session, port: int = 0):
+    def __init__(self, session: Session, port: int = 0, pages: Mapping[str, Callable[[], str]] | None = None):
         self.session = session
+        self.pages = dict(pages or {})
         self.token = secrets.token_urlsafe(24)
         try:
             super().__init__((HOST, port), _Handler)
@@ -70,7 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self._allowed()
         if path is not None:
-            self._answer(lambda: self._get(path))
+            policy = page_template.POLICY if path in self.server.pages else POLICY
+            self._answer(lambda: self._get(path), policy)
 
     def do_POST(self) -> None:
         path = self._allowed()
@@ -104,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.FORBIDDEN, f"refused: {fault}".encode(), "text/plain; charset=utf-8")
         return None
 
-    def _answer(self, work) -> None:
+    def _answer(self, work, policy: str = POLICY) -> None:
         try:
             body, kind = work()
         except InputError as error:
@@ -113,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = f"not saved: {error.strerror or error}"
             self._send(HTTPStatus.INTERNAL_SERVER_ERROR, text.encode(), "text/plain; charset=utf-8")
         else:
-            self._send(HTTPStatus.OK, body, kind)
+            self._send(HTTPStatus.OK, body, kind, policy)
 
     def _get(self, path: str) -> tuple[bytes, str]:
         session = self.server.session
@@ -123,7 +127,11 @@ class _Handler(BaseHTTPRequestHandler):
             return session.images.jpeg(int(match[2]), int(match[1])), "image/jpeg"
         if match := re.fullmatch(r"api/frame/(\d{1,9})", path):
             return _json(session.frame(int(match[1])))
-        found = {"api/project": session.project, "api/summary": session.summary, "api/agreement": session.agreement}
+        if path in self.server.pages:
+            return self.server.pages[path]().encode(), KINDS[".html"]
+        if path == "api/project":
+            return _json(session.project() | {"pages": sorted(self.server.pages)})
+        found = {"api/summary": session.summary, "api/agreement": session.agreement}
         if path in found:
             return _json(found[path]())
         if _STATIC.fullmatch(path):
@@ -144,11 +152,11 @@ class _Handler(BaseHTTPRequestHandler):
             return _json(self.server.session.next_batch())
         raise InputError(f"there is no {path!r:.80} here.")
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+    def _send(self, status: HTTPStatus, body: bytes, kind: str, policy: str = POLICY) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", policy)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")  # the address holds the token
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")

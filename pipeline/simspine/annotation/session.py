@@ -1,8 +1,9 @@
 """What the page asks and says while one annotator works: the recording, points of a frame, decisions, order of work."""
 
 import threading
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,11 +33,22 @@ def labels_of(recording: RecordedViews, annotator: str) -> Labels:
     return edited(recording.start, read_journal(path)) if path.exists() else recording.start
 
 
+class Named(NamedTuple):
+    """Frames that make the first batch in place of the worst ones. reason: 'named', by a validation; 'round', of the
+    round with this number, which ends with them."""
+
+    frames: Sequence[int] = ()
+    reason: str = "named"
+    round: int = 0
+
+
+WORST_FIRST = Named()
+
+
 class Session:
     """One annotator at work. Every method may be called by several threads."""
 
-    def __init__(self, recording: RecordedViews, annotator: str, batch_size: int = BATCH, again: Sequence[int] = ()):
-        """again: frames that make the first batch in place of the worst ones, such as those a validation names."""
+    def __init__(self, recording: RecordedViews, annotator: str, batch_size: int = BATCH, named: Named = WORST_FIRST):
         self.recording, self.annotator, self._size = recording, annotator, batch_size
         self._path = journal_file(recording.home, annotator)
         start_journal(self._path, recording.name, recording.views, recording.start.names)
@@ -46,12 +58,13 @@ class Session:
         self._batch: list[dict[str, Any]] = []
         self._scores: list[float] = []
         self.next_batch()
-        if again:
-            beyond = [frame for frame in again if not 0 <= frame < recording.frames]
+        self._round = named.round if named.frames else 0
+        if named.frames:
+            beyond = [frame for frame in named.frames if not 0 <= frame < recording.frames]
             if beyond:
                 raise InputError(f"no frame {beyond[0]}: {recording.name} has {recording.frames}, counted from 0.")
-            chosen = list(dict.fromkeys(again))[:batch_size]
-            self._batch = [{"frame": f, "score": self._scores[f], "reason": "named"} for f in chosen]
+            chosen = list(dict.fromkeys(named.frames))[: None if self._round else batch_size]
+            self._batch = [{"frame": f, "score": self._scores[f], "reason": named.reason} for f in chosen]
 
     def _own(self, labels: Labels) -> None:
         """Arrays that decisions are written into: copying all frames for each click would be slow."""
@@ -88,6 +101,7 @@ class Session:
             "name": recording.name, "annotator": self.annotator, "rate": recording.rate, "frames": recording.frames,
             "views": views, "points": _points(self._names),
             "chain": [self._names.index(name) for name in CHAIN if name in self._names], "file": str(self._path),
+            "round": self._round,
         }  # fmt: skip
 
     def frame(self, frame: int) -> dict[str, Any]:
@@ -110,7 +124,7 @@ class Session:
         for edit in edits:
             check(self.recording.start, edit)
         with self._lock:
-            append(self._path, edits)
+            append(self._path, edits, time.time())
             for edit in edits:
                 self._put(edit)
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))

@@ -8,7 +8,7 @@ until the spine is no worse than the reference detector's points.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,19 +55,39 @@ class Validation:
     """All points, and the comparison that ends the loop.
 
     spine_m: root mean square error of the points along the spine. reference_m: of all points of the reference detector,
-    NaN without one. again: frames to annotate again, those with most points beyond 10 cm first.
+    NaN without one. again: frames to annotate again, those with most points beyond 10 cm first. frames: of the
+    recording. names: of candidate and reference; '' for a reference that there is not. worse: where the spine is worse
+    than what it is held against, the other frames in which it is, the worst first.
     """
 
     points: tuple[PointError, ...]
     spine_m: float
     reference_m: float
     again: tuple[int, ...]
+    frames: int = 0
+    names: tuple[str, str] = ("candidate", "")
+    worse: tuple[int, ...] = ()
+
+    @property
+    def limit_m(self) -> float:
+        """What the spine is held against: all points of the reference, or 4 cm where there is none."""
+        return self.reference_m if np.isfinite(self.reference_m) else USUAL_M[1]
 
     @property
     def passed(self) -> bool:
-        """Whether the spine is seen and no worse than the reference, or than 4 cm where there is none."""
-        limit = self.reference_m if np.isfinite(self.reference_m) else USUAL_M[1]
-        return bool(np.isfinite(self.spine_m) and self.spine_m <= limit)
+        """Whether the spine is seen and no worse than `limit_m`."""
+        return bool(np.isfinite(self.spine_m) and self.spine_m <= self.limit_m)
+
+    @property
+    def in_order(self) -> tuple[PointError, ...]:
+        """The points along the spine from below, then the others, the worst first."""
+        spine = sorted((row for row in self.points if row.point in SPINE), key=lambda row: SPINE.index(row.point))
+        others = (row for row in self.points if row.point not in SPINE)
+        return (*spine, *sorted(others, key=lambda row: -np.nan_to_num(row.rmse_m)))
+
+    def beyond_at(self, frame: int) -> tuple[str, ...]:
+        """The points that are more than 10 cm off in a frame, in order."""
+        return tuple(row.point for row in self.in_order if frame in row.beyond)
 
 
 def read_result(folder: Path, subject: str | None = None, trial: str | None = None) -> Result:
@@ -79,8 +99,12 @@ def read_result(folder: Path, subject: str | None = None, trial: str | None = No
     return load_result(paths.kinematics(name))
 
 
-def validate(candidate: Result, reference: Result | None = None) -> Validation:
+def validate(
+    candidate: Result, reference: Result | None = None, names: Sequence[str] = ("candidate", "reference")
+) -> Validation:
     """Errors of the candidate's points beside those of a reference detector, of the same recording.
+
+    names: of the two, as they are shown.
 
     Inferred points are left out: they follow the others and were not seen. Markers on the skin are no detector's points
     and do not count in the reference's error.
@@ -110,16 +134,25 @@ def validate(candidate: Result, reference: Result | None = None) -> Validation:
     again = [int(frame) for frame in np.argsort(-counted, kind="stable") if counted[frame]]
     spine = _rms(np.array([error for name, error in ours.items() if name in SPINE]))
     everything = _rms(np.array([error for name, error in theirs.items() if not on_skin([name])]))
-    return Validation(tuple(rows), spine, everything, tuple(again))
+    shown = names[0], names[1] if reference is not None else ""
+    found = Validation(tuple(rows), spine, everything, tuple(again), candidate.motion.frames, shown)
+    along = [error for name, error in ours.items() if name in SPINE]
+    return found if found.passed or not along else replace(found, worse=_worse(np.array(along), found))
 
 
-def as_text(found: Validation, names: Sequence[str] = ("candidate", "reference")) -> str:
+def _worse(along: np.ndarray, found: Validation) -> tuple[int, ...]:
+    """Frames in which the spine's points (points, frames) m are further off than the limit, the worst first; without
+    those that are to be annotated again anyway."""
+    known = np.isfinite(along)
+    rms = np.sqrt((np.where(known, along, 0.0) ** 2).sum(0) / np.maximum(known.sum(0), 1))
+    order = np.argsort(-rms, kind="stable")
+    return tuple(int(frame) for frame in order if rms[frame] > found.limit_m and int(frame) not in found.again)
+
+
+def as_text(found: Validation) -> str:
     """A table in cm, the spine first, and what follows from it."""
-    order = sorted(
-        found.points, key=lambda row: (row.point not in SPINE, row.point in SPINE and SPINE.index(row.point))
-    )
-    lines = [f"{'point':<14} {names[0]:>10} {names[1]:>10} {'frames':>7} {'> 10 cm':>8}  verdict"]
-    for row in order:
+    lines = [f"{'point':<14} {'candidate':>10} {'reference':>10} {'frames':>7} {'> 10 cm':>8}  verdict"]
+    for row in found.in_order:
         lines.append(
             f"{row.point:<14} {_cm(row.rmse_m):>10} {_cm(row.reference_m):>10} {row.frames:>7} {len(row.beyond):>8}  "
             f"{row.verdict}"
@@ -128,23 +161,44 @@ def as_text(found: Validation, names: Sequence[str] = ("candidate", "reference")
         "",
         "RMSE in cm between triangulated points and the fitted body. Usual: up to 4 cm; annotate again: beyond 10 cm.",
     ]
-    lines.append(
-        f"spine {_cm(found.spine_m)} cm, all points of the reference {_cm(found.reference_m)} cm: " + _end(found)
-    )
+    lines.append(sentence(found))
     if found.again:
-        shown = ", ".join(map(str, found.again[:20])) + (" …" if len(found.again) > 20 else "")
-        lines.append(f"frames to annotate again, the worst first ({len(found.again)}): {shown}")
+        lines.append(f"frames to annotate again, the worst first ({len(found.again)}): {_listed(found.again)}")
+    if found.worse:
+        lines.append(f"frames in which the spine is worse ({len(found.worse)}): {_listed(found.worse)}")
     return "\n".join(lines)
+
+
+def _listed(frames: Sequence[int]) -> str:
+    return ", ".join(map(str, frames[:20])) + (" …" if len(frames) > 20 else "")
+
+
+def sentence(found: Validation) -> str:
+    """Whether the loop may end, or which points along the spine are worst."""
+    if not np.isfinite(found.spine_m):
+        return "No point along the spine was seen, so nothing is said of it."
+    known = np.isfinite(found.reference_m)
+    beside = "the reference's points" if known else "the usual 4 cm"
+    figures = f"{_cm(found.spine_m)} against {_cm(found.reference_m)} cm" if known else f"{_cm(found.spine_m)} cm"
+    if found.passed:
+        return f"The spine is no worse than {beside} ({figures}): done."
+    worse = [row for row in found.points if row.point in SPINE and row.rmse_m > found.limit_m]
+    worst = sorted(worse, key=lambda row: -row.rmse_m)[:4]
+    named = ", ".join(f"{VERTEBRA_OF[row.point]} ({_cm(row.rmse_m)} cm)" for row in worst)
+    return f"The spine is worse than {beside} ({figures}), above all at {named}: annotate again, and run again."
 
 
 def as_json(found: Validation) -> dict:
     """Plain values, lengths in m; null where there is none."""
     return {
         "limits_m": {"usual": list(USUAL_M), "annotate_again": AGAIN_M},
+        "names": list(found.names),
+        "frames": found.frames,
         "spine_m": _plain(found.spine_m),
         "reference_m": _plain(found.reference_m),
         "passed": found.passed,
         "frames_again": list(found.again),
+        "frames_worse": list(found.worse),
         "points": {
             row.point: {
                 "rmse_m": _plain(row.rmse_m), "reference_m": _plain(row.reference_m), "frames": row.frames,
@@ -155,25 +209,42 @@ def as_json(found: Validation) -> dict:
     }  # fmt: skip
 
 
-def frames_again(path: Path) -> list[int]:
-    """The frames to annotate again, out of a file that holds `as_json`; `InputError` for any other."""
+def read_validation(path: Path) -> Validation:
+    """What `as_json` made, out of its file; `InputError` for any other."""
     content = parsed(json.loads, read_bytes(path), "valid JSON", path)
-    frames = content.get("frames_again") if isinstance(content, dict) else None
-    if not isinstance(frames, list) or any(type(frame) is not int for frame in frames):
-        raise InputError(f"{path}: no list `frames_again`; expected what `annotations validate --json` writes.")
-    return frames
+    try:
+        rows = [
+            PointError(
+                str(name), _length(row["rmse_m"]), _length(row["reference_m"]), int(row["frames"]),
+                _frames(row["frames_beyond"]),
+            )
+            for name, row in content["points"].items()
+        ]  # fmt: skip
+        names = tuple(map(str, content["names"]))
+        spine, reference = _length(content["spine_m"]), _length(content["reference_m"])
+        again, frames = _frames(content["frames_again"]), int(content["frames"])
+        worse = _frames(content["frames_worse"])
+        return Validation(tuple(rows), spine, reference, again, frames, (names[0], names[1]), worse)
+    except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(
+            f"{path}: not a biomechanical validation ({error!r}); expected what `annotations validate --json` writes."
+        ) from None
+
+
+def _frames(numbers) -> tuple[int, ...]:
+    if not isinstance(numbers, list) or any(type(number) is not int for number in numbers):
+        raise ValueError(f"{numbers!r:.60} is no list of frames")
+    return tuple(numbers)
+
+
+def _length(value) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def _seen(result: Result) -> dict[str, np.ndarray]:
     """{point: (frames,) m} of those that were not inferred."""
     errors = dict(zip(result.marker_names, result.marker_error.T, strict=True))
     return {name: error for name, error in errors.items() if not name.endswith(INFERRED)}
-
-
-def _end(found: Validation) -> str:
-    if not np.isfinite(found.spine_m):
-        return "no point along the spine was seen, so nothing is said of it."
-    return "the spine is no worse; done." if found.passed else "the spine is worse; annotate and run again."
 
 
 def _rms(error: np.ndarray) -> float:

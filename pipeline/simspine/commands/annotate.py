@@ -1,5 +1,6 @@
 """simspine annotate, simspine annotations: place and correct points in images, and what is made of them."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -51,8 +52,9 @@ def _user() -> str:
 def _opened(target):
     """The recording; what is missing of its points is said beside the results."""
     from simspine.annotation.recording import open_target
+    from simspine.annotation.rounds import with_proposals
 
-    recording = open_target(target)
+    recording = with_proposals(open_target(target))
     if recording.note:
         click.echo(f"note: {recording.note}", err=True)
     return recording
@@ -88,15 +90,28 @@ def annotate(target, annotator, port, batch, again, opened):
     images; with a calibration file where there is one. Every change is on the disk at once. Only this computer can open
     the page. Stop with ctrl-C.
     """
+    from simspine.annotation.rounds import open_frames, read_rounds
+    from simspine.annotation.rounds_page import rounds_page
     from simspine.annotation.server import AnnotationServer
-    from simspine.annotation.session import Session
-    from simspine.annotation.validation import frames_again
+    from simspine.annotation.session import Named, Session
+    from simspine.annotation.validation import read_validation
+    from simspine.annotation.validation_page import validation_page
 
-    frames = () if again is None else frames_again(again)
+    found = None if again is None else read_validation(again)
+    pages = {} if found is None else {"validation.html": partial(validation_page, found, True)}
     recording = _opened(target)
+    rounds = read_rounds(recording)
     click.echo(f"{recording.name}: {recording.frames} frames in {len(recording.views)} views", err=True)
     with _alone(recording, annotator):
-        server = AnnotationServer(Session(recording, annotator, batch, frames), port)
+        named = (
+            Named((*found.again, *found.worse), "named")
+            if found is not None
+            else Named(open_frames(rounds), "round", len(rounds))
+        )
+        session = Session(recording, annotator, batch, named)
+        if rounds:
+            pages["rounds.html"] = lambda: rounds_page(recording.name, rounds, session.progress()["done"], True)
+        server = AnnotationServer(session, port, pages)
         click.echo(server.address)
         click.echo(f"annotations: {server.session.project()['file']}", err=True)
         if opened:
@@ -190,6 +205,63 @@ def rank_(target, annotator, size):
         click.echo(f"{frame:>6} {ranking.score[frame]:>7.2f} {parts[0]:>12.2f} {parts[1]:>13.2f} {parts[2]:>7.2f}")
 
 
+@annotations.command("round")
+@target_options
+@annotator_option
+@click.option(
+    "--batch", "size", type=click.IntRange(1, 500), default=20, show_default=True, help="Frames of the next round."
+)
+@click.option("--hook", metavar="COMMAND", help="Trains a detector: 'python learn.py {labels} {images} {out}'.")
+@click.option("--training", metavar="PRESET|FILE", help="Train simspine's own: cpu, paper, tiny or a file of settings.")
+def round_(target, annotator, size, hook, training):
+    """Go on with rounds of active learning: draw a batch; once it is corrected, export it, train, and propose anew.
+
+    The hook's command is run without a shell. In it {labels} is a COCO file of all corrected images, {images} their
+    folder, {recording} FOLDER or RESULTS, {round} a number, and {out} a folder in which it writes
+    <view>_json/<view>_000012.json, OpenPose's, for every image. The same command goes on after a fault.
+    """
+    from simspine.annotation.hooks import command_hook
+    from simspine.annotation.recording import open_target
+    from simspine.annotation.rounds import advance
+    from simspine.errors import InputError
+
+    if hook is not None and training is not None:
+        raise InputError("--hook and --training were given; name one of them.")
+    trains = None if hook is None else command_hook(hook, target.path, click.echo)
+    if training is not None:
+        from simspine.learning.spine2d.rounds import training_hook
+
+        trains = training_hook(training, click.echo)
+    recording = open_target(target)
+    with _alone(recording, annotator):
+        advance(recording, annotator, size, trains, click.echo)
+
+
+@annotations.command("progress")
+@target_options
+@annotator_option
+@click.option("--json", "json_path", type=FILE, help="Write the figures as JSON, too.")
+@click.option("--page", type=FILE, help="Write a page, too: the detector over rounds, each point of it.")
+def progress_(target, annotator, json_path, page):
+    """The detector over rounds: errors of its proposals, points that were moved, time, agreement of annotators."""
+    import json
+
+    from simspine.annotation.ranking import finished
+    from simspine.annotation.rounds import as_json, read_rounds
+    from simspine.annotation.rounds_page import as_text, rounds_page
+    from simspine.annotation.session import labels_of
+    from simspine.formats.atomic import write_text
+
+    recording = _opened(target)
+    rounds = read_rounds(recording)
+    now = finished(labels_of(recording, annotator)).nonzero()[0].tolist()
+    click.echo(as_text(rounds, now))
+    if json_path is not None:
+        write_text(json_path, json.dumps(as_json(rounds), indent=1) + "\n")
+    if page is not None:
+        write_text(page, rounds_page(recording.name, rounds, now))
+
+
 @annotations.command("clicks")
 @target_options
 @annotator_option
@@ -208,8 +280,9 @@ def clicks_(target, annotator):
 @click.option("--subject", help="Subject, where the results hold several.")
 @click.option("--trial", help="Trial, where the results hold several.")
 @click.option("--json", "json_path", type=FILE, help="Write the figures as JSON, too.")
+@click.option("--page", type=FILE, help="Write a page, too: errors on a body and as bars, frames to annotate again.")
 @click.pass_context
-def validate_(context, candidate: Path, reference, subject, trial, json_path):
+def validate_(context, candidate: Path, reference, subject, trial, json_path, page):
     """Biomechanical validation: RMSE of each point between triangulation and the fitted body.
 
     CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
@@ -219,11 +292,15 @@ def validate_(context, candidate: Path, reference, subject, trial, json_path):
     import json
 
     from simspine.annotation.validation import as_json, as_text, read_result, validate
+    from simspine.annotation.validation_page import validation_page
     from simspine.formats.atomic import write_text
 
     others = None if reference is None else read_result(reference, subject, trial)
-    found = validate(read_result(candidate, subject, trial), others)
+    names = str(candidate), "" if reference is None else str(reference)
+    found = validate(read_result(candidate, subject, trial), others, names)
     click.echo(as_text(found))
+    if page is not None:
+        write_text(page, validation_page(found))
     if json_path is not None:
         write_text(json_path, json.dumps(as_json(found), indent=1) + "\n")
     context.exit(0 if found.passed else 1)

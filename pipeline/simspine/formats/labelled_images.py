@@ -5,6 +5,7 @@ Other programs' files: `simspine.formats.cvat`, `simspine.formats.label_studio`,
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ class LabelledImages:
             raise InputError("LabelledImages.points: expected finite px, and 0, 1 or 2 for how a point shows.")
         if self.status.size and not 0 <= self.status.min() <= self.status.max() < len(STATUSES):
             raise InputError(f"LabelledImages.status: expected 0…{len(STATUSES) - 1}.")
+
+    def rows(self, chosen: Sequence[bool]) -> "LabelledImages":
+        """Only these images."""
+        kept = np.flatnonzero(np.asarray(chosen, bool))
+        files = tuple(self.file_names[i] for i in kept)
+        return LabelledImages(self.names, files, self.sizes[kept], self.points[kept], self.status[kept])
 
     def select(self, names: tuple[str, ...]) -> "LabelledImages":
         """The named points in their order; those that are not there are absent and nobody has looked at them."""

@@ -254,7 +254,10 @@ class App {
     const next = batch[at + way];
     if (next) return this.goTo(next.frame);
     if (way < 0) return undefined;
-    return this.newBatch();
+    if (!this.project.round) return this.newBatch();
+    const open = batch.find(({ frame }) => frame !== this.frame && !this.summary.done.includes(frame));
+    if (open) return this.goTo(open.frame);
+    return this.say(`Every frame of round ${this.project.round} is corrected. Stop the program and run simspine annotations round.`, 9000);
   }
 
   async newBatch() {
@@ -287,16 +290,16 @@ class App {
   tellProgress() {
     const { counts, batch, done } = this.summary;
     const closed = batch.filter(({ frame }) => done.includes(frame)).length;
-    find("progress").textContent = `${closed} of ${batch.length} frames of this batch done`;
+    find("progress").textContent = `${closed} of ${batch.length} frames of ${this.project.round ? `round ${this.project.round}` : "this batch"} done`;
     find("counts").textContent = `${counts.corrected} corrected, ${counts.accepted} accepted, ${counts.derived} derived, ${counts.unseen} not looked at`;
   }
 
-  say(text) {
+  say(text, shown = 3500) {
     const node = find("said");
     node.textContent = text;
     node.hidden = false;
     clearTimeout(this.saying);
-    this.saying = setTimeout(() => (node.hidden = true), 3500);
+    this.saying = setTimeout(() => (node.hidden = true), shown);
   }
 
   toggle(what) {
@@ -324,8 +327,25 @@ class App {
     addEventListener("keydown", (event) => this.key(event, acts));
     addEventListener("keyup", (event) => event.key === "z" && ((this.loupe = false), this.redraw()));
     addEventListener("beforeunload", (event) => this.labels.unsaved.length && event.preventDefault());
+    document.querySelector("[data-act=batch]").hidden = this.project.round > 0; // its frames are drawn
+    addEventListener("hashchange", () => this.follow());
+    for (const link of document.querySelectorAll("[data-page]")) {
+      link.hidden = !this.project.pages.includes(link.dataset.page);
+      link.href = link.dataset.page;
+    }
     addEventListener("resize", () => this.timeline.update());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.timeline.draw());
+  }
+
+  // A page beside this one leads to a frame and a point by the address: #frame=12&point=Spine_04.
+  async follow() {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    const frame = Number(asked.get("frame") ?? NaN);
+    const point = this.project.points.findIndex(({ name }) => name === asked.get("point"));
+    if (point >= 0) this.point = point;
+    if (Number.isInteger(frame)) await this.goTo(frame);
+    if (point >= 0) this.refresh();
+    return Number.isInteger(frame);
   }
 
   theme() {
@@ -371,7 +391,7 @@ async function start() {
   app.tellProgress();
   app.setActive(0);
   app.layout();
-  await app.goTo(summary.batch[0]?.frame ?? 0);
+  if (!(await app.follow())) await app.goTo(summary.batch[0]?.frame ?? 0);
   document.body.dataset.ready = "yes";
 }
 

@@ -2,7 +2,7 @@
 
 import { HOW, SEE } from "./labels.js";
 
-const WORDS = { uncertainty: "low confidence", disagreement: "views disagree", jitter: "jumps", named: "named when the page was opened" };
+const WORDS = { uncertainty: "low confidence", disagreement: "views disagree", jitter: "jumps", named: "named by the validation", round: "of this round" };
 const MARKS = ["unseen", "accepted", "corrected", "derived"];
 
 const make = (tag, attributes = {}, ...inside) => {

@@ -1,0 +1,67 @@
+"""Between two rounds simspine's own detector learns from what was corrected, and proposes points for every image."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from dotted_people import HEIGHT, POINTS, WIDTH, picture, places
+
+from simspine.annotation.journal import append, journal_file, start_journal
+from simspine.annotation.labels import Edit, PointStatus, Visibility
+from simspine.annotation.recording import Target, open_target
+from simspine.annotation.rounds import advance, with_proposals
+from simspine.errors import InputError
+from simspine.learning.spine2d.rounds import training_hook
+from simspine.skeletons import load
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Six images of a person made of dots; (recording, (6, 37, 3) px)."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    truth = np.stack([places(rng) for _ in range(6)])
+    for i, keypoints in enumerate(truth):
+        cv2.imwrite(str(folder / f"{i}.png"), picture(keypoints))
+    return open_target(Target(str(folder), home=tmp_path / "annotations")), truth
+
+
+def test_a_round_with_simspines_own_detector(photographs, tmp_path):
+    recording, truth = photographs
+    table, path = load("spinetrack37"), journal_file(recording.home, "anna")
+    first = advance(recording, "anna", 4, None, str)[0].frames
+    start_journal(path, recording.name, recording.views, recording.start.names)
+    append(path, [
+        Edit(frame, 0, table.to_simspine[name], *truth[frame, i, :2], Visibility.SEEN, PointStatus.CORRECTED)
+        for frame in first for i, name in enumerate(table.names)
+    ])  # fmt: skip
+    said = []
+    rounds = advance(recording, "anna", 4, training_hook("tiny", said.append), said.append)
+    assert [one.number for one in rounds] == [1, 2]
+    assert rounds[0].hook == "simspine train spine, tiny"
+    assert "4 people to learn from, 0 to judge by" in said
+    out = recording.home / "rounds" / "01" / "out"
+    files = sorted((out / "photographs_json").glob("*.json"))
+    assert [file.stem for file in files] == [f"photographs_{i:06d}" for i in range(6)]
+    flat = np.array(json.loads(files[0].read_text())["people"][0]["pose_keypoints_2d"]).reshape(-1, 3)
+    assert flat.shape == (POINTS, 3)
+    start = with_proposals(recording).start
+    placed = flat[:, 2] > 0
+    names = [table.to_simspine[name] for name in table.names]
+    got = start.xy[0, 0, [start.names.index(name) for name in names]]
+    np.testing.assert_allclose(got[placed], flat[placed, :2], atol=1e-3)
+    assert (np.abs(flat[placed, :2] - [WIDTH / 2, HEIGHT / 2]) < [WIDTH, HEIGHT]).all()
+
+
+def test_settings_that_cannot_serve_are_refused_before_training(tmp_path):
+    some = {"folder": str(tmp_path)}
+    for content, message in (
+        ({"data": {"train": [some, some]}}, "two sets"),
+        ({"data": {"points": "trunk"}}, "all 37 points"),
+    ):
+        (tmp_path / "s.yaml").write_text(yaml.safe_dump({"preset": "tiny", **content}))
+        with pytest.raises(InputError, match=message):
+            training_hook(str(tmp_path / "s.yaml"), str)
