@@ -21,9 +21,13 @@ class Origin(StrEnum):
     """How a point came to be known. Kept with it to the last file."""
 
     DETECTED = "detected"  # seen by a detector, or triangulated from points that were
+    ESTIMATED = "estimated"  # placed by a detector's network from other evidence; the point itself was not seen
     SILHOUETTE = "silhouette"  # placed behind the trunk's outline as seen; the point itself was not
     INFERRED = "inferred"  # inferred from other points; carries no measurement of its own
     GIVEN = "given"  # from motion capture or another outside source
+
+
+FROM_DETECTOR = (Origin.DETECTED, Origin.ESTIMATED)  # what a detector gave in each image, and the fit weighs alike
 
 
 class ForcedKind(StrEnum):

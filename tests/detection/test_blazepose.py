@@ -6,6 +6,7 @@ import pytest
 
 from simspine import skeletons
 from simspine.detection.blazepose import BlazePose
+from simspine.detection.blazepose_spine import BlazePoseSpine
 from simspine.detection.protocol import ContourDetector, Detector
 from simspine.errors import InputError
 from simspine.silhouettes.levels import CONTOURS
@@ -124,3 +125,23 @@ def test_loading_writes_nothing_to_the_terminal():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("make", [BlazePose, BlazePoseSpine])
+def test_who_has_forgotten_sees_as_a_new_detector_does(make, images, pair):
+    """Also another number of images, and other sizes; without forgetting the person of before is looked for first."""
+    old, fresh, pictures = make(threads=1), make(threads=1), (images[2], pair, images[0][::2, ::2].copy())
+    follows = False
+    for picture in pictures:
+        (remembered,) = old.detect([picture])
+        old.forget()
+        (seen,), (expected,) = old.detect([picture]), fresh.detect([picture])
+        np.testing.assert_array_equal(seen, expected)
+        follows |= remembered.shape != expected.shape or not np.array_equal(remembered, expected)
+        fresh.close()
+        fresh = make(threads=1)
+    assert follows
+    old.forget()
+    assert len(old.detect(images[:2])) == 2
+    old.close()
+    fresh.close()

@@ -21,6 +21,7 @@ from simspine.detection.pose_features import (
     window,
 )  # fmt: skip
 from simspine.detection.pose_networks import Pose, Region
+from simspine.detection.protocol import EstimatingDetector, estimated_by
 from simspine.errors import InputError
 from simspine.sources.pose2sim import demo_folder, find_project
 from simspine.sources.video import open_videos
@@ -131,3 +132,13 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
     (tmp_path / "no.onnx").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"no\.onnx cannot be opened as an ONNX network"):
         SpinePlacer(tmp_path / "no.onnx")
+
+
+def test_it_says_which_points_it_does_not_see():
+    detector, plain = BlazePoseSpine(1, threads=1), BlazePose(1, threads=1)
+    assert isinstance(detector, EstimatingDetector)
+    assert set(detector.estimated) == set(S.names) - set(skeletons.load("blazepose33").names)
+    assert not isinstance(plain, EstimatingDetector)
+    assert estimated_by(plain) == ()
+    detector.close()
+    plain.close()

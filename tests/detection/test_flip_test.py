@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from simspine.detection.flip_test import FlipTest, averaged, mirrored_boxes
-from simspine.detection.protocol import Detector
+from simspine.detection.protocol import Detector, estimated_by
 from simspine.skeletons import load
 
 COCO = load("coco17")
@@ -32,6 +32,9 @@ class FacingPeople:
             found.append(people)
         return found
 
+    def forget(self):
+        pass
+
     def close(self):
         self.closed = True
 
@@ -52,6 +55,21 @@ def test_left_and_right_are_exchanged_and_what_the_mirror_turns_round_cancels(of
     np.testing.assert_allclose(people[0, LEFT], [80, 20, 0.8])
     np.testing.assert_allclose(people[0, NOSE], [50, 20, 0.8])
     assert np.isnan(people[0, COCO.index("left_hip"), :2]).all()
+
+
+def test_points_that_are_not_seen_are_not_seen_in_the_mirror_either_and_both_forget():
+    class Guessing(FacingPeople):
+        estimated, forgot = ("nose",), 0
+
+        def forget(self):
+            self.forgot += 1
+
+    looks = Guessing(), Guessing()
+    detector = FlipTest(*looks)
+    assert estimated_by(detector) == ("nose",)
+    assert estimated_by(FlipTest(FacingPeople(), FacingPeople())) == ()
+    detector.forget()
+    assert [look.forgot for look in looks] == [1, 1]
 
 
 def test_several_people_find_themselves_in_the_mirror():

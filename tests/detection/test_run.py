@@ -27,6 +27,9 @@ class Brightness:
         self.calls += 1
         return out
 
+    def forget(self):
+        pass
+
     def close(self):
         self.log.append(self.calls)
 
@@ -61,6 +64,17 @@ def test_views_in_lockstep_padded_and_reported(tmp_path):
     np.testing.assert_array_equal(found.people[:, 1, 0, 0, 1], np.arange(8))
     assert progress == [(k, 8) for k in range(1, 9)]
     assert log == [8]  # closed, once
+
+
+def test_what_the_detector_does_not_see_is_said_beside_the_points(tmp_path):
+    class Guessing(Brightness):
+        estimated = ("nose", "left_eye")
+
+    videos = open_videos(_videos(tmp_path))
+    found = detect_videos(videos, lambda: Guessing([]))
+    assert found.estimated == ("nose", "left_eye")
+    assert found.skeleton == "coco17"
+    assert detect_videos(videos, lambda: Brightness([])).estimated == ()
 
 
 def test_bad_videos_stop_before_a_network_is_loaded(tmp_path):

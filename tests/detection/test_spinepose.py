@@ -4,46 +4,13 @@ import types
 import numpy as np
 import onnx
 import pytest
+from blob_network import SIZE, blob_network
 from onnx import TensorProto, helper
 
 from simspine.detection.boxes import ExtentBoxes, whole_image
 from simspine.detection.protocol import Detector
 from simspine.detection.spinepose import SpinePose, decode, find_weights, frame_box
 from simspine.errors import InputError
-
-SIZE = (256, 192)
-
-
-def blob_network(path, batch="batch", points=37, size=SIZE):
-    """A network with SpinePose's inputs and outputs that finds the brightest column and row of one colour channel.
-
-    Point k looks at channel k mod 3. Its maps are the channel's greatest value in each column (row), at two bins per
-    pixel, bin b standing for coordinate b / 2.
-    """
-    height, width = size
-    channels = helper.make_tensor("channels", TensorProto.INT64, [points], [k % 3 for k in range(points)])
-    double = helper.make_tensor("double", TensorProto.FLOAT, [3], [1, 1, 2])
-    factor = helper.make_tensor("factor", TensorProto.FLOAT, [], [0.2])
-    resize = {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}
-    nodes = [helper.make_node("Mul", ["image", "factor"], ["scaled"])]
-    for name, axis in (("simcc_x", 2), ("simcc_y", 3)):
-        nodes += [
-            helper.make_node("ReduceMax", ["scaled"], [f"{name}_profile"], axes=[axis], keepdims=0),
-            helper.make_node("Gather", [f"{name}_profile", "channels"], [f"{name}_points"], axis=1),
-            helper.make_node("Resize", [f"{name}_points", "", "double"], [name], **resize),
-        ]
-    graph = helper.make_graph(
-        nodes,
-        "blobs",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, height, width])],
-        [
-            helper.make_tensor_value_info("simcc_x", TensorProto.FLOAT, [batch, points, 2 * width]),
-            helper.make_tensor_value_info("simcc_y", TensorProto.FLOAT, [batch, points, 2 * height]),
-        ],
-        [channels, double, factor],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
-    return path
 
 
 def blobs(positions, shape=(480, 640), sigma=6.0):
@@ -195,8 +162,15 @@ def test_the_number_of_points_decides_the_skeleton(tmp_path):
 
 def test_unusable_networks_and_devices_are_named(tmp_path, network):
     (tmp_path / "text.onnx").write_text("not a network")
-    with pytest.raises(InputError, match=r"text\.onnx cannot be opened as an ONNX network"):
+    with pytest.raises(
+        InputError, match=r"text\.onnx cannot be opened as an ONNX network: it is a text file, .*“not a n"
+    ):
         SpinePose(tmp_path / "text.onnx", boxes=whole_image)
+    (tmp_path / "cut.onnx").write_bytes(network.read_bytes()[:-200])
+    with pytest.raises(
+        InputError, match=r"cut\.onnx cannot be opened as an ONNX network: it is no ONNX file, or was cut"
+    ):
+        SpinePose(tmp_path / "cut.onnx", boxes=whole_image)
     import onnxruntime
 
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
@@ -205,6 +179,60 @@ def test_unusable_networks_and_devices_are_named(tmp_path, network):
     for device in ("tpu", "cpu:1", "cuda:x"):
         with pytest.raises(InputError, match="expected 'cpu', 'cuda' or 'cuda:N'"):
             SpinePose(network, device=device, boxes=whole_image)
+
+
+def changed(network, path, change):
+    model = onnx.load(str(network))
+    change(model)
+    onnx.save(model, str(path))
+    return path
+
+
+def unknown_operator(model):
+    model.graph.node[0].op_type = "Magic"
+
+
+def last_colours(model):
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    shape[1].dim_value, shape[3].dim_value = SIZE[0], 3
+
+
+def bytes_in(model):
+    model.graph.input[0].name = "bytes"
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.node.insert(0, helper.make_node("Cast", ["bytes"], ["image"], to=TensorProto.FLOAT))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (unknown_operator, "cannot be opened as an ONNX network: onnxruntime refuses it .*Magic"),
+        (last_colours, r"inputs are image \['batch', 256, 256, 3\]; expected one of \(batch, 3, height, width\)"),
+        (bytes_in, r"input is tensor\(uint8\), expected tensor\(float\)"),
+    ],
+)
+def test_networks_that_take_something_else_are_refused_in_one_line(change, message, network, tmp_path):
+    path = changed(network, tmp_path / "other.onnx", change)
+    with pytest.raises(InputError, match=message) as caught:
+        SpinePose(path, boxes=whole_image)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+    assert "ONNXRuntimeError" not in str(caught.value)
+
+
+def test_a_network_that_fails_on_its_images_is_named(network, tmp_path):
+    def pick_a_colour_that_is_not_there(model):
+        values = next(v for v in model.graph.initializer if v.name == "channels")
+        del values.int64_data[:]
+        values.int64_data.extend([7] * 37)
+
+    detector = SpinePose(changed(network, tmp_path / "fails.onnx", pick_a_colour_that_is_not_there), boxes=whole_image)
+    with pytest.raises(
+        InputError, match=r"fails\.onnx: the network fails on images of shape \(1, 3, 256, 192\) \("
+    ) as caught:
+        detector.detect([blobs([BLUE, GREEN, RED])], [BOX])
+    assert "\n" not in str(caught.value)
+    assert "ONNXRuntimeError" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["tiny", "v3/small", "v2/xlarge", "models/absent.onnx", "spinepose_v1_small_extra"])
@@ -259,3 +287,24 @@ def test_model_ids_are_resolved_through_the_package(monkeypatch, tmp_path, text,
     sys.modules["spinepose.tools.utils.file"].download_checkpoint = offline
     with pytest.raises(InputError, match=r"no route to host.*path"):
         find_weights(text)
+
+
+def test_forgetting_reaches_whoever_finds_the_boxes(network):
+    class Follower:
+        skeleton, people, calls = "coco17", 1, ()
+
+        def detect(self, images, boxes=None):
+            return [np.array([[[50, 60, 1.0], [150, 260, 1.0]]])]
+
+        def forget(self):
+            self.calls = (*self.calls, "forget")
+
+        def close(self):
+            self.calls = (*self.calls, "close")
+
+    follower = Follower()
+    detector = SpinePose(network, boxes=ExtentBoxes(follower))
+    detector.forget()
+    detector.close()
+    assert follower.calls == ("forget", "close")
+    SpinePose(network, boxes=whole_image).forget()  # which has nobody to forget

@@ -117,7 +117,7 @@ def test_large_arrays_are_compressed_without_loss(tmp_path):
 def test_layout_can_be_read_without_us(tmp_path):
     save(tmp_path / "x.h5", markers=MARKERS, keypoints=KEYPOINTS)
     with h5py.File(tmp_path / "x.h5") as file:
-        assert file.attrs["simspine_schema"] == 3
+        assert file.attrs["simspine_schema"] == 4
         group = file["markers"]
         assert (group.attrs["type"], group.attrs["frame"], group.attrs["rate"]) == (b"Markers", b"y_up", 50.0)
         assert group["xyz"].attrs["units"] == b"m"

@@ -76,7 +76,7 @@ def full(name="S01 walking"):
 def test_page_is_well_formed_and_complete():
     page = Page(render(full()))
     for wanted in (
-        "S01 walking", "Frames", "100", "60 Hz", "Inferred, not detected", "Set by the model", "L4-L5", "3–7",
+        "S01 walking", "Frames", "100", "60 Hz", "Points that were not seen", "Set by the model", "L4-L5", "3–7",
         "Rejected frames", "Lower is better.", "ab" * 32, "0" * 64, "look at this", "problem", "in order",
         "information",
     ):  # fmt: skip

@@ -6,6 +6,7 @@ import signal
 import cv2
 import numpy as np
 import pytest
+from blob_network import blob_network
 from click.testing import CliRunner
 
 from simspine.cli import main
@@ -30,7 +31,7 @@ BODY = {
 class Bodies:
     """A detector that sees a body (px, as `BODY`) below each bright spot of the image."""
 
-    skeleton, people, made = "coco17", 4, 0
+    skeleton, people, made, forgot = "coco17", 4, 0, 0
 
     def __init__(self):
         Bodies.made += 1
@@ -48,6 +49,9 @@ class Bodies:
             found.append(people)
         return found
 
+    def forget(self):
+        Bodies.forgot += 1
+
     def close(self):
         pass
 
@@ -55,7 +59,7 @@ class Bodies:
 @pytest.fixture
 def bodies(monkeypatch):
     monkeypatch.setattr(stage, "detector_of", lambda options: Bodies())
-    Bodies.made = 0
+    Bodies.made = Bodies.forgot = 0
 
 
 def image_of(*places, size=(320, 240)):
@@ -158,9 +162,45 @@ def test_a_folder_of_images_is_separate_pictures_of_any_size(tmp_path, bodies):
     assert files(tmp_path / "drawn") == ["b.jpg", "c.jpg", "d.jpg"]
     contents = [json.loads((tmp_path / "points" / f"{name}.json").read_text()) for name in "bcd"]
     assert [[person["person_id"] for person in c["people"]] for c in contents] == [[[1]], [[1]], []]
-    assert Bodies.made == 3
+    assert Bodies.made == 1
+    assert Bodies.forgot >= 3  # before each picture
     again = call(folder, "-o", tmp_path / "drawn", "--quiet")  # its own folder is replaced
     assert again.exit_code == 0, again.output
+
+
+class Following(Bodies):
+    """Sees people where they were in the image before, and where they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.before = np.empty((0, 17, 3))
+
+    def detect(self, images, boxes=None):
+        (found,) = super().detect(images)
+        self.before, seen = found, np.concatenate([self.before, found])[: self.people]
+        return [seen]
+
+    def forget(self):
+        self.before = np.empty((0, 17, 3))
+
+
+@pytest.mark.parametrize("flip", [(), ("--flip-test",)])
+def test_each_photograph_of_a_folder_is_seen_as_by_a_detector_of_its_own(flip, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "detector_of", lambda options: Following())
+    folder = tmp_path / "in"
+    folder.mkdir()
+    pictures = {"b": image_of((60, 110)), "c": image_of((200, 200), size=(400, 300)), "d": image_of((150, 120))}
+    for name, picture in pictures.items():
+        cv2.imwrite(str(folder / f"{name}.png"), picture)
+    assert call(folder, "-s", tmp_path / "together", "--quiet", *flip).exit_code == 0
+    for name in pictures:
+        assert call(folder / f"{name}.png", "-s", tmp_path / "alone.json", "--quiet", *flip).exit_code == 0
+        alone, together = (
+            json.loads(path.read_text())["people"]
+            for path in (tmp_path / "alone.json", tmp_path / "together" / f"{name}.json")
+        )
+        assert len(alone) == 1
+        assert together == alone
 
 
 def test_spine_only(photo, bodies, tmp_path):
@@ -272,6 +312,8 @@ def failing(photo, video, tmp_path):
     (broken / "b.png").write_bytes(b"no image")
     (tmp_path / "cut.avi").write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 3])
     (tmp_path / "net.onnx").write_bytes(b"no network")
+    (tmp_path / "note.mp4").write_text("no video")
+    coco = blob_network(tmp_path / "coco.onnx", points=17)
     own = tmp_path / "own"
     own.mkdir()
     (own / "thesis.json").write_text("{}")
@@ -283,6 +325,12 @@ def failing(photo, video, tmp_path):
         "import": ((photo, "--detector", "import", "--no-view"), "unknown detector for images 'import'"),
         "no network": ((photo, "-m", tmp_path / "net.onnx", "--no-view"), "net.onnx cannot be opened as an ONNX"),
         "no id": ((photo, "-m", "gigantic", "--no-view"), "gigantic"),
+        "device": ((photo, "--device", "cuda", "--no-view"), "blazepose runs on the processor only"),
+        "network of limbs": (
+            (photo, "-m", coco, "--spine-only", "--no-infer", "-s", tmp_path / "out.json"),
+            "of 17 points, sees no point of the spine",
+        ),
+        "text": ((tmp_path / "note.mp4", *out), "note.mp4 cannot be opened as a video: it is a text file"),
         "blazepose's": ((photo, "--detector", "blazepose", "-m", "small"), "blazepose has one only"),
         "version": ((photo, "-m", "small", "--model-version", "v1", "--no-view"), "v1/small"),
         "ending": ((photo, "-o", tmp_path / "out.webm"), "the ending for the picture of an image is .png"),
@@ -299,15 +347,16 @@ def failing(photo, video, tmp_path):
 
 
 CASES = (
-    "folder", "cut", "other detector", "import", "no network", "no id", "blazepose's", "version", "ending", "points",
-    "video", "folder of points", "itself", "others' folder", "both", "stage's", "ours", "config",
+    "folder", "cut", "other detector", "import", "no network", "no id", "device", "network of limbs", "text",
+    "blazepose's", "version", "ending", "points", "video", "folder of points", "itself", "others' folder", "both",
+    "stage's", "ours", "config",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_cannot_work_says_so_and_leaves_nothing(case, photo, video, tmp_path, monkeypatch):
     arguments, message = failing(photo, video, tmp_path)[case]
-    if case not in ("no network", "no id", "version", "import"):
+    if case not in ("no network", "no id", "version", "import", "network of limbs"):
         monkeypatch.setattr(stage, "detector_of", lambda options: Bodies())
     monkeypatch.setattr("simspine.detection.spinepose.find_spec", lambda name: None)
     monkeypatch.chdir(tmp_path)

@@ -27,7 +27,8 @@ def one_camera_options(command):
                      help="SpinePose: small, medium, large, xlarge; or an .onnx file (SimCC or heat maps)."),
         click.option("--model-version", type=click.Choice(["latest", "v1", "v2"]), default="latest",
                      show_default=True, help="SpinePose: of the --mode."),
-        click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where the network runs.  [default: cpu]"),
+        click.option("--device", type=click.Choice(["cpu", "cuda"]),
+                     help="Where SpinePose's network runs.  [default: cpu]"),
         click.option("--max-detections", "--people", "people", type=click.IntRange(1, 32),
                      help="The most people in an image.  [default: 4]"),
         click.option("--spine-only", "--spine_only", is_flag=True, help="Only the nine points along the spine."),
@@ -136,6 +137,8 @@ def _detection(config_path: Path | None, chosen: dict):
         return DetectionOptions(**{**base.model_dump(exclude={"silhouettes"}), **changes})
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "value_error":  # ours, about several settings: its text says it all
+            raise InputError(str(first["ctx"]["error"])) from None
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"detection.{where}: {first['msg']}, found {first.get('input')!r}.") from None
 

@@ -47,12 +47,16 @@ class BlazePose:
         if len(images) != len(self._trackers):
             raise InputError(
                 f"BlazePose follows {len(self._trackers)} views, got {len(images)} images. "
-                "Use a new detector for each capture."
+                "Use a new detector for each capture, or call `forget` in between."
             )
         given = [None] * len(images) if boxes is None else list(boxes)
         if len(given) != len(images):
             raise InputError(f"{len(images)} images, but boxes for {len(given)}.")
         return list(self._pool.map(self._look, self._trackers, images, given))
+
+    def forget(self) -> None:
+        """See `Detector.forget`."""
+        self._trackers = []
 
     def close(self) -> None:
         self._pool.shutdown()

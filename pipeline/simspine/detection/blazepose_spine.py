@@ -14,7 +14,7 @@ import numpy as np
 
 from simspine.detection.blazepose import BlazePose
 from simspine.detection.onnx_session import open_session
-from simspine.detection.pose_features import features_of, in_trunk, to_shares, trunk_frame
+from simspine.detection.pose_features import SPINE_POINTS, features_of, in_trunk, to_shares, trunk_frame
 from simspine.detection.pose_networks import Pose
 
 HALF = 0.03  # share of the crop's side, some 7 cm: a point known to this standard deviation has the confidence one half
@@ -64,6 +64,7 @@ class BlazePoseSpine(BlazePose):
     """As `BlazePose`, with the points of the trunk after its own; the confidence of these says how sure they are."""
 
     skeleton = "blazepose_spine46"
+    estimated = SPINE_POINTS
 
     def __init__(self, people: int = 4, threads: int = 2, weights: str | Path | None = None):
         super().__init__(people, threads)

@@ -61,5 +61,9 @@ class ExtentBoxes:
         box = extent(sure, image.shape[1::-1], self._margin)
         return box if np.isfinite(box).all() else whole_image([image])[0][0]
 
+    def forget(self) -> None:
+        """Follow nobody any more."""
+        self._detector.forget()
+
     def close(self) -> None:
         self._detector.close()

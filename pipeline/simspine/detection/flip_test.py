@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from simspine import skeletons
 from simspine.detection.identities import distance
-from simspine.detection.protocol import Detector
+from simspine.detection.protocol import Detector, estimated_by
 
 SAME = 0.15  # of a person's extent: people of both looks whose points lie nearer than this on average are one
 
@@ -25,6 +25,7 @@ class FlipTest:
     def __init__(self, plain: Detector, mirrored: Detector):
         self.skeleton = plain.skeleton
         self.people = plain.people
+        self.estimated = estimated_by(plain)
         self._plain, self._mirrored = plain, mirrored
         self._swaps = list(skeletons.load(plain.skeleton).swaps)
 
@@ -49,6 +50,11 @@ class FlipTest:
         found = people[:, self._swaps].copy()
         found[..., 0] = width - 1 - found[..., 0]
         return found
+
+    def forget(self) -> None:
+        """See `Detector.forget`."""
+        self._plain.forget()
+        self._mirrored.forget()
 
     def close(self) -> None:
         self._plain.close()

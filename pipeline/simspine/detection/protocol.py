@@ -28,9 +28,24 @@ class Detector(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Follow nobody any more: the next images are looked at as a new detector's first ones, of any number."""
+        ...
+
     def close(self) -> None:
         """Release networks and threads."""
         ...
+
+
+@runtime_checkable
+class EstimatingDetector(Detector, Protocol):
+    """A detector that gives points which it does not see.
+
+    estimated: names of those points of its skeleton that it places by other evidence, such as pose and outline. What
+    becomes of them has the origin `estimated` to the last file.
+    """
+
+    estimated: tuple[str, ...]
 
 
 @runtime_checkable
@@ -42,3 +57,8 @@ class ContourDetector(Detector, Protocol):
     """
 
     contours: tuple[str, ...]
+
+
+def estimated_by(detector: Detector) -> tuple[str, ...]:
+    """Names of the points that a detector gives without seeing them."""
+    return detector.estimated if isinstance(detector, EstimatingDetector) else ()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine import skeletons
-from simspine.detection.protocol import ContourDetector, Detector
+from simspine.detection.protocol import ContourDetector, Detector, estimated_by
 from simspine.errors import InputError
 from simspine.sources.video import Video, check_synchronised
 
@@ -17,13 +17,16 @@ class Detections(NamedTuple):
     """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody.
 
     names: of a skeleton's points, and after them those of the outline, if the detector gives any.
-    lengths: (views,) frames each view has, where they may differ.
+    lengths: (views,) frames each view has, where they may differ. estimated: names of points that the detector gave
+    without seeing them. skeleton: its name, where the detector said it.
     """
 
     names: tuple[str, ...]
     rate: float
     people: np.ndarray
     lengths: tuple[int, ...] = ()
+    estimated: tuple[str, ...] = ()
+    skeleton: str = ""
 
 
 def detect_videos(
@@ -50,7 +53,7 @@ def detect_videos(
     with closing(make_detector()) as detector:
         skeleton = skeletons.load(detector.skeleton)
         names = (*skeleton.names, *(detector.contours if isinstance(detector, ContourDetector) else ()))
-        points = len(names)
+        estimated, points = estimated_by(detector), len(names)
         rows: list[np.ndarray] = []
         for images in islice(zip_longest(*videos), frames):  # to the end of each: a video cut short is noticed
             if together and any(image is None for image in images):
@@ -70,7 +73,7 @@ def detect_videos(
             if progress is not None:
                 progress(len(rows), expected)
     rate = float(np.mean([video.rate for video in videos]))
-    return Detections(names, rate, np.stack(rows), tuple(lengths))
+    return Detections(names, rate, np.stack(rows), tuple(lengths), estimated, skeleton.name)
 
 
 def _black(video: Video) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from simspine import skeletons
 from simspine.detection.boxes import BoxSource
 from simspine.detection.heatmaps import decode_heatmaps
-from simspine.detection.onnx_session import input_shape, open_session
+from simspine.detection.onnx_session import input_shape, open_session, run_session
 from simspine.errors import InputError
 
 SIZES = ("small", "medium", "large", "xlarge")
@@ -50,9 +50,9 @@ class SpinePose:
     ):
         if channels not in ("rgb", "bgr"):
             raise InputError(f"channels is {channels!r}, expected 'rgb' or 'bgr'.")
-        path = find_weights(weights)
+        path = self._path = find_weights(weights)
         self._session = open_session(path, device)
-        self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192))
+        self._size = input_shape(self._session, (384, 288) if "384x288" in path.name else (256, 192), path)
         self._points, self._maps = _outputs(self._session, path)
         self._unbiased = any(word in path.name.lower() for word in UNBIASED)
         self.skeleton = skeletons.by_size(self._points).name
@@ -82,9 +82,11 @@ class SpinePose:
         network = self._session.get_inputs()[0]
         size = network.shape[0]
         if isinstance(size, int) and size != 1:
-            raise InputError(f"the network takes exactly {size} images at a time; export it with a free batch axis.")
+            raise InputError(
+                f"{self._path}: the network takes exactly {size} images at a time; export it with a free batch axis."
+            )
         parts = np.split(batch, len(batch)) if size == 1 else [batch]
-        maps = [self._session.run(None, {network.name: part})[: self._maps] for part in parts]
+        maps = [run_session(self._session, part, self._path)[: self._maps] for part in parts]
         outputs = [np.concatenate(axis) for axis in zip(*maps, strict=True)]
         if self._maps == 1:
             xy, confidence = decode_heatmaps(outputs[0], self._size, self._unbiased)
@@ -103,6 +105,10 @@ class SpinePose:
         crop = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
         crop = crop[..., ::-1] if self._channels == "rgb" else crop
         return ((crop.astype(np.float32) - MEAN) / DEVIATION).transpose(2, 0, 1)
+
+    def forget(self) -> None:
+        """See `Detector.forget`: nobody is followed here, but the source of boxes may."""
+        getattr(self._boxes, "forget", lambda: None)()
 
     def close(self) -> None:
         self._session = None

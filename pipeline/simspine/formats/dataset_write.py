@@ -17,7 +17,7 @@ from simspine.formats.forced import forced_to_json
 from simspine.skeletons import load as load_skeleton
 from simspine.types import COEFFICIENTS, Markers
 
-SCHEMA = 3  # 2: cameras with five coefficients of distortion
+SCHEMA = 4  # 2: cameras with five coefficients of distortion; 3: no origin `estimated`
 OURS = "simspine"  # the name of every group that the release does not have
 ORDERS = ("simspine37", "simspine15", "spinetrack37")
 _Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[bool, ...]]

@@ -17,7 +17,7 @@ from simspine.formats.hdf5 import arrays_in, attribute, opened, put_text, values
 from simspine.formats.versions import check_version
 from simspine.types import Camera, Keypoints, Markers, Motion
 
-SCHEMA = 3  # 1: texts of any length in the attributes; 2: cameras without a lens
+SCHEMA = 4  # 1: texts of any length in the attributes; 2: cameras without a lens; 3: no origin `estimated`
 _MARK = "simspine_schema"
 _SMALL = 4096  # bytes; smaller arrays are neither chunked nor compressed
 

@@ -19,7 +19,7 @@ from simspine.pipeline.weights import as_views_agree, marker_errors, observation
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import level_priors
 from simspine.priors.standing_curve import about_curve, curve_names, on_curve
-from simspine.types import Markers, Origin
+from simspine.types import FROM_DETECTOR, Markers, Origin
 
 FRAMES = 150  # of all trials together
 LEAST, MOST = 6, 60  # of one trial
@@ -140,10 +140,10 @@ def _with_fast(
     learnt = {"region_sd_m": noise.region_sd_m}
     found = dict(worth)
     shares = []
-    for name, origin in (("marker_sd_m", Origin.DETECTED), ("given_sd_m", Origin.GIVEN)):
+    for name, origins in (("marker_sd_m", FROM_DETECTOR), ("given_sd_m", (Origin.GIVEN,))):
         slow = getattr(noise, name) ** 2
         learnt[name] = slow**0.5
-        group = np.flatnonzero(markers.of_origin(origin) & np.isfinite(fast))
+        group = np.flatnonzero(markers.of_origin(*origins) & np.isfinite(fast))
         if group.size:
             weight = np.array([base.get(markers.names[i], 1.0) for i in group])
             own = slow / np.array([worth[markers.names[i]] for i in group])  # of a marker of weight 1

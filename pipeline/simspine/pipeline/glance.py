@@ -10,11 +10,12 @@ from simspine.pipeline.headline import spine_seen_by
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.clinical_figures import IMPRECISE, ClinicalFigure
 from simspine.quality.findings import Severity
-from simspine.quality.observability import Observability, forced_mask, share_text
+from simspine.quality.observability import Observability, estimated_of_spine, forced_mask, share_text
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.causes import cause_of
 from simspine.report.content import Statement
 from simspine.report.summary import DOUBTED, typical, verdict_on
+from simspine.report.uncertainty import ESTIMATED_BY
 from simspine.skeletons.skin_names import not_on_skin
 from simspine.spine.clinical import JOINTS, SIDES
 from simspine.types import Origin
@@ -40,9 +41,13 @@ def _measured(found: SolvedTrial) -> str:
     by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
     points = len(not_on_skin(found.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
     ways = spine_seen_by(found.markers)
+    guessed = estimated_of_spine(found.markers.names, found.markers.origins)
+    estimated = f"{len(guessed)} points of it are {ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
         parts = [f"{len(names)} {_WAYS.get(way, way)}: {', '.join(names)}" for way, names in ways.items()]
-        seen = f"Of the spine itself it rests on {'; and '.join(parts)}."
+        seen = f"Of the spine itself it rests on {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
+    elif guessed:
+        seen = f"Of the spine itself nothing was seen: {estimated}"
     else:
         seen = "Of the spine itself nothing was seen: it is inferred from the limbs."
     return f"{by} {span}. A skeleton was fitted to {points} points of the body. {seen}"
@@ -63,9 +68,8 @@ def _sure(found: SolvedTrial) -> str:
     if doubted:
         verb, them = ("say", "them") if len(doubted) > 1 else ("says", "it")
         figures, shares = (" and ".join(part) for part in zip(*doubted, strict=True))
-        parts.append(
-            f"{_upper(figures)} (95 %) {verb} little of this person: the recording decided {shares} of {them}."
-        )
+        by = "points that were estimated, not seen," if found.spine_estimated else "the recording"
+        parts.append(f"{_upper(figures)} (95 %) {verb} little of this person: {by} decided {shares} of {them}.")
     return " ".join(filter(None, parts))
 
 
@@ -117,7 +121,7 @@ def _curvature(found: SolvedTrial, key: str, name: str) -> tuple[str, str]:
         return f"{_upper(figure)} is set by the model.", ""
     if usual is None:
         return f"{_upper(figure)} has no standard deviation.", ""
-    verdict, figure = verdict_on(key, usual), f"{figure} ± {NORMAL_95 * usual:.0f}°"
+    verdict, figure = verdict_on(key, usual, estimated=found.spine_estimated), f"{figure} ± {NORMAL_95 * usual:.0f}°"
     if verdict in DOUBTED:
         return figure, share_text(share_of_curvature(key, usual))
     return f"{_upper(figure)} (95 %) was {verdict}.", ""

@@ -12,7 +12,7 @@ from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
 from simspine.quality.camera_checks import UNJUDGED, remains_open
 from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.quality.findings import Finding, Severity
-from simspine.quality.observability import forced_mask
+from simspine.quality.observability import estimated_of_spine, forced_mask
 from simspine.quality.skin_checks import LOST, ORDER
 from simspine.report.summary import typical
 from simspine.skeletons.inferred_names import SILHOUETTE, base_name
@@ -22,7 +22,8 @@ from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.types import Markers, Origin
 
 FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
-INFERRED, OUTLINED = "inferred spine", "spine behind the outline"  # no points that were seen
+INFERRED, OUTLINED, ESTIMATED = "inferred spine", "spine behind the outline", "estimated spine"
+UNSEEN = (INFERRED, OUTLINED, ESTIMATED)  # no points that were seen
 ON_SKIN = "on the skin"
 HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
@@ -41,14 +42,15 @@ def headline(found: SolvedTrial) -> dict:
 
     Raises `InputError` where the trial did not come from images, or has no verdict.
     """
-    points = found.images[1].of(not_on_skin(found.images[1].names))
+    unseen = found.markers.names_of(Origin.ESTIMATED)
+    points = found.images[1].of(name for name in not_on_skin(found.images[1].names) if name not in unseen)
     summary = points.summary()
     spine, solved, verdict = found.spine, found.result, found.verdict
     if verdict is None:
         raise InputError(f"{found.name}: has no verdict, which its headline needs; run the stage quality first.")
     kept = ~verdict.rejected
     set_by_model = [name for name in ("lla", "tka") if forced_mask([name], spine.forced).any()]
-    groups = np.array([_group_of(name) for name in solved.marker_names])
+    groups = np.array([ESTIMATED if name in unseen else _group_of(name) for name in solved.marker_names])
     fits = view_fits(found)
     return {
         "frames": spine.frames,
@@ -57,7 +59,7 @@ def headline(found: SolvedTrial) -> dict:
         "reprojection_px_median": summary["reprojection_px_median"],
         "reprojection_px_p90": summary["reprojection_px_p90"],
         "points_kept_share": summary["points_kept_share"],
-        "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, (INFERRED, OUTLINED))]),
+        "marker_rms_mm": _rms_mm(solved.marker_error[:, ~np.isin(groups, UNSEEN)]),
         "marker_rms_mm_by_group": {
             str(group): _rms_mm(solved.marker_error[:, groups == group])
             for group in sorted(dict.fromkeys(groups), key=lambda group: group == INFERRED)
@@ -74,6 +76,7 @@ def headline(found: SolvedTrial) -> dict:
         "clinical": {figure.name: _written(figure) for figure in found.clinical_figures},
         "lumbopelvic_rhythm": None if found.lumbopelvic_rhythm is None else _rhythm(found.lumbopelvic_rhythm),
         "spine_seen_by": spine_seen_by(found.markers),
+        "spine_estimated": list(estimated_of_spine(found.markers.names, found.markers.origins)),
         "skin_markers_doubted": [finding.where for finding in verdict.findings if finding.code == ORDER],
         "skin_markers_lost": [finding.where for finding in verdict.findings if finding.code == LOST],
         "frames_rejected": verdict.counts["rejected"],
@@ -83,6 +86,7 @@ def headline(found: SolvedTrial) -> dict:
         "observations_dropped_share": summary["observations_dropped_share"],
         "observations_swapped_share": summary["observations_swapped_share"],
         "inferred": list(found.markers.names_of(Origin.INFERRED)),
+        "estimated": list(unseen),
     }
 
 
@@ -114,6 +118,7 @@ def data_set_headline(trials: Mapping[str, dict]) -> dict:
         **{key: _mean([entry[key] for entry in entries], weights) for key in MEANS},
         **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in BY_NAME},
         "spine_seen_by": _merged([entry["spine_seen_by"] for entry in entries]),
+        "spine_estimated": list(dict.fromkeys(text for e in entries for text in e["spine_estimated"])),
         "skin_markers_doubted": list(dict.fromkeys(text for e in entries for text in e["skin_markers_doubted"])),
         "skin_markers_lost": list(dict.fromkeys(text for e in entries for text in e["skin_markers_lost"])),
         "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
@@ -164,7 +169,8 @@ def _group_of(marker: str) -> str:
 
 
 def spine_seen_by(markers: Markers) -> dict[str, list[str]]:
-    """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them."""
+    """{how: names}: what is known of the spine beside the limbs; empty where all of it is inferred from them, or
+    estimated."""
     own = {name for names in SPINE_REGIONS.values() for name in names} - {"Nose", "Head"}
     seen = dict(zip(markers.names, markers.present.mean(0), strict=True))
     dots = of_tape(markers.names)

@@ -12,7 +12,7 @@ from simspine.arrays import mean_of_known
 from simspine.ik.person_fit import PersonFit, PersonProblem
 from simspine.pipeline.options import KinematicsOptions
 from simspine.spine.levels import CHAIN
-from simspine.types import Origin
+from simspine.types import FROM_DETECTOR, Origin
 
 BURST = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
 WITHIN = np.e  # of a standard deviation, one standard deviation of its logarithm
@@ -41,8 +41,8 @@ def learnt_noise(
     frames = sum(trial.frames for trial in problem.trials)
     sharing = max(1.0, frames / float(problem.independent.sum()))
     update, factor = {}, dict.fromkeys(first.names, 1.0)
-    for name, origin in (("marker_sd_m", Origin.DETECTED), ("given_sd_m", Origin.GIVEN)):
-        group = np.flatnonzero(first.of_origin(origin) & np.isfinite(score).any((0, 2)))
+    for name, origins in (("marker_sd_m", FROM_DETECTOR), ("given_sd_m", (Origin.GIVEN,))):
+        group = np.flatnonzero(first.of_origin(*origins) & np.isfinite(score).any((0, 2)))
         if group.size:
             own, assumed = getattr(options, name), getattr(configured, name)
             count = np.isfinite(score[:, group]).sum((0, 2)) / sharing
@@ -57,7 +57,7 @@ def learnt_noise(
         squares = (fit.found.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
         variance = likeliest(float(squares.mean()), squares.size, configured.region_sd_m**2)
         update["region_sd_m"] = float(max(FLOOR, np.sqrt(variance)))
-    detected = first.of_origin(Origin.DETECTED)
+    detected = first.of_origin(*FROM_DETECTOR)
     along = np.isin(first.names, CHAIN) & detected
     along = along if along.any() else detected  # a detector that does not see the spine
     update["error_correlation_s"] = _correlation_time(problem, fit, along, configured.error_correlation_s, bursts)

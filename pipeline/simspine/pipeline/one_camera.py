@@ -4,7 +4,6 @@ For looking, counting and annotating. Nothing here knows where the camera is, so
 space: that takes several cameras, and the workflow.
 """
 
-from collections.abc import Container
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -13,10 +12,10 @@ import numpy as np
 from simspine.detection.flip_test import FlipTest
 from simspine.detection.identities import Identities, without_doubles
 from simspine.detection.one_euro import OneEuro
-from simspine.detection.protocol import Detector
+from simspine.detection.protocol import Detector, estimated_by
 from simspine.errors import InputError, unknown_name
 from simspine.pipeline.options import DetectionOptions
-from simspine.pipeline.points import GUESSED, SKELETONS, detector_of
+from simspine.pipeline.points import IMAGE_DETECTORS, detector_of
 from simspine.skeletons import Skeleton, load
 from simspine.skeletons.regions import SPINETRACK_REGIONS
 from simspine.spine.shape.from_image import spine_in_image
@@ -31,19 +30,20 @@ LEAST_CONFIDENCE = 0.3  # mean over a person's points; less is nobody
 class Seen:
     """One person in one image. xy: (37, 2) px in the order of `NAMES`, NaN = not there. confidence: (37,) 0…1.
 
-    inferred: (37,) bool, points that no detector saw: placed here, or guessed by a detector. number: of the
-    person, from image to image.
+    estimated: (37,) bool, points that the detector gave without seeing them. inferred: (37,) bool, points that were
+    placed here. number: of the person, from image to image.
     """
 
     xy: np.ndarray
     confidence: np.ndarray
+    estimated: np.ndarray
     inferred: np.ndarray
     number: int = 1
 
     @property
     def detected(self) -> np.ndarray:
         """(37,) bool."""
-        return np.isfinite(self.xy).all(1) & ~self.inferred
+        return np.isfinite(self.xy).all(1) & ~self.estimated & ~self.inferred
 
     @property
     def mean_confidence(self) -> float:
@@ -54,7 +54,8 @@ class Seen:
 @dataclass(frozen=True)
 class Looking:
     """How images of one camera are looked at. smooth: by the One-Euro filter, which needs images in the order of time.
-    flip_test: mirrored as well. infer_spine: points of the spine that the detector does not give."""
+    flip_test: mirrored as well. infer_spine: points of the spine that the detector does not give; without them only
+    what was seen is kept, and estimated points are left out."""
 
     detection: DetectionOptions
     smooth: bool = True
@@ -70,8 +71,8 @@ class Watcher:
 
     def __init__(self, looking: Looking):
         options = looking.detection
-        if options.detector not in SKELETONS:
-            raise unknown_name("detector for images", options.detector, SKELETONS)
+        if options.detector not in IMAGE_DETECTORS:
+            raise unknown_name("detector for images", options.detector, IMAGE_DETECTORS)
         if options.silhouettes:  # outlines are not drawn here
             options = options.model_copy(update={"silhouettes": False})
         self._detector: Detector = detector_of(options)
@@ -79,7 +80,12 @@ class Watcher:
             self._detector = FlipTest(self._detector, detector_of(options))
         self._looking = looking
         self._columns = columns_of(load(self._detector.skeleton))
-        self._guessed = np.isin(ORDER.names, GUESSED.get(options.detector, ()))
+        self._estimated = np.isin(list(NAMES), _simspine_names(self._detector))
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nobody any more: the next image begins a recording of its own, with numbers from 1."""
+        self._detector.forget()
         self._identities = Identities(ORDER.swaps)
         self._filters: dict[int, OneEuro] = {}
 
@@ -87,7 +93,7 @@ class Watcher:
         """The people in an image (height, width, 3) uint8, BGR, at `time` s, in the order of their numbers."""
         (found,) = self._detector.detect([image])
         people = [_in_order(points, self._columns) for points in found]
-        people = [self._guesses_marked(seen) for seen in people]
+        people = [self._estimates_marked(seen) for seen in people]
         people = [seen for seen in people if seen.mean_confidence >= LEAST_CONFIDENCE]
         people = [people[i] for i in without_doubles([seen.xy for seen in people], ORDER.swaps)]
         numbers = self._identities.step([seen.xy for seen in people], time)
@@ -99,11 +105,11 @@ class Watcher:
             people = [with_inferred(seen) for seen in people]
         return tuple(sorted(people, key=lambda seen: seen.number))
 
-    def _guesses_marked(self, seen: Seen) -> Seen:
-        """Points that the detector guesses are inferred ones; left out where these are."""
+    def _estimates_marked(self, seen: Seen) -> Seen:
+        """With the points that the detector did not see marked; they are left out where inferred ones are."""
         if self._looking.infer_spine:
-            return replace(seen, inferred=self._guessed & np.isfinite(seen.xy).all(1))
-        kept = ~self._guessed
+            return replace(seen, estimated=self._estimated & np.isfinite(seen.xy).all(1))
+        kept = ~self._estimated
         return replace(seen, xy=np.where(kept[:, None], seen.xy, np.nan), confidence=kept * seen.confidence)
 
     def _smoothed(self, seen: Seen, time: float) -> Seen:
@@ -113,9 +119,22 @@ class Watcher:
         return replace(seen, xy=xy)
 
     @property
+    def detector(self) -> str:
+        """Which it is, in words: an ONNX file by its name and the number of its points."""
+        options = self._looking.detection
+        if options.detector != "spinepose":
+            return f"the detector {options.detector!r}"
+        return f"the network {options.model!r}, of {len(load(self._detector.skeleton))} points,"
+
+    @property
     def sees_spine(self) -> bool:
         """Whether the detector sees any of the nine points along the spine."""
-        return sees_spine(self._looking.detection.detector, self._columns)
+        return any(i in self._columns and not self._estimated[i] for i in SPINE)
+
+    @property
+    def estimates_spine(self) -> bool:
+        """Whether the detector gives any of the nine points along the spine without seeing it."""
+        return bool(self._estimated[list(SPINE)].any())
 
     @property
     def people(self) -> int:
@@ -127,12 +146,10 @@ class Watcher:
         self._detector.close()
 
 
-def sees_spine(detector: str, columns: Container[int] | None = None) -> bool:
-    """Whether a detector of `SKELETONS` sees any of the nine points along the spine. columns: what it gives, as of
-    `columns_of`; its skeleton's by default."""
-    given = columns_of(load(SKELETONS[detector])) if columns is None else columns
-    guessed = GUESSED.get(detector, ())
-    return any(i in given and ORDER.names[i] not in guessed for i in SPINE)
+def _simspine_names(detector: Detector) -> list[str]:
+    """SIMSPINE's names of the points that a detector gives without seeing them."""
+    table = load(detector.skeleton).to_simspine
+    return [table[name] for name in estimated_by(detector) if name in table]
 
 
 def columns_of(skeleton: Skeleton) -> MappingProxyType[int, int]:
@@ -163,4 +180,4 @@ def _in_order(points: np.ndarray, columns: MappingProxyType[int, int]) -> Seen:
     to, source = list(columns), list(columns.values())
     xy[to], confidence[to] = points[source, :2], np.clip(np.nan_to_num(points[source, 2]), 0, 1)
     confidence[~np.isfinite(xy).all(1)] = 0.0
-    return Seen(xy, confidence, np.zeros(len(NAMES), bool))
+    return Seen(xy, confidence, *np.zeros((2, len(NAMES)), bool))

@@ -44,6 +44,15 @@ class DetectionOptions(Section):
         return person
 
     @model_validator(mode="after")
+    def _blazepose_runs_on_the_processor(self) -> Self:
+        if self.device != "cpu" and self.detector.startswith("blazepose"):
+            raise ValueError(
+                f"device {self.device} is for the networks of spinepose; {self.detector} runs on the processor only. "
+                "Leave the device out, or choose another detector."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _silhouettes_are_blazeposes(self) -> Self:
         if self.silhouettes and self.detector != "blazepose":
             raise ValueError(f"silhouettes need the detector blazepose; {self.detector} gives no outlines.")

@@ -148,6 +148,7 @@ def _legend(found: SolvedTrial, width: int, show: str) -> np.ndarray:
     _, report = found.images
     kinds = ["detected"] + ["model", "spine"] * (show == "lines")
     kinds += ["skin"] * bool(on_skin(found.shown.names))
+    kinds += ["estimated"] * bool(found.shown.names_of(Origin.ESTIMATED))
     kinds += ["inferred"] * bool(show == "lines" and found.shown.names_of(Origin.INFERRED))
     kinds += ["outlined"] * bool(found.shown.names_of(Origin.SILHOUETTE)) + ["outline"] * (found.contours is not None)
     kinds += ["swapped"] * bool(report.swapped.any())

@@ -20,7 +20,7 @@ from simspine.spine.levels import CHAIN
 from simspine.spine.shape.chain import LEVELS
 from simspine.types import Markers, Origin
 
-PLACE_SD = {Origin.DETECTED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
+PLACE_SD = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
 LASTING_SD, LEAST = 0.005, 0.001  # m, of points of the spine: what is assumed, and never less
 # m, forward, up, right, of a vertebra's centroid in the sized body. Up: what stays of the spacings in CT scans beside
 # the heights of the regions (1.7 mm), and what the model's spacings differ from their mean (1.3 mm); forward the same.
@@ -61,7 +61,7 @@ class Places:
 
 
 def places_of(markers: Markers) -> Places:
-    """The points whose places on the body are unknown: those detected or given, not those on the skin."""
+    """The points whose places on the body are unknown: those of a detector or given, not those on the skin."""
     skin = on_skin(markers.names)
     known = {name: sd for origin, sd in PLACE_SD.items() for name in markers.names_of(origin) if name not in skin}
     spine = tuple(name for name in known if name in CHAIN)

@@ -8,7 +8,6 @@ import numpy as np
 from simspine.cameras.clocks import Timing
 from simspine.detection.association import associate, tracks_of_people
 from simspine.detection.boxes import whole_image
-from simspine.detection.pose_features import SPINE_POINTS
 from simspine.detection.protocol import Detector
 from simspine.detection.run import Detections, detect_videos
 from simspine.errors import InputError
@@ -25,11 +24,7 @@ from simspine.spine.shape.from_joints import infer_points
 from simspine.triangulation import TriangulationReport, triangulate_with_report
 from simspine.types import Camera, Keypoints, Markers, Origin
 
-SKELETONS = {  # of the detectors' points
-    "blazepose": "blazepose33", "blazepose_spine": "blazepose_spine46", "spinepose": "spinetrack37",
-}  # fmt: skip
-# What detectors place by pose and outline without seeing it, by SpineTrack's names.
-GUESSED = {"blazepose_spine": SPINE_POINTS}
+IMAGE_DETECTORS = ("blazepose", "blazepose_spine", "spinepose")
 
 
 class Followed(NamedTuple):
@@ -54,7 +49,7 @@ def detect(
     progress: Callable[[int, int], None] | None = None,
     together: bool = True,
 ) -> Detections:
-    """Everybody in videos; points as `SKELETONS` says. boxes, frames, progress, together: as `detect_videos`."""
+    """Everybody in videos; points as their `skeleton` says. boxes, frames, progress, together: as `detect_videos`."""
     return detect_videos(videos, lambda: _detector(options, boxes is not None), progress, boxes, frames, together)
 
 
@@ -100,7 +95,9 @@ def follow_people(detections: Detections, cameras: Sequence[Camera], skeleton: s
 
 def _named(points: np.ndarray, detections: Detections, skeleton: str) -> Followed:
     """Points (frames, views, points, 3) in the 37 SIMSPINE names, and those of the outline."""
-    native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1))
+    guessed = detections.estimated
+    origin = tuple(Origin.ESTIMATED if name in guessed else Origin.DETECTED for name in detections.names)
+    native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1), origin)
     own = len(load(skeleton))
     contours = native.select(native.names[own:]) if len(native.names) > own else None
     return Followed(translate(native.select(native.names[:own]), skeleton), contours)

@@ -17,7 +17,6 @@ from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import Options
 from simspine.pipeline.points import (
-    SKELETONS,
     Outline,
     check_one_person,
     detect,
@@ -226,7 +225,7 @@ def _looked_at(
     check_synchronised(opened, lengths_agree=together)
     cameras = match_cameras(opened, cameras)
     seen = detect(opened, options.detection, progress=progress, together=together)
-    return seen, SKELETONS[options.detection.detector], cameras
+    return seen, seen.skeleton, cameras
 
 
 def _located(seen: _Detected, rig: JudgedCameras, mocap: Markers | None, options: Options) -> _Observed:

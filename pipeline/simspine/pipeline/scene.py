@@ -13,7 +13,7 @@ from simspine.quality.observability import Observability, forced_mask
 from simspine.report.player.bones import Bone, bones, segments
 from simspine.report.player.scene import Curve, Scene
 from simspine.report.solid import average_skin
-from simspine.report.summary import DOUBTED, typical, verdict_on
+from simspine.report.summary import DOUBTED, ESTIMATES, typical, verdict_on
 from simspine.spine.adults import ADULTS
 from simspine.spine.bands import bands
 from simspine.spine.clinical import SIDES
@@ -43,7 +43,10 @@ def scene_of(found: SolvedTrial) -> Scene:
         tuple(found.cameras),
         None if verdict is None else tuple(map(str, verdict.status)),
         None if verdict is None else tuple(", ".join(codes) for codes in verdict.reasons),
-        (*curves(angles, spine.forced, ~found.rejected), *clinical_curves(spine.clinical, found.clinical_figures)),
+        (
+            *curves(angles, spine.forced, ~found.rejected, found.spine_estimated),
+            *clinical_curves(spine.clinical, found.clinical_figures),
+        ),
         skin=skin_of(found.body),
     )
 
@@ -59,22 +62,27 @@ def chain_of(spine: Markers) -> Markers:
     return spine.select(chain) if chain else spine
 
 
-def curves(angles: Angles, forced: Mapping[str, Sequence[Forced]], kept: np.ndarray | None = None) -> tuple[Curve, ...]:
+def curves(
+    angles: Angles, forced: Mapping[str, Sequence[Forced]], kept: np.ndarray | None = None, estimated: bool = False
+) -> tuple[Curve, ...]:
     """LLA and TKA over time with their normal bands, and the verdict on them where it is a doubt.
 
     forced: of the spine kinematics. kept: (frames,) bool, the frames whose standard deviations count; all by default.
+    estimated: points of the spine were.
     """
     return tuple(
-        _curve(key, values, sd, bool(forced_mask([key], forced).any()), kept)
+        _curve(key, values, sd, bool(forced_mask([key], forced).any()), kept, estimated)
         for key, (values, sd) in angles.items()
         if values is not None
     )
 
 
-def _curve(key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool, kept: np.ndarray | None) -> Curve:
+def _curve(
+    key: str, values: np.ndarray, sd: np.ndarray | None, forced: bool, kept: np.ndarray | None, estimated: bool
+) -> Curve:
     doubt = None if sd is None else np.degrees(sd)
-    verdict = verdict_on(key, typical(doubt if doubt is None or kept is None else doubt[kept]), forced)
-    note = str(verdict) if verdict in (Observability.FORCED, *DOUBTED) else ""
+    verdict = verdict_on(key, typical(doubt if doubt is None or kept is None else doubt[kept]), forced, estimated)
+    note = str(verdict) if verdict in (Observability.FORCED, *DOUBTED, *ESTIMATES) else ""
     band = bands(key)[0]
     published = (band.low, band.high, f"standing adults, {band.span}")
     return Curve(*LABELS[key], np.degrees(values), None if forced else doubt, published, note, forced)
@@ -101,7 +109,7 @@ def _clinical_curve(clinical: ClinicalParameters, figure: ClinicalFigure) -> Cur
     adults, band = ADULTS.get(figure.name), None
     if adults is not None and adults.mean is not None and adults.sd is not None:
         band = (adults.mean - 2 * adults.sd, adults.mean + 2 * adults.sd, "standing adults, mean ± 2 sd")
-    doubted = [text for text in map(str, DOUBTED) if figure.decided.startswith(text)]
+    doubted = [text for text in map(str, (*DOUBTED, *ESTIMATES)) if figure.decided.startswith(text)]
     return Curve(
         side or figure.label, figure.label, factor * clinical.of(figure.name), None if sd is None else factor * sd,
         band, doubted[0] if doubted else "", panel=panel, chosen=figure.name in CHOSEN,

@@ -16,6 +16,7 @@ from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.verdict import shares
 from simspine.quality.clinical_figures import ClinicalFigure, clinical_figures
 from simspine.quality.findings import Finding, Verdict
+from simspine.quality.observability import is_estimated
 from simspine.report.sampling import with_inferred
 from simspine.skeletons import TARGET, load
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
@@ -104,13 +105,18 @@ class SolvedTrial:
         """(levels, 3) share of each level's angle that the data decided; NaN where that is not known."""
         return shares(self.sized, self.result, self.spine)
 
+    @property
+    def spine_estimated(self) -> bool:
+        """Whether points of the spine that were fitted were estimated, so that what they say is no measurement."""
+        return is_estimated(self.markers.names, self.markers.origins)
+
     @cached_property
     def clinical_figures(self) -> tuple[ClinicalFigure, ...]:
         """Clinical parameters over the frames that were not rejected, with what decided them."""
         clinical = self.spine.clinical
         if clinical is None:
             return ()
-        return clinical_figures(clinical, ~self.rejected, decided_shares(self.sized, self.result))
+        return clinical_figures(clinical, ~self.rejected, decided_shares(self.sized, self.result), self.spine_estimated)
 
     @cached_property
     def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:

@@ -9,7 +9,7 @@ from simspine.pipeline.options import KinematicsOptions
 from simspine.priors.assumptions import MarkerErrors, SharedError
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.skin_names import of_tape, on_skin
-from simspine.types import Markers, Origin
+from simspine.types import FROM_DETECTOR, Markers, Origin
 
 # Views that agree to a millimetre come from a source that knows its points (marked by hand, projected), not from a
 # detector whose idea of a point is centimetres off. Three times what their disagreement says, since some errors are
@@ -21,8 +21,8 @@ SILHOUETTE_SHARED, SILHOUETTE_OWN = 0.9, 0.45
 
 
 def as_views_agree(options: KinematicsOptions, markers: Markers) -> KinematicsOptions:
-    """The options with smaller standard deviations of detected points where the views agree better than these say."""
-    detected = markers.of_origin(Origin.DETECTED) & ~_on_skin(markers)
+    """The options with smaller standard deviations of a detector's points where views agree better than these say."""
+    detected = markers.of_origin(*FROM_DETECTOR) & ~_on_skin(markers)
     if markers.covariance is None or not detected.any():
         return options
     variance = np.einsum("tmii->tm", markers.covariance[:, detected]) / 3
@@ -48,17 +48,17 @@ def marker_errors(options: KinematicsOptions, markers: Markers, misfit_time: flo
 
 
 def _spine_points(markers: Markers) -> tuple[str, ...]:
-    """Detected points of the spine, whose levels turn slowly."""
+    """Points of the spine from a detector, whose levels turn slowly."""
     spine = {name for names in SPINE_REGIONS.values() for name in names}
-    return tuple(name for name in markers.names_of(Origin.DETECTED) if name in spine)
+    return tuple(name for name in markers.names_of(*FROM_DETECTOR) if name in spine)
 
 
 def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
-    """What detected points may be off by throughout a recording; motion capture errs by itself.
+    """What points of a detector may be off by throughout a recording; motion capture errs by itself.
 
     Points of one region of the spine err together; a marker on the skin by how well the bone under it is known.
     """
-    detected = markers.names_of(Origin.DETECTED)
+    detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
     sd = options.region_sd_m
     found = [SharedError(region, names, sd) for region, names in members.items() if len(names) > 1 and sd > 0]

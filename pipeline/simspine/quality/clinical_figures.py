@@ -8,7 +8,7 @@ import numpy as np
 from simspine.quality.observability import Observability, word
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.spine.adults import ADULTS
-from simspine.spine.clinical import DEFINITIONS
+from simspine.spine.clinical import DEFINITIONS, SPINAL
 from simspine.spine.parameters import ClinicalParameters
 from simspine.types import ForcedKind
 
@@ -17,10 +17,12 @@ FOLLOWS = "set by the model from the joint's other angles"
 TOGETHER = "one coordinate for all levels"
 VERY_UNCERTAIN = str(Observability.VERY_UNCERTAIN)
 IMPRECISE = "measured, but imprecise"
+ESTIMATED_IMPRECISE = "estimated, and imprecise"
 NO_LARGER = "no larger than its error"
 HANGING = "not known: the arm hangs"
 UNKNOWN = "not known"
 SEVERAL = "several angles, more or less measured: read the ±"
+SEVERAL_ESTIMATED = "several angles, more or less estimated: read the ±"
 NO_DEVIATION = "several angles; the engine gives no ±"
 _IMPRECISE = THRESHOLDS["imprecise"].value  # degrees
 UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
@@ -47,16 +49,23 @@ class ClinicalFigure:
 
 
 def clinical_figures(
-    clinical: ClinicalParameters, kept: np.ndarray | None = None, shares: Mapping[str, float] | None = None
+    clinical: ClinicalParameters,
+    kept: np.ndarray | None = None,
+    shares: Mapping[str, float] | None = None,
+    estimated: bool = False,
 ) -> tuple[ClinicalFigure, ...]:
     """A figure of each parameter. kept: (frames,) bool, all by default. shares: {parameter: share of it that the data
     decided, 0…1}, of those for which that is known. Others that adults are known to differ in have 1 − (sd / spread)².
+    estimated: points of the spine were, so that its parameters are no measurements.
     """
     frames = np.ones(len(clinical.values), bool) if kept is None else kept
-    return tuple(_figure(clinical, name, frames, (shares or {}).get(name, np.nan)) for name in clinical.names)
+    return tuple(
+        _figure(clinical, name, frames, (shares or {}).get(name, np.nan), estimated and name in SPINAL)
+        for name in clinical.names
+    )
 
 
-def _figure(clinical: ClinicalParameters, name: str, kept: np.ndarray, share: float) -> ClinicalFigure:
+def _figure(clinical: ClinicalParameters, name: str, kept: np.ndarray, share: float, estimated: bool) -> ClinicalFigure:
     definition = DEFINITIONS[name]
     unit, factor = UNITS[definition.unit]
     values, deviation = factor * clinical.of(name)[kept], clinical.sd(name)
@@ -65,7 +74,7 @@ def _figure(clinical: ClinicalParameters, name: str, kept: np.ndarray, share: fl
     given = bool(kinds - {ForcedKind.SUM})
     sd = None if deviation is None or given or not known.size else float(factor * np.nanmedian(deviation[kept]))
     mean, low, high = (float(f(known)) for f in (np.mean, np.min, np.max)) if known.size else (None, None, None)
-    decided = _set_by_model(kinds) or _in_words(name, mean, sd, share)
+    decided = _set_by_model(kinds) or _in_words(name, mean, sd, share, estimated)
     part = len(known) / len(values) if len(values) else 0.0
     return ClinicalFigure(name, definition.label, unit, mean, sd, low, high, part, decided)
 
@@ -76,7 +85,7 @@ def _set_by_model(kinds: set[ForcedKind]) -> str:
     return TOGETHER if kinds == {ForcedKind.SUM} else GIVEN if kinds else ""
 
 
-def _in_words(name: str, mean: float | None, sd: float | None, share: float) -> str:
+def _in_words(name: str, mean: float | None, sd: float | None, share: float, estimated: bool) -> str:
     if mean is None:
         return HANGING if name.startswith(("shoulder_plane", "shoulder_rotation")) else UNKNOWN
     adults = ADULTS.get(name)
@@ -87,7 +96,8 @@ def _in_words(name: str, mean: float | None, sd: float | None, share: float) -> 
         share = share if np.isfinite(share) else 1 - (sd / adults.sd) ** 2
     if name == "coronal_cobb" and sd is not None and mean < 2 * sd:
         return NO_LARGER
-    decided = word(share, forced=False)
-    if decided is Observability.MEASURED and sd is not None and DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE:
-        return IMPRECISE
-    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL)
+    decided = word(share, forced=False, estimated=estimated)
+    if sd is not None and DEFINITIONS[name].unit == "rad" and sd > _IMPRECISE:
+        worse = {Observability.MEASURED: IMPRECISE, Observability.ESTIMATED: ESTIMATED_IMPRECISE}
+        return worse.get(decided) or str(decided) or (SEVERAL_ESTIMATED if estimated else SEVERAL)
+    return str(decided) or (NO_DEVIATION if sd is None else SEVERAL_ESTIMATED if estimated else SEVERAL)

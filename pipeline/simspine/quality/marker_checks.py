@@ -9,7 +9,7 @@ from simspine.errors import InputError
 from simspine.metrics import marker_rmse
 from simspine.quality.findings import Finding, Severity, listed, where_true
 from simspine.quality.spine_checks import jump_frames
-from simspine.quality.thresholds import THRESHOLDS, Thresholds
+from simspine.quality.thresholds import THRESHOLDS, Threshold, Thresholds
 from simspine.skeletons.skin_names import on_skin
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
@@ -131,8 +131,17 @@ def presence(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator
 
 
 def inferred(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
-    """One finding where many of all points, or of those along the spine, are inferred."""
-    limit, names = thresholds["inferred"], measured.names_of(Origin.INFERRED)
+    """A finding where many of all points, or of those along the spine, are inferred; another where estimated."""
+    how = {
+        Origin.INFERRED: "inferred from others, not seen",
+        Origin.ESTIMATED: "estimated by a network from other evidence, not seen",
+    }
+    for origin, words in how.items():
+        yield from _unseen(measured, origin, words, thresholds["inferred"])
+
+
+def _unseen(measured: Markers, origin: Origin, words: str, limit: Threshold) -> Iterator[Finding]:
+    names = measured.names_of(origin)
     parts, most = [], 0.0
     for group, of in (("all", measured.names), ("the spine's", [name for name in CHAIN if name in measured.names])):
         if of:
@@ -140,9 +149,9 @@ def inferred(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator
             parts.append(f"{count} of {group} {len(of)} points")
             most = max(most, count / len(of))
     if most > limit.si:
-        text = f"{', '.join(parts)} are inferred from others, not seen; expected at most {limit.value:g} %."
+        text = f"{', '.join(parts)} are {words}; expected at most {limit.value:g} %."
         advice = "They add no evidence: where the spine itself is the question, use a detector that sees it."
-        yield Finding("inferred_points", Severity.WARNING, text, advice, where=listed(names))
+        yield Finding(f"{origin}_points", Severity.WARNING, text, advice, where=listed(names))
 
 
 def bone_lengths(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:

@@ -1,26 +1,48 @@
 """What decided each level's angle: the data, the assumptions, or the model's couplers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.quality.thresholds import THRESHOLDS, Thresholds
+from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.spine.levels import PLANES, Level
-from simspine.types import Forced, ForcedKind
+from simspine.types import Forced, ForcedKind, Origin
 
 
 class Observability(StrEnum):
-    """Who decided an angle. SUM: one coordinate moves several levels; the data decided their sum only."""
+    """Who decided an angle. SUM: one coordinate moves several levels; the data decided their sum only.
+
+    ESTIMATED, PARTLY_ESTIMATED: the data did, as much as for MEASURED and PARTLY, but of the spine they hold points
+    that a network estimated and no camera saw.
+    """
 
     MEASURED = "measured"
     PARTLY = "partly measured"
+    ESTIMATED = "estimated"
+    PARTLY_ESTIMATED = "partly estimated"
     ASSUMED = "assumed"
     SUM = "measured as a sum"
     FORCED = "set by the model"
     VERY_UNCERTAIN = "very uncertain"  # its standard deviation is as large as people differ
     UNKNOWN = ""
+
+
+def is_estimated(names: Iterable[str], origins: Iterable[Origin] | None) -> bool:
+    """Whether points along the spine were estimated: what the data decided of it is then no measurement.
+
+    names, origins: of the points fitted; False where their origins are not known.
+    """
+    return bool(estimated_of_spine(names, origins))
+
+
+def estimated_of_spine(names: Iterable[str], origins: Iterable[Origin] | None) -> tuple[str, ...]:
+    """Names of the points of the trunk, of `SPINE_REGIONS`, that were estimated."""
+    spine = {name for region in SPINE_REGIONS.values() for name in region}
+    pairs = () if origins is None else zip(names, origins, strict=True)
+    return tuple(name for name, origin in pairs if origin == Origin.ESTIMATED and name in spine)
 
 
 def forced_mask(levels: Sequence[str], forced: Mapping[str, Sequence[Forced]]) -> np.ndarray:
@@ -68,11 +90,12 @@ def observability_of(
     forced: Mapping[str, Sequence[Forced]] | None = None,
     table: Sequence[Level] = (),
     thresholds: Thresholds = THRESHOLDS,
+    estimated: bool = False,
 ) -> tuple[tuple[Observability, Observability, Observability], ...]:
     """For each level and plane who decided the angle.
 
     shares: (levels, 3) of `level_shares`. forced: of the spine kinematics. table: as above; tells which level's
-    coordinate moves others too.
+    coordinate moves others too. estimated: `is_estimated` of the points fitted.
     """
     forced = forced or {}
     mask, drivers = forced_mask(levels, forced), driving(forced)
@@ -80,22 +103,31 @@ def observability_of(
 
     def decided(i: int, k: int) -> Observability:
         names = own.get(levels[i], ())
-        return word(shares[i, k], bool(mask[i, k]), bool(names) and names[k] in drivers, thresholds)
+        return word(shares[i, k], bool(mask[i, k]), bool(names) and names[k] in drivers, thresholds, estimated)
 
     return tuple((decided(i, 0), decided(i, 1), decided(i, 2)) for i in range(len(levels)))
 
 
-def word(share: float, forced: bool, drives: bool = False, thresholds: Thresholds = THRESHOLDS) -> Observability:
-    """Who decided one angle. drives: its own coordinate moves other levels too, so the data decided their sum."""
+def word(
+    share: float,
+    forced: bool,
+    drives: bool = False,
+    thresholds: Thresholds = THRESHOLDS,
+    estimated: bool = False,
+) -> Observability:
+    """Who decided one angle. drives: its own coordinate moves other levels too, so the data decided their sum.
+    estimated: it is one of the spine, of which points were estimated."""
     if forced:
         return Observability.FORCED
     if not np.isfinite(share):
         return Observability.UNKNOWN
     if share < thresholds["assumed"].si:
         return Observability.ASSUMED
-    if drives:
-        return Observability.SUM
-    return Observability.MEASURED if share >= thresholds["measured"].si else Observability.PARTLY
+    if share < thresholds["measured"].si and not drives:
+        return Observability.PARTLY_ESTIMATED if estimated else Observability.PARTLY
+    if estimated:
+        return Observability.ESTIMATED
+    return Observability.SUM if drives else Observability.MEASURED
 
 
 def share_text(share: float, thresholds: Thresholds = THRESHOLDS) -> str:

@@ -10,7 +10,7 @@ from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.chain import LEVELS
 from simspine.spine.shape.complete import SPAN
 from simspine.spine.shape.plausible import FEWEST, Plausibility, shape_plausibility
-from simspine.types import Markers, Origin
+from simspine.types import FROM_DETECTOR, Markers, Origin
 
 LEVEL_OF = {point: level for point, level in VERTEBRA_OF.items() if level != "S1"}  # on the sacrum lies no S1 centre
 
@@ -22,8 +22,9 @@ def fitted_shape(centres: Markers, thresholds: Thresholds = THRESHOLDS) -> Itera
 
 
 def measured_shape(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Finding]:
-    """The spine points that were detected or given; inferred ones repeat the rule that placed them."""
-    real = measured.names_of(Origin.DETECTED, Origin.GIVEN)
+    """The spine points that a detector saw or estimated, or that were given; inferred ones repeat the rule that placed
+    them."""
+    real = measured.names_of(*FROM_DETECTOR, Origin.GIVEN)
     levels = {name: LEVEL_OF[name] for name in real if name in LEVEL_OF}
     return _findings(
         ("the spine's points", "shape_measured"), measured, levels, thresholds, thresholds["shape_skin"].si

@@ -16,10 +16,11 @@ DARK = (24, 20, 18)
 SIDES = {"left": SKY, "right": PURPLE}  # of the body, where the two are told apart
 # What a legend explains, in its order.
 SYMBOLS = {
-    "detected": "detected point", "skin": "marker on the skin", "inferred": "inferred, not detected",
-    "outlined": "placed behind the outline", "outline": "outline of the trunk", "swapped": "left/right exchanged",
-    "pruned": "left out as inconsistent", "model": "body, reprojected", "spine": "spine, reprojected",
-    "left": "left side", "right": "right side", "unsure": "small: not sure", "spine_seen": "spine, detected",
+    "detected": "detected point", "skin": "marker on the skin", "estimated": "estimated, not seen",
+    "inferred": "inferred, not detected", "outlined": "placed behind the outline", "outline": "outline of the trunk",
+    "swapped": "left/right exchanged", "pruned": "left out as inconsistent", "model": "body, reprojected",
+    "spine": "spine, reprojected", "left": "left side", "right": "right side", "unsure": "small: not sure",
+    "spine_seen": "spine, detected", "spine_estimated": "spine, estimated, not seen",
     "spine_inferred": "spine, inferred, not detected",
 }  # fmt: skip
 
@@ -61,6 +62,15 @@ def square(image: np.ndarray, centre, half: float, colour, edge, edge_width: flo
 
     for reach, paint in ((half + edge_width, edge), (half, colour)):
         corners = np.asarray(centre, float) + reach * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        cv2.fillPoly(image, [np.array([_fixed(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SHIFT)
+
+
+def diamond(image: np.ndarray, centre, half: float, colour, edge, edge_width: float) -> None:
+    """A filled square standing on a corner."""
+    import cv2
+
+    for reach, paint in ((half + edge_width, edge), (half, colour)):
+        corners = np.asarray(centre, float) + reach * np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])
         cv2.fillPoly(image, [np.array([_fixed(c) for c in corners], np.int32)], paint, cv2.LINE_AA, _SHIFT)
 
 
@@ -228,6 +238,8 @@ def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
         disc(image, at, 2.2 * unit, bgr(SKY))
     if kind == "skin":
         disc(image, at, 2.2 * unit, bgr(YELLOW))
+    if kind == "estimated":
+        diamond(image, at, 2.4 * unit, BACKGROUND, bgr(SKY), 0.9 * unit)
     if kind == "inferred":
         ring(image, at, 2.6 * unit, bgr(ORANGE), unit)
     if kind == "outlined":
@@ -245,10 +257,14 @@ def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
         line(image, across, DARK, 2.6 * unit)
         line(image, across, bgr(SIDES[kind]), 1.4 * unit)
         disc(image, at, 2.0 * unit, bgr(SIDES[kind]), DARK, 0.7 * unit)
-    if kind == "spine_inferred":
+    if kind in ("spine_inferred", "spine_estimated"):
+        colour = bgr(ORANGE if kind == "spine_inferred" else VERMILLION)
         for end in across:
-            line(image, np.array([end, at + 0.75 * (end - at)]), bgr(ORANGE), unit)
-        ring(image, at, 1.9 * unit, bgr(ORANGE), 0.8 * unit)
+            line(image, np.array([end, at + 0.75 * (end - at)]), colour, unit)
+        if kind == "spine_inferred":
+            ring(image, at, 1.9 * unit, colour, 0.8 * unit)
+        else:
+            diamond(image, at, 1.9 * unit, BACKGROUND, colour, 0.8 * unit)
     if kind == "unsure":
         for step, radius in ((-3.8, 0.7), (-1.2, 1.2), (2.6, 1.9)):
             disc(image, at + np.array([step * unit, 0]), radius * unit, bgr(GREY), DARK, 0.5 * unit)

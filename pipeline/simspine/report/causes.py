@@ -16,8 +16,8 @@ CAUSES = {
     "coordinate_range": "joints beyond the model's range",
     "shape_fitted": "the fitted spine is unlike real spines",
     "shape_fitted_level": "single fitted vertebrae are unlike real spines",
-    "shape_measured": "the measured spine points are unlike real spines",
-    "shape_measured_level": "single measured spine points are unlike real spines",
+    "shape_measured": "the spine's points are unlike real spines",
+    "shape_measured_level": "single points of the spine are unlike real spines",
     "trunk_twist": "shoulders face away from the pelvis",
     "feet_backwards": "feet face away from the pelvis",
     "upside_down": "the shoulders are below the ankles",
@@ -46,6 +46,7 @@ CAUSES = {
     "markers_missing": "many markers are missing",
     "marker_never_seen": "markers that are never seen",
     "inferred_points": "many points were inferred from others",
+    "estimated_points": "many points were estimated by a network that does not see them",
 }
 
 

@@ -25,7 +25,8 @@ ASPECT = 3 / 4  # width / height of a cropped picture: a standing person with ro
 class Layer:
     """What to draw on one frame of one camera.
 
-    detected: {point: (x, y)} px as a detector found them. inferred, pruned, swapped: names among them that were placed
+    detected: {point: (x, y)} px as a detector found them. estimated: names among them that it gave without seeing
+    them. inferred, pruned, swapped: names among them that were placed
     by a rule, that triangulation left out, whose left and right were exchanged. model: {marker: (x, y)} px of the
     reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. outlined: names among
     the detected that were placed behind the trunk's outline. outline: {name: (x, y)} px of the person's outline. Points
@@ -41,6 +42,7 @@ class Layer:
     spine: tuple[str, ...] = ()
     outlined: frozenset[str] = frozenset()
     outline: dict[str, np.ndarray] = field(default_factory=dict)
+    estimated: frozenset[str] = frozenset()
 
     def __post_init__(self):
         for name in ("detected", "model", "outline"):
@@ -149,6 +151,8 @@ def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> None:
         elif name in layer.inferred:
             canvas.ring(picture, point, unit * 3.2, DARK, unit * 1.7)
             canvas.ring(picture, point, unit * 3.2, bgr(ORANGE), unit * 0.9)
+        elif name in layer.estimated:
+            canvas.diamond(picture, point, unit * 2.6, DARK, bgr(SKY), unit * 0.9)
         else:
             canvas.disc(picture, point, unit * 2.4, bgr(YELLOW if name in skin else SKY), DARK, unit * 0.8)
         if name in layer.swapped:
@@ -181,7 +185,8 @@ def symbols(layer: Layer) -> set[str]:
     detected, model, spine = set(layer.detected), set(layer.model), set(layer.spine)
     skin = set(on_skin(detected))
     held = {
-        "detected": detected - layer.inferred - layer.outlined - skin, "skin": skin,
+        "detected": detected - layer.inferred - layer.outlined - layer.estimated - skin, "skin": skin,
+        "estimated": detected & layer.estimated,
         "inferred": detected & layer.inferred, "outlined": detected & layer.outlined, "outline": set(layer.outline),
         "swapped": detected & layer.swapped, "pruned": detected & layer.pruned,
         "model": model - spine, "spine": model & spine,

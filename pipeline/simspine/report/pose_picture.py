@@ -1,4 +1,4 @@
-"""People drawn on an image of one camera: sides in colours, the spine as a curve, what was inferred hollow."""
+"""People drawn on an image of one camera: sides in colours, the spine as a curve, what was not seen hollow."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,19 @@ LEGEND = ("left", "right", "unsure")
 
 @dataclass(frozen=True)
 class DrawnPerson:
-    """points: {SIMSPINE point: (3,) x px, y px, confidence}, those that are there. inferred: names among them that no
-    detector saw. label: written beside the head."""
+    """points: {SIMSPINE point: (3,) x px, y px, confidence}, those that are there. inferred: names among them that a
+    rule placed. label: written beside the head. estimated: names among them that a detector gave without seeing them.
+    """
 
     points: Mapping[str, np.ndarray]
     inferred: frozenset[str] = frozenset()
     label: str = ""
+    estimated: frozenset[str] = frozenset()
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """Names of the points that no detector saw."""
+        return self.inferred | self.estimated
 
     @property
     def extent(self) -> float:
@@ -53,7 +60,8 @@ def draw_people(image: np.ndarray, people: Sequence[DrawnPerson], caption: str =
 
 
 def with_legend(picture: np.ndarray, spine: Iterable[str]) -> np.ndarray:
-    """The picture with what its signs mean below it. spine: of 'spine_seen', 'spine_inferred'."""
+    """The picture with what its signs mean below it. spine: of 'spine_seen', 'spine_estimated',
+    'spine_inferred'."""
     return canvas.legend(picture, (*LEGEND, *spine))
 
 
@@ -68,12 +76,14 @@ def _draw_body(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
     for name, point in there.items():
         if name in person.inferred:
             canvas.ring(picture, point[:2], unit * 3.0, bgr(ORANGE), unit)
+        elif name in person.estimated:
+            canvas.diamond(picture, point[:2], unit * 3.4, DARK, _colour(name), unit)
         else:
             canvas.disc(picture, point[:2], unit * 3.0 * _weight(point), _colour(name), DARK, unit * 0.8)
 
 
 def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
-    """The curve through the points of the spine; dashed between points of which one was inferred."""
+    """The curve through the points of the spine; dashed between points of which one was not seen."""
     chain = [name for name in SPINE if name in person.points]
     if not chain:
         return
@@ -81,28 +91,34 @@ def _draw_spine(picture: np.ndarray, person: DrawnPerson, unit: float) -> None:
     span = 12
     curve = smooth_curve(places, span)
     spans = [curve[i * span : (i + 1) * span + 1] for i in range(len(chain) - 1)] if len(curve) > len(chain) else []
-    runs = _runs([a not in person.inferred and b not in person.inferred for a, b in pairwise(chain)])
-    for start, stop, seen in runs if spans else ():
+    for start, stop, kind in _runs([_kind(person, a, b) for a, b in pairwise(chain)]) if spans else ():
         line = np.concatenate(spans[start:stop])
-        if seen:
+        if kind == "seen":
             canvas.line(picture, line, DARK, unit * 4.4)
             canvas.line(picture, line, bgr(VERMILLION), unit * 2.6)
         else:
             canvas.line(picture, line, DARK, unit * 3.0)
-            canvas.dashes(picture, line, bgr(ORANGE), unit * 2.0, unit * 5.0)
+            canvas.dashes(picture, line, bgr(ORANGE if kind == "inferred" else VERMILLION), unit * 2.0, unit * 5.0)
     for name, place in zip(chain, places, strict=True):
         if name in person.inferred:
             canvas.disc(picture, place, unit * 2.6, DARK)
             canvas.ring(picture, place, unit * 2.6, bgr(ORANGE), unit * 1.3)
+        elif name in person.estimated:
+            canvas.diamond(picture, place, unit * 3.4, DARK, bgr(VERMILLION), unit * 1.3)
         else:
             size = unit * 3.2 * _weight(person.points[name])
             canvas.disc(picture, place, size, bgr(VERMILLION), WHITE, unit * 0.8)
 
 
-def _runs(flags: Sequence[bool]) -> list[tuple[int, int, bool]]:
+def _kind(person: DrawnPerson, a: str, b: str) -> str:
+    """How the curve between two points is drawn: as the less known of them."""
+    return "inferred" if {a, b} & person.inferred else "estimated" if {a, b} & person.estimated else "seen"
+
+
+def _runs(kinds: Sequence[str]) -> list[tuple[int, int, str]]:
     """Stretches of equal values: first, one after the last, value."""
-    edges = [0, *(i for i in range(1, len(flags)) if flags[i] != flags[i - 1]), len(flags)]
-    return [(a, b, flags[a]) for a, b in pairwise(edges) if a < b]
+    edges = [0, *(i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]), len(kinds)]
+    return [(a, b, kinds[a]) for a, b in pairwise(edges) if a < b]
 
 
 def _draw_label(picture: np.ndarray, person: DrawnPerson, size: int, unit: float) -> None:

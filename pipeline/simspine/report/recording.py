@@ -21,6 +21,7 @@ from simspine.types import Camera, Keypoints
 
 CLOCK = "time"
 _BONE, _VERTEBRA = "#e4dcc8", "#f0c56b"
+_ON_IMAGES = {"inferred": ORANGE, "estimated": BLUE}  # colours of points by origin; others are SKY
 _CONTAINERS = (".mp4",)  # what Rerun plays; other videos are left out
 
 
@@ -183,7 +184,7 @@ def _view(log: _Log, view: CameraView, keypoints: Keypoints | None, number: int)
     log.each(f"{place}/spine", (rr.LineStrips2D([c], radii=-3, colors=[red], draw_order=30) for c in curves))
     if keypoints is None:
         return
-    colours = np.array([_rgb(ORANGE if origin == "inferred" else SKY) for origin in keypoints.origins])
+    colours = np.array([_rgb(_ON_IMAGES.get(origin, SKY)) for origin in keypoints.origins])
     log.each(
         f"{place}/points",
         (

@@ -38,13 +38,17 @@ def frame_layer(
     model: markers of the body, any frame of reference. triangulation: points that it did not use count as left out.
     """
     detected = dict(zip(keypoints.names, keypoints.xy[frame, view], strict=True))
-    inferred, outlined = (frozenset(keypoints.names_of(origin)) for origin in (Origin.INFERRED, Origin.SILHOUETTE))
+    inferred, outlined, estimated = (
+        frozenset(keypoints.names_of(origin)) for origin in (Origin.INFERRED, Origin.SILHOUETTE, Origin.ESTIMATED)
+    )
     names, used, swapped = triangulation.names, triangulation.used[frame, view], triangulation.swapped[frame, view]
     pruned = frozenset(name for name, keep in zip(names, used, strict=True) if not keep) - inferred - outlined
     exchanged = frozenset(name for name, swap in zip(names, swapped, strict=True) if swap)
     xyz = change_frame(model.xyz[frame], model.frame, "z_up")
     projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
-    return Layer(detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine), outlined)
+    return Layer(
+        detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine), outlined, estimated=estimated
+    )
 
 
 def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:

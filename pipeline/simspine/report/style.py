@@ -1,8 +1,8 @@
 """Colours, line styles and sizes of every figure and overlay, in one place.
 
-Two rules hold everywhere. What was *inferred* is never drawn like what was detected: hollow instead of filled, dashed
-instead of solid. What the model's couplers *force* is never drawn like a measurement: dashed grey, and labelled
-`FORCED_LABEL`.
+Two rules hold everywhere. What was *inferred* or *estimated* is never drawn like what was detected: hollow instead of
+filled, dashed instead of solid. What the model's couplers *force* is never drawn like a measurement: dashed grey, and
+labelled `FORCED_LABEL`.
 
 Colours: Okabe & Ito 2008 (colour universal design), distinct with any of the common colour deficiencies; yellow and
 black are left out of figures because they vanish on white and on dark pages.
@@ -34,7 +34,8 @@ FORCED_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 2), (8, 2), (4, 1, 1, 1, 1,
 MEASURED: Style = {"linestyle": "-", "linewidth": 1.5}
 
 ORIGIN_COLOURS = {
-    "detected": BLUE, "silhouette": SKY, "inferred": ORANGE, "given": GREEN, "filled": PURPLE, "missing": "none",
+    "detected": BLUE, "estimated": BLUE, "silhouette": SKY, "inferred": ORANGE, "given": GREEN, "filled": PURPLE,
+    "missing": "none",
 }  # fmt: skip
 STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION, "inferred": VERMILLION}
 
@@ -87,8 +88,10 @@ def styled() -> AbstractContextManager[None]:
 def marker_style(origin: str, colour: str) -> Style:
     """Keyword arguments of `Axes.plot` for one point: filled where it was detected, hollow where not.
 
-    Inferred points are circles, those behind the trunk's outline squares.
+    Inferred points are circles, those behind the trunk's outline squares, estimated ones diamonds.
     """
+    if origin == "estimated":
+        return {"marker": "D", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
     if origin == "inferred":
         return {"marker": "o", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
     if origin == "silhouette":

@@ -31,6 +31,7 @@ _LINES = (
     ("seconds", "Computing time", "s", 0, "", None, ""),
 )  # fmt: skip
 _ANGLES = ("lla", "tka")
+ESTIMATES = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)  # verdicts that rest on points nobody saw
 DOUBTED = (Observability.VERY_UNCERTAIN, Observability.ASSUMED)  # verdicts on LLA and TKA that say little of a person
 
 
@@ -39,9 +40,10 @@ def typical(values: np.ndarray | None) -> float | None:
     return None if values is None or not np.isfinite(values).any() else float(np.nanmedian(values))
 
 
-def verdict_on(quantity: str, sd: float | None, forced: bool = False) -> Observability:
-    """What decided 'lla' or 'tka'. sd: typical standard deviation, degrees. forced: the model sets it."""
-    return curvature_verdict(share_of_curvature(quantity, sd), forced)
+def verdict_on(quantity: str, sd: float | None, forced: bool = False, estimated: bool = False) -> Observability:
+    """What decided 'lla' or 'tka'. sd: typical standard deviation, degrees. forced: the model sets it. estimated:
+    points of the spine were."""
+    return curvature_verdict(share_of_curvature(quantity, sd), forced, estimated)
 
 
 def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> tuple[Row, ...]:
@@ -59,8 +61,8 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
         value, quantity = summary[key], key[:3]
         text = _text(value, unit, digits)
         if quantity in _ANGLES:
-            given = quantity in summary.get("set_by_model", ())
-            text, note, light = _with_sd(text, quantity, summary.get(f"{quantity}_deg_sd"), given)
+            given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
+            text, note, light = _with_sd(text, quantity, summary.get(f"{quantity}_deg_sd"), given, estimated)
         else:
             note = "; ".join(filter(None, (_parts(summary.get(parts), unit, digits), note)))
             light = _light(summary.get(parts) or value, limit)
@@ -68,7 +70,7 @@ def summary_rows(summary: Mapping[str, Any], notes: Mapping[str, str] | None = N
     if "spine_seen_by" in summary:
         at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
         rows.insert(at, _seen_by(summary["spine_seen_by"], summary.get("skin_markers_doubted", ()),
-                                 summary.get("skin_markers_lost", ())))  # fmt: skip
+                                 summary.get("skin_markers_lost", ()), summary.get("spine_estimated", ())))  # fmt: skip
     if "cameras_off" in summary:
         rows.insert(2, _calibration(summary))
     if "frames_rejected" in summary:
@@ -105,11 +107,18 @@ def _disagreeing(summary: Mapping[str, Any], which: str, when: str) -> str:
     return "; ".join(parts)
 
 
-def _seen_by(ways: Mapping[str, Sequence[str]], doubted: Sequence[str], lost: Sequence[str]) -> Row:
+def _seen_by(
+    ways: Mapping[str, Sequence[str]], doubted: Sequence[str], lost: Sequence[str], estimated: Sequence[str]
+) -> Row:
     """What of the spine was observed, and how.
 
     doubted: markers on the skin that do not lie where their names say. lost: those that were seen in few frames.
+    estimated: points that a network placed without seeing them.
     """
+    if estimated:
+        text = ", ".join([f"{len(names)} {way}" for way, names in ways.items()] or ["nothing"])
+        note = "; ".join([*(", ".join(names) for names in ways.values()), f"not seen: {', '.join(estimated)}"])
+        return Row("Spine seen by", f"{text}; {len(estimated)} points estimated", note, "check")
     if not ways:
         return Row("Spine seen by", "nothing", "all of it is inferred from the limbs", "check")
     text = ", ".join(f"{len(names)} {way}" for way, names in ways.items())
@@ -121,15 +130,22 @@ def _seen_by(ways: Mapping[str, Sequence[str]], doubted: Sequence[str], lost: Se
     return Row("Spine seen by", text, note, "good")
 
 
-def _with_sd(text: str, quantity: str, sd: float | None, given: bool) -> tuple[str, str, str]:
-    """Value, note and light of an angle with its standard deviation, degrees. given: the model sets it."""
+def _with_sd(text: str, quantity: str, sd: float | None, given: bool, estimated: bool) -> tuple[str, str, str]:
+    """Value, note and light of an angle with its standard deviation, degrees. given: the model sets it.
+
+    estimated: points of the spine were.
+    """
     if given:
         return text, "set by the model, cannot change", ""
     if sd is None or sd != sd or text == "–":
         return text, "", ""
-    verdict, spread = verdict_on(quantity, sd), f"adults differ by ± {spread_of_adults(quantity):.0f}°"
+    verdict, spread = (
+        verdict_on(quantity, sd, estimated=estimated),
+        f"adults differ by ± {spread_of_adults(quantity):.0f}°",
+    )
+    by = "the data, estimated points among them" if estimated else "the data"
     if verdict is not Observability.VERY_UNCERTAIN:
-        spread = f"{share_text(share_of_curvature(quantity, sd))} by the data; {spread}"
+        spread = f"{share_text(share_of_curvature(quantity, sd))} by {by}; {spread}"
     return f"{text} ± {sd:.1f}°", f"{verdict}: {spread}", "check" if verdict in DOUBTED else ""
 
 

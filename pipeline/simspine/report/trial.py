@@ -11,6 +11,7 @@ import numpy as np
 from simspine.arrays import frame_ranges
 from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.quality.findings import Finding, Verdict
+from simspine.quality.observability import is_estimated
 from simspine.report import content, embed
 from simspine.report.body_table import FoundVariation, body_table
 from simspine.report.clinical import clinical_tables
@@ -24,7 +25,7 @@ from simspine.report.figures.residuals import marker_errors, reprojection, repro
 from simspine.report.player.pack import Packed
 from simspine.report.sampling import sample_frames
 from simspine.report.skin_table import skin_table
-from simspine.report.uncertainty import angle_table
+from simspine.report.uncertainty import ESTIMATED_BY, angle_table
 from simspine.skeletons.inferred_names import base_name
 from simspine.spine.bands import BANDS
 from simspine.spine.levels import CHAIN, LEVELS, Level
@@ -82,6 +83,11 @@ class TrialParts:
         origin = dict(zip(self.measured.names, map(str, self.measured.origins), strict=True))
         return {base_name(name): kind for name, kind in origin.items()} | origin
 
+    @property
+    def spine_estimated(self) -> bool:
+        """Whether points of the spine that were fitted were estimated."""
+        return self.measured is not None and is_estimated(self.measured.names, self.measured.origins)
+
     def level_shares(self, spine: SpineKinematics) -> np.ndarray:
         return np.full((len(spine.levels), 3), np.nan) if self.shares is None else self.shares
 
@@ -114,7 +120,7 @@ def trial_section(
     tables = [*clinical_tables(parts.clinical, parts.rhythm)]
     if spine is not None and spine.angles_sd is not None:
         kept = None if verdict is None else ~verdict.rejected
-        tables.append(angle_table(spine, parts.level_shares(spine), parts.levels, kept))
+        tables.append(angle_table(spine, parts.level_shares(spine), parts.levels, kept, parts.spine_estimated))
     tables += [*skin_table(parts.triangulation, parts.ik), *body_table(parts.variations)]
     return content.TrialSection(
         name,
@@ -155,7 +161,8 @@ def _spine_figures(parts: TrialParts) -> Iterator[Drawn]:
         "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
         "Bars beside the panels are published ranges of standing adults; sitting or bending leaves them by rights. "
         "A dashed grey curve is the model's, not the person's; a dashed orange one is assumed or very "
-        "uncertain beside the spread among standing adults: it says little about this person.",
+        "uncertain beside the spread among standing adults: it says little about this person."
+        + f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated,
     )  # fmt: skip
     yield from _level_figures(parts, spine)
     if spine.markers.covariance is not None or spine.centres is not None:
@@ -222,16 +229,17 @@ def _marker_figures(parts: TrialParts) -> Iterator[Drawn]:
         yield (
             marker_errors(parts.ik.marker_names, parts.ik.marker_error, origins),
             "markers", "Marker errors", "Distance between each measured marker and the body, median and quartiles",
-            "How far the body's markers lie from the measured ones. Hollow points were inferred: a small error there "
-            "says that body and inference agree, not that the spine was detected.",
+            "How far the body's markers lie from the measured ones. Hollow points were inferred or estimated: a small "
+            "error there says that body and inference agree, not that the spine was detected.",
         )  # fmt: skip
     if parts.measured is not None:
         measured = parts.measured
         yield (
             availability(measured.time, measured.names, states(measured), parts.status),
             "presence", "Detected, inferred, filled, missing",
-            "For each point, when it was detected, inferred or filled",
-            "Full bars were detected or given, hollow ones inferred from others; hatched stretches were interpolated.",
+            "For each point, when it was detected, estimated, inferred or filled",
+            "Full bars were detected or given, dotted ones estimated by a network that does not see them, hollow ones "
+            "inferred from others; hatched stretches were interpolated.",
         )  # fmt: skip
 
 

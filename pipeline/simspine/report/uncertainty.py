@@ -21,20 +21,26 @@ from simspine.validation.uncertainty import share_of_curvature, spread_of_adults
 
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 OUTLINED_BY = "not seen: placed behind the trunk's outline, at a depth and with a shape of the back that are assumed"
+ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM = "the sum follows the images, its distribution over the levels is the model's"
 _NAMES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
 COLUMNS = ("Level", "Plane", "Mean", "Range", "Typical sd", "Observability", "Verdict")
 
 
 def angle_table(
-    spine: SpineKinematics, shares: np.ndarray, table: Sequence[Level] = (), kept: np.ndarray | None = None
+    spine: SpineKinematics,
+    shares: np.ndarray,
+    table: Sequence[Level] = (),
+    kept: np.ndarray | None = None,
+    estimated: bool = False,
 ) -> PageTable:
     """Mean, range of motion, typical (median) standard deviation, observability and verdict per level and plane.
 
     shares: (levels, 3) of `quality.observability.level_shares`. table: levels with their coordinates. kept: (frames,).
+    estimated: points of the spine were.
     """
     kept = np.ones(spine.frames, bool) if kept is None else kept
-    words = observability_of(spine.levels, shares, spine.forced, table)
+    words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     rows = []
     for i, level in enumerate(spine.levels):
         for k, plane in enumerate(PLANES):
@@ -46,10 +52,13 @@ def angle_table(
             decision = (_degrees(sd), share_text(shares[i, k])) if free else ("–", "–")
             rows.append((level, plane, _degrees(mean), _degrees(span), *decision, str(words[i][k]) or "–"))
     low, high = (f"{THRESHOLDS[name].value:g} %" for name in ("assumed", "measured"))
+    measured = ("Estimated", "partly estimated") if estimated else ("Measured", "partly measured")
     caption = (
-        f"Measured: observability of at least {high}; assumed: less than {low}; between them partly measured. Sums "
+        f"{measured[0]}: observability of at least {high}; assumed: less than {low}; between them {measured[1]}. Sums "
         "over levels and segments in space have a standard deviation, but no observability of their own."
     )
+    if estimated:
+        caption += f" Estimated, because points of the spine were {ESTIMATED_BY}."
     if any(word is Observability.SUM for line in words for word in line):
         caption += (
             " Measured as a sum: one coordinate turns several levels. The data determine their sum, the model its "
@@ -62,9 +71,9 @@ def angle_table(
 class Caveats:
     """What was not measured in one trial.
 
-    inferred: names of points that a rule placed. outlined: of those behind the trunk's outline. forced: what the model
-    forces. shares: (levels, 3) that the data decided of each angle; NaN where not known, or forced. sd: {'lla', 'tka':
-    typical, rad}; none where forced.
+    inferred: names of points that a rule placed. outlined: of those behind the trunk's outline. estimated: of those
+    that a network placed. forced: what the model forces. shares: (levels, 3) that the data decided of each angle; NaN
+    where not known, or forced. sd: {'lla', 'tka': typical, rad}; none where forced.
     """
 
     inferred: tuple[str, ...]
@@ -73,6 +82,7 @@ class Caveats:
     shares: np.ndarray
     sd: Mapping[str, float]
     outlined: tuple[str, ...] = ()
+    estimated: tuple[str, ...] = ()
 
 
 class NotMeasured(TypedDict):
@@ -85,8 +95,9 @@ class NotMeasured(TypedDict):
 
 def caveats(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept: np.ndarray) -> Caveats:
     """Of one trial. measured: what was fitted, with origin. shares: (levels, 3). kept: (frames,) bool."""
-    names, outlined = (
-        tuple(base_name(name) for name in measured.names_of(origin)) for origin in (Origin.INFERRED, Origin.SILHOUETTE)
+    names, outlined, estimated = (
+        tuple(base_name(name) for name in measured.names_of(origin))
+        for origin in (Origin.INFERRED, Origin.SILHOUETTE, Origin.ESTIMATED)
     )
     free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
     known = {"lla": spine.lla_sd, "tka": spine.tka_sd}
@@ -96,14 +107,15 @@ def caveats(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept:
         if values is not None and not forced_mask([name], spine.forced).any()
         if (usual := typical(values[kept])) is not None
     }
-    return Caveats(names, spine.forced, spine.levels, free, sd, outlined)
+    return Caveats(names, spine.forced, spine.levels, free, sd, outlined, estimated)
 
 
 def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasured:
     """Statements for the box 'What is not measured', over all trials. rule: that placed the inferred points."""
     inferred = dict.fromkeys(name for trial in trials for name in trial.inferred)
     outlined = dict.fromkeys(name for trial in trials for name in trial.outlined)
-    placed = ((outlined, OUTLINED_BY), (inferred, rule))
+    estimated = dict.fromkeys(name for trial in trials for name in trial.estimated)
+    placed = ((estimated, ESTIMATED_BY), (outlined, OUTLINED_BY), (inferred, rule))
     return {
         "inferred": tuple(Statement(", ".join(names), by) for names, by in placed if names),
         "forced": _forced_statements(trials),

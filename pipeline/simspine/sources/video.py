@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError
+from simspine.sources.foreign_file import what_it_is
 
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
@@ -160,6 +161,11 @@ def _capture(path: Path):
     capture = cv2.VideoCapture(str(path))
     try:
         if not capture.isOpened():
+            found = what_it_is(path)
+            if found:
+                raise InputError(
+                    f"{path} cannot be opened as a video: it is {found}. Name a video (.mp4, .mov, .avi, …)."
+                )
             raise InputError(
                 f"{path} cannot be opened as a video: it is damaged, cut short, or in a format that is not supported. "
                 "Copy it again from its source, or convert it with ffmpeg."

@@ -8,7 +8,7 @@ import numpy as np
 from simspine.quality.observability import Observability
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, Curvature
 from simspine.validation.records import Record, records
-from simspine.validation.uncertainty import curvature_verdict, is_forced, share_of_curvature, typical
+from simspine.validation.uncertainty import any_estimated, curvature_verdict, is_forced, share_of_curvature, typical
 
 NAN = float("nan")
 
@@ -100,7 +100,7 @@ def _pooled(some: Sequence[Record], quantity: str) -> tuple[float, float, float,
     sd = NAN if forced else typical([sd[r.kept] for r in some if (sd := getattr(r, f"{quantity}_sd")) is not None])
     share = NAN if forced else share_of_curvature(quantity, float(np.degrees(sd)))
     mean, spread = (float(values.mean()), float(values.std())) if values.size else (NAN, NAN)
-    return mean, spread, float(np.degrees(sd)), share, str(curvature_verdict(share, forced))
+    return mean, spread, float(np.degrees(sd)), share, str(curvature_verdict(share, forced, any_estimated(some)))
 
 
 def _mean_of(group: str, lines: Sequence[CurvatureRow], paper: Curvature) -> CurvatureRow:
@@ -116,8 +116,9 @@ def _mean_columns(lines: Sequence[CurvatureRow], quantity: str) -> tuple[float, 
         _mean([getattr(line, f"{quantity}_{column}") for line in lines])
         for column in ("mean_deg", "sd_deg", "uncertainty_deg", "share")
     )
-    forced = any(getattr(line, f"{quantity}_decided") == Observability.FORCED for line in lines)
-    return mean, sd, uncertainty, share, str(curvature_verdict(share, forced))
+    said = {getattr(line, f"{quantity}_decided") for line in lines}
+    estimated = bool(said & {Observability.ESTIMATED, Observability.PARTLY_ESTIMATED})
+    return mean, sd, uncertainty, share, str(curvature_verdict(share, Observability.FORCED in said, estimated))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,7 +11,14 @@ from simspine.spine.levels import PLANES
 from simspine.validation.curvature import as_records, grouped
 from simspine.validation.published import BY_ACTION, published_range
 from simspine.validation.records import LUMBAR, NECK, Record
-from simspine.validation.uncertainty import drives_others, is_forced, known_share, spread_in_range, typical
+from simspine.validation.uncertainty import (
+    any_estimated,
+    drives_others,
+    is_forced,
+    known_share,
+    spread_in_range,
+    typical,
+)
 
 # Of all kept frames of a person, so that a hundredth of them at either end cannot make a range.
 PERCENTILES = (1.0, 99.0)
@@ -97,7 +104,7 @@ def _row(action: str, some: Sequence[Record], level: str, plane: int) -> RangeRo
         float(np.mean(high)),
         float("nan") if forced else float(np.degrees(sd)),
         float("nan") if forced else share,
-        str(word(share, forced, drives_others(some, level, plane))),
+        str(word(share, forced, drives_others(some, level, plane), estimated=any_estimated(some))),
         published_low,
         published_high,
         source,

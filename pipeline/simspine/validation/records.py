@@ -9,7 +9,7 @@ import numpy as np
 
 from simspine.dataset.actions import action_of
 from simspine.formats.dataset_tree import Dataset, TrialData
-from simspine.quality.observability import level_shares
+from simspine.quality.observability import is_estimated, level_shares
 from simspine.spine.levels import LEVELS, Level
 from simspine.types import Forced
 from simspine.validation.released import angles_of, forced_by_ratio, lordosis_of
@@ -29,7 +29,7 @@ class Record:
     levels: those of `LUMBAR` and `NECK` that there are. angles (frames, levels, 3), lla, tka (frames,) and their
     standard deviations: as in `formats.dataset_tree.TrialData`; empty or NaN where the file holds none. shares:
     (levels, 3) that the data decided, NaN = not known. forced: {level, 'lla' or 'tka': what the model forces there}.
-    table: the levels' coordinates.
+    table: the levels' coordinates. estimated: points of the spine that were fitted were.
     """
 
     subject: str
@@ -46,6 +46,7 @@ class Record:
     shares: np.ndarray
     forced: dict[str, tuple[Forced, ...]] = field(default_factory=dict)
     table: tuple[Level, ...] = ()
+    estimated: bool = False
 
     @cached_property
     def action(self) -> str:
@@ -123,6 +124,7 @@ def _record(subject: str, name: str, trial: TrialData, get: Callable, frames: in
         level_shares(levels, table, trial.motion.names, trial.response),
         forced,
         table,
+        is_estimated(trial.fitted, trial.fitted_origin),
     )
 
 

@@ -30,11 +30,12 @@ def share_of_curvature(quantity: str, sd: float | None) -> float:
     return known_share(float("nan") if sd is None else sd, spread_of_adults(quantity))
 
 
-def curvature_verdict(share: float, forced: bool = False) -> Observability:
+def curvature_verdict(share: float, forced: bool = False, estimated: bool = False) -> Observability:
     """What decided LLA or TKA: the one verdict of summary, figures, player and tables. share: of `share_of_curvature`;
     where nothing is left of it the angle is very uncertain. forced: the model sets it.
+    estimated: points of the spine were.
     """
-    return Observability.VERY_UNCERTAIN if share <= 0 and not forced else word(share, forced)
+    return Observability.VERY_UNCERTAIN if share <= 0 and not forced else word(share, forced, estimated=estimated)
 
 
 def spread_in_range(level: str, plane: int) -> float:
@@ -54,6 +55,11 @@ def typical(values: Sequence[np.ndarray]) -> float:
 def is_forced(some: Sequence[Record], name: str, plane: int = 0) -> bool:
     """Whether the model sets 'lla', 'tka' or a level's angle in one of the records."""
     return any(bool(forced_mask([name], record.forced)[0, plane]) for record in some)
+
+
+def any_estimated(some: Sequence[Record]) -> bool:
+    """Whether points of the spine were estimated in one of the records."""
+    return any(record.estimated for record in some)
 
 
 def drives_others(some: Sequence[Record], name: str, plane: int) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_folder
 from simspine.formats.keypoint_json import write_people
-from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher, sees_spine
+from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher
 from simspine.report import canvas
 from simspine.report.live_window import LiveWindow
 from simspine.report.picture_file import write_picture
@@ -46,12 +46,14 @@ class DetectionTask:
 
 @dataclass
 class DetectionSummary:
-    """What was seen, as it is counted. people: different ones. detected, inferred: the most points of a person."""
+    """What was seen, as it is counted. people: different ones. detected, estimated, inferred: the most points of a
+    person."""
 
     images: int = 0
     shown: int = 0
     people: int = 0
     detected: int = 0
+    estimated: int = 0
     inferred: int = 0
     stopped: bool = False
 
@@ -61,6 +63,7 @@ class DetectionSummary:
         self.shown += bool(people)
         for seen in people:
             self.detected = max(self.detected, int(seen.detected[list(chosen)].sum()))
+            self.estimated = max(self.estimated, int(seen.estimated[list(chosen)].sum()))
             self.inferred = max(self.inferred, int(seen.inferred[list(chosen)].sum()))
 
     def lines(self, name: str, detector: str) -> list[str]:
@@ -69,7 +72,8 @@ class DetectionSummary:
         people = "nobody" if not self.shown else "1 person" if self.people == 1 else f"{self.people} people"
         said = [f"{name}: {images}, {people}, by {detector}"]
         if self.shown:
-            said.append(f"points of a person: up to {self.detected} detected, {self.inferred} inferred")
+            estimated = f"{self.estimated} estimated, " if self.estimated else ""
+            said.append(f"points of a person: up to {self.detected} detected, {estimated}{self.inferred} inferred")
         return said
 
 
@@ -87,23 +91,27 @@ def watch(camera: OneCamera, looking: Looking, wanted: DetectionTask, quiet: boo
     what cannot be read, written or loaded; then no file is left, and old ones are as they were.
     """
     check_outputs(camera, wanted)
-    if wanted.spine_only and not looking.infer_spine and not sees_spine(looking.detection.detector):
-        raise InputError(
-            f"the detector {looking.detection.detector!r} sees no point of the spine, so --spine-only and --no-infer "
-            "together leave nothing; leave one of them out."
-        )
     chosen = SPINE if wanted.spine_only else tuple(range(len(NAMES)))
     found = DetectionSummary()
     with ExitStack() as stack:
+        watcher = stack.enter_context(closing(Watcher(looking)))
+        if wanted.spine_only and not looking.infer_spine and not watcher.sees_spine:
+            raise InputError(
+                f"{watcher.detector} sees no point of the spine, so --spine-only and --no-infer together leave "
+                "nothing; leave one of them out."
+            )
         sinks = [stack.enter_context(sink) for sink in _sinks(camera, looking, wanted, chosen)]
         stopped = stack.enter_context(ctrl_c_noted())
         window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
         total = min(camera.frames or 0, wanted.frames or camera.frames or 0)
         show = stack.enter_context(progress_bar(f"{camera.name}, images", quiet or total < 2))
-        drawer = _Drawer(camera, looking, chosen)
+        drawer = _Drawer(camera, looking, watcher, chosen)
         draws = wanted.picture is not None or window is not None
-        for shot, people, watcher in _looked_at(camera, looking, wanted.frames):
-            drawn = drawer.draw(shot, people, watcher.sees_spine) if draws else None
+        for shot in islice(camera, wanted.frames):
+            if isinstance(camera, Photographs):  # they are separate
+                watcher.forget()
+            people = watcher.see(shot.image, shot.time)
+            drawn = drawer.draw(shot, people) if draws else None
             for sink in sinks:
                 sink(shot, people, drawn)
             found.count(people, chosen)
@@ -115,20 +123,6 @@ def watch(camera: OneCamera, looking: Looking, wanted: DetectionTask, quiet: boo
         if stopped() and not found.images:
             raise KeyboardInterrupt
     return found
-
-
-def _looked_at(
-    camera: OneCamera, looking: Looking, frames: int | None
-) -> Iterator[tuple[Shot, tuple[Seen, ...], Watcher]]:
-    """Each image with its people, and who saw them. Photographs are separate: a detector may follow people."""
-    if isinstance(camera, Photographs):
-        for shot in islice(camera, frames):
-            with closing(Watcher(looking)) as watcher:
-                yield shot, watcher.see(shot.image, shot.time), watcher
-        return
-    with closing(Watcher(looking)) as watcher:
-        for shot in islice(camera, frames):
-            yield shot, watcher.see(shot.image, shot.time), watcher
 
 
 def check_outputs(camera: OneCamera, wanted: DetectionTask) -> None:
@@ -209,13 +203,12 @@ def _points_sink(camera: OneCamera, looking: Looking, path: Path, chosen: Sequen
 
 
 def entry(seen: Seen, chosen: Sequence[int]) -> dict:
-    """One person of a JSON file: detected points as OpenPose has them, inferred ones under a key of their own."""
+    """One person of a JSON file: detected points as OpenPose has them, the others under keys of their own."""
     points = np.column_stack([np.nan_to_num(seen.xy), seen.confidence])
-    detected, inferred = (np.where(which[:, None], points, 0.0) for which in (seen.detected, seen.inferred))
-    return {
-        "person_id": [seen.number],
-        "pose_keypoints_2d": detected[list(chosen)].ravel().tolist(),
-        "inferred_keypoints_2d": inferred[list(chosen)].ravel().tolist(),
+    kinds = {"pose": seen.detected, "estimated": seen.estimated, "inferred": seen.inferred}
+    return {"person_id": [seen.number]} | {
+        f"{kind}_keypoints_2d": np.where(which[:, None], points, 0.0)[list(chosen)].ravel().tolist()
+        for kind, which in kinds.items()
     }
 
 
@@ -249,18 +242,20 @@ def _video_sink(camera: VideoShots | Webcam, path: Path) -> Iterator[Sink]:
 class _Drawer:
     """Pictures of one recording; the strip below them stays the same."""
 
-    def __init__(self, camera: OneCamera, looking: Looking, chosen: Sequence[int]):
-        self._camera, self._looking, self._chosen = camera, looking, chosen
+    def __init__(self, camera: OneCamera, looking: Looking, watcher: Watcher, chosen: Sequence[int]):
+        self._camera, self._looking, self._watcher, self._chosen = camera, looking, watcher, chosen
         self._strip: np.ndarray | None = None
 
-    def draw(self, shot: Shot, people: Sequence[Seen], sees_spine: bool) -> np.ndarray:
+    def draw(self, shot: Shot, people: Sequence[Seen]) -> np.ndarray:
         count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
         photograph = isinstance(self._camera, Photographs)
         name = shot.name if photograph else f"{self._camera.name} #{shot.number}"
         text = f"{name} · {count} · {self._looking.detection.detector}"
         picture = draw_people(shot.image, [drawn_person(seen, self._chosen) for seen in people], text)
         if self._strip is None or self._strip.shape[1] != picture.shape[1]:
-            kinds = ["spine_seen"] * sees_spine + ["spine_inferred"] * self._looking.infer_spine
+            infers, watcher = self._looking.infer_spine, self._watcher
+            kinds = ["spine_seen"] * watcher.sees_spine + ["spine_estimated"] * (infers and watcher.estimates_spine)
+            kinds += ["spine_inferred"] * infers
             self._strip = with_legend(canvas.blank(picture.shape[1], 0), kinds)
         return np.vstack([picture, self._strip])
 
@@ -269,8 +264,10 @@ def drawn_person(seen: Seen, chosen: Sequence[int]) -> DrawnPerson:
     """What is drawn of a person: those of the chosen points that are there."""
     there = [i for i in chosen if np.isfinite(seen.xy[i]).all()]
     points = {NAMES[i]: np.append(seen.xy[i], seen.confidence[i]) for i in there}
-    inferred = frozenset(NAMES[i] for i in there if seen.inferred[i])
-    return DrawnPerson(points, inferred, f"person {seen.number} · {seen.mean_confidence:.2f}")
+    estimated, inferred = (frozenset(NAMES[i] for i in there if which[i]) for which in (seen.estimated, seen.inferred))
+    return DrawnPerson(
+        points, inferred, estimated=estimated, label=f"person {seen.number} · {seen.mean_confidence:.2f}"
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration, write_calibration
 from simspine.pipeline.options import DetectionOptions
-from simspine.pipeline.points import SKELETONS, detect
+from simspine.pipeline.points import detect
 from simspine.skeletons import translate
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import Video, check_synchronised, open_videos
@@ -60,12 +60,13 @@ def calibrate_by_person(
     ordered = match_cameras(videos, lenses) if isinstance(lenses, list) else [_guess(video, lenses) for video in videos]
     options = DetectionOptions(people=1)
     with progress_bar("detecting", quiet) as progress:
-        seen = _alone(detect(videos, options, progress=progress), SKELETONS[options.detector])
-    found = cameras_from_person(seen, ordered, height, guessed)
-    write_calibration(out, found.cameras)
-    _print(found, out)
+        found = detect(videos, options, progress=progress)
+    seen = _alone(found, found.skeleton)
+    placed = cameras_from_person(seen, ordered, height, guessed)
+    write_calibration(out, placed.cameras)
+    _print(placed, out)
     if figures is not None:
-        write_text(figures, json.dumps(_figures(found), indent=2) + "\n")
+        write_text(figures, json.dumps(_figures(placed), indent=2) + "\n")
 
 
 def _guess(video: Video, angle: float) -> Camera:

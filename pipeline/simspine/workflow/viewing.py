@@ -13,6 +13,7 @@ from simspine.formats.hdf5 import open_file
 from simspine.formats.store import load
 from simspine.pipeline.page import NOTICE
 from simspine.pipeline.scene import LABELS, anatomy, chain_of, curves, scene_of, skin_of
+from simspine.quality.observability import is_estimated
 from simspine.report.content import ReportContent, TrialSection
 from simspine.report.page import write_report
 from simspine.report.player.pack import pack
@@ -86,9 +87,11 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         entry, cameras, model = file.trial(*chosen), file.cameras(chosen[0]), file.model(chosen[0])
     angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in LABELS}
     shapes, pairs = anatomy(model)
+    estimated = is_estimated(entry.fitted, entry.fitted_origin)
     return Scene(
         " · ".join(chosen), chain_of(entry.markers), None, entry.poses, shapes, pairs, tuple(cameras), entry.status,
-        entry.reasons, curves(angles, entry.forced), skin=skin_of(Body.from_text(model, str(path))) if model else None,
+        entry.reasons, curves(angles, entry.forced, estimated=estimated),
+        skin=skin_of(Body.from_text(model, str(path))) if model else None,
     )  # fmt: skip
 
 

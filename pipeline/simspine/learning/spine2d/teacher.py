@@ -84,8 +84,9 @@ def _own_teacher(path: Path, size: SpineNetworkSize, device: str) -> Teacher:
 
 def _onnx_teacher(path: Path) -> Teacher:
     session = open_session(path)
-    if input_shape(session, SIZE) != SIZE:
-        raise InputError(f"the teacher {path} takes images of {input_shape(session, SIZE)} px, expected {SIZE}.")
+    size = input_shape(session, SIZE, path)
+    if size != SIZE:
+        raise InputError(f"the teacher {path} takes images of {size} px, expected {SIZE}.")
     outputs: list[Any] = [output.shape for output in session.get_outputs()[:2]]
     bins = [round(side * SPLIT) for side in SIZE[::-1]]
     if len(outputs) < 2 or [shape[-1] for shape in outputs] != bins or outputs[0][1] not in _BY_COUNT:

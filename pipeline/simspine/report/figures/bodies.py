@@ -21,6 +21,8 @@ UNKNOWN_VIEWS = ("along z", "along x", "along y")  # of points that do not show 
 # Left and right: show where the person faces. A data set's file holds the trunk's points only, hence the last two.
 PAIRS = (("LHip", "RHip"), ("LShoulder", "RShoulder"), ("LClavicle", "RClavicle"), ("LLatissimus", "RLatissimus"))
 
+_UNSEEN = {"inferred", "estimated"}  # drawn hollow, and with broken lines
+
 
 def body_axes(points: np.ndarray, sides: Sequence[tuple[int, int]]) -> np.ndarray:
     """(3, 3) rows forward, up, to the person's right, for (n, 3) points in `y_up`, levelled: up stays up.
@@ -91,22 +93,22 @@ def _draw(axes: "Axes", xy: np.ndarray, lines, chain: Sequence[int], origin: Seq
     for a, b in lines:
         if a in chain and b in chain:
             continue
-        hollow = "inferred" in (origin[a], origin[b])
+        hollow = bool(_UNSEEN & {origin[a], origin[b]})
         axes.plot(*xy[[a, b]].T, color=GREY, linewidth=1.2, linestyle="--" if hollow else "-")
     for a, b in pairwise(chain):
-        hollow = origin[a] == origin[b] == "inferred"
+        hollow = {origin[a], origin[b]} <= _UNSEEN
         axes.plot(*xy[[a, b]].T, color=VERMILLION, linewidth=2.0, linestyle=(0, (2, 0.8)) if hollow else "-")
     for i in range(len(xy)):
         colour = VERMILLION if i in chain else BLUE
         style = marker_style(origin[i], colour)
-        if origin[i] == "inferred":
+        if origin[i] in _UNSEEN:
             style["markeredgewidth"] = 0.9
         axes.plot(*xy[i], markersize=3.2 if i in chain else 2.6, linestyle="none", **style)
 
 
 def _legend(figure: "Figure", origin: Sequence[str]) -> None:
     keys = [line_key("spine", color=VERMILLION, linewidth=2.2)]
-    for kind in ("detected", "given", "silhouette", "inferred"):
+    for kind in ("detected", "given", "estimated", "silhouette", "inferred"):
         if kind in origin:
             keys.append(line_key(f"{kind} point", linestyle="none", markersize=4, **marker_style(kind, BLUE)))
     legend(figure, keys, 4)

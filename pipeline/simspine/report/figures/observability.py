@@ -28,6 +28,8 @@ LOOKS = {
     Observability.MEASURED: Look(BLUE, BLUE, "measured"),
     Observability.PARTLY: Look(BLUE, PALE, "partly measured"),
     Observability.SUM: Look(BLUE, "none", "measured as a sum over levels"),
+    Observability.ESTIMATED: Look(BLUE, "none", "estimated, not seen", "--"),
+    Observability.PARTLY_ESTIMATED: Look(BLUE, "none", "partly estimated, not seen", "--"),
     Observability.ASSUMED: Look(ORANGE, "none", "mostly assumed"),
     Observability.VERY_UNCERTAIN: Look(ORANGE, "none", "very uncertain", "--"),
     Observability.FORCED: Look(GREY, "none", FORCED_LABEL, "--"),

@@ -1,4 +1,4 @@
-"""What is known about each point in each frame: detected, given, inferred, filled or missing."""
+"""What is known about each point in each frame: detected, given, estimated, inferred, filled or missing."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,11 +14,15 @@ from simspine.types import Markers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STATES = ("missing", "filled", "inferred", "silhouette", "given", "detected")
+STATES = ("missing", "filled", "inferred", "silhouette", "estimated", "given", "detected")
 # Height of a bar and how it is drawn: readable without colour.
 _LOOKS: dict[str, tuple[float, Style]] = {
     "detected": (0.66, {"facecolor": ORIGIN_COLOURS["detected"], "linewidth": 0}),
     "given": (0.66, {"facecolor": ORIGIN_COLOURS["given"], "linewidth": 0}),
+    "estimated": (
+        0.62,
+        {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["estimated"], "linewidth": 0.8, "hatch": "..."},
+    ),
     "silhouette": (0.50, {"facecolor": ORIGIN_COLOURS["silhouette"], "linewidth": 0}),
     "inferred": (0.56, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["inferred"], "linewidth": 1.0}),
     "filled": (0.34, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["filled"], "linewidth": 0.8, "hatch": "/////"}),
@@ -42,7 +46,8 @@ def availability(
     """One line per point over time.
 
     state: (frames, points) indices into `STATES`. status: per frame; rejected ones are shaded. Detected and given
-    points are full bars, inferred ones hollow, filled gaps half as high and hatched, missing ones empty.
+    points are full bars, estimated ones dotted, inferred ones hollow, filled gaps half as high and hatched, missing
+    ones empty.
     """
     time = np.asarray(time, float)
     state = checked("state", state, (len(time), len(names)), int)

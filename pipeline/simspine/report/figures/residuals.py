@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Signs behind names, and why.
+_UNSEEN = {"inferred": ("○", "no observation of its own"), "estimated": ("◇", "not seen itself")}
 FLAG_MM = 100  # the distance at which the validation protocol sends a marker back
 
 
@@ -84,7 +86,8 @@ def reprojection_by_point(
 ) -> "Figure":
     """Median error of kept observations, and share kept, for each point in each camera.
 
-    errors, kept: (frames, views, points), px and bool. origin: per point; inferred ones get a hollow circle.
+    errors, kept: (frames, views, points), px and bool. origin: per point; inferred ones get a hollow
+    circle, estimated ones a hollow diamond.
     """
     errors, kept = _checked(errors, kept, len(cameras))
     checked("errors", errors, (*errors.shape[:2], len(names)))
@@ -97,7 +100,9 @@ def reprojection_by_point(
             median[p, v] = np.median(errors[use, v, p])
         if observed[:, v, p].any():
             share[p, v] = use.sum() / observed[:, v, p].sum()
-    labels = [f"{name} ○" if kind == "inferred" else name for name, kind in zip(names, origin, strict=True)]
+    labels = [
+        f"{name} {_UNSEEN[kind][0]}" if kind in _UNSEEN else name for name, kind in zip(names, origin, strict=True)
+    ]
     with styled():
         figure = new_figure(1.0 + 0.19 * len(names))
         left, right = figure.subplots(1, 2, sharey=True)
@@ -107,7 +112,8 @@ def reprojection_by_point(
         left.set_yticks(range(len(names)), labels, fontsize=7.5)
         for axes in (left, right):
             axes.set_xticks(range(len(cameras)), cameras)
-        note = "   (○ inferred point: no observation of its own)" if "inferred" in origin else ""
+        said = [f"{sign} {kind} point: {why}" for kind, (sign, why) in _UNSEEN.items() if kind in origin]
+        note = f"   ({'; '.join(said)})" if said else ""
         left.set(title="Median error of kept observations (px)", xlabel="camera")
         right.set(title="Observations kept (%)", xlabel=f"camera{note}")
     return figure
@@ -165,7 +171,7 @@ def marker_errors(names: Sequence[str], errors: np.ndarray, origin: Sequence[str
                  xlabel="distance between measured marker and body (mm)")  # fmt: skip
         axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=7.5)
         axes.set_title("Marker errors of inverse kinematics: median and middle half of the frames", pad=20)
-        kinds = [kind for kind in ("detected", "given", "silhouette", "inferred") if kind in origin]
+        kinds = [kind for kind in ("detected", "given", "estimated", "silhouette", "inferred") if kind in origin]
         keys = [line_key(kind, linestyle="none", markersize=5.5, **marker_style(kind, INK)) for kind in kinds]
         axes.legend(handles=keys, loc="lower right")
     return figure

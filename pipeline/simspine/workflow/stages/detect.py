@@ -17,11 +17,11 @@ from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.store import load, save
 from simspine.pipeline.delays import Delays, follow_in_step
-from simspine.pipeline.points import SKELETONS, Followed, detect, follow_people, follow_person
+from simspine.pipeline.points import Followed, detect, follow_people, follow_person
 from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
-from simspine.types import Camera, Keypoints
+from simspine.types import Camera, Keypoints, Origin
 from simspine.workflow.context import Context
 from simspine.workflow.inputs import Capture, check_clicks_of, skin_marker_files, skin_markers_of
 from simspine.workflow.manifest import Task
@@ -150,7 +150,8 @@ def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> 
         frames = min(known.frames, *(video.frames for video in videos))
         boxes = boxes_of_joints(cameras, known.xyz) if options.detector == "spinepose" else None
     with context.progress(f"{name}: detecting") as progress:
-        return detect(videos, options, boxes, frames, progress, together), SKELETONS[options.detector], cameras
+        seen = detect(videos, options, boxes, frames, progress, together)
+    return seen, seen.skeleton, cameras
 
 
 def _stored(path: Path, cameras: Sequence[Camera]) -> tuple[Detections, str, list[Camera]]:
@@ -166,7 +167,8 @@ def _stored(path: Path, cameras: Sequence[Camera]) -> tuple[Detections, str, lis
             f"{path}: {keypoints.views} views of {', '.join(views)}; the calibration has {', '.join(by_name)}."
         )
     people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
-    return Detections(keypoints.names, keypoints.rate, people), content["skeleton"], [by_name[view] for view in views]
+    seen = Detections(keypoints.names, keypoints.rate, people, estimated=keypoints.names_of(Origin.ESTIMATED))
+    return seen, content["skeleton"], [by_name[view] for view in views]
 
 
 def read_folders(

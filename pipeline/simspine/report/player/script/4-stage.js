@@ -2,7 +2,7 @@
 
 const RIB = 0.42; // opacity
 const THROUGH = 0.4; // opacity of skin over bones
-const ORIGINS = ["detected", "skin", "silhouette", "inferred", "given"];
+const ORIGINS = ["detected", "skin", "estimated", "silhouette", "inferred", "given"];
 
 class Stage {
   constructor(element, data) {
@@ -128,8 +128,8 @@ class Stage {
       const which = origin.flatMap((name, i) => (name === kind ? [i] : []));
       if (!which.length) continue;
       // What was not seen itself is hollow here as in every figure.
-      const hollow = kind === "inferred" || kind === "silhouette";
-      const shape = hollow ? new THREE.IcosahedronGeometry(0.017, 0) : new THREE.SphereGeometry(0.013, 8, 6);
+      const hollow = ["inferred", "silhouette", "estimated"].includes(kind);
+      const shape = hollow ? kind === "estimated" ? new THREE.SphereGeometry(0.019, 4, 2) : new THREE.IcosahedronGeometry(0.017, 0) : new THREE.SphereGeometry(0.013, 8, 6);
       this.matter[kind] = hollow
         ? new THREE.MeshBasicMaterial({ wireframe: true })
         : new THREE.MeshLambertMaterial();
