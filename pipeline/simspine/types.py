@@ -190,7 +190,7 @@ class Camera(_Frozen):
             if not np.isfinite(array).all():
                 raise InputError(f"{owner}.{field} holds values that are not finite.")
             self._set(**{field: array})
-        if not np.allclose(self.R @ self.R.T, np.eye(3), atol=1e-4) or np.linalg.det(self.R) < 0:
+        if np.abs(self.R @ self.R.T - np.eye(3)).max() > 1e-4 or np.linalg.det(self.R) < 0:
             raise InputError(f"{owner}.R is not a rotation matrix (determinant {np.linalg.det(self.R):.3f}).")
         if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
             raise InputError(f"{owner}.K has focal lengths {self.K[0, 0]:g}, {self.K[1, 1]:g} px; expected positive.")
@@ -214,7 +214,7 @@ def _coefficients(owner: str, lens: str, given) -> np.ndarray:
             f"{names}."
         )
     length = next(n for n in lengths if n >= needed)
-    return np.pad(given[:needed], (0, length - needed))
+    return np.concatenate([given[:needed], np.zeros(length - needed)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 import os
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from simspine.capture.random_streams import stream
 from simspine.types import Camera
@@ -62,4 +61,5 @@ def looking(centre: np.ndarray, aim: np.ndarray, roll: float = 0.0) -> np.ndarra
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
     level = np.stack([right, np.cross(forward, right), forward])
-    return Rotation.from_rotvec([0, 0, roll]).as_matrix() @ level
+    c, s = np.cos(roll), np.sin(roll)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ level

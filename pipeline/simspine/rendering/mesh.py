@@ -35,18 +35,21 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """points, normals: (n, 3) m in the world. texture: (n, 3) m, places that stay with the surface as it moves. tint:
-    (n, 3) factors of the colour. open_sky: (n,) 0…1. triangles: (t, 3). material: (t,) number in `materials`.
+    """points, normals: (n, 3) m in the world. looks: (n, 7) float32, what stays with the surface as it moves, see
+    `looks`. triangles: (t, 3) int32. material: (t,) number in `materials`.
     """
 
     points: np.ndarray
     normals: np.ndarray
-    texture: np.ndarray
-    tint: np.ndarray
-    open_sky: np.ndarray
+    looks: np.ndarray
     triangles: np.ndarray
     material: np.ndarray
     materials: tuple[Material, ...]
+
+
+def looks(texture: np.ndarray, tint: np.ndarray, open_sky: np.ndarray) -> np.ndarray:
+    """(n, 7) float32: texture (n, 3) m, places for patterns; tint (n, 3), factors of the colour; open_sky (n,) 0…1."""
+    return np.column_stack([texture, tint, open_sky]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +65,15 @@ class Light:
 
 def joined(parts: Sequence[Mesh]) -> Mesh:
     """Several meshes as one."""
+    if len(parts) == 1:
+        return parts[0]
     starts = np.cumsum([0, *(len(part.points) for part in parts)])
     firsts = np.cumsum([0, *(len(part.materials) for part in parts)])
     return Mesh(
         points=np.concatenate([p.points for p in parts]),
         normals=np.concatenate([p.normals for p in parts]),
-        texture=np.concatenate([p.texture for p in parts]),
-        tint=np.concatenate([p.tint for p in parts]),
-        open_sky=np.concatenate([p.open_sky for p in parts]),
-        triangles=np.concatenate([p.triangles + start for p, start in zip(parts, starts[:-1], strict=True)]),
+        looks=np.concatenate([p.looks for p in parts]),
+        triangles=np.concatenate([p.triangles + np.int32(start) for p, start in zip(parts, starts[:-1], strict=True)]),
         material=np.concatenate([p.material + first for p, first in zip(parts, firsts[:-1], strict=True)]),
         materials=tuple(material for part in parts for material in part.materials),
     )  # fmt: skip

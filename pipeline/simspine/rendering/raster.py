@@ -13,6 +13,8 @@ from numba import njit
 
 NEAR = 0.05  # m; triangles with a corner nearer to the camera, or behind it, are left out
 NONE = -1  # triangle where nothing is seen
+_ZERO, _ONE, _EDGE = np.float32(0.0), np.float32(1.0), np.float32(1e-9)
+_LOW = 0xFFFFFFFF  # the bits of a key that hold the triangle
 
 
 class Visible(NamedTuple):
@@ -30,45 +32,79 @@ def rasterise(px: np.ndarray, depth: np.ndarray, triangles: np.ndarray, size: tu
     Both sides of a triangle are seen. Where two are equally near, the one that stands first counts.
     """
     width, height = size
-    inverse = np.zeros((height, width), np.float32)
-    seen = np.full((height, width), NONE, np.int32)
-    _fill(px.astype(np.float32, copy=False), depth.astype(np.float32, copy=False), triangles, inverse, seen)
-    with np.errstate(divide="ignore"):
-        return Visible(1.0 / inverse, seen)
+    near, seen = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
+    nearest = np.zeros((height, width), np.int64)
+    _fill(_flat(px), _inverse(np.asarray(depth, np.float32)), triangles, nearest)
+    _unpack(nearest, near, seen)
+    return Visible(near, seen)
+
+
+def _flat(px: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(px, np.float32)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _inverse(depth):
+    """1 / depth (n,) float32; 0 for what is not before the camera."""
+    out = np.zeros_like(depth)
+    for i in range(len(depth)):
+        if depth[i] > NEAR:
+            out[i] = _ONE / depth[i]
+    return out
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def _fill(px, depth, triangles, inverse, seen):
-    height, width = inverse.shape
+def _fill(px, inverse, triangles, nearest):
+    """Draw into `nearest` (height, width) int64: the bits of 1 / depth above those of the triangle's number.
+
+    Positive floats are ordered as their bits are, so the larger key is the nearer triangle, and of equally near ones,
+    numbers being complemented, the first. One maximum in the place of a branch is what makes small triangles cheap.
+    """
+    height, width = nearest.shape
+    most_x, most_y = np.float32(width - 1), np.float32(height - 1)
     for t in range(len(triangles)):
-        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        if not (depth[a] > NEAR and depth[b] > NEAR and depth[c] > NEAR):
-            continue
+        a, b, c = np.uint32(triangles[t, 0]), np.uint32(triangles[t, 1]), np.uint32(triangles[t, 2])
         ax, ay, bx, by, cx, cy = px[a, 0], px[a, 1], px[b, 0], px[b, 1], px[c, 0], px[c, 1]
+        left, right = max(np.ceil(min(ax, bx, cx)), _ZERO), min(np.floor(max(ax, bx, cx)), most_x)
+        top, bottom = max(np.ceil(min(ay, by, cy)), _ZERO), min(np.floor(max(ay, by, cy)), most_y)
+        if not (left <= right and top <= bottom):  # between samples, outside the image, or not a number
+            continue
+        ia, ib, ic = inverse[a], inverse[b], inverse[c]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if not (abs(area) > 1e-9):  # seen from its edge, or not a number
+        if not (ia > _ZERO and ib > _ZERO and ic > _ZERO and abs(area) > _EDGE):
             continue
-        left, right = max(np.ceil(min(ax, bx, cx)), 0.0), min(np.floor(max(ax, bx, cx)), width - 1.0)
-        top, bottom = max(np.ceil(min(ay, by, cy)), 0.0), min(np.floor(max(ay, by, cy)), height - 1.0)
-        if left > right or top > bottom:
-            continue
-        ia, ib, ic = np.float32(1.0) / depth[a], np.float32(1.0) / depth[b], np.float32(1.0) / depth[c]
-        scale = np.float32(1.0) / area
+        scale = _ONE / area
         # weights of b and c are affine in x and y; a has the rest
         bdx, bdy = (cy - ay) * scale, (ax - cx) * scale
         cdx, cdy = (ay - by) * scale, (bx - ax) * scale
         zx, zy = (ib - ia) * bdx + (ic - ia) * cdx, (ib - ia) * bdy + (ic - ia) * cdy
+        x0, first, count, number = left - ax, np.uint32(left), int(right) - int(left) + 1, _LOW - np.int64(t)
         for y in range(int(top), int(bottom) + 1):
-            x0, y0 = np.float32(left) - ax, np.float32(y) - ay
+            y0 = np.float32(y) - ay
             wb, wc = x0 * bdx + y0 * bdy, x0 * cdx + y0 * cdy
             z = ia + x0 * zx + y0 * zy
-            for x in range(int(left), int(right) + 1):
-                if wb >= 0.0 and wc >= 0.0 and wb + wc <= 1.0 and z > inverse[y, x]:
-                    inverse[y, x] = z
-                    seen[y, x] = t
+            row, x = nearest[y], first
+            for _ in range(count):
+                over = (wb >= _ZERO) & (wc >= _ZERO) & (wb + wc <= _ONE)
+                row[x] = max(row[x], (_bits(z if over else _ZERO) << 32) | number)
+                x += np.uint32(1)
                 wb += bdx
                 wc += cdx
                 z += zx
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _bits(value):
+    return np.int64(np.float32(value).view(np.int32))
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _unpack(nearest, depth, triangle):
+    for y in range(nearest.shape[0]):
+        for x in range(nearest.shape[1]):
+            key = nearest[y, x]
+            depth[y, x] = _ONE / np.int32(key >> 32).view(np.float32)
+            triangle[y, x] = np.int32(_LOW - (key & _LOW)) if key > _LOW else np.int32(NONE)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

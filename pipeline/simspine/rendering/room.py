@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from simspine.geometry import undistort
+from simspine.rendering.projection import straightened
 from simspine.rendering.shade import ShadowMap, flat_noise, lit_at
 from simspine.types import Camera
 
@@ -33,13 +33,13 @@ def rays(camera: Camera) -> np.ndarray:
     import cv2
 
     width, height = camera.size
-    columns = np.arange(0, width + _GRID, _GRID, dtype=float)
-    rows = np.arange(0, height + _GRID, _GRID, dtype=float)
-    normal = undistort(camera, np.stack(np.meshgrid(columns, rows), -1))
+    columns, rows = np.meshgrid(np.arange(0, width + _GRID, _GRID), np.arange(0, height + _GRID, _GRID))
+    grid = np.column_stack([columns.ravel(), rows.ravel()]).astype(float)
+    normal = straightened(camera, grid)
     if not np.isfinite(normal).all():  # the lens model folds outside the image
         pinhole = Camera(camera.name, camera.size, camera.K, np.zeros(5), camera.R, camera.t)
-        normal = np.where(np.isfinite(normal), normal, undistort(pinhole, np.stack(np.meshgrid(columns, rows), -1)))
-    ways = np.concatenate([normal, np.ones((*normal.shape[:2], 1))], -1) @ camera.R
+        normal = np.where(np.isfinite(normal), normal, straightened(pinhole, grid))
+    ways = (np.column_stack([normal, np.ones(len(normal))]) @ camera.R).reshape(*columns.shape, 3)
     x, y = np.meshgrid(np.arange(width) / _GRID, np.arange(height) / _GRID)
     return cv2.remap(ways.astype(np.float32), x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
 

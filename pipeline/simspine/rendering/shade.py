@@ -15,6 +15,7 @@ from simspine.rendering.raster import Visible, rasterise, weights_at
 _SHADOW_SIZE = 192  # px of the map of what the lamp sees
 _BIAS = 0.012  # m behind what the lamp sees that still counts as lit
 _SOFT = 0.25  # how far light goes round an edge
+_I, _J, _K = np.uint32(374761393), np.uint32(668265263), np.uint32(974634777)  # steps of the noise's seeds
 
 
 class ShadowMap(NamedTuple):
@@ -53,58 +54,65 @@ def turned(points, frame):
     return out.T
 
 
-def shade(
-    mesh: Mesh,
-    px: np.ndarray,
-    depth: np.ndarray,
-    seen: Visible,
-    eye: np.ndarray,
-    light: Light,
-    shadow: ShadowMap,
-    step: int = 1,
-) -> np.ndarray:
-    """(height / step, width / step, 3) float32 linear colours of what is seen; 0 where nothing is.
+class Drawn(NamedTuple):
+    """px: (n, 2) float32, of a mesh's points in the image. depth: (n,) float32 m. seen: what the z-buffer shows."""
 
-    px (n, 2), depth (n,): of the mesh's points in the image. eye: (3,) m, the camera's centre. step: one colour for
-    each block of step × step samples, that of the first in which something is seen.
+    px: np.ndarray
+    depth: np.ndarray
+    seen: Visible
+
+
+def shade(
+    mesh: Mesh, drawn: Drawn, eye: np.ndarray, light: Light, shadow: ShadowMap, behind: np.ndarray, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(height, width, 3) float32 linear colours of what is seen before `behind`, and (parts, height, width) uint8: in
+    how many samples of a pixel each part is seen.
+
+    drawn: of the mesh, with as many samples a pixel as it is larger than `behind` (height, width, 3). eye: (3,) m, the
+    camera's centre. first: (parts + 1,) the first triangle of each part, ascending, and the end of the last. A pixel
+    gets the colour of the first of its samples in which something is seen, by the share of those in which anything is.
     """
-    height, width = seen.triangle.shape
-    out = np.zeros((height // step, width // step, 3), np.float32)
+    out, step = np.empty_like(behind), len(drawn.seen.triangle) // len(behind)
+    count = np.zeros((len(first) - 1, *behind.shape[:2]), np.uint8)
     lamp = np.stack([light.way, light.strength, light.sky, light.ground]).astype(np.float32)
     _shade(
-        _vertices(mesh), px.astype(np.float32), depth.astype(np.float32), mesh.triangles, mesh.material,
-        table(mesh.materials), seen.triangle, eye.astype(np.float32), lamp, *shadow, step, out,
+        mesh.points, mesh.normals, mesh.looks, drawn.px, drawn.depth, mesh.triangles, mesh.material,
+        table(mesh.materials), drawn.seen.triangle, eye.astype(np.float32), lamp, *shadow, behind, step, first,
+        out, count,
     )  # fmt: skip
-    return out
-
-
-def _vertices(mesh: Mesh) -> np.ndarray:
-    """(n, 13) float32: place, normal, texture, tint, open sky."""
-    out = np.empty((len(mesh.points), 13), np.float32)
-    parts = (mesh.points, mesh.normals, mesh.texture, mesh.tint, mesh.open_sky[:, None])
-    start = 0
-    for part in parts:
-        out[:, start : start + part.shape[1]] = part
-        start += part.shape[1]
-    return out
+    return out, count
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
-def _shade(vertices, px, depth, triangles, material, materials, seen, eye, lamp, map_depth, frame, origin, step, out):
-    v = np.empty(13, np.float32)
+def _shade(
+    points, normals, looks, px, depth, triangles, material, materials, seen, eye, lamp, map_depth, frame, origin,
+    behind, step, first, out, count,
+):  # fmt: skip
+    # v: place 0–2, normal 3–5, texture 6–8, tint 9–11, open sky 12
+    v, share = np.empty(13, np.float32), np.float32(1.0) / np.float32(step * step)
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
-            x, y, t = column * step, row * step, -1
-            for k in range(step * step):
-                if t < 0:
-                    x, y = column * step + k % step, row * step + k // step
-                    t = seen[y, x]
+            x, y, t, anything = 0, 0, -1, 0
+            for j in range((row + 1) * step - 1, row * step - 1, -1):
+                for i in range((column + 1) * step - 1, column * step - 1, -1):
+                    if seen[j, i] >= 0:
+                        x, y, t = i, j, seen[j, i]
+                        anything += 1
+                        for part in range(len(count)):
+                            count[part, row, column] += first[part] <= t < first[part + 1]
             if t < 0:
+                for c in range(3):
+                    out[row, column, c] = behind[row, column, c]
                 continue
+            over = np.float32(anything) * share
             corner = triangles[t]
             wa, wb, wc = weights_at(px, depth, corner, x, y)
-            for i in range(13):
-                v[i] = wa * vertices[corner[0], i] + wb * vertices[corner[1], i] + wc * vertices[corner[2], i]
+            p, q, r = corner[0], corner[1], corner[2]
+            for i in range(3):
+                v[i] = wa * points[p, i] + wb * points[q, i] + wc * points[r, i]
+                v[3 + i] = wa * normals[p, i] + wb * normals[q, i] + wc * normals[r, i]
+            for i in range(7):
+                v[6 + i] = wa * looks[p, i] + wb * looks[q, i] + wc * looks[r, i]
             m = materials[material[t]]
             nx, ny, nz, mottled = _bumped(v, m)
             ex, ey, ez = eye[0] - v[0], eye[1] - v[1], eye[2] - v[2]
@@ -126,7 +134,8 @@ def _shade(vertices, px, depth, triangles, material, materials, seen, eye, lamp,
             for c in range(3):
                 colour = (m[c] * (1.0 - shade_of) + m[3 + c] * shade_of) * mottled * v[9 + c]
                 ambient = (lamp[2, c] * up + lamp[3, c] * (1.0 - up)) * v[12]
-                out[row, column, c] = colour * (lamp[1, c] * lit + ambient) + gloss * lamp[1, c]
+                drawn = np.float32(colour * (lamp[1, c] * lit + ambient) + gloss * lamp[1, c])
+                out[row, column, c] = over * drawn + (np.float32(1.0) - over) * behind[row, column, c]
 
 
 @njit(cache=True, error_model="numpy", fastmath=True, nogil=True)
@@ -184,11 +193,12 @@ def noise(x, y, z):
     i, j, k = np.floor(x), np.floor(y), np.floor(z)
     a, b, c = x - i, y - j, z - k
     a, b, c = a * a * (3 - 2 * a), b * b * (3 - 2 * b), c * c * (3 - 2 * c)
-    p, q, r = int(i), int(j), int(k)
-    low = (_hash(p, q, r) * (1 - a) + _hash(p + 1, q, r) * a) * (1 - b)
-    low += (_hash(p, q + 1, r) * (1 - a) + _hash(p + 1, q + 1, r) * a) * b
-    high = (_hash(p, q, r + 1) * (1 - a) + _hash(p + 1, q, r + 1) * a) * (1 - b)
-    high += (_hash(p, q + 1, r + 1) * (1 - a) + _hash(p + 1, q + 1, r + 1) * a) * b
+    h = _seed(int(i), int(j), int(k))
+    low = (_mixed(h) * (1 - a) + _mixed(h + _I) * a) * (1 - b)
+    low += (_mixed(h + _J) * (1 - a) + _mixed(h + _I + _J) * a) * b
+    h += _K
+    high = (_mixed(h) * (1 - a) + _mixed(h + _I) * a) * (1 - b)
+    high += (_mixed(h + _J) * (1 - a) + _mixed(h + _I + _J) * a) * b
     return low * (1 - c) + high * c
 
 
@@ -197,10 +207,10 @@ def slope(x, y, z):
     """`noise`, and its gradient in three numbers."""
     i, j, k = np.floor(x), np.floor(y), np.floor(z)
     a, b, c = x - i, y - j, z - k
-    p, q, r = int(i), int(j), int(k)
-    v000, v100, v010, v110 = _hash(p, q, r), _hash(p + 1, q, r), _hash(p, q + 1, r), _hash(p + 1, q + 1, r)
-    r += 1
-    v001, v101, v011, v111 = _hash(p, q, r), _hash(p + 1, q, r), _hash(p, q + 1, r), _hash(p + 1, q + 1, r)
+    h = _seed(int(i), int(j), int(k))
+    v000, v100, v010, v110 = _mixed(h), _mixed(h + _I), _mixed(h + _J), _mixed(h + _I + _J)
+    h += _K
+    v001, v101, v011, v111 = _mixed(h), _mixed(h + _I), _mixed(h + _J), _mixed(h + _I + _J)
     d, e, f = a * a * (3 - 2 * a), b * b * (3 - 2 * b), c * c * (3 - 2 * c)
     x00, x10, x01, x11 = v100 - v000, v110 - v010, v101 - v001, v111 - v011
     low0, low1 = v000 + d * x00, v010 + d * x10
@@ -218,15 +228,21 @@ def flat_noise(x, y, layer):
     i, j = np.floor(x), np.floor(y)
     a, b = x - i, y - j
     a, b = a * a * (3 - 2 * a), b * b * (3 - 2 * b)
-    p, q, r = int(i), int(j), int(layer)
-    low = _hash(p, q, r) * (1 - a) + _hash(p + 1, q, r) * a
-    return low * (1 - b) + (_hash(p, q + 1, r) * (1 - a) + _hash(p + 1, q + 1, r) * a) * b
+    h = _seed(int(i), int(j), int(layer))
+    low = _mixed(h) * (1 - a) + _mixed(h + _I) * a
+    return low * (1 - b) + (_mixed(h + _J) * (1 - a) + _mixed(h + _I + _J) * a) * b
 
 
-@njit(cache=True, inline="always")
-def _hash(i, j, k):
-    """0…1, of three whole numbers: the mixing of xxHash's last step."""
-    h = np.uint32(i * 374761393 + j * 668265263 + k * 974634777)
+@njit(cache=True, nogil=True)
+def _seed(i, j, k):
+    """Of three whole numbers; that of the next along an axis is `_I`, `_J` or `_K` more."""
+    return np.uint32(i) * _I + np.uint32(j) * _J + np.uint32(k) * _K
+
+
+@njit(cache=True, nogil=True)
+def _mixed(seed):
+    """0…1, of a seed: the mixing of xxHash's last step."""
+    h = np.uint32(seed)
     h = np.uint32((h ^ (h >> np.uint32(15))) * np.uint32(2246822519))
     h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(3266489917))
     return np.float32(h ^ (h >> np.uint32(16))) * np.float32(2.3283064e-10)

@@ -9,7 +9,7 @@ from simspine.body.kinematics import neutral_poses
 from simspine.body.model import Body
 from simspine.capture.rendered.appearance import Appearance, draw_appearance, face_tint, skin_material
 from simspine.geometry import frame_rotation
-from simspine.rendering.mesh import Material, Mesh, joined
+from simspine.rendering.mesh import Material, Mesh, looks
 from simspine.surface.asset import RestSurface, rest_surface, skin_asset
 from simspine.surface.binding import BoundSkin, bind
 from simspine.surface.clothing import Shell, dressed
@@ -22,17 +22,32 @@ _BREATH = 0.006  # m, how far a calm breath moves the front of the chest (ours)
 
 
 @dataclass(frozen=True, eq=False)
+class Worn:
+    """The skin and, after it, the points of clothes and hair, innermost first: all that does not change with the pose.
+
+    rest: (n, 3) m. carriers, weights: (n, 8), as of the skin. breathing: (n, 3) m, at a full breath. looks: (n, 7),
+    triangles: (t, 3) int32, material: (t,), of what shows, as in `Mesh`; materials are skin, eyes and the garments'.
+    whole: (u, 3) int32, all triangles of skin and garments, for normals.
+    """
+
+    rest: np.ndarray
+    carriers: np.ndarray
+    weights: np.ndarray
+    breathing: np.ndarray
+    looks: np.ndarray
+    triangles: np.ndarray
+    material: np.ndarray
+    whole: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class RenderedPerson:
-    """A body with its skin. shells: clothes and hair; bare: the skin's triangles that show. tint: (n, 3)."""
+    """A body with its skin, and what is drawn of both."""
 
     body: Body
     skin: BoundSkin
     appearance: Appearance
-    shells: tuple[Shell, ...]
-    bare: np.ndarray
-    eyes: np.ndarray
-    tint: np.ndarray
-    chest: np.ndarray
+    worn: Worn
 
     def maps(self, poses: Mapping[str, np.ndarray]) -> np.ndarray:
         """(frames, segments, 3, 4): rest → world (z_up), from the poses of the bodies in ground (y_up)."""
@@ -62,7 +77,26 @@ def person_of(body: Body, female: float, shape: Mapping[str, float], appearance:
     eyes[asset.triangles[np.isin(asset.kind, eye_kinds)].ravel()] = True
     tint = face_tint(rest.points, rest.landmarks, appearance)
     _paint_eyes(tint, eyes, rest, appearance)
-    return RenderedPerson(body, skin, appearance, shells, bare, eyes, tint, _chest(rest))
+    return RenderedPerson(body, skin, appearance, _worn(rest, shells, bare, eyes, tint))
+
+
+def _worn(rest: RestSurface, shells: tuple[Shell, ...], bare: np.ndarray, eyes: np.ndarray, tint: np.ndarray) -> Worn:
+    """shells: clothes and hair. bare: (t, 3), the skin's triangles that show. eyes: (n,) bool. tint: (n, 3)."""
+    asset = skin_asset()
+    carried = np.concatenate([np.arange(len(rest.points)), *(shell.carried for shell in shells)])
+    starts = np.cumsum([len(rest.points), *(len(shell.points) for shell in shells)])
+    placed = np.concatenate([rest.points, *(shell.points for shell in shells)])
+    plain = np.ones((len(carried) - len(tint), 3))
+    sky = np.concatenate([asset.occlusion, *(shell.occlusion for shell in shells)])
+    cloth = [shell.triangles + start for shell, start in zip(shells, starts[:-1], strict=True)]
+    number = [np.full(len(part), i + 2) for i, part in enumerate(cloth)]
+    return Worn(
+        rest=placed, carriers=asset.carriers[carried], weights=asset.weights[carried],
+        breathing=_BREATH * _chest(rest)[carried], looks=looks(placed, np.concatenate([tint, plain]), sky),
+        triangles=np.concatenate([bare, *cloth]).astype(np.int32),
+        material=np.concatenate([eyes[bare].all(1).astype(np.int64), *number]),
+        whole=np.concatenate([asset.triangles, *cloth]).astype(np.int32),
+    )  # fmt: skip
 
 
 def weight_shape(build: float) -> dict[str, float]:
@@ -97,27 +131,10 @@ def volume(points: np.ndarray, triangles: np.ndarray) -> float:
 
 def person_mesh(person: RenderedPerson, maps: np.ndarray, breath: float = 0.0) -> Mesh:
     """The person in the pose of the segments' maps (segments, 3, 4), as from `RenderedPerson.maps`. breath: −1 … 1."""
-    asset = skin_asset()
-    maps = np.ascontiguousarray(maps)
-    moved = breath * _BREATH * person.chest
-    rest = person.skin.points + moved
-    points = blend(rest, asset.carriers, asset.weights, maps)
-    outward = normals(points, asset.triangles)
-    materials = (skin_material(person.appearance), _EYE)
-    body = Mesh(
-        points, outward, person.skin.points, person.tint, asset.occlusion, person.bare,
-        person.eyes[person.bare].all(1).astype(np.int64), materials,
-    )  # fmt: skip
-    parts = [body]
-    for garment, (_, material) in zip(person.shells, person.appearance.garments, strict=True):
-        on = garment.carried
-        placed = blend(garment.points + moved[on], asset.carriers[on], asset.weights[on], maps)
-        facing = normals(placed, garment.triangles)
-        still, plain = np.ones((len(on), 3)), np.zeros(len(garment.triangles), np.int64)
-        parts.append(
-            Mesh(placed, facing, garment.points, still, garment.occlusion, garment.triangles, plain, (material,))
-        )
-    return joined(parts)
+    worn = person.worn
+    points = blend(worn.rest + breath * worn.breathing, worn.carriers, worn.weights, np.ascontiguousarray(maps))
+    materials = (skin_material(person.appearance), _EYE, *(material for _, material in person.appearance.garments))
+    return Mesh(points, normals(points, worn.whole), worn.looks, worn.triangles, worn.material, materials)
 
 
 def _paint_eyes(tint: np.ndarray, eyes: np.ndarray, rest: RestSurface, appearance: Appearance) -> None:

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
-from simspine.geometry import project_one
 from simspine.rendering.mesh import Light, Mesh
+from simspine.rendering.projection import projected
 from simspine.rendering.raster import Visible, rasterise
-from simspine.rendering.shade import ShadowMap, shade
+from simspine.rendering.shade import Drawn, ShadowMap, shade
 from simspine.types import Camera
 
 
@@ -42,28 +41,8 @@ def take_picture(
     drawn are then as soft as a lens would show them. Colours are worked out once a pixel.
     """
     fine = finer(camera, scale)
-    px = project_one(fine, mesh.points)
-    depth = mesh.points @ camera.R[2] + camera.t[2]
-    depth = np.where(np.isfinite(px[:, 0]) & np.isfinite(px[:, 1]), depth, -1.0)
+    px, depth = projected(fine, mesh.points)
     seen = rasterise(px, depth, mesh.triangles, fine.size)
-    drawn = shade(mesh, px, depth, seen, camera.centre, light, shadow, scale)
-    out, person = np.empty_like(behind), np.empty(behind.shape[:2], np.float32)
-    _compose(seen.triangle, things, scale, drawn, behind, out, person)
-    return RenderedPicture(out, person, seen, scale, things)
-
-
-@njit(cache=True, nogil=True)
-def _compose(triangle, things, scale, drawn, behind, out, person):
-    """Colours over what is behind by the share of a pixel's samples that show anything; the person's share."""
-    share = np.float32(1.0) / np.float32(scale * scale)
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
-            anything, own = 0, 0
-            for j in range(y * scale, (y + 1) * scale):
-                for i in range(x * scale, (x + 1) * scale):
-                    anything += triangle[j, i] >= 0
-                    own += 0 <= triangle[j, i] < things
-            over = anything * share
-            person[y, x] = own * share
-            for c in range(3):
-                out[y, x, c] = over * drawn[y, x, c] + (np.float32(1.0) - over) * behind[y, x, c]
+    first = np.array([0, things])
+    colours, count = shade(mesh, Drawn(px, depth, seen), camera.centre, light, shadow, behind, first)
+    return RenderedPicture(colours, count[0] * np.float32(1 / scale**2), seen, scale, things)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from simspine.capture.rendered.appearance import linear
-from simspine.rendering.mesh import Light, Material, Mesh, Pattern
+from simspine.rendering.mesh import Light, Material, Mesh, Pattern, looks
 from simspine.rendering.room import Room
 
 
@@ -69,8 +69,9 @@ def box(centre: np.ndarray, size: np.ndarray, turn: np.ndarray, material: Materi
     local = np.concatenate(points)
     count = len(local)
     return Mesh(
-        centre + (local * size) @ turn.T, np.concatenate(way) @ turn.T, local * size, np.ones((count, 3)),
-        np.full(count, 0.9), np.array(triangles), np.zeros(len(triangles), np.int64), (material,),
+        centre + (local * size) @ turn.T, np.concatenate(way) @ turn.T,
+        looks(local * size, np.ones((count, 3)), np.full(count, 0.9)), np.array(triangles, np.int32),
+        np.zeros(len(triangles), np.int64), (material,),
     )  # fmt: skip
 
 
