@@ -1,6 +1,7 @@
 # The workflow's table of contents: jobs of a trial or a subject, each some stages in one process.
 # `snakemake --cores N` runs the demo; `--configfile configs/mine.yaml` runs something else.
 # A job leaves a list of its files with their checksums, which Snakemake goes by (pipeline/simspine/workflow/jobs.py).
+# `tee` ignores SIGPIPE: a job whose run was killed goes on to its end, though nobody reads what it prints.
 from snakemake.utils import min_version, validate
 
 from simspine.config import check_config
@@ -69,7 +70,8 @@ rule capture:
     conda:
         "environment.yml"
     shell:
-        "simspine job capture --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job capture --config {input.config:q} --subject {wildcards.subject:q}"
+        " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 rule detect:
@@ -87,7 +89,7 @@ rule detect:
     threads: 1 if settings.detection.detector == "import" else 2
     shell:
         "simspine job detect --config {input.config:q} --subject {wildcards.subject:q}"
-        " --trial {wildcards.trial:q} 2>&1 | tee {log:q}"
+        " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # Judged, and refined if asked, by all trials of the subject together.
@@ -104,7 +106,8 @@ rule cameras:
     conda:
         "environment.yml"
     shell:
-        "simspine job cameras --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job cameras --config {input.config:q} --subject {wildcards.subject:q}"
+        " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # Triangulated and merged.
@@ -123,7 +126,7 @@ rule markers:
         "environment.yml"
     shell:
         "simspine job markers --config {input.config:q} --subject {wildcards.subject:q}"
-        " --trial {wildcards.trial:q} 2>&1 | tee {log:q}"
+        " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # The person's body, from all trials together.
@@ -140,7 +143,8 @@ rule scale:
     conda:
         "environment.yml"
     shell:
-        "simspine job scale --config {input.config:q} --subject {wildcards.subject:q} 2>&1 | tee {log:q}"
+        "simspine job scale --config {input.config:q} --subject {wildcards.subject:q}"
+        " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # Inverse kinematics, vertebrae, quality, files of the release.
@@ -159,7 +163,7 @@ rule motion:
         "environment.yml"
     shell:
         "simspine job motion --config {input.config:q} --subject {wildcards.subject:q}"
-        " --trial {wildcards.trial:q} 2>&1 | tee {log:q}"
+        " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 rule dataset:
@@ -175,7 +179,7 @@ rule dataset:
     conda:
         "environment.yml"
     shell:
-        "simspine job dataset --config {input.config:q} 2>&1 | tee {log:q}"
+        "simspine job dataset --config {input.config:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 rule page:
@@ -191,4 +195,4 @@ rule page:
     conda:
         "environment.yml"
     shell:
-        "simspine job page --config {input.config:q} 2>&1 | tee {log:q}"
+        "simspine job page --config {input.config:q} 2>&1 | (trap '' PIPE; tee {log:q})"

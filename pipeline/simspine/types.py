@@ -69,9 +69,21 @@ COEFFICIENTS = {  # of each lens model, in OpenCV's order, and how many of them 
 }
 
 
+def _unchanging(value) -> bool:
+    """Whether it is an array whose numbers belong to it, or to another array that is read-only as well."""
+    while type(value) is np.ndarray and not value.flags.writeable:
+        if value.base is None:
+            return True
+        value = value.base
+    return False
+
+
 def read_only(owner: str, field: str, value, shape: tuple[int | None, ...], dtype=float) -> np.ndarray:
-    """A read-only copy of `value`, or an error naming the thing, the shape found and the shape wanted."""
-    array = np.array(value, dtype=dtype)
+    """`value` as an array that nobody writes to, or an error naming the thing, the shape found and the shape wanted.
+
+    An array that nobody can write to is kept; else it is copied: those of a long trial are most of the memory.
+    """
+    array = value if _unchanging(value) and value.dtype == dtype else np.array(value, dtype=dtype)
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")
@@ -312,6 +324,9 @@ class Markers(_PointSet):
         i = self.indices(names)
         arrays = {field: getattr(self, field) for field in ("xyz", "weight", "covariance", "filled")}
         some = {field: None if array is None else array[:, i] for field, array in arrays.items()}
+        for array in some.values():
+            if array is not None:
+                array.setflags(write=False)
         return self.with_(names=names, origin=None if self.origin is None else [self.origin[k] for k in i], **some)
 
 

@@ -338,7 +338,7 @@ def test_trials_must_agree(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lla": np.zeros(6)}, r"TrialData.lla has shape \(6,\), expected \(7,\)"),
+        ({"lla": np.zeros(6)}, r"TrialData.lla has shape \(6,\), expected \(7\)"),
         ({"status": ("kept",) * 6}, "TrialData.status has 6 entries"),
         ({"status": ("keptt",) * 7}, "Did you mean 'kept'"),
         ({"markers": Markers(NAMES, 50, np.zeros((7, 3, 3)))}, "expected 'y_up'"),

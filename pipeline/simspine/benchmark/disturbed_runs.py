@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ class RunFolder:
     def __init__(self, folder: Path, subjects: int, actions: list[str]):
         self.folder = folder
         self.reference: dict[str, str] = {}
+        self.idle_s = 0.0
         folder.mkdir(parents=True)
         content = {
             "name": "faults",
@@ -64,10 +66,13 @@ class RunFolder:
         return self.folder / "undisturbed"
 
     def make_reference(self) -> None:
-        """One core, nothing in the way; its results are put aside."""
+        """One core, nothing in the way; its results are put aside. `idle_s`: what the command takes after that."""
         code, said = finished(self.start(cores=1))
         if code:
             raise InputError(f"the undisturbed run failed: {said}")
+        begun = time.monotonic()
+        finished(self.start(cores=1))
+        self.idle_s = time.monotonic() - begun
         self.reference = contents(self.results)
         self.results.rename(self.kept)
 
@@ -127,3 +132,11 @@ def processes() -> Iterator[tuple[int, int, list[str]]]:
     for line in found.splitlines()[1:]:
         number, session, *words = line.split()
         yield int(number), int(session), words
+
+
+def job_at_work(session: int, name: str = "job") -> int | None:
+    """Number of the first process in a session that is `simspine job <name>` (any job, if no name is given)."""
+    for number, own, words in processes():
+        if own == session and "python" in words[0] and {"job", name} <= set(words):
+            return number
+    return None

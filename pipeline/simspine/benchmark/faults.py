@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from simspine.benchmark.disturbed_runs import RESULTS, RunFolder, Trouble, finished, processes
+from simspine.benchmark.disturbed_runs import RESULTS, RunFolder, Trouble, finished, job_at_work, processes
 from simspine.benchmark.report import aligned
 from simspine.errors import InputError
 
-LONGEST_S = 20.0  # a run is killed after at most that long; one of the small set takes about five times as long
+LONGEST = 1.5  # a run is killed after at most so many times what one takes that has nothing to do: some meet its start
 MOST_FAILURES = 3  # of runs that nobody killed, until the rest is not tried
 SHOWN = 150  # characters of a message in the table
 Say = Callable[[str], None]
@@ -45,24 +45,35 @@ class FaultOutcome:
         return self.continued and self.equal and not self.left and not self.redone
 
 
-def measure(kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _: None) -> list[FaultOutcome]:
+def measure(
+    kills: int, quick: bool = False, seed: int = 1, say: Say = lambda _: None, kills_only: bool = False
+) -> list[FaultOutcome]:
     """Outcomes of all faults. kills: how often a run is ended by SIGKILL at a random moment.
 
-    quick: kills only. Raises `InputError` where the system is none with POSIX signals, or an undisturbed run fails.
+    kills_only: no other fault. quick: kills only, over one trial. Raises `InputError` where the system is none with
+    POSIX signals, or an undisturbed run fails.
     """
     if os.name != "posix":
         raise InputError("faults are signals, limits and permissions as POSIX systems have them; run it on Linux.")
     with tempfile.TemporaryDirectory() as folder:
-        small = RunFolder(Path(folder) / "small", subjects=1, actions=["Walking 1"])
-        large = small if quick else RunFolder(Path(folder) / "large", subjects=2, actions=["Walking 1", "Sitting 1"])
-        for place in {small, large}:
-            say(f"undisturbed run of {place.folder.name}")
-            place.make_reference()
-        found = []
-        for fault in () if quick else FAULTS:
-            found.append(fault(small))
-            say(table(found[-1:]))
-        return [*found, killed(large, kills, random.Random(seed), say)]
+        found: list[FaultOutcome] = []
+        if not (quick or kills_only):
+            small = _undisturbed(Path(folder) / "small", ["Walking 1"], say)
+            for fault in FAULTS:
+                found.append(fault(small))
+                say(table(found[-1:]))
+        actions = ["Walking 1"] if quick else ["Walking 1", "Sitting 1"]
+        place = _undisturbed(Path(folder) / "killed", actions, say)
+        return [*found, killed(place, kills, random.Random(seed), say)]
+
+
+def _undisturbed(folder: Path, actions: list[str], say: Say) -> RunFolder:
+    """A folder with the results of a run that nothing disturbed."""
+    place = RunFolder(folder, 1, actions)
+    say(f"undisturbed run over {len(actions)} trials")
+    place.make_reference()
+    say(f"with nothing to do it takes {place.idle_s:.0f} s")
+    return place
 
 
 def _judged(place: RunFolder, fault: str, code: int, said: str) -> FaultOutcome:
@@ -77,22 +88,23 @@ def killed(place: RunFolder, kills: int, chance: random.Random, say: Say) -> Fau
     When a run gets through, its results are compared and removed, and the next starts from nothing.
     """
     shutil.rmtree(place.results, ignore_errors=True)
-    left = redone = unequal = through = failures = 0
+    left = redone = unequal = through = failures = at_work = 0
     made: dict[str, str] = {}
     sessions: set[int] = set()
     done = 0
     while True:
         run = place.start(cores=1 + done % 2)
         try:
-            said, _ = run.communicate(timeout=chance.uniform(0, LONGEST_S) if done < kills else None)
+            said, _ = run.communicate(timeout=chance.uniform(0, LONGEST * place.idle_s) if done < kills else None)
         except subprocess.TimeoutExpired:
             done += 1
+            at_work += job_at_work(run.pid) is not None
             os.killpg(run.pid, signal.SIGKILL) if done % 2 else run.kill()
             run.wait()
             sessions.add(run.pid)
             made = {**_manifests(place.results), **made}
             if done % 10 == 0:
-                say(f"{done} kills, {through} runs got through")
+                say(f"{done} kills, {at_work} of them while a job was at work; {through} runs got through")
             continue
         if run.returncode:
             failures += 1
@@ -108,7 +120,7 @@ def killed(place: RunFolder, kills: int, chance: random.Random, say: Say) -> Fau
         unequal += not place.is_equal()
         left += place.left()
         if done >= kills:
-            said = f"{through} runs got through"
+            said = f"{at_work} kills met a job at work; {through} runs got through"
             return FaultOutcome(_kills(done), -signal.SIGKILL, said, not failures, not unequal, left, redone)
         shutil.rmtree(place.results)
         made = {}
@@ -167,11 +179,9 @@ def job_killed(place: RunFolder) -> FaultOutcome:
 
 def _wait_for_job(run: int) -> int:
     """Number of the first `simspine job motion` below a process."""
-    while True:
-        for number, session, words in processes():
-            if session == run and "python" in words[0] and {"job", "motion"} <= set(words):
-                return number
+    while (job := job_at_work(run, "motion")) is None:
         time.sleep(0.05)
+    return job
 
 
 @contextmanager

@@ -31,13 +31,15 @@ def forward_kinematics(body: Body, motion: Motion, threads: int = 1) -> Markers:
         xyz[part] = all_poses(body.tree, values[part])[2]
 
     map_on_threads(place, range(0, motion.frames, CHUNK), threads)
+    xyz.setflags(write=False)
     return Markers(body.marker_names, motion.rate, xyz, "y_up", start=motion.start)
 
 
 def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.ndarray]:
     """Pose of each body in ground (y_up): {name: (frames, 4, 4)}, `x_ground = pose @ x_body`.
 
-    NaN in frames with NaN values. Coordinates that `motion` lacks, threads, and errors, as in `forward_kinematics`.
+    NaN in frames with NaN values, read-only. Coordinates that `motion` lacks, threads, and errors, as in
+    `forward_kinematics`.
     """
     values = _all_values(body, motion)
     poses = np.zeros((motion.frames, body.tree.bodies, 4, 4))
@@ -49,6 +51,7 @@ def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.nda
         poses[part][~np.isfinite(p).all(-1)] = np.nan
 
     map_on_threads(place, range(0, motion.frames, CHUNK), threads)
+    poses.setflags(write=False)
     return {name: poses[:, i + 1] for i, name in enumerate(body.bodies)}
 
 

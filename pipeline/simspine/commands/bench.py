@@ -170,8 +170,9 @@ def _say(line: str) -> None:
 @_json_option
 @click.option("--kills", default=200, show_default=True, help="How often a run is ended by SIGKILL.")
 @click.option("--seed", default=1, show_default=True, help="Of the moments.")
+@click.option("--kills-only", is_flag=True, help="None of the other faults.")
 @click.option("--quick", is_flag=True, help="A few kills over one trial: shows that it runs.")
-def bench_faults(path, kills, seed, quick):
+def bench_faults(path, kills, seed, kills_only, quick):
     """Kills, a full disk, missing rights and memory, ctrl-C, two runs at once: what happens, and what the same command
     makes of it then. Exit code 1 if results differ, files are left over or finished work is repeated."""
     import json
@@ -181,7 +182,7 @@ def bench_faults(path, kills, seed, quick):
     from simspine.formats.atomic import write_text
 
     kills = min(kills, 3) if quick else kills
-    found = measure(kills, quick, seed, _say)
+    found = measure(kills, quick, seed, _say, kills_only)
     click.echo(table(found))
     if path is not None:
         write_text(path, json.dumps({"kills": kills, "seed": seed, "outcomes": as_dicts(found)}, indent=1) + "\n")

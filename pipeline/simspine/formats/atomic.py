@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -110,6 +110,12 @@ def write_text(path: str | os.PathLike, text: str, sync: bool = True) -> None:
     """Write `text` as UTF-8 with `\\n` line ends, atomically (see `atomic_path`)."""
     with atomic_path(path, sync) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
+    """Write lines, given without their ends, as `write_text` does; one is in memory at a time."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
 
 
 def _flush(path: Path) -> None:

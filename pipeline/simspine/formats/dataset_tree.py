@@ -9,7 +9,7 @@ import numpy as np
 
 from simspine.errors import InputError, require_known
 from simspine.skeletons.vertebrae import at_vertebrae
-from simspine.types import Camera, Forced, Markers, Motion, Origin
+from simspine.types import Camera, Forced, Markers, Motion, Origin, read_only
 
 STATUSES = ("kept", "corrected", "rejected", "inferred")
 
@@ -85,7 +85,7 @@ class TrialData:
         }  # fmt: skip
         for name, shape in shapes.items():
             if (value := getattr(self, name)) is not None:
-                self._set(name, _frozen(f"TrialData.{name}", value, shape, bool if name == "filled" else float))
+                self._set(name, read_only("TrialData", name, value, shape, bool if name == "filled" else float))
         for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided"):
             self._set(name, tuple(str(text) for text in getattr(self, name)))
         if self.clinical_decided and len(self.clinical_decided) != len(self.clinical_names):
@@ -108,7 +108,7 @@ class TrialData:
                 raise InputError(
                     f"TrialData.fitted_origin has {len(self.fitted_origin)} entries, fitted {len(self.fitted)}."
                 )
-        poses = {str(k): _frozen(f"TrialData.poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
+        poses = {str(k): read_only("TrialData", f"poses[{k!r}]", v, (frames, 4, 4)) for k, v in self.poses.items()}
         self._set("poses", MappingProxyType(poses))
         self._set("forced", MappingProxyType({str(k): tuple(v) for k, v in self.forced.items()}))
 
@@ -186,14 +186,6 @@ class Dataset:
 
     subjects: Mapping[str, SubjectData]
     provenance: Mapping[str, Any] = field(default_factory=dict)
-
-
-def _frozen(name: str, value: Any, shape: tuple[int, ...], dtype=float) -> np.ndarray:
-    array = np.array(value, dtype)
-    if array.shape != shape:
-        raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
-    array.setflags(write=False)
-    return array
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -4,13 +4,15 @@ Layout: OpenSim 4 (`version=1`), as its STOFileAdapter and Storage read and writ
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
 from simspine.errors import InputError
 from simspine.formats import _text
-from simspine.formats.atomic import write_text
+from simspine.formats.atomic import write_lines
 
 SIMM_KEYS = {"datacolumns", "datarows"}  # of the older header without "=", whose angles are degrees
 _BLANK = " \t,;"  # a spreadsheet pads the lines of the header with separators
@@ -105,9 +107,13 @@ def write_sto(
     lines.append(f"inDegrees={'yes' if in_degrees else 'no'}")
     lines += [f"{key}={value}" for key, value in (header or {}).items()]
     lines += ["endheader", "\t".join(("time", *names))]
-    for t, row in zip(time.tolist(), (values + 0.0).tolist(), strict=True):
-        lines.append(f"{t:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.12f}" for v in row))
-    write_text(path, "\n".join(lines) + "\n")
+    write_lines(path, chain(lines, _rows(time, values)))
+
+
+def _rows(time: np.ndarray, values: np.ndarray) -> Iterator[str]:
+    """One after another: as Python's own floats the numbers of a long trial would take four times their memory."""
+    for t, row in zip(time.tolist(), values, strict=True):
+        yield f"{t:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.12f}" for v in (row + 0.0).tolist())
 
 
 def write_marker_errors(path: str | os.PathLike, time: np.ndarray, error: np.ndarray) -> None:

@@ -5,7 +5,7 @@ Layout: docs/formats.md. Equal content gives equal bytes: no timestamps, order o
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import h5py
@@ -54,8 +54,8 @@ def save(path: str | os.PathLike, **items: Any) -> None:
         temporary.write_bytes(content)
 
 
-def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[str, Any]:
-    """What `save` wrote, by name; only `names` if given.
+def load(path: str | os.PathLike, names: Iterable[str] | None = None, without: Collection[str] = ()) -> dict[str, Any]:
+    """What `save` wrote, by name; only `names` if given. without: entries of dictionaries to leave out, 'item/entry'.
 
     Raises `InputError` naming the file if it is missing, cut short, damaged, not ours, or from a newer schema.
     """
@@ -65,7 +65,8 @@ def load(path: str | os.PathLike, names: Iterable[str] | None = None) -> dict[st
             raise InputError(f"{path}: an HDF5 file, but not written by simspine (no attribute {_MARK}).")
         check_version(found, SCHEMA, path)
         require_known("item", names or (), file, str(path))
-        return {name: _read(file[name]) for name in (file if names is None else names)}
+        skipped = {f"/{entry}" for entry in without}
+        return {name: _read(file[name], skipped) for name in (file if names is None else names)}
 
 
 def foreign_contents(path: str | os.PathLike) -> str | None:
@@ -143,13 +144,15 @@ def _text_keys(item: Any) -> bool:
     return not isinstance(item, list | tuple) or all(map(_text_keys, item))
 
 
-def _read(node: h5py.Group | h5py.Dataset) -> Any:
+def _read(node: h5py.Group | h5py.Dataset, skipped: Collection[str] = ()) -> Any:
     tag = attribute(node, "type")
     if tag in _TYPES:
         kind = _TYPES[tag]
         found = {key: _read_attribute(attribute(node, key)) for key in _ATTRIBUTES[kind]}
         fields = {key: value for key, value in found.items() if value is not None or key != "lens"}  # schema 2 has none
         arrays = {key: _read_array(node[key]) for key in _ARRAYS[kind] if key in node}
+        for array in arrays.values():
+            array.setflags(write=False)  # so that the type keeps them, and does not copy them
         fields |= {key: tuple(a.tolist()) if a.dtype.kind == "U" else a for key, a in arrays.items()}
         return kind(**fields)
     if tag == "array":
@@ -157,9 +160,9 @@ def _read(node: h5py.Group | h5py.Dataset) -> Any:
     if tag == "json":
         return json.loads(bytes(values(node)))
     if tag == "dict":
-        return {key: _read(child) for key, child in node.items()}
+        return {key: _read(child, skipped) for key, child in node.items() if child.name not in skipped}
     if tag == "list":
-        return [_read(child) for child in node.values()]
+        return [_read(child, skipped) for child in node.values()]
     raise InputError(f"{node.file.filename}: {node.name} is of the unknown type {tag!r}.")
 
 

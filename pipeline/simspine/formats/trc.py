@@ -5,6 +5,8 @@ Layout: SIMM/OpenSim (five header lines, a blank line or none, then frame number
 
 import os
 import re
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats import _text
 from simspine.formats._time import ToldRate, uniform
-from simspine.formats.atomic import write_text
+from simspine.formats.atomic import write_lines
 from simspine.geometry import change_frame
 from simspine.types import Markers
 
@@ -88,10 +90,14 @@ def write_trc(path: str | os.PathLike, markers: Markers) -> None:
         "Frame#\tTime\t" + "".join(f"{name}\t\t\t" for name in markers.names).removesuffix("\t"),
         "\t\t" + "\t".join(f"{axis}{i}" for i in range(1, count + 1) for axis in "XYZ"),
     ]
-    present = np.where(markers.present[..., None], xyz.round(8), np.nan) + 0.0  # + 0.0: no "-0.00000000"
-    for i, (time, row) in enumerate(zip(markers.time, present.reshape(frames, -1), strict=True), 1):
-        lines.append(f"{i}\t{time:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.8f}" for v in row.tolist()))
-    write_text(path, "\n".join(lines) + "\n")
+    write_lines(path, chain(lines, _rows(markers.time, xyz, markers.present)))
+
+
+def _rows(time: np.ndarray, xyz: np.ndarray, present: np.ndarray) -> Iterator[str]:
+    """Lines of the table, one after another."""
+    for i, (t, points, there) in enumerate(zip(time, xyz, present, strict=True), 1):
+        row = np.where(there[:, None], points.round(8), np.nan) + 0.0  # + 0.0: no "-0.00000000"
+        yield f"{i}\t{t:.9f}\t" + "\t".join("NaN" if v != v else f"{v:.8f}" for v in row.ravel().tolist())
 
 
 def _names(n: int, line: str, path) -> tuple[str, ...]:

@@ -74,14 +74,20 @@ def _weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dic
     return {name: weight * worth.get(name, 1.0) for name, weight in weights.items()}
 
 
-def read_spine(sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None) -> SpineKinematics:
+def read_spine(
+    sized: SizedBody,
+    result: Result,
+    spine_markers: Mapping[str, str] | None = None,
+    poses: Mapping[str, np.ndarray] | None = None,
+) -> SpineKinematics:
     """The spine of the body in motion: angles per level, LLA and TKA, clinical parameters, points, vertebral centres,
     with uncertainty.
 
-    spine_markers: {spine point: the body's marker}; by default those of `virtual_spine_markers`.
+    spine_markers: {spine point: the body's marker}; by default those of `virtual_spine_markers`. poses: `body_poses` of
+    the result, where they are at hand.
     """
     body, motion = sized.body, result.motion
-    poses = body_poses(body, motion)
+    poses = body_poses(body, motion) if poses is None else poses
     spine = spine_kinematics(
         poses,
         forward_kinematics(body, motion),

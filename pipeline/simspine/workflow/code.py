@@ -33,10 +33,8 @@ def source_files(module: str) -> list[Path]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        parts = name.split(".")[1:]
-        for end in range(1, len(parts) + 1):  # a module's packages are imported with it
-            path = _file(parts[:end])
-            if path is not None and path not in seen:
+        for path in _files(name):
+            if path not in seen:
                 seen.add(path)
                 waiting += _imported(path)
     return sorted(seen | {file for folder in {path.parent for path in seen} for file in _data(folder)})
@@ -47,9 +45,14 @@ def _digest(path: Path) -> bytes:
     return hashlib.sha256(path.read_bytes()).digest()
 
 
-def _file(parts: list[str]) -> Path | None:
-    base = PACKAGE.joinpath(*parts)
-    return next((path for path in (base.with_name(f"{base.name}.py"), base / "__init__.py") if path.is_file()), None)
+@cache
+def _files(module: str) -> list[Path]:
+    """A module's file and those of the packages it is in, which are imported with it."""
+    parts = module.split(".")[1:]
+    bases = (PACKAGE.joinpath(*parts[:end]) for end in range(1, len(parts) + 1))
+    return [
+        path for base in bases for path in (base.with_name(f"{base.name}.py"), base / "__init__.py") if path.is_file()
+    ]
 
 
 @cache
@@ -62,6 +65,7 @@ def _imported(path: Path) -> list[str]:
     return found
 
 
+@cache
 def _data(folder: Path) -> list[Path]:
     """Files beside the modules of a folder that are none, those in folders without modules included."""
     found = []

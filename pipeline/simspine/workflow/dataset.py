@@ -148,7 +148,7 @@ def _subject(paths: Paths, trials: Sequence[str], deviations: dict[str, float], 
     """The subject with trials that are read one by one; fills in what each trial's check gives."""
 
     def read(name: str) -> TrialData:
-        trial, key = publish(read_trial(paths, name)), f"{paths.subject}/{name}"
+        trial, key = publish(read_trial(paths, name, images=False)), f"{paths.subject}/{name}"
         frames[key] = trial.markers.frames
         if trial.fk_deviation is not None:
             deviations[key] = trial.fk_deviation

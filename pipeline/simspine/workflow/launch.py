@@ -48,7 +48,8 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     logs = results / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile()), "--configfile", str(config)]
-    command += ["--cores", str(cores), "--rerun-incomplete"]
+    # In a thread the resolved configuration is written at once; a process for it loads all of Snakemake again.
+    command += ["--cores", str(cores), "--rerun-incomplete", "--force-use-threads"]
     if dry_run:
         subprocess.run([*command, "--dry-run", *options], check=False)
         return

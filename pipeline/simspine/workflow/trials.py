@@ -36,23 +36,33 @@ _SPINE = (
     "angles_sd",
     "repaired",
 )
+_OF_SPINE = ("angles", "markers", "centres", "clinical")  # derived from the posterior, kept with the spine
 
 
-def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: bool = True) -> SolvedTrial:
-    """All that the stages found in a trial; what comes from images and the verdict where their files are there.
+def read_trial(
+    paths: Paths,
+    name: str,
+    videos: Sequence[Path] = (),
+    judged: bool = True,
+    images: bool = True,
+    derived: bool = False,
+) -> SolvedTrial:
+    """What the stages found in a trial; what comes from images and the verdict where their files are there.
 
-    judged: False leaves the verdict out, and what was filled in after it, for the stage that makes them.
+    judged: False leaves the verdict out, and what was filled in after it, for the stage that makes them. images: False
+    leaves out what comes from images. derived: with what was derived from the posterior, which the spine has by itself.
+    Always left out, for the memory of long trials, are the points before they were merged.
     """
     verdict = load_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
     filled = verdict is not None and verdict.filled
-    images: dict = {}
-    if paths.keypoints(name).is_file() and paths.points(name).is_file():
-        stored, points = load(paths.keypoints(name)), load(paths.points(name))
-        images = {
+    kinematics = paths.filled(name, "kinematics") if filled else paths.kinematics(name)
+    seen: dict = {}
+    if images and paths.keypoints(name).is_file() and paths.points(name).is_file():
+        stored, points = load(paths.keypoints(name)), load(paths.points(name), ["report"])
+        seen = {
             "cameras": tuple(load(paths.cameras(name), ["cameras"])["cameras"]),
             "keypoints": stored["keypoints"],
             "triangulation": _report(points["report"]),
-            "points": points["points"],
             "timing": timing_in(stored),
             "contours": stored.get("contours"),
         }
@@ -61,11 +71,11 @@ def read_trial(paths: Paths, name: str, videos: Sequence[Path] = (), judged: boo
         name,
         load(paths.markers(name), ["markers"])["markers"],
         read_sized_body(paths),
-        load_result(paths.filled(name, "kinematics") if filled else paths.kinematics(name)),
+        load_result(kinematics, () if derived else _OF_SPINE),
         load_spine(paths.filled(name, "vertebrae") if filled else paths.vertebrae(name)),
         verdict,
         videos=tuple(videos),
-        **images,
+        **seen,
     )
 
 
@@ -101,8 +111,9 @@ def save_result(path: Path, result: Result) -> None:
     )
 
 
-def load_result(path: Path) -> Result:
-    stored = load(path)
+def load_result(path: Path, without: Sequence[str] = ()) -> Result:
+    """What `save_result` wrote. without: of what was derived from the posterior."""
+    stored = load(path, without=[f"deviation/{name}" for name in without])
     parts = {field.name: _plain(stored[field.name]) for field in fields(Result) if field.name != "posterior"}
     known = stored["response"]
     return Result(**parts, posterior=None if known is None else Posterior(known, stored["deviation"]))

@@ -40,7 +40,7 @@ def plan(context: Context) -> list[Task]:
         cameras = root / "cameras" / f"Calib_{subject if shared else stem}.toml"
 
         def work(trial=trial, trcs=trcs, mot=mot, sto=sto, model=model, cameras=cameras) -> dict:
-            found = read_trial(paths, trial)
+            found = read_trial(paths, trial, images=False)
             solved, spine, inferred = found.result, found.spine, found.inferred
             assert spine.centres is not None  # the stage vertebrae finds them
             deviations = [

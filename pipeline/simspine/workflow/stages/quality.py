@@ -32,7 +32,7 @@ def plan(context: Context) -> list[Task]:
         others = tuple(paths.filled(name, kind) for kind in ("kinematics", "vertebrae")) if fill else ()
 
         def work(name=name, out=out, others=others) -> dict:
-            found = read_trial(paths, name, judged=False)
+            found = read_trial(paths, name, judged=False, derived=bool(others))
             verdict = judge(
                 found.sized,
                 found.result,

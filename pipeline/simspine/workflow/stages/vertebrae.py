@@ -19,8 +19,9 @@ def plan(context: Context) -> list[Task]:
 
         def work(source=source, out=out, trc=trc) -> dict:
             sized, result = read_sized_body(paths), load_result(source)
-            spine = read_spine(sized, result)
-            save_spine(out, spine, body_poses(sized.body, result.motion))
+            poses = body_poses(sized.body, result.motion)
+            spine = read_spine(sized, result, poses=poses)
+            save_spine(out, spine, poses)
             write_trc(trc, spine.markers)
             return {"lla_deg_mean": _degrees(spine.lla), "tka_deg_mean": _degrees(spine.tka)}
 
