@@ -1,5 +1,7 @@
 """The fit of one body to several trials: its gradient by differences, and bodies that are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,19 @@ def test_where_nothing_is_seen_the_prior_is_left(body, recipe):
     first = len(recipe.anatomy)
     np.testing.assert_allclose(np.sqrt(np.diag(fit.covariance))[first : first + 3], 0.01, rtol=1e-6)
     assert np.isnan(fit.residual[:, knee]).all()
+
+
+def test_how_unsure_a_place_is_hangs_not_on_where_people_face(body, recipe):
+    """Heading is free, so a trial turned about the vertical says the same; places on the trunk are surer than the parts
+    of the body that they are made of, since postures answer."""
+    problem = replace(_problem(body, recipe, noise=0.002), followed={"Spine_03": (), "L3_virtual": ()})
+    first, second = problem.trials
+    turn = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])  # a quarter, about the vertical
+    turned = replace(problem, trials=[first, second.with_(xyz=second.xyz @ turn.T)])
+    here, there = fit_person(problem), fit_person(turned)
+    np.testing.assert_allclose(there.unsure, here.unsure, rtol=0.1, atol=(1e-4) ** 2)
+    sd = np.sqrt(np.einsum("mii->mi", here.unsure))
+    lumbar = next(i for i, v in enumerate(recipe.anatomy) if v.name == "lumbar height")
+    height = np.sqrt(here.covariance[lumbar, lumbar]) * 0.1  # m, of some 0.1 m below L3
+    assert (sd > 0).all()
+    assert sd[0].max() < height  # a point that is seen to 2 mm

@@ -9,7 +9,7 @@ from simspine.body.articulation import carried_vertebrae, spine_levels
 from simspine.body.kernels import expand
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import build, read_recipe, virtual_spine_markers
-from simspine.ik.spine_uncertainty import spine_deviation
+from simspine.ik.spine_uncertainty import place_covariance, spine_deviation
 from simspine.spine.clinical import clinical_parameters, measures
 from simspine.spine.endplates import read_endplates
 from simspine.spine.vertebrae import spine_kinematics
@@ -31,7 +31,8 @@ def drawn():
     plates, levels = carried_vertebrae(recipe.articulation, read_endplates()), spine_levels(recipe.articulation)
     names = virtual_spine_markers(body)
     places, some = [body.marker_index(name) for name in names.values()], measures(plates, body.bodies)
-    found = spine_deviation(body, z[None], covariance[None], plates, levels, places, measures=some)
+    found = spine_deviation(body, z[None], covariance[None], plates, levels, measures=some)
+    found |= place_covariance(body, z[None], covariance[None], plates, places)
     found["covariance"] = covariance
     samples = rng.multivariate_normal(z, covariance, 4000)
     motion = Motion(c.names, 1.0, expand(tree, samples)[0], c.rotational)

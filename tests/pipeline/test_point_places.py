@@ -6,6 +6,7 @@ import pytest
 from simspine.body.recipes import build
 from simspine.pipeline.person import Displacement
 from simspine.pipeline.point_places import CENTROID_SD, LASTING_SD, LEAST, carried_along, own_centroids, places_of
+from simspine.priors.assumptions import Prior
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
 
@@ -24,13 +25,41 @@ def test_points_of_the_spine_are_told_from_limbs():
     places = _places()
     assert places.spine == CHAIN
     assert list(places.sd) == ["LKnee"]
-    assert len(places.names) == 3 * len(places.points) == len(places.priors(LASTING_SD))
+    assert (
+        len(places.names) == 3 * len(places.points) == len(places.priors(LASTING_SD, 0.01)) - len(places.region_names)
+    )
 
 
 def test_what_is_assumed_of_a_point_adds_up():
-    sd = [prior.sd for prior in _places().priors(0.004)]
-    assert sd[:3] == [0.012] * 3
-    np.testing.assert_allclose(np.square(sd[3:6]), CENTROID_SD**2 + 0.004**2)
+    places = _places()
+    priors = {next(iter(prior.combination)): prior.sd for prior in places.priors(0.004, 0.01)}
+    assert [priors[f"place of LKnee, {axis}"] for axis in "xyz"] == [0.012] * 3
+    point = [priors[f"place of Spine_03, {axis}"] for axis in "xyz"]
+    np.testing.assert_allclose(np.square(point), CENTROID_SD**2 + 0.004**2)
+    assert [priors[name] for name in places.region_names] == [0.01] * len(places.region_names)
+
+
+def test_what_a_region_is_always_off_by_is_no_points_own():
+    """Points of a region that are all off alike, in an error of the region and without it: the covariance that the
+    priors make says what each is off by besides."""
+    places = _places()
+    names = [*places.names, *places.region_names]
+    S, _, precision, _ = Prior(places.priors(0.004, 0.03)).arrays(names, 1.0)
+    covariance = np.linalg.inv((S.T * precision) @ S)
+    i, j = (3 * places.points.index(name) for name in ("Spine_01", "Spine_02"))
+    assert covariance[i, j] == pytest.approx(0.03**2)  # both are lumbar
+    assert covariance[i, 3 * places.points.index("Spine_05")] == pytest.approx(0.0, abs=1e-12)
+    assert covariance[i, i + 1] == pytest.approx(0.0, abs=1e-12)  # forwards says nothing of upwards
+    stays = np.zeros(len(names))
+    stays[[i, j]] = 0.025, 0.024
+    region = names.index("lumbar points always, x")
+    stays[region] = 0.024
+    own, variance, always, unsure = places.apart(stays, covariance)
+    np.testing.assert_allclose(own[places.points.index("Spine_01")], (0.001, 0.0, 0.0), atol=1e-12)
+    np.testing.assert_allclose(own[places.points.index("Spine_02")], 0.0, atol=1e-12)
+    np.testing.assert_allclose(variance[places.points.index("Spine_02")], CENTROID_SD**2 + 0.004**2)
+    np.testing.assert_allclose(unsure, 0.03**2)
+    assert always.ravel().tolist().count(0.024) == 1
 
 
 @pytest.mark.parametrize("lasting", [0.0, 0.002, 0.02])

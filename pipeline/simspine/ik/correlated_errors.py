@@ -4,7 +4,14 @@ Two covariances are too wide rather than too narrow then: the trajectory's, time
 error (as if only every such frame had been seen); and that of a single frame with the priors, smoothness left out
 (as if only this one had been seen). Each coordinate gets the narrower of the two, with the correlations of the single
 frame.
+
+Weights may say less than what is known: no marker counts as surer than bodies are right in general, also where this
+body fits better. Then errors are smaller than the weights say, and the estimate's covariance is that of a weighted mean
+whose weights are not the inverse variances (the sandwich of Huber 1967): with A the assumed information and S that of
+the errors that last, A⁻¹ S A⁻¹, and the trajectory's own covariance for those that do not.
 """
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,21 +21,46 @@ from simspine.ik.terms.prior import PriorTerm
 CHUNK = 16  # frames inverted together: what they take stays in the cache
 
 
+@dataclass(frozen=True, eq=False)
+class LastingErrors:
+    """Of what is assumed, the part that is there and lasts: markers (markers,), of their variances; prior (priors,), of
+    those of the priors; each 0…1."""
+
+    markers: np.ndarray
+    prior: np.ndarray
+
+
 def covariance_of_correlated_errors(
-    markers: MarkerTerm, prior: PriorTerm, z: np.ndarray, blocks: np.ndarray, frames: float
-) -> np.ndarray:
-    """(frames, free, free). blocks: the trajectory's posterior. frames: how many share an error, at least 1."""
+    markers: MarkerTerm,
+    prior: PriorTerm,
+    z: np.ndarray,
+    blocks: np.ndarray,
+    frames: float,
+    lasting: LastingErrors | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(frames, free, free), of coordinates and of their changes within a trial.
+
+    blocks: the trajectory's posterior. frames: how many share an error, at least 1. lasting: None where all that is
+    assumed lasts; else changes have the covariance of the trajectory and that of the markers' errors that last, without
+    what is not known of the person, which stays.
+    """
     wide = np.empty(blocks.shape)
+    changes = wide if lasting is None else blocks.copy()
     assumed = prior.information()
+    there = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
     for start in range(0, len(z), CHUNK):
         part = slice(start, start + CHUNK)
         np.multiply(frames, blocks[part], out=wide[part])
-        information = markers.window(part).information(z[part]) + assumed
+        seen = markers.window(part)
         try:
-            single = np.linalg.inv(information)
+            single = np.linalg.inv(seen.information(z[part]) + assumed)
         except np.linalg.LinAlgError:
             continue  # a frame without markers says nothing by itself
+        if lasting is not None:
+            left = replace(seen, w=seen.w * lasting.markers).information(z[part])
+            changes[part] += single @ left @ single
+            single = single @ (left + there) @ single + blocks[part]
         ratio = np.einsum("tii->ti", wide[part]) / np.einsum("tii->ti", single)
         shrink = np.sqrt(np.minimum(ratio, 1.0))
         wide[part] = shrink[:, :, None] * single * shrink[:, None, :]
-    return wide
+    return wide, changes

@@ -8,8 +8,8 @@ marginal precision of what stays. The estimate is the maximum of the posterior o
 (Werling et al. 2023); covariances are the marginal ones about it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,8 +17,9 @@ from scipy.linalg.blas import dtrsm
 from threadpoolctl import threadpool_limits
 
 from simspine.body.anatomy import Moves, with_variations
-from simspine.body.kernels import all_poses, expand
+from simspine.body.kernels import all_poses, expand, markers_and_jacobian
 from simspine.body.model import Body
+from simspine.body.tree import Tree
 from simspine.ik.frame_engine import first_pose, observations
 from simspine.ik.minimise import MAX_STEP
 from simspine.ik.shared_errors import groups_of, with_offsets
@@ -43,7 +44,9 @@ class PersonProblem:
     """What is fitted. body: as sized. trials: some frames of each, y_up, with the same markers. weights: (frames,
     markers) of each. moves: of the variations. placed: markers whose places on the body are unknown. names: of what
     stays over all trials: variations, three for each of `placed`, and what moves nothing. lasting: priors on it.
-    posture: priors of each frame, on coordinates and `names`. seconds: how long each trial is.
+    posture: priors of each frame, on coordinates and `names`. seconds: how long each trial is. followed: {marker of the
+    body of which is asked how unsure its place in space is for all that stays: () or three of `names`, forward, up,
+    right, that are taken off from it}.
     """
 
     body: Body
@@ -56,6 +59,7 @@ class PersonProblem:
     posture: Prior
     errors: MarkerErrors
     seconds: Sequence[float]
+    followed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def independent(self) -> np.ndarray:
@@ -81,6 +85,8 @@ class PersonFit:
     spread: (frames, markers, 3) m and m², of the markers and what the fit itself is unsure of; residuals are NaN where
     a marker is missing. offset_variance: like `found.offsets`, m². carried: (coordinates, r), by how much a posture
     changes, on average, with each of r independent ways in which body and places may still be wrong, one sd each.
+    unsure: (followed, 3, 3) m², covariance of where the followed markers are for the same reason, postures answering to
+    it; along the axes of the bodies that carry them, on average.
     """
 
     found: Unknowns
@@ -90,6 +96,7 @@ class PersonFit:
     spread: np.ndarray
     offset_variance: np.ndarray
     carried: np.ndarray
+    unsure: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,9 @@ class _Quadratic:
 @dataclass(frozen=True, eq=False)
 class _PersonSystem:
     """The problem as arrays. trial: (frames,) of each frame. stay: (k, k), offset: (3 × shared errors,) precisions.
-    moved: how many of what stays the markers see. sharing: (frames,) how many frames share one error.
+    moved: how many of what stays the markers see. sharing: (frames,) how many frames share one error. followed: the
+    tree with the markers that are followed in place of those seen. taken: (followed, 3) index in what stays, −1 for
+    none.
     """
 
     markers: MarkerTerm
@@ -126,6 +135,8 @@ class _PersonSystem:
     offset: np.ndarray
     moved: int
     sharing: np.ndarray
+    followed: Tree
+    taken: np.ndarray
 
     def columns(self, at: Unknowns) -> np.ndarray:
         """(frames, free) of the tree with variations and offsets."""
@@ -176,6 +187,21 @@ def _system(problem: PersonProblem) -> _PersonSystem:
         np.array([1 / sd**2 for error in errors.shared for sd in error.by_axis]) * sharing[:, None],
         moved,
         sharing[trial],
+        _following(tree, body, first.names, tuple(problem.followed)),
+        np.array([[problem.names.index(n) for n in own] or [-1] * 3 for own in problem.followed.values()]).reshape(
+            -1, 3
+        ),
+    )
+
+
+def _following(tree: Tree, body: Body, seen: Sequence[str], followed: Sequence[str]) -> Tree:
+    """Markers that are seen are where they were found to lie; others where the body has them."""
+    known = {name: (tree.marker_body[i], tree.marker_offset[i]) for i, name in enumerate(seen)}
+    at = {name: body.marker_index(name) for name in followed}
+    places = [known.get(n, (body.tree.marker_body[i], body.tree.marker_offset[i])) for n, i in at.items()]
+    return tree._replace(
+        marker_body=np.array([carrier for carrier, _ in places], tree.marker_body.dtype),
+        marker_offset=np.array([offset for _, offset in places]).reshape(-1, 3),
     )
 
 
@@ -315,6 +341,9 @@ def _posterior(system: _PersonSystem, at: Unknowns) -> PersonFit:
     mean_sharing = float(system.sharing.mean())
     z, n = system.columns(at), at.q.shape[1]
     blocks = np.zeros((len(z), z.shape[1], z.shape[1]))
+    asked = np.union1d(np.arange(system.moved), system.taken[system.taken >= 0]).astype(int)
+    root = np.linalg.cholesky(covariance[np.ix_(asked, asked)])
+    along = np.zeros((len(z), z.shape[1], len(asked)))
     inverse = _forward(parts.lower, np.broadcast_to(np.eye(n), parts.lower.shape))
     back = inverse.transpose(0, 2, 1) @ half  # A⁻¹ B
     for i in range(len(at.offsets)):
@@ -327,22 +356,38 @@ def _posterior(system: _PersonSystem, at: Unknowns) -> PersonFit:
             blocks[t, :n, n:] = cross[:, seen]
             blocks[t, n:, :n] = cross[:, seen].T
             blocks[t, n:, n:] = outer[np.ix_(seen, seen)]
+            along[t] = np.vstack([cross[:, asked], outer[np.ix_(seen, asked)]])
     tree = system.markers.tree
     places = all_poses(tree, expand(tree, z)[0])[2]
+    # Of all unknowns of a frame, what goes along with each independent way in which what stays may be wrong.
+    answer = np.linalg.solve(root, along.transpose(0, 2, 1)).transpose(0, 2, 1)
+    taken = np.where(system.taken[:, :, None] >= 0, root[np.searchsorted(asked, system.taken)], 0.0)
     return PersonFit(
         found=at,
         covariance=mean_sharing * covariance[:k, :k],
         assumed=system.stay / mean_sharing,
         residual=np.where(system.markers.w[:, :, None] > 0, places - system.markers.y, np.nan),
         spread=np.einsum("tmii->tmi", marker_covariance(tree, z, blocks)),
-        carried=_carried(back[:, :, : system.moved], mean_sharing * covariance[: system.moved, : system.moved]),
+        carried=np.sqrt(mean_sharing) * _carried(answer[:, :n]),
+        unsure=mean_sharing * _unsure(system.followed, z, answer, taken),
         offset_variance=(np.diag(covariance)[k:].reshape(at.offsets.shape)) * mean_sharing,
     )
 
 
-def _carried(response: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """(n, r) from how postures answer to what stays (frames, n, k) and the covariance of that (k, k)."""
-    values, vectors = np.linalg.eigh(covariance)
-    ways = response.mean(0) @ (vectors * np.sqrt(np.maximum(values, 0.0)))
-    left, size, _ = np.linalg.svd(ways, full_matrices=False)
+def _carried(answer: np.ndarray) -> np.ndarray:
+    """(n, r): the largest ways, of how postures answer to each way in which what stays is wrong, (frames, n, k)."""
+    left, size, _ = np.linalg.svd(answer.mean(0), full_matrices=False)
     return left[:, :WAYS] * size[:WAYS]
+
+
+def _unsure(tree: Tree, z: np.ndarray, answer: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """(markers, 3, 3) m², along the axes of the bodies that carry them, mean over the frames of z (frames, free).
+
+    taken: (markers, 3, r), what is taken off from each, by the same ways as `answer` (frames, free, r).
+    """
+    turned = all_poses(tree, expand(tree, z)[0])[0][:, tree.marker_body]
+    found = np.zeros((len(tree.marker_body), 3, 3))
+    for pose, axes, ways in zip(z, turned, answer, strict=True):
+        moves = axes.transpose(0, 2, 1) @ (markers_and_jacobian(tree, pose)[1].transpose(0, 2, 1) @ ways) - taken
+        found += moves @ moves.transpose(0, 2, 1)
+    return found / len(z)

@@ -50,10 +50,10 @@ def coordinate_names(errors: Sequence[SharedError]) -> list[str]:
 
 
 def offset_priors(errors: Sequence[SharedError]) -> list[LinearPrior]:
-    """Each offset is zero, more or less."""
-    each = [(sd, error.correlation_time) for error in errors for sd in error.by_axis]
+    """Each offset is its mean, more or less."""
+    each = [(*of, e.correlation_time) for e in errors for of in zip(e.mean, e.by_axis, strict=True)]
     named = zip(coordinate_names(errors), each, strict=True)
-    return [LinearPrior({name: 1.0}, 0.0, sd, "shared error", time) for name, (sd, time) in named]
+    return [LinearPrior({name: 1.0}, mean, sd, "shared error", time) for name, (mean, sd, time) in named]
 
 
 def _with_offset(tree: Tree, group: Group) -> Tree:

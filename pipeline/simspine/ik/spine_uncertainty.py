@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.body.kernels import moved_poses
+from simspine.body.kernels import all_poses, expand, moved_poses
 from simspine.body.model import Body
 from simspine.body.tree import Tree
 from simspine.geometry import wrap
@@ -28,20 +28,19 @@ def spine_deviation(
     blocks: np.ndarray,
     vertebrae: Mapping[str, Vertebra],
     levels: Sequence[Level],
-    markers: Sequence[int],
     sacral_tilt_sd: float = SACRAL_TILT_SD,
     measures: Sequence[Measure] = (),
 ) -> dict[str, np.ndarray]:
     """Deviations {lla, tka: (frames,) rad, angles: (frames, levels, 3) rad, clinical: (frames, parameters) rad or m};
-    covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}; the gradient (frames,
-    figures, free) of LLA, TKA and those of the measures that make the lumbopelvic rhythm, in its order.
+    the gradient (frames, figures, free) of LLA, TKA and those of the measures that make the lumbopelvic rhythm, in
+    its order.
 
     z: (frames, free) coordinates, blocks: (frames, free, free) their covariance, as `inverse_kinematics` hands to its
-    `derive`. markers: indices, in the body, of the spine points whose covariance is wanted. sacral_tilt_sd: rad.
-    measures: clinical parameters (`simspine.spine.clinical.measures`). Linear propagation of the covariance. LLA, TKA
-    and some clinical parameters count from endplates, which tilt from person to person, unseen: that spread is added,
-    the sacrum's as given. Gradients are differences between poses in which one coordinate was moved; of each figure
-    only by the coordinates that lie between its bodies, since the others cannot change it.
+    `derive`. sacral_tilt_sd: rad. measures: clinical parameters (`simspine.spine.clinical.measures`). Linear
+    propagation of the covariance. LLA, TKA and some clinical parameters count from endplates, which tilt from person to
+    person, unseen: that spread is added, the sacrum's as given. Gradients are differences between poses in which one
+    coordinate was moved; of each figure only by the coordinates that lie between its bodies, since the others cannot
+    change it.
     """
     own_figures = [*_curvatures(vertebrae), *(_of_level(level) for level in levels)]
     figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
@@ -70,16 +69,34 @@ def spine_deviation(
     sd = [np.concatenate(parts) for parts in found]
     clinical = [name for measure in measures for name in measure.names]
     people = np.array([people_sd(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
-    covariance = marker_covariance(_with_centroids(body, markers, vertebrae), z, blocks)
     return {
         "lla": np.hypot(sd[0][:, 0], people[0]),
         "tka": np.hypot(sd[1][:, 0], people[1]),
         "angles": np.stack(sd[2 : len(own_figures)], 1),
         "clinical": np.hypot(np.concatenate([np.empty((len(z), 0)), *sd[len(own_figures) :]], 1), people[2:]),
-        "markers": covariance[:, : len(markers)],
-        "centres": covariance[:, len(markers) :],
         GRADIENT: slope,
     }
+
+
+def place_covariance(
+    body: Body, z: np.ndarray, blocks: np.ndarray, vertebrae: Mapping[str, Vertebra], markers: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}.
+
+    z, blocks: as of `spine_deviation`. markers: indices, in the body, of the spine's points.
+    """
+    covariance = marker_covariance(_with_centroids(body, markers, vertebrae), z, blocks)
+    return {"markers": covariance[:, : len(markers)], "centres": covariance[:, len(markers) :]}
+
+
+def carried_covariance(body: Body, z: np.ndarray, markers: Sequence[int], own: np.ndarray) -> np.ndarray:
+    """(frames, markers, 3, 3) m² in ground. own: (markers, 3, 3) m², along the axes of the bodies that carry them.
+
+    markers: indices in the body.
+    """
+    carriers = body.tree.marker_body[list(markers)]
+    turned = all_poses(body.tree, expand(body.tree, z)[0])[0][:, carriers]
+    return turned @ own @ turned.transpose(0, 1, 3, 2)
 
 
 def _of_rhythm(measures: Sequence[Measure]) -> list[int]:

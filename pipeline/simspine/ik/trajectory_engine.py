@@ -9,7 +9,7 @@ from simspine.body.kernels import expand
 from simspine.body.model import Body
 from simspine.errors import require_known
 from simspine.ik.canonical_branch import canonical_branch
-from simspine.ik.correlated_errors import covariance_of_correlated_errors
+from simspine.ik.correlated_errors import LastingErrors, covariance_of_correlated_errors
 from simspine.ik.frame_engine import first_pose, observations
 from simspine.ik.result import CHANGE, GRADIENT, Derive, Posterior, Result, result_of
 from simspine.ik.shared_errors import coordinate_names, groups_of, offset_priors, with_offsets
@@ -37,7 +37,8 @@ START_HZ = 20.0  # frames per second from which the starting path is made
 class _Problem:
     """terms: all of them; markers and prior are two. own: how many columns are coordinates of the body; offsets of
     markers follow. usable: (frames,). sharing: how many frames share one error, of a marker or of the body, at least 1.
-    thinned: (markers,) by how much less each counts in `markers` since frames share its own error; at least 1.
+    thinned: (markers,) by how much less each counts in `markers` since frames share its own error; at least 1. lasting:
+    what part of the errors lasts, None where all of it does.
     """
 
     terms: tuple[Term, ...]
@@ -47,6 +48,7 @@ class _Problem:
     usable: np.ndarray
     sharing: float
     thinned: np.ndarray
+    lasting: LastingErrors | None
 
     def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
         """As if each frame had been seen by itself."""
@@ -69,11 +71,13 @@ def solve(
     offsets = problem.prior.S.shape[1] - own
 
     def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: AboutMean) -> dict[str, np.ndarray]:
-        wide = blocks
+        wide, of_trial = blocks, blocks
         if problem.sharing > 1.0:
-            wide = covariance_of_correlated_errors(problem.each_frame(shown), problem.prior, z, blocks, problem.sharing)
+            wide, of_trial = covariance_of_correlated_errors(
+                problem.each_frame(shown), problem.prior, z, blocks, problem.sharing, problem.lasting
+            )
         # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already.
-        of_trial = (blocks if (problem.thinned > 1.0).any() else wide)[:, :own, :own]
+        of_trial = (blocks if (problem.thinned > 1.0).any() else of_trial)[:, :own, :own]
         z, blocks = z[:, :own], wide[:, :own, :own]
         if prior is not None and prior.carried:
             ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
@@ -140,7 +144,17 @@ def _problem(
     priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared)])
     S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
     assumed = PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, sharing))
-    return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing, thinned)
+    lasting = None if (thinned > 1.0).any() else _lasting(errors, markers, len(priors.terms))
+    return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing, thinned, lasting)
+
+
+def _lasting(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErrors | None:
+    """priors: how many there are, those of `errors.shared` the last of them."""
+    if not errors.lasting and errors.lasting_shared == 1.0:
+        return None
+    of_prior = np.ones(priors)
+    of_prior[priors - len(offset_priors(errors.shared)) :] = errors.lasting_shared
+    return LastingErrors(np.array([errors.lasting.get(name, 1.0) for name in markers.names]), of_prior)
 
 
 def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:

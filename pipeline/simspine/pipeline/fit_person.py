@@ -1,18 +1,18 @@
 """The stage that fits the body to the person: what all trials say together of anatomy, standing curve and noise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from simspine.arrays import mean_of_known
 from simspine.body.anatomy import moves_of, varied
-from simspine.body.recipes import Recipe, fit_markers, place_inferred
+from simspine.body.recipes import Recipe, fit_markers, place_inferred, vertebra_markers, virtual_spine_markers
 from simspine.body.scaling import ScaleFactors
-from simspine.ik.person_fit import PersonFit, PersonProblem, fit_person
-from simspine.pipeline.noise import BURST, FLOOR, RANGE, learnt_noise
+from simspine.ik.person_fit import PersonProblem, fit_person
+from simspine.pipeline.noise import BURST, RANGE, detectors_share, learnt_noise, seen_shares
 from simspine.pipeline.options import KinematicsOptions, Options
-from simspine.pipeline.person import Person
+from simspine.pipeline.person import Displacement, Person
 from simspine.pipeline.point_places import LASTING_SD, carried_along, own_centroids, places_of
 from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.pipeline.weights import as_views_agree, marker_errors, observations
@@ -63,38 +63,43 @@ def fit_to_person(
     levels = level_priors(recipe.articulation.regions)
     own = curve_names(levels)
     places = places_of(chosen[0])
-    names = (*(v.name for v in recipe.anatomy), *places.names, *own)
+    names = (*(v.name for v in recipe.anatomy), *places.names, *places.region_names, *own)
     anatomy = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy]
     base = sized.weights(marker_set) | dict(options.weights)
     options = as_views_agree(options, chosen[0])
     found, noise, worth = None, options, dict.fromkeys(chosen[0].names, 1.0)
     lasting_sd = LASTING_SD
-    at = slice(len(moves), len(moves) + len(places.names))
+    on_bones = (*virtual_spine_markers(sized.body).values(), *vertebra_markers(sized.body).values())
+    followed = dict.fromkeys(on_bones, ()) | {point: places.region_of(point) for point in places.spine}
+    at = slice(len(moves), len(names) - len(own))
     for _ in range(ROUNDS):
         by_name = {name: weight * worth.get(name, 1.0) for name, weight in base.items()}
         # Where the body itself is wrong it stays so while a posture lasts, whatever the detector's errors do.
         time = max(noise.error_correlation_s, options.error_correlation_s)
         held = noise.model_copy(update={"error_correlation_s": time})
+        # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
+        always_sd = noise.region_sd_m * detectors_share(noise.marker_sd_m) ** 0.5
         weighted = [observations(held, trial, by_name) for trial in chosen]
-        lasting = Prior([*anatomy, *places.priors(lasting_sd), *on_curve(levels)])
+        lasting = Prior([*anatomy, *places.priors(lasting_sd, always_sd), *on_curve(levels)])
         problem = PersonProblem(
             sized.body, [m for m, _ in weighted], [w for _, w in weighted], moves, places.points, names, lasting,
             Prior([*recipe.priors, *about_curve(levels)]), marker_errors(held, chosen[0]),
-            [trial.frames / trial.rate for trial in trials],
+            [trial.frames / trial.rate for trial in trials], followed,
         )  # fmt: skip
         found = fit_person(problem, None if found is None else found.found)
+        offsets, variance, always, unsure = places.apart(found.found.stays[at], found.covariance[at, at])
         noise, factor = learnt_noise(held, problem, found, options, bursts)
         worth = {name: float(np.clip(worth[name] * factor[name], 1 / RANGE, RANGE)) for name in worth}
-        lasting_used, lasting_sd = lasting_sd, places.lasting_sd(*_places_in(found, at))
+        lasting_used, lasting_sd = lasting_sd, places.lasting_sd(offsets, variance)
     assert found is not None
     count = len(moves)
-    offsets, variance = _places_in(found, at)
     limbs = len(places.sd)
     centroids = own_centroids(sized.body, places.spine, offsets[limbs:], variance[limbs:], lasting_used)
     moved = dict(zip(places.points, offsets, strict=True)) | carried_along(sized.body, centroids)
     body = varied(sized.body, moves, found.found.stays[:count].tolist(), moved)
     body = place_inferred(body, recipe)
-    learnt, worth = _with_fast(noise, worth, base, chosen[0], fast)
+    shares, lasting_shared = seen_shares(problem, found)
+    learnt, worth, lasts = _with_fast(noise, worth, base, chosen[0], fast, shares)
     sd = np.sqrt(np.diag(found.covariance))[:count]
     varied_by = {
         v.name: (float(x), float(s)) for v, x, s in zip(recipe.anatomy, found.found.stays[:count], sd, strict=True)
@@ -104,13 +109,16 @@ def fit_to_person(
     person = Person(
         own, found.found.stays[curve], found.covariance[curve, curve], found.assumed[curve, curve], len(trials),
         learnt, worth, varied_by, dict(zip(free, found.carried.tolist(), strict=True)), centroids,
+        lasts, lasting_shared, _displacements(places.regions, always, unsure),
+        dict(zip(followed, found.unsure.tolist(), strict=True)),
     )  # fmt: skip
     return replace(sized, body=body, person=person)
 
 
-def _places_in(found: PersonFit, at: slice) -> tuple[np.ndarray, np.ndarray]:
-    """(points, 3) m of where points lie, and their variance."""
-    return found.found.stays[at].reshape(-1, 3), np.diag(found.covariance)[at].reshape(-1, 3)
+def _displacements(names: Iterable[str], found: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:
+    """By name, of (names, 3) m, and m²."""
+    each = zip(names, found.tolist(), variance.mean(1).tolist(), strict=True)
+    return {name: Displacement((x, y, z), v**0.5) for name, (x, y, z), v in each}
 
 
 def _smooth(markers: Markers) -> Markers:
@@ -131,14 +139,21 @@ def _fast(markers: Markers, smooth: Markers) -> np.ndarray:
 
 
 def _with_fast(
-    noise: KinematicsOptions, worth: Mapping[str, float], base: Mapping[str, float], markers: Markers, fast: np.ndarray
-) -> tuple[dict[str, float], dict[str, float]]:
-    """The options that were learnt, and factors on the weights, with the errors that had been taken out.
+    noise: KinematicsOptions,
+    worth: Mapping[str, float],
+    base: Mapping[str, float],
+    markers: Markers,
+    fast: np.ndarray,
+    seen: np.ndarray,
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """The options that were learnt, and factors on the weights, with the errors that had been taken out; and by marker,
+    which part of its variance lasts. seen: (markers,) of what was not taken out, the part that is there.
 
     Correlated is what is neither taken out nor the body's: its errors last, and have a time of their own.
     """
     learnt = {"region_sd_m": noise.region_sd_m}
     found = dict(worth)
+    lasting = dict(zip(markers.names, seen.tolist(), strict=True))
     shares = []
     for name, origins in (("marker_sd_m", FROM_DETECTOR), ("given_sd_m", (Origin.GIVEN,))):
         slow = getattr(noise, name) ** 2
@@ -150,9 +165,10 @@ def _with_fast(
             total = own + weight * fast[group]
             learnt[name] = float(np.sqrt(total.mean()))
             found |= {markers.names[i]: float(total.mean() / v) for i, v in zip(group, total, strict=True)}
-            shares.append(float(np.mean(own / total)) * max(0.0, 1 - FLOOR**2 / slow))
+            lasting |= {markers.names[i]: float(seen[i] * o / t) for i, o, t in zip(group, own, total, strict=True)}
+            shares.append(float(np.mean(own / total)) * detectors_share(slow**0.5))
     learnt["error_correlation_s"] = noise.error_correlation_s * (shares[0] if shares else 1.0)
-    return learnt, found
+    return learnt, found, lasting
 
 
 def _some(markers: Markers, trials: int) -> tuple[Markers, np.ndarray]:

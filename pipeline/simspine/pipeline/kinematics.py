@@ -1,17 +1,17 @@
 """Stages from markers to the spine: coordinates of the body, and where each vertebra is and how it is turned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from simspine.body.kinematics import body_poses, forward_kinematics
-from simspine.body.recipes import fit_markers, virtual_spine_markers
+from simspine.body.recipes import fit_markers, vertebra_markers, virtual_spine_markers
 from simspine.errors import require_known
 from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.ik.spine_uncertainty import spine_deviation, with_deviation
+from simspine.ik.spine_uncertainty import carried_covariance, place_covariance, spine_deviation, with_deviation
 from simspine.pipeline.clinical import measures_of, read_clinical
 from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.sized_body import SizedBody
@@ -45,26 +45,41 @@ def solve_kinematics(
     points = virtual_spine_markers(body) if spine_markers is None else spine_markers
     places = [body.marker_index(name) for name in points.values()]
     clinical = measures_of(sized)
+    errors = marker_errors(options, markers, configured.error_correlation_s)
     return inverse_kinematics(
         body,
         markers,
         weights,
         Smoothness(options.velocity_sd, options.acceleration_sd),
         sized.prior if prior is None else prior,
-        errors=marker_errors(options, markers, configured.error_correlation_s),
+        errors=errors if sized.person is None else sized.person.errors(errors),
         solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
-        derive=lambda z, blocks: _with_own_centroids(
-            sized,
-            spine_deviation(body, z, blocks, sized.vertebrae, sized.levels, places, sized.sacral_tilt_sd, clinical),
+        derive=lambda z, blocks: (
+            spine_deviation(body, z, blocks, sized.vertebrae, sized.levels, sized.sacral_tilt_sd, clinical)
+            | _places(sized, z, blocks, places)
         ),
     )
 
 
-def _with_own_centroids(sized: SizedBody, deviation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What `spine_deviation` found, with how unsure it is where a person's vertebrae lie on their body."""
-    known = {} if sized.person is None else sized.person.centroids
-    sd = np.array([known[level].sd if level in known else 0.0 for level in sized.vertebrae])
-    return deviation | {"centres": deviation["centres"] + sd[:, None, None] ** 2 * np.eye(3)}
+def _places(sized: SizedBody, z: np.ndarray, blocks: np.ndarray, markers: Sequence[int]) -> dict[str, np.ndarray]:
+    """Covariances of the spine's points and the vertebrae's centres, with what is unsure of this person's body.
+
+    What it does to coordinates is in `blocks`. Places go along with them and with the body itself, which mostly makes
+    up for it, so of places the sum of both is taken.
+    """
+    body, person = sized.body, sized.person
+    if person is None:
+        return place_covariance(body, z, blocks, sized.vertebrae, markers)
+    ways = sized.prior.ways([body.coordinates.names[i] for i in body.tree.free])
+    found = place_covariance(body, z, blocks - ways @ ways.T, sized.vertebrae, markers)
+    of_level = vertebra_markers(body)
+    centres = [body.marker_index(of_level[level]) for level in sized.vertebrae]
+    sd = np.array([person.centroids[level].sd if level in person.centroids else 0.0 for level in sized.vertebrae])
+    for kind, at in (("markers", markers), ("centres", centres)):
+        own = np.array([person.unsure.get(body.marker_names[i], np.zeros((3, 3))) for i in at])
+        found[kind] = found[kind] + carried_covariance(body, z, at, own)
+    found["centres"] += sd[:, None, None] ** 2 * np.eye(3)
+    return found
 
 
 def _weights(sized: SizedBody, marker_set: str, own: Mapping[str, float]) -> dict[str, float]:

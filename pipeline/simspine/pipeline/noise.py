@@ -64,6 +64,34 @@ def learnt_noise(
     return options.model_copy(update=update), factor
 
 
+def detectors_share(marker_sd: float) -> float:
+    """Which part of the variance of a marker's errors that last is the detector's; the rest is the body's, `FLOOR`."""
+    return max(0.0, 1 - (FLOOR / marker_sd) ** 2)
+
+
+def seen_shares(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, float]:
+    """(markers,) and of what regions share: which part of the assumed variances what the fit leaves over shows, 0…1.
+
+    Variances are not learnt below `FLOOR`; what a fit leaves over may be less all the same. It is compared with what
+    it should be, the variance less what the fit itself is unsure of, over all markers of an origin (the variance factor
+    of adjustment theory: Birge 1932).
+    """
+    first = problem.trials[0]
+    weights = np.concatenate(problem.weights) / problem.errors.sd**2
+    w = np.where((weights > 0)[:, :, None] & np.isfinite(fit.residual), weights[:, :, None], np.nan)
+    scale = problem.errors.loss_from if problem.errors.loss == "huber" else np.inf
+    square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.spread, 0.99)
+    shares = np.ones(len(first.names))
+    for origin in (Origin.DETECTED, Origin.GIVEN):
+        group = first.of_origin(origin)
+        if np.isfinite(w[:, group]).any():
+            shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(wanted[:, group])))
+    sd = np.array([sd for error in problem.errors.shared for sd in error.by_axis])
+    found = fit.found.offsets**2
+    left = sd**2 - np.minimum(fit.offset_variance, 0.99 * sd**2)
+    return shares, min(1.0, float(found.sum() / left.sum())) if sd.size else 1.0
+
+
 def likeliest(mean_square: float, count: float, assumed: float) -> float:
     """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`."""
     from scipy.optimize import brentq  # here, since every stage would load it, and one needs it

@@ -1,14 +1,14 @@
 """What all trials said of a person: anatomy, standing curve, noise; and what each trial may take from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from simspine.body.recipes import Recipe
 from simspine.pipeline.options import KinematicsOptions
-from simspine.priors.assumptions import Prior
+from simspine.priors.assumptions import MarkerErrors, Prior
 from simspine.priors.rhythm import level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_known_curve
 from simspine.spine.endplates import SACRAL_TILT_SD
@@ -31,7 +31,10 @@ class Person:
     kinematics that were learnt from the recordings. worth: factors on the weights of markers, learnt as well. anatomy:
     {variation: (value, its standard deviation)}, see `simspine.body.anatomy`. carried: {free coordinate: (r,) rad or
     m}, by how much it would change with each of r independent ways in which the body may still be wrong, one standard
-    deviation each. centroids: by level, as points that mean centroids say.
+    deviation each. centroids: by level, as points that mean centroids say. lasting, lasting_shared: which part of the
+    noise is there in what the fit leaves over, and lasts (`MarkerErrors`). always: by region of the spine, what its
+    points are off by in all trials, which is the detector's doing. unsure: {marker: (3, 3) m²}, covariance of where
+    it is for all that may still be wrong with the body, along the axes of the body that carries it.
     """
 
     names: tuple[str, ...]
@@ -44,6 +47,10 @@ class Person:
     anatomy: Mapping[str, tuple[float, float]]
     carried: Mapping[str, Sequence[float]]
     centroids: Mapping[str, Displacement] = field(default_factory=dict)
+    lasting: Mapping[str, float] = field(default_factory=dict)
+    lasting_shared: float = 1.0
+    always: Mapping[str, Displacement] = field(default_factory=dict)
+    unsure: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
 
     def beside(self, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Mean (k,) and covariance (k, k) of what is known without that share of the evidence: without one trial's."""
@@ -64,10 +71,10 @@ class Person:
         """Of what `as_dict` gave."""
         arrays = {name: np.array(entry[name], float) for name in ("mean", "covariance", "assumed")}
         anatomy = {name: (float(value), float(sd)) for name, (value, sd) in entry["anatomy"].items()}
-        centroids = {
-            name: Displacement(tuple(place), float(sd)) for name, (place, sd) in entry.get("centroids", {}).items()
-        }
-        own = {"names": tuple(entry["names"]), "anatomy": anatomy, "centroids": centroids}
+        own: dict[str, Any] = {"names": tuple(entry["names"]), "anatomy": anatomy}
+        for key in ("centroids", "always"):
+            found = entry.get(key, {}).items()
+            own[key] = {name: Displacement(tuple(place), float(sd)) for name, (place, sd) in found}
         return cls(**{**entry, **arrays, **own})
 
     @property
@@ -91,6 +98,12 @@ class Person:
     def options(self, options: KinematicsOptions) -> KinematicsOptions:
         """The options with what was learnt of the noise."""
         return options.model_copy(update=dict(self.noise))
+
+    def errors(self, errors: MarkerErrors) -> MarkerErrors:
+        """The errors of a trial's markers, with what was learnt of them."""
+        means = {name: found.place for name, found in self.always.items()}
+        shared = tuple(replace(e, mean=means[e.name]) if e.name in means else e for e in errors.shared)
+        return replace(errors, lasting=self.lasting, lasting_shared=self.lasting_shared, shared=shared)
 
 
 def personal_prior(person: Person, recipe: Recipe) -> Prior:

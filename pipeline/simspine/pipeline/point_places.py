@@ -3,10 +3,13 @@
 A point of the spine is off for two reasons: this person's vertebra is elsewhere than the sized body has it, and
 whoever found the point was off, always in the same way. People are symmetrical, so what points are off to the side is
 the second alone. It is learnt from there and taken to be as large forwards and upwards; what is left is the vertebra's.
+And a detector puts all points of a region too high in everybody, in which a body may look like one of another shape. Of
+such an error nothing is known but how much it differs from trial to trial; it is taken to be as large in all of them,
+as far as the detector's errors last at all.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +18,7 @@ from simspine.body.recipes import VIRTUAL, vertebra_markers
 from simspine.pipeline.noise import likeliest
 from simspine.pipeline.person import Displacement
 from simspine.priors.assumptions import LinearPrior
+from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.skin_names import on_skin
 from simspine.spine.levels import CHAIN
 from simspine.spine.shape.chain import LEVELS
@@ -31,10 +35,13 @@ ALIKE = 1.8  # levels over which neighbouring vertebrae are off alike: in the sc
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """sd: {point: m} of limbs and head. spine: points of the spine whose places are unknown as well."""
+    """sd: {point: m} of limbs and head. spine: points of the spine whose places are unknown as well. regions: {region:
+    points that were detected, of either}, which are off together.
+    """
 
     sd: Mapping[str, float]
     spine: tuple[str, ...]
+    regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -45,12 +52,45 @@ class Places:
         """Of the unknowns, three for each point: forward, up, right on the body that carries it."""
         return [f"place of {point}, {axis}" for point in self.points for axis in "xyz"]
 
-    def priors(self, lasting_sd: float) -> list[LinearPrior]:
-        """What is assumed of the unknowns, with that much (m) for whoever found the points of the spine."""
+    @property
+    def region_names(self) -> list[str]:
+        """Of the unknowns, three for each region: what its points are off by in all trials."""
+        return [f"{region} points always, {axis}" for region in self.regions for axis in "xyz"]
+
+    @property
+    def shared(self) -> np.ndarray:
+        """(points, regions): 1 where a point is one of the region's."""
+        return np.array([[point in of for of in self.regions.values()] for point in self.points], float)
+
+    def region_of(self, point: str) -> tuple[str, ...]:
+        """The three unknowns of a point's region; () where it has none."""
+        found = [region for region, of in self.regions.items() if point in of]
+        return tuple(f"{region} points always, {axis}" for region in found for axis in "xyz")
+
+    def priors(self, lasting_sd: float, region_sd: float) -> list[LinearPrior]:
+        """What is assumed of the unknowns. m: lasting_sd of whoever found the points of the spine, region_sd of what a
+        region's points are always off by.
+        """
         limbs = [np.full(3, sd) for sd in self.sd.values()]
         each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine), []])
-        found = zip(self.names, each.tolist(), strict=True)
-        return [LinearPrior({name: 1.0}, 0.0, sd, "places of points") for name, sd in found]
+        found = [LinearPrior({name: 1.0}, 0.0, max(region_sd, LEAST), "detectors") for name in self.region_names]
+        for i, (name, sd) in enumerate(zip(self.names, each.tolist(), strict=True)):
+            region = self.region_of(self.points[i // 3])
+            both = {region[i % 3]: -1.0} if region else {}
+            found.append(LinearPrior({name: 1.0} | both, 0.0, sd, "places of points"))
+        return found
+
+    def apart(self, stays: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What each point is off by besides its region, (points, 3) m, and its variance, m²; and regions, (regions, 3).
+
+        stays: of `names` and `region_names`; covariance: of them.
+        """
+        places = 3 * len(self.points)
+        own = np.eye(places, len(stays))
+        own[:, places:] = -np.kron(self.shared, np.eye(3))
+        variance = np.einsum("ij,jk,ik->i", own, covariance, own)
+        off, unsure = stays[places:].reshape(-1, 3), np.diag(covariance)[places:].reshape(-1, 3)
+        return (own @ stays).reshape(-1, 3), variance.reshape(-1, 3), off, unsure
 
     def lasting_sd(self, found: np.ndarray, variance: np.ndarray) -> float:
         """m: the likeliest, by what points of the spine are off to the side. found: (points, 3) m, variance: m²."""
@@ -65,7 +105,12 @@ def places_of(markers: Markers) -> Places:
     skin = on_skin(markers.names)
     known = {name: sd for origin, sd in PLACE_SD.items() for name in markers.names_of(origin) if name not in skin}
     spine = tuple(name for name in known if name in CHAIN)
-    return Places({name: sd for name, sd in known.items() if name not in spine}, spine)
+    limbs = {name: sd for name, sd in known.items() if name not in spine}
+    detected = {name for name in markers.names_of(Origin.DETECTED) if name in known}
+    regions = {
+        region: tuple(p for p in (*limbs, *spine) if p in of and p in detected) for region, of in SPINE_REGIONS.items()
+    }
+    return Places(limbs, spine, {region: points for region, points in regions.items() if len(points) > 1})
 
 
 def own_centroids(

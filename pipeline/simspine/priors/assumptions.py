@@ -68,7 +68,8 @@ class SharedError:
     """A systematic error that `markers` share: sd of its three components, m, along the axes of the bodies that carry
     them; one number stands for all three.
 
-    shares: by how much of it each marker is off, as many as markers; () is all of it for each.
+    shares: by how much of it each marker is off, as many as markers; () is all of it for each. mean: m, along the same
+    axes, of an error that is known in part.
     correlation_time: s; what a detector means by a point does not change within a trial.
     """
 
@@ -77,6 +78,7 @@ class SharedError:
     sd: float | tuple[float, float, float]
     correlation_time: float = 30.0
     shares: tuple[float, ...] = ()
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self):
         if self.shares and len(self.shares) != len(self.markers):
@@ -107,7 +109,10 @@ class MarkerErrors:
     sd: m, standard deviation of a coordinate of a marker of weight 1. correlation_time: s, of a marker's error; what
     is correlated does not average out over frames. counted_once: markers on parts that move more slowly than their
     errors change, so that such errors hide a motion as well: all frames within a correlation time count as one.
-    misfit_time: s, for how long the body itself is wrong in the same way, where that is longer.
+    misfit_time: s, for how long the body itself is wrong in the same way, where that is longer. lasting: {marker: share
+    of its variance that the body's misfit makes}, 1 where absent, and lasting_shared: of that of `shared`; the rest of
+    the markers' variance is new in each frame, and that of `shared` is not there. With errors of the markers themselves
+    that last (`counted_once`) they have no effect.
     shared: what neighbouring markers are off by together.
     use_covariance: take `Markers.covariance` plus sd² instead of sd². loss: 'square' or 'huber', from loss_from
     standard deviations on.
@@ -117,6 +122,8 @@ class MarkerErrors:
     correlation_time: float = 0.0
     counted_once: tuple[str, ...] = ()
     misfit_time: float = 0.0
+    lasting: Mapping[str, float] = field(default_factory=dict)
+    lasting_shared: float = 1.0
     shared: tuple[SharedError, ...] = ()
     use_covariance: bool = False
     loss: str = "square"

@@ -1,0 +1,55 @@
+"""Covariance of errors that last: against samples of the weighted mean that the estimate is, in one frame."""
+
+import numpy as np
+import pytest
+
+from simspine.body.kernels import markers_and_jacobian
+from simspine.ik.correlated_errors import LastingErrors, covariance_of_correlated_errors
+from simspine.ik.terms.markers import MarkerTerm
+from simspine.ik.terms.prior import PriorTerm
+
+
+@pytest.fixture(scope="module")
+def frame(release):
+    """One frame of the release's body, seen by all its markers, each with a weight of its own; and priors."""
+    tree, rng = release.tree, np.random.default_rng(5)
+    n, count = tree.free.size, len(tree.marker_body)
+    z = tree.rest[tree.free] + rng.normal(0, 0.05, n)
+    w = rng.uniform(0.5, 2.0, count) / 0.01**2
+    markers = MarkerTerm(tree, np.zeros((1, count, 3)), w[None])
+    prior = PriorTerm(np.eye(n), np.zeros(n), 1 / rng.uniform(0.05, 0.2, n) ** 2, np.zeros(n))
+    return markers, prior, z
+
+
+def _sampled(frame, lasting: LastingErrors) -> np.ndarray:
+    """Covariance of the errors of z, of samples of markers' errors and of departures from the priors."""
+    markers, prior, z = frame
+    rng, J = np.random.default_rng(6), markers_and_jacobian(markers.tree, z)[1]
+    rows, w = J.transpose(0, 2, 1).reshape(-1, z.size), np.repeat(markers.w[0], 3)
+    A = (rows.T * w) @ rows + np.diag(prior.precision)
+    noise = rng.standard_normal((20000, w.size)) * np.sqrt(np.repeat(lasting.markers, 3) / w)
+    departure = rng.standard_normal((20000, z.size)) * np.sqrt(lasting.prior / prior.precision)
+    errors = np.linalg.solve(A, rows.T @ (w * noise).T - (prior.precision * departure).T)
+    return errors @ errors.T / errors.shape[1]
+
+
+def test_errors_smaller_than_the_weights_say_scatter_as_said(frame):
+    markers, prior, z = frame
+    share = np.where(np.arange(len(markers.tree.marker_body)) % 2, 0.1, 0.5)
+    lasting = LastingErrors(share, np.where(np.arange(z.size) % 3, 1.0, 0.2))
+    own = np.eye(z.size)[None] * 1e-4
+    wide, changes = covariance_of_correlated_errors(markers, prior, z[None], own, 1e9, lasting)
+    sd = np.sqrt(np.diag(_sampled(frame, lasting)))
+    np.testing.assert_allclose(np.sqrt(np.diag(wide[0] - own[0])), sd, rtol=0.03)
+    no_departures = LastingErrors(share, np.zeros(z.size))
+    sd = np.sqrt(np.diag(_sampled(frame, no_departures)))
+    np.testing.assert_allclose(np.sqrt(np.diag(changes[0] - own[0])), sd, rtol=0.03)
+
+
+def test_errors_as_large_as_the_weights_say_are_those_of_a_single_frame(frame):
+    markers, prior, z = frame
+    blocks = np.eye(z.size)[None]
+    wide, changes = covariance_of_correlated_errors(markers, prior, z[None], blocks, 1e9)
+    everything = LastingErrors(np.ones(len(markers.tree.marker_body)), np.ones(z.size))
+    np.testing.assert_allclose(np.diag(wide[0]), np.diag(_sampled(frame, everything)), rtol=0.05)
+    np.testing.assert_array_equal(changes, wide)
