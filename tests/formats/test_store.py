@@ -61,6 +61,16 @@ def test_types_come_back_whole(tmp_path):
     assert back["bare"].filled is None
 
 
+def test_estimated_points_come_back_and_schema_3_is_read(tmp_path):
+    points = KEYPOINTS.with_(origin=("estimated",) * len(KEYPOINTS.names))
+    save(tmp_path / "x.h5", points=points, others=KEYPOINTS)
+    assert load(tmp_path / "x.h5")["points"].origin == points.origin
+    with h5py.File(tmp_path / "x.h5", "a") as file:
+        del file["points"]
+        file.attrs["simspine_schema"] = 3
+    assert load(tmp_path / "x.h5")["others"] == KEYPOINTS
+
+
 def test_cameras_of_schema_2_have_no_lens(tmp_path):
     save(tmp_path / "x.h5", camera=CAMERA)
     with h5py.File(tmp_path / "x.h5", "a") as file:

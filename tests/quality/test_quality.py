@@ -319,6 +319,13 @@ def test_inferred_spine_points_warn():
     assert not check(measured=clean()["measured"].with_(origin=few)).findings
 
 
+def test_estimated_spine_points_warn_by_themselves():
+    origin = tuple(Origin.ESTIMATED if name in CHAIN else Origin.DETECTED for name in ALL)
+    (finding,) = check(measured=clean()["measured"].with_(origin=origin)).findings
+    assert finding.code == "estimated_points"
+    assert "9 of the spine's 9 points are estimated by a network" in finding.message
+
+
 def test_stretching_bone_and_asymmetry_warn():
     xyz = np.array(clean()["measured"].xyz)
     knee = ALL.index("RKnee")

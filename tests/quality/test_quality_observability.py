@@ -8,12 +8,14 @@ from simspine.quality.observability import (
     Observability,
     driving,
     forced_mask,
+    is_estimated,
     level_shares,
     observability_of,
     share_text,
+    word,
 )
 from simspine.spine.levels import JOINTS, PLANES, Level
-from simspine.types import Forced, ForcedKind
+from simspine.types import Forced, ForcedKind, Origin
 
 TABLE = (*JOINTS[:2], Level("lumbar", "sacrum", "lumbar1"))
 NAMES = tuple(level.name for level in TABLE)
@@ -65,3 +67,24 @@ def test_a_share_is_never_printed_as_a_limit_that_it_does_not_reach():
     shares = (0.0, 0.194, 0.197, 0.1999, 0.2, 0.204, 0.794, 0.796, 0.8, 1.0, np.nan)
     said = ["0 %", "19 %", "<20 %", "<20 %", "20 %", "20 %", "79 %", "<80 %", "80 %", "100 %", "–"]
     assert [share_text(share) for share in shares] == said
+
+
+def test_what_estimated_points_decided_is_not_called_measured():
+    """Words change one for one; what the model or the prior decided stays theirs."""
+    cases = [(0.9, False, False), (0.5, False, False), (0.5, False, True), (0.1, False, False), (0.9, True, False)]
+    cases.append((np.nan, False, False))
+    seen = [word(share, forced, drives) for share, forced, drives in cases]
+    assert list(map(str, seen)) == [
+        "measured", "partly measured", "measured as a sum", "assumed", "set by the model", "",
+    ]  # fmt: skip
+    guessed = [word(share, forced, drives, estimated=True) for share, forced, drives in cases]
+    assert list(map(str, guessed)) == ["estimated", "partly estimated", "estimated", "assumed", "set by the model", ""]
+    table = observability_of(NAMES, np.full((3, 3), 0.85), {}, TABLE, estimated=True)
+    assert {str(word) for row in table for word in row} == {"estimated"}
+
+
+def test_one_estimated_point_of_the_spine_is_enough():
+    names = ("LHip", "Neck", "Spine_01")
+    assert is_estimated(names, (Origin.DETECTED, Origin.DETECTED, Origin.ESTIMATED))
+    assert not is_estimated(names, (Origin.ESTIMATED, Origin.DETECTED, Origin.GIVEN))  # a hip is no point of the spine
+    assert not is_estimated(names, None)

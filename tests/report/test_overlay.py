@@ -53,9 +53,9 @@ def test_inferred_is_hollow_and_detected_is_not():
 def test_marks_differ():
     images = [
         plain(Layer(detected={"p": (100, 100)}, **marks))
-        for marks in ({}, {"inferred": {"p"}}, {"pruned": {"p"}}, {"swapped": {"p"}})
+        for marks in ({}, {"inferred": {"p"}}, {"pruned": {"p"}}, {"swapped": {"p"}}, {"estimated": {"p"}})
     ]
-    for i in range(4):
+    for i in range(5):
         for j in range(i):
             assert len(changed(images[i], images[j])) > 5, (i, j)
 

@@ -30,6 +30,9 @@ def test_left_and_right_have_their_colours():
 def test_a_detected_spine_is_filled_and_an_inferred_one_hollow_and_broken():
     seen = draw_people(GREY, [DrawnPerson(spine())])
     guessed = draw_people(GREY, [DrawnPerson(spine(), frozenset(SPINE))])
+    estimated = draw_people(GREY, [DrawnPerson(spine(), estimated=frozenset(SPINE))])
+    assert (estimated != seen).any(2).sum() > 50
+    assert (estimated != guessed).any(2).sum() > 50
     assert colour(seen, 200, 500) == bgr(VERMILLION)
     assert colour(guessed, 200, 500) not in (bgr(VERMILLION), bgr(ORANGE))
     along = np.arange(150, 490)

@@ -17,12 +17,12 @@ class DetectionOptions(Section):
     """Image → 2D points."""
 
     detector: Literal["blazepose", "blazepose_spine", "spinepose", "import"] = "blazepose"
-    """blazepose works offline; blazepose_spine (experimental) guesses the spine's points from what blazepose sees;
+    """blazepose works offline; blazepose_spine (experimental) estimates the spine's points from what blazepose sees;
     spinepose sees the spine but is for non-commercial use; import reads `keypoints`."""
     model: str = "medium"
     """SpinePose: model id (small, medium, large, xlarge; v1/ or v2/ before it) or a path to an ONNX file."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """SpinePose: where the network runs."""
+    """SpinePose: where the network runs. BlazePose runs on the processor only."""
     people: int = Field(4, ge=1, le=32)
     """The most people looked for in an image; each takes its time."""
     skeleton: str | None = None

@@ -245,12 +245,15 @@ def _marker_figures(parts: TrialParts) -> Iterator[Drawn]:
 
 def _body_figures(parts: TrialParts) -> Iterator[Drawn]:
     """The body as a stick figure."""
-    model = parts.model
+    model, origin = parts.model, parts.origin
     if model is not None and model.frames:
+        if origin:
+            model = model.with_(origin=[origin.get(name, Origin.INFERRED) for name in model.names])
         yield (
             stick_figures(model, sample_frames(model.frames, 5, parts.rejected), parts.edges, CHAIN),
             "body", "The body", "Stick figures from the side, the front and above",
-            "The body's own markers (forward kinematics of the angles), the spine in colour.",
+            "The body's own markers (forward kinematics of the angles), the spine in colour. Hollow ones stand for "
+            "points that were not seen.",
         )  # fmt: skip
 
 
