@@ -41,7 +41,8 @@ def options_of_file(kind: type[Options], presets: Presets, path: str | Path, cha
         for key, value in content.items()
         for inner, entry in (value.items() if isinstance(value, dict) else [("", value)])
     }
-    return checked(kind, changed(presets[preset], {**flat, **changes}), str(path))
+    asked = {key: value for key, value in changes.items() if value is not None}
+    return checked(kind, changed(presets[preset], {**flat, **asked}), str(path))
 
 
 def checked(kind: type[Options], content: Mapping[str, Any], where: str) -> Options:

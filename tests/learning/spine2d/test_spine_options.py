@@ -45,6 +45,14 @@ def test_a_file_says_what_differs_from_a_preset(tmp_path):
     assert found.network == spine_preset("tiny").network
 
 
+def test_what_nobody_asks_for_leaves_the_file_as_it_is(tmp_path):
+    """The command line hands on None for options that are not given."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("preset: cpu\nseed: 7\ntraining: {epochs: 3}\n")
+    found = read_spine_options(file, **{"training.epochs": None, "training.batch": 8, "seed": None})
+    assert (found.training.epochs, found.training.batch, found.seed) == (3, 8, 7)
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("preset: huge", "unknown preset 'huge'"), ("- 1", "not a mapping; expected keys such as data, network"),
     ("training: {epoch: 3}", "training.epoch: Extra inputs"),
