@@ -29,6 +29,7 @@ LENGTH = 300  # frames of each motion that is made up
 class Performer:
     """Somebody and what they do. name: of the person. points: (frames, 37, 3) m, z up, in the order of `names`; NaN
     where not known. maps: (frames, segments, 3, 4), rest → world. reach: (37,) m, see `labels`. floor: m, its height.
+    rate: frames/s. takes: (frames,) number of the unbroken stretch that a frame belongs to, ascending.
     """
 
     name: str
@@ -38,16 +39,31 @@ class Performer:
     maps: np.ndarray
     reach: np.ndarray
     floor: float
+    rate: float
+    takes: np.ndarray
 
     @property
     def frames(self) -> int:
         return len(self.points)
 
+    def maps_at(self, frame: int, later: float = 0.0) -> np.ndarray:
+        """(segments, 3, 4) maps `later` s after a frame, linear between frames; a take's ends hold."""
+        if later == 0.0:
+            return self.maps[frame]
+        first, last = np.searchsorted(self.takes, [self.takes[frame], self.takes[frame] + 1]) - [0, 1]
+        at = float(np.clip(frame + later * self.rate, first, last))
+        low = min(int(at), int(last) - 1) if last > first else int(first)
+        share = at - low
+        return (1 - share) * self.maps[low] + share * self.maps[min(low + 1, int(last))]
 
-def performer(name: str, person: RenderedPerson, motion: Motion, points: Markers) -> Performer:
+
+def performer(
+    name: str, person: RenderedPerson, motion: Motion, points: Markers, lengths: Sequence[int] = ()
+) -> Performer:
     """A person in a motion of their body; frames that are not known are left out. `InputError` without any.
 
-    points: of the 37 those that are known, in the motion's frames; the others are NaN.
+    points: of the 37 those that are known, in the motion's frames; the others are NaN. lengths: frames of each of the
+    trials that the motion is made of, where it is more than one.
     """
     known = np.isfinite(motion.values).all(1)
     if not known.any():
@@ -62,7 +78,9 @@ def performer(name: str, person: RenderedPerson, motion: Motion, points: Markers
     skins = [posed_points(person.skin, maps[k]) for k in some]
     reach = np.median([reaches(names, xyz[k], skin) for k, skin in zip(some, skins, strict=True)], 0)
     floor = float(np.median([skin[:, 2].min() for skin in skins]))
-    return Performer(name, person, names, xyz, maps, reach, floor)
+    trial = np.repeat(np.arange(len(lengths)), lengths) if len(lengths) else np.zeros(len(known), int)
+    takes = (trial + np.cumsum(~known))[known]  # a gap parts what is before from what is after
+    return Performer(name, person, names, xyz, maps, reach, floor, motion.rate, takes)
 
 
 def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = None) -> Performer:
@@ -72,7 +90,8 @@ def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = Non
     person = make_person(body, subject.sex == "female", subject.mass, stream(seed, "person", str(index)))
     trials = [truth.make_trial(subject, action, 1, LENGTH) for action in actions or truth.ACTIONS]
     motion = _one_after_the_other([trial.motion for trial in trials])
-    return performer(subject.name, person, motion, forward_kinematics(body, motion))
+    lengths = [trial.motion.frames for trial in trials]
+    return performer(subject.name, person, motion, forward_kinematics(body, motion), lengths)
 
 
 def dataset_performers(path: Path, seed: int) -> Iterator[Performer]:
@@ -88,7 +107,8 @@ def dataset_performers(path: Path, seed: int) -> Iterator[Performer]:
             person = make_person(body, bool(rng.random() < 0.5), None, rng)
             motion = _one_after_the_other([trial.motion for trial in trials])
             notice(f"{path}: sex, build and looks of {name} are drawn; only bones and motion are {name}'s.")
-            yield performer(name, person, motion, _points_of(body, motion, [t.vertebral or t.markers for t in trials]))
+            points = _points_of(body, motion, [trial.vertebral or trial.markers for trial in trials])
+            yield performer(name, person, motion, points, [trial.motion.frames for trial in trials])
 
 
 def _points_of(body: Body, motion: Motion, stored: Sequence[Markers]) -> Markers:
