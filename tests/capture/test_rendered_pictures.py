@@ -58,7 +58,7 @@ def shot(who, light, frame, number=0, things=(), size=(192, 256)):
     mesh = joined([body, *things])
     shadow = shadow_map(body.points, body.triangles, light.way)
     behind = np.zeros((size[1], size[0], 3), np.float32)
-    return take_picture(camera, mesh, len(body.triangles), light, shadow, behind, 2), camera, mesh
+    return take_picture(camera, mesh, [len(body.triangles)], light, shadow, behind, 2), camera, mesh
 
 
 def test_points_are_where_opencv_projects_them(who):
@@ -114,7 +114,7 @@ def test_the_mask_is_the_outline_of_the_surface(who, light):
     for triangle in mesh.triangles:
         cv2.fillConvexPoly(drawn, np.round(px[triangle]).astype(np.int32), 1)
     coarse = cv2.resize(drawn.astype(np.float32), (192, 256), interpolation=cv2.INTER_AREA)
-    mask = picture.mask > 0.5
+    mask = picture.masks[0] > 0.5
     assert (mask & (coarse > 0.5)).sum() / (mask | (coarse > 0.5)).sum() > 0.96  # OpenCV draws borders a pixel wider
 
 

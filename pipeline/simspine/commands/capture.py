@@ -67,10 +67,13 @@ def write_configured(
 @click.option(
     "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
 )
-@click.option("--motion", type=FILE, help="A data set of ours (.h5): its bodies and motions instead.")
+@click.option("--motion", type=FILE, help="A motion: a data set of ours (.h5) with its bodies, or a BVH file.")
 @click.option("--backgrounds", type=FILE, help="Folder of images to put people before, beside the rooms.")
+@click.option("--together", type=click.IntRange(1, 8), default=1, show_default=True, help="Most people in a picture.")
+@click.option("--exposure", type=click.FloatRange(0, 0.5), default=0.0, show_default=True,
+              help="Time that the shutter is open, s: what moves is blurred.")  # fmt: skip
 @quiet_option
-def capture_render(out, images, people, seed, size, actions, motion, backgrounds, quiet):
+def capture_render(out, images, people, seed, size, actions, motion, backgrounds, together, exposure, quiet):
     """Render pictures of people whose spines are known, with exact labels, in SpineTrack's layout.
 
     Writes images/train-unreal/, annotations/person_keypoints_train-unreal.json (37 points, hidden ones by the z-buffer,
@@ -81,7 +84,7 @@ def capture_render(out, images, people, seed, size, actions, motion, backgrounds
     from simspine.workflow.context import progress_bar
 
     behind = () if backgrounds is None else background_files(backgrounds)
-    style = Style(size=_picture_size(size), backgrounds=behind)
+    style = Style(size=_picture_size(size), backgrounds=behind, together=together, exposure=exposure)
     settings = RenderSettings(seed, images, people, style, _known(actions), motion)
     with progress_bar("rendering, pictures", quiet) as progress:
         written = write_pictures(out, settings, progress)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from simspine.capture.random_streams import stream
+from simspine.capture.rendered.actors import Actor, beside, blurred
 from simspine.capture.rendered.appearance import recoloured
 from simspine.capture.rendered.cameras import draw_camera
 from simspine.capture.rendered.labels import PictureLabels, label
 from simspine.capture.rendered.motions import Performer
-from simspine.capture.rendered.people import person_mesh
 from simspine.capture.rendered.picture import finer, take_picture
 from simspine.capture.rendered.scenes import draw_light, draw_room, draw_things
 from simspine.capture.rendered.sensor import Sensor, draw_sensor, expose
@@ -28,48 +28,84 @@ _OWN_BACKGROUND = 0.7  # share of pictures before the user's images, where there
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """image: (height, width, 3) uint8 BGR, not compressed yet. frame: of the performer's motion."""
+    """image: (height, width, 3) uint8 BGR, not compressed yet. frame: of the performer's motion. others: who else is in
+    sight, with their frames and labels.
+    """
 
     image: np.ndarray
     labels: PictureLabels
     camera: Camera
     sensor: Sensor
     frame: int
+    others: tuple[tuple[str, int, PictureLabels], ...] = ()
 
 
 @dataclass(frozen=True)
 class Style:
-    """size: (width, height) px. samples: a side of each pixel. backgrounds: image files to put people before."""
+    """size: (width, height) px. samples: a side of each pixel. backgrounds: image files to put people before. together:
+    most people in a picture. exposure: s that the shutter is open about the labelled instant; 0: nothing is blurred.
+    """
 
     size: tuple[int, int] = (192, 256)
     samples: int = 2
     backgrounds: tuple[Path, ...] = ()
+    together: int = 1
+    exposure: float = 0.0
 
 
-def draw_sample(who: Performer, style: Style, seed: int, number: int) -> Sample:
-    """RenderedPicture `number` of a set; equal arguments give equal pixels and labels."""
+def draw_sample(who: Performer, style: Style, seed: int, number: int, others: Sequence[Performer] = ()) -> Sample:
+    """RenderedPicture `number` of a set; equal arguments give equal pixels and labels.
+
+    others: who may stand about, where the style has more than one person in a picture.
+    """
     for attempt in range(_ATTEMPTS):
-        sample = _attempt(who, style, stream(seed, "picture", str(number), str(attempt)))
+        labels = ("picture", str(number), str(attempt))
+        company = _company(who, others, style.together, stream(seed, *labels, "others"))
+        sample = _attempt(company, style, stream(seed, *labels))
         if sample is not None:
             return sample
     raise AssertionError(f"picture {number} shows nobody after {_ATTEMPTS} cameras")  # every camera looks at them
 
 
-def _attempt(who: Performer, style: Style, rng: np.random.Generator) -> Sample | None:
+def _company(
+    who: Performer, others: Sequence[Performer], most: int, rng: np.random.Generator
+) -> list[tuple[Performer, np.random.Generator | None]]:
+    """Who is in a picture, the one whom it is of first; each other one with random numbers of their own."""
+    count = int(rng.integers(1, most + 1)) - 1 if most > 1 and others else 0
+    chosen = rng.permutation(len(others))[:count]
+    return [(who, None), *((others[int(i)], np.random.default_rng(rng.integers(2**63))) for i in chosen)]
+
+
+def _attempt(
+    company: Sequence[tuple[Performer, np.random.Generator | None]], style: Style, rng: np.random.Generator
+) -> Sample | None:
+    who = company[0][0]
     frame = int(rng.integers(who.frames))
     dressed = replace(who.person, appearance=recoloured(who.person.appearance, rng))
-    body = person_mesh(dressed, who.maps[frame], float(rng.uniform(-1, 1)))
-    camera = draw_camera(rng, body.points[::40], who.floor, style.size)
+    actors = [Actor(who, dressed, frame, float(rng.uniform(-1, 1)))]
+    bodies = [actors[0].mesh()]
+    for other, own in company[1:]:
+        if own is not None and (placed := beside(other, own, who.floor, bodies)) is not None:
+            actors.append(placed[0])
+            bodies.append(placed[1])
+    camera = draw_camera(rng, bodies[0].points[::40], who.floor, style.size)
     light, sensor = draw_light(rng), draw_sensor(rng)
-    things = draw_things(rng, camera.centre, body.points[::300])
-    mesh = joined([body, *things])
-    shadow = shadow_map(body.points, body.triangles, light.way)
+    things = draw_things(rng, camera.centre, bodies[0].points[::300])
+    people = joined(bodies)
+    shadow = shadow_map(people.points, people.triangles, light.way)
     behind = _behind(rng, camera, light, shadow, who.floor, style.backgrounds)
-    picture = take_picture(camera, mesh, len(body.triangles), light, shadow, behind, style.samples)
-    labels = label(picture, camera, who.names, who.points[frame], who.reach)
-    if labels is None:
+    mesh, counts = joined([*bodies, *things]), [len(body.triangles) for body in bodies]
+    picture = take_picture(camera, mesh, counts, light, shadow, behind, style.samples)
+    found = [
+        label(picture, camera, actor.who.names, actor.points(), actor.who.reach, k) for k, actor in enumerate(actors)
+    ]
+    if found[0] is None:
         return None
-    return Sample(expose(picture.colours, sensor, rng), labels, camera, sensor, frame)
+    colours = picture.colours
+    if style.exposure > 0:
+        colours = blurred(actors, things, style.exposure, camera, light, behind, picture)
+    seen = tuple((a.who.name, a.frame, own) for a, own in zip(actors[1:], found[1:], strict=True) if own is not None)
+    return Sample(expose(colours, sensor, rng), found[0], camera, sensor, frame, seen)
 
 
 def _behind(

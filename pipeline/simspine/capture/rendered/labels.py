@@ -50,20 +50,25 @@ def reaches(names: tuple[str, ...], points: np.ndarray, skin: np.ndarray) -> np.
 
 
 def label(
-    picture: RenderedPicture, camera: Camera, names: tuple[str, ...], xyz: np.ndarray, reach: np.ndarray
+    picture: RenderedPicture,
+    camera: Camera,
+    names: tuple[str, ...],
+    xyz: np.ndarray,
+    reach: np.ndarray,
+    person: int = 0,
 ) -> PictureLabels | None:
-    """Labels of a picture; None where hardly anything of the person is in it.
+    """Labels of one person of a picture; None where hardly anything of them is in it.
 
     names: SIMSPINE's 37 of xyz (points, 3) m in the world; reach: as from `reaches`.
     """
-    mask = np.asarray(picture.mask > 0.5)
+    mask = np.asarray(picture.masks[person] > 0.5)
     if mask.sum() < LEAST:
         return None
     px = project_one(camera, xyz)
     local = xyz @ camera.R.T + camera.t
     width, height = camera.size
     inside = np.all((px >= -0.5) & (px < np.array([width, height]) - 0.5), axis=1)
-    v = np.where(inside, np.where(in_sight(picture, camera, xyz, reach), VISIBLE, HIDDEN), 0)
+    v = np.where(inside, np.where(in_sight(picture, camera, xyz, reach, person), VISIBLE, HIDDEN), 0)
     order = [names.index(_NATIVE[name]) for name in load("spinetrack37").names]
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     box = (columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0])
@@ -73,8 +78,13 @@ def label(
     return PictureLabels(found[order], local[order], mask, (left, top, wide, high))
 
 
-def in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """(points,) bool: nothing lies farther before a point than its reach; points outside the image count as hidden."""
+def in_sight(
+    picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray, person: int = 0
+) -> np.ndarray:
+    """(points,) bool: nothing lies farther before a person's point than its reach, and nobody else before it at all.
+
+    Points outside the image count as hidden.
+    """
     fine = finer(camera, picture.scale)
     px, local = project_one(fine, xyz), xyz @ camera.R.T + camera.t
     at = np.round(np.nan_to_num(px, nan=-1.0)).astype(int)
@@ -82,7 +92,9 @@ def in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: n
     column, row = np.where(inside[:, None], at, 0).T
     slant = np.linalg.norm(local, axis=1) / local[:, 2]  # depth is along the axis, flesh along the line of sight
     before = (local[:, 2] - picture.seen.depth[row, column]) * slant
-    clear = (picture.seen.triangle[row, column] == NONE) | (before <= reach)
+    triangle, (start, end) = picture.seen.triangle[row, column], picture.first[person : person + 2]
+    others = (triangle >= 0) & (triangle < picture.first[-1]) & ((triangle < start) | (triangle >= end))
+    clear = (triangle == NONE) | (before <= np.where(others, 0.0, reach))
     return inside & clear
 
 

@@ -1,6 +1,6 @@
 """Whose motion is rendered: people of the virtual capture, or of a data set of ours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from simspine.capture import truth
 from simspine.capture.random_streams import stream
 from simspine.capture.rendered.labels import reaches
 from simspine.capture.rendered.people import RenderedPerson, make_person
+from simspine.capture.rendered.retarget import retargeted
 from simspine.dataset.recordings import open_dataset
 from simspine.errors import InputError
 from simspine.formats._text import notice
+from simspine.formats.bvh import read_bvh
 from simspine.geometry import change_frame, in_frame
 from simspine.skeletons import load
 from simspine.surface.posing import posed_points
@@ -29,6 +31,7 @@ LENGTH = 300  # frames of each motion that is made up
 class Performer:
     """Somebody and what they do. name: of the person. points: (frames, 37, 3) m, z up, in the order of `names`; NaN
     where not known. maps: (frames, segments, 3, 4), rest → world. reach: (37,) m, see `labels`. floor: m, its height.
+    rate: frames/s. takes: (frames,) number of the unbroken stretch that a frame belongs to, ascending.
     """
 
     name: str
@@ -38,31 +41,80 @@ class Performer:
     maps: np.ndarray
     reach: np.ndarray
     floor: float
+    rate: float
+    takes: np.ndarray
 
     @property
     def frames(self) -> int:
         return len(self.points)
 
+    def maps_at(self, frame: int, later: float = 0.0) -> np.ndarray:
+        """(segments, 3, 4) maps `later` s after a frame, linear between frames; a take's ends hold."""
+        if later == 0.0:
+            return self.maps[frame]
+        first, last = np.searchsorted(self.takes, [self.takes[frame], self.takes[frame] + 1]) - [0, 1]
+        at = float(np.clip(frame + later * self.rate, first, last))
+        low = min(int(at), int(last) - 1) if last > first else int(first)
+        share = at - low
+        return (1 - share) * self.maps[low] + share * self.maps[min(low + 1, int(last))]
 
-def performer(name: str, person: RenderedPerson, motion: Motion, points: Markers) -> Performer:
+
+def performer(
+    name: str, person: RenderedPerson, motion: Motion, points: Markers, lengths: Sequence[int] = ()
+) -> Performer:
     """A person in a motion of their body; frames that are not known are left out. `InputError` without any.
 
-    points: of the 37 those that are known, in the motion's frames; the others are NaN.
+    points: of the 37 those that are known, in the motion's frames; the others are NaN. lengths: frames of each of the
+    trials that the motion is made of, where it is more than one.
     """
     known = np.isfinite(motion.values).all(1)
     if not known.any():
         raise InputError(f"{name}: no frame of the motion is known in all coordinates; there is nothing to render.")
     whole = motion.with_(values=motion.values[known], deviation=None)
-    maps = person.maps(body_poses(person.body, whole))
+    trial = np.repeat(np.arange(len(lengths)), lengths) if len(lengths) else np.zeros(len(known), int)
+    takes = (trial + np.cumsum(~known))[known]  # a gap parts what is before from what is after
+    there = [point for point in load("simspine37").names if point in points.names]
+    shown = points.select(there)
+    shown = shown.with_(xyz=shown.xyz[known], weight=None)
+    return in_poses(name, person, body_poses(person.body, whole), shown, takes)
+
+
+def in_poses(
+    name: str, person: RenderedPerson, poses: Mapping[str, np.ndarray], points: Markers, takes: np.ndarray
+) -> Performer:
+    """A person in poses {body: (frames, 4, 4)}, y up. points: of the 37 those known; takes: see `Performer`."""
+    maps = person.maps(poses)
     names = load("simspine37").names
     xyz = np.full((len(maps), len(names), 3), np.nan)
-    there = [point for point in names if point in points.names]
-    xyz[:, [names.index(point) for point in there]] = in_frame(points.select(there), "z_up").xyz[known]
+    xyz[:, [names.index(point) for point in points.names]] = in_frame(points, "z_up").xyz
     some = np.linspace(0, len(maps) - 1, min(len(maps), 12)).astype(int)
     skins = [posed_points(person.skin, maps[k]) for k in some]
     reach = np.median([reaches(names, xyz[k], skin) for k, skin in zip(some, skins, strict=True)], 0)
     floor = float(np.median([skin[:, 2].min() for skin in skins]))
-    return Performer(name, person, names, xyz, maps, reach, floor)
+    return Performer(name, person, names, xyz, maps, reach, floor, points.rate, takes)
+
+
+def bvh_performer(path: Path, seed: int, index: int) -> Performer:
+    """Person number `index` of the virtual capture of this seed, moving as a BVH file's skeleton does.
+
+    Raises `InputError` for a file that cannot be read, and for a skeleton whose joints are not known by name.
+    """
+    subject = truth.make_subject(seed, index)
+    body = truth.truth_body(subject).body
+    found = read_bvh(path)
+    poses = retargeted(body, found, path)
+    person = make_person(body, subject.sex == "female", subject.mass, stream(seed, "person", str(index)))
+    names = [name for name in load("simspine37").names if name in body.marker_names]
+    numbers = [body.marker_index(name) for name in names]
+    xyz = np.stack(
+        [
+            poses[body.marker_bodies[k]][:, :3, :3] @ body.marker_offsets[k] + poses[body.marker_bodies[k]][:, :3, 3]
+            for k in numbers
+        ],
+        1,
+    )
+    points = Markers(tuple(names), found.motion.rate, xyz, frame="y_up")
+    return in_poses(subject.name, person, poses, points, np.zeros(len(xyz), int))
 
 
 def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = None) -> Performer:
@@ -72,7 +124,8 @@ def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = Non
     person = make_person(body, subject.sex == "female", subject.mass, stream(seed, "person", str(index)))
     trials = [truth.make_trial(subject, action, 1, LENGTH) for action in actions or truth.ACTIONS]
     motion = _one_after_the_other([trial.motion for trial in trials])
-    return performer(subject.name, person, motion, forward_kinematics(body, motion))
+    lengths = [trial.motion.frames for trial in trials]
+    return performer(subject.name, person, motion, forward_kinematics(body, motion), lengths)
 
 
 def dataset_performers(path: Path, seed: int) -> Iterator[Performer]:
@@ -88,7 +141,8 @@ def dataset_performers(path: Path, seed: int) -> Iterator[Performer]:
             person = make_person(body, bool(rng.random() < 0.5), None, rng)
             motion = _one_after_the_other([trial.motion for trial in trials])
             notice(f"{path}: sex, build and looks of {name} are drawn; only bones and motion are {name}'s.")
-            yield performer(name, person, motion, _points_of(body, motion, [t.vertebral or t.markers for t in trials]))
+            points = _points_of(body, motion, [trial.vertebral or trial.markers for trial in trials])
+            yield performer(name, person, motion, points, [trial.motion.frames for trial in trials])
 
 
 def _points_of(body: Body, motion: Motion, stored: Sequence[Markers]) -> Markers:

@@ -1,5 +1,6 @@
-"""One camera's picture of a scene: colours, and what of it is the person."""
+"""One camera's picture of a scene: colours, and what of it is whom."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,16 +14,16 @@ from simspine.types import Camera
 
 @dataclass(frozen=True, eq=False)
 class RenderedPicture:
-    """colours: (height, width, 3) float32, linear. mask: (height, width) 0…1, how much of a pixel the person covers.
-    seen: what is nearest in each pixel, at `scale` times the picture's size; things: from which triangle on it is not
-    the person.
+    """colours: (height, width, 3) float32, linear. masks: (people, height, width) 0…1, how much of a pixel each person
+    covers. seen: what is nearest in each pixel, at `scale` times the picture's size. first: (people + 1,) the first
+    triangle of each person; from the last on nothing is a person.
     """
 
     colours: np.ndarray
-    mask: np.ndarray
+    masks: np.ndarray
     seen: Visible
     scale: int
-    things: int
+    first: np.ndarray
 
 
 def finer(camera: Camera, scale: float) -> Camera:
@@ -33,9 +34,15 @@ def finer(camera: Camera, scale: float) -> Camera:
 
 
 def take_picture(
-    camera: Camera, mesh: Mesh, things: int, light: Light, shadow: ShadowMap, behind: np.ndarray, scale: int = 1
+    camera: Camera,
+    mesh: Mesh,
+    people: Sequence[int],
+    light: Light,
+    shadow: ShadowMap,
+    behind: np.ndarray,
+    scale: int = 1,
 ) -> RenderedPicture:
-    """A picture of a mesh whose triangles from `things` on are not the person.
+    """A picture of a mesh that begins with people. people: how many triangles each of them has.
 
     behind: (height, width, 3) linear colours of what is behind. scale: samples a side of each pixel; edges of what is
     drawn are then as soft as a lens would show them. Colours are worked out once a pixel.
@@ -43,6 +50,6 @@ def take_picture(
     fine = finer(camera, scale)
     px, depth = projected(fine, mesh.points)
     seen = rasterise(px, depth, mesh.triangles, fine.size)
-    first = np.array([0, things])
+    first = np.cumsum([0, *people])
     colours, count = shade(mesh, Drawn(px, depth, seen), camera.centre, light, shadow, behind, first)
-    return RenderedPicture(colours, count[0] * np.float32(1 / scale**2), seen, scale, things)
+    return RenderedPicture(colours, count * np.float32(1 / scale**2), seen, scale, first)

