@@ -1,13 +1,13 @@
 """Labels of a recording as images of other programs' files, and back as decisions of an annotator."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from simspine.annotation.images import Images
-from simspine.annotation.labels import Edit, Labels, PointStatus, Visibility, edited
+from simspine.annotation.labels import Edit, Labels, OutlineEdit, PointStatus, Visibility, edited
 from simspine.annotation.recording import RecordedViews
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path, write_text
@@ -23,9 +23,12 @@ from simspine.formats.labelled_images import (
     write_coco_labels,
 )
 from simspine.formats.mmpose_labels import read_mmpose_labels, write_mmpose_labels
+from simspine.formats.outlines import Outline
 from simspine.skeletons import by_size
 
+Outlines = Mapping[tuple[int, int], OutlineEdit]  # by frame and view
 FORMATS = {"coco": ".json", "mmpose": ".npz", "cvat": ".xml", "label-studio": ".json", "openpose": ""}
+OUTLINED = ("coco", "cvat", "label-studio")  # formats that have a place for outlines
 SAME_PX = 0.05  # nearer than this a point of another program's file has not been moved
 SCORES = {Visibility.SEEN: 1.0, Visibility.HIDDEN: 0.5, Visibility.ABSENT: 0.0}  # OpenPose's files know scores only
 _READERS: dict[str, Callable[[Path], LabelledImages]] = {
@@ -36,13 +39,21 @@ _READERS: dict[str, Callable[[Path], LabelledImages]] = {
 }
 
 
-def images_of(recording: RecordedViews, labels: Labels, decided_only: bool = True) -> LabelledImages:
-    """A row per image. decided_only: leave out images of which nobody has looked at a point."""
+def images_of(
+    recording: RecordedViews, labels: Labels, decided_only: bool = True, outlines: Outlines | None = None
+) -> LabelledImages:
+    """A row per image. decided_only: leave out images of which nobody has looked at a point or an outline.
+
+    outlines: decisions about the person's, {(frame, view): edit}.
+    """
+    drawn = {
+        at: Outline(e.rings, int(e.status)) for at, e in (outlines or {}).items() if e.rings is not None and e.status
+    }
     rows = [
         (frame, view)
         for frame in range(recording.frames)
         for view in range(len(recording.views))
-        if not decided_only or labels.decided[frame, view].any()
+        if not decided_only or labels.decided[frame, view].any() or (frame, view) in drawn
     ]
     if not rows:
         raise InputError(
@@ -58,18 +69,27 @@ def images_of(recording: RecordedViews, labels: Labels, decided_only: bool = Tru
         np.array([recording.sources[view].size for _, view in rows]),
         points,
         labels.status[at],
+        tuple(drawn.get(row) for row in rows) if drawn else (),
     )
 
 
-def write_labels(form: str, out: Path, recording: RecordedViews, labels: Labels, decided_only: bool = True) -> Path:
+def write_labels(
+    form: str,
+    out: Path,
+    recording: RecordedViews,
+    labels: Labels,
+    decided_only: bool = True,
+    outlines: Outlines | None = None,
+) -> Path:
     """Write the labels in one of `FORMATS`; returns what was written. out: a file; for openpose a folder.
 
-    Raises `InputError` for a file whose ending is another format's.
+    outlines: as in `images_of`; mmpose and openpose have no place for them. Raises `InputError` for a file whose ending
+    is another format's.
     """
     if out.suffix.lower() != FORMATS[form] and (FORMATS[form] or out.suffix.lower() in FORMATS.values()):
         wanted = f"a file that ends in {FORMATS[form]}" if FORMATS[form] else "a folder"
         raise InputError(f"{out}: {form} is written to {wanted}. Choose another name, or another --format.")
-    images = images_of(recording, labels, decided_only)
+    images = images_of(recording, labels, decided_only, outlines if form in OUTLINED else None)
     if form == "coco":
         write_coco_labels(out, images)
     elif form == "mmpose":
@@ -118,7 +138,7 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
     edits: list[Edit] = []
     found = 0
     for i, name in enumerate(images.file_names):
-        at = places.get(name) or places.get("/".join(name.split("/")[-2:])) or places.get(name.split("/")[-1])
+        at = _place_of(places, name)
         if at is None:
             continue
         found += 1
@@ -133,6 +153,33 @@ def edits_from(recording: RecordedViews, labels: Labels, images: LabelledImages,
         )
     edited(labels, edits)  # raises for what is no point of the recording
     return edits
+
+
+def outline_edits_from(recording: RecordedViews, outlines: Outlines, images: LabelledImages) -> list[OutlineEdit]:
+    """Outlines of a file that differ from those there are, or of whose image there is none."""
+    places = _places(recording)
+    edits = []
+    for i, name in enumerate(images.file_names):
+        at, found = _place_of(places, name), images.outline(i)
+        if at is None or found is None or not found.status:
+            continue
+        edit = OutlineEdit(*at, found.rings, PointStatus(found.status))
+        if not _same_outline(outlines.get(at), edit):
+            edits.append(edit)
+    return edits
+
+
+def _same_outline(a: OutlineEdit | None, b: OutlineEdit) -> bool:
+    if a is None or a.rings is None or b.rings is None or a.status != b.status:
+        return False
+    if [len(ring) for ring in a.rings] != [len(ring) for ring in b.rings]:
+        return False
+    return all(np.abs(np.subtract(p, q)).max() < SAME_PX for p, q in zip(a.rings, b.rings, strict=True))
+
+
+def _place_of(places: dict[str, tuple[int, int]], name: str) -> tuple[int, int] | None:
+    """Frame and view of an image by its name, or by the end of its path."""
+    return places.get(name) or places.get("/".join(name.split("/")[-2:])) or places.get(name.split("/")[-1])
 
 
 def _edit(labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, status: PointStatus) -> Edit | None:

@@ -3,6 +3,8 @@
 import threading
 from collections import OrderedDict
 
+import numpy as np
+
 from simspine.annotation.recording import RecordedViews
 from simspine.errors import InputError
 from simspine.sources.any_order import decoder_of, jpeg
@@ -40,6 +42,12 @@ class Images:
             encoded = jpeg(self._decoders[view].at(key[0]))
         self._keep(key, encoded)
         return encoded
+
+    def decoded(self, frame: int, view: int) -> np.ndarray:
+        """The same, (height, width, 3) uint8 BGR."""
+        import cv2
+
+        return np.asarray(cv2.imdecode(np.frombuffer(self.jpeg(frame, view), np.uint8), cv2.IMREAD_COLOR))
 
     def close(self) -> None:
         """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""

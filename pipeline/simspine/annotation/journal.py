@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from simspine.annotation.labels import Edit, PointStatus, Visibility
+from simspine.annotation.labels import Edit, OutlineEdit, PointStatus, Visibility
 from simspine.errors import InputError
 from simspine.formats._text import read_bytes
 from simspine.formats.atomic import write_text
@@ -18,6 +18,7 @@ from simspine.formats.atomic import write_text
 ENDING = ".jsonl"
 SCHEMA = 1
 FARTHEST_PX = 1e7  # beyond any image
+MOST_RINGS, MOST_CORNERS = 100, 10_000
 _NAME = re.compile(r"[\w][\w .@-]{0,60}")
 
 
@@ -55,7 +56,7 @@ def start_journal(path: Path, recording: str, views: Sequence[str], names: Seque
         os.truncate(path, content.rfind(b"\n") + 1)
 
 
-def append(path: Path, edits: Sequence[Edit], when: float | None = None) -> None:
+def append(path: Path, edits: Sequence[Edit | OutlineEdit], when: float | None = None) -> None:
     """Add decisions; they are on the disk when this returns. when: s since 1970, if a person made them then."""
     stamp = {} if when is None else {"t": round(when, 1)}
     append_lines(path, [_to_json(edit) | stamp for edit in edits])
@@ -71,7 +72,19 @@ def append_lines(path: Path, entries: Sequence[dict]) -> None:
 
 
 def read_journal(path: Path) -> list[Edit]:
-    """All decisions in their order. `InputError` names the line for what is none; a torn last line is left out."""
+    """All decisions about points in their order. `InputError` names the line for what is none; a torn last line is left
+    out."""
+    return [edit for edit in _decisions(path) if isinstance(edit, Edit)]
+
+
+def read_outlines(path: Path) -> dict[tuple[int, int], OutlineEdit]:
+    """{(frame, view): last decision about the person's outline}; {} where there is no journal."""
+    if not path.exists():
+        return {}
+    return {(edit.frame, edit.view): edit for edit in _decisions(path) if isinstance(edit, OutlineEdit)}
+
+
+def _decisions(path: Path) -> list[Edit | OutlineEdit]:
     content = read_bytes(path)
     _head(path, content)
     edits = []
@@ -80,7 +93,7 @@ def read_journal(path: Path) -> list[Edit]:
             try:
                 edits.append(edit_from(json.loads(line)))
             except (InputError, ValueError, RecursionError) as error:
-                raise InputError(f"{path}, line {number}: no decision about a point ({error}).") from None
+                raise InputError(f"{path}, line {number}: no decision about a point or an outline ({error}).") from None
     return edits
 
 
@@ -94,8 +107,10 @@ def read_times(path: Path) -> list[tuple[float, int]]:
     return found
 
 
-def edit_from(entry) -> Edit:
-    """A decision as JSON says it: f, v, p, x, y, see, how. `InputError` for anything else."""
+def edit_from(entry) -> Edit | OutlineEdit:
+    """A decision as JSON says it: f, v, p, x, y, see, how; or f, v, rings, how. `InputError` for anything else."""
+    if isinstance(entry, dict) and "rings" in entry:
+        return _outline_from(entry)
     try:
         frame, view, point, x, y = (entry[key] for key in "fvpxy")
         visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
@@ -111,7 +126,27 @@ def edit_from(entry) -> Edit:
     return Edit(frame, view, point, float(x) if numbers else None, float(y) if numbers else None, visibility, status)
 
 
-def _to_json(edit: Edit) -> dict:
+def _outline_from(entry: dict) -> OutlineEdit:
+    try:
+        frame, view, rings, status = entry["f"], entry["v"], entry["rings"], PointStatus(entry["how"])
+        if type(frame) is not int or type(view) is not int:
+            raise ValueError(f"frame {frame!r}, view {view!r}")
+        if rings is None:
+            return OutlineEdit(frame, view, None, status)
+        drawn = tuple(tuple((float(x), float(y)) for x, y in ring) for ring in rings)
+    except (TypeError, LookupError, ValueError) as error:
+        raise InputError(f"not a decision about an outline: {error!r}") from None
+    if not drawn or len(drawn) > MOST_RINGS or any(not 3 <= len(ring) <= MOST_CORNERS for ring in drawn):
+        raise InputError(f"{len(drawn)} rings: expected 1 to {MOST_RINGS}, of 3 to {MOST_CORNERS} corners each")
+    if not all(abs(v) < FARTHEST_PX for ring in drawn for corner in ring for v in corner):  # not so: NaN
+        raise InputError("a corner of an outline is no place in an image")
+    return OutlineEdit(frame, view, drawn, status)
+
+
+def _to_json(edit: Edit | OutlineEdit) -> dict:
+    if isinstance(edit, OutlineEdit):
+        rings = None if edit.rings is None else [[[round(v, 2) for v in at] for at in ring] for ring in edit.rings]
+        return {"f": edit.frame, "v": edit.view, "rings": rings, "how": int(edit.status)}
     x, y = (None if v is None else round(v, 3) for v in (edit.x, edit.y))
     return {
         "f": edit.frame, "v": edit.view, "p": edit.point, "x": x, "y": y,

@@ -7,6 +7,7 @@ from enum import IntEnum
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
+from simspine.formats.outlines import Ring
 from simspine.types import Keypoints, read_only
 
 
@@ -37,6 +38,17 @@ class Edit:
     x: float | None
     y: float | None
     visibility: Visibility
+    status: PointStatus
+
+
+@dataclass(frozen=True)
+class OutlineEdit:
+    """A decision about a person's outline in an image. rings: of corners x, y px, as `simspine.formats.outlines`; None
+    where there is no person."""
+
+    frame: int
+    view: int
+    rings: tuple[Ring, ...] | None
     status: PointStatus
 
 
@@ -100,10 +112,10 @@ def edited(labels: Labels, edits: Iterable[Edit]) -> Labels:
     return Labels(labels.names, xy, visibility, status, labels.confidence)
 
 
-def check(labels: Labels, edit: Edit) -> None:
+def check(labels: Labels, edit: Edit | OutlineEdit) -> None:
     """`InputError` unless the edit is of a frame, a view and a point that there are."""
     frames, views = labels.xy.shape[:2]
-    if edit.point not in labels.names:
+    if isinstance(edit, Edit) and edit.point not in labels.names:
         raise unknown_name("point", edit.point, labels.names)
     if not (0 <= edit.frame < frames and 0 <= edit.view < views):
         raise InputError(

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from simspine.annotation.exchange import images_of, write_images
-from simspine.annotation.journal import annotators, append_lines, journal_file, read_times, start_journal
+from simspine.annotation.exchange import Outlines, images_of, write_images
+from simspine.annotation.journal import annotators, append_lines, journal_file, read_outlines, read_times, start_journal
 from simspine.annotation.labels import Labels, pseudo_labels
 from simspine.annotation.ranking import batch, finished, rank
 from simspine.annotation.recording import RecordedViews, at_images, keypoints_of_files
@@ -134,7 +134,7 @@ def advance(
         _note(recording, last.number, "corrected", figures=_figures(recording, annotator, last, labels))
         say(f"round {last.number}: corrected")
     if "exported" not in last.done:
-        count = _export(recording, labels, files)
+        count = _export(recording, labels, read_outlines(journal_file(recording.home, annotator)), files)
         _note(recording, last.number, "exported", images=count)
         say(f"round {last.number}: {count} images in {files.images}, labels in {files.labels}")
     if "proposed" not in last.done:
@@ -184,9 +184,9 @@ def _figures(recording: RecordedViews, annotator: str, current: Round, labels: L
     return round_figures(recording.start, labels, current.frames, current.control, everyone) | {"minutes": minutes}
 
 
-def _export(recording: RecordedViews, labels: Labels, files: RoundFiles) -> int:
+def _export(recording: RecordedViews, labels: Labels, outlines: Outlines, files: RoundFiles) -> int:
     """Images of finished frames only: in others pseudo-labels stand among the decisions."""
-    whole = images_of(recording, labels)
+    whole = images_of(recording, labels, outlines=outlines)
     done = finished(labels)
     names = {
         recording.image_name(int(frame), view) for frame in np.flatnonzero(done) for view in range(len(recording.views))

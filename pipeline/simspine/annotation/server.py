@@ -125,6 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
             return _static("index.html")
         if match := re.fullmatch(r"image/(\d{1,4})/(\d{1,9})\.jpg", path):
             return session.images.jpeg(int(match[2]), int(match[1])), "image/jpeg"
+        if match := re.fullmatch(r"api/outline/(\d{1,4})/(\d{1,9})", path):
+            return _json(session.proposed_outline(int(match[2]), int(match[1])))
         if match := re.fullmatch(r"api/frame/(\d{1,9})", path):
             return _json(session.frame(int(match[1])))
         if path in self.server.pages:

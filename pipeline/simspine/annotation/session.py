@@ -10,8 +10,17 @@ import numpy as np
 from simspine import skeletons
 from simspine.annotation.agreement import agreement
 from simspine.annotation.images import Images
-from simspine.annotation.journal import annotators, append, edit_from, journal_file, read_journal, start_journal
-from simspine.annotation.labels import Edit, Labels, PointStatus, check, edited
+from simspine.annotation.journal import (
+    annotators,
+    append,
+    edit_from,
+    journal_file,
+    read_journal,
+    read_outlines,
+    start_journal,
+)
+from simspine.annotation.labels import Edit, Labels, OutlineEdit, PointStatus, check, edited
+from simspine.annotation.outline_proposals import OutlineProposer
 from simspine.annotation.ranking import BATCH, batch, finished, rank
 from simspine.annotation.recording import CHAIN, RecordedViews
 from simspine.errors import InputError
@@ -53,8 +62,10 @@ class Session:
         self._path = journal_file(recording.home, annotator)
         start_journal(self._path, recording.name, recording.views, recording.start.names)
         self._own(labels_of(recording, annotator))
+        self._outlines = read_outlines(self._path)
         self.images = Images(recording)
-        self._lock = threading.Lock()
+        self._lock, self._looking = threading.Lock(), threading.Lock()
+        self._proposer: OutlineProposer | None = None
         self._batch: list[dict[str, Any]] = []
         self._scores: list[float] = []
         self.next_batch()
@@ -115,8 +126,26 @@ class Session:
                 self._status[frame].ravel().tolist(), self._confidence[frame].ravel().round(3).tolist(), strict=True,
             )  # fmt: skip
             flat = [[*(None if np.isnan(v) else v for v in place), *more] for place, *more in parts]
+            drawn = [self._outlines.get((frame, view)) for view in range(len(self.recording.views))]
         points = len(self._names)
-        return {"points": [flat[i : i + points] for i in range(0, len(flat), points)]}
+        return {
+            "points": [flat[i : i + points] for i in range(0, len(flat), points)],
+            "outlines": [
+                {"rings": one.rings, "how": int(one.status)} if one is not None and one.status else None
+                for one in drawn
+            ],
+        }
+
+    def proposed_outline(self, frame: int, view: int) -> dict[str, Any]:
+        """What BlazePose takes for the person; no rings where it finds nobody."""
+        image = self.images.decoded(frame, view)
+        with self._lock:
+            labelled = (self._visibility[frame, view] > 0) & np.isfinite(self._xy[frame, view]).all(-1)
+            xy = self._xy[frame, view][labelled]
+        with self._looking:
+            if self._proposer is None:
+                self._proposer = OutlineProposer()
+            return {"rings": self._proposer.outline(image, xy)}
 
     def edit(self, entries: Sequence[Any]) -> dict[str, Any]:
         """Take decisions; they are on the disk when this returns. `InputError` for one that cannot be, and none is."""
@@ -126,7 +155,10 @@ class Session:
         with self._lock:
             append(self._path, edits, time.time())
             for edit in edits:
-                self._put(edit)
+                if isinstance(edit, OutlineEdit):
+                    self._outlines[edit.frame, edit.view] = edit
+                else:
+                    self._put(edit)
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()
 

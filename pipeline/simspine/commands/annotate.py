@@ -139,13 +139,15 @@ def annotations():
 def export_(target, annotator, form, path, everything, images):
     """Write the points for another program, each with what was done about it."""
     from simspine.annotation.exchange import images_of, write_images, write_labels
+    from simspine.annotation.journal import journal_file, read_outlines
     from simspine.annotation.session import labels_of
 
     recording = _opened(target)
     labels = labels_of(recording, annotator)
-    click.echo(write_labels(form, path, recording, labels, not everything))
+    outlines = read_outlines(journal_file(recording.home, annotator))
+    click.echo(write_labels(form, path, recording, labels, not everything, outlines))
     if images is not None:
-        count = write_images(images, recording, images_of(recording, labels, not everything))
+        count = write_images(images, recording, images_of(recording, labels, not everything, outlines))
         click.echo(f"{count} images in {images}")
 
 
@@ -156,15 +158,16 @@ def export_(target, annotator, form, path, everything, images):
 @click.option("--file", "path", type=FILE, required=True, help="File to read; for openpose a folder.")
 def import_(target, annotator, form, path):
     """Take the points of another program's file as decisions of an annotator."""
-    from simspine.annotation.exchange import edits_from, read_labels
-    from simspine.annotation.journal import append, journal_file, start_journal
+    from simspine.annotation.exchange import edits_from, outline_edits_from, read_labels
+    from simspine.annotation.journal import append, journal_file, read_outlines, start_journal
     from simspine.annotation.session import labels_of
 
     recording = _opened(target)
     file = journal_file(recording.home, annotator)
     found = read_labels(form, path, recording)
     with _alone(recording, annotator):
-        edits = edits_from(recording, labels_of(recording, annotator), found, str(path))
+        points = edits_from(recording, labels_of(recording, annotator), found, str(path))
+        edits = [*points, *outline_edits_from(recording, read_outlines(file), found)]
         start_journal(file, recording.name, recording.views, recording.start.names)
         append(file, edits)
     click.echo(f"{len(edits)} decisions added to {file}")

@@ -16,9 +16,11 @@ from simspine.errors import InputError
 from simspine.formats._text import parsed, read_bytes
 from simspine.formats.atomic import write_text
 from simspine.formats.labelled_images import STATUSES, LabelledImages, read_as
+from simspine.formats.outlines import Outline, Ring, from_file, to_file
 
 POINT_SIZE = 0.5  # % of the image's width, as drawn
 HIDDEN = "hidden"
+OUTLINE = "person"
 PREFIX = "/data/local-files/?d="  # how Label Studio names files of its own disk
 LEFT, RIGHT, MIDDLE = "#0072b2", "#e69f00", "#009e73"
 DIGITS = 6  # of percent: a thousandth of a px in an image of 10,000
@@ -29,7 +31,8 @@ def write_label_studio(path: str | os.PathLike, images: LabelledImages) -> None:
     tasks = []
     for i, name in enumerate(images.file_names):
         regions = [_region(images, i, k) for k in range(len(images.names)) if images.points[i, k, 2] > 0]
-        decided = bool(images.status[i].any())
+        regions += _rings(images, i)
+        decided = bool(images.status[i].any()) or images.outline(i) is not None
         task: dict[str, Any] = {"id": i + 1, "data": _data(images, i, name)}
         task["annotations"] = [{"id": str(i + 1), "result": regions}] if decided else []
         task["predictions"] = [] if decided else [{"model_version": "simspine", "result": regions}]
@@ -42,7 +45,9 @@ def labelling_setup(names: tuple[str, ...]) -> str:
     labels = "\n".join(f'    <Label value="{name}" background="{_colour(name)}"/>' for name in names)
     return (
         '<View>\n  <Image name="image" value="$image" zoom="true" zoomControl="true"/>\n'
-        f'  <KeyPointLabels name="point" toName="image" strokeWidth="3">\n{labels}\n  </KeyPointLabels>\n</View>\n'
+        f'  <KeyPointLabels name="point" toName="image" strokeWidth="3">\n{labels}\n  </KeyPointLabels>\n'
+        f'  <PolygonLabels name="outline" toName="image">\n    <Label value="{OUTLINE}" background="{MIDDLE}"/>\n'
+        "  </PolygonLabels>\n</View>\n"
     )
 
 
@@ -55,11 +60,12 @@ def read_label_studio(path: str | os.PathLike) -> LabelledImages:
     tasks = parsed(json.loads, read_bytes(path), "valid JSON", path)
     if not isinstance(tasks, list) or not tasks:
         raise InputError(f"{path}: expected a list of tasks, as Label Studio exports with 'JSON'.")
-    files, sizes, rows, names = [], [], [], dict[str, int]()
+    files, sizes, rows, outlines, names = [], [], [], [], dict[str, int]()
     for number, task in enumerate(tasks, 1):
         where = f"{path}, task {number}"
         try:
             row, size = _row(task, where)
+            outlines.append(_outline(_given(task)[0], where))
             files.append(str(task["data"]["image"]).removeprefix(PREFIX))
         except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, InputError):
@@ -75,21 +81,61 @@ def read_label_studio(path: str | os.PathLike) -> LabelledImages:
     for i, row in enumerate(rows):
         for name, x, y, see, how in row:
             points[i, names[name]], status[i, names[name]] = (x, y, see), how
-    return read_as(path, names, files, sizes, points, status)
+    return read_as(path, names, files, sizes, points, status, outlines)
 
 
 def _row(task: dict[str, Any], where: str) -> tuple[list[tuple[str, float, float, int, int]], tuple[int, int]]:
     """Points of a task (name, x, y, v, status), and the size of its image; 0 0 where nothing tells it."""
-    given = [(entry, True) for entry in task.get("annotations") or ()]
-    given = given or [(entry, False) for entry in task.get("predictions") or ()]
-    regions = [r for r in given[-1][0]["result"] if r["type"] == "keypointlabels"] if given else []
-    row = [_point(region, given[-1][1], where) for region in regions]
+    every, decided = _given(task)
+    regions = [region for region in every if region["type"] == "keypointlabels"]
+    row = [_point(region, decided, where) for region in regions]
     data = task["data"]
     for name, word in (data.get("absent") or {}).items():
         row.append((str(name), 0.0, 0.0, 0, STATUSES.index(word)))
-    told = regions[0] if regions else {}
+    told = every[0] if every else {}
     width, height = (told.get(f"original_{side}", data.get(side, 0)) for side in ("width", "height"))
     return row, (int(width), int(height))
+
+
+def _given(task: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """Regions of a task's last annotation, or else of its last prediction, and whether somebody has decided them."""
+    if task.get("annotations"):
+        return task["annotations"][-1]["result"], True
+    return (task["predictions"][-1]["result"], False) if task.get("predictions") else ([], False)
+
+
+def _rings(images: LabelledImages, i: int) -> list[dict[str, Any]]:
+    """A polygon per ring; those within others are holes, which Label Studio does not know."""
+    outline = images.outline(i)
+    width, height = images.sizes[i].tolist()
+    return [
+        {
+            "id": f"{i + 1}_outline_{k}", "from_name": "outline", "to_name": "image", "type": "polygonlabels",
+            "original_width": width, "original_height": height, "image_rotation": 0,
+            "meta": {"text": [STATUSES[outline.status]]},
+            "value": {
+                "points": [[round(100 * x / width, DIGITS), round(100 * y / height, DIGITS)] for x, y in to_file(ring)],
+                "closed": True, "polygonlabels": [OUTLINE],
+            },
+        }
+        for k, ring in enumerate(outline.rings)
+    ] if outline is not None else []  # fmt: skip
+
+
+def _outline(regions: list[dict[str, Any]], where: str) -> Outline | None:
+    """Of all polygons of a task together; None where there are none."""
+    rings: list[Ring] = []
+    notes: list[str] = []
+    for region in regions:
+        if region["type"] == "brushlabels":
+            raise InputError(f"{where}: an outline was painted with the brush; draw it as a polygon (PolygonLabels).")
+        if region["type"] == "polygonlabels":
+            width, height = int(region["original_width"]), int(region["original_height"])
+            corners = [(float(x) * width / 100, float(y) * height / 100) for x, y in region["value"]["points"]]
+            rings.append(from_file(corners, where))
+            notes += (region.get("meta") or {}).get("text") or []
+    known = [STATUSES.index(note) for note in notes if note in STATUSES]
+    return Outline(tuple(rings), known[0] if known else STATUSES.index("corrected")) if rings else None
 
 
 def _data(images: LabelledImages, i: int, name: str) -> dict[str, Any]:

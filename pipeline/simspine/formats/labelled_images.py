@@ -16,6 +16,7 @@ from simspine.errors import InputError
 from simspine.formats._text import parsed, read_bytes, repeated
 from simspine.formats.atomic import write_text
 from simspine.formats.coco import category, read_coco
+from simspine.formats.outlines import Outline, filled, from_coco, to_coco
 from simspine.skeletons import load as load_skeleton
 from simspine.types import read_only
 
@@ -28,7 +29,8 @@ class LabelledImages:
     """One person per image.
 
     names: of the points. file_names: of the images. sizes: (images, 2) width, height px. points: (images, points, 3)
-    x, y px and v: 2 seen, 1 hidden, 0 absent. status: (images, points) number in `STATUSES`.
+    x, y px and v: 2 seen, 1 hidden, 0 absent. status: (images, points) number in `STATUSES`. outlines: of the person,
+    one per image, None where nobody has drawn it; () for none at all.
     """
 
     names: tuple[str, ...]
@@ -36,11 +38,14 @@ class LabelledImages:
     sizes: np.ndarray
     points: np.ndarray
     status: np.ndarray
+    outlines: tuple[Outline | None, ...] = ()
 
     def __post_init__(self):
         images, points = len(self.file_names), len(self.names)
         if len(set(self.names)) < points or len(set(self.file_names)) < images:
             raise InputError("LabelledImages: names of points, and of images, must be unique.")
+        if len(self.outlines) not in (0, images):
+            raise InputError(f"LabelledImages: {len(self.outlines)} outlines for {images} images.")
         shapes = {
             "sizes": ((images, 2), int),
             "points": ((images, points, 3), float),
@@ -53,11 +58,16 @@ class LabelledImages:
         if self.status.size and not 0 <= self.status.min() <= self.status.max() < len(STATUSES):
             raise InputError(f"LabelledImages.status: expected 0…{len(STATUSES) - 1}.")
 
+    def outline(self, image: int) -> Outline | None:
+        """Of the person in an image, by its place in the list."""
+        return self.outlines[image] if self.outlines else None
+
     def rows(self, chosen: Sequence[bool]) -> "LabelledImages":
         """Only these images."""
         kept = np.flatnonzero(np.asarray(chosen, bool))
         files = tuple(self.file_names[i] for i in kept)
-        return LabelledImages(self.names, files, self.sizes[kept], self.points[kept], self.status[kept])
+        drawn = tuple(self.outlines[i] for i in kept) if self.outlines else ()
+        return LabelledImages(self.names, files, self.sizes[kept], self.points[kept], self.status[kept], drawn)
 
     def select(self, names: tuple[str, ...]) -> "LabelledImages":
         """The named points in their order; those that are not there are absent and nobody has looked at them."""
@@ -67,13 +77,14 @@ class LabelledImages:
             if name in self.names:
                 k = self.names.index(name)
                 points[:, i], status[:, i] = self.points[:, k], self.status[:, k]
-        return LabelledImages(names, self.file_names, self.sizes, points, status)
+        return LabelledImages(names, self.file_names, self.sizes, points, status, self.outlines)
 
 
-def read_as(path: str | os.PathLike, names, file_names, sizes, points, status) -> LabelledImages:
+def read_as(path: str | os.PathLike, names, file_names, sizes, points, status, outlines=()) -> LabelledImages:
     """What a reader found in a file as `LabelledImages`; an `InputError` of it names the file."""
     try:
-        return LabelledImages(tuple(names), tuple(file_names), sizes, points, status)
+        kept = tuple(outlines) if any(outlines) else ()
+        return LabelledImages(tuple(names), tuple(file_names), sizes, points, status, kept)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -82,35 +93,44 @@ def to_spinetrack(images: LabelledImages) -> LabelledImages:
     """SIMSPINE's points under SpineTrack's names and in its order; markers on the skin are left out."""
     table = load_skeleton("spinetrack37")
     chosen = images.select(tuple(table.to_simspine[name] for name in table.names))
-    return LabelledImages(table.names, chosen.file_names, chosen.sizes, chosen.points, chosen.status)
+    return LabelledImages(table.names, chosen.file_names, chosen.sizes, chosen.points, chosen.status, chosen.outlines)
 
 
 def to_simspine(images: LabelledImages) -> LabelledImages:
     """Points under SIMSPINE's names where they are SpineTrack's; others keep theirs."""
     table = load_skeleton("spinetrack37").to_simspine
     names = tuple(table.get(name, name) for name in images.names)
-    return LabelledImages(names, images.file_names, images.sizes, images.points, images.status)
+    return LabelledImages(names, images.file_names, images.sizes, images.points, images.status, images.outlines)
 
 
 def write_coco_labels(path: str | os.PathLike, images: LabelledImages, notice: str = "") -> None:
-    """COCO keypoints in SpineTrack's layout, 37 points, a record per line; `status` of each point beside them."""
+    """COCO keypoints in SpineTrack's layout, 37 points, a record per line; `status` of each point beside them.
+
+    Where somebody drew the person's outline, it is `segmentation`, and `area` its pixels.
+    """
     found = to_spinetrack(images)
     rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for i, name in enumerate(found.file_names):
-        seen = found.points[i, :, 2] > 0
-        if not seen.any():
+        seen, outline = found.points[i, :, 2] > 0, found.outline(i)
+        if not seen.any() and outline is None:
             continue
         number, (width, height) = len(rows) + 1, found.sizes[i].tolist()
-        low, high = found.points[i, seen, :2].min(0), found.points[i, seen, :2].max(0)
+        drawn = [corner for ring in outline.rings for corner in ring] if outline is not None else []
+        corners = np.concatenate([found.points[i, seen, :2], np.reshape(drawn, (-1, 2))])
+        low, high = corners.min(0), corners.max(0)
         box = [round(float(v), DIGITS) for v in (*low, *(high - low))]
         keypoints = [
             v for x, y, see in found.points[i].tolist() for v in (round(x, DIGITS), round(y, DIGITS), int(see))
         ]
-        annotation = {
+        annotation: dict[str, Any] = {
             "id": number, "image_id": number, "category_id": 1, "keypoints": keypoints,
             "num_keypoints": int(seen.sum()), "bbox": box, "area": round(box[2] * box[3], DIGITS), "iscrowd": 0,
             "status": [STATUSES[k] for k in found.status[i]],
         }  # fmt: skip
+        if outline is not None:
+            annotation["segmentation"] = to_coco(outline.rings, (width, height))
+            annotation["area"] = int(filled(outline.rings, (width, height)).sum())
+            annotation["segmentation_status"] = STATUSES[outline.status]
         rows.append(({"id": number, "width": width, "height": height, "file_name": name}, annotation))
     head = {"description": "simspine: points placed by people, SpineTrack's 37", "notice": notice}
     lines = [",\n".join(json.dumps(row[k]) for row in rows) for k in (0, 1)]
@@ -138,7 +158,14 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
     for i, row in enumerate(rows):
         if "status" in row:
             status[i] = statuses(row["status"], len(names), f"{path}, image {found['file_name'][i]}")
-    return read_as(path, names, found["file_name"].tolist(), found["size"].reshape(-1, 2), points, status)
+    files = found["file_name"].tolist()
+    outlines = [_outline(row, f"{path}, image {name}") for row, name in zip(rows, files, strict=True)]
+    return read_as(path, names, files, found["size"].reshape(-1, 2), points, status, outlines)
+
+
+def _outline(row: dict[str, Any], where: str) -> Outline | None:
+    rings = from_coco(row.get("segmentation"), where)
+    return Outline(rings, statuses([row.get("segmentation_status", "corrected")], 1, where)[0]) if rings else None
 
 
 def statuses(words, points: int, where: str) -> list[int]:

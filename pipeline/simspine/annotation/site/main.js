@@ -1,7 +1,8 @@
 // The page to place and correct points: what is shown, what keys do, and how the parts hear of each other.
 
 import { Rig } from "./geometry.js";
-import { HOW, Labels, SEE } from "./labels.js";
+import { HOW, Labels, SEE, asked, counterparts } from "./labels.js";
+import { OutlineTool } from "./outline.js";
 import { PointCard, PointList, Timeline, showAgreement } from "./panel.js";
 import { View } from "./view.js";
 
@@ -17,6 +18,7 @@ class App {
     this.order = project.points.map((_, i) => i).sort((a, b) => this.rank(a) - this.rank(b));
     this.rig = new Rig(project.views);
     this.labels = new Labels(project);
+    this.outline = new OutlineTool(this);
     this.images = new Map();
     this.grid = find("views");
     this.views = project.views.map((view, v) => this.addView(view, v));
@@ -49,7 +51,7 @@ class App {
     button.title = `show ${name} alone, or all views (${v < 9 ? v + 1 : ""})`;
     button.innerHTML = `<i class="line v${v % 8}"></i>`;
     button.append(name);
-    button.addEventListener("click", () => this.showAlone(this.alone === v ? -1 : v));
+    button.addEventListener("click", (event) => (this.showAlone(this.alone === v ? -1 : v), event.detail && button.blur()));
     canvas.setAttribute("role", "application");
     canvas.setAttribute("aria-label", `${name}: drag points, click to place the selected one`);
     caption.append(button);
@@ -120,6 +122,7 @@ class App {
     for (const view of this.views) if (view.fitted === "person") view.fit("person");
     this.refresh();
     document.body.dataset.frame = frame;
+    if (this.outline.on) this.outline.propose();
     for (let k = 1; k <= AHEAD; k++) this.fetchAhead(frame + k);
     const next = this.summary.batch[this.batchPlace() + 1];
     if (next) this.fetchAhead(next.frame);
@@ -191,13 +194,10 @@ class App {
 
   // Left and right the other way round in the active view: what detectors confuse.
   exchange() {
-    const { points } = this.project;
-    const place = new Map(points.map(({ name }, i) => [name, i]));
-    const other = (i) => place.get({ L: "R", R: "L" }[points[i].name[0]] + points[i].name.slice(1));
-    const sided = [...points.keys()].filter((i) => ["left", "right"].includes(points[i].side) && other(i) !== undefined);
+    const other = counterparts(this.project.points);
     this.change(
-      sided.map((p) => {
-        const { x, y, see } = this.points[this.active][other(p)];
+      [...other].map(([p, q]) => {
+        const { x, y, see } = this.points[this.active][q];
         return { v: this.active, p, x, y, see, how: HOW.derived };
       }),
     );
@@ -239,7 +239,8 @@ class App {
     const edits = this.labels[what]();
     if (!edits) return;
     if (edits[0].f !== this.frame) await this.goTo(edits[0].f);
-    if (!this.views[this.alone] || edits.some((e) => e.v === this.alone)) this.point = edits[0].p;
+    if ("rings" in edits[0]) this.outline.chosen = null;
+    else if (!this.views[this.alone] || edits.some((e) => e.v === this.alone)) this.point = edits[0].p;
     this.refresh();
   }
 
@@ -314,6 +315,7 @@ class App {
       accept: () => this.acceptFrame(), hidden: () => this.flag("hidden"), absent: () => this.flag("absent"), ghost: () => this.takeGhosts([this.point]),
       ghosts: () => this.takeGhosts(this.order), batch: () => this.newBatch(), help: () => find("help").showModal(), agree: () => showAgreement(find("agree")),
       theme: () => this.theme(), fit: () => this.views.forEach((view) => view.fit(view.fitted === "person" ? "image" : "person")), acceptPoint: () => this.accept([this.active], [this.point]), exchange: () => this.exchange(),
+      outline: () => this.outline.toggle(), draw: () => this.outline.begin(), acceptOutline: () => this.outline.accept(), removeOutline: () => this.outline.remove(),
       panel: () => document.body.classList.toggle("open"),
     };
     for (const button of document.querySelectorAll("[data-act]")) {
@@ -337,15 +339,13 @@ class App {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.timeline.draw());
   }
 
-  // A page beside this one leads to a frame and a point by the address: #frame=12&point=Spine_04.
+  // Go where the address says; whether it names a frame.
   async follow() {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    const frame = Number(asked.get("frame") ?? NaN);
-    const point = this.project.points.findIndex(({ name }) => name === asked.get("point"));
+    const { frame, point } = asked(this.project);
     if (point >= 0) this.point = point;
-    if (Number.isInteger(frame)) await this.goTo(frame);
+    if (frame >= 0) await this.goTo(frame);
     if (point >= 0) this.refresh();
-    return Number.isInteger(frame);
+    return frame >= 0;
   }
 
   theme() {
@@ -360,6 +360,8 @@ class App {
     if (document.querySelector("dialog[open]") || target.matches("input[type=text]")) return;
     const command = event.ctrlKey || event.metaKey;
     const lower = key.toLowerCase();
+    if (this.outline.on && !command && !((key === "Enter" || key === " ") && target.matches("button")) && this.outline.key(event)) return event.preventDefault();
+    if (this.outline.on && !command && "orwsegb.,".includes(lower)) return; // these are about points
     if (command && lower !== "z" && lower !== "y") return;
     if ((key === "Enter" || key === " ") && target.matches("button")) return;
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
@@ -370,7 +372,7 @@ class App {
         : {
             n: () => this.step(1), p: () => this.step(-1), ".": acts.next, ",": acts.previous, "]": () => this.nextInBatch(), "[": () => this.nextInBatch(-1),
             o: acts.hidden, x: acts.absent, delete: acts.absent, r: () => (shift ? acts.ghosts() : acts.ghost()), a: acts.acceptPoint,
-            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.accept()), f: acts.fit, w: acts.exchange,
+            enter: () => (shift ? this.accept([this.active], [...this.project.points.keys()]) : acts.accept()), f: acts.fit, w: acts.exchange, m: acts.outline,
             e: () => this.toggle("lines"), g: () => this.toggle("allGhosts"), s: () => this.toggle("curve"), b: () => this.toggle("body"), "?": acts.help,
             "+": () => this.views[this.active].zoom(1.25), "=": () => this.views[this.active].zoom(1.25), "-": () => this.views[this.active].zoom(0.8),
             z: () => ((this.loupe = true), this.redraw()), 0: () => this.showAlone(-1), escape: () => this.views.forEach((view) => view.cancel()),
