@@ -24,6 +24,7 @@ from simspine.types import FROM_DETECTOR, Markers, Origin
 FRAMES = 150  # of all trials together
 LEAST, MOST = 6, 60  # of one trial
 ROUNDS = 5
+TELLING = 0.5  # of the variance of lasting errors, from where on a detector's offset in all trials tells of its others
 SMOOTH, DEGREE = 0.3, 3  # s, of the polynomials that take out what changes from frame to frame (Savitzky & Golay 1964)
 
 
@@ -78,7 +79,8 @@ def fit_to_person(
         time = max(noise.error_correlation_s, options.error_correlation_s)
         held = noise.model_copy(update={"error_correlation_s": time})
         # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
-        always_sd = noise.region_sd_m * detectors_share(noise.marker_sd_m) ** 0.5
+        detectors = detectors_share(noise.marker_sd_m)
+        always_sd = noise.region_sd_m * detectors**0.5
         weighted = [observations(held, trial, by_name) for trial in chosen]
         lasting = Prior([*anatomy, *places.priors(lasting_sd, always_sd), *on_curve(levels)])
         problem = PersonProblem(
@@ -88,7 +90,8 @@ def fit_to_person(
         )  # fmt: skip
         found = fit_person(problem, None if found is None else found.found)
         offsets, variance, always, unsure = places.apart(found.found.stays[at], found.covariance[at, at])
-        noise, factor = learnt_noise(held, problem, found, options, bursts)
+        tell = (always**2 + unsure).ravel() / detectors if detectors > TELLING else np.empty(0)
+        noise, factor = learnt_noise(held, problem, found, options, bursts, tell)
         worth = {name: float(np.clip(worth[name] * factor[name], 1 / RANGE, RANGE)) for name in worth}
         lasting_used, lasting_sd = lasting_sd, places.lasting_sd(offsets, variance)
     assert found is not None

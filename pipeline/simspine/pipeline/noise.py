@@ -27,10 +27,12 @@ def learnt_noise(
     fit: PersonFit,
     configured: KinematicsOptions,
     bursts: Sequence[np.ndarray],
+    always: np.ndarray,
 ) -> tuple[KinematicsOptions, dict[str, float]]:
     """Standard deviations and correlation time that make what was found likeliest, a step of expectation maximisation;
     and by which factor the weight of each marker changes. options: those of the fit; bursts: (bursts, 3) of each trial,
-    which of its frames are `BURST` apart.
+    which of its frames are `BURST` apart; always: m², squares of what regions are off by in all trials, as far as they
+    tell of what regions are off by in one.
 
     What was configured is assumed to be right within a factor `WITHIN`, and a marker to be like its group.
     """
@@ -55,6 +57,7 @@ def learnt_noise(
     if regions:
         shape = (len(problem.trials), -1, 3)
         squares = (fit.found.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
+        squares = np.append(squares, always)
         variance = likeliest(float(squares.mean()), squares.size, configured.region_sd_m**2)
         update["region_sd_m"] = float(max(FLOOR, np.sqrt(variance)))
     detected = first.of_origin(*FROM_DETECTOR)

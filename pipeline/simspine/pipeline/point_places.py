@@ -30,6 +30,7 @@ LASTING_SD, LEAST = 0.005, 0.001  # m, of points of the spine: what is assumed, 
 # the heights of the regions (1.7 mm), and what the model's spacings differ from their mean (1.3 mm); forward the same.
 CENTROID_SD = np.array([0.002, 0.002, 0.001])
 SAME_PLACE = 1e-4  # m
+NONE = 1e-4  # m, standard deviation of an error that is not there
 ALIKE = 1.8  # levels over which neighbouring vertebrae are off alike: in the scans by 0.57 at the next one
 
 
@@ -73,7 +74,7 @@ class Places:
         """
         limbs = [np.full(3, sd) for sd in self.sd.values()]
         each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine), []])
-        found = [LinearPrior({name: 1.0}, 0.0, max(region_sd, LEAST), "detectors") for name in self.region_names]
+        found = [LinearPrior({name: 1.0}, 0.0, max(region_sd, NONE), "detectors") for name in self.region_names]
         for i, (name, sd) in enumerate(zip(self.names, each.tolist(), strict=True)):
             region = self.region_of(self.points[i // 3])
             both = {region[i % 3]: -1.0} if region else {}
