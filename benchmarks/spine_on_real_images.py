@@ -36,7 +36,7 @@ from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame, project
 from simspine.pipeline.cameras import judge_cameras
 from simspine.pipeline.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
-from simspine.pipeline.points import SKELETONS, detect, follow_person, locate_points, make_markers
+from simspine.pipeline.points import detect, follow_person, locate_points, make_markers
 from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.skeletons import load, translate
 from simspine.skeletons.inferred_names import base_name
@@ -124,7 +124,8 @@ def clicks() -> Mapping:
 def detected(videos: Sequence[Video], cameras: Sequence[Camera], detector: str) -> Keypoints:
     """A detector's points of the person, in all views."""
     options = DetectionOptions(detector=detector, people=1)
-    return follow_person(detect(videos, options), cameras, SKELETONS[detector], options).keypoints
+    seen = detect(videos, options)
+    return follow_person(seen, cameras, seen.skeleton, options).keypoints
 
 
 def in_space(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
