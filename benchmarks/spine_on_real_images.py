@@ -127,9 +127,9 @@ def detected(videos: Sequence[Video], cameras: Sequence[Camera], detector: str) 
     return follow_person(detect(videos, options), cameras, SKELETONS[detector], options).keypoints
 
 
-def in_space(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
+def in_space(keypoints: Keypoints, cameras: Sequence[Camera], detector: str = "blazepose") -> Markers:
     """Triangulated, filtered, z up; what no view shows of the spine is inferred."""
-    points, _ = locate_points(keypoints, cameras, TriangulationOptions())
+    points, _ = locate_points(keypoints, cameras, TriangulationOptions(), detector=detector)
     return in_frame(make_markers(points, FilterOptions(), MergeOptions())[0], "z_up")
 
 
@@ -165,7 +165,7 @@ def placed_in(placer: SpinePlacer, pose: Pose, image: np.ndarray) -> PlacedSpine
 
 def located(recording: Recording, keypoints: Keypoints, spread: np.ndarray) -> Spine:
     """A detector's spine in space."""
-    found = spine_of(in_space(keypoints, recording.cameras))
+    found = spine_of(in_space(keypoints, recording.cameras, "blazepose_spine"))
     return Spine(found.xyz, found.covariance, keypoints, spread)
 
 

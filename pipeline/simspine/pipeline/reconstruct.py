@@ -231,7 +231,8 @@ def _looked_at(
 
 def _located(seen: _Detected, rig: JudgedCameras, mocap: Markers | None, options: Options) -> _Observed:
     """The stages triangulate and merge."""
-    points, report = locate_points(seen.keypoints, rig.cameras, options.triangulation, seen.timing)
+    detector = options.detection.detector
+    points, report = locate_points(seen.keypoints, rig.cameras, options.triangulation, seen.timing, detector)
     rig = rig if seen.timing is None else with_timing(rig, seen.timing)
     table = options.merge.correspondence
     pairs = None if table is None else read_correspondence(table)

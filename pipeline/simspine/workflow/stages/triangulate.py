@@ -7,25 +7,26 @@ from dataclasses import asdict
 
 from simspine.formats.store import load, save
 from simspine.pipeline.cameras import judge_cameras, with_timing
-from simspine.pipeline.points import locate_points
+from simspine.pipeline.points import GUESSED, locate_points
 from simspine.workflow.context import Context, known_fault_in
 from simspine.workflow.manifest import Task
 from simspine.workflow.trials import timing_in
 
 
 def plan(context: Context) -> list[Task]:
-    options = context.config.triangulation
+    options, detector = context.config.triangulation, context.config.detection.detector
+    settings = options.model_dump(mode="json") | ({"detector": detector} if detector in GUESSED else {})
     tasks = [_cameras(context)]
     for name in context.trials:
         source, rig, out = context.paths.keypoints(name), context.paths.cameras(name), context.paths.points(name)
 
         def work(source=source, rig=rig, out=out) -> dict:
             stored, cameras = load(source), load(rig, ["cameras"])["cameras"]
-            points, report = locate_points(stored["keypoints"], cameras, options, timing_in(stored))
+            points, report = locate_points(stored["keypoints"], cameras, options, timing_in(stored), detector)
             save(out, points=points, skeleton=stored["skeleton"], report=asdict(report), **known_fault_in(stored))
             return report.summary()
 
-        tasks.append(Task(name, (source, rig), (out,), options.model_dump(mode="json"), work))
+        tasks.append(Task(name, (source, rig), (out,), settings, work))
     return tasks
 
 
