@@ -43,7 +43,7 @@ from simspine.skeletons.inferred_names import base_name
 from simspine.sources.pose2sim import demo_folder
 from simspine.sources.video import Video, open_videos
 from simspine.triangulation import triangulate
-from simspine.types import Camera, Keypoints, Markers
+from simspine.types import Camera, Keypoints, Markers, Origin
 
 SPINE = {
     "Hip": "S1", "Spine_01": "L5", "Spine_02": "L3", "Spine_03": "L1", "Spine_04": "T8", "Spine_05": "T3",
@@ -146,7 +146,8 @@ def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.nd
         rows.append([(pose.points, spine) for pose, spine in zip(poses, found, strict=True)])
     points = np.array([[np.r_[own, np.c_[spine.xy, spine.confidence]] for own, spine in row] for row in rows])
     names, ours = load("blazepose_spine46").names, load("spinetrack37").to_simspine
-    native = Keypoints(names, recording.limbs.rate, points[..., :2], points[..., 2])
+    origin = tuple(Origin.ESTIMATED if name in SPINE_POINTS else Origin.DETECTED for name in names)
+    native = Keypoints(names, recording.limbs.rate, points[..., :2], points[..., 2], origin)
     order = [ours[name] for name in SPINE_POINTS]
     at = [order.index(name) for name in SPINE]
     spread = np.array([[spine.covariance[at] for _, spine in row] for row in rows])

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from simspine.detection.blazepose_spine import CROP_SIDE, HALF, stated_deviation
 from simspine.detection.pose_features import SPINE_POINTS
 from simspine.pipeline.one_camera import NAMES, ORDER, Looking, Watcher
 from simspine.pipeline.options import DetectionOptions
+from simspine.pipeline.points import with_shared_errors
 from simspine.skeletons import load
+from simspine.types import Markers, Origin
 
 POINTS = load("blazepose_spine46")
 
@@ -45,3 +48,27 @@ def test_estimates_of_the_detector_are_marked_and_left_out_with_inferred_points(
     assert np.isfinite(seen.xy[guessed]).all() == infer
     assert not watcher.sees_spine
     assert watcher.estimates_spine
+
+
+def test_a_confidence_stands_for_a_deviation():
+    assert stated_deviation(np.array([1.0, 0.5, 0.2])) == pytest.approx(CROP_SIDE * HALF * np.array([0, 1, 2]))
+    assert stated_deviation(np.array(0.0)) == np.inf
+
+
+def test_guesses_are_known_in_space_no_better_than_one_view_states():
+    """Two frames of a guessed point, the second of which the views disagree on more, and of one that is seen."""
+    names, covariance = ("Spine_03", "LKnee", "Neck"), np.zeros((2, 3, 3, 3))
+    covariance[0], covariance[1] = np.diag([1e-6, 4e-6, 1e-6]), np.diag([0.01, 0.01, 0.01])
+    covariance[0, 2] = np.nan
+    origin = (Origin.ESTIMATED, Origin.DETECTED, Origin.ESTIMATED)
+    weight = np.full((2, 3), 1 / (1 + (0.02 / (CROP_SIDE * HALF)) ** 2))  # 20 mm
+    points = Markers(
+        names, 50.0, np.zeros((2, 3, 3)), frame="z_up", weight=weight, covariance=covariance, origin=origin
+    )
+    found = with_shared_errors(points).covariance
+    np.testing.assert_allclose(found[0, 0], np.diag([1e-6, 4e-6, 1e-6]) + (4e-4 - 2e-6) * np.eye(3), atol=1e-12)
+    np.testing.assert_array_equal(found[1], covariance[1])
+    np.testing.assert_array_equal(found[:, 1], covariance[:, 1])
+    assert np.isnan(found[0, 2]).all()
+    seen = points.with_(origin=None)
+    assert with_shared_errors(seen) is seen

@@ -1,85 +1,104 @@
-"""Samples of rendered people in batches: varied at random, and brought into the frame of the trunk. Needs torch.
+"""Samples of rendered people in batches: varied at random, and brought into the frame of the trunk.
 
 BlazePose places joints of real people elsewhere than those of rendered ones, by centimetres along the trunk. So hips
 and shoulders are moved at random, both of a pair alike, before the frame is made of them: the network learns to doubt
 them and to look at the outline.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
-import torch
+import numpy as np
 
-from simspine.detection.pose_features import HIPS, SHOULDERS, SIDE, SPINE_POINTS, WINDOW
+from simspine.capture.random_streams import stream
+from simspine.detection.pose_features import HIPS, SHOULDERS, SPINE_POINTS, PoseFeatures, in_trunk, trunk_frame
 from simspine.skeletons import load
 
 ALONG = {HIPS: 0.010, SHOULDERS: 0.008}  # shares along the trunk, one standard deviation; 0.01 is some 22 mm
 ALONE = 0.003  # shares, of each point for itself
 OUTLINE = 0.7  # of the mask's logits: where the outline is drawn
 _NATIVE = load("spinetrack37")
-_CHOSEN = [_NATIVE.index(name) for name in SPINE_POINTS]
-SWAPS = [_CHOSEN.index(_NATIVE.swaps[i]) for i in _CHOSEN]
+CHOSEN = [_NATIVE.index(name) for name in SPINE_POINTS]
+SWAPS = [CHOSEN.index(_NATIVE.swaps[i]) for i in CHOSEN]
 POSE_SWAPS = list(load("blazepose33").swaps)
 
 
 class Samples(NamedTuple):
-    """points: (n, 33, 4), image: (n, colours, 64, 64) uint8, places: (n, 13, 2) shares; known: (n, 13)."""
+    """points: (n, 33, 4); image: (n, side, side) of the mask, or (n, side, side, 3) BGR, uint8; places: (n, 13, 2);
+    known: (n, 13) bool. Shares of the crop of 64 px, or, of 40 px, places in the frame of the trunk.
+    """
 
-    points: torch.Tensor
-    image: torch.Tensor
-    places: torch.Tensor
-    known: torch.Tensor
+    points: np.ndarray
+    image: np.ndarray
+    places: np.ndarray
+    known: np.ndarray
 
-
-class Trunks(NamedTuple):
-    """points: (n, 33, 4), image: (n, colours, 40, 40), places: (n, 13, 2), in the trunk's frame; known: (n, 13)."""
-
-    points: torch.Tensor
-    image: torch.Tensor
-    places: torch.Tensor
-    known: torch.Tensor
+    def rows(self, chosen: np.ndarray) -> "Samples":
+        """Only these, by index; copies."""
+        return Samples(*(array[chosen] for array in self))
 
 
-def varied(batch: Samples, exact: bool = False) -> Samples:
+@dataclass(frozen=True, eq=False)
+class SampleReader:
+    """What is in a batch depends on seed and epoch alone. exact: points and outline are taken as they are."""
+
+    samples: Samples
+    seed: int
+    batch: int
+    exact: bool = False
+
+    @property
+    def count(self) -> int:
+        """Batches of an epoch; a last one that is not full is left out."""
+        return len(self.samples.points) // self.batch
+
+    def epoch(self, number: int) -> Iterator[Samples]:
+        """The batches of an epoch, in random order, varied, in the frames of their trunks."""
+        rng = stream(self.seed, "samples", str(number))
+        order = rng.permutation(len(self.samples.points))[: self.count * self.batch]
+        for chosen in order.reshape(self.count, self.batch):
+            yield in_trunks(varied(self.samples.rows(chosen), rng, self.exact))
+
+
+def read_samples(files: list[Path], crop: bool) -> Samples:
+    """All samples of some files of `samples.py`. crop: the images in place of the masks."""
+    parts = []
+    for path in files:
+        with np.load(path) as data:
+            image = data["crop"] if crop else data["mask"]
+            parts.append((data["points"], image, data["places"][:, CHOSEN], data["v"][:, CHOSEN] > 0))
+    return Samples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def varied(batch: Samples, rng: np.random.Generator, exact: bool = False) -> Samples:
     """Half of the pictures mirrored; points and outline moved unless they count as `exact`."""
-    points, image, places, known = (x.clone() for x in batch)
-    mirrored = torch.rand(len(points)) < 0.5
+    points, image, places, known = (array.copy() for array in batch)
+    mirrored = rng.random(len(points)) < 0.5
     points[mirrored] = points[mirrored][:, POSE_SWAPS]
-    points[mirrored, :, 0] = 1 - points[mirrored, :, 0]
     places[mirrored] = places[mirrored][:, SWAPS]
-    places[mirrored, :, 0] = 1 - places[mirrored, :, 0]
     known[mirrored] = known[mirrored][:, SWAPS]
-    image[mirrored] = image[mirrored].flip(-1)
+    for moved in (points, places):
+        moved[mirrored, :, 0] = 1 - moved[mirrored, :, 0]
+    image[mirrored] = image[mirrored][:, :, ::-1]
     if exact:
         return Samples(points, image, places, known)
-    down = _down(points)
+    down = trunk_frame(points).turn[:, :, 1]
     for pair, sd in ALONG.items():
-        points[:, list(pair), :2] += sd * torch.randn(len(points), 1, 1) * down[:, None]
-    points[..., :3] += ALONE * torch.randn_like(points[..., :3])
-    if image.shape[1] == 1:
-        logits = torch.logit(image / 255, 0.002) + OUTLINE * torch.randn(len(points), 1, 1, 1)
-        image = 255 * torch.sigmoid(logits)
+        points[:, pair, :2] += (sd * rng.standard_normal((len(points), 1)) * down)[:, None]
+    points[..., :3] += ALONE * rng.standard_normal(points[..., :3].shape)
+    if image.ndim == 3:
+        share = np.clip(image / np.float32(255), 0.002, 0.998)
+        logits = np.log(share / (1 - share)) + OUTLINE * rng.standard_normal((len(points), 1, 1), np.float32)
+        image = np.round(255 / (1 + np.exp(-logits))).astype(np.uint8)
     return Samples(points, image, places, known)
 
 
-def in_trunks(batch: Samples) -> Trunks:
-    """As `simspine.detection.pose_features.in_trunk` has them."""
-    points = batch.points.clone()
-    origin = (_middle(points, HIPS) + _middle(points, SHOULDERS)) / 2
-    down = _down(points)
-    turn = torch.stack([torch.stack([down[:, 1], -down[:, 0]], -1), down], -1)
-    points[..., :2] = (points[..., :2] - origin[:, None]) @ turn
-    places = (batch.places - origin[:, None]) @ turn
-    affine = torch.cat([SIDE * turn, (2 * origin - 1)[..., None]], -1)
-    grid = torch.nn.functional.affine_grid(affine, [len(points), 1, WINDOW, WINDOW], align_corners=False)
-    image = torch.nn.functional.grid_sample(batch.image.float() / 255, grid, align_corners=False)
-    return Trunks(points, image, places, batch.known)
-
-
-def _middle(points: torch.Tensor, pair: tuple[int, int]) -> torch.Tensor:
-    return points[:, list(pair), :2].mean(1)
-
-
-def _down(points: torch.Tensor) -> torch.Tensor:
-    """(n, 2) unit vectors from mid-shoulders to mid-hips."""
-    down = _middle(points, HIPS) - _middle(points, SHOULDERS)
-    return down / down.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+def in_trunks(batch: Samples) -> Samples:
+    """Each as a detector has it; image: (n, colours, 40, 40) float32, 0 … 1."""
+    seen = [in_trunk(PoseFeatures(*row)) for row in zip(batch.points, batch.image / np.float32(255), strict=True)]
+    points, image = (np.stack(column) for column in zip(*seen, strict=True))
+    image = image[:, None] if image.ndim == 3 else image.transpose(0, 3, 1, 2)
+    places = trunk_frame(batch.points).places(batch.places)
+    return Samples(points, image, places.astype(np.float32), batch.known)

@@ -1,4 +1,6 @@
-"""The network of the spine detector, and what it is trained to do. Needs torch."""
+"""The network of the spine detector, and how it is written as ONNX. Needs torch."""
+
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -7,43 +9,69 @@ from simspine.detection.pose_features import SPINE_POINTS, WINDOW
 
 POINTS = 33 * 4
 WIDTH, DROP = 256, 0.1
+FIRST_LOG_SD = -3.0  # of places before learning, logarithm of shares
 
 
-class SpineNetwork(nn.Module):
+class TrunkNetwork(nn.Module):
     """Places of thirteen points in the frame of the trunk, and how sure they are.
 
-    points: (n, 33, 4); mask: (n, 1, 40, 40), both in that frame. Returns (n, 13, 5): x, y, and of the whitening matrix
-    [[exp a, 0], [c, exp b]] a, b, c: the error times it has covariance 1. with_points, with_mask: what it looks at.
+    points: (n, 33, 4); image: (n, colours, 40, 40), both in that frame. Returns places (n, 13, 2) and spreads (n, 13,
+    3), as `simspine.learning.gaussians` has them. inputs: 'points', 'points+mask', or 'crop', which has three colours.
     """
 
-    def __init__(self, with_points: bool = True, with_mask: bool = True, colours: int = 1):
+    def __init__(self, inputs: str = "points+mask"):
         super().__init__()
-        self.with_points, self.with_mask = with_points, with_mask
+        self.inputs, self.colours = inputs, 3 if inputs == "crop" else 1
         self.look = nn.Sequential(
-            *_block(colours, 16), *_block(16, 32), *_block(32, 64), nn.Flatten(), nn.Dropout(DROP),
+            *_block(self.colours, 16), *_block(16, 32), *_block(32, 64), nn.Flatten(), nn.Dropout(DROP),
             nn.Linear(64 * (WINDOW // 8) ** 2, 128), nn.SiLU(),
         )  # fmt: skip
-        given = POINTS * with_points + 128 * with_mask
+        given = POINTS * (inputs != "crop") + 128 * (inputs != "points")
         self.place = nn.Sequential(
             nn.Linear(given, WIDTH), nn.SiLU(), nn.Dropout(DROP), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Dropout(DROP)
         )
         self.read = nn.Linear(WIDTH, 5 * len(SPINE_POINTS))
 
-    def forward(self, points: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        given = [points.flatten(1)] if self.with_points else []
-        given += [self.look(mask)] if self.with_mask else []
-        return self.read(self.place(torch.cat(given, 1))).unflatten(1, (len(SPINE_POINTS), 5))
+    def forward(self, points: torch.Tensor, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        given = [] if self.inputs == "crop" else [points.flatten(1)]
+        given += [] if self.inputs == "points" else [self.look(image)]
+        found = self.read(self.place(torch.cat(given, 1))).unflatten(1, (len(SPINE_POINTS), 5))
+        return found[..., :2], found[..., 2:]
+
+    @property
+    def prior(self) -> torch.Tensor:
+        """(13, 5) of what is said before anything is seen: x, y and spread; a view of the weights."""
+        return self.read.bias.view(len(SPINE_POINTS), 5)
 
 
 def _block(entering: int, leaving: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(entering, leaving, 3, stride=2, padding=1), nn.BatchNorm2d(leaving), nn.SiLU()
 
 
-def unlikely(found: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Mean negative log likelihood of true places (n, 13, 2); known: (n, 13) bool."""
-    off = truth - found[..., :2]
-    a, b, c = found[..., 2:].unbind(-1)
-    x, y = off.unbind(-1)
-    first, second = torch.exp(a) * x, c * x + torch.exp(b) * y
-    cost = 0.5 * (first**2 + second**2) - a - b
-    return cost[known].mean()
+class _Stated(nn.Module):
+    """Places and, of the matrix [[exp a, 0], [c, exp b]] that makes errors white, a, b, c: (n, 13, 5)."""
+
+    def __init__(self, network: TrunkNetwork):
+        super().__init__()
+        self.network = network
+
+    def forward(self, points: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        places, spread = self.network(points, image)
+        return torch.cat([places, whitening(spread)], -1)
+
+
+def whitening(spread: torch.Tensor) -> torch.Tensor:
+    """(…, 3) a, b, c of spreads (…, 3): errors times [[exp a, 0], [c, exp b]] have covariance 1."""
+    correlation = torch.tanh(spread[..., 2])
+    rest = 1 - correlation**2
+    b = -spread[..., 1] - 0.5 * torch.log(rest)
+    return torch.stack([-spread[..., 0], b, -correlation / rest.sqrt() * torch.exp(-spread[..., 0])], -1)
+
+
+def export(network: TrunkNetwork, path: Path) -> None:
+    """As ONNX, for any number of people: points, mask → places (n, 13, 5)."""
+    example = (torch.zeros(2, 33, 4), torch.zeros(2, network.colours, WINDOW, WINDOW))
+    torch.onnx.export(
+        _Stated(network).eval(), example, str(path), input_names=["points", "mask"], output_names=["places"],
+        dynamo=False, dynamic_axes={name: {0: "people"} for name in ("points", "mask", "places")},
+    )  # fmt: skip

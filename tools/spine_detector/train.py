@@ -1,128 +1,112 @@
 """Train the spine network on rendered people and write it as ONNX.
 
-    python -m tools.spine_detector.train --samples samples --out network.onnx --seed 1
+    python -m tools.spine_detector.train --samples samples --out results/spine --seed 1
 
-Needs torch and onnx; a few minutes on one core. One person in ten is held out; printed are the median error on them and
-the share of their points within the 90 % ellipse. The same samples, seed and versions give the same weights.
+Needs torch and onnx; minutes on one core. One person in ten is held out; printed are the median error on them and the
+share of their points within the 90 % ellipse. The same samples, seed and versions give the same weights; a killed run
+goes on by the same command.
 """
 
 import argparse
+import hashlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from tools.spine_detector.batches import Samples, Trunks, in_trunks, varied
-from tools.spine_detector.network import SpineNetwork, unlikely
+from tools.spine_detector.batches import SampleReader, Samples, in_trunks, read_samples
+from tools.spine_detector.network import FIRST_LOG_SD, TrunkNetwork, export
 
-from simspine.detection.pose_features import SPINE_POINTS, WINDOW
-from simspine.skeletons import load
+from simspine.detection.pose_features import SPINE_POINTS, trunk_frame
+from simspine.learning.checkpoints import Identity
+from simspine.learning.descent import TOTAL, Descent, DescentRun, descend
+from simspine.learning.gaussians import gaussian_loss, squared_distance
+from simspine.learning.options import DescentSettings
 
-EPOCHS, BATCH, RATE, DECAY = 30, 128, 2e-3, 1e-3
+SETTINGS = DescentSettings(
+    epochs=30, batch=128, rate=2e-3, last_share=0.0, decay=1e-3, average=2e-3, average_steps=100, clip=1.0
+)
 HELD_OUT = 10  # every tenth person
 ELLIPSE_90 = 4.605  # χ² of two degrees of freedom
-CHOSEN = [load("spinetrack37").index(name) for name in SPINE_POINTS]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of spine.onnx and the checkpoint")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--epochs", type=int, default=SETTINGS.epochs)
     parser.add_argument("--inputs", choices=("points", "points+mask", "crop"), default="points+mask")
     parser.add_argument("--exact", action="store_true", help="take BlazePose's joints on real people for the rendered")
     options = parser.parse_args()
-    torch.manual_seed(options.seed)
     torch.set_num_threads(1)
-    crop = options.inputs == "crop"
-    files = sorted(options.samples.glob("*.npz"))
-    held = gathered(files[::HELD_OUT], crop)
-    seen = gathered([path for i, path in enumerate(files) if i % HELD_OUT], crop)
-    network = SpineNetwork(not crop, options.inputs != "points", 3 if crop else 1)
-    train(network, seen, in_trunks(held), options.epochs, options.exact)
-    made_honest(network, in_trunks(held))
-    print(f"calibrated: {judged(network, in_trunks(held))}")
-    export(network, options.out)
-    print(f"{options.out}: {options.out.stat().st_size / 1e3:.0f} kB, {len(seen.points)} pictures")
+    files, crop = sorted(options.samples.glob("*.npz")), options.inputs == "crop"
+    held = in_trunks(read_samples(files[::HELD_OUT], crop))
+    seen = read_samples([path for i, path in enumerate(files) if i % HELD_OUT], crop)
+    stated = {name: getattr(options, name) for name in ("seed", "epochs", "inputs", "exact")}
+    run = DescentRun(options.out, Identity(stated, _digest(seen)), options.seed, say=partial(print, flush=True))
+    reader = SampleReader(seen, options.seed, SETTINGS.batch, options.exact)
+    goal = Descent(
+        reader.epoch, reader.count, losses, SETTINGS.model_copy(update={"epochs": options.epochs}),
+        watch=lambda network: float(losses(network, held)[TOTAL]), shown="people held out {:.3f}",
+    )  # fmt: skip
+    network = TrunkNetwork(options.inputs)
+    network.load_state_dict(descend(lambda: begun(TrunkNetwork(options.inputs), seen), goal, run)[0])
+    made_honest(network, held)
+    print(f"calibrated: {judged(network, held)}")
+    path = options.out / "spine.onnx"
+    export(network, path)
+    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB, {len(seen.points)} pictures")
+    print(f"SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
 
 
-def gathered(files: list[Path], crop: bool) -> Samples:
-    """All samples of some files. crop: the images in place of the masks."""
-    parts = []
-    for path in files:
-        data = np.load(path)
-        image = data["crop"].transpose(0, 3, 1, 2) if crop else data["mask"][:, None]
-        parts.append((data["points"], image, data["places"][:, CHOSEN], data["v"][:, CHOSEN] > 0))
-    return Samples(*(torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True)))
-
-
-def train(network: SpineNetwork, seen: Samples, held: Trunks, epochs: int, exact: bool) -> None:
-    descent = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
-    rounds = len(seen.points) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(descent, RATE, epochs * rounds, pct_start=0.1)
-    _start(network, held)
-    for epoch in range(epochs):
-        network.train()
-        order = torch.randperm(len(seen.points))
-        for k in range(rounds):
-            batch = in_trunks(varied(Samples(*(x[order[k * BATCH : (k + 1) * BATCH]] for x in seen)), exact))
-            descent.zero_grad()
-            unlikely(network(batch.points, batch.image), batch.places, batch.known).backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            descent.step()
-            schedule.step()
-        if epoch % 5 == 4 or epoch == epochs - 1:
-            print(f"epoch {epoch + 1}: {judged(network, held)}", flush=True)
-
-
-def _start(network: SpineNetwork, some: Trunks) -> None:
-    """Begin at mean places, known to e⁻³ of the crop's side."""
+def begun(network: TrunkNetwork, seen: Samples) -> TrunkNetwork:
+    """With mean places, known to e⁻³ of the crop's side."""
+    places = np.where(seen.known[..., None], trunk_frame(seen.points).places(seen.places), np.nan)
     with torch.no_grad():
-        start = network.read.bias.view(len(SPINE_POINTS), 5)
-        start[:, :2] = torch.stack([some.places[some.known[:, i], i].mean(0) for i in range(len(SPINE_POINTS))])
-        start[:, 2:4] = 3.0
+        network.prior[:, :2] = torch.as_tensor(np.nanmean(places, 0))
+        network.prior[:, 2:4] = FIRST_LOG_SD
+    return network
 
 
-def made_honest(network: SpineNetwork, held: Trunks) -> None:
+def losses(network: TrunkNetwork, batch: Samples) -> dict[str, torch.Tensor]:
+    """Negative log likelihood of the true places."""
+    points, image, places, known = map(torch.as_tensor, batch)
+    return {TOTAL: gaussian_loss(*network(points, image), places, known)}
+
+
+def made_honest(network: TrunkNetwork, held: Samples) -> None:
     """Widen or narrow what is stated so that on people held out nine in ten points lie within their 90 % ellipse."""
-    _, square = _errors(network, held)
-    wider = torch.quantile(square[held.known], 0.9) / ELLIPSE_90
+    square = _errors(network, held)[1]
+    wider = torch.quantile(square[torch.as_tensor(held.known)], 0.9) / ELLIPSE_90
     with torch.no_grad():
-        rows = network.read.bias.view(len(SPINE_POINTS), 5)
-        rows[:, 2:4] -= wider.log() / 2
-        rows[:, 4] /= wider.sqrt()
-        network.read.weight.view(len(SPINE_POINTS), 5, -1)[:, 4] /= wider.sqrt()
+        network.prior[:, 2:4] += wider.log() / 2
 
 
-def _errors(network: SpineNetwork, held: Trunks) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n, 13, 5) outputs, and (n, 13) squares of the errors in standard deviations."""
-    network.eval()
-    with torch.no_grad():
-        found = network(held.points, held.image)
-    x, y = (held.places - found[..., :2]).unbind(-1)
-    a, b, c = found[..., 2:].unbind(-1)
-    return found, (torch.exp(a) * x) ** 2 + (c * x + torch.exp(b) * y) ** 2
-
-
-def judged(network: SpineNetwork, held: Trunks) -> str:
+def judged(network: TrunkNetwork, held: Samples) -> str:
     """Errors on people held out, % of the crop's side, point by point."""
-    found, square = _errors(network, held)
-    far = (held.places - found[..., :2]).norm(dim=-1)
-    each = [f"{100 * far[held.known[:, i], i].median():.2f}" for i in range(len(SPINE_POINTS))]
-    inside = (square[held.known] < ELLIPSE_90).float().mean()
-    cost = unlikely(found, held.places, held.known)
+    far, square = _errors(network, held)
+    known = torch.as_tensor(held.known)
+    each = [f"{100 * far[known[:, i], i].median():.2f}" for i in range(len(SPINE_POINTS))]
+    inside = (square[known] < ELLIPSE_90).float().mean()
+    with torch.no_grad():
+        cost = losses(network.eval(), held)[TOTAL]
     return f"-log likelihood {cost:.3f}, in 90 % {inside:.3f}, median % {' '.join(each)}"
 
 
-def export(network: SpineNetwork, path: Path) -> None:
-    """As ONNX, for any number of people."""
-    network.eval()
-    colours = network.look[0].in_channels
-    example = (torch.zeros(2, 33, 4), torch.zeros(2, colours, WINDOW, WINDOW))
-    torch.onnx.export(
-        network, example, str(path), input_names=["points", "mask"], output_names=["places"], dynamo=False,
-        dynamic_axes={"points": {0: "people"}, "mask": {0: "people"}, "places": {0: "people"}},
-    )  # fmt: skip
+def _errors(network: TrunkNetwork, held: Samples) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n, 13) distances, and squares of them in standard deviations."""
+    with torch.no_grad():
+        places, spread = network.eval()(torch.as_tensor(held.points), torch.as_tensor(held.image))
+    off = torch.as_tensor(held.places) - places
+    return off.norm(dim=-1), squared_distance(off, spread)
+
+
+def _digest(samples: Samples) -> str:
+    found = hashlib.sha256()
+    for array in samples:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from simspine.detection.pose_features import SPINE_POINTS, features_of, in_trunk
 from simspine.detection.pose_networks import Pose
 
 HALF = 0.03  # share of the crop's side, some 7 cm: a point known to this standard deviation has the confidence one half
+CROP_SIDE = 2.2  # m, of a person of usual height
 
 
 class PlacedSpine(NamedTuple):
@@ -73,6 +74,12 @@ class BlazePoseSpine(BlazePose):
     def points_of(self, pose: Pose, everybody: Sequence[Pose], size: tuple[int, int]) -> np.ndarray:
         spine = self._placer.place(pose)
         return np.concatenate([pose.points, np.column_stack([spine.xy, spine.confidence])])
+
+
+def stated_deviation(confidence: np.ndarray) -> np.ndarray:
+    """Standard deviation along one axis, m, that a confidence 0…1 stands for; infinite where that is 0."""
+    with np.errstate(divide="ignore"):
+        return CROP_SIDE * HALF * np.sqrt(1 / np.asarray(confidence, float) - 1)
 
 
 def _covariance(whitening: np.ndarray) -> np.ndarray:

@@ -108,13 +108,33 @@ def locate_points(
 ) -> tuple[Markers, TriangulationReport]:
     """Points in space (z_up) with covariance, of those that any view shows, and what they were made from.
 
-    Time 0 is the first view's frame 0; timing: where the points begin later than that.
+    Time 0 is the first view's frame 0; timing: where the points begin later than that. Estimated points are known in
+    space no better than one view states, see `with_shared_errors`.
     """
     observed = np.isfinite(keypoints.xy).any((0, 1, 3))
     names = [name for name, there in zip(keypoints.names, observed, strict=True) if there]
     points, report = triangulate_with_report(keypoints.select(names), cameras, **options.model_dump())
     start = 0.0 if timing is None else timing.first / keypoints.rate
-    return points.with_(start=start), report
+    return with_shared_errors(points.with_(start=start)), report
+
+
+def with_shared_errors(points: Markers) -> Markers:
+    """Points whose covariance allows for errors that all views share: what a network estimates from pose and outline is
+    wrong in all views alike, and no number of views averages that away.
+
+    Added along all axes is what the mean variance lacks of the one that the mean confidence of the views stands for.
+    """
+    at = np.flatnonzero(points.of_origin(Origin.ESTIMATED))
+    if not at.size or points.covariance is None or points.weight is None:
+        return points
+    from simspine.detection.blazepose_spine import stated_deviation
+
+    covariance = points.covariance.copy()
+    known = np.trace(covariance[:, at], axis1=-2, axis2=-1) / 3
+    with np.errstate(invalid="ignore"):
+        lacking = np.maximum(stated_deviation(points.weight[:, at]) ** 2 - known, 0)
+    covariance[:, at] += np.where(np.isfinite(known), lacking, 0)[..., None, None] * np.eye(3)
+    return points.with_(covariance=covariance)
 
 
 def make_markers(

@@ -1,0 +1,122 @@
+"""The network of the trunk's points: its samples, a training that is killed and goes on, and what is written of it."""
+
+import numpy as np
+import pytest
+import torch
+from tools.spine_detector.batches import POSE_SWAPS, SWAPS, SampleReader, Samples, in_trunks, varied
+from tools.spine_detector.network import TrunkNetwork, export
+from tools.spine_detector.train import SETTINGS, begun, judged, losses, made_honest
+
+from simspine.detection.onnx_session import open_session
+from simspine.detection.pose_features import HIPS, MASK, SHOULDERS, PoseFeatures, in_trunk, trunk_frame
+from simspine.learning.checkpoints import Identity
+from simspine.learning.descent import Descent, DescentRun, descend
+from simspine.learning.gaussians import covariances
+
+pytestmark = pytest.mark.learn
+
+
+def drawn(count: int, seed: int = 1, colours: tuple[int, ...] = ()) -> Samples:
+    """People whose spine lies between hips and shoulders, with an error of a tenth of the trunk's length across."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(0.3, 0.7, (count, 33, 4)).astype(np.float32)
+    for pair, y in ((HIPS, 0.62), (SHOULDERS, 0.4)):
+        points[:, pair, 1] = y + 0.02 * rng.standard_normal((count, 2))
+    low, high = points[:, HIPS, :2].mean(1), points[:, SHOULDERS, :2].mean(1)
+    share = np.linspace(0, 1, 13)[:, None]
+    places = low[:, None] + share * (high - low)[:, None] + 0.02 * rng.standard_normal((count, 13, 2))
+    image = rng.integers(0, 256, (count, MASK, MASK, *colours), np.uint8)
+    return Samples(points, image, places.astype(np.float32), rng.random((count, 13)) < 0.9)
+
+
+class Mirror:
+    """Random numbers that mirror everybody."""
+
+    def random(self, count):
+        return np.zeros(count)
+
+
+def test_samples_are_seen_as_a_detector_sees_them():
+    some = drawn(3)
+    seen = in_trunks(some)
+    for i in range(3):
+        own = in_trunk(PoseFeatures(some.points[i], some.image[i] / np.float32(255)))
+        np.testing.assert_array_equal(seen.points[i], own.points)
+        np.testing.assert_array_equal(seen.image[i, 0], own.mask)
+        back = trunk_frame(some.points[i]).shares(seen.places[i])
+        np.testing.assert_allclose(back, some.places[i], atol=1e-6)
+    assert in_trunks(drawn(2, colours=(3,))).image.shape == (2, 3, 40, 40)
+
+
+def test_a_mirrored_sample_is_the_mirror_image_in_the_trunk():
+    some = drawn(4)
+    plain, turned = in_trunks(some), in_trunks(varied(some, Mirror(), exact=True))
+    np.testing.assert_allclose(turned.places, plain.places[:, SWAPS] * [-1, 1], atol=1e-5)
+    np.testing.assert_allclose(turned.points[..., :2], plain.points[:, POSE_SWAPS, :2] * [-1, 1], atol=1e-5)
+    np.testing.assert_array_equal(turned.known, plain.known[:, SWAPS])
+    assert np.abs(turned.image - plain.image[..., ::-1]).mean() < 0.05 * plain.image.mean()
+
+
+def test_variation_has_the_stated_size():
+    some = drawn(4000)
+    moved = varied(some, np.random.default_rng(3))
+    straight = np.isclose(moved.places[:, 0, 0], some.places[:, 0, 0])  # not mirrored
+    assert 0.45 < straight.mean() < 0.55
+    off = (moved.points - some.points)[straight]
+    moved_pair = off[:, HIPS, :2].mean(1)[:, None] @ trunk_frame(some.points[straight]).turn
+    across, along = moved_pair[:, 0].T
+    assert along.std() == pytest.approx(np.hypot(0.010, 0.003 / np.sqrt(2)), rel=0.06)
+    assert across.std() == pytest.approx(0.003 / np.sqrt(2), rel=0.06)
+    assert off[:, 0, :2].std() == pytest.approx(0.003, rel=0.06)
+    np.testing.assert_array_equal(moved.points[straight][..., 3], some.points[straight][..., 3])
+
+
+@pytest.fixture(scope="module")
+def goal():
+    settings = SETTINGS.model_copy(update={"epochs": 3, "batch": 16})
+    reader = SampleReader(drawn(70), seed=5, batch=16)
+    return Descent(reader.epoch, reader.count, losses, settings)
+
+
+def run(folder, **changes):
+    return DescentRun(folder, Identity({}, "data"), 5, **changes)
+
+
+def fresh():
+    return begun(TrunkNetwork(), drawn(70))
+
+
+def test_a_killed_training_ends_with_the_very_weights(goal, tmp_path):
+    whole, history = descend(fresh, goal, run(tmp_path / "whole"))
+    descend(fresh, goal, run(tmp_path / "cut", until=1))
+    torch.manual_seed(9)  # what else draws random numbers does not matter
+    resumed, after = descend(fresh, goal, run(tmp_path / "cut"))
+    assert after.losses == history.losses
+    assert history.losses[-1]["total"] < history.losses[0]["total"]
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_ellipses_hold_nine_in_ten_of_the_people_held_out():
+    network, held = fresh(), in_trunks(drawn(200, seed=2))
+    made_honest(network, held)
+    assert "in 90 % 0.900" in judged(network, held)
+
+
+@pytest.mark.parametrize("inputs", ["points+mask", "points", "crop"])
+def test_what_is_written_is_what_was_trained(tmp_path, inputs):
+    torch.manual_seed(2)
+    network = TrunkNetwork(inputs).eval()
+    with torch.no_grad():
+        network.prior[:, 2:] = torch.tensor([-3.0, -2.5, 0.6])
+    seen = in_trunks(drawn(3, colours=(3,) if inputs == "crop" else ()))
+    export(network, tmp_path / "spine.onnx")
+    session = open_session(tmp_path / "spine.onnx")
+    given = {"points": seen.points, "mask": seen.image}
+    (found,) = session.run(None, {entry.name: given[entry.name] for entry in session.get_inputs()})
+    with torch.no_grad():
+        places, spread = network(torch.as_tensor(seen.points), torch.as_tensor(seen.image))
+    np.testing.assert_allclose(found[..., :2], places.numpy(), atol=1e-5)
+    a, b, c = np.moveaxis(found[..., 2:], -1, 0)
+    white = np.stack([np.stack([np.exp(a), 0 * a], -1), np.stack([c, np.exp(b)], -1)], -2)
+    turned = white @ covariances(spread).numpy() @ np.swapaxes(white, -1, -2)
+    np.testing.assert_allclose(turned, np.broadcast_to(np.eye(2), turned.shape), atol=1e-4)
