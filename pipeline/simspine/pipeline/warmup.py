@@ -15,10 +15,10 @@ from simspine.types import Camera, Keypoints, Markers, Motion
 
 RECIPES = ("articulated", "coupled", "paper")
 FRAMES, RATE = 30, 60.0
-_LENS = {"size": (1000, 1000), "K": np.array([[800.0, 0, 500], [0, 800, 500], [0, 0, 1]]), "distortion": np.zeros(5)}
+_K = np.array([[800.0, 0, 500], [0, 800, 500], [0, 0, 1]])
 _FRONT, _SIDE = [[1, 0, 0], [0, 0, -1], [0, 1, 0]], [[0, -1, 0], [0, 0, -1], [1, 0, 0]]  # 4 m away, 1 m high
 CAMERAS = tuple(
-    Camera(name=name, R=np.array(R, float), t=np.array([0.0, 1, 4]), **_LENS)
+    Camera(name, (1000, 1000), _K, np.zeros(5), np.array(R, float), np.array([0.0, 1, 4]))
     for name, R in (("front", _FRONT), ("side", _SIDE))
 )
 
