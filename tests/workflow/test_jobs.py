@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.workflow import jobs, manifest
+from simspine.workflow.inputs import input_files
 from simspine.workflow.jobs import all_jobs, list_of, lists_of, remove_false_lists, run_job
 from simspine.workflow.locks import locked
 from simspine.workflow.status import states, status_lines
@@ -94,6 +95,15 @@ def test_no_list_is_dated_ahead(through):
     os.utime(path, (ahead, ahead))
     remove_false_lists(through.config)
     assert path.stat().st_mtime <= time.time()
+
+
+def test_recordings_dated_ahead_are_no_inputs_of_snakemake(copied):
+    """It takes what is made from them for older, and stops; checksums tell what changed."""
+    subject, trial = "S01", "bow"
+    before = input_files(copied.config, subject, trial)
+    ahead = time.time() + 86400
+    os.utime(before[-1], (ahead, ahead))
+    assert input_files(copied.config, subject, trial) == before[:-1]
 
 
 def test_a_job_needs_its_subject_and_trial(copied):

@@ -1,6 +1,7 @@
 """Which files a trial starts from, and a resolved configuration for the stages of a workflow."""
 
 import json
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -175,6 +176,8 @@ def input_files(config: Config, subject: str, trial: str) -> list[str]:
 
     A folder of keypoints (its time changes with the files in it) and its newest file stand for their thousands; files
     of a virtual capture may not be there yet, so the list that the job which makes them leaves stands for them.
+    Files whose time lies ahead (a camera's clock, a clock set back) are left out: Snakemake takes what is made from
+    them for older than they are, and stops. Their checksums are compared before each run anyway.
     """
     results, person = Path(config.results), config.subject(subject)
     if isinstance(person, SharedSubject) and person.rank > 1:  # the first of them detects for all
@@ -188,7 +191,7 @@ def input_files(config: Config, subject: str, trial: str) -> list[str]:
         for folder in capture.keypoints
     ]
     paths = [*capture.detected, *newest, *capture.mocap, *skin_marker_files(recorded)]
-    return list(dict.fromkeys(map(str, paths)))
+    return list(dict.fromkeys(str(path) for path in paths if path.stat().st_mtime <= time.time()))
 
 
 def write_config(config: dict, path: str | Path) -> None:

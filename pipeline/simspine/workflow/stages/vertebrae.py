@@ -21,6 +21,7 @@ def plan(context: Context) -> list[Task]:
             sized, result = read_sized_body(paths), load_result(source)
             poses = body_poses(sized.body, result.motion)
             spine = read_spine(sized, result, poses=poses)
+            del result  # of a long trial, nearly as large as all that is saved
             save_spine(out, spine, poses)
             write_trc(trc, spine.markers)
             return {"lla_deg_mean": _degrees(spine.lla), "tka_deg_mean": _degrees(spine.tka)}

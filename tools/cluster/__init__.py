@@ -1,0 +1,1 @@
+"""A cluster on one machine, to try the profile for Slurm on."""
