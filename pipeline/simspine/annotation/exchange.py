@@ -23,7 +23,7 @@ from simspine.formats.labelled_images import (
     write_coco_labels,
 )
 from simspine.formats.mmpose_labels import read_mmpose_labels, write_mmpose_labels
-from simspine.formats.outlines import Outline
+from simspine.formats.outlines import PersonOutline
 from simspine.skeletons import by_size
 
 Outlines = Mapping[tuple[int, int], OutlineEdit]  # by frame and view
@@ -47,7 +47,9 @@ def images_of(
     outlines: decisions about the person's, {(frame, view): edit}.
     """
     drawn = {
-        at: Outline(e.rings, int(e.status)) for at, e in (outlines or {}).items() if e.rings is not None and e.status
+        at: PersonOutline(e.rings, int(e.status))
+        for at, e in (outlines or {}).items()
+        if e.rings is not None and e.status
     }
     rows = [
         (frame, view)

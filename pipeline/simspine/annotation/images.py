@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.annotation.recording import RecordedViews
 from simspine.errors import InputError
-from simspine.sources.any_order import decoder_of, jpeg
+from simspine.sources.any_order import decoded, decoder_of, jpeg
 
 KEPT_BYTES = 256 << 20  # of images in memory
 
@@ -45,9 +45,7 @@ class Images:
 
     def decoded(self, frame: int, view: int) -> np.ndarray:
         """The same, (height, width, 3) uint8 BGR."""
-        import cv2
-
-        return np.asarray(cv2.imdecode(np.frombuffer(self.jpeg(frame, view), np.uint8), cv2.IMREAD_COLOR))
+        return decoded(self.jpeg(frame, view))
 
     def close(self) -> None:
         """Let go of the videos, each when the image that is being decoded is done; later requests are refused."""

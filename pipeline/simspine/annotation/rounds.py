@@ -51,7 +51,8 @@ class Round:
 @dataclass(frozen=True)
 class RoundFiles:
     """What a hook is given. labels: COCO, SpineTrack's 37 points, of all finished frames so far; their images below
-    `images`. out: where it writes `<view>_json/`, points of every image of the recording."""
+    `images`. out: where it writes `<view>_json/`, points of every image of the recording, whose
+    start holds what was decided so far above the first guess."""
 
     number: int
     labels: Path
@@ -122,7 +123,8 @@ def advance(
     if not rounds:
         _draw(recording, annotator, size, 1, say)
         return read_rounds(recording)
-    last, files = rounds[-1], _files(recording, rounds[-1].number)
+    last = rounds[-1]
+    files = _files(replace(recording, start=labels_of(recording, annotator)), last.number)
     recording = replace(recording, start=_proposals(recording, last.number))
     labels = labels_of(recording, annotator)
     left = [frame for frame in last.frames if not finished(labels)[frame]]

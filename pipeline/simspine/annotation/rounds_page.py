@@ -44,16 +44,16 @@ def state(one: Round, now: Sequence[int] = ()) -> str:
 def rounds_page(name: str, rounds: Sequence[Round], now: Sequence[int] = (), links: bool = False) -> str:
     """The page as HTML, one file that needs nothing else. name: of the recording. now: finished frames. links: whether
     the annotation page is `index.html` beside this one."""
-    from simspine.annotation.page_template import rendered
+    from simspine.report.plain_page import rendered
 
     closed = [one for one in rounds if one.figures is not None]
     charts = [
         _chart("Error of proposals", "median, % of the person's size", closed, [
-            ("frames that seemed worst", "bad", lambda f: _times(f["all"]["median_share"])),
+            ("whole batch", "bad", lambda f: _times(f["all"]["median_share"])),
             ("frames drawn at random", "good", lambda f: _times(f["control"]["median_share"])),
         ]),
         _chart("Points that were moved", "%", closed, [
-            ("frames that seemed worst", "bad", lambda f: _times(f["all"]["moved"])),
+            ("whole batch", "bad", lambda f: _times(f["all"]["moved"])),
             ("frames drawn at random", "good", lambda f: _times(f["control"]["moved"])),
         ]),
         _chart("Work", "minutes per image", closed, [("", "plain", lambda f: f["minutes"])]),
@@ -73,12 +73,14 @@ def _said(rounds: Sequence[Round], closed: Sequence[Round], now: Sequence[int]) 
     if not rounds:
         return "No round has begun."
     begun = f"Round {rounds[-1].number}: {state(rounds[-1], now)}."
-    errors = [_times((one.figures or {})["control"]["median_share"]) for one in closed]
-    if len(errors) < 2 or errors[0] is None or errors[-1] is None:
+    control = [(one.number, _times((one.figures or {})["control"]["median_share"])) for one in closed]
+    known = [(number, error) for number, error in control if error is not None]
+    if len(known) < 2:
         return begun
+    (first, before), (last, after) = known[0], known[-1]
     return (
-        f"{begun} On frames drawn at random the proposals were {errors[0]:.1f} % of the person's size off in round "
-        f"{closed[0].number} and {errors[-1]:.1f} % in round {closed[-1].number}."
+        f"{begun} On frames drawn at random the proposals were {before:.1f} % of the person's size off in round "
+        f"{first} and {after:.1f} % in round {last}."
     )
 
 

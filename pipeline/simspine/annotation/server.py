@@ -16,9 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 
-from simspine.annotation import page_template
 from simspine.annotation.session import Session
 from simspine.errors import InputError
+from simspine.report import plain_page
 
 HOST = "127.0.0.1"
 LARGEST = 8 << 20  # bytes of a request
@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self._allowed()
         if path is not None:
-            policy = page_template.POLICY if path in self.server.pages else POLICY
+            policy = plain_page.POLICY if path in self.server.pages else POLICY
             self._answer(lambda: self._get(path), policy)
 
     def do_POST(self) -> None:

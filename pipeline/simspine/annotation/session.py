@@ -20,9 +20,9 @@ from simspine.annotation.journal import (
     start_journal,
 )
 from simspine.annotation.labels import Edit, Labels, OutlineEdit, PointStatus, check, edited
-from simspine.annotation.outline_proposals import OutlineProposer
 from simspine.annotation.ranking import BATCH, batch, finished, rank
 from simspine.annotation.recording import CHAIN, RecordedViews
+from simspine.detection.person_outline import OutlineProposer
 from simspine.errors import InputError
 from simspine.skeletons.skin_names import landmark, on_skin
 

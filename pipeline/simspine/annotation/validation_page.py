@@ -30,7 +30,7 @@ STANDING = {name: (0.0, up) for name, up in MIDDLE.items()} | {
 def validation_page(found: Validation, links: bool = False) -> str:
     """The page as HTML, one file that needs nothing else. links: whether frames lead to the annotation page, which must
     then be `index.html` beside this one."""
-    from simspine.annotation.page_template import rendered
+    from simspine.report.plain_page import rendered
 
     seen = [v for row in found.points for v in (row.rmse_m, row.reference_m) if np.isfinite(v)]
     longest = max([AGAIN_M * 1.2, *(1.05 * v for v in seen)])

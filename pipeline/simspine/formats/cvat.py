@@ -16,7 +16,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.coco import run_lengths
 from simspine.formats.labelled_images import DIGITS, STATUSES, LabelledImages, read_as
-from simspine.formats.outlines import Outline, Ring, filled, from_file, has_holes, to_file, traced, unrolled
+from simspine.formats.outlines import PersonOutline, Ring, filled, from_file, has_holes, to_file, traced, unrolled
 from simspine.formats.safe_xml import read_xml
 
 LABEL, OUTLINE = "person", "person_outline"
@@ -43,7 +43,7 @@ def write_cvat(path: str | os.PathLike, images: LabelledImages, task: str = "sim
         ElementTree.ElementTree(root).write(temporary, encoding="utf-8", xml_declaration=True)
 
 
-def _write_outline(image: ElementTree.Element, outline: Outline | None, size: tuple[int, int]) -> None:
+def _write_outline(image: ElementTree.Element, outline: PersonOutline | None, size: tuple[int, int]) -> None:
     """A <polygon> per part; with holes a <mask>, runs of the box around it, row by row."""
     if outline is None:
         return
@@ -120,7 +120,7 @@ def read_cvat(path: str | os.PathLike) -> LabelledImages:
     return read_as(path, names, [image.get("name", "") for image in images], sizes, points, status, outlines)
 
 
-def _read_outline(image: ElementTree.Element, where: str) -> Outline | None:
+def _read_outline(image: ElementTree.Element, where: str) -> PersonOutline | None:
     """Of all <polygon> and <mask> of an image together; None where there are none."""
     rings: list[Ring] = []
     elements = [*image.findall("polygon"), *image.findall("mask")]
@@ -135,7 +135,7 @@ def _read_outline(image: ElementTree.Element, where: str) -> Outline | None:
         rings += [tuple((x + left, y + top) for x, y in ring) for ring in traced(part)]
     if not rings:
         return None
-    return Outline(tuple(rings), STATUSES.index(_status_of(elements[0], "corrected", where)))
+    return PersonOutline(tuple(rings), STATUSES.index(_status_of(elements[0], "corrected", where)))
 
 
 def _points_of(image: ElementTree.Element, where: str) -> Iterator[ElementTree.Element]:

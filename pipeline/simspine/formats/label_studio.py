@@ -16,7 +16,7 @@ from simspine.errors import InputError
 from simspine.formats._text import parsed, read_bytes
 from simspine.formats.atomic import write_text
 from simspine.formats.labelled_images import STATUSES, LabelledImages, read_as
-from simspine.formats.outlines import Outline, Ring, from_file, to_file
+from simspine.formats.outlines import PersonOutline, Ring, from_file, to_file
 
 POINT_SIZE = 0.5  # % of the image's width, as drawn
 HIDDEN = "hidden"
@@ -122,7 +122,7 @@ def _rings(images: LabelledImages, i: int) -> list[dict[str, Any]]:
     ] if outline is not None else []  # fmt: skip
 
 
-def _outline(regions: list[dict[str, Any]], where: str) -> Outline | None:
+def _outline(regions: list[dict[str, Any]], where: str) -> PersonOutline | None:
     """Of all polygons of a task together; None where there are none."""
     rings: list[Ring] = []
     notes: list[str] = []
@@ -135,7 +135,7 @@ def _outline(regions: list[dict[str, Any]], where: str) -> Outline | None:
             rings.append(from_file(corners, where))
             notes += (region.get("meta") or {}).get("text") or []
     known = [STATUSES.index(note) for note in notes if note in STATUSES]
-    return Outline(tuple(rings), known[0] if known else STATUSES.index("corrected")) if rings else None
+    return PersonOutline(tuple(rings), known[0] if known else STATUSES.index("corrected")) if rings else None
 
 
 def _data(images: LabelledImages, i: int, name: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from simspine.errors import InputError
 from simspine.formats._text import parsed, read_bytes, repeated
 from simspine.formats.atomic import write_text
 from simspine.formats.coco import category, read_coco
-from simspine.formats.outlines import Outline, filled, from_coco, to_coco
+from simspine.formats.outlines import PersonOutline, filled, from_coco, to_coco
 from simspine.skeletons import load as load_skeleton
 from simspine.types import read_only
 
@@ -38,7 +38,7 @@ class LabelledImages:
     sizes: np.ndarray
     points: np.ndarray
     status: np.ndarray
-    outlines: tuple[Outline | None, ...] = ()
+    outlines: tuple[PersonOutline | None, ...] = ()
 
     def __post_init__(self):
         images, points = len(self.file_names), len(self.names)
@@ -58,7 +58,7 @@ class LabelledImages:
         if self.status.size and not 0 <= self.status.min() <= self.status.max() < len(STATUSES):
             raise InputError(f"LabelledImages.status: expected 0…{len(STATUSES) - 1}.")
 
-    def outline(self, image: int) -> Outline | None:
+    def outline(self, image: int) -> PersonOutline | None:
         """Of the person in an image, by its place in the list."""
         return self.outlines[image] if self.outlines else None
 
@@ -163,9 +163,9 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
     return read_as(path, names, files, found["size"].reshape(-1, 2), points, status, outlines)
 
 
-def _outline(row: dict[str, Any], where: str) -> Outline | None:
+def _outline(row: dict[str, Any], where: str) -> PersonOutline | None:
     rings = from_coco(row.get("segmentation"), where)
-    return Outline(rings, statuses([row.get("segmentation_status", "corrected")], 1, where)[0]) if rings else None
+    return PersonOutline(rings, statuses([row.get("segmentation_status", "corrected")], 1, where)[0]) if rings else None
 
 
 def statuses(words, points: int, where: str) -> list[int]:

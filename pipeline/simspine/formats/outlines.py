@@ -16,13 +16,15 @@ from simspine.formats.coco import run_lengths
 
 HALF = 0.5
 DIGITS = 3  # of px in files
-FINE = 4  # cells a side of each pixel while an outline is traced
-STRAIGHT_PX = 0.4  # corners that lie nearer than this to the line between others are left out
+# Of a pixel: row and column of the one beyond an edge, and its ends with the pixel on the right, x and y.
+EDGES = (
+    ((-1, 0), (0, 0), (1, 0)), ((1, 0), (1, 1), (0, 1)), ((0, -1), (0, 1), (0, 0)), ((0, 1), (1, 0), (1, 1)),
+)  # fmt: skip
 MOST_PX = 1 << 28  # of a mask: no camera has more
 Ring = tuple[tuple[float, float], ...]
 
 
-class Outline(NamedTuple):
+class PersonOutline(NamedTuple):
     """rings: of corners x, y px. status: number of what a person did about it, as of a point."""
 
     rings: tuple[Ring, ...]
@@ -43,24 +45,32 @@ def filled(rings: Sequence[Ring], size: tuple[int, int]) -> np.ndarray:
     return np.bitwise_xor.accumulate(flips, 1)[:, :width].astype(bool)
 
 
-def traced(mask: np.ndarray, straight_px: float = STRAIGHT_PX) -> tuple[Ring, ...]:
-    """The outline of a mask (height, width) bool; () for an empty one. Off by an eighth of a px and `straight_px`."""
-    import cv2
-
-    rows, columns = np.nonzero(mask)
-    if not len(rows):
-        return ()
-    top, left = rows.min(), columns.min()
-    part = mask[top : rows.max() + 1, left : columns.max() + 1].astype(np.uint8)
-    fine = part.repeat(FINE, 0).repeat(FINE, 1)
-    found, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+def traced(mask: np.ndarray) -> tuple[Ring, ...]:
+    """The outline of a mask (height, width) bool along the edges of its pixels, so that `filled` gives it back; () for
+    an empty one."""
+    inside = np.pad(np.asarray(mask, bool), 1)
+    after: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for way, start, end in EDGES:
+        rows, columns = np.nonzero(inside & ~np.roll(inside, (-way[0], -way[1]), (0, 1)))
+        for x, y in zip((columns - 1).tolist(), (rows - 1).tolist(), strict=True):
+            after.setdefault((x + start[0], y + start[1]), []).append((x + end[0], y + end[1]))
     rings = []
-    for contour in found:
-        corners = cv2.approxPolyDP(contour, straight_px * FINE, True)[:, 0]
-        if len(corners) > 2:
-            places = (corners - (FINE - 1) / 2) / FINE + [left, top]
-            rings.append(tuple((round(float(x), 2), round(float(y), 2)) for x, y in places))
+    while after:
+        ring = [next(iter(after))]
+        while len(ring) == 1 or ring[-1] != ring[0]:
+            ends = after[ring[-1]]
+            here, there = ring[-1], ends.pop()
+            if not ends:
+                del after[here]
+            ring.append(there)
+        rings.append(_corners(ring[:-1]))
     return tuple(rings)
+
+
+def _corners(ring: list[tuple[int, int]]) -> Ring:
+    """Where a way along the edges of pixels turns."""
+    beside = zip(ring[-1:] + ring[:-1], ring, ring[1:] + ring[:1], strict=True)
+    return tuple((x - HALF, y - HALF) for a, (x, y), b in beside if (x - a[0], y - a[1]) != (b[0] - x, b[1] - y))
 
 
 def has_holes(rings: Sequence[Ring], size: tuple[int, int]) -> bool:

@@ -82,3 +82,10 @@ def jpeg(image: np.ndarray) -> bytes:
     import cv2
 
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def decoded(encoded: bytes) -> np.ndarray:
+    """The image of a JPEG, (h, w, 3) uint8 BGR."""
+    import cv2
+
+    return np.asarray(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR))

@@ -1,19 +1,21 @@
 """Between two rounds simspine's own detector learns from what was corrected, and proposes points for every image."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 from dotted_people import HEIGHT, POINTS, WIDTH, picture, places
+from small_videos import write_video
 
 from simspine.annotation.journal import append, journal_file, start_journal
-from simspine.annotation.labels import Edit, PointStatus, Visibility
+from simspine.annotation.labels import Edit, PointStatus, Visibility, edited
 from simspine.annotation.recording import Target, open_target
 from simspine.annotation.rounds import advance, with_proposals
 from simspine.errors import InputError
-from simspine.learning.spine2d.rounds import training_hook
+from simspine.learning.spine2d.rounds import person_boxes, training_hook
 from simspine.skeletons import load
 
 
@@ -54,6 +56,21 @@ def test_a_round_with_simspines_own_detector(photographs, tmp_path):
     got = start.xy[0, 0, [start.names.index(name) for name in names]]
     np.testing.assert_allclose(got[placed], flat[placed, :2], atol=1e-3)
     assert (np.abs(flat[placed, :2] - [WIDTH / 2, HEIGHT / 2]) < [WIDTH, HEIGHT]).all()
+
+
+def test_the_person_is_between_where_they_were_seen(tmp_path):
+    """In a video; single photographs say nothing about one another."""
+    write_video(tmp_path / "walk.mp4", 5)
+    recording = open_target(Target(str(tmp_path / "walk.mp4"), home=tmp_path / "annotations"))
+    corners = {0: [(10.0, 20.0), (30.0, 40.0)], 4: [(18.0, 20.0), (38.0, 44.0)]}
+    edits = [
+        Edit(frame, 0, name, *corner, Visibility.SEEN, PointStatus.CORRECTED)
+        for frame, places in corners.items() for name, corner in zip(("Nose", "LKnee"), places, strict=True)
+    ]  # fmt: skip
+    found = person_boxes(replace(recording, start=edited(recording.start, edits)))
+    np.testing.assert_allclose(found[:, 0, 0], [10, 12, 14, 16, 18])
+    np.testing.assert_allclose(found[2, 0], [14, 20, 34, 42])
+    assert np.isnan(person_boxes(recording)).all()
 
 
 def test_settings_that_cannot_serve_are_refused_before_training(tmp_path):

@@ -25,6 +25,7 @@ from simspine.learning.spine2d.options import (
 from simspine.learning.spine2d.runs import ONNX, train_detector
 from simspine.learning.torch_import import require_torch
 from simspine.sources.any_order import decoder_of
+from simspine.sources.video import Video
 
 
 def training_hook(settings: str, say: Callable[[str], None]) -> Hook:
@@ -62,12 +63,10 @@ def with_set(options: SpineDetectorOptions, files: RoundFiles) -> SpineDetectorO
 def look_at(recording: RecordedViews, detector: SpinePose, out: Path) -> None:
     """Write a detector's points of every image as `<view>_json/<view>_000012.json`, and close it.
 
-    The person is where the first guess has points; where it has none BlazePose looks for them.
+    Where the person is: see `person_boxes`; where these know nothing BlazePose looks for them.
     """
     decoders = [decoder_of(source) for source in recording.sources]
-    sizes = [source.size for source in recording.sources]
-    xy = np.where(recording.start.labelled[..., None], recording.start.xy, np.nan)
-    boxes = np.stack([extent(xy[:, v], size, 0.0) for v, size in enumerate(sizes)], 1)
+    boxes = person_boxes(recording)
     try:
         for frame, numbers in enumerate(recording.rows):
             images = [decoder.at(int(row)) for decoder, row in zip(decoders, numbers, strict=True)]
@@ -79,6 +78,19 @@ def look_at(recording: RecordedViews, detector: SpinePose, out: Path) -> None:
         detector.close()
         for decoder in decoders:
             decoder.close()
+
+
+def person_boxes(recording: RecordedViews) -> np.ndarray:
+    """(frames, views, 4) x0 y0 x1 y1 px around the recording's points; in videos, between frames with points, where a
+    person who moves evenly is. NaN = not known."""
+    xy = np.where(recording.start.labelled[..., None], recording.start.xy, np.nan)
+    boxes = np.stack([extent(xy[:, v], source.size, 0.0) for v, source in enumerate(recording.sources)], 1)
+    for v, source in enumerate(recording.sources):
+        known = np.flatnonzero(np.isfinite(boxes[:, v]).all(-1))
+        if isinstance(source, Video) and len(known):
+            every = np.arange(len(boxes))
+            boxes[:, v] = np.stack([np.interp(every, known, boxes[known, v, k]) for k in range(4)], -1)
+    return boxes
 
 
 def _people(found: np.ndarray) -> Sequence[dict]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from simspine.detection.pose_networks import LANDMARK_SIZE, Pose, PoseNetworks, region_of_box
 from simspine.detection.pose_tracker import PoseTracker, settled
-from simspine.formats.outlines import Ring, traced
+from simspine.formats.outlines import Ring
 
 SMALL = 0.02  # share of the largest part below which another part is left out
 STRAIGHT = 0.5  # of a cell of the mask: finer corners would say nothing
@@ -43,4 +43,7 @@ def outline_of(pose: Pose, size: tuple[int, int]) -> tuple[Ring, ...]:
         return ()
     areas = stats[1:, cv2.CC_STAT_AREA]
     kept = 1 + np.flatnonzero(areas >= SMALL * areas.max())
-    return traced(np.isin(parts, kept), max(STRAIGHT * pose.looked_in.side / LANDMARK_SIZE, 1.0))
+    straight = max(STRAIGHT * pose.looked_in.side / LANDMARK_SIZE, 1.0)
+    found, _ = cv2.findContours(np.isin(parts, kept).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    rings = [cv2.approxPolyDP(contour, straight, True)[:, 0] for contour in found]
+    return tuple(tuple((float(x), float(y)) for x, y in ring) for ring in rings if len(ring) > 2)

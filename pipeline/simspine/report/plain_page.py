@@ -1,4 +1,4 @@
-"""Pages of this room that need no program in the browser: one file of HTML each."""
+"""Pages that need no program in the browser: one file of HTML each."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 
 def rendered(template: str, **content: Any) -> str:
-    """A template of `annotation/pages` with its content, every text escaped."""
+    """A template of `report/pages` with its content, every text escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("simspine.annotation", "pages"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("simspine.report", "pages"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True,
     )  # fmt: skip
     return environment.get_template(template).render(content)
