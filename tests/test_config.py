@@ -34,7 +34,11 @@ FULL = {
     "body": {"recipe": "coupled", "markers": "blazepose"},
     "scaling": {"min_factor": 0.8, "max_factor": 1.3, "max_asymmetry": 0.1, "trim": 0.1},
     "ik": {"weights": {"LKnee": 2.0}},
-    "report": {"sample_frames": 2},
+    "report": {
+        "sample_frames": 2,
+        "events": {"S01/walk": {"right": [0.4, 1.5], "left": [0.9, 2.0]}},
+        "bands": "lab.csv",
+    },
 }
 
 
@@ -203,7 +207,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path, path, value):
 
 
 def test_detections_of_a_virtual_capture_are_known(tmp_path):
-    virtual = {key: value for key, value in FULL.items() if key not in ("subjects", "detection")}
+    virtual = {key: value for key, value in FULL.items() if key not in ("subjects", "detection", "report")}
     virtual |= {"capture": {"human36m": "copy"}, "virtual": {"detections": "zero-shott"}}
     message = refusal(tmp_path, virtual)
     assert "virtual.detections: unknown kind of detections 'zero-shott'. Did you mean 'zero-shot'?" in message
@@ -534,3 +538,16 @@ def test_differences_of_keys_that_one_lacks():
     many = tuple(f"k{i} was 1, is 2" for i in range(7))
     assert told(many).endswith("k4 was 1, is 2; and 2 more")
     assert told(many[:2]) == "k0 was 1, is 2; k1 was 1, is 2"
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ({"S01/wlak": {"right": [0.4, 1.5]}}, "S01/walk"),
+        ({"S01/walk": {"right": [0.4]}}, "two or more times that ascend"),
+        ({"S01/walk": {"left": [0.4, 0.4]}}, "two or more times that ascend"),
+        ({"S01/walk": {"rigth": [0.4, 1.5]}}, "right"),
+    ],
+)
+def test_contacts_of_the_feet_are_times_of_a_trial_there_is(tmp_path, events, said):
+    assert said in refusal(tmp_path, changed(("report", "events"), events))

@@ -57,3 +57,20 @@ def test_what_is_no_band_is_refused(tmp_path, text, said):
     path = written(tmp_path, text)
     with pytest.raises(InputError, match=f"lab.csv.*{said}|{said}.*lab.csv"):
         read_bands(path, ANGLES)
+
+
+def test_what_spreadsheets_make_of_it_is_read_alike(tmp_path):
+    """Spaces after commas; semicolons and decimal commas of Germany or France; the first line quoted and filled up."""
+    plain = read_bands(written(tmp_path, SOURCE + HEADER + rows(mean=0.5)), ANGLES)
+    lines = HEADER + rows(mean=0.5)
+    for text in (
+        SOURCE + lines.replace(",", ", "),
+        SOURCE.strip() + ";;;\n" + lines.replace(",", ";").replace(".", ","),
+        f'"{SOURCE.strip()}",,,\n' + lines,
+    ):
+        table = read_bands(written(tmp_path, text), ANGLES)
+        assert table.source.startswith("Somebody 2001, table 3")
+        for part in ("percent", "mean", "sd"):
+            np.testing.assert_array_equal(
+                getattr(table.of("hip_flexion"), part), getattr(plain.of("hip_flexion"), part)
+            )

@@ -101,7 +101,7 @@ def test_slider_moves_the_pose_and_the_cursor(window):
 def test_the_reading_is_the_curve(window, scene):
     window.part("slider").fill("25")
     readings = window.root.locator(".p-reading").all_inner_texts()
-    assert readings[0] == f"{scene.curves[0].values[25]:.1f}° ± 3.0°"
+    assert readings[0] == f"{scene.curves[0].values[25]:.1f}° ± 5.9°"  # 1.96 × 3°
     assert readings[1] == f"{scene.curves[1].values[25]:.1f}°"
     window.part("slider").fill("7")
     assert window.root.locator(".p-reading").nth(1).inner_text() == "–"
@@ -370,3 +370,46 @@ def test_markers_without_a_spine_are_shown(browser, scene, tmp_path):
         assert window.root.get_by_label("spine", exact=True).is_hidden()
         assert window.root.locator('[data-legend="spine"]').is_hidden()
         assert window.complaints == []
+
+
+def test_names_stand_beside_the_points(window, scene):
+    box = window.root.get_by_label("their names", exact=True)
+    names = window.root.locator(".p-name")
+    assert names.count() == 0
+    window.do("p.seek(6)")
+    box.check()
+    window.do("p.stage.draw(true)")
+    shown = dict(zip(names.all_text_contents(), names.evaluate_all("all => all.map((e) => !e.hidden)"), strict=True))
+    assert shown == dict(zip(scene.points.names, np.isfinite(scene.points.xyz[6]).all(-1).tolist(), strict=True))
+    box.uncheck()
+    window.do("p.stage.draw(true)")
+    assert not any(names.evaluate_all("all => all.map((e) => !e.hidden)"))
+
+
+def test_lines_join_points_and_an_empty_place_beside_them_is_not_left(browser, scene, tmp_path):
+    bare = replace(scene, curves=(), links=(("LHip", "Nose"), ("LHip", "RShoulder"), ("LHip", "absent")))
+    trials = (content.TrialSection("markers", player=pack(bare)),)
+    write_report(tmp_path / "links.html", content.ReportContent("markers", trials=trials, alone=True))
+    with Opened(browser, (tmp_path / "links.html").as_uri(), 1400) as window:
+        window.do("p.seek(6)")
+        ends = np.reshape(window.do("return [...p.stage.links.geometry.attributes.position.array]"), (2, 2, 3))
+        np.testing.assert_allclose(ends[0], scene.points.xyz[6, [0, 2]], atol=1e-4)
+        assert (ends[1] == -99).all()  # the shoulder is missing in this frame
+        stage, whole = (window.root.locator(part).bounding_box()["width"] for part in (".p-stage", ".p-main"))
+        assert stage == pytest.approx(whole)
+        assert window.root.locator('[data-legend="sd"]').is_hidden()
+        assert window.complaints == []
+
+
+def test_the_ribbon_and_the_figure_are_of_95_percent(window):
+    window.do("p.seek(5)")
+    assert "± 5.9°" in window.root.locator(".p-reading").first.inner_text()  # 1.96 × 3°
+
+
+def test_on_paper_the_curves_are_not_cut(window):
+    window.do("p.plot.print(true)")
+    assert window.do("return Number(p.plot.svg.getAttribute('width'))") == 660
+    window.do("p.plot.print(false)")
+    assert window.do("return Number(p.plot.svg.getAttribute('width'))") == window.do(
+        "return p.plot.element.clientWidth"
+    )

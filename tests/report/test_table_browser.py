@@ -52,3 +52,16 @@ def test_each_trial_has_its_link_and_its_curve(page):
     assert page.locator("table.sortable a").count() == TRIALS
     assert page.locator("table.sortable svg.spark").count() == TRIALS
     assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 1500
+
+
+def test_a_sign_filters_together_with_words(page):
+    """Every row of this table is in order; a second press takes the filter off."""
+    button = page.get_by_role("button", name=f"● in order ({TRIALS})")
+    assert page.get_by_role("button", name="problems").count() == 0
+    page.get_by_label("Filter the trials").fill("s2")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert len(shown(page)) == 30
+    button.click()
+    page.get_by_label("Filter the trials").fill("")
+    assert len(shown(page)) == TRIALS

@@ -33,3 +33,31 @@ def test_a_motion_with_its_model(finished):
         np.testing.assert_allclose(scene.poses[body], expected[body], atol=1e-9)
     with pytest.raises(InputError, match="name it with --model"):
         scene_of_file(motion)
+
+
+def test_markers_that_are_never_known_are_refused(tmp_path):
+    write_trc(tmp_path / "none.trc", Markers(("LASI", "C7"), 100.0, np.full((3, 2, 3), np.nan), "y_up"))
+    with pytest.raises(InputError, match="no marker is known in any of 3 frames"):
+        scene_of_file(tmp_path / "none.trc")
+
+
+def test_lines_join_what_a_skeleton_joins(tmp_path):
+    """Nobody said that a camera found these points: they are given."""
+    names = ("RHip", "LKnee", "RKnee", "LHip", "LASI")
+    write_trc(tmp_path / "legs.trc", Markers(names, 50.0, np.random.default_rng(0).random((4, 5, 3)), "y_up"))
+    scene = scene_of_file(tmp_path / "legs.trc")
+    joined = {frozenset(pair) for pair in scene.links}
+    assert {frozenset(("RHip", "RKnee")), frozenset(("LHip", "LKnee"))} <= joined
+    assert not any("LASI" in pair for pair in joined)
+    assert {str(origin) for origin in scene.points.origins} == {"given"}
+
+
+def test_angles_of_a_motion_are_curves(finished):
+    path, model = finished.results / "S01/kinematics/bow.mot", finished.results / "S01/model/S01.osim"
+    motion = read_mot(path)
+    curves = {(curve.panel, curve.name): curve for curve in scene_of_file(path, model).curves}
+    knee = curves["knee angle", "left"]
+    np.testing.assert_allclose(knee.values, np.degrees(motion.column("knee_angle_l")))
+    assert knee.chosen
+    assert ("", "pelvis tilt") in curves
+    assert not any("pelvis t" in name for _, name in curves if name != "pelvis tilt")  # no lengths among angles

@@ -14,6 +14,7 @@ from small_project import RATE
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.formats.store import load, save
+from simspine.report.comparison import comparison_table
 from simspine.workflow import reporting
 from simspine.workflow.cycle_figures import cycles_of
 from simspine.workflow.paths import Paths
@@ -185,3 +186,24 @@ def test_cycles_stand_before_a_labs_bands(finished, tmp_path):
         assert refused.exit_code == 2
         assert said in refused.stderr
     assert not (tmp_path / "no.png").exists()
+
+
+def test_the_report_draws_cycles_whose_events_are_named(copied):
+    last = 15 / RATE
+    settings = copied.settings
+    settings["report"] = {"events": {"S01/bow": {"right": [0.0, last / 2, last]}}}
+    copied.write(settings)
+    page = reporting.write_report_of(copied.config).read_text()
+    assert "2 of the right foot" in page
+    assert "t1-cycles-" in page
+
+
+def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monkeypatch):
+    monkeypatch.setattr(
+        reporting, "comparison_table", lambda figures: comparison_table(dict.fromkeys("ab", *figures.values()))
+    )
+    page = reporting.write_report_of(copied.config).read_text()
+    table = page[page.index('id="comparison"') :]
+    table = table[: table.index("</section>")]
+    assert "within its error" in table
+    assert "beyond its error" not in table

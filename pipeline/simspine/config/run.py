@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import pairwise
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -26,11 +27,29 @@ def _optional():
     return Field(None, json_schema_extra=absent)
 
 
+class FootContacts(Section):
+    """When each foot comes down, s: from one contact of a foot to the next is a cycle. They are yours."""
+
+    right: list[float] = Field(default_factory=list)
+    left: list[float] = Field(default_factory=list)
+
+    @field_validator("right", "left")
+    @classmethod
+    def _ascend(cls, times: list[float]) -> list[float]:
+        if len(times) == 1 or any(not b > a for a, b in pairwise(times)):
+            raise ValueError(f"found {', '.join(f'{t:g}' for t in times)}; expected two or more times that ascend")
+        return times
+
+
 class ReportOptions(Section):
     """Pictures and page."""
 
     sample_frames: int = Field(3, ge=1, le=12)
     """Frames shown as overlays, per camera and trial."""
+    events: dict[str, FootContacts] = Field(default_factory=dict)
+    """Contacts of the feet by SUBJECT/TRIAL: angles of that trial are drawn over cycles as well."""
+    bands: str = ""
+    """A laboratory's normative bands (.csv) to draw behind cycles; `docs/how-to/report.md` has the columns."""
 
 
 class Config(Options):
@@ -85,6 +104,10 @@ class Config(Options):
                 raise ValueError(f"subjects.{name}: a trial with `capture` needs the section `capture`")
         self._several_people()
         self.__dict__["subjects"] = shared_subjects(self.subjects)
+        trials = [f"{name}/{trial}" for name, person in self.subjects.items() for trial in person.trials]
+        for name in self.report.events:
+            if name not in trials:
+                raise unknown_name("trial", name, trials, "report.events")
         return self
 
     def _several_people(self) -> None:

@@ -1,6 +1,7 @@
 """Read a lab's normative bands: mean and standard deviation of angles over a cycle, with where they come from.
 
-CSV with the columns angle, percent, mean, sd (degrees), and a first line `# source: …`. simspine brings no such table.
+CSV with the columns angle, percent, mean, sd (degrees), parted by commas, or by semicolons with decimal commas, and a
+first line `# source: …`. simspine brings no such table.
 """
 
 import csv
@@ -50,19 +51,23 @@ def read_bands(path: str | os.PathLike, angles: Collection[str]) -> BandTable:
     """
     path = Path(path)
     first, _, rest = decoded(read_bytes(path), path)[0].lstrip("\ufeff").partition("\n")
-    source = first.strip()[len(_SOURCE) :].strip(" ,")
+    first = first.strip(' \t\r,;"')  # spreadsheets quote a line with commas, and fill it up to the number of columns
+    source = first[len(_SOURCE) :].strip()
     if not first.lower().startswith(_SOURCE) or not source:
         raise InputError(f"{path}: the first line must say where the bands come from: `{_SOURCE} author, year, table`.")
-    reader = csv.DictReader(io.StringIO(rest))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    semicolons = ";" in rest.partition("\n")[0]  # where a comma marks decimals, spreadsheets part columns by these
+    reader = csv.DictReader(io.StringIO(rest), delimiter=";" if semicolons else ",", skipinitialspace=True)
+    if tuple(name.strip() for name in reader.fieldnames or ()) != COLUMNS:
         raise InputError(f"{path}: line 2 has the columns {reader.fieldnames}, expected {', '.join(COLUMNS)}.")
     rows: dict[str, list[list[float]]] = {}
+    reader.fieldnames = COLUMNS
     for number, row in enumerate(reader, 3):
         if row["angle"] not in angles:
             raise unknown_name("angle", row["angle"], sorted(angles), f"{path}, line {number}")
         try:
-            values = [float(row[column]) for column in COLUMNS[1:]]
-        except (TypeError, ValueError):
+            texts = [row[column].replace(",", ".") if semicolons else row[column] for column in COLUMNS[1:]]
+            values = [float(text) for text in texts]
+        except (TypeError, ValueError, AttributeError):
             raise InputError(f"{path}, line {number}: expected three numbers: percent, mean, sd.") from None
         rows.setdefault(row["angle"], []).append(values)
     if not rows:

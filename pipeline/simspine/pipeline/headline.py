@@ -185,7 +185,7 @@ def spine_seen_by(markers: Markers) -> dict[str, list[str]]:
 
 def _with_share(name: str, seen: float) -> str:
     """The name, and in how many of the frames it was seen if not in all."""
-    return name if seen == 1 else f"{name} ({100 * seen:.0f} %)"
+    return name if seen == 1 else f"{name} ({100 * seen:.0f} % of the frames)"
 
 
 def _rms_mm(error: np.ndarray) -> float | None:

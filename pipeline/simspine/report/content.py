@@ -175,7 +175,7 @@ class ReportContent:
     inferred, forced, assumed: what is not a measurement; shown in a box of its own before any curve. overview: a table
     over all trials, for data sets. licences: name → terms. notice: closing words. home: (address, name) of the page
     this one belongs to. alone: a player and nothing else. validation, validation_tables: the data set beside the
-    literature.
+    literature. comparisons: trials of one person beside each other.
     """
 
     title: str
@@ -194,3 +194,4 @@ class ReportContent:
     alone: bool = False
     validation: tuple[Picture, ...] = ()
     validation_tables: tuple[PageTable, ...] = ()
+    comparisons: tuple[PageTable, ...] = ()

@@ -34,14 +34,34 @@
     const count = document.createElement("span");
     count.setAttribute("role", "status");
     const told = () => (count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} trials`);
-    field.addEventListener("input", () => {
-      const words = field.value.toLowerCase().split(/\s+/);
+    let chosen = "";
+    const filter = () => {
+      const words = `${field.value} ${chosen}`.toLowerCase().split(/\s+/);
       for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
       told();
-    });
+    };
+    field.addEventListener("input", filter);
     const bar = document.createElement("p");
     bar.className = "filter";
-    bar.append(field, count);
+    bar.append(field);
+    // What nobody can type: the signs of the findings. One at a time; a second press shows all again.
+    for (const [sign, text] of [["■", "problems"], ["▲", "to look at"], ["●", "in order"]]) {
+      const there = rows.filter((row) => row.textContent.includes(sign)).length;
+      if (!there) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = `${sign} ${text} (${there})`;
+      button.setAttribute("aria-pressed", "false");
+      button.addEventListener("click", () => {
+        const on = button.getAttribute("aria-pressed") !== "true";
+        for (const other of bar.querySelectorAll("button")) other.setAttribute("aria-pressed", "false");
+        button.setAttribute("aria-pressed", String(on));
+        chosen = on ? sign : "";
+        filter();
+      });
+      bar.append(button);
+    }
+    bar.append(count);
     table.parentElement.before(bar);
     told();
   }

@@ -9,8 +9,10 @@ from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 from simspine.formats.band_table import read_bands
 from simspine.pipeline.solved_trial import SolvedTrial
+from simspine.report import embed
+from simspine.report.content import Picture
 from simspine.report.figures.cycles import cycle_figure
-from simspine.spine.clinical import DEFINITIONS
+from simspine.spine.clinical import DEFINITIONS, SIDES
 from simspine.spine.cycles import cycles
 from simspine.types import ForcedKind
 from simspine.workflow.trials import read_trial
@@ -18,6 +20,7 @@ from simspine.workflow.viewing import find_results
 
 ENDINGS = (".png", ".svg", ".pdf")
 _DPI = 160
+NORMAL_95 = 1.96  # standard deviations to either side
 Events = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's contacts, s}
 
 
@@ -34,10 +37,33 @@ def write_cycles(result: Path, out: Path, events: Events, bands: Path | None = N
     found = find_results(result, subject or None, name or None)
     if found is None:
         raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
-    figure = cycle_figure(cycles_of(read_trial(*found), events), table)
+    read = read_trial(*found)
+    figure = cycle_figure(cycles_of(read, events), table, spread_of(read))
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=_DPI)
     return out
+
+
+def cycle_picture(found: SolvedTrial, events: Events, bands: Path | None, prefix: str) -> Picture:
+    """The same as a part of a page. prefix: of its ids there."""
+    table = None if bands is None else read_bands(bands, angle_names())
+    drawn = cycle_figure(cycles_of(found, events), table, spread_of(found))
+    count = " and ".join(
+        f"{max(0, len(events[side]) - 1)} of the {SIDES[side]} foot" for side in SIDES if side in events
+    )
+    return Picture(
+        "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
+        f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick; "
+        "± of 95 % in the titles, as far as the recording decides an angle at all. "
+        + ("No bands were given." if table is None else f"Grey: mean ± 1 standard deviation of {table.source}."),
+        svg=embed.svg(drawn, f"{prefix}-cycles"),
+    )  # fmt: skip
+
+
+def spread_of(found: SolvedTrial) -> dict[str, float]:
+    """{angle: the typical ± of 95 % over the frames kept, rad} of those with standard deviations."""
+    known = ((figure.name, figure.sd) for figure in found.clinical_figures if figure.unit == "deg")
+    return {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
 
 
 def angle_names() -> set[str]:

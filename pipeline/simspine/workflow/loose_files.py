@@ -1,6 +1,9 @@
 """Scenes of files that came from anywhere: markers (.trc, .c3d), and motions (.mot, .sto) with their model."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
@@ -10,12 +13,16 @@ from simspine.formats.mot import read_mot
 from simspine.formats.trc import read_trc
 from simspine.geometry import change_frame
 from simspine.pipeline.scene import anatomy, skin_of
-from simspine.report.player.scene import Scene
+from simspine.report.player.scene import Curve, Scene
+from simspine.skeletons import available, load
+from simspine.spine.clinical import SIDES
 from simspine.spine.levels import CHAIN
-from simspine.types import Markers
+from simspine.types import Markers, Motion, Origin
 
 MARKERS, MOTIONS = (".trc", ".c3d"), (".mot", ".sto")
 LOOSE = (*MARKERS, *MOTIONS)
+_STILL = 1e-6  # rad: angles that change less stay as they are
+_CHOSEN = ("pelvis_tilt", "hip_flexion", "knee_angle", "ankle_angle")  # shown from the start
 
 
 def scene_of_file(path: Path, model: Path | None = None) -> Scene:
@@ -33,15 +40,50 @@ def scene_of_file(path: Path, model: Path | None = None) -> Scene:
     motion = read_mot(path, dict(zip(body.coordinates.names, map(bool, body.coordinates.rotational), strict=True)))
     shapes, pairs = anatomy(body.osim)
     markers = forward_kinematics(body, motion)
-    return Scene(path.stem, _spine(markers), None, body_poses(body, motion), shapes, pairs, skin=skin_of(body))
+    return Scene(
+        path.stem, _spine(markers), None, body_poses(body, motion), shapes, pairs, curves=_curves(motion),
+        skin=skin_of(body),
+    )  # fmt: skip
 
 
 def _scene_of_markers(path: Path) -> Scene:
     markers = read_trc(path) if path.suffix.lower() == ".trc" else read_c3d(path)
-    if markers.frame != "y_up":
-        turned = change_frame(markers.xyz, markers.frame, "y_up")
-        markers = Markers(markers.names, markers.rate, turned, "y_up", start=markers.start)
-    return Scene(path.stem, _spine(markers), markers)
+    if not markers.present.any():
+        raise InputError(f"{path}: no marker is known in any of {markers.frames} frames; there is nothing to show.")
+    turned = change_frame(markers.xyz, markers.frame, "y_up")
+    given = (Origin.GIVEN,) * len(markers.names)  # who made the file may have detected them, or not
+    markers = Markers(markers.names, markers.rate, turned, "y_up", origin=given, start=markers.start)
+    return Scene(path.stem, _spine(markers), markers, links=links_among(markers.names))
+
+
+def links_among(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs of names that one of our skeletons joins, of the one that joins most of them; () of other markers."""
+    pairs = []
+    for skeleton in map(load, available()):
+        joined = ((skeleton.names[p], n) for n, p in zip(skeleton.names, skeleton.parents, strict=True) if p >= 0)
+        pairs.append(tuple(pair for pair in joined if set(pair) <= set(names)))
+    return max(pairs, key=len)
+
+
+def _curves(motion: Motion) -> tuple[Curve, ...]:
+    """The angles of a motion that change, right and left of one joint in one panel."""
+    found = []
+    for name, values, angle in zip(motion.names, motion.values.T, motion.rotational, strict=True):
+        if not angle or not np.ptp(values) > _STILL:
+            continue
+        title, _, side = name.rpartition("_")
+        sided = side in SIDES and any(f"{title}_{other}" in motion.names for other in SIDES if other != side)
+        label = (title if sided else name).replace("_", " ")
+        found.append(
+            Curve(
+                SIDES[side] if sided else label,
+                label,
+                np.degrees(values),
+                panel=label if sided else "",
+                chosen=name.startswith(_CHOSEN),
+            )
+        )
+    return tuple(found)
 
 
 def _spine(markers: Markers) -> Markers:

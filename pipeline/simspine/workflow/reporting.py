@@ -1,5 +1,6 @@
 """report.html of a data set, out of the results' files."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +22,8 @@ from simspine.pipeline.page import (
     section_of,
 )
 from simspine.pipeline.solved_trial import SolvedTrial
+from simspine.quality.clinical_figures import ClinicalFigure
+from simspine.report.comparison import comparison_table
 from simspine.report.content import PageTable, Provenance, ReportContent, TrialSection, number
 from simspine.report.figures.validation import pictures, text_tables
 from simspine.report.page import write_report
@@ -28,6 +31,7 @@ from simspine.report.player.scene import MOST_FRAMES
 from simspine.report.poster import poster
 from simspine.report.uncertainty import Caveats
 from simspine.workflow.context import Context
+from simspine.workflow.cycle_figures import Events, cycle_picture
 from simspine.workflow.dataset import files_of, provenance
 from simspine.workflow.manifest import Task
 from simspine.workflow.summary import read_summary, rows
@@ -50,11 +54,14 @@ def write_report_of(config: Config) -> Path:
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
     apart = len(names) > FEW
     caveats: list[Caveats] = []
+    figures: dict[str, dict[str, Sequence[ClinicalFigure]]] = {}
     sections, links, curves = [], [], []
     for order, (subject, trial) in enumerate(names, 1):
         found = _read(config, subject, trial)
         most, film_bytes = (THINNED, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
         section = section_of(found, f"t{order}", config.report.sample_frames, most, film_bytes)
+        section = _with_cycles(section, found, config, f"t{order}")
+        figures.setdefault(subject, {})[trial] = found.clinical_figures
         curves.append(_curve(found))
         caveats.append(caveats_of(found))
         if apart:
@@ -65,6 +72,7 @@ def write_report_of(config: Config) -> Path:
             section = TrialSection(section.name, section.findings)
         sections.append(section)
     front, dataset = _front_page(config, summary, caveats, sections, links), path.with_name(f"{config.name}.h5")
+    front = replace(front, comparisons=tuple(filter(None, map(comparison_table, figures.values()))))
     if front.overview is not None:
         front = replace(front, overview=replace(front.overview, curves=tuple(curves)))
     if dataset.is_file():  # figures and tables over all of it
@@ -72,6 +80,16 @@ def write_report_of(config: Config) -> Path:
             front = replace(front, validation=pictures(data), validation_tables=text_tables(data))
     write_report(path, front)
     return path
+
+
+def _with_cycles(section: TrialSection, found: SolvedTrial, config: Config, prefix: str) -> TrialSection:
+    """With the trial's angles over cycles before its other figures, where the configuration names its events."""
+    contacts = config.report.events.get(found.name.replace(" · ", "/"))
+    if contacts is None:
+        return section
+    bands = Path(config.report.bands) if config.report.bands else None
+    events: Events = {side[0]: times for side, times in contacts if times}
+    return replace(section, figures=(cycle_picture(found, events, bands, prefix), *section.figures))
 
 
 def _curve(found: SolvedTrial) -> tuple[float, ...]:
@@ -92,6 +110,7 @@ def page_task(config: Config) -> Task:
 
     videos = (video for subject, trial in names for video in Context(config, subject).capture(trial).videos)
     inputs = [results / "summary.json", results / f"{config.name}.h5"]
+    inputs += [Path(config.report.bands)] if config.report.bands else []
     inputs += [*dict.fromkeys(videos), *(file for subject in config.subjects for file in files_of(config, subject))]
     return Task("page", tuple(inputs), (results / "report.html", *pages), provenance(config), work)
 
@@ -166,7 +185,8 @@ def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> P
             )
             for (name, entry), section in zip(trials.items(), sections, strict=True)
         ),
-        "The small curves are lumbar lordosis over each trial, all on one scale.",
+        "The small curves are lumbar lordosis over each trial, all on one scale. "
+        "LLA, TKA: mean ± standard deviation of a frame.",
         links=tuple(links),
     )
 

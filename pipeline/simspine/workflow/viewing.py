@@ -107,7 +107,12 @@ def write_view(
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', scene.name)}.html"
     view = TrialSection(scene.name, player=pack(scene))
-    write_report(out, ReportContent(title=scene.name, subtitle=str(result), trials=(view,), alone=True, notice=NOTICE))
+    write_report(
+        out,
+        ReportContent(
+            title=scene.name, subtitle=str(result), trials=(view,), alone=True, notice=NOTICE if scene.poses else ""
+        ),
+    )
     return out
 
 

@@ -10,6 +10,7 @@ from simspine.formats.band_table import BandTable
 from simspine.report import style
 from simspine.report.figures.common import legend, line_key, new_figure, patch_key
 from simspine.report.style import BLUE, GREY, VERMILLION
+from simspine.spine.clinical import DEFINITIONS
 from simspine.spine.cycles import PERCENT
 
 if TYPE_CHECKING:
@@ -21,11 +22,14 @@ _STILL = 1e-4  # rad: angles that move less belong to the body, not to the movem
 _SIDES = {"r": ("right", BLUE, "-"), "l": ("left", VERMILLION, (0, (5, 2)))}
 
 
-def cycle_figure(angles: Mapping[str, np.ndarray], bands: BandTable | None = None) -> "Figure":
+def cycle_figure(
+    angles: Mapping[str, np.ndarray], bands: BandTable | None = None, spread: Mapping[str, float] | None = None
+) -> "Figure":
     """A panel for each angle, right and left in one: every cycle thin, their mean thick, the band behind.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. bands: mean
-    ± 1 standard deviation is drawn. Raises `InputError` where nothing moves.
+    ± 1 standard deviation is drawn. spread: {angle: its ± of 95 %, rad}, told in the titles.
+    Raises `InputError` where nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _STILL]
     if not moving:
@@ -41,7 +45,9 @@ def cycle_figure(angles: Mapping[str, np.ndarray], bands: BandTable | None = Non
             _draw_band(axes, names, bands)
             for name in names:
                 _draw_cycles(axes, name, np.degrees(angles[name]))
-            axes.set(title=f"{title.replace('_', ' ').capitalize()} (°)", xlim=(0, 100))
+            known = [np.degrees(spread[name]) for name in names if spread and name in spread]
+            told = f"± {max(known):.0f}°" if known else "(°)"
+            axes.set(title=f"{_label(title, names)} {told}", xlim=(0, 100))
             axes.tick_params(labelbottom=True)
             if number + _COLUMNS >= len(panels):
                 axes.set_xlabel("cycle (%)")
@@ -51,6 +57,12 @@ def cycle_figure(angles: Mapping[str, np.ndarray], bands: BandTable | None = Non
         keys += [] if bands is None else [patch_key(f"mean ± 1 sd: {bands.source}", facecolor=GREY, alpha=0.3)]
         legend(figure, keys, 3)
     return figure
+
+
+def _label(panel: str, names: list[str]) -> str:
+    """An angle as the page calls it, without its side and its vertebrae."""
+    known = DEFINITIONS.get(names[0])
+    return panel.replace("_", " ").capitalize() if known is None else known.label.partition(", ")[0]
 
 
 def _draw_band(axes: "Axes", names: list[str], bands: BandTable | None) -> None:

@@ -8,7 +8,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-_SCRIPTS = ("1-data", "2-orbit", "3-skin", "3-tube", "4-stage", "5-plot", "6-film", "7-player")
+_SCRIPTS = ("1-data", "2-orbit", "3-names", "3-skin", "3-tube", "4-stage", "5-plot", "6-film", "7-player")
 
 
 @cache

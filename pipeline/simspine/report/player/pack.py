@@ -21,6 +21,7 @@ class Packed:
     """header: JSON text that stays inside a <script> element. block: base64 text. summary: for screen readers.
 
     cameras: names of those whose pictures come along; films: the pictures of each, one after another, base64 text.
+    curves: how many there are beside the 3D view.
     """
 
     header: str
@@ -31,6 +32,7 @@ class Packed:
     rejected: int
     cameras: tuple[str, ...] = ()
     films: tuple[str, ...] = ()
+    curves: int = 0
 
 
 def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
@@ -51,6 +53,8 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
         block.lengths("points", scene.points.xyz[at])
         header["points"] = list(scene.points.names)
         header["origin"] = _origins(scene.points)
+        at_name = scene.points.names.index
+        header["links"] = [[at_name(a), at_name(b)] for a, b in scene.links if {a, b} <= set(scene.points.names)]
         if scene.points.filled is not None:
             block.whole("filled", scene.points.filled[at])
     if scene.poses:
@@ -90,6 +94,7 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
         text, base64.b64encode(b"".join(block.parts)).decode("ascii"), scene.name, scene.summary,
         scene.frames, int(scene.rejected.sum()), tuple(film.name for film in scene.films),
         tuple(base64.b64encode(b"".join(film.pictures)).decode("ascii") for film in scene.films),
+        len(scene.curves),
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class Scene:
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
     origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: what cameras
-    saw. skin: goes with the poses.
+    saw. skin: goes with the poses. links: pairs of names of points that a line joins.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Scene:
     curves: Sequence[Curve] = ()
     films: Sequence[Film] = ()
     skin: BoundSkin | None = None
+    links: Sequence[tuple[str, str]] = ()
 
     def __post_init__(self):
         frames = self.spine.frames

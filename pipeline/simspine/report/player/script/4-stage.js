@@ -2,14 +2,19 @@
 
 const RIB = 0.42; // opacity
 const THROUGH = 0.4; // opacity of skin over bones
+<<<<<<< HEAD
 const ORIGINS = ["detected", "skin", "estimated", "silhouette", "inferred", "given"];
+=======
+const PAPER = [340, 320]; // px of the picture on paper, as in the style sheet
+const ORIGINS = ["detected", "skin", "silhouette", "inferred", "given"];
+>>>>>>> h-report
 
 class Stage {
   constructor(element, data) {
     this.element = element;
     this.data = data;
     this.frame = -1;
-    this.shown = { bones: true, skin: false, segments: !data.header.bones?.length, spine: true, tube: true, points: true, cameras: true, floor: true };
+    this.shown = { bones: true, skin: false, segments: !data.header.bones?.length, spine: true, tube: true, points: true, names: false, cameras: true, floor: true };
     this.follow = false;
     this.renderer = this.makeRenderer();
     element.prepend(this.renderer.domElement);
@@ -138,6 +143,12 @@ class Stage {
       this.dots[kind] = { which, mesh };
       this.groups.points.add(mesh);
     }
+    if (!this.data.header.points) return;
+    this.names = new PointNames(this.element, this.data);
+    if (!this.data.header.links.length) return;
+    this.matter.link = new THREE.LineBasicMaterial();
+    this.links = new Links(this.matter.link, this.data);
+    this.groups.points.add(this.links.mesh);
   }
 
   makeCameras() {
@@ -226,6 +237,23 @@ class Stage {
     return most;
   }
 
+  // How far (m) a body or point comes to the side of the middle that the view is turned about; 1.6 m at most, so that a
+  // slip of one point leaves the person large.
+  reach() {
+    const { header, arrays } = this.data;
+    const [values, count] = header.bodies ? [arrays.place, header.bodies.length] : [arrays.points, header.points?.length ?? 0];
+    const whole = this.middle();
+    let most = 0;
+    for (let frame = 0; frame < header.frames; frame += Math.ceil(header.frames / 40)) {
+      const middle = this.follow ? this.middle(frame) : whole;
+      for (let i = 3 * frame * count; i < 3 * (frame + 1) * count; i += 3) {
+        const away = Math.hypot(values[i] - middle.x, values[i + 2] - middle.z);
+        if (away > most) most = away;
+      }
+    }
+    return Math.min(1.6, most + 0.05);
+  }
+
   setView(name) {
     const forward = this.facing();
     const turns = { front: 0, side: Math.PI / 2, back: Math.PI, oblique: 0.7 * Math.PI, top: 0, cameras: Math.PI / 4 };
@@ -235,7 +263,7 @@ class Stage {
     if (Number.isFinite(middle.x)) this.orbit.target.copy(middle);
     this.orbit.target.y = this.data.header.floor + 0.88;
     const fit = Math.min(1, this.camera.aspect / 0.62);
-    this.orbit.distance = 3.5 / fit;
+    this.orbit.distance = Math.max(3.5 / fit, this.reach() / Math.tan((this.camera.fov * Math.PI) / 360) / this.camera.aspect);
     if (name === "cameras") {
       const far = Math.max(2, ...this.data.header.cameras.map((c) => new THREE.Vector3(...c.frustum[0]).distanceTo(this.orbit.target)));
       this.orbit.distance = (far * 2.9) / Math.min(1, this.camera.aspect);
@@ -350,6 +378,7 @@ class Stage {
       mesh.instanceMatrix.needsUpdate = true;
       if (mesh.instanceColor) mesh.instanceColor.needsUpdate = true;
     }
+    this.links?.fill(frame);
   }
 
   move() {
@@ -360,10 +389,14 @@ class Stage {
   resize() {
     const width = this.element.clientWidth;
     const height = this.element.clientHeight;
-    if (!width || !height) return;
-    this.camera.aspect = width / height;
+    if (width && height) this.shape([width, height]);
+  }
+
+  // Draw in pictures of [width, height] from here on.
+  shape(size) {
+    this.camera.aspect = size[0] / size[1];
     this.camera.updateProjectionMatrix();
-    this.size = [width, height];
+    this.size = size;
     this.ratio = 0;
     this.dirty = true;
   }
@@ -389,9 +422,15 @@ class Stage {
   // The view as an image beside the canvas, for print.
   still() {
     if (!this.size) return;
+    // As on paper: half of its width, and the whole body in it.
+    const [size, distance] = [this.size, this.orbit.distance];
+    this.shape(PAPER);
+    this.orbit.distance = Math.max(3.6, this.reach() / Math.tan((this.camera.fov * Math.PI) / 360) / this.camera.aspect);
     this.draw(true);
+    this.orbit.distance = distance;
     this.image ??= this.element.appendChild(Object.assign(new Image(), { className: "p-still", alt: "" }));
     this.image.src = this.renderer.domElement.toDataURL("image/png");
+    this.shape(size);
   }
 
   // The view as a PNG with the page's ground behind it and a line of text; handed to `take` as a blob.
@@ -414,6 +453,7 @@ class Stage {
   }
 
   placeLabels() {
+    this.names?.place(this.shown.names && this.shown.points, this.frame, this.camera, this.size);
     for (const [label, place] of this.labels) {
       const p = place.clone().project(this.camera);
       const inside = this.shown.cameras && p.z < 1 && Math.abs(p.x) < 0.97 && Math.abs(p.y) < 0.97;

@@ -1,6 +1,8 @@
 // Angles over time, with a cursor that can be dragged: a panel for each, right and left of a joint in one.
 
 const WIDE = "screen and (min-width: 75rem)"; // as in the style sheet: the curves stand beside the 3D view
+const PAPER_WIDTH = 660; // px: fits A4 and Letter with their usual margins
+const NORMAL_95 = 1.96; // standard deviations to either side
 const SVG = "http://www.w3.org/2000/svg";
 
 function svgElement(parent, name, attributes, text) {
@@ -46,16 +48,22 @@ class Plot {
     this.layout();
   }
 
+  // On paper curves take a width of their own: whatever the window's, the page cuts what is wider.
+  print(on) {
+    this.paper = on && this.all.length > 0;
+    this.layout();
+  }
+
   layout() {
-    const width = this.element.clientWidth;
+    const width = this.paper ? PAPER_WIDTH : this.element.clientWidth;
     if (!width) return;
     const narrow = width < 520;
     const gap = 30;
     const panels = this.all.filter((panel) => this.chosen.has(panel.key));
     // Beside the 3D view the panels share its height.
-    const beside = matchMedia(WIDE).matches;
+    const beside = !this.paper && matchMedia(WIDE).matches;
     const room = beside ? (this.element.clientHeight - 18) / Math.max(1, panels.length) - gap : 0;
-    const height = Math.max(room, beside ? 56 : narrow ? 84 : 104);
+    const height = Math.max(room, this.paper ? 46 : beside ? 56 : narrow ? 84 : 104);
     this.left = 40;
     this.right = width - (narrow ? 10 : 18);
     const total = panels.length * (height + gap) + 18;
@@ -86,7 +94,7 @@ class Plot {
     let [low, high] = [Infinity, -Infinity];
     for (const { values, sd, band } of curves) {
       values.forEach((value, frame) => {
-        const reach = Math.min(sd && Number.isFinite(sd[frame]) ? sd[frame] : 0, 25);
+        const reach = Math.min(sd && Number.isFinite(sd[frame]) ? sd[frame] : 0, 40);
         if (Number.isFinite(value)) [low, high] = [Math.min(low, value - reach), Math.max(high, value + reach)];
       });
       if (band) [low, high] = [Math.min(low, band[0]), Math.max(high, band[1])];
@@ -96,9 +104,14 @@ class Plot {
     return [low - margin, high + margin];
   }
 
+  // Of a curve: 1.96 standard deviations in every frame, the ± of 95 %.
+  spread(number) {
+    return this.data.arrays[`sd/${number}`]?.map((sd) => NORMAL_95 * sd);
+  }
+
   panel(panel, index, top, height, narrow) {
     const { arrays } = this.data;
-    const curves = panel.curves.map(([curve, i]) => ({ ...curve, values: arrays[`curve/${i}`], sd: arrays[`sd/${i}`] }));
+    const curves = panel.curves.map(([curve, i]) => ({ ...curve, values: arrays[`curve/${i}`], sd: this.spread(i) }));
     const [low, high] = this.range(curves);
     const y = (value) => top + height - ((value - low) / (high - low)) * height;
     const svg = this.svg;
@@ -117,7 +130,7 @@ class Plot {
       }
     }
     const { unit } = curves[0];
-    const every = niceStep((high - low) / (height < 90 ? 3 : 4));
+    const every = niceStep((high - low) / 4);
     for (let mark = Math.ceil(low / every) * every; mark <= high; mark += every) {
       svgElement(svg, "line", { class: "p-grid", x1: this.left, x2: this.right, y1: y(mark), y2: y(mark) });
       svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${Math.round(mark)}${unit === "°" ? unit : ""}`);
@@ -139,7 +152,7 @@ class Plot {
     const key = [
       !narrow && curves.length > 1 && `${curves[1].name}: dashed`,
       this.right > 760 && first.band && `green: ${first.band[2]}`,
-      this.right > 760 && first.sd && "pale: ± 1 sd",
+      this.right > 760 && first.sd && "pale: 95 %",
     ].filter(Boolean).join(" · ");
     if (key) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
   }

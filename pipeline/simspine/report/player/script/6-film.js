@@ -12,7 +12,10 @@ class Film {
     this.drawn = true;
     this.seen = true;
     this.bytes = [];
+    this.pictures = new Map();
+    this.asked = new Set();
     this.frame = 0;
+    this.pen = this.screen.getContext("2d", { alpha: false });
     this.slow = false; // without a graphics card fewer pictures are shown while playing
     this.buttons.forEach((button, i) => button.addEventListener("click", () => this.choose(i)));
     new ResizeObserver(() => this.resize()).observe(this.screen.parentElement);
@@ -22,13 +25,12 @@ class Film {
   choose(camera) {
     this.camera = camera;
     this.film = this.data.header.films[camera];
-    this.pictures = new Map();
-    this.asked = new Set();
-    this.painted = -1;
+    for (const bitmap of this.pictures.values()) bitmap.close();
+    this.pictures.clear();
+    this.asked.clear();
     this.buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === camera)));
-    this.resize();
     this.screen.setAttribute("aria-label", `Camera ${this.film.name} with the fitted body drawn on its picture`);
-    this.show(this.frame, false);
+    this.resize();
   }
 
   // As many dots as the screen shows, no more: each costs time.
@@ -37,8 +39,14 @@ class Film {
     const [width, height] = this.film.size;
     const fit = Math.min(clientWidth / width, clientHeight / height) || 1;
     this.scale = fit * Math.min(2, window.devicePixelRatio || 1);
-    [this.screen.width, this.screen.height] = [Math.round(width * this.scale), Math.round(height * this.scale)];
-    if (this.pictures.has(this.wanted)) this.paint(this.wanted);
+    const [across, down] = [Math.round(width * this.scale), Math.round(height * this.scale)];
+    if (across === this.screen.width && down === this.screen.height && this.pictures.size) return;
+    [this.screen.width, this.screen.height] = [across, down];
+    for (const bitmap of this.pictures.values()) bitmap.close();
+    this.pictures.clear();
+    this.asked.clear();
+    this.painted = -1;
+    this.show(this.frame, false);
   }
 
   // what: "drawn", the fitted body, or "seen", the points that were detected.
@@ -67,7 +75,11 @@ class Film {
     if (number >= film.ends.length - 1 || pictures.has(number) || asked.has(number)) return;
     asked.add(number);
     const part = this.read().subarray(film.ends[number], film.ends[number + 1]);
-    createImageBitmap(new Blob([part], { type: "image/webp" })).then((bitmap) => {
+    // At the size of the screen, so that painting one only copies it: making it smaller each time takes far longer.
+    const { width, height } = this.screen;
+    const size = { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" };
+    createImageBitmap(new Blob([part], { type: "image/webp" }), size).then((bitmap) => {
+      if (this.film !== film || this.screen.width !== width || this.screen.height !== height) return bitmap.close();
       asked.delete(number);
       pictures.set(number, bitmap);
       if (pictures.size > KEPT_PICTURES) {
@@ -75,7 +87,7 @@ class Film {
         pictures.get(oldest).close();
         pictures.delete(oldest);
       }
-      if (this.film === film && this.wanted === number) this.paint(number);
+      if (this.wanted === number) this.paint(number);
     });
   }
 
@@ -95,11 +107,12 @@ class Film {
 
   // The body is drawn at the picture's own moment, so that the two always belong together.
   paint(number) {
-    const pen = this.screen.getContext("2d");
+    const { pen } = this;
     const frame = Math.min(this.data.header.frames - 1, number * this.film.every);
     this.painted = number;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.drawImage(this.pictures.get(number), 0, 0);
     pen.setTransform(this.scale, 0, 0, this.scale, 0, 0);
-    pen.drawImage(this.pictures.get(number), 0, 0, ...this.film.size);
     this.screen.dataset.frame = frame;
     pen.translate(0.5, 0.5); // whole numbers are the middles of pixels
     pen.lineJoin = pen.lineCap = "round";

@@ -119,14 +119,16 @@ class Player {
     if (arrays.filled?.some(Boolean)) there.add("filled");
     if (header.spine.length > 2) there.add("spine");
     if (arrays.tube) there.add("tube");
+    if (header.curves.some((curve, i) => arrays[`sd/${i}`])) there.add("sd");
     for (const status of ["rejected", "inferred"]) {
       if (stretches(this.data, status).length) there.add(`${status}-frames`).add("pale");
     }
     for (const item of this.root.querySelectorAll("[data-legend]")) item.hidden = !there.has(item.dataset.legend);
     for (const box of this.root.querySelectorAll("[data-show]")) {
-      const absent = { bones: !header.bones?.length, skin: !header.skin, segments: !header.segments?.length, spine: header.spine.length < 3, tube: !arrays.tube, points: !header.points, cameras: !header.cameras.length };
+      const absent = { bones: !header.bones?.length, skin: !header.skin, segments: !header.segments?.length, spine: header.spine.length < 3, tube: !arrays.tube, points: !header.points, names: !header.points, cameras: !header.cameras.length };
       box.closest("label").hidden = Boolean(absent[box.dataset.show]);
     }
+    this.root.querySelector('[data-view="cameras"]').hidden = !header.cameras.length;
   }
 
   setSpeed(speed) {
@@ -229,7 +231,11 @@ addEventListener("beforeprint", () => {
   for (const root of document.querySelectorAll(".player")) {
     start(root);
     root.player?.stage.still();
+    root.player?.plot.print(true);
   }
+});
+addEventListener("afterprint", () => {
+  for (const root of document.querySelectorAll(".player")) root.player?.plot.print(false);
 });
 
 const watcher = new IntersectionObserver((entries) => {

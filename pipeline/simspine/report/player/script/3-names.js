@@ -1,0 +1,58 @@
+// Names beside the measured points, and lines between those that a skeleton joins.
+
+class PointNames {
+  constructor(element, data) {
+    this.element = element;
+    this.data = data;
+    this.at = new THREE.Vector3();
+  }
+
+  // One label for each point, made when names are first asked for.
+  make() {
+    this.labels = this.data.header.points.map((name) => {
+      const label = document.createElement("span");
+      label.className = "p-label p-name";
+      label.textContent = name;
+      label.setAttribute("aria-hidden", "true");
+      this.element.append(label);
+      return label;
+    });
+  }
+
+  place(shown, frame, camera, [width, height]) {
+    if (!this.labels && !shown) return;
+    if (!this.labels) this.make();
+    const { points } = this.data.arrays;
+    this.labels.forEach((label, i) => {
+      const k = 3 * (frame * this.labels.length + i);
+      const known = shown && frame >= 0 && Number.isFinite(points[k]);
+      if (known) this.at.set(points[k], points[k + 1], points[k + 2]).project(camera);
+      label.hidden = !known || this.at.z > 1;
+      if (!label.hidden) label.style.transform = `translate(${((this.at.x + 1) / 2) * width}px, ${((1 - this.at.y) / 2) * height}px)`;
+    });
+  }
+}
+
+class Links {
+  constructor(material, data) {
+    this.data = data;
+    this.ends = data.header.links.flat();
+    this.geometry = new THREE.BufferGeometry();
+    this.geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(3 * this.ends.length), 3));
+    this.mesh = new THREE.LineSegments(this.geometry, material);
+    this.mesh.frustumCulled = false;
+  }
+
+  fill(frame) {
+    const { header, arrays } = this.data;
+    const at = this.geometry.attributes.position;
+    const place = (end) => 3 * (frame * header.points.length + this.ends[end]);
+    for (let i = 0; i < this.ends.length; i += 2) {
+      const known = Number.isFinite(arrays.points[place(i)]) && Number.isFinite(arrays.points[place(i + 1)]);
+      for (const end of [i, i + 1]) {
+        for (let axis = 0; axis < 3; axis++) at.array[3 * end + axis] = known ? arrays.points[place(end) + axis] : -99;
+      }
+    }
+    at.needsUpdate = true;
+  }
+}
