@@ -2,12 +2,8 @@
 
 const RIB = 0.42; // opacity
 const THROUGH = 0.4; // opacity of skin over bones
-<<<<<<< HEAD
-const ORIGINS = ["detected", "skin", "estimated", "silhouette", "inferred", "given"];
-=======
 const PAPER = [340, 320]; // px of the picture on paper, as in the style sheet
-const ORIGINS = ["detected", "skin", "silhouette", "inferred", "given"];
->>>>>>> h-report
+const ORIGINS = ["detected", "skin", "estimated", "silhouette", "inferred", "given"];
 
 class Stage {
   constructor(element, data) {
