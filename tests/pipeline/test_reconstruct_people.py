@@ -22,7 +22,8 @@ OPTIONS = ss.Options(
 @pytest.fixture
 def seen(truth) -> Detections:
     both = [np.concatenate([k.xy, k.confidence[..., None]], -1) for k in keypoints_of_both(truth)]
-    return Detections(keypoints_of_both(truth)[0].names, truth.keypoints.rate, np.stack(both[::-1], 2))
+    names, rate = keypoints_of_both(truth)[0].names, truth.keypoints.rate
+    return Detections(names, rate, np.stack(both[::-1], 2), skeleton="spinetrack37")
 
 
 def test_each_person_is_where_they_are(truth, seen, filmed, monkeypatch):

@@ -32,7 +32,7 @@ def recorded(monkeypatch, tmp_path):
             people[:, :, 0, i] = np.concatenate([keypoints.xy[:, :, k], keypoints.confidence[:, :, k, None]], -1)
     videos = tuple(Video(Path(f"{c.name}.mp4"), c.size, keypoints.rate, keypoints.frames) for c in cameras)
     monkeypatch.setattr(person_calibration, "open_videos", lambda paths: videos)
-    seen = Detections(table.names, keypoints.rate, people)
+    seen = Detections(table.names, keypoints.rate, people, skeleton=table.name)
     monkeypatch.setattr(person_calibration, "detect", lambda *_, **__: seen)
     lenses = tmp_path / "lenses.toml"
     write_calibration(lenses, list(cameras))
