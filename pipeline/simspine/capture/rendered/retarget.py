@@ -6,7 +6,7 @@ between pelvis and chest, and chest and head, are spread evenly over the levels.
 and then each takes its own rotation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ def retargeted(body: Body, found: BvhMotion, path: str | Path = "BVH") -> dict[s
     return poses
 
 
-def joints_of(names: tuple[str, ...] | list[str], path: str | Path = "BVH") -> dict[str, int]:
+def joints_of(names: Sequence[str], path: str | Path = "BVH") -> dict[str, int]:
     """{our segment: number of the joint} of a skeleton whose joints are named as Mixamo's, CMU's or Poser's."""
     plain = [name.rsplit(":", 1)[-1].lower().replace("_", "").replace(" ", "") for name in names]
     joint: dict[str, int] = {}
