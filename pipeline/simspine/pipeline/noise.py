@@ -85,8 +85,8 @@ def seen_shares(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, flo
     scale = problem.errors.loss_from if problem.errors.loss == "huber" else np.inf
     square, wanted = np.minimum(w * fit.residual**2, scale**2), 1 - np.minimum(w * fit.spread, 0.99)
     shares = np.ones(len(first.names))
-    for origin in (Origin.DETECTED, Origin.GIVEN):
-        group = first.of_origin(origin)
+    for origins in (FROM_DETECTOR, (Origin.GIVEN,)):
+        group = first.of_origin(*origins)
         if np.isfinite(w[:, group]).any():
             shares[group] = min(1.0, float(np.nansum(square[:, group]) / np.nansum(wanted[:, group])))
     sd = np.array([sd for error in problem.errors.shared for sd in error.by_axis])

@@ -22,7 +22,7 @@ from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.skin_names import on_skin
 from simspine.spine.levels import CHAIN
 from simspine.spine.shape.chain import LEVELS
-from simspine.types import Markers, Origin
+from simspine.types import FROM_DETECTOR, Markers, Origin
 
 PLACE_SD = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
 LASTING_SD, LEAST = 0.005, 0.001  # m, of points of the spine: what is assumed, and never less
@@ -37,7 +37,7 @@ ALIKE = 1.8  # levels over which neighbouring vertebrae are off alike: in the sc
 @dataclass(frozen=True, eq=False)
 class Places:
     """sd: {point: m} of limbs and head. spine: points of the spine whose places are unknown as well. regions: {region:
-    points that were detected, of either}, which are off together.
+    points from a detector, of either}, which are off together.
     """
 
     sd: Mapping[str, float]
@@ -107,7 +107,7 @@ def places_of(markers: Markers) -> Places:
     known = {name: sd for origin, sd in PLACE_SD.items() for name in markers.names_of(origin) if name not in skin}
     spine = tuple(name for name in known if name in CHAIN)
     limbs = {name: sd for name, sd in known.items() if name not in spine}
-    detected = {name for name in markers.names_of(Origin.DETECTED) if name in known}
+    detected = {name for name in markers.names_of(*FROM_DETECTOR) if name in known}
     regions = {
         region: tuple(p for p in (*limbs, *spine) if p in of and p in detected) for region, of in SPINE_REGIONS.items()
     }
