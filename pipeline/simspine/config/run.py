@@ -31,7 +31,9 @@ class FootContacts(Section):
     """When each foot comes down, s: from one contact of a foot to the next is a cycle. They are yours."""
 
     right: list[float] = Field(default_factory=list)
+    """Of the right foot, in the trial's time, s; two or more that ascend."""
     left: list[float] = Field(default_factory=list)
+    """Of the left foot, the same."""
 
     @field_validator("right", "left")
     @classmethod
