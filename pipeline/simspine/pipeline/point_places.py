@@ -4,8 +4,8 @@ A point of the spine is off for two reasons: this person's vertebra is elsewhere
 whoever found the point was off, always in the same way. People are symmetrical, so what points are off to the side is
 the second alone. It is learnt from there and taken to be as large forwards and upwards; what is left is the vertebra's.
 And a detector puts all points of a region too high in everybody, in which a body may look like one of another shape. Of
-such an error nothing is known but how much it differs from trial to trial; it is taken to be as large in all of them,
-as far as the detector's errors last at all.
+such an error nothing is known but how much it differs from trial to trial; in all of them it is taken to be a part of
+that (`simspine.pipeline.fit_person`), as far as the detector's errors last at all.
 """
 
 from collections.abc import Mapping, Sequence
