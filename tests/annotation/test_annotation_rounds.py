@@ -205,6 +205,26 @@ def test_a_broken_line_is_named(plain, line):
         read_rounds(plain)
 
 
+def test_a_line_that_a_kill_left_unfinished_is_cut_off(plain):
+    frames = advance(plain, "anna", 2, None, str)[0].frames
+    path = plain.home / "rounds" / "rounds.jsonl"
+    path.write_text(path.read_text() + '{"step": "corr')
+    correct(plain, "anna", frames)
+    assert advance(plain, "anna", 2, None, str)[0].done == {"drawn", "corrected", "exported"}
+
+
+def test_what_a_failed_hook_has_left_is_not_anothers(plain, hook, tmp_path):
+    fails = tmp_path / "fails.py"
+    fails.write_text("import subprocess, sys\nsubprocess.run(sys.argv[1:], check=True)\nsys.exit(4)\n")
+    frames = advance(plain, "anna", 2, None, str)[0].frames
+    correct(plain, "anna", frames)
+    with pytest.raises(InputError, match="ended with 4"):
+        advance(plain, "anna", 2, command_hook(f"{sys.executable} {fails} {hook}", "walk", str), str)
+    idle = command_hook(f"{shlex.quote(sys.executable)} -c pass {{out}}", "walk", str)
+    with pytest.raises(InputError, match="cam01_json"):
+        advance(plain, "anna", 2, idle, str)
+
+
 def test_the_commands(drawn, plain, hook, tmp_path):
     common = [str(drawn[0]), "--out", str(plain.home), "--annotator", "anna"]
 

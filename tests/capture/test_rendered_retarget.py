@@ -1,5 +1,6 @@
 """Motions from BVH files: our own read back, and a skeleton made by hand whose angles are known."""
 
+import re
 import warnings
 from itertools import pairwise
 
@@ -169,6 +170,31 @@ def test_bad_files_are_named_before_anything_is_written(tmp_path, text, message)
     assert done.exit_code == 2
     assert message in done.output
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((r"OFFSET (\S+) (\S+) (\S+)", r"OFFSET \1 -\3 \2"), "head lies along z from the hips.*expected y up"),
+        ((r"JOINT (\S+Leg)\n\{\nOFFSET \S+ \S+ \S+", r"JOINT \1\n{\nOFFSET 0 0 0"), "femur and tibia lie in one place"),
+        (("Zrotation", "Qrotation"), "expected X, Y and Z"),
+        (("Zrotation", "Xrotation"), "expected X, Y and Z"),
+        (("HIERARCHY", "HIERARCHY\n}"), "outside of a joint"),
+        ((r"MOTION[\s\S]*", ""), "ends too early"),
+    ],
+)
+def test_skeletons_that_cannot_be_carried_over(subject, tmp_path, change, message):
+    path = write_skeleton(tmp_path / "a.bvh")
+    path.write_text(re.sub(*change, path.read_text()))
+    with pytest.raises(InputError, match=message):
+        retargeted(subject[0], read_bvh(path), path)
+
+
+def test_a_byte_order_mark_and_a_prefix_are_no_part_of_names(subject, tmp_path):
+    plain, marked = write_skeleton(tmp_path / "a.bvh"), write_skeleton(tmp_path / "b.bvh", "mixamorig_")
+    marked.write_bytes(b"\xef\xbb\xbf" + marked.read_bytes())
+    ours, again = (retargeted(subject[0], read_bvh(path), path) for path in (plain, marked))
+    np.testing.assert_array_equal(ours["femur_r"], again["femur_r"])
 
 
 def test_a_file_is_rendered(tmp_path):

@@ -45,6 +45,7 @@ def test_bands_and_their_source(tmp_path, ends):
         (SOURCE + HEADER + rows("hip_flexon"), "line 3.*hip_flexion"),
         (SOURCE + HEADER + "hip_flexion,0,x,5\n", "line 3: expected three numbers"),
         (SOURCE + HEADER + "hip_flexion,0\n", "line 3: expected three numbers"),
+        (SOURCE + HEADER + "hip_flexion,0,30,7,6,1\n", "line 3: over 4 cells"),
         (SOURCE + HEADER + rows(places=range(0, 91, 9)), "0 to 100"),
         (SOURCE + HEADER + rows(places=(0, 50, 100)), "11 rows"),
         (SOURCE + HEADER + rows(places=[0, *range(0, 101, 10)]), "ascend"),

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 
@@ -29,7 +30,8 @@ def command_hook(template: str, source: str, say: Callable[[str], None]) -> Hook
         raise InputError(f"--hook {template!r}: no {{out}} in it; the detector's points are looked for there.")
 
     def run(files: RoundFiles) -> str:
-        files.out.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(files.out, ignore_errors=True)  # what a hook that failed has left is not another's
+        files.out.mkdir(parents=True)
         filled = {
             "labels": files.labels,
             "images": files.images,

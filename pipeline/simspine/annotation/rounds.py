@@ -144,10 +144,10 @@ def advance(
             say("name what trains the detector, with --hook or --training, to go on.")
             return read_rounds(recording)
         how = hook(files)
-        proposed = _read_proposed(recording, files)
+        proposed, count = _read_proposed(recording, files)
         save(_folder(recording, last.number + 1) / "proposals.h5", keypoints=proposed)
         _note(recording, last.number, "proposed", hook=how)
-        say(f"round {last.number}: the detector has proposed points for {recording.frames} frames")
+        say(f"round {last.number}: the detector has proposed points for {count} of {recording.frames} frames")
     _draw(recording, annotator, size, last.number + 1, say)
     return read_rounds(recording)
 
@@ -157,7 +157,7 @@ def draw(labels: Labels, recording: RecordedViews, size: int, number: int) -> tu
     round's number decides the draw."""
     done = finished(labels)
     left = np.flatnonzero(~done)
-    count = min(len(left), size // RANDOM)
+    count = min(len(left), max(size // RANDOM, min(1, size - 1)))
     control = sorted(np.random.default_rng(number).choice(left, count, replace=False).tolist())
     done[control] = True
     ranking = rank(labels, recording.rate, recording.cameras)
@@ -199,8 +199,8 @@ def _export(recording: RecordedViews, labels: Labels, outlines: Outlines, files:
     return len(images.file_names)
 
 
-def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
-    """The hook's points; the first guess before it stays where it has none."""
+def _read_proposed(recording: RecordedViews, files: RoundFiles) -> tuple[Keypoints, int]:
+    """The hook's points, and in how many frames it has any; the first guess before it stays where it has none."""
     found = keypoints_of_files(files.out, recording.views, recording.rate)
     wanted = ", ".join(f"{view}_json" for view in recording.views)
     if found is None:
@@ -217,7 +217,8 @@ def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
             k = placed.names.index(name)
             here = np.isfinite(placed.xy[:, :, k]).all(-1)
             xy[:, :, i][here], confidence[:, :, i][here] = placed.xy[:, :, k][here], placed.confidence[:, :, k][here]
-    return Keypoints(start.names, recording.rate, xy, confidence)
+    count = int(np.isfinite(placed.xy).any((1, 2, 3)).sum())
+    return Keypoints(start.names, recording.rate, xy, confidence), count
 
 
 def _proposals(recording: RecordedViews, number: int) -> Labels:
@@ -239,6 +240,7 @@ def _proposals(recording: RecordedViews, number: int) -> Labels:
 
 
 def _note(recording: RecordedViews, number: int, step: str, **more: Any) -> None:
+    start_journal(_file(recording), recording.name, recording.views, recording.start.names)
     append_lines(_file(recording), [{"step": step, "round": number, **more}])
 
 

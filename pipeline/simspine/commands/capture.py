@@ -83,6 +83,8 @@ def capture_render(out, images, people, seed, size, actions, motion, backgrounds
     from simspine.capture.rendered.writer import RenderSettings, background_files, write_pictures
     from simspine.workflow.context import progress_bar
 
+    if motion is not None and actions:
+        raise click.UsageError("--motion and --action: people do one or the other; leave one of them out.")
     behind = () if backgrounds is None else background_files(backgrounds)
     style = Style(size=_picture_size(size), backgrounds=behind, together=together, exposure=exposure)
     settings = RenderSettings(seed, images, people, style, _known(actions), motion)

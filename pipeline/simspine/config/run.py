@@ -53,6 +53,12 @@ class ReportOptions(Section):
     bands: str = ""
     """A laboratory's normative bands (.csv) to draw behind cycles; `docs/how-to/report.md` has the columns."""
 
+    @model_validator(mode="after")
+    def _bands_have_cycles(self) -> "ReportOptions":
+        if self.bands and not self.events:
+            raise ValueError("bands are drawn behind cycles; name the contacts of the feet of a trial in `events`")
+        return self
+
 
 class Config(Options):
     """A run of simspine."""

@@ -62,6 +62,10 @@ def read_bands(path: str | os.PathLike, angles: Collection[str]) -> BandTable:
     rows: dict[str, list[list[float]]] = {}
     reader.fieldnames = COLUMNS
     for number, row in enumerate(reader, 3):
+        if None in row:  # such as decimal commas between commas
+            raise InputError(
+                f"{path}, line {number}: over {len(COLUMNS)} cells; separate numbers with decimal commas by semicolons."
+            )
         if row["angle"] not in angles:
             raise unknown_name("angle", row["angle"], sorted(angles), f"{path}, line {number}")
         try:

@@ -19,6 +19,7 @@ from simspine.formats.atomic import write_text
 from simspine.formats.skeleton_motion import SkeletonMotion
 
 _CM = 100.0
+_KNOWN_CHANNELS = {f"{axis}{kind}" for axis in "xyz" for kind in ("position", "rotation")}
 _CHANNELS = "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
 _END = 5.0  # cm: length of what has no joint at its end
 
@@ -97,7 +98,7 @@ def read_bvh(path: str | os.PathLike) -> BvhMotion:
     channels' order. Raises `InputError` for what is no BVH file, or a damaged one.
     """
     try:
-        words = Path(path).read_text(encoding="utf-8", errors="replace").split()
+        words = Path(path).read_text(encoding="utf-8-sig", errors="replace").split()
         joints, at = _hierarchy(words)
         if [word.lower() for word in words[at : at + 2]] != ["motion", "frames:"]:
             raise ValueError("no MOTION after the hierarchy")
@@ -106,7 +107,8 @@ def read_bvh(path: str | os.PathLike) -> BvhMotion:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, IndexError) as error:
-        raise InputError(f"{path} is not a whole BVH file: {error}. Expected HIERARCHY, then MOTION.") from None
+        why = "it ends too early" if isinstance(error, IndexError) else error
+        raise InputError(f"{path} is not a whole BVH file: {why}. Expected HIERARCHY, then MOTION.") from None
     width = sum(len(joint[3]) for joint in joints)
     if frames < 1 or not step > 0 or values.size != frames * width or not np.isfinite(values).all():
         raise InputError(
@@ -134,13 +136,15 @@ def _hierarchy(words: list[str]) -> tuple[list[tuple[str, int, list[float], list
                 parent = stack[-2] if len(stack) > 1 else -1
                 joints.append((" ".join(words[at + 1 : opened]), parent, [0.0, 0.0, 0.0], []))
             at = opened + 1
+        elif word in ("OFFSET", "CHANNELS", "}") and not stack:
+            raise ValueError(f"{words[at]!r} stands outside of a joint")
         elif word == "OFFSET":
             if stack[-1] >= 0:
                 joints[stack[-1]][2][:] = [float(value) for value in words[at + 1 : at + 4]]
             at += 4
         elif word == "CHANNELS":
             count = int(words[at + 1])
-            joints[stack[-1]][3][:] = [name.lower() for name in words[at + 2 : at + 2 + count]]
+            joints[stack[-1]][3][:] = _channels(words[at + 2 : at + 2 + count])
             at += 2 + count
         elif word == "}":
             stack.pop()
@@ -148,6 +152,15 @@ def _hierarchy(words: list[str]) -> tuple[list[tuple[str, int, list[float], list
         else:
             raise ValueError(f"{words[at]!r} stands in the hierarchy")
     return joints, at
+
+
+def _channels(words: list[str]) -> list[str]:
+    names = [word.lower() for word in words]
+    turns = [name for name in names if name.endswith("rotation")]
+    unknown = [word for word, name in zip(words, names, strict=True) if name not in _KNOWN_CHANNELS]
+    if unknown or len(set(turns)) < len(turns):
+        raise ValueError(f"channels {' '.join(words)}: expected X, Y and Z, each once, of position or rotation")
+    return names
 
 
 def _posed(joints: list[tuple[str, int, list[float], list[str]]], values: np.ndarray) -> np.ndarray:

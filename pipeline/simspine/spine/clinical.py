@@ -70,6 +70,12 @@ DEFINITIONS = SPINAL | {
 }
 
 
+def clinical_angles() -> set[str]:
+    """Names of the parameters that are angles, with their side and without."""
+    names = {name for name, definition in DEFINITIONS.items() if definition.unit == "rad"}
+    return names | {name[:-2] for name in names if name.endswith(("_r", "_l"))}
+
+
 @dataclass(frozen=True)
 class Measure:
     """Some parameters that are figures of the same bodies.

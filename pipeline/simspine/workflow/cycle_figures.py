@@ -12,7 +12,7 @@ from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.report import embed
 from simspine.report.content import Picture
 from simspine.report.figures.cycles import cycle_figure
-from simspine.spine.clinical import DEFINITIONS, SIDES
+from simspine.spine.clinical import SIDES, clinical_angles
 from simspine.spine.cycles import cycles
 from simspine.types import ForcedKind
 from simspine.workflow.trials import read_trial
@@ -32,7 +32,7 @@ def write_cycles(result: Path, out: Path, events: Events, bands: Path | None = N
     """
     if out.suffix.lower() not in ENDINGS:
         raise InputError(f"{out}: expected a picture, {', '.join(ENDINGS)}.")
-    table = None if bands is None else read_bands(bands, angle_names())
+    table = None if bands is None else read_bands(bands, clinical_angles())
     subject, _, name = (trial or "").rpartition("/")
     found = find_results(result, subject or None, name or None)
     if found is None:
@@ -46,7 +46,7 @@ def write_cycles(result: Path, out: Path, events: Events, bands: Path | None = N
 
 def cycle_picture(found: SolvedTrial, events: Events, bands: Path | None, prefix: str) -> Picture:
     """The same as a part of a page. prefix: of its ids there."""
-    table = None if bands is None else read_bands(bands, angle_names())
+    table = None if bands is None else read_bands(bands, clinical_angles())
     drawn = cycle_figure(cycles_of(found, events), table, spread_of(found))
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDES[side]} foot" for side in SIDES if side in events
@@ -64,12 +64,6 @@ def spread_of(found: SolvedTrial) -> dict[str, float]:
     """{angle: the typical ± of 95 % over the frames kept, rad} of those with standard deviations."""
     known = ((figure.name, figure.sd) for figure in found.clinical_figures if figure.unit == "deg")
     return {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
-
-
-def angle_names() -> set[str]:
-    """Clinical parameters that are angles, with their side and without."""
-    names = {name for name, definition in DEFINITIONS.items() if definition.unit == "rad"}
-    return names | {name[:-2] for name in names if name.endswith(("_r", "_l"))}
 
 
 def cycles_of(found: SolvedTrial, events: Events) -> dict[str, np.ndarray]:

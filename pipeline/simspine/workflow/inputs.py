@@ -12,7 +12,9 @@ import yaml
 from simspine.config import Config, HumanCapture, SharedSubject, SkinMarkers, Trial, clicks_in_file
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
+from simspine.formats.band_table import read_bands
 from simspine.sources.pose2sim import demo_folder, find_project
+from simspine.spine.clinical import clinical_angles
 from simspine.types import Camera, Markers
 from simspine.workflow.paths import Paths
 from simspine.yaml_files import read_yaml
@@ -192,6 +194,12 @@ def input_files(config: Config, subject: str, trial: str) -> list[str]:
     ]
     paths = [*capture.detected, *newest, *capture.mocap, *skin_marker_files(recorded)]
     return list(dict.fromkeys(str(path) for path in paths if path.stat().st_mtime <= time.time()))
+
+
+def check_report(config: Config) -> None:
+    """`InputError` where the report's table of bands cannot be read: to be said before hours of work."""
+    if config.report.bands:
+        read_bands(_existing(config.report.bands, "table of bands"), clinical_angles())
 
 
 def write_config(config: dict, path: str | Path) -> None:

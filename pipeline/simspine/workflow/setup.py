@@ -21,7 +21,7 @@ from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
 from simspine.types import Camera
 from simspine.workflow.copies import FAULT, OK, examine_capture
-from simspine.workflow.inputs import capture_of, check_clicks_of, skin_markers_of
+from simspine.workflow.inputs import capture_of, check_clicks_of, check_report, skin_markers_of
 from simspine.workflow.known_cameras import examine_cameras
 from simspine.workflow.run import check_writable
 from simspine.workflow.stages.detect import read_folders
@@ -89,6 +89,7 @@ def examine(config: Config) -> bool:
     good = examine_cameras(config, say) and good
     try:
         say(OK, f"body: recipe {_body(config)}")
+        check_report(config)
         check_writable(Path(config.results))
     except InputError as fault:
         good = False

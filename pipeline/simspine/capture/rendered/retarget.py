@@ -1,9 +1,9 @@
 """Somebody else's motion on a body of ours: rotations of a BVH file's joints carried over to our segments.
 
 Segments turn as the file's joints do, from a common rest: in the pose in which the file's rotations are 0 each limb of
-ours is laid along the file's by the least turn. Our own lengths stay, the root's way is scaled by the legs. Turns
-between pelvis and chest, and chest and head, are spread evenly over the levels. Files that we wrote have every segment,
-and then each takes its own rotation.
+ours is laid along the file's by the least turn. Our own lengths stay, the root's path is scaled by the length of the
+legs. Turns between pelvis and chest, and chest and head, are spread evenly over the levels. Files that we wrote have
+every segment, and then each takes its own rotation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,8 @@ from simspine.errors import InputError
 from simspine.formats.bvh import BvhMotion
 from simspine.surface.segments import SEGMENTS, SPINE
 
-# Names of a joint, small letters, without a prefix that ends in ':' or '_': Mixamo, CMU as Hahne converted it, Poser.
+# Names of a joint, small letters, without what all begin with up to ':' or '_': Mixamo, CMU as Hahne converted it,
+# Poser.
 _SIDED = {
     "femur": ("upleg", "thigh", "upperleg"), "tibia": ("leg", "shin", "lowerleg", "knee"),
     "talus": ("foot", "ankle"), "toes": ("toebase", "toe", "toes"), "clavicle": ("shoulder", "collar"),
@@ -47,6 +48,8 @@ def retargeted(body: Body, found: BvhMotion, path: str | Path = "BVH") -> dict[s
     motion = found.motion
     own = set(SEGMENTS) <= set(motion.names)
     joint = {name: motion.names.index(name) for name in motion.names} if own else joints_of(motion.names, path)
+    if not own:
+        _check_rest(_rest(found), joint, path)
     neutral = neutral_poses(body)
     turns = _own_turns(motion.poses, joint) if own else _turns(found, joint, neutral)
     ours = _length([neutral[f"{name}_r"][:3, 3] for name in ("femur", "tibia", "talus")])
@@ -69,9 +72,26 @@ def retargeted(body: Body, found: BvhMotion, path: str | Path = "BVH") -> dict[s
     return poses
 
 
+def _check_rest(rest: np.ndarray, joint: Mapping[str, int], path: str | Path) -> None:
+    """`InputError` unless the skeleton (joints, 3) stands up along y where all rotations are 0, and limbs are long."""
+    up = rest[joint["head"]] - rest[joint["pelvis"]]
+    if not up[1] > 0.7 * np.linalg.norm(up):
+        axis = "xyz"[int(np.abs(up).argmax())]
+        raise InputError(
+            f"{path}: where all rotations are 0, the head lies along {axis} from the hips ({up[0]:g}, {up[1]:g}, "
+            f"{up[2]:g}); expected y up. Export it anew with y as the vertical."
+        )
+    for name in _LIMBS[:2]:
+        if _length([rest[joint[f"{name}_r"]], rest[joint[f"{_ALONG[name]}_r"]]]) == 0.0:
+            raise InputError(f"{path}: {name} and {_ALONG[name]} lie in one place; expected offsets between joints.")
+
+
 def joints_of(names: Sequence[str], path: str | Path = "BVH") -> dict[str, int]:
     """{our segment: number of the joint} of a skeleton whose joints are named as Mixamo's, CMU's or Poser's."""
-    plain = [name.rsplit(":", 1)[-1].lower().replace("_", "").replace(" ", "") for name in names]
+    first = names[0]
+    begins = [first[: i + 1] for i, letter in enumerate(first) if letter in ":_"]
+    common = max((begin for begin in begins if all(name.startswith(begin) for name in names)), key=len, default="")
+    plain = [name.removeprefix(common).lower().replace("_", "").replace(" ", "") for name in names]
     joint: dict[str, int] = {}
     for segment, words in _MIDDLE.items():
         hits = [plain.index(word) for word in words if word in plain]
