@@ -24,9 +24,10 @@ from simspine.types import FROM_DETECTOR, Markers, Origin
 FRAMES = 150  # of all trials together
 LEAST, MOST = 6, 60  # of one trial
 ROUNDS = 5
-# What a detector is off by in all trials, over what its offsets differ by from trial to trial. With 1, vertebrae of six
-# people whose detector errs differently in each trial are 15.2 mm off, with a half 12.5, with 0 11.1; points of three
-# people whose detector errs alike in everybody 17.4, 19.0, 22.5 mm. Intervals hold with a half as with 1, not with 0.
+# What a detector is off by in all trials, over what its offsets differ by from trial to trial. A half lies between what
+# suits a detector that errs alike in everybody (1 or more) and one that errs anew in each trial (0): with 0, a half and
+# 1 the former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm
+# (docs/accuracy-of-recordings.md).
 ALWAYS = 0.5
 TELLING = 0.5  # of the variance of lasting errors, from where on a detector's offset in all trials tells of its others
 SMOOTH, DEGREE = 0.3, 3  # s, of the polynomials that take out what changes from frame to frame (Savitzky & Golay 1964)
