@@ -2,8 +2,8 @@
 
 Khan et al. 2025 (SpinePose, CVPR workshops) validate annotations so: a recording with several calibrated views → points
 in each view → triangulation → scaling → inverse kinematics → root mean square error of each point between where it was
-triangulated and where the body has it. A body detector of today reaches 2–4 cm; points beyond 10 cm are annotated again
-until the spine is no worse than the reference detector's points.
+triangulated and where the body has it. Current detectors of body points reach 2–4 cm; points beyond 10 cm are annotated
+again until the spine is no worse than the reference detector's points.
 """
 
 import json

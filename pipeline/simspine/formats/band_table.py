@@ -1,7 +1,7 @@
 """Read a lab's normative bands: mean and standard deviation of angles over a cycle, with where they come from.
 
-CSV with the columns angle, percent, mean, sd (degrees), parted by commas, or by semicolons with decimal commas, and a
-first line `# source: …`. simspine brings no such table.
+CSV with the columns angle, percent, mean, sd (degrees), separated by commas, or by semicolons with decimal commas, and
+a first line `# source: …`. simspine brings no such table.
 """
 
 import csv

@@ -128,7 +128,7 @@ def _jump_limit(level: str) -> str:
 def wraps(spine: SpineKinematics) -> Iterator[Finding]:
     """Levels whose angles passed gimbal lock or a half turn and were made continuous: corrected.
 
-    Segments in space are left out: a person who turns round passes half a turn by rights.
+    Segments in space are left out: a person who turns round rightly passes half a turn.
     """
     for level, repaired in zip(spine.levels, spine.repaired.T, strict=True):
         if level not in _IN_SPACE and repaired.any():

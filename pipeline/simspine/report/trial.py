@@ -159,7 +159,7 @@ def _spine_figures(parts: TrialParts) -> Iterator[Drawn]:
         curvature(spine.time, spine.lla, spine.tka, BANDS, parts.status, spine.forced, spine.lla_sd,
                   spine.tka_sd),
         "curvature", "Curvature", "Lumbar lordosis and thoracic kyphosis over time, with normal bands",
-        "Bars beside the panels are published ranges of standing adults; sitting or bending leaves them by rights. "
+        "Bars beside the panels are published ranges of standing adults; sitting or bending is expected to leave them. "
         "A dashed grey curve is the model's, not the person's; a dashed orange one is assumed or very "
         "uncertain beside the spread among standing adults: it says little about this person."
         + f" Points of the spine were {ESTIMATED_BY}: the curves follow these." * parts.spine_estimated,
