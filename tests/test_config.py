@@ -547,6 +547,7 @@ def test_differences_of_keys_that_one_lacks():
         ({"S01/walk": {"right": [0.4]}}, "two or more times that ascend"),
         ({"S01/walk": {"left": [0.4, 0.4]}}, "two or more times that ascend"),
         ({"S01/walk": {"rigth": [0.4, 1.5]}}, "right"),
+        ({}, "bands are drawn behind cycles"),
     ],
 )
 def test_contacts_of_the_feet_are_times_of_a_trial_there_is(tmp_path, events, said):

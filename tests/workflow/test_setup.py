@@ -209,6 +209,15 @@ def test_names_of_nothing_are_refused_when_the_configuration_is_read(copied, sec
     assert copied.contents() == before
 
 
+def test_bands_that_cannot_be_read_are_named_before_the_work(copied):
+    trial = next(iter(read_config(copied.file).trials("S01")))
+    text = f"\nreport: {{events: {{S01/{trial}: {{right: [0.1, 0.2]}}}}, bands: no-such.csv}}\n"
+    copied.file.write_text(copied.file.read_text() + text)
+    for done in (call("doctor", "--config", copied.file), call("run", copied.file)):
+        assert done.exit_code == 2, done.output
+        assert "table of bands no-such.csv does not exist" in done.output
+
+
 def test_doctor_looks_at_every_trial_before_it_gives_up(copied):
     settings = copied.settings
     trials = settings["subjects"]["S01"]["trials"]
