@@ -127,7 +127,9 @@ def test_label_studio_counts_in_percent(images, tmp_path):
         x, y, _ = images.points[0, NAMES.index(name)]
         assert region["value"]["x"] == pytest.approx(100 * x / 640, abs=1e-5)
         assert region["value"]["y"] == pytest.approx(100 * y / 480, abs=1e-5)
-    assert labelling_setup(NAMES).count("<Label ") == 37
+    setup = labelling_setup(NAMES)
+    assert setup.count("<Label ") == 37 + 1  # the points, and the person's outline
+    assert '<PolygonLabels name="outline"' in setup
 
 
 def test_a_file_of_label_studios_own(tmp_path):
