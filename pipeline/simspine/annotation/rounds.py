@@ -174,8 +174,7 @@ def _draw(recording: RecordedViews, annotator: str, size: int, number: int, say:
     if not frames:
         say("every frame is finished: there is nothing to draw.")
         return
-    start_journal(_file(recording), recording.name, recording.views, recording.start.names)
-    append_lines(_file(recording), [{"step": "drawn", "round": number, "frames": frames, "control": control}])
+    _note(recording, number, "drawn", frames=frames, control=control)
     say(f"round {number}: {len(frames)} frames drawn, {len(control)} of them at random. `simspine annotate` has them.")
 
 

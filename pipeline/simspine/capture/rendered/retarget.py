@@ -16,6 +16,7 @@ from simspine.body.kinematics import neutral_poses
 from simspine.body.model import Body
 from simspine.errors import InputError
 from simspine.formats.bvh import BvhMotion
+from simspine.formats.skeleton_motion import SkeletonMotion
 from simspine.surface.segments import SEGMENTS, SPINE
 
 # Names of a joint, small letters, without what all begin with up to ':' or '_': Mixamo, CMU as Hahne converted it,
@@ -48,10 +49,13 @@ def retargeted(body: Body, found: BvhMotion, path: str | Path = "BVH") -> dict[s
     motion = found.motion
     own = set(SEGMENTS) <= set(motion.names)
     joint = {name: motion.names.index(name) for name in motion.names} if own else joints_of(motion.names, path)
-    if not own:
-        _check_rest(_rest(found), joint, path)
     neutral = neutral_poses(body)
-    turns = _own_turns(motion.poses, joint) if own else _turns(found, joint, neutral)
+    if own:
+        turns = _own_turns(motion.poses, joint)
+    else:
+        rest = _rest(found)
+        _check_rest(rest, joint, path)
+        turns = _turns(motion, rest, joint, neutral)
     ours = _length([neutral[f"{name}_r"][:3, 3] for name in ("femur", "tibia", "talus")])
     theirs = _length([motion.poses[0, joint[f"{name}_r"], :3, 3] for name in ("femur", "tibia", "talus")])
     poses: dict[str, np.ndarray] = {}
@@ -122,9 +126,11 @@ def _followers() -> list[tuple[str, str]]:
     return [("sacrum", "pelvis"), *sided]
 
 
-def _turns(found: BvhMotion, joint: Mapping[str, int], neutral: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """{segment: (frames, 3, 3)}."""
-    poses, rest = found.motion.poses, _rest(found)
+def _turns(
+    motion: SkeletonMotion, rest: np.ndarray, joint: Mapping[str, int], neutral: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """{segment: (frames, 3, 3)}. rest: (joints, 3) of `_rest`."""
+    poses = motion.poses
     right = rest[joint["femur_r"]] - rest[joint["femur_l"]]
     facing = Rotation.from_rotvec([0, np.arctan2(right[0], right[2]), 0]).as_matrix()  # our right is +z
     out: dict[str, np.ndarray] = {}
@@ -137,7 +143,7 @@ def _turns(found: BvhMotion, joint: Mapping[str, int], neutral: Mapping[str, np.
             base = _least(ours, rest[joint[to]] - rest[joint[name]]) @ base
         if name in joint:
             out[name] = poses[:, joint[name], :3, :3] @ base
-    chest = found.motion.parents[_first_of_neck(found, joint)]
+    chest = motion.parents[_first_of_neck(motion, joint)]
     chest_turn = poses[:, chest, :3, :3] @ facing @ neutral["T1"][:3, :3]
     ends = {"pelvis": (0, out["pelvis"]), "T1": (_CHEST, chest_turn), "head": (len(SPINE) - 1, out["head"])}
     for low, high in (("pelvis", "T1"), ("T1", "head")):
@@ -157,11 +163,11 @@ def _turns(found: BvhMotion, joint: Mapping[str, int], neutral: Mapping[str, np.
     return out
 
 
-def _first_of_neck(found: BvhMotion, joint: Mapping[str, int]) -> int:
+def _first_of_neck(motion: SkeletonMotion, joint: Mapping[str, int]) -> int:
     """The lowest joint between head and chest that is named a neck; the head where there is none."""
     at = joint["head"]
-    while "neck" in found.motion.names[found.motion.parents[at]].lower():
-        at = found.motion.parents[at]
+    while "neck" in motion.names[motion.parents[at]].lower():
+        at = motion.parents[at]
     return at
 
 
