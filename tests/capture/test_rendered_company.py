@@ -9,9 +9,7 @@ import pytest
 from simspine.capture.rendered.actors import Actor, beside, blurred
 from simspine.capture.rendered.crops import Style, draw_sample
 from simspine.capture.rendered.labels import in_sight, label
-from simspine.capture.rendered.motions import virtual_performer
 from simspine.capture.rendered.picture import take_picture
-from simspine.capture.rendered.scenes import draw_light
 from simspine.capture.rendered.writer import RenderSettings, write_pictures
 from simspine.capture.rig import looking
 from simspine.geometry import project_one
@@ -20,16 +18,6 @@ from simspine.rendering.shade import shadow_map
 from simspine.types import Camera
 
 SIZE = (192, 256)
-
-
-@pytest.fixture(scope="module")
-def who():
-    return virtual_performer(3, 0, ("Walking",))
-
-
-@pytest.fixture(scope="module")
-def light():
-    return draw_light(np.random.default_rng(2))
 
 
 def camera_at(target, away):

@@ -14,10 +14,10 @@ from simspine.capture.bodies import unscaled
 from simspine.capture.rendered.cameras import draw_camera
 from simspine.capture.rendered.crops import Style, draw_sample
 from simspine.capture.rendered.labels import in_sight, label
-from simspine.capture.rendered.motions import performer, virtual_performer
+from simspine.capture.rendered.motions import performer
 from simspine.capture.rendered.people import DENSITY, build_of, make_person, person_mesh, volume
 from simspine.capture.rendered.picture import finer, take_picture
-from simspine.capture.rendered.scenes import box, draw_light
+from simspine.capture.rendered.scenes import box
 from simspine.capture.rendered.sensor import Sensor, expose, to_srgb
 from simspine.capture.rendered.videos import FilmSettings, write_videos
 from simspine.capture.rendered.writer import RECORD, RenderSettings, write_pictures
@@ -38,16 +38,6 @@ from simspine.sources.video import open_videos
 from simspine.surface.asset import skin_asset
 
 NATIVE = load("spinetrack37")
-
-
-@pytest.fixture(scope="module")
-def who():
-    return virtual_performer(3, 0, ("Walking",))
-
-
-@pytest.fixture(scope="module")
-def light():
-    return draw_light(np.random.default_rng(2))
 
 
 def shot(who, light, frame, number=0, things=(), size=(192, 256)):
