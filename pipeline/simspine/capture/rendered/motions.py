@@ -13,7 +13,7 @@ from simspine.capture.random_streams import stream
 from simspine.capture.rendered.labels import reaches
 from simspine.capture.rendered.people import RenderedPerson, make_person
 from simspine.capture.rendered.retarget import retargeted
-from simspine.dataset.recordings import open_dataset
+from simspine.dataset.recordings import Recordings, open_dataset
 from simspine.errors import InputError
 from simspine.formats._text import notice
 from simspine.formats.bvh import read_bvh
@@ -132,10 +132,7 @@ def dataset_performers(path: Path, seed: int) -> Iterator[Performer]:
     """Everybody in a data set of ours, with all their trials; sex and build are drawn, since nobody states them."""
     with open_dataset(path) as data:
         for name in data.subjects:
-            text = data.file.model(name)
-            if not text:
-                raise InputError(f"{path}: subject {name} has no model in the file, so no body to put a skin on.")
-            body = Body.from_text(text, f"{path}: the model of {name}")
+            body = Body.from_text(stored_model(data, name), f"{path}: the model of {name}")
             rng = stream(seed, "person", name)
             trials = [data.file.trial(name, recording.name) for recording in data.trials(name)]
             person = make_person(body, bool(rng.random() < 0.5), None, rng)
@@ -143,6 +140,14 @@ def dataset_performers(path: Path, seed: int) -> Iterator[Performer]:
             notice(f"{path}: sex, build and looks of {name} are drawn; only bones and motion are {name}'s.")
             points = _points_of(body, motion, [trial.vertebral or trial.markers for trial in trials])
             yield performer(name, person, motion, points, [trial.motion.frames for trial in trials])
+
+
+def stored_model(data: Recordings, subject: str) -> str:
+    """A subject's model file as text; `InputError` where the data set has none."""
+    text = data.file.model(subject)
+    if not text:
+        raise InputError(f"{data.path}: subject {subject} has no model in the file, so no body to put a skin on.")
+    return text
 
 
 def _points_of(body: Body, motion: Motion, stored: Sequence[Markers]) -> Markers:

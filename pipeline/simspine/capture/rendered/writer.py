@@ -9,7 +9,13 @@ import numpy as np
 
 from simspine import __version__
 from simspine.capture.rendered.crops import Sample, Style, draw_sample
-from simspine.capture.rendered.motions import Performer, bvh_performer, dataset_performers, virtual_performer
+from simspine.capture.rendered.motions import (
+    Performer,
+    bvh_performer,
+    dataset_performers,
+    stored_model,
+    virtual_performer,
+)
 from simspine.capture.rendered.retarget import joints_of
 from simspine.capture.rendered.sensor import compressed
 from simspine.capture.rendered.sheet import drawn_labels, save_sheet
@@ -98,7 +104,7 @@ def _people_in(settings: RenderSettings) -> int:
     if settings.motion is None:
         return min(settings.people, settings.images)
     with open_dataset(settings.motion) as data:
-        return len(data.subjects)
+        return len([stored_model(data, subject) for subject in data.subjects])
 
 
 def stated_settings(settings: RenderSettings) -> dict:
