@@ -87,6 +87,7 @@ def test_coverage_names_the_worst_and_the_best_person(perfect):
         for person in range(100)
     }
     assert outcome({CELL: normal}).total(CELL)["coverage_tka"] == pytest.approx(0.9, abs=0.01)
+    assert outcome({CELL: normal}).total(CELL)["normalised_tka"] == pytest.approx(1, abs=0.01)
 
 
 def test_losses_are_to_the_best_baseline_and_only_in_what_it_is_judged_by():
@@ -111,6 +112,7 @@ def test_tables_by_person(perfect):
     own = {("A", "x"): off_by(perfect, 3, 1.0), ("B", "x"): off_by(perfect, -4, 2.0)}
     found = outcome({CELL: own})
     assert "0.50 (0.00–1.00)" in coverage_table(found.totals())
+    assert "1.58 (1.00–2.00)" in coverage_table(found.totals(), "normalised")  # √((1² + 2²) / 2)
     rows = person_table(found).splitlines()
     assert [row.split("|")[3].strip() for row in rows[2:]] == ["A", "B"]
     assert "-4.00" in rows[3]

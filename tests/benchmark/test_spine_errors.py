@@ -92,6 +92,17 @@ def test_coverage_of_errors_as_large_as_believed_is_nine_in_ten():
     assert "coverage_lla" not in figures([errors(spine(), spine(), LEVELS)], REGIONS)
 
 
+def test_errors_as_large_as_believed_have_a_size_of_one_standard_deviation():
+    honest = figures([errors(spine(sd=0.01, seed=s), spine(), LEVELS) for s in range(5)], REGIONS)
+    for name in ("lla", "angles", "points"):
+        assert honest[f"normalised_{name}"] == pytest.approx(1, abs=0.06)
+    unsure = spine(sd=0.01)
+    sure = replace(unsure, kinematics=replace(unsure.kinematics, lla_sd=unsure.kinematics.lla_sd / 3))
+    believed, sized = (figures([errors(s, spine(), LEVELS)], REGIONS)["normalised_lla"] for s in (unsure, sure))
+    assert sized == pytest.approx(3 * believed)
+    assert not [name for name in figures([errors(spine(), spine(), LEVELS)], REGIONS) if name.startswith("normalised")]
+
+
 def test_vertebrae_moved_and_turned_as_a_whole_are_aligned_and_scaled_ones_are_not():
     turned = spine()
     xyz = turned.centres.xyz

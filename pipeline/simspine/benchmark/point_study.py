@@ -87,13 +87,13 @@ class PointOutcome:
 
     def total(self, cell: Cell) -> dict[str, float]:
         """Figures over all trials; `person_…_rmse_deg`, `standing_…_rmse_deg`: root mean square of what each person's
-        mean is off; `coverage_…_min`, `…_max`: over people."""
+        mean is off; `coverage_…_min`, `…_max`, `normalised_…_min`, `…_max`: over people."""
         found = figures(list(self.found[cell].values()), REGIONS)
         by_person = list(self.people(cell).values())
         for name in ("lla", "tka"):
             found[f"person_{name}_rmse_deg"] = _rms([person[f"{name}_offset_deg"] for person in by_person])
             found[f"standing_{name}_rmse_deg"] = _rms([person[f"standing_{name}_deg"] for person in by_person])
-        for key in [key for key in found if key.startswith("coverage_")]:
+        for key in [key for key in found if key.startswith(("coverage_", "normalised_"))]:
             shares = [person[key] for person in by_person if key in person]
             found |= {f"{key}_min": min(shares), f"{key}_max": max(shares)}
         return found

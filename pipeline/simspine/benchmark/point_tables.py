@@ -34,8 +34,10 @@ BY_PERSON = (
 
 
 def tables(outcome: PointOutcome) -> str:
-    """Errors of all methods, coverage of our intervals, and our figures by person."""
-    return "\n\n".join((error_table(outcome.totals()), coverage_table(outcome.totals()), person_table(outcome)))
+    """Errors of all methods, coverage of our intervals, errors in standard deviations, and our figures by person."""
+    totals = outcome.totals()
+    intervals = (coverage_table(totals), coverage_table(totals, "normalised"))
+    return "\n\n".join((error_table(totals), *intervals, person_table(outcome)))
 
 
 def error_table(totals: Mapping[Cell, Mapping[str, float]]) -> str:
@@ -52,12 +54,13 @@ def error_table(totals: Mapping[Cell, Mapping[str, float]]) -> str:
     return aligned(rows)
 
 
-def coverage_table(totals: Mapping[Cell, Mapping[str, float]]) -> str:
-    """Share of errors within our 90 % intervals, and the smallest and largest of a person."""
+def coverage_table(totals: Mapping[Cell, Mapping[str, float]], kind: str = "coverage") -> str:
+    """Share of errors within our 90 % intervals, and the smallest and largest of a person; kind 'normalised': root mean
+    square of errors in our standard deviations."""
     rows = [("family", "points", *INTERVALS), ("---", "---", *("---:" for _ in INTERVALS))]
     for cell, total in totals.items():
         if cell.method == OURS:
-            keys = [f"coverage_{name}" for name in INTERVALS]
+            keys = [f"{kind}_{name}" for name in INTERVALS]
             shares = [[_number(total.get(key + end), 2) for end in ("", "_min", "_max")] for key in keys]
             rows.append((*cell[:2], *(f"{mean} ({low}–{high})" if mean else "" for mean, low, high in shares)))
     return aligned(rows)

@@ -15,7 +15,7 @@ from simspine.benchmark.virtual_trials import meant, true_spine
 from simspine.capture.actions import ACTIONS
 from simspine.capture.foreign import FOREIGN_ACTIONS, make_foreign_subject, make_foreign_trial
 from simspine.capture.random_streams import drift, stream
-from simspine.capture.truth import human36m_joints, make_subject, make_trial, points
+from simspine.capture.truth import SyntheticSubject, human36m_joints, make_subject, make_trial, points
 from simspine.errors import require_known, unknown_name
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
@@ -122,8 +122,9 @@ def people(family: str, size: PointStudySize) -> Iterator[list[PointTrial]]:
     for index in range(size.subjects):
         if foreign:
             yield [_foreign(size, index, action) for action in actions]
-        else:
-            yield [_synthetic(family, size, index, action) for action in actions]
+        else:  # one subject for all trials: to make the body takes longer than to move it
+            subject = make_subject(size.seed, index, family)
+            yield [_synthetic(subject, size, action) for action in actions]
 
 
 def _chosen(wanted: Sequence[str] | None, known: Sequence[str], default: Sequence[str]) -> Sequence[str]:
@@ -131,8 +132,7 @@ def _chosen(wanted: Sequence[str] | None, known: Sequence[str], default: Sequenc
     return default if wanted is None else wanted
 
 
-def _synthetic(family: str, size: PointStudySize, index: int, action: str) -> PointTrial:
-    subject = make_subject(size.seed, index, family)
+def _synthetic(subject: SyntheticSubject, size: PointStudySize, action: str) -> PointTrial:
     trial = make_trial(subject, action, 1, size.frames)
     joints = meant(points(trial), load("human36m32").names, human36m_joints(trial))
     return PointTrial(subject.name, trial.trial, in_frame(joints, "y_up"), true_spine(trial))

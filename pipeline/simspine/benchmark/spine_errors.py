@@ -158,6 +158,7 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
     `<region>_<plane>_rmse_deg`: root mean square over the region's levels; `…_motion_rmse_deg`: after the trial's mean
     was taken off both. `velocity_mm_s`: root mean square of the velocity's error. `jitter_m_s2`: of the acceleration's.
     `liveliness`: rms acceleration over the true one. `coverage_…`: share of errors within the 90 % interval.
+    `normalised_…`: root mean square of errors in their standard deviations, 1 where these are right.
     `failed_share`: frames without a result or rejected.
     """
     if not trials:
@@ -191,7 +192,7 @@ def figures(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]])
         "jitter_m_s2": _rms(jitter),
         "liveliness": _rms(estimated) / _rms(true),
     }
-    result |= coverage(trials, regions)
+    result |= coverage(trials, regions) | normalised(trials)
     result["failed_share"] = float(
         np.mean(np.concatenate([t.rejected | ~np.isfinite(t.offset).all((1, 2)) for t in trials]))
     )
@@ -223,6 +224,13 @@ def coverage(trials: Sequence[SpineErrors], regions: Mapping[str, Sequence[str]]
         if all(name in t.score for t in trials):
             shares[f"coverage_{name}"] = _inside(t.score[name] for t in trials)
     return {name: share for name, share in shares.items() if np.isfinite(share)}
+
+
+def normalised(trials: Sequence[SpineErrors]) -> dict[str, float]:
+    """Root mean square of errors in standard deviations, by what is in `score`; nothing where a method gives none."""
+    given = [name for name in (trials[0].score if trials else ()) if all(name in t.score for t in trials)]
+    found = {f"normalised_{name}": _rms(_pool(t.score[name] for t in trials)) for name in given}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def by_name(trials: Sequence[SpineErrors]) -> dict[str, dict[str, float]]:
