@@ -31,7 +31,7 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
         known = [figure for figure in found if figure is not None]
         if len(known) > 1:
             rows.append((known[0].label, *map(_cell, found), *_difference(known[0], known[-1])))
-    columns = ("Angle", *trials, "Difference", "Larger than its error?")
+    columns = ("Angle", *trials, "Difference", "Change is")
     return PageTable(columns, tuple(rows), NOTE) if rows else None
 
 
