@@ -10,6 +10,7 @@ from served_recording import Served
 
 from simspine.annotation.journal import read_journal
 from simspine.annotation.labels import PointStatus, Visibility
+from simspine.annotation.recording import Target, open_target
 from simspine.geometry import project, undistort
 from simspine.triangulation.solve import triangulate
 from simspine.types import Keypoints
@@ -439,3 +440,31 @@ def test_buttons_and_points_have_names_for_screen_readers(opened):
     assert opened.page.locator("dialog[open]").count() == 1
     opened.page.keyboard.press("Escape")
     assert json.loads(opened.do("return JSON.stringify(a.labels.done.length)")) == 0
+
+
+def test_photographs_without_cameras_are_named_and_show_no_lines(browser, tmp_path, drawn):
+    """What only calibrated views have is left out; nothing is called absent that nobody looked at."""
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    for k, image in enumerate(sorted((drawn[0] / "cam01").iterdir())[:2]):
+        (folder / f"beach {k}.png").write_bytes(image.read_bytes())
+    served = Served(open_target(Target(str(folder), home=tmp_path / "annotations")))
+    try:
+        with Page(browser, served) as p:
+            text = p.page.locator("body").inner_text()
+            assert "beach 0.png" in text
+            assert "not placed" in text
+            assert "absent" not in p.page.locator("[data-part=card]").inner_text()
+            assert "No point is placed yet" in text
+            assert not p.page.locator("[data-calibrated]:visible").count()
+            p.page.keyboard.press("ArrowRight")
+            p.page.wait_for_function("document.body.dataset.frame === '1'")
+            assert p.page.locator("[data-part=time]").inner_text() == "beach 1.png"
+            p.page.keyboard.press("x")
+            assert "absent" in p.page.locator("[data-part=card] td").first.inner_text()
+            assert not p.complaints
+    finally:
+        served.stop()
+    with Page(browser, Served(open_target(Target(str(drawn[0]), home=tmp_path / "more")))) as p:
+        assert p.page.locator("[data-calibrated]:visible").count() == 5
+        p.served.stop()

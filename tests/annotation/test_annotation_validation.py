@@ -31,6 +31,7 @@ CANDIDATE = result({
     "LHeel": [0.09, 0.0, 0.0, 0.11, 0.0],
 })  # fmt: skip
 REFERENCE = result({"LKnee": [0.03] * FRAMES, "LHeel": [0.04] * FRAMES})
+BETTER = result({"LKnee": [0.02] * FRAMES})
 
 
 def test_root_mean_squares_verdicts_and_frames():
@@ -54,7 +55,7 @@ def test_the_loop_ends_when_the_spine_is_no_worse_than_the_reference():
     assert found.spine_m == pytest.approx(spine)
     assert found.reference_m == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2))
     assert found.passed
-    assert not validate(CANDIDATE, result({"LKnee": [0.02] * FRAMES})).passed
+    assert not validate(CANDIDATE, BETTER).passed
     assert validate(CANDIDATE).passed  # 2.9 cm, without a reference at most 4
     assert not validate(REFERENCE).passed  # no point of the spine
     assert "nothing is said" in as_text(validate(REFERENCE))
@@ -76,7 +77,7 @@ def test_other_recordings_are_refused():
 
 @pytest.fixture
 def folders(tmp_path):
-    for name, found in (("spine", CANDIDATE), ("body", REFERENCE)):
+    for name, found in (("spine", CANDIDATE), ("body", REFERENCE), ("knee", BETTER)):
         folder = tmp_path / name / "S01"
         save_result(folder / "kinematics" / "bow.h5", found)
         (folder / "vertebrae").mkdir()
@@ -100,7 +101,11 @@ def test_the_command(folders):
     assert read.again == (3, 0, 4)
     assert as_json(read) == written
     assert validation_page(read) == (folders / "v.html").read_text()
-    assert CliRunner().invoke(main, ["annotations", "validate", str(folders / "body")]).exit_code == 1
+    unseen = CliRunner().invoke(main, ["annotations", "validate", str(folders / "body")])
+    assert unseen.exit_code == 3  # not "worse", which is 1
+    assert "No point along the spine was seen" in unseen.output
+    worse = ["annotations", "validate", str(folders / "spine"), "--reference", str(folders / "knee")]
+    assert CliRunner().invoke(main, worse).exit_code == 1
     assert CliRunner().invoke(main, ["annotations", "validate", str(folders / "none")]).exit_code == 2
 
 

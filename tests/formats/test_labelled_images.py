@@ -1,6 +1,7 @@
 """Files of annotation programs: foreign ones, and hostile ones."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -111,6 +112,25 @@ def test_deep_nesting_and_rubbish_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(InputError, match="readable as XML"):
             read_xml(path)
+
+
+def test_files_say_the_same_to_readers_that_know_nothing_of_us(images, tmp_path):
+    """XML of the standard library, NumPy alone, JSON alone."""
+    write_cvat(tmp_path / "c.xml", images)
+    seen = 0
+    for f, image in enumerate(ElementTree.parse(tmp_path / "c.xml").getroot().iter("image")):
+        assert image.get("name") == images.file_names[f]
+        for point in image.iter("points"):
+            x, y, see = images.points[f, NAMES.index(point.get("label"))]
+            if point.get("outside") == "0":
+                assert [float(n) for n in point.get("points").split(",")] == pytest.approx([x, y], abs=0.006)
+                assert point.get("occluded") == str(int(see == 1))
+                seen += 1
+    assert seen == (images.points[..., 2] > 0).sum()
+    write_mmpose_labels(tmp_path / "m.npz", images)
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as found:
+        order = [NAMES.index(load("spinetrack37").to_simspine[name]) for name in load("spinetrack37").names]
+        np.testing.assert_allclose(found["part"], images.points[:, order], atol=1e-3)
 
 
 def test_label_studio_counts_in_percent(images, tmp_path):

@@ -9,7 +9,7 @@ from simspine.capture.bodies import unscaled
 from simspine.errors import InputError
 from simspine.rendering.rays import ray_hits
 from simspine.surface.asset import rest_surface, skin_asset
-from simspine.surface.binding import _poses_at_rest, bind
+from simspine.surface.binding import bind, poses_at_rest
 from simspine.surface.posing import blend, normals, posed_skin
 
 JOINTS = {"shoulder": "humerus", "elbow": "ulna", "wrist": "hand", "hip": "femur", "knee": "tibia", "ankle": "talus"}
@@ -79,7 +79,7 @@ def test_an_unknown_direction_is_named():
 
 
 def test_at_rest_joints_lie_on_joints(body, skin):
-    poses = _poses_at_rest(body)
+    poses = poses_at_rest(body)
     maps = {name: poses[name] @ np.vstack([m, [0, 0, 0, 1]]) for name, m in zip(skin.segments, skin.maps, strict=True)}
     for side in "rl":
         for joint, owner in JOINTS.items():

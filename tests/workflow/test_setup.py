@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -216,6 +217,20 @@ def test_bands_that_cannot_be_read_are_named_before_the_work(copied):
     for done in (call("doctor", "--config", copied.file), call("run", copied.file)):
         assert done.exit_code == 2, done.output
         assert "table of bands no-such.csv does not exist" in done.output
+
+
+def test_contacts_outside_the_trial_are_named_before_the_work(copied):
+    config = read_config(copied.file)
+    trial = next(iter(config.trials("S01")))
+    files, rate = Path(config.subjects["S01"].trials[trial].keypoints[0]), config.subjects["S01"].trials[trial].rate
+    last = (len(list(files.glob("*.json"))) - 1) / rate
+    plain = copied.file.read_text()
+    copied.file.write_text(plain + f"\nreport: {{events: {{S01/{trial}: {{left: [0.0, {last + 0.01:.3f}]}}}}}}\n")
+    for done in (call("doctor", "--config", copied.file), call("run", copied.file)):
+        assert done.exit_code == 2, done.output
+        assert f"S01/{trial}: left: {last + 0.01:g} s is outside the trial" in done.output
+    copied.file.write_text(plain + f"\nreport: {{events: {{S01/{trial}: {{left: [0.0, {last:.9f}]}}}}}}\n")
+    assert "is outside the trial" not in call("doctor", "--config", copied.file).output
 
 
 def test_doctor_looks_at_every_trial_before_it_gives_up(copied):

@@ -56,6 +56,11 @@ class RecordedViews:
     def frames(self) -> int:
         return len(self.rows)
 
+    @property
+    def photographs(self) -> bool:
+        """Whether every view is a folder of photographs: nobody knows when these were taken."""
+        return all(isinstance(source, Stills) for source in self.sources)
+
     def image_name(self, frame: int, view: int) -> str:
         """Of an image in other programs' files: of the photograph, or `<view>/<view>_000012.jpg` of a video."""
         source, row = self.sources[view], int(self.rows[frame, view])

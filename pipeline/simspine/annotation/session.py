@@ -112,8 +112,16 @@ class Session:
             "name": recording.name, "annotator": self.annotator, "rate": recording.rate, "frames": recording.frames,
             "views": views, "points": _points(self._names),
             "chain": [self._names.index(name) for name in CHAIN if name in self._names], "file": str(self._path),
-            "round": self._round,
+            "round": self._round, "images": self._photographs(),
         }  # fmt: skip
+
+    def _photographs(self) -> list[list[str]] | None:
+        """[frame][view] file names of photographs; None of videos, whose images have times."""
+        recording = self.recording
+        if not recording.photographs:
+            return None
+        views = range(len(recording.views))
+        return [[recording.image_name(f, v).rpartition("/")[2] for v in views] for f in range(recording.frames)]
 
     def frame(self, frame: int) -> dict[str, Any]:
         """[view][point] x, y, visibility, status, confidence; null for a coordinate that is none."""

@@ -74,6 +74,11 @@ class Validation:
         return self.reference_m if np.isfinite(self.reference_m) else USUAL_M[1]
 
     @property
+    def unseen(self) -> bool:
+        """Whether no point of the spine was seen, so that nothing can be said of it."""
+        return not np.isfinite(self.spine_m)
+
+    @property
     def passed(self) -> bool:
         """Whether the spine is seen and no worse than `limit_m`."""
         return bool(np.isfinite(self.spine_m) and self.spine_m <= self.limit_m)

@@ -8,6 +8,7 @@ import click
 from simspine.commands.options import FILE, FOLDER, packaged
 from simspine.commands.showing import show
 
+_UNSEEN = 3  # exit code of a validation that saw no point of the spine
 FORMATS = click.Choice(["coco", "mmpose", "cvat", "label-studio", "openpose"])
 
 
@@ -101,7 +102,10 @@ def annotate(target, annotator, port, batch, again, opened):
     pages = {} if found is None else {"validation.html": partial(validation_page, found, True)}
     recording = _opened(target)
     rounds = read_rounds(recording)
-    click.echo(f"{recording.name}: {recording.frames} frames in {len(recording.views)} views", err=True)
+    click.echo(
+        f"{recording.name}: {recording.frames} frames in {len(recording.views)} view{'s' * (len(recording.views) > 1)}",
+        err=True,
+    )
     with _alone(recording, annotator):
         named = (
             Named((*found.again, *found.worse), "named")
@@ -290,7 +294,7 @@ def validate_(context, candidate: Path, reference, subject, trial, json_path, pa
 
     CANDIDATE: a results folder of a recording with several calibrated views. Usual are 2–4 cm; points beyond 10 cm are
     to be annotated again, and the frames are named. Exit code 1: the spine is worse than the reference, or than 4 cm
-    without one, or was not seen.
+    without one; 3: no point of the spine was seen, so that nothing is said of it.
     """
     import json
 
@@ -306,4 +310,4 @@ def validate_(context, candidate: Path, reference, subject, trial, json_path, pa
         write_text(page, validation_page(found))
     if json_path is not None:
         write_text(json_path, json.dumps(as_json(found), indent=1) + "\n")
-    context.exit(0 if found.passed else 1)
+    context.exit(_UNSEEN if found.unseen else 0 if found.passed else 1)

@@ -57,7 +57,7 @@ def solid_of(found: SolvedTrial, show: str) -> Solid | None:
     """The body's bones or its skin, as `show` says; None for lines."""
     if show == "bones":
         return solid_bones(anatomy(found.body.osim)[0], found.poses)
-    return solid_skin(average_skin(found.body), found.poses) if show == "skin" else None
+    return solid_skin(average_skin(found.body, anatomy(found.body.osim)[0]), found.poses) if show == "skin" else None
 
 
 def _images(found: SolvedTrial, views: Sequence[int]) -> Iterator[list[np.ndarray]]:

@@ -65,7 +65,7 @@ def section_of(
         edges=body_edges(),
         levels=found.sized.levels,
         shares=found.shares,
-        clinical=found.clinical_figures,
+        clinical=(*found.curvature_figures, *found.clinical_figures),
         rhythm=found.lumbopelvic_rhythm,
         variations=variations_of(found.sized),
     )

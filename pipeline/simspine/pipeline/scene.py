@@ -47,13 +47,13 @@ def scene_of(found: SolvedTrial) -> Scene:
             *curves(angles, spine.forced, ~found.rejected, found.spine_estimated),
             *clinical_curves(spine.clinical, found.clinical_figures),
         ),
-        skin=skin_of(found.body),
+        skin=skin_of(found.body, shapes),
     )
 
 
-def skin_of(body: Body) -> BoundSkin | None:
-    """The skin of an average person on a body; None for a body that cannot carry one."""
-    return average_skin(body) if set(SEGMENTS) <= set(body.bodies) else None
+def skin_of(body: Body, shapes: Sequence[Bone] = ()) -> BoundSkin | None:
+    """The skin of an average person around a body's bones; None for a body that cannot carry one."""
+    return average_skin(body, shapes) if set(SEGMENTS) <= set(body.bodies) else None
 
 
 def chain_of(spine: Markers) -> Markers:

@@ -16,13 +16,14 @@ from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.verdict import shares
 from simspine.quality.clinical_figures import ClinicalFigure, clinical_figures
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import is_estimated
+from simspine.quality.observability import forced_mask, is_estimated
 from simspine.report.sampling import with_inferred
 from simspine.skeletons import TARGET, load
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport, exchange
 from simspine.types import Camera, Keypoints, Markers, Motion
+from simspine.validation.curvature_figures import curvature_figures
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +119,14 @@ class SolvedTrial:
         if clinical is None:
             return ()
         return clinical_figures(clinical, ~self.rejected, decided_shares(self.sized, self.result), self.spine_estimated)
+
+    @cached_property
+    def curvature_figures(self) -> tuple[ClinicalFigure, ...]:
+        """Lordosis and kyphosis over the frames that were not rejected, with what decided them."""
+        spine = self.spine
+        angles = {"lla": (spine.lla, spine.lla_sd), "tka": (spine.tka, spine.tka_sd)}
+        forced = {name: bool(forced_mask([name], spine.forced).any()) for name in angles}
+        return curvature_figures(angles, ~self.rejected, forced, self.spine_estimated)
 
     @cached_property
     def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:

@@ -7,9 +7,11 @@ import numpy as np
 from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.report.content import PageTable, number
 from simspine.spine.adults import ADULTS, Adults
+from simspine.spine.bands import bands
 from simspine.spine.clinical import JOINTS, SIDES, SPINAL
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
 
+CURVATURES = ("lla", "tka")
 CONSTANT = 1e-6  # degrees or mm
 SIGNS = {"deg": "°", "mm": " mm"}
 ALIGNMENT_NOTE = (
@@ -26,7 +28,7 @@ LIMB_NOTE = (
 def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None) -> tuple[PageTable, ...]:
     """Pelvis and spine, and joints of the limbs; none of either where there are no figures of it."""
     by_name = {figure.name: figure for figure in figures}
-    alignment = [_alignment_row(by_name[name]) for name in SPINAL if name in by_name]
+    alignment = [_alignment_row(by_name[name]) for name in (*CURVATURES, *SPINAL) if name in by_name]
     if alignment and rhythm is not None:
         alignment.append(_rhythm_row(rhythm))
     limbs = [row for joint in JOINTS for row in _limb_rows(joint, by_name)]
@@ -87,6 +89,9 @@ def _range(figure: ClinicalFigure) -> str:
 
 
 def _adults(name: str, sign: str) -> str:
+    if name in CURVATURES:
+        band = bands(name)[0]
+        return f"{band.low:g}–{band.high:g}{sign}, {band.span} ({band.source.partition(',')[0]})"
     adults: Adults | None = ADULTS.get(name)
     if adults is None:
         return "–"

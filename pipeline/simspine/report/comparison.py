@@ -8,7 +8,7 @@ from simspine.report.content import PageTable, number
 
 MOST = 4  # trials side by side; more are for the table of trials
 NORMAL_95 = 1.96  # standard deviations to either side
-BEYOND, WITHIN, UNKNOWN = "beyond its error", "within its error", "no ± known"
+BEYOND, WITHIN, UNKNOWN = "● beyond its error", "within its error", "no ± known"
 NOTE = (
     "Mean over the frames kept ± 95 %, and from … to: trials of the same movement can be compared, others cannot. "
     "Difference: the last trial less the first; its ± takes the errors of both as having nothing in common, which is "
@@ -31,7 +31,7 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
         known = [figure for figure in found if figure is not None]
         if len(known) > 1:
             rows.append((known[0].label, *map(_cell, found), *_difference(known[0], known[-1])))
-    columns = ("Angle", *trials, "Difference", "Which is")
+    columns = ("Angle", *trials, "Difference", "Change is")
     return PageTable(columns, tuple(rows), NOTE) if rows else None
 
 

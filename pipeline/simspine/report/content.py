@@ -17,7 +17,7 @@ def number(value: float | None, digits: int = 1, unit: str = "") -> str:
     """'12.3 px'; an en dash where the value is missing, so that nobody reads nan as a result."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.{digits}f}{' ' + unit if unit else ''}"
+    return f"{round(value, digits) + 0.0:.{digits}f}{' ' + unit if unit else ''}"  # + 0.0: no "-0"
 
 
 @dataclass(frozen=True)

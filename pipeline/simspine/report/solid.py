@@ -10,6 +10,7 @@ from simspine.errors import InputError
 from simspine.geometry import frame_rotation
 from simspine.rendering.overlaid import draw_over
 from simspine.report.player.bones import Bone
+from simspine.surface.around_bones import around_bones
 from simspine.surface.asset import rest_surface, skin_asset
 from simspine.surface.binding import BoundSkin, bind
 from simspine.surface.posing import blend, normals, segment_maps
@@ -77,9 +78,14 @@ def solid_skin(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> Solid:
     return Solid(skin.points, asset.carriers, asset.weights, maps, asset.triangles, colours, True)
 
 
-def average_skin(body: Body) -> BoundSkin:
+def average_skin(body: Body, bones: Sequence[Bone] = ()) -> BoundSkin:
     """The skin of an average person, between man and woman, at a body's sizes; nothing else of it is this person's.
 
-    Raises `InputError` for a body without single vertebrae.
+    bones: it is laid around them (`around_bones`). Raises `InputError` for a body without single vertebrae.
     """
-    return bind(rest_surface(0.5), body)
+    skin = bind(rest_surface(0.5), body)
+    points: dict[str, list[np.ndarray]] = {}
+    for bone in bones:
+        if bone.body in body.bodies:
+            points.setdefault(bone.body, []).append(bone.points)
+    return around_bones(skin, body, {name: np.concatenate(parts) for name, parts in points.items()}) if points else skin

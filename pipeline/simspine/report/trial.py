@@ -146,7 +146,7 @@ def _limb_figures(parts: TrialParts) -> Iterator[Drawn]:
     yield (
         drawn, "limbs", "Pelvis, trunk and limbs", "Angles of pelvis, trunk and joints of the limbs over time",
         "Right: solid, left: dashed, with ± 1.96 standard deviations. No normal bands here: these belong to cycles "
-        "of gait, which are drawn where the configuration names the contacts of the feet (`report.events`).",
+        "of gait, which are drawn where the configuration names the contacts of the feet (report.events).",
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def bind(rest: RestSurface, body: Body) -> BoundSkin:
             f"body {body.name!r} has no {', '.join(lacking[:3])}; a skin needs a body with every vertebra, such as the "
             "articulated one."
         )
-    poses = _poses_at_rest(body)
+    poses = poses_at_rest(body)
     joints = {name: poses[name][:3, 3] for name in body.bodies}
     at = rest.landmarks
     trunk, rest_trunk = joints["T1"] - _hips(joints), at["T1"] - _middle(at, "hip")
@@ -58,7 +58,7 @@ def bind(rest: RestSurface, body: Body) -> BoundSkin:
     return BoundSkin(rest.points, at, SEGMENTS, np.array(local)[:, :3])
 
 
-def _poses_at_rest(body: Body) -> dict[str, np.ndarray]:
+def poses_at_rest(body: Body) -> dict[str, np.ndarray]:
     """Poses (4, 4) in which the body stands as the surface does: spine neutral, limbs as the asset says."""
     coordinates, asked = body.coordinates, skin_asset().pose
     values = np.where(coordinates.locked, coordinates.default, 0.0)

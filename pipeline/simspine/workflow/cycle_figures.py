@@ -53,9 +53,10 @@ def cycle_picture(found: SolvedTrial, events: Events, bands: Path | None, prefix
     )
     return Picture(
         "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
-        f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick; "
+        f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
+        "(pale, from three on: ± 1 standard deviation of the cycles); "
         "± of 95 % in the titles, as far as the recording decides an angle at all. "
-        + ("No bands were given." if table is None else f"Grey: mean ± 1 standard deviation of {table.source}."),
+        + ("No bands were given." if table is None else f"Green: mean ± 1 standard deviation of {table.source}."),
         svg=embed.svg(drawn, f"{prefix}-cycles"),
     )  # fmt: skip
 

@@ -197,9 +197,34 @@ def input_files(config: Config, subject: str, trial: str) -> list[str]:
 
 
 def check_report(config: Config) -> None:
-    """`InputError` where the report's table of bands cannot be read: to be said before hours of work."""
+    """`InputError` where the report's table of bands cannot be read, or contacts lie outside their trial: to be said
+    before hours of work."""
     if config.report.bands:
         read_bands(_existing(config.report.bands, "table of bands"), clinical_angles())
+    for name, contacts in config.report.events.items():
+        subject, _, trial = name.partition("/")
+        length = _length(config.subject(subject).trials[trial], subject, config)
+        for side, times in contacts:
+            beyond = [] if length is None else [t for t in times if not 0 <= t <= length]
+            if beyond:
+                raise InputError(
+                    f"report.events.{name}: {side}: {beyond[0]:g} s is outside the trial, which lasts from 0 to "
+                    f"{length:.3f} s; give times within it, or leave this one out."
+                )
+
+
+def _length(trial: Trial, subject: str, config: Config) -> float | None:
+    """Seconds from a trial's first image to its last; None where no file of it is there yet, or none says."""
+    from simspine.sources.video import open_videos
+
+    if trial.capture is not None and config.virtual is not None:
+        return None
+    capture = capture_of(trial, subject, config)
+    if capture.videos:
+        return max((video.frames - 1) / video.rate for video in open_videos(capture.videos))
+    if capture.keypoints and trial.rate:
+        return (max(sum(1 for _ in folder.glob("*.json")) for folder in capture.keypoints) - 1) / trial.rate
+    return None
 
 
 def write_config(config: dict, path: str | Path) -> None:

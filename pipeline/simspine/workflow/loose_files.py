@@ -42,7 +42,7 @@ def scene_of_file(path: Path, model: Path | None = None) -> Scene:
     markers = forward_kinematics(body, motion)
     return Scene(
         path.stem, _spine(markers), None, body_poses(body, motion), shapes, pairs, curves=_curves(motion),
-        skin=skin_of(body),
+        skin=skin_of(body, shapes),
     )  # fmt: skip
 
 

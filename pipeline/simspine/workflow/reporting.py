@@ -61,7 +61,7 @@ def write_report_of(config: Config) -> Path:
         most, film_bytes = (THINNED, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
         section = section_of(found, f"t{order}", config.report.sample_frames, most, film_bytes)
         section = _with_cycles(section, found, config, f"t{order}")
-        figures.setdefault(subject, {})[trial] = found.clinical_figures
+        figures.setdefault(subject, {})[trial] = (*found.curvature_figures, *found.clinical_figures)
         curves.append(_curve(found))
         caveats.append(caveats_of(found))
         if apart:

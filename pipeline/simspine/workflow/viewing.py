@@ -91,7 +91,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     return Scene(
         " · ".join(chosen), chain_of(entry.markers), None, entry.poses, shapes, pairs, tuple(cameras), entry.status,
         entry.reasons, curves(angles, entry.forced, estimated=estimated),
-        skin=skin_of(Body.from_text(model, str(path))) if model else None,
+        skin=skin_of(Body.from_text(model, str(path)), shapes) if model else None,
     )  # fmt: skip
 
 

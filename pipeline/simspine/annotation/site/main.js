@@ -99,7 +99,9 @@ class App {
     this.card.update();
     this.timeline.update();
     find("frame").textContent = `Frame ${this.frame}`;
-    find("time").textContent = `${(this.frame / this.project.rate).toFixed(2)} s of ${(this.project.frames / this.project.rate).toFixed(1)} s`;
+    const names = this.project.images?.[this.frame];
+    if (names) this.views.forEach((view, v) => (view.canvas.title = names[v]));
+    find("time").textContent = names ? names[Math.max(0, this.alone)] : `${(this.frame / this.project.rate).toFixed(2)} s of ${(this.project.frames / this.project.rate).toFixed(1)} s`;
     find("undo").disabled = !this.labels.done.length;
     find("redo").disabled = !this.labels.undone.length;
     this.redraw();
@@ -390,11 +392,13 @@ async function start() {
   document.title = `${project.name} · annotate`;
   const app = new App(project, summary);
   window.annotate = app; // for tests, and for the curious
+  for (const part of document.querySelectorAll("[data-calibrated]")) part.hidden = !app.rig.calibrated;
   app.tellProgress();
   app.setActive(0);
   app.layout();
   if (!(await app.follow())) await app.goTo(summary.batch[0]?.frame ?? 0);
   document.body.dataset.ready = "yes";
+  if (!Object.values(summary.counts).some(Boolean)) app.say("No point is placed yet: click in an image where the selected one is; then the next one is selected.", 9000);
 }
 
 start().catch((error) => {

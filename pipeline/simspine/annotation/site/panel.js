@@ -84,7 +84,7 @@ export class PointCard {
       const { x, y, see, how, sure } = app.points[v][app.point];
       const ghost = see ? app.rig.ghost(app.points, v, app.point) : null;
       const off = ghost ? `${Math.hypot(ghost[0] - x, ghost[1] - y).toFixed(1)} px` : "";
-      const words = [!see ? "absent" : see === SEE.hidden ? "hidden" : "", how === HOW.unseen ? (see ? `${Math.round(100 * sure)} % sure` : "") : MARKS[how]];
+      const words = [!see ? (how === HOW.unseen ? "not placed" : "absent") : see === SEE.hidden ? "hidden" : "", how === HOW.unseen ? (see ? `${Math.round(100 * sure)} % sure` : "") : MARKS[how]];
       return make(
         "tr",
         { class: v === app.active ? "active" : "" },

@@ -7,7 +7,7 @@ import numpy as np
 
 from simspine.report import style
 from simspine.report.figures.common import legend, line_key, new_figure, shade_rejected, time_axis
-from simspine.report.style import BLUE, GREY, VERMILLION
+from simspine.report.style import BLUE, INK, VERMILLION
 from simspine.spine.parameters import ClinicalParameters
 from simspine.types import ForcedKind
 
@@ -54,7 +54,7 @@ def limb_curves(time: np.ndarray, clinical: ClinicalParameters, status: Sequence
             axes.set(title=title, ylabel="°")
             time_axis(axes, time, labelled=number + _COLUMNS >= len(panels))
         keys = [line_key("right", color=BLUE), line_key("left", color=VERMILLION, linestyle=(0, (5, 2)))]
-        legend(figure, [*keys, line_key("pelvis and trunk", color=GREY)], 3)
+        legend(figure, [*keys, line_key("pelvis and trunk", color=INK)], 3)
     return figure
 
 
@@ -67,7 +67,7 @@ def _known(clinical: ClinicalParameters, name: str) -> bool:
 
 def _draw(axes: "Axes", time: np.ndarray, clinical: ClinicalParameters, name: str) -> None:
     side = name.rpartition("_")[2]
-    colour, dashes = {"r": (BLUE, "-"), "l": (VERMILLION, (0, (5, 2)))}.get(side, (GREY, "-"))
+    colour, dashes = {"r": (BLUE, "-"), "l": (VERMILLION, (0, (5, 2)))}.get(side, (INK, "-"))
     values, sd = np.degrees(clinical.of(name)), clinical.sd(name)
     if sd is not None:
         reach = NORMAL_95 * np.degrees(sd)

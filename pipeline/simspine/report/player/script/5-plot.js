@@ -130,7 +130,7 @@ class Plot {
       }
     }
     const { unit } = curves[0];
-    const every = niceStep((high - low) / 4);
+    const every = markStep(low, high);
     for (let mark = Math.ceil(low / every) * every; mark <= high; mark += every) {
       svgElement(svg, "line", { class: "p-grid", x1: this.left, x2: this.right, y1: y(mark), y2: y(mark) });
       svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${Math.round(mark)}${unit === "°" ? unit : ""}`);
@@ -224,6 +224,12 @@ function panelsOf(curves) {
     panel.chosen ||= curve.chosen;
   });
   return [...found.values()];
+}
+
+// Some four marks between low and high, and never fewer than three: one alone gives no scale.
+function markStep(low, high) {
+  const step = niceStep((high - low) / 4);
+  return Math.floor(high / step) - Math.ceil(low / step) < 2 ? niceStep(step / 2.5) : step;
 }
 
 function niceStep(step) {
