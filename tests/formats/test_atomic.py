@@ -104,14 +104,17 @@ def test_what_the_system_refuses_bears_the_users_name(tmp_path):
     assert [absent.value.filename, taken.value.filename] == [str(tmp_path / "x.yaml"), str(tmp_path / "taken.yaml")]
 
 
-def test_a_full_disk_is_said_with_the_users_name(tmp_path):
-    """Errors of writing, unlike those of opening, bear no name by themselves; here the limit of a file's size."""
+@pytest.mark.parametrize("limit", [0, 100, 9000, 60_000, 300_000])
+def test_a_full_disk_is_said_with_the_users_name(tmp_path, limit):
+    """Errors of writing, unlike those of opening, bear no name by themselves; here the limit of a file's size. HDF5 by
+    itself would end the process, wherever in the file the disk is full."""
     script = (
         "import resource, signal, sys\n"
         "from simspine.formats.store import save\n"
         "import numpy as np\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        "try: save(sys.argv[1], a=np.random.default_rng(1).random(5000))\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "draw = np.random.default_rng(1).random\n"
+        "try: save(sys.argv[1], **{f'a{i}': {'b': draw(5000), 'c': draw(50), 'd': 'x' * i} for i in range(20)})\n"
         "except OSError as error: print(error.errno, error.filename)\n"
     )
     target = tmp_path / "x.h5"

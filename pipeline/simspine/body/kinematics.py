@@ -4,7 +4,7 @@ Coordinates are taken as given, those driven by couplers too, so that what comes
 values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,22 +17,25 @@ from simspine.types import Markers, Motion
 CHUNK = 1000  # frames; poses of all bodies in all frames would take most of the memory
 
 
-def forward_kinematics(body: Body, motion: Motion, threads: int = 1) -> Markers:
-    """All markers of `body` at the motion's values: `Markers` in frame y_up, m; NaN in frames with NaN values.
+def forward_kinematics(body: Body, motion: Motion, threads: int = 1, names: Sequence[str] | None = None) -> Markers:
+    """Markers of `body` at the motion's values: `Markers` in frame y_up, m; NaN in frames with NaN values.
 
     Coordinates that `motion` lacks are at their default, or follow their coupler. Frames are shared among `threads`.
-    Raises `InputError` for a coordinate that the body does not have.
+    names: the markers wanted, in this order; all of the body by default. Raises `InputError` for a coordinate or a
+    marker that the body does not have.
     """
     values = _all_values(body, motion)
-    xyz = np.empty((motion.frames, len(body.marker_names), 3))
+    names = body.marker_names if names is None else tuple(names)
+    at = [body.marker_index(name) for name in names]
+    xyz = np.empty((motion.frames, len(at), 3))
 
     def place(start: int) -> None:
         part = slice(start, start + CHUNK)
-        xyz[part] = all_poses(body.tree, values[part])[2]
+        xyz[part] = all_poses(body.tree, values[part])[2][:, at]
 
     map_on_threads(place, range(0, motion.frames, CHUNK), threads)
     xyz.setflags(write=False)
-    return Markers(body.marker_names, motion.rate, xyz, "y_up", start=motion.start)
+    return Markers(names, motion.rate, xyz, "y_up", start=motion.start)
 
 
 def body_poses(body: Body, motion: Motion, threads: int = 1) -> dict[str, np.ndarray]:

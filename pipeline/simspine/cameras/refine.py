@@ -1,6 +1,6 @@
 """Cameras refined by the person they saw: whole recordings, robustly, about what their calibration says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,27 +93,35 @@ def sampled(
 ) -> tuple[Keypoints, np.ndarray, np.ndarray]:
     """Evenly spread frames with the points that are seen at all; velocities there, px per frame; and when they are,
     from -0.5 to 0.5."""
-    names = [name for i, name in enumerate(keypoints.names) if np.isfinite(keypoints.xy[:, :, i]).any()]
-    keypoints = keypoints.select(names)
-    sure = keypoints.confidence >= min_confidence
-    xy = np.where(sure[..., None], keypoints.xy, np.nan)
-    velocity = _velocity(xy)
-    rows = evenly_spread(len(xy), frames)
-    sample = keypoints.with_(
-        xy=keypoints.xy[rows], confidence=keypoints.confidence[rows], rate=keypoints.rate * len(rows) / len(xy)
+    at = np.flatnonzero(np.isfinite(keypoints.xy).any((0, 1, 3)))
+    rows = evenly_spread(keypoints.frames, frames)
+
+    def seen(some: np.ndarray) -> np.ndarray:
+        sure = keypoints.confidence[some][:, :, at] >= min_confidence
+        return np.where(sure[..., None], keypoints.xy[some][:, :, at], np.nan)
+
+    sample = Keypoints(
+        tuple(keypoints.names[i] for i in at),
+        keypoints.rate * len(rows) / keypoints.frames,
+        keypoints.xy[rows][:, :, at],
+        keypoints.confidence[rows][:, :, at],
+        tuple(keypoints.origin[i] for i in at),
     )
-    return sample, velocity[rows], rows / max(len(xy) - 1, 1) - 0.5
+    return sample, _velocity(seen, rows, keypoints.frames), rows / max(keypoints.frames - 1, 1) - 0.5
 
 
-def _velocity(xy: np.ndarray) -> np.ndarray:
-    """Of points (frames, …, 2), px per frame. NaN where what is before and after a frame does not agree: a detector's
-    jump is no movement, and would seem to show to a fraction of a frame when it happened."""
-    velocity = np.full_like(xy, np.nan)
-    before = (xy[REACH:-REACH] - xy[: -2 * REACH]) / REACH
-    after = (xy[2 * REACH :] - xy[REACH:-REACH]) / REACH
+def _velocity(seen: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int) -> np.ndarray:
+    """Of points at the frames `rows` of so many, px per frame. seen: frames → their points (frames, …, 2), NaN = not
+    sure. NaN where what is before and after a frame does not agree: a detector's jump is no movement, and would seem
+    to show to a fraction of a frame when it happened."""
+    here = seen(rows)
+    velocity = np.full_like(here, np.nan)
+    inside = (rows >= REACH) & (rows < frames - REACH)
+    before = (here[inside] - seen(rows[inside] - REACH)) / REACH
+    after = (seen(rows[inside] + REACH) - here[inside]) / REACH
     mean, apart = (before + after) / 2, np.linalg.norm(after - before, axis=-1)
     steady = apart <= STEADY * np.linalg.norm(mean, axis=-1) + STEADY_PX
-    velocity[REACH:-REACH] = np.where(steady[..., None], mean, np.nan)
+    velocity[inside] = np.where(steady[..., None], mean, np.nan)
     return velocity
 
 

@@ -21,14 +21,14 @@ def body_points(body: Body, motion: Motion, names: Sequence[str]) -> Markers:
     markers (`virtual_spine_markers`), the others its markers of the same name, or virtual where it fits none (eyes and
     ears of most marker sets, centroids). A point that the body does not carry is NaN throughout.
     """
-    known = forward_kinematics(body, motion)
     spine = virtual_spine_markers(body)
+    markers = [
+        next((m for m in (spine.get(name, name), name + VIRTUAL) if m in body.marker_names), None) for name in names
+    ]
+    carried = [i for i, marker in enumerate(markers) if marker is not None]
     xyz = np.full((motion.frames, len(names), 3), np.nan)
-    for i, name in enumerate(names):
-        marker = spine.get(name, name)
-        marker = marker if marker in known.names else name + VIRTUAL
-        if marker in known.names:
-            xyz[:, i] = known.xyz[:, known.index(marker)]
+    xyz[:, carried] = forward_kinematics(body, motion, names=[marker for marker in markers if marker is not None]).xyz
+    xyz.setflags(write=False)
     return Markers(tuple(names), motion.rate, xyz, "y_up", start=motion.start)
 
 

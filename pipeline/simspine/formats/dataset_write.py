@@ -14,6 +14,7 @@ from simspine.formats.atomic import atomic_path
 from simspine.formats.dataset_layout import FILTERS, TEXT, array_names, block_checksums, chunk_frames
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
 from simspine.formats.forced import forced_to_json
+from simspine.formats.hdf5 import created
 from simspine.skeletons import load as load_skeleton
 from simspine.types import COEFFICIENTS, Markers
 
@@ -36,7 +37,7 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
                 raise InputError(
                     f"{name!r} cannot name a subject or trial in {path}; use letters, digits, '-' and '_'."
                 )
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    with atomic_path(path) as temporary, created(temporary) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs["format"] = "SIMSPINE data set; groups named 'simspine' extend the released tree"
         if dataset.provenance.get("notice"):

@@ -1,13 +1,15 @@
-"""HDF5 files of other people: opened so that nothing beside the file is read, and nothing larger than it can be.
+"""HDF5 files: those of other people opened so that nothing beside the file is read, and nothing larger than it can be;
+new ones made so that a full disk is an error.
 
 HDF5 can keep numbers in other files (external storage, virtual data sets, links), announce arrays of any size, and
 repeat folders without end. Its library walks a damaged heap of texts for ever, so heaps are checked before it does.
 """
 
+import io
 import math
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -158,6 +160,69 @@ def attribute(node: h5py.Group | h5py.Dataset, name: str, default: Any = None) -
         check_heaps(node.file.filename)
     found = node.attrs[name]
     return found.decode("utf-8") if isinstance(found, bytes) else found
+
+
+class _Output(io.RawIOBase):
+    """What HDF5 writes goes to a file, until the disk refuses: then nowhere, and the error is kept.
+
+    HDF5 ends the process where it cannot write what it still holds, so it is told that all was written.
+    """
+
+    def __init__(self, file: io.FileIO):
+        super().__init__()
+        self._file = file
+        self.error: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        return self._file.readinto(buffer)
+
+    def write(self, content: Any, /) -> int:
+        left = memoryview(content)
+        self._try(lambda: self._write_all(left))
+        return len(left)
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self._try(lambda: self._file.truncate(size))
+        return size or 0
+
+    def _write_all(self, left: memoryview) -> None:
+        while left:
+            left = left[self._file.write(left) :]
+
+    def _try(self, work: Callable[[], object]) -> None:
+        if self.error is None:
+            try:
+                work()
+            except OSError as error:
+                self.error = error
+
+
+@contextmanager
+def created(path: str | os.PathLike) -> Iterator[h5py.File]:
+    """A new HDF5 file that remembers the order of its entries, written as it grows: it is never in memory as a whole.
+
+    Raises what the system says where it cannot be made or, at the end of the block, where the disk was full.
+    """
+    with open(path, "w+b", buffering=0) as file:
+        output = _Output(file)
+        try:
+            with h5py.File(output, "w", track_order=True) as made:
+                yield made
+        finally:
+            if output.error is not None:
+                raise output.error
 
 
 def put_text(node: h5py.Group | h5py.Dataset, name: str, text: str) -> None:

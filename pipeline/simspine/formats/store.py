@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.errors import InputError, require_known
 from simspine.formats.atomic import atomic_path
-from simspine.formats.hdf5 import arrays_in, attribute, opened, put_text, values
+from simspine.formats.hdf5 import arrays_in, attribute, created, opened, put_text, values
 from simspine.formats.versions import check_version
 from simspine.types import Camera, Keypoints, Markers, Motion
 
@@ -43,15 +43,10 @@ def save(path: str | os.PathLike, **items: Any) -> None:
     An item is a `Camera`, `Keypoints`, `Markers`, `Motion`; an array of floats, integers, booleans or strings; anything
     JSON can say (NaN included); or a list or dictionary of such items.
     """
-    # Made in memory, then written as bytes: HDF5 ends the process where the disk is full.
-    with h5py.File(os.fspath(path), "w", driver="core", backing_store=False, track_order=True) as file:
+    with atomic_path(path) as temporary, created(temporary) as file:
         file.attrs[_MARK] = SCHEMA
         for name, item in items.items():
             _write(file, name, item, f"{path}: {name}")
-        file.flush()
-        content = file.id.get_file_image()
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def load(path: str | os.PathLike, names: Iterable[str] | None = None, without: Collection[str] = ()) -> dict[str, Any]:

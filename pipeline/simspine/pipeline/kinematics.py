@@ -17,6 +17,7 @@ from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.weights import as_views_agree, marker_errors, observations
 from simspine.priors.assumptions import Prior, Smoothness
+from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import SpineKinematics, spine_kinematics
 from simspine.types import Markers
 
@@ -103,13 +104,14 @@ def read_spine(
     """
     body, motion = sized.body, result.motion
     poses = body_poses(body, motion) if poses is None else poses
+    own = virtual_spine_markers(body) if spine_markers is None else spine_markers
     spine = spine_kinematics(
         poses,
-        forward_kinematics(body, motion),
+        forward_kinematics(body, motion, names=[own.get(name, name) for name in SPINE_MARKERS]),
         sized.vertebrae,
         levels=sized.levels,
         forced=sized.forced,
-        spine_markers=virtual_spine_markers(body) if spine_markers is None else spine_markers,
+        spine_markers=own,
     )
     spine = replace(spine, clinical=read_clinical(sized, result, poses))
     return with_deviation(spine, None if result.posterior is None else result.posterior.derived)

@@ -65,22 +65,25 @@ def triangulate_with_report(
         if swapped.any():
             keypoints = exchange(keypoints, swapped)
             confidence = _usable(keypoints, min_confidence)
+            del rays  # of a long trial each of these takes hundreds of megabytes
             rays = observe(cameras, keypoints.xy, _relative(confidence))
 
     support = fit.used.sum(0).reshape(grid)
     trusted = (support >= 3) | ((support == 2) & (rays.seen.sum(0).reshape(grid) == 2))
     expected = expected_position(fit.xyz.reshape(3, *grid), trusted, keypoints.rate)
-    del fit  # of a long trial each of these takes hundreds of megabytes
+    del fit
     fit = _solve(rays, np.broadcast_to(huber, grid), np.broadcast_to(limit, grid), expected)
     noise, *_ = _tune(rays, fit, grid, cap, huber_px)
+    squares, too_few = _squares(rays, fit).reshape(grid), rays.seen.sum(0).reshape(grid) < min_views
+    del rays, expected
 
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     found = (used.sum(1) >= min_views) & np.isfinite(fit.xyz).all(0).reshape(grid)
-    markers = _markers(keypoints, rays, fit, np.where(used, confidence, 0.0), found, noise)
+    markers = _markers(keypoints, fit, np.where(used, confidence, 0.0), found, _variance(squares, used.sum(1), noise))
+    del fit
     error_px = np.empty(confidence.shape)
     for view, camera in enumerate(cameras):
         error_px[:, view] = np.linalg.norm(project_one(camera, markers.xyz) - keypoints.xy[:, view], axis=-1)
-    too_few = rays.seen.sum(0).reshape(grid) < min_views
     return markers, TriangulationReport(
         names=keypoints.names,
         views=tuple(camera.name for camera in cameras),
@@ -171,19 +174,30 @@ def _swapped(keypoints: Keypoints, rays: Rays, fit: Fit, limit: np.ndarray) -> n
     return swapped
 
 
+def _variance(squares: np.ndarray, count: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """(frames, points) px²: of one image coordinate, from squared residuals and the number of views used."""
+    return noise**2 * inflation(squares, count, noise)
+
+
 def _markers(
-    keypoints: Keypoints, rays: Rays, fit: Fit, confidence: np.ndarray, found: np.ndarray, noise: np.ndarray
+    keypoints: Keypoints, fit: Fit, confidence: np.ndarray, found: np.ndarray, variance: np.ndarray
 ) -> Markers:
-    """The points found. confidence: (frames, views, points) of the views used, else 0. found: (frames, points) bool."""
+    """The points found. confidence: (frames, views, points) of the views used, else 0. found: (frames, points) bool.
+
+    variance: (frames, points) px² of an image coordinate.
+    """
     count = fit.used.sum(0).reshape(found.shape)
-    variance = noise**2 * inflation(_squares(rays, fit).reshape(found.shape), count, noise)
-    covariance = inverse3(fit.information).transpose(2, 0, 1).reshape(*found.shape, 3, 3) * variance[..., None, None]
+    covariance = np.empty((*found.shape, 3, 3))
+    np.copyto(covariance, inverse3(fit.information).transpose(2, 0, 1).reshape(covariance.shape))
+    covariance *= variance[..., None, None]
+    covariance[~found] = np.nan
+    covariance.setflags(write=False)  # so that the type keeps it, and does not copy it
     return Markers(
         names=keypoints.names,
         rate=keypoints.rate,
         xyz=np.where(found[..., None], fit.xyz.T.reshape(*found.shape, 3), np.nan),
         frame="z_up",
         weight=np.where(found, confidence.sum(1) / np.maximum(count, 1), 0.0),
-        covariance=np.where(found[..., None, None], covariance, np.nan),
+        covariance=covariance,
         origin=keypoints.origin,
     )

@@ -21,7 +21,7 @@ def plan(context: Context) -> list[Task]:
 
         def work(source=source, rig=rig, out=out) -> dict:
             stored, cameras = load(source), load(rig, ["cameras"])["cameras"]
-            points, report = locate_points(stored["keypoints"], cameras, options, timing_in(stored))
+            points, report = locate_points(stored.pop("keypoints"), cameras, options, timing_in(stored))
             save(out, points=points, skeleton=stored["skeleton"], report=asdict(report), **known_fault_in(stored))
             return report.summary()
 
