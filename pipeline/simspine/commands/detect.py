@@ -37,6 +37,15 @@ def one_camera_options(command):
         click.option("--infer/--no-infer", default=None,
                      help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
         click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
+        click.option("--lift", type=FILE,
+                     help="Lifter (lifter.onnx of `simspine train lifting`): points in space besides, in the file of "
+                     "--save-path. Estimated from one camera, relative to the root; no measurement."),
+        click.option("--fov", type=click.FloatRange(5, 170),
+                     help="--lift: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
+        click.option("--calibration", type=FILE,
+                     help="--lift: calibration file with the camera, in place of --fov."),
+        click.option("--camera", "camera_name",
+                     help="--calibration: which of its cameras.  [default: the one named as INPUT, or the only one]"),
     )):  # fmt: skip
         command = option(command)
     return command
@@ -93,6 +102,7 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
     options = _detection(config_path, chosen)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
     looking = Looking(options, not chosen["nosmooth"], chosen["flip_test"], infer)
+    lifting = _lifting(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]
     camera = open_camera(source)
@@ -103,11 +113,13 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
             "out --no-view."
         )
     picture = default_picture(camera) if unnamed and not live else chosen["picture"]
-    wanted = DetectionTask(picture, chosen["points"], chosen["frames"], live, chosen["spine_only"])
+    wanted = DetectionTask(picture, chosen["points"], chosen["frames"], live, chosen["spine_only"], lifting)
     if isinstance(camera, Webcam) and not quiet:
         click.echo(f"looking at webcam {camera.number}; ctrl-C ends it, and the files hold what it saw.", err=True)
     found = watch(camera, looking, wanted, quiet)
     for line in found.lines(camera.name, looking.detection.detector):
+        click.echo(line)
+    for line in lifting.lines() if lifting is not None and found.shown else ():
         click.echo(line)
     for path in filter(None, (picture, chosen["points"])):
         click.echo(path)
@@ -116,6 +128,44 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
     if found.stopped:
         click.echo("stopped; the files hold what was seen until then.", err=True)
         sys.exit(130)
+
+
+def _lifting(chosen: dict, source: str):
+    """What lifts people into space, or None."""
+    from simspine.errors import InputError
+    from simspine.pipeline.lifted_people import LiftingLens
+    from simspine.pipeline.lifter import Lifter
+    from simspine.workflow.lifted_points import Lifting
+
+    if chosen["lift"] is None:
+        for name, option in {"fov": "--fov", "calibration": "--calibration", "camera_name": "--camera"}.items():
+            if chosen[name] is not None:
+                raise InputError(f"{option} is for --lift; name a lifter, or leave it out.")
+        return None
+    if chosen["points"] is None:
+        raise InputError("--lift gives points in space; name where they go (--save-path).")
+    if chosen["fov"] is not None and chosen["calibration"] is not None:
+        raise InputError("--fov and --calibration were both given; the calibration tells the field of view.")
+    if chosen["camera_name"] is not None and chosen["calibration"] is None:
+        raise InputError("--camera is of the cameras in --calibration; name that file.")
+    camera = (
+        None if chosen["calibration"] is None else _calibrated(chosen["calibration"], chosen["camera_name"], source)
+    )
+    return Lifting(Lifter(chosen["lift"]), LiftingLens(chosen["fov"], camera))
+
+
+def _calibrated(path: Path, name: str | None, source: str):
+    """The camera of a calibration file that is named, is called like what is looked at, or is the only one."""
+    from simspine.errors import InputError
+    from simspine.formats.calibration import read_calibration
+
+    cameras = {camera.name: camera for camera in read_calibration(path)}
+    wanted = Path(source).stem if name is None else name
+    if wanted in cameras:
+        return cameras[wanted]
+    if name is None and len(cameras) == 1:
+        return next(iter(cameras.values()))
+    raise InputError(f"{path} has no camera {wanted!r}, but {', '.join(cameras)}; name one by --camera.")
 
 
 def _detection(config_path: Path | None, chosen: dict):

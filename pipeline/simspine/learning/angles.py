@@ -65,7 +65,7 @@ class AngleLifter(nn.Module):
         return self.last(self.trunk(features[:, features.shape[1] // 2])).split(self.counts, 1)
 
     def _coordinates(self, angles: Tensor) -> Tensor:
-        free = self.rest.expand(len(angles), -1)
+        free = self.rest.expand(angles.shape[0], -1)
         return free.index_add(1, self.posed, angles * self.spread[self.posed])
 
     def _factors(self, sizes: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,11 @@ class Encoding:
         space = np.asarray(standardised, float).reshape(len(standardised), *self.space_sd.shape)
         return self._with_root(space * self.space_sd)
 
+    @property
+    def beside_root(self) -> list[int]:
+        """Positions of the points next to the root in the skeleton: it is at their mean where it is missing."""
+        return _beside_root(self.names)
+
     @cached_property
     def arrays(self) -> dict[str, np.ndarray]:
         """All figures by name."""
@@ -77,13 +82,16 @@ def relative_to_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
 
 def _filled_root(names: tuple[str, ...], image: np.ndarray) -> np.ndarray:
     """(…, 2) where the root is, or what stands for it; NaN where no point is seen."""
-    skeleton = load(TARGET)
-    root = skeleton.index(names[0])
-    beside = [i for i, name in enumerate(names) if skeleton.parents[skeleton.index(name)] == root]
     place = image[..., 0, :]
-    for others in (image[..., beside, :], image[..., 1:, :]):
+    for others in (image[..., _beside_root(names), :], image[..., 1:, :]):
         place = np.where(np.isfinite(place), place, _mean(others))
     return place
+
+
+def _beside_root(names: tuple[str, ...]) -> list[int]:
+    skeleton = load(TARGET)
+    root = skeleton.index(names[0])
+    return [i for i, name in enumerate(names) if skeleton.parents[skeleton.index(name)] == root]
 
 
 def _mean(points: np.ndarray) -> np.ndarray:

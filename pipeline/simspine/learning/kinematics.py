@@ -43,7 +43,7 @@ class TreeKinematics(nn.Module):
         free: (batch, free coordinates) rad; m. factors: (batch, bodies) sizes, ground first, as in `scaled_tree`.
         """
         rotation, place = self.poses(free, factors)
-        offset = self.marker_offset.expand(len(free), -1, -1)
+        offset = self.marker_offset.expand(free.shape[0], -1, -1)
         if factors is not None:
             offset = offset * factors[:, self.marker_body, None]
         turned = (rotation[:, self.marker_body] @ offset[..., None])[..., 0]
@@ -52,7 +52,7 @@ class TreeKinematics(nn.Module):
     def poses(self, free: Tensor, factors: "Tensor | None" = None) -> tuple[Tensor, Tensor]:
         """Rotations (batch, bodies, 3, 3) and origins (batch, bodies, 3) of the bodies in the ground's frame."""
         local = self._joint_transforms(self.coordinates(free), factors)
-        ground = torch.eye(4, dtype=free.dtype, device=free.device).expand(len(free), 4, 4)
+        ground = torch.eye(4, dtype=free.dtype, device=free.device).expand(free.shape[0], 4, 4)
         of_body: list[Tensor] = [ground] * self.bodies
         for j, (parent, child) in enumerate(zip(self.parent, self.child, strict=True)):
             of_body[child] = of_body[parent] @ local[:, j]
@@ -61,7 +61,7 @@ class TreeKinematics(nn.Module):
 
     def coordinates(self, free: Tensor) -> Tensor:
         """All coordinates (batch, coordinates): locked ones at rest, driven ones by their couplers."""
-        columns = list(self.rest.to(free).expand(len(free), -1).unbind(1))
+        columns = list(self.rest.to(free).expand(free.shape[0], -1).unbind(1))
         for k, c in enumerate(self.free.tolist()):
             columns[c] = free[:, k]
         for (coupled, driver), curve in zip(self.couplers, self.coupling, strict=True):
@@ -70,7 +70,7 @@ class TreeKinematics(nn.Module):
 
     def _joint_transforms(self, q: Tensor, factors: "Tensor | None") -> Tensor:
         """(batch, joints, 4, 4) from each joint's child body to its parent."""
-        batch, joints = len(q), len(self.parent)
+        batch, joints = q.shape[0], len(self.parent)
         argument = torch.where(self.given, q[:, self.argument], torch.zeros_like(q[:, :1]))
         values = q.new_zeros(batch, joints, 6)
         values[:, self.joint_of, self.axis_of] = self.curves(argument)
@@ -95,7 +95,7 @@ class PiecewisePolynomials(nn.Module):
     def __init__(self, functions: Functions, which: np.ndarray):
         super().__init__()
         most = int((functions.first[which + 1] - functions.first[which]).max()) if len(which) else 1
-        left = np.full((len(which), most - 1), np.inf)
+        left = np.full((len(which), max(most - 1, 1)), np.inf)  # onnxruntime sums an empty axis to anything
         for row, f in enumerate(which):
             inner = functions.left[functions.first[f] + 1 : functions.first[f + 1]]
             left[row, : len(inner)] = inner
@@ -107,10 +107,9 @@ class PiecewisePolynomials(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         piece = self.first + (x.detach()[..., None] >= self.left).sum(-1)
         local = x - self.anchor[piece]
-        coefficients = self.coefficients[piece]
         value = torch.zeros_like(x)
-        for k in range(coefficients.shape[-1] - 1, -1, -1):
-            value = value * local + coefficients[..., k]
+        for coefficient in reversed(self.coefficients[piece].unbind(-1)):
+            value = value * local + coefficient
         return value
 
 

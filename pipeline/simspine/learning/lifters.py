@@ -19,8 +19,11 @@ from simspine.learning.redrawing import redrawn
 from simspine.learning.torch_import import chosen_device, require_torch
 from simspine.learning.views import SPINE, LiftingView, Samples, chosen_points, digest, predicted, samples
 from simspine.learning.virtual_views import virtual_views
+from simspine.skeletons import load
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from simspine.learning.training import History, LearningData, TrainingRun
 
 # (samples, frames, inputs) → standardised targets and their standard deviations, (samples, outputs).
@@ -33,7 +36,8 @@ Progress = Callable[[int, int], None]
 class FittedLifter:
     """What `fit_lifter` gives. names: points that it lifts, the root first. history: losses of a network, by epoch.
     factors: (3,) that its standard deviations are multiplied by, camera's axes. angles: of the angle lifter: features →
-    (samples, free coordinates of the articulated body) rad.
+    (samples, free coordinates of the articulated body) rad. network: of a method that has one; data: digest of what it
+    learnt from; rate: frames/s of that.
     """
 
     options: LiftingOptions
@@ -43,6 +47,9 @@ class FittedLifter:
     history: "History | None" = None
     factors: np.ndarray = field(default_factory=lambda: np.ones(3))
     angles: Callable[[np.ndarray], np.ndarray] | None = None
+    network: "nn.Module | None" = None
+    data: str = ""
+    rate: float | None = None
 
     def samples(self, views: Sequence[LiftingView]) -> Samples:
         """Scored frames of the views with the points, image and context that the lifter sees."""
@@ -83,11 +90,19 @@ def of_subjects(views: Sequence[LiftingView], subjects: Sequence[str]) -> tuple[
 
 
 def samples_for(options: LiftingOptions, views: Sequence[LiftingView], names: Sequence[str]) -> Samples:
-    """The samples that the options ask for."""
-    return samples(views, names, options.input == "truth", _length(options))
+    """The samples that the options ask for; image points that their detector does not give are missing."""
+    found = samples(views, names, options.input == "truth", sample_length(options))
+    given = np.isin(names, given_points(options, names))
+    return replace(found, seen=np.where(given[:, None], found.seen, np.nan))
 
 
-def _length(options: LiftingOptions) -> int:
+def given_points(options: LiftingOptions, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the names that the options' detector gives."""
+    skeleton = None if options.skeleton is None else load(options.skeleton)
+    return tuple(name for name in names if skeleton is None or skeleton.from_simspine(name) is not None)
+
+
+def sample_length(options: LiftingOptions) -> int:
     """Frames of a sample."""
     return options.network.receptive if options.method == "temporal" else 1
 
@@ -116,9 +131,10 @@ def fit_lifter(
         return FittedLifter(options, names, encoding, lambda features: (control.predict(features[:, 0]), None))
     learning = _learning(data, encoding, samples_for(options, of_subjects(views, options.test), names))
     if options.training.redraw:
-        exact = samples(learnt, names, True, _length(options)).rows(every.good)
+        exact = samples(learnt, names, True, sample_length(options)).rows(every.good)
         learning = replace(learning, redrawn=partial(_redrawn, data, exact, encoding, options.seed))
     lifter = _fit_network(options, data, encoding, learning, (Path(folder), say))
+    lifter = replace(lifter, rate=views[0].truth.rate)
     if options.method != "angles" or not held:
         return lifter
     rest = lifter.samples(of_subjects(views, held)).usable()
@@ -135,7 +151,10 @@ def _fit_network(
 
     run = _run(options, data, place)
     network, history = fit_network(lambda: _network(options, learning.features.shape[-1], encoding), learning, run)
-    lifter = FittedLifter(options, data.names, encoding, lambda features: apply_network(network, features), history)
+    lifter = FittedLifter(
+        options, data.names, encoding, lambda features: apply_network(network, features), history, network=network,
+        data=run.identity.data,
+    )  # fmt: skip
     if options.method != "angles":
         return lifter
     return replace(lifter, angles=lambda features: apply_angles(network, features))

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from simspine.learning.settings_files import options_of_file, options_of_preset
 from simspine.pipeline.options import Section
+from simspine.skeletons import available
 
 CONTROLS = ("mean", "nearest", "ridge")
 NETWORKS = ("simple", "temporal", "angles")
@@ -122,6 +123,9 @@ class LiftingOptions(Section):
     """Controls: mean pose, nearest neighbour, ridge regression. Networks: SimpleBaseline3D, temporal, joint angles."""
     points: Literal["spine", "full"] = "full"
     """Which points come in and go out: 15 of the spine, or all 37."""
+    skeleton: str | None = None
+    """Detector whose points come in (blazepose33, blazepose_spine46, coco17, …): the others are missing in the image,
+    and placed in space all the same. None are missing if left out."""
     input: Literal["detected", "truth"] = "detected"
     """2D points: as a detector sees them, or the projected truth."""
     train: tuple[str, ...] = Field(TRAIN, min_length=1)
@@ -136,6 +140,13 @@ class LiftingOptions(Section):
     """How the network is trained."""
     seed: int = Field(1, ge=0)
     """Decides initial weights, order of samples and dropout."""
+
+    @field_validator("skeleton")
+    @classmethod
+    def _skeleton_is_known(cls, name: str | None) -> str | None:
+        if name is not None and name not in available():
+            raise ValueError(f"unknown skeleton {name!r}; there are {', '.join(available())}.")
+        return name
 
     @model_validator(mode="after")
     def _people_are_told_apart(self) -> Self:

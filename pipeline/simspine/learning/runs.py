@@ -51,15 +51,23 @@ def train_lifting(
 ) -> tuple[EvaluationTable, ...]:
     """Fit one lifter and predict the test subjects; the tables of the protocol.
 
-    Writes to the folder: options.json, checkpoint.pt and losses.csv of a network, truth.npz and predictions.npz of the
-    test subjects (`evaluation.points`), tables.json; of the angle lifter angles-<camera>.npz (`evaluation.angles`). A
-    killed run goes on after its last epoch. Raises `InputError` as `fit_lifter` does.
+    Writes to the folder: options.json, checkpoint.pt, losses.csv and lifter.onnx (`lifter_file`) of a network,
+    truth.npz and predictions.npz of the test subjects (`evaluation.points`), tables.json; of the angle lifter
+    angles-<camera>.npz (`evaluation.angles`). A killed run goes on after its last epoch. Raises `InputError` as
+    `fit_lifter` does.
     """
     folder = Path(folder)
-    if options.method in NETWORKS:
-        require_torch()  # before minutes of work
+    if options.method in NETWORKS:  # before minutes of work
+        require_torch()
+        from simspine.learning.onnx_files import require_onnx
+
+        require_onnx()
     views = source_views(options.source, [*options.train, *options.test], progress)
     lifter = fit_lifter(options, views, folder, say)
+    if lifter.network is not None:
+        from simspine.learning.lifter_file import LIFTER, export_lifter
+
+        export_lifter(folder / LIFTER, lifter)
     test = of_subjects(views, options.test)
     predictions, truth = lifter.lift(test), [view.truth for view in test]
     tables = evaluate_lifting({options.method: predictions}, truth, options.source.every)

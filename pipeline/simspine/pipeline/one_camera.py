@@ -137,6 +137,12 @@ class Watcher:
         return bool(self._estimated[list(SPINE)].any())
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """SIMSPINE's names of the points that are kept of the detector's, seen or estimated."""
+        kept = [i for i in sorted(self._columns) if self._looking.infer_spine or not self._estimated[i]]
+        return tuple(NAMES[i] for i in kept)
+
+    @property
     def people(self) -> int:
         """How many there were so far."""
         return self._identities.count

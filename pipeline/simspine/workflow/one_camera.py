@@ -3,9 +3,11 @@
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import numpy as np
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_folder
 from simspine.formats.keypoint_json import write_people
+from simspine.pipeline.lifted_people import check_points
+from simspine.pipeline.lifter import LiftedPose
 from simspine.pipeline.one_camera import NAMES, ORDER, SPINE, Looking, Seen, Watcher
 from simspine.report import canvas
 from simspine.report.live_window import LiveWindow
@@ -22,6 +26,7 @@ from simspine.report.pose_picture import DrawnPerson, draw_people, with_legend
 from simspine.report.video import CODECS, video_writer
 from simspine.sources.one_camera import OneCamera, Photographs, Shot, VideoShots, Webcam
 from simspine.workflow.context import progress_bar
+from simspine.workflow.lifted_points import Lifting, lifted_entry
 from simspine.workflow.run import check_writable
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -35,13 +40,15 @@ Sink = Callable[[Shot, Sequence[Seen], np.ndarray | None], None]
 @dataclass(frozen=True)
 class DetectionTask:
     """picture: image, folder or video to write, drawn upon. points: JSON file or folder of such. frames: the most
-    images to look at. live: a window that shows them as they come. spine_only: nothing but the nine points along it."""
+    images to look at. live: a window that shows them as they come. spine_only: nothing but the nine points along it.
+    lifting: by which people are lifted into space, in the file of points."""
 
     picture: Path | None = None
     points: Path | None = None
     frames: int | None = None
     live: bool = False
     spine_only: bool = False
+    lifting: Lifting | None = None
 
 
 @dataclass
@@ -100,6 +107,8 @@ def watch(camera: OneCamera, looking: Looking, wanted: DetectionTask, quiet: boo
                 f"{watcher.detector} sees no point of the spine, so --spine-only and --no-infer together leave "
                 "nothing; leave one of them out."
             )
+        if wanted.lifting is not None:
+            check_points(wanted.lifting.lifter, watcher.given, watcher.detector)
         sinks = [stack.enter_context(sink) for sink in _sinks(camera, looking, wanted, chosen)]
         stopped = stack.enter_context(ctrl_c_noted())
         window = stack.enter_context(closing(LiveWindow(camera.name))) if wanted.live else None
@@ -163,7 +172,7 @@ def _needs_none(path: Path | None, what: str) -> None:
 def _sinks(camera: OneCamera, looking: Looking, wanted: DetectionTask, chosen: Sequence[int]):
     """Context managers of functions that take each image with its people and its drawn picture."""
     if wanted.points is not None:
-        yield _points_sink(camera, looking, wanted.points, chosen)
+        yield _points_sink(camera, looking, wanted, chosen)
     if wanted.picture is not None:
         if isinstance(camera, Photographs):
             yield _pictures_sink(camera, wanted.picture)
@@ -183,23 +192,40 @@ def _is_single(camera: OneCamera) -> bool:
 
 
 @contextmanager
-def _points_sink(camera: OneCamera, looking: Looking, path: Path, chosen: Sequence[int]) -> Iterator[Sink]:
+def _points_sink(camera: OneCamera, looking: Looking, wanted: DetectionTask, chosen: Sequence[int]) -> Iterator[Sink]:
+    """Files of points; an image's waits until all that its lifted points are made from was seen."""
+    path, lifting = wanted.points, wanted.lifting
+    assert path is not None
+    photographs = isinstance(camera, Photographs)
     about = {
         "skeleton": ORDER.name, "point_names": [ORDER.names[i] for i in chosen],
-        "detector": looking.detection.detector, "smoothed": looking.smooth and not isinstance(camera, Photographs),
+        "detector": looking.detection.detector, "smoothed": looking.smooth and not photographs,
         "flip_test": looking.flip_test, "source": camera.name, "cameras": ONE_CAMERA,
+        **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
+    waiting: deque[tuple[Shot, tuple[int, int], Sequence[Seen]]] = deque()
+    people_lifter = None if lifting is None else lifting.begin()
 
-    def write(shot: Shot, people: Sequence[Seen], file: Path) -> None:
-        size = [shot.image.shape[1], shot.image.shape[0]]
-        entries = [entry(seen, chosen) for seen in people]
-        write_people(file, entries, about | {"image": shot.name, "image_size": size, "time_s": shot.time})
+    def write(folder: Path | None, poses: Mapping[int, LiftedPose]) -> None:
+        shot, size, people = waiting.popleft()
+        entries = [entry(seen, chosen) | lifted_entry(poses.get(seen.number)) for seen in people]
+        file = path if folder is None else folder / f"{shot.name}.json"
+        write_people(file, entries, about | {"image": shot.name, "image_size": list(size), "time_s": shot.time})
 
-    if _is_single(camera):
-        yield lambda shot, people, drawn: write(shot, people, path)
-        return
-    with atomic_folder(path, _names_of(camera, ".json")) as folder:
-        yield lambda shot, people, drawn: write(shot, people, folder / f"{shot.name}.json")
+    def sink(folder: Path | None, shot: Shot, people: Sequence[Seen], drawn: np.ndarray | None) -> None:
+        size = (shot.image.shape[1], shot.image.shape[0])
+        waiting.append((shot._replace(image=np.empty(0)), size, people))  # images would fill the memory
+        if people_lifter is None:
+            write(folder, {})
+            return
+        done = people_lifter.push(people, shot.time, size)
+        for poses in [*done, *(people_lifter.flush() if photographs else ())]:  # photographs are separate
+            write(folder, poses)
+
+    with nullcontext() if _is_single(camera) else atomic_folder(path, _names_of(camera, ".json")) as folder:
+        yield partial(sink, folder)
+        for poses in [] if people_lifter is None else people_lifter.flush():
+            write(folder, poses)
 
 
 def entry(seen: Seen, chosen: Sequence[int]) -> dict:

@@ -11,7 +11,8 @@ import torch
 from simspine.detection.spinepose import SpinePose
 from simspine.errors import InputError
 from simspine.learning.gaussians import covariances
-from simspine.learning.spine2d.export import OUTPUTS, TOLERANCE, export_onnx
+from simspine.learning.onnx_files import TOLERANCE
+from simspine.learning.spine2d.export import OUTPUTS, export_onnx
 from simspine.learning.spine2d.network import SpineNetwork
 from simspine.learning.spine2d.options import POINT_CHOICES, SpineNetworkSize
 from simspine.learning.spine2d.simcc import best_places

@@ -48,8 +48,9 @@ def train_detector(options: SpineDetectorOptions, folder: str | Path, say: Say =
     test set are learnt from, a file cannot be read, or the checkpoint is of other data or settings.
     """
     require_torch()  # before minutes of work
+    from simspine.learning.onnx_files import require_onnx
     from simspine.learning.spine2d.batches import CropReader
-    from simspine.learning.spine2d.export import export_onnx, require_onnx
+    from simspine.learning.spine2d.export import export_onnx
     from simspine.learning.spine2d.weights import WEIGHTS, NetworkWeights, made_network, save_weights
 
     require_onnx()

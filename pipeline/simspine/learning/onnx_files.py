@@ -1,0 +1,82 @@
+"""A trained network as an ONNX file: whole or not at all, with properties beside it, and checked against PyTorch."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simspine.detection.onnx_session import open_session
+from simspine.errors import InputError
+from simspine.formats.atomic import atomic_path
+
+OPSET = 17
+TOLERANCE = 1e-4  # largest difference of any output between PyTorch and onnxruntime
+
+
+@dataclass(frozen=True)
+class OnnxLayout:
+    """inputs, outputs: names; their first axis is free. points: the second axis of all outputs, which tracing leaves
+    open. properties: texts kept in the file (`metadata_props`)."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    points: int
+    properties: Mapping[str, str]
+
+
+def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout: OnnxLayout) -> float:
+    """Write a network; the largest difference of its outputs on onnxruntime from PyTorch's, on the inputs given.
+
+    Raises `InputError` where outputs differ by more than `TOLERANCE`, relative to 1 or their greatest value.
+    """
+    network = network.eval()
+    free = {name: {0: "n"} for name in (*layout.inputs, *layout.outputs)}
+    with atomic_path(path) as temporary:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch announces another exporter, which needs further packages
+            torch.onnx.export(
+                network, given, str(temporary), input_names=list(layout.inputs), output_names=list(layout.outputs),
+                opset_version=OPSET, dynamic_axes=free, dynamo=False,
+            )  # fmt: skip
+        _complete(temporary, layout)
+        one = tuple(part[:1] for part in given)  # shows what tracing took for a constant
+        worst = max(_difference(network, temporary, some) for some in (given, one))
+        if not worst <= TOLERANCE:
+            raise InputError(
+                f"{path}: onnxruntime's outputs are {worst:.1e} off PyTorch's, at most {TOLERANCE} is wanted."
+            )
+    return worst
+
+
+def require_onnx() -> None:
+    """Raises `InputError` naming the extra that installs what writing needs."""
+    if find_spec("onnx") is None:
+        raise InputError("export needs the package onnx, which is not installed: pip install 'simspine[learn]'.")
+
+
+def _complete(path: Path, layout: OnnxLayout) -> None:
+    import onnx
+
+    model = onnx.load(str(path))
+    for output in model.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_value = layout.points
+    onnx.helper.set_model_props(model, dict(layout.properties))
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _difference(network: nn.Module, path: Path, given: tuple[Tensor, ...]) -> float:
+    """Largest difference, relative to an output's greatest value where that is above 1."""
+    session = open_session(path)
+    names = [entry.name for entry in session.get_inputs()]
+    found = session.run(None, {name: part.numpy() for name, part in zip(names, given, strict=True)})
+    with torch.no_grad():
+        wanted = [part.numpy() for part in network(*given)]
+    return max(
+        float(np.abs(own - true).max() / max(np.abs(true).max(), 1.0)) for own, true in zip(found, wanted, strict=True)
+    )

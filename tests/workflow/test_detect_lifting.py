@@ -1,0 +1,202 @@
+"""simspine detect --lift: points in space beside those of the image, and what is refused."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from blob_network import blob_network
+from click.testing import CliRunner
+from drawn_bodies import BODY, Bodies, image_of, write_frames
+from lifting_network import POINTS, card, lifting_network, of_version
+
+from simspine.cli import main
+from simspine.formats.calibration import write_calibration
+from simspine.geometry import undistort
+from simspine.pipeline import one_camera as stage
+from simspine.pipeline.lifted_people import LiftingLens, PeopleLifter
+from simspine.pipeline.lifter import CARD, Lifter
+from simspine.pipeline.one_camera import NAMES, Seen
+from simspine.types import Camera
+
+SIZE = (320, 240)
+SEEN = {"LHip": "left_hip", "RHip": "right_hip", "LShoulder": "left_shoulder"}
+
+
+@pytest.fixture(autouse=True)
+def bodies(monkeypatch):
+    monkeypatch.setattr(stage, "detector_of", lambda options: Bodies())
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["detect", *map(str, arguments), "--quiet", "--nosmooth"])
+
+
+def people_of(path) -> list[dict]:
+    return json.loads(path.read_text())["people"]
+
+
+def lifted(person) -> np.ndarray:
+    return np.reshape(person["lifted_points_3d"], (len(POINTS), 3))
+
+
+def expected_x(places, focal) -> np.ndarray:
+    """(frames, points) in focal lengths, 0 where a point does not go in."""
+    shift = [BODY[SEEN[name]][0] if name in SEEN else np.nan for name in POINTS]
+    return np.nan_to_num((np.asarray(places, float)[:, None] + shift - SIZE[0] / 2) / focal)
+
+
+def test_people_of_a_video_are_lifted_by_frames_around_each(tmp_path):
+    """Frames 0.08 s apart at 25 Hz are every second one; beyond the ends the first and last are repeated."""
+    left, right = 60 + 4 * np.arange(12), 260 - 4 * np.arange(12)
+    video = write_frames(
+        tmp_path / "walk.avi", [image_of((a, 120), (b, 130)) for a, b in zip(left, right, strict=True)]
+    )
+    lifter = lifting_network(tmp_path / "known.onnx", card(frames=5, interval_s=0.08))
+    done = call(video, "-s", tmp_path / "points", "--lift", lifter, "--fov", 90)
+    assert done.exit_code == 0, done.output
+    assert "5 points of a person in space, relative to Hip, all of them estimated" in done.output
+    assert "one camera does not show how large somebody is" in done.output
+    assert "field of view: 90° along the longer side, as given" in done.output
+    files = sorted((tmp_path / "points").iterdir())
+    assert [file.name for file in files] == [f"frame_{i:05d}.json" for i in range(12)]
+    window = np.clip(np.arange(12)[:, None] + 2 * (np.arange(5) - 2), 0, 11)
+    for k, places in enumerate((left, right)):
+        x = expected_x(places, 160)  # half of the longer side: 90 degrees
+        found = np.array([lifted(people_of(file)[k]) for file in files])
+        np.testing.assert_allclose(found[..., 0], x, atol=2e-5)
+        np.testing.assert_allclose(found[..., 2], np.einsum("fwp,w->fp", x[window], 10.0 ** np.arange(5)), rtol=1e-4)
+
+
+def test_files_say_what_lifted_points_are(tmp_path):
+    photo, out = tmp_path / "photo.png", tmp_path / "points.json"
+    cv2.imwrite(str(photo), image_of((80, 120)))
+    done = call(photo, "-s", out, "--lift", lifting_network(tmp_path / "known.onnx"))
+    assert done.exit_code == 0, done.output
+    assert "60° along the longer side, assumed" in done.output
+    about = json.loads(out.read_text())["lifted"]
+    assert about["origin"] == "estimated"
+    assert about["point_names"] == list(POINTS)
+    assert (about["root"], about["unit"]) == ("Hip", "m")
+    assert "no measurement" in about["scale"]
+    assert about["lens"].startswith("60°")
+    assert about["sha256"] == Lifter(tmp_path / "known.onnx").sha256
+    (person,) = people_of(out)
+    assert person["pose_keypoints_3d"] == []  # what several cameras saw would be there
+    assert "lifted_points_3d_sd" not in person
+    focal = 160 / np.tan(np.radians(30))
+    np.testing.assert_allclose(lifted(person)[:, 0], expected_x([80], focal)[0], atol=2e-5)
+
+
+def test_photographs_are_lifted_each_for_itself(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, place in {"b": 100, "c": 200, "d": None}.items():
+        cv2.imwrite(str(folder / f"{name}.png"), image_of(*([] if place is None else [(place, 110)])))
+    lifter = lifting_network(tmp_path / "known.onnx", card(frames=3, interval_s=0.2))
+    done = call(folder, "-s", tmp_path / "out", "--lift", lifter, "--fov", 90)
+    assert done.exit_code == 0, done.output
+    for name, place in {"b": 100, "c": 200}.items():
+        (person,) = people_of(tmp_path / "out" / f"{name}.json")
+        np.testing.assert_allclose(lifted(person)[:, 2], 111 * expected_x([place], 160)[0], rtol=1e-4, atol=1e-5)
+    assert people_of(tmp_path / "out" / "d.json") == []
+
+
+def test_a_calibrated_camera_straightens_the_image(tmp_path):
+    K = np.array([[300.0, 0, 150], [0, 310, 125], [0, 0, 1]])
+    camera = Camera("left", SIZE, K, np.array([-0.2, 0.05, 0, 0, 0]), np.eye(3), np.zeros(3))
+    write_calibration(tmp_path / "rig.toml", [camera, replace(camera, name="right", size=(640, 480))])
+    photo, out = tmp_path / "photo.png", tmp_path / "points.json"
+    cv2.imwrite(str(photo), image_of((80, 120)))
+    arguments = (photo, "-s", out, "--lift", lifting_network(tmp_path / "known.onnx"))
+    arguments += ("--calibration", tmp_path / "rig.toml")
+    assert "no camera 'photo', but left, right; name one by --camera" in call(*arguments).output
+    assert "for images of 640 × 480 px, these are 320 × 240 px" in call(*arguments, "--camera", "right").output
+    assert not out.exists()
+    done = call(*arguments, "--camera", "left")
+    assert done.exit_code == 0, done.output
+    dx, dy = BODY["left_hip"]
+    wanted = undistort(camera, np.array([80.0 + dx, 120.0 + dy]))
+    np.testing.assert_allclose(lifted(people_of(out)[0])[POINTS.index("LHip"), :2], wanted, atol=2e-5)
+
+
+def seen(x: float, number: int = 1) -> Seen:
+    xy = np.full((len(NAMES), 2), np.nan)
+    xy[NAMES.index("LHip")] = x, 120
+    return Seen(xy, np.ones(len(NAMES)), *np.zeros((2, len(NAMES)), bool), number)
+
+
+def test_where_somebody_is_not_seen_their_nearest_image_stands_in(tmp_path):
+    """Person 2 comes in the third image and is missing in the fifth; z tells which images were looked at."""
+    lifter = Lifter(lifting_network(tmp_path / "known.onnx", card(frames=3, interval_s=0.1)))
+    people = PeopleLifter(lifter, LiftingLens(90.0))
+    found = []
+    for i in range(6):
+        there = [seen(160 + i)] + ([seen(160 + 10 + i, 2)] if i in (2, 3, 5) else [])
+        found += people.push(there, 0.1 * i, SIZE)
+        assert len(found) == max(i, 0)  # one image is waited for
+    found += people.flush()
+    assert [sorted(poses) for poses in found] == [[1], [1], [1, 2], [1, 2], [1], [1, 2]]
+    at = POINTS.index("LHip")
+    z = [160 * poses[2].xyz[at, 2] for poses in found if 2 in poses]
+    np.testing.assert_allclose(z, [12 + 120 + 1300, 12 + 130 + 1300, 13 + 150 + 1500], rtol=1e-5)
+    assert people.flush() == []
+
+
+def test_inferred_points_are_not_looked_at_and_nobody_is_lifted_by_nothing(tmp_path):
+    people = PeopleLifter(Lifter(lifting_network(tmp_path / "known.onnx")), LiftingLens())
+    guessed = replace(seen(100), inferred=np.ones(len(NAMES), bool))
+    assert people.push([guessed, seen(100, 2)], 0.0, SIZE)[0].keys() == {2}
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda path: None, "no such file; a lifter is wanted"),
+        (lambda path: path.write_bytes(b"no network"), "cannot be opened as an ONNX network"),
+        (lambda path: blob_network(path), "this ONNX network is no lifter of simspine"),
+        (lambda path: lifting_network(path, properties=of_version(7)), "a lifter of version 7, this simspine reads 1"),
+        (lambda path: lifting_network(path, properties={CARD: "[]"}), "a lifter of version None"),
+        (lambda path: lifting_network(path, properties={CARD: '{"version": 1}'}), "the lifter's own description is"),
+        (lambda path: lifting_network(path, card(sd=True)), "inputs and outputs are image, xyz, expected"),
+        (lambda path: lifting_network(path, card(seen=("Neck",))), "does not give: Neck. Train a lifter for its"),
+    ],
+)
+def test_what_is_no_lifter_of_these_points_is_refused_in_one_line(made, message, tmp_path):
+    photo, out, path = tmp_path / "photo.png", tmp_path / "points.json", tmp_path / "lifter.onnx"
+    cv2.imwrite(str(photo), image_of((80, 120)))
+    made(path)
+    done = call(photo, "-s", out, "--lift", path)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert done.output.startswith("error: ")
+    assert done.output.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-o", "x.png", "--lift", "a.onnx"), "name where they go (--save-path)"),
+        (("-s", "x.json", "--lift", "checkpoint.pt"), "checkpoint.pt: no such file"),
+        (("-s", "x.json", "--fov", 60), "--fov is for --lift"),
+        (("-s", "x.json", "--lift", "a.onnx", "--fov", 60, "--calibration", "b.toml"), "were both given"),
+        (("-s", "x.json", "--lift", "a.onnx", "--camera", "cam01"), "name that file"),
+        (("-s", "x.json", "--lift", "a.onnx", "--fov", 190), "190.0 is not in the range"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cv2.imwrite("photo.png", image_of((80, 120)))
+    done = call("photo.png", *arguments)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_a_checkpoint_of_training_is_told_from_a_lifter(tmp_path):
+    (tmp_path / "checkpoint.pt").write_bytes(b"PK")
+    cv2.imwrite(str(tmp_path / "photo.png"), image_of((80, 120)))
+    done = call(tmp_path / "photo.png", "-s", tmp_path / "x.json", "--lift", tmp_path / "checkpoint.pt")
+    assert "a lifter is an ONNX file; `simspine train lifting` writes one (lifter.onnx)" in done.output
