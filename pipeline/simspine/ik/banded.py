@@ -6,9 +6,11 @@ costs O(frames · n³). The same factor gives the blocks of the inverse inside t
 hence marginal variances.
 """
 
+from functools import cached_property
+
 import numpy as np
 
-from simspine.ik.banded_kernels import add_same, mean_diagonal, selected_inverse
+from simspine.ik.banded_kernels import add_blocks, add_same, diagonal_inverses, mean_diagonal, selected_inverse
 from simspine.ik.lapack import band_factorise, band_solve
 
 
@@ -26,6 +28,10 @@ class BandedSystem:
     def add_diagonal(self, values: np.ndarray, lag: int = 0) -> None:
         """Add values (frames − lag, n) between each unknown and itself `lag` frames later."""
         self.band[lag * self.n, : (self.frames - lag) * self.n] += values.reshape(-1)
+
+    def add_blocks(self, blocks: np.ndarray, first: int = 0) -> None:
+        """Add blocks (frames, n or more, n) on the diagonal, from frame `first` on; their upper triangles count."""
+        add_blocks(self.band, blocks, first)
 
     def add_same(self, block: np.ndarray, lag: int = 0, frames: slice = slice(None)) -> None:
         """Add (n, n) between each of `frames` (columns) and the frame `lag` (0 or 1) later (rows), alike for all."""
@@ -63,17 +69,24 @@ class Factor:
         band_solve(self.lower, x)
         return x.reshape(b.shape)
 
+    @cached_property
+    def _inverses(self) -> np.ndarray:
+        return diagonal_inverses(self.lower, self.frames, self.n)
+
     def mean_diagonal(self, blocks: np.ndarray) -> np.ndarray:
         """(n,): x_i[t, i] averaged over the frames t, where H x_i = b_i and b_i holds column i of each frame's block.
 
-        blocks: (frames, n, n), symmetric.
+        blocks: (frames, n or more, n), symmetric; their upper triangles count. To some five digits: a sweep in single
+        precision.
         """
-        return mean_diagonal(self.lower, self.frames, self.n, blocks)
+        return mean_diagonal(self.lower, self._inverses, blocks)
 
-    def inverse_blocks(self) -> np.ndarray:
-        """Diagonal blocks (frames, n, n) of H⁻¹: the posterior covariance of each frame's unknowns.
+    def inverse_blocks(self, begin: int = 0) -> np.ndarray:
+        """Diagonal blocks (frames − begin, n, n) of H⁻¹: the posterior covariance of each frame's unknowns, from frame
+        `begin` on.
 
         Backwards in time: with M = [L_{t+1,t}; L_{t+2,t}] L_tt⁻¹ and W the inverse's block of frames t+1, t+2,
-        (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M.
+        (H⁻¹)_{later,t} = −W M and (H⁻¹)_tt = L_tt⁻ᵀ L_tt⁻¹ + Mᵀ W M. In single precision, from a factor in double: the
+        recursion adds positive matrices, so that variances are good to some four digits.
         """
-        return selected_inverse(self.lower, self.frames, self.n)
+        return selected_inverse(self.lower, self._inverses, begin)

@@ -5,16 +5,18 @@ from numba import njit
 
 from simspine.ik.body_columns import ENTRY, INNER
 
+ROWS = 31  # of a triangular matrix, inverted by a loop; more are faster by products of matrices
+
 
 @njit(**ENTRY)
-def lower_blocks(band: np.ndarray, frames: int, n: int) -> np.ndarray:
-    """Diagonal blocks (frames, n, n) of a symmetric banded matrix whose lower triangle is in band (n…, frames · n)."""
-    blocks = np.empty((frames, n, n))
-    for t in range(frames):
+def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int) -> None:
+    """band += blocks (frames, n or more, n) on the diagonal, from frame `first` on; their upper triangles are read."""
+    n = blocks.shape[2]
+    for t in range(blocks.shape[0]):
         for j in range(n):
+            column = (first + t) * n + j
             for i in range(j, n):
-                blocks[t, i, j] = blocks[t, j, i] = band[i - j, t * n + j]
-    return blocks
+                band[i - j, column] += blocks[t, j, i]
 
 
 @njit(**ENTRY)
@@ -34,107 +36,124 @@ def add_same(band: np.ndarray, block: np.ndarray, lag: int, first: int, last: in
 
 @njit(**INNER)
 def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
-    """X = L⁻¹ of a lower triangular matrix."""
+    """X = L⁻¹ of a lower triangular matrix, some rows after the other: X_bb = L_bb⁻¹, X_ba = −X_bb L_ba X_aa."""
     n = L.shape[0]
     X[:] = 0.0
-    for i in range(n):
-        for k in range(i):
-            for j in range(k + 1):  # along rows, which lie together
-                X[i, j] -= L[i, k] * X[k, j]
-        for j in range(i):
-            X[i, j] /= L[i, i]
-        X[i, i] = 1.0 / L[i, i]
-
-
-@njit(**INNER)
-def _lower_blocks(flat: np.ndarray, t: int, n: int, own: np.ndarray, next_one: np.ndarray, second: np.ndarray) -> None:
-    """Set the transposes (n, n) of L's blocks below frame t's diagonal and on it: L_tt, L_{t+1,t}, L_{t+2,t}.
-
-    flat: the band's memory. With one row less between columns it is L itself, column by column: entry i, j of the
-    columns of frame t lies 2 n · j + i behind its first.
-    """
-    start = t * n * (2 * n + 1)
-    for j in range(n):
-        column = start + 2 * n * j
-        for i in range(n):
-            own[j, i] = flat[column + i] if i >= j else 0.0
-            next_one[j, i] = flat[column + n + i]
-            second[j, i] = flat[column + 2 * n + i] if i <= j else 0.0
+    for a in range(0, n, ROWS):
+        b = min(a + ROWS, n)
+        for i in range(a, b):
+            for k in range(a, i):
+                for j in range(a, k + 1):  # along rows, which lie together
+                    X[i, j] -= L[i, k] * X[k, j]
+            for j in range(a, i):
+                X[i, j] /= L[i, i]
+            X[i, i] = 1.0 / L[i, i]
+        if a > 0:
+            before = np.dot(L[a:b, :a].copy(), X[:a, :a].copy())
+            X[a:b, :a] = -np.dot(X[a:b, a:b].copy(), before)
 
 
 @njit(**ENTRY)
-def selected_inverse(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
-    """Diagonal blocks (frames, n, n) of the inverse from the banded Cholesky factor lower (2 n + 1, frames · n)."""
+def diagonal_inverses(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
+    """Inverses (frames, n, n), in single precision, of the blocks on the diagonal of lower (2 n + 1, frames · n).
+
+    With one row less between its columns the band's memory is L itself, column by column: entry i, j of the columns of
+    a frame lies 2 n · j + i behind its first.
+    """
     flat = lower.T.reshape(-1)
-    blocks = np.empty((frames, n, n))
-    ahead, next_one, second = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
-    diagonal = np.zeros((n, n))
-    inverse = np.empty((n, n))
-    W = np.zeros((2 * n, 2 * n))
-    M = np.zeros((2 * n, n))
-    cross = np.empty((2 * n, n))  # W M
-    own = np.empty((n, n))
-    carried = np.empty((n, n))
-    for t in range(frames - 1, -1, -1):
-        _lower_blocks(flat, t, n, ahead, next_one, second)
+    found = np.empty((frames, n, n), np.float32)
+    own, inverse = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    for t in range(frames):
+        for j in range(n):
+            column = t * n * (2 * n + 1) + 2 * n * j
+            for i in range(j, n):
+                own[i, j] = flat[column + i]
+        _inverse_lower(own, inverse)
+        found[t] = inverse
+    return found
+
+
+@njit(**INNER)
+def _beside(flat: np.ndarray, t: int, n: int, next_one: np.ndarray, second: np.ndarray) -> None:
+    """Set next_one (n, n), the transpose of L_{t+1,t}, and second (n,), the diagonal of H two frames beside frame t's:
+    L_{t+2,t} is it times L_tt⁻ᵀ. flat: the band's memory, see `diagonal_inverses`."""
+    for j in range(n):
+        column = t * n * (2 * n + 1) + 2 * n * j
         for i in range(n):
-            for j in range(i + 1):
-                diagonal[i, j] = ahead[j, i]
-        _inverse_lower(diagonal, inverse)
+            next_one[j, i] = flat[column + n + i]
+        second[j] = flat[column + 2 * n + j] * flat[column + j]
+
+
+@njit(**ENTRY)
+def selected_inverse(lower: np.ndarray, inverses: np.ndarray, begin: int) -> np.ndarray:
+    """Blocks (frames − begin, n, n) on the diagonal of the inverse, of the frames from `begin` on.
+
+    lower (2 n + 1, frames · n): the banded Cholesky factor. inverses: its `diagonal_inverses`. In single precision, as
+    all that is added here is positive but for extrapolating over a frame; errors of it fade as the motion does.
+    """
+    flat = lower.T.reshape(-1)
+    frames, n = inverses.shape[:2]
+    blocks = np.empty((frames - begin, n, n))
+    next_one, second = np.empty((n, n), np.float32), np.empty(n, np.float32)
+    W, M = np.zeros((2 * n, 2 * n), np.float32), np.zeros((2 * n, n), np.float32)
+    cross = np.empty((2 * n, n), np.float32)  # W M
+    own, carried = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    for t in range(frames - 1, begin - 1, -1):
+        inverse = inverses[t]
         np.dot(inverse.T, inverse, own)
         if t + 1 < frames:
+            _beside(flat, t, n, next_one, second)
             np.dot(next_one.T, inverse, M[:n])
-        if t + 2 < frames:  # H is diagonal two frames ahead, so that L there is it times L_tt⁻ᵀ
+        if t + 2 < frames:
             for i in range(n):
                 for j in range(n):
-                    M[n + i, j] = second[i, i] * ahead[i, i] * own[i, j]
+                    M[n + i, j] = second[i] * own[i, j]
         np.dot(W, M, cross)
         np.dot(M.T, cross, carried)
-        block = blocks[t]
+        block = blocks[t - begin]
+        W[n:, n:] = W[:n, :n]
         for i in range(n):
             for j in range(n):
-                block[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
-        for i in range(n):
-            for j in range(n):
-                W[n + i, n + j] = W[i, j]
+                W[i, j] = block[i, j] = np.float32(0.5) * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
                 W[n + i, j] = -cross[i, j]
                 W[j, n + i] = -cross[i, j]
-        for i in range(n):
-            for j in range(n):
-                W[i, j] = block[i, j]
     return blocks
 
 
 @njit(**ENTRY)
-def mean_diagonal(lower: np.ndarray, frames: int, n: int, D: np.ndarray) -> np.ndarray:
-    """(n,): diagonal of 1/frames · Eᵀ H⁻¹ D E, E = one unit matrix below the other, D block diagonal (frames, n, n).
+def mean_diagonal(lower: np.ndarray, inverses: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """(n,): diagonal of 1/frames · Eᵀ H⁻¹ D E, E = one unit matrix below the other, D block diagonal (frames, n or
+    more, n), of which the upper triangles are read.
 
-    With the factor that is the sum over rows of L⁻¹E times L⁻¹DE, so one sweep forward does, both side by side.
+    With the factor that is the sum over rows of L⁻¹E times L⁻¹DE, so one sweep forward does, both side by side, in
+    single precision. lower, inverses: as of `selected_inverse`.
     """
     flat = lower.T.reshape(-1)
-    own, next_one, second = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
-    inverse, diagonal = np.empty((n, n)), np.empty((n, n))
-    x, product = np.empty((n, 2 * n)), np.empty((n, 2 * n))
-    soon, later = np.zeros((n, 2 * n)), np.zeros((n, 2 * n))  # what is to be taken off in the next frame, and after it
+    frames, n = inverses.shape[:2]
+    next_one, second = np.empty((n, n), np.float32), np.empty(n, np.float32)
+    x, product, later = (
+        np.empty((n, 2 * n), np.float32),
+        np.empty((n, 2 * n), np.float32),
+        np.empty((n, 2 * n), np.float32),
+    )
+    soon, after = np.zeros((n, 2 * n), np.float32), np.zeros((n, 2 * n), np.float32)  # to be taken off next, and then
     total = np.zeros(n)
     for t in range(frames):
         for i in range(n):
             for k in range(n):
                 x[i, k] = -soon[i, k]
-                x[i, n + k] = D[t, i, k] - soon[i, n + k]
-            x[i, i] += 1.0
-        _lower_blocks(flat, t, n, own, next_one, second)
-        for i in range(n):
-            for k in range(i + 1):
-                diagonal[i, k] = own[k, i]
-        _inverse_lower(diagonal, inverse)
-        np.dot(inverse, x, product)
+                x[i, n + k] = (D[t, i, k] if i <= k else D[t, k, i]) - soon[i, n + k]
+            x[i, i] += np.float32(1.0)
+        np.dot(inverses[t], x, product)
         for i in range(n):
             for k in range(n):
                 total[k] += product[i, k] * product[i, n + k]
         if t + 1 < frames:
+            _beside(flat, t, n, next_one, second)
             np.dot(next_one.T, product, soon)
-            soon += later
-        if t + 2 < frames:
-            np.dot(second.T, product, later)
+            soon += after
+            np.dot(inverses[t].T, product, later)
+            for i in range(n):
+                for k in range(2 * n):
+                    after[i, k] = second[i] * later[i, k]
     return total / frames

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simspine.ik.lapack import inverses
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm
 
@@ -44,7 +45,7 @@ def covariance_of_correlated_errors(
     assumed lasts; else changes have the covariance of the trajectory and that of the markers' errors that last, without
     what is not known of the person, which stays.
     """
-    wide = np.empty(blocks.shape)
+    wide, n = np.empty(blocks.shape), z.shape[1]
     changes = wide if lasting is None else blocks.copy()
     assumed = prior.information()
     there = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
@@ -53,7 +54,7 @@ def covariance_of_correlated_errors(
         np.multiply(frames, blocks[part], out=wide[part])
         seen = markers.window(part)
         try:
-            single = np.linalg.inv(seen.information(z[part]) + assumed)
+            single = inverses(seen.upper_information(z[part])[:, :n] + assumed)
         except np.linalg.LinAlgError:
             continue  # a frame without markers says nothing by itself
         if lasting is not None:

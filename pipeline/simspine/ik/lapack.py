@@ -1,4 +1,4 @@
-"""Banded Cholesky by LAPACK, with other threads running meanwhile.
+"""Cholesky factors by LAPACK, with other threads running meanwhile.
 
 `scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows solved in two threads would take turns.
 The same routines, reached through SciPy's Cython interface by ctypes, let it go.
@@ -29,6 +29,26 @@ def _reference(value):
     if isinstance(value, np.ndarray):
         return ctypes.c_void_p(value.ctypes.data)
     return ctypes.byref(ctypes.c_int(value) if isinstance(value, int) else value)
+
+
+def inverses(blocks: np.ndarray) -> np.ndarray:
+    """Inverses (k, n, n) of positive definite matrices (k, n, n), of which the upper triangles are read.
+
+    Raises `LinAlgError` where one is not positive definite.
+    """
+    found = np.triu(blocks)
+    n = found.shape[-1]
+    for block in found:  # rows are Fortran's columns
+        if _call("dpotrf", _LOWER, n, block, n) or _call("dpotri", _LOWER, n, block, n):
+            raise np.linalg.LinAlgError("a matrix is not positive definite")
+    return mirrored(found)
+
+
+def mirrored(upper: np.ndarray) -> np.ndarray:
+    """Symmetric matrices (k, n, n) from their upper triangles, above zeros."""
+    full = upper + upper.transpose(0, 2, 1)
+    np.einsum("tii->ti", full)[:] *= 0.5
+    return full
 
 
 def band_factorise(band: np.ndarray) -> bool:

@@ -36,7 +36,7 @@ def inverse_kinematics(
 
     markers: of frame z_up (turned to y_up) or y_up, m; NaN = missing. weights: {marker: w}, 1 where absent, or (frames,
     markers); by default `markers.weight`, else 1. errors: how far markers are off (trajectory). derive (trajectory):
-    called for each window with the coordinates z (frames, free) and their posterior covariance (frames, free, free),
+    called with the coordinates z (frames, free) of some frames and their posterior covariance (frames, free, free),
     which is too large to keep; what it returns, {name: (frames, …)}, is in `result.posterior.derived`, but for
     `GRADIENT` (see `simspine.ik.result`). Angles in z may be on another branch than in the result; the poses are the
     same.

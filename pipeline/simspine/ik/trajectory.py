@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from simspine.body.tree import Tree
 from simspine.ik.banded import BandedSystem
 from simspine.ik.frame_kernels import Frames, fit_frames
-from simspine.ik.minimise import assemble, minimise
+from simspine.ik.minimise import minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.threads import map_on_threads
@@ -138,12 +138,16 @@ def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, publish:
     published: Mapping[str, np.ndarray] = {}
     if publish is not None:
         system = BandedSystem(*z.shape)
-        assemble(terms, found.z, system, newton=False)
+        seen = terms[0].upper_information(found.z)
+        system.add_blocks(seen)
+        for term in terms[1:]:
+            term.curve(found.z, system, newton=False)
         factor = system.factorise()
         if factor is None:
             blocks, response = np.full((len(kept), n, n), np.nan), np.full(n, np.nan)
         else:
-            blocks, response = factor.inverse_blocks()[inner], _response(terms[0], found.z, factor)
+            blocks = factor.inverse_blocks(inner.start)[: len(kept)]
+            response = _response(seen, factor)
 
         def about_mean(gradient: np.ndarray) -> np.ndarray:
             return _about_mean(factor, blocks, inner, gradient)
@@ -165,16 +169,16 @@ def _about_mean(factor, blocks: np.ndarray, inner: slice, gradient: np.ndarray) 
     mean = np.zeros((factor.frames, n, figures))
     mean[inner] = gradient.transpose(0, 2, 1) / frames
     with_mean = np.einsum("tkn,tnk->tk", gradient, factor.solve(mean)[inner])
-    variance = np.einsum("tkn,tnm,tkm->tk", gradient, blocks, gradient, optimize=True)
+    variance = ((gradient @ blocks) * gradient).sum(-1)
     left = variance - 2 * with_mean + with_mean.mean(0)
     return np.clip(left / np.where(variance > 0, variance, np.nan), 0.0, 1.0)
 
 
-def _response(markers: MarkerTerm, z: np.ndarray, factor) -> np.ndarray:
+def _response(pull: np.ndarray, factor) -> np.ndarray:
     """(free,): change of the estimate, mean over frames, when the truth of one coordinate changes by one for good.
 
     The estimate changes by H⁻¹ D 1 if the data's part of the precision H is D (the measurement response of retrieval
-    theory: Rodgers 2000, Inverse Methods for Atmospheric Sounding, ch. 3).
+    theory: Rodgers 2000, Inverse Methods for Atmospheric Sounding, ch. 3). pull: D's blocks, of which column i is the
+    data's pull for a change of coordinate i; see `MarkerTerm.upper_information`.
     """
-    pull = markers.information(z)  # column i of a block: the data's pull for a change of coordinate i
     return np.clip(factor.mean_diagonal(pull), 0.0, 1.0)

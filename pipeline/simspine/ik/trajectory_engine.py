@@ -29,6 +29,7 @@ WIDE = 1.5  # rad: how far an angle without a prior may be from its default, one
 HOLD = 0.2
 STILL = 1e-3  # m: offsets of markers are left to the trajectory, its starting path keeps them near zero
 DEVIATION = "deviation"
+CHUNK = 100  # frames whose covariance is looked at together: it stays in the cache
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 START_HZ = 20.0  # frames per second from which the starting path is made
 
@@ -70,7 +71,11 @@ def solve(
     own = problem.own
     offsets = problem.prior.S.shape[1] - own
 
-    def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: AboutMean) -> dict[str, np.ndarray]:
+    ways = np.zeros((own, 0))
+    if prior is not None and prior.carried:
+        ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
+
+    def publish_part(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         wide, of_trial = blocks, blocks
         if problem.sharing > 1.0:
             wide, of_trial = covariance_of_correlated_errors(
@@ -78,17 +83,21 @@ def solve(
             )
         # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already.
         of_trial = (blocks if (problem.thinned > 1.0).any() else of_trial)[:, :own, :own]
-        z, blocks = z[:, :own], wide[:, :own, :own]
-        if prior is not None and prior.carried:
-            ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
-            blocks = blocks + ways @ ways.T
-        derived = {} if derive is None else dict(derive(z, blocks))
+        z, wide = z[:, :own], wide[:, :own, :own] + ways @ ways.T
+        derived = {} if derive is None else dict(derive(z, wide))
         if GRADIENT in derived:
-            gradient = derived.pop(GRADIENT)
-            padded = np.pad(gradient, ((0, 0), (0, 0), (0, offsets)))
-            variance = np.einsum("tkn,tnm,tkm->tk", gradient, of_trial, gradient, optimize=True)
-            derived[CHANGE] = np.sqrt(about_mean(padded) * variance)
-        return {DEVIATION: coordinate_deviation(body.tree, z, blocks)} | derived
+            gradient = derived[GRADIENT]
+            derived[CHANGE] = ((gradient @ of_trial) * gradient).sum(-1)
+        return {DEVIATION: coordinate_deviation(body.tree, z, wide)} | derived
+
+    def publish(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray, about_mean: AboutMean) -> dict[str, np.ndarray]:
+        pieces = [slice(start, start + CHUNK) for start in range(0, len(z), CHUNK)]
+        parts = [publish_part(shown.window(part), z[part], blocks[part]) for part in pieces]
+        derived = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if GRADIENT in derived:
+            padded = np.pad(derived.pop(GRADIENT), ((0, 0), (0, 0), (0, offsets)))
+            derived[CHANGE] = np.sqrt(about_mean(padded) * derived[CHANGE])
+        return derived
 
     start = _start(body, markers, weights, problem, solver)
     found = solve_trajectory(problem.terms, start, publish=publish if solver.uncertainty else None, **_cut(solver))

@@ -7,10 +7,11 @@ import numpy as np
 from simspine.body.tree import Tree
 from simspine.errors import unknown_name
 from simspine.ik.banded import BandedSystem
-from simspine.ik.banded_kernels import lower_blocks
 from simspine.ik.body_columns import BodyColumns, body_columns
+from simspine.ik.lapack import mirrored
 from simspine.ik.marker_kernels import FIRST, GAUSS_NEWTON, HUBER, NEWTON, SQUARE, VALUE, Data, frames_terms
 
+CHUNK = 32  # frames whose blocks are made and added together: they stay in the cache
 LOSSES = {"square": SQUARE, "huber": HUBER}
 UNUSED, UNUSED_BAND = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed like what is used
 
@@ -43,14 +44,23 @@ class MarkerTerm:
         return self._terms(z, FIRST, gradient=gradient)
 
     def curve(self, z: np.ndarray, system: BandedSystem, newton: bool) -> None:
-        self._terms(z, NEWTON if newton else GAUSS_NEWTON, band=system.band)
+        for start in range(0, len(z), CHUNK):
+            part = slice(start, start + CHUNK)
+            system.add_blocks(self.window(part).upper_information(z[part], newton), start)
 
     def information(self, z: np.ndarray) -> np.ndarray:
         """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ."""
+        return mirrored(self.upper_information(z)[:, : z.shape[1]])
+
+    def upper_information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
+        """(frames, free + 1, free): the same, upper triangles above zeros; newton: with the second-order part.
+
+        With one row more than columns, the memory is that of a band whose columns are as long as a row.
+        """
         frames, n = z.shape
-        band = np.zeros((n, frames * n), order="F")
-        self._terms(z, GAUSS_NEWTON, band=band)
-        return lower_blocks(band, frames, n)
+        blocks = np.zeros((frames, n + 1, n))
+        self._terms(z, NEWTON if newton else GAUSS_NEWTON, band=blocks.reshape(frames * n, n + 1).T)
+        return blocks
 
     def _terms(self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED, band: np.ndarray = UNUSED_BAND):
         data = Data(self.y, self.w, LOSSES[self.loss], float(self.scale))
