@@ -103,16 +103,23 @@ class PointOutcome:
         return {cell: self.total(cell) for cell in self.found}
 
     def as_dict(self) -> dict:
-        """For a JSON file: totals, rows by person and losses."""
+        """For a JSON file: totals, rows by person, our rows by trial, and losses."""
         totals = self.totals()
         by_person = [
             {**cell._asdict(), "subject": subject, **rounded(own)}
             for cell in self.found
             for subject, own in self.people(cell).items()
         ]
+        by_trial = [
+            {**cell._asdict(), "subject": subject, "trial": trial, **rounded(figures([e], REGIONS))}
+            for cell, trials in self.found.items()
+            for (subject, trial), e in trials.items()
+            if cell.method == OURS
+        ]
         return {
             "totals": [{**cell._asdict(), **rounded(own)} for cell, own in totals.items()],
             "by_person": by_person,
+            "by_trial": by_trial,
             "loses": [loss._asdict() for loss in losses(totals)],
             "refused": [{**cell._asdict(), "subject": who, "why": why} for (cell, who), why in self.refused.items()],
         }
