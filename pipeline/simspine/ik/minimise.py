@@ -41,7 +41,7 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
     tenth for Newton's, whose error falls with the square. More steps then lead to the minimum itself, which is the same
     on every processor and from every path, whereas `tolerance` would let angles stop half a standard deviation short.
     """
-    system = BandedSystem(*z.shape, dtype=np.float32)
+    system = BandedSystem(len(z), z.shape[1], np.float32)
     gradient = np.zeros(z.shape)
     cost = _cost(terms, z, gradient)
     damping = np.full(len(z), 1e-8)
