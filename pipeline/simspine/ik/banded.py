@@ -15,12 +15,12 @@ from simspine.ik.lapack import band_factorise, band_solve
 
 
 class BandedSystem:
-    """H x = b with H of (frames · n)²; band[d, i] = H[i + d, i], lower triangle, d = 0…2 n."""
+    """H x = b with H of (frames · n)²; band[d, i] = H[i + d, i], lower triangle, d = 0…2 n. dtype: double or single."""
 
-    def __init__(self, frames: int, n: int):
+    def __init__(self, frames: int, n: int, dtype: type[float] | type[np.float32] = float):
         self.frames, self.n = frames, n
         # Fortran order, as LAPACK wants it: a column of H is contiguous.
-        self.band = np.zeros((2 * n + 1, frames * n), order="F")
+        self.band: np.ndarray = np.zeros((2 * n + 1, frames * n), dtype, order="F")
 
     def clear(self) -> None:
         self.band[:] = 0.0
@@ -65,9 +65,9 @@ class Factor:
 
     def solve(self, b: np.ndarray) -> np.ndarray:
         """x of H x = b; b (frames, n) or (frames, n, k)."""
-        x = np.array(b.reshape(self.frames * self.n, -1), float, order="F")
+        x = np.array(b.reshape(self.frames * self.n, -1), self.lower.dtype, order="F")
         band_solve(self.lower, x)
-        return x.reshape(b.shape)
+        return x.astype(float).reshape(b.shape)
 
     @cached_property
     def _inverses(self) -> np.ndarray:

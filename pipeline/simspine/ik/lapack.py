@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 from numba.extending import get_cython_function_address
 
+_KIND = {"d": "d", "f": "s"}  # LAPACK's letters for NumPy's types
 _LOWER = ctypes.c_char(b"L")
 
 
@@ -52,17 +53,19 @@ def mirrored(upper: np.ndarray) -> np.ndarray:
 
 
 def band_factorise(band: np.ndarray) -> bool:
-    """L of a positive definite H = L Lᵀ, in place; False if it is not. band (width + 1, size), Fortran order, lower."""
+    """L of a positive definite H = L Lᵀ, in place; False if it is not. band (width + 1, size), Fortran order, lower,
+    in double or single precision."""
     assert band.flags.f_contiguous
     width, size = band.shape
-    return _call("dpbtrf", _LOWER, size, width - 1, band, width) == 0
+    return _call(f"{_KIND[band.dtype.char]}pbtrf", _LOWER, size, width - 1, band, width) == 0
 
 
 def band_solve(lower: np.ndarray, b: np.ndarray) -> None:
     """x of L Lᵀ x = b, in place. lower as `band_factorise` leaves it; b (size, k), Fortran order."""
     assert lower.flags.f_contiguous
     assert b.flags.f_contiguous
+    assert b.dtype == lower.dtype
     width, size = lower.shape
-    info = _call("dpbtrs", _LOWER, size, width - 1, b.shape[1], lower, width, b, size)
+    info = _call(f"{_KIND[lower.dtype.char]}pbtrs", _LOWER, size, width - 1, b.shape[1], lower, width, b, size)
     if info != 0:
-        raise np.linalg.LinAlgError(f"LAPACK dpbtrs failed ({info})")
+        raise np.linalg.LinAlgError(f"LAPACK pbtrs failed ({info})")

@@ -10,9 +10,9 @@ from simspine.ik.terms import Term
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
-FAIR = 0.5  # of its promise: a step that gains more needs no damping, wherever the cost rose
+FAIR = 0.5  # of its promise: a step that gains more needs no damping, wherever the cost rose, and no new factor
 POLISH = 30  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
-POLISHED = 1e-11  # of the cost: so little left to gain moves nothing by a thousandth of its standard deviation
+POLISHED = 1e-13  # of the cost: so little left to gain moves nothing by a ten-thousandth of its standard deviation
 WORTH = 0.9  # of the promise before: a chord step that promises more is not taken, its factor is out of date
 
 
@@ -29,18 +29,19 @@ class Minimum:
 def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, tolerance: float = 1e-6) -> Minimum:
     """Minimise Σ terms from z (frames, free).
 
-    Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. Newton's factor is
-    kept for further steps while each promises less than the one before (only gradients are new, which cost a sixth),
-    and corrected by what these show (`Chord`): mostly a joint enters or leaves its limit in some frames. Each frame has
-    a damping of its own, so that a few awkward frames do not hold up the others. It grows where the cost around the
-    frame rose and shrinks where it fell; it shrinks everywhere after a step that gained what it promised, in which some
-    frames paid for others, and grows everywhere after one that gained nothing.
+    Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. A factor is kept for
+    further steps while each gains what it promised and promises less than the one before (only gradients are new, which
+    cost a tenth), and corrected by what these show (`Chord`): mostly a joint enters or leaves its limit in some frames.
+    Since steps are corrected, single precision will do for factors; costs and gradients, which say where the minimum
+    is, are in double. Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
+    grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that gained
+    what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
     tenth for Newton's, whose error falls with the square. More steps then lead to the minimum itself, which is the same
     on every processor and from every path, whereas `tolerance` would let angles stop half a standard deviation short.
     """
-    system = BandedSystem(*z.shape)
+    system = BandedSystem(len(z), z.shape[1], np.float32)
     gradient = np.zeros(z.shape)
     cost = _cost(terms, z, gradient)
     damping = np.full(len(z), 1e-8)
@@ -49,7 +50,7 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
     steps, reason = 0, "out of iterations"
     while steps < iterations:
         if factor is None:
-            factor, newton, damping = _factorise(terms, z, system, near, damping)
+            system, factor, newton, damping = _factorise(terms, z, system, near, damping)
             chord = None
             if factor is None:
                 reason = reason and "no step lowers the cost any more"
@@ -76,7 +77,7 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
             reason, iterations = "", min(iterations, steps + POLISH)
         if left <= min(tolerance, POLISHED) * cost.sum() + nothing:
             break
-        if newton and near and gain > 0.0:
+        if gain > FAIR * promise:
             chord = chord or Chord(factor)
             chord.learn(step, turned)
         else:
@@ -111,17 +112,22 @@ class Chord:
 
 
 def _factorise(terms, z, system, newton, damping):
-    """The factor at z, whether it is Newton's, and with which damping; no factor if none is positive."""
+    """The system and its factor at z, whether that is Newton's, and with which damping; no factor if none is positive.
+
+    A system in single precision gives way to one in double where Gauss–Newton's Hessian is not positive to it.
+    """
     for _ in range(20):
         assemble(terms, z, system, newton)
         factor = system.factorise(damping[:, None] * system.band[0].reshape(z.shape) + 1e-12)
         if factor is not None:
-            return factor, newton, damping
+            return system, factor, newton, damping
         if newton:
             newton = False
+        elif system.band.dtype == np.float32:
+            system = BandedSystem(*z.shape)
         else:
             damping = np.maximum(10 * damping, 1e-8)
-    return None, newton, damping
+    return system, None, newton, damping
 
 
 def _around(values: np.ndarray, reach: int = 5) -> np.ndarray:
