@@ -245,13 +245,17 @@ class Keypoints(_PointSet):
         super().__post_init__()
         xy = self._array("xy", (None, None, len(self.names), 2))
         confidence = self._array("confidence", xy.shape[:3])
-        confidence = np.where(np.isfinite(xy).all(-1) & np.isfinite(confidence), confidence, 0.0)
+        unknown = ~(np.isfinite(xy).all(-1) & np.isfinite(confidence))
+        if (confidence[unknown] != 0).any():
+            confidence = np.where(unknown, 0.0, confidence)
         if confidence.size and (confidence.min() < 0 or confidence.max() > 1 + 1e-9):
             raise InputError(
                 f"Keypoints.confidence spans {confidence.min():g}…{confidence.max():g}, expected 0…1. "
                 "Rescale the detector's scores before handing them in."
             )
-        self._set(confidence=read_only("Keypoints", "confidence", np.minimum(confidence, 1.0), xy.shape[:3]))
+        if confidence.size and confidence.max() > 1:
+            confidence = np.minimum(confidence, 1.0)
+        self._set(confidence=read_only("Keypoints", "confidence", confidence, xy.shape[:3]))
         self._check_origin(self.origin or (Origin.DETECTED,) * len(self.names))
 
     @property
@@ -265,8 +269,10 @@ class Keypoints(_PointSet):
     def select(self, names: Sequence[str]) -> "Keypoints":
         """The named points, in the order given."""
         i = self.indices(names)
-        origin = tuple(self.origin[k] for k in i)
-        return Keypoints(tuple(names), self.rate, self.xy[:, :, i], self.confidence[:, :, i], origin)
+        origin, some = tuple(self.origin[k] for k in i), (self.xy[:, :, i], self.confidence[:, :, i])
+        for array in some:
+            array.setflags(write=False)
+        return Keypoints(tuple(names), self.rate, *some, origin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,6 +365,10 @@ class Motion(_Named):
     def time(self) -> np.ndarray:
         """(frames,) s."""
         return self.start + np.arange(self.frames) / self.rate
+
+    def every(self, step: int) -> "Motion":
+        """The first frame and every step-th after it, without deviation."""
+        return self.with_(values=self.values[::step], rate=self.rate / step, deviation=None)
 
     def column(self, name: str) -> np.ndarray:
         """(frames,) values of one coordinate."""

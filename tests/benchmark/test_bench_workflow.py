@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from simspine.benchmark import workflow
-from simspine.benchmark.workflow import STAGES, Cost, measure, scaling
+from simspine.benchmark.workflow import STAGES, Cost, measure, of_whole, scaling, table
 from simspine.cli import main
 from simspine.errors import InputError
 
@@ -62,6 +62,19 @@ def test_short_trials_give_no_slopes_and_no_verdicts(monkeypatch, tmp_path, quic
     written = json.loads(out.read_text())
     assert written["stages"] == stages
     assert bool(written["metrics"]) != quick
+
+
+def test_a_whole_data_set_is_computed_from_frames_and_processes():
+    """By hand: 210 trials of 2 s each and 535,000 frames of 3 ms; `scale` starts once for each of seven subjects."""
+    stages = {str(n): {stage: {"seconds": 2 + 3e-3 * n, "MiB": 100} for stage in STAGES} for n in (21_000, 1000, 5000)}
+    found = of_whole(stages)
+    assert found["ik"] == pytest.approx(535_000 * 3e-3 + 210 * 2)
+    assert found["scale"] == pytest.approx(535_000 * 3e-3 + 7 * 2)
+    head, _, first, *_, last = table(stages).splitlines()
+    assert "535,000 frames, computed" in head
+    assert "2,025" in first
+    assert f"{8 * 2025 + 1619:,}" in last
+    assert "computed" not in table(stages, whole=False)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from simspine.errors import InputError
+from simspine.formats import hdf5
 from simspine.formats.dataset import Dataset, DatasetFile, SubjectData, write_dataset
 from simspine.formats.hdf5 import check_heaps
 from simspine.formats.limits import ALWAYS
@@ -105,8 +106,11 @@ def test_a_subject_that_is_a_link(secret):
         file.trials("S1")
 
 
-def test_a_damaged_heap_is_found_before_the_library_walks_it(tmp_path):
-    """An object of free space without a length leads the library round and round."""
+@pytest.mark.parametrize("piece", [1 << 22, 64, 1])
+def test_a_damaged_heap_is_found_before_the_library_walks_it(tmp_path, monkeypatch, piece):
+    """An object of free space without a length leads the library round and round. piece: bytes looked through at a
+    time, so that the heap's mark lies across two of them."""
+    monkeypatch.setattr(hdf5, "_PIECE", piece)
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file.attrs["simspine_schema"] = 1

@@ -48,6 +48,22 @@ def test_numbers_survive(scene):
         assert header["bodies"][header["bones"][i][0]] == bone.body
 
 
+def test_poses_of_the_frames_kept_are_enough(scene):
+    """Which frames the floor is looked for in is all that may differ."""
+    most, step = -(-FRAMES // 4), 4
+    whole = pack(scene, most)
+    for every in (2, 4):
+        some = replace(scene, poses={name: pose[::every] for name, pose in scene.poses.items()}, step=every)
+        found = pack(some, most)
+        (header, arrays), (wanted, others) = read(found), read(whole)
+        assert header | {"floor": 0} == wanted | {"floor": 0}
+        assert header["step"] == step
+        for name, values in others.items():
+            np.testing.assert_array_equal(arrays[name], values)
+    with pytest.raises(InputError, match="one frame in 4, while one in 1 is kept"):
+        pack(some)
+
+
 def test_the_header_says_which_curves_the_model_sets(scene):
     header, _ = read(pack(scene))
     assert [(c["name"], c["note"], c["forced"]) for c in header["curves"]] == [("LLA", "", False), ("TKA", "set", True)]

@@ -27,6 +27,8 @@ SUBJECT, ACTION = "S1", "Walking 1"
 # A data set of Human3.6M's size within a quarter of an hour on two cores, 2 GiB a process, costs linear in frames.
 GOAL_MS = 1e3 * 15 * 60 * 2 / 535_000
 GOAL_MIB, GOAL_GROWTH = 2048, 1.1
+# Human3.6M: frames, trials, subjects. `scale` is a process for each subject, other stages one for each trial.
+FRAMES, TRIALS, SUBJECTS = 535_000, 210, 7
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,36 @@ def scaling(costs: Mapping[int, Costs]) -> list[Metric]:
     return found
 
 
-def table(costs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """Seconds and MiB of each stage (rows) by number of frames; costs: as under 'stages' of `measure`."""
+def table(costs: Mapping[str, Mapping[str, Mapping[str, float]]], whole: bool = True) -> str:
+    """Seconds and MiB of each stage (rows) by number of frames; costs: as under 'stages' of `measure`.
+
+    whole: with what a data set of Human3.6M's size would take, which is computed and not measured: see `of_whole`.
+    """
     rows: list[tuple[str, ...]] = [("CPU s (MiB)", *(f"{int(n):,} frames" for n in costs))]
     rows.append(("---", *("---:" for _ in costs)))
     for stage in STAGES:
         rows.append((stage, *(f"{own[stage]['seconds']:.1f} ({own[stage]['MiB']:.0f})" for own in costs.values())))
+    if whole:
+        found = of_whole(costs)
+        rows[0] += (f"{FRAMES:,} frames, computed",)
+        rows[1] += ("---:",)
+        rows = [*rows[:2], *((*row, f"{found[row[0]]:,.0f}") for row in rows[2:])]
+        rows.append(("all", *(f"{sum(own[s]['seconds'] for s in STAGES):.1f}" for own in costs.values())))
+        rows[-1] += (f"{sum(found.values()):,.0f}",)
     return aligned(rows)
+
+
+def of_whole(costs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, float]:
+    """{stage: s} of a data set of `FRAMES` in `TRIALS`, computed: what a frame takes more in the longest than in the
+    shortest trial, times the frames, and what is fixed for each process. costs: as for `table`."""
+    short, *_, long = sorted(costs, key=int)
+    found = {}
+    for stage in STAGES:
+        a, b = costs[short][stage]["seconds"], costs[long][stage]["seconds"]
+        each = _slope(int(short), a, int(long), b)
+        processes = SUBJECTS if stage == "scale" else TRIALS
+        found[stage] = each * FRAMES + max(a - int(short) * each, 0.0) * processes
+    return found
 
 
 def _slope(x0: float, y0: float, x1: float, y1: float) -> float:

@@ -71,7 +71,7 @@ def bench_workflow(path, frames, detections, quick):
     except ValueError:
         raise click.UsageError(f"--frames is {frames!r}; whole numbers by comma are wanted.") from None
     metrics, details = measure(lengths, detections, _say)
-    click.echo(table(details["stages"]))
+    click.echo(table(details["stages"], whole=not quick))
     if quick:  # starting a process takes longer than its frames: their cost and the goals cannot be told
         metrics = []
         click.echo(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -24,6 +24,7 @@ from simspine.formats.limits import ATTRIBUTE, DEPTH, ENTRIES, check_announced
 _HEAP = b"GCOL\x01\0\0\0"  # HDF5 File Format Specification 3.0, III.E "Global Heap"
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "Fletcher-32", 32000: "LZF"}
 _CHECKSUM = 4  # bytes that Fletcher-32 adds
+_PIECE = 1 << 22  # bytes looked through at a time
 _HEADER = 16  # bytes of a heap and of each of its objects
 
 
@@ -173,15 +174,6 @@ class _Output(io.RawIOBase):
         self._file = file
         self.error: OSError | None = None
 
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         return self._file.seek(offset, whence)
 
@@ -240,13 +232,24 @@ def check_heaps(path: str | os.PathLike) -> None:
 @lru_cache(maxsize=64)
 def _check_heaps(path: str, *_: int) -> None:
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.find(_HEAP)
+        at = _next_heap(file, 0)
         while at >= 0:
             end = at + int.from_bytes(content[at + 8 : at + 16], "little")
             if end > len(content):
                 raise InputError(f"{path}: a heap of texts reaches beyond the end of the file; cut short or damaged?")
             _check_heap(content, at + _HEADER, end, path)
-            at = content.find(_HEAP, max(end, at + _HEADER))
+            at = _next_heap(file, max(end, at + _HEADER))
+
+
+def _next_heap(file: IO[bytes], start: int) -> int:
+    """Place of the first heap from `start` on, -1 for none; read piece by piece, for files larger than the memory."""
+    while True:
+        file.seek(start)
+        piece = file.read(_PIECE + len(_HEAP) - 1)  # a heap's mark may lie across two pieces
+        found = piece.find(_HEAP)
+        if found >= 0 or len(piece) < _PIECE:
+            return start + found if found >= 0 else -1
+        start += _PIECE
 
 
 def _check_heap(content: mmap.mmap, at: int, end: int, path: str) -> None:

@@ -69,8 +69,9 @@ def section_of(
         rhythm=found.lumbopelvic_rhythm,
         variations=variations_of(found.sized),
     )
-    films = films_of(found, step_of(found.spine.frames, most), film_bytes)
-    overlays, player = _overlays(found, samples), pack(replace(scene_of(found), films=films), most)
+    step = step_of(found.spine.frames, most)
+    films = films_of(found, step, film_bytes)
+    overlays, player = _overlays(found, samples), pack(replace(scene_of(found, step), films=films), most)
     return trial_section(found.name, prefix, parts, overlays=overlays, player=player, glance=glance(found))
 
 

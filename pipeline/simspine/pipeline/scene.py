@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.body.kinematics import body_poses
 from simspine.body.model import Body
 from simspine.data_files import pose2sim_folder
 from simspine.pipeline.solved_trial import SolvedTrial
@@ -28,8 +29,10 @@ CHOSEN = ("hip_flexion_r", "hip_flexion_l", "trunk_inclination")  # curves shown
 Angles = Mapping[str, tuple[np.ndarray | None, np.ndarray | None]]  # {'lla' or 'tka': (values, sd)}, (frames,) rad
 
 
-def scene_of(found: SolvedTrial) -> Scene:
-    """One trial in 3D; cameras, measured points and verdict where they are known."""
+def scene_of(found: SolvedTrial, step: int = 1) -> Scene:
+    """One trial in 3D; cameras, measured points and verdict where they are known. step: poses are of every step-th
+    frame, for the memory of long trials.
+    """
     spine, verdict = found.spine, found.verdict
     angles = {key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in LABELS}
     shapes, pairs = anatomy(found.body.osim)
@@ -37,7 +40,7 @@ def scene_of(found: SolvedTrial) -> Scene:
         found.name,
         chain_of(spine.markers),
         found.markers,
-        found.poses,
+        found.poses if step == 1 else body_poses(found.body, found.motion.every(step)),
         shapes,
         pairs,
         tuple(found.cameras),
@@ -48,6 +51,7 @@ def scene_of(found: SolvedTrial) -> Scene:
             *clinical_curves(spine.clinical, found.clinical_figures),
         ),
         skin=skin_of(found.body, shapes),
+        step=step,
     )
 
 

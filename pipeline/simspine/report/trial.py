@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,6 +112,7 @@ def trial_section(
     """
 
     def pictures(drawn: Iterable[Drawn]) -> tuple[content.Picture, ...]:
+        # One after another: of long trials each figure takes a hundred megabytes.
         return tuple(
             content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{key}"))
             for figure, key, title, alt, caption in drawn
@@ -126,12 +128,12 @@ def trial_section(
         name,
         () if verdict is None else tuple(map(page_finding, verdict.findings)),
         tuple(overlays),
-        pictures([*_body_figures(parts), *_limb_figures(parts), *_spine_figures(parts)]),
+        pictures(chain(_body_figures(parts), _limb_figures(parts), _spine_figures(parts))),
         tuple(tables),
         rejected=() if verdict is None else rejections(verdict),
         player=player,
         glance=tuple(glance),
-        checks=pictures([*_triangulation_figures(parts), *_marker_figures(parts)]),
+        checks=pictures(chain(_triangulation_figures(parts), _marker_figures(parts))),
     )
 
 

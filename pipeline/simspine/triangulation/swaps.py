@@ -54,6 +54,8 @@ def limb_groups(names: Sequence[str]) -> dict[str, np.ndarray]:
 
 def exchange(keypoints: Keypoints, swapped: np.ndarray) -> Keypoints:
     """Keypoints with the observations `swapped` (frames, views, points) bool handed to their mirror images."""
+    if not swapped.any():
+        return keypoints
     mirrors = mirror_indices(keypoints.names)
     xy = np.where(swapped[..., None], keypoints.xy[:, :, mirrors], keypoints.xy)
     return keypoints.with_(

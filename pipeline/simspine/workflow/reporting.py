@@ -58,12 +58,11 @@ def write_report_of(config: Config) -> Path:
     sections, links, curves = [], [], []
     for order, (subject, trial) in enumerate(names, 1):
         found = _read(config, subject, trial)
-        most, film_bytes = (THINNED, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
-        section = section_of(found, f"t{order}", config.report.sample_frames, most, film_bytes)
-        section = _with_cycles(section, found, config, f"t{order}")
+        section = _section(found, config, f"t{order}", apart)
         figures.setdefault(subject, {})[trial] = (*found.curvature_figures, *found.clinical_figures)
         curves.append(_curve(found))
         caveats.append(caveats_of(found))
+        del found  # of a long trial more than a gigabyte
         if apart:
             page = path.parent / "report" / f"{subject}_{trial}.html"
             page.parent.mkdir(exist_ok=True)
@@ -80,6 +79,13 @@ def write_report_of(config: Config) -> Path:
             front = replace(front, validation=pictures(data), validation_tables=text_tables(data))
     write_report(path, front)
     return path
+
+
+def _section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
+    """A trial's part of the page, or of its own page where it has one (apart)."""
+    most, film_bytes = (THINNED, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
+    section = section_of(found, prefix, config.report.sample_frames, most, film_bytes)
+    return _with_cycles(section, found, config, prefix)
 
 
 def _with_cycles(section: TrialSection, found: SolvedTrial, config: Config, prefix: str) -> TrialSection:
@@ -117,7 +123,8 @@ def page_task(config: Config) -> Task:
 
 def _read(config: Config, subject: str, trial: str) -> SolvedTrial:
     context = Context(config, subject)
-    return read_trial(context.paths, trial, context.capture(trial).videos)
+    videos = context.capture(trial).videos
+    return read_trial(context.paths, trial, videos, keypoints=bool(videos))  # for pictures only
 
 
 def _front_page(

@@ -46,26 +46,29 @@ def read_trial(
     judged: bool = True,
     images: bool = True,
     derived: bool = False,
+    keypoints: bool = True,
 ) -> SolvedTrial:
     """What the stages found in a trial; what comes from images and the verdict where their files are there.
 
     judged: False leaves the verdict out, and what was filled in after it, for the stage that makes them. images: False
-    leaves out what comes from images. derived: with what was derived from the posterior, which the spine has by itself.
-    Always left out, for the memory of long trials, are the points before they were merged.
+    leaves out what comes from images; keypoints: False, only keypoints and contours, which pictures want. derived: with
+    what was derived from the posterior, which the spine has by itself. Always left out, for the memory of long trials,
+    are the points before they were merged.
     """
     verdict = load_verdict(paths.quality(name)) if judged and paths.quality(name).is_file() else None
     filled = verdict is not None and verdict.filled
     kinematics = paths.filled(name, "kinematics") if filled else paths.kinematics(name)
     seen: dict = {}
     if images and paths.keypoints(name).is_file() and paths.points(name).is_file():
-        stored, points = load(paths.keypoints(name)), load(paths.points(name), ["report"])
         seen = {
             "cameras": tuple(load(paths.cameras(name), ["cameras"])["cameras"]),
-            "keypoints": stored["keypoints"],
-            "triangulation": _report(points["report"]),
-            "timing": timing_in(stored),
-            "contours": stored.get("contours"),
+            "triangulation": _report(load(paths.points(name), ["report"])["report"]),
         }
+        if keypoints:
+            stored = load(paths.keypoints(name))
+            seen |= {
+                "keypoints": stored["keypoints"], "timing": timing_in(stored), "contours": stored.get("contours"),
+            }  # fmt: skip
     return SolvedTrial(
         paths.subject,
         name,

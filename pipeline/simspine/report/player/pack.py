@@ -36,8 +36,13 @@ class Packed:
 
 
 def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
-    """The scene for a page; of more than `most` frames every second, third … is kept."""
+    """The scene for a page; of more than `most` frames every second, third … is kept.
+
+    Raises `InputError` where the scene has poses of fewer frames than that.
+    """
     step = step_of(scene.frames, most)
+    if step % scene.step:
+        raise InputError(f"{scene.name}: poses are of one frame in {scene.step}, while one in {step} is kept.")
     at = slice(None, None, step)
     block = Block()
     header: dict[str, object] = {
@@ -59,7 +64,7 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
             block.whole("filled", scene.points.filled[at])
     if scene.poses:
         names = list(scene.poses)
-        poses = np.stack([scene.poses[name][at] for name in names], 1)
+        poses = np.stack([scene.poses[name][:: step // scene.step] for name in names], 1)
         block.lengths("place", poses[..., :3, 3])
         block.lengths("turn", quaternions(poses[..., :3, :3]))
         header["bodies"] = names

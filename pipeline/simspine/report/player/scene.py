@@ -45,7 +45,8 @@ class Scene:
     points: measured points with origin, NaN = missing. spine: points of the spine from below upwards, with covariance
     where known. poses: {body: (frames, 4, 4)}. bones: each in the frame of its body. segments: pairs of bodies whose
     origins (joint centres) a line joins. cameras: world z up. status, reasons: one text per frame. films: what cameras
-    saw. skin: goes with the poses. links: pairs of names of points that a line joins.
+    saw. skin: goes with the poses. links: pairs of names of points that a line joins. step: poses are of the first
+    frame and every step-th after it.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Scene:
     films: Sequence[Film] = ()
     skin: BoundSkin | None = None
     links: Sequence[tuple[str, str]] = ()
+    step: int = 1
 
     def __post_init__(self):
         frames = self.spine.frames
@@ -70,7 +72,7 @@ class Scene:
             if markers.frames != frames:
                 raise InputError(f"Scene: points have {markers.frames} frames, the spine has {frames}; cut both alike.")
         for name, pose in self.poses.items():
-            checked(f"Scene.poses[{name!r}]", pose, (frames, 4, 4))
+            checked(f"Scene.poses[{name!r}]", pose, (len(range(0, frames, self.step)), 4, 4))
         for texts in (self.status, self.reasons):
             if texts is not None and len(texts) != frames:
                 raise InputError(f"Scene: {len(texts)} texts for {frames} frames.")
