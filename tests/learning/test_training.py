@@ -10,6 +10,7 @@ from small_samples import small_samples
 
 from simspine.errors import InputError
 from simspine.learning.checkpoints import Identity, load_checkpoint
+from simspine.learning.descent import CHECKPOINT, DescentRun
 from simspine.learning.encoding import Encoding
 from simspine.learning.lifters import fit_lifter, of_subjects
 from simspine.learning.networks import (
@@ -20,13 +21,7 @@ from simspine.learning.networks import (
     loss_of,
 )
 from simspine.learning.options import LiftingNetwork, LiftingTraining, preset_options
-from simspine.learning.training import (
-    CHECKPOINT,
-    LearningData,
-    TrainingRun,
-    apply_network,
-    fit_network,
-)
+from simspine.learning.training import LearningData, apply_network, fit_network
 
 pytestmark = pytest.mark.learn
 SIZE = LiftingNetwork(width=32, dropout=0.3, receptive=9)
@@ -37,24 +32,24 @@ LEARNING = LearningData(CODE.features(DATA), CODE.targets(DATA))
 MAKE = partial(SimpleBaseline, 30, 42, SIZE)
 
 
-def run(folder, **changes) -> TrainingRun:
-    return replace(TrainingRun(folder, Identity({"a": {"b": 1}}, "data"), SETTINGS, seed=3), **changes)
+def run(folder, **changes) -> DescentRun:
+    return replace(DescentRun(folder, Identity({"a": {"b": 1}}, "data"), seed=3), **changes)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    return (*fit_network(MAKE, LEARNING, run(folder)), folder)
+    return (*fit_network(MAKE, LEARNING, SETTINGS, run(folder)), folder)
 
 
 @pytest.mark.parametrize("killed_after", [1, 4])
 def test_a_killed_run_ends_as_if_it_had_not_been(undisturbed, tmp_path, killed_after):
     network, history, _ = undisturbed
-    _, before = fit_network(MAKE, LEARNING, run(tmp_path, until=killed_after))
+    _, before = fit_network(MAKE, LEARNING, SETTINGS, run(tmp_path, until=killed_after))
     assert before.losses == history.losses[:killed_after]
     torch.manual_seed(99)  # what else draws random numbers does not matter
     lines = []
-    again, after = fit_network(MAKE, LEARNING, run(tmp_path, say=lines.append))
+    again, after = fit_network(MAKE, LEARNING, SETTINGS, run(tmp_path, say=lines.append))
     assert after.losses == history.losses
     assert lines[0].endswith(f"{killed_after} of 6 epochs are done")
     assert len(lines) == 1 + 6 - killed_after
@@ -65,7 +60,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(undisturbed, tmp_path, killed_a
 def test_a_finished_run_is_not_trained_again(undisturbed):
     network, history, folder = undisturbed
     written = (folder / CHECKPOINT).stat().st_mtime_ns
-    again, found = fit_network(MAKE, LEARNING, run(folder))
+    again, found = fit_network(MAKE, LEARNING, SETTINGS, run(folder))
     assert found.losses == history.losses
     assert (folder / CHECKPOINT).stat().st_mtime_ns == written
     np.testing.assert_array_equal(
@@ -80,7 +75,7 @@ def test_it_learns_and_steps_down(undisturbed):
 
 
 def test_other_seeds_give_other_losses(undisturbed, tmp_path):
-    _, found = fit_network(MAKE, LEARNING, run(tmp_path, seed=4, until=1))
+    _, found = fit_network(MAKE, LEARNING, SETTINGS, run(tmp_path, seed=4, until=1))
     assert found.losses[0] != undisturbed[1].losses[0]
 
 
@@ -88,23 +83,23 @@ def test_random_numbers_of_the_caller_go_on(tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    fit_network(MAKE, LEARNING, run(tmp_path, until=1))
+    fit_network(MAKE, LEARNING, SETTINGS, run(tmp_path, until=1))
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_checkpoints_of_others_are_refused(undisturbed):
     folder = undisturbed[2]
     with pytest.raises(InputError, match=r"checkpoint\.pt was trained with other settings: a\.b is 1, asked for is 2"):
-        fit_network(MAKE, LEARNING, run(folder, identity=Identity({"a": {"b": 2}}, "data")))
+        fit_network(MAKE, LEARNING, SETTINGS, run(folder, identity=Identity({"a": {"b": 2}}, "data")))
     with pytest.raises(InputError, match=r"checkpoint\.pt was trained on other data"):
-        fit_network(MAKE, LEARNING, run(folder, identity=Identity({"a": {"b": 1}}, "others")))
+        fit_network(MAKE, LEARNING, SETTINGS, run(folder, identity=Identity({"a": {"b": 1}}, "others")))
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04broken"])
 def test_damaged_checkpoints_are_refused(tmp_path, content):
     (tmp_path / CHECKPOINT).write_bytes(content)
     with pytest.raises(InputError, match=r"checkpoint\.pt is no checkpoint that can be read.*Delete it"):
-        fit_network(MAKE, LEARNING, run(tmp_path))
+        fit_network(MAKE, LEARNING, SETTINGS, run(tmp_path))
     assert (tmp_path / CHECKPOINT).read_bytes() == content
 
 
@@ -127,10 +122,10 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path, monkeypatch):
 
 def test_too_little_and_too_wild(tmp_path):
     with pytest.raises(InputError, match="at least two"):
-        fit_network(MAKE, LearningData(LEARNING.features[:1], LEARNING.targets[:1]), run(tmp_path))
+        fit_network(MAKE, LearningData(LEARNING.features[:1], LEARNING.targets[:1]), SETTINGS, run(tmp_path))
     wild = LearningData(LEARNING.features, LEARNING.targets * np.inf)
     with pytest.raises(InputError, match="loss of epoch 1 is no number"):
-        fit_network(MAKE, wild, run(tmp_path))
+        fit_network(MAKE, wild, SETTINGS, run(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
@@ -187,8 +182,8 @@ def test_redrawn_samples_are_learnt_from_and_a_killed_run_goes_on_as_if_it_were_
     assert first != plain
     assert first[-1] < first[0]
     redrawing = replace(LEARNING, redrawn=lambda epoch: (LEARNING.features + epoch, LEARNING.targets))
-    whole, history = fit_network(MAKE, redrawing, run(tmp_path / "whole"))
-    fit_network(MAKE, redrawing, run(tmp_path / "cut", until=3))
-    resumed, gone_on = fit_network(MAKE, redrawing, run(tmp_path / "cut"))
+    whole, history = fit_network(MAKE, redrawing, SETTINGS, run(tmp_path / "whole"))
+    fit_network(MAKE, redrawing, SETTINGS, run(tmp_path / "cut", until=3))
+    resumed, gone_on = fit_network(MAKE, redrawing, SETTINGS, run(tmp_path / "cut"))
     assert gone_on.losses == history.losses
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))

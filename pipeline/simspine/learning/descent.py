@@ -1,12 +1,14 @@
 """One loop of gradient descent: the same weights from the same seed, and after a kill from where it stopped.
 
 What is random in an epoch depends on seed and epoch alone, so a checkpoint, written after each epoch, needs no state of
-random numbers. On a CPU a run that was killed ends with the very weights of one that was not. AdamW, a linear warm-up
-and a cosine, clipped gradients, and a moving average of the weights, which is what is used (`schedule`). Needs PyTorch.
+random numbers. On a CPU a run that was killed ends with the very weights of one that was not. AdamW, clipped gradients,
+and a moving average of the weights, which is what is used; unless said otherwise a linear warm-up and a cosine, and no
+decay of norms and biases (`schedule`). Needs PyTorch.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from simspine.errors import InputError
 from simspine.learning.checkpoints import Identity, load_checkpoint, save_checkpoint
 from simspine.learning.options import DescentSettings
 from simspine.learning.schedule import averaged, decayed_groups, rate_at
-from simspine.learning.training import CHECKPOINT, Say, seeded
 
+CHECKPOINT = "checkpoint.pt"
 TOTAL = "total"
+Say = Callable[[str], None]
 _SAID_EVERY = 20.0  # s, between lines within an epoch
 
 
@@ -39,7 +42,9 @@ class DescentHistory:
 class Descent:
     """What is minimised. batches: of an epoch, counted from 0; count: how many there are. losses: of a network on a
     batch, by name; the one named 'total' is minimised. begin: puts the network in training mode before an epoch. watch:
-    from the averaged network to a figure that is shown and decides nothing; shown: how it is said.
+    from the averaged network to a figure that is shown and decides nothing; shown: how it is said. rate: learning rate
+    from epoch and step, counted from 0, and the number of steps; None: `schedule.rate_at`. groups: of parameters, for
+    AdamW, from network and weight decay.
     """
 
     batches: Callable[[int], Iterable[Any]]
@@ -49,6 +54,8 @@ class Descent:
     begin: Callable[[nn.Module, int], object] = field(default=lambda network, epoch: network.train())
     watch: Callable[[nn.Module], float] = field(default=lambda network: float("nan"))
     shown: str = "watched {:.2f}"
+    rate: Callable[[int, int, int], float] | None = None
+    groups: Callable[[nn.Module, float], list[dict]] = decayed_groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +106,7 @@ def descend(make: Callable[[], nn.Module], goal: Descent, run: DescentRun) -> tu
     with seeded(run.seed, 0, run.device):
         network = make().to(run.device, memory_format=torch.channels_last)  # three times as fast on a CPU
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    groups = decayed_groups(network, settings.decay)
+    groups = goal.groups(network, settings.decay)
     state, history = _Learning(network, average, torch.optim.AdamW(groups, lr=settings.rate)), DescentHistory()
     path = run.folder / CHECKPOINT
     if path.exists():
@@ -130,8 +137,9 @@ def _epoch(state: _Learning, goal: Descent, epoch: int, say: Say) -> dict[str, f
     goal.begin(state.network, epoch)
     said = time.perf_counter()
     for number, batch in enumerate(goal.batches(epoch), start=1):
+        rate = rate_at(state.step, steps, settings) if goal.rate is None else goal.rate(epoch, state.step, steps)
         for group in state.optimiser.param_groups:
-            group["lr"] = rate_at(state.step, steps, settings)
+            group["lr"] = rate
         losses = goal.losses(state.network, batch)
         (losses[TOTAL] / settings.accumulate).backward()
         for name, loss in losses.items():
@@ -158,3 +166,11 @@ def _watched(state: _Learning, goal: Descent) -> float:
         found = goal.watch(state.network.eval())
     state.network.load_state_dict(own)
     return found
+
+
+@contextmanager
+def seeded(seed: int, epoch: int, device: str) -> Iterator[None]:
+    """Random numbers that depend on seed and epoch alone; those of the caller go on as they were."""
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        torch.manual_seed(1_000_003 * seed + epoch)
+        yield

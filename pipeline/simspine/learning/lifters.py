@@ -24,7 +24,8 @@ from simspine.skeletons import load
 if TYPE_CHECKING:
     from torch import nn
 
-    from simspine.learning.training import History, LearningData, TrainingRun
+    from simspine.learning.descent import DescentRun
+    from simspine.learning.training import History, LearningData
 
 # (samples, frames, inputs) → standardised targets and their standard deviations, (samples, outputs).
 Apply = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
@@ -150,7 +151,9 @@ def _fit_network(
     from simspine.learning.training import apply_angles, apply_network, fit_network
 
     run = _run(options, data, place)
-    network, history = fit_network(lambda: _network(options, learning.features.shape[-1], encoding), learning, run)
+    network, history = fit_network(
+        lambda: _network(options, learning.features.shape[-1], encoding), learning, options.training, run
+    )
     lifter = FittedLifter(
         options, data.names, encoding, lambda features: apply_network(network, features), history, network=network,
         data=run.identity.data,
@@ -183,13 +186,13 @@ def _learning(data: Samples, encoding: Encoding, watched: Samples) -> "LearningD
     return LearningData(features, encoding.targets(data), encoding.features(watched), error_mm)
 
 
-def _run(options: LiftingOptions, data: Samples, place: tuple[Path, Say]) -> "TrainingRun":
+def _run(options: LiftingOptions, data: Samples, place: tuple[Path, Say]) -> "DescentRun":
     from simspine.learning.checkpoints import Identity
-    from simspine.learning.training import TrainingRun
+    from simspine.learning.descent import DescentRun
 
     stated = options.model_dump(mode="json", exclude={"training": {"device"}})
     device = chosen_device(options.training.device)
-    return TrainingRun(place[0], Identity(stated, digest(data)), options.training, options.seed, device, place[1])
+    return DescentRun(place[0], Identity(stated, digest(data)), options.seed, device, place[1])
 
 
 def _network(options: LiftingOptions, inputs: int, encoding: Encoding):

@@ -14,6 +14,7 @@ from simspine.errors import InputError
 from simspine.geometry import undistort
 from simspine.pipeline.lifter import LiftedPose, Lifter
 from simspine.pipeline.one_camera import NAMES, Seen
+from simspine.sources.pose2sim import SIZE_TOLERANCE
 from simspine.types import Camera
 
 _ROUNDING_S = 1e-6
@@ -30,9 +31,10 @@ class LiftingLens:
     camera: Camera | None = None
 
     def of(self, size: tuple[int, int]) -> Camera:
-        """The camera of images (width, height); `InputError` where the calibrated one's are of another size."""
+        """The camera of images (width, height); `InputError` where the calibrated one's are of
+        another size, as of a recording."""
         if self.camera is not None:
-            if self.camera.size != size:
+            if any(abs(a - b) > SIZE_TOLERANCE * b for a, b in zip(size, self.camera.size, strict=True)):
                 raise InputError(
                     f"camera {self.camera.name!r} was calibrated for images of {_px(self.camera.size)}, these are "
                     f"{_px(size)}. Name the calibration of these images, or --fov."

@@ -35,6 +35,8 @@ def ablation_figure(tables: Sequence[EvaluationTable], columns: tuple[str, str])
         for column, colour in zip(columns, (VERMILLION, BLUE), strict=True):
             values = np.array([table.value(row.method, row.label, column) for row in table.rows], float)
             draw(axes, names, values, colour, column)
+        # In the end only: a limit set before the second column would leave its larger values outside.
+        axes.set_ylim(bottom=0) if draw is _curve else axes.set_xlim(left=0)
         axes.set_title(table.title, fontsize="small")
         unit = next(column.unit for column in table.columns if column.name == columns[0])
         (axes.set_ylabel if draw is _curve else axes.set_xlabel)(f"error ({unit})", fontsize="small")
@@ -46,7 +48,6 @@ def _dots(axes: "Axes", names: list[str], values: np.ndarray, colour: str, label
     axes.plot(values, np.arange(len(names)), "o", color=colour, label=label)
     axes.set_yticks(np.arange(len(names)), names, fontsize="x-small")
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlim(left=0)
     axes.grid(axis="x", alpha=0.3)
 
 
@@ -56,6 +57,5 @@ def _curve(axes: "Axes", names: list[str], values: np.ndarray, colour: str, labe
     axes.set_xscale("log")
     axes.set_xticks(shares, [f"{share:g}" for share in shares], fontsize="x-small")
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
     axes.set_xlabel("share of the people (%)", fontsize="small")
     axes.grid(alpha=0.3)

@@ -108,6 +108,9 @@ def test_the_figure_has_what_the_tables_have():
         ([1, 100], [9, 4]), ([1, 100], [10, 5])
     ]  # fmt: skip
     assert [list(line.get_xdata()) for line in dots.lines] == [[5, 4.5], [6, 5.5]]
+    assert curve.get_ylim()[0] == dots.get_xlim()[0] == 0
+    assert curve.get_ylim()[1] > 10  # the second column is within the axes as well
+    assert dots.get_xlim()[1] > 6
     for part in ("By fractions", "By losses", "position", "spine: median error", "error (%)"):
         assert part in texts(figure)
 

@@ -9,6 +9,7 @@ import torch
 
 from simspine.errors import InputError
 from simspine.learning.checkpoints import Identity
+from simspine.learning.descent import CHECKPOINT
 from simspine.learning.spine2d.ablations import run_detector_ablation
 from simspine.learning.spine2d.batches import CropReader
 from simspine.learning.spine2d.network import SpineNetwork
@@ -25,7 +26,6 @@ from simspine.learning.spine2d.seeing import look, mean_places
 from simspine.learning.spine2d.simcc import SimccMaps
 from simspine.learning.spine2d.teacher import Teacher
 from simspine.learning.spine2d.training import DetectorRun, fit_detector
-from simspine.learning.training import CHECKPOINT
 
 pytestmark = pytest.mark.learn
 NAMES = POINT_CHOICES["trunk"]

@@ -88,10 +88,10 @@ def shown_of(where: LabelledSet, people: LabelledPeople) -> int:
 def _fitted(options: SpineDetectorOptions, reader, judged, folder: Path, say: Say):
     """Averaged weights, and the network as it was before training."""
     from simspine.learning.checkpoints import Identity
+    from simspine.learning.descent import seeded
     from simspine.learning.spine2d.network import SpineNetwork
     from simspine.learning.spine2d.teacher import read_teacher, widened
     from simspine.learning.spine2d.training import DetectorRun, fit_detector
-    from simspine.learning.training import seeded
 
     device = chosen_device(options.training.device)
     names = options.data.names

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from simspine.learning.checkpoints import Identity
-from simspine.learning.descent import TOTAL, Descent, DescentHistory, DescentRun, descend
+from simspine.learning.descent import TOTAL, Descent, DescentHistory, DescentRun, Say, descend
 from simspine.learning.spine2d.batches import CropBatch, CropReader
 from simspine.learning.spine2d.losses import PointGraph, Wanted, all_losses, total_loss
 from simspine.learning.spine2d.network import Found
 from simspine.learning.spine2d.options import CurriculumStage, SpineDetectorOptions
 from simspine.learning.spine2d.simcc import SIGMAS, SimccMaps, wanted_maps
 from simspine.learning.spine2d.teacher import Teacher
-from simspine.learning.training import Say
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,106 @@
+"""How far lifted points of one camera are from those of four, in the packaged videos.
+
+    simspine train lifting configs/training/lifter.yaml --out results/lifter
+    python -m benchmarks.lifted_on_real_images --lifter results/lifter/lifter.onnx
+
+Each camera's video is looked at as `simspine detect --lift` does, with the refined calibration and with the field of
+view that is assumed where none is known. True are the twelve joints of the limbs that the same detector gives in all
+four videos, triangulated and filtered, in the camera's axes. Both relative to the middle of the hips. Beside it: the
+mean pose of two synthetic people in all actions as cameras see them, which knows nothing of the image.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from benchmarks.spine_on_real_images import detected, in_space
+
+from simspine.formats.calibration import read_calibration
+from simspine.learning.lifters import source_views
+from simspine.learning.options import TRAIN, LiftingSource
+from simspine.metrics import aligned, distances, scaled
+from simspine.pipeline.cameras import judge_cameras
+from simspine.pipeline.lifted_people import LiftingLens, PeopleLifter
+from simspine.pipeline.lifter import Lifter
+from simspine.pipeline.one_camera import Looking, Seen, Watcher
+from simspine.pipeline.options import CameraOptions, DetectionOptions, TriangulationOptions
+from simspine.sources.pose2sim import demo_folder
+from simspine.sources.video import Video, open_videos
+from simspine.types import Camera, Markers
+
+JOINTS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist") for side in "LR"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lifter", type=Path, nargs="+", required=True, help="lifter.onnx of a training for BlazePose")
+    options = parser.parse_args()
+    folder = demo_folder()
+    videos = open_videos(sorted((folder / "videos").glob("*.mp4")))
+    cameras = read_calibration(next((folder / "calibration").iterdir()))
+    limbs = detected(videos, cameras, "blazepose")
+    judged = judge_cameras({"": (limbs, cameras)}, CameraOptions(refine=True), TriangulationOptions().min_confidence)
+    refined = judged[""].cameras
+    truth = in_space(limbs, refined)
+    seen = [people_in(video) for video in videos]
+    print("| lifter, lens | camera | images | MPJPE | after a scale | P-MPJPE |\n|---|---|---|---|---|---|")
+    for path in options.lifter:
+        for words, known in (("calibrated", True), ("60° assumed", False)):
+            rows = []
+            for people, camera in zip(seen, refined, strict=True):
+                own = lifted(people, Lifter(path), LiftingLens(camera=camera if known else None))
+                rows.append((own, true_joints(truth, camera)))
+                print_row(f"{path.parent.name}, {words}", camera.name, *rows[-1])
+            print_row(f"{path.parent.name}, {words}", "all", *map(np.concatenate, zip(*rows, strict=True)))
+    poses = np.concatenate([true_joints(truth, camera) for camera in refined])
+    print_row("mean pose", "all", np.broadcast_to(mean_pose(), poses.shape), poses)
+
+
+def people_in(video: Video) -> list[tuple[tuple[Seen, ...], float, tuple[int, int]]]:
+    """Of each image: the people, its time (s), its width and height."""
+    watcher, found = Watcher(Looking(DetectionOptions(people=1), infer_spine=False)), []
+    for i, image in enumerate(video):
+        found.append((watcher.see(image, i / video.rate), i / video.rate, (image.shape[1], image.shape[0])))
+    watcher.close()
+    return found
+
+
+def lifted(seen: Sequence[tuple], lifter: Lifter, lens: LiftingLens) -> np.ndarray:
+    """(frames, joints, 3) m about the mid-hips of the person seen first; NaN where nobody is."""
+    people, found = PeopleLifter(lifter, lens), []
+    for image in seen:
+        found += people.push(*image)
+    found += people.flush()
+    at = [lifter.card.points.index(name) for name in JOINTS]
+    nothing = np.full((len(JOINTS), 3), np.nan)
+    return about_hips(np.array([poses[1].xyz[at] if 1 in poses else nothing for poses in found]))
+
+
+def true_joints(truth: Markers, camera: Camera) -> np.ndarray:
+    """(frames, joints, 3) m about the mid-hips, in the camera's axes."""
+    return about_hips(truth.xyz[:, [truth.index(name) for name in JOINTS]] @ camera.R.T)
+
+
+def mean_pose() -> np.ndarray:
+    """(joints, 3) m of two synthetic people in the first 2 s of all trials, in the axes of all cameras."""
+    views = source_views(LiftingSource(frames=100, context=50, detections="exact"), TRAIN[:2])
+    at = [views[0].truth.names.index(name) for name in JOINTS]
+    return about_hips(np.concatenate([view.truth.xyz[:, at] for view in views])).mean(0)
+
+
+def about_hips(xyz: np.ndarray) -> np.ndarray:
+    """Relative to the middle of the first two."""
+    return xyz - xyz[:, :2].mean(1, keepdims=True)
+
+
+def print_row(name: str, camera: str, found: np.ndarray, true: np.ndarray) -> None:
+    """Means over images and joints, mm."""
+    count = int(np.isfinite(found).all((1, 2)).sum())
+    errors = [distances(moved, true) for moved in (found, scaled(found, true), aligned(found, true))]
+    figures = " | ".join(f"{1e3 * np.nanmean(error):.0f}" for error in errors)
+    print(f"| {name} | {camera} | {count} | {figures} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
