@@ -130,10 +130,10 @@ class Plot {
       }
     }
     const { unit } = curves[0];
-    const every = markStep(low, high);
+    const every = markStep(low, high, height);
     for (let mark = Math.ceil(low / every) * every; mark <= high; mark += every) {
       svgElement(svg, "line", { class: "p-grid", x1: this.left, x2: this.right, y1: y(mark), y2: y(mark) });
-      svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${Math.round(mark)}${unit === "°" ? unit : ""}`);
+      svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${String(+mark.toFixed(1)).replace("-", "−")}${unit === "°" ? unit : ""}`);
     }
     curves.forEach((curve, i) => {
       curve.look = `${curve.forced ? " p-forced" : curve.note ? " p-noted" : ""}${i ? " p-second" : ""}`;
@@ -226,10 +226,11 @@ function panelsOf(curves) {
   return [...found.values()];
 }
 
-// Some four marks between low and high, and never fewer than three: one alone gives no scale.
-function markStep(low, high) {
-  const step = niceStep((high - low) / 4);
-  return Math.floor(high / step) - Math.ceil(low / step) < 2 ? niceStep(step / 2.5) : step;
+// Marks on a scale of so many px: as near each other as their labels allow, five at most.
+function markStep(low, high, height) {
+  const least = ((high - low) * Math.max(12.5, height / 5)) / height;
+  const power = 10 ** Math.floor(Math.log10(least));
+  return power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= least * 0.999);
 }
 
 function niceStep(step) {
