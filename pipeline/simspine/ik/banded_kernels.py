@@ -54,15 +54,16 @@ def _inverse_lower(L: np.ndarray, X: np.ndarray) -> None:
 
 
 @njit(**ENTRY)
-def diagonal_inverses(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
-    """Inverses (frames, n, n), in single precision, of the blocks on the diagonal of lower (2 n + 1, frames · n).
+def diagonal_inverses(lower: np.ndarray, found: np.ndarray) -> None:
+    """found (frames, n, n), in double or single precision = inverses of the blocks on the diagonal of lower (2 n + 1,
+    frames · n).
 
     With one row less between its columns the band's memory is L itself, column by column: entry i, j of the columns of
     a frame lies 2 n · j + i behind its first.
     """
     flat = lower.T.reshape(-1)
-    found = np.empty((frames, n, n), np.float32)
-    own, inverse = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    frames, n = found.shape[:2]
+    own, inverse = np.empty((n, n), found.dtype), np.empty((n, n), found.dtype)
     for t in range(frames):
         for j in range(n):
             column = t * n * (2 * n + 1) + 2 * n * j
@@ -70,7 +71,6 @@ def diagonal_inverses(lower: np.ndarray, frames: int, n: int) -> np.ndarray:
                 own[i, j] = flat[column + i]
         _inverse_lower(own, inverse)
         found[t] = inverse
-    return found
 
 
 @njit(**INNER)
@@ -88,16 +88,17 @@ def _beside(flat: np.ndarray, t: int, n: int, next_one: np.ndarray, second: np.n
 def selected_inverse(lower: np.ndarray, inverses: np.ndarray, begin: int) -> np.ndarray:
     """Blocks (frames − begin, n, n) on the diagonal of the inverse, of the frames from `begin` on.
 
-    lower (2 n + 1, frames · n): the banded Cholesky factor. inverses: its `diagonal_inverses`. In single precision, as
-    all that is added here is positive but for extrapolating over a frame; errors of it fade as the motion does.
+    lower (2 n + 1, frames · n): the banded Cholesky factor. inverses: its `diagonal_inverses`, whose precision this
+    has: all that is added here is positive but for extrapolating over a frame, so that errors fade as the motion does,
+    and grow with the frame rate.
     """
     flat = lower.T.reshape(-1)
-    frames, n = inverses.shape[:2]
+    kind, (frames, n) = inverses.dtype, inverses.shape[:2]
     blocks = np.empty((frames - begin, n, n))
-    next_one, second = np.empty((n, n), np.float32), np.empty(n, np.float32)
-    W, M = np.zeros((2 * n, 2 * n), np.float32), np.zeros((2 * n, n), np.float32)
-    cross = np.empty((2 * n, n), np.float32)  # W M
-    own, carried = np.empty((n, n), np.float32), np.empty((n, n), np.float32)
+    next_one, second = np.empty((n, n), kind), np.empty(n, kind)
+    W, M = np.zeros((2 * n, 2 * n), kind), np.zeros((2 * n, n), kind)
+    cross = np.empty((2 * n, n), kind)  # W M
+    own, carried = np.empty((n, n), kind), np.empty((n, n), kind)
     for t in range(frames - 1, begin - 1, -1):
         inverse = inverses[t]
         np.dot(inverse.T, inverse, own)
@@ -114,7 +115,7 @@ def selected_inverse(lower: np.ndarray, inverses: np.ndarray, begin: int) -> np.
         W[n:, n:] = W[:n, :n]
         for i in range(n):
             for j in range(n):
-                W[i, j] = block[i, j] = np.float32(0.5) * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
+                W[i, j] = block[i, j] = 0.5 * (own[i, j] + own[j, i] + carried[i, j] + carried[j, i])
                 W[n + i, j] = -cross[i, j]
                 W[j, n + i] = -cross[i, j]
     return blocks
@@ -125,25 +126,21 @@ def mean_diagonal(lower: np.ndarray, inverses: np.ndarray, D: np.ndarray) -> np.
     """(n,): diagonal of 1/frames · Eᵀ H⁻¹ D E, E = one unit matrix below the other, D block diagonal (frames, n or
     more, n), of which the upper triangles are read.
 
-    With the factor that is the sum over rows of L⁻¹E times L⁻¹DE, so one sweep forward does, both side by side, in
-    single precision. lower, inverses: as of `selected_inverse`.
+    With the factor that is the sum over rows of L⁻¹E times L⁻¹DE, so one sweep forward does, both side by side.
+    lower, inverses: as of `selected_inverse`.
     """
     flat = lower.T.reshape(-1)
-    frames, n = inverses.shape[:2]
-    next_one, second = np.empty((n, n), np.float32), np.empty(n, np.float32)
-    x, product, later = (
-        np.empty((n, 2 * n), np.float32),
-        np.empty((n, 2 * n), np.float32),
-        np.empty((n, 2 * n), np.float32),
-    )
-    soon, after = np.zeros((n, 2 * n), np.float32), np.zeros((n, 2 * n), np.float32)  # to be taken off next, and then
+    kind, (frames, n) = inverses.dtype, inverses.shape[:2]
+    next_one, second = np.empty((n, n), kind), np.empty(n, kind)
+    x, product, later = np.empty((n, 2 * n), kind), np.empty((n, 2 * n), kind), np.empty((n, 2 * n), kind)
+    soon, after = np.zeros((n, 2 * n), kind), np.zeros((n, 2 * n), kind)  # to be taken off next, and then
     total = np.zeros(n)
     for t in range(frames):
         for i in range(n):
             for k in range(n):
                 x[i, k] = -soon[i, k]
                 x[i, n + k] = (D[t, i, k] if i <= k else D[t, k, i]) - soon[i, n + k]
-            x[i, i] += np.float32(1.0)
+            x[i, i] += 1.0
         np.dot(inverses[t], x, product)
         for i in range(n):
             for k in range(n):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.ik.banded import BandedSystem, Factor
+from simspine.ik.banded import BandedSystem, Factor, Precision
 from simspine.ik.terms import Term
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
@@ -26,13 +26,19 @@ class Minimum:
     reason: str
 
 
-def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, tolerance: float = 1e-6) -> Minimum:
+def minimise(
+    terms: Sequence[Term],
+    z: np.ndarray,
+    iterations: int = 50,
+    tolerance: float = 1e-6,
+    precision: Precision = float,
+) -> Minimum:
     """Minimise Σ terms from z (frames, free).
 
     Steps are Gauss–Newton's far away and Newton's near the end, where that has a positive Hessian. A factor is kept for
     further steps while each gains what it promised and promises less than the one before (only gradients are new, which
     cost a tenth), and corrected by what these show (`Chord`): mostly a joint enters or leaves its limit in some frames.
-    Since steps are corrected, single precision will do for factors; costs and gradients, which say where the minimum
+    Since steps are corrected, factors may be of single `precision`; costs and gradients, which say where the minimum
     is, are in double. Each frame has a damping of its own, so that a few awkward frames do not hold up the others. It
     grows where the cost around the frame rose and shrinks where it fell; it shrinks everywhere after a step that gained
     what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
@@ -41,7 +47,7 @@ def minimise(terms: Sequence[Term], z: np.ndarray, iterations: int = 50, toleran
     tenth for Newton's, whose error falls with the square. More steps then lead to the minimum itself, which is the same
     on every processor and from every path, whereas `tolerance` would let angles stop half a standard deviation short.
     """
-    system = BandedSystem(len(z), z.shape[1], np.float32)
+    system = BandedSystem(len(z), z.shape[1], precision)
     gradient = np.zeros(z.shape)
     cost = _cost(terms, z, gradient)
     damping = np.full(len(z), 1e-8)

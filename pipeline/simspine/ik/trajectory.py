@@ -13,9 +13,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from simspine.body.tree import Tree
-from simspine.ik.banded import BandedSystem
+from simspine.ik.banded import BandedSystem, Precision
 from simspine.ik.frame_kernels import Frames, fit_frames
-from simspine.ik.minimise import minimise
+from simspine.ik.minimise import Minimum, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.threads import map_on_threads
@@ -50,12 +50,14 @@ def solve_trajectory(
     tolerance: float = 1e-6,
     iterations: int = 50,
     threads: int = 1,
+    precision: Precision = float,
 ) -> Trajectory:
     """Minimise the sum of terms over all frames.
 
     terms: the first is the `MarkerTerm`. path: (frames, free) to begin from, see `starting_path`. publish: called for
     each window with the marker term, z (frames, free) and the posterior covariance (frames, free, free) of its inner
-    frames, and with `_about_mean` of these; without it no covariance is made. Other arguments: see the module.
+    frames, and with `_about_mean` of these; without it no covariance is made. precision: of factors for steps, and
+    of sweeps for the posterior. Other arguments: see the module.
     """
     markers = terms[0]
     assert isinstance(markers, MarkerTerm)
@@ -65,7 +67,8 @@ def solve_trajectory(
         end = min(begin + window, frames)
         low, high = max(0, begin - overlap), min(frames, end + overlap)
         part = [term.window(slice(low, high)) for term in terms]
-        return _stretch(part, path[low:high], slice(begin - low, end - low), tolerance, iterations, publish)
+        found = minimise(part, path[low:high], iterations, tolerance, precision)
+        return _stretch(part, found, slice(begin - low, end - low), precision, publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
         return _joined(map_on_threads(work, range(0, frames, window), threads))
@@ -131,18 +134,17 @@ def starting_path(
     return whole
 
 
-def _stretch(terms, z, inner: slice, tolerance: float, iterations: int, publish: Publish | None) -> Trajectory:
-    found = minimise(terms, z, iterations, tolerance)
-    n = z.shape[1]
+def _stretch(terms, found: Minimum, inner: slice, precision: Precision, publish: Publish | None) -> Trajectory:
+    n = found.z.shape[1]
     kept, response = found.z[inner], None
     published: Mapping[str, np.ndarray] = {}
     if publish is not None:
-        system = BandedSystem(*z.shape)
+        system = BandedSystem(*found.z.shape)
         seen = terms[0].upper_information(found.z)
         system.add_blocks(seen)
         for term in terms[1:]:
             term.curve(found.z, system, newton=False)
-        factor = system.factorise()
+        factor = system.factorise(sweeps=precision)
         if factor is None:
             blocks, response = np.full((len(kept), n, n), np.nan), np.full(n, np.nan)
         else:

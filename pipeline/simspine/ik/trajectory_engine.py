@@ -31,6 +31,7 @@ STILL = 1e-3  # m: offsets of markers are left to the trajectory, its starting p
 DEVIATION = "deviation"
 CHUNK = 100  # frames whose covariance is looked at together: it stays in the cache
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
+SINGLE_HZ = 200.0  # up to this frame rate factors and sweeps are in single precision (docs/inverse-kinematics.md)
 START_HZ = 20.0  # frames per second from which the starting path is made
 
 
@@ -100,7 +101,9 @@ def solve(
         return derived
 
     start = _start(body, markers, weights, problem, solver)
-    found = solve_trajectory(problem.terms, start, publish=publish if solver.uncertainty else None, **_cut(solver))
+    found = solve_trajectory(
+        problem.terms, start, publish=publish if solver.uncertainty else None, **_cut(solver, markers.rate)
+    )
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
     values = expand(body.tree, canonical_branch(body, found.z[:, :own]))[0]
@@ -185,13 +188,16 @@ def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem,
 
     if solver.starts == 1:
         return path(BEGINS[0])
-    tried = [solve_trajectory(problem.terms, path(begin), **_cut(solver)) for begin in BEGINS[: solver.starts]]
+    tried = [
+        solve_trajectory(problem.terms, path(begin), **_cut(solver, markers.rate)) for begin in BEGINS[: solver.starts]
+    ]
     return min(tried, key=lambda found: float(found.cost.sum())).z
 
 
-def _cut(solver: Solver) -> dict:
-    """How `solve_trajectory` cuts the trial, and when it stops."""
-    return {name: getattr(solver, name) for name in ("window", "overlap", "tolerance", "threads")}
+def _cut(solver: Solver, rate: float) -> dict:
+    """How `solve_trajectory` cuts the trial, when it stops, and how precisely it factorises."""
+    cut = {name: getattr(solver, name) for name in ("window", "overlap", "tolerance", "threads")}
+    return cut | {"precision": np.float32 if rate <= SINGLE_HZ else float}
 
 
 def _posterior(body: Body, found: Trajectory) -> Posterior:
