@@ -33,7 +33,7 @@ def rows(cam03):
     [
         (rows([[5, 642.5]]), r"C7 in cam03: \[5, 642.5\] is no click; write \[frame, x, y\]"),
         (rows([5, 642.5, 582]), r"C7 in cam03: 5 is no click"),
-        (rows([[5, 642.5, None]]), r"\[5, 642.5, None\] is no click"),
+        (rows([[5, 642.5, None]]), r"\[5, 642.5, null\] is no click"),
         (rows([[5, 642.5, float("nan")]]), "is no click"),
         (rows([[5, "left", 582]]), "is no click"),
         (rows([[-5, 642.5, 582]]), "frame -5; frames are whole numbers from 0"),

@@ -161,3 +161,12 @@ def test_a_folder_with_others_files_is_not_replaced(tmp_path):
     with pytest.raises(InputError, match="is a file"), atomic_folder(tmp_path / "thesis.txt", OURS):
         pass
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_target_without_a_name_is_refused(tmp_path, monkeypatch):
+    """An empty path is the working folder, which nothing may replace."""
+    monkeypatch.chdir(tmp_path)
+    for kind in (atomic_path, lambda target: atomic_folder(target, re.compile(".*"))):
+        with pytest.raises(InputError, match=r"a name for the f.* to write is missing"), kind(""):
+            pass
+    assert list(tmp_path.iterdir()) == []

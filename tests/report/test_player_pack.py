@@ -128,7 +128,10 @@ def test_the_frustum_shows_the_corners_of_the_image(scene):
 
 def test_the_floor_is_under_the_feet(scene):
     assert floor_height(scene.poses, scene.bones, scene.points) == pytest.approx(-0.02, abs=0.02)
-    assert floor_height({}, (), scene.points) == pytest.approx(np.nanmin(scene.points.xyz[..., 1]), abs=0.01)
+    assert floor_height({}, (), scene.points) == 0  # of a trunk: 0.9 m and more above the origin
+    for up in (-0.85, 0.5):  # feet, and a frame of no one's floor
+        moved = replace(scene.points, xyz=scene.points.xyz + np.array([0, up, 0]))
+        assert floor_height({}, (), moved) == pytest.approx(np.nanmin(moved.xyz[..., 1]), abs=0.01)
     assert floor_height({}, (), None) == 0
 
 

@@ -175,6 +175,7 @@ def _detection(config_path: Path | None, chosen: dict):
     from simspine.config import read_config
     from simspine.errors import InputError
     from simspine.pipeline.options import DetectionOptions
+    from simspine.yaml_files import expected, shown
 
     base = DetectionOptions() if config_path is None else read_config(config_path).detection
     changes = {name: chosen[name] for name in ("detector", "device", "people") if chosen[name] is not None}
@@ -190,7 +191,7 @@ def _detection(config_path: Path | None, chosen: dict):
         if first["type"] == "value_error":  # ours, about several settings: its text says it all
             raise InputError(str(first["ctx"]["error"])) from None
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"detection.{where}: {first['msg']}, found {first.get('input')!r}.") from None
+        raise InputError(f"detection.{where}: {expected(first)}, found {shown(first.get('input'))}.") from None
 
 
 def _versioned(model: str, version: str) -> str:

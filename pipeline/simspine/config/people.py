@@ -7,6 +7,7 @@ from pydantic import Field, FiniteFloat, StringConstraints, field_validator, mod
 
 from simspine.config.skin_markers import SkinMarkers, skin_markers_from
 from simspine.pipeline.options import Section
+from simspine.yaml_files import shown
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
 
@@ -48,9 +49,9 @@ class Trial(Section):
             return delays
         values = delays.values() if isinstance(delays, Mapping) else delays
         if isinstance(delays, str) or not isinstance(delays, Mapping | Sequence):
-            raise ValueError(f"{delays!r} is no delays; write find, or frames for each view: a list, or by camera name")
+            raise ValueError(f"{shown(delays)} is no delays; write find, or frames: a list, or by camera name")
         if wrong := [v for v in values if isinstance(v, bool | str) or not isinstance(v, int | float)]:
-            raise ValueError(f"{wrong[0]!r} is no number of frames")
+            raise ValueError(f"{shown(wrong[0])} is no number of frames")
         return delays
 
     @field_validator("skin_markers", mode="before")

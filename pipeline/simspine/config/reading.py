@@ -12,7 +12,7 @@ from simspine.config.named import unknown_values
 from simspine.config.people import Subject, Trial
 from simspine.config.run import Config
 from simspine.errors import InputError, unknown_name
-from simspine.yaml_files import read_yaml
+from simspine.yaml_files import expected, read_yaml, shown
 
 # Keys, and values of keys, of earlier versions, and what to write instead.
 RENAMED = {
@@ -62,7 +62,7 @@ def _fault(error) -> str:
     if error["type"] == "value_error":  # ours, about several keys: its text says it all
         text = str(error["ctx"]["error"]).rstrip(".")
         return f"{place}: {text}." if place else f"{text}."
-    return f"{place}: {error['msg']} (found {error['input']!r}).{_hint(error)}"
+    return f"{place}: {expected(error)} (found {shown(error['input'])}).{_hint(error)}"
 
 
 def _hint(error) -> str:

@@ -10,6 +10,7 @@ from simspine.body.skin import read_skin_table
 from simspine.body.tape import Tape
 from simspine.errors import InputError, unknown_name
 from simspine.pipeline.options import Section
+from simspine.yaml_files import expected, shown
 
 Click = tuple[int, float | None, float | None]
 ROW = "write [frame, x, y], or [frame, null, null] from where it is hidden"
@@ -140,7 +141,7 @@ def skin_markers_from(value) -> "SkinMarkers | str | None":
     if value is None or isinstance(value, str | SkinMarkers):
         return value
     if not isinstance(value, Mapping):
-        raise ValueError(f"expected clicks, or the name of a YAML file of them; found {value!r}")
+        raise ValueError(f"expected clicks, or the name of a YAML file of them; found {shown(value)}")
     try:
         return SkinMarkers.model_validate(value)
     except ValidationError as error:
@@ -156,13 +157,13 @@ def _fault(error) -> str:
         return f"{key}: required, but missing"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    return f"{key}: {error['msg']} (found {error['input']!r})"
+    return f"{key}: {expected(error)} (found {shown(error['input'])})"
 
 
 def _check_views(name, views) -> None:
     """`ValueError` unless these are clicks of one marker by view."""
     if not isinstance(views, Mapping):
-        raise ValueError(f"clicks of {name}: expected {{view: [[frame, x, y], …]}}, found {views!r}")
+        raise ValueError(f"clicks of {name}: expected {{view: [[frame, x, y], …]}}, found {shown(views)}")
     for view, rows in views.items():
         _check_rows(f"clicks of {name} in {view}", rows)
 
@@ -213,16 +214,16 @@ def _check_rows_of_dots(clicks: Mapping[int, Mapping[str, list[Click]]]) -> None
 def _check_rows(where: str, rows) -> None:
     """`ValueError` unless these are clicks of one marker in one view."""
     if not isinstance(rows, list | tuple) or not rows:
-        raise ValueError(f"{where}: found {rows!r}; expected a list of clicks: {ROW}")
+        raise ValueError(f"{where}: found {shown(rows)}; expected a list of clicks: {ROW}")
     frames = []
     for row in rows:
         if not isinstance(row, list | tuple) or len(row) != 3:
-            raise ValueError(f"{where}: {row!r} is no click; {ROW}")
+            raise ValueError(f"{where}: {shown(row)} is no click; {ROW}")
         frame, x, y = row
         if isinstance(frame, bool) or not isinstance(frame, int) or frame < 0:
-            raise ValueError(f"{where}: frame {frame!r}; frames are whole numbers from 0")
+            raise ValueError(f"{where}: frame {shown(frame)}; frames are whole numbers from 0")
         if (x is None) != (y is None) or not all(v is None or _is_number(v) for v in (x, y)):
-            raise ValueError(f"{where}: {list(row)!r} is no click; {ROW}")
+            raise ValueError(f"{where}: {shown(list(row))} is no click; {ROW}")
         frames.append(frame)
     twice = sorted({frame for frame in frames if frames.count(frame) > 1})
     if twice:

@@ -30,9 +30,11 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
 
     Missing parent folders are created. If the block raises, the temporary file is removed and an old `target` is as it
     was. `sync=False` leaves out the flush to disk (for the thousands of small files of a keypoint folder): still
-    whole or absent after a killed process, not after a power cut.
+    whole or absent after a killed process, not after a power cut. Raises `InputError` where `target` names no file.
     """
     target = Path(target)
+    if not target.name:
+        raise InputError(f"a name for the file to write is missing: '{target}' is a folder.")
     target.parent.mkdir(parents=True, exist_ok=True)
     suffix = target.suffix
     stem = target.name.removesuffix(suffix)
@@ -62,6 +64,8 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
     holds others, or is a file.
     """
     target = Path(target)
+    if not target.name:
+        raise InputError(f"a name for the folder to write is missing: '{target}' would be replaced as a whole.")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file, and a folder is to be written; name another one.")
     others = [path.name for path in target.iterdir() if not ours.fullmatch(path.name)] if target.exists() else []

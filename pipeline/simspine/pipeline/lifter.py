@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from simspine.detection.onnx_session import open_session, run_session
 from simspine.errors import InputError
 from simspine.pipeline.options import Section
+from simspine.yaml_files import expected
 
 CARD, VERSION = "simspine_lifter", 1
 TRAIN_ONE = "`simspine train lifting` writes one (lifter.onnx)"
@@ -131,7 +132,7 @@ def read_card(text: str | None, path: str | Path) -> LifterCard:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or CARD
-        raise InputError(f"{path}: the lifter's own description is wrong: {where}: {first['msg']}.") from None
+        raise InputError(f"{path}: the lifter's own description is wrong: {where}: {expected(first)}.") from None
 
 
 def _upper(text: str) -> str:

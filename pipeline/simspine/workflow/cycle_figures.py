@@ -74,7 +74,7 @@ def cycles_of(found: SolvedTrial, events: Events) -> dict[str, np.ndarray]:
     """
     clinical = found.spine.clinical
     if not events:
-        raise InputError("there are no events: give the times of one foot's contacts, two or more.")
+        raise InputError(f"{found.name}: there are no events: give the times of one foot's contacts, two or more.")
     if clinical is None:
         raise InputError(f"{found.name}: was solved without clinical parameters; run it again.")
     central = events.get("r", events.get("l", ()))

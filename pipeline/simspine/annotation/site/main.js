@@ -362,10 +362,10 @@ class App {
     if (document.querySelector("dialog[open]") || target.matches("input[type=text]")) return;
     const command = event.ctrlKey || event.metaKey;
     const lower = key.toLowerCase();
-    if (this.outline.on && !command && !((key === "Enter" || key === " ") && target.matches("button")) && this.outline.key(event)) return event.preventDefault();
+    if (this.outline.on && !command && !((key === "Enter" || key === " ") && target.matches("button, a")) && this.outline.key(event)) return event.preventDefault();
     if (this.outline.on && !command && "orwsegb.,".includes(lower)) return; // these are about points
     if (command && lower !== "z" && lower !== "y") return;
-    if ((key === "Enter" || key === " ") && target.matches("button")) return;
+    if ((key === "Enter" || key === " ") && target.matches("button, a")) return;
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
     const does = command
       ? () => this.travel(lower === "y" || shift ? "redo" : "undo")

@@ -106,7 +106,8 @@ export class Timeline {
     this.batch = root.querySelector("[data-part=batch]");
     this.slider.max = app.project.frames - 1;
     this.slider.addEventListener("input", () => app.goTo(Number(this.slider.value)));
-    this.slider.addEventListener("keydown", (event) => event.preventDefault());
+    // Arrows are the page's own keys (frame, point); all others, Tab above all, mean what they mean anywhere.
+    this.slider.addEventListener("keydown", (event) => event.key.startsWith("Arrow") && event.preventDefault());
   }
 
   update() {

@@ -15,6 +15,7 @@ from simspine.types import Camera, Markers
 
 TUBE_SD = 2.0  # the tube reaches this many standard deviations: 86 % of an isotropic error lies inside across it
 MOST_FRAMES = 3000  # a page holds no more of a trial: about 4 MB; longer ones are thinned
+TRUNK_M = (0.45, 1.2)  # above the floor: a trunk's lowest point, of people who sit or stand
 _CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 
 
@@ -123,7 +124,11 @@ def tube_radius(spine: Markers) -> np.ndarray | None:
 
 
 def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points: Markers | None) -> float:
-    """Height (m) of the floor: the lowest a foot's bones come, else the lowest measured point; of a few frames."""
+    """Height (m) of the floor: the lowest a foot's bones come, else the lowest measured point; of a few frames.
+
+    Of a trunk's points alone the lowest is in `TRUNK_M`: they stand above the frame's origin, which motion capture puts
+    on the floor.
+    """
     lowest = []
     for bone in bones:
         if bone.body.startswith(("calcn", "toes")) and bone.body in poses:
@@ -135,7 +140,8 @@ def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points:
         if np.isfinite(least).any():
             return float(np.nanpercentile(least, 5))
     if points is not None and points.present.any():
-        return float(np.nanpercentile(points.xyz[..., 1], 0.5))
+        low = float(np.nanpercentile(points.xyz[..., 1], 0.5))
+        return 0.0 if TRUNK_M[0] < low < TRUNK_M[1] else low
     return 0.0
 
 

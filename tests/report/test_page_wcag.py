@@ -1,0 +1,62 @@
+"""The pages for eyes and hands that are not perfect: contrast, and all of them with the tab key."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+from opened_page import Opened
+from page_audit import low_contrast, tab_walk
+from small_project import Project
+
+from simspine.report import content
+from simspine.report.page import write_report
+from simspine.report.player.pack import pack
+from simspine.workflow.reporting import write_report_of
+
+WIDTHS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+
+
+@pytest.fixture(scope="module")
+def reports(finished, scene, tmp_path_factory):
+    """A whole report, and a page with a player of many curves and a name without blanks, as `view` makes them."""
+    folder = tmp_path_factory.mktemp("wcag")
+    shutil.copytree(finished.folder, folder / "project")  # the finished one is never changed
+    copy = Project(folder / "project")
+    copy.file.write_text(finished.file.read_text().replace(str(finished.folder), str(copy.folder)))
+    report = write_report_of(copy.config)
+    many = tuple(replace(scene.curves[0], name=f"angle_{i}", label=f"angle {i}") for i in range(30))
+    alone = content.TrialSection("walk", player=pack(replace(scene, curves=many)))
+    long = "/a/folder/with/many/folders/in/it/and/no/blank/at/all/walking_at_a_speed_of_1.3_m_s.trc"
+    write_report(folder / "alone.html", content.ReportContent("walk", subtitle=long, trials=(alone,), alone=True))
+    return {"report": report, "alone": folder / "alone.html"}
+
+
+@pytest.mark.parametrize("name", ["report", "alone"])
+@pytest.mark.parametrize(("width", "scheme"), WIDTHS)
+def test_contrast_tab_key_and_width(browser, reports, name, width, scheme):
+    with Opened(browser, reports[name].as_uri(), width, color_scheme=scheme) as window:
+        page = window.page
+        page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        assert low_contrast(page) == []
+        assert tab_walk(page).faults == []
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_the_audit_finds_what_is_wrong(browser):
+    """Grey on grey, a button without ring, one that the tab key passes over, an order unlike the page's, a trap."""
+    page = browser.new_page()
+    page.set_content(
+        '<body style="background:#fff"><p style="color:#999">pale</p><p style="color:#767676">just enough</p>'
+        '<p style="font-size:24px;color:#949494">large</p>'
+        '<div style="background:rgba(0,0,0,.6)"><p>dark on dark</p></div>'
+        '<p style="opacity:.5">see-through</p><button tabindex="2">second</button><button tabindex="1">first</button>'
+        '<button style="outline:none">ringless</button>'
+    )
+    assert sorted(line.split(": ")[1] for line in low_contrast(page)) == ["dark on dark", "pale", "see-through"]
+    walk = tab_walk(page)
+    assert not walk.in_order
+    assert [line.split(":")[0] for line in walk.faults] == ["no ring", "order (1, 0, 2)"]
+    page.locator("button").last.evaluate("e => e.addEventListener('keydown', (event) => event.preventDefault())")
+    with pytest.raises(AssertionError, match="never left"):
+        tab_walk(page)
+    page.close()
