@@ -1,9 +1,12 @@
-"""glTF, BVH and USD opened by libraries of others, where these are installed: joints stand where they stood."""
+"""glTF, BVH and USD opened by libraries of others: joints stand where they stood."""
 
 import warnings
 
+import bvh
 import numpy as np
+import pygltflib
 import pytest
+from pxr import Usd, UsdGeom, UsdSkel
 from scipy.spatial.transform import Rotation
 
 from simspine.formats.bvh import write_bvh
@@ -41,7 +44,6 @@ def pose(place, turn):
 
 
 def test_pygltflib_opens_the_glb(motion, tmp_path):
-    pygltflib = pytest.importorskip("pygltflib")
     write_gltf(tmp_path / "a.glb", motion, "walk")
     file = pygltflib.GLTF2().load(str(tmp_path / "a.glb"))
     numbers = {}
@@ -61,7 +63,6 @@ def test_pygltflib_opens_the_glb(motion, tmp_path):
 
 
 def test_the_package_bvh_opens_the_bvh(motion, tmp_path):
-    bvh = pytest.importorskip("bvh")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_bvh(tmp_path / "a.bvh", motion)
@@ -80,9 +81,6 @@ def test_the_package_bvh_opens_the_bvh(motion, tmp_path):
 
 
 def test_openusd_opens_the_usda(motion, tmp_path):
-    pytest.importorskip("pxr")
-    from pxr import Usd, UsdGeom, UsdSkel
-
     write_usd(tmp_path / "a.usda", motion, "walk")
     stage = Usd.Stage.Open(str(tmp_path / "a.usda"))
     assert UsdGeom.GetStageMetersPerUnit(stage) == 1

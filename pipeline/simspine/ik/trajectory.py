@@ -48,7 +48,6 @@ def solve_trajectory(
     window: int = 600,
     overlap: int = 50,
     tolerance: float = 1e-6,
-    iterations: int = 50,
     threads: int = 1,
     precision: Precision = float,
 ) -> Trajectory:
@@ -67,7 +66,7 @@ def solve_trajectory(
         end = min(begin + window, frames)
         low, high = max(0, begin - overlap), min(frames, end + overlap)
         part = [term.window(slice(low, high)) for term in terms]
-        found = minimise(part, path[low:high], iterations, tolerance, precision)
+        found = minimise(part, path[low:high], tolerance=tolerance, precision=precision)
         return _stretch(part, found, slice(begin - low, end - low), precision, publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
