@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -88,6 +89,15 @@ def test_range_by_level_is_that_of_the_percentiles(small_dataset):
     assert (l5.share, l5.decided) == (pytest.approx(0.95), "measured as a sum")  # it turns the levels above as well
     assert rows["L4-L5", "flexion"].rom_mean_deg == pytest.approx(1.857 * 4 * share)
     assert rows["L4-L5", "lateral bending"].decided == "assumed"
+
+
+def test_a_range_within_its_error_is_not_called_measured(small_dataset):
+    """The angle's deviation of 2° beside a range of 3.9°, and of 6°."""
+    for factor, decided in ((1.0, "measured as a sum"), (3.0, "very uncertain")):
+        some = [replace(record, angles_sd=factor * record.angles_sd) for record in records(small_dataset)]
+        row = next(row for row in lumbar_rom(some) if (row.level, row.plane) == ("L5-S1", "flexion"))
+        assert row.decided == decided
+        assert row.uncertainty_deg == pytest.approx(2 * factor)
 
 
 def test_what_the_couplers_force_is_printed_as_forced(small_dataset):

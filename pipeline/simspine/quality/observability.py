@@ -26,7 +26,7 @@ class Observability(StrEnum):
     ASSUMED = "assumed"
     SUM = "measured as a sum"
     FORCED = "set by the model"
-    VERY_UNCERTAIN = "very uncertain"  # its standard deviation is as large as people differ
+    VERY_UNCERTAIN = "very uncertain"  # its standard deviation is as large as people differ, or as the range it is of
     UNKNOWN = ""
 
 

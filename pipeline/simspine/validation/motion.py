@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.quality.observability import word
+from simspine.quality.observability import Observability, word
 from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES
 from simspine.validation.curvature import as_records, grouped
@@ -22,6 +22,10 @@ from simspine.validation.uncertainty import (
 
 # Of all kept frames of a person, so that a hundredth of them at either end cannot make a range.
 PERCENTILES = (1.0, 99.0)
+_FOUND = {
+    Observability.MEASURED, Observability.PARTLY, Observability.ESTIMATED, Observability.PARTLY_ESTIMATED,
+    Observability.SUM,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class RangeRow:
     rom_mean, rom_sd: mean and standard deviation (NaN for one) over the subjects of each one's range, percentile 1 to
     99 of that subject's kept frames. low, high: the percentiles, means over subjects. uncertainty: typical standard
     deviation of the angle. share: of the angle that the data decided; for a sum over levels, beside an angle that may
-    be anywhere in the published range. published: smallest and largest total range in `source`. forced: why the model
+    be anywhere in the published range. decided: by whom; very uncertain where the angle's deviation is as large as its
+    whole range. published: smallest and largest total range in `source`. forced: why the model
     sets the angle, '' if it does not.
     """
 
@@ -90,6 +95,10 @@ def _row(action: str, some: Sequence[Record], level: str, plane: int) -> RangeRo
     forced = is_forced(some, level, plane)
     sd = typical([_angle(r, r.angles_sd, level, plane) for r in some if r.angles_sd is not None])
     share = _share(some, level, plane, sd)
+    decided = word(share, forced, drives_others(some, level, plane), estimated=any_estimated(some))
+    span = float(np.mean(high - low))
+    if decided in _FOUND and np.degrees(sd) >= span:
+        decided = Observability.VERY_UNCERTAIN
     published_low, published_high, source = published_range(level, PLANES[plane])
     return RangeRow(
         action,
@@ -98,13 +107,13 @@ def _row(action: str, some: Sequence[Record], level: str, plane: int) -> RangeRo
         len(ends),
         len(some),
         frames,
-        float(np.mean(high - low)),
+        span,
         float(np.std(high - low, ddof=1)) if len(ends) > 1 else float("nan"),
         float(np.mean(low)),
         float(np.mean(high)),
         float("nan") if forced else float(np.degrees(sd)),
         float("nan") if forced else share,
-        str(word(share, forced, drives_others(some, level, plane), estimated=any_estimated(some))),
+        str(decided),
         published_low,
         published_high,
         source,

@@ -8,6 +8,7 @@ import numpy as np
 from simspine.report import style
 from simspine.report.figures.common import legend, line_key, new_figure, shade_rejected, time_axis
 from simspine.report.style import BLUE, INK, VERMILLION
+from simspine.spine.clinical import DEFINITIONS
 from simspine.spine.parameters import ClinicalParameters
 from simspine.types import ForcedKind
 
@@ -51,11 +52,17 @@ def limb_curves(time: np.ndarray, clinical: ClinicalParameters, status: Sequence
             for name in names:
                 _draw(axes, time, clinical, name)
             shade_rejected(axes, time, status, labelled=False)
-            axes.set(title=title, ylabel="°")
+            axes.set(title=_signed(title, names[0]), ylabel="°")
             time_axis(axes, time, labelled=number + _COLUMNS >= len(panels))
         keys = [line_key("right", color=BLUE), line_key("left", color=VERMILLION, linestyle=(0, (5, 2)))]
         legend(figure, [*keys, line_key("pelvis and trunk", color=INK)], 3)
     return figure
+
+
+def _signed(title: str, name: str) -> str:
+    """The title, and what is positive where it does not say so."""
+    positive = DEFINITIONS[name].positive.removeprefix("never negative (").removesuffix(")")
+    return title if positive in title.lower() else f"{title} (+: {positive})".replace("+: 0:", "0:")
 
 
 def _known(clinical: ClinicalParameters, name: str) -> bool:
