@@ -251,6 +251,25 @@ def test_missing_frames_are_bridged_and_say_so(release, moving):
     assert abs(result.motion.values[57, knee] - motion.values[57, knee]) < 3 * result.motion.deviation[57, knee]
 
 
+def test_a_gap_longer_than_a_window_leaves_the_rest_known(release, moving):
+    """Nothing is known within it; the response is a mean over the windows that saw something."""
+    _, markers = moving(130)
+    xyz = markers.xyz.copy()
+    xyz[40:90] = np.nan
+    xyz[64] = markers.xyz[64]
+    xyz[64, 2:] = np.nan  # too few to count
+    solver = Solver(window=20, overlap=5)
+    found = inverse_kinematics(release, markers.with_(xyz=xyz), smoothness=SMOOTH, solver=solver)
+    whole = inverse_kinematics(release, markers, smoothness=SMOOTH, solver=solver)
+    free = release.tree.free
+    assert np.isfinite(found.motion.deviation[np.ix_(np.r_[0:40, 100:130], free)]).all()
+    assert np.isnan(found.motion.deviation[60:80][:, free]).all()
+    assert not found.converged[60:80].any()
+    known = np.isfinite(whole.posterior.response)
+    assert np.isfinite(found.posterior.response[known]).all()
+    assert found.posterior.response[known].mean() == pytest.approx(whole.posterior.response[known].mean(), abs=0.1)
+
+
 def test_what_no_marker_sees_stays_and_is_told(release, moving):
     _, markers = moving(60)
     result = inverse_kinematics(release, markers, smoothness=SMOOTH)

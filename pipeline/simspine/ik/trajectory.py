@@ -7,7 +7,7 @@ hands its own to `publish` and forgets it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,6 +20,7 @@ from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.threads import map_on_threads
 
+UNDECIDED = "too few markers in all the frames around: nothing says how sure the pose is"
 BEGINS = (0.5, 0.0, 1.0, 0.25, 0.75)  # parts of a trial from which starting paths lead both ways
 AboutMean = Callable[[np.ndarray], np.ndarray]  # see `_about_mean`
 Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray, AboutMean], Mapping[str, np.ndarray]]
@@ -74,8 +75,8 @@ def solve_trajectory(
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:
-    lengths = [len(part.z) for part in parts]
     known = [part.response for part in parts if part.response is not None]
+    lengths = [len(part.z) for part in parts if part.response is not None]
     return Trajectory(
         np.concatenate([part.z for part in parts]),
         np.concatenate([part.cost for part in parts]),
@@ -144,8 +145,9 @@ def _stretch(terms, found: Minimum, inner: slice, precision: Precision, publish:
         for term in terms[1:]:
             term.curve(found.z, system, newton=False)
         factor = system.factorise(sweeps=precision)
-        if factor is None:
-            blocks, response = np.full((len(kept), n, n), np.nan), np.full(n, np.nan)
+        if factor is None:  # nothing says where the body is, as in a gap as long as a window
+            blocks = np.full((len(kept), n, n), np.nan)
+            found = replace(found, reason=found.reason or UNDECIDED)
         else:
             blocks = factor.inverse_blocks(inner.start)[: len(kept)]
             response = _response(seen, factor)

@@ -31,7 +31,9 @@ STILL = 1e-3  # m: offsets of markers are left to the trajectory, its starting p
 DEVIATION = "deviation"
 CHUNK = 100  # frames whose covariance is looked at together: it stays in the cache
 SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
-SINGLE_HZ = 200.0  # up to this frame rate factors and sweeps are in single precision (docs/inverse-kinematics.md)
+# Squared frame rate over the smallest standard deviation of an angle's acceleration, 1/rad: up to this factors and
+# sweeps are in single precision (docs/inverse-kinematics.md).
+SINGLE = 2000.0
 START_HZ = 20.0  # frames per second from which the starting path is made
 
 
@@ -40,7 +42,8 @@ class _Problem:
     """terms: all of them; markers and prior are two. own: how many columns are coordinates of the body; offsets of
     markers follow. usable: (frames,). sharing: how many frames share one error, of a marker or of the body, at least 1.
     thinned: (markers,) by how much less each counts in `markers` since frames share its own error; at least 1. lasting:
-    what part of the errors lasts, None where all of it does.
+    what part of the errors lasts, None where all of it does. stiffness: squared frame rate over the smallest standard
+    deviation of an angle's acceleration, 1/rad.
     """
 
     terms: tuple[Term, ...]
@@ -51,6 +54,7 @@ class _Problem:
     sharing: float
     thinned: np.ndarray
     lasting: LastingErrors | None
+    stiffness: float
 
     def each_frame(self, markers: MarkerTerm) -> MarkerTerm:
         """As if each frame had been seen by itself."""
@@ -102,7 +106,7 @@ def solve(
 
     start = _start(body, markers, weights, problem, solver)
     found = solve_trajectory(
-        problem.terms, start, publish=publish if solver.uncertainty else None, **_cut(solver, markers.rate)
+        problem.terms, start, publish=publish if solver.uncertainty else None, **_cut(problem, solver)
     )
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
@@ -149,15 +153,17 @@ def _problem(
     offsets = coordinate_names(errors.shared)
     observed = MarkerTerm(tree, y, w, precision, errors.loss, scale)
     terms: list[Term] = [observed, LimitTerm(tree.lower, tree.upper)]
+    stiffness = 0.0
     if smoothness is not None:
         still = np.zeros(len(offsets))
         velocity, acceleration = (smoothness.weights(k, names, rotational) for k in ("velocity", "acceleration"))
         terms.append(SmoothnessTerm(markers.rate, np.append(velocity, still), np.append(acceleration, still)))
+        stiffness = markers.rate**2 * float(np.sqrt(acceleration[rotational].max(initial=0.0)))
     priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared)])
     S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
     assumed = PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, sharing))
     lasting = None if (thinned > 1.0).any() else _lasting(errors, markers, len(priors.terms))
-    return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing, thinned, lasting)
+    return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing, thinned, lasting, stiffness)
 
 
 def _lasting(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErrors | None:
@@ -188,16 +194,14 @@ def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem,
 
     if solver.starts == 1:
         return path(BEGINS[0])
-    tried = [
-        solve_trajectory(problem.terms, path(begin), **_cut(solver, markers.rate)) for begin in BEGINS[: solver.starts]
-    ]
+    tried = [solve_trajectory(problem.terms, path(begin), **_cut(problem, solver)) for begin in BEGINS[: solver.starts]]
     return min(tried, key=lambda found: float(found.cost.sum())).z
 
 
-def _cut(solver: Solver, rate: float) -> dict:
+def _cut(problem: _Problem, solver: Solver) -> dict:
     """How `solve_trajectory` cuts the trial, when it stops, and how precisely it factorises."""
     cut = {name: getattr(solver, name) for name in ("window", "overlap", "tolerance", "threads")}
-    return cut | {"precision": np.float32 if rate <= SINGLE_HZ else float}
+    return cut | {"precision": np.float32 if problem.stiffness <= SINGLE else float}
 
 
 def _posterior(body: Body, found: Trajectory) -> Posterior:
