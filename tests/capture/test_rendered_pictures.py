@@ -203,6 +203,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
         (["--action", "Wlking"], "Walking"),
         (["--backgrounds", "nowhere"], "does not exist"),
         (["--motion", "nowhere.h5"], "nowhere.h5"),
+        (["--exposure", "nan"], "'nan' is no number; expected 0 to 0.5"),
     ],
 )
 def test_wrong_options_are_named(tmp_path, options, message):

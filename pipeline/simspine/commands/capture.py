@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simspine.commands.options import FILE, HintingCommand, config_option, quiet_option
+from simspine.commands.options import FILE, HintingCommand, Within, config_option, quiet_option
 
 
 @click.group()
@@ -70,7 +70,7 @@ def write_configured(
 @click.option("--motion", type=FILE, help="A motion: a data set of ours (.h5) with its bodies, or a BVH file.")
 @click.option("--backgrounds", type=FILE, help="Folder of images to put people before, beside the rooms.")
 @click.option("--together", type=click.IntRange(1, 8), default=1, show_default=True, help="Most people in a picture.")
-@click.option("--exposure", type=click.FloatRange(0, 0.5), default=0.0, show_default=True,
+@click.option("--exposure", type=Within(0, 0.5), default=0.0, show_default=True,
               help="Time that the shutter is open, s: what moves is blurred.")  # fmt: skip
 @quiet_option
 def capture_render(out, images, people, seed, size, actions, motion, backgrounds, together, exposure, quiet):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from simspine.commands.options import FILE, config_option, quiet_option
+from simspine.commands.options import FILE, Within, config_option, quiet_option
 from simspine.commands.showing import show
 
 STAGE_ONLY = ("subject", "trial", "force")
@@ -40,7 +40,7 @@ def one_camera_options(command):
         click.option("--lift", type=FILE,
                      help="Lifter (lifter.onnx of `simspine train lifting`): points in space besides, in the file of "
                      "--save-path. Estimated from one camera, relative to the root; no measurement."),
-        click.option("--fov", type=click.FloatRange(5, 170),
+        click.option("--fov", type=Within(5, 170),
                      help="--lift: field of view along the image's longer side, degrees.  [default: 60, assumed]"),
         click.option("--calibration", type=FILE,
                      help="--lift: calibration file with the camera, in place of --fov."),

@@ -1,5 +1,6 @@
 """Options that several commands have."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,16 @@ import click
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)  # need not exist
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+
+
+class Within(click.FloatRange):
+    """A number between two others; click takes NaN for one."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number; expected {self.min:g} to {self.max:g}.", param, ctx)
+        return number
 
 
 class HintingCommand(click.Command):

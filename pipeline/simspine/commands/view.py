@@ -2,7 +2,7 @@
 
 import click
 
-from simspine.commands.options import FILE, FOLDER, config_option, quiet_option
+from simspine.commands.options import FILE, FOLDER, Within, config_option, quiet_option
 from simspine.commands.showing import show
 
 
@@ -110,7 +110,7 @@ def overlay(config_path, subject, trial, camera, out, show, quiet):
 @click.option("--subject", help="Subject; the first if left out.")
 @click.option("--trial", help="Trial; the first if left out.")
 @click.option("--frame", type=click.IntRange(0), default=0, show_default=True, help="Frame of the first video.")
-@click.option("--radius", type=click.FloatRange(2, 60), default=6.0, show_default=True, help="Of a marker, px.")
+@click.option("--radius", type=Within(2, 60), default=6.0, show_default=True, help="Of a marker, px.")
 @click.option("--out", required=True, type=FOLDER, help="Folder for one picture per camera (.png).")
 def clicks(config_path, subject, trial, frame, radius, out):
     """Propose clicks of markers on the skin: spots on the back that two cameras show at the same place.
