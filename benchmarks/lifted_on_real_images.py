@@ -14,19 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from benchmarks.spine_on_real_images import detected, in_space
+from benchmarks.spine_on_real_images import in_space, with_refined_cameras
 
-from simspine.formats.calibration import read_calibration
 from simspine.learning.lifters import source_views
 from simspine.learning.options import TRAIN, LiftingSource
 from simspine.metrics import aligned, distances, scaled
-from simspine.pipeline.cameras import judge_cameras
 from simspine.pipeline.lifted_people import LiftingLens, PeopleLifter
 from simspine.pipeline.lifter import Lifter
 from simspine.pipeline.one_camera import Looking, Seen, Watcher
-from simspine.pipeline.options import CameraOptions, DetectionOptions, TriangulationOptions
-from simspine.sources.pose2sim import demo_folder
-from simspine.sources.video import Video, open_videos
+from simspine.pipeline.options import DetectionOptions
+from simspine.sources.video import Video
 from simspine.types import Camera, Markers
 
 JOINTS = [side + joint for joint in ("Hip", "Knee", "Ankle", "Shoulder", "Elbow", "Wrist") for side in "LR"]
@@ -36,12 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lifter", type=Path, nargs="+", required=True, help="lifter.onnx of a training for BlazePose")
     options = parser.parse_args()
-    folder = demo_folder()
-    videos = open_videos(sorted((folder / "videos").glob("*.mp4")))
-    cameras = read_calibration(next((folder / "calibration").iterdir()))
-    limbs = detected(videos, cameras, "blazepose")
-    judged = judge_cameras({"": (limbs, cameras)}, CameraOptions(refine=True), TriangulationOptions().min_confidence)
-    refined = judged[""].cameras
+    videos, limbs, refined = with_refined_cameras()
     truth = in_space(limbs, refined)
     seen = [people_in(video) for video in videos]
     print("| lifter, lens | camera | images | MPJPE | after a scale | P-MPJPE |\n|---|---|---|---|---|---|")

@@ -102,16 +102,21 @@ def main() -> None:
 
 def watch() -> Recording:
     """The packaged recording as the demonstration has it."""
+    videos, limbs, used = with_refined_cameras()
+    followed = follow_skin_markers(limbs, used, videos, clicks())
+    names = [name for name in followed.names if name.endswith("_skin")]
+    skin = triangulate(followed.select(names), used, min_confidence=0.0)
+    return Recording(tuple(videos), used, limbs, in_space(limbs, used), skin)
+
+
+def with_refined_cameras() -> tuple[Sequence[Video], Keypoints, Sequence[Camera]]:
+    """The packaged videos, BlazePose's points of the person, and the cameras refined by them."""
     folder = demo_folder()
     videos = open_videos(sorted((folder / "videos").glob("*.mp4")))
     cameras = read_calibration(next((folder / "calibration").iterdir()))
     limbs = detected(videos, cameras, "blazepose")
     judged = judge_cameras({"": (limbs, cameras)}, CameraOptions(refine=True), TriangulationOptions().min_confidence)
-    used = judged[""].cameras
-    followed = follow_skin_markers(limbs, used, videos, clicks())
-    names = [name for name in followed.names if name.endswith("_skin")]
-    skin = triangulate(followed.select(names), used, min_confidence=0.0)
-    return Recording(tuple(videos), used, limbs, in_space(limbs, used), skin)
+    return videos, limbs, judged[""].cameras
 
 
 def clicks() -> Mapping:

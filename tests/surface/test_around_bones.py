@@ -3,26 +3,15 @@
 import numpy as np
 import pytest
 
-from simspine.capture.bodies import unscaled
 from simspine.pipeline.scene import anatomy
 from simspine.rendering.rays import ray_hits
 from simspine.report.solid import average_skin
 from simspine.surface.around_bones import MARGIN, around_bones
-from simspine.surface.asset import rest_surface, skin_asset
-from simspine.surface.binding import bind, poses_at_rest
+from simspine.surface.asset import skin_asset
+from simspine.surface.binding import poses_at_rest
 from simspine.surface.posing import posed_points, segment_maps
 
 WAY = np.array([0.36, 0.48, 0.8])  # through no edge of the surface
-
-
-@pytest.fixture(scope="module")
-def body():
-    return unscaled()[1]
-
-
-@pytest.fixture(scope="module")
-def skin(body):
-    return bind(rest_surface(0.5), body)
 
 
 def surface(skin, body):

@@ -5,7 +5,6 @@ import pytest
 
 from simspine.body.kinematics import neutral_poses
 from simspine.body.skin import PELVIS, read_skin_table
-from simspine.capture.bodies import unscaled
 from simspine.errors import InputError
 from simspine.rendering.rays import ray_hits
 from simspine.surface.asset import rest_surface, skin_asset
@@ -22,16 +21,6 @@ CARRIER = {
     "knee": "femur",
     "ankle": "tibia",
 }
-
-
-@pytest.fixture(scope="module")
-def body():
-    return unscaled()[1]
-
-
-@pytest.fixture(scope="module")
-def skin(body):
-    return bind(rest_surface(0.5), body)
 
 
 def frames(poses):

@@ -83,7 +83,7 @@ class Lifter:
         """Raises `InputError` for what is not there, no ONNX file, no lifter of ours, or one of another version."""
         self.path = Path(path)
         if not self.path.is_file():
-            raise InputError(f"{path}: no such file; a lifter is wanted. {_upper(TRAIN_ONE)}.")
+            raise InputError(f"{path}: no such file; a lifter is wanted. {TRAIN_ONE}.")
         if self.path.suffix.lower() == ".pt":
             raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_ONE}, beside checkpoint.pt.")
         self._session = open_session(self.path)
@@ -133,7 +133,3 @@ def read_card(text: str | None, path: str | Path) -> LifterCard:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or CARD
         raise InputError(f"{path}: the lifter's own description is wrong: {where}: {expected(first)}.") from None
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

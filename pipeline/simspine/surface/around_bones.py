@@ -18,7 +18,7 @@ import numpy as np
 from simspine.body.model import Body
 from simspine.surface.asset import skin_asset
 from simspine.surface.binding import BoundSkin, poses_at_rest
-from simspine.surface.posing import normals, posed_points, segment_maps
+from simspine.surface.posing import homogeneous, normals, posed_points, segment_maps
 from simspine.surface.segments import SEGMENTS
 
 # Of the model's bones, m on the unscaled body, right side: knuckle of the middle finger, joint between metacarpal and
@@ -58,17 +58,16 @@ def _hand_maps(side: str, skin: BoundSkin, rest: _Rest, bones: np.ndarray) -> di
     at, mirror = skin.landmarks, np.array([1, 1, 1 if side == "r" else -1])
     size = float(np.linalg.norm(bones, axis=1).max()) / REACH
     hand = rest.poses[f"hand_{side}"]
-    world = hand @ _square(skin.maps[SEGMENTS.index(f"hand_{side}")])
+    world = hand @ homogeneous(skin.maps[SEGMENTS.index(f"hand_{side}")])
     wrist = hand[:3, 3]
     knuckle, thumb = (hand[:3, :3] @ (size * mirror * place) for place in (KNUCKLE, THUMB))
     now = [(world @ [*at[f"{name}_{side}"], 1])[:3] - wrist for name in ("knuckle", "thumb")]
     turn = _frame(knuckle, thumb) @ _frame(*now).T
     scale = np.linalg.norm(knuckle) / np.linalg.norm(now[0])
-    axis, angle = _axis_angle(turn)
-    half = _about(_turned(axis, angle / 2), wrist)
+    half = _about(_halved(turn), wrist)
     found = {"hand": _about(scale * turn, wrist) @ world}
     radius = rest.poses[f"radius_{side}"]
-    found["radius"] = half @ radius @ _square(skin.maps[SEGMENTS.index(f"radius_{side}")])
+    found["radius"] = half @ radius @ homogeneous(skin.maps[SEGMENTS.index(f"radius_{side}")])
     return {f"{n}_{side}": (np.linalg.inv(rest.poses[f"{n}_{side}"]) @ m)[:3] for n, m in found.items()}
 
 
@@ -142,25 +141,14 @@ def _frame(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.stack([x, np.cross(z, x), z], 1)
 
 
-def _axis_angle(turn: np.ndarray) -> tuple[np.ndarray, float]:
+def _halved(turn: np.ndarray) -> np.ndarray:
+    """A rotation (3, 3) by half the angle."""
     from scipy.spatial.transform import Rotation
 
-    vector = Rotation.from_matrix(turn).as_rotvec()
-    angle = float(np.linalg.norm(vector))
-    return (vector / angle if angle else np.array([1.0, 0.0, 0.0])), angle
-
-
-def _turned(axis: np.ndarray, angle: float) -> np.ndarray:
-    from scipy.spatial.transform import Rotation
-
-    return Rotation.from_rotvec(axis * angle).as_matrix()
+    return Rotation.from_rotvec(Rotation.from_matrix(turn).as_rotvec() / 2).as_matrix()
 
 
 def _about(A: np.ndarray, centre: np.ndarray) -> np.ndarray:
     out = np.eye(4)
     out[:3, :3], out[:3, 3] = A, centre - A @ centre
     return out
-
-
-def _square(affine: np.ndarray) -> np.ndarray:
-    return np.concatenate([affine, [[0.0, 0.0, 0.0, 1.0]]])

@@ -11,10 +11,13 @@ from simspine.surface.binding import BoundSkin
 
 def segment_maps(skin: BoundSkin, poses: Mapping[str, np.ndarray]) -> np.ndarray:
     """(frames, segments, 3, 4): rest → the frame of `poses`, {body: (frames, 4, 4)}."""
-    return np.stack([poses[name][:, :3] @ _square(map) for name, map in zip(skin.segments, skin.maps, strict=True)], 1)
+    return np.stack(
+        [poses[name][:, :3] @ homogeneous(map) for name, map in zip(skin.segments, skin.maps, strict=True)], 1
+    )
 
 
-def _square(affine: np.ndarray) -> np.ndarray:
+def homogeneous(affine: np.ndarray) -> np.ndarray:
+    """(4, 4) of a map (3, 4)."""
     return np.concatenate([affine, [[0.0, 0.0, 0.0, 1.0]]])
 
 

@@ -104,7 +104,9 @@ def _people_in(settings: RenderSettings) -> int:
     if settings.motion is None:
         return min(settings.people, settings.images)
     with open_dataset(settings.motion) as data:
-        return len([stored_model(data, subject) for subject in data.subjects])
+        for subject in data.subjects:
+            stored_model(data, subject)  # refuses people without one
+        return len(data.subjects)
 
 
 def stated_settings(settings: RenderSettings) -> dict:

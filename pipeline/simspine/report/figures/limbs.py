@@ -8,7 +8,6 @@ import numpy as np
 from simspine.report import style
 from simspine.report.figures.common import legend, line_key, new_figure, shade_rejected, time_axis
 from simspine.report.style import BLUE, INK, VERMILLION
-from simspine.spine.clinical import DEFINITIONS
 from simspine.spine.parameters import ClinicalParameters
 from simspine.types import ForcedKind
 
@@ -17,16 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NORMAL_95 = 1.96  # standard deviations to either side
-# Panels: title, (parameter, what it is drawn as) each; all of them angles.
+# Panels: title, with what is positive where the name does not say it, and parameters; all of them angles.
 _PANELS = (
-    ("Pelvic tilt", ("pelvic_tilt",)),
-    ("Trunk inclination", ("trunk_inclination",)),
-    ("Lumbar flexion, T12 on S1", ("lumbar_flexion",)),
+    ("Pelvic tilt (+: sacrum behind the hips)", ("pelvic_tilt",)),
+    ("Trunk inclination (+: forwards)", ("trunk_inclination",)),
+    ("Lumbar flexion, T12 on S1 (+: bending forward)", ("lumbar_flexion",)),
     ("Hip flexion", ("hip_flexion_r", "hip_flexion_l")),
     ("Hip adduction", ("hip_adduction_r", "hip_adduction_l")),
     ("Knee flexion", ("knee_flexion_r", "knee_flexion_l")),
-    ("Ankle dorsiflexion", ("ankle_dorsiflexion_r", "ankle_dorsiflexion_l")),
-    ("Shoulder elevation", ("shoulder_elevation_r", "shoulder_elevation_l")),
+    ("Ankle dorsiflexion (+: toes up)", ("ankle_dorsiflexion_r", "ankle_dorsiflexion_l")),
+    ("Shoulder elevation (0: hanging)", ("shoulder_elevation_r", "shoulder_elevation_l")),
 )
 _COLUMNS = 2
 
@@ -52,17 +51,11 @@ def limb_curves(time: np.ndarray, clinical: ClinicalParameters, status: Sequence
             for name in names:
                 _draw(axes, time, clinical, name)
             shade_rejected(axes, time, status, labelled=False)
-            axes.set(title=_signed(title, names[0]), ylabel="°")
+            axes.set(title=title, ylabel="°")
             time_axis(axes, time, labelled=number + _COLUMNS >= len(panels))
         keys = [line_key("right", color=BLUE), line_key("left", color=VERMILLION, linestyle=(0, (5, 2)))]
         legend(figure, [*keys, line_key("pelvis and trunk", color=INK)], 3)
     return figure
-
-
-def _signed(title: str, name: str) -> str:
-    """The title, and what is positive where it does not say so."""
-    positive = DEFINITIONS[name].positive.removeprefix("never negative (").removesuffix(")")
-    return title if positive in title.lower() else f"{title} (+: {positive})".replace("+: 0:", "0:")
 
 
 def _known(clinical: ClinicalParameters, name: str) -> bool:
