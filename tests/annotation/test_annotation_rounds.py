@@ -247,6 +247,13 @@ def test_the_commands(drawn, plain, hook, tmp_path):
     assert both.exit_code == 2
 
 
+SLOW_SAVING = """const quick = fetch;
+window.fetch = async (what, how) => {
+  if (what === "api/edits") await new Promise((done) => setTimeout(done, 600));
+  return quick(what, how);
+};"""  # an annotator is often faster than a busy machine saves
+
+
 def test_the_page_of_a_round_leads_through_its_batch(browser, plain, hook):
     """By keys to the end of the batch; then the page says what to do, and the rounds are shown."""
     advance(plain, "anna", 2, None, str)
@@ -261,6 +268,7 @@ def test_the_page_of_a_round_leads_through_its_batch(browser, plain, hook):
     complaints = []
     page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
     try:
+        page.add_init_script(SLOW_SAVING)
         page.goto(served.address)
         page.wait_for_selector("body[data-ready=yes]")
         assert page.locator("[data-part=progress]").inner_text() == "0 of 2 frames of round 2 done"

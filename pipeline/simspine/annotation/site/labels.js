@@ -144,6 +144,11 @@ export class Labels extends EventTarget {
     }
   }
 
+  // Once no change is under way to the server.
+  async settled() {
+    while (this.saving) await new Promise((done) => setTimeout(done, 20));
+  }
+
   tell(state, message = "") {
     this.dispatchEvent(new CustomEvent("save", { detail: { state, message, left: this.unsaved.length } }));
   }

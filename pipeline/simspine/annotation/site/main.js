@@ -252,19 +252,18 @@ class App {
 
   // To the next frame of the batch that is not done; after the last a new batch is made.
   async nextInBatch(way = 1) {
-    const { batch } = this.summary;
-    const at = this.batchPlace();
-    const next = batch[at + way];
+    const next = this.summary.batch[this.batchPlace() + way];
     if (next) return this.goTo(next.frame);
     if (way < 0) return undefined;
     if (!this.project.round) return this.newBatch();
-    const open = batch.find(({ frame }) => frame !== this.frame && !this.summary.done.includes(frame));
+    await this.labels.settled(); // the server says which frames are done
+    const open = this.summary.batch.find(({ frame }) => frame !== this.frame && !this.summary.done.includes(frame));
     if (open) return this.goTo(open.frame);
     return this.say(`Every frame of round ${this.project.round} is corrected. Stop the program and run simspine annotations round.`, 9000);
   }
 
   async newBatch() {
-    while (this.labels.saving) await new Promise((done) => setTimeout(done, 20));
+    await this.labels.settled();
     const answer = await fetch("api/batch", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
     if (!answer.ok) return;
     this.summary = await answer.json();
