@@ -137,6 +137,8 @@ def test_misspelt_key_proposes_the_right_one(tmp_path, path, wrong, right, where
         (("filter",), ["a"], 'filter: Input should be a section of keys and values (found ["a"]).'),
         (("report",), None, "report: Input should be a section of keys and values (found nothing)."),
         (("report", "sample_frames"), "a", "report.sample_frames: Input should be a whole number (found 'a')."),
+        (("report", "sample_frames"), True, "report.sample_frames: Input should be a whole number (found true)."),
+        (("filter", "cutoff_hz"), float("inf"), "cutoff_hz: Input should be a number that is finite (found inf)."),
         (("report", "bands"), {"a": None}, 'report.bands: Input should be a text (found {"a": null}).'),
         (("report", "events"), 3, "report.events: Input should be a section of keys and values (found 3)."),
         (("report", "events"), {WALK[1] + "/walk": {"right": 0.5}}, "right: Input should be a list (found 0.5)."),

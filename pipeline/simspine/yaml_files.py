@@ -5,7 +5,6 @@ counted as if each alias were written out. Of two equal keys a YAML reader keeps
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,6 @@ MOST = 100_000  # entries, aliases written out
 DEEPEST = 50  # levels of nesting
 MERGE = "tag:yaml.org,2002:merge"  # of the key <<
 _LONGEST = 80  # characters of a value that a message repeats
-_SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
-_WHOLE, _NUMBER, _SWITCH = "a whole number", "a number", "true or false"
-# Kinds of pydantic's errors, and what the value should be.
-_KINDS = {
-    "model_type": _SECTION, "model_attributes_type": _SECTION, "dict_type": _SECTION, "mapping_type": _SECTION,
-    "dataclass_type": _SECTION, "list_type": _LIST, "tuple_type": _LIST, "set_type": _LIST, "iterable_type": _LIST,
-    "string_type": _TEXT, "path_type": _TEXT, "int_type": _WHOLE, "int_parsing": _WHOLE, "int_from_float": _WHOLE,
-    "float_type": _NUMBER, "float_parsing": _NUMBER, "bool_type": _SWITCH, "bool_parsing": _SWITCH,
-}  # fmt: skip
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -104,12 +94,6 @@ def _check_keys(mapping: yaml.MappingNode, where: str) -> None:
                 "section; keep one of the two."
             )
         lines[name] = line
-
-
-def expected(error: Mapping[str, Any]) -> str:
-    """The sentence of one of pydantic's `ValidationError.errors()`, without a full stop."""
-    kind = _KINDS.get(error["type"])
-    return f"Input should be {kind}" if kind else str(error["msg"])
 
 
 def shown(value: object) -> str:

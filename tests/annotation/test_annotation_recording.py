@@ -58,6 +58,8 @@ def test_what_cannot_be_annotated_is_said(tmp_path, drawn):
         open_target(Target(str(tmp_path)))
     with pytest.raises(InputError, match="C77"):
         open_target(Target(str(drawn[0]), skin=("C77",)))
+    with pytest.raises(InputError, match="markers on the skin: C7 is named more than once"):
+        open_target(Target(str(drawn[0]), skin=("C7", "T7", "C7")))
     shutil.copytree(drawn[0], tmp_path / "copy")
     (tmp_path / "copy" / "cam02" / "005.png").unlink()
     with pytest.raises(InputError, match="5 and 6 images"):

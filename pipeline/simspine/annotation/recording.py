@@ -94,6 +94,8 @@ def open_target(target: Target) -> RecordedViews:
     found = _found(target)
     known = read_skin_table().places
     require_known("marker on the skin", target.skin, known)
+    if twice := [level for level in known if target.skin.count(level) > 1]:
+        raise InputError(f"markers on the skin: {twice[0]} is named more than once; name each marker once.")
     more = [name for name in (level + SKIN for level in target.skin) if name not in found.start.names]
     if not more:
         return found

@@ -174,8 +174,8 @@ def _detection(config_path: Path | None, chosen: dict):
 
     from simspine.config import read_config
     from simspine.errors import InputError
-    from simspine.pipeline.options import DetectionOptions
-    from simspine.yaml_files import expected, shown
+    from simspine.pipeline.options import DetectionOptions, Options
+    from simspine.pipeline.setting_faults import faults_of
 
     base = DetectionOptions() if config_path is None else read_config(config_path).detection
     changes = {name: chosen[name] for name in ("detector", "device", "people") if chosen[name] is not None}
@@ -185,13 +185,9 @@ def _detection(config_path: Path | None, chosen: dict):
             raise InputError("--mode and --model-version choose a network of SpinePose's kind; blazepose has one only.")
         changes["model"] = _versioned(chosen["model"] or base.model, chosen["model_version"])
     try:
-        return DetectionOptions(**{**base.model_dump(exclude={"silhouettes"}), **changes})
+        return Options.model_validate({"detection": {**base.model_dump(exclude={"silhouettes"}), **changes}}).detection
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "value_error":  # ours, about several settings: its text says it all
-            raise InputError(str(first["ctx"]["error"])) from None
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"detection.{where}: {expected(first)}, found {shown(first.get('input'))}.") from None
+        raise InputError(faults_of(error, Options)[0]) from None
 
 
 def _versioned(model: str, version: str) -> str:

@@ -10,7 +10,8 @@ from simspine.body.skin import read_skin_table
 from simspine.body.tape import Tape
 from simspine.errors import InputError, unknown_name
 from simspine.pipeline.options import Section
-from simspine.yaml_files import expected, shown
+from simspine.pipeline.setting_faults import faults_of
+from simspine.yaml_files import shown
 
 Click = tuple[int, float | None, float | None]
 ROW = "write [frame, x, y], or [frame, null, null] from where it is hidden"
@@ -145,19 +146,7 @@ def skin_markers_from(value) -> "SkinMarkers | str | None":
     try:
         return SkinMarkers.model_validate(value)
     except ValidationError as error:
-        raise ValueError("; ".join(map(_fault, error.errors()))) from None
-
-
-def _fault(error) -> str:
-    key = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        section, known = (SkinTape, "tape.") if key.startswith("tape.") else (SkinMarkers, "")
-        return str(unknown_name("key", key, [known + field for field in section.model_fields]))
-    if error["type"] == "missing":
-        return f"{key}: required, but missing"
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    return f"{key}: {expected(error)} (found {shown(error['input'])})"
+        raise ValueError("; ".join(line.rstrip(".") for line in faults_of(error, SkinMarkers))) from None
 
 
 def _check_views(name, views) -> None:

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from simspine.errors import InputError, unknown_name
 from simspine.pipeline.options import Section
-from simspine.yaml_files import expected, read_yaml
+from simspine.pipeline.setting_faults import faults_of
+from simspine.yaml_files import read_yaml
 
 Options = TypeVar("Options", bound=Section)
 Presets = Mapping[str, Mapping[str, Any]]
@@ -50,7 +51,7 @@ def checked(kind: type[Options], content: Mapping[str, Any], where: str) -> Opti
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        faults = "\n".join(f"  - {'.'.join(map(str, e['loc']))}: {expected(e)}" for e in error.errors())
+        faults = "\n".join(f"  - {fault}" for fault in faults_of(error, kind))
         raise InputError(f"{where} cannot be used as settings of training:\n{faults}") from None
 
 

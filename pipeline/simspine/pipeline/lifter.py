@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from simspine.detection.onnx_session import open_session, run_session
 from simspine.errors import InputError
 from simspine.pipeline.options import Section
-from simspine.yaml_files import expected
+from simspine.pipeline.setting_faults import faults_of
 
 CARD, VERSION = "simspine_lifter", 1
 TRAIN_ONE = "`simspine train lifting` writes one (lifter.onnx)"
@@ -130,6 +130,5 @@ def read_card(text: str | None, path: str | Path) -> LifterCard:
     try:
         return LifterCard.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or CARD
-        raise InputError(f"{path}: the lifter's own description is wrong: {where}: {expected(first)}.") from None
+        found = faults_of(error, LifterCard, CARD)[0]
+        raise InputError(f"{path}: the lifter's own description is wrong: {found}") from None

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from simspine.errors import InputError
 from simspine.learning.checkpoints import Identity, load_checkpoint, save_checkpoint
+from simspine.learning.settings_files import checked
 from simspine.learning.spine2d.network import SpineNetwork
 from simspine.learning.spine2d.options import SpineNetworkSize
 
@@ -49,5 +50,5 @@ def read_weights(path: str | Path) -> NetworkWeights:
     stated = identity.options
     if stated.get("kind") != _KIND:
         raise InputError(f"{path} is a checkpoint, but no weights of a spine detector; expected its {WEIGHTS}.")
-    size = SpineNetworkSize.model_validate(stated["size"])
+    size = checked(SpineNetworkSize, stated["size"], str(path))
     return NetworkWeights(size, tuple(stated["names"]), state, stated["channels"], stated["numbers"])

@@ -1,0 +1,100 @@
+"""Faults of settings are lines in the words of the file, and a switch is never taken for a number."""
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+import simspine.config.run  # all sections there are
+import simspine.learning.options
+import simspine.learning.spine2d.options  # noqa: F401
+from simspine.pipeline.lifter import LifterCard
+from simspine.pipeline.options import Section
+from simspine.pipeline.setting_faults import faults_of
+
+
+class Hall(Section):
+    width_m: float = Field(3.0, gt=0)
+    doors: list[int] = Field(default_factory=list)
+    lit: bool = False
+    floor: int | None = None
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if self.width_m > 50:
+            raise ValueError("a hall is no street.")
+        return self
+
+
+class House(Section):
+    hall: Hall = Hall()
+    rooms: dict[str, Hall] = Field(default_factory=dict)
+    kind: str
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ({}, ["kind: required, but missing."]),
+        (
+            {"kind": "a", "hall": {"widht_m": 1}},
+            ["unknown key 'widht_m' in hall. Did you mean 'width_m'? Available: width_m, doors, lit, floor."],
+        ),
+        (
+            {"kind": "a", "rooms": {"east": {"door": [1]}}},
+            ["unknown key 'door' in rooms.east. Did you mean 'doors'? Available: width_m, doors, lit, floor."],
+        ),
+        ({"kind": "a", "halls": {}}, ["unknown key 'halls'. Did you mean 'hall'? Available: hall, rooms, kind."]),
+        ({"kind": "a", "hall": {"width_m": 60}}, ["hall: a hall is no street."]),
+        ({"kind": 3, "hall": 4}, ["hall: Input should be a section of keys and values (found 4).",
+                                  "kind: Input should be a text (found 3)."]),
+        ({"kind": "a", "hall": {"doors": [1, "two"]}}, ["hall.doors.1: Input should be a whole number (found 'two')."]),
+        ({"kind": "a", "hall": {"doors": [1, True]}},
+         ["hall.doors: Input should be a whole number (found [1, true])."]),
+        ({"kind": "a", "hall": {"floor": False}}, ["hall.floor: Input should be a whole number (found false)."]),
+        ({"kind": "a", "hall": {"width_m": float("inf")}},
+         ["hall.width_m: Input should be a number that is finite (found inf)."]),
+    ],
+)  # fmt: skip
+def test_a_line_for_each_fault(settings, lines):
+    with pytest.raises(ValidationError) as caught:
+        House.model_validate(settings)
+    assert faults_of(caught.value, House) == lines
+
+
+def test_a_fault_of_the_whole_has_no_place_in_front():
+    with pytest.raises(ValidationError) as caught:
+        Hall(width_m=60)
+    assert faults_of(caught.value, Hall) == ["a hall is no street."]
+
+
+def sections(kind: type[BaseModel] = Section):
+    for found in kind.__subclasses__():
+        yield found
+        yield from sections(found)
+
+
+def is_number(schema: dict) -> bool:
+    kinds = schema.get("anyOf", [schema])
+    return any(kind.get("type") in ("number", "integer") for kind in kinds) and not any(
+        kind.get("type") == "boolean" for kind in kinds
+    )
+
+
+BESIDES = {"SkinMarkers": {"tape": {"dots": 4}}}  # it looks at nothing else while it has neither clicks nor a tape
+
+
+def test_no_setting_takes_a_switch_for_a_number():
+    """By the JSON schema of all sections there are: each number refuses `true`, and each switch takes it."""
+    looked_at = set()
+    for section in sections():
+        for name, schema in section.model_json_schema()["properties"].items():
+            if not is_number(schema) and schema.get("type") != "boolean":
+                continue
+            try:
+                section.model_validate({**BESIDES.get(section.__name__, {}), name: True})
+                places = []
+            except ValidationError as error:
+                places = [one["loc"] for one in error.errors()]
+            assert ((name,) in places) == is_number(schema), f"{section.__name__}.{name}"
+            looked_at.add(f"{section.__name__}.{name}")
+    assert {"ReportOptions.sample_frames", "Trial.rate", "LiftingTraining.epochs", "Hall.lit"} <= looked_at
+    assert LifterCard in sections()
