@@ -7,6 +7,7 @@ traceback and exits with code 2; library callers catch :class:`InputError`.
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from os import PathLike, fspath
+from os.path import isdir
 
 _LONGEST = 80  # characters of a name that a message repeats
 
@@ -19,6 +20,11 @@ def require_path(path: str | PathLike) -> None:
     """Raise for an empty path, which the system takes for the working folder and no message can name."""
     if not fspath(path):
         raise InputError("the path handed in is empty; name a file.")
+
+
+def missing_file(path: str | PathLike) -> str:
+    """What is to be said of a path at which there is no file."""
+    return "a folder, where a file is wanted" if isdir(path) else "no such file"
 
 
 def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "") -> InputError:

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from simspine.body.kinematics import forward_kinematics
+from simspine.body.recipes import build
 from simspine.capture import truth
 from simspine.cli import main
 from simspine.formats.dataset import Dataset, SubjectData, TrialData, write_dataset
@@ -29,9 +30,9 @@ def recorded():
     return body, trials
 
 
-def rendered(folder, body, trials, model):
+def rendered(folder, body, trials, *models):
     path = folder / "set.h5"
-    write_dataset(path, Dataset({"S1": SubjectData((), trials, model)}))
+    write_dataset(path, Dataset({f"S{i}": SubjectData((), trials, model) for i, model in enumerate(models, 1)}))
     options = ["--images", "6", "--people", "1", "--size", "64x96", "--quiet", "--motion", str(path)]
     return CliRunner().invoke(main, ["capture", "render", "--out", str(folder / "pictures"), *options])
 
@@ -62,4 +63,17 @@ def test_people_without_a_body_are_refused(recorded, tmp_path):
     done = rendered(tmp_path, *recorded, "")
     assert done.exit_code == 2
     assert "subject S1 has no model in the file" in done.output
+    assert not (tmp_path / "pictures").exists()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_people_without_vertebrae_leave_nothing_behind(recorded, tmp_path, place):
+    """The body in which lumbar levels are tied has no single vertebrae to lay a skin around: said of the first person
+    and of the second, after whose pictures a folder would be half full."""
+    body, trials = recorded
+    models = [body.osim, body.osim]
+    models[place] = build("coupled", "blazepose").osim
+    done = rendered(tmp_path, body, trials, *models)
+    assert done.exit_code == 2
+    assert "a skin needs a body with every vertebra" in " ".join(done.output.split())
     assert not (tmp_path / "pictures").exists()

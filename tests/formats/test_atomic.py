@@ -104,6 +104,29 @@ def test_what_the_system_refuses_bears_the_users_name(tmp_path):
     assert [absent.value.filename, taken.value.filename] == [str(tmp_path / "x.yaml"), str(tmp_path / "taken.yaml")]
 
 
+def refuse(path, *_, **__):
+    """What a disk answers that the system has made read-only: also to the removal of what is there."""
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fspath(path))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_disk_made_read_only_is_said_with_the_users_name(tmp_path, monkeypatch, inside):
+    def fail(kind, *more):
+        with kind(tmp_path / "x", *more) as temporary:
+            refuse(temporary / "frame_0.json" if inside and more else temporary)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(OSError, match="x") as of_file:
+        fail(atomic_path)
+    if not inside:
+        monkeypatch.setattr(os, "mkdir", lambda path, *rest: refuse(path))
+    with pytest.raises(OSError, match="x") as of_folder:
+        fail(atomic_folder, OURS)
+    found = [of_file.value, of_folder.value]
+    assert [error.filename for error in found] == [f"{tmp_path / 'x'}", f"{tmp_path / 'x'}{'/frame_0.json' * inside}"]
+    assert {error.errno for error in found} == {errno.EROFS}
+
+
 @pytest.mark.parametrize("limit", [0, 100, 9000, 60_000, 300_000])
 def test_a_full_disk_is_said_with_the_users_name(tmp_path, limit):
     """Errors of writing, unlike those of opening, bear no name by themselves; here the limit of a file's size. HDF5 by

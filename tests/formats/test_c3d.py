@@ -1,5 +1,6 @@
 """ezc3d reads labels, units, rates and missing points; also a header read byte by byte."""
 
+import errno
 import struct
 
 import numpy as np
@@ -63,11 +64,27 @@ def test_read_back(written):
     np.testing.assert_allclose(found.xyz, take.trial.markers.xyz, atol=1e-6)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
+def test_a_full_disk_leaves_no_part_of_a_file(written, tmp_path, share):
+    """Here the limit of a file's size, after which ezc3d goes on without a word."""
+    resource = pytest.importorskip("resource")
+    path, take = written
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * path.stat().st_size), before[1]))
+    try:
+        with pytest.raises(OSError, match=r"y\.c3d") as caught:
+            write_c3d(tmp_path / "y.c3d", take)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bad_input(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no such file"):
         read_c3d(tmp_path / "x.c3d")
     (tmp_path / "bad.c3d").write_bytes(b"no C3D at all" * 100)
-    with pytest.raises(InputError, match="cannot be read as C3D"):
+    with pytest.raises(InputError, match=r"bad\.c3d: cannot be read as C3D; cut short or damaged\? \(File must be a"):
         read_c3d(tmp_path / "bad.c3d")
     monkeypatch.setitem(__import__("sys").modules, "ezc3d", None)
     with pytest.raises(InputError, match=r"simspine\[exchange\]"):

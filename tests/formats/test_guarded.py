@@ -69,3 +69,10 @@ def test_a_child_ends_without_its_parent():
     """Whoever reads may be killed: the child's own limit ends an endless reader."""
     code = "from simspine.formats._child import _limit\n_limit(1 << 30, 1)\nwhile True: pass"
     assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode != 0
+
+
+def test_a_folder_is_called_one(tmp_path):
+    with pytest.raises(InputError, match="a folder, where a file is wanted"):
+        c3d_parts(tmp_path)
+    with pytest.raises(InputError, match="no such file"):
+        c3d_parts(tmp_path / "x.c3d")

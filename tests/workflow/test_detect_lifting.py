@@ -154,6 +154,10 @@ def test_inferred_points_are_not_looked_at_and_nobody_is_lifted_by_nothing(tmp_p
     ("made", "message"),
     [
         (lambda path: None, "no such file; a lifter is wanted"),
+        (
+            lambda path: path.mkdir(),
+            "lifter.onnx: a folder, where a file is wanted; a lifter is wanted",
+        ),
         (lambda path: path.write_bytes(b"no network"), "cannot be opened as an ONNX network"),
         (lambda path: blob_network(path), "this ONNX network is no lifter of simspine"),
         (lambda path: lifting_network(path, properties=of_version(7)), "a lifter of version 7, this simspine reads 1"),

@@ -18,7 +18,7 @@ from simspine import skeletons
 from simspine.detection.boxes import BoxSource
 from simspine.detection.heatmaps import decode_heatmaps
 from simspine.detection.onnx_session import input_shape, open_session, run_session
-from simspine.errors import InputError
+from simspine.errors import InputError, missing_file
 
 SIZES = ("small", "medium", "large", "xlarge")
 VERSIONS = ("v1", "v2")  # v1: trained on SpineTrack; v2: on SIMSPINE as well (no xlarge)
@@ -182,7 +182,7 @@ def _model_id(text: str) -> tuple[str, str]:
     version = parts[0] if len(parts) == 2 else ("v1" if size == "xlarge" else "v2")
     if len(parts) > 2 or size not in SIZES or version not in VERSIONS or (version, size) == ("v2", "xlarge"):
         raise InputError(
-            f"SpinePose's weights {text!r}: no such file, and no model id. Ids: {', '.join(SIZES)}, "
+            f"SpinePose's weights {text!r}: {missing_file(text)}, and no model id. Ids: {', '.join(SIZES)}, "
             "with v1/ or v2/ before it for a version (xlarge: v1 only)."
         )
     return version, size

@@ -27,8 +27,14 @@ def main() -> None:
         print(" ".join(str(error).split()), file=sys.stderr)
         sys.exit(REFUSED)
     except Exception as error:  # damaged files end in many ways
-        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(_reason(error), file=sys.stderr)
         sys.exit(1)
+
+
+def _reason(error: Exception) -> str:
+    """The library's words; behind the name of the error's kind only where they are none, or one: KeyError: 'LABELS'."""
+    text = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    return text if " " in text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def _limit(memory: int, seconds: int) -> None:

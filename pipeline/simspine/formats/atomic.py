@@ -47,9 +47,9 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
             _flush(temporary)
         os.replace(temporary, target)  # atomic on one file system (POSIX rename, Windows MoveFileEx)
     except BaseException as error:  # KeyboardInterrupt too: ctrl-C must not leave rubbish
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and (str(error.filename) == str(temporary) or error.errno in FULL):
-            error.filename = str(target)  # the name the user knows
+        with suppress(OSError):  # where nothing can be written, nothing can be removed either
+            temporary.unlink(missing_ok=True)
+        _name_as_user_does(error, temporary, target)
         raise
     if sync:
         with suppress(OSError):  # folders cannot be opened on Windows; the rename itself has happened
@@ -75,15 +75,28 @@ def atomic_folder(target: str | os.PathLike, ours: re.Pattern[str]) -> Iterator[
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{HOST}-{os.getpid()}-{secrets.token_hex(6)}.tmp")
-    temporary.mkdir()
     try:
+        temporary.mkdir()
         yield temporary
         if target.exists():
             shutil.rmtree(target)
         temporary.rename(target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        _name_as_user_does(error, temporary, target)
         raise
+
+
+def _name_as_user_does(error: BaseException, temporary: Path, target: Path) -> None:
+    """An error of the system about a temporary path, or what is in it, is one about the target; so is one of a full
+    disk, which bears no name by itself."""
+    if not isinstance(error, OSError):
+        return
+    found = None if error.filename is None else os.fsdecode(error.filename)
+    if found is None and error.errno in FULL:
+        error.filename = str(target)
+    elif found is not None and Path(found).is_relative_to(temporary):
+        error.filename = str(target / Path(found).relative_to(temporary))
 
 
 def _remove_stale(folder: Path, stem: str, suffix: str) -> None:

@@ -1,5 +1,7 @@
 """C3D point files through ezc3d: millimetres, residual −1 where a point is missing."""
 
+import errno
+import os
 import re
 import struct
 from pathlib import Path
@@ -48,7 +50,19 @@ def write_c3d(path: Path, take: Take, *, notice: str = "") -> None:
     file["data"]["points"] = points
     file["data"]["meta_points"]["residuals"] = np.where(present, 0.0, -1.0)[None]
     with atomic_path(path) as temporary:
+        temporary.touch()  # what the system has against it is said here; ezc3d says nothing, nor of a full disk
         file.write(str(temporary))
+        if not _is_whole(temporary, markers):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _is_whole(path: Path, markers: Markers) -> bool:
+    """Whether a file has the room that its points take: four single-precision numbers of each point and frame, from the
+    block of 512 bytes on that its header names. ezc3d fills in that number last; before are header and parameters."""
+    with open(path, "rb") as file:
+        header = file.read(18)
+    first = struct.unpack("<H", header[16:])[0] if len(header) == 18 else 0
+    return first > 2 and path.stat().st_size >= 512 * (first - 1) + 16 * markers.present.size
 
 
 def _frames(take: Take, status: str) -> str:

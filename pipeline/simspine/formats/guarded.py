@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from simspine.errors import InputError, require_path
+from simspine.errors import InputError, missing_file, require_path
 from simspine.formats._child import REFUSED
 from simspine.formats.limits import ALWAYS, TIMES
 
@@ -29,7 +29,7 @@ def read_guarded(kind: str, path: str | os.PathLike) -> tuple[dict[str, np.ndarr
     """
     require_path(path)
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such file.")
+        raise InputError(f"{path}: {missing_file(path)}.")
     memory = ALWAYS + TIMES * Path(path).stat().st_size
     seconds = SECONDS + PER_BYTE * Path(path).stat().st_size
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OPENBLAS_NUM_THREADS": "1"}

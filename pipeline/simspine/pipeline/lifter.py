@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from simspine.detection.onnx_session import open_session, run_session
-from simspine.errors import InputError
+from simspine.errors import InputError, missing_file
 from simspine.pipeline.options import Section
 from simspine.pipeline.setting_faults import faults_of
 
@@ -83,7 +83,7 @@ class Lifter:
         """Raises `InputError` for what is not there, no ONNX file, no lifter of ours, or one of another version."""
         self.path = Path(path)
         if not self.path.is_file():
-            raise InputError(f"{path}: no such file; a lifter is wanted. {TRAIN_ONE}.")
+            raise InputError(f"{path}: {missing_file(path)}; a lifter is wanted. {TRAIN_ONE}.")
         if self.path.suffix.lower() == ".pt":
             raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_ONE}, beside checkpoint.pt.")
         self._session = open_session(self.path)

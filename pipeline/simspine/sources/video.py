@@ -91,6 +91,8 @@ def open_video(path: str | Path) -> Video:
     import cv2
 
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, where a video is wanted; name the file in it.")
     if not path.is_file():
         raise InputError(f"video {path} does not exist.")
     with _capture(path) as capture:

