@@ -16,6 +16,8 @@ import numpy as np
 
 from simspine.errors import InputError, position
 
+FASTEST = 10_000.0  # frames/s: what films or captures people makes some 25 to 2000; beyond this a rate is a slip
+
 
 class Origin(StrEnum):
     """How a point came to be known. Kept with it to the last file."""

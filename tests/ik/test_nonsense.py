@@ -11,6 +11,7 @@ from simspine.ik.solve import inverse_kinematics
 from simspine.priors.assumptions import Smoothness
 from simspine.quality.marker_checks import bone_lengths, marker_distance, marker_jumps
 from simspine.quality.side_checks import sides
+from simspine.types import FASTEST
 
 FRAME = 10
 
@@ -51,6 +52,19 @@ def test_another_unit_is_refused(person, factor, unit, smoothness):
     body, markers = person
     with pytest.raises(InputError, match=f"markers are spread over .* {unit}"):
         inverse_kinematics(body, markers.with_(xyz=factor * markers.xyz), smoothness=smoothness)
+
+
+@pytest.mark.parametrize("smoothness", [None, Smoothness()])
+def test_a_rate_at_which_nobody_is_filmed_is_refused(person, smoothness):
+    """Up to the fastest rate there are standard deviations: none may be missing without a reason."""
+    body, markers = person
+    few = markers.with_(xyz=markers.xyz[:8])
+    with pytest.raises(InputError, match=r"1e\+06 frames per second; no camera films people faster than 10000"):
+        inverse_kinematics(body, few.with_(rate=1e6), smoothness=smoothness)
+    solved = inverse_kinematics(body, few.with_(rate=FASTEST), smoothness=smoothness)
+    assert np.isfinite(solved.motion.values).all()
+    if smoothness is not None:
+        assert np.isfinite(solved.motion.deviation).all()
 
 
 def test_a_frame_ten_metres_away(person):

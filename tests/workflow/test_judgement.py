@@ -38,7 +38,16 @@ def test_clinical_parameters_of_table_summary_and_data_are_the_same(finished):
     parts = {
         f"lumbopelvic_rhythm_{part}": summary["lumbopelvic_rhythm"][f"{part}_deg"] for part in ("lumbar", "pelvis")
     }
-    assert set(lines) == {*whole.clinical_names, "lumbopelvic_rhythm", *parts}
+    assert list(lines)[:2] == ["lla", "tka"]
+    assert set(lines) == {"lla", "tka", *whole.clinical_names, "lumbopelvic_rhythm", *parts}
+    kept = np.array(whole.status) != "rejected"
+    for name, angle, deviation in (("lla", whole.lla, whole.lla_sd), ("tka", whole.tka, None)):  # TKA is the model's
+        found = np.degrees(angle[kept])
+        stated = [lines[name][column] for column in ("mean", "low", "high")]
+        assert [float(text) for text in stated] == pytest.approx([found.mean(), found.min(), found.max()], rel=1e-3)
+        spread = "" if deviation is None else f"{np.degrees(np.nanmedian(deviation[kept])):.4g}"
+        assert (lines[name]["sd"], lines[name]["unit"], lines[name]["known"]) == (spread, "deg", "1")
+        assert summary["clinical"][name]["mean"] == pytest.approx(summary[f"{name}_deg_mean"])
     assert {(lines[n]["low"], lines[n]["high"]) for n in ("lumbopelvic_rhythm", *parts)} == {("", "")}
     for name, motion in parts.items():
         assert lines[name]["mean"] == ("" if motion is None else f"{motion:.4g}")

@@ -7,6 +7,7 @@ from pydantic import Field, FiniteFloat, StringConstraints, field_validator, mod
 
 from simspine.config.skin_markers import SkinMarkers, skin_markers_from
 from simspine.pipeline.options import Section
+from simspine.types import FASTEST
 from simspine.yaml_files import shown
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
@@ -23,7 +24,7 @@ class Trial(Section):
     """Folders of OpenPose/Pose2Sim JSON, one per camera in the calibration's order; read instead of detecting."""
     calibration: str | None = None
     """Pose2Sim TOML, Qualisys .qca.txt or JSON. Found in `folder` if left out."""
-    rate: float | None = Field(None, gt=0)
+    rate: float | None = Field(None, gt=0, le=FASTEST)
     """Frames per second; needed with `keypoints`, read from the videos otherwise."""
     capture: str | None = None
     """A trial of the data set that the section `capture` names, such as Walking_1; all of them if none is named."""
@@ -35,7 +36,7 @@ class Trial(Section):
     """With given `delays`: frames by which each view gets later in 1000 frames."""
     mocap: str | None = None
     """TRC file of motion-capture markers that replace the points of the same name."""
-    mocap_resample: float | None = Field(None, gt=0)
+    mocap_resample: float | None = Field(None, gt=0, le=FASTEST)
     """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
 
     skin_markers: SkinMarkers | str | None = None

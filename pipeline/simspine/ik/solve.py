@@ -12,7 +12,7 @@ from simspine.geometry import in_frame, spread, unit_of_ratio
 from simspine.ik.result import Derive, Result
 from simspine.ik.solver import TOLERANCES, Solver
 from simspine.priors.assumptions import MarkerErrors, Prior, Smoothness
-from simspine.types import Markers
+from simspine.types import FASTEST, Markers
 
 _ANOTHER_UNIT = 10.0  # no posture spreads the same markers ten times as far as another
 
@@ -42,8 +42,8 @@ def inverse_kinematics(
     same.
 
     Raises `InputError` for names that do not match, weights of the wrong shape, markers that are all missing or in
-    another unit than metres, and terms the engine does not have. One bad frame never raises: its reason is in the
-    result.
+    another unit than metres, a rate that is no camera's, and terms the engine does not have. One bad frame never
+    raises: its reason is in the result.
     """
     errors, solver = errors or MarkerErrors(), solver or Solver()
     engine = solver.engine or ("frames" if smoothness is None and prior is None else "trajectory")
@@ -53,6 +53,7 @@ def inverse_kinematics(
     turned, w = in_frame(markers, "y_up"), marker_weights(markers, weights)
     _check_observed(markers, w)
     _check_unit(body, turned)
+    _check_rate(turned)
     for name in solver.coordinate_tasks:
         body.coordinates.index(name)
     if engine == "opensim":
@@ -94,6 +95,15 @@ def _check_observed(markers: Markers, weights: np.ndarray) -> None:
         )
     if not ((weights > 0) & markers.present).any():
         raise InputError("no marker that is present has a weight above zero; nothing to solve.")
+
+
+def _check_rate(markers: Markers) -> None:
+    """Raise for a rate at which nobody is filmed: between such frames nothing moves, and standard deviations fail."""
+    if markers.rate > FASTEST:
+        raise InputError(
+            f"the markers have {markers.rate:g} frames per second; no camera films people faster than {FASTEST:g}. "
+            "Is it a rate, in frames per second? Correct it where it is stated."
+        )
 
 
 def _check_unit(body: Body, markers: Markers) -> None:

@@ -73,7 +73,7 @@ def headline(found: SolvedTrial) -> dict:
         "tka_deg_mean": _mean_degrees(spine.tka[kept]),
         "tka_deg_sd": None if "tka" in set_by_model else _typical_degrees(spine.tka_sd, kept),
         "set_by_model": set_by_model,
-        "clinical": {figure.name: _written(figure) for figure in found.clinical_figures},
+        "clinical": {figure.name: _written(figure) for figure in (*found.curvature_figures, *found.clinical_figures)},
         "lumbopelvic_rhythm": None if found.lumbopelvic_rhythm is None else _rhythm(found.lumbopelvic_rhythm),
         "spine_seen_by": spine_seen_by(found.markers),
         "spine_estimated": list(estimated_of_spine(found.markers.names, found.markers.origins)),

@@ -10,6 +10,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.sources.foreign_file import what_it_is
+from simspine.types import FASTEST
 
 # Containers may announce a frame or two that no decoder delivers (edit lists, B-frames at the end).
 TOLERATED_FRAMES = 2
@@ -104,9 +105,10 @@ def open_video(path: str | Path) -> Video:
             )
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         frames = round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    if not (np.isfinite(rate) and rate > 0):
+    if not (np.isfinite(rate) and 0 < rate <= FASTEST):
         raise InputError(
-            f"video {path} does not state its frame rate (found {rate:g}). Convert it with ffmpeg -r RATE."
+            f"video {path} does not state a frame rate that a camera has (found {rate:g} frames/s). Convert it with "
+            "ffmpeg -r RATE."
         )
     if frames <= 0:
         raise InputError(f"video {path} announces {frames} frames. Convert it with ffmpeg.")

@@ -53,7 +53,7 @@ COLUMNS = ("trial", "parameter", "unit", "mean", "sd", "low", "high", "known", "
 
 
 def clinical_csv(trials: Mapping[str, dict]) -> str:
-    """A line per trial and clinical parameter, with `COLUMNS`; empty where nothing is known.
+    """A line per trial and clinical parameter, LLA and TKA first, with `COLUMNS`; empty where nothing is known.
 
     trials: {'subject/trial': its headline}. The lumbopelvic rhythm is followed by the two motions that it is the ratio
     of, each a row of its own; all three have neither low nor high.
