@@ -20,8 +20,8 @@ def test_a_difference_is_judged_by_the_errors_of_both():
         before=(figure("knee", 10.0, 3.0), figure("hip", 10.0, 3.0)),
         after=(figure("knee", 20.0, 4.0), figure("hip", 19.0, 4.0)),
     )
-    assert found["Knee"][-2:] == ("+10.0\u00a0±\u00a09.8°", BEYOND)
-    assert found["Hip"][-2:] == ("+9.0\u00a0±\u00a09.8°", WITHIN)
+    assert found["Knee"][2:4] == ("+10.0\u00a0±\u00a09.8°", BEYOND)
+    assert found["Hip"][2:4] == ("+9.0\u00a0±\u00a09.8°", WITHIN)
     assert found["Knee"][0] == "10.0\u00a0±\u00a05.9°\u00a0(5\u00a0…\u00a015)"
 
 
@@ -35,7 +35,16 @@ def test_what_the_model_gives_is_no_comparison_and_what_has_no_error_no_verdict(
     both = (figure("incidence", 50.0, 1.0, decided=GIVEN), figure("tilt", 3.0))
     found = rows(a=both, b=both)
     assert list(found) == ["Tilt"]
-    assert found["Tilt"][-1] == UNKNOWN
+    assert found["Tilt"][3] == UNKNOWN
+
+
+def test_ranges_are_subtracted_as_well():
+    """From 0…60° to 5…53° it is 12° less, although the mean is the same."""
+    before = ClinicalFigure("knee_flexion_r", "Knee", "deg", 30.0, 1.0, 0.0, 60.0, 1.0, "measured")
+    after = ClinicalFigure("knee_flexion_r", "Knee", "deg", 30.0, 1.0, 5.0, 53.0, 1.0, "measured")
+    table = comparison_table({"before": (before,), "after": (after,)})
+    found = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (found["Change of range"], found["Difference"][:3]) == ("−12.0°", "0.0")
 
 
 def test_one_trial_known_is_not_compared():

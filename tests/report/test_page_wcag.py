@@ -42,6 +42,23 @@ def test_contrast_tab_key_and_width(browser, reports, name, width, scheme):
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+SIZES = """() => [...document.querySelectorAll('figure svg')].flatMap((svg) => {
+  const { a, b } = svg.getScreenCTM();
+  return [...svg.querySelectorAll('text')].filter((text) => text.textContent.trim())
+    .map((text) => Math.hypot(a, b) * parseFloat(getComputedStyle(text).fontSize));
+})"""  # px on the screen
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 820, 900])
+def test_text_of_figures_can_be_read_on_telephones_and_tablets(browser, reports, width):
+    with Opened(browser, reports["report"].as_uri(), width) as window:
+        window.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        sizes = window.page.evaluate(SIZES)
+        assert len(sizes) > 100
+        assert min(sizes) >= 9.0
+        assert window.page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_the_audit_finds_what_is_wrong(browser):
     """Grey on grey, a button without ring, one that the tab key passes over, an order unlike the page's, a trap."""
     page = browser.new_page()

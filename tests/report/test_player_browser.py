@@ -406,6 +406,20 @@ def test_the_ribbon_and_the_figure_are_of_95_percent(window):
     assert "± 5.9°" in window.root.locator(".p-reading").first.inner_text()  # 1.96 × 3°
 
 
+@pytest.mark.parametrize(("width", "behind"), [(390, False), (900, True), (1440, False)])
+def test_what_is_shaded_is_said_in_its_panel(browser, address, scene, width, behind):
+    """Behind the title where there is room, else at the foot of the panel, inside of it."""
+    with Opened(browser, address, width) as window:
+        panel, curve = window.root.locator(".p-panel").first.bounding_box(), scene.curves[0]
+        key = window.root.locator(".p-key").first
+        assert key.text_content() == f"green: {curve.band[2]} · pale: ± 95 %"
+        box = key.bounding_box()
+        assert panel["x"] <= box["x"]
+        assert box["x"] + box["width"] <= panel["x"] + panel["width"]
+        assert (box["y"] < panel["y"]) == behind
+        assert box["y"] + box["height"] <= panel["y"] + panel["height"] + 1
+
+
 def test_on_paper_the_curves_are_not_cut(window):
     window.do("p.plot.print(true)")
     assert window.do("return Number(p.plot.svg.getAttribute('width'))") == 660

@@ -62,6 +62,15 @@ def test_limbs_have_both_sides_in_a_row(tables):
     assert shoulder[-1] == "not known: the arm hangs / several angles, more or less measured: read the ±"
 
 
+def test_sides_are_subtracted_with_the_errors_of_both(tables):
+    """Values are as many degrees as the name's place in the list; 0.02 rad are 1.1°, of both sides 1.6°."""
+    by = NAMES.index("hip_flexion_r") - NAMES.index("hip_flexion_l")
+    assert _plain(_row(tables[1], "Hip, flexion"))[5] == f"{by:+.1f} ± 1.6°".replace("-", "−")
+    assert _plain(_row(tables[1], "Knee, adduction"))[5] == f"{by:+.1f}°".replace("-", "−")  # the model's: no ±
+    assert _row(tables[1], "Shoulder, plane")[5] == "–"
+    assert tables[1].columns[5] == "Right − left"
+
+
 def test_a_rhythm_that_the_trial_does_not_say_has_its_reason():
     figures = clinical_figures(ClinicalParameters(NAMES[:2], ("rad", "rad"), np.zeros((1, 2))))
     table = clinical_tables(figures, LumbopelvicRhythm(None, None, None, None, "the trunk bends by 4° only"))[0]

@@ -1,5 +1,6 @@
 """Clinical parameters of a trial as tables of the page, beside what is published of standing adults."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,7 +22,8 @@ ALIGNMENT_NOTE = (
 )
 LIMB_NOTE = (
     "ISB's angles, with the same signs on both sides. Rests on: right / left where they differ. Plane and rotation of "
-    "a shoulder mean nothing while the arm hangs, and are left out there."
+    "a shoulder mean nothing while the arm hangs, and are left out there. Right − left: of the means; its ± takes the "
+    "errors of both sides as having nothing in common."
 )
 
 
@@ -32,7 +34,7 @@ def clinical_tables(figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm
     if alignment and rhythm is not None:
         alignment.append(_rhythm_row(rhythm))
     limbs = [row for joint in JOINTS for row in _limb_rows(joint, by_name)]
-    columns = ("Angle", "Right", "from … to", "Left", "from … to", "Rests on")
+    columns = ("Angle", "Right", "from … to", "Left", "from … to", "Right − left", "Rests on")
     tables = (
         PageTable(("Pelvis and spine", "Mean", "From … to", "Adults", "Rests on"), tuple(alignment), ALIGNMENT_NOTE),
         PageTable(columns, tuple(limbs), LIMB_NOTE),
@@ -68,8 +70,18 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
             continue
         cells = [text for side in sides for text in (("–", "–") if side is None else (_mean(side), _range(side)))]
         words = list(dict.fromkeys(side.decided for side in sides if side is not None))
-        rows.append((f"{joint.capitalize()}, {angle}", *cells, " / ".join(words)))
+        rows.append((f"{joint.capitalize()}, {angle}", *cells, _between_sides(*sides), " / ".join(words)))
     return rows
+
+
+def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) -> str:
+    """The right side's mean less the left one's, ± one standard deviation where both sides have one."""
+    if right is None or left is None or right.mean is None or left.mean is None:
+        return "–"
+    sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
+    by = right.mean - left.mean
+    texts = [number(value) for value in (by, sd) if value is not None]
+    return _unbroken(f"{'+' if by > 0 else ''}{' ± '.join(texts)}{SIGNS[right.unit]}")
 
 
 def _mean(figure: ClinicalFigure) -> str:

@@ -12,7 +12,9 @@ BEYOND, WITHIN, UNKNOWN = "● beyond its error", "within its error", "no ± kno
 NOTE = (
     "Mean over the frames kept ± 95 %, and from … to: trials of the same movement can be compared, others cannot. "
     "Difference: the last trial less the first; its ± takes the errors of both as having nothing in common, which is "
-    "too wide where the same cameras and body model were off in the same way. Angles that the model sets are left out."
+    "too wide where the same cameras and body model were off in the same way. Change of range: by how much the way "
+    "from least to greatest grew; errors that last through a trial drop out of it, and no ± of it is known. Angles "
+    "that the model sets are left out."
 )
 _SIGNS = {"deg": "°", "mm": " mm"}
 
@@ -30,8 +32,15 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
         found = [figures.get(name) for figures in by_name]
         known = [figure for figure in found if figure is not None]
         if len(known) > 1:
-            rows.append((known[0].label, *map(_cell, found), *_difference(known[0], known[-1])))
-    columns = ("Angle", *trials, "Difference", "Change is")
+            rows.append(
+                (
+                    known[0].label,
+                    *map(_cell, found),
+                    *_difference(known[0], known[-1]),
+                    _range_change(known[0], known[-1]),
+                )
+            )
+    columns = ("Angle", *trials, "Difference", "Change is", "Change of range")
     return PageTable(columns, tuple(rows), NOTE) if rows else None
 
 
@@ -54,6 +63,12 @@ def _difference(first: ClinicalFigure, last: ClinicalFigure) -> tuple[str, str]:
         return _text(by, None, last.unit, "+" if by > 0 else ""), UNKNOWN
     sd = math.hypot(first.sd, last.sd)
     return _text(by, sd, last.unit, "+" if by > 0 else ""), BEYOND if abs(by) > NORMAL_95 * sd else WITHIN
+
+
+def _range_change(first: ClinicalFigure, last: ClinicalFigure) -> str:
+    """By how much the way from the least to the greatest value grew."""
+    before, after = ((figure.high or 0.0) - (figure.low or 0.0) for figure in (first, last))
+    return _text(after - before, None, last.unit, "+" if after > before else "")
 
 
 def _text(value: float, sd: float | None, unit: str, plus: str = "") -> str:

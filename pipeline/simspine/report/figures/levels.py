@@ -84,7 +84,7 @@ def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
             observed = share >= HALF
             face, edge = (BLUE, BLUE) if observed else ("none", ORANGE)
             axes.barh(i, max(share, 0.015), 0.66, facecolor=face, edgecolor=edge, linewidth=0.9)
-            axes.annotate(f"{100 * share:.0f}", (0.0 if observed else share, i), xytext=(2, -0.4), fontsize=6,
+            axes.annotate(f"{100 * share:.0f}", (0.0 if observed else share, i), xytext=(2, -0.4), fontsize=7,
                           textcoords="offset points", va="center", color="white" if observed else INK)  # fmt: skip
     axes.set(xlim=(0, 1.05), xticks=[])
     axes.grid(False)
@@ -158,7 +158,7 @@ def _draw_range(axes: "Axes", i: int, ends: np.ndarray, share: float, forced: bo
     face = colour if observed and not forced else "none"
     axes.barh(i, ends[2] - ends[1], 0.56, ends[1], facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
     place = axes.get_yaxis_transform()
-    axes.text(1.0, i, f"{ends[2] - ends[1]:.1f}°", transform=place, fontsize=6.5, ha="right", va="center")
+    axes.text(1.0, i, f"{ends[2] - ends[1]:.1f}°", transform=place, fontsize=7, ha="right", va="center")
 
 
 def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:

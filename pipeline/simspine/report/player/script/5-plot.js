@@ -140,21 +140,24 @@ class Plot {
       if (curve.sd) this.ribbon(inside, curve.values, curve.sd, y, curve.look);
       svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });
     });
-    this.heading(panel, curves, top, narrow);
+    this.heading(panel, curves, top, height);
     const lines = curves.map(({ values, sd, name }) => ({ values, sd, name }));
     return { lines, y, top, unit };
   }
 
-  heading(panel, curves, top, narrow) {
+  // Title, and what is dashed, green and pale: behind it where there is room, else at the foot of the panel.
+  heading(panel, curves, top, height) {
     const [first] = curves;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - 7 }, this.right < 480 ? panel.title.split(",")[0] : panel.title);
     if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.note);
     const key = [
-      !narrow && curves.length > 1 && `${curves[1].name}: dashed`,
-      this.right > 760 && first.band && `green: ${first.band[2]}`,
-      this.right > 760 && first.sd && "pale: 95 %",
+      curves.length > 1 && `${curves[1].name}: dashed`,
+      first.band && `green: ${first.band[2]}`,
+      first.sd && "pale: ± 95 %",
     ].filter(Boolean).join(" · ");
-    if (key) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
+    if (!key) return;
+    if (this.right > 760) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
+    else svgElement(this.svg, "text", { class: "p-key", x: this.left + 5, y: top + height - 5 }, key);
   }
 
   path(values, y) {
