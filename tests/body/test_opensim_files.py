@@ -1,6 +1,7 @@
 """Models pass to OpenSim and back by files: what the system has against them is said in a line."""
 
 import errno
+import os
 import tempfile
 from contextlib import contextmanager
 
@@ -9,12 +10,14 @@ import pytest
 from simspine.body import _opensim
 from simspine.errors import InputError
 
-resource = pytest.importorskip("resource", reason="limits of a file's size are POSIX")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")
 
 
 @contextmanager
 def limited(size: int):
     """Files that grow beyond a size are refused, as by a full disk."""
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
