@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from hypothesis import settings
 from small_project import FRAMES, NOISE_PX, RATE, SIZE, STAGES, Project, Truth, dance, of_size, ring, write_inputs
 from small_videos import HEIGHT, WIDTH, write_video
 
@@ -26,6 +27,9 @@ SWITCHES = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--disable-default-apps", "--disable-extensions", "--mute-audio",
 ]  # fmt: skip
+
+settings.register_profile("unhurried", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
