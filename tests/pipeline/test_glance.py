@@ -67,6 +67,14 @@ def test_joints_are_told_apart_by_precision():
     assert _joints(()) == "No angle of the limbs was measured on both sides."
 
 
+@pytest.mark.parametrize("frames", [slice(5, 6), slice(None, None, 3)])
+def test_points_of_some_frames_are_those_of_the_whole_trial(found, frames):
+    for some, whole in ((found.detected_in(frames), found.detected), (found.shown_in(frames), found.shown)):
+        assert (some.names, some.origin) == (whole.names, whole.origin)
+        np.testing.assert_array_equal(some.xy, whole.xy[frames])
+        np.testing.assert_array_equal(some.confidence, whole.confidence[frames])
+
+
 def test_without_videos_there_are_no_pictures(found):
     assert films_of(replace(found, videos=()), 1, 10**6) == ()
     assert scene_of(found).films == ()

@@ -58,6 +58,19 @@ def test_thinned_with_the_frames():
         pack(replace(make_scene(), films=(film(every=1),)), most=FRAMES // 2)
 
 
+def test_points_of_the_frames_kept_are_packed_like_those_of_all():
+    from player_scene import make_scene
+
+    whole = film(every=4)
+    some = replace(whole, body=whole.body[::2], seen=whole.seen[::2], step=2)
+    a, b = (pack(replace(make_scene(), films=(own,)), most=FRAMES // 2) for own in (whole, some))
+    assert (a.header, a.block, a.films) == (b.header, b.block, b.films)
+    with pytest.raises(InputError, match="points of one in 2"):
+        replace(whole, every=1, step=2)
+    with pytest.raises(InputError, match="every 1th frame"):
+        pack(replace(make_scene(), films=(some,)))
+
+
 def test_other_numbers_of_frames_are_refused():
     from player_scene import make_scene
 

@@ -204,9 +204,8 @@ def test_layer_and_model_reprojection(measured, turned, cameras):
     swapped[5, 1, 1] = True
     report = triangulation(NAMES, np.zeros(used.shape), used, swapped)
     edges = [("LHip", "RHip")]
-    layer = frame_layer(
-        keypoints, 5, 1, cameras[1], model=turned, triangulation=report, edges=edges, spine=("Spine_01",)
-    )
+    fifth = keypoints.with_(xy=xy[5:6], confidence=keypoints.confidence[5:6])
+    layer = frame_layer(fifth, 5, 1, cameras[1], model=turned, triangulation=report, edges=edges, spine=("Spine_01",))
     assert layer.inferred == {"Spine_01"}
     assert layer.pruned == {"LHip"}  # an inferred point is never 'left out': it was not detected in the first place
     assert layer.swapped == {"RHip"}

@@ -26,12 +26,16 @@ def films_of(found: SolvedTrial, step: int, most_bytes: int) -> tuple[Film, ...]
     """
     views = range(min(MOST_VIEWS, len(found.videos)))
     opened = open_videos([found.videos[view] for view in views])
+    at = slice(None, None, step)
+    seen = None if found.keypoints is None else found.detected_in(at).xy
     return tuple(
-        _film(found, view, video, step, most_bytes // len(views)) for view, video in zip(views, opened, strict=True)
+        _film(found, view, video, None if seen is None else seen[:, view], step, most_bytes // len(views))
+        for view, video in zip(views, opened, strict=True)
     )
 
 
-def _film(found: SolvedTrial, view: int, video: Video, step: int, most_bytes: int) -> Film:
+def _film(found: SolvedTrial, view: int, video: Video, seen: np.ndarray | None, step: int, most_bytes: int) -> Film:
+    """seen: (frames held, points, 2) px, what was detected; None where that is not known."""
     camera, model = found.cameras[view], found.model_points
     box = room_of(camera, model, ASPECT)
     scale, size = HEIGHT / (box[3] - box[1]), (round(HEIGHT * ASPECT), HEIGHT)
@@ -39,9 +43,9 @@ def _film(found: SolvedTrial, view: int, video: Video, step: int, most_bytes: in
     names = {name: i for i, name in enumerate(model.names)}
     spine = [name for name in CHAIN if name in names]
     lines = [(names[a], names[b]) for a, b in body_edges() if {a, b} <= set(names) and not {a, b} <= set(spine)]
-    body = _within(project_one(camera, change_frame(model.xyz, model.frame, "z_up")), box, scale)
-    seen = np.empty((len(body), 0, 2)) if found.keypoints is None else _within(found.detected.xy[:, view], box, scale)
-    return Film(camera.name, size, pictures, every * step, body, lines, [names[name] for name in spine], seen)
+    body = _within(project_one(camera, change_frame(model.xyz[::step], model.frame, "z_up")), box, scale)
+    points = np.empty((len(body), 0, 2)) if seen is None else _within(seen, box, scale)
+    return Film(camera.name, size, pictures, every * step, body, lines, [names[name] for name in spine], points, step)
 
 
 def _within(xy: np.ndarray, box: tuple[int, ...], scale: float) -> np.ndarray:

@@ -19,7 +19,7 @@ from simspine.report.video import video_writer
 from simspine.skeletons.skin_names import on_skin
 from simspine.sources.video import open_videos
 from simspine.spine.levels import CHAIN
-from simspine.types import Camera, Markers, Origin
+from simspine.types import Camera, Keypoints, Markers, Origin
 
 TILE = 540  # px: height of a camera's picture beside others
 SKIN_OPACITY = 0.6  # the person stays visible below
@@ -92,10 +92,10 @@ def picture(
     verdict, note = found.verdict, ""
     if verdict is not None and verdict.status[frame] is not Status.KEPT:
         note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
-    cells = []
+    cells, shown = [], found.shown_in(slice(frame, frame + 1))
     for view, image in images.items():
         text = f"{found.cameras[view].name} · {found.spine.time[frame]:.2f} s · frame {frame}{note}"
-        layer = layer_of(found, frame, view)
+        layer = layer_of(found, shown, frame, view)
         if solid is not None:
             image, layer = image.copy(), _seen_only(layer)
             solid.draw(image, found.cameras[view], frame, SKIN_OPACITY if solid.skin else 1.0)
@@ -118,10 +118,10 @@ def _seen_only(layer: Layer) -> Layer:
     return replace(layer, detected=seen, model={})
 
 
-def layer_of(found: SolvedTrial, frame: int, view: int) -> Layer:
-    """What to draw on one image: what was detected, and the fitted body with its spine."""
+def layer_of(found: SolvedTrial, shown: Keypoints, frame: int, view: int) -> Layer:
+    """What to draw on one image: what was detected, and the fitted body with its spine. shown: of this frame alone."""
     layer = frame_layer(
-        found.shown, frame, view, found.cameras[view],
+        shown, frame, view, found.cameras[view],
         model=found.model_points, triangulation=found.images[1], edges=body_edges(), spine=CHAIN,
     )  # fmt: skip
     contours = found.contours
@@ -146,11 +146,12 @@ def room_of(camera: Camera, model: Markers, aspect: float | None = None) -> tupl
 def _legend(found: SolvedTrial, width: int, show: str) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
     _, report = found.images
+    shown = found.shown_in(slice(1))
     kinds = ["detected"] + ["model", "spine"] * (show == "lines")
-    kinds += ["skin"] * bool(on_skin(found.shown.names))
-    kinds += ["estimated"] * bool(found.shown.names_of(Origin.ESTIMATED))
-    kinds += ["inferred"] * bool(show == "lines" and found.shown.names_of(Origin.INFERRED))
-    kinds += ["outlined"] * bool(found.shown.names_of(Origin.SILHOUETTE)) + ["outline"] * (found.contours is not None)
+    kinds += ["skin"] * bool(on_skin(shown.names))
+    kinds += ["estimated"] * bool(shown.names_of(Origin.ESTIMATED))
+    kinds += ["inferred"] * bool(show == "lines" and shown.names_of(Origin.INFERRED))
+    kinds += ["outlined"] * bool(shown.names_of(Origin.SILHOUETTE)) + ["outline"] * (found.contours is not None)
     kinds += ["swapped"] * bool(report.swapped.any())
     kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())
     return canvas.legend(np.zeros((0, width, 3), np.uint8), kinds)

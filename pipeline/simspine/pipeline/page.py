@@ -119,10 +119,11 @@ def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -
     frames = sample_frames(found.spine.frames, samples, found.rejected)
     opened = open_videos(found.videos[:most])
     columns = [_images(video, frames, found.video_frames(v)) for v, video in enumerate(opened)]
-    sheet = [
-        [(images[frame], layer_of(found, frame, v)) if frame in images else None for v, images in enumerate(columns)]
-        for frame in frames
-    ]
+    sheet = []
+    for frame in frames:
+        shown = found.shown_in(slice(frame, frame + 1))
+        pictures = enumerate(images.get(frame) for images in columns)
+        sheet.append([None if image is None else (image, layer_of(found, shown, frame, v)) for v, image in pictures])
     labels = [f"{found.spine.time[frame]:.2f} s" for frame in frames]
     return overlay_sheet(sheet, [camera.name for camera in found.cameras[:most]], labels)
 

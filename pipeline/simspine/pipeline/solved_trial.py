@@ -154,13 +154,23 @@ class SolvedTrial:
     @cached_property
     def detected(self) -> Keypoints:
         """The keypoints as triangulation used them, left and right put right. Needs images."""
+        return self.detected_in(slice(None))
+
+    def detected_in(self, frames: slice) -> Keypoints:
+        """`detected` of some frames: pictures show few of a long trial."""
         keypoints, report = self.images
-        return exchange(keypoints.select(report.names), report.swapped)
+        some = keypoints.with_(xy=keypoints.xy[frames], confidence=keypoints.confidence[frames])
+        return exchange(some.select(report.names), report.swapped[frames])
+
+    def shown_in(self, frames: slice) -> Keypoints:
+        """`detected_in` as pictures show them: with the inferred points as the cameras would see them. Needs images."""
+        markers = self.markers.with_(xyz=self.markers.xyz[frames], weight=None, covariance=None, filled=None)
+        return with_inferred(self.detected_in(frames), self.cameras, markers)
 
     @cached_property
     def shown(self) -> Keypoints:
-        """`detected` as pictures show them: with the inferred points as the cameras would see them. Needs images."""
-        return with_inferred(self.detected, self.cameras, self.markers)
+        """`shown_in` all frames."""
+        return self.shown_in(slice(None))
 
 
 def body_edges() -> tuple[tuple[str, str], ...]:

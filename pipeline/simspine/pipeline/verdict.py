@@ -23,10 +23,10 @@ def judge(
     markers: Markers,
     triangulation: TriangulationReport | None = None,
     views: Sequence[ViewFit] = (),
-    cameras: Sequence[Finding] = (),
+    recording: Sequence[Finding] = (),
 ) -> Verdict:
-    """All checks of a trial. markers: those that inverse kinematics was given, y_up. views: of `view_fits`. cameras:
-    findings of `judge_cameras`."""
+    """All checks of a trial. markers: those that inverse kinematics was given, y_up. views: of `view_fits`. recording:
+    findings of stages before, about cameras (`judge_cameras`) and motion capture."""
     found = assess(
         spine,
         solved=result,
@@ -36,7 +36,7 @@ def judge(
         level_shares=shares(sized, result, spine),
         views=views,
     )
-    return replace(found, findings=(*found.findings, *cameras))
+    return replace(found, findings=(*found.findings, *recording))
 
 
 def shares(sized: SizedBody, result: Result, spine: SpineKinematics) -> np.ndarray:

@@ -40,6 +40,7 @@ CAUSES = {
     "camera_turned": "a video is upside down",
     "camera_exchanged": "two videos belong to one another's camera",
     "camera_unjudged": "cameras could not be compared",
+    "mocap_file": "a file of motion capture contradicts itself, or the cameras",
     "marker_jump": "markers jump from one frame to the next",
     "bone_length": "bones change their length",
     "asymmetry": "bones differ left to right",

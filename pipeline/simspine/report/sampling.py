@@ -34,10 +34,11 @@ def frame_layer(
 ) -> Layer:
     """What to draw on one frame of one camera.
 
-    keypoints: as triangulation used them (left/right already exchanged), with inferred ones besides (`with_inferred`).
+    keypoints: of this frame alone, as triangulation used them (left and right already exchanged), with inferred ones
+    besides (`with_inferred`).
     model: markers of the body, any frame of reference. triangulation: points that it did not use count as left out.
     """
-    detected = dict(zip(keypoints.names, keypoints.xy[frame, view], strict=True))
+    detected = dict(zip(keypoints.names, keypoints.xy[0, view], strict=True))
     inferred, outlined, estimated = (
         frozenset(keypoints.names_of(origin)) for origin in (Origin.INFERRED, Origin.SILHOUETTE, Origin.ESTIMATED)
     )

@@ -12,6 +12,7 @@ from simspine.body.recipes import read_recipe
 from simspine.cameras.clocks import Timing
 from simspine.errors import InputError
 from simspine.formats.forced import forced_from_json, forced_to_json
+from simspine.formats.hdf5 import open_file
 from simspine.formats.store import load, save
 from simspine.ik.result import Posterior, Result
 from simspine.pipeline.person import Person
@@ -90,6 +91,13 @@ def timing_in(stored: Mapping) -> Timing | None:
 def camera_findings(path: Path) -> tuple[Finding, ...]:
     """What the stage triangulate found about the cameras."""
     return tuple(Finding.from_dict(entry) for entry in json.loads(load(path, ["findings"])["findings"]))
+
+
+def mocap_findings(path: Path) -> tuple[Finding, ...]:
+    """What the stage merge found odd about motion capture. path: of the markers."""
+    with open_file(path) as file:
+        odd = "findings" in file
+    return tuple(Finding.from_dict(entry) for entry in json.loads(load(path, ["findings"])["findings"])) if odd else ()
 
 
 def read_sized_body(paths: Paths) -> SizedBody:

@@ -105,10 +105,10 @@ def pack(scene: Scene, most: int = MOST_FRAMES) -> Packed:
 
 def _filmed(film: Film, number: int, step: int, block: Block) -> dict[str, object]:
     """A film's part of the header; where its points lie goes to the block. step: of the frames kept."""
-    if film.every % step:
+    if film.every % step or step % film.step:
         raise InputError(f"film {film.name}: one picture in {film.every} frames, while every {step}th frame is kept.")
-    block.lengths(f"body/{number}", film.body[::step])
-    block.lengths(f"seen/{number}", film.seen[::step])
+    block.lengths(f"body/{number}", film.body[:: step // film.step])
+    block.lengths(f"seen/{number}", film.seen[:: step // film.step])
     ends = np.cumsum([0, *map(len, film.pictures)]).tolist()
     return {
         "name": film.name, "size": list(film.size), "every": film.every // step, "ends": ends,

@@ -80,8 +80,8 @@ class Scene:
         for curve in self.curves:
             checked(f"Scene.curves: {curve.name}", curve.values, (frames,))
         for film in self.films:
-            if len(film.body) != frames:
-                raise InputError(f"Scene: film {film.name} has {len(film.body)} frames, the spine has {frames}.")
+            if len(film.body) != (held := len(range(0, frames, film.step))):
+                raise InputError(f"Scene: film {film.name} has {len(film.body)} frames, expected {held}.")
 
     @property
     def frames(self) -> int:

@@ -1,5 +1,8 @@
 """points/<trial>.h5 and motion capture → markers/<trial>.h5, .trc: what inverse kinematics fits, y_up."""
 
+import json
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +12,14 @@ from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
 from simspine.merging import MergeReport
 from simspine.pipeline.points import Outline, make_markers
+from simspine.quality.findings import Finding, Severity
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.types import Markers
 from simspine.workflow.context import Context, known_fault_in
 from simspine.workflow.inputs import Capture
 from simspine.workflow.manifest import Task
+
+MOCAP = "mocap_file"  # code of findings about a file of motion capture
 
 
 def plan(context: Context) -> list[Task]:
@@ -30,8 +36,11 @@ def plan(context: Context) -> list[Task]:
         def work(source=source, capture=capture, table=table, out=out, trc=trc, seen=seen, rig=rig) -> dict:
             stored = load(source)
             outline = Outline(load(seen, ["contours"])["contours"], load(rig, ["cameras"])["cameras"]) if seen else None
-            markers, report = _merged(context, stored["points"], capture, table, source, outline)
-            save(out, markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored))
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always", UserWarning)
+                markers, report = _merged(context, stored["points"], capture, table, source, outline)
+            odd = _findings(said, capture.mocap)
+            save(out, markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored), **odd)
             write_trc(trc, markers)
             missing = {n: int(m) for n, m in zip(markers.names, (~markers.present).sum(0), strict=True) if m}
             filled = int(0 if markers.filled is None else markers.filled.sum())
@@ -63,6 +72,22 @@ def _merged(
         return make_markers(points, *options, capture.motion_capture(), pairs, infer, outline)
     except InputError as error:
         raise InputError(f"{capture.mocap[0]} with {source}: {error}") from None
+
+
+def _findings(said: Sequence[warnings.WarningMessage], files: Sequence[Path]) -> dict[str, str]:
+    """Warnings, passed on, and as {'findings': JSON} where they are about motion capture; {} where there are none.
+
+    Files are called by their names alone: results do not tell where they lay.
+    """
+    found = []
+    for warning in said:
+        warnings.warn(warning.message, warning.category, stacklevel=2)
+        text = str(warning.message)
+        for path in files:
+            text = text.replace(str(path), path.name)
+        advice = "What the file says contradicts what it holds, or the cameras: check how it was exported."
+        found.append(Finding(MOCAP, Severity.WARNING, text, advice).to_dict())
+    return {"findings": json.dumps(found)} if found and files else {}
 
 
 def _notes(report: MergeReport) -> dict:

@@ -14,7 +14,7 @@ from simspine.pipeline.verdict import judge
 from simspine.pipeline.view_fit import view_fits
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
-from simspine.workflow.trials import camera_findings, read_trial, save_result, save_spine
+from simspine.workflow.trials import camera_findings, mocap_findings, read_trial, save_result, save_spine
 
 
 def plan(context: Context) -> list[Task]:
@@ -40,7 +40,7 @@ def plan(context: Context) -> list[Task]:
                 found.markers,
                 found.triangulation,
                 view_fits(found),
-                camera_findings(paths.cameras(name)),
+                (*camera_findings(paths.cameras(name)), *mocap_findings(paths.markers(name))),
             ).of(context.subject, name)
             if others:
                 marker_set = config.body.markers or load(paths.markers(name), ["skeleton"])["skeleton"]

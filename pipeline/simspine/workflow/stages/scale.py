@@ -1,17 +1,24 @@
 """Markers of all trials → model/<subject>.osim and scaling.json: the person's body."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from simspine.body.recipes import read_recipe
 from simspine.data_files import models_folder
+from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
 from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.options import BodyOptions
 from simspine.pipeline.sized_body import femur_lengths
+from simspine.quality.findings import Severity
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
+from simspine.workflow.paths import Paths
+from simspine.workflow.trials import camera_findings
+
+MOST_DOUBTS = 4  # findings about cameras that an error repeats
 
 
 def plan(context: Context) -> list[Task]:
@@ -23,7 +30,10 @@ def plan(context: Context) -> list[Task]:
         stored = [load(source) for source in sources]
         marker_set = config.body.markers or stored[0]["skeleton"]
         trials = [item["markers"] for item in stored]
-        sized, factors = body_of_person(trials, config.body.recipe, marker_set, config, person.height, person.mass)
+        try:
+            sized, factors = body_of_person(trials, config.body.recipe, marker_set, config, person.height, person.mass)
+        except InputError as error:
+            raise InputError(f"{error}{_doubts(paths, context.trials)}") from None
         femur = _rounded(femur_lengths(sized.body))
         about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
         about["person"] = None if sized.person is None else sized.person.as_dict()
@@ -42,6 +52,13 @@ def plan(context: Context) -> list[Task]:
     }
     inputs = (*sources, *body_files(config.body))
     return [Task(context.subject, inputs, (paths.model, paths.scaling), settings, work, whole=True)]
+
+
+def _doubts(paths: Paths, trials: Sequence[str]) -> str:
+    """What was found about the cameras, where that may be why the points fit nobody; '' where nothing was."""
+    found = (finding for name in trials for finding in camera_findings(paths.cameras(name)))
+    told = list(dict.fromkeys(finding.message for finding in found if finding.severity is not Severity.INFO))
+    return f"\nAbout the cameras: {' '.join(told[:MOST_DOUBTS])}" if told else ""
 
 
 def body_files(options: BodyOptions) -> tuple[Path, ...]:

@@ -1,0 +1,199 @@
+"""Nonsense in the files of a project: the commands end in an error that names it, or the quality report does."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from simspine.cli import main
+from simspine.formats.keypoint_json import write_keypoints
+from simspine.formats.trc import read_trc, write_trc
+from simspine.geometry import change_frame, project
+from simspine.skeletons import load
+from simspine.triangulation import mirror_indices
+
+pytestmark = pytest.mark.slow
+
+FRAME = 8
+STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality")
+EVERY = set(range(16))
+ODD = {"marker_jump", "frame_rmse", "feet_backwards", "upside_down", "bone_length", "gap_filled", "mocap_file"}
+
+
+def findings(project_, stages=STAGES) -> dict[str, tuple[set[int], str]]:
+    """{code: (frames, messages)} of the trial's quality report after the stages."""
+    for stage in stages:
+        done = CliRunner().invoke(main, [stage, "--config", str(project_.file), "--quiet"])
+        assert done.exit_code == 0, done.output
+    found: dict[str, tuple[set[int], str]] = {}
+    for entry in json.loads((project_.results / "S01/quality/bow.json").read_text())["findings"]:
+        frames, text = found.get(entry["code"], (set(), ""))
+        frames = frames.union(*(range(*span) for span in entry["frames"]))
+        found[entry["code"]] = frames, f"{text} {entry['message']}"
+    return found
+
+
+def error(project_, stages=STAGES) -> str:
+    """What the first stage that fails says, as bad input should: exit code 2, one message, no traceback."""
+    for stage in stages:
+        done = CliRunner().invoke(main, [stage, "--config", str(project_.file), "--quiet"])
+        if done.exit_code:
+            assert isinstance(done.exception, SystemExit), done.exception
+            assert done.exit_code == 2
+            assert done.stderr.startswith("error: ")
+            assert "Traceback" not in done.output
+            return done.stderr
+    raise AssertionError("no stage failed")
+
+
+def put_images(project_, truth, xy) -> None:
+    """xy: (frames, views, points, 2) px in the place of the project's keypoint files."""
+    shutil.rmtree(project_.folder / "pose/bow")
+    views = [camera.name for camera in truth.cameras]
+    write_keypoints(project_.folder / "pose/bow", truth.keypoints.with_(xy=xy), views)
+
+
+def seen(truth, change) -> np.ndarray:
+    """What the cameras see of the person once `change(xyz, names)` was done to the points in space (z up)."""
+    xyz = np.array(change_frame(truth.markers.xyz, "y_up", "z_up"))
+    change(xyz, truth.markers.names)
+    xy, table = np.full(truth.keypoints.xy.shape, np.nan), load("spinetrack37")
+    for i, native in enumerate(table.names):
+        if (name := table.to_simspine[native]) in truth.markers.names:
+            xy[:, :, i] = project(truth.cameras, xyz[:, truth.markers.index(name)]).transpose(1, 0, 2)
+    return xy
+
+
+def frame_away(xyz, names):
+    xyz[FRAME] += [10, 0, 0]
+
+
+def wrist_away(xyz, names):
+    xyz[FRAME, names.index("LWrist")] += [0, 0, 10]
+
+
+def mirrored(xyz, names):
+    xyz[..., 1] *= -1
+
+
+def turned_over(xyz, names):
+    xyz[..., 1:] *= -1
+    xyz[..., 2] += 2
+
+
+def millimetres(xyz, names):
+    xyz *= 1000
+
+
+class TestPointsInImages:
+    def test_sound_ones_are_taken_without_a_word(self, copied, truth):
+        put_images(copied, truth, seen(truth, lambda xyz, names: None))
+        assert not ODD & set(findings(copied))
+
+    def test_a_frame_in_which_the_person_is_ten_metres_away(self, copied, truth):
+        """Nobody is there any more, as for a moment of somebody else: the frame is interpolated, and named."""
+        put_images(copied, truth, seen(truth, frame_away))
+        found = findings(copied)
+        assert found["gap_filled"][0] == {FRAME}
+
+    def test_a_wrist_ten_metres_away_in_one_frame(self, copied, truth):
+        put_images(copied, truth, seen(truth, wrist_away))
+        found = findings(copied)
+        assert FRAME in found["marker_jump"][0]
+        assert "LWrist jumps" in found["marker_jump"][1]
+        assert FRAME in found["frame_rmse"][0]
+        assert "left forearm" in found["bone_length"][1]
+
+    @pytest.mark.parametrize("how", ["mirrored in space", "sides exchanged"])
+    def test_left_and_right_exchanged(self, copied, truth, how):
+        xy = seen(truth, mirrored)
+        if how == "sides exchanged":
+            xy = truth.keypoints.xy[:, :, mirror_indices(truth.keypoints.names)]
+        put_images(copied, truth, xy)
+        found = findings(copied)
+        assert found["feet_backwards"][0] == EVERY
+        assert "marker_flagged" in found
+
+    def test_a_person_upside_down(self, copied, truth):
+        put_images(copied, truth, seen(truth, turned_over))
+        assert findings(copied)["upside_down"][0] == EVERY
+
+    @pytest.mark.parametrize(
+        ("factor", "words"),
+        [
+            ((1 / 1920, 1 / 1080), "the detections' rays miss each other"),  # shares of the image
+            ((2, 2), "the detections' rays miss each other"),  # of images twice as large
+            ((0.5, 0.5), "About the cameras: "),  # half as large: rays meet, far from the person's size
+        ],
+    )
+    def test_pixels_of_other_images(self, copied, truth, factor, words):
+        put_images(copied, truth, truth.keypoints.xy * factor)
+        assert words in error(copied)
+
+    def test_a_mirrored_video(self, copied, truth):
+        xy = np.array(truth.keypoints.xy)
+        xy[:, 1, :, 0] = 1919 - xy[:, 1, :, 0]
+        put_images(copied, truth, xy)
+        assert "cam02" in error(copied)
+
+    def test_two_views_exchanged(self, copied, truth):
+        put_images(copied, truth, truth.keypoints.xy[:, [1, 0, 2, 3]])
+        message = error(copied)
+        assert "cam01" in message
+        assert "cam02" in message
+
+
+class TestMotionCapture:
+    """In a TRC file that takes the place of the triangulated points."""
+
+    def put(self, project_, change) -> None:
+        markers = read_trc(project_.results / "S01/markers/bow.trc")
+        xyz = np.array(change_frame(markers.xyz, markers.frame, "z_up"))
+        change(xyz, markers.names)
+        path = project_.folder / "mocap.trc"
+        write_trc(path, markers.with_(xyz=change_frame(xyz, "z_up", markers.frame)))
+        project_.trial(mocap=str(path))
+
+    def test_a_sound_one_is_taken_without_a_word(self, copied):
+        self.put(copied, lambda xyz, names: None)
+        assert not ODD & set(findings(copied, STAGES[2:]))
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (frame_away, "in another unit"),
+            (wrist_away, "The worst marker is 'LWrist'"),
+            (mirrored, "its axes are mirrored"),
+            (turned_over, "a rotation of 180.0°"),
+        ],
+    )
+    def test_it_contradicts_the_cameras(self, copied, change, words):
+        self.put(copied, change)
+        message = error(copied, STAGES[2:])
+        assert "mocap.trc" in message
+        assert words in message
+
+    def test_a_marker_two_metres_away_in_one_frame(self, copied):
+        """Little over the whole trial, so that the file is taken."""
+
+        def away(xyz, names):
+            xyz[FRAME, names.index("LWrist")] += [0, 0, 2]
+
+        self.put(copied, away)
+        found = findings(copied, STAGES[2:])
+        assert found["marker_jump"][0] == found["frame_rmse"][0] == {FRAME}
+
+    @pytest.mark.parametrize("wrong", ["numbers", "header"])
+    def test_millimetres_that_are_called_metres_or_the_other_way_round(self, copied, wrong):
+        """The person's size decides, and the quality report says so."""
+        self.put(copied, millimetres if wrong == "numbers" else lambda xyz, names: None)
+        path = copied.folder / "mocap.trc"
+        if wrong == "header":
+            path.write_text(path.read_text().replace("\tm\t", "\tmm\t"))
+        found = findings(copied, STAGES[2:])
+        said = {"numbers": "mocap.trc: the header says m, which", "header": "mocap.trc: the header says mm, which"}
+        assert said[wrong] in found["mocap_file"][1]
+        assert str(copied.folder) not in found["mocap_file"][1]
+        assert not {"marker_flagged", "frame_rmse"} & set(found)

@@ -1,0 +1,108 @@
+"""However many workers a run has, and in whatever order jobs and trials come, every file has the same bytes."""
+
+import random
+import shutil
+
+import h5py
+import pytest
+
+from simspine.benchmark.disturbed_runs import CONFIG, RunFolder, contents, finished
+from simspine.cli import main
+from simspine.config import read_config
+from simspine.workflow import jobs
+
+ACTIONS = ["Walking 1", "Sitting 1", "Greeting 1"]
+# Files that hold the configuration, which lists the trials in an order, and lists of these files' checksums; and the
+# page, which shows the trials in that order.
+WITH_CONFIGURATION = {
+    "S1/checksums/capture.sha256", "checksums/dataset.sha256", "config.yaml", "faults.h5", "manifest.json",
+    "manifests/dataset.json", "provenance.json",
+}  # fmt: skip
+PAGE = {"checksums/page.sha256", "manifests/page.json", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def by_one_worker(tmp_path_factory):
+    """A small virtual set, and the checksums of what a run by one worker makes of it."""
+    place = RunFolder(tmp_path_factory.mktemp("workers") / "set", 1, ACTIONS)
+    place.make_reference()
+    assert len(place.reference) > 100
+    return place
+
+
+def differing(found: dict[str, str], wanted: dict[str, str]) -> set[str]:
+    """Names of files that only one of two results has, or that differ."""
+    return {name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)}
+
+
+def shuffled(config, chance: random.Random) -> list[tuple[str, str | None, str | None]]:
+    """All jobs in a random order in which each comes after those that it rests on."""
+    ranks = {name: rank for rank, name in enumerate((jobs.CAPTURE, *jobs.JOBS, *jobs.OF_ALL))}
+
+    def rests_on(job, other) -> bool:
+        apart = None not in (job[2], other[2]) and job[2] != other[2]
+        return ranks[other[0]] < ranks[job[0]] and not apart
+
+    waiting, found = list(jobs.all_jobs(config)), []
+    while waiting:
+        found.append(chance.choice([job for job in waiting if not any(rests_on(job, other) for other in waiting)]))
+        waiting.remove(found[-1])
+    return found
+
+
+def arrays(path) -> dict[str, bytes]:
+    """{name: bytes} of a data set's file, without what it tells of its making."""
+    found: dict[str, bytes] = {}
+    with h5py.File(path) as file:
+
+        def keep(name, node):
+            if isinstance(node, h5py.Dataset) and not name.startswith("metadata/"):
+                found[name] = node[()].tobytes()
+
+        file.visititems(keep)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [2, 8])
+def test_any_number_of_workers(by_one_worker, workers):
+    shutil.rmtree(by_one_worker.results, ignore_errors=True)
+    assert finished(by_one_worker.start(cores=workers)) == (0, "")
+    assert differing(contents(by_one_worker.results), by_one_worker.reference) == set()
+
+
+@pytest.mark.slow
+def test_any_order_of_trials_and_jobs(by_one_worker, tmp_path, monkeypatch):
+    """Trials listed from the last to the first, their jobs at random, all in one process: what it did of one trial
+    leaves nothing behind that changes another."""
+    place = RunFolder(tmp_path / "set", 1, ACTIONS[::-1])
+    monkeypatch.chdir(place.folder)
+    for job, subject, trial in shuffled(read_config(CONFIG), random.Random(5)):
+        if job == "page":
+            continue
+        whose = ["--subject", subject] if subject else []
+        which = ["--trial", trial] if trial else []
+        main(["job", job, "--config", CONFIG, *whose, *which], standalone_mode=False)
+    assert differing(contents(place.results), by_one_worker.reference) == WITH_CONFIGURATION | PAGE
+    data = arrays(place.results / "faults.h5")
+    assert len(data) > 100
+    assert data == arrays(by_one_worker.kept / "faults.h5")
+
+
+def test_the_order_is_one_in_which_jobs_can_be_done():
+    class Small:
+        subjects = ("S1",)
+        virtual = object()
+
+        def trials(self, subject):
+            return ["a", "b"]
+
+    orders = {tuple(shuffled(Small(), random.Random(seed))) for seed in range(20)}
+    assert len(orders) > 5
+    for order in orders:
+        assert sorted(map(str, order)) == sorted(map(str, jobs.all_jobs(Small())))
+        place = {job: i for i, job in enumerate(order)}
+        for trial in "ab":
+            assert place["detect", "S1", trial] < place["cameras", "S1", None] < place["markers", "S1", trial]
+            assert place["markers", "S1", trial] < place["scale", "S1", None] < place["motion", "S1", trial]
+            assert place["motion", "S1", trial] < place["dataset", None, None]
