@@ -1,5 +1,6 @@
 """One trial's part of the page, out of the stages' results."""
 
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -112,11 +113,14 @@ def trial_section(
     """
 
     def pictures(drawn: Iterable[Drawn]) -> tuple[content.Picture, ...]:
-        # One after another: of long trials each figure takes a hundred megabytes.
-        return tuple(
-            content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{key}"))
-            for figure, key, title, alt, caption in drawn
-        )
+        found = []
+        for figure, key, title, alt, caption in drawn:
+            found.append(content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{key}")))
+            # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
+            # one another, so that it goes with a look for cycles among new objects only.
+            del figure
+            gc.collect(0)
+        return tuple(found)
 
     spine, verdict = parts.spine, parts.verdict
     tables = [*clinical_tables(parts.clinical, parts.rhythm)]
@@ -142,11 +146,11 @@ def _limb_figures(parts: TrialParts) -> Iterator[Drawn]:
     clinical = None if parts.spine is None else parts.spine.clinical
     if parts.spine is None or clinical is None:
         return
-    drawn = limb_curves(parts.spine.time, clinical, parts.status)
-    if drawn is None:
+    drawn = [figure for figure in (limb_curves(parts.spine.time, clinical, parts.status),) if figure is not None]
+    if not drawn:
         return
     yield (
-        drawn, "limbs", "Pelvis, trunk and limbs", "Angles of pelvis, trunk and joints of the limbs over time",
+        drawn.pop(), "limbs", "Pelvis, trunk and limbs", "Angles of pelvis, trunk and joints of the limbs over time",
         "Right: solid, left: dashed, with ± 1.96 standard deviations. No normal bands here: these belong to cycles "
         "of gait, which are drawn where the configuration names the contacts of the feet (report.events).",
     )  # fmt: skip
