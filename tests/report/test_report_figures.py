@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simspine.errors import InputError
 from simspine.report import embed
 from simspine.report.figures.bodies import body_axes, stick_figures
-from simspine.report.figures.common import spread
+from simspine.report.figures.common import fill_band, spread
 from simspine.report.figures.curves import curvature, level_angles
 from simspine.report.figures.presence import STATES, availability, states
 from simspine.report.figures.residuals import marker_errors, reprojection, reprojection_by_point
@@ -175,13 +175,13 @@ def test_stick_figures_turn_with_the_person(frame, turn):
     assert figure.axes[0].get_title(loc="left") == "0.00 s (frame 0)"
 
     def dots(axes):
-        lines = [line for line in axes.get_lines() if line.get_marker() == "o"]
-        return np.array([[line.get_xdata()[0], line.get_ydata()[0]] for line in lines])
+        return np.concatenate([line.get_xydata() for line in axes.get_lines() if line.get_marker() == "o"])
 
     side, front = dots(figure.axes[0]), dots(figure.axes[2])
     np.testing.assert_allclose(side[0] - side[4], [0.1, 0], atol=1e-12)  # hip joint in front of the sacrum
     np.testing.assert_allclose(front[1] - front[0], [-0.2, 0], atol=1e-12)  # right hip on the viewer's left
-    hollow = [line.get_markerfacecolor() == "none" for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    drawn = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    hollow = [line.get_markerfacecolor() == "none" for line in drawn for _ in line.get_xdata()]
     assert hollow == [False] * 4 + [True] * 2
     with pytest.raises(InputError, match="0…3"):
         stick_figures(source, [4], [], ())
@@ -195,11 +195,30 @@ def test_the_trunk_s_points_show_where_the_person_faces(turn):
     c, s = np.cos(turn), np.sin(turn)
     turned = np.tile(xyz @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T, (1, 1, 1))
     figure = stick_figures(Markers(names, 60.0, turned, "y_up"), [0], [], ())
-    dots = [line.get_xdata()[0] for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+    dots = [x for line in figure.axes[0].get_lines() if line.get_marker() == "o" for x in line.get_xdata()]
     np.testing.assert_allclose(dots[1] - dots[0], 0.2, atol=1e-12)
     assert [axes.get_ylabel() for axes in figure.axes[:3]] == ["side (facing right)", "front", "above"]
     alone = stick_figures(Markers(names[:2], 60.0, turned[:, :2], "y_up"), [0], [], ())
     assert [axes.get_ylabel() for axes in alone.axes[:3]] == ["along z", "along x", "along y"]
+
+
+def test_a_band_of_many_frames_holds_all_of_them():
+    """Of 5,003 frames: at most 800 columns, none lower or higher than the frames it stands for; gaps stay."""
+    from matplotlib.figure import Figure
+
+    time = np.arange(5003) / 50
+    low = np.sin(time) - 0.1 - 0.05 * np.random.default_rng(3).random(5003)
+    low[2000:2400] = np.nan
+    axes = Figure().subplots()
+    fill_band(axes, time, low, low + 0.3)
+    drawn = [path.vertices for path in axes.collections[0].get_paths()]
+    assert len(drawn) == 2  # before the gap and after it
+    corners = np.concatenate(drawn)
+    assert len(np.unique(corners[:, 0])) <= 800
+    known = np.isfinite(low)
+    np.testing.assert_allclose([corners[:, 1].min(), corners[:, 1].max()], [low[known].min(), low[known].max() + 0.3])
+    gap = time[~known][7:-7]  # a column is of seven frames
+    assert not ((corners[:, 0] > gap[0]) & (corners[:, 0] < gap[-1])).any()
 
 
 def test_body_axes_fall_back():

@@ -46,13 +46,14 @@ def spine_deviation(
     figures = [*own_figures, *(_Figure(m.bodies, m.of, m.grounded) for m in measures)]
     columns = [_moving(body, figure) for figure in figures]
     moved, column, first = _moves(body, figures, columns)
-    found: list[list[np.ndarray]] = [[] for _ in figures]
+    found = []
     followed = [0, 1, *(len(own_figures) + i for i in _of_rhythm(measures))]
     slope = np.zeros((len(z), len(followed), z.shape[1]))
     for start in range(0, len(z), CHUNK):
-        part, covariance = z[start : start + CHUNK], blocks[start : start + CHUNK]
+        part = z[start : start + CHUNK]
         poses = moved_poses(body.tree, part, moved, column, STEP)
-        for i, (figure, own, out) in enumerate(zip(figures, columns, found, strict=True)):
+        gradients = []
+        for i, (figure, own) in enumerate(zip(figures, columns, strict=True)):
             size = 1 + len(own)
             begins = range(first[i], first[i + 1], size)
             chosen = {
@@ -61,12 +62,14 @@ def spine_deviation(
             }
             values = np.asarray(figure.of(chosen)).reshape(len(part), size, -1)
             change = values[:, 1:] - values[:, :1]
-            gradient = wrap(change) / STEP
+            gradient = np.zeros((len(part), values.shape[2], z.shape[1]))
+            gradient[:, :, own] = wrap(change).swapaxes(1, 2) / STEP
+            gradients.append(gradient)
             if i in followed:
-                slope[start : start + len(part), followed.index(i), own] = gradient[..., 0]
-            variance = (gradient * (covariance[:, own[:, None], own] @ gradient)).sum(1)
-            out.append(np.sqrt(variance))
-    sd = [np.concatenate(parts) for parts in found]
+                slope[start : start + len(part), followed.index(i)] = gradient[:, 0]
+        rows = np.concatenate(gradients, 1)  # one product for all figures: NumPy picks parts of a covariance slowly
+        found.append(np.sqrt(np.einsum("tki,tki->tk", rows, rows @ blocks[start : start + len(part)])))
+    sd = np.split(np.concatenate(found), np.cumsum([gradient.shape[1] for gradient in gradients])[:-1], axis=1)
     clinical = [name for measure in measures for name in measure.names]
     people = np.array([people_sd(name, sacral_tilt_sd) for name in ("lla", "tka", *clinical)])
     return {

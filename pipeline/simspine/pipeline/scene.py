@@ -1,6 +1,7 @@
 """A reconstruction as the 3D player shows it."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,7 @@ def _clinical_curve(clinical: ClinicalParameters, figure: ClinicalFigure) -> Cur
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1)  # all trials of a person have one body
 def anatomy(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str], ...]]:
     """Bones of the text of an `.osim` file, and joints between bodies that have some or carry some; () of ''."""
     if not model:

@@ -1,5 +1,6 @@
 """One trial's part of the page, out of the stages' results."""
 
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -112,11 +113,14 @@ def trial_section(
     """
 
     def pictures(drawn: Iterable[Drawn]) -> tuple[content.Picture, ...]:
-        # One after another: of long trials each figure takes a hundred megabytes.
-        return tuple(
-            content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{key}"))
-            for figure, key, title, alt, caption in drawn
-        )
+        found = []
+        for figure, key, title, alt, caption in drawn:
+            found.append(content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{key}")))
+            # One after another, and none kept: of long trials each figure takes a hundred megabytes. Its parts name
+            # one another, so that it goes with a look for cycles among new objects only.
+            del figure
+            gc.collect(0)
+        return tuple(found)
 
     spine, verdict = parts.spine, parts.verdict
     tables = [*clinical_tables(parts.clinical, parts.rhythm)]

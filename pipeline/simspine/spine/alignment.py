@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simspine.errors import InputError, unknown_name
-from simspine.spine.curvature import cobb, signed_angle
+from simspine.spine.curvature import cobb, signed_angle, signed_angle_of
 from simspine.spine.endplates import Endplate, Vertebra, endplate
 from simspine.spine.vertebrae import relative_angles
 
@@ -85,12 +85,19 @@ def coronal_cobb(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:
     forward or twisted is read as if it stood straight, and the tilts are added up; the Cobb angle is their range.
     """
     plates = [plate for name in TRUNK for plate in (vertebrae[name].superior, vertebrae[name].inferior) if plate]
-    normals = np.stack([_normal(poses, plate) for plate in plates], 1)
-    forward = np.stack([_pose(poses, plate.body)[:, :3, 0] for plate in plates], 1)
-    axis = forward[:, :-1] + forward[:, 1:]
-    steps = signed_angle(normals[:, 1:], normals[:, :-1], axis / np.linalg.norm(axis, axis=-1, keepdims=True))
-    tilts = np.concatenate([np.zeros((len(steps), 1)), np.cumsum(steps, 1)], 1)
-    return np.ptp(tilts, axis=1)
+    placed = [_normal_and_forward(poses, plate) for plate in plates]
+    tilt = 0.0 * placed[0][0, 0]  # NaN where a pose is
+    low = high = tilt
+    for upper, lower, above, below in zip(plates, plates[1:], placed, placed[1:], strict=False):
+        if upper.body == lower.body:  # in a rigid body the same in every frame
+            of_lower, of_upper = (np.array(plate.normal)[:, None] for plate in (lower, upper))
+            step = signed_angle_of(of_lower, of_upper, np.array([[1.0], [0.0], [0.0]]))
+        else:
+            axis = above[1] + below[1]
+            step = signed_angle_of(below[0], above[0], axis / np.sqrt((axis * axis).sum(0)))
+        tilt = tilt + step
+        low, high = np.minimum(low, tilt), np.maximum(high, tilt)
+    return high - low
 
 
 def lumbar_flexion(poses: Poses, vertebrae: Vertebrae) -> np.ndarray:
@@ -111,6 +118,16 @@ def _pose(poses: Poses, body: str) -> np.ndarray:
 
 def _normal(poses: Poses, plate: Endplate) -> np.ndarray:
     return _pose(poses, plate.body)[:, :3, :3] @ np.array(plate.normal)
+
+
+def _normal_and_forward(poses: Poses, plate: Endplate) -> np.ndarray:
+    """(2, 3, frames): an endplate's normal and its body's forward axis, a row for each component."""
+    pose = _pose(poses, plate.body)
+    parts = np.zeros((2, 3, 4, 4))
+    for row in range(3):
+        parts[0, row, row, :3] = plate.normal
+        parts[1, row, row, 0] = 1.0
+    return (parts.reshape(6, 16) @ pose.reshape(-1, 16).T).reshape(2, 3, -1)
 
 
 def _place(poses: Poses, body: str, point: Sequence[float]) -> np.ndarray:

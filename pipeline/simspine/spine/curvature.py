@@ -49,16 +49,27 @@ def cobb(
 
 def signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Angle (...,) rad from a to b (..., 3) seen along a unit axis (..., 3). NaN if one vanishes in that view."""
-    a = a - _dot(a, axis)[..., None] * axis
-    b = b - _dot(b, axis)[..., None] * axis
-    angle = np.arctan2(_dot(np.cross(a, b), axis), _dot(a, b))
-    known = (_dot(a, a) > 1e-12) & (_dot(b, b) > 1e-12)
+    return signed_angle_of(*(np.moveaxis(np.asarray(v), -1, 0) for v in (a, b, axis)))
+
+
+def signed_angle_of(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """As `signed_angle`, of vectors (3, ...): a row for each component, which NumPy goes through several times faster.
+
+    What a and b have along the axis is taken off their products, not off themselves: a·b − (a·n)(b·n) is the product
+    of their parts across the axis n, and n·(a × b) needs none taken off.
+    """
+    along_a, along_b = _dot(a, axis), _dot(b, axis)
+    turn = axis[0] * (a[1] * b[2] - a[2] * b[1])
+    turn += axis[1] * (a[2] * b[0] - a[0] * b[2])
+    turn += axis[2] * (a[0] * b[1] - a[1] * b[0])
+    angle = np.arctan2(turn, _dot(a, b) - along_a * along_b)
+    known = (_dot(a, a) - along_a**2 > 1e-12) & (_dot(b, b) - along_b**2 > 1e-12)
     return np.where(known, angle, np.nan)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of vectors (..., 3): (...,). Component by component, as NumPy sums along so short an axis slowly."""
-    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
+    """Of vectors (3, ...): (...,)."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def lumbar_lordosis(poses: Mapping[str, np.ndarray], vertebrae: Mapping[str, Vertebra], **options) -> np.ndarray:

@@ -30,24 +30,27 @@ def zxy_angles(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     r = as_rotations(rotation, "rotations")
     first, third = np.arctan2(-r[:, 0, 1], r[:, 1, 1]), np.arctan2(-r[:, 2, 0], r[:, 2, 2])
     # At lock R depends on first ± third only: R00, R10 are the cosine and sine of that sum.
-    return _of_sequence(first, r[:, 2, 1], third, np.arctan2(r[:, 1, 0], r[:, 0, 0]), sign=1.0)
+    return _of_sequence(first, r[:, 2, 1], third, (r[:, 1, 0], r[:, 0, 0]), sign=1.0)
 
 
 def yxz_angles(rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Angles (frames, 3) rad about y, x, z of R = Ry Rx Rz, continuous in time; (frames,) where that took a repair."""
     r = as_rotations(rotation, "rotations")
     first, third = np.arctan2(r[:, 0, 2], r[:, 2, 2]), np.arctan2(r[:, 1, 0], r[:, 1, 1])
-    return _of_sequence(first, -r[:, 1, 2], third, np.arctan2(-r[:, 2, 0], r[:, 0, 0]), sign=-1.0)
+    return _of_sequence(first, -r[:, 1, 2], third, (-r[:, 2, 0], r[:, 0, 0]), sign=-1.0)
 
 
-def _of_sequence(first: np.ndarray, sine: np.ndarray, third: np.ndarray, total: np.ndarray, sign: float):
-    """Where the second angle is ±90°, the third stays as it last was and the first is what remains of their `total`."""
+def _of_sequence(first: np.ndarray, sine: np.ndarray, third: np.ndarray, total: tuple, sign: float):
+    """Where the second angle is ±90°, the third stays as it last was and the first is what remains of their `total`,
+    of which sine and cosine are given."""
     second = np.arcsin(np.clip(sine, -1.0, 1.0))
     locked = np.abs(np.cos(second)) < LOCKED
-    last = np.maximum.accumulate(np.where(locked | np.isnan(third), -1, np.arange(len(third))))
-    kept = np.where(last >= 0, third[last], 0.0)
-    first = np.where(locked, total - sign * np.sign(second) * kept, first)
-    return continuous(np.stack([first, second, np.where(locked, kept, third)], -1))
+    if locked.any():
+        last = np.maximum.accumulate(np.where(locked | np.isnan(third), -1, np.arange(len(third))))
+        kept = np.where(last >= 0, third[last], 0.0)
+        first = np.where(locked, np.arctan2(*total) - sign * np.sign(second) * kept, first)
+        third = np.where(locked, kept, third)
+    return continuous(np.stack([first, second, third], -1))
 
 
 def other_branch(angles: np.ndarray) -> np.ndarray:
@@ -67,6 +70,8 @@ def continuous(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     out = angles.copy()
     valid = np.isfinite(angles).all(-1)
     a = angles[valid]
+    if len(a) == len(angles) and np.abs(a[:, 1]).max(initial=0.0) <= NEAR_LOCK and not _jumps(a).any():
+        return out, np.zeros(len(out), bool)
     near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_LOCK
     if near.any():
         other = other_branch(a)
@@ -87,3 +92,8 @@ def unwrap(angles: np.ndarray) -> np.ndarray:
         valid = np.isfinite(column)
         column[valid] = np.unwrap(column[valid])
     return out
+
+
+def _jumps(angles: np.ndarray) -> np.ndarray:
+    """Where an angle steps by more than half a turn, of (frames, angles) rad."""
+    return np.abs(angles[1:] - angles[:-1]) > np.pi

@@ -99,9 +99,12 @@ def relative_angles(
     OpenSim's joint rotates. Continuous in time through gimbal lock and whole turns; NaN where a pose is.
     """
     parent, child = as_rotations(parent_poses, "parent_poses"), as_rotations(child_poses, "child_poses")
-    neutral = np.eye(3) if neutral is None else np.asarray(neutral, float)[:3, :3]
-    axes = np.eye(3) if axes is None else np.asarray(axes, float)[:3, :3]
-    turn = axes.T @ np.swapaxes(parent, 1, 2) @ child @ neutral.T @ axes
+    turn = np.swapaxes(parent, 1, 2) @ child
+    if neutral is not None:
+        turn = turn @ np.asarray(neutral, float)[:3, :3].T
+    if axes is not None:
+        axes = np.asarray(axes, float)[:3, :3]
+        turn = axes.T @ turn @ axes
     angles, repaired = zxy_angles(turn)
     return angles * _SIGNS + 0.0, repaired  # no −0
 

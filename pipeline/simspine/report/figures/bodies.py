@@ -1,5 +1,6 @@
 """Stick figures with the spine from the side, the front and above, for a few frames."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.geometry import change_frame
-from simspine.report.figures.common import bare, legend, line_key, new_figure, scale_bar
+from simspine.report.figures.common import bare, legend, line_key, new_figure, scale_bar, segments
 from simspine.report.style import BLUE, GREY, VERMILLION, WIDTH, marker_style, styled
 from simspine.types import Markers
 
@@ -90,20 +91,27 @@ def stick_figures(
 
 
 def _draw(axes: "Axes", xy: np.ndarray, lines, chain: Sequence[int], origin: Sequence[str]) -> None:
+    """Lines and points, those that look alike at once."""
+    edges, bones, points = defaultdict(list), defaultdict(list), defaultdict(list)
     for a, b in lines:
         if a in chain and b in chain:
             continue
         hollow = bool(_UNSEEN & {origin[a], origin[b]})
-        axes.plot(*xy[[a, b]].T, color=GREY, linewidth=1.2, linestyle="--" if hollow else "-")
+        edges["--" if hollow else "-"].append((a, b))
     for a, b in pairwise(chain):
         hollow = {origin[a], origin[b]} <= _UNSEEN
-        axes.plot(*xy[[a, b]].T, color=VERMILLION, linewidth=2.0, linestyle=(0, (2, 0.8)) if hollow else "-")
+        bones[(0, (2, 0.8)) if hollow else "-"].append((a, b))
     for i in range(len(xy)):
-        colour = VERMILLION if i in chain else BLUE
-        style = marker_style(origin[i], colour)
-        if origin[i] in _UNSEEN:
+        points[i in chain, origin[i]].append(i)
+    for dashes, pairs in edges.items():
+        axes.plot(*segments(xy, pairs), color=GREY, linewidth=1.2, linestyle=dashes)
+    for pattern, pairs in bones.items():
+        axes.plot(*segments(xy, pairs), color=VERMILLION, linewidth=2.0, linestyle=pattern)
+    for (of_spine, kind), some in points.items():
+        style = marker_style(kind, VERMILLION if of_spine else BLUE)
+        if kind in _UNSEEN:
             style["markeredgewidth"] = 0.9
-        axes.plot(*xy[i], markersize=3.2 if i in chain else 2.6, linestyle="none", **style)
+        axes.plot(*xy[some].T, markersize=3.2 if of_spine else 2.6, linestyle="none", **style)
 
 
 def _legend(figure: "Figure", origin: Sequence[str]) -> None:

@@ -69,9 +69,8 @@ def _draw(axes: "Axes", points: np.ndarray, spread, column, turn: np.ndarray) ->
         if spread is None or not np.isfinite(spread[i]).all():
             continue
         width, height, angle = ellipse(turn @ spread[i] @ turn.T)
-        for face, edge, alpha in ((BLUE, "none", 0.14), ("none", BLUE, 0.8)):
-            axes.add_patch(Ellipse(point, width, height, angle=angle, facecolor=face, edgecolor=edge, alpha=alpha,
-                                   linewidth=0.7))  # fmt: skip
+        colours = {"facecolor": (BLUE, 0.14), "edgecolor": (BLUE, 0.8)}
+        axes.add_patch(Ellipse(point, width, height, angle=angle, linewidth=0.7, **colours))
     axes.plot(*xy.T, color=VERMILLION, linewidth=1.8, marker="o", markersize=3.2, zorder=3)
 
 

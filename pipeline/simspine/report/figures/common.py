@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_COLUMNS = 800  # of a band: a panel is some 400 points wide
+
+
 def new_figure(height: float, width: float = WIDTH) -> "Figure":
     """An empty figure of `width` x `height` inches that lays itself out; no window, no global state."""
     from matplotlib.figure import Figure
@@ -61,6 +64,27 @@ def scale_bar(axes: "Axes", at: tuple[float, float], length: float, gap: float, 
     x, y = at
     axes.plot([x, x], [y, y + length], color=GREY, linewidth=2.2, solid_capstyle="butt")
     axes.text(x + gap, y + length / 2, label, fontsize=7.5, color=GREY, rotation=90, va="center")
+
+
+def segments(xy: np.ndarray, pairs: "Sequence[tuple[int, int]] | np.ndarray") -> tuple[np.ndarray, np.ndarray]:
+    """x and y of lines between pairs of points (points, 2), with a gap after each: a single artist draws them."""
+    ends = np.full((len(pairs), 3, 2), np.nan)
+    ends[:, :2] = xy[np.asarray(pairs, int).reshape(-1, 2)]
+    return ends[..., 0].ravel(), ends[..., 1].ravel()
+
+
+def fill_band(axes: "Axes", time: np.ndarray, low: np.ndarray, high: np.ndarray, **style: Any) -> None:
+    """A band from low to high (frames,) over time, NaN = not known.
+
+    Of more frames than `_COLUMNS`, neighbours share a column from their lowest to their highest: half a point of the
+    page wide, so that the band looks the same and a page of a long trial stays light.
+    """
+    each = -(-len(time) // _COLUMNS) if len(time) > _COLUMNS else 1
+    if each > 1:
+        room = np.full(-len(time) % each, np.nan)
+        time, low, high = (np.concatenate([values, room]).reshape(-1, each) for values in (time, low, high))
+        time, low, high = np.nanmean(time, 1), np.fmin.reduce(low, 1), np.fmax.reduce(high, 1)
+    axes.fill_between(time, low, high, linewidth=0, **style)
 
 
 def time_axis(axes: "Axes", time: np.ndarray, labelled: bool = True) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from simspine.arrays import checked
 from simspine.quality.observability import forced_mask
 from simspine.report import style
-from simspine.report.figures.common import legend, line_key, new_figure, shade_rejected, spread, time_axis
+from simspine.report.figures.common import fill_band, legend, line_key, new_figure, shade_rejected, spread, time_axis
 from simspine.report.summary import DOUBTED, typical, verdict_on
 from simspine.spine.bands import Band
 from simspine.spine.levels import POSITIVE
@@ -88,7 +88,7 @@ def draw_curvature(
         return
     low, high = degrees - NORMAL_95 * sd, degrees + NORMAL_95 * sd
     label = f"95 % band, typically ±{NORMAL_95 * usual:.0f}°"
-    axes.fill_between(time, low, high, facecolor=colour, alpha=0.22, linewidth=0, label=label, zorder=1)
+    fill_band(axes, time, low, high, facecolor=colour, alpha=0.22, label=label, zorder=1)
     for edge in (low, high):
         axes.plot(time, edge, color=colour, linewidth=0.8, alpha=0.8, zorder=2)
     if wide:

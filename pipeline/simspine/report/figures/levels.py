@@ -10,7 +10,16 @@ import numpy as np
 
 from simspine.arrays import checked
 from simspine.quality.observability import forced_mask
-from simspine.report.figures.common import legend, line_key, new_figure, patch_key, shade_rejected, step, time_axis
+from simspine.report.figures.common import (
+    legend,
+    line_key,
+    new_figure,
+    patch_key,
+    segments,
+    shade_rejected,
+    step,
+    time_axis,
+)
 from simspine.report.figures.curves import NORMAL_95, TITLES
 from simspine.report.style import BLUE, FORCED, FORCED_LABEL, GREY, INK, ORANGE, styled
 from simspine.spine.levels import POSITIVE
@@ -77,13 +86,15 @@ def _limit(degrees: np.ndarray) -> float:
 
 
 def _draw_shares(axes: "Axes", shares: np.ndarray, forced: np.ndarray) -> None:
+    known = ~forced & np.isfinite(shares)
+    for own, face, edge in ((known & (shares >= HALF), BLUE, BLUE), (known & (shares < HALF), "none", ORANGE)):
+        at, widths = np.flatnonzero(own), np.maximum(shares[own], 0.015)
+        axes.barh(at, widths, 0.66, facecolor=face, edgecolor=edge, linewidth=0.9)
     for i, share in enumerate(shares):
         if forced[i]:
             axes.plot([0, 1], [i, i], **FORCED)
-        elif np.isfinite(share):
+        elif known[i]:
             observed = share >= HALF
-            face, edge = (BLUE, BLUE) if observed else ("none", ORANGE)
-            axes.barh(i, max(share, 0.015), 0.66, facecolor=face, edgecolor=edge, linewidth=0.9)
             axes.annotate(f"{100 * share:.0f}", (0.0 if observed else share, i), xytext=(2, -0.4), fontsize=7,
                           textcoords="offset points", va="center", color="white" if observed else INK)  # fmt: skip
     axes.set(xlim=(0, 1.05), xticks=[])
@@ -118,8 +129,7 @@ def range_profile(
         panels = figure.subplots(1, 3, sharey=True)
         for k, (axes, title) in enumerate(zip(panels, TITLES, strict=True)):
             axes.axvline(0, color=GREY, linewidth=0.7, zorder=0)
-            for i in range(len(levels)):
-                _draw_range(axes, i, ends[:, i, k], shares[i, k], mask[i, k])
+            _draw_ranges(axes, ends[:, :, k], shares[:, k], mask[:, k])
             for edge in _borders(levels):
                 axes.axhline(edge, color=INK, linewidth=0.8)
             axes.set(title=title, xlabel=f"angle (°), positive = {SHORT[k]}")
@@ -146,19 +156,25 @@ def ends_of(angles: np.ndarray, sd: np.ndarray | None) -> np.ndarray:
     return np.degrees([low - reach[0], low, high, high + reach[1]])
 
 
-def _draw_range(axes: "Axes", i: int, ends: np.ndarray, share: float, forced: bool) -> None:
-    if not np.isfinite(ends[1]):
-        return
-    observed = not share < HALF  # also where the solver gave no share
-    colour = GREY if forced else BLUE if observed else ORANGE
-    dash = "--" if forced else "-"
-    for a, b in ((ends[0], ends[1]), (ends[2], ends[3])):
-        if np.isfinite(a) and np.isfinite(b) and a < b:
-            axes.plot([a, b], [i, i], color=colour, linewidth=1.1, linestyle=dash, solid_capstyle="butt")
-    face = colour if observed and not forced else "none"
-    axes.barh(i, ends[2] - ends[1], 0.56, ends[1], facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
+def _draw_ranges(axes: "Axes", ends: np.ndarray, shares: np.ndarray, forced: np.ndarray) -> None:
+    """Of each level its range and its interval; those that look alike at once. ends: (4, levels) as of `ends_of`."""
+    known = np.isfinite(ends[1])
+    observed = ~(shares < HALF)  # also where the solver gave no share
+    looks = ((forced, GREY, "--"), (~forced & observed, BLUE, "-"), (~forced & ~observed, ORANGE, "-"))
     place = axes.get_yaxis_transform()
-    axes.text(1.0, i, f"{ends[2] - ends[1]:.1f}°", transform=place, fontsize=7, ha="right", va="center")
+    for own, colour, dash in looks:
+        at = np.flatnonzero(known & own)
+        low, least, greatest, high = ends[:, at]
+        sides = ((low, least), (greatest, high))
+        beyond = [end for a, b in sides for end in zip(a[a < b], at[a < b], b[a < b], at[a < b], strict=True)]
+        if beyond:
+            points = np.array(beyond).reshape(-1, 2)
+            lines = segments(points, np.arange(len(points)).reshape(-1, 2))
+            axes.plot(*lines, color=colour, linewidth=1.1, linestyle=dash, solid_capstyle="butt")
+        face = colour if colour == BLUE else "none"
+        axes.barh(at, greatest - least, 0.56, least, facecolor=face, edgecolor=colour, linewidth=1.1, linestyle=dash)
+        for i, width in zip(at.tolist(), greatest - least, strict=True):
+            axes.text(1.0, i, f"{width:.1f}°", transform=place, fontsize=7, ha="right", va="center")
 
 
 def _profile_legend(figure: "Figure", shares: np.ndarray, mask: np.ndarray, interval: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.report import style
-from simspine.report.figures.common import legend, line_key, new_figure, shade_rejected, time_axis
+from simspine.report.figures.common import fill_band, legend, line_key, new_figure, shade_rejected, time_axis
 from simspine.report.style import BLUE, INK, VERMILLION
 from simspine.spine.parameters import ClinicalParameters
 from simspine.types import ForcedKind
@@ -71,5 +71,5 @@ def _draw(axes: "Axes", time: np.ndarray, clinical: ClinicalParameters, name: st
     values, sd = np.degrees(clinical.of(name)), clinical.sd(name)
     if sd is not None:
         reach = NORMAL_95 * np.degrees(sd)
-        axes.fill_between(time, values - reach, values + reach, color=colour, alpha=0.16, linewidth=0)
+        fill_band(axes, time, values - reach, values + reach, color=colour, alpha=0.16)
     axes.plot(time, values, color=colour, linestyle=dashes, linewidth=1.4)
