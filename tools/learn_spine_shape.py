@@ -3,7 +3,8 @@
     python -m tools.learn_spine_shape CSV OUT.json
 
 CSV: columns scan, level, x_mm, y_mm, z_mm; vertebral body centres of CT scans, one row each, x across, y front to back
-(either sign), z along the body. The table itself is not kept.
+(either sign), z along the body. The table itself is not kept. Printed: by how much levels from C7 down differ between
+people, and centres lie beside the curve, with all scans and without those with an abrupt angle, as fractures make.
 """
 
 import csv
@@ -11,13 +12,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tools.spine_shape_statistics import learn
+from tools.spine_shape_statistics import learn, level_angles_and_marks
 
 from simspine.errors import InputError
 from simspine.spine.shape.chain import LEVELS, VECTORS, vector_parameters
 from simspine.spine.shape.model import ShapeModel, as_json, vector_names
 
 STRENGTH = 100.0  # scans' worth of the structured covariance
+MOST_OF_IT, ABRUPT = 6, np.radians(14.0)  # vectors that a scan must have; rad, of one level off the median
 SOURCE = (
     "Vertebral body centroids of supine CT scans, VerSe 2019/2020 (Sekuboyina et al. 2021, Medical Image Analysis; "
     "Löffler et al. 2020, Radiology: AI), as published in the landmark tables of "
@@ -108,12 +110,28 @@ def learn_shape(table: np.ndarray, strength: float = STRENGTH) -> ShapeModel:
     return ShapeModel(mean, cov, dict(zip(vector_names(), [*counts.tolist(), 0], strict=True)), provenance)
 
 
+def curve_statistics(table: np.ndarray) -> str:
+    """What `level_angles_and_marks` finds between C7 and L5, as text. table: (scans, 24, 3) m."""
+    n, first = VECTORS - 1, LEVELS.index("C7")
+    rows = vector_parameters(table)
+    pitches, lengths = rows[:, n + first : 2 * n], np.exp(np.nanmean(rows[:, first:n], 0))
+    pitches = pitches[np.isfinite(pitches).sum(1) >= MOST_OF_IT]
+    angles = np.diff(pitches, axis=1)
+    abrupt = np.nanmax(np.abs(angles - np.nanmedian(angles, 0)), 1) > ABRUPT
+    found = []
+    for name, chosen in (("all", pitches), ("without abrupt angles", pitches[~abrupt])):
+        level, mark = level_angles_and_marks(chosen, lengths)
+        found.append(f"{name}: {len(chosen)} scans, levels ± {np.degrees(level):.1f}°, centres ± {1e3 * mark:.1f} mm")
+    return "\n".join(found)
+
+
 def main(arguments: list[str]) -> None:
     if len(arguments) != 2:
         raise SystemExit("usage: python -m tools.learn_spine_shape CSV OUT.json")
     try:
         _, table = read_table(arguments[0])
         Path(arguments[1]).write_text(as_json(learn_shape(table)), encoding="utf-8")
+        print(curve_statistics(table))
     except InputError as error:
         raise SystemExit(f"error: {error}") from error
 

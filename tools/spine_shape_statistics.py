@@ -14,6 +14,8 @@ from scipy.optimize import minimize
 from scipy.sparse.csgraph import connected_components
 
 EM_STEPS = 60
+# rad: how the whole lies in the scanner; what keeps a matrix regular
+LEANING, NEARLY_NONE = np.radians(20.0), 1e-4
 
 
 def structured(log_sd: np.ndarray, lengths: np.ndarray, tilt: bool) -> np.ndarray:
@@ -64,6 +66,28 @@ def fit_structure(rows: np.ndarray, mean: np.ndarray, lengths: np.ndarray, tilt:
 
     best = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60})
     return structured(best.x, lengths, tilt)
+
+
+def level_angles_and_marks(pitches: np.ndarray, lengths: np.ndarray) -> tuple[float, float]:
+    """Standard deviations between people of the angle of one level, rad, and of a centre beside the curve, m.
+
+    pitches: (scans, n) of neighbouring vectors, NaN where missing; lengths: (n,) m. By maximum likelihood of a curve
+    whose levels differ independently of each other, and of centres that lie before or behind it, as marked or as grown.
+    """
+    n = len(lengths)
+    mean = np.nanmean(pitches, 0)
+    below = np.tril(np.ones((n, n - 1)), -1)  # a vector is turned by all levels on one side of it
+    centres = (np.eye(n, n + 1, 1) - np.eye(n, n + 1)) / lengths[:, None]
+
+    def covariance(log_sd):
+        level, mark = np.exp(log_sd)
+        return LEANING**2 + level**2 * below @ below.T + mark**2 * centres @ centres.T + NEARLY_NONE**2 * np.eye(n)
+
+    best = minimize(
+        lambda p: -log_likelihood(pitches, mean, covariance(p)), np.log([0.06, 0.001]), method="Nelder-Mead"
+    )
+    level, mark = np.exp(best.x)
+    return float(level), float(mark)
 
 
 def expectation_maximisation(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 from tools.learn_spine_shape import in_trunk_frame, learn_shape, main, read_table
-from tools.spine_shape_statistics import expectation_maximisation, folds
+from tools.spine_shape_statistics import expectation_maximisation, folds, level_angles_and_marks
 
 import simspine as ss
 from simspine.errors import InputError
@@ -343,6 +343,17 @@ def test_expectation_maximisation_recovers_mean_and_covariance():
     mean, cov = expectation_maximisation(rows, np.nanmean(rows, 0), start, 1.0, fixed_mean=False)
     np.testing.assert_allclose(mean, [1, 2, 3, 4], atol=0.12)
     np.testing.assert_allclose(cov, true, atol=0.08 * np.abs(true).max())
+
+
+@pytest.mark.parametrize("mark", [0.0003, 0.0015])
+def test_angles_of_levels_and_marks_beside_the_curve_are_told_apart(mark):
+    rng, lengths, scans = np.random.default_rng(3), np.linspace(0.02, 0.034, 17), 300
+    turned = np.cumsum(rng.normal(0, np.radians(3.5), (scans, 17)), 1) + rng.normal(0, 0.3, (scans, 1))
+    pitches = turned + np.diff(rng.normal(0, mark, (scans, 18)), axis=1) / lengths
+    pitches[::3, :5] = np.nan
+    level, found = level_angles_and_marks(pitches, lengths)
+    assert np.degrees(level) == pytest.approx(3.5, rel=0.06)
+    assert found == pytest.approx(mark, abs=0.0002)
 
 
 def test_scans_of_one_person_stay_in_one_fold():

@@ -25,10 +25,12 @@ from simspine.spine.shape.chain import LEVELS
 from simspine.types import FROM_DETECTOR, Markers, Origin
 
 PLACE_SD = {Origin.DETECTED: 0.02, Origin.ESTIMATED: 0.02, Origin.GIVEN: 0.012}  # m, of limbs and head
-LASTING_SD, LEAST = 0.005, 0.001  # m, of points of the spine: what is assumed, and never less
+LASTING_SD, LEAST = 0.005, 0.0005  # m, of points of the spine: what is assumed, and never less
 # m, forward, up, right, of a vertebra's centroid in the sized body. Up: what stays of the spacings in CT scans beside
-# the heights of the regions (1.7 mm), and what the model's spacings differ from their mean (1.3 mm); forward the same.
-CENTROID_SD = np.array([0.002, 0.002, 0.001])
+# the heights of the regions (1.7 mm), and what the model's spacings differ from their mean (1.3 mm). Forward: beside
+# the angle of each level, which differs by 4° from person to person, scans leave 0.2 mm, with fractured
+# vertebrae 0.9 mm (`tools.learn_spine_shape`); what more is assumed is taken from the curve, which flattens it.
+CENTROID_SD = np.array([0.0005, 0.002, 0.001])
 SAME_PLACE = 1e-4  # m
 NONE = 1e-4  # m, standard deviation of an error that is not there
 ALIKE = 1.8  # levels over which neighbouring vertebrae are off alike: in the scans by 0.57 at the next one
@@ -98,7 +100,8 @@ class Places:
         if not self.spine:
             return LASTING_SD
         square = found[len(self.sd) :, 2] ** 2 + variance[len(self.sd) :, 2]
-        return float(np.sqrt(likeliest(max(float(square.mean()), LEAST**2), square.size, LASTING_SD**2)))
+        left = max(float(square.mean()) - float(CENTROID_SD[2]) ** 2, LEAST**2)
+        return float(np.sqrt(likeliest(left, square.size, LASTING_SD**2)))
 
 
 def places_of(markers: Markers) -> Places:
