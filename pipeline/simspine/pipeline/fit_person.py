@@ -80,11 +80,11 @@ def fit_to_person(
     at = slice(len(moves), len(names) - len(own))
     for _ in range(ROUNDS):
         by_name = {name: weight * worth.get(name, 1.0) for name, weight in base.items()}
+        # Where the body itself is wrong it stays so while a posture lasts, whatever the detector's errors do.
+        time = max(noise.error_correlation_s, options.error_correlation_s)
+        held = noise.model_copy(update={"error_correlation_s": time})
         # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
         detectors = detectors_share(noise.marker_sd_m)
-        # Where the body itself is wrong it stays so while a posture lasts; the detector's errors last as they do.
-        time = detectors * noise.error_correlation_s + (1 - detectors) * options.error_correlation_s
-        held = noise.model_copy(update={"error_correlation_s": time})
         always_sd = ALWAYS * noise.region_sd_m * detectors**0.5
         weighted = [observations(held, trial, by_name) for trial in chosen]
         lasting = Prior([*anatomy, *places.priors(lasting_sd, always_sd), *on_curve(levels)])

@@ -17,8 +17,8 @@ from simspine.types import FROM_DETECTOR, Origin
 BURST = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
 WITHIN = np.e  # of a standard deviation, one standard deviation of its logarithm
 RANGE = 4.0  # a marker is worth at most so many times more or less than its marker set says
-# m: bodies are wrong by as much at least, for as long as a posture lasts (`error_correlation_s` as configured).
-FLOOR = 0.001
+# m: bodies are wrong by as much. With less, exact points along the spine draw so hard that wrists are given up.
+FLOOR = 0.003
 
 
 def learnt_noise(
