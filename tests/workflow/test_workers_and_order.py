@@ -64,10 +64,10 @@ def arrays(path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [2, 8])
-def test_any_number_of_workers(by_one_worker, workers):
+def test_many_workers(by_one_worker):
+    """Two workers are among the runs that are killed (tests/faults)."""
     shutil.rmtree(by_one_worker.results, ignore_errors=True)
-    assert finished(by_one_worker.start(cores=workers)) == (0, "")
+    assert finished(by_one_worker.start(cores=8)) == (0, "")
     assert differing(contents(by_one_worker.results), by_one_worker.reference) == set()
 
 

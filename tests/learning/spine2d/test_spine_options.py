@@ -55,7 +55,7 @@ def test_what_nobody_asks_for_leaves_the_file_as_it_is(tmp_path):
 
 @pytest.mark.parametrize(("text", "said"), [
     ("preset: huge", "unknown preset 'huge'"), ("- 1", "not a mapping; expected keys such as data, network"),
-    ("training: {epoch: 3}", "training.epoch: Extra inputs"),
+    ("training: {epoch: 3}", "unknown key 'epoch' in training. Did you mean 'epochs'?"),
     ("data: {train: [{folder: a}, {folder: b}, {folder: c}]}", "data.train: Tuple should have at most 2"),
     ("data: {train: [{folder: a, fraction: 0}]}", "fraction: Input should be greater than 0"),
     ("network: {blocks: [1, 1, 0, 1]}", "each level needs at least one block"),
