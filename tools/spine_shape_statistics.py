@@ -36,9 +36,15 @@ def _smooth(p, lengths, log_mark):
     common, smooth, scale, independent = np.exp(p)
     i = np.arange(len(lengths))
     d = i[:, None] - i
-    D = (np.eye(len(i), len(i) + 1, 1) - np.eye(len(i), len(i) + 1)) / lengths[:, None]
+    D = _zigzag(lengths)
     noise = independent**2 * np.eye(len(i)) + np.exp(2 * log_mark) * D @ D.T
     return common**2 + smooth**2 * np.exp(-0.5 * (d / scale) ** 2) + noise
+
+
+def _zigzag(lengths: np.ndarray) -> np.ndarray:
+    """(n, n + 1) rad/m: by how much errors of the centres across their vectors turn each of these."""
+    n = len(lengths)
+    return (np.eye(n, n + 1, 1) - np.eye(n, n + 1)) / lengths[:, None]
 
 
 def log_likelihood(rows: np.ndarray, mean: np.ndarray, cov: np.ndarray) -> float:
@@ -77,11 +83,11 @@ def level_angles_and_marks(pitches: np.ndarray, lengths: np.ndarray) -> tuple[fl
     n = len(lengths)
     mean = np.nanmean(pitches, 0)
     below = np.tril(np.ones((n, n - 1)), -1)  # a vector is turned by all levels on one side of it
-    centres = (np.eye(n, n + 1, 1) - np.eye(n, n + 1)) / lengths[:, None]
+    D = _zigzag(lengths)
 
     def covariance(log_sd):
         level, mark = np.exp(log_sd)
-        return LEANING**2 + level**2 * below @ below.T + mark**2 * centres @ centres.T + NEARLY_NONE**2 * np.eye(n)
+        return LEANING**2 + level**2 * below @ below.T + mark**2 * D @ D.T + NEARLY_NONE**2 * np.eye(n)
 
     best = minimize(
         lambda p: -log_likelihood(pitches, mean, covariance(p)), np.log([0.06, 0.001]), method="Nelder-Mead"

@@ -90,14 +90,18 @@ def timing_in(stored: Mapping) -> Timing | None:
 
 def camera_findings(path: Path) -> tuple[Finding, ...]:
     """What the stage triangulate found about the cameras."""
-    return tuple(Finding.from_dict(entry) for entry in json.loads(load(path, ["findings"])["findings"]))
+    return _findings(path)
 
 
 def mocap_findings(path: Path) -> tuple[Finding, ...]:
     """What the stage merge found odd about motion capture. path: of the markers."""
     with open_file(path) as file:
         odd = "findings" in file
-    return tuple(Finding.from_dict(entry) for entry in json.loads(load(path, ["findings"])["findings"])) if odd else ()
+    return _findings(path) if odd else ()
+
+
+def _findings(path: Path) -> tuple[Finding, ...]:
+    return tuple(Finding.from_dict(entry) for entry in json.loads(load(path, ["findings"])["findings"]))
 
 
 def read_sized_body(paths: Paths) -> SizedBody:
