@@ -9,6 +9,7 @@ from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
+from simspine.priors.assumptions import MarkerErrors
 
 FRAMES = 4
 
@@ -45,7 +46,7 @@ def term_and_z(request, release, fit_names):
         return LimitTerm(np.full(n, -0.05), np.full(n, 0.1), 0.3), z
     options = {"precise": kind == "precise"}
     if kind == "huber":
-        options |= {"loss": kind, "scale": 0.1}
+        options |= {"loss": kind, "scale": rng.uniform(0.05, 0.2, (FRAMES, len(fit_names)))}
     return marker_term(release, fit_names, rng, **options), z
 
 
@@ -99,6 +100,20 @@ def test_hubers_loss_is_square_near_zero_and_flat_far_away(release, fit_names):
     np.testing.assert_allclose(near.cost(z), square.cost(z), rtol=1e-5)
     far = MarkerTerm(square.tree, square.y + 10.0, square.w, None, "huber", 0.01)
     assert (far.cost(z) < 1e-2 * MarkerTerm(square.tree, square.y + 10.0, square.w).cost(z)).all()
+
+
+def test_each_marker_is_far_away_by_its_own_standard_deviation(release, fit_names):
+    """Distances in metres and precisions along every axis, which are in standard deviations, say the same."""
+    rng = np.random.default_rng(2)
+    z = release.tree.rest[release.tree.free] + rng.normal(0, 0.05, (FRAMES, release.tree.free.size))
+    term = marker_term(release, fit_names, rng)
+    w = term.w * rng.choice([1.0, 100.0, 1e4], len(fit_names))
+    plain = MarkerTerm(term.tree, term.y, w, None, "huber", MarkerErrors(loss_from=1.5).linear_from(w))
+    each = MarkerTerm(term.tree, term.y, (w > 0) * 1.0, w[:, :, None, None] * np.eye(3), "huber", 1.5)
+    np.testing.assert_allclose(plain.cost(z), each.cost(z), rtol=1e-12)
+    for one, other in zip(filled(plain, z, True), filled(each, z, True), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.abs(other).max())
+    assert (plain.cost(z) < 0.9 * MarkerTerm(term.tree, term.y, w).cost(z)).all()  # many are far away
 
 
 def test_a_prior_is_as_sure_in_long_trials_as_in_short_ones():

@@ -16,7 +16,7 @@ from simspine.ik.solver import Solver
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import _about_mean
+from simspine.ik.trajectory import _about_mean, solve_trajectory
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Markers, Motion
 
@@ -305,6 +305,60 @@ def test_an_outlier_is_shrugged_off_by_a_robust_loss(release, moving):
         if (fitted := inverse_kinematics(release, bad, None, SMOOTH, errors=MarkerErrors(sd=0.005, loss=loss)))
     }
     assert error["huber"] < 0.3 * error["square"]
+
+
+def test_a_stretch_that_leads_nowhere_begins_anew_from_another_path(release, moving):
+    """Where all begin well, others are never made; where a window does not converge, it ends where the other leads."""
+    motion, markers = moving(90)
+    n = release.tree.free.size
+    tree = release.tree._replace(
+        marker_body=release.tree.marker_body[[release.marker_index(m) for m in markers.names]],
+        marker_offset=release.tree.marker_offset[[release.marker_index(m) for m in markers.names]],
+    )
+    w = np.full(markers.xyz.shape[:2], 1 / 0.02**2)
+    terms = [
+        MarkerTerm(tree, np.array(markers.xyz), w),
+        SmoothnessTerm(RATE, np.zeros(n), np.full(n, 1 / 20.0**2)),
+        PriorTerm(np.eye(n), tree.rest[tree.free], np.ones(n), np.zeros(n)),
+    ]
+    good, made = motion.values[:, tree.free], []
+
+    def other() -> np.ndarray:
+        made.append(1)
+        return good + 0.01
+
+    def begin(path):
+        return solve_trajectory(terms, path, others=[other, other], window=30, overlap=20, tolerance=1e-12)
+
+    direct = begin(good)
+    assert not made
+    assert set(direct.reason) == {""}
+    bad = good.copy()
+    bad[82:, 6:] = np.random.default_rng(0).uniform(-40, 40, bad[82:, 6:].shape)  # wound up in the last window alone
+    wound = solve_trajectory(terms, bad, window=30, overlap=20, tolerance=1e-12)
+    assert set(wound.reason[:30]) == {""}
+    assert wound.reason[-1]
+    found = begin(bad)
+    assert len(made) == 1
+    assert set(found.reason) == {""}
+    np.testing.assert_allclose(found.z, direct.z, atol=1e-6)
+
+
+def test_limbs_known_to_centimetres_are_kept_beside_a_spine_known_to_a_millimetre(release, moving):
+    """Nothing is an outlier here, so a robust loss finds what a square one does."""
+    _, markers = moving(60, noise=0.001)
+    rng = np.random.default_rng(1)
+    spine = np.array([name.startswith(("Spine", "Neck", "Hip")) for name in markers.names])
+    xyz = markers.xyz + np.where(spine, 0.0, 0.010)[:, None] * rng.normal(size=markers.xyz.shape)
+    weights = {name: 1.0 if own else 0.01 for name, own in zip(markers.names, spine, strict=True)}
+    bent = Prior([LinearPrior({f"elbow_flex_{side}": 1.0}, 0.0, 0.1) for side in "lr"])  # far from where they are
+    fitted = {
+        loss: inverse_kinematics(
+            release, markers.with_(xyz=xyz), weights, SMOOTH, bent, errors=MarkerErrors(sd=0.001, loss=loss)
+        ).motion.values
+        for loss in ("square", "huber")
+    }
+    np.testing.assert_allclose(fitted["huber"], fitted["square"], atol=0.05)
 
 
 def test_correlated_errors_widen_the_intervals(release, moving):

@@ -34,7 +34,7 @@ class Frames(NamedTuple):
 def frame_cost(tree: Tree, frame: Frames, z, at: Posed) -> float:
     """The objective at z (free,); sets `at`."""
     evaluate_frame(tree, z, at)
-    cost = marker_cost(at.x, frame.y, frame.w, None, np.int64(SQUARE), 0.0)
+    cost = marker_cost(at.x, frame.y, frame.w, None, np.int64(SQUARE), frame.w)  # the last is not looked at
     for i in range(z.size):
         cost += frame.ridge[i] * (z[i] - frame.target[i]) ** 2
     return cost
@@ -120,7 +120,7 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
     damping, newton, moved = DAMPING, True, True
     for _ in range(iterations):
         if moved:
-            gather(tree, at.x, frame.y, frame.w, None, np.int64(SQUARE), 0.0, sums)
+            gather(tree, at.x, frame.y, frame.w, None, np.int64(SQUARE), frame.w, sums)
             spread(tree, columns, at, sums, g, H, C)
             for i in range(n):
                 g[i] += frame.ridge[i] * (z[i] - frame.target[i])

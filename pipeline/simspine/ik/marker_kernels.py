@@ -48,7 +48,7 @@ class Data(NamedTuple):
     y: np.ndarray  # (frames, markers, 3) m
     w: np.ndarray  # (frames, markers)
     loss: int
-    scale: float
+    scale: np.ndarray  # (frames, markers) distance from which on the loss is linear; m, or of a precision's unit
 
 
 @njit(cache=True, inline="always")
@@ -61,8 +61,9 @@ def robust(d2: float, loss: int, scale: float):
 
 
 @njit(**INNER)
-def marker_cost(x: np.ndarray, y: np.ndarray, w: np.ndarray, P: np.ndarray | None, loss: int, scale: float) -> float:
-    """Σ w ρ(rᵀ P r), r = x − y, over the markers with w > 0. P: (markers, 3, 3), or None for the identity."""
+def marker_cost(x, y, w, P, loss: int, scale) -> float:
+    """Σ w ρ(rᵀ P r), r = x − y, over the markers with w > 0. P: (markers, 3, 3), or None for the identity; scale:
+    (markers,), which 'square' does not look at."""
     total = 0.0
     for m in range(w.size):
         if w[m] > 0.0:
@@ -72,7 +73,7 @@ def marker_cost(x: np.ndarray, y: np.ndarray, w: np.ndarray, P: np.ndarray | Non
             else:
                 d2 = P[m, 0, 0] * a * a + P[m, 1, 1] * b * b + P[m, 2, 2] * c * c
                 d2 += 2.0 * (P[m, 0, 1] * a * b + P[m, 0, 2] * a * c + P[m, 1, 2] * b * c)
-            total += w[m] * robust(d2, loss, scale)[0]
+            total += w[m] * robust(d2, loss, scale[m])[0]
     return total
 
 
@@ -87,7 +88,7 @@ def _moment(a: np.ndarray, x0: float, x1: float, x2: float, i: int) -> float:
 
 
 @njit(**INNER)
-def gather(tree: Tree, x, y, w, P, loss: int, scale: float, sums: Sums) -> None:
+def gather(tree: Tree, x, y, w, P, loss: int, scale, sums: Sums) -> None:
     """Set K, F and S of `sums`."""
     K, F, S, _ = sums
     K[:] = 0.0
@@ -103,7 +104,7 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale: float, sums: Sums) -> None:
         x0, x1, x2 = x[m, 0], x[m, 1], x[m, 2]
         r0, r1, r2 = x0 - y[m, 0], x1 - y[m, 1], x2 - y[m, 2]
         if P is None:
-            weight = w[m] * robust(r0 * r0 + r1 * r1 + r2 * r2, loss, scale)[1]
+            weight = w[m] * robust(r0 * r0 + r1 * r1 + r2 * r2, loss, scale[m])[1]
             force[0], force[1], force[2] = weight * r0, weight * r1, weight * r2
             K[body, 0, 0] += weight * (x1 * x1 + x2 * x2)
             K[body, 1, 1] += weight * (x0 * x0 + x2 * x2)
@@ -122,7 +123,7 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale: float, sums: Sums) -> None:
         else:
             for i in range(3):
                 column[i] = P[m, i, 0] * r0 + P[m, i, 1] * r1 + P[m, i, 2] * r2
-            weight = w[m] * robust(column[0] * r0 + column[1] * r1 + column[2] * r2, loss, scale)[1]
+            weight = w[m] * robust(column[0] * r0 + column[1] * r1 + column[2] * r2, loss, scale[m])[1]
             for i in range(3):
                 force[i] = weight * column[i]
                 for k in range(3):
@@ -154,7 +155,7 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale: float, sums: Sums) -> None:
 
 
 @njit(**INNER)
-def gather_forces(tree: Tree, x, y, w, P, loss: int, scale: float, F) -> None:
+def gather_forces(tree: Tree, x, y, w, P, loss: int, scale, F) -> None:
     """F = Σ XᵀPr (6,) over the markers that each body carries, directly or further out: `gather` without the rest."""
     F[:] = 0.0
     force = np.empty(3)
@@ -168,7 +169,7 @@ def gather_forces(tree: Tree, x, y, w, P, loss: int, scale: float, F) -> None:
         else:
             for i in range(3):
                 force[i] = P[m, i, 0] * r0 + P[m, i, 1] * r1 + P[m, i, 2] * r2
-        weight = w[m] * robust(r0 * force[0] + r1 * force[1] + r2 * force[2], loss, scale)[1]
+        weight = w[m] * robust(r0 * force[0] + r1 * force[1] + r2 * force[2], loss, scale[m])[1]
         for i in range(3):
             F[body, 3 + i] += weight * force[i]
             F[body, i] += weight * _moment(force, x[m, 0], x[m, 1], x[m, 2], i)
@@ -318,17 +319,17 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: Data, P, order: int,
     for t in range(z.shape[0]):
         evaluate_frame(tree, z[t], at)
         if P is None:  # this and the like below are decided when compiled: most trials have no precisions
-            cost[t] = marker_cost(at.x, y[t], w[t], None, loss, scale)
+            cost[t] = marker_cost(at.x, y[t], w[t], None, loss, scale[t])
             if second:
-                gather(tree, at.x, y[t], w[t], None, loss, scale, sums)
+                gather(tree, at.x, y[t], w[t], None, loss, scale[t], sums)
             elif order == FIRST:
-                gather_forces(tree, at.x, y[t], w[t], None, loss, scale, sums.F)
+                gather_forces(tree, at.x, y[t], w[t], None, loss, scale[t], sums.F)
         else:
-            cost[t] = marker_cost(at.x, y[t], w[t], P[t], loss, scale)
+            cost[t] = marker_cost(at.x, y[t], w[t], P[t], loss, scale[t])
             if second:
-                gather(tree, at.x, y[t], w[t], P[t], loss, scale, sums)
+                gather(tree, at.x, y[t], w[t], P[t], loss, scale[t], sums)
             elif order == FIRST:
-                gather_forces(tree, at.x, y[t], w[t], P[t], loss, scale, sums.F)
+                gather_forces(tree, at.x, y[t], w[t], P[t], loss, scale[t], sums.F)
         if second:
             spread(tree, columns, at, sums, g, H, C)
             add_lower(band, t * n, H, C, order == NEWTON)

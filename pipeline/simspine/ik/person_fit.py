@@ -179,7 +179,7 @@ def _system(problem: PersonProblem) -> _PersonSystem:
     Q, C = S[:, : len(names)], S[:, len(names) :]
     L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
     return _PersonSystem(
-        MarkerTerm(tree, y, w, None, errors.loss, errors.loss_from * errors.sd),
+        MarkerTerm(tree, y, w, None, errors.loss, errors.linear_from(w)),
         limits,
         _Quadratic(Q, C, mean, precision * sharing[trial][:, None]),
         trial,

@@ -45,6 +45,7 @@ def solve_trajectory(
     terms: Sequence[Term],
     path: np.ndarray,
     *,
+    others: Sequence[Callable[[], np.ndarray]] = (),
     publish: Publish | None = None,
     window: int = 600,
     overlap: int = 50,
@@ -54,7 +55,8 @@ def solve_trajectory(
 ) -> Trajectory:
     """Minimise the sum of terms over all frames.
 
-    terms: the first is the `MarkerTerm`. path: (frames, free) to begin from, see `starting_path`. publish: called for
+    terms: the first is the `MarkerTerm`. path: (frames, free) to begin from, see `starting_path`. others: make further
+    ones, for windows in which those before lead nowhere. publish: called for
     each window with the marker term, z (frames, free) and the posterior covariance (frames, free, free) of its inner
     frames, and with `_about_mean` of these; without it no covariance is made. precision: of factors for steps, and
     of sweeps for the posterior. Other arguments: see the module.
@@ -68,6 +70,11 @@ def solve_trajectory(
         low, high = max(0, begin - overlap), min(frames, end + overlap)
         part = [term.window(slice(low, high)) for term in terms]
         found = minimise(part, path[low:high], tolerance=tolerance, precision=precision)
+        for make in others:
+            if not found.reason:
+                break
+            other = minimise(part, make()[low:high], tolerance=tolerance, precision=precision)
+            found = min(found, other, key=lambda end: (end.reason != "", float(end.cost.sum())))
         return _stretch(part, found, slice(begin - low, end - low), precision, publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other

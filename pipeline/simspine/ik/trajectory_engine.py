@@ -1,6 +1,8 @@
 """The engine 'trajectory': markers, smoothness, priors and limits over the whole trial, with standard deviations."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -34,6 +36,7 @@ SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 # Squared frame rate over the smallest standard deviation of an angle's acceleration, 1/rad: up to this factors and
 # sweeps are in single precision (docs/inverse-kinematics.md).
 SINGLE = 2000.0
+TRIES = 3  # starting paths of a stretch that does not converge
 START_HZ = 20.0  # frames per second from which the starting path is made
 
 
@@ -104,9 +107,9 @@ def solve(
             derived[CHANGE] = np.sqrt(about_mean(padded) * derived[CHANGE])
         return derived
 
-    start = _start(body, markers, weights, problem, solver)
+    start, others = _starts(body, markers, weights, problem, solver)
     found = solve_trajectory(
-        problem.terms, start, publish=publish if solver.uncertainty else None, **_cut(problem, solver)
+        problem.terms, start, others=others, publish=publish if solver.uncertainty else None, **_cut(problem, solver)
     )
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
@@ -139,13 +142,14 @@ def _problem(
     sharing = max(own, body_own)
     require_known("marker", errors.counted_once, markers.names, "the markers that are counted once")
     thinned = np.where(np.isin(markers.names, errors.counted_once), own, 1.0)
-    precision, scale = None, errors.loss_from
+    precision, scale = None, np.asarray(errors.loss_from)
     if errors.use_covariance and markers.covariance is not None:
         precision = _precision(markers.covariance, errors.sd)
         w = np.where(np.isfinite(precision).all((2, 3)), w, 0.0)
         precision = np.nan_to_num(precision)
     else:
-        w, scale = w / errors.sd**2, errors.loss_from * errors.sd
+        w = w / errors.sd**2
+        scale = errors.linear_from(w)
     w = w / thinned
     names = [body.coordinates.names[i] for i in tree.free]
     rotational = body.coordinates.rotational[tree.free]
@@ -175,8 +179,11 @@ def _lasting(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErro
     return LastingErrors(np.array([errors.lasting.get(name, 1.0) for name in markers.names]), of_prior)
 
 
-def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:
-    """The path (frames, free) to begin from: rough, or the end of the best of several rough ones."""
+def _starts(
+    body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver
+) -> tuple[np.ndarray, list[Callable[[], np.ndarray]]]:
+    """The path (frames, free) to begin from: rough, or the end of the best of several rough ones. And what makes others
+    for stretches in which a rough one leads nowhere: an arm that hung straight at its beginning may be wound up."""
     prior, own = problem.prior, problem.own
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.S.shape[1] - own))
     single = (prior.S != 0.0).sum(1) == 1
@@ -186,6 +193,7 @@ def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem,
     held[own:], drawn[own:] = 1.0 / STILL**2, 0.0
     stride = max(1, int(markers.rate / START_HZ))
 
+    @cache
     def path(begin: float) -> np.ndarray:
         rough = starting_path(
             problem.each_frame(problem.markers), pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin
@@ -193,9 +201,9 @@ def _start(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem,
         return canonical_branch(body, gaussian_filter1d(rough, SMOOTHING, axis=0, mode="nearest"))
 
     if solver.starts == 1:
-        return path(BEGINS[0])
+        return path(BEGINS[0]), [partial(path, begin) for begin in BEGINS[1:TRIES]]
     tried = [solve_trajectory(problem.terms, path(begin), **_cut(problem, solver)) for begin in BEGINS[: solver.starts]]
-    return min(tried, key=lambda found: float(found.cost.sum())).z
+    return min(tried, key=lambda found: float(found.cost.sum())).z, []
 
 
 def _cut(problem: _Problem, solver: Solver) -> dict:

@@ -17,8 +17,8 @@ from simspine.types import FROM_DETECTOR, Origin
 BURST = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
 WITHIN = np.e  # of a standard deviation, one standard deviation of its logarithm
 RANGE = 4.0  # a marker is worth at most so many times more or less than its marker set says
-# m: bodies are wrong by as much. With less, exact points along the spine draw so hard that wrists are given up.
-FLOOR = 0.003
+# m: bodies are wrong by FLOOR at the least, and by MISFIT as a rule: of errors that last, so much is the body's.
+FLOOR, MISFIT = 0.001, 0.003
 
 
 def learnt_noise(
@@ -68,8 +68,8 @@ def learnt_noise(
 
 
 def detectors_share(marker_sd: float) -> float:
-    """Which part of the variance of a marker's errors that last is the detector's; the rest is the body's, `FLOOR`."""
-    return max(0.0, 1 - (FLOOR / marker_sd) ** 2)
+    """Which part of the variance of a marker's errors that last is the detector's; the rest is the body's, `MISFIT`."""
+    return max(0.0, 1 - (MISFIT / marker_sd) ** 2)
 
 
 def seen_shares(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, float]:

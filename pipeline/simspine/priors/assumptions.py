@@ -139,6 +139,14 @@ class MarkerErrors:
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"MarkerErrors.{name} is {value} s, expected 0 or more.")
 
+    def linear_from(self, precision: np.ndarray) -> np.ndarray:
+        """m: distance from which on 'huber' is linear, for markers of this precision, 1/m²; 0 where there is none.
+
+        It is `loss_from` standard deviations of each one: one distance for all, three of the surest ones', would be
+        within what the others err by, and would give up wrists where the spine is known to a millimetre.
+        """
+        return self.loss_from / np.sqrt(np.where(precision > 0, precision, np.inf))
+
 
 @dataclass(frozen=True)
 class Prior:

@@ -20,8 +20,8 @@ UNUSED, UNUSED_BAND = np.empty((2, 2)), np.empty((2, 2), order="F")  # typed lik
 class MarkerTerm:
     """y: (frames, markers, 3) m. w: (frames, markers), 0 if missing. precision: (frames, markers, 3, 3) m⁻², or None.
 
-    loss: 'square' or 'huber', from `scale` on (m, or standard deviations with a precision). columns:
-    `body_columns(tree)`, made where it is not given.
+    loss: 'square' or 'huber', from `scale` on, (frames, markers) or one for all (m, or standard deviations with a
+    precision). columns: `body_columns(tree)`, made where it is not given.
     """
 
     tree: Tree
@@ -29,7 +29,7 @@ class MarkerTerm:
     w: np.ndarray
     precision: np.ndarray | None = None
     loss: str = "square"
-    scale: float = 1.0
+    scale: np.ndarray | float = 1.0
     columns: BodyColumns | None = None
 
     def __post_init__(self):
@@ -37,6 +37,7 @@ class MarkerTerm:
             raise unknown_name("loss", self.loss, LOSSES)
         if self.columns is None:
             object.__setattr__(self, "columns", body_columns(self.tree))
+        object.__setattr__(self, "scale", np.ascontiguousarray(np.broadcast_to(self.scale, self.w.shape), float))
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         if gradient is None:
@@ -63,9 +64,9 @@ class MarkerTerm:
         return blocks
 
     def _terms(self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED, band: np.ndarray = UNUSED_BAND):
-        data = Data(self.y, self.w, LOSSES[self.loss], float(self.scale))
+        data = Data(self.y, self.w, LOSSES[self.loss], self.scale)
         return frames_terms(self.tree, self.columns, z, data, self.precision, order, gradient, band)
 
     def window(self, frames: slice) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]
-        return replace(self, y=self.y[frames], w=self.w[frames], precision=precision)
+        return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=self.scale[frames])
