@@ -190,6 +190,8 @@ def test_the_command_writes_what_it_prints(run, tmp_path):
     }  # fmt: skip
     assert written["metrics"]["core_hours"]["value"] == pytest.approx(505 / 3600)
     assert written["metrics"]["all_but_capture_ms_per_frame"]["met"] is False
+    assert written["metrics"]["motion_memory"]["met"] is True
+    assert written["metrics"]["page_memory"]["goal"] is None, "of several processes together"
     assert {f"{job}_memory" for job in JOBS} < set(written["metrics"])
 
 
