@@ -182,6 +182,7 @@ rule dataset:
         "simspine job dataset --config {input.config:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
+# Pages of many trials are drawn so many at a time; Snakemake gives no more than the run's cores.
 rule page:
     input:
         f"{RESULTS}/checksums/dataset.sha256",
@@ -194,5 +195,6 @@ rule page:
         f"{RESULTS}/benchmarks/page.tsv"
     conda:
         "environment.yml"
+    threads: 100
     shell:
-        "simspine job page --config {input.config:q} 2>&1 | (trap '' PIPE; tee {log:q})"
+        "simspine job page --config {input.config:q} --cores {threads} 2>&1 | (trap '' PIPE; tee {log:q})"

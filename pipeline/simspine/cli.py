@@ -22,7 +22,7 @@ from simspine.commands.check import check
 from simspine.commands.data import add_export_options, verify
 from simspine.commands.detect import detect
 from simspine.commands.model import model
-from simspine.commands.options import FILE, config_option, quiet_option
+from simspine.commands.options import FILE, config_option, cores_option, quiet_option
 from simspine.commands.start import demo, run, warmup
 from simspine.commands.train import train
 from simspine.commands.validate import validate
@@ -130,13 +130,14 @@ add_export_options(main.commands["export"])
 @main.command()
 @config_option()
 @click.option("--picture", type=FILE, help="Write one picture (.png) of the first trial instead of the page.")
-def report(config_path, picture):
-    """Write the self-contained HTML report of the results."""
+@cores_option
+def report(config_path, picture, cores):
+    """Write the self-contained HTML report of the results; pages of many trials, one on each core at a time."""
     from simspine.config import read_config
     from simspine.workflow.reporting import write_picture_of, write_report_of
 
     config = read_config(config_path)
-    click.echo(write_report_of(config) if picture is None else write_picture_of(config, picture))
+    click.echo(write_report_of(config, cores) if picture is None else write_picture_of(config, picture))
 
 
 @main.command()

@@ -58,14 +58,22 @@ def bench_triangulation(path, detections, quick):
 @click.option("--frames", default="2000,5000,20000", show_default=True, help="Lengths of the trials, by comma.")
 @click.option("--detections", default="finetuned", show_default=True, help="Preset of the virtual detector.")
 @click.option("--quick", is_flag=True, help="Short trials: shows that it runs, not what a frame costs.")
-def bench_workflow(path, frames, detections, quick):
-    """All stages from given 2D points, by length of the trial: processor time and memory of each."""
+@click.option("--of", type=FILE, help="Configuration of a run: what its jobs took. Nothing is measured anew.")
+@click.pass_context
+def bench_workflow(context, path, frames, detections, quick, of):
+    """All stages from given 2D points, by length of the trial: processor time and memory of each.
+
+    With --of, what the jobs of a run took, a finished one or one at work, as Snakemake measured them.
+    """
     import json
 
     from simspine.benchmark.report import as_json, as_table
     from simspine.benchmark.workflow import measure, table
     from simspine.formats.atomic import write_text
 
+    if of is not None:
+        _bench_finished_run(context, of, path)
+        return
     try:
         lengths = [100, 200] if quick else [int(text) for text in _names(frames)]
     except ValueError:
@@ -82,6 +90,25 @@ def bench_workflow(path, frames, detections, quick):
     if path is not None:
         settings = {"frames": lengths, "detections": detections}
         write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")
+
+
+def _bench_finished_run(context, of, path) -> None:
+    import json
+
+    from simspine.benchmark.finished_run import as_details, as_metrics, read_run, table
+    from simspine.benchmark.report import as_json
+    from simspine.config import read_config
+    from simspine.formats.atomic import write_text
+
+    for name in ("frames", "detections", "quick"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--of reads what a run took; --{name} is for trials that are made.")
+    config = read_config(of)
+    found = read_run(config)
+    click.echo(table(found))
+    if path is not None:
+        written = as_json(as_metrics(found), {"of": config.name}) | as_details(found)
+        write_text(path, json.dumps(written, indent=1) + "\n")
 
 
 @bench.command("accuracy")

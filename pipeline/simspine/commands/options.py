@@ -1,6 +1,7 @@
 """Options that several commands have."""
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import click
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)  # need not exist
 quiet_option = click.option("--quiet", is_flag=True, help="No progress bar.")
+cores_option = click.option(
+    "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
+)
 
 
 class Within(click.FloatRange):

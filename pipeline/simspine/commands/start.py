@@ -1,14 +1,8 @@
 """`simspine run`, `simspine demo` and `simspine warmup`."""
 
-import os
-
 import click
 
-from simspine.commands.options import FILE, packaged
-
-cores_option = click.option(
-    "--cores", type=click.IntRange(1), default=os.cpu_count(), show_default="all", help="Processor cores to use."
-)
+from simspine.commands.options import FILE, cores_option, packaged
 
 
 @click.command()

@@ -32,7 +32,8 @@ def status(config_path, quiet):
 @config_option()
 @click.option("--subject", help="Whose job it is; none for dataset and page.")
 @click.option("--trial", help="Of which trial, for detect, markers and motion.")
-def job(name, config_path, subject, trial):
+@click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="Trials that page draws at a time.")
+def job(name, config_path, subject, trial, cores):
     """One job of the workflow, some stages in one process, as the Snakefile calls it.
 
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet and lists all
@@ -53,4 +54,4 @@ def job(name, config_path, subject, trial):
         folder = write_configured(config, config_path, subject=subject)
         list_capture(config, subject, written_files(Path(folder), subject))
     else:
-        run_job(config, name, subject, trial)
+        run_job(config, name, subject, trial, cores)

@@ -56,8 +56,8 @@ class Step:
     task: Task
 
 
-def steps_of(config: Config, subject: str | None, jobs: Iterable[str]) -> list[Step]:
-    """What these jobs do of a subject (None: of all together), in order; nothing is read.
+def steps_of(config: Config, subject: str | None, jobs: Iterable[str], cores: int = 1) -> list[Step]:
+    """What these jobs do of a subject (None: of all together), in order; nothing is read. cores: for `page`.
 
     Raises `InputError` where an input is missing that nothing of the workflow makes.
     """
@@ -65,7 +65,7 @@ def steps_of(config: Config, subject: str | None, jobs: Iterable[str]) -> list[S
     if subject is None:
         for job in jobs:
             place = results_manifest(config.results, job)
-            found.append(Step(job, job, None, None, place, OF_ALL[job], _task_of_all(config, job)))
+            found.append(Step(job, job, None, None, place, OF_ALL[job], _task_of_all(config, job, cores)))
         return found
     context = Context(config, subject, quiet=True)
     for job in jobs:
@@ -78,17 +78,18 @@ def steps_of(config: Config, subject: str | None, jobs: Iterable[str]) -> list[S
     return found
 
 
-def _task_of_all(config: Config, job: str) -> Task:
+def _task_of_all(config: Config, job: str, cores: int) -> Task:
     from simspine.workflow.dataset import dataset_task
     from simspine.workflow.reporting import page_task
 
-    return {"dataset": dataset_task, "page": page_task}[job](config)
+    return page_task(config, cores) if job == "page" else dataset_task(config)
 
 
-def run_job(config: Config, job: str, subject: str | None, trial: str | None) -> None:
+def run_job(config: Config, job: str, subject: str | None, trial: str | None, cores: int = 1) -> None:
     """Do what a job still has to do, and write the list of its files.
 
-    subject: None of jobs over all subjects. trial: None of jobs over all trials. Raises `InputError` if one is wanted
+    subject: None of jobs over all subjects. trial: None of jobs over all trials. cores: so many processes draw the
+    pages of `page`; other jobs take what they need. Raises `InputError` if one is wanted
     and not given, or the other way round. What fails is kept beside the list, for `simspine status`.
     """
     wanted = (job not in OF_ALL, job not in OF_ALL and not JOBS[job].whole)
@@ -101,7 +102,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
     check_writable(path.parent)
     failed = path.with_suffix(".failed")
     try:
-        found = [step for step in steps_of(config, subject, [job]) if step.trial == trial]
+        found = [step for step in steps_of(config, subject, [job], cores) if step.trial == trial]
         _do(config, subject, found)
         _write_list(path, (file for step in found for file in step.task.outputs))
     except Exception as error:

@@ -1,7 +1,8 @@
 """report.html of a data set, out of the results' files."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,6 +35,7 @@ from simspine.workflow.context import Context
 from simspine.workflow.cycle_figures import Events, cycle_picture
 from simspine.workflow.dataset import files_of, provenance
 from simspine.workflow.manifest import Task
+from simspine.workflow.processes import map_in_processes
 from simspine.workflow.summary import read_summary, rows
 from simspine.workflow.trials import read_trial
 
@@ -43,42 +45,56 @@ CURVE_POINTS = 60  # of the small picture of a trial's lordosis
 MOST_VIEWS = 4  # more would be too small on a picture
 
 
-def write_report_of(config: Config) -> Path:
+@dataclass(frozen=True)
+class _Part:
+    """What the data set's page wants of a trial. section: its findings alone, where it has a page of its own."""
+
+    section: TrialSection
+    link: str
+    curve: tuple[float, ...]
+    caveats: Caveats
+    figures: tuple[ClinicalFigure, ...]
+
+
+def write_report_of(config: Config, processes: int = 1) -> Path:
     """Write <results>/report.html; returns its path.
 
     With up to `FEW` trials all is on that page. With more, each trial has a page in <results>/report/, and the first
-    page links to them: it would grow beyond what a browser opens quickly.
+    page links to them: it would grow beyond what a browser opens quickly. processes: draw these pages, each process one
+    trial at a time. Raises `InputError` where results are missing or damaged.
     """
     summary = read_summary(config)
     path = Path(config.results) / "report.html"
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
     apart = len(names) > FEW
-    caveats: list[Caveats] = []
+    parts = map_in_processes(
+        partial(_part, config, apart),
+        [(order, *name) for order, name in enumerate(names, 1)],
+        processes if apart else 1,
+    )
     figures: dict[str, dict[str, Sequence[ClinicalFigure]]] = {}
-    sections, links, curves = [], [], []
-    for order, (subject, trial) in enumerate(names, 1):
-        found = _read(config, subject, trial)
-        section = _section(found, config, f"t{order}", apart)
-        figures.setdefault(subject, {})[trial] = (*found.curvature_figures, *found.clinical_figures)
-        curves.append(_curve(found))
-        caveats.append(caveats_of(found))
-        del found  # of a long trial more than a gigabyte
-        if apart:
-            page = path.parent / "report" / f"{subject}_{trial}.html"
-            page.parent.mkdir(exist_ok=True)
-            links.append(f"report/{quote(page.name)}")
-            write_report(page, _trial_page(config, section))
-            section = TrialSection(section.name, section.findings)
-        sections.append(section)
-    front, dataset = _front_page(config, summary, caveats, sections, links), path.with_name(f"{config.name}.h5")
+    for (subject, trial), part in zip(names, parts, strict=True):
+        figures.setdefault(subject, {})[trial] = part.figures
+    front, dataset = _front_page(config, summary, parts), path.with_name(f"{config.name}.h5")
     front = replace(front, comparisons=tuple(filter(None, map(comparison_table, figures.values()))))
-    if front.overview is not None:
-        front = replace(front, overview=replace(front.overview, curves=tuple(curves)))
     if dataset.is_file():  # figures and tables over all of it
         with DatasetFile(dataset) as data:
             front = replace(front, validation=pictures(data), validation_tables=text_tables(data))
     write_report(path, front)
     return path
+
+
+def _part(config: Config, apart: bool, which: tuple[int, str, str]) -> _Part:
+    """Of one trial, with its own page written where it has one (apart). which: its number, subject and name."""
+    order, subject, trial = which
+    found = _read(config, subject, trial)
+    section, link = _section(found, config, f"t{order}", apart), ""
+    if apart:
+        page = Path(config.results) / "report" / f"{subject}_{trial}.html"
+        link = f"report/{quote(page.name)}"
+        write_report(page, _trial_page(config, section))
+        section = TrialSection(section.name, section.findings)
+    return _Part(section, link, _curve(found), caveats_of(found), (*found.curvature_figures, *found.clinical_figures))
 
 
 def _section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
@@ -104,14 +120,14 @@ def _curve(found: SolvedTrial) -> tuple[float, ...]:
     return tuple(values[evenly_spread(len(values), CURVE_POINTS)].tolist())
 
 
-def page_task(config: Config) -> Task:
+def page_task(config: Config, processes: int = 1) -> Task:
     """`write_report_of` as a task."""
     results = Path(config.results)
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
     pages = [results / "report" / f"{subject}_{trial}.html" for subject, trial in names] if len(names) > FEW else []
 
     def work() -> dict:
-        write_report_of(config)
+        write_report_of(config, processes)
         return {}
 
     videos = (video for subject, trial in names for video in Context(config, subject).capture(trial).videos)
@@ -127,12 +143,14 @@ def _read(config: Config, subject: str, trial: str) -> SolvedTrial:
     return read_trial(context.paths, trial, videos, keypoints=bool(videos))  # for pictures only
 
 
-def _front_page(
-    config: Config, summary: dict, caveats: list[Caveats], sections: list[TrialSection], links: list[str]
-) -> ReportContent:
-    """The page of the data set. links: addresses of the trials' own pages, none if all are on this one."""
+def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> ReportContent:
+    """The page of the data set."""
+    sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
-    origin, box = provenance(config), not_measured_in(caveats, fitted=config.ik.engine != "trajectory")
+    origin, box = (
+        provenance(config),
+        not_measured_in([part.caveats for part in parts], fitted=config.ik.engine != "trajectory"),
+    )
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
     return ReportContent(
         title=config.name,
@@ -142,7 +160,7 @@ def _front_page(
         inferred=box["inferred"],
         forced=box["forced"],
         assumed=box["assumed"],
-        overview=_overview(summary["trials"], sections, links),
+        overview=_overview(summary["trials"], parts),
         trials=() if links else tuple(sections),
         provenance=Provenance(
             config_hash=config.hash,
@@ -168,8 +186,9 @@ def _trial_page(config: Config, section: TrialSection) -> ReportContent:
     )  # fmt: skip
 
 
-def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> PageTable | None:
+def _overview(trials: dict, parts: Sequence[_Part]) -> PageTable | None:
     """A line per trial, where there are several."""
+    links = tuple(part.link for part in parts if part.link)
     if len(trials) < 2 and not links:
         return None
 
@@ -182,7 +201,7 @@ def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> P
         tuple(
             (
                 name.replace("/", " · "),
-                _lights(section),
+                _lights(part.section),
                 str(entry["frames"]),
                 _left_out(entry),
                 number(entry["reprojection_px_median"], 1, "px"),
@@ -190,11 +209,12 @@ def _overview(trials: dict, sections: list[TrialSection], links: list[str]) -> P
                 angle(entry, "lla"),
                 angle(entry, "tka"),
             )
-            for (name, entry), section in zip(trials.items(), sections, strict=True)
+            for (name, entry), part in zip(trials.items(), parts, strict=True)
         ),
         "The small curves are lumbar lordosis over each trial, all on one scale. "
         "LLA, TKA: mean ± standard deviation of a frame.",
-        links=tuple(links),
+        links=links,
+        curves=tuple(part.curve for part in parts),
     )
 
 
