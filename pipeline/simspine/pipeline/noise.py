@@ -11,14 +11,14 @@ import numpy as np
 from simspine.arrays import mean_of_known
 from simspine.ik.person_fit import PersonFit, PersonProblem
 from simspine.pipeline.options import KinematicsOptions
+from simspine.pipeline.weights import MISFIT
 from simspine.spine.levels import CHAIN
 from simspine.types import FROM_DETECTOR, Origin
 
 BURST = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
 WITHIN = np.e  # of a standard deviation, one standard deviation of its logarithm
 RANGE = 4.0  # a marker is worth at most so many times more or less than its marker set says
-# m: bodies are wrong by FLOOR at the least, and by MISFIT as a rule: of errors that last, so much is the body's.
-FLOOR, MISFIT = 0.001, 0.003
+FLOOR = 0.001  # m: bodies are wrong by as much at the least
 
 
 def learnt_noise(

@@ -13,8 +13,9 @@ from simspine.types import FROM_DETECTOR, Markers, Origin
 
 # Views that agree to a millimetre come from a source that knows its points (marked by hand, projected), not from a
 # detector whose idea of a point is centimetres off. Three times what their disagreement says, since some errors are
-# common to all views; and never less than what a body's markers are off by at the least.
-BEYOND_VIEWS, LEAST = 3.0, 0.003
+# common to all views; and never less than what bodies are wrong by as a rule, unless a fit to the person learns better.
+BEYOND_VIEWS = 3.0
+MISFIT = 0.003  # m
 # Of the error of a point behind the trunk's outline: the part that its levels share, and the part that is each one's.
 # On synthetic subjects with four cameras the errors of two levels correlate by 0.8 to 0.9 (benchmarks/silhouettes.py).
 SILHOUETTE_SHARED, SILHOUETTE_OWN = 0.9, 0.45
@@ -28,7 +29,7 @@ def as_views_agree(options: KinematicsOptions, markers: Markers) -> KinematicsOp
     variance = np.einsum("tmii->tm", markers.covariance[:, detected]) / 3
     if not np.isfinite(variance).any():
         return options
-    sd = max(LEAST, BEYOND_VIEWS * float(np.sqrt(np.nanmedian(variance))))
+    sd = max(MISFIT, BEYOND_VIEWS * float(np.sqrt(np.nanmedian(variance))))
     smaller = {"marker_sd_m": min(sd, options.marker_sd_m), "region_sd_m": min(sd, options.region_sd_m)}
     return options.model_copy(update=smaller)
 

@@ -64,9 +64,10 @@ class MarkerTerm:
         return blocks
 
     def _terms(self, z: np.ndarray, order: int, gradient: np.ndarray = UNUSED, band: np.ndarray = UNUSED_BAND):
-        data = Data(self.y, self.w, LOSSES[self.loss], self.scale)
+        data = Data(self.y, self.w, LOSSES[self.loss], np.asarray(self.scale))
         return frames_terms(self.tree, self.columns, z, data, self.precision, order, gradient, band)
 
     def window(self, frames: slice) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]
-        return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=self.scale[frames])
+        scale = np.asarray(self.scale)[frames]
+        return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=scale)
