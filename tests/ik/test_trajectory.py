@@ -328,14 +328,14 @@ def test_a_stretch_that_leads_nowhere_begins_anew_from_another_path(release, mov
         return good + 0.01
 
     def begin(path):
-        return solve_trajectory(terms, path, others=[other, other], window=30, overlap=20, tolerance=1e-12)
+        return solve_trajectory(terms, [lambda: path, other, other], window=30, overlap=20, tolerance=1e-12)
 
     direct = begin(good)
     assert not made
     assert set(direct.reason) == {""}
     bad = good.copy()
     bad[82:, 6:] = np.random.default_rng(0).uniform(-40, 40, bad[82:, 6:].shape)  # wound up in the last window alone
-    wound = solve_trajectory(terms, bad, window=30, overlap=20, tolerance=1e-12)
+    wound = solve_trajectory(terms, [lambda: bad], window=30, overlap=20, tolerance=1e-12)
     assert set(wound.reason[:30]) == {""}
     assert wound.reason[-1]
     found = begin(bad)

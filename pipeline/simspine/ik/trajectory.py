@@ -43,9 +43,8 @@ class Trajectory:
 
 def solve_trajectory(
     terms: Sequence[Term],
-    path: np.ndarray,
+    paths: Sequence[Callable[[], np.ndarray]],
     *,
-    others: Sequence[Callable[[], np.ndarray]] = (),
     publish: Publish | None = None,
     window: int = 600,
     overlap: int = 50,
@@ -55,15 +54,17 @@ def solve_trajectory(
 ) -> Trajectory:
     """Minimise the sum of terms over all frames.
 
-    terms: the first is the `MarkerTerm`. path: (frames, free) to begin from, see `starting_path`. others: make further
-    ones, for windows in which those before lead nowhere. publish: called for
-    each window with the marker term, z (frames, free) and the posterior covariance (frames, free, free) of its inner
-    frames, and with `_about_mean` of these; without it no covariance is made. precision: of factors for steps, and
-    of sweeps for the posterior. Other arguments: see the module.
+    terms: the first is the `MarkerTerm`. paths: make those (frames, free) to begin from, see `starting_path`; all but
+    the first are for windows in which those before lead nowhere. publish: called for each window with the marker term,
+    z (frames, free) and the posterior covariance (frames, free, free) of its inner frames, and with `_about_mean` of
+    these; without it no covariance is made. precision: of factors for steps, and of sweeps for the posterior. Other
+    arguments: see the module.
     """
     markers = terms[0]
     assert isinstance(markers, MarkerTerm)
     frames = len(markers.y)
+    first, *others = paths
+    path = first()
 
     def work(begin: int) -> Trajectory:
         end = min(begin + window, frames)

@@ -107,9 +107,9 @@ def solve(
             derived[CHANGE] = np.sqrt(about_mean(padded) * derived[CHANGE])
         return derived
 
-    start, others = _starts(body, markers, weights, problem, solver)
+    paths = _paths(body, markers, weights, problem, solver)
     found = solve_trajectory(
-        problem.terms, start, others=others, publish=publish if solver.uncertainty else None, **_cut(problem, solver)
+        problem.terms, paths, publish=publish if solver.uncertainty else None, **_cut(problem, solver)
     )
     few = f"fewer than {solver.min_markers} markers present"
     reasons = [r if ok else few for r, ok in zip(found.reason, problem.usable, strict=True)]
@@ -179,11 +179,11 @@ def _lasting(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErro
     return LastingErrors(np.array([errors.lasting.get(name, 1.0) for name in markers.names]), of_prior)
 
 
-def _starts(
+def _paths(
     body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver
-) -> tuple[np.ndarray, list[Callable[[], np.ndarray]]]:
-    """The path (frames, free) to begin from: rough, or the end of the best of several rough ones. And what makes others
-    for stretches in which a rough one leads nowhere: an arm that hung straight at its beginning may be wound up."""
+) -> list[Callable[[], np.ndarray]]:
+    """What makes the path (frames, free) to begin from: rough, or the end of the best of several rough ones. A rough one
+    is followed by others, for stretches in which it leads nowhere: an arm that hung straight may be wound up."""
     prior, own = problem.prior, problem.own
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.S.shape[1] - own))
     single = (prior.S != 0.0).sum(1) == 1
@@ -201,9 +201,11 @@ def _starts(
         return canonical_branch(body, gaussian_filter1d(rough, SMOOTHING, axis=0, mode="nearest"))
 
     if solver.starts == 1:
-        return path(BEGINS[0]), [partial(path, begin) for begin in BEGINS[1:TRIES]]
-    tried = [solve_trajectory(problem.terms, path(begin), **_cut(problem, solver)) for begin in BEGINS[: solver.starts]]
-    return min(tried, key=lambda found: float(found.cost.sum())).z, []
+        return [partial(path, begin) for begin in BEGINS[:TRIES]]
+    cut = _cut(problem, solver)
+    tried = [solve_trajectory(problem.terms, [partial(path, begin)], **cut) for begin in BEGINS[: solver.starts]]
+    best = min(tried, key=lambda found: float(found.cost.sum()))
+    return [lambda: best.z]
 
 
 def _cut(problem: _Problem, solver: Solver) -> dict:
