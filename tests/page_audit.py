@@ -67,6 +67,9 @@ _FOCUSED = """() => {
   return { number, ring: near.some((x) => outline(x) >= 1), inside, tag: e.outerHTML.slice(0, 120) };
 }"""
 
+# What a page scrolled to while it was made is where Chromium's tab key begins otherwise.
+_FROM_THE_START = "document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')"
+
 
 @dataclass(frozen=True)
 class TabWalk:
@@ -102,7 +105,7 @@ def low_contrast(page) -> list[str]:
 
 def tab_walk(page) -> TabWalk:
     """Press the tab key from the page's start until the focus leaves the page or comes back to what it began with."""
-    page.evaluate("document.activeElement.blur()")
+    page.evaluate(_FROM_THE_START)
     reachable = page.evaluate(_REACHABLE)
     order, ringless, unseen = [], [], []
     for _ in range(int(LOST * len(reachable)) + 5):

@@ -182,8 +182,8 @@ def _lasting(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErro
 def _paths(
     body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver
 ) -> list[Callable[[], np.ndarray]]:
-    """What makes the path (frames, free) to begin from: rough, or the end of the best of several rough ones. A rough one
-    is followed by others, for stretches in which it leads nowhere: an arm that hung straight may be wound up."""
+    """What makes the path (frames, free) to begin from: rough, or the end of the best of several rough ones. A rough
+    one is followed by others, for stretches in which it leads nowhere: an arm that hung straight may be wound up."""
     prior, own = problem.prior, problem.own
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.S.shape[1] - own))
     single = (prior.S != 0.0).sum(1) == 1
