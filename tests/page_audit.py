@@ -67,9 +67,6 @@ _FOCUSED = """() => {
   return { number, ring: near.some((x) => outline(x) >= 1), inside, tag: e.outerHTML.slice(0, 120) };
 }"""
 
-# What a page scrolled to while it was made is where Chromium's tab key begins otherwise.
-_FROM_THE_START = "document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')"
-
 
 @dataclass(frozen=True)
 class TabWalk:
@@ -104,18 +101,25 @@ def low_contrast(page) -> list[str]:
 
 
 def tab_walk(page) -> TabWalk:
-    """Press the tab key from the page's start until the focus leaves the page or comes back to what it began with."""
-    page.evaluate(_FROM_THE_START)
+    """Press the tab key until the focus comes back to what it began with, or leaves the page for the second time.
+
+    Chromium begins where a page scrolled to while it was made; what it reaches before it leaves comes last in the page.
+    """
+    page.evaluate("document.activeElement.blur()")
     reachable = page.evaluate(_REACHABLE)
-    order, ringless, unseen = [], [], []
-    for _ in range(int(LOST * len(reachable)) + 5):
+    order, ringless, unseen, left = [], [], [], None
+    for _ in range(int(LOST * len(reachable)) + 6):
         page.keyboard.press("Tab")
         found = page.evaluate(_FOCUSED)
+        if found is None and left is None:
+            left = len(order)
+            continue
         if found is None or (order and found["number"] == order[0]):
-            return TabWalk(tuple(reachable), tuple(order), tuple(ringless), tuple(unseen))
+            begin = left or 0
+            return TabWalk(tuple(reachable), (*order[begin:], *order[:begin]), tuple(ringless), tuple(unseen))
         order.append(found["number"])
         if not found["ring"]:
             ringless.append(found["tag"])
         if not found["inside"]:
             unseen.append(found["tag"])
-    raise AssertionError(f"the tab key never left the page; it stood at {found['tag']}")
+    raise AssertionError(f"the tab key never left the page; it stood at {found}")
