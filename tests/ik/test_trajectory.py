@@ -10,6 +10,7 @@ from simspine.body.kernels import expand
 from simspine.body.kinematics import forward_kinematics
 from simspine.errors import InputError
 from simspine.ik.banded import BandedSystem
+from simspine.ik.frame_engine import observations
 from simspine.ik.minimise import minimise
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
@@ -311,13 +312,9 @@ def test_a_stretch_that_leads_nowhere_begins_anew_from_another_path(release, mov
     """Where all begin well, others are never made; where a window does not converge, it ends where the other leads."""
     motion, markers = moving(90)
     n = release.tree.free.size
-    tree = release.tree._replace(
-        marker_body=release.tree.marker_body[[release.marker_index(m) for m in markers.names]],
-        marker_offset=release.tree.marker_offset[[release.marker_index(m) for m in markers.names]],
-    )
-    w = np.full(markers.xyz.shape[:2], 1 / 0.02**2)
+    tree, y, w, _ = observations(release, markers, np.full(markers.xyz.shape[:2], 1 / 0.02**2), 3)
     terms = [
-        MarkerTerm(tree, np.array(markers.xyz), w),
+        MarkerTerm(tree, y, w),
         SmoothnessTerm(RATE, np.zeros(n), np.full(n, 1 / 20.0**2)),
         PriorTerm(np.eye(n), tree.rest[tree.free], np.ones(n), np.zeros(n)),
     ]

@@ -7,7 +7,7 @@ to be as busy as before; how long it took on the clock is known.
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -110,14 +110,10 @@ def read_run(config: Config) -> FinishedRun:
             f"{missing[0]} for one. `simspine run` writes them."
         )
     frames = _frames(config)
-    of_all = frames.values()
+    by_job = {job: [run for run in found if run.job == job] for job in ORDER}
     return FinishedRun(
-        {
-            job: _cost([run for run in found if run.job == job], frames)
-            for job in ORDER
-            if job in {r.job for r in found}
-        },
-        None if None in of_all else sum(n for n in of_all if n is not None),
+        {job: _cost(runs, frames) for job, runs in by_job.items() if runs},
+        _total(frames.values()),
         len(frames),
         _wall(found),
         tuple(missing),
@@ -160,17 +156,33 @@ def _frames(config: Config) -> dict[tuple[str, str], int | None]:
 
 
 def _cost(runs: list[JobRun], frames: Mapping[tuple[str, str], int | None]) -> JobCost:
-    own = [n for run in runs for (s, t), n in frames.items() if run.subject in (None, s) and run.trial in (None, t)]
     memory = [run.memory for run in runs if run.memory is not None]
     return JobCost(
         jobs=len(runs),
-        frames=None if None in own else sum(n for n in own if n is not None),
+        frames=_total(n for run in runs for n in _frames_of(run, frames)),
         seen=math.fsum(run.cpu or 0.0 for run in runs),
         cpu=math.fsum(run.whole_cpu or 0.0 for run in runs),
         longest=max(run.seconds for run in runs),
         memory=max(memory, default=None),
         unseen=sum(run.cpu is None or run.memory is None for run in runs),
     )
+
+
+def _frames_of(run: JobRun, frames: Mapping[tuple[str, str], int | None]) -> Iterable[int | None]:
+    """Of the trials that a job is of."""
+    if run.subject is not None and run.trial is not None:
+        return [frames[run.subject, run.trial]]
+    return [n for (subject, _), n in frames.items() if run.subject in (None, subject)]
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """None where one is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
 
 
 def _wall(runs: list[JobRun]) -> float | None:

@@ -142,11 +142,12 @@ def _problem(
     sharing = max(own, body_own)
     require_known("marker", errors.counted_once, markers.names, "the markers that are counted once")
     thinned = np.where(np.isin(markers.names, errors.counted_once), own, 1.0)
-    precision, scale = None, np.asarray(errors.loss_from)
+    precision = None
     if errors.use_covariance and markers.covariance is not None:
         precision = _precision(markers.covariance, errors.sd)
         w = np.where(np.isfinite(precision).all((2, 3)), w, 0.0)
         precision = np.nan_to_num(precision)
+        scale = np.asarray(errors.loss_from)
     else:
         w = w / errors.sd**2
         scale = errors.linear_from(w)

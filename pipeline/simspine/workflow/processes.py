@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -31,7 +31,7 @@ ENDED = (
 class _Answer(NamedTuple):
     """What a piece of work came to. warned: text, category, file and line of each warning."""
 
-    result: object = None
+    result: Any = None
     error: Exception | None = None
     warned: tuple[tuple[str, type[Warning], str, int], ...] = ()
 
@@ -67,7 +67,7 @@ def map_in_processes(work: Callable[[T], R], items: Sequence[T], processes: int 
                 for warned in answer.warned:
                     warnings.warn_explicit(*warned, registry=registry)
                 if answer.error is None:
-                    results[order] = answer.result  # type: ignore[assignment]
+                    results[order] = answer.result
                 else:
                     errors[order] = answer.error
     if errors:
