@@ -9,12 +9,14 @@ import time
 import pytest
 from click.testing import CliRunner
 
+from simspine.body.recipes import read_recipe
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.workflow import jobs, manifest
 from simspine.workflow.inputs import input_files
-from simspine.workflow.jobs import all_jobs, list_of, lists_of, remove_false_lists, run_job
+from simspine.workflow.jobs import all_jobs, list_of, lists_of, remove_false_lists, run_job, steps_of
 from simspine.workflow.locks import locked
+from simspine.workflow.stages import scale
 from simspine.workflow.status import states, status_lines
 
 FIRST = (("detect", "bow"), ("cameras", None), ("markers", "bow"), ("scale", None))
@@ -56,6 +58,23 @@ def test_what_is_done_is_not_done_again(through, capsys):
     capsys.readouterr()
     run_job(through.config, "markers", "S01", "bow")
     assert capsys.readouterr().out == "triangulate S01: bow up to date\nmerge S01: bow up to date\n"
+
+
+def test_a_body_is_looked_up_once_however_many_trials(copied, monkeypatch):
+    """Every job of a trial plans those of all its subject's trials: what each of them adds, 210 jobs pay 30 times."""
+    asked = []
+    monkeypatch.setattr(scale, "read_recipe", lambda name: asked.append(name) or read_recipe(name))
+    counts = []
+    for trials in (1, 12):
+        settings = copied.settings
+        own = settings["subjects"]["S01"]["trials"]
+        own |= {f"bow{k}": dict(own["bow"]) for k in range(1, trials)}
+        copied.write(settings)
+        asked.clear()
+        found = steps_of(copied.config, "S01", jobs.JOBS)
+        assert len([step for step in found if step.stage == "ik"]) == trials
+        counts.append(len(asked))
+    assert counts[0] == counts[1] > 0
 
 
 @pytest.mark.parametrize(

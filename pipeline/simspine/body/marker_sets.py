@@ -62,9 +62,11 @@ def place_of(entry: Mapping) -> Place:
 
 def _set_of_skeleton(name: str) -> str:
     folder = models_folder() / "markers"
+    if (folder / f"{name}.yaml").is_file():
+        return name
     skeletons = {path.stem: read_mapping(path).get("skeletons", ()) for path in sorted(folder.glob("*.yaml"))}
     serving = [stem for stem, served in skeletons.items() if name in served]
-    if name not in skeletons and not serving:
+    if not serving:
         known = dict.fromkeys([*skeletons, *(s for served in skeletons.values() for s in served)])
         raise unknown_name("marker set or skeleton", name, known, str(folder))
-    return serving[0] if serving else name
+    return serving[0]

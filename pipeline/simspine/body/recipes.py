@@ -103,6 +103,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
         parts: Partition | None = neck if split is None else split
         virtual = data["virtual"]
         read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
+        shown = {kind: read_marker_set(kind).places for kind in read_out}
         return Recipe(
             name=data["name"],
             base=_base(path, **data["base"]),
@@ -112,7 +113,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             stature_top=place_of(data["stature"]["top"]),
             sole_bodies=tuple(data["stature"]["sole"]["bodies"]),
             sole_height=float(data["stature"]["sole"]["height"]),
-            virtual={key: read_marker_set(kind).places[key] for kind, keys in read_out.items() for key in keys},
+            virtual={key: shown[kind][key] for kind, keys in read_out.items() for key in keys},
             inferred={
                 key: parts.carrier(body, key) if parts else body for key, body in data["inferred"]["bodies"].items()
             },

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.data_files import models_folder
+from simspine.data_files import models_folder, read_mapping
 from simspine.errors import InputError, unknown_name
-from simspine.yaml_files import read_yaml
 
 SIDES = ("superior", "inferior")
 # The model's mesh files of the spine, from the head down.
@@ -155,7 +154,7 @@ def read_endplates(path: str | Path | None = None) -> Vertebrae:
     """Vertebrae from a YAML file as `tools.measure_endplates` writes it (default: the one shipped), head to sacrum."""
     path = Path(path or models_folder() / "endplates.yaml")
     try:
-        entries = read_yaml(path)["vertebrae"]
+        entries = read_mapping(path)["vertebrae"]
         return {level: _from_yaml(level, entry) for level, entry in entries.items()}
     except InputError as error:
         raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None

@@ -14,6 +14,7 @@ from simspine.workflow.trials import read_sized_body, save_result
 
 def plan(context: Context) -> list[Task]:
     config, paths = context.config, context.paths
+    made_from = body_files(config.body)
     tasks = []
     for name in context.trials:
         source = paths.markers(name)
@@ -33,6 +34,6 @@ def plan(context: Context) -> list[Task]:
             }
 
         settings = {"ik": config.ik.model_dump(), "body": config.body.model_dump()}
-        inputs = (source, paths.model, paths.scaling, *body_files(config.body))
+        inputs = (source, paths.model, paths.scaling, *made_from)
         tasks.append(Task(name, inputs, (out, mot, sto), settings, work))
     return tasks
