@@ -1,10 +1,12 @@
 """Three sets of kernels that stand for processors: the code that OpenBLAS, NumPy and Numba choose on each of them.
 
 They choose when they are imported, by environment variables, so each set needs a process of its own. As a command,
-`python tests/kernels.py NAME WORD…` runs `python WORD…` with a set, or says why it cannot.
+`python tests/kernels.py NAME WORD…` runs `python WORD…` with a set, or says why it cannot; with `others` for a name,
+with each set that is not this processor's own choice, one after another.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,12 +34,31 @@ def variables(name: str) -> dict[str, str] | None:
     return chosen
 
 
-if __name__ == "__main__":
-    name, *words = sys.argv[1:]
+def own() -> str | None:
+    """The set that this processor chooses by itself; None if it is none of them."""
+    from llvmlite.binding import get_host_cpu_features
+
+    features = get_host_cpu_features()
+    if features.get("avx512bw", False):
+        return "SkylakeX"
+    return "Haswell" if features.get("avx2", False) else None
+
+
+def command(name: str, words: list[str]) -> int:
+    """Exit code of `python WORD…` with a set; 0 where this processor cannot run it."""
     chosen = variables(name)
     if chosen is None:
-        print(f"kernels {name}: skipped, this processor has not the instructions for them")
-    else:
-        print(f"kernels {name}:", *(f"{key}={value!r}" for key, value in chosen.items()), flush=True)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_C")}  # another set's
-        os.execve(sys.executable, [sys.executable, *words], kept | chosen)
+        print(f"kernels {name}: skipped, this processor has not the instructions for them", flush=True)
+        return 0
+    print(f"kernels {name}:", *(f"{key}={value!r}" for key, value in chosen.items()), flush=True)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_C")}  # another set's
+    return subprocess.run([sys.executable, *words], env=kept | chosen, check=False).returncode
+
+
+if __name__ == "__main__":
+    name, *words = sys.argv[1:]
+    for each in SETS if name == "others" else [name]:
+        if name == "others" and each == own():
+            print(f"kernels {each}: skipped, this processor's own choice", flush=True)
+        elif code := command(each, words):
+            sys.exit(code)
