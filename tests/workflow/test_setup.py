@@ -74,6 +74,22 @@ def test_init_without_videos_explains_itself():
     assert "VIDEOS" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("clips", "clips is a folder, where a video is wanted"),
+        ("clips/*.mp4", "video clips/*.mp4 does not exist"),  # as a shell hands it on where nothing fits
+    ],
+)
+def test_init_of_an_empty_folder_says_that_no_video_is_there(tmp_path, monkeypatch, given, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    done = call("init", given, "--calibration", "c.toml")
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
 def test_doctor_is_content_with_a_good_project(copied):
     done = call("doctor", "--config", copied.file)
     assert done.exit_code == 0, done.output

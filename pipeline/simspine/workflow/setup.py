@@ -39,9 +39,9 @@ def write_new_config(videos: Sequence[Path], calibration: Path, out: Path, name:
     """Write a configuration for synchronised videos; returns what to do next. Nothing is written if they do not fit."""
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
+    opened = open_videos(videos)
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
-    opened = open_videos(videos)
     check_synchronised(opened, lengths_agree=False)
     match_cameras(opened, read_calibration(calibration))
     about: dict = {"videos": [str(video) for video in videos], "calibration": str(calibration)}

@@ -9,10 +9,10 @@ from simspine.capture.rendered.people import RenderedPerson, person_mesh
 from simspine.capture.rendered.picture import finer, take_picture
 from simspine.capture.rendered.sensor import to_srgb
 from simspine.capture.rig import looking
-from simspine.formats.atomic import atomic_path
 from simspine.geometry import change_frame, project_one
 from simspine.rendering.mesh import Light
 from simspine.rendering.shade import shadow_map
+from simspine.report.picture_file import write_picture
 from simspine.skeletons import load
 from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.types import Camera
@@ -95,13 +95,10 @@ def drawn_labels(picture: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
 
 def save_sheet(path: Path, rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> None:
     """Pictures of one size in rows, as one PNG or JPEG; written atomically."""
-    import cv2
-
     height, width = rows[0][0].shape[:2]
     columns = max(len(row) for row in rows)
     sheet = np.full((len(rows) * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for r, row in enumerate(rows):
         for c, picture in enumerate(row):
             sheet[r * (height + gap) :, c * (width + gap) :][:height, :width] = picture
-    with atomic_path(path) as temporary:
-        cv2.imwrite(str(temporary), sheet)
+    write_picture(path, sheet)
