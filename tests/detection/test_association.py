@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from simspine import skeletons
+from simspine.detection import association
 from simspine.detection.association import associate, tracks_of_people
 from simspine.errors import InputError
 from simspine.geometry import project
@@ -201,6 +202,18 @@ def test_who_passes_by_is_no_person_of_the_trial():
     (only,) = tracks_of_people(people, cameras, SKELETON, RATE)
     assert right_share(only, truth[:, :, 0], truth[:, :, 1]) >= 0.98
     assert len(tracks_of_people(people, cameras, SKELETON, RATE, least_share=0.1)) == 2
+
+
+@pytest.mark.parametrize(("noise", "lost"), [(2.0, 0.0), (8.0, 0.3), (60.0, 0.1)])
+def test_frames_placed_together_are_as_one_by_one(monkeypatch, noise, lost):
+    """One person in each view; views that miss them, and detections beside the tolerance, are there too."""
+    _, cameras, people = scene(frames=90, paths=[np.zeros((90, 2))] * 2, noise=noise, lost=lost, seed=4)
+    alone = people[:, :, :1]
+    together = associate(alone, cameras, SKELETON, RATE, tolerance=0.1)
+    monkeypatch.setattr(association, "_found", lambda frames, far: [association._people_of(f, far) for f in frames])
+    np.testing.assert_array_equal(together, associate(alone, cameras, SKELETON, RATE, tolerance=0.1))
+    seen = np.isfinite(together[..., 0]).any(-1)
+    assert 0 < seen.sum() <= np.isfinite(alone[:, :, 0, :, 0]).any(-1).sum()
 
 
 def test_unusable_input_is_named():

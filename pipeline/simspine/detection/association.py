@@ -9,7 +9,7 @@ frames are linked into tracks, and each view gives a track the detection nearest
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -24,6 +24,8 @@ _PAIRS = ("Hip", "Shoulder", "Knee", "Ankle")
 _FEWEST = 2  # landmarks two detections must share to be compared
 _LEAST_ANGLE = np.radians(8)  # rays nearer to parallel than this do not tell a depth
 _PROPOSALS = 64  # best pairs of detections tried per frame
+_CLEARLY = 0.25  # of the tolerance: at its whole length a point between two people would do for both
+_TOGETHER = 500  # frames placed together: a few megabytes
 _JUMP, _SPEED = 0.3, 4.0  # m, m/s: noise of a position, and how fast a person may have moved since last seen
 
 Chooser = str | Sequence[float]
@@ -127,7 +129,7 @@ def _seen(
     people = _checked(people, cameras, skeleton)
     landmarks = _landmarks(people, skeleton)
     frames = [_frame(*each, cameras) for each in zip(landmarks, _directions(landmarks, cameras), strict=True)]
-    found = [_people_of(frame, tolerance) for frame in frames]
+    found = _found(frames, tolerance)
     tracks = _link(frames, found, rate, gap)
     if not any(len(frame.view) for frame in frames):
         raise InputError(
@@ -214,6 +216,29 @@ def _miss(frame: _Frame, position: np.ndarray) -> np.ndarray:
     low, high = np.maximum((count - 1) // 2, 0)[..., None], np.minimum(count // 2, distance.shape[-1] - 1)[..., None]
     median = (np.take_along_axis(distance, low, -1) + np.take_along_axis(distance, high, -1))[..., 0] / 2
     return np.where(count >= _FEWEST, median, np.inf)
+
+
+def _found(frames: Sequence[_Frame], tolerance: float) -> list[list[tuple[np.ndarray, np.ndarray]]]:
+    """People of every frame, as of `_people_of`.
+
+    Where each view shows one person at most and all of them clearly the same, as in a laboratory, there is nothing to
+    decide: such frames are placed together, which takes a tenth of the time.
+    """
+    found: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for f, frame in enumerate(frames):
+        views = tuple(frame.view.tolist())
+        if 2 <= len(views) == len(set(views)):
+            alike.setdefault(views, []).append(f)
+    for which in alike.values():
+        everybody = np.arange(len(frames[which[0]].view))
+        for part in (which[i : i + _TOGETHER] for i in range(0, len(which), _TOGETHER)):
+            joined = replace(frames[part[0]], direction=np.stack([frames[f].direction for f in part]))
+            positions = _meet(joined.centre, joined.direction)
+            farthest = _miss(joined, positions).max(-1)
+            same = np.flatnonzero(farthest < _CLEARLY * tolerance)
+            found |= {part[i]: [(positions[i], everybody)] for i in same}
+    return [found[f] if f in found else _people_of(frame, tolerance) for f, frame in enumerate(frames)]
 
 
 def _people_of(frame: _Frame, tolerance: float) -> list[tuple[np.ndarray, np.ndarray]]:
