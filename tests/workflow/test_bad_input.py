@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from small_c3d import write_small_c3d
 from small_videos import drop_camera, write_video
 
 from simspine.cli import main
 from simspine.data_files import models_folder
 from simspine.formats.store import load
 from simspine.formats.trc import read_trc, write_trc
+from simspine.geometry import change_frame
 from simspine.types import Origin
 
 # Cameras and videos
@@ -184,6 +186,28 @@ def test_motion_capture_of_varying_step(copied, refused):
     assert done.exit_code == 0, done.output
     markers = load(copied.results / "S01/markers/bow.h5")["markers"]
     assert set(markers.origin) == {Origin.GIVEN}
+
+
+def test_motion_capture_with_z_up(copied, refused):
+    """A TRC file does not say which way is up; the error says how to say it."""
+    path = mocap_of(copied)
+    markers = read_trc(path)
+    write_trc(path, markers.with_(xyz=change_frame(markers.xyz, "y_up", "z_up")))
+    assert "its axes are turned; " in refused(copied, "merge")
+    assert "Set `mocap_frame`." in refused(copied, "merge")
+    copied.trial(mocap=str(path), mocap_frame="z_up")
+    done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
+    assert done.exit_code == 0, done.output
+    merged = load(copied.results / "S01/markers/bow.h5")["markers"]
+    np.testing.assert_allclose(merged.xyz[:, merged.indices(markers.names)], markers.xyz, atol=1e-5)
+
+
+def test_c3d_has_no_times_to_resample(copied, refused):
+    markers = read_trc(mocap_of(copied))
+    path = copied.folder / "mocap.c3d"
+    write_small_c3d(path, {"names": markers.names, "values": markers.xyz, "rate": markers.rate}, {"Y_SCREEN": ["+Y"]})
+    copied.trial(mocap=str(path), mocap_resample=30)
+    assert "equally spaced in time; leave `mocap_resample` out" in refused(copied, "merge")
 
 
 def test_marker_without_any_data_is_left_out(copied):

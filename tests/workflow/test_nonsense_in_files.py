@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from small_c3d import write_small_c3d
 
 from simspine.cli import main
 from simspine.formats.keypoint_json import write_keypoints
@@ -145,19 +146,26 @@ class TestPointsInImages:
         assert "cam02" in message
 
 
+@pytest.mark.parametrize("ending", ["trc", "c3d"])
 class TestMotionCapture:
-    """In a TRC file that takes the place of the triangulated points."""
+    """In a file that takes the place of the triangulated points: TRC with Y up, C3D with Z up."""
 
-    def put(self, project_, change) -> None:
+    def put(self, project_, ending, change, unit="m") -> None:
+        """unit: as the file says; it holds metres."""
         markers = read_trc(project_.results / "S01/markers/bow.trc")
         xyz = np.array(change_frame(markers.xyz, markers.frame, "z_up"))
         change(xyz, markers.names)
-        path = project_.folder / "mocap.trc"
-        write_trc(path, markers.with_(xyz=change_frame(xyz, "z_up", markers.frame)))
+        path = project_.folder / f"mocap.{ending}"
+        if ending == "trc":
+            write_trc(path, markers.with_(xyz=change_frame(xyz, "z_up", markers.frame)))
+            path.write_text(path.read_text().replace("\tm\t", f"\t{unit}\t"))
+        else:
+            content = {"names": markers.names, "values": xyz if unit == "m" else xyz / 1000, "rate": markers.rate}
+            write_small_c3d(path, content, {"UNITS": [unit], "X_SCREEN": ["+X"], "Y_SCREEN": ["+Z"]})
         project_.trial(mocap=str(path))
 
-    def test_a_sound_one_is_taken_without_a_word(self, copied):
-        self.put(copied, lambda xyz, names: None)
+    def test_a_sound_one_is_taken_without_a_word(self, copied, ending):
+        self.put(copied, ending, lambda xyz, names: None)
         assert not ODD & set(findings(copied, STAGES[2:]))
 
     @pytest.mark.parametrize(
@@ -169,31 +177,31 @@ class TestMotionCapture:
             (turned_over, "a rotation of 180.0°"),
         ],
     )
-    def test_it_contradicts_the_cameras(self, copied, change, words):
-        self.put(copied, change)
+    def test_it_contradicts_the_cameras(self, copied, ending, change, words):
+        self.put(copied, ending, change)
         message = error(copied, STAGES[2:])
-        assert "mocap.trc" in message
+        assert f"mocap.{ending}" in message
         assert words in message
 
-    def test_a_marker_two_metres_away_in_one_frame(self, copied):
+    def test_a_marker_two_metres_away_in_one_frame(self, copied, ending):
         """Little over the whole trial, so that the file is taken."""
 
         def away(xyz, names):
             xyz[FRAME, names.index("LWrist")] += [0, 0, 2]
 
-        self.put(copied, away)
+        self.put(copied, ending, away)
         found = findings(copied, STAGES[2:])
         assert found["marker_jump"][0] == found["frame_rmse"][0] == {FRAME}
 
-    @pytest.mark.parametrize("wrong", ["numbers", "header"])
-    def test_millimetres_that_are_called_metres_or_the_other_way_round(self, copied, wrong):
+    @pytest.mark.parametrize("wrong", ["numbers", "unit"])
+    def test_millimetres_that_are_called_metres_or_the_other_way_round(self, copied, ending, wrong):
         """The person's size decides, and the quality report says so."""
-        self.put(copied, millimetres if wrong == "numbers" else lambda xyz, names: None)
-        path = copied.folder / "mocap.trc"
-        if wrong == "header":
-            path.write_text(path.read_text().replace("\tm\t", "\tmm\t"))
+        if wrong == "numbers":
+            self.put(copied, ending, millimetres)
+        else:
+            self.put(copied, ending, lambda xyz, names: None, unit="mm")
         found = findings(copied, STAGES[2:])
-        said = {"numbers": "mocap.trc: the header says m, which", "header": "mocap.trc: the header says mm, which"}
-        assert said[wrong] in found["mocap_file"][1]
+        said = {"numbers": "the header says m, which", "unit": "the header says mm, which"}
+        assert f"mocap.{ending}: {said[wrong]}" in found["mocap_file"][1]
         assert str(copied.folder) not in found["mocap_file"][1]
         assert not {"marker_flagged", "frame_rmse"} & set(found)

@@ -35,7 +35,9 @@ class Trial(Section):
     drift: list[FiniteFloat] | dict[str, FiniteFloat] | None = None
     """With given `delays`: frames by which each view gets later in 1000 frames."""
     mocap: str | None = None
-    """TRC file of motion-capture markers that replace the points of the same name."""
+    """TRC or C3D file of motion-capture markers that replace the points of the same name."""
+    mocap_frame: Literal["y_up", "z_up"] | None = None
+    """Which way is up in the `mocap` file: what a C3D file says itself, and Y in a TRC file, if left out."""
     mocap_resample: float | None = Field(None, gt=0, le=FASTEST)
     """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
 
@@ -70,8 +72,9 @@ class Trial(Section):
             )
         if self.drift is not None and (self.delays is None or self.delays == "find"):
             raise ValueError("drift goes with `delays` that are given; leave it out, or give them")
-        if self.mocap_resample is not None and self.mocap is None:
-            raise ValueError("mocap_resample needs a mocap file")
+        for name in ("mocap_frame", "mocap_resample"):
+            if getattr(self, name) is not None and self.mocap is None:
+                raise ValueError(f"{name} needs a mocap file")
         if self.skin_markers is not None and self.keypoints is not None:
             raise ValueError("skin_markers are followed in videos, but the trial gives keypoints")
         if self.folder is None and self.capture is None and self.calibration is None:

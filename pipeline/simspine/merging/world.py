@@ -64,8 +64,11 @@ def _diagnosis(points: np.ndarray, mocap: np.ndarray, names: Sequence[str], limi
         return "left and right are exchanged. Correct the names of the markers."
     if turned <= limit:
         text = ", ".join(("" if s > 0 else "−") + "xyz"[o] for o, s in zip(order, signs, strict=True))
-        kind = "mirrored" if np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0 else "turned"
-        return f"its axes are {kind}; ({text}) of the motion capture is (x, y, z) of the points. Set its frame."
+        mirrored = np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0
+        kind, advice = (
+            ("mirrored", "Export it with right-handed axes.") if mirrored else ("turned", "Set `mocap_frame`.")
+        )
+        return f"its axes are {kind}; ({text}) of the motion capture is (x, y, z) of the points. {advice}"
     for mirror in (1, -1):
         R, t = rigid_fit(a * [mirror, 1, 1], b) if len(a) >= 3 else (np.eye(3), (b - a).mean(0))
         if _rms(a * [mirror, 1, 1] @ R.T + t - b) <= limit:

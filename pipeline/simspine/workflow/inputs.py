@@ -30,7 +30,8 @@ class Capture:
     """A trial's files: the calibration; videos, folders of keypoints (one per camera) or a file of ours; mocap.
 
     rig: which one of a JSON calibration that holds several; else that of `person`, if it has one. correspondence: table
-    of the motion capture's markers. resample: frames/s at which to interpolate them.
+    of the motion capture's markers. frame: which way is up in it, where it does not say. resample: frames/s at which to
+    interpolate it.
     """
 
     calibration: Path
@@ -41,6 +42,7 @@ class Capture:
     rig: str | None = None
     person: str = ""
     correspondence: str | None = None
+    frame: str | None = None
     resample: float | None = None
 
     @property
@@ -59,9 +61,9 @@ class Capture:
 
     def motion_capture(self) -> Markers | None:
         """The markers recorded beside, if there were any."""
-        from simspine.formats.trc import read_trc
+        from simspine.formats.marker_file import read_markers
 
-        return read_trc(self.mocap[0], resample=self.resample) if self.mocap else None
+        return read_markers(self.mocap[0], self.frame, self.resample) if self.mocap else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,10 @@ def capture_of(trial: Trial, subject: str, config: Config) -> Capture:
     assert calibration is not None  # `Trial` wants one beside videos and keypoints
     folders = tuple(_existing(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
     who = config.recorded_as(subject)
-    return Capture(calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, resample=trial.mocap_resample)
+    return Capture(
+        calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,
+        resample=trial.mocap_resample,
+    )  # fmt: skip
 
 
 def _of_copy(options: HumanCapture, imported: bool, subject: str, trial: str) -> HumanTrial:

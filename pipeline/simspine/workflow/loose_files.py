@@ -8,9 +8,8 @@ import numpy as np
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
 from simspine.errors import InputError
-from simspine.formats.c3d import read_c3d
+from simspine.formats.marker_file import MARKER_FILES, read_markers
 from simspine.formats.mot import read_mot
-from simspine.formats.trc import read_trc
 from simspine.geometry import change_frame
 from simspine.pipeline.scene import anatomy, skin_of
 from simspine.report.player.scene import Curve, Scene
@@ -19,8 +18,8 @@ from simspine.spine.clinical import SIDES
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Motion, Origin
 
-MARKERS, MOTIONS = (".trc", ".c3d"), (".mot", ".sto")
-LOOSE = (*MARKERS, *MOTIONS)
+MOTIONS = (".mot", ".sto")
+LOOSE = (*MARKER_FILES, *MOTIONS)
 _STILL = 1e-6  # rad: angles that change less stay as they are
 _CHOSEN = ("pelvis_tilt", "hip_flexion", "knee_angle", "ankle_angle")  # shown from the start
 
@@ -30,7 +29,7 @@ def scene_of_file(path: Path, model: Path | None = None) -> Scene:
 
     Raises `InputError` for a motion without a model, and a model without a motion.
     """
-    if path.suffix.lower() in MARKERS:
+    if path.suffix.lower() in MARKER_FILES:
         if model is not None:
             raise InputError(f"{path}: holds markers; --model goes with a motion (.mot, .sto).")
         return _scene_of_markers(path)
@@ -47,7 +46,7 @@ def scene_of_file(path: Path, model: Path | None = None) -> Scene:
 
 
 def _scene_of_markers(path: Path) -> Scene:
-    markers = read_trc(path) if path.suffix.lower() == ".trc" else read_c3d(path)
+    markers = read_markers(path)
     if not markers.present.any():
         raise InputError(f"{path}: no marker is known in any of {markers.frames} frames; there is nothing to show.")
     turned = change_frame(markers.xyz, markers.frame, "y_up")

@@ -50,6 +50,8 @@ def plan(context: Context) -> list[Task]:
         settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
         if capture.mocap:
             settings |= {"merge": merging | {"correspondence": table}}
+        if capture.frame:
+            settings |= {"mocap_frame": capture.frame}
         if capture.resample:
             settings |= {"mocap_resample": capture.resample}
         if outlined:
