@@ -13,7 +13,7 @@ from simspine.cli import main
 from simspine.errors import InputError
 from simspine.ik.result import Result
 from simspine.types import Motion
-from simspine.workflow.trials import save_result
+from simspine.workflow.stage_results import save_result
 
 FRAMES = 5
 

@@ -59,3 +59,18 @@ def test_one_byte_more_is_another_digest(tmp_path, monkeypatch):
     assert [path.name for path in source_files("simspine.a")] == ["a.py", "__init__.py", "c.py", "t.csv"]
     code_digest.cache_clear()
     assert len(digests) == 4
+
+
+@pytest.mark.parametrize(
+    ("stage", "others"),
+    [
+        ("triangulate", {"ik", "quality/assess.py", "report", "validation", "dataset", "rendering", "surface"}),
+        ("scale", {"report", "validation", "dataset", "rendering"}),
+        ("ik", {"report", "validation", "dataset", "rendering", "evaluation"}),
+    ],
+)
+def test_what_comes_after_a_stage_does_not_decide_it(stage, others):
+    """An update of the report alone must not make somebody's half a million frames stale."""
+    files = names(f"simspine.workflow.stages.{stage}")
+    assert f"workflow/stages/{stage}.py" in files
+    assert not {file for file in files for other in others if file == other or file.startswith(f"{other}/")}

@@ -15,7 +15,8 @@ from simspine.workflow import rigs
 from simspine.workflow.events import delays_of_events
 from simspine.workflow.manifest import read_manifest
 from simspine.workflow.paths import Paths
-from simspine.workflow.trials import camera_findings, read_trial
+from simspine.workflow.stage_results import camera_findings
+from simspine.workflow.trials import read_trial
 from simspine.yaml_files import read_yaml
 
 

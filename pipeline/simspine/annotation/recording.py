@@ -23,9 +23,9 @@ from simspine.sources.stills import ENDINGS as IMAGE_ENDINGS
 from simspine.sources.stills import Stills, open_recording
 from simspine.sources.video import Video, check_synchronised
 from simspine.types import Camera, Keypoints, Markers
+from simspine.workflow.context import timing_in
 from simspine.workflow.inputs import PACKAGED, capture_of
 from simspine.workflow.paths import Paths
-from simspine.workflow.trials import timing_in
 from simspine.workflow.viewing import choose
 
 INFERRED = 0.3  # confidence of a point that comes from the solved spine: a first guess to be corrected

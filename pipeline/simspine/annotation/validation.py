@@ -19,7 +19,7 @@ from simspine.ik.result import Result
 from simspine.skeletons.inferred_names import INFERRED
 from simspine.skeletons.skin_names import on_skin
 from simspine.skeletons.vertebrae import VERTEBRA_OF
-from simspine.workflow.trials import load_result
+from simspine.workflow.stage_results import load_result
 from simspine.workflow.viewing import find_results
 
 USUAL_M = (0.02, 0.04)  # Khan et al. 2025, section on annotation: a body detector's points

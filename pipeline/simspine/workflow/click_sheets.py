@@ -13,9 +13,8 @@ from simspine.report.picture_file import write_picture
 from simspine.skeletons.skin_names import not_on_skin
 from simspine.sources.video import open_videos
 from simspine.types import Keypoints
-from simspine.workflow.context import Context, named_or_first
+from simspine.workflow.context import Context, named_or_first, timing_in
 from simspine.workflow.run import run_stage
-from simspine.workflow.trials import timing_in
 
 
 def write_click_sheets(

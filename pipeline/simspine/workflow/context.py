@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from simspine.cameras.clocks import Timing
 from simspine.config import Config
 from simspine.errors import unknown_name
 from simspine.workflow.inputs import Capture, capture_of
@@ -18,6 +19,11 @@ LINES_S = 5.0  # between two lines of progress in a log
 def known_fault_in(stored: Mapping) -> dict[str, str]:
     """What the stage before said about the recording, to be handed on."""
     return {"known_fault": stored["known_fault"]} if "known_fault" in stored else {}
+
+
+def timing_in(stored: Mapping) -> Timing | None:
+    """Out of a file of keypoints: which frames of the views belong together, where that was said or found."""
+    return Timing.from_dict(stored["timing"]) if "timing" in stored else None
 
 
 def named_or_first(kind: str, name: str | None, names: Sequence[str]) -> str:

@@ -21,9 +21,9 @@ from simspine.formats.calibration import write_calibration
 from simspine.formats.store import load
 from simspine.pipeline.cameras import compare_cameras, prior_of
 from simspine.types import Camera, Keypoints
+from simspine.workflow.context import timing_in
 from simspine.workflow.paths import Paths
 from simspine.workflow.run import run_stage
-from simspine.workflow.trials import timing_in
 
 SHOWN = {  # of a refinement: unit, factor, digits
     **{f"rotation_{axis}": ("°", np.degrees(1.0), 2) for axis in "xyz"},

@@ -8,8 +8,8 @@ from simspine.formats.store import load
 from simspine.pipeline.kinematics import solve_kinematics
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
+from simspine.workflow.stage_results import read_sized_body, save_result
 from simspine.workflow.stages.scale import body_files
-from simspine.workflow.trials import read_sized_body, save_result
 
 
 def plan(context: Context) -> list[Task]:

@@ -14,7 +14,8 @@ from simspine.pipeline.verdict import judge
 from simspine.pipeline.view_fit import view_fits
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
-from simspine.workflow.trials import camera_findings, mocap_findings, read_trial, save_result, save_spine
+from simspine.workflow.stage_results import camera_findings, mocap_findings, save_result, save_spine
+from simspine.workflow.trials import read_trial
 
 
 def plan(context: Context) -> list[Task]:

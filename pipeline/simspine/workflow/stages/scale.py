@@ -16,7 +16,7 @@ from simspine.quality.findings import Severity
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 from simspine.workflow.paths import Paths
-from simspine.workflow.trials import camera_findings
+from simspine.workflow.stage_results import camera_findings
 
 MOST_DOUBTS = 4  # findings about cameras that an error repeats
 

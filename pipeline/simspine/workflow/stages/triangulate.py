@@ -8,9 +8,8 @@ from dataclasses import asdict
 from simspine.formats.store import load, save
 from simspine.pipeline.cameras import judge_cameras, with_timing
 from simspine.pipeline.points import locate_points
-from simspine.workflow.context import Context, known_fault_in
+from simspine.workflow.context import Context, known_fault_in, timing_in
 from simspine.workflow.manifest import Task
-from simspine.workflow.trials import timing_in
 
 
 def plan(context: Context) -> list[Task]:

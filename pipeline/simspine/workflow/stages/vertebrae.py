@@ -7,7 +7,7 @@ from simspine.formats.trc import write_trc
 from simspine.pipeline.kinematics import read_spine
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
-from simspine.workflow.trials import load_result, read_sized_body, save_spine
+from simspine.workflow.stage_results import load_result, read_sized_body, save_spine
 
 
 def plan(context: Context) -> list[Task]:
