@@ -10,6 +10,7 @@ import pytest
 import yaml
 from small_project import Project, write_inputs
 
+from simspine.workflow import snakemake_command
 from simspine.workflow.launch import _heard
 
 COMMAND = (sys.executable, "-m", "simspine")
@@ -111,3 +112,45 @@ def test_a_run_that_cannot_start_says_why(project):
     assert done.returncode == 2
     assert "the workflow failed" in done.stderr
     assert "absent" in done.stderr
+
+
+SNAKEFILE = """
+rule all:
+    input:
+        expand("out/{i}", i=range(6)),
+
+
+rule one:
+    output:
+        "out/{i}",
+    shell:
+        "sleep 1.2; touch {output}"
+"""
+
+
+@pytest.mark.slow
+def test_jobs_that_end_do_not_keep_snakemake_busy(tmp_path):
+    """It looks for jobs to start once at the beginning and once for each that ends, not once a second for each."""
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    command = [sys.executable, "-m", "simspine.workflow.snakemake_command", "--cores", "1", "--verbose"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert 6 <= done.stderr.count("Ready jobs: ") <= 8  # 23 by Snakemake's own command
+
+
+@pytest.mark.parametrize(("words", "limit"), [([], None), (["--max-jobs-per-timespan", "50/1m"], (50, 60))])
+def test_a_limit_that_is_given_is_kept(tmp_path, monkeypatch, words, limit):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(snakemake_command, "args_to_api", lambda args, _: asked.append(args) or True)
+    assert snakemake_command.main(["--cores", "1", *words]) == 0
+    kept = asked[0].max_jobs_per_timespan
+    assert (None if kept is None else (kept.max_jobs, kept.timespan)) == limit
+
+
+def test_a_fault_of_the_words_is_an_exit_code(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    assert snakemake_command.main(["--cores", "1", "--max-jobs-per-timespan", "many"]) == 1
+    assert "Given instead: many" in caplog.text

@@ -48,7 +48,15 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         )
     logs = results / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile()), "--configfile", str(config)]
+    command = [
+        sys.executable,
+        "-m",
+        "simspine.workflow.snakemake_command",
+        "--snakefile",
+        str(snakefile()),
+        "--configfile",
+        str(config),
+    ]
     # In a thread the resolved configuration is written at once; a process for it loads all of Snakemake again.
     command += ["--cores", str(cores), "--rerun-incomplete", "--force-use-threads"]
     if dry_run:
