@@ -48,15 +48,8 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
         )
     logs = results / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "simspine.workflow.snakemake_command",
-        "--snakefile",
-        str(snakefile()),
-        "--configfile",
-        str(config),
-    ]
+    command = [sys.executable, "-m", "simspine.workflow.snakemake_command"]
+    command += ["--snakefile", str(snakefile()), "--configfile", str(config)]
     # In a thread the resolved configuration is written at once; a process for it loads all of Snakemake again.
     command += ["--cores", str(cores), "--rerun-incomplete", "--force-use-threads"]
     if dry_run:
