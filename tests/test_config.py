@@ -186,6 +186,12 @@ def test_a_folder_that_no_workflow_can_name_is_refused(folder):
         check_config(changed(("results",), folder))
 
 
+@pytest.mark.parametrize("name", ["../coupled", "a" * 300])
+def test_a_marker_set_is_no_way_to_other_files(name):
+    with pytest.raises(InputError, match=r"body\.markers: unknown marker set or skeleton '(\.\./coupled'|aaaa)"):
+        check_config(changed(("body", "markers"), name))
+
+
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [

@@ -16,6 +16,10 @@ class InputError(ValueError):
     """Something handed in (a file, a configuration, an array) cannot be used as it is."""
 
 
+class Remark(UserWarning):
+    """What a reader left out, or did because it was told to: worth a line, and no sign of a fault."""
+
+
 def require_path(path: str | PathLike) -> None:
     """Raise for an empty path, which the system takes for the working folder and no message can name."""
     if not fspath(path):

@@ -9,7 +9,8 @@ import pytest
 from small_takes import FILLED, UNSOLVED, make_take
 
 from simspine.errors import InputError
-from simspine.formats.c3d import read_c3d, write_c3d
+from simspine.formats.c3d import read_c3d
+from simspine.formats.c3d_write import write_c3d
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from small_takes import make_take
 
 from simspine.errors import InputError
 from simspine.formats import guarded
-from simspine.formats.c3d import read_c3d, write_c3d
+from simspine.formats.c3d import read_c3d
+from simspine.formats.c3d_write import write_c3d
 from simspine.formats.guarded import c3d_parts
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from small_takes import FILLED, REJECTED, UNSOLVED, make_take
 
-from simspine.formats.c3d import read_c3d, write_c3d
+from simspine.formats.c3d import read_c3d
+from simspine.formats.c3d_write import write_c3d
 from simspine.formats.coco import write_coco
 from simspine.formats.mmpose_npz import read_mmpose, write_mmpose
 from simspine.formats.netcdf import read_netcdf, write_netcdf

@@ -88,6 +88,13 @@ def test_the_joint_called_spine_is_near_l1_and_not_t8():
         assert_allclose(merged.xyz[:, merged.index(name)], points().xyz[:, points().index(name)])
 
 
+def test_a_table_as_a_spreadsheet_writes_it(tmp_path):
+    """UTF-8 with a byte order mark, and an ending in capitals."""
+    path = tmp_path / "NAMES.CSV"
+    path.write_text(HEADER + "LKJC,LKnee,limb,1,0.01,\n", encoding="utf-8-sig")
+    assert read_correspondence(str(path)) == (("LKJC", "LKnee", 1.0, 0.01),)
+
+
 def test_every_joint_of_the_skeleton_is_in_the_table_with_a_reason():
     import csv
     from importlib.resources import files

@@ -193,8 +193,9 @@ def test_motion_capture_with_z_up(copied, refused):
     path = mocap_of(copied)
     markers = read_trc(path)
     write_trc(path, markers.with_(xyz=change_frame(markers.xyz, "y_up", "z_up")))
-    assert "its axes are turned; " in refused(copied, "merge")
-    assert "Set `mocap_frame`." in refused(copied, "merge")
+    message = refused(copied, "merge")
+    assert "its axes are turned; " in message
+    assert "It is z_up: say so (`mocap_frame: z_up` in a configuration)" in message
     copied.trial(mocap=str(path), mocap_frame="z_up")
     done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
     assert done.exit_code == 0, done.output
@@ -202,12 +203,48 @@ def test_motion_capture_with_z_up(copied, refused):
     np.testing.assert_allclose(merged.xyz[:, merged.indices(markers.names)], markers.xyz, atol=1e-5)
 
 
+def as_c3d(project, **make) -> Path:
+    """The project's own markers as a C3D file, made as `write_small_c3d` says."""
+    markers = read_trc(mocap_of(project))
+    path = project.folder / "mocap.c3d"
+    content = {"names": markers.names, "values": markers.xyz, "rate": markers.rate}
+    write_small_c3d(path, content, {"Y_SCREEN": ["+Y"]} | make)
+    project.trial(mocap=str(path))
+    return path
+
+
 def test_c3d_has_no_times_to_resample(copied, refused):
-    markers = read_trc(mocap_of(copied))
-    path = copied.folder / "mocap.c3d"
-    write_small_c3d(path, {"names": markers.names, "values": markers.xyz, "rate": markers.rate}, {"Y_SCREEN": ["+Y"]})
+    path = as_c3d(copied)
     copied.trial(mocap=str(path), mocap_resample=30)
-    assert "equally spaced in time; leave `mocap_resample` out" in refused(copied, "merge")
+    assert "a C3D file has none; leave it out" in refused(copied, "merge")
+
+
+def test_c3d_that_begins_later_than_the_videos(copied, refused):
+    """Its first frame's number is its time; who cropped both says so."""
+    path = as_c3d(copied, first=501)
+    assert "share no time. Set the start times (`mocap_start`)" in refused(copied, "merge")
+    copied.trial(mocap=str(path), mocap_start=0)
+    done = CliRunner().invoke(main, ["merge", "--config", str(copied.file)])
+    assert done.exit_code == 0, done.output
+    markers = load(copied.results / "S01/markers/bow.h5")["markers"]
+    assert set(markers.origin) == {Origin.GIVEN}
+    assert markers.start == 0
+
+
+def test_motion_capture_in_other_files(copied, refused):
+    path = mocap_of(copied).rename(copied.folder / "mocap.tsv")
+    copied.trial(mocap=str(path))
+    assert "mocap.tsv: motion capture is read from .trc and .c3d files" in refused(copied, "merge")
+
+
+def test_doctor_counts_the_markers_that_are_points(copied):
+    names = read_trc(mocap_of(copied)).names
+    done = CliRunner().invoke(main, ["doctor", "--config", str(copied.file)])
+    assert f", {len(names)} of {len(names)} markers of motion capture" in done.output
+    mocap_of(copied, names=[f"skin_{name}" for name in names])
+    done = CliRunner().invoke(main, ["doctor", "--config", str(copied.file)])
+    assert done.exit_code != 0
+    assert "which is which in a table (`merge.correspondence`)" in done.output
 
 
 def test_marker_without_any_data_is_left_out(copied):

@@ -64,7 +64,11 @@ def test_one_byte_more_is_another_digest(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("stage", "others"),
     [
-        ("triangulate", {"ik", "quality/assess.py", "report", "validation", "dataset", "rendering", "surface"}),
+        ("detect", {"ik", "report", "dataset", "formats/takes.py", "formats/dataset_tree.py"}),
+        (
+            "triangulate",
+            {"ik", "formats/takes.py", "quality/assess.py", "report", "validation", "dataset", "rendering", "surface"},
+        ),
         ("scale", {"report", "validation", "dataset", "rendering"}),
         ("ik", {"report", "validation", "dataset", "rendering", "evaluation"}),
     ],

@@ -160,8 +160,12 @@ class TestMotionCapture:
             write_trc(path, markers.with_(xyz=change_frame(xyz, "z_up", markers.frame)))
             path.write_text(path.read_text().replace("\tm\t", f"\t{unit}\t"))
         else:
-            content = {"names": markers.names, "values": xyz if unit == "m" else xyz / 1000, "rate": markers.rate}
-            write_small_c3d(path, content, {"UNITS": [unit], "X_SCREEN": ["+X"], "Y_SCREEN": ["+Z"]})
+            # As a gait laboratory exports it: the subject's name before each label, results of a model, no name.
+            names = [*(f"Ada:{name}" for name in markers.names), "Ada:LKneeAngles", ""]
+            values = np.concatenate([xyz, 30 * np.ones((len(xyz), 2, 3))], 1) / (1 if unit == "m" else 1000)
+            content = {"names": names, "values": values, "rate": markers.rate}
+            axes = {"X_SCREEN": ["+X"], "Y_SCREEN": ["+Z"]}
+            write_small_c3d(path, content, {"UNITS": [unit], "ANGLES": ["Ada:LKneeAngles"]} | axes)
         project_.trial(mocap=str(path))
 
     def test_a_sound_one_is_taken_without_a_word(self, copied, ending):

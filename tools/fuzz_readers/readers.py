@@ -314,7 +314,7 @@ def _read_netcdf(path: Path):
 
 
 def _c3d(path: Path) -> None:
-    from simspine.formats.c3d import write_c3d
+    from simspine.formats.c3d_write import write_c3d
 
     write_c3d(path, take())
 

@@ -62,9 +62,10 @@ def place_of(entry: Mapping) -> Place:
 
 def _set_of_skeleton(name: str) -> str:
     folder = models_folder() / "markers"
-    if (folder / f"{name}.yaml").is_file():
+    files = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name in files:
         return name
-    skeletons = {path.stem: read_mapping(path).get("skeletons", ()) for path in sorted(folder.glob("*.yaml"))}
+    skeletons = {stem: read_mapping(path).get("skeletons", ()) for stem, path in files.items()}
     serving = [stem for stem, served in skeletons.items() if name in served]
     if not serving:
         known = dict.fromkeys([*skeletons, *(s for served in skeletons.values() for s in served)])

@@ -9,7 +9,7 @@ from simspine.data_files import recipe_path
 from simspine.detection.spinepose import known_weights
 from simspine.errors import InputError, unknown_name
 from simspine.skeletons import load as load_skeleton
-from simspine.skeletons.correspondence import known_correspondence
+from simspine.skeletons.correspondence import read_correspondence
 
 DETECTIONS = ("exact", "finetuned", "zero-shot")  # of a virtual capture
 
@@ -23,7 +23,7 @@ def unknown_values(config: Config) -> list[str]:
         ("body.recipe", config.body.recipe, recipe_path),
         ("body.markers", config.body.markers, marker_set_path),
         ("detection.skeleton", config.detection.skeleton, load_skeleton),
-        ("merge.correspondence", config.merge.correspondence, known_correspondence),
+        ("merge.correspondence", config.merge.correspondence, read_correspondence),
     ]
     if config.detection.detector == "spinepose":
         checks.append(("detection.model", config.detection.model, known_weights))

@@ -38,6 +38,8 @@ class Trial(Section):
     """TRC or C3D file of motion-capture markers that replace the points of the same name."""
     mocap_frame: Literal["y_up", "z_up"] | None = None
     """Which way is up in the `mocap` file: what a C3D file says itself, and Y in a TRC file, if left out."""
+    mocap_start: FiniteFloat | None = None
+    """Seconds after the videos' first frame at which the `mocap` file begins, where its own times are others."""
     mocap_resample: float | None = Field(None, gt=0, le=FASTEST)
     """Frames per second to interpolate a `mocap` file at whose time steps vary; without it such a file is refused."""
 
@@ -72,9 +74,11 @@ class Trial(Section):
             )
         if self.drift is not None and (self.delays is None or self.delays == "find"):
             raise ValueError("drift goes with `delays` that are given; leave it out, or give them")
-        for name in ("mocap_frame", "mocap_resample"):
+        for name in ("mocap_frame", "mocap_start", "mocap_resample"):
             if getattr(self, name) is not None and self.mocap is None:
                 raise ValueError(f"{name} needs a mocap file")
+        if self.mocap_resample is not None and str(self.mocap).lower().endswith(".c3d"):
+            raise ValueError("mocap_resample is for time steps that vary, and a C3D file has none; leave it out")
         if self.skin_markers is not None and self.keypoints is not None:
             raise ValueError("skin_markers are followed in videos, but the trial gives keypoints")
         if self.folder is None and self.capture is None and self.calibration is None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from simspine.errors import InputError, require_path
+from simspine.errors import InputError, Remark, require_path
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -157,9 +157,9 @@ def named(names: Sequence[str], values: np.ndarray, what: str, where: str) -> tu
             "Rename or remove all but one."
         )
     if repetitions:
-        notice(f"{where}: several {what}s are called {listed(repetitions)} and hold equal values; kept once.")
+        remark(f"{where}: several {what}s are called {listed(repetitions)} and hold equal values; kept once.")
     if kept.pop("", None) is not None:
-        notice(f"{where}: {sum(not name for name in names)} {what}s have no name; left out.")
+        remark(f"{where}: {sum(not name for name in names)} {what}s have no name; left out.")
     return tuple(kept), values[:, list(kept.values())]
 
 
@@ -186,6 +186,11 @@ def listed(names: Iterable[str], most: int = 8) -> str:
 def notice(message: str) -> None:
     """Tell the caller of a reader that something was assumed."""
     warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def remark(message: str) -> None:
+    """Tell the caller of a reader what was left out, or done as told."""
+    warnings.warn(message, Remark, stacklevel=3)
 
 
 def resolution(texts: Sequence[str]) -> float:

@@ -132,7 +132,8 @@ def _pairs(points: Markers, mocap: Markers, correspondence: Mapping[str, str] | 
         pairs = [pair for pair in table if pair.marker in mocap.names and pair.point in points.names]
         if not pairs:
             raise InputError(
-                "no motion-capture marker corresponds to a point. "
+                "no motion-capture marker corresponds to a point: rename them, or say which is which in a table "
+                "(`merge.correspondence`). "
                 f"Markers: {', '.join(mocap.names)}. Points: {', '.join(points.names)}."
             )
         return pairs

@@ -50,7 +50,8 @@ def overlap(points: Markers, mocap: Markers) -> tuple[int, int]:
     if not len(inside):
         raise InputError(
             f"motion capture ({mocap.time[0]:.3f}…{mocap.time[-1]:.3f} s) and points ({points.time[0]:.3f}…"
-            f"{points.time[-1]:.3f} s) share no time. Set the start times so that the same moment has the same time."
+            f"{points.time[-1]:.3f} s) share no time. Set the start times (`mocap_start`) so that the same moment has "
+            "the same time."
         )
     return int(inside[0]), len(inside)
 

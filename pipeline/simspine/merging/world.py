@@ -10,6 +10,9 @@ from simspine.geometry import rigid_fit
 
 CLEARLY = 0.5  # another arrangement is the right one if it leaves less than this share of the misfit
 
+# Axes of the motion capture that are x, y, z of the points: the frame that it is in, and was not taken for.
+_UP_INSTEAD: dict[tuple[int, ...], str] = {(1, 2, 0): "z_up", (2, 0, 1): "y_up"}
+
 
 def check_same_world(
     points: np.ndarray,
@@ -65,9 +68,14 @@ def _diagnosis(points: np.ndarray, mocap: np.ndarray, names: Sequence[str], limi
     if turned <= limit:
         text = ", ".join(("" if s > 0 else "−") + "xyz"[o] for o, s in zip(order, signs, strict=True))
         mirrored = np.linalg.det(np.eye(3)[list(order)] * np.array(signs)[:, None]) < 0
-        kind, advice = (
-            ("mirrored", "Export it with right-handed axes.") if mirrored else ("turned", "Set `mocap_frame`.")
-        )
+        frame = _UP_INSTEAD.get(order) if min(signs) > 0 else None
+        if mirrored:
+            advice = "Export it with right-handed axes."
+        elif frame:
+            advice = f"It is {frame}: say so (`mocap_frame: {frame}` in a configuration)."
+        else:
+            advice = "Turn it to the cameras' axes where it is exported."
+        kind = "mirrored" if mirrored else "turned"
         return f"its axes are {kind}; ({text}) of the motion capture is (x, y, z) of the points. {advice}"
     for mirror in (1, -1):
         R, t = rigid_fit(a * [mirror, 1, 1], b) if len(a) >= 3 else (np.eye(3), (b - a).mean(0))

@@ -35,7 +35,7 @@ def correspondences() -> tuple[str, ...]:
 
 def known_correspondence(name: str) -> None:
     """`InputError` where `name` is neither a table of ours nor a CSV file that there is."""
-    if name.endswith(".csv"):
+    if name.lower().endswith(".csv"):
         if not Path(name).is_file():
             raise InputError(f"table of correspondences {name} does not exist.")
     elif name not in correspondences():
@@ -45,9 +45,9 @@ def known_correspondence(name: str) -> None:
 def read_correspondence(name: str) -> tuple[Pair, ...]:
     """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
     known_correspondence(name)
-    if name.endswith(".csv"):
+    if name.lower().endswith(".csv"):
         try:
-            text = Path(name).read_text(encoding="utf-8")
+            text = Path(name).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"table of correspondences {name} cannot be read: {error}") from None
     else:

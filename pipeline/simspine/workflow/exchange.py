@@ -269,7 +269,7 @@ def _single(suffix: str, kind: str, units: Mapping[str, str]):
     """A writer of one file for each trial."""
 
     def write(folder: Path, source: _Source, splits: Splits, notice: str, name: str) -> dict[str, Entry]:
-        from simspine.formats.c3d import write_c3d
+        from simspine.formats.c3d_write import write_c3d
         from simspine.formats.netcdf import write_netcdf
 
         files = {}

@@ -11,6 +11,7 @@ import yaml
 
 from simspine.config import Config, HumanCapture, SharedSubject, SkinMarkers, Trial, clicks_in_file
 from simspine.errors import InputError
+from simspine.formats._extra import exchange_package
 from simspine.formats.atomic import write_text
 from simspine.formats.band_table import read_bands
 from simspine.sources.pose2sim import demo_folder, find_project
@@ -30,8 +31,8 @@ class Capture:
     """A trial's files: the calibration; videos, folders of keypoints (one per camera) or a file of ours; mocap.
 
     rig: which one of a JSON calibration that holds several; else that of `person`, if it has one. correspondence: table
-    of the motion capture's markers. frame: which way is up in it, where it does not say. resample: frames/s at which to
-    interpolate it.
+    of the motion capture's markers. frame: which way is up in it, where it does not say. start: s,
+    of its first frame, where not as it says. resample: frames/s at which to interpolate it.
     """
 
     calibration: Path
@@ -43,6 +44,7 @@ class Capture:
     person: str = ""
     correspondence: str | None = None
     frame: str | None = None
+    start: float | None = None
     resample: float | None = None
 
     @property
@@ -63,7 +65,10 @@ class Capture:
         """The markers recorded beside, if there were any."""
         from simspine.formats.marker_file import read_markers
 
-        return read_markers(self.mocap[0], self.frame, self.resample) if self.mocap else None
+        if not self.mocap:
+            return None
+        markers = read_markers(self.mocap[0], self.frame, self.resample)
+        return markers if self.start is None else markers.with_(start=self.start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +102,7 @@ def capture_of(trial: Trial, subject: str, config: Config) -> Capture:
     who = config.recorded_as(subject)
     return Capture(
         calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,
-        resample=trial.mocap_resample,
+        start=trial.mocap_start, resample=trial.mocap_resample,
     )  # fmt: skip
 
 
@@ -199,6 +204,13 @@ def input_files(config: Config, subject: str, trial: str) -> list[str]:
     ]
     paths = [*capture.detected, *newest, *capture.mocap, *skin_marker_files(recorded)]
     return list(dict.fromkeys(str(path) for path in paths if path.stat().st_mtime <= time.time()))
+
+
+def check_packages(config: Config) -> None:
+    """`InputError` where a package is missing that reads a file of motion capture: to be said before hours of work."""
+    named = (trial.mocap for subject in config.subjects.values() for trial in subject.trials.values())
+    if any(name is not None and name.lower().endswith(".c3d") for name in named):
+        exchange_package("ezc3d", "C3D")
 
 
 def check_report(config: Config) -> None:

@@ -14,7 +14,7 @@ from typing import IO
 from simspine.config import read_config
 from simspine.data_files import data_folder
 from simspine.errors import InputError
-from simspine.workflow.inputs import check_report, input_files
+from simspine.workflow.inputs import check_packages, check_report, input_files
 from simspine.workflow.locks import locked
 from simspine.workflow.run import check_writable
 
@@ -35,6 +35,7 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     is at work on the same results, or if a stage fails.
     """
     settings = read_config(config)
+    check_packages(settings)
     check_report(settings)
     if settings.virtual is None:  # whose recordings are made first
         for subject in settings.subjects:

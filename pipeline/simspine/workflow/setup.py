@@ -17,9 +17,12 @@ from simspine.formats.calibration import read_calibration
 from simspine.geometry import project
 from simspine.pipeline.delays import Delays, given_timing
 from simspine.quality.findings import listed
+from simspine.skeletons import TARGET
+from simspine.skeletons import load as load_skeleton
+from simspine.skeletons.correspondence import read_correspondence
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
-from simspine.types import Camera
+from simspine.types import Camera, Markers
 from simspine.workflow.copies import FAULT, OK, examine_capture
 from simspine.workflow.inputs import capture_of, check_clicks_of, check_report, skin_markers_of
 from simspine.workflow.known_cameras import examine_cameras
@@ -133,13 +136,25 @@ def _check_people(subject: Subject, people: np.ndarray) -> None:
         )
 
 
+def _described_mocap(given: Markers, table: str | None) -> str:
+    """How many markers of motion capture will be used; `InputError` where none will."""
+    known = set(load_skeleton(TARGET).names if table is None else (pair.marker for pair in read_correspondence(table)))
+    used = known & set(given.names)
+    if not used:
+        raise InputError(
+            f"none of the {len(given.names)} markers of motion capture ({listed(given.names)}) is one of "
+            f"{table or 'the points'}: rename them, or say which is which in a table (`merge.correspondence`)."
+        )
+    return f", {len(used)} of {len(given.names)} markers of motion capture"
+
+
 def _described(subject: str, name: str, trial: Trial, config: Config) -> str:
     capture = capture_of(trial, subject, config)
     cameras = capture.cameras()
     if isinstance(config.detection.person, list):
         _check_place(config.detection.person, cameras)
     given = capture.motion_capture()
-    mocap = "" if given is None else f", {len(given.names)} markers of motion capture"
+    mocap = "" if given is None else _described_mocap(given, config.merge.correspondence or capture.correspondence)
     if capture.keypoints:
         detections, _ = read_folders(name, trial, capture, cameras, config.detection.skeleton)
         _check_people(config.subject(subject), detections.people)

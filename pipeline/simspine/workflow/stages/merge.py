@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, Remark
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
 from simspine.merging import MergeReport
@@ -46,12 +46,14 @@ def plan(context: Context) -> list[Task]:
             filled = int(0 if markers.filled is None else markers.filled.sum())
             return {"missing_frames": missing, "filled": filled} | ({} if report is None else _notes(report))
 
-        own = (Path(table),) if capture.mocap and table and table.endswith(".csv") else ()
+        own = (Path(table),) if capture.mocap and table and table.lower().endswith(".csv") else ()
         settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
         if capture.mocap:
             settings |= {"merge": merging | {"correspondence": table}}
         if capture.frame:
             settings |= {"mocap_frame": capture.frame}
+        if capture.start is not None:
+            settings |= {"mocap_start": capture.start}
         if capture.resample:
             settings |= {"mocap_resample": capture.resample}
         if outlined:
@@ -77,13 +79,15 @@ def _merged(
 
 
 def _findings(said: Sequence[warnings.WarningMessage], files: Sequence[Path]) -> dict[str, str]:
-    """Warnings, passed on, and as {'findings': JSON} where they are about motion capture; {} where there are none.
+    """Warnings, passed on, and as {'findings': JSON} where they are of a fault of motion capture; {} where none is.
 
     Files are called by their names alone: results do not tell where they lay.
     """
     found = []
     for warning in said:
         warnings.warn(warning.message, warning.category, stacklevel=2)
+        if issubclass(warning.category, Remark):
+            continue
         text = str(warning.message)
         for path in files:
             text = text.replace(str(path), path.name)
