@@ -125,16 +125,19 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def test_opensim_is_imported_in_one_place():
-    users = [path.relative_to(PACKAGE).as_posix() for path in modules() if "opensim" in packages_of(path)]
-    assert users == ["body/_opensim.py"]
+@pytest.mark.parametrize(
+    ("package", "place"), [("opensim", "body/_opensim.py"), ("snakemake", "workflow/snakemake_command.py")]
+)
+def test_some_are_imported_in_one_place(package, place):
+    users = [path.relative_to(PACKAGE).as_posix() for path in modules() if package in packages_of(path)]
+    assert users == [place]
 
 
 @pytest.mark.parametrize(
     ("package", "rooms"),
     [("ai_edge_litert", {"detection"}),
      ("cv2", {"sources", "detection", "cameras", "report", "capture", "rendering", "learning"}),
-     ("matplotlib", {"report", "body"}), ("jinja2", {"report"}), ("onnxruntime", {"detection"}), ("snakemake", set()),
+     ("matplotlib", {"report", "body"}), ("jinja2", {"report"}), ("onnxruntime", {"detection"}),
      ("click", {"cli", "commands"}), ("torch", {"dataset", "learning"})],
 )  # fmt: skip
 def test_heavy_packages_have_their_rooms(package, rooms):
