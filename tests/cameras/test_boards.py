@@ -244,7 +244,9 @@ def test_derivatives_are_difference_quotients(lens):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("board", "lens"), [(CHARUCO, "perspective"), (Board(8, 5, 0.14), "fisheye")])
+@pytest.mark.parametrize(
+    ("board", "lens"), [(CHARUCO, "perspective"), (CHECKERS, "perspective"), (Board(8, 5, 0.14), "fisheye")]
+)
 def test_rendered_boards(board, lens):
     """Images with blur and noise through known lenses; wanted: 0.1°, 5 mm, 0.5 %, and truth within what is said."""
     cameras = ring(4, lens)
