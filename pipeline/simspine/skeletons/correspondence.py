@@ -33,7 +33,7 @@ def correspondences() -> tuple[str, ...]:
     return tables_in("correspondences")
 
 
-def known_correspondence(name: str) -> None:
+def _require_table(name: str) -> None:
     """`InputError` where `name` is neither a table of ours nor a CSV file that there is."""
     if name.lower().endswith(".csv"):
         if not Path(name).is_file():
@@ -44,7 +44,7 @@ def known_correspondence(name: str) -> None:
 
 def read_correspondence(name: str) -> tuple[Pair, ...]:
     """The pairs of a table: the name of one of ours, or the path of a CSV file. `InputError` names the faulty line."""
-    known_correspondence(name)
+    _require_table(name)
     if name.lower().endswith(".csv"):
         try:
             text = Path(name).read_text(encoding="utf-8-sig")

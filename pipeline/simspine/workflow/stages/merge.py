@@ -50,12 +50,8 @@ def plan(context: Context) -> list[Task]:
         settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
         if capture.mocap:
             settings |= {"merge": merging | {"correspondence": table}}
-        if capture.frame:
-            settings |= {"mocap_frame": capture.frame}
-        if capture.start is not None:
-            settings |= {"mocap_start": capture.start}
-        if capture.resample:
-            settings |= {"mocap_resample": capture.resample}
+        told = {"mocap_frame": capture.frame, "mocap_start": capture.start, "mocap_resample": capture.resample}
+        settings |= {name: value for name, value in told.items() if value is not None}
         if outlined:
             settings |= {"silhouettes": True}
             own = (*own, seen, rig)
