@@ -73,7 +73,7 @@ release-check: env  ## what a release needs, made and checked in dist/ (docs/rel
 lint: env  ## style of code and workflow, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/snakefmt --check Snakefile configs/storage/Snakefile
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
@@ -81,7 +81,7 @@ lint: env  ## style of code and workflow, types, and which room imports which
 format: env  ## rewrite code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile
+	$(BIN)/snakefmt Snakefile configs/storage/Snakefile
 
 lock: env  ## renew requirements.lock and environment.yml from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --universal \

@@ -61,7 +61,7 @@ def test_what_is_done_is_not_done_again(through, capsys):
 
 
 def test_a_body_is_looked_up_once_however_many_trials(copied, monkeypatch):
-    """Every job of a trial plans those of all its subject's trials: what each of them adds, 210 jobs pay 30 times."""
+    """Planning a run plans all trials of all subjects."""
     asked = []
     monkeypatch.setattr(scale, "read_recipe", lambda name: asked.append(name) or read_recipe(name))
     counts = []
@@ -75,6 +75,16 @@ def test_a_body_is_looked_up_once_however_many_trials(copied, monkeypatch):
         assert len([step for step in found if step.stage == "ik"]) == trials
         counts.append(len(asked))
     assert counts[0] == counts[1] > 0
+
+
+def test_a_job_of_a_trial_plans_no_other(copied):
+    """However many there are, and whatever became of their recordings."""
+    settings = copied.settings
+    settings["subjects"]["S01"]["trials"]["gone"] = {"videos": ["nowhere.mp4"], "calibration": "nowhere.toml"}
+    copied.write(settings)
+    assert {step.trial for step in steps_of(copied.config, "S01", ["motion"], "bow")} == {"bow"}
+    with pytest.raises(InputError, match=r"nowhere\.toml does not exist"):
+        steps_of(copied.config, "S01", ["detect"])
 
 
 @pytest.mark.parametrize(

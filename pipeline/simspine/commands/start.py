@@ -1,5 +1,7 @@
 """`simspine run`, `simspine demo` and `simspine warmup`."""
 
+from pathlib import Path
+
 import click
 
 from simspine.commands.options import FILE, cores_option, packaged
@@ -9,20 +11,26 @@ from simspine.commands.options import FILE, cores_option, packaged
 @click.argument("config", type=FILE, callback=packaged)
 @cores_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--storage", help="Where relative paths are: a bucket, as s3://BUCKET or s3://BUCKET/PREFIX.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE OPTIONS]")
-def run(config, cores, dry_run, options):
+def run(config, cores, dry_run, storage, options):
     """Run the whole workflow of the configuration file CONFIG, from any folder; what is done already is kept.
 
     CONFIG may also be the name of one that comes with simspine: demo, virtual. Relative paths in it count from the
-    working directory. Whatever follows -- is handed on to Snakemake, such as -- --keep-going.
+    working directory, or in the --storage that is named. Whatever follows -- is handed on to Snakemake, such as
+    -- --keep-going.
     """
     from simspine.config import read_config
     from simspine.workflow.launch import run_workflow
     from simspine.workflow.summary import print_summary
 
-    run_workflow(config, cores, options, dry_run)
-    if not dry_run:
+    run_workflow(config, cores, options, dry_run, storage)
+    if dry_run:
+        return
+    if storage is None:
         print_summary(read_config(config))
+    else:
+        click.echo(f"results: {storage.rstrip('/')}/{Path(read_config(config).results).as_posix()}")
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """`simspine status` and `simspine job`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -33,7 +34,12 @@ def status(config_path, quiet):
 @click.option("--subject", help="Whose job it is; none for dataset and page.")
 @click.option("--trial", help="Of which trial, for detect, markers and motion.")
 @click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="Trials that page draws at a time.")
-def job(name, config_path, subject, trial, cores):
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where its relative paths count from; of the recordings only what the job reads must be there.",
+)
+def job(name, config_path, subject, trial, cores, folder):
     """One job of the workflow, some stages in one process, as the Snakefile calls it.
 
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet and lists all
@@ -46,6 +52,9 @@ def job(name, config_path, subject, trial, cores):
     names = (CAPTURE, *JOBS, *OF_ALL)
     if name not in names:
         raise unknown_name("job", name, names)
+    if folder is not None:
+        config_path = config_path.absolute()
+        os.chdir(folder)
     config = read_config(config_path)
     if name == CAPTURE:
         from simspine.capture.writer import written_files
@@ -54,4 +63,4 @@ def job(name, config_path, subject, trial, cores):
         folder = write_configured(config, config_path, subject=subject)
         list_capture(config, subject, written_files(Path(folder), subject))
     else:
-        run_job(config, name, subject, trial, cores)
+        run_job(config, name, subject, trial, cores, here=folder is None)

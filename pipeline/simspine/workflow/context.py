@@ -37,9 +37,13 @@ def named_or_first(kind: str, name: str | None, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Context:
+    """trial: the only one it is about; None: all of the subject's. recordings_here: whether their files must be."""
+
     config: Config
     subject: str
     quiet: bool = False
+    trial: str | None = None
+    recordings_here: bool = True
 
     @property
     def paths(self) -> Paths:
@@ -47,10 +51,11 @@ class Context:
 
     @property
     def trials(self) -> list[str]:
-        return self.config.trials(self.subject)
+        return self.config.trials(self.subject, self.trial)
 
     def capture(self, trial: str) -> Capture:
-        return capture_of(self.config.subject(self.subject).trials[trial], self.subject, self.config)
+        recorded = self.config.subject(self.subject).trials[trial]
+        return capture_of(recorded, self.subject, self.config, self.recordings_here)
 
     def known_fault(self, trial: str) -> dict[str, str]:
         """{'known_fault': what is known to be wrong with the recording}, to be kept with its results; {} if nothing."""

@@ -85,20 +85,28 @@ class HumanTrial(Capture):
         return self.copy.positions(self.person, self.trial) if self.mocap else None
 
 
-def capture_of(trial: Trial, subject: str, config: Config) -> Capture:
-    """The trial's files; `InputError` names the first that is missing. None of them is read."""
+def capture_of(trial: Trial, subject: str, config: Config, here: bool = True) -> Capture:
+    """The trial's files; `InputError` names the first that is missing. None of them is read.
+
+    here: whether they must be on this machine. Absolute paths must be in any case, a project folder and a copy of
+    Human3.6M as well: they are listed.
+    """
     if trial.capture is not None and config.capture is not None:
         return _of_copy(config.capture, config.detection.detector == "import", subject, trial.capture)
-    mocap = () if trial.mocap is None else (_existing(trial.mocap, "mocap file"),)
-    calibration = None if trial.calibration is None else _existing(trial.calibration, "calibration")
-    videos: tuple[Path, ...] = tuple(_existing(video, "video") for video in trial.videos or ())
+
+    def named(path: str, kind: str, folder: bool = False) -> Path:
+        return _existing(path, kind, folder) if here or Path(path).is_absolute() else Path(path)
+
+    mocap = () if trial.mocap is None else (named(trial.mocap, "mocap file"),)
+    calibration = None if trial.calibration is None else named(trial.calibration, "calibration")
+    videos: tuple[Path, ...] = tuple(named(video, "video") for video in trial.videos or ())
     if trial.folder is not None:
         packaged = trial.folder.startswith(PACKAGED)
         name = trial.folder.removeprefix(PACKAGED)
         found = find_project(demo_folder(name) if packaged else Path(name))
         calibration, videos = calibration or found.calibration, tuple(found.videos)
     assert calibration is not None  # `Trial` wants one beside videos and keypoints
-    folders = tuple(_existing(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
+    folders = tuple(named(folder, "keypoint folder", folder=True) for folder in trial.keypoints or ())
     who = config.recorded_as(subject)
     return Capture(
         calibration, videos, folders, mocap=mocap, rig=trial.rig, person=who, frame=trial.mocap_frame,

@@ -36,7 +36,7 @@ JOBS = {
     "detect": Job(("detect",)),
     "cameras": Job(("triangulate",), whole=True),
     "markers": Job(("triangulate", "merge")),
-    "scale": Job(("scale",), whole=True),
+    "scale": Job(("scale", "export"), whole=True),
     "motion": Job(("ik", "vertebrae", "quality", "export")),
 }
 CAPTURE = "capture"  # a job where the data set is made first
@@ -56,40 +56,45 @@ class Step:
     task: Task
 
 
-def steps_of(config: Config, subject: str | None, jobs: Iterable[str], cores: int = 1) -> list[Step]:
-    """What these jobs do of a subject (None: of all together), in order; nothing is read. cores: for `page`.
+def steps_of(
+    config: Config, subject: str | None, jobs: Iterable[str], trial: str | None = None, here: bool = True
+) -> list[Step]:
+    """What these jobs do of a subject (None: of all together), in order; nothing is read.
 
-    Raises `InputError` where an input is missing that nothing of the workflow makes.
+    trial: plan only this one; not for jobs of all trials. here: whether the recordings must be on this machine: then
+    `InputError` is raised where one is missing.
     """
-    found = []
     if subject is None:
-        for job in jobs:
-            place = results_manifest(config.results, job)
-            found.append(Step(job, job, None, None, place, OF_ALL[job], _task_of_all(config, job, cores)))
-        return found
-    context = Context(config, subject, quiet=True)
+        return [step_of_all(config, job, here=here) for job in jobs]
+    found = []
+    context = Context(config, subject, quiet=True, trial=trial, recordings_here=here)
     for job in jobs:
         for stage in JOBS[job].stages:
             for task in planner(stage)(context):
                 if task.whole == JOBS[job].whole:
-                    trial = None if task.whole else task.name
-                    place = context.paths.manifest(stage, trial)
-                    found.append(Step(job, stage, subject, trial, place, module_of(stage), task))
+                    of = None if task.whole else task.name
+                    place = context.paths.manifest(stage, of)
+                    found.append(Step(job, stage, subject, of, place, module_of(stage), task))
     return found
 
 
-def _task_of_all(config: Config, job: str, cores: int) -> Task:
+def step_of_all(config: Config, job: str, cores: int = 1, here: bool = True) -> Step:
+    """What a job over all subjects does. cores: for `page`. here: as of `steps_of`."""
     from simspine.workflow.dataset import dataset_task
     from simspine.workflow.reporting import page_task
 
-    return page_task(config, cores) if job == "page" else dataset_task(config)
+    task = page_task(config, cores, here) if job == "page" else dataset_task(config)
+    return Step(job, job, None, None, results_manifest(config.results, job), OF_ALL[job], task)
 
 
-def run_job(config: Config, job: str, subject: str | None, trial: str | None, cores: int = 1) -> None:
+def run_job(
+    config: Config, job: str, subject: str | None, trial: str | None, cores: int = 1, here: bool = True
+) -> None:
     """Do what a job still has to do, and write the list of its files.
 
     subject: None of jobs over all subjects. trial: None of jobs over all trials. cores: so many processes draw the
-    pages of `page`; other jobs take what they need. Raises `InputError` if one is wanted
+    pages of `page`; other jobs take what they need. here: whether all that a trial is made from must be on this
+    machine, not only what the job reads. Raises `InputError` if one is wanted
     and not given, or the other way round. What fails is kept beside the list, for `simspine status`.
     """
     wanted = (job not in OF_ALL, job not in OF_ALL and not JOBS[job].whole)
@@ -102,7 +107,8 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None, co
     check_writable(path.parent)
     failed = path.with_suffix(".failed")
     try:
-        found = [step for step in steps_of(config, subject, [job], cores) if step.trial == trial]
+        of_all = subject is None
+        found = [step_of_all(config, job, cores, here)] if of_all else steps_of(config, subject, [job], trial, here)
         _do(config, subject, found)
         _write_list(path, (file for step in found for file in step.task.outputs))
     except Exception as error:

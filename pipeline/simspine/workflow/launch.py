@@ -8,39 +8,44 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from simspine.config import read_config
+from simspine.config import Config, read_config
 from simspine.data_files import data_folder
 from simspine.errors import InputError
 from simspine.workflow.inputs import check_packages, check_report, input_files
 from simspine.workflow.locks import locked
 from simspine.workflow.run import check_writable
+from simspine.workflow.stored_jobs import stored_jobs
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
 GOES_ON = "What is done is kept; the same command goes on from there."
 SHOWN = 8  # of Snakemake's last lines, where it could not start
 QUIET = ("all", "host", "progress", "reason", "rules")
 STEPS = re.compile(r"(\d+) of (\d+) steps")
-FAILED = re.compile(r"Error in rule (\w+)")
+FAILED = re.compile(r"Error in rule ([^\s:]+)")
 
 
-def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False) -> None:
+def run_workflow(
+    config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False, storage: str | None = None
+) -> None:
     """Run all stages of a configuration's subjects that are not done yet; Snakemake decides which those are.
 
-    config: a configuration file; relative paths in it count from the working directory. options: handed on to
-    Snakemake. dry_run: only print what would be done. On the terminal a bar shows the steps done and the time left.
+    config: a configuration file; relative paths in it count from the working directory, or from a bucket (storage:
+    'scheme://bucket/prefix', for Snakemake's plugin of that name). options: handed on to Snakemake.
+    dry_run: only print what would be done. On the terminal a bar shows the steps done and the time left.
     Snakemake's own messages go to `<results>/logs/run.log`. `InputError` for a faulty configuration, if another run
     is at work on the same results, or if a stage fails.
     """
     settings = read_config(config)
+    where = [] if storage is None else _storage_options(storage)
     check_packages(settings)
-    check_report(settings)
-    if settings.virtual is None:  # whose recordings are made first
-        for subject in settings.subjects:
-            for trial in settings.trials(subject):
-                input_files(settings, subject, trial)  # all there?
+    if storage is None:
+        _check_inputs(settings)
+    else:
+        stored_jobs(settings)  # can they be planned?
     results = Path(settings.results)
     check_writable(results)
     if not os.access(".", os.W_OK):
@@ -50,7 +55,7 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
     logs = results / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "simspine.workflow.snakemake_command"]
-    command += ["--snakefile", str(snakefile()), "--configfile", str(config)]
+    command += ["--snakefile", str(snakefile(storage is not None)), "--configfile", str(config), *where]
     # In a thread the resolved configuration is written at once; a process for it loads all of Snakemake again.
     command += ["--cores", str(cores), "--rerun-incomplete", "--force-use-threads"]
     if dry_run:
@@ -65,6 +70,15 @@ def run_workflow(config: Path, cores: int, options: Sequence[str] = (), dry_run:
             sys.exit(128 + signal.SIGINT)
     if code:
         raise InputError(f"{_failure(failed, Path(log.name))}. {GOES_ON} Log: {log.name}")
+
+
+def _check_inputs(settings: Config) -> None:
+    """`InputError` unless all that the run starts from is on this machine."""
+    check_report(settings)
+    if settings.virtual is None:  # whose recordings are made first
+        for subject in settings.subjects:
+            for trial in settings.trials(subject):
+                input_files(settings, subject, trial)
 
 
 def _heard(options: Sequence[str]) -> list[str]:
@@ -88,9 +102,20 @@ def _failure(failed: Sequence[str], log: Path) -> str:
     return "\n".join(["the workflow failed", *said[-SHOWN:]])
 
 
-def snakefile() -> Path:
-    """The Snakefile that comes with simspine."""
-    return data_folder("configs").parent / "Snakefile"
+def snakefile(stored: bool = False) -> Path:
+    """The Snakefile that comes with simspine. stored: the one for files in object storage."""
+    configs = data_folder("configs")
+    return configs / "storage/Snakefile" if stored else configs.parent / "Snakefile"
+
+
+def _storage_options(storage: str) -> list[str]:
+    """Snakemake's options for files in object storage; `InputError` where its plugin is missing."""
+    scheme, _, place = storage.partition("://")
+    if not re.fullmatch(r"[a-z][a-z0-9]*", scheme) or not place.strip("/"):
+        raise InputError(f"--storage is {storage!r}; a bucket is wanted, such as s3://BUCKET or gcs://BUCKET/PREFIX.")
+    if find_spec(f"snakemake_storage_plugin_{scheme}") is None:
+        raise InputError(f"--storage {storage} needs Snakemake's plugin: pip install snakemake-storage-plugin-{scheme}")
+    return ["--default-storage-provider", scheme, "--default-storage-prefix", storage.rstrip("/")]
 
 
 def _follow(command: Sequence[str], log: IO[str], lock: tuple[int, ...]) -> tuple[int, list[str]]:

@@ -20,6 +20,7 @@ from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.workflow.code import code_digest
 from simspine.workflow.locks import locked
+from simspine.workflow.paths import STAGES
 
 # The stage that makes the files of each folder of a subject.
 MADE_BY = {"keypoints": "detect", "points": "triangulate", "markers": "merge", "model": "scale", "kinematics": "ik"}
@@ -33,7 +34,7 @@ def checksum(path: Path) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist. {_remedy(path)}") from None
+        raise InputError(f"{path} does not exist (looked from {Path.cwd()}). {_remedy(path)}".rstrip()) from None
 
 
 def read_json(path: Path) -> dict:
@@ -49,8 +50,9 @@ def read_json(path: Path) -> dict:
 
 
 def _remedy(path: Path) -> str:
+    """For a result the stage that makes it; nothing for a recording."""
     stage = "export" if path.name == "summary.json" else MADE_BY.get(path.parent.name, path.parent.name)
-    return f"Run `simspine {stage}` with the same configuration first."
+    return f"Run `simspine {stage}` with the same configuration first." if stage in STAGES else ""
 
 
 @dataclass(frozen=True)

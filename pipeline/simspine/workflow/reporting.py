@@ -120,8 +120,8 @@ def _curve(found: SolvedTrial) -> tuple[float, ...]:
     return tuple(values[evenly_spread(len(values), CURVE_POINTS)].tolist())
 
 
-def page_task(config: Config, processes: int = 1) -> Task:
-    """`write_report_of` as a task."""
+def page_task(config: Config, processes: int = 1, recordings_here: bool = True) -> Task:
+    """`write_report_of` as a task. recordings_here: whether they must be on this machine when the task is planned."""
     results = Path(config.results)
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
     pages = [results / "report" / f"{subject}_{trial}.html" for subject, trial in names] if len(names) > FEW else []
@@ -130,7 +130,8 @@ def page_task(config: Config, processes: int = 1) -> Task:
         write_report_of(config, processes)
         return {}
 
-    videos = (video for subject, trial in names for video in Context(config, subject).capture(trial).videos)
+    contexts = {subject: Context(config, subject, recordings_here=recordings_here) for subject in config.subjects}
+    videos = (video for subject, trial in names for video in contexts[subject].capture(trial).videos)
     inputs = [results / "summary.json", results / f"{config.name}.h5"]
     inputs += [Path(config.report.bands)] if config.report.bands else []
     inputs += [*dict.fromkeys(videos), *(file for subject in config.subjects for file in files_of(config, subject))]
@@ -138,7 +139,7 @@ def page_task(config: Config, processes: int = 1) -> Task:
 
 
 def _read(config: Config, subject: str, trial: str) -> SolvedTrial:
-    context = Context(config, subject)
+    context = Context(config, subject, recordings_here=False)  # of the recordings only the videos are read
     videos = context.capture(trial).videos
     return read_trial(context.paths, trial, videos, keypoints=bool(videos))  # for pictures only
 

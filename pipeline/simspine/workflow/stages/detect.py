@@ -35,8 +35,9 @@ def plan(context: Context) -> list[Task]:
     options = context.config.detection
     settings = options.model_dump(mode="json", exclude={"infer_spine"})  # that is done by the stage merge
     tasks = []
-    for name, trial in context.config.subject(context.subject).trials.items():
-        capture, out, fault = context.capture(name), context.paths.keypoints(name), context.known_fault(name)
+    for name in context.trials:
+        trial, capture = person.trials[name], context.capture(name)
+        out, fault = context.paths.keypoints(name), context.known_fault(name)
         clicks = skin_markers_of(trial)
 
         def work(name=name, trial=trial, capture=capture, out=out, fault=fault, clicks=clicks) -> dict:
@@ -112,7 +113,8 @@ def delays_of(trial: Trial) -> Delays | None:
 def _about(trial: Trial) -> dict:
     """Settings of the trial that its points depend on."""
     late = {} if trial.delays is None else {"delays": trial.delays, "drift": trial.drift}
-    return {"rate": trial.rate} | late
+    rig = {} if trial.rig is None else {"rig": trial.rig}
+    return {"rate": trial.rate} | late | rig
 
 
 def _kept(timing: Timing | None) -> dict:

@@ -27,19 +27,13 @@ TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
 
 
 def plan(context: Context) -> list[Task]:
-    root, subject, paths = Path(context.config.results) / "export", context.subject, context.paths
-    captures = {trial: context.capture(trial) for trial in context.trials}
-    calibrations = {trial: capture.calibration for trial, capture in captures.items()}
-    shared = len(set(calibrations.values())) == 1
+    subject, paths = context.subject, context.paths
     body = cache(lambda: Body.from_osim(paths.model))
-    tasks = []
-    for trial, calibration in calibrations.items():
-        stem = f"{subject}_{trial}"
-        *trcs, mot, sto = files_of(Path(context.config.results), subject, trial)
-        model = root / "models" / f"{subject}.osim"
-        cameras = root / "cameras" / f"Calib_{subject if shared else stem}.toml"
+    tasks = [_body_and_cameras(context)]
+    for trial in context.trials:
+        *trcs, mot, sto = files_of(paths.results, subject, trial)
 
-        def work(trial=trial, trcs=trcs, mot=mot, sto=sto, model=model, cameras=cameras) -> dict:
+        def work(trial=trial, trcs=trcs, mot=mot, sto=sto) -> dict:
             found = read_trial(paths, trial, images=False)
             solved, spine, inferred = found.result, found.spine, found.inferred
             assert spine.centres is not None  # the stage vertebrae finds them
@@ -52,13 +46,33 @@ def plan(context: Context) -> list[Task]:
                 write_trc(trc, part_inferred(points, inferred))
             write_mot(mot, solved.motion, inferred=where_true(inferred))
             write_marker_errors(sto, solved.motion.time, solved.marker_error)
-            write_text(model, paths.model.read_text(encoding="utf-8"))
-            write_calibration(cameras, captures[trial].cameras())
             return {"fk_deviation_m": max(deviations)}
 
-        inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model, calibration)
-        tasks.append(Task(trial, inputs, (*trcs, mot, sto, model, cameras), {}, work))
+        inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model)
+        tasks.append(Task(trial, inputs, (*trcs, mot, sto), {}, work))
     return tasks
+
+
+def _body_and_cameras(context: Context) -> Task:
+    """One task for the subject, since the trials share the body, and the cameras where they share a calibration."""
+    root, subject, paths = context.paths.results / "export", context.subject, context.paths
+    captures = {trial: context.capture(trial) for trial in context.trials}
+    if len({(capture.calibration, capture.rig) for capture in captures.values()}) == 1:
+        named = {f"Calib_{subject}.toml": next(iter(captures.values()))}
+    else:
+        named = {f"Calib_{subject}_{trial}.toml": capture for trial, capture in captures.items()}
+    model = root / "models" / f"{subject}.osim"
+    cameras = {root / "cameras" / name: capture for name, capture in named.items()}
+
+    def work() -> dict:
+        write_text(model, paths.model.read_text(encoding="utf-8"))
+        for path, capture in cameras.items():
+            write_calibration(path, capture.cameras())
+        return {}
+
+    inputs = (paths.model, *(capture.calibration for capture in cameras.values()))
+    settings = {"rigs": [capture.rig for capture in cameras.values()]}
+    return Task(subject, inputs, (model, *cameras), settings, work, whole=True)
 
 
 def files_of(results: Path, subject: str, trial: str) -> tuple[Path, ...]:
