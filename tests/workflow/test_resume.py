@@ -48,7 +48,7 @@ def test_the_data_set_made_of_done_exports_is_said_in_one_line(copied, capsys):
     for force in (["--subject", "S01", "--force"], []):
         main(["export", "--config", str(copied.file), *force], standalone_mode=False)
         said += capsys.readouterr().out.splitlines()
-    assert said == ["export S01: bow done", str(copied.results / f"{copied.config.name}.h5")]
+    assert said == ["export S01: bow, S01 done", str(copied.results / f"{copied.config.name}.h5")]
 
 
 def test_a_setting_of_a_stage_repeats_it_and_what_follows(copied, capsys):

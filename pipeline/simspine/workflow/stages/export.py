@@ -29,7 +29,7 @@ TRC_FOLDERS = ("markers", "markers_vertebral", "centres")
 def plan(context: Context) -> list[Task]:
     subject, paths = context.subject, context.paths
     body = cache(lambda: Body.from_osim(paths.model))
-    tasks = [_body_and_cameras(context)]
+    tasks = []
     for trial in context.trials:
         *trcs, mot, sto = files_of(paths.results, subject, trial)
 
@@ -50,7 +50,7 @@ def plan(context: Context) -> list[Task]:
 
         inputs = (paths.quality(trial), paths.vertebrae(trial), paths.kinematics(trial), paths.model)
         tasks.append(Task(trial, inputs, (*trcs, mot, sto), {}, work))
-    return tasks
+    return [*tasks, _body_and_cameras(context)]
 
 
 def _body_and_cameras(context: Context) -> Task:
