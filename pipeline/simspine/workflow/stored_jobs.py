@@ -51,8 +51,10 @@ class StoredJob:
         return [self.job, *(word for option, name in about.items() if name is not None for word in (option, name))]
 
     def folder(self, wildcards, output) -> str:
-        """Where Snakemake keeps the bucket's files for the job. output: its outputs there. By the names that it asks
-        for, as a rule's parameter."""
+        """Where Snakemake keeps the bucket's files for the job: a rule's parameter, called by Snakemake.
+
+        output: the job's files there, in the order of `outputs`.
+        """
         return output[0].removesuffix(self.outputs[0]) or "."
 
 
