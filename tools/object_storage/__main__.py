@@ -69,7 +69,7 @@ def write_project(folder: Path) -> list[Path]:
 def run(folder: Path, *options: str) -> int:
     """Exit code of `simspine run`."""
     command = [sys.executable, "-m", "simspine", "run", CONFIG, "--cores", "2", *options]
-    return subprocess.run(command, cwd=folder, env=os.environ | KEY, check=False).returncode
+    return subprocess.run(command, cwd=folder, check=False).returncode
 
 
 def main() -> int:
