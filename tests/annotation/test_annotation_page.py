@@ -37,7 +37,7 @@ class Page:
 
     def open(self):
         self.page.goto(self.served.address)
-        self.page.wait_for_selector("body[data-ready=yes]", timeout=30_000)
+        self.page.wait_for_selector("body[data-ready=yes]")
 
     def do(self, code, argument=None):
         """Run `code` with `a` the page's program."""
@@ -336,7 +336,7 @@ def test_without_the_server_nothing_is_lost(browser, served):
         assert "Not saved" in page.page.locator("[data-part=saved]").inner_text()
         assert read_journal(served.session._path) == []
         page.context.set_offline(False)
-        page.page.wait_for_selector("body[data-saved=saved]", timeout=10_000)
+        page.page.wait_for_selector("body[data-saved=saved]")
         assert [edit.point for edit in page.saved()] == ["LWrist"]
 
 

@@ -10,7 +10,7 @@ def test_contrast_and_tab_key(browser, served, width, scheme):
     with browser.new_context(viewport={"width": width, "height": 850}, color_scheme=scheme) as context:
         page = context.new_page()
         page.goto(served.address)
-        page.wait_for_selector("body[data-ready=yes]", timeout=30_000)
+        page.wait_for_selector("body[data-ready=yes]")
         assert low_contrast(page) == []
         assert tab_walk(page).faults == []
 
@@ -18,12 +18,12 @@ def test_contrast_and_tab_key(browser, served, width, scheme):
 def test_the_slider_of_frames_goes_by_its_keys(browser, served):
     page = browser.new_page(viewport={"width": 1400, "height": 850})
     page.goto(served.address)
-    page.wait_for_selector("body[data-ready=yes]", timeout=30_000)
+    page.wait_for_selector("body[data-ready=yes]")
     page.get_by_role("slider", name="Frame").focus()
     last = len(served.session.recording.start.xy) - 1
     for key, frame in (("Home", 0), ("ArrowRight", 1), ("End", last), ("ArrowLeft", last - 1)):
         page.keyboard.press(key)
-        page.wait_for_selector(f"body[data-frame='{frame}']", timeout=5_000)
+        page.wait_for_selector(f"body[data-frame='{frame}']")
     page.keyboard.press("ArrowDown")  # the next point, not a frame before
     assert page.locator("body").get_attribute("data-frame") == str(last - 1)
     page.close()
@@ -34,10 +34,10 @@ def test_links_open_by_the_enter_key(browser, recording):
     page = browser.new_page()
     try:
         page.goto(served.address)
-        page.wait_for_selector("body[data-ready=yes]", timeout=30_000)
+        page.wait_for_selector("body[data-ready=yes]")
         page.get_by_role("link", name="Rounds").focus()
         page.keyboard.press("Enter")
-        page.wait_for_url("**/rounds.html", timeout=5_000)
+        page.wait_for_url("**/rounds.html")
     finally:
         page.close()
         served.stop()
@@ -46,7 +46,7 @@ def test_links_open_by_the_enter_key(browser, recording):
 def test_an_open_dialog_takes_the_keys_and_gives_them_back(browser, served):
     page = browser.new_page()
     page.goto(served.address)
-    page.wait_for_selector("body[data-ready=yes]", timeout=30_000)
+    page.wait_for_selector("body[data-ready=yes]")
     button = page.get_by_role("button", name="Keys")
     button.focus()
     page.keyboard.press("Enter")

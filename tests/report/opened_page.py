@@ -29,7 +29,7 @@ class Opened:
         self.page.goto(self.address)
         self.root = self.page.locator(".player").first
         self.root.scroll_into_view_if_needed()
-        self.page.wait_for_selector(".player[data-ready=yes]", timeout=30_000)
+        self.page.wait_for_selector(".player[data-ready=yes]")
         return self
 
     def __exit__(self, *_):
