@@ -11,7 +11,7 @@ UV_VERSION := 0.13.8
 LEARN := .venv-learn
 TORCH_VERSION := 2.13.0
 
-.PHONY: help env demo test test-fast test-learn learn-demo test-portable test-wheel docs release-check lint format lock clean
+.PHONY: help env demo test test-fast test-long test-learn learn-demo test-portable test-wheel docs release-check lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -30,8 +30,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: env  ## four real videos in, vertebral kinematics out
 	@$(BIN)/simspine demo --cores $(CORES)
 
-test: env  ## all tests
-	$(BIN)/python -m pytest -n $(CORES) --dist worksteal
+test: env  ## all tests but the longest
+	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not long"
+
+test-long: env  ## the longest: benchmarks, killed runs, object storage, many workers, a dense quadrature
+	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m long
 
 test-fast: env  ## tests without the slow ones
 	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"

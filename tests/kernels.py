@@ -1,8 +1,7 @@
 """Three sets of kernels that stand for processors: the code that OpenBLAS, NumPy and Numba choose on each of them.
 
 They choose when they are imported, by environment variables, so each set needs a process of its own. As a command,
-`python tests/kernels.py NAME WORD…` runs `python WORD…` with a set, or says why it cannot; with `others` for a name,
-with each set that is not this processor's own choice, one after another.
+`python tests/kernels.py NAME WORD…` runs `python WORD…` with a set, or says why it cannot.
 """
 
 import os
@@ -34,16 +33,6 @@ def variables(name: str) -> dict[str, str] | None:
     return chosen
 
 
-def own() -> str | None:
-    """The set that this processor chooses by itself; None if it is none of them."""
-    from llvmlite.binding import get_host_cpu_features
-
-    features = get_host_cpu_features()
-    if features.get("avx512bw", False):
-        return "SkylakeX"
-    return "Haswell" if features.get("avx2", False) else None
-
-
 def command(name: str, words: list[str]) -> int:
     """Exit code of `python WORD…` with a set; 0 where this processor cannot run it."""
     chosen = variables(name)
@@ -57,8 +46,4 @@ def command(name: str, words: list[str]) -> int:
 
 if __name__ == "__main__":
     name, *words = sys.argv[1:]
-    for each in SETS if name == "others" else [name]:
-        if name == "others" and each == own():
-            print(f"kernels {each}: skipped, this processor's own choice", flush=True)
-        elif code := command(each, words):
-            sys.exit(code)
+    sys.exit(command(name, words))

@@ -189,6 +189,7 @@ def test_tables_for_people():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_bench_accuracy(tmp_path):
     out = tmp_path / "accuracy.json"
     chosen = ["--quick", "--presets", "finetuned", "--families", "none", "--json", str(out)]

@@ -37,22 +37,26 @@ def compared(case, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_cost_is_never_higher(compared):
     assert (compared.ratio <= 1.001).all(), compared.ratio
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_ours_is_a_minimum_by_anothers_steps(compared):
     assert compared.same.sum() >= FRAMES // 2
     assert (compared.our_minimum >= compared.ours * (1 - 1e-3)).all()
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_both_count_alike(compared):
     np.testing.assert_allclose(compared.tool_account, 1.0, atol=2e-5)  # the tool writes six digits
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_the_markers_show_is_the_same(compared):
     """Where both are beside one minimum and the tool has reached it: 0.5°, 1 mm."""
     apart = np.abs(compared.difference) / compared.limit
@@ -69,12 +73,14 @@ def test_what_the_markers_show_is_the_same(compared):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_opensim_finds_nothing_lower_from_our_solution(case, compared):
     frame = np.flatnonzero(compared.same)[0]
     assert restarted(case, [frame])[0] > 1 - 1e-6
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_figures_say_whether_goals_are_met(compared):
     rows = {m.key: m for m in metrics(compared)}
     assert rows["cost_ratio_max"].value == pytest.approx(compared.ratio.max())

@@ -78,6 +78,7 @@ def test_a_whole_data_set_is_computed_from_frames_and_processes():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_all_stages_run_and_are_measured(tmp_path):
     out = tmp_path / "out.json"
     outcome = CliRunner().invoke(main, ["bench", "workflow", "--frames", "20,30", "--json", str(out)])

@@ -46,6 +46,7 @@ def test_a_walk_is_smooth_and_inside_the_limits():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_bench_ik(tmp_path):
     done = CliRunner().invoke(
         main, ["bench", "ik", "--quick", "--json", str(tmp_path / "ik.json")], catch_exceptions=False

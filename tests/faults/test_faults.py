@@ -12,6 +12,7 @@ from simspine.cli import main
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_runs_are_continued_by_the_same_command(tmp_path):
     """SIGKILL at random moments, to the command alone and to all of it: equal bytes, nothing left, nothing redone."""
     out = tmp_path / "faults.json"

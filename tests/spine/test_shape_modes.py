@@ -150,7 +150,10 @@ def mixture_by_quadrature(levels, y, sd, posture, nodes):
 
 @pytest.mark.parametrize(
     ("posture", "levels", "nodes", "tolerance"),
-    [("supine", (7, 15, 22), 31, 1e-4), pytest.param("any", (5, 12, 19), 41, 1e-3, marks=pytest.mark.slow)],
+    [
+        ("supine", (7, 15, 22), 31, 1e-4),
+        pytest.param("any", (5, 12, 19), 41, 1e-3, marks=[pytest.mark.slow, pytest.mark.long]),
+    ],
 )
 def test_mixture_equals_dense_quadrature_over_the_spin(posture, levels, nodes, tolerance):
     levels, sd = np.array(levels), 0.008

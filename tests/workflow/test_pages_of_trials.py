@@ -42,6 +42,7 @@ def pages(project) -> dict[str, bytes]:
     return {name: data for name, data in project.contents().items() if name.endswith(".html")}
 
 
+@pytest.mark.long
 def test_two_processes_draw_the_same_bytes_as_one(four):
     run_job(four.config, "page", None, None)
     alone = pages(four)

@@ -46,6 +46,8 @@ def bucket(truth, tmp_path) -> Project:
     return project
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_jobs_find_all_that_they_need_among_their_files_and_make_no_others(bucket, tmp_path, monkeypatch):
     """Each in a new folder. Results are those of a run in one folder, where every job sees everything."""
     config = read_config(bucket.file)
@@ -77,6 +79,7 @@ def test_jobs_find_all_that_they_need_among_their_files_and_make_no_others(bucke
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_leaves_its_files_in_the_bucket(bucket, tmp_path):
     """By Snakemake, with a storage plugin that copies; the folder of the run has nothing but the configuration."""
     place = tmp_path / "run"

@@ -64,6 +64,7 @@ def arrays(path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_many_workers(by_one_worker):
     """Two workers are among the runs that are killed (tests/faults)."""
     shutil.rmtree(by_one_worker.results, ignore_errors=True)
