@@ -247,7 +247,10 @@ def test_prior_names_the_bodys_coordinates(articulated):
     assert np.isfinite(precision).all()
     assert (precision > 0).all()
     assert (mean != 0).sum() == 1 + 6  # people's standing curve: the last disc's posture, and the lumbar rhythm
+    hips = [articulated.coordinates.index(f"hip_flexion_{side}") for side in "rl"]
     used = np.abs(S).sum(0) > 0
+    assert used[hips].all()
+    used[hips] = False  # held by nothing here
     assert used.sum() == 75 + 4
     H = S.T @ np.diag(precision) @ S
     assert np.linalg.eigvalsh(H[np.ix_(used, used)]).min() > 1  # rad⁻²: every level is held, by at least 1 rad

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simspine.benchmark.standing import standing
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import build, read_recipe
 from simspine.body.skin import read_skin_table
@@ -18,7 +19,7 @@ from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.pipeline.weights import shared_errors
 from simspine.skeletons import TARGET, by_names, load, translate
 from simspine.skeletons.skin_names import SKIN
-from simspine.types import Camera, Keypoints, Markers, Motion, Origin
+from simspine.types import Camera, Keypoints, Markers, Origin
 
 SKIN_MARKERS = tuple(name + SKIN for name in ("C7", "T4", "T7", "T10", "L1", "L3", "L5", "LPSIS", "RPSIS"))
 LIMBS = tuple(side + point for side in "LR" for point in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"))
@@ -27,18 +28,8 @@ RATE, FRAMES = 10.0, 12
 
 def person(seed):
     """A body in a standing posture drawn from the recipe's prior, swaying a little; and its markers without errors."""
-    rng = np.random.default_rng(seed)
     generic = SizedBody(build("articulated", "blazepose", SKIN_MARKERS), read_recipe("articulated"), {})
-    prior, coordinates = generic.prior, generic.body.coordinates
-    S, mean, precision, _ = prior.arrays(coordinates.names, RATE)
-    free = np.flatnonzero(np.abs(S).sum(0) > 0)
-    information = (S[:, free] * precision[:, None]).T @ S[:, free] + 1e-3 * np.eye(free.size)
-    centre = np.linalg.solve(information, S[:, free].T @ (precision * mean))
-    drawn = rng.multivariate_normal(centre, np.linalg.inv(information))
-    values = np.tile(coordinates.default, (FRAMES, 1))
-    values[:, free] = drawn
-    values[:, coordinates.index("pelvis_tilt")] = 0.05 * np.sin(np.arange(FRAMES) / 3)
-    motion = Motion(coordinates.names, RATE, values, coordinates.rotational)
+    motion = standing(generic, FRAMES, RATE, np.random.default_rng(seed))
     return generic, motion, forward_kinematics(generic.body, motion).select((*LIMBS, *SKIN_MARKERS))
 
 

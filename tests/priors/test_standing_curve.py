@@ -18,6 +18,7 @@ from simspine.priors.standing_curve import (
 
 LEVELS = level_priors(read_recipe("articulated").articulation.regions)
 NAMES = curve_names(LEVELS)
+HIPS = ("hip_flexion_r", "hip_flexion_l")
 
 
 def _anyone() -> np.ndarray:
@@ -58,12 +59,37 @@ def test_a_curve_that_is_known_exactly_leaves_the_motion_about_it():
 def test_postures_scatter_about_the_unknown_curve():
     """A posture equal to people's mean curve and the person's own difference to it departs from nothing in flexion."""
     coordinates = list(dict.fromkeys(n for p in LEVELS for n in p.combination))
-    S, mean, _, _ = Prior(about_curve(LEVELS)).arrays([*coordinates, *NAMES], 1.0)
+    S, mean, _, _ = Prior(about_curve(LEVELS)).arrays([*coordinates, *NAMES, *HIPS], 1.0)
     curve = np.linspace(-0.2, 0.3, 27)
     own = dict(zip(NAMES, curve, strict=True))
     people = {name: p.mean for p in LEVELS if len(p.combination) == 1 for name in p.combination}
-    z = np.array([people[name] + own.get(f"own {name}", 0.0) for name in coordinates] + list(curve))
+    z = np.array([people[name] + own.get(f"own {name}", 0.0) for name in coordinates] + list(curve) + [0.0, 0.0])
     np.testing.assert_allclose(S @ z - mean, 0.0, atol=1e-12)
+
+
+def test_who_sits_is_expected_to_have_a_flatter_spine():
+    """Hips bent by 71° take 0.23 times that from the lumbar levels' sum (Endo 2012: 16.6°), and 2° from the thoracic's,
+    in the regions' own shares: that posture departs from nothing."""
+    regions = read_recipe("articulated").articulation.regions
+    prior = rhythm_and_posture(regions)
+    names = list(dict.fromkeys(n for p in prior.terms for n in p.combination))
+    S, mean, _, _ = prior.arrays(names, 1.0)
+    standing = {
+        name: m for p, m in zip(prior.terms, mean, strict=True) for name in p.combination if "posture" in p.source
+    }
+    z = np.array([standing[name] if name not in HIPS else 0.0 for name in names])
+    np.testing.assert_allclose(S @ z, mean, atol=1e-12)
+    bent = {"lumbar": 0.0, "thoracic": 0.0}
+    for region in regions[:2]:
+        motion = region.axes[0]
+        for level, share in zip(region.levels, motion.shares, strict=True):
+            change = -share * sum(motion.goes_with.values()) * np.radians(71)
+            z[names.index(f"{level}_Flex_Ext")] += change
+            bent[region.name] -= np.degrees(change)
+    z[[names.index(hip) for hip in HIPS]] = np.radians(71)
+    np.testing.assert_allclose(S @ z, mean, atol=1e-12)
+    assert bent["lumbar"] == pytest.approx(16.6, abs=0.4)
+    assert bent["thoracic"] == pytest.approx(16.6 * 8 / 60, abs=0.2)
 
 
 def test_a_spine_that_leaves_the_sacrum_steeply_tells_of_a_steep_endplate():

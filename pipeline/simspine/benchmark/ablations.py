@@ -34,6 +34,7 @@ ABLATIONS: dict[str, Change] = {
     "errors correlated 3 s": _ik(error_correlation_s=3.0),
     "acceleration 5 rad/s²": _ik(acceleration_sd=5.0),
     "acceleration 10 rad/s²": _ik(acceleration_sd=10.0),
+    "limbs 8 rad/s²": _ik(limb_acceleration_sd=8.0),
     "motion capture 5 mm": _ik(given_sd_m=0.005),
     "markers 10 mm": _ik(marker_sd_m=0.01),
     "markers 2 mm": _ik(marker_sd_m=0.002, given_sd_m=0.005),

@@ -19,9 +19,8 @@ from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
 from simspine.body.recipes import read_recipe
 from simspine.capture.presets import read_preset
 from simspine.errors import InputError
+from simspine.spine.levels import LUMBAR, THORACIC
 
-LUMBAR = ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1")
-THORACIC = tuple(f"T{k}-T{k + 1}" for k in range(11, 0, -1))
 REGIONS = {"lumbar": LUMBAR, "thoracic": THORACIC}
 LEVELS = (*LUMBAR, *THORACIC)
 BODIES = ("coupled", "articulated")  # what is fitted where none are named

@@ -29,7 +29,7 @@ from simspine.geometry import in_frame
 from simspine.skeletons import load
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.spine.levels import SPINE_MARKERS
-from simspine.types import Markers
+from simspine.types import Camera, Markers
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,11 @@ def recorded_subjects(preset: str, sizes: StudySize) -> Iterator[list[GroundTrut
         yield [recorded(subject, trial, preset, sizes.seed) for trial in trials]
 
 
-def recorded(subject: SyntheticSubject, trial: TruthTrial, preset: str, seed: int) -> GroundTruthTrial:
-    """A trial as recorded, and its truth."""
-    exact, cameras, parts = points(trial), tuple(rig(seed, subject.name)), capsules(trial)
+def recorded(
+    subject: SyntheticSubject, trial: TruthTrial, preset: str, seed: int, cameras: Sequence[Camera] = ()
+) -> GroundTruthTrial:
+    """A trial as recorded, and its truth. cameras: () for the subject's own four."""
+    exact, cameras, parts = points(trial), tuple(cameras or rig(seed, subject.name)), capsules(trial)
     seen = detect(exact, cameras, parts.ends, parts.radii, read_preset(preset), seed, subject.name, trial.trial)
     joints = captured(human36m_joints(trial), RATE, seed, subject.name, trial.trial)
     mocap = Markers(load("human36m32").names, RATE, joints, "z_up")

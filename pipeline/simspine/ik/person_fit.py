@@ -25,6 +25,7 @@ from simspine.ik.minimise import MAX_STEP
 from simspine.ik.shared_errors import groups_of, with_offsets
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
+from simspine.ik.terms.prior import of_one_coordinate
 from simspine.ik.trajectory import starting_path
 from simspine.ik.trajectory_engine import HOLD, STILL, wide_priors
 from simspine.ik.uncertainty import marker_covariance
@@ -208,7 +209,7 @@ def _following(tree: Tree, body: Body, seen: Sequence[str], followed: Sequence[s
 def _start(problem: PersonProblem, system: _PersonSystem) -> Unknowns:
     """A rough path of each trial, by itself."""
     Q, own = system.posture.Q, system.posture.Q.shape[1]
-    single = (Q != 0.0).sum(1) == 1
+    single = of_one_coordinate(Q)
     held = np.full(system.markers.tree.free.size, 1.0 / STILL**2)
     held[:own] = (Q[single] ** 2).T @ system.posture.weight[0, single]
     paths = []

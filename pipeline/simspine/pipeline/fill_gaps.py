@@ -94,7 +94,9 @@ def _told(judged: Verdict, rejected: np.ndarray, short: np.ndarray, options: Opt
         FILLED,
         Severity.INFO,
         f"{which} lie in gaps of at most {options.quality.max_gap_s:g} s and are filled in from the frames around, "
-        f"by the body's smoothness (accelerations of {options.ik.acceleration_sd:g} rad/s², one standard deviation)"
+        f"by the body's smoothness (accelerations of {options.ik.level_acceleration_sd:g} rad/s² in a level of the "
+        f"trunk, {options.ik.acceleration_sd:g} in pelvis and neck, {options.ik.limb_acceleration_sd:g} in limbs, one "
+        "standard deviation each)"
         f"{rest}.",
         "They are inferred, not seen: leave them out of figures, or read their ±.",
         where_true(short),

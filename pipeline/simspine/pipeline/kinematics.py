@@ -51,7 +51,7 @@ def solve_kinematics(
         body,
         markers,
         weights,
-        Smoothness(options.velocity_sd, options.acceleration_sd),
+        _smoothness(sized, options),
         sized.prior if prior is None else prior,
         errors=errors if sized.person is None else sized.person.errors(errors),
         solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
@@ -60,6 +60,13 @@ def solve_kinematics(
             | _places(sized, z, blocks, places)
         ),
     )
+
+
+def _smoothness(sized: SizedBody, options: KinematicsOptions) -> Smoothness:
+    """Limbs are swung to and fro much faster than the trunk moves; held back like it they would bend it instead."""
+    acceleration = {"*": options.acceleration_sd}
+    acceleration |= dict.fromkeys(sized.trunk, options.level_acceleration_sd)
+    return Smoothness(options.velocity_sd, acceleration | dict.fromkeys(sized.limbs, options.limb_acceleration_sd))
 
 
 def _places(sized: SizedBody, z: np.ndarray, blocks: np.ndarray, markers: Sequence[int]) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ from simspine.spine.endplates import (
     with_tilted_sacrum,
 )
 from simspine.spine.forced import forced_by_model
-from simspine.spine.levels import LEVELS, Level
+from simspine.spine.levels import LEVELS, LUMBAR, THORACIC, Level
 from simspine.types import Forced, Markers
 
 
@@ -56,6 +56,20 @@ class SizedBody:
     def levels(self) -> tuple[Level, ...]:
         """The levels of the spine, with their coordinates."""
         return levels_of(self.recipe)
+
+    @cached_property
+    def trunk(self) -> tuple[str, ...]:
+        """Free coordinates of the lumbar and thoracic levels."""
+        trunk = (level for level in self.levels if level.name in (*LUMBAR, *THORACIC))
+        return tuple(name for level in trunk for name in level.coordinates if name in self.ranges)
+
+    @cached_property
+    def limbs(self) -> tuple[str, ...]:
+        """Free coordinates that move no part of the spine: those of arms, legs and shoulder girdle."""
+        tree, bodies = self.body.tree, self.body.bodies
+        spine = {body for level in self.levels for body in (level.parent, level.child)} & set(bodies)
+        moving = {int(k) for body in spine for k in tree.columns_of(bodies.index(body) + 1)}
+        return tuple(self.body.coordinates.names[c] for k, c in enumerate(tree.free) if k not in moving)
 
     @cached_property
     def forced(self) -> dict[str, tuple[Forced, ...]]:

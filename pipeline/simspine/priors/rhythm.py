@@ -4,7 +4,7 @@ The figures and their sources are in opensim_models/articulated.yaml, which also
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class AxisMotion:
     flexion–extension range of the whole region, or its motion to one side. spread: sd of a level's share of it,
     relative. shape: sd of the standing angle between people. tilt: sd of the endplate, in its vertebra, that the lowest
     level's angle counts from. mean_sd: how unsure the mean standing angle of the lowest level is; rad. lower, upper:
-    limits.
+    limits. goes_with: {other coordinate: by how many times it the whole region turns the other way}.
     """
 
     mean: tuple[float, ...]
@@ -37,6 +37,7 @@ class AxisMotion:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     source: str
+    goes_with: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def shares(self) -> np.ndarray:
@@ -57,11 +58,11 @@ class LevelRegion:
 class LevelPrior:
     """A prior on levels, and what of its variance is the person's own: motion and curve have independent spreads.
 
-    combination: of coordinates. mean: rad, of people's mean standing curve. motion: rad, sd of the posture of the
-    moment, or of how it is shared out. curve: rad, sd of what the person's own standing curve adds to it, between
-    endplates; tilt: and of what the lowest of these endplates adds, which is the combination's own from person to
-    person. mean_sd: rad, how unsure people's mean curve is there, which is the same error in all people.
-    correlation_time: s.
+    combination: of the levels' coordinates. goes_with: of other coordinates, added to it: the posture that goes with
+    theirs. mean: rad, of people's mean standing curve. motion: rad, sd of the posture of the moment, or of how it is
+    shared out. curve: rad, sd of what the person's own standing curve adds to it, between endplates; tilt: and of what
+    the lowest of these endplates adds, which is the combination's own from person to person. mean_sd: rad, how unsure
+    people's mean curve is there, which is the same error in all people. correlation_time: s.
     """
 
     combination: Mapping[str, float]
@@ -72,11 +73,15 @@ class LevelPrior:
     mean_sd: float
     source: str
     correlation_time: float = 1.0
+    goes_with: Mapping[str, float] = field(default_factory=dict)
 
     def of_anyone(self) -> LinearPrior:
         """With a standing curve that nobody has measured."""
-        sd = float(np.hypot(self.motion, self.lasting))
-        return LinearPrior(self.combination, self.mean, sd, self.source, self.correlation_time)
+        return self.about(self.mean, float(np.hypot(self.motion, self.lasting)))
+
+    def about(self, mean: float, sd: float) -> LinearPrior:
+        """The same levels, and what goes with them, around another mean; rad."""
+        return LinearPrior({**self.combination, **self.goes_with}, mean, sd, self.source, self.correlation_time)
 
     @property
     def lasting(self) -> float:
@@ -105,7 +110,9 @@ def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
                 curve = float(every * motion.shape * np.sqrt(len(names)))
                 posture = float(every * EVERYDAY * motion.whole)
                 lowest = (motion.tilt, motion.mean_sd) if name == names[0] else (0.0, 0.0)
-                found.append(LevelPrior({name: 1.0}, standing, posture, curve, *lowest, f"posture: {motion.source}"))
+                along = {other: float(share * ratio) for other, ratio in motion.goes_with.items()}
+                source = f"posture: {motion.source}"
+                found.append(LevelPrior({name: 1.0}, standing, posture, curve, *lowest, source, goes_with=along))
     return found
 
 
@@ -139,4 +146,5 @@ def _axis(where: str, axis: str, entry: Mapping, count: int) -> AxisMotion:
         lower=tuple(rad(lower)),
         upper=tuple(rad(upper)),
         source=str(entry["source"]),
+        goes_with={str(name): float(ratio) for name, ratio in entry.get("goes_with", {}).items()},
     )

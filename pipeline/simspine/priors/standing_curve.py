@@ -8,6 +8,7 @@ lowest disc, of which publications differ; what it is off by is one more unknown
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -62,7 +63,8 @@ def about_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
 
 def _about(prior: LevelPrior) -> LinearPrior:
     away = {_own(name): -c for name, c in prior.combination.items()}
-    return LinearPrior({**prior.combination, **away}, prior.mean, prior.motion, prior.source, prior.correlation_time)
+    about = prior.about(prior.mean, prior.motion)
+    return replace(about, combination={**about.combination, **away})
 
 
 def about_known_curve(
@@ -83,9 +85,7 @@ def about_known_curve(
             row[list(names).index(_own(name))] = c
         left = (row @ covariance @ row) / (row @ anyone @ row)
         sd = float(np.hypot(prior.motion, prior.lasting * np.sqrt(left)))
-        found.append(
-            LinearPrior(prior.combination, prior.mean + float(row @ mean), sd, prior.source, prior.correlation_time)
-        )
+        found.append(prior.about(prior.mean + float(row @ mean), sd))
     return found
 
 

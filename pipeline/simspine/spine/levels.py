@@ -31,6 +31,9 @@ JOINTS = (
     _lumbar("T12-L1", "lumbar1", "torso", "L1_T12"),
     Level("neck", "torso", "head", ("neck_flexion", "neck_bending", "neck_rotation")),
 )
+# Levels between vertebrae by region, from the sacrum up, as bodies with a joint at each of them name them.
+LUMBAR = tuple(joint.name for joint in JOINTS[:6])
+THORACIC = tuple(f"T{k}-T{k + 1}" for k in range(11, 0, -1))
 # Then sums over several joints, and segments in space.
 SUMS = (Level("lumbar", "sacrum", "lumbar1"), Level("thorax-pelvis", "pelvis", "torso"))
 SEGMENTS = (Level("pelvis", None, "pelvis"), Level("thorax", None, "torso"))

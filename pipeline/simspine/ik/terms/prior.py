@@ -67,6 +67,12 @@ class PriorTerm:
         return self
 
 
+def of_one_coordinate(S: np.ndarray) -> np.ndarray:
+    """(priors,) bool: S (priors, free) are about one coordinate, others that its posture goes with count for little."""
+    size = np.abs(S)
+    return size.max(1, initial=0.0) > 0.9 * size.sum(1)
+
+
 def repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarray:
     """How often each frame must repeat priors (priors,) that all together they say `shared` times as much of a
     departure that stays the same over the trial; 0 for errors that are new in each frame (shared 1).
