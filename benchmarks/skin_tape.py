@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from simspine.benchmark.standing import standing
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import build, read_recipe
 from simspine.body.skin import read_skin_table
@@ -59,15 +60,7 @@ def main() -> None:
 def drawn(generic: SizedBody, names: tuple[str, ...], seed: int) -> tuple[Motion, Markers]:
     """A person's motion, and their points with errors."""
     rng = np.random.default_rng(seed)
-    coordinates = generic.body.coordinates
-    S, mean, precision, _ = generic.prior.arrays(coordinates.names, RATE)
-    free = np.flatnonzero(np.abs(S).sum(0) > 0)
-    information = (S[:, free] * precision[:, None]).T @ S[:, free] + 1e-3 * np.eye(free.size)
-    centre = np.linalg.solve(information, S[:, free].T @ (precision * mean))
-    values = np.tile(coordinates.default, (FRAMES, 1))
-    values[:, free] = rng.multivariate_normal(centre, np.linalg.inv(information))
-    values[:, coordinates.index("pelvis_tilt")] = 0.05 * np.sin(np.arange(FRAMES) / 3)
-    motion = Motion(coordinates.names, RATE, values, coordinates.rotational)
+    motion = standing(generic, FRAMES, RATE, rng)
     exact = forward_kinematics(generic.body, motion).select((*LIMBS, *names))
     exact = exact.with_(origin=(Origin.DETECTED,) * len(exact.names))
     return motion, exact.with_(xyz=exact.xyz + _errors(generic, motion, exact, rng))

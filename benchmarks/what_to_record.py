@@ -20,7 +20,7 @@ SHOWN = {
 
 def draw(rows: list[dict[str, str]], path: Path) -> None:
     """Rows from above, a heading before the first of each group of people."""
-    figure, axes = plt.subplots(figsize=(8.6, 5.8), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8.6, 7.6), layout="constrained")
     y, before, places = 0.0, "", []
     for row in rows:
         if row["people"] != before:
@@ -36,7 +36,7 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
     axes.set_yticks([y for y, _ in places], [row["seen"] for _, row in places])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(y, -0.6)
-    axes.set_xlim(-0.3, 22.5)
+    axes.set_xlim(-0.3, 24.5)
     axes.set_xticks(range(0, 21, 5))
     axes.grid(axis="x", color="0.85")
     axes.grid(axis="y", color="0.93")
