@@ -11,7 +11,7 @@ from simspine.ik.body_columns import body_columns
 from simspine.ik.canonical_branch import canonical_branch
 from simspine.ik.frame_kernels import OUT_OF_ITERATIONS, UNSOLVED, Frames, fit_frames
 from simspine.ik.result import Result, result_of
-from simspine.ik.start import Start, root_joint
+from simspine.ik.start import Start, root_joint, with_bent_hinges
 from simspine.types import Markers
 
 REASONS = {OUT_OF_ITERATIONS: "out of iterations"}
@@ -83,10 +83,11 @@ def tasks(body: Body, coordinate_tasks, w: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def first_pose(body: Body, markers: Markers, weights: np.ndarray) -> np.ndarray:
-    """Free coordinates (free,) to begin with: a rigid fit of the trunk in a frame that shows most of the body, with
-    neutral limbs."""
+    """Free coordinates (free,) to begin with: a rigid fit of the trunk in a frame that shows most of the body, limbs
+    neutral but for bent elbows and knees."""
     begin = Start(body, [body.marker_index(name) for name in markers.names])
     seen = np.where(markers.present, weights, 0.0) > 0
     count = seen.sum(1)
     frame = int(np.argmax(count >= max(1, 0.8 * count.max())))
-    return begin.values(markers.xyz[frame], np.where(seen[frame], weights[frame], 0.0))[body.tree.free]
+    values = begin.values(markers.xyz[frame], np.where(seen[frame], weights[frame], 0.0))
+    return with_bent_hinges(body, values)[body.tree.free]

@@ -1,0 +1,55 @@
+"""Where the solver starts: elbows and knees bent, so that arms are not turned the wrong way round."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from simspine.body.kinematics import forward_kinematics, neutral_motion
+from simspine.body.recipes import build, default_weights, read_recipe
+from simspine.ik import start
+from simspine.ik.frame_engine import first_pose, observations
+from simspine.ik.terms.markers import MarkerTerm
+from simspine.ik.trajectory import starting_path
+from simspine.types import Motion
+
+# Degrees, both arms alike: hanging to raised, away from the trunk, turned in and out, elbows nearly straight to bent.
+POSES = list(product((-30, 0, 60, 120), (-80, -30, 0), (-80, -40, 0, 40, 80), (5, 60, 120)))
+ARM = ("arm_flex", "arm_add", "arm_rot", "elbow_flex")
+
+
+@pytest.fixture(scope="module")
+def body():
+    return build("articulated", "centres")
+
+
+def wrong(body) -> int:
+    """In how many of `POSES` the rough fit of a frame leaves a squared distance of 20 cm² or more."""
+    c = body.coordinates
+    names = [n for n in default_weights(read_recipe("articulated"), "centres") if n in body.marker_names]
+    values = np.repeat(neutral_motion(body).values, len(POSES), axis=0)
+    for k, name in enumerate(ARM):
+        for side in "rl":
+            values[:, c.index(f"{name}_{side}")] = np.radians([pose[k] for pose in POSES])
+    seen = forward_kinematics(body, Motion(c.names, 1.0, values, c.rotational)).select(names)
+    count = 0
+    for t in range(seen.frames):
+        frame = seen.with_(xyz=seen.xyz[t : t + 1])
+        weights = np.ones(frame.xyz.shape[:2])
+        tree, y, w, _ = observations(body, frame, weights, 3)
+        markers = MarkerTerm(tree, y, w)
+        count += markers.cost(starting_path(markers, first_pose(body, frame, weights), hold=1e-7)).sum() > 0.002
+    return count
+
+
+def test_arms_are_found_from_the_start(body, monkeypatch):
+    assert wrong(body) <= 5
+    monkeypatch.setattr(start, "BENT", 0.0)
+    assert wrong(body) > 30  # a straight elbow is held by its limit where the upper arm begins the wrong way round
+
+
+def test_only_hinges_at_an_end_of_their_range_are_bent(body):
+    neutral = neutral_motion(body).values[0]
+    begun = start.with_bent_hinges(body, neutral)
+    moved = {body.coordinates.names[i]: np.degrees(begun - neutral)[i] for i in np.flatnonzero(begun != neutral)}
+    assert moved == pytest.approx(dict.fromkeys(["knee_angle_r", "knee_angle_l", "elbow_flex_r", "elbow_flex_l"], 45.0))
