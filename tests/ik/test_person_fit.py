@@ -9,7 +9,10 @@ from simspine.body.anatomy import moves_of, varied
 from simspine.body.kinematics import forward_kinematics, neutral_motion
 from simspine.body.recipes import build, default_weights, read_recipe
 from simspine.ik import person_fit
-from simspine.ik.person_fit import PersonProblem, Unknowns, fit_person
+from simspine.ik.person_fit import PersonProblem, fit_person
+from simspine.ik.person_minimum import minimum
+from simspine.ik.person_system import UNSEEN, factorised
+from simspine.ik.trajectory import BEGINS
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, SharedError
 from simspine.priors.rhythm import level_priors
 from simspine.priors.standing_curve import about_curve, curve_names, on_curve
@@ -56,51 +59,100 @@ def _problem(body, recipe, noise: float = 0.0, trials: int = 2, frames: int = 6)
     )  # fmt: skip
 
 
-def test_the_gradient_is_that_of_the_cost(body, recipe):
-    problem = _problem(body, recipe, noise=0.004, frames=3)
-    system = person_fit._system(problem)
-    at = person_fit._start(problem, system)
-    rng = np.random.default_rng(0)
-
-    def some(size: float) -> Unknowns:
-        return Unknowns(*(rng.normal(0, size, part.shape) for part in (at.q, at.stays, at.offsets)))
-
-    def total(where: Unknowns) -> float:
-        frames, held = system.cost(where)
-        return frames.sum() + held
-
-    at = at.moved(some(3e-3))
-    g = person_fit._bordered(system, at, np.zeros(len(at.q))).gradient
-    step = some(1e-6)
-    back = Unknowns(-step.q, -step.stays, -step.offsets)
-    slope = (g.q * step.q).sum() + g.stays @ step.stays + (g.offsets * step.offsets).sum()
-    np.testing.assert_allclose((total(at.moved(step)) - total(at.moved(back))) / 4, slope, rtol=1e-5)
+def _some(rng, at, size: float) -> np.ndarray:
+    """Numbers of this size for all unknowns."""
+    return rng.normal(0, size, at.flat.size)
 
 
-def test_a_step_solves_the_whole_system_at_once(body, recipe):
-    """The bordered solution against a dense one, of the Gauss–Newton Hessian that its own parts make."""
+@pytest.fixture(scope="module")
+def noisy(body, recipe):
+    """(system, start) of two trials whose markers have noise."""
     problem = _problem(body, recipe, noise=0.004, frames=2)
     system = person_fit._system(problem)
-    at = person_fit._start(problem, system)
-    parts = person_fit._bordered(system, at, np.zeros(len(at.q)))
-    frames, n, (k, m) = len(at.q), at.q.shape[1], (at.stays.size, at.offsets.shape[1])
-    size = frames * n
-    H = np.zeros((size + len(parts.corner),) * 2)
-    H[size:, size:] = parts.corner
-    for t in range(frames):
-        own = slice(t * n, (t + 1) * n)
-        H[own, own] = parts.lower[t] @ parts.lower[t].T
-        i = size + k + system.trial[t] * m
-        H[own, size : size + k], H[own, i : i + m] = parts.border[t, :, :k], parts.border[t, :, k:]
-    H = np.triu(H) + np.triu(H, 1).T
-    g = np.concatenate([parts.gradient.q.ravel(), parts.gradient.stays, parts.gradient.offsets.ravel()])
-    dense = -np.linalg.solve(H, g)
-    step, promise = person_fit._step(system, at, np.zeros(frames))
-    np.testing.assert_allclose(step.stays, dense[size : size + k], atol=1e-9)
-    np.testing.assert_allclose(promise, -g @ dense, rtol=1e-8)
+    return system, person_fit._start(problem, system)
+
+
+def test_the_gradient_is_that_of_the_cost(noisy):
+    system, at = noisy
+    rng = np.random.default_rng(0)
+    at = at.like(at.flat + _some(rng, at, 3e-3))
+    step = _some(rng, at, 1e-6)
+    ahead, behind = (system.total(at.like(at.flat + sign * step)) for sign in (1, -1))
+    np.testing.assert_allclose((ahead - behind) / 4, system.gradient(at).flat @ step, rtol=1e-5)
+
+
+def test_a_step_solves_the_whole_system_at_once(noisy):
+    """Newton's, by the bordered factor, against a dense Hessian: differences of the gradient."""
+    system, at = noisy
+    at = minimum(system, at)
+    h, size = 1e-5, at.flat.size
+    columns = []
+    for i in range(size):
+        unit = np.zeros(size)
+        unit[i] = h
+        columns.append(
+            (system.gradient(at.like(at.flat + unit)).flat - system.gradient(at.like(at.flat - unit)).flat) / (2 * h)
+        )
+    H = np.array(columns) + np.diag(np.where(np.arange(size) < at.q.size, UNSEEN, 0.0))
+    right = H @ _some(np.random.default_rng(1), at, 1e-3)
+    factor = factorised(system, at, np.zeros(len(at.q)), newton=True)
+    x = factor.solve(right)
+    np.testing.assert_allclose(H @ x, right, atol=1e-4 * np.abs(right).max())
+
+
+def test_the_covariance_is_that_of_the_whole_system(noisy):
+    """Its columns are what a unit of each thing that stays is answered with."""
+    system, at = noisy
+    factor = factorised(system, at, np.zeros(len(at.q)))
+    stays = slice(at.q.size, at.q.size + at.stays.size)
+    columns = [factor.solve(np.eye(at.flat.size)[i])[stays] for i in range(stays.start, stays.stop)]
     fit = person_fit._posterior(system, at)
-    exact = np.linalg.inv(H)[size : size + k, size : size + k] * system.sharing.mean()
-    np.testing.assert_allclose(fit.covariance, exact, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(fit.covariance, system.sharing.mean() * np.array(columns), rtol=1e-6, atol=1e-12)
+
+
+def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
+    """And no step in a random direction lowers the cost."""
+    system, start = noisy
+    rng = np.random.default_rng(2)
+    one, *others = (minimum(system, start.like(start.flat + _some(rng, start, size))) for size in (0.0, 0.003, 0.01))
+    for other in others:
+        np.testing.assert_allclose(other.flat, one.flat, atol=1e-5)
+        np.testing.assert_allclose(other.stays, one.stays, atol=1e-6)
+    for size in (1e-5, 1e-4, 1e-3):
+        assert system.total(one.like(one.flat + _some(rng, one, size))) > system.total(one)
+
+
+def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
+    """An elbow bent the wrong way, far outside its limits, in one frame: all end where they would without it."""
+    system, start = noisy
+    lowest = system.total(minimum(system, start))
+    q = start.q.copy()
+    q[1, [body.coordinates.names[k] for k in body.tree.free].index("elbow_flex_r")] = -2.0
+    assert system.total(minimum(system, replace(start, q=q))) == pytest.approx(lowest, abs=1e-6)
+
+
+def test_an_arm_that_a_rough_path_winds_up_is_not_believed(body, recipe, monkeypatch):
+    """The first rough path of each trial turns both arms once around; the fit is the same as without that."""
+    problem = _problem(body, recipe, noise=0.002, frames=3)
+    expected = fit_person(problem)
+    arms = [i for i, k in enumerate(body.tree.free) if body.coordinates.names[k].startswith(("arm_add", "arm_rot"))]
+    path, began = person_fit.starting_path, []
+
+    def wound(*args, begin, **named):
+        z = path(*args, begin=begin, **named)
+        began.append(begin)
+        if begin == BEGINS[0]:
+            z[:, arms] += np.radians(150)
+        return z
+
+    monkeypatch.setattr(person_fit, "starting_path", wound)
+    found = fit_person(problem)
+    assert began.count(BEGINS[0]) == 2
+    np.testing.assert_allclose(found.found.stays, expected.found.stays, atol=1e-6)
+    np.testing.assert_allclose(found.found.q, expected.found.q, atol=1e-3)
+    monkeypatch.setattr(person_fit, "PATHS", 1)
+    system = person_fit._system(problem)
+    assert system.total(fit_person(problem).found) > system.total(found.found) + 10.0
 
 
 def test_a_body_that_is_known_is_found_from_exact_markers(body, recipe):

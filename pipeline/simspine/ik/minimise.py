@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -92,22 +93,30 @@ def minimise(
     return Minimum(z, cost, steps, reason)
 
 
+class Solvable(Protocol):
+    """A factor of a Hessian H."""
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x of H x = b."""
+        ...
+
+
 class Chord:
     """A factor of an earlier Hessian, corrected by what steps since then showed of the present one (limited-memory
     BFGS: Nocedal 1980)."""
 
-    def __init__(self, factor: Factor):
+    def __init__(self, factor: Solvable):
         self._factor = factor
         self._pairs: list[tuple[np.ndarray, np.ndarray, float]] = []
 
     def learn(self, step: np.ndarray, change: np.ndarray) -> None:
-        """step (frames, free) changed the gradient by `change`; without effect where that shows no curvature."""
+        """step changed the gradient by `change`, arrays of one shape; without effect where that shows no curvature."""
         curvature = float((step * change).sum())
         if curvature > 0.0:
             self._pairs.append((step, change, curvature))
 
     def solve(self, b: np.ndarray) -> np.ndarray:
-        """x of H x = b (frames, free), about."""
+        """x of H x = b, about."""
         x, shares = b.copy(), []
         for step, change, curvature in reversed(self._pairs):
             shares.append(float((step * x).sum()) / curvature)

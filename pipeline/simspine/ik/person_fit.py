@@ -2,18 +2,15 @@
 
 What stays are variations of the body (`simspine.body.anatomy`), which slide joints, the person's own standing curve,
 which moves nothing by itself but is what the levels' postures scatter around, and in each trial what neighbouring
-markers are off by together. The frames, some of each trial, far apart, have nothing else in common; so the system is a
-block for each of them with a border (bundle adjustment's: Triggs et al. 2000), and the border's Schur complement is the
-marginal precision of what stays. The estimate is the maximum of the posterior of all unknowns, as in AddBiomechanics
+markers are off by together. The frames, some of each trial, far apart, have nothing else in common
+(`simspine.ik.person_system`). The estimate is the maximum of the posterior of all unknowns, as in AddBiomechanics
 (Werling et al. 2023); covariances are the marginal ones about it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
-from scipy.linalg.blas import dtrsm
 from threadpoolctl import threadpool_limits
 
 from simspine.body.anatomy import Moves, with_variations
@@ -21,23 +18,21 @@ from simspine.body.kernels import all_poses, expand, markers_and_jacobian
 from simspine.body.model import Body
 from simspine.body.tree import Tree
 from simspine.ik.frame_engine import first_pose, observations
-from simspine.ik.minimise import MAX_STEP
+from simspine.ik.person_minimum import minimum
+from simspine.ik.person_system import PersonSystem, Quadratic, Unknowns, factorised, forward_solved
 from simspine.ik.shared_errors import groups_of, with_offsets
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import of_one_coordinate
-from simspine.ik.trajectory import starting_path
+from simspine.ik.trajectory import BEGINS, starting_path
 from simspine.ik.trajectory_engine import HOLD, STILL, wide_priors
 from simspine.ik.uncertainty import marker_covariance
 from simspine.priors.assumptions import MarkerErrors, Prior
 from simspine.types import Markers
 
-UNSEEN = 1e-6  # rad⁻², m⁻²: the path of a person in a frame that nobody saw is anything
+PATHS = 3  # rough ones, to begin from
+ROUGH = 1.0  # squared standard deviations: enough to tell which minimum a path leads to
 WAYS = 20  # in which a body may be wrong: the largest ones
-STEPS = 40
-# Of the cost, some thousands. A step promises more than it gains where markers' loss and limits bend. Against 1e-7 for
-# both, in three fits, variations moved by less than 0.1 of their deviations, one by 0.6, at a sixth of the time.
-TOLERANCE, NEAR = 1e-5, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,18 +64,6 @@ class PersonProblem:
 
 
 @dataclass(frozen=True, eq=False)
-class Unknowns:
-    """q: (frames, coordinates) of all trials. stays: (k,). offsets: (trials, 3 × shared errors) m."""
-
-    q: np.ndarray
-    stays: np.ndarray
-    offsets: np.ndarray
-
-    def moved(self, step: "Unknowns") -> "Unknowns":
-        return Unknowns(self.q + step.q, self.stays + step.stays, self.offsets + step.offsets)
-
-
-@dataclass(frozen=True, eq=False)
 class PersonFit:
     """found: the maximum. covariance: (k, k) of what stays; assumed: (k, k), precision of its prior alone. residual,
     spread: (frames, markers, 3) m and m², of the markers and what the fit itself is unsure of; residuals are NaN where
@@ -100,67 +83,15 @@ class PersonFit:
     unsure: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class _Quadratic:
-    """Priors that tie nothing but one frame to what stays: Σ weight (Q q + C s − mean)², weight (frames, priors)."""
-
-    Q: np.ndarray
-    C: np.ndarray
-    mean: np.ndarray
-    weight: np.ndarray
-
-    @cached_property
-    def information(self) -> np.ndarray:
-        """(frames, coordinates, coordinates + k): Σ weight Qᵀ (Q C). The weights of a trial's frames are the same."""
-        weights, which = np.unique(self.weight, axis=0, return_inverse=True)
-        both = np.hstack([self.Q, self.C])
-        return np.array([(self.Q.T * weight) @ both for weight in weights])[which.ravel()]
-
-    def departure(self, at: Unknowns) -> np.ndarray:
-        return at.q @ self.Q.T + at.stays @ self.C.T - self.mean
-
-
-@dataclass(frozen=True, eq=False)
-class _PersonSystem:
-    """The problem as arrays. trial: (frames,) of each frame. stay: (k, k), offset: (3 × shared errors,) precisions.
-    moved: how many of what stays the markers see. sharing: (frames,) how many frames share one error. followed: the
-    tree with the markers that are followed in place of those seen. taken: (followed, 3) index in what stays, −1 for
-    none.
-    """
-
-    markers: MarkerTerm
-    limits: LimitTerm
-    posture: _Quadratic
-    trial: np.ndarray
-    stay: np.ndarray
-    offset: np.ndarray
-    moved: int
-    sharing: np.ndarray
-    followed: Tree
-    taken: np.ndarray
-
-    def columns(self, at: Unknowns) -> np.ndarray:
-        """(frames, free) of the tree with variations and offsets."""
-        same = np.broadcast_to(at.stays[: self.moved], (len(at.q), self.moved))
-        return np.hstack([at.q, same, at.offsets[self.trial]])
-
-    def cost(self, at: Unknowns) -> tuple[np.ndarray, float]:
-        """(frames,) of each frame, and of what stays and the offsets."""
-        prior = (self.posture.weight * self.posture.departure(at) ** 2).sum(1)
-        held = at.stays @ self.stay @ at.stays + (self.offset * at.offsets**2).sum()
-        return self.markers.cost(self.columns(at)) + self.limits.cost(at.q) + prior, float(held)
-
-
 def fit_person(problem: PersonProblem, start: Unknowns | None = None) -> PersonFit:
     """start: an earlier fit's, to begin from."""
     with threadpool_limits(1, "blas"):  # the blocks are small
         system = _system(problem)
         at = _start(problem, system) if start is None else start
-        at = _minimise(system, at)
-        return _posterior(system, at)
+        return _posterior(system, minimum(system, at))
 
 
-def _system(problem: PersonProblem) -> _PersonSystem:
+def _system(problem: PersonProblem) -> PersonSystem:
     body, errors, first = problem.body, problem.errors, problem.trials[0]
     parts = [observations(body, trial, w, 3) for trial, w in zip(problem.trials, problem.weights, strict=True)]
     tree, moved = parts[0][0], len(problem.moves) + 3 * len(problem.placed)
@@ -179,10 +110,10 @@ def _system(problem: PersonProblem) -> _PersonSystem:
     # Errors that are correlated count for less, so priors are repeated, as in the trajectory engine.
     Q, C = S[:, : len(names)], S[:, len(names) :]
     L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
-    return _PersonSystem(
+    return PersonSystem(
         MarkerTerm(tree, y, w, None, errors.loss, errors.linear_from(w)),
         limits,
-        _Quadratic(Q, C, mean, precision * sharing[trial][:, None]),
+        Quadratic(Q, C, mean, precision * sharing[trial][:, None]),
         trial,
         (L.T * lasting) @ L * float(np.average(sharing, weights=counts)),
         np.array([1 / sd**2 for error in errors.shared for sd in error.by_axis]) * sharing[:, None],
@@ -206,147 +137,43 @@ def _following(tree: Tree, body: Body, seen: Sequence[str], followed: Sequence[s
     )
 
 
-def _start(problem: PersonProblem, system: _PersonSystem) -> Unknowns:
-    """A rough path of each trial, by itself."""
+def _start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
+    """Of each trial by itself, the lowest minimum of those beside several rough paths.
+
+    A path may wind an arm up, from which no step of all trials leads back.
+    """
     Q, own = system.posture.Q, system.posture.Q.shape[1]
     single = of_one_coordinate(Q)
     held = np.full(system.markers.tree.free.size, 1.0 / STILL**2)
     held[:own] = (Q[single] ** 2).T @ system.posture.weight[0, single]
-    paths = []
+    found = []
     for k, (trial, weights) in enumerate(zip(problem.trials, problem.weights, strict=True)):
         pose = np.append(first_pose(problem.body, trial, weights), np.zeros(held.size - own))
-        first, end = np.searchsorted(system.trial, [k, k + 1])
-        part = system.markers.window(slice(first, end))
-        paths.append(starting_path(part, pose, 1.0 / HOLD**2, 1, held, np.zeros(held.size))[:, :own])
-    shape = (len(problem.trials), held.size - own - system.moved)
-    return Unknowns(np.concatenate(paths), np.zeros(len(problem.names)), np.zeros(shape))
+        alone, ends = system.only(k), []
+        for begin in BEGINS[:PATHS]:
+            path = starting_path(alone.markers, pose, 1.0 / HOLD**2, 1, held, np.zeros(held.size), begin=begin)
+            start = Unknowns(path[:, :own], np.zeros(len(problem.names)), np.zeros((1, held.size - own - system.moved)))
+            ends.append(minimum(alone, start, ROUGH))
+        found.append(min(ends, key=alone.total))
+    return Unknowns(
+        np.concatenate([end.q for end in found]),
+        np.mean([end.stays for end in found], axis=0),
+        np.concatenate([end.offsets for end in found]),
+    )
 
 
-def _minimise(system: _PersonSystem, at: Unknowns) -> Unknowns:
-    """Levenberg–Marquardt; each frame has a damping of its own, so that awkward frames do not hold up the rest."""
-    cost, held = system.cost(at)
-    damping = np.full(len(at.q), 1e-6)
-    for _ in range(STEPS):
-        step, promise = _step(system, at, damping)
-        trial = at.moved(step)
-        new, new_held = system.cost(trial)
-        total = cost.sum() + held
-        gain = total - new.sum() - new_held
-        rose = (new > cost * (1 + 1e-3)) & (gain < 0.5 * promise)
-        damping = np.clip(np.where(rose | (gain <= 0.0), 10 * damping, damping / 10), 1e-9, 1e3)
-        if gain > 0:
-            at, cost, held = trial, new, new_held
-        if gain < TOLERANCE * total and promise < NEAR * total:
-            break
-    return at
-
-
-@dataclass(frozen=True, eq=False)
-class _BorderedHessian:
-    """Half the Hessian: lower, Cholesky factors (frames, n, n) of the frames' blocks; border (frames, n, k + m), to
-    what stays and to the offsets of the frame's trial; corner: of what stays and of all offsets; half the gradient.
-    """
-
-    lower: np.ndarray
-    border: np.ndarray
-    corner: np.ndarray
-    gradient: Unknowns
-
-
-def _bordered(system: _PersonSystem, at: Unknowns, damping: np.ndarray) -> _BorderedHessian:
-    own, k, m = at.q.shape[1], at.stays.size, at.offsets.shape[1]
-    z, prior = system.columns(at), system.posture
-    slope = np.zeros(z.shape)
-    system.markers.cost(z, slope)
-    H = system.markers.information(z)
-    pull = prior.weight * prior.departure(at)
-    q_slope = slope[:, :own] + pull @ prior.Q
-    system.limits.cost(at.q, q_slope)
-    held = prior.information
-    A = H[:, :own, :own] + held[:, :, :own]
-    excess = system.limits._excess(at.q) != 0.0
-    diagonal = np.arange(own)
-    A[:, diagonal, diagonal] += excess / system.limits.sd**2 + UNSEEN
-    A[:, diagonal, diagonal] *= 1 + damping[:, None]
-    border = np.zeros((len(z), own, k + m))
-    border[:, :, : system.moved] = H[:, :own, own : own + system.moved]
-    border[:, :, :k] += held[:, :, own:]
-    border[:, :, k:] = H[:, :own, own + system.moved :]
-    corner = np.zeros((k + at.offsets.size,) * 2)
-    corner[:k, :k] = system.stay + (prior.C.T * prior.weight.sum(0)) @ prior.C
-    seen = H[:, own:, own:]
-    corner[: system.moved, : system.moved] += seen[:, : system.moved, : system.moved].sum(0)
-    offsets = np.zeros(at.offsets.shape)
-    for i in range(len(at.offsets)):
-        frames, place = system.trial == i, slice(k + i * m, k + (i + 1) * m)
-        corner[: system.moved, place] += seen[frames, : system.moved, system.moved :].sum(0)
-        corner[place, : system.moved] = corner[: system.moved, place].T
-        corner[place, place] += seen[frames][:, system.moved :, system.moved :].sum(0) + np.diag(system.offset[i])
-        offsets[i] = slope[frames, own + system.moved :].sum(0) + system.offset[i] * at.offsets[i]
-    stays = system.stay @ at.stays + (pull @ prior.C).sum(0)
-    stays[: system.moved] += slope[:, own : own + system.moved].sum(0)
-    return _BorderedHessian(np.linalg.cholesky(A), border, corner, Unknowns(q_slope, stays, offsets))
-
-
-def _forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """L⁻¹ B of each frame: lower (frames, n, n), right (frames, n, k). NumPy would factorise L once more."""
-    return np.array([dtrsm(1.0, L.T, B.T, side=1).T for L, B in zip(lower, right, strict=True)])
-
-
-def _backward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """L⁻ᵀ b of each frame: lower (frames, n, n), right (frames, n)."""
-    return np.array([dtrsm(1.0, L.T, b[:, None])[:, 0] for L, b in zip(lower, right, strict=True)])
-
-
-def _schur(system: _PersonSystem, at: Unknowns, parts: _BorderedHessian) -> tuple[np.ndarray, np.ndarray]:
-    """The corner without the frames' unknowns; L⁻¹ border (frames, n, k + m)."""
+def _posterior(system: PersonSystem, at: Unknowns) -> PersonFit:
     k, m = at.stays.size, at.offsets.shape[1]
-    half = _forward(parts.lower, parts.border)
-    reduced = parts.corner.copy()
-    for i in range(len(at.offsets)):
-        own = half[system.trial == i]
-        inner = np.tensordot(own, own, axes=((0, 1), (0, 1)))
-        at_i = np.r_[0:k, k + i * m : k + (i + 1) * m]
-        reduced[np.ix_(at_i, at_i)] -= inner
-    return reduced, half
-
-
-def _step(system: _PersonSystem, at: Unknowns, damping: np.ndarray) -> tuple[Unknowns, float]:
-    """A step, and twice by how much it should lower the cost."""
-    k, m = at.stays.size, at.offsets.shape[1]
-    parts = _bordered(system, at, damping)
-    reduced, half = _schur(system, at, parts)
-    g = parts.gradient
-    forward = _forward(parts.lower, g.q[..., None])[..., 0]
-    right = np.concatenate([g.stays, g.offsets.ravel()])
-    carried = np.einsum("tia,ti->ta", half, forward)
-    right[:k] -= carried[:, :k].sum(0)
-    for i in range(len(at.offsets)):
-        right[k + i * m : k + (i + 1) * m] -= carried[system.trial == i, k:].sum(0)
-    shared = -np.linalg.solve(reduced, right)
-    stays, offsets = shared[:k], shared[k:].reshape(at.offsets.shape)
-    both = np.hstack([np.broadcast_to(stays, (len(at.q), k)), offsets[system.trial]])
-    inner = forward + np.einsum("tia,ta->ti", half, both)
-    q = -_backward(parts.lower, inner)
-    promise = -float((g.q * q).sum() + g.stays @ stays + (g.offsets * offsets).sum())
-    largest = np.abs(q).max(1, keepdims=True)
-    q = q * np.minimum(1.0, MAX_STEP / np.maximum(largest, 1e-300))
-    return Unknowns(q, stays, offsets), promise
-
-
-def _posterior(system: _PersonSystem, at: Unknowns) -> PersonFit:
-    k, m = at.stays.size, at.offsets.shape[1]
-    parts = _bordered(system, at, np.zeros(len(at.q)))
-    reduced, half = _schur(system, at, parts)
-    covariance = np.linalg.inv(reduced)
+    factor = factorised(system, at, np.zeros(len(at.q)))
+    covariance = np.linalg.inv(factor.reduced)
     mean_sharing = float(system.sharing.mean())
     z, n = system.columns(at), at.q.shape[1]
     blocks = np.zeros((len(z), z.shape[1], z.shape[1]))
     asked = np.union1d(np.arange(system.moved), system.taken[system.taken >= 0]).astype(int)
     root = np.linalg.cholesky(covariance[np.ix_(asked, asked)])
     along = np.zeros((len(z), z.shape[1], len(asked)))
-    inverse = _forward(parts.lower, np.broadcast_to(np.eye(n), parts.lower.shape))
-    back = inverse.transpose(0, 2, 1) @ half  # A⁻¹ B
+    inverse = forward_solved(factor.lower, np.broadcast_to(np.eye(n), factor.lower.shape))
+    back = inverse.transpose(0, 2, 1) @ factor.half  # A⁻¹ B
     for i in range(len(at.offsets)):
         own = np.r_[0:k, k + i * m : k + (i + 1) * m]
         outer = covariance[np.ix_(own, own)]

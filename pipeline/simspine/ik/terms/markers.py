@@ -49,9 +49,9 @@ class MarkerTerm:
             part = slice(start, start + CHUNK)
             system.add_blocks(self.window(part).upper_information(z[part], newton), start)
 
-    def information(self, z: np.ndarray) -> np.ndarray:
-        """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ."""
-        return mirrored(self.upper_information(z)[:, : z.shape[1]])
+    def information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
+        """(frames, free, free): what the markers say about each frame, Σ w JᵀPJ; newton: with the second-order part."""
+        return mirrored(self.upper_information(z, newton)[:, : z.shape[1]])
 
     def upper_information(self, z: np.ndarray, newton: bool = False) -> np.ndarray:
         """(frames, free + 1, free): the same, upper triangles above zeros; newton: with the second-order part.
@@ -67,7 +67,7 @@ class MarkerTerm:
         data = Data(self.y, self.w, LOSSES[self.loss], np.asarray(self.scale))
         return frames_terms(self.tree, self.columns, z, data, self.precision, order, gradient, band)
 
-    def window(self, frames: slice) -> "MarkerTerm":
+    def window(self, frames: slice | np.ndarray) -> "MarkerTerm":
         precision = None if self.precision is None else self.precision[frames]
         scale = np.asarray(self.scale)[frames]
         return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=scale)

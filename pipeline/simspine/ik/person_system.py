@@ -1,0 +1,201 @@
+"""The equations of one body for all trials of a person: cost, gradient, and a step that solves all frames at once.
+
+The frames have nothing in common but what stays the same; so the Hessian is a block for each of them with a border
+(bundle adjustment's: Triggs et al. 2000), and the border's Schur complement is the marginal precision of what stays.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg.blas import dtrsm
+
+from simspine.body.tree import Tree
+from simspine.ik.terms.limits import LimitTerm
+from simspine.ik.terms.markers import MarkerTerm
+
+UNSEEN = 1e-6  # rad⁻², m⁻²: the path of a person in a frame that nobody saw is anything
+
+
+@dataclass(frozen=True, eq=False)
+class Unknowns:
+    """q: (frames, coordinates) of all trials. stays: (k,). offsets: (trials, 3 × shared errors) m."""
+
+    q: np.ndarray
+    stays: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def flat(self) -> np.ndarray:
+        """All of them, in this order."""
+        return np.concatenate([self.q.ravel(), self.stays, self.offsets.ravel()])
+
+    def like(self, flat: np.ndarray) -> "Unknowns":
+        """Unknowns of the same shapes."""
+        q, stays, offsets = np.split(flat, np.cumsum([self.q.size, self.stays.size]))
+        return Unknowns(q.reshape(self.q.shape), stays, offsets.reshape(self.offsets.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic:
+    """Priors that tie nothing but one frame to what stays: Σ weight (Q q + C s − mean)², weight (frames, priors)."""
+
+    Q: np.ndarray
+    C: np.ndarray
+    mean: np.ndarray
+    weight: np.ndarray
+
+    @cached_property
+    def information(self) -> np.ndarray:
+        """(frames, coordinates + k, coordinates + k): Σ weight (Q C)ᵀ (Q C). A trial's frames have the same weights."""
+        weights, which = np.unique(self.weight, axis=0, return_inverse=True)
+        both = np.hstack([self.Q, self.C])
+        return np.array([(both.T * weight) @ both for weight in weights])[which.ravel()]
+
+    def departure(self, at: Unknowns) -> np.ndarray:
+        return at.q @ self.Q.T + at.stays @ self.C.T - self.mean
+
+
+@dataclass(frozen=True, eq=False)
+class PersonSystem:
+    """The problem as arrays. trial: (frames,) of each frame. stay: (k, k), offset: (trials, 3 × shared errors)
+    precisions. moved: how many of what stays the markers see. sharing: (frames,) how many frames share one error.
+    followed: the tree with the markers that are followed in place of those seen. taken: (followed, 3) index in what
+    stays, −1 for none.
+    """
+
+    markers: MarkerTerm
+    limits: LimitTerm
+    posture: Quadratic
+    trial: np.ndarray
+    stay: np.ndarray
+    offset: np.ndarray
+    moved: int
+    sharing: np.ndarray
+    followed: Tree
+    taken: np.ndarray
+
+    def columns(self, at: Unknowns) -> np.ndarray:
+        """(frames, free) of the tree with variations and offsets."""
+        same = np.broadcast_to(at.stays[: self.moved], (len(at.q), self.moved))
+        return np.hstack([at.q, same, at.offsets[self.trial]])
+
+    def cost(self, at: Unknowns) -> tuple[np.ndarray, float]:
+        """(frames,) of each frame, and of what stays and the offsets."""
+        prior = (self.posture.weight * self.posture.departure(at) ** 2).sum(1)
+        held = at.stays @ self.stay @ at.stays + (self.offset * at.offsets**2).sum()
+        return self.markers.cost(self.columns(at)) + self.limits.cost(at.q) + prior, float(held)
+
+    def total(self, at: Unknowns) -> float:
+        """The cost of all."""
+        frames, held = self.cost(at)
+        return float(frames.sum()) + held
+
+    def gradient(self, at: Unknowns) -> Unknowns:
+        """Half the gradient of the cost."""
+        own, prior = at.q.shape[1], self.posture
+        slope = np.zeros((len(at.q), self.markers.tree.free.size))
+        self.markers.cost(self.columns(at), slope)
+        pull = prior.weight * prior.departure(at)
+        q = slope[:, :own] + pull @ prior.Q
+        self.limits.cost(at.q, q)
+        stays = self.stay @ at.stays + (pull @ prior.C).sum(0)
+        stays[: self.moved] += slope[:, own : own + self.moved].sum(0)
+        offsets = self.offset * at.offsets
+        np.add.at(offsets, self.trial, slope[:, own + self.moved :])
+        return Unknowns(q, stays, offsets)
+
+    def only(self, trial: int) -> "PersonSystem":
+        """The same of one trial alone."""
+        own = self.trial == trial
+        posture = Quadratic(self.posture.Q, self.posture.C, self.posture.mean, self.posture.weight[own])
+        return PersonSystem(
+            self.markers.window(own), self.limits, posture, np.zeros(own.sum(), int), self.stay,
+            self.offset[[trial]], self.moved, self.sharing[own], self.followed, self.taken,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class BorderedFactor:
+    """Half the Hessian, factorised. lower: (frames, n, n), Cholesky factors L of the frames' blocks. half: (frames, n,
+    k + m), L⁻¹ of their border, to what stays and to the offsets of the frame's trial. reduced: of what stays and of
+    all offsets, without the frames' unknowns (Schur's complement). trial: (frames,). at: where it was made.
+    """
+
+    lower: np.ndarray
+    half: np.ndarray
+    reduced: np.ndarray
+    trial: np.ndarray
+    at: Unknowns
+
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """x of H x = b; both as `Unknowns.flat`."""
+        right = self.at.like(b)
+        k = right.stays.size
+        forward = forward_solved(self.lower, right.q[..., None])[..., 0]
+        carried = np.einsum("tia,ti->ta", self.half, forward)
+        offsets = right.offsets.copy()
+        np.subtract.at(offsets, self.trial, carried[:, k:])
+        corner = np.concatenate([right.stays - carried[:, :k].sum(0), offsets.ravel()])
+        shared = np.linalg.solve(self.reduced, corner)
+        stays, offsets = shared[:k], shared[k:].reshape(offsets.shape)
+        both = np.hstack([np.broadcast_to(stays, (len(forward), k)), offsets[self.trial]])
+        inner = forward - np.einsum("tia,ta->ti", self.half, both)
+        q = [dtrsm(1.0, L.T, v[:, None])[:, 0] for L, v in zip(self.lower, inner, strict=True)]  # L⁻ᵀ
+        return Unknowns(np.array(q), stays, offsets).flat
+
+
+def factorised(system: PersonSystem, at: Unknowns, damping: np.ndarray, newton: bool = False) -> BorderedFactor:
+    """Of Gauss and Newton's Hessian, or of Newton's in the frames where that is positive definite.
+
+    damping: (frames,), shares by which a frame's own diagonal is raised. Raises `LinAlgError` if Newton's as a whole is
+    not positive definite; Gauss and Newton's always is.
+    """
+    frames, n = at.q.shape
+    k, m = at.stays.size, at.offsets.shape[1]
+    H = _blocks(system, at, np.arange(frames), damping, newton)
+    if newton:
+        bent = np.array([t for t in range(frames) if not _positive(H[t, :n, :n])], int)
+        H[bent] = _blocks(system, at, bent, damping, False)
+    lower = np.linalg.cholesky(H[:, :n, :n])
+    half = forward_solved(lower, H[:, :n, n:])
+    reduced = np.zeros((k + at.offsets.size,) * 2)
+    reduced[:k, :k] = system.stay
+    reduced[np.arange(k, len(reduced)), np.arange(k, len(reduced))] = system.offset.ravel()
+    for i in range(len(at.offsets)):
+        own = system.trial == i
+        place = np.r_[0:k, k + i * m : k + (i + 1) * m]
+        inner = np.tensordot(half[own], half[own], axes=((0, 1), (0, 1)))
+        reduced[np.ix_(place, place)] += H[own, n:, n:].sum(0) - inner
+    if newton and not _positive(reduced):
+        raise np.linalg.LinAlgError("what stays has no minimum here")
+    return BorderedFactor(lower, half, reduced, system.trial, at)
+
+
+def _blocks(system: PersonSystem, at: Unknowns, which: np.ndarray, damping: np.ndarray, newton: bool) -> np.ndarray:
+    """(which, n + k + m, n + k + m): half the Hessian of some frames, to what stays and the offsets of their trial."""
+    n, k, m = at.q.shape[1], at.stays.size, at.offsets.shape[1]
+    seen, H = n + system.moved, np.zeros((len(which), n + k + m, n + k + m))
+    markers = system.markers.window(which).information(system.columns(at)[which], newton)
+    H[:, :seen, :seen] = markers[:, :seen, :seen]
+    H[:, :seen, n + k :] = markers[:, :seen, seen:]
+    H[:, n + k :, :seen] = markers[:, seen:, :seen]
+    H[:, n + k :, n + k :] = markers[:, seen:, seen:]
+    H[:, : n + k, : n + k] += system.posture.information[which]
+    own = np.arange(n)
+    H[:, own, own] += system.limits.curvature(at.q[which]) + UNSEEN
+    H[:, own, own] *= 1 + damping[which, None]
+    return H
+
+
+def _positive(matrix: np.ndarray) -> bool:
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def forward_solved(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """L⁻¹ B of each frame: lower (frames, n, n), right (frames, n, k). NumPy would factorise L once more."""
+    return np.array([dtrsm(1.0, L.T, B.T, side=1).T for L, B in zip(lower, right, strict=True)])
