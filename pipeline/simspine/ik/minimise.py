@@ -13,7 +13,7 @@ MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 NEAR = 0.3  # a step that lowered the cost by less than this share was taken near the minimum
 FAIR = 0.5  # of its promise: a step that gains more needs no damping, wherever the cost rose, and no new factor
 ITERATIONS = 100  # steps; 72 to 100 were seen where an arm begins wound up, and trials that end sooner take no more
-POLISH = 30  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
+POLISH = 60  # steps that a converged solution takes at most towards the minimum itself, so that its path does not show
 POLISHED = 1e-13  # of the cost: so little left to gain moves nothing by a ten-thousandth of its standard deviation
 WORTH = 0.9  # of the promise before: a chord step that promises more is not taken, its factor is out of date
 
