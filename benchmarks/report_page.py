@@ -76,7 +76,7 @@ def measure(path: Path, program: str, seconds: float) -> None:
         page = context.new_page()
         start = time.perf_counter()
         page.goto(path.resolve().as_uri(), wait_until="commit")
-        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
         paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
         print(f"{'first paint':32}{paint:8.2f} s   (goal: at most {GOALS['paint_s']:g})")
         if not page.locator(".player").count():

@@ -458,7 +458,7 @@ def test_photographs_without_cameras_are_named_and_show_no_lines(browser, tmp_pa
             assert "No point is placed yet" in text
             assert not p.page.locator("[data-calibrated]:visible").count()
             p.page.keyboard.press("ArrowRight")
-            p.page.wait_for_function("document.body.dataset.frame === '1'")
+            p.page.wait_for_function("() => document.body.dataset.frame === '1'")
             assert p.page.locator("[data-part=time]").inner_text() == "beach 1.png"
             p.page.keyboard.press("x")
             assert "absent" in p.page.locator("[data-part=card] td").first.inner_text()
