@@ -53,3 +53,31 @@ def test_errors_as_large_as_the_weights_say_are_those_of_a_single_frame(frame):
     everything = LastingErrors(np.ones(len(markers.tree.marker_body)), np.ones(z.size))
     np.testing.assert_allclose(np.diag(wide[0]), np.diag(_sampled(frame, everything)), rtol=0.05)
     np.testing.assert_array_equal(changes, wide)
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_a_frame_without_markers_concerns_no_other(frame, lasting):
+    """Of 20 frames two show nothing: the others are as if all had been seen, those two as the trajectory says."""
+    markers, prior, z = frame
+    share = LastingErrors(np.full(len(markers.tree.marker_body), 0.5), np.full(z.size, 0.5)) if lasting else None
+    path, blocks = np.tile(z, (20, 1)), np.tile(np.eye(z.size) * 1e-2, (20, 1, 1))
+    w = np.repeat(markers.w, 20, axis=0)
+    shown = np.ones(20, bool)
+    shown[[3, 17]] = False
+    unsaid = PriorTerm(prior.S, prior.mean, np.where(np.arange(z.size) > 0, prior.precision, 0.0), prior.decay)
+    found = []
+    for weights in (w, w * shown[:, None]):
+        term = MarkerTerm(markers.tree, np.zeros((20, w.shape[1], 3)), weights)
+        found.append(covariance_of_correlated_errors(term, unsaid, path, blocks, 50.0, share))
+    for whole, gap in zip(*found, strict=True):
+        np.testing.assert_allclose(gap[shown], whole[shown], rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(found[1][0][~shown], 50.0 * blocks[~shown])
+
+
+def test_the_narrower_of_the_two_is_taken(frame):
+    """A coordinate's sd is the single frame's, or the trajectory's times the root of how many frames share an error."""
+    markers, prior, z = frame
+    alone = np.diag(covariance_of_correlated_errors(markers, prior, z[None], np.eye(z.size)[None], 1e9)[0][0])
+    blocks = np.diag(alone / np.where(np.arange(z.size) % 2, 20.0, 5.0))[None]
+    both = covariance_of_correlated_errors(markers, prior, z[None], blocks, 10.0)[0][0]
+    np.testing.assert_allclose(np.diag(both), np.where(np.arange(z.size) % 2, 0.5, 1.0) * alone)

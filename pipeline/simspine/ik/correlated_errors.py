@@ -45,18 +45,14 @@ def covariance_of_correlated_errors(
     assumed lasts; else changes have the covariance of the trajectory and that of the markers' errors that last, without
     what is not known of the person, which stays.
     """
-    wide, n = np.empty(blocks.shape), z.shape[1]
+    wide, n = frames * blocks, z.shape[1]
     changes = wide if lasting is None else blocks.copy()
     assumed = prior.information()
     there = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
-    for start in range(0, len(z), CHUNK):
-        part = slice(start, start + CHUNK)
-        np.multiply(frames, blocks[part], out=wide[part])
+    telling = np.flatnonzero((markers.w > 0.0).any(1))  # a frame without markers says nothing by itself
+    for part in np.split(telling, range(CHUNK, len(telling), CHUNK)):
         seen = markers.window(part)
-        try:
-            single = inverses(seen.upper_information(z[part])[:, :n] + assumed)
-        except np.linalg.LinAlgError:
-            continue  # a frame without markers says nothing by itself
+        single = _single(seen.upper_information(z[part])[:, :n] + assumed, wide[part])
         if lasting is not None:
             left = replace(seen, w=seen.w * lasting.markers).information(z[part])
             changes[part] += single @ left @ single
@@ -65,3 +61,13 @@ def covariance_of_correlated_errors(
         shrink = np.sqrt(np.minimum(ratio, 1.0))
         wide[part] = shrink[:, :, None] * single * shrink[:, None, :]
     return wide, changes
+
+
+def _single(information: np.ndarray, instead: np.ndarray) -> np.ndarray:
+    """Its inverses, (frames, free, free); `instead` for a frame that by itself leaves something open."""
+    try:
+        return inverses(information)
+    except np.linalg.LinAlgError:
+        if len(information) == 1:
+            return instead
+    return np.concatenate([_single(information[[i]], instead[[i]]) for i in range(len(information))])
