@@ -88,8 +88,29 @@ def _moment(a: np.ndarray, x0: float, x1: float, x2: float, i: int) -> float:
 
 
 @njit(**INNER)
-def gather(tree: Tree, x, y, w, P, loss: int, scale, sums: Sums) -> None:
-    """Set K, F and S of `sums`."""
+def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: float) -> None:
+    """Add Xᵀ W X (lower triangle) to K (6, 6), of a marker at x with a weight W (3, 3)."""
+    column = np.empty(3)
+    for i in range(3):
+        for k in range(3):
+            K[3 + i, 3 + k] += weighted[i, k]
+    for k in range(3):  # lower left block: W X_ω = (−W [x]×), row k of it from x × (row k of W)
+        for i in range(3):
+            K[3 + k, i] += _moment(weighted[k], x0, x1, x2, i)
+    for k in range(3):  # upper left block: −[x]×ᵀ … from x × each column of the block above
+        for i in range(3):
+            column[i] = _moment(weighted[i], x0, x1, x2, k)
+        for i in range(k, 3):
+            K[i, k] += _moment(column, x0, x1, x2, i)
+
+
+@njit(**INNER)
+def gather(tree: Tree, x, y, w, P, loss: int, scale, newton: bool, sums: Sums) -> None:
+    """Set K, F and S of `sums`.
+
+    newton: where the loss is linear, K has no curvature along the residual, ρ' (P − P r rᵀ P / d²): with ρ'' the
+    Hessian's own, so that steps near the minimum are right beside outliers too.
+    """
     K, F, S, _ = sums
     K[:] = 0.0
     F[:] = 0.0
@@ -104,39 +125,42 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale, sums: Sums) -> None:
         x0, x1, x2 = x[m, 0], x[m, 1], x[m, 2]
         r0, r1, r2 = x0 - y[m, 0], x1 - y[m, 1], x2 - y[m, 2]
         if P is None:
-            weight = w[m] * robust(r0 * r0 + r1 * r1 + r2 * r2, loss, scale[m])[1]
+            d2 = r0 * r0 + r1 * r1 + r2 * r2
+            weight = w[m] * robust(d2, loss, scale[m])[1]
             force[0], force[1], force[2] = weight * r0, weight * r1, weight * r2
-            K[body, 0, 0] += weight * (x1 * x1 + x2 * x2)
-            K[body, 1, 1] += weight * (x0 * x0 + x2 * x2)
-            K[body, 2, 2] += weight * (x0 * x0 + x1 * x1)
-            K[body, 1, 0] -= weight * x0 * x1
-            K[body, 2, 0] -= weight * x0 * x2
-            K[body, 2, 1] -= weight * x1 * x2
-            K[body, 3, 1] += weight * x2
-            K[body, 3, 2] -= weight * x1
-            K[body, 4, 0] -= weight * x2
-            K[body, 4, 2] += weight * x0
-            K[body, 5, 0] += weight * x1
-            K[body, 5, 1] -= weight * x0
-            for i in range(3):
-                K[body, 3 + i, 3 + i] += weight
+            if newton and loss == HUBER and d2 > scale[m] * scale[m]:
+                for i in range(3):
+                    for k in range(3):
+                        weighted[i, k] = (weight if i == k else 0.0) - force[i] * force[k] / (weight * d2)
+                _add_mass(K[body], weighted, x0, x1, x2)
+            else:
+                K[body, 0, 0] += weight * (x1 * x1 + x2 * x2)
+                K[body, 1, 1] += weight * (x0 * x0 + x2 * x2)
+                K[body, 2, 2] += weight * (x0 * x0 + x1 * x1)
+                K[body, 1, 0] -= weight * x0 * x1
+                K[body, 2, 0] -= weight * x0 * x2
+                K[body, 2, 1] -= weight * x1 * x2
+                K[body, 3, 1] += weight * x2
+                K[body, 3, 2] -= weight * x1
+                K[body, 4, 0] -= weight * x2
+                K[body, 4, 2] += weight * x0
+                K[body, 5, 0] += weight * x1
+                K[body, 5, 1] -= weight * x0
+                for i in range(3):
+                    K[body, 3 + i, 3 + i] += weight
         else:
             for i in range(3):
                 column[i] = P[m, i, 0] * r0 + P[m, i, 1] * r1 + P[m, i, 2] * r2
-            weight = w[m] * robust(column[0] * r0 + column[1] * r1 + column[2] * r2, loss, scale[m])[1]
+            d2 = column[0] * r0 + column[1] * r1 + column[2] * r2
+            weight = w[m] * robust(d2, loss, scale[m])[1]
+            bends = newton and loss == HUBER and d2 > scale[m] * scale[m]
             for i in range(3):
                 force[i] = weight * column[i]
                 for k in range(3):
                     weighted[i, k] = weight * P[m, i, k]
-                    K[body, 3 + i, 3 + k] += weighted[i, k]
-            for k in range(3):  # lower left block: P X_ω = (−P [x]×), row k of it from x × (row k of P)
-                for i in range(3):
-                    K[body, 3 + k, i] += _moment(weighted[k], x0, x1, x2, i)
-            for k in range(3):  # upper left block: −[x]×ᵀ … from x × each column of the block above
-                for i in range(3):
-                    column[i] = _moment(weighted[i], x0, x1, x2, k)
-                for i in range(k, 3):
-                    K[body, i, k] += _moment(column, x0, x1, x2, i)
+                    if bends:
+                        weighted[i, k] -= weight * column[i] * column[k] / d2
+            _add_mass(K[body], weighted, x0, x1, x2)
         for i in range(3):
             F[body, 3 + i] += force[i]
             F[body, i] += _moment(force, x0, x1, x2, i)
@@ -321,13 +345,13 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: Data, P, order: int,
         if P is None:  # this and the like below are decided when compiled: most trials have no precisions
             cost[t] = marker_cost(at.x, y[t], w[t], None, loss, scale[t])
             if second:
-                gather(tree, at.x, y[t], w[t], None, loss, scale[t], sums)
+                gather(tree, at.x, y[t], w[t], None, loss, scale[t], order == NEWTON, sums)
             elif order == FIRST:
                 gather_forces(tree, at.x, y[t], w[t], None, loss, scale[t], sums.F)
         else:
             cost[t] = marker_cost(at.x, y[t], w[t], P[t], loss, scale[t])
             if second:
-                gather(tree, at.x, y[t], w[t], P[t], loss, scale[t], sums)
+                gather(tree, at.x, y[t], w[t], P[t], loss, scale[t], order == NEWTON, sums)
             elif order == FIRST:
                 gather_forces(tree, at.x, y[t], w[t], P[t], loss, scale[t], sums.F)
         if second:

@@ -81,9 +81,10 @@ def minimise(
             near = gain < NEAR * cost.sum()
             z, cost, gradient = trial, new, slope
         nothing = 1e-16 * len(z)
-        if left <= tolerance * cost.sum() + nothing:
+        exact = POLISHED * cost.sum() + nothing  # costs are no more so
+        if left <= tolerance * cost.sum() + nothing and (gain > 0.0 or left <= exact):
             reason, iterations = "", min(iterations, steps + POLISH)
-        if left <= min(tolerance, POLISHED) * cost.sum() + nothing:
+        if left <= min(tolerance * cost.sum() + nothing, exact):
             break
         if gain > FAIR * promise:
             chord = chord or Chord(factor)
