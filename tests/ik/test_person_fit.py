@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from simspine.body.anatomy import moves_of, varied
+from simspine.body.kernels import all_poses, expand, markers_and_jacobian
 from simspine.body.kinematics import forward_kinematics, neutral_motion
 from simspine.body.recipes import build, default_weights, read_recipe
+from simspine.errors import InputError
 from simspine.ik import person_fit
 from simspine.ik.person_fit import PersonProblem, fit_person
 from simspine.ik.person_minimum import minimum
 from simspine.ik.person_system import UNSEEN, factorised
 from simspine.ik.trajectory import BEGINS
+from simspine.ik.trajectory_engine import wide_priors
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, SharedError
 from simspine.priors.rhythm import level_priors
 from simspine.priors.standing_curve import about_curve, curve_names, on_curve
@@ -107,7 +110,7 @@ def test_the_covariance_is_that_of_the_whole_system(noisy):
     stays = slice(at.q.size, at.q.size + at.stays.size)
     columns = [factor.solve(np.eye(at.flat.size)[i])[stays] for i in range(stays.start, stays.stop)]
     fit = person_fit._posterior(system, at)
-    np.testing.assert_allclose(fit.covariance, system.sharing.mean() * np.array(columns), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(fit.covariance, np.array(columns), rtol=1e-6, atol=1e-12)
 
 
 def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
@@ -192,3 +195,87 @@ def test_how_unsure_a_place_is_hangs_not_on_where_people_face(body, recipe):
     height = np.sqrt(here.covariance[lumbar, lumbar]) * 0.1  # m, of some 0.1 m below L3
     assert (sd > 0).all()
     assert sd[0].max() < height  # a point that is seen to 2 mm
+
+
+def _lasting(problem: PersonProblem, seconds: tuple[float, ...], loss: str = "huber") -> PersonProblem:
+    """The same, with errors that last a second, in trials of these lengths."""
+    errors = replace(problem.errors, correlation_time=1.0, loss=loss)
+    return replace(problem, errors=errors, seconds=list(seconds))
+
+
+def test_what_is_unsure_is_what_the_dense_hessian_says(body, recipe):
+    """Trials of different lengths, errors that last, outliers; the followed points with what is taken off from them."""
+    problem = _lasting(_problem(body, recipe, noise=0.004, frames=4), (0.5, 2.0))
+    problem = replace(problem, followed={"Spine_03": ("x", "y", "z"), "L3_virtual": ()})
+    first, second = problem.trials
+    xyz = second.xyz.copy()
+    xyz[2, second.index("RElbow")] += 0.1
+    problem = replace(problem, trials=[first, second.with_(xyz=xyz)])
+    system = person_fit._system(problem)
+    at = minimum(system, person_fit._start(problem, system))
+    fit = person_fit._posterior(system, at)
+    factor = factorised(system, at, np.zeros(len(at.q)))
+    V = np.array([factor.solve(unit) for unit in np.eye(at.flat.size)])
+    n, k = at.q.shape[1], at.stays.size
+    stays = slice(at.q.size, at.q.size + k)
+    np.testing.assert_allclose(fit.offset_variance.ravel(), np.diag(V)[at.q.size + k :], rtol=1e-6)
+    moved = np.r_[stays.start : stays.start + system.moved]
+    carried = np.mean([V[t * n : (t + 1) * n, moved] for t in range(len(at.q))], 0)
+    both = carried @ np.linalg.solve(V[np.ix_(moved, moved)], carried.T)
+    np.testing.assert_allclose(fit.carried @ fit.carried.T, both, atol=1e-3 * np.diag(both).max())
+    unsure, tree = np.zeros((2, 3, 3)), system.followed
+    for t, z in enumerate(system.columns(at)):
+        own = np.r_[t * n : (t + 1) * n, moved, at.q.size + k + 3 * system.trial[t] + np.arange(3)]
+        J = markers_and_jacobian(system.markers.tree, z)[1]  # (markers, free, 3)
+        spread = np.einsum("mia,ij,mja->ma", J, V[np.ix_(own, own)], J)
+        np.testing.assert_allclose(fit.spread[t], spread / system.sharing[t], rtol=1e-6)
+        J, R = markers_and_jacobian(tree, z)[1], all_poses(tree, expand(tree, z[None])[0])[0][0]
+        answer = V[np.ix_(own, moved)]
+        for m, carrier in enumerate(tree.marker_body):
+            seen = R[carrier].T @ (J[m].T @ answer)
+            if m == 0:
+                seen = seen - V[np.ix_(stays.start + np.array([problem.names.index(a) for a in "xyz"]), moved)]
+            unsure[m] += seen @ np.linalg.solve(V[np.ix_(moved, moved)], seen.T) / len(at.q)
+    np.testing.assert_allclose(fit.unsure, unsure, rtol=1e-6, atol=1e-12)
+    assert (system.sharing[:4] > 2.0).all()
+    assert (system.sharing[4:] < 2.0).all()
+
+
+def test_another_trial_makes_no_one_less_sure(body, recipe):
+    """A short one and a long one: together they say more than either; what nobody sees is as unsure as before."""
+    problem = _problem(body, recipe, noise=0.002, frames=12)
+    knees = SharedError("knees", ("LKnee",), 0.003)
+    problem = replace(problem, errors=replace(problem.errors, shared=(*problem.errors.shared, knees)))
+    problem = _lasting(problem, (0.5, 60.0), "square")
+    for weight in problem.weights:
+        weight[:, problem.trials[0].index("LKnee")] = 0.0
+    both, *alone = (
+        fit_person(replace(problem, trials=problem.trials[p], weights=problem.weights[p], seconds=problem.seconds[p]))
+        for p in (slice(None), slice(1), slice(1, None))
+    )
+    for one in alone:
+        assert (np.diag(both.covariance) < 1.05 * np.diag(one.covariance)).all()
+    np.testing.assert_allclose(both.offset_variance[:, 3:], 0.003**2, rtol=1e-6)
+
+
+def test_bent_hips_and_arms_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
+    """Angles without a prior of their own are held about where they were found: after some fits the body is as if
+    nothing had held them. Shoulders apart: straight arms leave open how they are turned."""
+    problem = _lasting(_problem(body, recipe, noise=0.002, frames=8), (0.5, 0.5), "square")
+    first = last = fit_person(problem).found
+    for _ in range(4):
+        last = fit_person(problem, last).found
+    monkeypatch.setattr(person_fit, "wide_priors", lambda *args: [replace(p, sd=100.0) for p in wide_priors(*args)])
+    free = minimum(person_fit._system(problem), last)
+    others = np.array(["shoulders" not in name for name in problem.names])
+    pulled, left = (np.abs(at.stays - free.stays)[others] for at in (first, last))
+    sd = np.sqrt(np.diag(fit_person(problem, last).covariance))[others]
+    assert (pulled / sd).max() > 0.02
+    assert (left / sd).max() < 0.01
+
+
+def test_a_trial_without_a_posture_is_named(body, recipe):
+    problem = _problem(body, recipe)
+    problem.weights[1][:, 2:] = 0.0
+    with pytest.raises(InputError, match="trial 2 of 2 has no frame with 3 markers"):
+        fit_person(problem)

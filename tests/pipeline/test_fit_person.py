@@ -110,3 +110,22 @@ def test_gaps_and_points_that_never_appear_are_no_obstacle():
     sized, _ = body_of_person([walking.with_(xyz=xyz)], "articulated", "centres", Options())
     assert np.isfinite(list(sized.person.noise.values())).all()
     assert np.isfinite(sized.body.marker_offsets).all()
+
+
+def test_a_trial_in_which_nobody_is_seen_is_left_out():
+    _, (standing, bending, _) = _trials(60)
+    nobody = bending.with_(xyz=np.full(bending.xyz.shape, np.nan))
+    alone, with_nobody = (
+        body_of_person(seen, "articulated", "centres", Options())[0] for seen in ([standing], [standing, nobody])
+    )
+    assert with_nobody.person.trials == 1
+    np.testing.assert_allclose(with_nobody.body.marker_offsets, alone.body.marker_offsets, atol=1e-9)
+
+
+def test_a_person_seen_in_a_few_frames_of_a_long_trial_is_fitted_by_these():
+    _, (standing, _, _) = _trials(100)
+    xyz = np.full(standing.xyz.shape, np.nan)
+    xyz[41:47] = standing.xyz[41:47]
+    sized, _ = body_of_person([standing.with_(xyz=xyz)], "articulated", "centres", Options())
+    assert sized.person.trials == 1
+    assert np.isfinite(sized.person.covariance).all()

@@ -17,13 +17,14 @@ from simspine.body.anatomy import Moves, with_variations
 from simspine.body.kernels import all_poses, expand, markers_and_jacobian
 from simspine.body.model import Body
 from simspine.body.tree import Tree
+from simspine.errors import InputError
 from simspine.ik.frame_engine import first_pose, observations
 from simspine.ik.person_minimum import minimum
 from simspine.ik.person_system import PersonSystem, Quadratic, Unknowns, factorised, forward_solved
 from simspine.ik.shared_errors import groups_of, with_offsets
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
-from simspine.ik.terms.prior import of_one_coordinate
+from simspine.ik.terms.prior import held_and_drawn
 from simspine.ik.trajectory import BEGINS, starting_path
 from simspine.ik.trajectory_engine import HOLD, STILL, wide_priors
 from simspine.ik.uncertainty import marker_covariance
@@ -84,16 +85,24 @@ class PersonFit:
 
 
 def fit_person(problem: PersonProblem, start: Unknowns | None = None) -> PersonFit:
-    """start: an earlier fit's, to begin from."""
+    """Raises `InputError` where a trial shows no posture.
+
+    start: an earlier fit's, to begin from. Angles without a prior are held about where that put them, not about their
+    defaults: the pull of raised arms and bent hips, little in one frame, in all of a person's took 5° from the kyphosis
+    of every posture. (The proximal point algorithm, Rockafellar 1976: after some fits nothing is left of it.)
+    """
     with threadpool_limits(1, "blas"):  # the blocks are small
-        system = _system(problem)
+        system = _system(problem, start)
         at = _start(problem, system) if start is None else start
         return _posterior(system, minimum(system, at))
 
 
-def _system(problem: PersonProblem) -> PersonSystem:
+def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSystem:
     body, errors, first = problem.body, problem.errors, problem.trials[0]
     parts = [observations(body, trial, w, 3) for trial, w in zip(problem.trials, problem.weights, strict=True)]
+    for k, (_, _, _, usable) in enumerate(parts):
+        if not usable.any():
+            raise InputError(f"trial {k + 1} of {len(parts)} has no frame with 3 markers or more; leave it out.")
     tree, moved = parts[0][0], len(problem.moves) + 3 * len(problem.placed)
     names = [body.coordinates.names[i] for i in body.tree.free]
     limits = LimitTerm(tree.lower, tree.upper)
@@ -103,22 +112,24 @@ def _system(problem: PersonProblem) -> PersonSystem:
     w = np.concatenate([w for _, _, w, _ in parts]) / errors.sd**2
     counts = [trial.frames for trial in problem.trials]
     trial = np.repeat(np.arange(len(counts)), counts)
-    sharing = np.maximum(1.0, np.array(counts) / problem.independent)
-    priors = Prior([*problem.posture.terms, *wide_priors(body, names)])
-    S, mean, precision, _ = priors.arrays([*names, *problem.names], 1.0)
-    # Each frame's posture is held by the whole prior: without smoothness noise would bend the spine, and lengthen it.
-    # Errors that are correlated count for less, so priors are repeated, as in the trajectory engine.
-    Q, C = S[:, : len(names)], S[:, len(names) :]
+    # Frames that share an error count as one. Each frame's posture is held by the whole prior: without smoothness noise
+    # would bend the spine, and lengthen it.
+    sharing = np.maximum(1.0, np.array(counts) / problem.independent)[trial]
+    wide = wide_priors(body, names)
+    S, mean, precision, _ = Prior([*problem.posture.terms, *wide]).arrays([*names, *problem.names], 1.0)
+    Q, C, mean = S[:, : len(names)], S[:, len(names) :], np.tile(mean, (len(trial), 1))
+    if start is not None and wide:
+        mean[:, -len(wide) :] = start.q @ Q[-len(wide) :].T
     L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
     return PersonSystem(
-        MarkerTerm(tree, y, w, None, errors.loss, errors.linear_from(w)),
+        MarkerTerm(tree, y, w / sharing[:, None], None, errors.loss, errors.linear_from(w)),
         limits,
-        Quadratic(Q, C, mean, precision * sharing[trial][:, None]),
+        Quadratic(Q, C, mean, precision),
         trial,
-        (L.T * lasting) @ L * float(np.average(sharing, weights=counts)),
-        np.array([1 / sd**2 for error in errors.shared for sd in error.by_axis]) * sharing[:, None],
+        (L.T * lasting) @ L,
+        np.tile([1 / sd**2 for error in errors.shared for sd in error.by_axis], (len(counts), 1)),
         moved,
-        sharing[trial],
+        sharing,
         _following(tree, body, first.names, tuple(problem.followed)),
         np.array([[problem.names.index(n) for n in own] or [-1] * 3 for own in problem.followed.values()]).reshape(
             -1, 3
@@ -142,16 +153,15 @@ def _start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
 
     A path may wind an arm up, from which no step of all trials leads back.
     """
-    Q, own = system.posture.Q, system.posture.Q.shape[1]
-    single = of_one_coordinate(Q)
-    held = np.full(system.markers.tree.free.size, 1.0 / STILL**2)
-    held[:own] = (Q[single] ** 2).T @ system.posture.weight[0, single]
+    posture, own = system.posture, system.posture.Q.shape[1]
+    held, drawn = np.full(system.markers.tree.free.size, 1.0 / STILL**2), np.zeros(system.markers.tree.free.size)
+    held[:own], drawn[:own] = held_and_drawn(posture.Q, posture.mean[0], posture.weight)
     found = []
     for k, (trial, weights) in enumerate(zip(problem.trials, problem.weights, strict=True)):
         pose = np.append(first_pose(problem.body, trial, weights), np.zeros(held.size - own))
         alone, ends = system.only(k), []
         for begin in BEGINS[:PATHS]:
-            path = starting_path(alone.markers, pose, 1.0 / HOLD**2, 1, held, np.zeros(held.size), begin=begin)
+            path = starting_path(alone.markers, pose, 1.0 / HOLD**2, 1, held, drawn, begin=begin)
             start = Unknowns(path[:, :own], np.zeros(len(problem.names)), np.zeros((1, held.size - own - system.moved)))
             ends.append(minimum(alone, start, ROUGH))
         found.append(min(ends, key=alone.total))
@@ -166,7 +176,6 @@ def _posterior(system: PersonSystem, at: Unknowns) -> PersonFit:
     k, m = at.stays.size, at.offsets.shape[1]
     factor = factorised(system, at, np.zeros(len(at.q)))
     covariance = np.linalg.inv(factor.reduced)
-    mean_sharing = float(system.sharing.mean())
     z, n = system.columns(at), at.q.shape[1]
     blocks = np.zeros((len(z), z.shape[1], z.shape[1]))
     asked = np.union1d(np.arange(system.moved), system.taken[system.taken >= 0]).astype(int)
@@ -192,13 +201,14 @@ def _posterior(system: PersonSystem, at: Unknowns) -> PersonFit:
     taken = np.where(system.taken[:, :, None] >= 0, root[np.searchsorted(asked, system.taken)], 0.0)
     return PersonFit(
         found=at,
-        covariance=mean_sharing * covariance[:k, :k],
-        assumed=system.stay / mean_sharing,
+        covariance=covariance[:k, :k],
+        assumed=system.stay,
         residual=np.where(system.markers.w[:, :, None] > 0, places - system.markers.y, np.nan),
-        spread=np.einsum("tmii->tmi", marker_covariance(tree, z, blocks)),
-        carried=np.sqrt(mean_sharing) * _carried(answer[:, :n]),
-        unsure=mean_sharing * _unsure(system.followed, z, answer, taken),
-        offset_variance=(np.diag(covariance)[k:].reshape(at.offsets.shape)) * mean_sharing,
+        # Of frames that share an error, each follows its own: of those residuals the fit is less unsure.
+        spread=np.einsum("tmii->tmi", marker_covariance(tree, z, blocks)) / system.sharing[:, None, None],
+        carried=_carried(answer[:, :n]),
+        unsure=_unsure(system.followed, z, answer, taken),
+        offset_variance=np.diag(covariance)[k:].reshape(at.offsets.shape),
     )
 
 

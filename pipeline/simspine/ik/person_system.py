@@ -4,7 +4,7 @@ The frames have nothing in common but what stays the same; so the Hessian is a b
 (bundle adjustment's: Triggs et al. 2000), and the border's Schur complement is the marginal precision of what stays.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -38,7 +38,10 @@ class Unknowns:
 
 @dataclass(frozen=True, eq=False)
 class Quadratic:
-    """Priors that tie nothing but one frame to what stays: Σ weight (Q q + C s − mean)², weight (frames, priors)."""
+    """Priors that tie nothing but one frame to what stays: Σ weight (Q q + C s − mean)².
+
+    Q: (priors, coordinates). C: (priors, k). mean: (frames, priors). weight: (priors,).
+    """
 
     Q: np.ndarray
     C: np.ndarray
@@ -47,10 +50,9 @@ class Quadratic:
 
     @cached_property
     def information(self) -> np.ndarray:
-        """(frames, coordinates + k, coordinates + k): Σ weight (Q C)ᵀ (Q C). A trial's frames have the same weights."""
-        weights, which = np.unique(self.weight, axis=0, return_inverse=True)
+        """(coordinates + k, coordinates + k) of a frame: Σ weight (Q C)ᵀ (Q C)."""
         both = np.hstack([self.Q, self.C])
-        return np.array([(both.T * weight) @ both for weight in weights])[which.ravel()]
+        return (both.T * self.weight) @ both
 
     def departure(self, at: Unknowns) -> np.ndarray:
         return at.q @ self.Q.T + at.stays @ self.C.T - self.mean
@@ -59,9 +61,9 @@ class Quadratic:
 @dataclass(frozen=True, eq=False)
 class PersonSystem:
     """The problem as arrays. trial: (frames,) of each frame. stay: (k, k), offset: (trials, 3 × shared errors)
-    precisions. moved: how many of what stays the markers see. sharing: (frames,) how many frames share one error.
-    followed: the tree with the markers that are followed in place of those seen. taken: (followed, 3) index in what
-    stays, −1 for none.
+    precisions. moved: how many of what stays the markers see. sharing: (frames,) how many frames share one error of a
+    marker: `markers` count by so much less. followed: the tree with the markers that are followed in place of those
+    seen. taken: (followed, 3) index in what stays, −1 for none.
     """
 
     markers: MarkerTerm
@@ -108,7 +110,7 @@ class PersonSystem:
     def only(self, trial: int) -> "PersonSystem":
         """The same of one trial alone."""
         own = self.trial == trial
-        posture = Quadratic(self.posture.Q, self.posture.C, self.posture.mean, self.posture.weight[own])
+        posture = replace(self.posture, mean=self.posture.mean[own])
         return PersonSystem(
             self.markers.window(own), self.limits, posture, np.zeros(own.sum(), int), self.stay,
             self.offset[[trial]], self.moved, self.sharing[own], self.followed, self.taken,
@@ -181,7 +183,7 @@ def _blocks(system: PersonSystem, at: Unknowns, which: np.ndarray, damping: np.n
     H[:, :seen, n + k :] = markers[:, :seen, seen:]
     H[:, n + k :, :seen] = markers[:, seen:, :seen]
     H[:, n + k :, n + k :] = markers[:, seen:, seen:]
-    H[:, : n + k, : n + k] += system.posture.information[which]
+    H[:, : n + k, : n + k] += system.posture.information
     own = np.arange(n)
     H[:, own, own] += system.limits.curvature(at.q[which]) + UNSEEN
     H[:, own, own] *= 1 + damping[which, None]

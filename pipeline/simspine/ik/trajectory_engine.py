@@ -20,7 +20,7 @@ from simspine.ik.start import root_joint
 from simspine.ik.terms import Term
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
-from simspine.ik.terms.prior import PriorTerm, of_one_coordinate, repetition
+from simspine.ik.terms.prior import PriorTerm, held_and_drawn, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
 from simspine.ik.trajectory import BEGINS, AboutMean, Trajectory, solve_trajectory, starting_path
 from simspine.ik.uncertainty import coordinate_deviation
@@ -187,10 +187,7 @@ def _paths(
     one is followed by others, for stretches in which it leads nowhere: an arm that hung straight may be wound up."""
     prior, own = problem.prior, problem.own
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.S.shape[1] - own))
-    single = of_one_coordinate(prior.S)
-    S, precision = prior.S[single], prior.precision[single]
-    held = (S**2).T @ precision
-    drawn = (S.T @ (precision * prior.mean[single])) / np.where(held > 0.0, held, 1.0)
+    held, drawn = held_and_drawn(prior.S, prior.mean, prior.precision)
     held[own:], drawn[own:] = 1.0 / STILL**2, 0.0
     stride = max(1, int(markers.rate / START_HZ))
 

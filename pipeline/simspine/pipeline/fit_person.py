@@ -23,6 +23,7 @@ from simspine.types import FROM_DETECTOR, Markers, Origin
 
 FRAMES = 150  # of all trials together
 LEAST, MOST = 6, 60  # of one trial
+MARKERS = 3  # that a posture takes at least
 ROUNDS = 5
 # What a detector is off by in all trials, over what its offsets differ by from trial to trial. A half lies between what
 # suits a detector that errs alike in everybody (1 or more) and one that errs anew in each trial (0): with 0, a half and
@@ -60,10 +61,15 @@ def fit_to_person(
     recipe = sized.recipe
     if not recipe.anatomy or recipe.articulation is None or options.engine != "trajectory":
         return sized
-    known = _alike([fit_markers(sized.body, trial) for trial in trials])
+    base = sized.weights(marker_set) | dict(options.weights)
+    seen = [(trial, _shown(options, trial, base)) for trial in _alike([fit_markers(sized.body, t) for t in trials])]
+    seen = [(trial, shown) for trial, shown in seen if shown.size]
+    if not seen:
+        return sized  # the solver says so, trial by trial
+    known = [trial for trial, _ in seen]
     smooth = [_smooth(trial) for trial in known]
     fast = mean_of_known(np.array([_fast(a, b) for a, b in zip(known, smooth, strict=True)]), 0)
-    some = [_some(trial, len(trials)) for trial in smooth]
+    some = [_some(trial, shown, len(known)) for trial, (_, shown) in zip(smooth, seen, strict=True)]
     chosen, bursts = [part for part, _ in some], [burst for _, burst in some]
     moves = moves_of(sized.body, recipe.anatomy, recipe.articulation.chain)
     levels = level_priors(recipe.articulation.regions)
@@ -71,7 +77,6 @@ def fit_to_person(
     places = places_of(chosen[0])
     names = (*(v.name for v in recipe.anatomy), *places.names, *places.region_names, *own)
     anatomy = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy]
-    base = sized.weights(marker_set) | dict(options.weights)
     options = as_views_agree(options, chosen[0])
     found, noise, worth = None, options, dict.fromkeys(chosen[0].names, 1.0)
     lasting_sd = LASTING_SD
@@ -91,7 +96,7 @@ def fit_to_person(
         problem = PersonProblem(
             sized.body, [m for m, _ in weighted], [w for _, w in weighted], moves, places.points, names, lasting,
             Prior([*recipe.priors, *about_curve(levels)]), marker_errors(held, chosen[0]),
-            [trial.frames / trial.rate for trial in trials], followed,
+            [trial.frames / trial.rate for trial in known], followed,
         )  # fmt: skip
         found = fit_person(problem, None if found is None else found.found)
         offsets, variance, always, unsure = places.apart(found.found.stays[at], found.covariance[at, at])
@@ -117,7 +122,7 @@ def fit_to_person(
     free = [body.coordinates.names[i] for i in body.tree.free]
     curve = slice(len(names) - len(own), None)
     person = Person(
-        own, found.found.stays[curve], found.covariance[curve, curve], found.assumed[curve, curve], len(trials),
+        own, found.found.stays[curve], found.covariance[curve, curve], found.assumed[curve, curve], len(known),
         learnt, worth, varied_by, dict(zip(free, found.carried.tolist(), strict=True)), centroids,
         lasts, lasting_shared, _displacements(places.regions, always, unsure),
         dict(zip(followed, found.unsure.tolist(), strict=True)),
@@ -181,16 +186,19 @@ def _with_fast(
     return learnt, found, lasting
 
 
-def _some(markers: Markers, trials: int) -> tuple[Markers, np.ndarray]:
-    """Frames evenly over the trial, in bursts where it is long enough; and which of them make a burst, (bursts, 3)."""
+def _some(markers: Markers, shown: np.ndarray, trials: int) -> tuple[Markers, np.ndarray]:
+    """Frames evenly over those that show a posture, in bursts where the trial is long enough; and which of them make a
+    burst, (bursts, 3).
+    """
     wanted = int(np.clip(FRAMES // trials, LEAST, MOST))
     steps = np.round(np.array(BURST) * markers.rate).astype(int)
-    last = markers.frames - 1 - steps[-1]
-    if last < 0 or markers.frames <= wanted:
-        chosen = np.unique(np.linspace(0, markers.frames - 1, min(wanted, markers.frames)).astype(int))
+    begin = shown[shown < markers.frames - steps[-1]]
+    if not begin.size or markers.frames <= wanted:
+        chosen = shown[np.unique(np.linspace(0, shown.size - 1, min(wanted, shown.size)).astype(int))]
         bursts = np.zeros((0, len(steps)), int)
     else:
-        together = np.linspace(0, last, max(1, wanted // len(steps))).astype(int)[:, None] + steps
+        evenly = np.linspace(0, begin.size - 1, max(1, wanted // len(steps))).astype(int)
+        together = begin[evenly][:, None] + steps
         chosen = np.unique(together)
         bursts = np.searchsorted(chosen, together)
     part = {"xyz": markers.xyz[chosen]}
@@ -199,6 +207,12 @@ def _some(markers: Markers, trials: int) -> tuple[Markers, np.ndarray]:
         part[name] = None if values is None else values[chosen]
     spacing = (markers.frames - 1) / markers.rate / max(1, len(chosen) - 1)
     return markers.with_(**part, rate=1 / max(spacing, 1 / markers.rate)), bursts
+
+
+def _shown(options: KinematicsOptions, markers: Markers, weights: Mapping[str, float]) -> np.ndarray:
+    """Indices of the frames that show enough for a posture."""
+    weighted, w = observations(options, markers, weights)
+    return np.flatnonzero(((w > 0) & weighted.present).sum(1) >= MARKERS)
 
 
 def _alike(trials: Sequence[Markers]) -> list[Markers]:

@@ -117,8 +117,8 @@ def _correlation_time(
     burst = fit.residual[:, group][frames]  # (bursts, 3, markers, 3)
     products = mean_of_known(burst[:, :1] * burst, (0, 3))  # (lags, markers)
     products = products[:, products[0] > 0]
-    if not products.size:
-        return default
+    if not np.isfinite(products).any(1).all():
+        return default  # gaps leave one of the lags out
     near, far = np.clip(np.nanmedian(products[1:] / products[0], axis=1), 1e-3, 0.999)
     longest = float(np.mean(problem.seconds)) / 2
     time = min(longest, (BURST[2] - BURST[1]) / max(np.log(max(near, far) / far), 1e-2))

@@ -73,6 +73,14 @@ def of_one_coordinate(S: np.ndarray) -> np.ndarray:
     return size.max(1, initial=0.0) > 0.9 * size.sum(1)
 
 
+def held_and_drawn(S: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(free,) precision with which priors about one coordinate hold it, and (free,) the value they draw it to."""
+    single = of_one_coordinate(S)
+    S, precision = S[single], precision[single]
+    held = (S**2).T @ precision
+    return held, (S.T @ (precision * mean[single])) / np.where(held > 0.0, held, 1.0)
+
+
 def repetition(decay: np.ndarray, frames: int, shared: float) -> np.ndarray:
     """How often each frame must repeat priors (priors,) that all together they say `shared` times as much of a
     departure that stays the same over the trial; 0 for errors that are new in each frame (shared 1).
