@@ -33,9 +33,9 @@ from simspine.types import Markers
 
 PATHS = 3  # rough ones, to begin from
 ROUGH = 1.0  # squared standard deviations: enough to tell which minimum a path leads to
-# The wide priors of these stay about 0. In all frames together they hold the pelvis' mean tilt on the thighs to 5°, as
-# people's pelvic tilt differs by 6° (Vialle 2005); points of the spine that are off together say little of it.
-UPRIGHT = {"hip_flexion_r", "hip_flexion_l"}
+# How the names of arms' angles begin. Legs stay about their defaults: over all frames that holds the pelvis' mean tilt
+# to some 5° where points of the spine are off together, about as people's standing tilt differs (6°, Vialle 2005).
+ARMS = ("arm_", "elbow_", "pro_sup_", "wrist_")
 WAYS = 20  # in which a body may be wrong: the largest ones
 
 
@@ -90,9 +90,9 @@ class PersonFit:
 def fit_person(problem: PersonProblem, start: Unknowns | None = None) -> PersonFit:
     """Raises `InputError` where a trial shows no posture.
 
-    start: an earlier fit's, to begin from. Angles without a prior are held about where that put them, not about their
-    defaults: the pull of raised arms, little in one frame, in all of a person's took 5° from the kyphosis of every
-    posture. (The proximal point algorithm, Rockafellar 1976: after some fits nothing is left of it.)
+    start: an earlier fit's, to begin from. Arms are held about where that put them, not about their defaults: the pull
+    of raised arms, little in one frame, in all of a person's took 5° from the kyphosis of every posture. (The proximal
+    point algorithm, Rockafellar 1976: after some fits nothing is left of it.)
     """
     with threadpool_limits(1, "blas"):  # the blocks are small
         system = _system(problem, start)
@@ -123,7 +123,7 @@ def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSyst
     Q, C, mean = S[:, : len(names)], S[:, len(names) :], np.tile(mean, (len(trial), 1))
     if start is not None:
         own = len(problem.posture.terms)
-        led = [own + i for i, prior in enumerate(wide) if UPRIGHT.isdisjoint(prior.combination)]
+        led = [own + i for i, prior in enumerate(wide) if next(iter(prior.combination)).startswith(ARMS)]
         mean[:, led] = start.q @ Q[led].T
     L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
     return PersonSystem(
