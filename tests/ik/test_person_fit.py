@@ -10,7 +10,7 @@ from simspine.body.kernels import all_poses, expand, markers_and_jacobian
 from simspine.body.kinematics import forward_kinematics, neutral_motion
 from simspine.body.recipes import build, default_weights, read_recipe
 from simspine.errors import InputError
-from simspine.ik import person_fit
+from simspine.ik import person_fit, person_minimum
 from simspine.ik.person_fit import PersonProblem, fit_person
 from simspine.ik.person_minimum import minimum
 from simspine.ik.person_system import UNSEEN, factorised
@@ -87,7 +87,7 @@ def test_the_gradient_is_that_of_the_cost(noisy):
 def test_a_step_solves_the_whole_system_at_once(noisy):
     """Newton's, by the bordered factor, against a dense Hessian: differences of the gradient."""
     system, at = noisy
-    at = minimum(system, at)
+    at = minimum(system, at).at
     h, size = 1e-5, at.flat.size
     columns = []
     for i in range(size):
@@ -109,7 +109,7 @@ def test_the_covariance_is_that_of_the_whole_system(noisy):
     factor = factorised(system, at, np.zeros(len(at.q)))
     stays = slice(at.q.size, at.q.size + at.stays.size)
     columns = [factor.solve(np.eye(at.flat.size)[i])[stays] for i in range(stays.start, stays.stop)]
-    fit = person_fit._posterior(system, at)
+    fit = person_fit._posterior(system, at, 0.0)
     np.testing.assert_allclose(fit.covariance, np.array(columns), rtol=1e-6, atol=1e-12)
 
 
@@ -117,7 +117,7 @@ def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
     """And no step in a random direction lowers the cost."""
     system, start = noisy
     rng = np.random.default_rng(2)
-    one, *others = (minimum(system, start.like(start.flat + _some(rng, start, size))) for size in (0.0, 0.003, 0.01))
+    one, *others = (minimum(system, start.like(start.flat + _some(rng, start, size))).at for size in (0.0, 0.003, 0.01))
     for other in others:
         np.testing.assert_allclose(other.flat, one.flat, atol=1e-5)
         np.testing.assert_allclose(other.stays, one.stays, atol=1e-6)
@@ -125,13 +125,23 @@ def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
         assert system.total(one.like(one.flat + _some(rng, one, size))) > system.total(one)
 
 
+def test_too_few_steps_are_told(noisy, monkeypatch):
+    """By as much as the cost is above the minimum: near it, half of what Newton's step promises and more."""
+    system, start = noisy
+    done = minimum(system, start)
+    assert done.left < person_minimum.LEFT
+    monkeypatch.setattr(person_minimum, "STEPS", 2)
+    cut = minimum(system, start)
+    assert cut.left > max(0.01, 0.5 * (system.total(cut.at) - system.total(done.at)))
+
+
 def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
     """An elbow bent the wrong way, far outside its limits, in one frame: all end where they would without it."""
     system, start = noisy
-    lowest = system.total(minimum(system, start))
+    lowest = system.total(minimum(system, start).at)
     q = start.q.copy()
     q[1, [body.coordinates.names[k] for k in body.tree.free].index("elbow_flex_r")] = -2.0
-    assert system.total(minimum(system, replace(start, q=q))) == pytest.approx(lowest, abs=1e-6)
+    assert system.total(minimum(system, replace(start, q=q)).at) == pytest.approx(lowest, abs=1e-6)
 
 
 def test_an_arm_that_a_rough_path_winds_up_is_not_believed(body, recipe, monkeypatch):
@@ -212,8 +222,8 @@ def test_what_is_unsure_is_what_the_dense_hessian_says(body, recipe):
     xyz[2, second.index("RElbow")] += 0.1
     problem = replace(problem, trials=[first, second.with_(xyz=xyz)])
     system = person_fit._system(problem)
-    at = minimum(system, person_fit._start(problem, system))
-    fit = person_fit._posterior(system, at)
+    at = minimum(system, person_fit._start(problem, system)).at
+    fit = person_fit._posterior(system, at, 0.0)
     factor = factorised(system, at, np.zeros(len(at.q)))
     V = np.array([factor.solve(unit) for unit in np.eye(at.flat.size)])
     n, k = at.q.shape[1], at.stays.size
@@ -272,7 +282,7 @@ def test_raised_arms_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
         return [replace(p, sd=100.0) if next(iter(p.combination)).startswith(person_fit.ARMS) else p for p in priors]
 
     monkeypatch.setattr(person_fit, "wide_priors", freed)
-    free = minimum(person_fit._system(problem), last)
+    free = minimum(person_fit._system(problem), last).at
     others = np.array(["shoulders" not in name for name in problem.names])
     pulled, left = (np.abs(at.stays - free.stays)[others] for at in (first, last))
     sd = np.sqrt(np.diag(fit_person(problem, last).covariance))[others]

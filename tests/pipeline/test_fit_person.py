@@ -1,7 +1,7 @@
 """What is learnt of a person from all their trials: by people of another anatomy, and by noise that is known."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import Options, ScalingOptions
 from simspine.pipeline.person import Person, personal_prior
+from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import Prior
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Origin
@@ -75,6 +76,17 @@ def test_what_all_trials_said_survives_a_file(fitted):
     assert again.noise == person.noise
     assert again.worth == person.worth
     assert dict(again.carried) == dict(person.carried)
+
+
+@pytest.mark.parametrize("left", [1e-9, 0.04])
+def test_a_fit_that_ran_out_of_steps_is_a_finding(fitted, left):
+    _, seen, sized = fitted
+    sized = replace(sized, person=replace(sized.person, left=left))
+    result = solve_kinematics(sized, seen[0], "centres", Options().ik)
+    found = judge(sized, result, read_spine(sized, result), seen[0]).findings
+    told = [finding.message for finding in found if finding.code == "person_fit"]
+    assert len(told) == (left > 0.01)
+    assert all("0.2 of their standard deviations" in message for message in told)
 
 
 def test_a_single_trial_says_nothing_about_itself_beforehand(fitted):

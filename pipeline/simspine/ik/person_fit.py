@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.linalg import cho_solve
 from threadpoolctl import threadpool_limits
 
 from simspine.body.anatomy import Moves, with_variations
@@ -44,9 +45,9 @@ class PersonProblem:
     """What is fitted. body: as sized. trials: some frames of each, y_up, with the same markers. weights: (frames,
     markers) of each. moves: of the variations. placed: markers whose places on the body are unknown. names: of what
     stays over all trials: variations, three for each of `placed`, and what moves nothing. lasting: priors on it.
-    posture: priors of each frame, on coordinates and `names`. seconds: how long each trial is. followed: {marker of the
-    body of which is asked how unsure its place in space is for all that stays: () or three of `names`, forward, up,
-    right, that are taken off from it}.
+    posture: priors of each frame, on coordinates and `names`. errors: of the markers; those that are shared are a
+    trial's own, about zero. seconds: how long each trial is. followed: {marker of the body of which is asked how unsure
+    its place in space is for all that stays: () or three of `names`, forward, up, right, that are taken off from it}.
     """
 
     body: Body
@@ -69,15 +70,16 @@ class PersonProblem:
 
 @dataclass(frozen=True, eq=False)
 class PersonFit:
-    """found: the maximum. covariance: (k, k) of what stays; assumed: (k, k), precision of its prior alone. residual,
-    spread: (frames, markers, 3) m and m², of the markers and what the fit itself is unsure of; residuals are NaN where
-    a marker is missing. offset_variance: like `found.offsets`, m². carried: (coordinates, r), by how much a posture
-    changes, on average, with each of r independent ways in which body and places may still be wrong, one sd each.
-    unsure: (followed, 3, 3) m², covariance of where the followed markers are for the same reason, postures answering to
-    it; along the axes of the bodies that carry them, on average.
+    """found: the maximum. left: see `Lowest`. covariance: (k, k) of what stays; assumed: (k, k), precision of its prior
+    alone. residual, spread: (frames, markers, 3) m and m², of the markers and what the fit itself is unsure of;
+    residuals are NaN where a marker is missing. offset_variance: like `found.offsets`, m². carried: (coordinates, r),
+    by how much a posture changes, on average, with each of r independent ways in which body and places may still be
+    wrong, one sd each. unsure: (followed, 3, 3) m², covariance of where the followed markers are for the same reason,
+    postures answering to it; along the axes of the bodies that carry them, on average.
     """
 
     found: Unknowns
+    left: float
     covariance: np.ndarray
     assumed: np.ndarray
     residual: np.ndarray
@@ -97,7 +99,7 @@ def fit_person(problem: PersonProblem, start: Unknowns | None = None) -> PersonF
     with threadpool_limits(1, "blas"):  # the blocks are small
         system = _system(problem, start)
         at = _start(problem, system) if start is None else start
-        return _posterior(system, minimum(system, at))
+        return _posterior(system, *minimum(system, at))
 
 
 def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSystem:
@@ -168,7 +170,7 @@ def _start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
         for begin in BEGINS[:PATHS]:
             path = starting_path(alone.markers, pose, 1.0 / HOLD**2, 1, held, drawn, begin=begin)
             start = Unknowns(path[:, :own], np.zeros(len(problem.names)), np.zeros((1, held.size - own - system.moved)))
-            ends.append(minimum(alone, start, ROUGH))
+            ends.append(minimum(alone, start, ROUGH).at)
         found.append(min(ends, key=alone.total))
     return Unknowns(
         np.concatenate([end.q for end in found]),
@@ -177,10 +179,10 @@ def _start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
     )
 
 
-def _posterior(system: PersonSystem, at: Unknowns) -> PersonFit:
+def _posterior(system: PersonSystem, at: Unknowns, left: float) -> PersonFit:
     k, m = at.stays.size, at.offsets.shape[1]
     factor = factorised(system, at, np.zeros(len(at.q)))
-    covariance = np.linalg.inv(factor.reduced)
+    covariance = cho_solve((factor.corner, True), np.eye(len(factor.corner)))
     z, n = system.columns(at), at.q.shape[1]
     blocks = np.zeros((len(z), z.shape[1], z.shape[1]))
     asked = np.union1d(np.arange(system.moved), system.taken[system.taken >= 0]).astype(int)
@@ -206,6 +208,7 @@ def _posterior(system: PersonSystem, at: Unknowns) -> PersonFit:
     taken = np.where(system.taken[:, :, None] >= 0, root[np.searchsorted(asked, system.taken)], 0.0)
     return PersonFit(
         found=at,
+        left=left,
         covariance=covariance[:k, :k],
         assumed=system.stay,
         residual=np.where(system.markers.w[:, :, None] > 0, places - system.markers.y, np.nan),

@@ -1,5 +1,7 @@
 """The minimum of a person's system: Levenberg and Marquardt's steps far away, Newton's near the end."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from simspine.ik.minimise import FAIR, MAX_STEP, WORTH, Chord
@@ -12,7 +14,16 @@ DAMPING = (1e-9, 1e3)  # at least, at most
 SHARES = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 0.001, 0.0)  # of a step
 
 
-def minimum(system: PersonSystem, at: Unknowns, left: float = LEFT) -> Unknowns:
+class Lowest(NamedTuple):
+    """at: where the steps ended. left: squared standard deviations that the last one promised; more than was asked for
+    where there were too few steps. Near the minimum no result moves by more than the root of it, of its own deviation.
+    """
+
+    at: Unknowns
+    left: float
+
+
+def minimum(system: PersonSystem, at: Unknowns, left: float = LEFT) -> Lowest:
     """The minimum beside `at`, to where steps promise less than `left` squared standard deviations.
 
     Steps are Gauss and Newton's far away. Near the end they are Newton's where that has a positive Hessian, and a
@@ -32,7 +43,7 @@ def minimum(system: PersonSystem, at: Unknowns, left: float = LEFT) -> Unknowns:
             continue
         if promise < left:
             end = at.like(at.flat + step.flat)  # costs are not exact enough to judge the very last by
-            return end if left <= LEFT or system.total(end) < cost.sum() + held else at
+            return Lowest(end if left <= LEFT or system.total(end) < cost.sum() + held else at, promise)
         shares, trial, new, new_held = _along(system, at, step, cost, held, promise)
         gain = cost.sum() + held - new.sum() - new_held
         damping = np.where(shares == 1.0, damping / 10, np.where(shares < 0.5, damping * 10, damping)).clip(*DAMPING)
@@ -44,7 +55,7 @@ def minimum(system: PersonSystem, at: Unknowns, left: float = LEFT) -> Unknowns:
         fresh = False
         if not near or gain < FAIR * promise:
             chord = None
-    return at
+    return Lowest(at, promise)
 
 
 def _chord(system: PersonSystem, at: Unknowns, damping: np.ndarray, newton: bool) -> Chord:

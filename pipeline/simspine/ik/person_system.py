@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import cho_solve
 from scipy.linalg.blas import dtrsm
 
 from simspine.body.tree import Tree
@@ -19,7 +20,9 @@ UNSEEN = 1e-6  # rad⁻², m⁻²: the path of a person in a frame that nobody s
 
 @dataclass(frozen=True, eq=False)
 class Unknowns:
-    """q: (frames, coordinates) of all trials. stays: (k,). offsets: (trials, 3 × shared errors) m."""
+    """q: (frames, coordinates) rad or m, of all trials. stays: (k,) rad or m, what is the same in all of them. offsets:
+    (trials, 3 × shared errors) m, what neighbouring markers are off by in a trial.
+    """
 
     q: np.ndarray
     stays: np.ndarray
@@ -120,13 +123,14 @@ class PersonSystem:
 @dataclass(frozen=True, eq=False)
 class BorderedFactor:
     """Half the Hessian, factorised. lower: (frames, n, n), Cholesky factors L of the frames' blocks. half: (frames, n,
-    k + m), L⁻¹ of their border, to what stays and to the offsets of the frame's trial. reduced: of what stays and of
-    all offsets, without the frames' unknowns (Schur's complement). trial: (frames,). at: where it was made.
+    k + m), L⁻¹ of their border, to what stays and to the offsets of the frame's trial. corner: Cholesky factor of
+    the block of what stays and of all offsets, without the frames' unknowns (Schur's complement). trial: (frames,). at:
+    where it was made.
     """
 
     lower: np.ndarray
     half: np.ndarray
-    reduced: np.ndarray
+    corner: np.ndarray
     trial: np.ndarray
     at: Unknowns
 
@@ -138,8 +142,8 @@ class BorderedFactor:
         carried = np.einsum("tia,ti->ta", self.half, forward)
         offsets = right.offsets.copy()
         np.subtract.at(offsets, self.trial, carried[:, k:])
-        corner = np.concatenate([right.stays - carried[:, :k].sum(0), offsets.ravel()])
-        shared = np.linalg.solve(self.reduced, corner)
+        left = np.concatenate([right.stays - carried[:, :k].sum(0), offsets.ravel()])
+        shared = cho_solve((self.corner, True), left)
         stays, offsets = shared[:k], shared[k:].reshape(offsets.shape)
         both = np.hstack([np.broadcast_to(stays, (len(forward), k)), offsets[self.trial]])
         inner = forward - np.einsum("tia,ta->ti", self.half, both)
@@ -150,8 +154,8 @@ class BorderedFactor:
 def factorised(system: PersonSystem, at: Unknowns, damping: np.ndarray, newton: bool = False) -> BorderedFactor:
     """Of Gauss and Newton's Hessian, or of Newton's in the frames where that is positive definite.
 
-    damping: (frames,), shares by which a frame's own diagonal is raised. Raises `LinAlgError` if Newton's as a whole is
-    not positive definite; Gauss and Newton's always is.
+    damping: (frames,), shares by which a frame's own diagonal is raised. Raises `LinAlgError` if the whole is not
+    positive definite, which Gauss and Newton's always is.
     """
     frames, n = at.q.shape
     k, m = at.stays.size, at.offsets.shape[1]
@@ -169,9 +173,7 @@ def factorised(system: PersonSystem, at: Unknowns, damping: np.ndarray, newton: 
         place = np.r_[0:k, k + i * m : k + (i + 1) * m]
         inner = np.tensordot(half[own], half[own], axes=((0, 1), (0, 1)))
         reduced[np.ix_(place, place)] += H[own, n:, n:].sum(0) - inner
-    if newton and not _positive(reduced):
-        raise np.linalg.LinAlgError("what stays has no minimum here")
-    return BorderedFactor(lower, half, reduced, system.trial, at)
+    return BorderedFactor(lower, half, np.linalg.cholesky(reduced), system.trial, at)
 
 
 def _blocks(system: PersonSystem, at: Unknowns, which: np.ndarray, damping: np.ndarray, newton: bool) -> np.ndarray:

@@ -125,7 +125,7 @@ def fit_to_person(
         own, found.found.stays[curve], found.covariance[curve, curve], found.assumed[curve, curve], len(known),
         learnt, worth, varied_by, dict(zip(free, found.carried.tolist(), strict=True)), centroids,
         lasts, lasting_shared, _displacements(places.regions, always, unsure),
-        dict(zip(followed, found.unsure.tolist(), strict=True)),
+        dict(zip(followed, found.unsure.tolist(), strict=True)), found.left,
     )  # fmt: skip
     return replace(sized, body=body, person=person)
 

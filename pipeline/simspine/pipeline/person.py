@@ -34,7 +34,8 @@ class Person:
     deviation each. centroids: by level, as points that mean centroids say. lasting, lasting_shared: which part of the
     noise is there in what the fit leaves over, and lasts (`MarkerErrors`). always: by region of the spine, what its
     points are off by in all trials, which is the detector's doing. unsure: {marker: (3, 3) m²}, covariance of where
-    it is for all that may still be wrong with the body, along the axes of the body that carries it.
+    it is for all that may still be wrong with the body, along the axes of the body that carries it. left: squared
+    standard deviations that the fit had left to gain when it ended (`PersonFit`).
     """
 
     names: tuple[str, ...]
@@ -51,6 +52,7 @@ class Person:
     lasting_shared: float = 1.0
     always: Mapping[str, Displacement] = field(default_factory=dict)
     unsure: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    left: float = 0.0
 
     def beside(self, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Mean (k,) and covariance (k, k) of what is known without that share of the evidence: without one trial's."""

@@ -25,6 +25,7 @@ CAUSES = {
     "marker_flagged": "markers very far from the body",
     "reprojection": "points far from their images in some frames",
     "reprojection_point": "points far from their images over the trial",
+    "person_fit": "the fit of the body to the person ran out of steps",
     "view_absent": "cameras that hardly see the person",
     "skin_marker_lost": "markers on the skin were lost for most of the trial",
     "skin_marker_order": "markers on the skin are out of order",
