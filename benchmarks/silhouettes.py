@@ -31,16 +31,17 @@ from simspine.capture.presets import read_preset
 from simspine.capture.rig import looking
 from simspine.capture.truth import TruthTrial, capsules, make_subject, make_trial, points
 from simspine.geometry import in_frame, project
+from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import (
     FilterOptions,
     KinematicsOptions,
     MergeOptions,
+    Options,
     ScalingOptions,
     TriangulationOptions,
 )
 from simspine.pipeline.points import Outline, locate_points, make_markers
-from simspine.pipeline.sized_body import size_body
 from simspine.silhouettes.levels import CONTOURS, DEPTH_SD, GROOVE, GROOVE_SD, LEVELS
 from simspine.skeletons import load
 from simspine.skeletons.inferred_names import base_name
@@ -287,9 +288,10 @@ def study(options: argparse.Namespace, places: str) -> dict[str, dict[str, dict[
         rigs = [rig_around(trial) for trial in trials]
         seen = [located(trial, rig, options.preset, options.seed) for trial, rig in zip(trials, rigs, strict=True)]
         chosen = [ways(*item, rng) for item in zip(trials, [person] * len(trials), rigs, seen, strict=True)]
-        sized, _ = size_body([found["without"] for found in chosen], "articulated", places, limits)
-        for trial, found in zip(trials, chosen, strict=True):
-            for way, markers in found.items():
+        for way in chosen[0]:
+            own = [found[way] for found in chosen]
+            sized, _ = body_of_person(own, "articulated", places, Options(scaling=limits))
+            for trial, markers in zip(trials, own, strict=True):
                 result = solve_kinematics(sized, markers, places, KinematicsOptions(), None, OWN_POINTS)
                 figures = judge(read_spine(sized, result, OWN_POINTS), trial)
                 if way.startswith("ring"):

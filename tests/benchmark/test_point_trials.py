@@ -14,6 +14,8 @@ from simspine.benchmark.point_trials import (
     observed,
     people,
 )
+from simspine.capture.actions import ACTIONS
+from simspine.capture.foreign import FOREIGN_ACTIONS
 from simspine.errors import InputError
 from simspine.filtering import lowpass
 from simspine.skeletons.regions import SPINE_REGIONS
@@ -106,3 +108,9 @@ def test_unknown_actions_and_families_are_named(family):
         next(people(family, replace(SIZE, actions=("Flying",))))
     with pytest.raises(InputError, match="straight"):
         next(people("straight", SIZE))
+
+
+@pytest.mark.parametrize("family", ["published", "foreign"])
+def test_all_actions_are_all_that_a_family_has(family):
+    found = next(people(family, PointStudySize(1, 12, actions="all")))
+    assert [trial.trial.split("_1")[0] for trial in found] == list(FOREIGN_ACTIONS if family == "foreign" else ACTIONS)

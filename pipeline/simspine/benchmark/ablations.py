@@ -20,12 +20,12 @@ def _ik(**changes) -> Change:
 # {name: change}. The first group is given a part of the truth, so it shows where the error comes from.
 ABLATIONS: dict[str, Change] = {
     "as it is": lambda settings: settings,
-    "oracle: sizes": _changed(true_sizes=True),
+    "oracle: the body": _changed(true_body=True),
     "oracle: mean posture": _changed(true_posture=True),
     "oracle: slow errors of markers": _changed(keep_errors="fast"),
     "oracle: the sacrum's point": _changed(true_points=("Hip",)),
     "oracle: lumbar points": _changed(true_points=("Hip", "Spine_01", "Spine_02", "Spine_03")),
-    "oracle: sizes, posture, slow errors": _changed(true_sizes=True, true_posture=True, keep_errors="fast"),
+    "oracle: body, posture, slow errors": _changed(true_body=True, true_posture=True, keep_errors="fast"),
     # Detected limbs mean other places than those of the motion capture, and differ more from left to right.
     "without motion capture": _changed(use_mocap=False, markers="vertebral", scaling=ScalingOptions(max_asymmetry=0.4)),
     "priors × 0.5": _changed(prior_width=0.5),

@@ -31,6 +31,7 @@ from simspine.pipeline.options import (
     ScalingOptions,
     TriangulationOptions,
 )
+from simspine.pipeline.person import Person
 from simspine.pipeline.points import locate_points, make_markers
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.verdict import judge
@@ -63,11 +64,11 @@ class ObservedTrial:
 class Experiment:
     """Ours: the options of the stages, and what only an experiment changes.
 
-    prior_width: factor on the standard deviation of every prior. What the rest needs is known to an experiment only:
-    true_sizes: scale by the true points. true_posture: priors about each trial's true mean posture instead of the
-    neutral one. true_points: markers that are where the truth has them, and count `SURE` times as much. keep_errors:
-    'all' of the markers', or only the 'slow' or the 'fast' part of them (below and above `SLOW_HZ`), the other being
-    taken away.
+    prior_width: factor on the standard deviation of every prior. What the rest needs is known to an experiment
+    only: true_body: the body fitted to the true points, with the noise that the markers show. true_posture: priors
+    about each trial's true mean posture instead of the neutral one. true_points: markers that are where the truth
+    has them, and count `SURE` times as much. keep_errors: 'all' of the markers', or only the 'slow' or the 'fast'
+    part of them (below and above `SLOW_HZ`), the other being taken away.
     """
 
     recipe: str = "articulated"
@@ -78,16 +79,15 @@ class Experiment:
     ik: KinematicsOptions = field(default_factory=KinematicsOptions)
     use_mocap: bool = True
     prior_width: float = 1.0
-    true_sizes: bool = False
+    true_body: bool = False
     true_posture: bool = False
     true_points: tuple[str, ...] = ()
     keep_errors: Literal["all", "slow", "fast"] = "all"
 
     @property
     def options(self) -> Options:
-        """Of sizing the body and fitting it to the person. True points would teach it that there is no noise."""
-        scaling = self.scaling.model_copy(update={"anatomy": False}) if self.true_sizes else self.scaling
-        return Options(scaling=scaling, ik=self.ik)
+        """Of sizing the body and fitting it to the person."""
+        return Options(scaling=self.scaling, ik=self.ik)
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,11 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
         with_true_points(with_errors(m, trial.points, settings.keep_errors), trial.points, settings.true_points)
         for (m, _), trial in zip(prepared, trials, strict=True)
     ]
-    measured = [trial.points for trial in trials] if settings.true_sizes else markers
-    sized, _ = body_of_person(measured, settings.recipe, settings.markers, settings.options)
+    sized, _ = body_of_person(markers, settings.recipe, settings.markers, settings.options)
+    if settings.true_body:
+        true = [_true(trial.points, own) for trial, own in zip(trials, markers, strict=True)]
+        exact, _ = body_of_person(true, settings.recipe, settings.markers, settings.options)
+        sized = _with_noise(exact, sized.person)
     estimates = []
     for own, (_, report), trial in zip(markers, prepared, trials, strict=True):
         prior = sized.prior
@@ -127,6 +130,20 @@ def estimates_from_points(trials: Sequence[Markers], settings: Experiment) -> li
     """Our estimate of each trial of a person from markers (y_up) as the stages hand them to inverse kinematics."""
     sized, _ = body_of_person(trials, settings.recipe, settings.markers, settings.options)
     return [_solved(sized, own, settings, widened(sized.prior, settings.prior_width)) for own in trials]
+
+
+def _true(points: Markers, seen: Markers) -> Markers:
+    """Those of the true points that are seen, as if from where these are."""
+    names = [name for name in seen.names if name in points.names]
+    return points.select(names).with_(origin=[seen.origins[seen.index(name)] for name in names])
+
+
+def _with_noise(sized: SizedBody, seen: Person | None) -> SizedBody:
+    """A body that was fitted to true points, with the noise that is there: true points teach that there is none."""
+    if sized.person is None or seen is None:
+        return sized
+    noise = {name: getattr(seen, name) for name in ("noise", "worth", "lasting", "lasting_shared", "always")}
+    return replace(sized, person=replace(sized.person, **noise))
 
 
 def _solved(

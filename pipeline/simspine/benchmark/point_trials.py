@@ -7,6 +7,7 @@ motions they are is the family's: synthetic subjects of either kind of spine, or
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
@@ -59,8 +60,8 @@ ERRORS: Mapping[str, PointErrors] = MappingProxyType(
 
 @dataclass(frozen=True)
 class PointStudySize:
-    """How much: people, actions of a trial each (None: the family's own choice), frames of a trial at 50/s, and which
-    frames are scored.
+    """How much: people, actions of a trial each (None: `CHOSEN`, or those of the other anatomy; "all": every one that the
+    family has), frames of a trial at 50/s, and which frames are scored.
 
     People differ more from each other than frames do, and errors that last need long trials.
     """
@@ -69,7 +70,7 @@ class PointStudySize:
     frames: int = 500
     every: int = 5
     seed: int = 1
-    actions: tuple[str, ...] | None = None
+    actions: tuple[str, ...] | Literal["all"] | None = None
 
 
 QUICK = PointStudySize(subjects=1, frames=100)
@@ -128,8 +129,10 @@ def people(family: str, size: PointStudySize) -> Iterator[list[PointTrial]]:
 
 
 def _chosen(wanted: Sequence[str] | None, known: Sequence[str], default: Sequence[str]) -> Sequence[str]:
-    require_known("action", wanted or (), known)
-    return default if wanted is None else wanted
+    if wanted is None or wanted == "all":
+        return default if wanted is None else known
+    require_known("action", wanted, known)
+    return wanted
 
 
 def _synthetic(subject: SyntheticSubject, size: PointStudySize, action: str) -> PointTrial:

@@ -124,6 +124,7 @@ def _bench_finished_run(context, of, path) -> None:
 @click.option("--families", default="published,scans,foreign", show_default=True, help="Of points in space; or none.")
 @click.option("--points", default="exact,white,detector", show_default=True, help="How points in space are off.")
 @click.option("--point-frames", default=500, show_default=True, help="From points in space: frames of a trial.")
+@click.option("--point-actions", help="From points in space: by comma, or all.  [default: five, or the family's own]")
 @click.option("--every", default=5, show_default=True, help="From points in space: every n-th frame is scored.")
 @click.option("--quick", is_flag=True, help="One person, short trials: shows that it runs.")
 def bench_accuracy(path, presets, families, points, **sizes):
@@ -181,7 +182,9 @@ def _from_points(families, points, sizes):
     from simspine.benchmark.point_trials import QUICK, PointStudySize
     from simspine.benchmark.report import as_table
 
-    own = PointStudySize(sizes["subjects"], sizes["point_frames"], sizes["every"], sizes["seed"])
+    wanted = sizes["point_actions"]
+    actions = wanted if wanted in (None, "all") else _names(wanted)
+    own = PointStudySize(sizes["subjects"], sizes["point_frames"], sizes["every"], sizes["seed"], actions)
     size = QUICK if sizes["quick"] else own
     metrics, outcome = measure(size, families, points, progress=_say)
     click.echo(tables(outcome) + "\n")

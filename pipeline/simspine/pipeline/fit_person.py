@@ -25,6 +25,7 @@ FRAMES = 150  # of all trials together
 LEAST, MOST = 6, 60  # of one trial
 MARKERS = 3  # that a posture takes at least
 ROUNDS = 5
+POSTURE = 1.0  # s: as long as a posture lasts, the body is wrong in the same way
 # What a detector is off by in all trials, over what its offsets differ by from trial to trial. A half lies between what
 # suits a detector that errs alike in everybody (1 or more) and one that errs anew in each trial (0): with 0, a half and
 # 1 the former's points are 28.8, 25.6 and 23.3 mm off, vertebrae by the latter's 9.3, 10.7 and 13.8 mm
@@ -85,8 +86,9 @@ def fit_to_person(
     at = slice(len(moves), len(names) - len(own))
     for _ in range(ROUNDS):
         by_name = {name: weight * worth.get(name, 1.0) for name, weight in base.items()}
-        # Where the body itself is wrong it stays so while a posture lasts, whatever the detector's errors do.
-        time = max(noise.error_correlation_s, options.error_correlation_s)
+        # Where the body itself is wrong it stays so for a while, whatever the detector's errors do. Were every frame
+        # believed to say something new, what points are off by together would bend and lengthen the body.
+        time = max(noise.error_correlation_s, options.error_correlation_s, POSTURE)
         held = noise.model_copy(update={"error_correlation_s": time})
         # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
         detectors = detectors_share(noise.marker_sd_m)
