@@ -6,10 +6,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from simspine.benchmark.point_trials import ERRORS, PointStudySize, observed, people
+from simspine.body.recipes import read_recipe
 from simspine.capture.foreign import make_foreign_subject, make_foreign_trial
 from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import Options, ScalingOptions
+from simspine.pipeline.options import KinematicsOptions, Options, ScalingOptions
 from simspine.pipeline.person import Person, personal_prior
 from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import Prior
@@ -87,6 +89,17 @@ def test_a_fit_that_ran_out_of_steps_is_a_finding(fitted, left):
     told = [finding.message for finding in found if finding.code == "person_fit"]
     assert len(told) == (left > 0.01)
     assert all("0.2 of their standard deviations" in message for message in told)
+
+
+def test_errors_said_to_be_independent_do_not_bend_the_body():
+    """A detector's errors that last, in 1.2 s of sitting and walking: less independent than the configuration says."""
+    trials = next(people("published", PointStudySize(1, 60, actions=("Walking", "Sitting"))))
+    seen = [observed(trial, ERRORS["detector"], 1) for trial in trials]
+    options = Options(ik=KinematicsOptions(error_correlation_s=0.0))
+    person = body_of_person(seen, "articulated", "centres", options)[0].person
+    assert person.noise["region_sd_m"] < 2 * ERRORS["detector"].region
+    width = {variation.name: variation.sd for variation in read_recipe("articulated").anatomy}
+    assert max(abs(value) / width[name] for name, (value, _) in person.anatomy.items()) < 3.0
 
 
 def test_a_single_trial_says_nothing_about_itself_beforehand(fitted):

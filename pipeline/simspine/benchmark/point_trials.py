@@ -60,8 +60,8 @@ ERRORS: Mapping[str, PointErrors] = MappingProxyType(
 
 @dataclass(frozen=True)
 class PointStudySize:
-    """How much: people, actions of a trial each (None: `CHOSEN`, or those of the other anatomy; "all": every one that the
-    family has), frames of a trial at 50/s, and which frames are scored.
+    """How much: people, actions of a trial each (None: `CHOSEN`, or those of the other anatomy; "all": every one that
+    the family has), frames of a trial at 50/s, and which frames are scored.
 
     People differ more from each other than frames do, and errors that last need long trials.
     """
