@@ -166,13 +166,14 @@ def test_each_ablation_changes_something():
 @pytest.mark.slow
 def test_what_it_is_told_makes_it_better(judged):
     seen = next(recorded_subjects("finetuned", TINY))
-    informed = variants(Experiment())["oracle: sizes, posture, slow errors"]
+    informed = variants(Experiment())["oracle: body, posture, slow errors"]
     plain, better = (
         figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in our_estimates(seen, chosen)], REGIONS)
         for chosen in (Experiment(), informed)
     )
-    # Places and endplates are not among it: where shoulders rest makes the trunk too small, and LLA has an offset.
-    assert better["lumbar_flexion_rmse_deg"] < 0.5 * plain["lumbar_flexion_rmse_deg"]
+    # How the sacrum's endplate tilts is not among it: LLA and TKA keep a part of what they are off by.
+    for name in ("lumbar_flexion_rmse_deg", "vertebrae_mm", "mpjpe_mm", "lla_rmse_deg"):
+        assert better[name] < 0.5 * plain[name], name
     assert better["lla_sd_deg"] < plain["lla_sd_deg"]
 
 

@@ -91,6 +91,18 @@ def test_a_fit_that_ran_out_of_steps_is_a_finding(fitted, left):
     assert all("0.2 of their standard deviations" in message for message in told)
 
 
+def test_places_leave_out_only_what_the_prior_carries(fitted):
+    """Of what is unsure of the body, places go along with what is in coordinates' covariance, and with nothing else."""
+    _, seen, sized = fitted
+    uncarried = replace(sized, person=replace(sized.person, carried={}))
+    assert sized.person.carried
+    own, same = (
+        read_spine(one, solve_kinematics(one, seen[0], "centres", Options().ik, _anyone(sized))).centres
+        for one in (sized, uncarried)
+    )
+    np.testing.assert_allclose(own.covariance, same.covariance, rtol=1e-9)
+
+
 def test_errors_said_to_be_independent_do_not_bend_the_body():
     """A detector's errors that last, in 1.2 s of sitting and walking: less independent than the configuration says."""
     trials = next(people("published", PointStudySize(1, 60, actions=("Walking", "Sitting"))))

@@ -87,7 +87,7 @@ def fit_to_person(
     for _ in range(ROUNDS):
         by_name = {name: weight * worth.get(name, 1.0) for name, weight in base.items()}
         # Where the body itself is wrong it stays so for a while, whatever the detector's errors do. Were every frame
-        # believed to say something new, what points are off by together would bend and lengthen the body.
+        # taken to say something new, what points are off by together would bend and lengthen the body.
         time = max(noise.error_correlation_s, options.error_correlation_s, POSTURE)
         held = noise.model_copy(update={"error_correlation_s": time})
         # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.

@@ -47,17 +47,18 @@ def solve_kinematics(
     places = [body.marker_index(name) for name in points.values()]
     clinical = measures_of(sized)
     errors = marker_errors(options, markers, configured.error_correlation_s)
+    assumed = sized.prior if prior is None else prior
     return inverse_kinematics(
         body,
         markers,
         weights,
         _smoothness(sized, options),
-        sized.prior if prior is None else prior,
+        assumed,
         errors=errors if sized.person is None else sized.person.errors(errors),
         solver=Solver("trajectory", options.accuracy, starts=options.starts or recipe.starts),
         derive=lambda z, blocks: (
             spine_deviation(body, z, blocks, sized.vertebrae, sized.levels, sized.sacral_tilt_sd, clinical)
-            | _places(sized, z, blocks, places)
+            | _places(sized, assumed, z, blocks, places)
         ),
     )
 
@@ -69,16 +70,18 @@ def _smoothness(sized: SizedBody, options: KinematicsOptions) -> Smoothness:
     return Smoothness(options.velocity_sd, acceleration | dict.fromkeys(sized.limbs, options.limb_acceleration_sd))
 
 
-def _places(sized: SizedBody, z: np.ndarray, blocks: np.ndarray, markers: Sequence[int]) -> dict[str, np.ndarray]:
+def _places(
+    sized: SizedBody, prior: Prior, z: np.ndarray, blocks: np.ndarray, markers: Sequence[int]
+) -> dict[str, np.ndarray]:
     """Covariances of the spine's points and the vertebrae's centres, with what is unsure of this person's body.
 
-    What it does to coordinates is in `blocks`. Places go along with them and with the body itself, which mostly makes
-    up for it, so of places the sum of both is taken.
+    What it does to coordinates is in `blocks`, as far as `prior` carries it. Places go along with them and with the
+    body itself, which mostly makes up for it, so of places the sum of both is taken.
     """
     body, person = sized.body, sized.person
     if person is None:
         return place_covariance(body, z, blocks, sized.vertebrae, markers)
-    ways = sized.prior.ways([body.coordinates.names[i] for i in body.tree.free])
+    ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
     found = place_covariance(body, z, blocks - ways @ ways.T, sized.vertebrae, markers)
     of_level = vertebra_markers(body)
     centres = [body.marker_index(of_level[level]) for level in sized.vertebrae]
