@@ -39,8 +39,7 @@ def test_the_same_seed_gives_the_same_person():
 def test_a_quantity_does_not_depend_on_what_is_drawn_before_it():
     draw = partial(stream, 5, "subject", "2")
     spine = make_subject(5, 2).spine
-    lordosis = read_population()["lordosis"]
-    assert spine.lordosis == np.radians(truncated(draw("lordosis"), lordosis["mean"], lordosis["sd"]))
+    assert spine.kyphosis == np.radians(truncated(draw("kyphosis"), *read_population()["kyphosis"]["male"]))
     # one person's spine at another stature: only lengths change, all alike
     taller, shorter = (sample_spine(draw, "male", stature) for stature in (1.9, 1.6))
     known = np.isfinite(taller.spacing)
@@ -66,6 +65,16 @@ def test_stature_and_mass_are_the_populations(people, sex):
     index = np.array([p.mass / p.stature**2 for p in chosen])
     assert index.min() >= 17
     assert index.max() <= 29
+
+
+def test_lordosis_and_the_sacrum_go_with_the_pelvic_incidence(people):
+    """As in n = 324 (Sci Rep 2022): 15.4° of lordosis in 25.0°; the tilt of the endplate is 0.69 of it (Ru 2023)."""
+    tilt = np.array([p.spine.sacral_tilt for p in people])
+    incidence = tilt + np.array([p.hips[0] for p in people]) / read_population()["pelvic_radius_m"]
+    assert np.degrees(incidence.std()) == pytest.approx(10.1, rel=0.15)
+    slope = np.polyfit(incidence, [p.spine.lordosis for p in people], 1)[0]
+    assert slope == pytest.approx(0.62, abs=3 * 9.3 / 10.1 / np.sqrt(PEOPLE))
+    assert np.corrcoef(tilt, incidence)[0, 1] == pytest.approx(0.69, abs=3 * (1 - 0.69**2) / np.sqrt(PEOPLE))
 
 
 def test_curves_are_the_published_ones(people):

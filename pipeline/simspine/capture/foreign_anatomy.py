@@ -21,9 +21,9 @@ class ForeignSpine:
     """Sizes and standing curve; arrays from below.
 
     vertebrae: S1 … C1. levels: L5-S1 … skull-C1, region: of each. height, wedge: (25,) of the vertebral bodies,
-    in the middle, wedge lordotic positive. disc, disc_angle, sideways: (25,) of the levels, standing. centre:
-    (25, 2) of rotation, before and above the middle of the disc. shares: (25, 3) of the region's flexion, bending,
-    rotation.
+    in the middle, wedge lordotic positive; S1's: twice what its endplate leans back in its body. disc, disc_angle,
+    sideways: (25,) of the levels, standing. centre: (25, 2) of rotation, before and above the middle of the disc.
+    shares: (25, 3) of the region's flexion, bending, rotation.
     """
 
     vertebrae: tuple[str, ...]
@@ -120,6 +120,8 @@ def sample_subject(seed: int, index: int) -> ForeignSubject:
     spine, curve = _spine(draw, table, size)
     before = normal(draw("balance"), table["pelvis"]["c7_before_s1_mm"], size / 1e3)
     slope = balanced_slope(spine, before)
+    tilt = np.radians(normal(draw("tilt"), table["pelvis"]["tilt"]))
+    spine = _with_sacrum(spine, draw("sacrum"), table["pelvis"]["table"], slope + tilt)
     pitch = np.radians(normal(draw("head"), table["curve"]["head"]))
     spine = _with_neck(spine, draw("neck"), table["curve"], slope, pitch)
     return ForeignSubject(
@@ -134,7 +136,7 @@ def sample_subject(seed: int, index: int) -> ForeignSubject:
         lordosis=curve[0],
         kyphosis=curve[1],
         slope=slope,
-        tilt=np.radians(normal(draw("tilt"), table["pelvis"]["tilt"])),
+        tilt=tilt,
         head_pitch=pitch,
     )
 
@@ -244,9 +246,10 @@ def _shares(rng: np.random.Generator, levels: dict, region: tuple[str, ...], con
 def sagittal_curve(spine: ForeignSpine, slope: float) -> tuple[np.ndarray, np.ndarray]:
     """Standing, in the sagittal plane: centroids (26, 2) m from the sacral endplate's centre, and angles (26,) rad.
 
-    By these the vertebrae S1 … C1 and the skull lean back.
+    By these the vertebrae S1 … C1 and the skull lean back. slope: of S1's endplate.
     """
-    lean, place = [-slope], [np.array([0.0, 0.0]) - spine.height[0] / 2 * _up(-slope)]
+    lean = [-slope - spine.wedge[0] / 2]
+    place = [np.array([0.0, 0.0]) - spine.height[0] / 2 * _up(lean[0])]
     height, wedge = np.append(spine.height, 0.0), np.append(spine.wedge, 0.0)
     for i, (disc, angle) in enumerate(zip(spine.disc, spine.disc_angle, strict=True)):
         upper = lean[i] + wedge[i] / 2  # of the upper endplate
@@ -265,6 +268,15 @@ def balanced_slope(spine: ForeignSpine, before: float) -> float:
     place, _ = sagittal_curve(spine, 0.0)
     x, y = place[spine.vertebrae.index("C7")]  # a slope turns the whole about the endplate's middle
     return float(np.arcsin(np.clip(before / np.hypot(x, y), -1, 1)) - np.arctan2(x, y))
+
+
+def _with_sacrum(spine: ForeignSpine, rng, figures: dict, incidence: float) -> ForeignSpine:
+    """The endplate of S1 as it is tilted in its body: the sacral table angle, which goes with the pelvic incidence."""
+    more = incidence - np.radians(figures["incidence"])
+    tilt = figures["on_incidence"] * more + np.radians(normal(rng, [0.0, figures["sd"]]))
+    wedge = spine.wedge.copy()
+    wedge[0] = -2 * tilt
+    return replace(spine, wedge=wedge)
 
 
 def _with_neck(spine: ForeignSpine, rng, figures: dict, slope: float, pitch: float) -> ForeignSpine:

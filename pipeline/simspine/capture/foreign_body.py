@@ -83,7 +83,7 @@ def spine_poses(subject: ForeignSubject, pelvis: np.ndarray, levels: np.ndarray)
     """{'S1': (frames, 4, 4), …, 'C1', 'skull'}. levels: (frames, 25, 3) from standing."""
     spine = subject.spine
     back = subject.sizes["pelvis"] * np.array([-np.sin(subject.tilt), np.cos(subject.tilt), 0.0])
-    sacrum = _lean(-subject.slope)
+    sacrum = _lean(-subject.slope - spine.wedge[0] / 2)
     at = back - sacrum[:, 1] * spine.height[0] / 2
     poses = {"S1": pelvis @ rigid(sacrum, at)}
     heights, wedges = np.append(spine.height, 0.0), np.append(spine.wedge, 0.0)

@@ -53,14 +53,17 @@ class SyntheticSpine:
     curve: np.ndarray | None = None
 
 
-def sample_spine(draw: Stream, sex: str, stature: float, family: str = "published") -> SyntheticSpine:
-    """A spine. draw(quantity) gives the generator of a quantity; stature in m; family: one of `FAMILIES`.
+def sample_spine(
+    draw: Stream, sex: str, stature: float, hips_forward: float = 0.0, family: str = "published"
+) -> SyntheticSpine:
+    """A spine. draw(quantity) gives the generator of a quantity; stature in m; hips_forward: m, how far before those of
+    the generic pelvis the hips are; family: one of `FAMILIES`.
 
     All but spacing and curve is the same for equal streams in either family.
     """
     if family not in FAMILIES:
         raise unknown_name("family of spines", family, FAMILIES)
-    spine = _published(draw, sex, stature)
+    spine = _published(draw, sex, stature, hips_forward)
     if family == "published":
         return spine
     from simspine.capture.ct_spines import sample_curve, sample_shape, spacing_of
@@ -69,22 +72,23 @@ def sample_spine(draw: Stream, sex: str, stature: float, family: str = "publishe
     return replace(spine, spacing=spacing_of(shape), curve=sample_curve(draw, shape, spine.sacral_tilt))
 
 
-def _published(draw: Stream, sex: str, stature: float) -> SyntheticSpine:
+def _published(draw: Stream, sex: str, stature: float, hips_forward: float) -> SyntheticSpine:
     table, levels = read_population(), read_levels()
     count = len(levels.names)
     rad = np.radians
-    lordosis, kyphosis = table["lordosis"], table["kyphosis"][sex]
-    harrison = np.array(list(table["lordosis_by_level"].values()))
+    kyphosis = table["kyphosis"][sex]
+    sacral_tilt = float(rad(truncated(draw("sacral endplate"), 0.0, table["sacral_tilt_sd"])))
+    by_level = np.array(list(table["lordosis_by_level"].values()))
     return SyntheticSpine(
         spacing=_spacing(draw, stature),
         vertebra=1 + table["vertebra_cv"] * truncated(draw("vertebral heights"), np.zeros(count), 1.0),
-        lordosis=float(rad(truncated(draw("lordosis"), lordosis["mean"], lordosis["sd"]))),
+        lordosis=_lordosis(draw, sacral_tilt + hips_forward / table["pelvic_radius_m"]),
         kyphosis=float(rad(truncated(draw("kyphosis"), *kyphosis))),
-        lordosis_parts=_parts(draw("lordosis by level"), harrison, table["lordosis_share_cv"]),
+        lordosis_parts=_parts(draw("lordosis by level"), by_level, table["lordosis_share_cv"]),
         kyphosis_parts=_parts(draw("kyphosis by level"), np.ones(9), table["kyphosis_share_cv"]),
         own_curve=_own_curve(draw),
         wedge=rad(table["wedge_sd"]) * truncated(draw("endplates"), np.zeros((count, 2)), 1.0),
-        sacral_tilt=float(rad(truncated(draw("sacral endplate"), 0.0, table["sacral_tilt_sd"]))),
+        sacral_tilt=sacral_tilt,
         centre=truncated(draw("joint centres"), np.zeros((count, 3)), np.array([*table["joint_centre_sd_m"], 0.0])),
         shares=_shares(draw),
         change=table["share_change_sd"] * truncated(draw("change of shares"), np.zeros((count, 3)), 1.0, limit=2.0),
@@ -93,6 +97,15 @@ def _published(draw: Stream, sex: str, stature: float) -> SyntheticSpine:
         c7_behind_hips=float(truncated(draw("plumb line"), *table["c7_behind_hips_m"].values())),
         head_tilt=float(rad(truncated(draw("head tilt"), *table["head_tilt"].values()))),
     )
+
+
+def _lordosis(draw: Stream, incidence: float) -> float:
+    """rad. incidence: rad, of the pelvis, against the mean; both spreads together make the published one."""
+    table = read_population()
+    figures, hips = table["lordosis"], table["hips_m"]["forward"][1] / table["pelvic_radius_m"]
+    with_it = figures["on_incidence"] * np.hypot(np.radians(table["sacral_tilt_sd"]), hips)
+    own = np.sqrt(np.radians(figures["sd"]) ** 2 - with_it**2)
+    return float(truncated(draw("lordosis"), np.radians(figures["mean"]), own) + figures["on_incidence"] * incidence)
 
 
 def _spacing(draw: Stream, stature: float) -> np.ndarray:

@@ -10,9 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from simspine.body.girdle import clavicle, girdle_angle
-from simspine.capture.population import read_levels
+from simspine.capture.population import read_levels, read_population
 from simspine.capture.subjects import SyntheticSubject
-from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, endplate
+from simspine.spine.endplates import Endplate, Vertebra, Vertebrae, endplate, read_endplates
 
 HANGING = np.radians(-7.0)  # abduction of hanging arms
 LEAST_DISC = 0.4  # of the generic disc's height
@@ -158,12 +158,14 @@ def standing_posture(
 
 def standing_curve(subject: SyntheticSubject, vertebrae: Vertebrae) -> np.ndarray:
     """(levels,) rad, extension positive, such that the Cobb angles are the person's, the neck only its own part; or the
-    curve as drawn.
+    curve as drawn. What a person's lordosis differs from people's mean is shared out over the levels.
     """
     spine, names = subject.spine, list(read_levels().names)
     if spine.curve is not None:
         return spine.curve.copy()
     curve = spine.own_curve[:, 0].copy()
+    for level, angle in _mean_lumbar().items():
+        curve[names.index(level)] += angle
     for first, last, upper, lower, target, parts in (
         ("L5_S1", "L1_L2", ("L1", "superior"), ("S1", "superior"), spine.lordosis, spine.lordosis_parts),
         ("T11_T12", "T3_T4", ("T3", "superior"), ("T12", "inferior"), -spine.kyphosis, spine.kyphosis_parts),
@@ -172,6 +174,16 @@ def standing_curve(subject: SyntheticSubject, vertebrae: Vertebrae) -> np.ndarra
         bones = _tilt(endplate(vertebrae, *upper)) - _tilt(endplate(vertebrae, *lower))
         curve[i] += parts * (target - bones - curve[i].sum())
     return curve
+
+
+def _mean_lumbar() -> dict[str, float]:
+    """{level: rad} of people's mean standing curve, against the generic body's bones."""
+    by_level, bones = read_population()["lordosis_by_level"], read_endplates()
+    found = {}
+    for level, angle in by_level.items():
+        upper, lower = (_tilt(endplate(bones, name, "superior")) for name in level.split("_"))
+        found[level] = float(np.radians(angle)) - (upper - lower)
+    return found
 
 
 def _tilt(plate: Endplate) -> float:

@@ -65,7 +65,7 @@ def make_subject(seed: int, index: int, spines: str = "published") -> SyntheticS
         for segment, sd in table["proportions"].items()
     }
     forward, up = (float(truncated(draw("hips", way), *table["hips_m"][way])) for way in ("forward", "up"))
-    spine = sample_spine(draw, sex, stature, spines)
+    spine = sample_spine(draw, sex, stature, forward, spines)
     return SyntheticSubject(
         seed=int(seed),
         index=int(index),
