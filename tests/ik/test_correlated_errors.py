@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.signal import fftconvolve
 
 from simspine.body.kernels import markers_and_jacobian
-from simspine.ik.correlated_errors import LastingErrors, covariance_of_correlated_errors
+from simspine.ik.correlated_errors import LastingErrors, covariance_of_correlated_errors, of_single
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm
 
@@ -74,10 +75,25 @@ def test_a_frame_without_markers_concerns_no_other(frame, lasting):
     np.testing.assert_allclose(found[1][0][~shown], 50.0 * blocks[~shown])
 
 
-def test_the_narrower_of_the_two_is_taken(frame):
-    """A coordinate's sd is the single frame's, or the trajectory's times the root of how many frames share an error."""
+def test_between_a_single_frame_and_all_that_share_an_error(frame):
+    """A coordinate's variance is less than the single frame's, and than the trajectory's times the frames that share an
+    error; both are met at the ends."""
     markers, prior, z = frame
     alone = np.diag(covariance_of_correlated_errors(markers, prior, z[None], np.eye(z.size)[None], 1e9)[0][0])
-    blocks = np.diag(alone / np.where(np.arange(z.size) % 2, 20.0, 5.0))[None]
-    both = covariance_of_correlated_errors(markers, prior, z[None], blocks, 10.0)[0][0]
-    np.testing.assert_allclose(np.diag(both), np.where(np.arange(z.size) % 2, 0.5, 1.0) * alone)
+    for ratio, part in ((1e-4, 1e-4), (0.5, 0.375), (2.0, 0.72), (1e4, 1.0)):
+        blocks = np.diag(alone * ratio / 10.0)[None]
+        both = covariance_of_correlated_errors(markers, prior, z[None], blocks, 10.0)[0][0]
+        np.testing.assert_allclose(np.diag(both), part * alone, rtol=1e-3)
+
+
+@pytest.mark.parametrize("reach", [0.1, 0.5, 1.0, 3.0, 20.0])
+def test_weighted_means_of_errors_that_last(reach):
+    """Sums over the autocorrelation, of a mean whose weights fall off over `reach` times what errors last."""
+    last = 200.0  # frames
+    lags = np.arange(-20 * int(last * max(reach, 1)), 20 * int(last * max(reach, 1)) + 1)
+    weights = np.exp(-np.abs(lags) / (reach * last))
+    weights /= weights.sum()
+    pairs = fftconvolve(weights, weights[::-1], "same")
+    left = (pairs * np.exp(-np.abs(lags) / last)).sum()
+    ratio = 2 * last * (weights**2).sum()
+    assert of_single(ratio) == pytest.approx(left, rel=0.02)

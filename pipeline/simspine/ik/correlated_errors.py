@@ -2,8 +2,8 @@
 
 Two covariances are too wide rather than too narrow then: the trajectory's, times the number of frames that share one
 error (as if only every such frame had been seen); and that of a single frame with the priors, smoothness left out
-(as if only this one had been seen). Each coordinate gets the narrower of the two, with the correlations of the single
-frame.
+(as if only this one had been seen). Either is right where smoothing reaches much further than errors last, or much less
+far. In between a coordinate's variance is less than both (`of_single`); it gets the correlations of the single frame.
 
 Weights may say less than what is known: no marker counts as surer than bodies are right in general, also where this
 body fits better. Then errors are smaller than the weights say, and the estimate's covariance is that of a weighted mean
@@ -58,9 +58,20 @@ def covariance_of_correlated_errors(
             changes[part] += single @ left @ single
             single = single @ (left + there) @ single + blocks[part]
         ratio = np.einsum("tii->ti", wide[part]) / np.einsum("tii->ti", single)
-        shrink = np.sqrt(np.minimum(ratio, 1.0))
+        shrink = np.sqrt(of_single(ratio))
         wide[part] = shrink[:, :, None] * single * shrink[:, None, :]
     return wide, changes
+
+
+def of_single(ratio: np.ndarray) -> np.ndarray:
+    """Which part of a single frame's variance is left, 0…1. ratio: of the trajectory's, times the frames that share an
+    error, to the single frame's.
+
+    Of errors with the autocorrelation exp(−|t|/τ) a mean weighted by exp(−|t|/T) leaves τ (T + 2 τ) / 2 (T + τ)², and
+    of errors that are independent from one 2 τ to the next τ / 2 T, which is `ratio`. Where accelerations are held, not
+    rates, it leaves up to a ninth more.
+    """
+    return ratio * (1 + 4 * ratio) / (1 + 2 * ratio) ** 2
 
 
 def _single(information: np.ndarray, instead: np.ndarray) -> np.ndarray:
