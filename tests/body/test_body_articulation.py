@@ -246,7 +246,7 @@ def test_prior_names_the_bodys_coordinates(articulated):
     assert ((decay > 0.9) & (decay < 1)).all()
     assert np.isfinite(precision).all()
     assert (precision > 0).all()
-    assert (mean != 0).sum() == 1 + 6  # people's standing curve: the last disc's posture, and the lumbar rhythm
+    assert (mean != 0).sum() == 5 + 6  # people's standing curve: postures from L5–S1 to L1–L2, and the lumbar rhythm
     hips = [articulated.coordinates.index(f"hip_flexion_{side}") for side in "rl"]
     used = np.abs(S).sum(0) > 0
     assert used[hips].all()
@@ -258,23 +258,26 @@ def test_prior_names_the_bodys_coordinates(articulated):
 
 
 def test_rhythm_is_free_and_its_sum_has_the_published_width(plan):
-    """Moving a region in the published shares costs only posture: one sd where motion and people's curves say so.
+    """Moving a region in the published shares costs only posture: one sd where its motion says so.
 
-    The sacrum's endplate, from which curves count, is left out.
+    People's curves differ level by level, each as it is said to; the sacrum's endplate is left out.
     """
     beliefs = level_priors(plan.regions)
     for region in plan.regions:
         for axis, motions in zip(AXES, region.axes, strict=True):
             names = [f"{level}_{axis}" for level in region.levels]
-            people = motions.shape * np.sqrt(len(names))  # sd of the whole standing curve
-            q = dict(zip(names, motions.shares * np.hypot(EVERYDAY * motions.whole, people), strict=True))
+            q = dict(zip(names, motions.shares * EVERYDAY * motions.whole, strict=True))
             cost = {"rhythm": 0.0, "posture": 0.0}
             for belief in beliefs:
                 if set(belief.combination) <= set(names):
                     kind = "rhythm" if "rhythm" in belief.source else "posture"
-                    cost[kind] += sum(k * q[n] for n, k in belief.combination.items()) ** 2 / (
-                        belief.motion**2 + belief.curve**2
-                    )
+                    cost[kind] += sum(k * q[n] for n, k in belief.combination.items()) ** 2 / belief.motion**2
+                    if kind == "rhythm":
+                        spread = np.array([belief.combination[n] for n in names]) * motions.shape
+                        assert belief.curve == pytest.approx(np.linalg.norm(spread))
+                    else:
+                        (name,) = belief.combination
+                        assert belief.curve == motions.shape[names.index(name)]
             assert cost["rhythm"] == pytest.approx(0, abs=1e-20)
             assert cost["posture"] == pytest.approx(1)
 

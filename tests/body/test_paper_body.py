@@ -145,7 +145,7 @@ def test_a_person_is_fitted(paper):
     found = fit_trials({"bent": seen.with_(covariance=sure)}, "paper", "simspine37")["bent"]
     centres = found.spine.centres
     wanted = true.xyz[:, true.indices([f"{level}_virtual" for level in centres.names])]
-    assert np.linalg.norm(centres.xyz - wanted, axis=-1).max() < 0.006
+    assert np.linalg.norm(centres.xyz - wanted, axis=-1).max() < 0.008
     assert found.spine.levels[:7] == ("L5-S1", "L4-L5", "L3-L4", "L2-L3", "L1-L2", "T12-L1", "neck")
 
 

@@ -19,6 +19,7 @@ from simspine.ik.trajectory_engine import wide_priors
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, SharedError
 from simspine.priors.rhythm import level_priors
 from simspine.priors.standing_curve import about_curve, curve_names, on_curve
+from simspine.priors.standing_pelvis import OWN
 from simspine.types import Motion
 
 SPINE = ("Hip", "Spine_01", "Spine_02", "Spine_03", "Spine_04", "Spine_05", "Neck")
@@ -54,11 +55,13 @@ def _problem(body, recipe, noise: float = 0.0, trials: int = 2, frames: int = 6,
         observed.append(seen.with_(xyz=seen.xyz + rng.normal(0, noise, seen.xyz.shape)))
         weights.append(np.ones(seen.xyz.shape[:2]))
     anatomy = [LinearPrior({v.name: 1.0}, 0.0, v.sd) for v in recipe.anatomy]
+    curve = [*on_curve(levels, recipe.pelvis.incidence), recipe.pelvis.of_anyone()]
     return PersonProblem(
-        body, observed, weights, moves, ("LKnee",), (*(v.name for v in recipe.anatomy), "x", "y", "z", *own),
-        Prior([*anatomy, *(LinearPrior({a: 1.0}, 0.0, 0.01) for a in "xyz"), *on_curve(levels)]),
+        body, observed, weights, moves, ("LKnee",), (*(v.name for v in recipe.anatomy), "x", "y", "z", *own, OWN),
+        Prior([*anatomy, *(LinearPrior({a: 1.0}, 0.0, 0.01) for a in "xyz"), *curve]),
         Prior([*recipe.priors, *about_curve(levels)]),
         MarkerErrors(sd=0.002, shared=(SharedError("spine", SPINE, 0.002),)), [10.0] * trials,
+        upright=Prior([recipe.pelvis.about_own()]), standing=[np.arange(frames) % 2 == 0] * trials,
     )  # fmt: skip
 
 
@@ -259,8 +262,9 @@ def test_another_trial_makes_no_one_less_sure(body, recipe):
     problem = _lasting(problem, (0.5, 60.0), "square")
     for weight in problem.weights:
         weight[:, problem.trials[0].index("LKnee")] = 0.0
+    of_trials = ("trials", "weights", "seconds", "standing")
     both, *alone = (
-        fit_person(replace(problem, trials=problem.trials[p], weights=problem.weights[p], seconds=problem.seconds[p]))
+        fit_person(replace(problem, **{name: getattr(problem, name)[p] for name in of_trials}))
         for p in (slice(None), slice(1), slice(1, None))
     )
     for one in alone:
@@ -268,8 +272,8 @@ def test_another_trial_makes_no_one_less_sure(body, recipe):
     np.testing.assert_allclose(both.offset_variance[:, 3:], 0.003**2, rtol=1e-6)
 
 
-def test_raised_arms_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
-    """Arms are held about where they were found: after some fits the body is as if nothing had held them. But for the
+def test_limbs_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
+    """Limbs are held about where they were found: after some fits the body is as if nothing had held them. But for the
     shoulders' place: straight arms leave open how they are turned."""
     problem = _lasting(_problem(body, recipe, noise=0.002, frames=8, raised=2.0), (0.5, 0.5), "square")
     problem = replace(problem, errors=replace(problem.errors, sd=0.01))
@@ -278,8 +282,7 @@ def test_raised_arms_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
         last = fit_person(problem, last).found
 
     def freed(*args):
-        priors = wide_priors(*args)
-        return [replace(p, sd=100.0) if next(iter(p.combination)).startswith(person_fit.ARMS) else p for p in priors]
+        return [replace(prior, sd=100.0) for prior in wide_priors(*args)]
 
     monkeypatch.setattr(person_fit, "wide_priors", freed)
     free = minimum(person_fit._system(problem), last).at
@@ -288,6 +291,16 @@ def test_raised_arms_pull_at_nothing_in_the_end(body, recipe, monkeypatch):
     sd = np.sqrt(np.diag(fit_person(problem, last).covariance))[others]
     assert (pulled / sd).max() > 0.05
     assert (left / sd).max() < 0.01
+
+
+def test_levels_are_held_about_the_persons_own_curve_alone(body, recipe):
+    """Not about the model's neutral pose, whose last disc is wedged by twice as much as people's."""
+    problem = _problem(body, recipe)
+    posture = person_fit._system(problem).postures[0]
+    at = [body.coordinates.names[i] for i in body.tree.free].index("L5_S1_Flex_Ext")
+    single = (posture.Q[:, at] == 1.0) & (np.abs(posture.Q).sum(1) < 1.3)  # bent hips go with it by 0.04
+    assert single.sum() == 1
+    assert posture.C[single, problem.names.index("own L5_S1_Flex_Ext")] == -1.0
 
 
 def test_a_trial_without_a_posture_is_named(body, recipe):

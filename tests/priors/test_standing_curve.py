@@ -1,11 +1,16 @@
 """The standing curve: unknown, it is the prior of anyone; known, only the motion is left."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from simspine.body.recipes import read_recipe
-from simspine.priors.assumptions import Prior
-from simspine.priors.rhythm import level_priors, rhythm_and_posture
+from simspine.body.kinematics import neutral_poses
+from simspine.body.recipes import build, read_recipe
+from simspine.errors import InputError
+from simspine.pipeline.sized_body import SizedBody
+from simspine.priors.assumptions import LinearPrior, Prior
+from simspine.priors.rhythm import LevelPrior, level_priors, rhythm_and_posture
 from simspine.priors.standing_curve import (
     LOWEST_MEAN,
     SACRAL_TILT,
@@ -15,23 +20,56 @@ from simspine.priors.standing_curve import (
     in_flexion,
     on_curve,
 )
+from simspine.priors.standing_pelvis import OWN, standing_pelvis_from
+from simspine.spine.curvature import cobb
 
-LEVELS = level_priors(read_recipe("articulated").articulation.regions)
+RECIPE = read_recipe("articulated")
+LEVELS = level_priors(RECIPE.articulation.regions)
 NAMES = curve_names(LEVELS)
 HIPS = ("hip_flexion_r", "hip_flexion_l")
+LUMBAR = [f"{level}_Flex_Ext" for level in ("L5_S1", "L4_L5", "L3_L4", "L2_L3", "L1_L2")]
 
 
 def _anyone() -> np.ndarray:
-    S, _, precision, _ = Prior(on_curve(LEVELS)).arrays(NAMES, 1.0)
+    """Covariance of the curve, of people whose incidence differs as published; hips that carry nothing."""
+    return _covariance([*NAMES, *RECIPE.pelvis.incidence], on_curve(LEVELS, RECIPE.pelvis.incidence))[:27, :27]
+
+
+def _covariance(names: list[str], priors: list) -> np.ndarray:
+    """Of what stays, with the variations of the body that the recipe has."""
+    varied = [LinearPrior({v.name: 1.0}, 0.0, v.sd) for v in RECIPE.anatomy if v.name in names]
+    S, _, precision, _ = Prior([*priors, *varied]).arrays(names, 1.0)
     return np.linalg.inv((S.T * precision) @ S)
 
 
 def test_people_stand_with_the_published_lordosis():
-    """The model's 64.3° and the mean curve from L5–S1 to L1–L2 make 55°; the rest of the curve is the model's."""
-    lumbar = ("L5_S1", "L4_L5", "L3_L4", "L2_L3", "L1_L2")
-    mean = {n: p.mean for p in LEVELS if in_flexion(p) and len(p.combination) == 1 for n in p.combination}
-    assert np.isclose(64.3 + np.degrees(sum(mean[f"{level}_Flex_Ext"] for level in lumbar)), 55.0)
-    assert sum(value != 0.0 for value in mean.values()) == 1
+    """At an incidence of 50.5°, 4° below the model's: 21.6, 12.7, 9.1, 5.9, 1.2 from endplate to endplate (n = 324)."""
+    of = {n: p for p in LEVELS if in_flexion(p) and len(p.combination) == 1 for n in p.combination}
+    sized = SizedBody(build("articulated", "centres"), RECIPE, {})
+    poses = {name: pose[None] for name, pose in neutral_poses(sized.body).items()}
+    chain = [sized.vertebrae[level].superior for level in ("S1", "L5", "L4", "L3", "L2", "L1")]
+    model = [float(np.degrees(cobb(poses, upper, lower)[0])) for lower, upper in pairwise(chain)]
+    stands = [m + np.degrees(of[n].mean) - 4.0 * of[n].on_incidence for m, n in zip(model, LUMBAR, strict=True)]
+    np.testing.assert_allclose(stands, [21.6, 12.7, 9.1, 5.9, 1.2], atol=0.15)
+
+
+def test_curve_pelvis_and_sacrum_differ_together_as_in_people():
+    """Sacral slope and lordosis go with the pelvic incidence, and that with the tilt of the sacrum's endplate."""
+    pelvis = RECIPE.pelvis
+    names = [*NAMES, *pelvis.incidence, OWN]
+    covariance = _covariance(names, [*on_curve(LEVELS, pelvis.incidence), pelvis.of_anyone()])
+    tilt = np.array([name == SACRAL_TILT for name in names], float)
+    incidence = tilt + np.array([pelvis.incidence.get(name, 0.0) for name in names])
+    lordosis = tilt + np.array([name.removeprefix("own ") in LUMBAR for name in names])
+    slope = tilt + np.array([name == OWN for name in names])
+    both = np.array([incidence, lordosis, slope, tilt])
+    both = both @ covariance @ both.T
+    sd = np.degrees(np.sqrt(np.diag(both)))
+    np.testing.assert_allclose(sd, [10.5, 11.2, 7.9, 6.9], rtol=0.06)  # Mac-Thiong 2011; Asian Spine J 2019; Ru 2023
+    r = np.degrees(np.degrees(both)) / np.outer(sd, sd)
+    assert r[0, 1] == pytest.approx(0.62 * sd[0] / sd[1], abs=0.03)  # 15.4° in 25.0° (Sci Rep 2022, n = 324)
+    assert r[0, 2] == pytest.approx(0.8, abs=0.05)  # Vialle 2005
+    assert r[0, 3] == pytest.approx(0.69, abs=0.03)  # Ru 2023
 
 
 def test_one_unknown_a_level():
@@ -93,27 +131,42 @@ def test_who_sits_is_expected_to_have_a_flatter_spine():
 
 
 def test_a_spine_that_leaves_the_sacrum_steeply_tells_of_a_steep_endplate():
-    """Of a lowest level that differs from people's, the endplate has what its variance is of both, in the mean."""
-    covariance = _anyone()
+    """Of a lowest level that differs from people's, the endplate has what its variance is of both, in the mean. Of a
+    steeper endplate the level makes up for all but what lordosis grows with the incidence."""
+    covariance, by = _anyone(), _lowest().on_incidence
     tilt, own = len(NAMES) - 1, NAMES.index("own L5_S1_Flex_Ext")
     assert NAMES[tilt] == SACRAL_TILT
-    assert np.degrees(np.sqrt(covariance[tilt, tilt])) == pytest.approx(8.0, rel=1e-6)
-    share = -covariance[tilt, own] / covariance[own, own]
-    disc = covariance[own, own] - covariance[tilt, tilt]  # what the standing angle between endplates varies by
-    assert disc > 0
-    assert share == pytest.approx(covariance[tilt, tilt] / (covariance[tilt, tilt] + disc), rel=1e-6)
-    assert 0.5 < share < 0.9
+    assert np.degrees(np.sqrt(covariance[tilt, tilt])) == pytest.approx(6.9, rel=1e-6)
+    assert covariance[tilt, own] == pytest.approx(-(1 - by) * covariance[tilt, tilt], rel=1e-6)
+    assert 0.3 < -covariance[tilt, own] / covariance[own, own] < 0.6
 
 
 def test_a_mean_that_publications_disagree_on_leaves_the_endplate_as_unsure_as_it_makes_it():
     """The lowest level seen exactly: the endplate is the part of it that neither disc nor the discs' mean explain."""
-    covariance = _anyone()
+    covariance, by = _anyone(), _lowest().on_incidence
     tilt, mean, own = (NAMES.index(name) for name in (SACRAL_TILT, LOWEST_MEAN, "own L5_S1_Flex_Ext"))
-    assert np.degrees(np.sqrt(covariance[mean, mean])) == pytest.approx(4.0, rel=1e-6)
+    assert np.degrees(np.sqrt(covariance[mean, mean])) == pytest.approx(2.0, rel=1e-6)
     assert covariance[mean, tilt] == pytest.approx(0.0, abs=1e-12)
-    both = covariance[tilt, tilt] + covariance[mean, mean]
-    disc = covariance[own, own] - both
+    others = covariance[own, own] - (1 - by) ** 2 * covariance[tilt, tilt]
     left = covariance[tilt, tilt] - covariance[tilt, own] ** 2 / covariance[own, own]
-    assert left == pytest.approx(1 / (1 / covariance[tilt, tilt] + 1 / (disc + covariance[mean, mean])), rel=1e-6)
-    surely = 1 / (1 / covariance[tilt, tilt] + 1 / disc)  # with a mean that is known
-    assert left > 1.2 * surely
+    assert left == pytest.approx(1 / (1 / covariance[tilt, tilt] + (1 - by) ** 2 / others), rel=1e-6)
+    surely = 1 / (1 / covariance[tilt, tilt] + (1 - by) ** 2 / (others - covariance[mean, mean]))  # with a known mean
+    assert left > 1.02 * surely
+
+
+def _lowest() -> LevelPrior:
+    return next(p for p in LEVELS if list(p.combination) == ["L5_S1_Flex_Ext"])
+
+
+@pytest.mark.parametrize(("key", "value"), [("sd", 0.0), ("sway", -1.0), ("source", None)])
+def test_a_pelvis_that_is_told_in_part_is_refused(key, value):
+    entry = {"combination": {"hip_flexion_r": 1.0}, "mean": 0, "on_incidence": 0.6, "sd": 5, "sway": 5, "source": "x"}
+    entry = entry | {key: value} if value is not None else {k: v for k, v in entry.items() if k != key}
+    with pytest.raises(InputError, match="pelvis"):
+        standing_pelvis_from({"incidence": {"depth of the hips": 8.5}, "standing": entry}, ["depth of the hips"])
+
+
+def test_an_incidence_of_what_does_not_vary_is_refused():
+    entry = {"combination": {"hip_flexion_r": 1.0}, "mean": 0, "on_incidence": 0.6, "sd": 5, "sway": 5, "source": "x"}
+    with pytest.raises(InputError, match="width of the hips"):
+        standing_pelvis_from({"incidence": {"width of the hips": 8.5}, "standing": entry}, ["depth of the hips"])

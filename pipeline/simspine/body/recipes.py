@@ -25,6 +25,7 @@ from simspine.data_files import pose2sim_folder, read_mapping, recipe_path
 from simspine.errors import InputError, require_known, unknown_name
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelRegion, region_from, rhythm_and_posture
+from simspine.priors.standing_pelvis import StandingPelvis, standing_pelvis_from
 from simspine.skeletons.inferred_names import INFERRED, base_name
 from simspine.spine.endplates import MESH_LEVELS, point_from, read_endplates
 from simspine.spine.levels import SPINE_MARKERS
@@ -33,7 +34,7 @@ from simspine.types import Markers
 VIRTUAL = "_virtual"
 KEYS = (
     "name", "from", "base", "remove", "measuring_pose", "coordinate_tasks", "priors", "starts", "segments", "stature",
-    "virtual", "inferred", "articulation", "anatomy", "regions", "free", "neck",
+    "virtual", "inferred", "articulation", "anatomy", "pelvis", "regions", "free", "neck",
 )  # fmt: skip
 
 
@@ -72,6 +73,7 @@ class Recipe:
     starts: int = 1  # of the trajectory engine, see `inverse_kinematics`
     articulation: Articulation | None = None  # the torso as single vertebrae; bodies and places above are of the whole
     anatomy: tuple[Variation, ...] = ()  # how people differ beyond the sizes of segments
+    pelvis: StandingPelvis | None = None  # how people hold it who stand
     freed: tuple[LevelRegion, ...] = ()  # whose levels lose their couplers; an articulation's are free as they are
     neck: NeckPiece | None = None  # the neck as a body of its own, where there is no articulation
 
@@ -125,6 +127,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             starts=int(data.get("starts", 1)),
             articulation=split,
             anatomy=tuple(variation_from(key, entry) for key, entry in data.get("anatomy", {}).items()),
+            pelvis=standing_pelvis_from(data["pelvis"], data.get("anatomy", ())) if "pelvis" in data else None,
             freed=_freed(**data["free"]) if "free" in data else (),
             neck=neck,
         )

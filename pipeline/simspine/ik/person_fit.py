@@ -34,9 +34,6 @@ from simspine.types import Markers
 
 PATHS = 3  # rough ones, to begin from
 ROUGH = 1.0  # squared standard deviations: enough to tell which minimum a path leads to
-# How the names of arms' angles begin. Legs stay about their defaults: over all frames that holds the pelvis' mean tilt
-# to some 5° where points of the spine are off together, about as people's standing tilt differs (6°, Vialle 2005).
-ARMS = ("arm_", "elbow_", "pro_sup_", "wrist_")
 WAYS = 20  # in which a body may be wrong: the largest ones
 
 
@@ -45,7 +42,8 @@ class PersonProblem:
     """What is fitted. body: as sized. trials: some frames of each, y_up, with the same markers. weights: (frames,
     markers) of each. moves: of the variations. placed: markers whose places on the body are unknown. names: of what
     stays over all trials: variations, three for each of `placed`, and what moves nothing. lasting: priors on it.
-    posture: priors of each frame, on coordinates and `names`. errors: of the markers; those that are shared are a
+    posture: priors of each frame, on coordinates and `names`; upright: of those in which the person stands, standing:
+    (frames,) bool of each trial, which these are. errors: of the markers; those that are shared are a
     trial's own, about zero. seconds: how long each trial is. followed: {marker of the body of which is asked how unsure
     its place in space is for all that stays: () or three of `names`, forward, up, right, that are taken off from it}.
     """
@@ -61,6 +59,8 @@ class PersonProblem:
     errors: MarkerErrors
     seconds: Sequence[float]
     followed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    upright: Prior = field(default_factory=Prior)
+    standing: Sequence[np.ndarray] = ()
 
     @property
     def independent(self) -> np.ndarray:
@@ -92,9 +92,10 @@ class PersonFit:
 def fit_person(problem: PersonProblem, start: Unknowns | None = None) -> PersonFit:
     """Raises `InputError` where a trial shows no posture.
 
-    start: an earlier fit's, to begin from. Arms are held about where that put them, not about their defaults: the pull
-    of raised arms, little in one frame, in all of a person's took 5° from the kyphosis of every posture. (The proximal
-    point algorithm, Rockafellar 1976: after some fits nothing is left of it.)
+    start: an earlier fit's, to begin from. What no prior of the posture is about is held about where that put it, not
+    about its default: the pull of raised arms, little in one frame, in all of a person's took 5° from the kyphosis of
+    every posture, that of bent hips the tilt from every pelvis. (The proximal point algorithm, Rockafellar 1976: after
+    some fits nothing is left of it.)
     """
     with threadpool_limits(1, "blas"):  # the blocks are small
         system = _system(problem, start)
@@ -120,18 +121,22 @@ def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSyst
     # Frames that share an error count as one. Each frame's posture is held by the whole prior: without smoothness noise
     # would bend the spine, and lengthen it.
     sharing = np.maximum(1.0, np.array(counts) / problem.independent)[trial]
-    wide = wide_priors(body, names)
-    S, mean, precision, _ = Prior([*problem.posture.terms, *wide]).arrays([*names, *problem.names], 1.0)
-    Q, C, mean = S[:, : len(names)], S[:, len(names) :], np.tile(mean, (len(trial), 1))
+    # What a prior is about needs no other: about the model's neutral pose it would pull, over all frames, at the curve.
+    about = {next(iter(prior.combination)) for prior in problem.posture.terms}
+    wide = [prior for prior in wide_priors(body, names) if not prior.combination.keys() & about]
+    everywhere = Prior([*problem.posture.terms, *wide])
+    posture = _quadratic(everywhere, names, problem.names, np.ones(len(trial), bool))
     if start is not None:
-        own = len(problem.posture.terms)
-        led = [own + i for i, prior in enumerate(wide) if next(iter(prior.combination)).startswith(ARMS)]
-        mean[:, led] = start.q @ Q[led].T
+        led = slice(len(problem.posture.terms), None)
+        posture.mean[:, led] = start.q @ posture.Q[led].T
+    postures = (posture,)
+    if problem.upright.terms:
+        postures += (_quadratic(problem.upright, names, problem.names, np.concatenate(problem.standing)),)
     L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
     return PersonSystem(
         MarkerTerm(tree, y, w / sharing[:, None], None, errors.loss, errors.linear_from(w)),
         limits,
-        Quadratic(Q, C, mean, precision),
+        postures,
         trial,
         (L.T * lasting) @ L,
         np.tile([1 / sd**2 for error in errors.shared for sd in error.by_axis], (len(counts), 1)),
@@ -142,6 +147,12 @@ def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSyst
             -1, 3
         ),
     )
+
+
+def _quadratic(prior: Prior, coordinates: list[str], stays: Sequence[str], holds: np.ndarray) -> Quadratic:
+    S, mean, precision, _ = prior.arrays([*coordinates, *stays], 1.0)
+    count = len(coordinates)
+    return Quadratic(S[:, :count], S[:, count:], np.tile(mean, (len(holds), 1)), precision, holds)
 
 
 def _following(tree: Tree, body: Body, seen: Sequence[str], followed: Sequence[str]) -> Tree:
@@ -160,7 +171,8 @@ def _start(problem: PersonProblem, system: PersonSystem) -> Unknowns:
 
     A path may wind an arm up, from which no step of all trials leads back.
     """
-    posture, own = system.posture, system.posture.Q.shape[1]
+    posture = system.postures[0]
+    own = posture.Q.shape[1]
     held, drawn = np.full(system.markers.tree.free.size, 1.0 / STILL**2), np.zeros(system.markers.tree.free.size)
     held[:own], drawn[:own] = held_and_drawn(posture.Q, posture.mean[0], posture.weight)
     found = []

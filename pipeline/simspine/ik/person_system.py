@@ -43,13 +43,15 @@ class Unknowns:
 class Quadratic:
     """Priors that tie nothing but one frame to what stays: Σ weight (Q q + C s − mean)².
 
-    Q: (priors, coordinates). C: (priors, k). mean: (frames, priors). weight: (priors,).
+    Q: (priors, coordinates). C: (priors, k). mean: (frames, priors). weight: (priors,). holds: (frames,) bool, whether
+    they hold in a frame.
     """
 
     Q: np.ndarray
     C: np.ndarray
     mean: np.ndarray
     weight: np.ndarray
+    holds: np.ndarray
 
     @cached_property
     def information(self) -> np.ndarray:
@@ -58,20 +60,25 @@ class Quadratic:
         return (both.T * self.weight) @ both
 
     def departure(self, at: Unknowns) -> np.ndarray:
-        return at.q @ self.Q.T + at.stays @ self.C.T - self.mean
+        """(frames, priors), 0 where they do not hold."""
+        return (at.q @ self.Q.T + at.stays @ self.C.T - self.mean) * self.holds[:, None]
+
+    def of(self, frames: np.ndarray) -> "Quadratic":
+        """The same of some frames."""
+        return replace(self, mean=self.mean[frames], holds=self.holds[frames])
 
 
 @dataclass(frozen=True, eq=False)
 class PersonSystem:
-    """The problem as arrays. trial: (frames,) of each frame. stay: (k, k), offset: (trials, 3 × shared errors)
-    precisions. moved: how many of what stays the markers see. sharing: (frames,) how many frames share one error of a
-    marker: `markers` count by so much less. followed: the tree with the markers that are followed in place of those
-    seen. taken: (followed, 3) index in what stays, −1 for none.
+    """The problem as arrays. postures: of all frames, and of some. trial: (frames,) of each frame. stay: (k, k),
+    offset: (trials, 3 × shared errors) precisions. moved: how many of what stays the markers see. sharing: (frames,)
+    how many frames share one error of a marker: `markers` count by so much less. followed: the tree with the markers
+    that are followed in place of those seen. taken: (followed, 3) index in what stays, −1 for none.
     """
 
     markers: MarkerTerm
     limits: LimitTerm
-    posture: Quadratic
+    postures: tuple[Quadratic, ...]
     trial: np.ndarray
     stay: np.ndarray
     offset: np.ndarray
@@ -87,7 +94,7 @@ class PersonSystem:
 
     def cost(self, at: Unknowns) -> tuple[np.ndarray, float]:
         """(frames,) of each frame, and of what stays and the offsets."""
-        prior = (self.posture.weight * self.posture.departure(at) ** 2).sum(1)
+        prior = sum((posture.weight * posture.departure(at) ** 2).sum(1) for posture in self.postures)
         held = at.stays @ self.stay @ at.stays + (self.offset * at.offsets**2).sum()
         return self.markers.cost(self.columns(at)) + self.limits.cost(at.q) + prior, float(held)
 
@@ -98,13 +105,15 @@ class PersonSystem:
 
     def gradient(self, at: Unknowns) -> Unknowns:
         """Half the gradient of the cost."""
-        own, prior = at.q.shape[1], self.posture
+        own = at.q.shape[1]
         slope = np.zeros((len(at.q), self.markers.tree.free.size))
         self.markers.cost(self.columns(at), slope)
-        pull = prior.weight * prior.departure(at)
-        q = slope[:, :own] + pull @ prior.Q
+        q, stays = slope[:, :own].copy(), self.stay @ at.stays
+        for posture in self.postures:
+            pull = posture.weight * posture.departure(at)
+            q += pull @ posture.Q
+            stays += (pull @ posture.C).sum(0)
         self.limits.cost(at.q, q)
-        stays = self.stay @ at.stays + (pull @ prior.C).sum(0)
         stays[: self.moved] += slope[:, own : own + self.moved].sum(0)
         offsets = self.offset * at.offsets
         np.add.at(offsets, self.trial, slope[:, own + self.moved :])
@@ -113,9 +122,9 @@ class PersonSystem:
     def only(self, trial: int) -> "PersonSystem":
         """The same of one trial alone."""
         own = self.trial == trial
-        posture = replace(self.posture, mean=self.posture.mean[own])
+        postures = tuple(posture.of(own) for posture in self.postures)
         return PersonSystem(
-            self.markers.window(own), self.limits, posture, np.zeros(own.sum(), int), self.stay,
+            self.markers.window(own), self.limits, postures, np.zeros(own.sum(), int), self.stay,
             self.offset[[trial]], self.moved, self.sharing[own], self.followed, self.taken,
         )  # fmt: skip
 
@@ -185,7 +194,8 @@ def _blocks(system: PersonSystem, at: Unknowns, which: np.ndarray, damping: np.n
     H[:, :seen, n + k :] = markers[:, :seen, seen:]
     H[:, n + k :, :seen] = markers[:, seen:, :seen]
     H[:, n + k :, n + k :] = markers[:, seen:, seen:]
-    H[:, : n + k, : n + k] += system.posture.information
+    for posture in system.postures:
+        H[posture.holds[which], : n + k, : n + k] += posture.information
     own = np.arange(n)
     H[:, own, own] += system.limits.curvature(at.q[which]) + UNSEEN
     H[:, own, own] *= 1 + damping[which, None]

@@ -17,8 +17,9 @@ from simspine.pipeline.point_places import LASTING_SD, carried_along, own_centro
 from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.pipeline.weights import as_views_agree, marker_errors, observations
 from simspine.priors.assumptions import LinearPrior, Prior
-from simspine.priors.rhythm import level_priors
+from simspine.priors.rhythm import LevelPrior, level_priors
 from simspine.priors.standing_curve import about_curve, curve_names, on_curve
+from simspine.priors.standing_pelvis import OWN
 from simspine.types import FROM_DETECTOR, Markers, Origin
 
 FRAMES = 150  # of all trials together
@@ -32,6 +33,8 @@ POSTURE = 1.0  # s: as long as a posture lasts, the body is wrong in the same wa
 # (docs/accuracy-of-recordings.md).
 ALWAYS = 0.5
 TELLING = 0.5  # of the variance of lasting errors, from where on a detector's offset in all trials tells of its others
+THIGH, TRUNK = np.radians(20.0), np.radians(15.0)  # from upright, of who stands
+UPRIGHT = tuple(side + name for side in "LR" for name in ("Knee", "Hip", "Shoulder"))
 SMOOTH, DEGREE = 0.3, 3  # s, of the polynomials that take out what changes from frame to frame (Savitzky & Golay 1964)
 
 
@@ -74,16 +77,17 @@ def fit_to_person(
     chosen, bursts = [part for part, _ in some], [burst for _, burst in some]
     moves = moves_of(sized.body, recipe.anatomy, recipe.articulation.chain)
     levels = level_priors(recipe.articulation.regions)
-    own = curve_names(levels)
     places = places_of(chosen[0])
-    names = (*(v.name for v in recipe.anatomy), *places.names, *places.region_names, *own)
-    anatomy = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy]
+    own, (others, assumed, upright) = curve_names(levels), _of_anyone(recipe, levels)
+    names = (*(v.name for v in recipe.anatomy), *places.names, *places.region_names, *own, *others)
+    at = slice(len(moves), len(names) - len(own) - len(others))
+    curve = slice(at.stop, at.stop + len(own))
+    stands = [_stands(part) for part in chosen]
     options = as_views_agree(options, chosen[0])
     found, noise, worth = None, options, dict.fromkeys(chosen[0].names, 1.0)
     lasting_sd = LASTING_SD
     on_bones = (*virtual_spine_markers(sized.body).values(), *vertebra_markers(sized.body).values())
     followed = dict.fromkeys(on_bones, ()) | {point: places.region_of(point) for point in places.spine}
-    at = slice(len(moves), len(names) - len(own))
     for _ in range(ROUNDS):
         by_name = {name: weight * worth.get(name, 1.0) for name, weight in base.items()}
         # Where the body itself is wrong it stays so for a while, whatever the detector's errors do. Were every frame
@@ -94,11 +98,11 @@ def fit_to_person(
         detectors = detectors_share(noise.marker_sd_m)
         always_sd = ALWAYS * noise.region_sd_m * detectors**0.5
         weighted = [observations(held, trial, by_name) for trial in chosen]
-        lasting = Prior([*anatomy, *places.priors(lasting_sd, always_sd), *on_curve(levels)])
+        lasting = Prior([*assumed, *places.priors(lasting_sd, always_sd)])
         problem = PersonProblem(
             sized.body, [m for m, _ in weighted], [w for _, w in weighted], moves, places.points, names, lasting,
             Prior([*recipe.priors, *about_curve(levels)]), marker_errors(held, chosen[0]),
-            [trial.frames / trial.rate for trial in known], followed,
+            [trial.frames / trial.rate for trial in known], followed, upright, stands,
         )  # fmt: skip
         found = fit_person(problem, None if found is None else found.found)
         offsets, variance, always, unsure = places.apart(found.found.stays[at], found.covariance[at, at])
@@ -122,14 +126,38 @@ def fit_to_person(
         v.name: (float(x), float(s)) for v, x, s in zip(recipe.anatomy, found.found.stays[:count], sd, strict=True)
     }
     free = [body.coordinates.names[i] for i in body.tree.free]
-    curve = slice(len(names) - len(own), None)
+    anyone = np.linalg.inv(np.linalg.inv(found.assumed)[curve, curve])
     person = Person(
-        own, found.found.stays[curve], found.covariance[curve, curve], found.assumed[curve, curve], len(known),
+        own, found.found.stays[curve], found.covariance[curve, curve], anyone, len(known),
         learnt, worth, varied_by, dict(zip(free, found.carried.tolist(), strict=True)), centroids,
         lasts, lasting_shared, _displacements(places.regions, always, unsure),
         dict(zip(followed, found.unsure.tolist(), strict=True)), found.left,
     )  # fmt: skip
     return replace(sized, body=body, person=person)
+
+
+def _of_anyone(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tuple[str, ...], list[LinearPrior], Prior]:
+    """What stays beside variations, places and curve; priors on all that stays but places, and on frames in which the
+    person stands."""
+    priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
+    if pelvis is None:
+        return (), [*priors, *on_curve(levels, {})], Prior()
+    return (OWN,), [*priors, *on_curve(levels, pelvis.incidence), pelvis.of_anyone()], Prior([pelvis.about_own()])
+
+
+def _stands(markers: Markers) -> np.ndarray:
+    """(frames,) bool: thighs and trunk upright, within `THIGH` and `TRUNK`; where they are not seen, not."""
+    if not set(UPRIGHT) <= set(markers.names):
+        return np.zeros(markers.frames, bool)
+
+    def off(lower: str, upper: str) -> np.ndarray:
+        up = markers.xyz[:, markers.index(upper)] - markers.xyz[:, markers.index(lower)]
+        return np.arccos(np.clip(up[:, 1] / np.linalg.norm(up, axis=-1), -1, 1))
+
+    thighs, trunk = (
+        np.maximum(off(f"L{a}", f"L{b}"), off(f"R{a}", f"R{b}")) for a, b in (("Knee", "Hip"), ("Hip", "Shoulder"))
+    )
+    return (thighs < THIGH) & (trunk < TRUNK)
 
 
 def _displacements(names: Iterable[str], found: np.ndarray, variance: np.ndarray) -> dict[str, Displacement]:

@@ -14,6 +14,7 @@ from simspine.priors.assumptions import LinearPrior, Prior
 AXES = ("Flex_Ext", "Lat_Bending", "axial_rotation")  # of a level's joint: about z, x, y of the vertebra below
 RHYTHM_TIME = 10.0  # s, correlation time: how a person shares a motion out over the levels is a trait
 EVERYDAY = 0.4  # of the published motion, which is the most people can do: one standard deviation of what they do
+INCIDENCE_SD = float(np.radians(10.5))  # of people's pelvic incidence (n = 709, Mac-Thiong 2011)
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,18 @@ class AxisMotion:
 
     mean: published motion. standing: people's mean angle when standing, from the model's neutral pose. whole: half the
     flexion–extension range of the whole region, or its motion to one side. spread: sd of a level's share of it,
-    relative. shape: sd of the standing angle between people. tilt: sd of the endplate, in its vertebra, that the lowest
-    level's angle counts from. mean_sd: how unsure the mean standing angle of the lowest level is; rad. lower, upper:
-    limits. goes_with: {other coordinate: by how many times it the whole region turns the other way}.
+    relative. shape: sd of a level's standing angle between people of one pelvic incidence, independent of the other
+    levels'. on_incidence: by how much of the incidence it grows. tilt: sd of the endplate, in its vertebra, that the
+    lowest level's angle counts from. mean_sd: how unsure the mean standing angle of the lowest level is; rad. lower,
+    upper: limits. goes_with: {other coordinate: by how many times it the whole region turns the other way}.
     """
 
     mean: tuple[float, ...]
     standing: tuple[float, ...]
     whole: float
     spread: float
-    shape: float
+    shape: tuple[float, ...]
+    on_incidence: tuple[float, ...]
     tilt: float
     mean_sd: float
     lower: tuple[float, ...]
@@ -60,15 +63,17 @@ class LevelPrior:
 
     combination: of the levels' coordinates. goes_with: of other coordinates, added to it: the posture that goes with
     theirs. mean: rad, of people's mean standing curve. motion: rad, sd of the posture of the moment, or of how it is
-    shared out. curve: rad, sd of what the person's own standing curve adds to it, between endplates; tilt: and of what
-    the lowest of these endplates adds, which is the combination's own from person to person. mean_sd: rad, how unsure
-    people's mean curve is there, which is the same error in all people. correlation_time: s.
+    shared out. curve: rad, sd of what the person's own standing curve adds to it, between endplates, at one pelvic
+    incidence; on_incidence: what that adds, of itself. tilt: rad, sd of what the lowest of these endplates adds, which
+    is the combination's own from person to person. mean_sd: rad, how unsure people's mean curve is there, which is the
+    same error in all people. correlation_time: s.
     """
 
     combination: Mapping[str, float]
     mean: float
     motion: float
     curve: float
+    on_incidence: float
     tilt: float
     mean_sd: float
     source: str
@@ -86,7 +91,7 @@ class LevelPrior:
     @property
     def lasting(self) -> float:
         """rad, sd of what stays in all of a person's trials."""
-        return float(np.linalg.norm([self.curve, self.tilt, self.mean_sd]))
+        return float(np.linalg.norm([self.curve, self.on_incidence * INCIDENCE_SD, self.tilt, self.mean_sd]))
 
 
 def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
@@ -102,17 +107,17 @@ def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
                 differs = standing - float(share * sum(motion.standing))
                 part = abs(rhythm[names[0]])
                 lowest = (part * motion.tilt, part * motion.mean_sd)
-                found.append(
-                    LevelPrior(rhythm, differs, motion.spread * own, motion.shape, *lowest, source, RHYTHM_TIME)
-                )
-                # The standing curve differs between people by shape · √levels in all.
-                every = np.sqrt(len(names)) * share
-                curve = float(every * motion.shape * np.sqrt(len(names)))
-                posture = float(every * EVERYDAY * motion.whole)
+                parts = np.array([rhythm[other] for other in names])
+                curve = (float(np.linalg.norm(parts * motion.shape)), float(parts @ motion.on_incidence))
+                shared_out = motion.spread * own
+                found.append(LevelPrior(rhythm, differs, shared_out, *curve, *lowest, source, RHYTHM_TIME))
+                posture = float(np.sqrt(len(names)) * share * EVERYDAY * motion.whole)
+                at = names.index(name)
+                curve = (motion.shape[at], motion.on_incidence[at])
                 lowest = (motion.tilt, motion.mean_sd) if name == names[0] else (0.0, 0.0)
                 along = {other: float(share * ratio) for other, ratio in motion.goes_with.items()}
                 source = f"posture: {motion.source}"
-                found.append(LevelPrior({name: 1.0}, standing, posture, curve, *lowest, source, goes_with=along))
+                found.append(LevelPrior({name: 1.0}, standing, posture, *curve, *lowest, source, goes_with=along))
     return found
 
 
@@ -132,7 +137,9 @@ def _axis(where: str, axis: str, entry: Mapping, count: int) -> AxisMotion:
     upper = entry["extension"] if axis == "Flex_Ext" else entry["limits"]
     lower = entry["flexion"] if axis == "Flex_Ext" else [-v for v in entry["limits"]]
     standing = entry.get("standing", [0.0] * count)
-    if {len(entry["mean"]), len(standing), len(lower), len(upper)} != {count}:
+    on_incidence = entry.get("on_incidence", [0.0] * count)
+    shape = entry["shape"] if isinstance(entry["shape"], list) else [entry["shape"]] * count
+    if {len(each) for each in (entry["mean"], standing, shape, on_incidence, lower, upper)} != {count}:
         raise InputError(f"{where} has lists of other lengths than its {count} levels.")
     rad = np.radians
     return AxisMotion(
@@ -140,7 +147,8 @@ def _axis(where: str, axis: str, entry: Mapping, count: int) -> AxisMotion:
         standing=tuple(rad(standing)),
         whole=float(rad(entry["whole"])) * (0.5 if axis == "Flex_Ext" else 1.0),
         spread=float(entry["spread"]),
-        shape=float(rad(entry["shape"])),
+        shape=tuple(rad(shape).tolist()),
+        on_incidence=tuple(float(part) for part in on_incidence),
         tilt=float(rad(entry.get("tilt", 0.0))),
         mean_sd=float(rad(entry.get("mean_sd", 0.0))),
         lower=tuple(rad(lower)),

@@ -5,9 +5,13 @@ postures scatter about it. It counts from bones of the model's shape; what is pu
 endplates. So where the sacrum's endplate tilts in a person's sacrum, which no point shows, the two differ at the lowest
 level, and a spine that leaves the sacrum steeply tells of a steep endplate. How much it tells hangs on the mean of the
 lowest disc, of which publications differ; what it is off by is one more unknown, that no recording of one person shows.
+
+Lordosis grows with the pelvic incidence, and so does the slope of the sacrum of who stands. The incidence is that of
+the model, what the hips lie elsewhere, and the tilt of the endplate: so hips far in front of the sacrum tell of a
+hollow back, and a hollow back of a steep endplate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,17 +30,19 @@ def curve_names(levels: Sequence[LevelPrior]) -> tuple[str, ...]:
     return (*own, *mean, *([SACRAL_TILT] if _tilted(levels) else []))
 
 
-def on_curve(levels: Sequence[LevelPrior]) -> list[LinearPrior]:
-    """What is assumed of anyone's curve, between endplates, and of the endplate that it counts from."""
+def on_curve(levels: Sequence[LevelPrior], hips: Mapping[str, float]) -> list[LinearPrior]:
+    """What is assumed of anyone's curve, between endplates, and of the endplate that it counts from.
+
+    hips: {variation of the body: rad of pelvic incidence for one of it}.
+    """
     lowest = ((SACRAL_TILT, _tilted(levels)), (LOWEST_MEAN, _unsure(levels)))
     found = [LinearPrior({unknown: 1.0}, 0.0, sd, "endplates") for unknown, at in lowest for sd in at.values()]
-    for prior in levels:
-        if in_flexion(prior):
-            row = {_own(name): c for name, c in prior.combination.items()}
-            for unknown, at in lowest:
-                part = sum(c for name, c in prior.combination.items() if name in at)
-                row |= {unknown: part} if part else {}
-            found.append(LinearPrior(row, 0.0, prior.curve, prior.source))
+    tilt = {SACRAL_TILT: 1.0} if _tilted(levels) else {}
+    for name, prior in _single(levels):
+        row = {_own(name): 1.0} | {unknown: 1.0 for unknown, at in lowest if name in at}
+        for unknown, part in (tilt | dict(hips)).items() if prior.on_incidence else ():
+            row[unknown] = row.get(unknown, 0.0) - prior.on_incidence * part
+        found.append(LinearPrior(row, 0.0, prior.curve, prior.source))
     return found
 
 

@@ -23,10 +23,10 @@ MESH_LEVELS = {
     "sacrum.vtp": "S1",
 }
 
-# How far endplates of people tilt from those of the model, rad, one standard deviation in the sagittal plane: what of
-# the pelvic incidence's 10° (Legaye 1998, Vialle 2005; C) the depth of the hips does not make, and the wedging of
-# vertebrae, 2° (Been 2010, Goh 1999; C), in which the model's are off the mean like anybody's.
-SACRAL_TILT_SD, TILT_SD = float(np.radians(8.0)), float(np.radians(3.0))
+# How far endplates of people tilt from those of the model, rad, one standard deviation in the sagittal plane: the
+# sacral table angle, 0.66 of the pelvic incidence's 10.5° (Ru 2023, Mac-Thiong 2011; A), and the wedging of vertebrae,
+# 2° (Been 2010, Goh 1999; C), in which the model's are off the mean like anybody's.
+SACRAL_TILT_SD, TILT_SD = float(np.radians(6.9)), float(np.radians(3.0))
 
 NEUTRAL_LLA = float(np.radians(64.3))  # between L1's and S1's, with all coordinates 0 (docs/spine.md)
 
