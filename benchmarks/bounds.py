@@ -38,7 +38,7 @@ from simspine.spine.levels import CHAIN
 from simspine.types import Markers
 
 FAMILIES = ("foreign", "published")
-RATE, FRAMES, EVERY = 50.0, 300, 15  # frames/s, of a trial as in points_in_space.json; which count
+RATE, FRAMES, EVERY = 50.0, 500, 25  # frames/s, of a trial as in points_in_space.json; which count
 SEED, SEVEN = 2, 7  # of those who train; those of points_in_space.json have seed 1
 SPANS = (0.0, 0.06, 0.2, 0.6)  # s, sd of the Gaussians that smooth the points
 BEND_SPANS = (0.04, 0.3)

@@ -303,6 +303,26 @@ def test_levels_are_held_about_the_persons_own_curve_alone(body, recipe):
     assert posture.C[single, problem.names.index("own L5_S1_Flex_Ext")] == -1.0
 
 
+@pytest.mark.parametrize("frames", [0, 6])
+def test_legs_stay_about_their_defaults_where_nobody_is_seen_to_stand(body, recipe, frames):
+    """Where somebody is, only the prior on standing holds the pelvis; arms are held by nothing in either case."""
+    problem = _problem(body, recipe)
+    standing = [np.arange(len(own)) < frames / 2 for own in problem.standing]
+    problem = replace(problem, standing=standing)
+    system = person_fit._system(problem)
+    start = person_fit._start(problem, system)
+    start.q[:] += 0.1
+    posture = person_fit._system(problem, start).postures[0]
+    listed = [body.coordinates.names[i] for i in body.tree.free]
+    for name, follows in (("hip_flexion_r", frames > 0), ("knee_angle_l", frames > 0), ("arm_flex_r", True)):
+        at = listed.index(name)
+        row = np.flatnonzero((posture.Q[:, at] == 1.0) & (np.abs(posture.Q).sum(1) == 1.0))
+        assert row.size == 1
+        default = body.coordinates.default[body.coordinates.index(name)]
+        wanted = start.q[:, at] if follows else np.full(len(start.q), default)
+        np.testing.assert_allclose(posture.mean[:, row[0]], wanted)
+
+
 def test_a_trial_without_a_posture_is_named(body, recipe):
     problem = _problem(body, recipe)
     problem.weights[1][:, 2:] = 0.0

@@ -34,6 +34,8 @@ from simspine.types import Markers
 
 PATHS = 3  # rough ones, to begin from
 ROUGH = 1.0  # squared standard deviations: enough to tell which minimum a path leads to
+STANDING = 5  # frames in which a person is seen to stand, that tell how the pelvis is held
+ARMS = ("arm_", "elbow_", "pro_sup_", "wrist_")  # how the names of their angles begin
 WAYS = 20  # in which a body may be wrong: the largest ones
 
 
@@ -95,7 +97,8 @@ def fit_person(problem: PersonProblem, start: Unknowns | None = None) -> PersonF
     start: an earlier fit's, to begin from. What no prior of the posture is about is held about where that put it, not
     about its default: the pull of raised arms, little in one frame, in all of a person's took 5° from the kyphosis of
     every posture, that of bent hips the tilt from every pelvis. (The proximal point algorithm, Rockafellar 1976: after
-    some fits nothing is left of it.)
+    some fits nothing is left of it.) Legs of a person who is not seen to stand stay about their defaults: nothing else
+    says how the pelvis is turned on them.
     """
     with threadpool_limits(1, "blas"):  # the blocks are small
         system = _system(problem, start)
@@ -127,7 +130,9 @@ def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSyst
     everywhere = Prior([*problem.posture.terms, *wide])
     posture = _quadratic(everywhere, names, problem.names, np.ones(len(trial), bool))
     if start is not None:
-        led = slice(len(problem.posture.terms), None)
+        told = sum(int(stands.sum()) for stands in problem.standing) >= STANDING
+        own = len(problem.posture.terms)
+        led = [own + i for i, p in enumerate(wide) if told or next(iter(p.combination)).startswith(ARMS)]
         posture.mean[:, led] = start.q @ posture.Q[led].T
     postures = (posture,)
     if problem.upright.terms:
