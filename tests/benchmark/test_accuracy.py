@@ -171,10 +171,11 @@ def test_what_it_is_told_makes_it_better(judged):
         figures([errors(s, seen[0].spine, accuracy.LEVELS) for s in our_estimates(seen, chosen)], REGIONS)
         for chosen in (Experiment(), informed)
     )
-    # How the sacrum's endplate tilts is not among it: LLA and TKA keep a part of what they are off by.
-    for name in ("lumbar_flexion_rmse_deg", "vertebrae_mm", "mpjpe_mm", "lla_rmse_deg"):
+    for name in ("lumbar_flexion_rmse_deg", "vertebrae_mm", "mpjpe_mm"):
         assert better[name] < 0.5 * plain[name], name
-    assert better["lla_sd_deg"] < plain["lla_sd_deg"]
+    # How the sacrum's endplate tilts is not among it: LLA keeps a part of what it is off by.
+    for name in ("lla_rmse_deg", "lla_sd_deg"):
+        assert better[name] < plain[name]
 
 
 def test_tables_for_people():

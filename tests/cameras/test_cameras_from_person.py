@@ -51,7 +51,7 @@ def test_exact_points_give_the_true_places(index):
     assert np.isfinite(feet).all()
     lowest = exact.xyz[:, [exact.index("RHeel"), exact.index("LHeel")], 2].min()
     heights = [camera.centre[2] for camera in found.cameras]
-    np.testing.assert_allclose(np.multiply(heights, scale), [c.centre[2] - lowest for c in true], atol=0.06)
+    np.testing.assert_allclose(np.multiply(heights, scale), [c.centre[2] - lowest for c in true], atol=0.07)
 
 
 @pytest.mark.slow

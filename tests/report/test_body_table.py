@@ -57,6 +57,6 @@ def test_the_sacral_endplate_is_among_them_where_the_fit_had_it(body):
     one = np.radians([[4.0]]) ** 2
     person = Person((SACRAL_TILT,), np.radians([-3.0]), one, 1 / one, 1, {}, {}, {}, {})
     (found,) = variations_of(SizedBody(body, read_recipe("articulated"), {}, person))
-    assert (found.value, found.sd, found.spread, found.unit) == (*map(pytest.approx, (-3, 4, 8)), "°")
+    assert (found.value, found.sd, found.spread, found.unit) == (*map(pytest.approx, (-3, 4, 6.9)), "°")
     row = tuple(cell.replace("\u00a0", " ") for cell in body_table([found])[0].rows[0])
-    assert row == ("Slope of the sacral endplate", "−3.0 ± 4.0°", "steeper", "± 8.0°", "75 %")
+    assert row == ("Slope of the sacral endplate", "−3.0 ± 4.0°", "steeper", "± 6.9°", "66 %")
