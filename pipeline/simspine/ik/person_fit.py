@@ -134,7 +134,7 @@ def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSyst
         own = len(problem.posture.terms)
         led = [own + i for i, p in enumerate(wide) if told or next(iter(p.combination)).startswith(ARMS)]
         posture.mean[:, led] = start.q @ posture.Q[led].T
-    postures = (posture,)
+    postures: tuple[Quadratic, ...] = (posture,)
     if problem.upright.terms:
         postures += (_quadratic(problem.upright, names, problem.names, np.concatenate(problem.standing)),)
     L, _, lasting, _ = problem.lasting.arrays(problem.names, 1.0)
