@@ -166,6 +166,11 @@ def test_a_pelvis_that_is_told_in_part_is_refused(key, value):
         standing_pelvis_from({"incidence": {"depth of the hips": 8.5}, "standing": entry}, ["depth of the hips"])
 
 
+def test_an_endplate_that_does_not_tilt_is_no_unknown():
+    assert SACRAL_TILT in RECIPE.pelvis.of_anyone().combination
+    assert SACRAL_TILT not in RECIPE.pelvis.of_anyone(tilts=False).combination
+
+
 def test_an_incidence_of_what_does_not_vary_is_refused():
     entry = {"combination": {"hip_flexion_r": 1.0}, "mean": 0, "on_incidence": 0.6, "sd": 5, "sway": 5, "source": "x"}
     with pytest.raises(InputError, match="width of the hips"):

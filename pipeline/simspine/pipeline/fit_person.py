@@ -18,7 +18,7 @@ from simspine.pipeline.sized_body import SizedBody, size_body
 from simspine.pipeline.weights import as_views_agree, marker_errors, observations
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelPrior, level_priors
-from simspine.priors.standing_curve import about_curve, curve_names, on_curve
+from simspine.priors.standing_curve import SACRAL_TILT, about_curve, curve_names, on_curve
 from simspine.priors.standing_pelvis import OWN
 from simspine.types import FROM_DETECTOR, Markers, Origin
 
@@ -142,7 +142,8 @@ def _of_anyone(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tuple[str,
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
     if pelvis is None:
         return (), [*priors, *on_curve(levels, {})], Prior()
-    return (OWN,), [*priors, *on_curve(levels, pelvis.incidence), pelvis.of_anyone()], Prior([pelvis.about_own()])
+    priors += [*on_curve(levels, pelvis.incidence), pelvis.of_anyone(SACRAL_TILT in curve_names(levels))]
+    return (OWN,), priors, Prior([pelvis.about_own()])
 
 
 def _stands(markers: Markers) -> np.ndarray:

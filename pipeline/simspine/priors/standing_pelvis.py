@@ -31,10 +31,14 @@ class StandingPelvis:
     sway: float
     source: str
 
-    def of_anyone(self) -> LinearPrior:
-        """What is assumed of a person. The sacrum's slope counts from its endplate, the coordinates from the bone."""
+    def of_anyone(self, tilts: bool = True) -> LinearPrior:
+        """What is assumed of a person. The sacrum's slope counts from its endplate, the coordinates from the bone.
+
+        tilts: whether the endplate's tilt in the bone is unknown.
+        """
+        tilt = {SACRAL_TILT: 1 - self.on_incidence} if tilts else {}
         row = {name: -self.on_incidence * part for name, part in self.incidence.items()}
-        return LinearPrior({OWN: 1.0, SACRAL_TILT: 1 - self.on_incidence} | row, 0.0, self.sd, self.source)
+        return LinearPrior({OWN: 1.0} | tilt | row, 0.0, self.sd, self.source)
 
     def about_own(self) -> LinearPrior:
         """What is assumed of a frame in which they stand."""
