@@ -38,7 +38,11 @@ def test_the_same_seed_gives_the_same_person():
 
 def test_a_quantity_does_not_depend_on_what_is_drawn_before_it():
     draw = partial(stream, 5, "subject", "2")
-    spine = make_subject(5, 2).spine
+    person = make_subject(5, 2)
+    spine, table = person.spine, read_population()["lordosis"]
+    own = np.sqrt(table["sd"] ** 2 - (0.62 * np.hypot(6.9, np.degrees(0.015 / 0.117))) ** 2)  # at one incidence
+    drawn = np.radians(truncated(draw("lordosis"), table["mean"], own))
+    assert spine.lordosis == pytest.approx(drawn + 0.62 * (spine.sacral_tilt + person.hips[0] / 0.117))
     assert spine.kyphosis == np.radians(truncated(draw("kyphosis"), *read_population()["kyphosis"]["male"]))
     # one person's spine at another stature: only lengths change, all alike
     taller, shorter = (sample_spine(draw, "male", stature) for stature in (1.9, 1.6))

@@ -18,9 +18,9 @@ OWN = "own tilt of the pelvis"  # rad, of this person when standing, from what i
 
 @dataclass(frozen=True)
 class StandingPelvis:
-    """incidence: {variation of the body: rad of pelvic incidence for one of it}. combination: of coordinates that is
-    `mean` ± `sd` in people who stand, at the model's incidence, and by `on_incidence` of a larger one less negative;
-    sway: from frame to frame. rad.
+    """incidence: {variation of the body: rad of pelvic incidence for one of it}. combination: of coordinates; in people
+    who stand it is mean ± sd, rad, at the model's pelvic incidence, and grows by `on_incidence` of what theirs is
+    larger. sway: rad, sd from frame to frame.
     """
 
     incidence: Mapping[str, float]
