@@ -37,12 +37,13 @@ def _sampled(frame, lasting: LastingErrors) -> np.ndarray:
 def test_errors_smaller_than_the_weights_say_scatter_as_said(frame):
     markers, prior, z = frame
     share = np.where(np.arange(len(markers.tree.marker_body)) % 2, 0.1, 0.5)
-    lasting = LastingErrors(share, np.where(np.arange(z.size) % 3, 1.0, 0.2))
+    misfit = share * np.where(np.arange(share.size) % 3, 0.7, 0.2)
+    lasting = LastingErrors(share, misfit, np.where(np.arange(z.size) % 3, 1.0, 0.2))
     own = np.eye(z.size)[None] * 1e-4
     wide, changes = covariance_of_correlated_errors(markers, prior, z[None], own, 1e9, lasting)
     sd = np.sqrt(np.diag(_sampled(frame, lasting)))
     np.testing.assert_allclose(np.sqrt(np.diag(wide[0] - own[0])), sd, rtol=0.03)
-    no_departures = LastingErrors(share, np.zeros(z.size))
+    no_departures = LastingErrors(misfit, misfit, np.zeros(z.size))
     sd = np.sqrt(np.diag(_sampled(frame, no_departures)))
     np.testing.assert_allclose(np.sqrt(np.diag(changes[0] - own[0])), sd, rtol=0.03)
 
@@ -51,7 +52,8 @@ def test_errors_as_large_as_the_weights_say_are_those_of_a_single_frame(frame):
     markers, prior, z = frame
     blocks = np.eye(z.size)[None]
     wide, changes = covariance_of_correlated_errors(markers, prior, z[None], blocks, 1e9)
-    everything = LastingErrors(np.ones(len(markers.tree.marker_body)), np.ones(z.size))
+    all_of_them = np.ones(len(markers.tree.marker_body))
+    everything = LastingErrors(all_of_them, all_of_them, np.ones(z.size))
     np.testing.assert_allclose(np.diag(wide[0]), np.diag(_sampled(frame, everything)), rtol=0.05)
     np.testing.assert_array_equal(changes, wide)
 
@@ -60,7 +62,8 @@ def test_errors_as_large_as_the_weights_say_are_those_of_a_single_frame(frame):
 def test_a_frame_without_markers_concerns_no_other(frame, lasting):
     """Of 20 frames two show nothing: the others are as if all had been seen, those two as the trajectory says."""
     markers, prior, z = frame
-    share = LastingErrors(np.full(len(markers.tree.marker_body), 0.5), np.full(z.size, 0.5)) if lasting else None
+    half = np.full(len(markers.tree.marker_body), 0.5)
+    share = LastingErrors(half, half, np.full(z.size, 0.5)) if lasting else None
     path, blocks = np.tile(z, (20, 1)), np.tile(np.eye(z.size) * 1e-2, (20, 1, 1))
     w = np.repeat(markers.w, 20, axis=0)
     shown = np.ones(20, bool)

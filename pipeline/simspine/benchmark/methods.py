@@ -142,7 +142,7 @@ def _with_noise(sized: SizedBody, seen: Person | None) -> SizedBody:
     """A body that was fitted to true points, with the noise that is there: true points teach that there is none."""
     if sized.person is None or seen is None:
         return sized
-    noise = {name: getattr(seen, name) for name in ("noise", "worth", "lasting", "lasting_shared", "always")}
+    noise = {name: getattr(seen, name) for name in ("noise", "worth", "lasting", "misfit", "lasting_shared", "always")}
     return replace(sized, person=replace(sized.person, **noise))
 
 

@@ -25,9 +25,11 @@ CHUNK = 16  # frames inverted together: what they take stays in the cache
 @dataclass(frozen=True, eq=False)
 class LastingErrors:
     """Of what is assumed, the part that is there and lasts: markers (markers,), of their variances; prior (priors,), of
-    those of the priors; each 0…1."""
+    those of the priors. misfit: (markers,), the part of their variances that the body's misfit makes, which changes as
+    the posture does; the trajectory does not know of it. Each 0…1."""
 
     markers: np.ndarray
+    misfit: np.ndarray
     prior: np.ndarray
 
 
@@ -42,8 +44,8 @@ def covariance_of_correlated_errors(
     """(frames, free, free), of coordinates and of their changes within a trial.
 
     blocks: the trajectory's posterior. frames: how many share an error, at least 1. lasting: None where all that is
-    assumed lasts; else changes have the covariance of the trajectory and that of the markers' errors that last, without
-    what is not known of the person, which stays.
+    assumed lasts; else changes have the covariance of the trajectory and that of the body's misfit, without what is not
+    known of the person, which stays.
     """
     wide, n = frames * blocks, z.shape[1]
     changes = wide if lasting is None else blocks.copy()
@@ -54,8 +56,10 @@ def covariance_of_correlated_errors(
         seen = markers.window(part)
         single = _single(seen.upper_information(z[part])[:, :n] + assumed, wide[part])
         if lasting is not None:
-            left = replace(seen, w=seen.w * lasting.markers).information(z[part])
-            changes[part] += single @ left @ single
+            misfit, left = (
+                replace(seen, w=seen.w * part_of).information(z[part]) for part_of in (lasting.misfit, lasting.markers)
+            )
+            changes[part] += single @ misfit @ single
             single = single @ (left + there) @ single + blocks[part]
         ratio = np.einsum("tii->ti", wide[part]) / np.einsum("tii->ti", single)
         shrink = np.sqrt(of_single(ratio))

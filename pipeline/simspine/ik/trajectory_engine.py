@@ -10,9 +10,11 @@ from scipy.ndimage import gaussian_filter1d
 from simspine.body.kernels import expand
 from simspine.body.model import Body
 from simspine.errors import require_known
+from simspine.ik.banded import Precision
 from simspine.ik.canonical_branch import canonical_branch
 from simspine.ik.correlated_errors import LastingErrors, covariance_of_correlated_errors
 from simspine.ik.frame_engine import first_pose, observations
+from simspine.ik.learnt_smoothness import learnt_factor, scaled
 from simspine.ik.result import CHANGE, GRADIENT, Derive, Posterior, Result, result_of
 from simspine.ik.shared_errors import coordinate_names, groups_of, offset_priors, with_offsets
 from simspine.ik.solver import Solver
@@ -76,12 +78,13 @@ def solve(
 ) -> Result:
     """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers), a tolerance in `solver`."""
     problem = _problem(body, markers, weights, smoothness, prior, errors, solver.min_markers)
+    names = [body.coordinates.names[i] for i in body.tree.free]
     own = problem.own
     offsets = problem.prior.S.shape[1] - own
 
     ways = np.zeros((own, 0))
     if prior is not None and prior.carried:
-        ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
+        ways = prior.ways(names)
 
     def publish_part(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         wide, of_trial = blocks, blocks
@@ -89,8 +92,10 @@ def solve(
             wide, of_trial = covariance_of_correlated_errors(
                 problem.each_frame(shown), problem.prior, z, blocks, problem.sharing, problem.lasting
             )
-        # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already.
-        of_trial = (blocks if (problem.thinned > 1.0).any() else of_trial)[:, :own, :own]
+        # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already; what
+        # the body's misfit does besides is known of a person only.
+        counted = problem.lasting is None and (problem.thinned > 1.0).any()
+        of_trial = (blocks if counted else of_trial)[:, :own, :own]
         z, wide = z[:, :own], wide[:, :own, :own] + ways @ ways.T
         derived = {} if derive is None else dict(derive(z, wide))
         if GRADIENT in derived:
@@ -108,6 +113,8 @@ def solve(
         return derived
 
     paths = _paths(body, markers, weights, problem, solver)
+    if smoothness is not None and smoothness.learnt:
+        problem = _with_learnt_smoothness(problem, np.isin(names, smoothness.learnt), paths[0](), solver)
     found = solve_trajectory(
         problem.terms, paths, publish=publish if solver.uncertainty else None, **_cut(problem, solver)
     )
@@ -167,8 +174,18 @@ def _problem(
     priors = Prior([*(prior.terms if prior else ()), *wide_priors(body, names), *offset_priors(errors.shared)])
     S, mean, precisions, decay = priors.arrays([*names, *offsets], markers.rate)
     assumed = PriorTerm(S, mean, precisions, decay, repetition(decay, markers.frames, sharing))
-    lasting = None if (thinned > 1.0).any() else _lasting(errors, markers, len(priors.terms))
+    lasting = _lasting(errors, markers, len(priors.terms))
     return _Problem((*terms, assumed), observed, assumed, len(names), usable, sharing, thinned, lasting, stiffness)
+
+
+def _with_learnt_smoothness(problem: _Problem, learnt: np.ndarray, path: np.ndarray, solver: Solver) -> _Problem:
+    """learnt: (own,) bool, coordinates of whose accelerations the trial says how large they are."""
+    (smoothness,) = (term for term in problem.terms if isinstance(term, SmoothnessTerm))
+    others = [term for term in problem.terms if term is not smoothness]
+    which = np.append(learnt, np.zeros(path.shape[1] - problem.own, bool))
+    factor = learnt_factor(others, smoothness, which, path, _precision_of(problem), solver.threads)
+    terms = tuple(scaled(term, which, factor) if term is smoothness else term for term in problem.terms)
+    return replace(problem, terms=terms, stiffness=problem.stiffness / factor.min())
 
 
 def _lasting(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErrors | None:
@@ -177,7 +194,10 @@ def _lasting(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErro
         return None
     of_prior = np.ones(priors)
     of_prior[priors - len(offset_priors(errors.shared)) :] = errors.lasting_shared
-    return LastingErrors(np.array([errors.lasting.get(name, 1.0) for name in markers.names]), of_prior)
+    lasting, misfit = (
+        np.array([of.get(name, 1.0) for name in markers.names]) for of in (errors.lasting, errors.misfit)
+    )
+    return LastingErrors(lasting, misfit, of_prior)
 
 
 def _paths(
@@ -209,7 +229,11 @@ def _paths(
 def _cut(problem: _Problem, solver: Solver) -> dict:
     """How `solve_trajectory` cuts the trial, when it stops, and how precisely it factorises."""
     cut = {name: getattr(solver, name) for name in ("window", "overlap", "tolerance", "threads")}
-    return cut | {"precision": np.float32 if problem.stiffness <= SINGLE else float}
+    return cut | {"precision": _precision_of(problem)}
+
+
+def _precision_of(problem: _Problem) -> Precision:
+    return np.float32 if problem.stiffness <= SINGLE else float
 
 
 def _posterior(body: Body, found: Trajectory) -> Posterior:

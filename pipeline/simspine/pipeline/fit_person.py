@@ -10,7 +10,8 @@ from simspine.body.anatomy import moves_of, varied
 from simspine.body.recipes import Recipe, fit_markers, place_inferred, vertebra_markers, virtual_spine_markers
 from simspine.body.scaling import ScaleFactors
 from simspine.ik.person_fit import PersonProblem, fit_person
-from simspine.pipeline.noise import BURST, RANGE, detectors_share, learnt_noise, seen_shares
+from simspine.pipeline.fast_errors import fast_variance, smoothed, with_fast
+from simspine.pipeline.noise import BURST, RANGE, detectors_share, lasting_part, learnt_noise, seen_shares
 from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.person import Displacement, Person
 from simspine.pipeline.point_places import LASTING_SD, carried_along, own_centroids, places_of
@@ -20,7 +21,7 @@ from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelPrior, level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_curve, curve_names, on_curve
 from simspine.priors.standing_pelvis import OWN
-from simspine.types import FROM_DETECTOR, Markers, Origin
+from simspine.types import Markers
 
 FRAMES = 150  # of all trials together
 LEAST, MOST = 6, 60  # of one trial
@@ -35,7 +36,6 @@ ALWAYS = 0.5
 TELLING = 0.5  # of the variance of lasting errors, from where on a detector's offset in all trials tells of its others
 THIGH, TRUNK = np.radians(20.0), np.radians(15.0)  # from upright, of who stands
 UPRIGHT = tuple(side + name for side in "LR" for name in ("Knee", "Hip", "Shoulder"))
-SMOOTH, DEGREE = 0.3, 3  # s, of the polynomials that take out what changes from frame to frame (Savitzky & Golay 1964)
 
 
 def body_of_person(
@@ -71,8 +71,8 @@ def fit_to_person(
     if not seen:
         return sized  # the solver says so, trial by trial
     known = [trial for trial, _ in seen]
-    smooth = [_smooth(trial) for trial in known]
-    fast = mean_of_known(np.array([_fast(a, b) for a, b in zip(known, smooth, strict=True)]), 0)
+    smooth = [smoothed(trial) for trial in known]
+    fast = mean_of_known(np.array([fast_variance(a, b) for a, b in zip(known, smooth, strict=True)]), 0)
     some = [_some(trial, shown, len(known)) for trial, (_, shown) in zip(smooth, seen, strict=True)]
     chosen, bursts = [part for part, _ in some], [burst for _, burst in some]
     moves = moves_of(sized.body, recipe.anatomy, recipe.articulation.chain)
@@ -120,7 +120,8 @@ def fit_to_person(
     body = varied(sized.body, moves, found.found.stays[:count].tolist(), moved)
     body = place_inferred(body, recipe)
     shares, lasting_shared = seen_shares(problem, found)
-    learnt, worth, lasts = _with_fast(noise, worth, base, chosen[0], fast, shares)
+    part, _ = lasting_part(problem, found, bursts, options.error_correlation_s)
+    learnt, worth, lasts, misfit = with_fast(noise, worth, base, known, fast, shares, part)
     sd = np.sqrt(np.diag(found.covariance))[:count]
     varied_by = {
         v.name: (float(x), float(s)) for v, x, s in zip(recipe.anatomy, found.found.stays[:count], sd, strict=True)
@@ -130,7 +131,7 @@ def fit_to_person(
     person = Person(
         own, found.found.stays[curve], found.covariance[curve, curve], anyone, len(known),
         learnt, worth, varied_by, dict(zip(free, found.carried.tolist(), strict=True)), centroids,
-        lasts, lasting_shared, _displacements(places.regions, always, unsure),
+        lasts, misfit, lasting_shared, _displacements(places.regions, always, unsure),
         dict(zip(followed, found.unsure.tolist(), strict=True)), found.left,
     )  # fmt: skip
     return replace(sized, body=body, person=person)
@@ -165,56 +166,6 @@ def _displacements(names: Iterable[str], found: np.ndarray, variance: np.ndarray
     """By name, of (names, 3) m, and m²."""
     each = zip(names, found.tolist(), variance.mean(1).tolist(), strict=True)
     return {name: Displacement((x, y, z), v**0.5) for name, (x, y, z), v in each}
-
-
-def _smooth(markers: Markers) -> Markers:
-    """Positions without what changes from frame to frame; as they are where the window reaches over a gap or an end."""
-    window = 2 * int(SMOOTH * markers.rate / 2) + 1
-    if window <= DEGREE or window > markers.frames:
-        return markers
-    from scipy.signal import savgol_filter  # loading it takes a second
-
-    smooth = savgol_filter(markers.xyz, window, DEGREE, axis=0, mode="nearest")
-    smooth[: window // 2] = smooth[-(window // 2) :] = np.nan
-    return markers.with_(xyz=np.where(np.isfinite(smooth), smooth, markers.xyz))
-
-
-def _fast(markers: Markers, smooth: Markers) -> np.ndarray:
-    """(markers,) m²: variance of a coordinate that `_smooth` took out."""
-    return mean_of_known((markers.xyz - smooth.xyz) ** 2, (0, 2))
-
-
-def _with_fast(
-    noise: KinematicsOptions,
-    worth: Mapping[str, float],
-    base: Mapping[str, float],
-    markers: Markers,
-    fast: np.ndarray,
-    seen: np.ndarray,
-) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """The options that were learnt, and factors on the weights, with the errors that had been taken out; and by marker,
-    which part of its variance lasts. seen: (markers,) of what was not taken out, the part that is there.
-
-    Correlated is what is neither taken out nor the body's: its errors last, and have a time of their own.
-    """
-    learnt = {"region_sd_m": noise.region_sd_m}
-    found = dict(worth)
-    lasting = dict(zip(markers.names, seen.tolist(), strict=True))
-    shares = []
-    for name, origins in (("marker_sd_m", FROM_DETECTOR), ("given_sd_m", (Origin.GIVEN,))):
-        slow = getattr(noise, name) ** 2
-        learnt[name] = slow**0.5
-        group = np.flatnonzero(markers.of_origin(*origins) & np.isfinite(fast))
-        if group.size:
-            weight = np.array([base.get(markers.names[i], 1.0) for i in group])
-            own = slow / np.array([worth[markers.names[i]] for i in group])  # of a marker of weight 1
-            total = own + weight * fast[group]
-            learnt[name] = float(np.sqrt(total.mean()))
-            found |= {markers.names[i]: float(total.mean() / v) for i, v in zip(group, total, strict=True)}
-            lasting |= {markers.names[i]: float(seen[i] * o / t) for i, o, t in zip(group, own, total, strict=True)}
-            shares.append(float(np.mean(own / total)) * detectors_share(slow**0.5))
-    learnt["error_correlation_s"] = noise.error_correlation_s * (shares[0] if shares else 1.0)
-    return learnt, found, lasting
 
 
 def _some(markers: Markers, shown: np.ndarray, trials: int) -> tuple[Markers, np.ndarray]:

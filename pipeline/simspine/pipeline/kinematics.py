@@ -64,10 +64,19 @@ def solve_kinematics(
 
 
 def _smoothness(sized: SizedBody, options: KinematicsOptions) -> Smoothness:
-    """Limbs are swung to and fro much faster than the trunk moves; held back like it they would bend it instead."""
+    """Limbs are swung to and fro much faster than the trunk moves; held back like it they would bend it instead.
+
+    How much faster or slower than assumed the trunk, pelvis and neck move, each trial says, where the noise of its
+    markers is known. Limbs have their own way: held as still as they seem to be, they would leave the slow errors of
+    their markers to the spine, which then moves by 2° where it does not (Sitting, seen by a detector and motion
+    capture).
+    """
     acceleration = {"*": options.acceleration_sd}
     acceleration |= dict.fromkeys(sized.trunk, options.level_acceleration_sd)
-    return Smoothness(options.velocity_sd, acceleration | dict.fromkeys(sized.limbs, options.limb_acceleration_sd))
+    acceleration |= dict.fromkeys(sized.limbs, options.limb_acceleration_sd)
+    free = [sized.body.coordinates.names[c] for c in sized.body.tree.free]
+    learnt = () if sized.person is None else [name for name in free if name not in sized.limbs]
+    return Smoothness(options.velocity_sd, acceleration, learnt=learnt)
 
 
 def _places(

@@ -12,11 +12,11 @@ from simspine.arrays import mean_of_known
 from simspine.ik.person_fit import PersonFit, PersonProblem
 from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.weights import MISFIT
+from simspine.priors.likeliest import likeliest
 from simspine.spine.levels import CHAIN
 from simspine.types import FROM_DETECTOR, Origin
 
 BURST = (0.0, 0.3, 0.9)  # s: frames close together show how long errors last
-WITHIN = np.e  # of a standard deviation, one standard deviation of its logarithm
 RANGE = 4.0  # a marker is worth at most so many times more or less than its marker set says
 FLOOR = 0.001  # m: bodies are wrong by as much at the least
 
@@ -34,7 +34,7 @@ def learnt_noise(
     which of its frames are `BURST` apart; always: m², squares of what regions are off by in all trials, as far as they
     tell of what regions are off by in one.
 
-    What was configured is assumed to be right within a factor `WITHIN`, and a marker to be like its group.
+    What was configured is assumed to be right within a factor (see `likeliest`), and a marker to be like its group.
     """
     first = problem.trials[0]
     weights = np.concatenate(problem.weights) / problem.errors.sd**2
@@ -60,10 +60,8 @@ def learnt_noise(
         squares = np.append(squares, always)
         variance = likeliest(float(squares.mean()), squares.size, configured.region_sd_m**2)
         update["region_sd_m"] = float(max(FLOOR, np.sqrt(variance)))
-    detected = first.of_origin(*FROM_DETECTOR)
-    along = np.isin(first.names, CHAIN) & detected
-    along = along if along.any() else detected  # a detector that does not see the spine
-    update["error_correlation_s"] = _correlation_time(problem, fit, along, configured.error_correlation_s, bursts)
+    share, time = lasting_part(problem, fit, bursts, configured.error_correlation_s)
+    update["error_correlation_s"] = float(np.clip(2 * share * time, 0.02, 30.0))
     return options.model_copy(update=update), factor
 
 
@@ -95,32 +93,27 @@ def seen_shares(problem: PersonProblem, fit: PersonFit) -> tuple[np.ndarray, flo
     return shares, min(1.0, float(found.sum() / left.sum())) if sd.size else 1.0
 
 
-def likeliest(mean_square: float, count: float, assumed: float) -> float:
-    """The variance that is likeliest after `count` normal numbers of this mean square; log-normal about `assumed`."""
-    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
-
-    def slope(log: float) -> float:
-        return count * (1 - mean_square / np.exp(log)) + (log - np.log(assumed)) / (2 * np.log(WITHIN) ** 2)
-
-    bounds = np.log(sorted((max(mean_square, 1e-12), assumed)))
-    return float(np.exp(brentq(slope, bounds[0] - 1e-9, bounds[1] + 1e-9)))
-
-
-def _correlation_time(
-    problem: PersonProblem, fit: PersonFit, group: np.ndarray, default: float, bursts: Sequence[np.ndarray]
-) -> float:
-    """s: twice the integral of the autocorrelation of residuals, from frames of a burst."""
+def lasting_part(
+    problem: PersonProblem, fit: PersonFit, bursts: Sequence[np.ndarray], default: float
+) -> tuple[float, float]:
+    """Which part of the variance of a detector's points lasts, 0…1, and s, for how long: its autocorrelation falls to
+    1/e. The rest is new in frames that are 0.3 s apart. From residuals of a burst's frames along the spine; without
+    bursts, or with gaps in them, all of it lasts and its autocorrelation has the integral `default`.
+    """
+    first = problem.trials[0]
+    detected = first.of_origin(*FROM_DETECTOR)
+    along = np.isin(first.names, CHAIN) & detected
+    group = along if along.any() else detected  # a detector that does not see the spine
     firsts = np.cumsum([0, *(trial.frames for trial in problem.trials)])
     frames = np.concatenate([first + own for first, own in zip(firsts[:-1], bursts, strict=True)])
     if not group.any() or not len(frames):
-        return default
+        return 1.0, default / 2
     burst = fit.residual[:, group][frames]  # (bursts, 3, markers, 3)
     products = mean_of_known(burst[:, :1] * burst, (0, 3))  # (lags, markers)
     products = products[:, products[0] > 0]
     if not np.isfinite(products).any(1).all():
-        return default  # gaps leave one of the lags out
+        return 1.0, default / 2  # gaps leave one of the lags out
     near, far = np.clip(np.nanmedian(products[1:] / products[0], axis=1), 1e-3, 0.999)
     longest = float(np.mean(problem.seconds)) / 2
     time = min(longest, (BURST[2] - BURST[1]) / max(np.log(max(near, far) / far), 1e-2))
-    share = min(1.0, max(near, far) * np.exp(BURST[1] / time))
-    return float(np.clip(2 * share * time, 0.02, 30.0))
+    return min(1.0, max(near, far) * np.exp(BURST[1] / time)), time

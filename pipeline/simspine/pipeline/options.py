@@ -188,7 +188,8 @@ class KinematicsOptions(Section):
     use_covariance: bool = False
     """Trajectory: add the covariance of each position to marker_sd_m² or given_sd_m², instead of using confidences."""
     acceleration_sd: float = Field(8.0, gt=0)
-    """Trajectory: how fast angles of pelvis and neck change their speed, one standard deviation, rad/s²."""
+    """Trajectory: how fast angles of pelvis and neck change their speed, one standard deviation, rad/s², as assumed of
+    anyone: a body that is fitted to the person learns from each trial how fast they move."""
     level_acceleration_sd: float = Field(3.0, gt=0)
     """Trajectory: the same of each lumbar and thoracic level, rad/s²; smaller is calmer."""
     limb_acceleration_sd: float = Field(30.0, gt=0)

@@ -49,6 +49,7 @@ class Person:
     carried: Mapping[str, Sequence[float]]
     centroids: Mapping[str, Displacement] = field(default_factory=dict)
     lasting: Mapping[str, float] = field(default_factory=dict)
+    misfit: Mapping[str, float] = field(default_factory=dict)
     lasting_shared: float = 1.0
     always: Mapping[str, Displacement] = field(default_factory=dict)
     unsure: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
@@ -105,7 +106,8 @@ class Person:
         """The errors of a trial's markers, with what was learnt of them."""
         means = {name: found.place for name, found in self.always.items()}
         shared = tuple(replace(e, mean=means[e.name]) if e.name in means else e for e in errors.shared)
-        return replace(errors, lasting=self.lasting, lasting_shared=self.lasting_shared, shared=shared)
+        own = {name: getattr(self, name) for name in ("lasting", "misfit", "lasting_shared")}
+        return replace(errors, **own, shared=shared)
 
 
 def personal_prior(person: Person, recipe: Recipe) -> Prior:

@@ -15,9 +15,9 @@ import numpy as np
 
 from simspine.body.model import Body
 from simspine.body.recipes import VIRTUAL, vertebra_markers
-from simspine.pipeline.noise import likeliest
 from simspine.pipeline.person import Displacement
 from simspine.priors.assumptions import LinearPrior
+from simspine.priors.likeliest import likeliest
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.skin_names import on_skin
 from simspine.spine.levels import CHAIN

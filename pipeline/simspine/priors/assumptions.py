@@ -17,11 +17,13 @@ class Smoothness:
 
     velocity: rad/s or m/s, acceleration: rad/s² or m/s², one number for all angles, or {coordinate: sd} with the key
     '*' for all others. None leaves the term out. Lengths (the pelvis' path) use `length` × the number: 0.3 m per rad.
+    learnt: coordinates of which the trial itself says by which factor their accelerations differ from what is assumed.
     """
 
     velocity: float | Mapping[str, float] | None = None
     acceleration: float | Mapping[str, float] | None = 20.0
     length: float = 0.3
+    learnt: Sequence[str] = ()
 
     def weights(self, which: str, names: Sequence[str], rotational: Sequence[bool]) -> np.ndarray:
         """1/sd² for each coordinate; 0 where it is free. which: 'velocity' or 'acceleration'."""
@@ -110,9 +112,8 @@ class MarkerErrors:
     is correlated does not average out over frames. counted_once: markers on parts that move more slowly than their
     errors change, so that such errors hide a motion as well: all frames within a correlation time count as one.
     misfit_time: s, for how long the body itself is wrong in the same way, where that is longer. lasting: {marker: share
-    of its variance that the body's misfit makes}, 1 where absent, and lasting_shared: of that of `shared`; the rest of
-    the markers' variance is new in each frame, and that of `shared` is not there. With errors of the markers themselves
-    that last (`counted_once`) they have no effect.
+    of its variance that lasts}, misfit: {marker: share that the body's misfit makes}, and lasting_shared: share of the
+    variance of `shared` that is there; 1 where absent. The rest of the markers' variance is new in each frame.
     shared: what neighbouring markers are off by together.
     use_covariance: take `Markers.covariance` plus sd² instead of sd². loss: 'square' or 'huber', from loss_from
     standard deviations on.
@@ -123,6 +124,7 @@ class MarkerErrors:
     counted_once: tuple[str, ...] = ()
     misfit_time: float = 0.0
     lasting: Mapping[str, float] = field(default_factory=dict)
+    misfit: Mapping[str, float] = field(default_factory=dict)
     lasting_shared: float = 1.0
     shared: tuple[SharedError, ...] = ()
     use_covariance: bool = False
