@@ -83,6 +83,6 @@ def with_fast(
             found |= dict(zip(names, (total.mean() / total).tolist(), strict=True))
             lasts |= dict(zip(names, (part * seen[group] * left).tolist(), strict=True))
             misfit |= {marker: lasts[marker] * (1 - detectors) for marker in names}
-            times.append(float(left.mean()) * (noise.error_correlation_s * detectors + (1 - part) * new_after))
+            times.append(float(left.mean() * (noise.error_correlation_s * detectors + (1 - part) * new_after)))
     learnt["error_correlation_s"] = times[0] if times else noise.error_correlation_s
     return learnt, found, lasts, misfit
