@@ -38,6 +38,7 @@ SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 # Squared frame rate over the smallest standard deviation of an angle's acceleration, 1/rad: up to this factors and
 # sweeps are in single precision (docs/inverse-kinematics.md).
 SINGLE = 2000.0
+LIVELY_HZ = 2.0  # as steps follow each other
 TRIES = 3  # starting paths of a stretch that does not converge
 START_HZ = 20.0  # frames per second from which the starting path is made
 
@@ -181,7 +182,11 @@ def _problem(
 def _with_learnt_smoothness(problem: _Problem, learnt: np.ndarray, path: np.ndarray, solver: Solver) -> _Problem:
     """learnt: (own,) bool, coordinates of whose accelerations the trial says how large they are."""
     (smoothness,) = (term for term in problem.terms if isinstance(term, SmoothnessTerm))
-    others = [term for term in problem.terms if term is not smoothness]
+    # As little as thinned markers say, they say of what moves slowly. Of errors with the correlation time τ, of which
+    # the frames of 2 τ share one, the spectrum falls with 1 + (2π f τ)²; bends and steps are faster.
+    faster = 1 + (np.pi * LIVELY_HZ * problem.thinned / smoothness.rate) ** 2
+    markers = replace(problem.markers, w=problem.markers.w * np.minimum(faster, problem.thinned))
+    others = [markers, *(term for term in problem.terms if term is not smoothness and term is not problem.markers)]
     which = np.append(learnt, np.zeros(path.shape[1] - problem.own, bool))
     factor = learnt_factor(others, smoothness, which, path, _precision_of(problem), solver.threads)
     terms = tuple(scaled(term, which, factor) if term is smoothness else term for term in problem.terms)
