@@ -94,7 +94,7 @@ def test_no_frames_to_learn_from():
 
 
 def test_scaled_changes_the_acceleration_of_some():
-    term = scaled(_term(3), np.array([True, False, True]), np.array([2.0, 5.0, 0.5]))
+    term = scaled(_term(3), np.array([2.0, 1.0, 0.5]))
     np.testing.assert_allclose(1 / np.sqrt(term.acceleration), ASSUMED * np.array([2.0, 1.0, 0.5]))
 
 

@@ -86,6 +86,11 @@ class Body:
     marker_offsets: np.ndarray
     tree: Tree
 
+    @property
+    def free_names(self) -> tuple[str, ...]:
+        """Names of the coordinates that inverse kinematics finds, in the order of `tree.free`."""
+        return tuple(self.coordinates.names[i] for i in self.tree.free)
+
     def __eq__(self, other) -> bool:
         return self.osim == other.osim if isinstance(other, Body) else NotImplemented
 

@@ -8,12 +8,13 @@ Bayesian interpolation, Neural Computation 4: 415). So noise is not taken for mo
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from simspine.ik.banded import BandedSystem, Precision
-from simspine.ik.minimise import MAX_STEP, assemble, minimise
+from simspine.ik.minimise import assemble, minimise, shortened
 from simspine.ik.terms import Term
 from simspine.ik.terms.smoothness import SmoothnessTerm
 from simspine.priors.likeliest import likeliest
@@ -63,12 +64,8 @@ def learnt_factor(
         paths = map_on_threads(begun, range(len(parts)), threads)
         for _ in range(UPDATES):
             factor[which] = np.exp(log)
-            held = scaled(smoothness, which, factor)
-
-            def updated(i: int, held: SmoothnessTerm = held, paths: Sequence[np.ndarray] = tuple(paths)) -> _Stretch:
-                return _stretch([*others[i], held], held, which, paths[i])
-
-            found = map_on_threads(updated, range(len(parts)), threads)
+            update = partial(_updated, scaled(smoothness, factor), which)
+            found = map_on_threads(update, list(zip(others, paths, strict=True)), threads)
             paths = [stretch.z for stretch in found]
             square = np.sum([stretch.square for stretch in found], axis=0)
             decided = np.sum([stretch.decided for stretch in found], axis=0)
@@ -81,9 +78,9 @@ def learnt_factor(
     return factor
 
 
-def scaled(smoothness: SmoothnessTerm, which: np.ndarray, factor: np.ndarray) -> SmoothnessTerm:
-    """With `factor` (free,) times the standard deviation of accelerations of the coordinates `which` (free,) bool."""
-    return replace(smoothness, acceleration=smoothness.acceleration / np.where(which, factor**2, 1.0))
+def scaled(smoothness: SmoothnessTerm, factor: np.ndarray) -> SmoothnessTerm:
+    """With `factor` (free,) times the standard deviation of each coordinate's accelerations."""
+    return replace(smoothness, acceleration=smoothness.acceleration / factor**2)
 
 
 def stretches(path: np.ndarray, rate: float) -> list[slice]:
@@ -109,13 +106,15 @@ def _further(before: tuple[np.ndarray, np.ndarray] | None, now: tuple[np.ndarray
     return np.where(times > 0.0, times, 1.0).clip(1 / FURTHEST, FURTHEST)
 
 
-def _stretch(terms: Sequence[Term], smoothness: SmoothnessTerm, which: np.ndarray, z: np.ndarray) -> _Stretch:
-    """A step nearer to the minimum of all terms, and what is known of the accelerations there.
+def _updated(smoothness: SmoothnessTerm, which: np.ndarray, stretch: tuple[Sequence[Term], np.ndarray]) -> _Stretch:
+    """A step nearer to the minimum of all terms, and what is known of the accelerations there. stretch: its other
+    terms, and its path.
 
     The sum of their posterior variances is the mean of uᵀ D H⁻¹ Dᵀ u over signs u, D their differences and H half the
     Hessian (Hutchinson 1989, Communications in Statistics 18: 1059).
     """
-    count = int(which.sum())
+    others, z = stretch
+    terms, count = [*others, smoothness], int(which.sum())
     system = BandedSystem(len(z), z.shape[1])
     assemble(terms, z, system, False)
     factor = system.factorise()
@@ -124,13 +123,11 @@ def _stretch(terms: Sequence[Term], smoothness: SmoothnessTerm, which: np.ndarra
     gradient = np.zeros(z.shape)
     for term in terms:
         term.cost(z, gradient)
-    step = factor.solve(gradient)
-    z = z - step * np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
+    z = z - shortened(factor.solve(gradient))
     size = np.sqrt(smoothness.acceleration[which]) * smoothness.rate**2
     signs = size[:, None] * np.random.default_rng(0).choice([-1.0, 1.0], (len(z) - 2, count, DRAWS))
     probe = np.zeros((*z.shape, DRAWS))
-    for shift, coefficient in enumerate((1.0, -2.0, 1.0)):
-        probe[shift : shift + len(signs), which] += coefficient * signs
+    probe[:, which] = np.diff(np.pad(signs, ((2, 2), (0, 0), (0, 0))), 2, axis=0)
     variance = (signs * np.diff(factor.solve(probe)[:, which], 2, axis=0)).sum((0, 2)) / DRAWS
     square = ((size * np.diff(z[:, which], 2, axis=0)) ** 2).sum(0)
     return _Stretch(z, square, np.maximum(len(signs) - variance, 0.0))

@@ -64,7 +64,7 @@ def minimise(
                 reason = reason and "no step lowers the cost any more"
                 break
         step = -(chord or factor).solve(gradient)
-        step *= np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
+        step = shortened(step)
         before, promise = promise, -float((gradient * step).sum())
         if chord is not None and promise > WORTH * before:
             factor = None
@@ -92,6 +92,11 @@ def minimise(
         else:
             factor = None
     return Minimum(z, cost, steps, reason)
+
+
+def shortened(step: np.ndarray) -> np.ndarray:
+    """(frames, free): each frame's step, of no coordinate longer than `MAX_STEP`."""
+    return step * np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step).max(1, keepdims=True), 1e-300))
 
 
 class Solvable(Protocol):

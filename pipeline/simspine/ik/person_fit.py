@@ -113,7 +113,7 @@ def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSyst
         if not usable.any():
             raise InputError(f"trial {k + 1} of {len(parts)} has no frame with 3 markers or more; leave it out.")
     tree, moved = parts[0][0], len(problem.moves) + 3 * len(problem.placed)
-    names = [body.coordinates.names[i] for i in body.tree.free]
+    names = body.free_names
     limits = LimitTerm(tree.lower, tree.upper)
     tree = with_offsets(with_variations(tree, problem.moves), [{first.index(name): 1.0} for name in problem.placed])
     tree = with_offsets(tree, groups_of(errors.shared, first.names))
@@ -154,7 +154,7 @@ def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSyst
     )
 
 
-def _quadratic(prior: Prior, coordinates: list[str], stays: Sequence[str], holds: np.ndarray) -> Quadratic:
+def _quadratic(prior: Prior, coordinates: Sequence[str], stays: Sequence[str], holds: np.ndarray) -> Quadratic:
     S, mean, precision, _ = prior.arrays([*coordinates, *stays], 1.0)
     count = len(coordinates)
     return Quadratic(S[:, :count], S[:, count:], np.tile(mean, (len(holds), 1)), precision, holds)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.ik.minimise import FAIR, MAX_STEP, WORTH, Chord
+from simspine.ik.minimise import FAIR, WORTH, Chord, shortened
 from simspine.ik.person_system import PersonSystem, Unknowns, factorised
 
 STEPS = 200  # 7 to 50 are taken, up to 120 with many outliers
@@ -73,7 +73,7 @@ def _along(
     Given what stays, frames are independent of one another: each takes the share that suits it best, so that an awkward
     one does not hold up the rest. If the sum of all does not fall, what stays takes a smaller share too.
     """
-    own = step.q * np.minimum(1.0, MAX_STEP / np.maximum(np.abs(step.q).max(1, keepdims=True), 1e-300))
+    own = shortened(step.q)
     before = cost.sum() + held
     for part in SHARES[:-1]:
         stays, offsets = at.stays + part * step.stays, at.offsets + part * step.offsets

@@ -1,6 +1,6 @@
 """The engine 'trajectory': markers, smoothness, priors and limits over the whole trial, with standard deviations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -79,13 +79,12 @@ def solve(
 ) -> Result:
     """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers), a tolerance in `solver`."""
     problem = _problem(body, markers, weights, smoothness, prior, errors, solver.min_markers)
-    names = [body.coordinates.names[i] for i in body.tree.free]
     own = problem.own
     offsets = problem.prior.S.shape[1] - own
 
     ways = np.zeros((own, 0))
     if prior is not None and prior.carried:
-        ways = prior.ways(names)
+        ways = prior.ways(body.free_names)
 
     def publish_part(shown: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         wide, of_trial = blocks, blocks
@@ -115,7 +114,7 @@ def solve(
 
     paths = _paths(body, markers, weights, problem, solver)
     if smoothness is not None and smoothness.learnt:
-        problem = _with_learnt_smoothness(problem, np.isin(names, smoothness.learnt), paths[0](), solver)
+        problem = _with_learnt_smoothness(problem, np.isin(body.free_names, smoothness.learnt), paths[0](), solver)
     found = solve_trajectory(
         problem.terms, paths, publish=publish if solver.uncertainty else None, **_cut(problem, solver)
     )
@@ -160,7 +159,7 @@ def _problem(
         w = w / errors.sd**2
         scale = errors.linear_from(w)
     w = w / thinned
-    names = [body.coordinates.names[i] for i in tree.free]
+    names = body.free_names
     rotational = body.coordinates.rotational[tree.free]
     tree = with_offsets(tree, groups_of(errors.shared, markers.names))
     offsets = coordinate_names(errors.shared)
@@ -189,7 +188,7 @@ def _with_learnt_smoothness(problem: _Problem, learnt: np.ndarray, path: np.ndar
     others = [markers, *(term for term in problem.terms if term is not smoothness and term is not problem.markers)]
     which = np.append(learnt, np.zeros(path.shape[1] - problem.own, bool))
     factor = learnt_factor(others, smoothness, which, path, _precision_of(problem), solver.threads)
-    terms = tuple(scaled(term, which, factor) if term is smoothness else term for term in problem.terms)
+    terms = tuple(scaled(term, factor) if term is smoothness else term for term in problem.terms)
     return replace(problem, terms=terms, stiffness=problem.stiffness / factor.min())
 
 
@@ -258,7 +257,7 @@ def _precision(covariance: np.ndarray, marker_sd: float) -> np.ndarray:
     return precision
 
 
-def wide_priors(body: Body, names: list[str]) -> list[LinearPrior]:
+def wide_priors(body: Body, names: Sequence[str]) -> list[LinearPrior]:
     """A wide prior on every coordinate but the root's, so that what no marker observes stays at its default."""
     root = root_joint(body.tree)
     placed = set() if root is None else {body.coordinates.names[c] for c in body.tree.argument[root]}

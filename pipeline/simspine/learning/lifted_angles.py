@@ -26,7 +26,6 @@ def lifted_angles(lifter: FittedLifter, views: Sequence[LiftingView]) -> dict[st
         raise InputError(f"the method {lifter.options.method} predicts no angles; train the method angles.")
     recipe = read_recipe(RECIPE)
     body = build(recipe, MARKERS)
-    free = [body.coordinates.names[c] for c in body.tree.free]
     rotational = np.array(body.coordinates.rotational)[body.tree.free]
     articulation = recipe.articulation
     assert articulation is not None  # of the articulated recipe
@@ -36,7 +35,7 @@ def lifted_angles(lifter: FittedLifter, views: Sequence[LiftingView]) -> dict[st
         data = lifter.samples([view])
         values = lifter.angles(lifter.encoding.features(data))
         blind = ~np.isfinite(data.seen[:, data.seen.shape[1] // 2]).any((1, 2))
-        motion = Motion(tuple(free), 1.0, np.where(blind[:, None], np.nan, values), rotational)
+        motion = Motion(body.free_names, 1.0, np.where(blind[:, None], np.nan, values), rotational)
         spine = spine_kinematics(
             body_poses(body, motion),
             forward_kinematics(body, motion),

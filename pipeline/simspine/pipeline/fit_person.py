@@ -109,7 +109,8 @@ def fit_to_person(
         tell = np.empty(0)
         if detectors > TELLING:
             tell = (always**2 + unsure).ravel() / (ALWAYS**2 * detectors)
-        noise, factor = learnt_noise(held, problem, found, options, bursts, tell)
+        part, memory = lasting_part(problem, found, bursts, options.error_correlation_s)
+        noise, factor = learnt_noise(held, problem, found, options, 2 * part * memory, tell)
         worth = {name: float(np.clip(worth[name] * factor[name], 1 / RANGE, RANGE)) for name in worth}
         lasting_used, lasting_sd = lasting_sd, places.lasting_sd(offsets, variance)
     assert found is not None
@@ -120,17 +121,15 @@ def fit_to_person(
     body = varied(sized.body, moves, found.found.stays[:count].tolist(), moved)
     body = place_inferred(body, recipe)
     shares, lasting_shared = seen_shares(problem, found)
-    part, _ = lasting_part(problem, found, bursts, options.error_correlation_s)
     learnt, worth, lasts, misfit = with_fast(noise, worth, base, known, fast, shares, part)
     sd = np.sqrt(np.diag(found.covariance))[:count]
     varied_by = {
         v.name: (float(x), float(s)) for v, x, s in zip(recipe.anatomy, found.found.stays[:count], sd, strict=True)
     }
-    free = [body.coordinates.names[i] for i in body.tree.free]
     anyone = np.linalg.inv(np.linalg.inv(found.assumed)[curve, curve])
     person = Person(
         own, found.found.stays[curve], found.covariance[curve, curve], anyone, len(known),
-        learnt, worth, varied_by, dict(zip(free, found.carried.tolist(), strict=True)), centroids,
+        learnt, worth, varied_by, dict(zip(body.free_names, found.carried.tolist(), strict=True)), centroids,
         lasts, misfit, lasting_shared, _displacements(places.regions, always, unsure),
         dict(zip(followed, found.unsure.tolist(), strict=True)), found.left,
     )  # fmt: skip

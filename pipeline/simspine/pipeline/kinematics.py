@@ -74,8 +74,7 @@ def _smoothness(sized: SizedBody, options: KinematicsOptions) -> Smoothness:
     acceleration = {"*": options.acceleration_sd}
     acceleration |= dict.fromkeys(sized.trunk, options.level_acceleration_sd)
     acceleration |= dict.fromkeys(sized.limbs, options.limb_acceleration_sd)
-    free = [sized.body.coordinates.names[c] for c in sized.body.tree.free]
-    learnt = () if sized.person is None else [name for name in free if name not in sized.limbs]
+    learnt = () if sized.person is None else [name for name in sized.body.free_names if name not in sized.limbs]
     return Smoothness(options.velocity_sd, acceleration, learnt=learnt)
 
 
@@ -90,7 +89,7 @@ def _places(
     body, person = sized.body, sized.person
     if person is None:
         return place_covariance(body, z, blocks, sized.vertebrae, markers)
-    ways = prior.ways([body.coordinates.names[i] for i in body.tree.free])
+    ways = prior.ways(body.free_names)
     found = place_covariance(body, z, blocks - ways @ ways.T, sized.vertebrae, markers)
     of_level = vertebra_markers(body)
     centres = [body.marker_index(of_level[level]) for level in sized.vertebrae]

@@ -26,13 +26,13 @@ def learnt_noise(
     problem: PersonProblem,
     fit: PersonFit,
     configured: KinematicsOptions,
-    bursts: Sequence[np.ndarray],
+    correlation_s: float,
     always: np.ndarray,
 ) -> tuple[KinematicsOptions, dict[str, float]]:
     """Standard deviations and correlation time that make what was found likeliest, a step of expectation maximisation;
-    and by which factor the weight of each marker changes. options: those of the fit; bursts: (bursts, 3) of each trial,
-    which of its frames are `BURST` apart; always: m², squares of what regions are off by in all trials, as far as they
-    tell of what regions are off by in one.
+    and by which factor the weight of each marker changes. options: those of the fit. correlation_s: what residuals say
+    of it, see `lasting_part`. always: m², squares of what regions are off by in all trials, as far as they tell of what
+    regions are off by in one.
 
     What was configured is assumed to be right within a factor (see `likeliest`), and a marker to be like its group.
     """
@@ -60,8 +60,7 @@ def learnt_noise(
         squares = np.append(squares, always)
         variance = likeliest(float(squares.mean()), squares.size, configured.region_sd_m**2)
         update["region_sd_m"] = float(max(FLOOR, np.sqrt(variance)))
-    share, time = lasting_part(problem, fit, bursts, configured.error_correlation_s)
-    update["error_correlation_s"] = float(np.clip(2 * share * time, 0.02, 30.0))
+    update["error_correlation_s"] = float(np.clip(correlation_s, 0.02, 30.0))
     return options.model_copy(update=update), factor
 
 
@@ -97,8 +96,10 @@ def lasting_part(
     problem: PersonProblem, fit: PersonFit, bursts: Sequence[np.ndarray], default: float
 ) -> tuple[float, float]:
     """Which part of the variance of a detector's points lasts, 0…1, and s, for how long: its autocorrelation falls to
-    1/e. The rest is new in frames that are 0.3 s apart. From residuals of a burst's frames along the spine; without
-    bursts, or with gaps in them, all of it lasts and its autocorrelation has the integral `default`.
+    1/e. The rest is new in frames that are 0.3 s apart.
+
+    bursts: (bursts, 3) of each trial, which of its frames are `BURST` apart; from residuals in them, along the spine.
+    Without bursts, or with gaps in them, all of it lasts and its autocorrelation has the integral `default`.
     """
     first = problem.trials[0]
     detected = first.of_origin(*FROM_DETECTOR)
