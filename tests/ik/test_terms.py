@@ -132,3 +132,25 @@ def test_repeated_beliefs_hold_what_stays_and_let_go_what_changes():
     zigzag = 0.3 * (-1.0) ** np.arange(frames)[:, None]
     assert again.cost(zigzag).sum() < 1.3 * term.cost(zigzag).sum()
     np.testing.assert_array_equal(repetition(a, frames, 1.0), 0)
+
+
+def test_one_frame_in_four_that_stands_for_four_says_the_same_of_a_slow_path(release, fit_names):
+    """Costs of 200 frames and of 50 of them, each term by itself."""
+    rng, frames, count = np.random.default_rng(9), 200, 4
+    n = release.tree.free.size
+    waves = np.sin(np.linspace(0, 2 * np.pi, frames)[:, None] + rng.uniform(0, 6, n))
+    z = release.tree.rest[release.tree.free] + 0.2 * waves
+    markers = marker_term(release, fit_names, rng)
+    same = np.zeros(frames, int)
+    S, precision, decay = rng.normal(size=(3, n)), rng.uniform(0.5, 2, 3), np.array([0.9, 0.99, 0.999])
+    terms = [
+        markers.window(same),
+        SmoothnessTerm(50.0, rng.uniform(0, 0.1, n), rng.uniform(0, 1e-4, n)),
+        PriorTerm(S, np.zeros(3), precision, decay, repetition(decay, frames, 30.0)),
+        LimitTerm(np.full(n, -0.05), np.full(n, 0.1), 0.3),
+    ]
+    chosen = slice(1, None, count)
+    for term in terms:
+        fewer = term.sampled(chosen, count).cost(z[chosen]).sum()
+        assert fewer == pytest.approx(term.cost(z).sum(), rel=0.1)
+        assert abs(fewer - term.window(chosen).cost(z[chosen]).sum()) > 0.2 * fewer  # not without the count

@@ -16,10 +16,11 @@ from simspine.ik.frame_engine import observations
 from simspine.ik.minimise import minimise
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
+from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import _about_mean, solve_trajectory
+from simspine.ik.trajectory import _about_mean, sampled_minimum, solve_trajectory
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Markers, Motion
 
@@ -467,3 +468,17 @@ def test_lasting_errors_are_as_wide_as_a_single_frame_at_most(release, moving):
 def test_options_that_mean_nothing_cannot_be_made(kind, values, telling):
     with pytest.raises(InputError, match=telling):
         kind(**values)
+
+
+def test_a_path_begins_near_the_minimum(release, moving):
+    """By steps on a quarter of the frames, from standing still: what it lacks of the minimum is a small part of what
+    the rough path lacks. A trial of a few frames keeps its own."""
+    _, markers = moving(121)
+    tree, y, w, _ = observations(release, markers, np.ones(len(markers.names)), 3)
+    free = np.full(tree.free.size, 20.0**-2)
+    terms = [MarkerTerm(tree, y, w / 0.02**2), SmoothnessTerm(RATE, 0 * free, free), LimitTerm(tree.lower, tree.upper)]
+    rough = np.tile(minimise([terms[0].window(slice(0, 1)), terms[2]], tree.rest[tree.free][None] + 0.01).z, (121, 1))
+    path = sampled_minimum(terms, rough, 4, window=600, overlap=50)
+    lowest, near, far = (sum(term.cost(z).sum() for term in terms) for z in (minimise(terms, rough).z, path, rough))
+    assert lowest <= near < lowest + 0.05 * (far - lowest)
+    np.testing.assert_array_equal(sampled_minimum(terms, rough[:20], 4, window=600, overlap=50), rough[:20])

@@ -34,6 +34,7 @@ def minimise(
     iterations: int = ITERATIONS,
     tolerance: float = 1e-6,
     precision: Precision = float,
+    polish: int = POLISH,
 ) -> Minimum:
     """Minimise Σ terms from z (frames, free).
 
@@ -46,8 +47,9 @@ def minimise(
     what it promised, in which some frames paid for others, and grows everywhere after one that gained nothing.
 
     Converged when what is left to gain is less than `tolerance` of the cost: of what a step promises that is all, but a
-    tenth for Newton's, whose error falls with the square. More steps then lead to the minimum itself, which is the same
-    on every processor and from every path, whereas `tolerance` would let angles stop half a standard deviation short.
+    tenth for Newton's, whose error falls with the square. At most `polish` more steps then lead to the minimum itself,
+    which is the same on every processor and from every path, whereas `tolerance` would let angles stop half a standard
+    deviation short.
     """
     system = BandedSystem(len(z), z.shape[1], precision)
     gradient = np.zeros(z.shape)
@@ -83,7 +85,7 @@ def minimise(
         nothing = 1e-16 * len(z)
         exact = POLISHED * cost.sum() + nothing  # costs are no more so
         if left <= tolerance * cost.sum() + nothing and (gain > 0.0 or left <= exact):
-            reason, iterations = "", min(iterations, steps + POLISH)
+            reason, iterations = "", min(iterations, steps + polish)
         if left <= min(tolerance * cost.sum() + nothing, exact):
             break
         if gain > FAIR * promise:

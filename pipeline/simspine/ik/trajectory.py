@@ -10,17 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from threadpoolctl import threadpool_limits
 
 from simspine.body.tree import Tree
 from simspine.ik.banded import BandedSystem, Precision
 from simspine.ik.frame_kernels import Frames, fit_frames
-from simspine.ik.minimise import Minimum, minimise
+from simspine.ik.minimise import POLISH, Minimum, minimise
 from simspine.ik.terms import Term
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.threads import map_on_threads
 
 UNDECIDED = "too few markers in all the frames around: nothing says how sure the pose is"
+ROUGHLY = 1e-3  # of the cost: what a path to begin from may lack of the minimum on its frames
+LEAST_SAMPLES = 8  # through which a cubic spline is laid
 BEGINS = (0.5, 0.0, 1.0, 0.25, 0.75)  # parts of a trial from which starting paths lead both ways
 AboutMean = Callable[[np.ndarray], np.ndarray]  # see `_about_mean`
 Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray, AboutMean], Mapping[str, np.ndarray]]
@@ -51,14 +54,15 @@ def solve_trajectory(
     tolerance: float = 1e-6,
     threads: int = 1,
     precision: Precision = float,
+    polish: int = POLISH,
 ) -> Trajectory:
     """Minimise the sum of terms over all frames.
 
     terms: the first is the `MarkerTerm`. paths: make those (frames, free) to begin from, see `starting_path`; all but
     the first are for windows in which those before lead nowhere. publish: called for each window with the marker term,
     z (frames, free) and the posterior covariance (frames, free, free) of its inner frames, and with `_about_mean` of
-    these; without it no covariance is made. precision: of factors for steps, and of sweeps for the posterior. Other
-    arguments: see the module.
+    these; without it no covariance is made. precision: of factors for steps, and of sweeps for the posterior. polish:
+    see `minimise`. Other arguments: see the module.
     """
     markers = terms[0]
     assert isinstance(markers, MarkerTerm)
@@ -70,16 +74,41 @@ def solve_trajectory(
         end = min(begin + window, frames)
         low, high = max(0, begin - overlap), min(frames, end + overlap)
         part = [term.window(slice(low, high)) for term in terms]
-        found = minimise(part, path[low:high], tolerance=tolerance, precision=precision)
+        found = minimise(part, path[low:high], tolerance=tolerance, precision=precision, polish=polish)
         for make in others:
             if not found.reason:
                 break
-            other = minimise(part, make()[low:high], tolerance=tolerance, precision=precision)
+            other = minimise(part, make()[low:high], tolerance=tolerance, precision=precision, polish=polish)
             found = min(found, other, key=lambda end: (end.reason != "", float(end.cost.sum())))
         return _stretch(part, found, slice(begin - low, end - low), precision, publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
         return _joined(map_on_threads(work, range(0, frames, window), threads))
+
+
+def sampled_minimum(
+    terms: Sequence[Term], path: np.ndarray, count: int, window: int, overlap: int, threads: int = 1
+) -> np.ndarray:
+    """A path (frames, free) near the minimum, from a rough one: the minimum on one frame in `count`, each of which
+    stands for so many, and a cubic spline through it. Steps cost `count` times less there, and most of them are far
+    from the end. A trial too short for that keeps its rough path.
+    """
+    frames = len(path)
+    chosen = slice((frames - 1) % count // 2, None, count)
+    time = np.arange(frames)
+    if count == 1 or len(time[chosen]) < LEAST_SAMPLES:
+        return path
+    found = solve_trajectory(
+        [term.sampled(chosen, count) for term in terms],
+        [lambda: path[chosen]],
+        window=max(1, window // count),
+        overlap=overlap // count,
+        tolerance=ROUGHLY,
+        threads=threads,
+        precision=np.float32,
+        polish=0,
+    )
+    return CubicSpline(time[chosen], found.z)(time)
 
 
 def _joined(parts: Sequence[Trajectory]) -> Trajectory:

@@ -24,7 +24,7 @@ from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm, held_and_drawn, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import BEGINS, AboutMean, Trajectory, solve_trajectory, starting_path
+from simspine.ik.trajectory import BEGINS, AboutMean, Trajectory, sampled_minimum, solve_trajectory, starting_path
 from simspine.ik.uncertainty import coordinate_deviation
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Markers
@@ -40,7 +40,8 @@ SMOOTHING = 3.0  # frames; takes the jitter out of the starting path
 SINGLE = 2000.0
 LIVELY_HZ = 2.0  # as steps follow each other
 TRIES = 3  # starting paths of a stretch that does not converge
-START_HZ = 20.0  # frames per second from which the starting path is made
+START_HZ = 20.0  # frames per second from which the rough path is made
+SAMPLED_HZ = 12.5  # of which the minimum is begun with: people hardly move faster than half as fast
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,20 +208,22 @@ def _lasting(errors: MarkerErrors, markers: Markers, priors: int) -> LastingErro
 def _paths(
     body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver
 ) -> list[Callable[[], np.ndarray]]:
-    """What makes the path (frames, free) to begin from: rough, or the end of the best of several rough ones. A rough
-    one is followed by others, for stretches in which it leads nowhere: an arm that hung straight may be wound up."""
+    """What makes the path (frames, free) to begin from: the minimum on a few of the frames, from a rough path, or the
+    end of the best of several. A single one is followed by others, for stretches in which it leads nowhere: an arm that
+    hung straight may be wound up."""
     prior, own = problem.prior, problem.own
     pose = np.append(first_pose(body, markers, weights), np.zeros(prior.S.shape[1] - own))
     held, drawn = held_and_drawn(prior.S, prior.mean, prior.precision)
     held[own:], drawn[own:] = 1.0 / STILL**2, 0.0
-    stride = max(1, int(markers.rate / START_HZ))
+    stride, count = (max(1, int(markers.rate / hz)) for hz in (START_HZ, SAMPLED_HZ))
 
     @cache
     def path(begin: float) -> np.ndarray:
         rough = starting_path(
             problem.each_frame(problem.markers), pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin
         )
-        return canonical_branch(body, gaussian_filter1d(rough, SMOOTHING, axis=0, mode="nearest"))
+        rough = canonical_branch(body, gaussian_filter1d(rough, SMOOTHING, axis=0, mode="nearest"))
+        return sampled_minimum(problem.terms, rough, count, solver.window, solver.overlap, solver.threads)
 
     if solver.starts == 1:
         return [partial(path, begin) for begin in BEGINS[:TRIES]]

@@ -27,3 +27,7 @@ class Term(Protocol):
     def window(self, frames: slice) -> "Term":
         """The term of a part of the trial."""
         ...
+
+    def sampled(self, frames: slice, count: int) -> "Term":
+        """The term of one frame in `count`, each of which stands for so many; frames: which they are."""
+        ...

@@ -1,6 +1,6 @@
 """Joint limits, soft: Σ_t (how far outside its range)² / sd², nothing inside."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,3 +33,6 @@ class LimitTerm:
 
     def window(self, frames: slice) -> "LimitTerm":
         return self
+
+    def sampled(self, frames: slice, count: int) -> "LimitTerm":
+        return replace(self, sd=self.sd / count**0.5)

@@ -71,3 +71,7 @@ class MarkerTerm:
         precision = None if self.precision is None else self.precision[frames]
         scale = np.asarray(self.scale)[frames]
         return replace(self, y=self.y[frames], w=self.w[frames], precision=precision, scale=scale)
+
+    def sampled(self, frames: slice, count: int) -> "MarkerTerm":
+        part = self.window(frames)
+        return replace(part, w=part.w * count)

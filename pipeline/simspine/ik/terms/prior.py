@@ -10,7 +10,7 @@ say k times less than they seem to. The prior is then repeated in each frame, so
 says k times as much; of how a departure changes neither says more or less than before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,6 +65,10 @@ class PriorTerm:
 
     def window(self, frames: slice) -> "PriorTerm":
         return self
+
+    def sampled(self, frames: slice, count: int) -> "PriorTerm":
+        """Of a process fewer frames say the same."""
+        return replace(self, decay=self.decay**count, repeated=self.repeated * count)
 
 
 def of_one_coordinate(S: np.ndarray) -> np.ndarray:

@@ -45,3 +45,6 @@ class SmoothnessTerm:
 
     def window(self, frames: slice) -> "SmoothnessTerm":
         return self
+
+    def sampled(self, frames: slice, count: int) -> "SmoothnessTerm":
+        return SmoothnessTerm(self.rate / count, self.velocity * count, self.acceleration * count)
