@@ -20,7 +20,7 @@ from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import _about_mean, sampled_minimum, solve_trajectory
+from simspine.ik.trajectory import WindowSize, _about_mean, sampled_minimum, solve_trajectory
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Markers, Motion
 
@@ -329,14 +329,14 @@ def test_a_stretch_that_leads_nowhere_begins_anew_from_another_path(release, mov
         return good + 0.01
 
     def begin(path):
-        return solve_trajectory(terms, [lambda: path, other, other], window=30, overlap=20, tolerance=1e-12)
+        return solve_trajectory(terms, [lambda: path, other, other], windows=WindowSize(30, 20), tolerance=1e-12)
 
     direct = begin(good)
     assert not made
     assert set(direct.reason) == {""}
     bad = good.copy()
     bad[82:, 6:] = np.random.default_rng(0).uniform(-40, 40, bad[82:, 6:].shape)  # wound up in the last window alone
-    wound = solve_trajectory(terms, [lambda: bad], window=30, overlap=20, tolerance=1e-12)
+    wound = solve_trajectory(terms, [lambda: bad], windows=WindowSize(30, 20), tolerance=1e-12)
     assert set(wound.reason[:30]) == {""}
     assert wound.reason[-1]
     found = begin(bad)
@@ -478,7 +478,7 @@ def test_a_path_begins_near_the_minimum(release, moving):
     free = np.full(tree.free.size, 20.0**-2)
     terms = [MarkerTerm(tree, y, w / 0.02**2), SmoothnessTerm(RATE, 0 * free, free), LimitTerm(tree.lower, tree.upper)]
     rough = np.tile(minimise([terms[0].window(slice(0, 1)), terms[2]], tree.rest[tree.free][None] + 0.01).z, (121, 1))
-    path = sampled_minimum(terms, rough, 4, window=600, overlap=50)
+    path = sampled_minimum(terms, rough, 4, WindowSize())
     lowest, near, far = (sum(term.cost(z).sum() for term in terms) for z in (minimise(terms, rough).z, path, rough))
     assert lowest <= near < lowest + 0.05 * (far - lowest)
-    np.testing.assert_array_equal(sampled_minimum(terms, rough[:20], 4, window=600, overlap=50), rough[:20])
+    np.testing.assert_array_equal(sampled_minimum(terms, rough[:20], 4, WindowSize()), rough[:20])

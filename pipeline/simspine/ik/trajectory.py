@@ -1,9 +1,9 @@
 """The whole trial at once: markers, smoothness, priors and limits in one problem, solved in overlapping windows.
 
-A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap by `overlap`
-frames on each side; only their inner parts are kept. That makes memory constant and windows independent (threads).
-The covariance of a frame is far larger than anything published of it (102 kB with 113 coordinates), so each window
-hands its own to `publish` and forgets it.
+A frame far away says almost nothing about this one, so a long trial is cut into windows that overlap (`WindowSize`);
+only their inner parts are kept. That makes memory constant and windows independent (threads). The covariance of a frame
+is far larger than anything published of it (102 kB with 113 coordinates), so each window hands its own to `publish` and
+forgets it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +29,18 @@ AboutMean = Callable[[np.ndarray], np.ndarray]  # see `_about_mean`
 Publish = Callable[[MarkerTerm, np.ndarray, np.ndarray, AboutMean], Mapping[str, np.ndarray]]
 
 
+@dataclass(frozen=True)
+class WindowSize:
+    """length: frames of a window that are kept. overlap: frames that it sees on each side of them."""
+
+    length: int = 600
+    overlap: int = 50
+
+    def thinned(self, count: int) -> "WindowSize":
+        """The same of one frame in `count`."""
+        return WindowSize(max(1, self.length // count), self.overlap // count)
+
+
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """z: (frames, free). cost: (frames,). published: what `publish` made of the covariance, (frames, …) each.
@@ -49,8 +61,7 @@ def solve_trajectory(
     paths: Sequence[Callable[[], np.ndarray]],
     *,
     publish: Publish | None = None,
-    window: int = 600,
-    overlap: int = 50,
+    windows: WindowSize = WindowSize(),
     tolerance: float = 1e-6,
     threads: int = 1,
     precision: Precision = float,
@@ -71,8 +82,8 @@ def solve_trajectory(
     path = first()
 
     def work(begin: int) -> Trajectory:
-        end = min(begin + window, frames)
-        low, high = max(0, begin - overlap), min(frames, end + overlap)
+        end = min(begin + windows.length, frames)
+        low, high = max(0, begin - windows.overlap), min(frames, end + windows.overlap)
         part = [term.window(slice(low, high)) for term in terms]
         found = minimise(part, path[low:high], tolerance=tolerance, precision=precision, polish=polish)
         for make in others:
@@ -83,11 +94,11 @@ def solve_trajectory(
         return _stretch(part, found, slice(begin - low, end - low), precision, publish)
 
     with threadpool_limits(1, "blas"):  # the blocks are small: BLAS threads would only wait for each other
-        return _joined(map_on_threads(work, range(0, frames, window), threads))
+        return _joined(map_on_threads(work, range(0, frames, windows.length), threads))
 
 
 def sampled_minimum(
-    terms: Sequence[Term], path: np.ndarray, count: int, window: int, overlap: int, threads: int = 1
+    terms: Sequence[Term], path: np.ndarray, count: int, windows: WindowSize, threads: int = 1
 ) -> np.ndarray:
     """A path (frames, free) near the minimum, from a rough one: the minimum on one frame in `count`, each of which
     stands for so many, and a cubic spline through it. Steps cost `count` times less there, and most of them are far
@@ -101,8 +112,7 @@ def sampled_minimum(
     found = solve_trajectory(
         [term.sampled(chosen, count) for term in terms],
         [lambda: path[chosen]],
-        window=max(1, window // count),
-        overlap=overlap // count,
+        windows=windows.thinned(count),
         tolerance=ROUGHLY,
         threads=threads,
         precision=np.float32,

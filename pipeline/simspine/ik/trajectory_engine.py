@@ -24,7 +24,15 @@ from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import PriorTerm, held_and_drawn, repetition
 from simspine.ik.terms.smoothness import SmoothnessTerm
-from simspine.ik.trajectory import BEGINS, AboutMean, Trajectory, sampled_minimum, solve_trajectory, starting_path
+from simspine.ik.trajectory import (
+    BEGINS,
+    AboutMean,
+    Trajectory,
+    WindowSize,
+    sampled_minimum,
+    solve_trajectory,
+    starting_path,
+)
 from simspine.ik.uncertainty import coordinate_deviation
 from simspine.priors.assumptions import LinearPrior, MarkerErrors, Prior, Smoothness
 from simspine.types import Markers
@@ -223,7 +231,7 @@ def _paths(
             problem.each_frame(problem.markers), pose, 1.0 / HOLD**2, stride, held, drawn, solver.threads, begin
         )
         rough = canonical_branch(body, gaussian_filter1d(rough, SMOOTHING, axis=0, mode="nearest"))
-        return sampled_minimum(problem.terms, rough, count, solver.window, solver.overlap, solver.threads)
+        return sampled_minimum(problem.terms, rough, count, _windows(solver), solver.threads)
 
     if solver.starts == 1:
         return [partial(path, begin) for begin in BEGINS[:TRIES]]
@@ -235,8 +243,12 @@ def _paths(
 
 def _cut(problem: _Problem, solver: Solver) -> dict:
     """How `solve_trajectory` cuts the trial, when it stops, and how precisely it factorises."""
-    cut = {name: getattr(solver, name) for name in ("window", "overlap", "tolerance", "threads")}
-    return cut | {"precision": _precision_of(problem)}
+    how = {"windows": _windows(solver), "tolerance": solver.tolerance, "threads": solver.threads}
+    return how | {"precision": _precision_of(problem)}
+
+
+def _windows(solver: Solver) -> WindowSize:
+    return WindowSize(solver.window, solver.overlap)
 
 
 def _precision_of(problem: _Problem) -> Precision:
