@@ -6,8 +6,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
-from simspine.geometry import change_frame, frame_rotation, project, rigid_fit, undistort, wrap
-from simspine.types import Camera
+from simspine.geometry import change_frame, frame_rotation, off_vertical, project, rigid_fit, undistort, wrap
+from simspine.types import Camera, Markers
 
 LENSES = [
     (0, 0, 0, 0, 0),
@@ -133,3 +133,13 @@ def test_wrapped_angles_point_the_same_way_and_lie_in_the_half_open_turn():
     assert (got >= -np.pi).all()
     assert (got < np.pi).all()
     np.testing.assert_allclose(np.exp(1j * got), np.exp(1j * angles), atol=1e-13)
+
+
+def test_how_far_a_segment_leans_whichever_way_it_leans():
+    """A rod turned by known angles about level axes of any heading."""
+    lean, heading = np.radians([0, 10, 45, 90, 170]), np.radians([0, 30, 100, 200, 300])
+    ends = 0.4 * np.stack([np.sin(lean) * np.cos(heading), np.cos(lean), np.sin(lean) * np.sin(heading)], -1)
+    xyz = np.stack([0 * ends, ends], 1) + np.array([1.0, 0.5, -2.0])
+    np.testing.assert_allclose(
+        off_vertical(Markers(("RKnee", "RHip"), 50.0, xyz, "y_up"), "RKnee", "RHip"), lean, atol=1e-7
+    )

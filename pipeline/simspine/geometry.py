@@ -103,6 +103,12 @@ def rigid_fit(
 _UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # by how much larger numbers are than in metres
 
 
+def off_vertical(markers: Markers, lower: str, upper: str) -> np.ndarray:
+    """(frames,) rad: how far the line from one marker to another that should be above it leans. markers: y_up."""
+    up = markers.xyz[:, markers.index(upper)] - markers.xyz[:, markers.index(lower)]
+    return np.arccos(np.clip(up[:, 1] / np.linalg.norm(up, axis=-1), -1, 1))
+
+
 def unit_of_ratio(ratio: float) -> str | None:
     """The unit in which lengths seem to be that are so many times those in metres; None where none is likely."""
     return next((name for name, low, high in _UNITS if low < ratio < high), None)

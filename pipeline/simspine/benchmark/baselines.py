@@ -27,6 +27,7 @@ from simspine.body.kinematics import body_poses, forward_kinematics, neutral_mot
 from simspine.body.model import Body
 from simspine.body.recipes import build, read_recipe
 from simspine.errors import InputError
+from simspine.geometry import off_vertical
 from simspine.priors.rhythm import AXES, LevelRegion
 from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.curvature import lumbar_lordosis, signed_angle, thoracic_kyphosis
@@ -129,13 +130,8 @@ def curve_through(chain: np.ndarray, sd: float, generic: GenericSpine) -> SpineC
 
 def standing(points: Markers) -> np.ndarray:
     """(frames,) bool: both thighs and the trunk upright, within `THIGH` and `TRUNK`. points: y_up."""
-
-    def off(lower: str, upper: str) -> np.ndarray:
-        up = points.xyz[:, points.index(upper)] - points.xyz[:, points.index(lower)]
-        return np.arccos(np.clip(up[:, 1] / np.linalg.norm(up, axis=-1), -1, 1))
-
-    thighs = np.maximum(off("LKnee", "LHip"), off("RKnee", "RHip"))
-    return (thighs < THIGH) & (off(CHAIN[0], "Neck") < TRUNK)
+    thighs = np.maximum(*(off_vertical(points, f"{side}Knee", f"{side}Hip") for side in "LR"))
+    return (thighs < THIGH) & (off_vertical(points, CHAIN[0], "Neck") < TRUNK)
 
 
 def baselines(trials: Sequence[Markers], truths: Sequence[TrialSpine]) -> dict[str, list[TrialSpine]]:

@@ -9,6 +9,7 @@ from simspine.arrays import mean_of_known
 from simspine.body.anatomy import moves_of, varied
 from simspine.body.recipes import Recipe, fit_markers, place_inferred, vertebra_markers, virtual_spine_markers
 from simspine.body.scaling import ScaleFactors
+from simspine.geometry import off_vertical
 from simspine.ik.person_fit import PersonProblem, fit_person
 from simspine.pipeline.fast_errors import fast_variance, smoothed, with_fast
 from simspine.pipeline.noise import BURST, RANGE, detectors_share, lasting_part, learnt_noise, seen_shares
@@ -150,13 +151,9 @@ def _stands(markers: Markers) -> np.ndarray:
     """(frames,) bool: thighs and trunk upright, within `THIGH` and `TRUNK`; where they are not seen, not."""
     if not set(UPRIGHT) <= set(markers.names):
         return np.zeros(markers.frames, bool)
-
-    def off(lower: str, upper: str) -> np.ndarray:
-        up = markers.xyz[:, markers.index(upper)] - markers.xyz[:, markers.index(lower)]
-        return np.arccos(np.clip(up[:, 1] / np.linalg.norm(up, axis=-1), -1, 1))
-
     thighs, trunk = (
-        np.maximum(off(f"L{a}", f"L{b}"), off(f"R{a}", f"R{b}")) for a, b in (("Knee", "Hip"), ("Hip", "Shoulder"))
+        np.maximum(*(off_vertical(markers, side + lower, side + upper) for side in "LR"))
+        for lower, upper in (("Knee", "Hip"), ("Hip", "Shoulder"))
     )
     return (thighs < THIGH) & (trunk < TRUNK)
 
