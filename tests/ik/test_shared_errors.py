@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from simspine.body.kernels import all_poses, expand, markers_and_jacobian
-from simspine.body.kinematics import forward_kinematics
+from simspine.body.kinematics import follow_couplers, forward_kinematics
 from simspine.errors import InputError
-from simspine.ik.shared_errors import groups_of, with_offsets
+from simspine.ik.shared_errors import groups_of, offset_priors, with_errors, with_offsets
 from simspine.ik.solve import inverse_kinematics
 from simspine.priors.assumptions import MarkerErrors, SharedError, Smoothness
 
@@ -27,6 +27,13 @@ def changing_tree(release):
         SharedError("lower", LUMBAR, 0.01, shares=(0.0, 0.4, 1.0)),
     ]
     return with_offsets(release.tree, groups_of(errors, release.marker_names))
+
+
+@pytest.fixture(scope="module")
+def spatial_tree(release):
+    """Lumbar points move with the neck's along their bodies' axes, and by themselves along the ground's."""
+    groups = [{release.marker_index(name): 1.0 for name in names} for names in ((*LUMBAR, *NECK), LUMBAR)]
+    return with_offsets(release.tree, groups, in_space=[False, True])
 
 
 def some_pose(tree, rng):
@@ -62,7 +69,37 @@ def test_markers_slide_by_their_shares(release, changing_tree):
     np.testing.assert_allclose(slid[0], plain[0] + moved, atol=1e-12)
 
 
-@pytest.mark.parametrize("tree", ["offset_tree", "changing_tree"])
+def test_in_space_markers_slide_along_the_axes_of_the_ground(release, offset_tree, spatial_tree):
+    z = some_pose(spatial_tree, np.random.default_rng(3))
+    own = release.tree.free.size
+    by_bodies = np.concatenate([z[: own + 3], z[own : own + 3]])
+    R, p, slid = all_poses(spatial_tree, expand(spatial_tree, z[None])[0])
+    plain = all_poses(offset_tree, expand(offset_tree, by_bodies[None])[0])[2]
+    moved = np.zeros_like(plain[0])
+    moved[[release.marker_index(name) for name in LUMBAR]] = z[own + 3 :]
+    np.testing.assert_allclose(slid[0], plain[0] + moved, atol=1e-12)
+    for body in {int(spatial_tree.marker_body[release.marker_index(name)]) for name in LUMBAR}:
+        parent = int(spatial_tree.parent[np.flatnonzero(spatial_tree.child == body)[0]])
+        np.testing.assert_array_equal(p[0, body], p[0, parent])  # no body moves
+        np.testing.assert_array_equal(R[0, body], R[0, parent])
+
+
+def test_what_is_known_of_an_error_in_space_turns_with_the_bodies(release):
+    error = SharedError("lumbar spine", LUMBAR, 0.01, mean=(0.01, -0.02, 0.005), in_space=True)
+    tree = with_errors(release.tree, [error], release.marker_names)
+    z = some_pose(tree, np.random.default_rng(4))
+    z[-3:] = 0.0
+    R, _, plain = all_poses(release.tree, expand(release.tree, z[None, :-3])[0])
+    known = all_poses(tree, expand(tree, z[None])[0])[2]
+    for name in LUMBAR:
+        m = release.marker_index(name)
+        np.testing.assert_allclose(
+            known[0, m], plain[0, m] + R[0, release.tree.marker_body[m]] @ error.mean, atol=1e-12
+        )
+    assert [prior.mean for prior in offset_priors([error])] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("tree", ["offset_tree", "changing_tree", "spatial_tree"])
 def test_derivatives_by_central_differences(tree, request):
     offset_tree = request.getfixturevalue(tree)
     z = some_pose(offset_tree, np.random.default_rng(1))
@@ -94,6 +131,26 @@ def test_a_lasting_common_error_bends_no_spine(release, fit_names, walk):
     plain, taken = error(()), error((SharedError("lumbar spine", LUMBAR, 0.2),))
     assert taken[0] < 0.3 * plain[0]
     assert taken[1] > 1.1 * plain[1]
+
+
+def test_points_off_alike_in_space_bend_no_spine_that_is_bent_already(release, fit_names, walk):
+    """Lumbar points 3 cm too low on a spine bent by 50°: along the axes of their vertebrae they are not off alike."""
+    c, motion = release.coordinates, walk(20)
+    level = c.index("L5_S1_Flex_Ext")
+    values = np.array(motion.values)
+    values[:, level] -= 0.12
+    motion = motion.with_(values=follow_couplers(release, values))
+    markers = forward_kinematics(release, motion).select([n for n in fit_names if n not in ("Spine_04", "Spine_05")])
+    xyz = np.array(markers.xyz)
+    xyz[:, markers.indices(LUMBAR), 1] -= 0.03
+
+    def error(in_space: bool) -> float:
+        shared = (SharedError("lumbar spine", LUMBAR, 0.2, in_space=in_space),)
+        errors = MarkerErrors(sd=0.005, shared=shared)
+        found = inverse_kinematics(release, markers.with_(xyz=xyz), None, Smoothness(), errors=errors).motion
+        return float(np.abs(found.values - motion.values)[:, level].max())
+
+    assert error(True) < 0.2 * error(False)
 
 
 def test_clear_errors():

@@ -7,7 +7,7 @@ slot with direction w it is w. Chain factors come from the slot's function and f
 import numpy as np
 from numba import njit
 
-from simspine.body.tree import Functions, Tree
+from simspine.body.tree import SLIDE_IN_SPACE, TURN, Functions, Tree
 
 
 @njit(cache=True, inline="always")
@@ -61,6 +61,7 @@ def pose(
     """Poses of all bodies at q (coordinates,): R (bodies, 3, 3), p (bodies, 3).
 
     Per slot: direction and centre in the ground, (slots, 3), and the rate (slots,) of its value by its own coordinate.
+    Of one that slides in space, the centre is how far.
     """
     for i in range(3):
         p[0, i] = 0.0
@@ -89,6 +90,12 @@ def pose(
             c = tree.argument[j, m]
             value, slope = evaluate(tree.functions, f, q[c] if c >= 0 else 0.0)
             s = tree.slot[j, m]
+            if s >= 0 and tree.slot_kind[s] == SLIDE_IN_SPACE:  # the body stays; `place` adds it to its markers
+                rate[s] = slope
+                for i in range(3):
+                    direction[s, i] = tree.axes[j, m, i]
+                    centre[s, i] = value * tree.axes[j, m, i]
+                continue
             for i in range(3):
                 w = F[i, 0] * tree.axes[j, m, 0] + F[i, 1] * tree.axes[j, m, 1] + F[i, 2] * tree.axes[j, m, 2]
                 if s >= 0:
@@ -111,13 +118,26 @@ def pose(
                 )
 
 
+@njit(cache=True, inline="always")
+def slid(tree: Tree, centre: np.ndarray, b: int):
+    """(x, y, z): how far the markers of a body are moved in space, whichever way it is turned; such slots come last."""
+    x, y, z = 0.0, 0.0, 0.0
+    k = tree.path_first[b + 1] - 1
+    while k >= tree.path_first[b] and tree.slot_kind[tree.path[k]] == SLIDE_IN_SPACE:
+        s = tree.path[k]
+        x, y, z = x + centre[s, 0], y + centre[s, 1], z + centre[s, 2]
+        k -= 1
+    return x, y, z
+
+
 @njit(cache=True, error_model="numpy")
-def place(tree: Tree, R: np.ndarray, p: np.ndarray, x: np.ndarray) -> None:
-    """Marker positions x (markers, 3) in the ground from the bodies' poses."""
+def place(tree: Tree, R: np.ndarray, p: np.ndarray, centre: np.ndarray, x: np.ndarray) -> None:
+    """Marker positions x (markers, 3) in the ground from the bodies' poses, and what slides in space."""
     for m in range(tree.marker_body.size):
         b = tree.marker_body[m]
+        x[m, 0], x[m, 1], x[m, 2] = slid(tree, centre, b)
         for i in range(3):
-            x[m, i] = (
+            x[m, i] += (
                 p[b, i]
                 + R[b, i, 0] * tree.marker_offset[m, 0]
                 + R[b, i, 1] * tree.marker_offset[m, 1]
@@ -139,6 +159,7 @@ def differentiate(
     J[:] = 0.0
     for m in range(tree.marker_body.size):
         b = tree.marker_body[m]
+        s0, s1, s2 = slid(tree, centre, b)
         for k in range(tree.path_first[b], tree.path_first[b + 1]):
             s = tree.path[k]
             c = tree.slot_coordinate[s]
@@ -147,8 +168,8 @@ def differentiate(
                 continue
             d = rate[s] * factor[c]
             w0, w1, w2 = direction[s, 0], direction[s, 1], direction[s, 2]
-            if tree.slot_kind[s] == 0:
-                r0, r1, r2 = x[m, 0] - centre[s, 0], x[m, 1] - centre[s, 1], x[m, 2] - centre[s, 2]
+            if tree.slot_kind[s] == TURN:
+                r0, r1, r2 = x[m, 0] - s0 - centre[s, 0], x[m, 1] - s1 - centre[s, 1], x[m, 2] - s2 - centre[s, 2]
                 J[m, column, 0] += d * (w1 * r2 - w2 * r1)
                 J[m, column, 1] += d * (w2 * r0 - w0 * r2)
                 J[m, column, 2] += d * (w0 * r1 - w1 * r0)
@@ -172,7 +193,7 @@ def all_poses(tree: Tree, q: np.ndarray):
     rate = np.empty(slots)
     for t in range(frames):
         pose(tree, q[t], R[t], p[t], direction, centre, rate)
-        place(tree, R[t], p[t], x[t])
+        place(tree, R[t], p[t], centre, x[t])
     return R, p, x
 
 
@@ -192,7 +213,7 @@ def markers_and_jacobian(tree: Tree, z: np.ndarray):
     rate = np.empty(slots)
     J = np.empty((tree.marker_body.size, z.size, 3))
     pose(tree, q, R, p, direction, centre, rate)
-    place(tree, R, p, x)
+    place(tree, R, p, centre, x)
     differentiate(tree, x, direction, centre, rate, factor, J)
     return x, J
 
@@ -224,7 +245,7 @@ def moved_poses(tree: Tree, z: np.ndarray, body: np.ndarray, column: np.ndarray,
                     continue
                 d = step * rate[s] * factor[c]
                 a0, a1, a2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
-                if tree.slot_kind[s] == 0:
+                if tree.slot_kind[s] == TURN:
                     r0, r1, r2 = p[b, 0] - centre[s, 0], p[b, 1] - centre[s, 1], p[b, 2] - centre[s, 2]
                     w0, w1, w2 = w0 + a0, w1 + a1, w2 + a2
                     v0, v1, v2 = v0 + a1 * r2 - a2 * r1, v1 + a2 * r0 - a0 * r2, v2 + a0 * r1 - a1 * r0

@@ -31,6 +31,10 @@ class Functions(NamedTuple):
         return float(self.coefficients[first, 1]) if straight else None
 
 
+# Kinds of slots. The last moves the markers of its body along the ground's axes, as no joint does.
+TURN, SLIDE, SLIDE_IN_SPACE = 0, 1, 2
+
+
 class Tree(NamedTuple):
     """Joints in an order in which parents come first. Body 0 is the ground; joint j moves body child[j].
 
@@ -47,7 +51,7 @@ class Tree(NamedTuple):
     function: np.ndarray  # (joints, 6)
     argument: np.ndarray  # (joints, 6) coordinate, −1 for a constant
     slot: np.ndarray  # (joints, 6) number of the slot, −1 where nothing moves
-    slot_kind: np.ndarray  # (slots,) 0 rotation, 1 translation
+    slot_kind: np.ndarray  # (slots,) `TURN`, `SLIDE` or `SLIDE_IN_SPACE`
     slot_coordinate: np.ndarray  # (slots,)
     slot_joint: np.ndarray  # (slots,)
     path_first: np.ndarray  # (bodies + 1,) slots from ground to a body, in order: path[path_first[b]:path_first[b+1]]
@@ -89,7 +93,7 @@ def scaled_tree(tree: Tree, factors: np.ndarray) -> Tree:
 
 
 def numbered_slots(argument: np.ndarray):
-    """Number of each moving axis, and per slot: kind (0 rotation, 1 translation), coordinate, joint.
+    """Number of each moving axis, and per slot: kind (`TURN` or `SLIDE`), coordinate, joint.
 
     Within a joint the translations are numbered first, since its rotations turn about the shifted origin.
     """
@@ -98,7 +102,7 @@ def numbered_slots(argument: np.ndarray):
     for j, m in product(range(len(argument)), (3, 4, 5, 0, 1, 2)):
         if argument[j, m] >= 0:
             slot[j, m] = len(listed)
-            listed.append((int(m >= 3), argument[j, m], j))
+            listed.append((SLIDE if m >= 3 else TURN, argument[j, m], j))
     return slot, *np.array(listed, int).reshape(-1, 3).T.copy()
 
 

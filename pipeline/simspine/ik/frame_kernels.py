@@ -120,7 +120,7 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
     damping, newton, moved = DAMPING, True, True
     for _ in range(iterations):
         if moved:
-            gather(tree, at.x, frame.y, frame.w, None, np.int64(SQUARE), frame.w, False, sums)
+            gather(tree, at, frame.y, frame.w, None, np.int64(SQUARE), frame.w, False, sums)
             spread(tree, columns, at, sums, g, H, C)
             for i in range(n):
                 g[i] += frame.ridge[i] * (z[i] - frame.target[i])

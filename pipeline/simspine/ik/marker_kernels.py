@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from simspine.body.kernels import couple, place, pose
-from simspine.body.tree import Tree
+from simspine.body.kernels import couple, place, pose, slid
+from simspine.body.tree import SLIDE_IN_SPACE, TURN, Tree
 from simspine.ik.body_columns import ENTRY, INNER, REORDER, BodyColumns
 
 HUBER, SQUARE = 1, 0
@@ -105,12 +105,13 @@ def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: flo
 
 
 @njit(**INNER)
-def gather(tree: Tree, x, y, w, P, loss: int, scale, newton: bool, sums: Sums) -> None:
-    """Set K, F and S of `sums`.
+def gather(tree: Tree, at: Posed, y, w, P, loss: int, scale, newton: bool, sums: Sums) -> None:
+    """Set K, F and S of `sums`. What slides in space is no lever of a rotation.
 
     newton: where the loss is linear, K has no curvature along the residual, ρ' (P − P r rᵀ P / d²): with ρ'' the
     Hessian's own, so that steps near the minimum are right beside outliers too.
     """
+    x = at.x
     K, F, S, _ = sums
     K[:] = 0.0
     F[:] = 0.0
@@ -122,8 +123,9 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale, newton: bool, sums: Sums) -
         if w[m] <= 0.0:
             continue
         body = tree.marker_body[m]
-        x0, x1, x2 = x[m, 0], x[m, 1], x[m, 2]
-        r0, r1, r2 = x0 - y[m, 0], x1 - y[m, 1], x2 - y[m, 2]
+        r0, r1, r2 = x[m, 0] - y[m, 0], x[m, 1] - y[m, 1], x[m, 2] - y[m, 2]
+        s0, s1, s2 = slid(tree, at.centre, body)
+        x0, x1, x2 = x[m, 0] - s0, x[m, 1] - s1, x[m, 2] - s2
         if P is None:
             d2 = r0 * r0 + r1 * r1 + r2 * r2
             weight = w[m] * robust(d2, loss, scale[m])[1]
@@ -164,8 +166,10 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale, newton: bool, sums: Sums) -
         for i in range(3):
             F[body, 3 + i] += force[i]
             F[body, i] += _moment(force, x0, x1, x2, i)
-            for k in range(3):
-                S[body, i, k] += x[m, i] * force[k]
+        for k in range(3):
+            S[body, 0, k] += x0 * force[k]
+            S[body, 1, k] += x1 * force[k]
+            S[body, 2, k] += x2 * force[k]
     for j in range(tree.parent.size - 1, -1, -1):
         a, b = tree.parent[j], tree.child[j]
         for i in range(6):
@@ -179,8 +183,9 @@ def gather(tree: Tree, x, y, w, P, loss: int, scale, newton: bool, sums: Sums) -
 
 
 @njit(**INNER)
-def gather_forces(tree: Tree, x, y, w, P, loss: int, scale, F) -> None:
+def gather_forces(tree: Tree, at: Posed, y, w, P, loss: int, scale, F) -> None:
     """F = Σ XᵀPr (6,) over the markers that each body carries, directly or further out: `gather` without the rest."""
+    x = at.x
     F[:] = 0.0
     force = np.empty(3)
     for m in range(w.size):
@@ -194,9 +199,10 @@ def gather_forces(tree: Tree, x, y, w, P, loss: int, scale, F) -> None:
             for i in range(3):
                 force[i] = P[m, i, 0] * r0 + P[m, i, 1] * r1 + P[m, i, 2] * r2
         weight = w[m] * robust(r0 * force[0] + r1 * force[1] + r2 * force[2], loss, scale[m])[1]
+        s0, s1, s2 = slid(tree, at.centre, body)
         for i in range(3):
             F[body, 3 + i] += weight * force[i]
-            F[body, i] += weight * _moment(force, x[m, 0], x[m, 1], x[m, 2], i)
+            F[body, i] += weight * _moment(force, x[m, 0] - s0, x[m, 1] - s1, x[m, 2] - s2, i)
     for j in range(tree.parent.size - 1, -1, -1):
         for i in range(6):
             F[tree.parent[j], i] += F[tree.child[j], i]
@@ -213,7 +219,7 @@ def slopes(tree: Tree, at: Posed, F, g) -> None:
         b = tree.child[tree.slot_joint[s]]
         d = rate[s] * factor[tree.slot_coordinate[s]]
         w0, w1, w2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
-        if tree.slot_kind[s] == 0:
+        if tree.slot_kind[s] == TURN:
             o0, o1, o2 = centre[s, 0], centre[s, 1], centre[s, 2]
             g[column] += w0 * (F[b, 0] - o1 * F[b, 5] + o2 * F[b, 4])
             g[column] += w1 * (F[b, 1] - o2 * F[b, 3] + o0 * F[b, 5])
@@ -256,7 +262,7 @@ def spread(tree: Tree, columns: BodyColumns, at: Posed, sums: Sums, g, H, C) -> 
             if own < 0 or d == 0.0:
                 continue
             w0, w1, w2 = d * direction[s, 0], d * direction[s, 1], d * direction[s, 2]
-            if tree.slot_kind[s] == 0:
+            if tree.slot_kind[s] == TURN:
                 o0, o1, o2 = centre[s, 0], centre[s, 1], centre[s, 2]
                 twist[0], twist[1], twist[2] = w0, w1, w2
                 twist[3], twist[4], twist[5] = o1 * w2 - o2 * w1, o2 * w0 - o0 * w2, o0 * w1 - o1 * w0
@@ -268,6 +274,8 @@ def spread(tree: Tree, columns: BodyColumns, at: Posed, sums: Sums, g, H, C) -> 
             else:
                 twist[0] = twist[1] = twist[2] = 0.0
                 twist[3], twist[4], twist[5] = w0, w1, w2
+                if tree.slot_kind[s] == SLIDE_IN_SPACE:  # no rotation turns it
+                    w0 = w1 = w2 = 0.0
                 v[0] = w1 * F[b, 5] - w2 * F[b, 4]
                 v[1] = w2 * F[b, 3] - w0 * F[b, 5]
                 v[2] = w0 * F[b, 4] - w1 * F[b, 3]
@@ -312,7 +320,7 @@ def evaluate_frame(tree: Tree, z, at: Posed) -> None:
         q[tree.free[i]] = z[i]
     couple(tree, q, factor)
     pose(tree, q, R, p, direction, centre, rate)
-    place(tree, R, p, x)
+    place(tree, R, p, centre, x)
 
 
 @njit(**INNER)
@@ -345,15 +353,15 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: Data, P, order: int,
         if P is None:  # this and the like below are decided when compiled: most trials have no precisions
             cost[t] = marker_cost(at.x, y[t], w[t], None, loss, scale[t])
             if second:
-                gather(tree, at.x, y[t], w[t], None, loss, scale[t], order == NEWTON, sums)
+                gather(tree, at, y[t], w[t], None, loss, scale[t], order == NEWTON, sums)
             elif order == FIRST:
-                gather_forces(tree, at.x, y[t], w[t], None, loss, scale[t], sums.F)
+                gather_forces(tree, at, y[t], w[t], None, loss, scale[t], sums.F)
         else:
             cost[t] = marker_cost(at.x, y[t], w[t], P[t], loss, scale[t])
             if second:
-                gather(tree, at.x, y[t], w[t], P[t], loss, scale[t], order == NEWTON, sums)
+                gather(tree, at, y[t], w[t], P[t], loss, scale[t], order == NEWTON, sums)
             elif order == FIRST:
-                gather_forces(tree, at.x, y[t], w[t], P[t], loss, scale[t], sums.F)
+                gather_forces(tree, at, y[t], w[t], P[t], loss, scale[t], sums.F)
         if second:
             spread(tree, columns, at, sums, g, H, C)
             add_lower(band, t * n, H, C, order == NEWTON)

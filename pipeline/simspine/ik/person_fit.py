@@ -22,7 +22,7 @@ from simspine.errors import InputError
 from simspine.ik.frame_engine import first_pose, observations
 from simspine.ik.person_minimum import minimum
 from simspine.ik.person_system import PersonSystem, Quadratic, Unknowns, factorised, forward_solved
-from simspine.ik.shared_errors import groups_of, with_offsets
+from simspine.ik.shared_errors import with_errors, with_offsets
 from simspine.ik.terms.limits import LimitTerm
 from simspine.ik.terms.markers import MarkerTerm
 from simspine.ik.terms.prior import held_and_drawn
@@ -116,7 +116,7 @@ def _system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSyst
     names = body.free_names
     limits = LimitTerm(tree.lower, tree.upper)
     tree = with_offsets(with_variations(tree, problem.moves), [{first.index(name): 1.0} for name in problem.placed])
-    tree = with_offsets(tree, groups_of(errors.shared, first.names))
+    tree = with_errors(tree, errors.shared, first.names)
     y = np.concatenate([y for _, y, _, _ in parts])
     w = np.concatenate([w for _, _, w, _ in parts]) / errors.sd**2
     counts = [trial.frames for trial in problem.trials]

@@ -16,7 +16,7 @@ from simspine.ik.correlated_errors import LastingErrors, covariance_of_correlate
 from simspine.ik.frame_engine import first_pose, observations
 from simspine.ik.learnt_smoothness import learnt_factor, scaled
 from simspine.ik.result import CHANGE, GRADIENT, Derive, Posterior, Result, result_of
-from simspine.ik.shared_errors import coordinate_names, groups_of, offset_priors, with_offsets
+from simspine.ik.shared_errors import coordinate_names, offset_priors, with_errors
 from simspine.ik.solver import Solver
 from simspine.ik.start import root_joint
 from simspine.ik.terms import Term
@@ -170,7 +170,7 @@ def _problem(
     w = w / thinned
     names = body.free_names
     rotational = body.coordinates.rotational[tree.free]
-    tree = with_offsets(tree, groups_of(errors.shared, markers.names))
+    tree = with_errors(tree, errors.shared, markers.names)
     offsets = coordinate_names(errors.shared)
     observed = MarkerTerm(tree, y, w, precision, errors.loss, scale)
     terms: list[Term] = [observed, LimitTerm(tree.lower, tree.upper)]

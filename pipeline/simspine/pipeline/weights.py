@@ -62,7 +62,9 @@ def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedE
     detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
     sd = options.region_sd_m
-    found = [SharedError(region, names, sd) for region, names in members.items() if len(names) > 1 and sd > 0]
+    found = [
+        SharedError(region, names, sd, in_space=True) for region, names in members.items() if len(names) > 1 and sd > 0
+    ]
     outlined = markers.names_of(Origin.SILHOUETTE)
     if outlined:
         found.append(SharedError("silhouette", outlined, SILHOUETTE_SHARED * float(silhouette_sd(markers).mean())))

@@ -68,10 +68,11 @@ class LinearPrior:
 @dataclass(frozen=True)
 class SharedError:
     """A systematic error that `markers` share: sd of its three components, m, along the axes of the bodies that carry
-    them; one number stands for all three.
+    them, or of the ground; one number stands for all three.
 
-    shares: by how much of it each marker is off, as many as markers; () is all of it for each. mean: m, along the same
-    axes, of an error that is known in part.
+    shares: by how much of it each marker is off, as many as markers; () is all of it for each. mean: m, along the axes
+    of the bodies, of an error that is known in part. in_space: what is not known of it stays as it is in space, however
+    the bodies turn, as errors of cameras do.
     correlation_time: s; what a detector means by a point does not change within a trial.
     """
 
@@ -81,6 +82,7 @@ class SharedError:
     correlation_time: float = 30.0
     shares: tuple[float, ...] = ()
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    in_space: bool = False
 
     def __post_init__(self):
         if self.shares and len(self.shares) != len(self.markers):
