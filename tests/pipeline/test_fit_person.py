@@ -150,6 +150,21 @@ def test_gaps_and_points_that_never_appear_are_no_obstacle():
     assert np.isfinite(sized.body.marker_offsets).all()
 
 
+def test_a_marker_that_one_trial_lacks_is_missing_there(fitted):
+    """Of the other trials nothing is left out for it."""
+    _, (first, *others), _ = fitted
+    names = [name for name in first.names if name != "Spine_02"]
+    xyz = np.array(first.xyz)
+    xyz[:, first.index("Spine_02")] = np.nan
+    lacking, missing = (
+        body_of_person([some, *others], "articulated", "centres", Options())[0].person
+        for some in (first.select(names), first.with_(xyz=xyz))
+    )
+    assert lacking.worth.keys() == missing.worth.keys()
+    assert lacking.noise == pytest.approx(missing.noise, rel=1e-6)
+    np.testing.assert_allclose(lacking.mean, missing.mean, atol=1e-6)
+
+
 def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
     """In each trial by something else. Along the axes of vertebrae they would not be off alike, and the fit would turn
     the pelvis until they are: hips 7 mm further forward here, lordosis 7° larger."""

@@ -22,7 +22,7 @@ from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelPrior, level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_curve, curve_names, on_curve
 from simspine.priors.standing_pelvis import OWN
-from simspine.types import Markers
+from simspine.types import Markers, Origin
 
 FRAMES = 150  # of all trials together
 LEAST, MOST = 6, 60  # of one trial
@@ -194,5 +194,20 @@ def _shown(options: KinematicsOptions, markers: Markers, weights: Mapping[str, f
 
 
 def _alike(trials: Sequence[Markers]) -> list[Markers]:
-    shared = [name for name in trials[0].names if all(name in trial.names for trial in trials)]
-    return [trial.select(shared) for trial in trials]
+    """With the same names: a marker that a trial lacks is missing in all its frames."""
+    origin = {name: of for trial in trials for name, of in zip(trial.names, trial.origins, strict=True)}
+    return [_with_all(trial, origin) for trial in trials]
+
+
+def _with_all(markers: Markers, origin: Mapping[str, Origin]) -> Markers:
+    lacking = [name for name in origin if name not in markers.names]
+
+    def padded(values: np.ndarray | None, fill: float) -> np.ndarray | None:
+        if values is None:
+            return None
+        return np.concatenate([values, np.full((len(values), len(lacking), *values.shape[2:]), fill, values.dtype)], 1)
+
+    fills = {"xyz": np.nan, "weight": 0.0, "covariance": np.nan, "filled": False}
+    arrays = {field: padded(getattr(markers, field), fill) for field, fill in fills.items()}
+    origins = (*markers.origins, *(origin[name] for name in lacking))
+    return markers.with_(names=(*markers.names, *lacking), origin=origins, **arrays).select(list(origin))
