@@ -72,7 +72,8 @@ def project(tmp_path_factory) -> Path:
     for name, value in {"pelvis_ty": 0.95, "arm_add_r": 0.1, "arm_add_l": 0.1, "hip_flexion_r": 0.3}.items():
         values[:, c.index(name)] = value
     values[:, c.index("knee_angle_r")] = np.radians(np.linspace(30, 40, FRAMES))
-    markers = forward_kinematics(body, Motion(c.names, RATE, follow_couplers(body, values), c.rotational))
+    motion = Motion(c.names, RATE, follow_couplers(body, values), c.rotational)
+    markers = forward_kinematics(body, motion)
     skeleton = load("spinetrack37")
     xy = np.full((FRAMES, 3, len(skeleton), 2), np.nan)
     for i, native in enumerate(skeleton.names):
@@ -82,6 +83,13 @@ def project(tmp_path_factory) -> Path:
             xy[:, :, i] = project(cameras, there).transpose(1, 0, 2)
     xy += np.random.default_rng(0).normal(0, 0.5, xy.shape)
     write_calibration(folder / "Calib.toml", cameras)
+    inside = forward_kinematics(build("articulated", "centres"), motion)
+    xyz = np.full((FRAMES, 37, 3), np.nan)
+    for i, name in enumerate(load("simspine37").names):
+        if name in inside.names:
+            xyz[:, i] = change_frame(inside.xyz[:, inside.index(name)], "y_up", "z_up")
+    for trial in ("walk", "bend"):
+        np.save(folder / f"{trial}.npy", xyz)
     keypoints = Keypoints(skeleton.names, RATE, xy, np.full(xy.shape[:3], 0.9))
     folders = write_keypoints(folder / "pose", keypoints, [camera.name for camera in cameras])
     trial = {"keypoints": [str(f) for f in folders], "calibration": str(folder / "Calib.toml"), "rate": RATE}
@@ -149,6 +157,14 @@ def check_reconstruction(space):
     assert "Lumbar lordosis" in Path("out.html").read_text(encoding="utf-8")
 
 
+def check_trials(space):
+    for trial in space["solved"].values():
+        assert (
+            np.abs(trial.spine.centres.select(["L3"]).xyz[:, 0, 1] - space["trials"]["walk"].xyz[:, 2, 2]).max() < 0.02
+        )
+        assert (trial.spine.lla_change_sd > 0).all()
+
+
 def check_tilt(space):
     """The definition, on the poses that the file holds."""
     from simspine.formats.dataset import DatasetFile
@@ -213,6 +229,7 @@ def check_completed(space):
 # What a block of code yields, by the variable that it leaves.
 CHECKS = {
     "rec": check_reconstruction,
+    "solved": check_trials,
     "tilt": check_tilt,
     "angle": check_curvature,
     "made": check_validation,
