@@ -13,8 +13,8 @@ of them, and so is whether a figure itself is told or what it differs by from th
 
 - own: trained on other people of the family. No method that does not know the family can be expected to do better; one
   that is not linear might.
-- both: trained on the people of both families together, so that one estimator serves either.
-- other: trained on the other family alone.
+- both: trained on the people of the family and of one of another anatomy, so that one estimator serves either.
+- other: trained on people of another anatomy alone.
 
 `seven`: errors of the estimator trained on all others, of the seven people in `benchmarks/points_in_space.json`.
 """
@@ -37,7 +37,7 @@ from simspine.skeletons import load
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers
 
-FAMILIES = ("foreign", "published")
+OTHER = {"foreign": "published", "published": "foreign", "scans": "foreign"}  # families, and one of another anatomy
 RATE, FRAMES, EVERY = 50.0, 500, 25  # frames/s, of a trial as in points_in_space.json; which count
 SEED, SEVEN = 2, 7  # of those who train; those of points_in_space.json have seed 1
 SPANS = (0.0, 0.06, 0.2, 0.6)  # s, sd of the Gaussians that smooth the points
@@ -346,7 +346,7 @@ def study(samples: Mapping[str, Sample], sevens: Mapping[str, Sample]) -> list[d
     alone = {name: [level.held_out() for level in own] for name, own in levels.items()}
     rows = []
     for family, own in levels.items():
-        other = next(name for name in levels if name != family)
+        other = OTHER[family]
         both = [level.held_out(more.total) for level, more in zip(own, levels[other], strict=True)]
         strange = [estimator for _, estimator in alone[other]]
         strangers = [e.errors(level.x, level.y) for e, level in zip(strange, own, strict=True)]
@@ -382,15 +382,15 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=300, help="of each family, who train and are held out in turn")
     parser.add_argument("--keep", type=Path, help="folder where people who were drawn are found again")
     given = parser.parse_args()
-    everyone = {f: list(drawn(f, SEED, given.people, given.keep)) for f in FAMILIES}
-    judged = {f: list(drawn(f, 1, SEVEN, given.keep)) for f in FAMILIES}
+    everyone = {f: list(drawn(f, SEED, given.people, given.keep)) for f in OTHER}
+    judged = {f: list(drawn(f, 1, SEVEN, given.keep)) for f in OTHER}
     rows = []
     for errors in ERRORS:
         samples, sevens = (
             {f: sample(own, errors, seed) for f, own in of.items()} for of, seed in ((everyone, SEED), (judged, 1))
         )
         rows += [{"points": errors, **row} for row in study(samples, sevens)]
-        print(table(rows[-6:]), flush=True)
+        print(table(rows[-3 * len(OTHER) :]), flush=True)
     if given.json:
         given.json.write_text(json.dumps({"machine": machine(), "people": given.people, "rows": rows}, indent=1) + "\n")
 
