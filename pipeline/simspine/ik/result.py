@@ -36,10 +36,11 @@ class Posterior:
 class Result:
     """Coordinates and how well they explain the markers.
 
-    motion: coordinates; a frame that was not solved is NaN. marker_names: the fitted markers. marker_error: (frames,
-    markers) m, distance between the body's marker and the one given, NaN where that is missing. cost: (frames,) value
-    of the objective, NaN where not solved. converged: (frames,) bool. reason: (frames,) why a frame was not solved, or
-    was only after a restart; '' if all went well.
+    motion: coordinates; a frame that was not solved is NaN, or, of the engine 'trajectory', what follows from the
+    frames around. marker_names: the fitted markers. marker_error: (frames, markers) m, distance between the body's
+    marker and the one given, NaN where that is missing. cost: (frames,) value of the objective, NaN where not solved.
+    converged: (frames,) bool. reason: (frames,) why a frame was not solved, or was only after a restart; '' if all went
+    well.
     """
 
     motion: Motion

@@ -104,7 +104,10 @@ def solve(
         # Where markers were thinned, the trajectory's own covariance counts their errors as correlated already; what
         # the body's misfit does besides is known of a person only.
         counted = problem.lasting is None and (problem.thinned > 1.0).any()
-        of_trial = (blocks if counted else of_trial)[:, :own, :own]
+        of_trial = blocks if counted else of_trial
+        # Priors are repeated because markers' errors last. Where no marker is seen, that is no reason to be surer.
+        told = (shown.w > 0.0).any(1)
+        of_trial = np.where(told[:, None, None], of_trial, wide)[:, :own, :own]
         z, wide = z[:, :own], wide[:, :own, :own] + ways @ ways.T
         derived = {} if derive is None else dict(derive(z, wide))
         if GRADIENT in derived:

@@ -26,7 +26,8 @@ class SpineKinematics:
     relative to the neutral pose, for segments in space relative to the ground. lla, tka: (frames,) rad, Cobb L1–S1
     (lordosis positive), T3–T12 (kyphosis positive). markers: the fifteen spine points, y_up. repaired: (frames,
     levels) bool, where a gimbal wrap was undone. forced: {level, 'lla' or 'tka': what the model forces there, ()
-    where nothing}. start: time of the first frame, s. Frames that were not solved are NaN. lla_sd, tka_sd,
+    where nothing}. start: time of the first frame, s. Frames that were not solved are NaN; the engine 'trajectory'
+    gives for them what follows from the frames around, less surely, and the verdict rejects them. lla_sd, tka_sd,
     angles_sd: standard deviations of the same shapes, lla_change_sd, tka_change_sd: of what LLA and TKA are away from
     their mean over some 600 frames; None where the solver gave none. centres: centroids of the vertebrae C1…L5, S1,
     y_up, with covariance where the solver gave one. clinical: alignment of pelvis and spine, and angles of limb joints,
