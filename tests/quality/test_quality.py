@@ -289,6 +289,21 @@ def test_marker_rmse_protocol(metres, code):
     assert result.counts["kept"] == FRAMES
 
 
+def test_markers_that_nothing_knows_are_named_with_what_was_meant():
+    """A point of SIMSPINE's that the body lacks (an eye) is no mistake; a wrong spelling is, and is left out silently
+    otherwise."""
+    measured = clean()["measured"]
+    more = ("L_Knee", "REye", "*17")
+    xyz = np.concatenate([measured.xyz, np.zeros((FRAMES, len(more), 3))], 1)
+    given = Markers((*ALL, *more), RATE, xyz)
+    (finding,) = found(check(measured=given), "marker_unknown")
+    assert finding.severity is Severity.WARNING
+    assert "2 of 30 markers" in finding.message
+    assert "L_Knee, *17" in finding.message
+    assert "L_Knee: LKnee?" in finding.suggestion
+    assert not found(check(), "marker_unknown")
+
+
 def test_reprojection_warns_for_frames_and_points():
     error = put(clean()["reprojection_px"], (slice(10, 15),), 60.0)
     assert found(check(reprojection_px=error), "reprojection")[0].frames == tuple(range(10, 15))

@@ -51,6 +51,8 @@ def assess(
     if spine.centres is not None:
         findings += shape_checks.fitted_shape(spine.centres, thresholds)
     if measured is not None:
+        if solved is not None:
+            findings += marker_checks.unknown_names(measured.names, solved.marker_names)
         findings += marker_checks.presence(measured, thresholds)
         findings += skin_checks.lost(measured, thresholds)
         findings += skin_checks.order(measured)

@@ -1,6 +1,7 @@
 """Checks of what the kinematics rest on: markers, images, the solver. Pure functions → findings."""
 
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from simspine.metrics import marker_rmse
 from simspine.quality.findings import Finding, Severity, listed, where_true
 from simspine.quality.spine_checks import jump_frames
 from simspine.quality.thresholds import THRESHOLDS, Threshold, Thresholds
+from simspine.skeletons import TARGET, load
 from simspine.skeletons.skin_names import on_skin
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
@@ -39,6 +41,27 @@ def solver(converged: np.ndarray, reason: Sequence[str] = ()) -> Iterator[Findin
         + (f": {listed(why, 3)}." if why else "."),
         "See which markers are missing or far off in these frames.",
         where_true(failed),
+    )
+
+
+def unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator[Finding]:
+    """Markers that took no part since nothing has their name. names: those given; fitted: those of inverse kinematics.
+
+    A point of SIMSPINE's skeleton that the body lacks, such as the eyes, is left out as well, and known.
+    """
+    odd = [name for name in names if name not in fitted and name not in load(TARGET).names]
+    if not odd:
+        return
+    guesses = [(name, get_close_matches(name, load(TARGET).names, 1)) for name in odd]
+    meant = [f"{name}: {guess[0]}?" for name, guess in guesses if guess]
+    yield Finding(
+        "marker_unknown",
+        Severity.WARNING,
+        f"{len(odd)} of {len(names)} markers have names that neither the body nor SIMSPINE's skeleton has, and are "
+        f"left out: {listed(odd)}.",
+        "Give them SIMSPINE's names"
+        + (f" ({listed(meant, 3)})" if meant else "")
+        + ", or take out those that the spine does not need.",
     )
 
 

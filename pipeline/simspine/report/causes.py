@@ -27,6 +27,7 @@ CAUSES = {
     "reprojection_point": "points far from their images over the trial",
     "person_fit": "the fit of the body to the person ran out of steps",
     "view_absent": "cameras that hardly see the person",
+    "marker_unknown": "markers with names that nothing has were left out",
     "skin_marker_lost": "markers on the skin were lost for most of the trial",
     "skin_marker_order": "markers on the skin are out of order",
     "view_unused": "cameras whose points contradict the others",
