@@ -106,7 +106,7 @@ def solve(
         counted = problem.lasting is None and (problem.thinned > 1.0).any()
         of_trial = blocks if counted else of_trial
         # Priors are repeated because markers' errors last. Where no marker is seen, that is no reason to be surer.
-        told = (shown.w > 0.0).any(1)
+        told = np.any(shown.w > 0.0, axis=1)
         of_trial = np.where(told[:, None, None], of_trial, wide)[:, :own, :own]
         z, wide = z[:, :own], wide[:, :own, :own] + ways @ ways.T
         derived = {} if derive is None else dict(derive(z, wide))
