@@ -179,6 +179,23 @@ def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
     assert abs(found.mean[:6].sum() - sized.person.mean[:6].sum()) < np.radians(4)
 
 
+def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body(fitted):
+    """Fitted with them, the pelvis would face backwards in a third of all frames."""
+    _, seen, _ = fitted
+    standing, bending, walking = seen
+    other = [{"L": "R", "R": "L"}.get(name[0], name[0]) + name[1:] for name in walking.names]
+    names = [o if o in walking.names else name for o, name in zip(other, walking.names, strict=True)]
+    turned = walking.with_(xyz=walking.xyz[:, walking.indices(names)])
+    alone, beside = (
+        body_of_person(trials, "articulated", "centres", Options())[0].person
+        for trials in ([standing, bending], [standing, bending, turned])
+    )
+    np.testing.assert_allclose(beside.mean, alone.mean, atol=1e-3)  # lengths of limbs are of all trials
+    assert beside.trials == 2
+    only = body_of_person([turned], "articulated", "centres", Options())[0].person
+    assert only.trials == 1
+
+
 def test_a_trial_in_which_nobody_is_seen_is_left_out():
     _, (standing, bending, _) = _trials(60)
     nobody = bending.with_(xyz=np.full(bending.xyz.shape, np.nan))

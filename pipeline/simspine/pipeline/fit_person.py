@@ -22,6 +22,7 @@ from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelPrior, level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_curve, curve_names, on_curve
 from simspine.priors.standing_pelvis import OWN
+from simspine.quality.side_checks import exchanged
 from simspine.types import Markers, Origin
 
 FRAMES = 150  # of all trials together
@@ -67,8 +68,7 @@ def fit_to_person(
     if not recipe.anatomy or recipe.articulation is None or options.engine != "trajectory":
         return sized
     base = sized.weights(marker_set) | dict(options.weights)
-    seen = [(trial, _shown(options, trial, base)) for trial in _alike([fit_markers(sized.body, t) for t in trials])]
-    seen = [(trial, shown) for trial, shown in seen if shown.size]
+    seen = _sound([(t, _shown(options, t, base)) for t in _alike([fit_markers(sized.body, t) for t in trials])])
     if not seen:
         return sized  # the solver says so, trial by trial
     known = [trial for trial, _ in seen]
@@ -191,6 +191,13 @@ def _shown(options: KinematicsOptions, markers: Markers, weights: Mapping[str, f
     """Indices of the frames that show enough for a posture."""
     weighted, w = observations(options, markers, weights)
     return np.flatnonzero(((w > 0) & weighted.present).sum(1) >= MARKERS)
+
+
+def _sound(seen: Sequence[tuple[Markers, np.ndarray]]) -> list[tuple[Markers, np.ndarray]]:
+    """Trials with the indices of the frames to fit, if any: those in which left and right, or head and feet, are
+    exchanged tell of another body than the person's. Where all are such, all are left."""
+    sound = [(trial, shown[~exchanged(trial)[shown]]) for trial, shown in seen]
+    return [pair for pair in sound if pair[1].size] or [pair for pair in seen if pair[1].size]
 
 
 def _alike(trials: Sequence[Markers]) -> list[Markers]:

@@ -43,6 +43,12 @@ def sides(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Fi
             yield Finding(code, Severity.WARNING, text, suggestion, where_true(odd))
 
 
+def exchanged(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> np.ndarray:
+    """(frames,) bool: in which `sides` finds something."""
+    found = [finding.frames for finding in sides(measured, thresholds)]
+    return np.isin(np.arange(measured.frames), sorted({frame for frames in found for frame in frames}))
+
+
 def trunk_twist(measured: Markers) -> np.ndarray:
     """(frames,) rad, 0…π: turn between the line of the hips and that of the shoulders, seen along the trunk."""
     if not {*HIPS, *SHOULDERS} <= set(measured.names):
