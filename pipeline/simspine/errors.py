@@ -31,16 +31,20 @@ def missing_file(path: str | PathLike) -> str:
     return "a folder, where a file is wanted" if isdir(path) else "no such file"
 
 
-def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "") -> InputError:
-    """The error for a name that does not exist; lists those that do and proposes the nearest.
-
-    Of names that are equally near none is proposed: 'cam9' is no more 'cam01' than 'cam02'.
-    """
-    names, found = list(available), found if len(found) <= _LONGEST else f"{found[:_LONGEST]}…"
+def nearest(found: str, names: Sequence[str]) -> str | None:
+    """The one of `names` that was probably meant. Of names that are equally near none is: 'cam9' is no more 'cam01'
+    than 'cam02'."""
     near = get_close_matches(found, names, n=2, cutoff=0.6)
     distances = [SequenceMatcher(None, name, found).ratio() for name in near]
+    return near[0] if len(set(distances)) == len(near) > 0 else None
+
+
+def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "") -> InputError:
+    """The error for a name that does not exist; lists those that do and proposes the `nearest`."""
+    names, found = list(available), found if len(found) <= _LONGEST else f"{found[:_LONGEST]}…"
+    meant = nearest(found, names)
     place = f" in {where}" if where else ""
-    hint = f" Did you mean {near[0]!r}?" if len(set(distances)) == len(near) > 0 else ""
+    hint = f" Did you mean {meant!r}?" if meant is not None else ""
     return InputError(f"unknown {kind} {found!r}{place}.{hint} Available: {', '.join(names) or 'none'}.")
 
 

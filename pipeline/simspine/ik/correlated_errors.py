@@ -51,7 +51,7 @@ def covariance_of_correlated_errors(
     changes = wide if lasting is None else blocks.copy()
     assumed = prior.information()
     there = assumed if lasting is None else replace(prior, precision=prior.precision * lasting.prior).information()
-    telling = np.flatnonzero((markers.w > 0.0).any(1))  # a frame without markers says nothing by itself
+    telling = np.flatnonzero(markers.seen)  # a frame without markers says nothing by itself
     for part in np.split(telling, range(CHUNK, len(telling), CHUNK)):
         seen = markers.window(part)
         single = _single(seen.upper_information(z[part])[:, :n] + assumed, wide[part])

@@ -155,7 +155,7 @@ def starting_path(
     tree: Tree = markers.tree
     frames, n = len(markers.y), start.size
     scale = float(np.median(markers.w[markers.w > 0]))
-    shown = np.flatnonzero((markers.w > 0).any(1))
+    shown = np.flatnonzero(markers.seen)
     chosen = np.union1d(shown[::stride], shown[-1:])
     pull = np.zeros(n) if ridge is None else ridge / scale
     target = np.zeros(n) if target is None else target

@@ -106,8 +106,9 @@ def solve(
         counted = problem.lasting is None and (problem.thinned > 1.0).any()
         of_trial = blocks if counted else of_trial
         # Priors are repeated because markers' errors last. Where no marker is seen, that is no reason to be surer.
-        told = np.any(shown.w > 0.0, axis=1)
-        of_trial = np.where(told[:, None, None], of_trial, wide)[:, :own, :own]
+        if not shown.seen.all():
+            of_trial = np.where(shown.seen[:, None, None], of_trial, wide)
+        of_trial = of_trial[:, :own, :own]
         z, wide = z[:, :own], wide[:, :own, :own] + ways @ ways.T
         derived = {} if derive is None else dict(derive(z, wide))
         if GRADIENT in derived:

@@ -1,12 +1,11 @@
 """Checks of what the kinematics rest on: markers, images, the solver. Pure functions → findings."""
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 
 from simspine.arrays import median_of_rows
-from simspine.errors import InputError
+from simspine.errors import InputError, nearest
 from simspine.metrics import marker_rmse
 from simspine.quality.findings import Finding, Severity, listed, where_true
 from simspine.quality.spine_checks import jump_frames
@@ -49,11 +48,11 @@ def unknown_names(names: Sequence[str], fitted: Sequence[str]) -> Iterator[Findi
 
     A point of SIMSPINE's skeleton that the body lacks, such as the eyes, is left out as well, and known.
     """
-    odd = [name for name in names if name not in fitted and name not in load(TARGET).names]
+    known = load(TARGET).names
+    odd = [name for name in names if name not in fitted and name not in known]
     if not odd:
         return
-    guesses = [(name, get_close_matches(name, load(TARGET).names, 1)) for name in odd]
-    meant = [f"{name}: {guess[0]}?" for name, guess in guesses if guess]
+    meant = [f"{name}: {guess}?" for name in odd if (guess := nearest(name, known))]
     yield Finding(
         "marker_unknown",
         Severity.WARNING,

@@ -45,8 +45,10 @@ def sides(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> Iterator[Fi
 
 def exchanged(measured: Markers, thresholds: Thresholds = THRESHOLDS) -> np.ndarray:
     """(frames,) bool: in which `sides` finds something."""
-    found = [finding.frames for finding in sides(measured, thresholds)]
-    return np.isin(np.arange(measured.frames), sorted({frame for frames in found for frame in frames}))
+    odd = np.zeros(measured.frames, bool)
+    for finding in sides(measured, thresholds):
+        odd[list(finding.frames)] = True
+    return odd
 
 
 def trunk_twist(measured: Markers) -> np.ndarray:

@@ -39,6 +39,11 @@ class MarkerTerm:
             object.__setattr__(self, "columns", body_columns(self.tree))
         object.__setattr__(self, "scale", np.ascontiguousarray(np.broadcast_to(self.scale, self.w.shape), float))
 
+    @property
+    def seen(self) -> np.ndarray:
+        """(frames,) bool: in which any marker counts."""
+        return np.any(self.w > 0.0, axis=1)
+
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
         if gradient is None:
             return self._terms(z, VALUE)
