@@ -3,8 +3,8 @@ import pytest
 from stick_person import stick_person
 
 from simspine.capture import mocap
-from simspine.capture.segment_axes import point_axes
 from simspine.skeletons import load
+from simspine.skeletons.segment_axes import point_axes
 
 NAMES = load("human36m32").names
 RATE = 50.0

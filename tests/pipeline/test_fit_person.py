@@ -11,11 +11,12 @@ from simspine.body.recipes import read_recipe
 from simspine.capture.foreign import make_foreign_subject, make_foreign_trial
 from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import KinematicsOptions, Options, ScalingOptions
+from simspine.pipeline.options import KinematicsOptions, Options, RegionOffset, ScalingOptions
 from simspine.pipeline.person import Person, personal_prior
 from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import Prior
 from simspine.skeletons.regions import SPINE_REGIONS
+from simspine.skeletons.segment_axes import trunk_axes, trunk_part
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Origin
 
@@ -177,6 +178,25 @@ def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
     found = body_of_person(moved, "articulated", "centres", Options())[0].person
     assert abs(found.anatomy["depth of the hips"][0] - sized.person.anatomy["depth of the hips"][0]) < 0.006
     assert abs(found.mean[:6].sum() - sized.person.mean[:6].sum()) < np.radians(4)
+
+
+def test_what_a_detector_is_off_by_in_everybody_is_taken_off_where_it_is_known(fitted):
+    """Points 25 mm forward of vertebrae and 15 mm up, as another convention has them. Learnt from this person alone it
+    passes for anatomy for the most part; told, it leaves the vertebrae where they are without it."""
+    truth, seen, sized = fitted
+    off, moved = (0.025, 0.015, 0.0), []
+    for markers, trial in zip(seen, truth, strict=True):
+        xyz, axes = np.array(markers.xyz), trunk_axes(trial.points.names, trial.points.xyz)
+        for name in (name for of in SPINE_REGIONS.values() for name in of):
+            xyz[:, markers.index(name)] += axes[trunk_part(name)] @ off
+        moved.append(markers.with_(xyz=xyz))
+    offsets = {region: RegionOffset(mean_m=off, sd_m=0.005) for region in SPINE_REGIONS}
+    known = Options(ik=KinematicsOptions(detector_offsets=offsets))
+    told, untold = (body_of_person(moved, "articulated", "centres", options)[0] for options in (known, Options()))
+    assert _vertebrae_off(truth, moved, told) < _vertebrae_off(truth, seen, sized) + 0.004
+    assert _vertebrae_off(truth, moved, untold) > 0.012
+    for region in SPINE_REGIONS:
+        np.testing.assert_allclose(told.person.always[region].place, off, atol=0.008)
 
 
 def test_frames_with_left_and_right_exchanged_say_nothing_of_the_body(fitted):

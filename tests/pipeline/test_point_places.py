@@ -7,6 +7,7 @@ from simspine.body.recipes import build
 from simspine.pipeline.person import Displacement
 from simspine.pipeline.point_places import CENTROID_SD, LASTING_SD, LEAST, carried_along, own_centroids, places_of
 from simspine.priors.assumptions import Prior
+from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.spine.levels import CHAIN
 from simspine.types import Markers, Origin
 
@@ -21,18 +22,24 @@ def _places(names=(*CHAIN, "LKnee")):
     return places_of(Markers(names, 50.0, np.zeros((1, len(names), 3)), origin=origin, frame="y_up"))
 
 
+def _always(sd):
+    return dict.fromkeys(SPINE_REGIONS, sd)
+
+
 def test_points_of_the_spine_are_told_from_limbs():
     places = _places()
     assert places.spine == CHAIN
     assert list(places.sd) == ["LKnee"]
     assert (
-        len(places.names) == 3 * len(places.points) == len(places.priors(LASTING_SD, 0.01)) - len(places.region_names)
+        len(places.names)
+        == 3 * len(places.points)
+        == len(places.priors(LASTING_SD, _always(0.01))) - len(places.region_names)
     )
 
 
 def test_what_is_assumed_of_a_point_adds_up():
     places = _places()
-    priors = {next(iter(prior.combination)): prior.sd for prior in places.priors(0.004, 0.01)}
+    priors = {next(iter(prior.combination)): prior.sd for prior in places.priors(0.004, _always(0.01))}
     assert [priors[f"place of LKnee, {axis}"] for axis in "xyz"] == [0.012] * 3
     point = [priors[f"place of Spine_03, {axis}"] for axis in "xyz"]
     np.testing.assert_allclose(np.square(point), CENTROID_SD**2 + 0.004**2)
@@ -44,7 +51,7 @@ def test_what_a_region_is_always_off_by_is_no_points_own():
     priors make says what each is off by besides."""
     places = _places()
     names = [*places.names, *places.region_names]
-    S, _, precision, _ = Prior(places.priors(0.004, 0.03)).arrays(names, 1.0)
+    S, _, precision, _ = Prior(places.priors(0.004, _always(0.03))).arrays(names, 1.0)
     covariance = np.linalg.inv((S.T * precision) @ S)
     i, j = (3 * places.points.index(name) for name in ("Spine_01", "Spine_02"))
     assert covariance[i, j] == pytest.approx(0.03**2)  # both are lumbar

@@ -1,13 +1,15 @@
 """How much each marker is worth in inverse kinematics: marker set, confidence, origin, covariance."""
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
+from pydantic import ValidationError
 
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.recipes import default_weights, fit_markers, read_recipe
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.pipeline.options import KinematicsOptions
+from simspine.pipeline.options import KinematicsOptions, RegionOffset
 from simspine.pipeline.weights import as_views_agree, fit_weights, marker_errors, observations, shared_errors
 from simspine.priors.assumptions import Smoothness
 from simspine.types import Markers, Origin
@@ -44,6 +46,31 @@ def test_detected_points_of_a_region_err_together():
     found = {error.name: error.markers for error in shared_errors(KinematicsOptions(), some)}
     assert found == {"cervical": ("Neck", "Neck_02"), "lumbar": ("Hip", "Spine_01")}
     assert shared_errors(KinematicsOptions(region_sd_m=0), some) == ()
+
+
+def test_points_err_about_what_their_detector_is_off_by_in_everybody():
+    lumbar = RegionOffset(mean_m=(0.01, 0.02, 0.0), sd_m=0.005)
+    options = KinematicsOptions(detector_offsets={"lumbar": lumbar})
+    names = ("Hip", "Spine_01", "Neck", "Neck_02")
+    some = Markers(names, 50, np.ones((2, 4, 3)), "y_up", origin=(Origin.DETECTED,) * 4)
+    means = {error.name: error.mean for error in shared_errors(options, some)}
+    assert means == {"cervical": (0.0, 0.0, 0.0), "lumbar": (0.01, 0.02, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"detector_offsets": {"lumbar": {"mean_m": [10, 20, 0], "sd_m": 0.005}}}, "expected metres"),
+        ({"detector_offsets": {"lumbar": {"mean_m": [0.01, 0.02], "sd_m": 0.005}}}, "mean_m"),
+        ({"detector_offsets": {"sacral": {"mean_m": [0.0, 0.0, 0.0], "sd_m": 0.005}}}, "'cervical', 'thoracic'"),
+        ({"engine": "frames"}, "need the engine trajectory"),
+        ({"region_sd_m": 0.0}, "region_sd_m above 0"),
+    ],
+)
+def test_offsets_that_cannot_be_are_refused(changes, said):
+    one = {"lumbar": {"mean_m": [0.01, 0.02, 0.0], "sd_m": 0.005}}
+    with pytest.raises(ValidationError, match=said):
+        KinematicsOptions(**{"detector_offsets": one} | changes)
 
 
 def test_views_that_agree_make_points_surer():

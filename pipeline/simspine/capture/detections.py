@@ -23,9 +23,9 @@ import numpy as np
 from simspine.capture import visibility
 from simspine.capture.presets import REGIONS, Preset
 from simspine.capture.random_streams import drift, held, runs, stream
-from simspine.capture.segment_axes import point_axes
 from simspine.geometry import project
 from simspine.skeletons import load
+from simspine.skeletons.segment_axes import point_axes
 from simspine.types import Camera, Keypoints, Markers
 
 # Shares of the noise's variance, each with its correlation time (s).

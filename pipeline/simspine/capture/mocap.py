@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 
 from simspine.capture.random_streams import drift, stream
-from simspine.capture.segment_axes import carried, unit, upright
 from simspine.skeletons import load
+from simspine.skeletons.segment_axes import carried, unit, upright
 
 OFFSET = 0.003  # m per axis, deviation of the constant offset
 BEND = 0.005  # m per axis, deviation of the shift of a joint bent by 90°

@@ -1,5 +1,7 @@
 """simspine benchmark …: anyone's predictions, by the papers' protocols."""
 
+from pathlib import Path
+
 import click
 
 from simspine.commands.options import FILE, FOLDER, HintingCommand
@@ -105,6 +107,33 @@ def benchmark_multiview(predictions, truth, subjects, form, out, leaderboard, **
         _run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, leaderboard, form
     )
     return None
+
+
+@benchmark.command("offsets")
+@click.argument("predictions", type=FILE)
+@click.option("--truth", type=FILE, required=True, help="Data set, virtual capture, table, or TRC files.")
+@click.option("--subjects", default="all", show_default=True, help="Whose points are known, by comma; or all.")
+@click.option("--out", type=FILE, help="Write them as the section of a configuration (.yaml).")
+@click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True)
+def benchmark_offsets(predictions, truth, subjects, out, form):
+    """What a detector's points are off by in everybody, mm, by region of the spine.
+
+    PREDICTIONS: points in space of people whose true points are known: a table, TRC files, or a run's results, of which
+    the triangulated points are taken. What is found tells inverse kinematics in other people what is the detector's,
+    and what their bodies' (ik.detector_offsets of a configuration).
+    """
+    from simspine.evaluation.offsets import measured_offsets, offsets_section, offsets_table
+    from simspine.evaluation.sources import read_detected, truth_for
+    from simspine.evaluation.tables import joined
+    from simspine.formats.atomic import write_text
+
+    found = measured_offsets(read_detected(predictions), truth_for(truth, (), _names(subjects)))
+    name = Path(predictions).stem
+    section = None if out is None else offsets_section(name, found)
+    click.echo(joined(form, [offsets_table(name, found)]))
+    if section is not None:
+        write_text(out, section)
+        click.echo(out, err=True)
 
 
 def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets, seed, confidence, body, bodies):

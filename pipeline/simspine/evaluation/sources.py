@@ -47,6 +47,15 @@ def read_points(path: str | os.PathLike, step: int = 1) -> tuple[PointSequence, 
     return found
 
 
+def read_detected(path: str | os.PathLike) -> tuple[PointSequence, ...]:
+    """As `read_points`, but of a run's results folder the triangulated points, not those of the fitted body."""
+    require_path(path)
+    files = sorted(Path(path).glob("*/points/*.h5"))
+    if not files:
+        return read_points(path)
+    return tuple(_of_stored(file, file.parents[1].name, file.stem) for file in files)
+
+
 def kind_of(path: Path) -> str:
     """'table', 'dataset', 'capture' or 'trc'; `InputError` for anything else."""
     if path.is_dir():
@@ -92,11 +101,15 @@ def _kept(recording: Recording, step: int) -> PointSequence:
 
 def _of_capture(folder: Path, step: int) -> Iterator[PointSequence]:
     for path in sorted((folder / "truth").glob("*/*.h5")):
-        points = load(path, ["points"])["points"]
-        if not isinstance(points, Markers):
-            raise InputError(f"{path}: no points of a virtual capture in it.")
         subject = path.parent.name
-        yield _of_markers(points, subject, path.stem.removeprefix(f"{subject}_"), step)
+        yield _of_stored(path, subject, path.stem.removeprefix(f"{subject}_"), step)
+
+
+def _of_stored(path: Path, subject: str, trial: str, step: int = 1) -> PointSequence:
+    points = load(path, ["points"])["points"]
+    if not isinstance(points, Markers):
+        raise InputError(f"{path}: no points of a trial in it.")
+    return _of_markers(points, subject, trial, step)
 
 
 def _of_trc(path: Path, step: int) -> PointSequence:

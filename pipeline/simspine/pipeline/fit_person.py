@@ -17,7 +17,7 @@ from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.person import Displacement, Person
 from simspine.pipeline.point_places import LASTING_SD, carried_along, own_centroids, places_of
 from simspine.pipeline.sized_body import SizedBody, size_body
-from simspine.pipeline.weights import as_views_agree, marker_errors, observations
+from simspine.pipeline.weights import NOTHING, as_views_agree, marker_errors, observations
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelPrior, level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_curve, curve_names, on_curve
@@ -95,11 +95,8 @@ def fit_to_person(
         # taken to say something new, what points are off by together would bend and lengthen the body.
         time = max(noise.error_correlation_s, options.error_correlation_s, POSTURE)
         held = noise.model_copy(update={"error_correlation_s": time})
-        # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
-        detectors = detectors_share(noise.marker_sd_m)
-        always_sd = ALWAYS * noise.region_sd_m * detectors**0.5
         weighted = [observations(held, trial, by_name) for trial in chosen]
-        lasting = Prior([*assumed, *places.priors(lasting_sd, always_sd)])
+        lasting = Prior([*assumed, *places.priors(lasting_sd, _always_sd(places.regions, noise))])
         problem = PersonProblem(
             sized.body, [m for m, _ in weighted], [w for _, w in weighted], moves, places.points, names, lasting,
             Prior([*recipe.priors, *about_curve(levels)]), marker_errors(held, chosen[0]),
@@ -107,9 +104,7 @@ def fit_to_person(
         )  # fmt: skip
         found = fit_person(problem, None if found is None else found.found)
         offsets, variance, always, unsure = places.apart(found.found.stays[at], found.covariance[at, at])
-        tell = np.empty(0)
-        if detectors > TELLING:
-            tell = (always**2 + unsure).ravel() / (ALWAYS**2 * detectors)
+        tell = _telling(places.regions, noise, always**2 + unsure)
         part, memory = lasting_part(problem, found, bursts, options.error_correlation_s)
         noise, factor = learnt_noise(held, problem, found, options, 2 * part * memory, tell)
         worth = {name: float(np.clip(worth[name] * factor[name], 1 / RANGE, RANGE)) for name in worth}
@@ -131,10 +126,34 @@ def fit_to_person(
     person = Person(
         own, found.found.stays[curve], found.covariance[curve, curve], anyone, len(known),
         learnt, worth, varied_by, dict(zip(body.free_names, found.carried.tolist(), strict=True)), centroids,
-        lasts, misfit, lasting_shared, _displacements(places.regions, always, unsure),
+        lasts, misfit, lasting_shared,
+        _displacements(places.regions, always + _in_everybody(places.regions, noise), unsure),
         dict(zip(followed, found.unsure.tolist(), strict=True)), found.left,
     )  # fmt: skip
     return replace(sized, body=body, person=person)
+
+
+def _always_sd(regions: Iterable[str], noise: KinematicsOptions) -> dict[str, float]:
+    """m: how far what a region's points are off by in all trials of a person may be from what they are in everybody, or
+    from nothing where that was not measured."""
+    told = noise.detector_offsets
+    # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
+    assumed = ALWAYS * noise.region_sd_m * detectors_share(noise.marker_sd_m) ** 0.5
+    return {region: told[region].sd_m if region in told else assumed for region in regions}
+
+
+def _in_everybody(regions: Iterable[str], noise: KinematicsOptions) -> np.ndarray:
+    """(regions, 3) m."""
+    told = noise.detector_offsets
+    return np.array([told[region].mean_m if region in told else NOTHING for region in regions]).reshape(-1, 3)
+
+
+def _telling(regions: Iterable[str], noise: KinematicsOptions, squares: np.ndarray) -> np.ndarray:
+    """m²: what squares of what regions are off by in all trials, (regions, 3), say of what they are off by in one."""
+    detectors = detectors_share(noise.marker_sd_m)
+    if detectors <= TELLING:
+        return np.empty(0)
+    return squares[[region not in noise.detector_offsets for region in regions]].ravel() / (ALWAYS**2 * detectors)
 
 
 def _of_anyone(recipe: Recipe, levels: Sequence[LevelPrior]) -> tuple[tuple[str, ...], list[LinearPrior], Prior]:

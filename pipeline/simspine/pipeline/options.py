@@ -24,6 +24,9 @@ def _holds_switch(value) -> bool:
     return any(map(_holds_switch, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
 
 
+FARTHEST = 0.3  # m, that a point may mean another place than it is called after
+
+
 class Section(BaseModel):
     """A group of settings: no unknown keys, never changed in place."""
 
@@ -168,6 +171,23 @@ class ScalingOptions(Section):
     """Fit proportions, standing curve and the points' errors to all trials of a person together (articulated body)."""
 
 
+class RegionOffset(Section):
+    """What a detector's points of one region of the spine are off by in everybody, as measured on people whose true
+    points are known."""
+
+    mean_m: tuple[float, float, float]
+    """Forward, up and right along the vertebrae that carry the points, m."""
+    sd_m: float = Field(gt=0, lt=1)
+    """How much a person's own differs from it, one standard deviation of each, m."""
+
+    @field_validator("mean_m")
+    @classmethod
+    def _metres(cls, mean: tuple[float, float, float]) -> tuple[float, float, float]:
+        if max(map(abs, mean)) >= FARTHEST:
+            raise ValueError(f"found {mean}; expected metres, less than {FARTHEST} each")
+        return mean
+
+
 class KinematicsOptions(Section):
     """Markers → joint angles."""
 
@@ -183,6 +203,9 @@ class KinematicsOptions(Section):
     """The same for a marker from motion capture, the place on the body included, m; all engines weigh by the ratio."""
     region_sd_m: float = Field(0.04, ge=0, lt=1)
     """Trajectory: systematic error that detected points of one region of the spine share, per axis, m; 0: none."""
+    detector_offsets: dict[Literal["cervical", "thoracic", "lumbar"], RegionOffset] = Field(default_factory=dict)
+    """Trajectory: what the detector's points of a region are off by in everybody, as `simspine benchmark offsets` has
+    measured it; of regions left out each person's own recordings say it, and say little."""
     error_correlation_s: float = Field(2.0, ge=0)
     """Trajectory: correlation time of a marker's error, s; correlated errors average out less and widen intervals."""
     use_covariance: bool = False
@@ -202,6 +225,12 @@ class KinematicsOptions(Section):
     """Trajectory: how many standard deviations are far."""
     starts: int | None = Field(None, ge=1, le=5)
     """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
+
+    @model_validator(mode="after")
+    def _known_offsets_belong_to_errors_that_regions_share(self) -> Self:
+        if self.detector_offsets and (self.engine != "trajectory" or not self.region_sd_m):
+            raise ValueError("detector_offsets need the engine trajectory and a region_sd_m above 0")
+        return self
 
 
 class QualityOptions(Section):

@@ -3,9 +3,10 @@
 A point of the spine is off for two reasons: this person's vertebra is elsewhere than the sized body has it, and
 whoever found the point was off, always in the same way. People are symmetrical, so what points are off to the side is
 the second alone. It is learnt from there and taken to be as large forwards and upwards; what is left is the vertebra's.
-And a detector puts all points of a region too high in everybody, in which a body may look like one of another shape. Of
-such an error nothing is known but how much it differs from trial to trial; in all of them it is taken to be a part of
-that (`simspine.pipeline.fit_person`), as far as the detector's errors last at all.
+And a detector puts all points of a region too high in everybody, in which a body may look like one of another shape.
+Where that was not measured on people whose points are known (`KinematicsOptions.detector_offsets`), nothing is known of
+it but how much it differs from trial to trial; in all of them it is taken to be a part of that
+(`simspine.pipeline.fit_person`), as far as the detector's errors last at all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,13 +71,14 @@ class Places:
         found = [region for region, of in self.regions.items() if point in of]
         return tuple(f"{region} points always, {axis}" for region in found for axis in "xyz")
 
-    def priors(self, lasting_sd: float, region_sd: float) -> list[LinearPrior]:
-        """What is assumed of the unknowns. m: lasting_sd of whoever found the points of the spine, region_sd of what a
-        region's points are always off by.
+    def priors(self, lasting_sd: float, always_sd: Mapping[str, float]) -> list[LinearPrior]:
+        """What is assumed of the unknowns. m: lasting_sd of whoever found the points of the spine, always_sd of what
+        each region's points are always off by.
         """
         limbs = [np.full(3, sd) for sd in self.sd.values()]
         each = np.concatenate([*limbs, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine), []])
-        found = [LinearPrior({name: 1.0}, 0.0, max(region_sd, NONE), "detectors") for name in self.region_names]
+        regions = [max(always_sd[region], NONE) for region in self.regions for _ in "xyz"]
+        found = [LinearPrior({n: 1.0}, 0.0, sd, "detectors") for n, sd in zip(self.region_names, regions, strict=True)]
         for i, (name, sd) in enumerate(zip(self.names, each.tolist(), strict=True)):
             region = self.region_of(self.points[i // 3])
             both = {region[i % 3]: -1.0} if region else {}

@@ -19,6 +19,7 @@ MISFIT = 0.003  # m
 # Of the error of a point behind the trunk's outline: the part that its levels share, and the part that is each one's.
 # On synthetic subjects with four cameras the errors of two levels correlate by 0.8 to 0.9 (benchmarks/silhouettes.py).
 SILHOUETTE_SHARED, SILHOUETTE_OWN = 0.9, 0.45
+NOTHING = (0.0, 0.0, 0.0)  # m
 
 
 def as_views_agree(options: KinematicsOptions, markers: Markers) -> KinematicsOptions:
@@ -57,13 +58,16 @@ def _spine_points(markers: Markers) -> tuple[str, ...]:
 def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedError, ...]:
     """What points of a detector may be off by throughout a recording; motion capture errs by itself.
 
-    Points of one region of the spine err together; a marker on the skin by how well the bone under it is known.
+    Points of one region of the spine err together, about what they are off by in everybody where that is known; a
+    marker on the skin by how well the bone under it is known.
     """
     detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
-    sd = options.region_sd_m
+    sd, known = options.region_sd_m, options.detector_offsets
     found = [
-        SharedError(region, names, sd, in_space=True) for region, names in members.items() if len(names) > 1 and sd > 0
+        SharedError(region, names, sd, mean=known[region].mean_m if region in known else NOTHING, in_space=True)
+        for region, names in members.items()
+        if len(names) > 1 and sd > 0
     ]
     outlined = markers.names_of(Origin.SILHOUETTE)
     if outlined:

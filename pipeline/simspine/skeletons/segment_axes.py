@@ -25,11 +25,26 @@ _LIMBS = {
 _FEET = ("BigToe", "SmallToe", "Heel")  # turn with the shank: toes bend too little to matter
 
 
-def point_axes(names: Sequence[str], xyz: np.ndarray) -> np.ndarray:
-    """(frames, points, 3, 3), columns forward, up, right, in the frame of xyz (frames, points, 3)."""
+def trunk_axes(names: Sequence[str], xyz: np.ndarray) -> dict[str, np.ndarray]:
+    """{'pelvis', 'thorax', 'head': (frames, 3, 3)}, of those whose landmarks are among the points.
+
+    xyz: (frames, points, 3).
+    """
     at = {name: xyz[:, i] for i, name in enumerate(names)}
-    trunk = {frame: upright(at[b] - at[a], at[d] - at[c]) for frame, (a, b, c, d) in _TRUNK.items()}
-    axes = {name: trunk[_OF.get(name, "thorax")] for name in names}
+    known = {part: of for part, of in _TRUNK.items() if at.keys() >= set(of)}
+    return {part: upright(at[b] - at[a], at[d] - at[c]) for part, (a, b, c, d) in known.items()}
+
+
+def trunk_part(point: str) -> str:
+    """'pelvis', 'thorax' or 'head': with whose axes a point of trunk or head turns."""
+    return _OF.get(point, "thorax")
+
+
+def point_axes(names: Sequence[str], xyz: np.ndarray) -> np.ndarray:
+    """(frames, points, 3, 3), columns forward, up, right, in the frame of xyz (frames, points, 3), all 37 points."""
+    at = {name: xyz[:, i] for i, name in enumerate(names)}
+    trunk = trunk_axes(names, xyz)
+    axes = {name: trunk[trunk_part(name)] for name in names}
     for frame, start, joints in _LIMBS.values():
         for side in "LR":
             turned, before = trunk[frame], trunk[frame] @ np.array(start)

@@ -1,0 +1,47 @@
+"""What a virtual detector is off by in everybody, measured on some people to be told in others."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from simspine.benchmark.methods import Experiment, our_markers
+from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
+from simspine.evaluation.offsets import measured_offsets
+from simspine.evaluation.points import PointSequence
+from simspine.pipeline.options import RegionOffset
+from simspine.types import Markers
+
+OTHERS = 1001  # seed, of people and recordings that no study is made on
+
+
+def offsets_in_recordings(preset: str, size: StudySize) -> dict[str, RegionOffset]:
+    """{region: offset}, as of `KinematicsOptions`, from the triangulated points of subjects in their recordings."""
+    return known_offsets(_recorded(preset, size))
+
+
+def known_offsets(trials: Iterable[tuple[str, str, Markers, Markers]]) -> dict[str, RegionOffset]:
+    """{region: offset} of (subject, trial, points seen, true points)."""
+    each = list(trials)
+    seen = [_sequence(subject, trial, points) for subject, trial, points, _ in each]
+    true = [_sequence(subject, trial, points) for subject, trial, _, points in each]
+    return {
+        region: RegionOffset(mean_m=tuple(found.mean.tolist()), sd_m=found.new_person_sd)
+        for region, found in measured_offsets(seen, true).items()
+    }
+
+
+def _recorded(preset: str, size: StudySize) -> Iterator[tuple[str, str, Markers, Markers]]:
+    for trials in recorded_subjects(preset, size):
+        yield from _located(trials)
+
+
+def _located(trials: Sequence) -> Iterator[tuple[str, str, Markers, Markers]]:
+    for one in trials:
+        points, _ = our_markers(one.observed, Experiment(use_mocap=False))
+        yield one.observed.subject, one.observed.trial, points, one.points
+
+
+def _sequence(subject: str, trial: str, points: Markers) -> PointSequence:
+    return PointSequence(
+        subject, trial, np.arange(points.frames), points.names, points.xyz, points.frame, rate=points.rate
+    )
