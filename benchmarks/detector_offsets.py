@@ -3,8 +3,11 @@
     python -m benchmarks.detector_offsets [--subjects 7] [--json FILE] [recordings] [space]
 
 `recordings`: seven subjects, Walking and Sitting, filmed by four cameras (`simspine bench accuracy`), with detectors
-that err alike in everybody. `space`: points in space of three families, with a detector that errs anew in each trial,
-so that there is nothing to know but that. Offsets are measured on seven other subjects.
+that err alike in everybody, and by as much as people differ in it anew in each. `space`: points in space of three
+families, with a detector that errs anew in each trial, so that there is nothing to know but that.
+
+learnt: as without the option. known: offsets measured on seven other subjects. own: an oracle of each subject's own,
+which says what is left to other errors.
 """
 
 import argparse
@@ -14,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from simspine.benchmark.accuracy import LEVELS, REGIONS
-from simspine.benchmark.known_detector import OTHERS, known_offsets, offsets_in_recordings
+from simspine.benchmark.known_detector import OTHERS, known_offsets, offsets_in_recordings, offsets_of_one
 from simspine.benchmark.methods import Experiment, estimates_from_points, our_estimates
 from simspine.benchmark.point_trials import ERRORS, FAMILIES, PointStudySize, observed, people
 from simspine.benchmark.spine_errors import SpineErrors, errors, figures, thinned
@@ -35,12 +38,12 @@ def known(offsets: Mapping[str, RegionOffset]) -> Experiment:
     return Experiment(ik=KinematicsOptions(detector_offsets=dict(offsets)))
 
 
-def in_recordings(preset: str, subjects: int, settings: Experiment) -> list[SpineErrors]:
-    """Errors of each trial."""
+def in_recordings(preset: str, subjects: int, settings: Experiment | None) -> list[SpineErrors]:
+    """Errors of each trial. settings: None for the oracle."""
     found = []
     for trials in recorded_subjects(preset, StudySize(subjects=subjects)):
-        own = our_estimates(trials, settings)
-        found += [errors(one, trial.spine, LEVELS) for one, trial in zip(own, trials, strict=True)]
+        estimates = our_estimates(trials, settings or known(offsets_of_one(trials)))
+        found += [errors(one, trial.spine, LEVELS) for one, trial in zip(estimates, trials, strict=True)]
     return found
 
 
@@ -65,7 +68,7 @@ def space_offsets(subjects: int) -> dict[str, RegionOffset]:
 
 
 def studies(which: tuple[str, ...], subjects: int) -> Iterator[tuple[str, dict[str, RegionOffset], partial]]:
-    """Name, offsets, and what gives the errors with some settings."""
+    """Name, offsets of other people, and what gives the errors with some settings."""
     if "recordings" in which:
         for preset in PRESETS:
             offsets = offsets_in_recordings(preset, StudySize(subjects=subjects, seed=OTHERS))
@@ -85,7 +88,10 @@ def main() -> None:
     options = parser.parse_args()
     rows: dict[str, dict] = {}
     for name, offsets, found in studies(tuple(options.which), options.subjects):
-        for label, settings in (("learnt", Experiment()), ("known", known(offsets))):
+        ways: dict[str, Experiment | None] = {"learnt": Experiment(), "known": known(offsets)}
+        if name in PRESETS:
+            ways["own"] = None
+        for label, settings in ways.items():
             total = figures(found(settings), REGIONS)
             row = {shown: round(total[figure], 3) for figure, shown in SHOWN.items()}
             print(

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from simspine.benchmark.methods import OWN_POINTS
 from simspine.benchmark.point_trials import ERRORS, PointStudySize, observed, people
 from simspine.body.recipes import read_recipe
 from simspine.capture.foreign import make_foreign_subject, make_foreign_trial
@@ -17,7 +18,7 @@ from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import Prior
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.segment_axes import trunk_axes, trunk_part
-from simspine.spine.levels import SPINE_MARKERS
+from simspine.spine.levels import CHAIN, SPINE_MARKERS
 from simspine.types import Markers, Origin
 
 SD = 0.005  # m, of spine points from frame to frame
@@ -178,6 +179,21 @@ def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
     found = body_of_person(moved, "articulated", "centres", Options())[0].person
     assert abs(found.anatomy["depth of the hips"][0] - sized.person.anatomy["depth of the hips"][0]) < 0.006
     assert abs(found.mean[:6].sum() - sized.person.mean[:6].sum()) < np.radians(4)
+
+
+@pytest.mark.slow
+def test_where_points_beside_the_spine_lie_on_a_person_is_in_their_intervals():
+    """Of another anatomy, seen by a detector; errors are 1.8 of what the posture alone is unsure of."""
+    trials = next(people("foreign", PointStudySize(subjects=1, frames=100)))[:3]
+    seen = [observed(trial, ERRORS["detector"], 1) for trial in trials]
+    sized, _ = body_of_person(seen, "articulated", "centres", Options())
+    beside, squares = [name for name in SPINE_MARKERS if name not in CHAIN], []
+    for markers, trial in zip(seen, trials, strict=True):
+        spine = read_spine(sized, solve_kinematics(sized, markers, "centres", Options().ik), OWN_POINTS)
+        found = spine.markers.select(beside)
+        variance = np.einsum("tmii->tmi", found.covariance)
+        squares.append(((found.xyz - trial.truth.kinematics.markers.select(beside).xyz) ** 2 / variance).mean())
+    assert 0.6 < np.sqrt(np.mean(squares)) < 1.4
 
 
 def test_what_a_detector_is_off_by_in_everybody_is_taken_off_where_it_is_known(fitted):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from simspine.benchmark.methods import Experiment, our_markers
+from simspine.benchmark.methods import Experiment, GroundTruthTrial, our_markers
 from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
 from simspine.evaluation.offsets import measured_offsets
 from simspine.evaluation.points import PointSequence
@@ -12,6 +12,8 @@ from simspine.pipeline.options import RegionOffset
 from simspine.types import Markers
 
 OTHERS = 1001  # seed, of people and recordings that no study is made on
+EXACTLY = 0.002  # m
+Seen = tuple[str, str, Markers, Markers]  # subject, trial, points seen, true points
 
 
 def offsets_in_recordings(preset: str, size: StudySize) -> dict[str, RegionOffset]:
@@ -19,23 +21,32 @@ def offsets_in_recordings(preset: str, size: StudySize) -> dict[str, RegionOffse
     return known_offsets(_recorded(preset, size))
 
 
-def known_offsets(trials: Iterable[tuple[str, str, Markers, Markers]]) -> dict[str, RegionOffset]:
-    """{region: offset} of (subject, trial, points seen, true points)."""
-    each = list(trials)
-    seen = [_sequence(subject, trial, points) for subject, trial, points, _ in each]
-    true = [_sequence(subject, trial, points) for subject, trial, _, points in each]
+def offsets_of_one(trials: Sequence[GroundTruthTrial]) -> dict[str, RegionOffset]:
+    """{region: offset} of this very person, known to `EXACTLY`."""
+    found = measured_offsets(*_sequences(_located(trials)))
+    return {region: RegionOffset(mean_m=tuple(of.mean.tolist()), sd_m=EXACTLY) for region, of in found.items()}
+
+
+def known_offsets(trials: Iterable[Seen]) -> dict[str, RegionOffset]:
+    """{region: offset}, as of `KinematicsOptions`, that people of whom these were seen tell of another."""
     return {
         region: RegionOffset(mean_m=tuple(found.mean.tolist()), sd_m=found.new_person_sd)
-        for region, found in measured_offsets(seen, true).items()
+        for region, found in measured_offsets(*_sequences(trials)).items()
     }
 
 
-def _recorded(preset: str, size: StudySize) -> Iterator[tuple[str, str, Markers, Markers]]:
+def _sequences(trials: Iterable[Seen]) -> tuple[list[PointSequence], list[PointSequence]]:
+    each = list(trials)
+    seen = [_sequence(subject, trial, points) for subject, trial, points, _ in each]
+    return seen, [_sequence(subject, trial, points) for subject, trial, _, points in each]
+
+
+def _recorded(preset: str, size: StudySize) -> Iterator[Seen]:
     for trials in recorded_subjects(preset, size):
         yield from _located(trials)
 
 
-def _located(trials: Sequence) -> Iterator[tuple[str, str, Markers, Markers]]:
+def _located(trials: Sequence[GroundTruthTrial]) -> Iterator[Seen]:
     for one in trials:
         points, _ = our_markers(one.observed, Experiment(use_mocap=False))
         yield one.observed.subject, one.observed.trial, points, one.points

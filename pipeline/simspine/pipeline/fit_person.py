@@ -23,6 +23,7 @@ from simspine.priors.rhythm import LevelPrior, level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_curve, curve_names, on_curve
 from simspine.priors.standing_pelvis import OWN
 from simspine.quality.side_checks import exchanged
+from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Origin
 
 FRAMES = 150  # of all trials together
@@ -88,7 +89,8 @@ def fit_to_person(
     found, noise, worth = None, options, dict.fromkeys(chosen[0].names, 1.0)
     lasting_sd = LASTING_SD
     on_bones = (*virtual_spine_markers(sized.body).values(), *vertebra_markers(sized.body).values())
-    followed = dict.fromkeys(on_bones, ()) | {point: places.region_of(point) for point in places.spine}
+    points = [name for name in SPINE_MARKERS if name in sized.body.marker_names]
+    followed = dict.fromkeys(on_bones, ()) | {point: places.region_of(point) for point in points}
     for _ in range(ROUNDS):
         by_name = {name: weight * worth.get(name, 1.0) for name, weight in base.items()}
         # Where the body itself is wrong it stays so for a while, whatever the detector's errors do. Were every frame
