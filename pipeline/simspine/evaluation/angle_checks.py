@@ -1,11 +1,10 @@
 """Predicted angles that are no radians, or that bear names the truth does not know."""
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 
-from simspine.errors import InputError
+from simspine.errors import InputError, nearest
 from simspine.evaluation.angles import AngleSequence, series
 from simspine.evaluation.protocol import trial_key
 from simspine.spine.levels import PLANES, SEGMENTS
@@ -48,11 +47,11 @@ def unknown_angles(
     for method, own in predictions.items():
         names = dict.fromkeys(name for sequence in own for name in sequence.names if name not in known)
         if names:
-            said = ", ".join(f"{name!r}{_nearest(name, known)}" for name in names)
+            said = ", ".join(f"{name!r}{_meant(name, known)}" for name in names)
             notes.append(f"{method}: no angles of the truth, and left out: {said}.")
     return tuple(notes)
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+def _meant(name: str, known: Sequence[str]) -> str:
+    meant = nearest(name, known)
+    return "" if meant is None else f" (did you mean {meant!r}?)"

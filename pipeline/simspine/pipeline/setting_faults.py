@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from simspine.errors import unknown_name
+from simspine.errors import nearest, unknown_name
 from simspine.yaml_files import shown
 
 _SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
@@ -49,8 +48,8 @@ def _hint(error: Mapping[str, Any]) -> str:
     """The nearest of the values there are."""
     if error["type"] != "literal_error" or not isinstance(error["input"], str):
         return ""
-    near = get_close_matches(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    meant = nearest(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]))
+    return "" if meant is None else f" Did you mean {meant!r}?"
 
 
 def _section(root: type[BaseModel], location) -> type[BaseModel]:
