@@ -113,7 +113,7 @@ def benchmark_multiview(predictions, truth, subjects, form, out, leaderboard, **
 @click.argument("predictions", type=FILE)
 @click.option("--truth", type=FILE, required=True, help="Data set, virtual capture, table, or TRC files.")
 @click.option("--subjects", default="all", show_default=True, help="Whose points are known, by comma; or all.")
-@click.option("--out", type=FILE, help="Write them as the section of a configuration (.yaml).")
+@click.option("--out", type=FILE, help="New file for them, as the section of a configuration (.yaml).")
 @click.option("--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True)
 def benchmark_offsets(predictions, truth, subjects, out, form):
     """What a detector's points are off by in everybody, mm, by region of the spine.
@@ -122,13 +122,16 @@ def benchmark_offsets(predictions, truth, subjects, out, form):
     the triangulated points are taken. What is found tells inverse kinematics in other people what is the detector's,
     and what their bodies' (ik.detector_offsets of a configuration).
     """
+    from simspine.errors import InputError
     from simspine.evaluation.offsets import measured_offsets, offsets_section, offsets_table
     from simspine.evaluation.sources import read_detected, truth_for
     from simspine.evaluation.tables import joined
     from simspine.formats.atomic import write_text
 
+    if out is not None and Path(out).exists():
+        raise InputError(f"{out}: there already, and would be lost; name a new file, and copy its section from there.")
     found = measured_offsets(read_detected(predictions), truth_for(truth, (), _names(subjects)))
-    name = Path(predictions).stem
+    name = Path(predictions).resolve().stem
     section = None if out is None else offsets_section(name, found)
     click.echo(joined(form, [offsets_table(name, found)]))
     if section is not None:

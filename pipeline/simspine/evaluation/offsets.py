@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from simspine.arrays import mean_of_known
 from simspine.errors import InputError
@@ -17,8 +18,13 @@ from simspine.evaluation.points import PointSequence
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.segment_axes import trunk_axes, trunk_part
+from simspine.yaml_files import shown
 
 PEOPLE = 2  # at least: one says nothing of how people differ
+SURE = 0.95  # one-sided, of the intervals that are published
+FARTHEST = 0.15  # m: the trunk's own depth, twice what detectors are published to be off by
+SLIM = 0.02  # m: a part of the body of which less is there has no axes
+SIDES = (("LHip", "RHip"), ("LShoulder", "RShoulder"))
 LEAST_SD = 0.002  # m: people too few, or too much alike, to tell a smaller one
 COLUMNS = (
     *(TableColumn(axis, "mm", 1) for axis in ("forward", "up", "right", "people differ by", "trials differ by")),
@@ -26,7 +32,8 @@ COLUMNS = (
 )
 NOTES = (
     "Mean of people's offsets along axes that turn with the true points; a person's is the mean of their trials'. "
-    "People and trials: one standard deviation of each axis. Of a new person: how far theirs is from the mean.",
+    "People and trials: one standard deviation of each axis. Of a new person: how far theirs is from the mean, the "
+    "wider the fewer people told it.",
 )
 
 
@@ -66,20 +73,31 @@ class MeasuredOffset:
 
     @property
     def new_person_sd(self) -> float:
-        """m, of each axis: how far another person's offset is from `mean`, whose own error is in it."""
-        error = self.by_person.var(0, ddof=1).mean() / len(self.persons) if len(self.persons) >= PEOPLE else np.nan
-        return float(max(np.sqrt(self.people_sd**2 + error), LEAST_SD))
+        """m, of each axis: how far another person's offset is from `mean`, which errs itself; NaN for one person.
+
+        Few people do not tell their own spread well: as wide as makes the 90 % interval that of Student's t, with the
+        deviations of three axes.
+        """
+        people = len(self.persons)
+        if people < PEOPLE:
+            return np.nan
+        error = float(self.by_person.var(0, ddof=1).mean()) / people
+        wider = float(stdtrit(3 * (people - 1), SURE) / ndtri(SURE))
+        return max(wider * float(np.sqrt(self.people_sd**2 + error)), LEAST_SD)
 
 
 def measured_offsets(predictions: Iterable[PointSequence], truth: Sequence[PointSequence]) -> dict[str, MeasuredOffset]:
     """{region: its offset} of the regions of which points are predicted.
 
     truth: in the world. Points of a part of the body whose landmarks it lacks are left out (`simspine.skeletons.
-    segment_axes`). Raises `InputError` where predictions do not belong to it.
+    segment_axes`). Raises `InputError` where predictions do not belong to it, sides are exchanged, or a region is
+    farther off than any detector's.
     """
-    pairs = paired(predictions, truth, [name for of in SPINE_REGIONS.values() for name in of])
+    wanted = (*(name for of in SPINE_REGIONS.values() for name in of), *(name for both in SIDES for name in both))
+    pairs = paired(predictions, truth, wanted)
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     for pair, true in zip(pairs, truth, strict=True):
+        _check_sides(pair, true)
         for region, offset in _of_trial(pair, true).items():
             found.setdefault(region, {}).setdefault(pair.subject, []).append(offset)
     return {
@@ -91,7 +109,7 @@ def measured_offsets(predictions: Iterable[PointSequence], truth: Sequence[Point
 
 def _of_trial(pair: PointPair, true: PointSequence) -> dict[str, np.ndarray]:
     """{region: (3,) m}: median over frames, which a spell of points gone astray does not move."""
-    axes, found = trunk_axes(true.names, true.xyz), {}
+    axes, found = trunk_axes(true.names, true.xyz, SLIM), {}
     off = dict(zip(pair.names, np.moveaxis(pair.estimate - pair.truth, 1, 0), strict=True))
     for region, members in SPINE_REGIONS.items():
         turned = [
@@ -104,7 +122,34 @@ def _of_trial(pair: PointPair, true: PointSequence) -> dict[str, np.ndarray]:
             known = np.isfinite(together).all(1)
             if known.any():
                 found[region] = np.median(together[known], 0)
+                _check_size(pair, region, found[region])
     return found
+
+
+def _check_size(pair: PointPair, region: str, offset: np.ndarray) -> None:
+    if np.linalg.norm(offset) > FARTHEST:
+        raise InputError(
+            f"{pair.subject}/{pair.trial}: {region} points lie {1e3 * np.linalg.norm(offset):.0f} mm off the true ones "
+            f"(median), expected at most {1e3 * FARTHEST:.0f} mm; are axes, origin and frames those of the truth?"
+        )
+
+
+def _check_sides(pair: PointPair, true: PointSequence) -> None:
+    """Left and right exchanged would turn forward to back."""
+    for left, right in SIDES:
+        if {left, right} <= set(pair.names):
+            i, j = pair.names.index(left), pair.names.index(right)
+            across = ((pair.estimate[:, j] - pair.estimate[:, i]) * (pair.truth[:, j] - pair.truth[:, i])).sum(-1)
+            if np.isfinite(across).any() and np.nanmedian(across) < -(SLIM**2):
+                raise InputError(
+                    f"{pair.subject}/{pair.trial}: {left} and {right} are exchanged, here or in the truth."
+                )
+    thorax = trunk_axes(true.names, true.xyz, SLIM).get("thorax")
+    if thorax is not None and {"Nose", "Neck"} <= set(true.names):
+        ahead = true.select(("Neck", "Nose")).xyz
+        forward = (thorax[..., 0] * (ahead[:, 1] - ahead[:, 0])).sum(-1)
+        if np.isfinite(forward).any() and np.nanmedian(forward) < 0:
+            raise InputError(f"{pair.subject}/{pair.trial}: the true nose is behind; are left and right exchanged?")
 
 
 def offsets_table(method: str, found: Mapping[str, MeasuredOffset]) -> EvaluationTable:
@@ -115,22 +160,28 @@ def offsets_table(method: str, found: Mapping[str, MeasuredOffset]) -> Evaluatio
         rows.append(TableRow(method, region, tuple(1e3 * x for x in (*offset.mean.tolist(), *spread))))
         for subject, own in zip(offset.persons, offset.by_person.tolist(), strict=True):
             rows.append(TableRow(method, f"{region}, {subject}", (*(1e3 * x for x in own), None, None, None)))
-    return EvaluationTable("offsets", "What points are off by in everybody", COLUMNS, tuple(rows), NOTES)
+    lacking = [region for region in SPINE_REGIONS if region not in found]
+    notes = (f"Without points, or without the landmarks that give them axes: {', '.join(lacking)}.",) if lacking else ()
+    return EvaluationTable("offsets", "What points are off by in everybody", COLUMNS, tuple(rows), (*NOTES, *notes))
 
 
 def offsets_section(method: str, found: Mapping[str, MeasuredOffset]) -> str:
-    """The part of a configuration that tells inverse kinematics (YAML). `InputError` where people are too few."""
-    people = {subject for offset in found.values() for subject in offset.persons}
-    few = [region for region, offset in found.items() if len(offset.persons) < PEOPLE]
-    if few or not found:
+    """The part of a configuration that tells inverse kinematics (YAML), of regions that `PEOPLE` or more tell of.
+
+    Raises `InputError` where there is none.
+    """
+    enough = {region: offset for region, offset in found.items() if len(offset.persons) >= PEOPLE}
+    people = {subject for offset in enough.values() for subject in offset.persons}
+    few = [region for region in found if region not in enough]
+    if not enough:
         who = f"one person's points ({', '.join(few)})" if few else "no point of the spine whose axes are known"
         raise InputError(f"{method}: found {who}; how people differ takes {PEOPLE} people or more.")
     lines = [
-        f"# What the points of {method} are off by in everybody (simspine benchmark offsets): {len(people)} people.",
+        f"# What the points of {shown(method)} are off by in everybody, by {len(people)} people (benchmark offsets)",
         "ik:",
         "  detector_offsets:",
     ]
-    for region, offset in found.items():
+    for region, offset in enough.items():
         mean = ", ".join(f"{x:.4f}" for x in offset.mean)
         lines.append(f"    {region}: {{mean_m: [{mean}], sd_m: {offset.new_person_sd:.4f}}}")
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ def _holds_switch(value) -> bool:
     return any(map(_holds_switch, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
 
 
-FARTHEST = 0.3  # m, that a point may mean another place than it is called after
+FARTHEST = 0.15  # m, that a point may mean another place than it is called after
 
 
 class Section(BaseModel):
@@ -177,7 +177,7 @@ class RegionOffset(Section):
 
     mean_m: tuple[float, float, float]
     """Forward, up and right along the vertebrae that carry the points, m."""
-    sd_m: float = Field(gt=0, lt=1)
+    sd_m: float = Field(ge=0.001, lt=1)
     """How much a person's own differs from it, one standard deviation of each, m."""
 
     @field_validator("mean_m")

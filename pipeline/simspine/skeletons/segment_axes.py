@@ -25,14 +25,21 @@ _LIMBS = {
 _FEET = ("BigToe", "SmallToe", "Heel")  # turn with the shank: toes bend too little to matter
 
 
-def trunk_axes(names: Sequence[str], xyz: np.ndarray) -> dict[str, np.ndarray]:
+def trunk_axes(names: Sequence[str], xyz: np.ndarray, least: float = 0.0) -> dict[str, np.ndarray]:
     """{'pelvis', 'thorax', 'head': (frames, 3, 3)}, of those whose landmarks are among the points.
 
-    xyz: (frames, points, 3).
+    xyz: (frames, points, 3) m. least: m; NaN in frames in which a part is not as high, or as wide across that.
     """
     at = {name: xyz[:, i] for i, name in enumerate(names)}
-    known = {part: of for part, of in _TRUNK.items() if at.keys() >= set(of)}
-    return {part: upright(at[b] - at[a], at[d] - at[c]) for part, (a, b, c, d) in known.items()}
+    found = {}
+    for part, (below, above, left, right) in _TRUNK.items():
+        if at.keys() >= {below, above, left, right}:
+            up, across = at[above] - at[below], at[right] - at[left]
+            high = np.linalg.norm(up, axis=-1)
+            wide = np.linalg.norm(np.cross(up, across), axis=-1) / np.maximum(high, least or np.finfo(float).tiny)
+            flat = (high < least) | (wide < least)
+            found[part] = upright(np.where(flat[:, None], np.nan, up), across)
+    return found
 
 
 def trunk_part(point: str) -> str:
