@@ -30,6 +30,8 @@ class Origin(StrEnum):
 
 
 FROM_DETECTOR = (Origin.DETECTED, Origin.ESTIMATED)  # what a detector gave in each image, and the fit weighs alike
+# m, that a detector's point may mean another place than it is called after: twice what is published of whole regions.
+FARTHEST_MEANT = 0.15
 
 
 class ForcedKind(StrEnum):

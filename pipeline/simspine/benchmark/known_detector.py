@@ -23,22 +23,21 @@ def offsets_in_recordings(preset: str, size: StudySize) -> dict[str, RegionOffse
 
 def offsets_of_one(trials: Sequence[GroundTruthTrial]) -> dict[str, RegionOffset]:
     """{region: offset} of this very person, known to `EXACTLY`."""
-    found = measured_offsets(*_sequences(_located(trials)))
-    return {region: RegionOffset(mean_m=tuple(of.mean.tolist()), sd_m=EXACTLY) for region, of in found.items()}
+    return known_offsets(_located(trials), EXACTLY)
 
 
-def known_offsets(trials: Iterable[Seen]) -> dict[str, RegionOffset]:
-    """{region: offset}, as of `KinematicsOptions`, that people of whom these were seen tell of another."""
-    return {
-        region: RegionOffset(mean_m=tuple(found.mean.tolist()), sd_m=found.new_person_sd)
-        for region, found in measured_offsets(*_sequences(trials)).items()
-    }
+def known_offsets(trials: Iterable[Seen], sd: float | None = None) -> dict[str, RegionOffset]:
+    """{region: offset}, as of `KinematicsOptions`, that people of whom these were seen tell of another.
 
-
-def _sequences(trials: Iterable[Seen]) -> tuple[list[PointSequence], list[PointSequence]]:
+    sd: m, how far that may be off; by default what the people tell of it.
+    """
     each = list(trials)
     seen = [_sequence(subject, trial, points) for subject, trial, points, _ in each]
-    return seen, [_sequence(subject, trial, points) for subject, trial, _, points in each]
+    true = [_sequence(subject, trial, points) for subject, trial, _, points in each]
+    return {
+        region: RegionOffset(mean_m=tuple(found.mean.tolist()), sd_m=sd or found.new_person_sd)
+        for region, found in measured_offsets(seen, true).items()
+    }
 
 
 def _recorded(preset: str, size: StudySize) -> Iterator[Seen]:

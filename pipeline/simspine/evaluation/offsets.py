@@ -16,19 +16,19 @@ from simspine.errors import InputError
 from simspine.evaluation.pairs import PointPair, paired
 from simspine.evaluation.points import PointSequence
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow
+from simspine.quality.side_checks import HIPS, SHOULDERS
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.segment_axes import trunk_axes, trunk_part
+from simspine.types import FARTHEST_MEANT
 from simspine.yaml_files import shown
 
 PEOPLE = 2  # at least: one says nothing of how people differ
 SURE = 0.95  # one-sided, of the intervals that are published
-FARTHEST = 0.15  # m: the trunk's own depth, twice what detectors are published to be off by
 SLIM = 0.02  # m: a part of the body of which less is there has no axes
-SIDES = (("LHip", "RHip"), ("LShoulder", "RShoulder"))
 LEAST_SD = 0.002  # m: people too few, or too much alike, to tell a smaller one
-COLUMNS = (
-    *(TableColumn(axis, "mm", 1) for axis in ("forward", "up", "right", "people differ by", "trials differ by")),
-    TableColumn("of a new person ±", "mm", 1),
+COLUMNS = tuple(
+    TableColumn(name, "mm", 1)
+    for name in ("forward", "up", "right", "people differ by", "trials differ by", "of a new person ±")
 )
 NOTES = (
     "Mean of people's offsets along axes that turn with the true points; a person's is the mean of their trials'. "
@@ -61,15 +61,17 @@ class MeasuredOffset:
         return float(np.sqrt((np.concatenate(within) ** 2).sum() / (3 * left))) if left else np.nan
 
     @property
+    def _between(self) -> float:
+        """m², variance of people's means, mean of the axes; NaN for one person."""
+        return float(self.by_person.var(0, ddof=1).mean()) if len(self.persons) >= PEOPLE else np.nan
+
+    @property
     def people_sd(self) -> float:
         """m, of each axis, between people beside what their trials differ by; NaN for one person."""
-        if len(self.persons) < PEOPLE:
-            return np.nan
         # What is left of trials' differences in the mean of a person's; where it is not known it counts as people's.
         trials = 0.0 if np.isnan(self.trials_sd) else self.trials_sd**2
         share = float(np.mean([1 / len(own) for own in self.persons.values()]))
-        between = float(self.by_person.var(0, ddof=1).mean())
-        return float(np.sqrt(max(between - share * trials, 0.0)))
+        return float(np.sqrt(np.maximum(self._between - share * trials, 0.0)))
 
     @property
     def new_person_sd(self) -> float:
@@ -81,9 +83,8 @@ class MeasuredOffset:
         people = len(self.persons)
         if people < PEOPLE:
             return np.nan
-        error = float(self.by_person.var(0, ddof=1).mean()) / people
         wider = float(stdtrit(3 * (people - 1), SURE) / ndtri(SURE))
-        return max(wider * float(np.sqrt(self.people_sd**2 + error)), LEAST_SD)
+        return max(wider * float(np.sqrt(self.people_sd**2 + self._between / people)), LEAST_SD)
 
 
 def measured_offsets(predictions: Iterable[PointSequence], truth: Sequence[PointSequence]) -> dict[str, MeasuredOffset]:
@@ -93,12 +94,13 @@ def measured_offsets(predictions: Iterable[PointSequence], truth: Sequence[Point
     segment_axes`). Raises `InputError` where predictions do not belong to it, sides are exchanged, or a region is
     farther off than any detector's.
     """
-    wanted = (*(name for of in SPINE_REGIONS.values() for name in of), *(name for both in SIDES for name in both))
+    wanted = (*(name for of in SPINE_REGIONS.values() for name in of), *HIPS, *SHOULDERS)
     pairs = paired(predictions, truth, wanted)
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     for pair, true in zip(pairs, truth, strict=True):
-        _check_sides(pair, true)
-        for region, offset in _of_trial(pair, true).items():
+        axes = trunk_axes(true.names, true.xyz, SLIM)
+        _check_sides(pair, true, axes)
+        for region, offset in _of_trial(pair, axes).items():
             found.setdefault(region, {}).setdefault(pair.subject, []).append(offset)
     return {
         region: MeasuredOffset({subject: np.array(own) for subject, own in found[region].items()})
@@ -107,9 +109,9 @@ def measured_offsets(predictions: Iterable[PointSequence], truth: Sequence[Point
     }
 
 
-def _of_trial(pair: PointPair, true: PointSequence) -> dict[str, np.ndarray]:
-    """{region: (3,) m}: median over frames, which a spell of points gone astray does not move."""
-    axes, found = trunk_axes(true.names, true.xyz, SLIM), {}
+def _of_trial(pair: PointPair, axes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """{region: (3,) m}: median over frames, which a spell of points gone astray does not move. axes: `trunk_axes`."""
+    found = {}
     off = dict(zip(pair.names, np.moveaxis(pair.estimate - pair.truth, 1, 0), strict=True))
     for region, members in SPINE_REGIONS.items():
         turned = [
@@ -127,16 +129,16 @@ def _of_trial(pair: PointPair, true: PointSequence) -> dict[str, np.ndarray]:
 
 
 def _check_size(pair: PointPair, region: str, offset: np.ndarray) -> None:
-    if np.linalg.norm(offset) > FARTHEST:
+    if np.linalg.norm(offset) > FARTHEST_MEANT:
         raise InputError(
             f"{pair.subject}/{pair.trial}: {region} points lie {1e3 * np.linalg.norm(offset):.0f} mm off the true ones "
-            f"(median), expected at most {1e3 * FARTHEST:.0f} mm; are axes, origin and frames those of the truth?"
+            f"(median), expected at most {1e3 * FARTHEST_MEANT:.0f} mm; are axes, origin and frames those of the truth?"
         )
 
 
-def _check_sides(pair: PointPair, true: PointSequence) -> None:
+def _check_sides(pair: PointPair, true: PointSequence, axes: Mapping[str, np.ndarray]) -> None:
     """Left and right exchanged would turn forward to back."""
-    for left, right in SIDES:
+    for right, left in (HIPS, SHOULDERS):
         if {left, right} <= set(pair.names):
             i, j = pair.names.index(left), pair.names.index(right)
             across = ((pair.estimate[:, j] - pair.estimate[:, i]) * (pair.truth[:, j] - pair.truth[:, i])).sum(-1)
@@ -144,10 +146,9 @@ def _check_sides(pair: PointPair, true: PointSequence) -> None:
                 raise InputError(
                     f"{pair.subject}/{pair.trial}: {left} and {right} are exchanged, here or in the truth."
                 )
-    thorax = trunk_axes(true.names, true.xyz, SLIM).get("thorax")
-    if thorax is not None and {"Nose", "Neck"} <= set(true.names):
+    if "thorax" in axes and "Nose" in true.names:
         ahead = true.select(("Neck", "Nose")).xyz
-        forward = (thorax[..., 0] * (ahead[:, 1] - ahead[:, 0])).sum(-1)
+        forward = (axes["thorax"][..., 0] * (ahead[:, 1] - ahead[:, 0])).sum(-1)
         if np.isfinite(forward).any() and np.nanmedian(forward) < 0:
             raise InputError(f"{pair.subject}/{pair.trial}: the true nose is behind; are left and right exchanged?")
 

@@ -17,7 +17,7 @@ from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.person import Displacement, Person
 from simspine.pipeline.point_places import LASTING_SD, carried_along, own_centroids, places_of
 from simspine.pipeline.sized_body import SizedBody, size_body
-from simspine.pipeline.weights import NOTHING, as_views_agree, marker_errors, observations
+from simspine.pipeline.weights import as_views_agree, marker_errors, observations
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelPrior, level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_curve, curve_names, on_curve
@@ -121,6 +121,7 @@ def fit_to_person(
     shares, lasting_shared = seen_shares(problem, found)
     learnt, worth, lasts, misfit = with_fast(noise, worth, base, known, fast, shares, part)
     sd = np.sqrt(np.diag(found.covariance))[:count]
+    in_everybody = np.array([noise.off_in_everybody(region) for region in places.regions]).reshape(-1, 3)
     varied_by = {
         v.name: (float(x), float(s)) for v, x, s in zip(recipe.anatomy, found.found.stays[:count], sd, strict=True)
     }
@@ -129,7 +130,7 @@ def fit_to_person(
         own, found.found.stays[curve], found.covariance[curve, curve], anyone, len(known),
         learnt, worth, varied_by, dict(zip(body.free_names, found.carried.tolist(), strict=True)), centroids,
         lasts, misfit, lasting_shared,
-        _displacements(places.regions, always + _in_everybody(places.regions, noise), unsure),
+        _displacements(places.regions, always + in_everybody, unsure),
         dict(zip(followed, found.unsure.tolist(), strict=True)), found.left,
     )  # fmt: skip
     return replace(sized, body=body, person=person)
@@ -142,12 +143,6 @@ def _always_sd(regions: Iterable[str], noise: KinematicsOptions) -> dict[str, fl
     # Points without lasting errors of their own were marked by hand, or projected, by one who knows their places.
     assumed = ALWAYS * noise.region_sd_m * detectors_share(noise.marker_sd_m) ** 0.5
     return {region: told[region].sd_m if region in told else assumed for region in regions}
-
-
-def _in_everybody(regions: Iterable[str], noise: KinematicsOptions) -> np.ndarray:
-    """(regions, 3) m."""
-    told = noise.detector_offsets
-    return np.array([told[region].mean_m if region in told else NOTHING for region in regions]).reshape(-1, 3)
 
 
 def _telling(regions: Iterable[str], noise: KinematicsOptions, squares: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticKnownError
 
 from simspine.errors import unknown_name
+from simspine.types import FARTHEST_MEANT
 
 
 def _leaves(annotation) -> Iterator[type]:
@@ -22,9 +23,6 @@ def _holds_switch(value) -> bool:
     if isinstance(value, Mapping):
         return any(_holds_switch(one) for pair in value.items() for one in pair)
     return any(map(_holds_switch, value)) if isinstance(value, list | tuple) else isinstance(value, bool)
-
-
-FARTHEST = 0.15  # m, that a point may mean another place than it is called after
 
 
 class Section(BaseModel):
@@ -183,8 +181,8 @@ class RegionOffset(Section):
     @field_validator("mean_m")
     @classmethod
     def _metres(cls, mean: tuple[float, float, float]) -> tuple[float, float, float]:
-        if max(map(abs, mean)) >= FARTHEST:
-            raise ValueError(f"found {mean}; expected metres, less than {FARTHEST} each")
+        if max(map(abs, mean)) >= FARTHEST_MEANT:
+            raise ValueError(f"found {mean}; expected metres, less than {FARTHEST_MEANT} each")
         return mean
 
 
@@ -225,6 +223,10 @@ class KinematicsOptions(Section):
     """Trajectory: how many standard deviations are far."""
     starts: int | None = Field(None, ge=1, le=5)
     """Trajectory: rough paths to begin from; the one that ends lowest counts. By the body's recipe if left out."""
+
+    def off_in_everybody(self, region: str) -> tuple[float, float, float]:
+        """Forward, up and right, m, what a detector's points of a region are off by; nothing where not measured."""
+        return self.detector_offsets[region].mean_m if region in self.detector_offsets else (0.0, 0.0, 0.0)
 
     @model_validator(mode="after")
     def _known_offsets_belong_to_errors_that_regions_share(self) -> Self:

@@ -19,7 +19,6 @@ MISFIT = 0.003  # m
 # Of the error of a point behind the trunk's outline: the part that its levels share, and the part that is each one's.
 # On synthetic subjects with four cameras the errors of two levels correlate by 0.8 to 0.9 (benchmarks/silhouettes.py).
 SILHOUETTE_SHARED, SILHOUETTE_OWN = 0.9, 0.45
-NOTHING = (0.0, 0.0, 0.0)  # m
 
 
 def as_views_agree(options: KinematicsOptions, markers: Markers) -> KinematicsOptions:
@@ -63,9 +62,9 @@ def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedE
     """
     detected = markers.names_of(*FROM_DETECTOR)
     members = {region: tuple(n for n in detected if n in names) for region, names in SPINE_REGIONS.items()}
-    sd, known = options.region_sd_m, options.detector_offsets
+    sd = options.region_sd_m
     found = [
-        SharedError(region, names, sd, mean=known[region].mean_m if region in known else NOTHING, in_space=True)
+        SharedError(region, names, sd, mean=options.off_in_everybody(region), in_space=True)
         for region, names in members.items()
         if len(names) > 1 and sd > 0
     ]

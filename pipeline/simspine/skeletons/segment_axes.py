@@ -36,8 +36,7 @@ def trunk_axes(names: Sequence[str], xyz: np.ndarray, least: float = 0.0) -> dic
         if at.keys() >= {below, above, left, right}:
             up, across = at[above] - at[below], at[right] - at[left]
             high = np.linalg.norm(up, axis=-1)
-            wide = np.linalg.norm(np.cross(up, across), axis=-1) / np.maximum(high, least or np.finfo(float).tiny)
-            flat = (high < least) | (wide < least)
+            flat = (high < least) | (np.linalg.norm(np.cross(up, across), axis=-1) < least * high)
             found[part] = upright(np.where(flat[:, None], np.nan, up), across)
     return found
 
