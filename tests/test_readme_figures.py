@@ -1,0 +1,83 @@
+"""README's table of typical errors says what the committed benchmarks hold."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MEASURES = ("lla", "tka", "lla_change", "tka_change")  # the table's columns
+KEYS_IN_SPACE = ("lla_rmse_deg", "tka_rmse_deg", "lla_motion_rmse_deg", "tka_motion_rmse_deg")
+
+
+def errors_in_space(points: str, method: str) -> dict[str, list[float]]:
+    """By measure, the error of each family of people."""
+    totals = json.loads((ROOT / "benchmarks/points_in_space.json").read_text())["from_points"]["totals"]
+    chosen = [total for total in totals if (total["points"], total["method"]) == (points, method)]
+    return {
+        measure: [total[key] for total in chosen if key in total]
+        for measure, key in zip(MEASURES, KEYS_IN_SPACE, strict=True)
+    }
+
+
+def errors_of_cameras(title: str) -> dict[str, list[float]]:
+    """By measure, the error for each number of cameras."""
+    runs = json.loads((ROOT / "benchmarks/cameras.json").read_text())
+    return {
+        measure: [run[measure] for name, run in runs.items() if re.sub(r"^\d cameras, ", "", name) == title]
+        for measure in MEASURES
+    }
+
+
+def as_range(values: list[float], decimals: int) -> str:
+    ends = (f"{min(values):.{decimals}f}", f"{max(values):.{decimals}f}")
+    return ends[0] if ends[0] == ends[1] else "–".join(ends)
+
+
+def row_of(ending: str) -> list[tuple[str, str]]:
+    """Of the row whose input ends so: each cell's range, and the range in brackets."""
+    rows = [line.strip("|").split("|") for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()]
+    (row,) = [row for row in rows if len(row) == 5 and row[0].strip().endswith(ending)]
+    return [re.fullmatch(r"([\d.–]+) \(([\d.–]+)\)", cell.strip()).groups() for cell in row[1:]]
+
+
+def same(row: list[str], errors: dict[str, list[float]]) -> None:
+    for written, values in zip(row, errors.values(), strict=True):
+        assert written == as_range(values, 1 if "." in written else 0)
+
+
+@pytest.mark.parametrize(
+    ("ending", "points"), [("limbs by motion capture, detected spine", "detector"), ("with 5 mm of noise", "white")]
+)
+def test_errors_from_points_in_space(ending, points):
+    ours, baseline = zip(*row_of(ending), strict=True)
+    same(ours, errors_in_space(points, "articulated"))
+    mean, no_motion = errors_in_space(points, "mean"), errors_in_space(points, "constant")
+    same(baseline, {key: no_motion[key] if "change" in key else mean[key] for key in MEASURES})
+
+
+@pytest.mark.parametrize(
+    ("ending", "title"),
+    [("detected limbs and spine, little motion", "limbs and spine"), ("detected limbs only, little motion", "limbs")],
+)
+def test_errors_from_cameras(ending, title):
+    ours, baseline = zip(*row_of(ending), strict=True)
+    same(ours, errors_of_cameras(title))
+    same(baseline, errors_of_cameras("people's mean, no motion"))
+
+
+def test_the_demonstration_is_told_alike():
+    """Lordosis and kyphosis with their ±, rounded: as in the page about real data."""
+    page = (ROOT / "docs/real-data.md").read_text(encoding="utf-8")
+    row = re.search(r"^\| four markers on the skin \(`simspine demo`\) \|.*$", page, re.MULTILINE).group()
+    lordosis, kyphosis = [
+        "{:.0f}° ± {:.0f}°".format(*map(float, pair)) for pair in re.findall(r"([\d.]+)° ± ([\d.]+)°", row)
+    ]
+    for name in ("README.md", "docs/what-is-measured.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert lordosis in text, name
+        assert kyphosis in text, name
+    printed = (ROOT / "docs/start.md").read_text(encoding="utf-8")
+    for angle in (lordosis, kyphosis):
+        assert "mean {}, of one frame ± {}".format(*angle.split(" ± ")) in printed
