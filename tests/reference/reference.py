@@ -1,11 +1,19 @@
 """Reference results: what the library and the command line computed at commit c8fa1fd, compared after each change.
 
-    python tests/reference/reference.py --check [--only CASE]   # largest difference of each array; exit code 1 if too large
+    python tests/reference/reference.py --check [--only CASE]   # what differs most; exit code 1 if by too much
     python tests/reference/reference.py --write [--only CASE]   # only where results are meant to change
 
-Each case runs in a process with the generic set of kernels (tests/kernels.py) and one thread of BLAS, so that results do
-not depend on the processor. Cases use the names of `ss.` and the command line only; `inputs.npz` holds what they begin
-with: 2D points of the packaged videos, and true points of a virtual capture with 8 mm of slow and 3 mm of white noise.
+Each case runs in a process with the generic set of kernels (tests/kernels.py) and one thread of BLAS, so that results
+do not depend on the processor. Cases use the names of `ss.` and the command line only; `inputs.npz` holds what they
+begin with: 2D points of the packaged videos, and true points of a virtual capture with 8 mm of slow and 3 mm of white
+noise.
+
+Two runs of one code differ by 0. So does code that was only moved. Iterative solvers amplify another order of sums:
+with the last bit of the inputs changed (three draws), or under the other sets of kernels, arrays differ by up to 3e-7 in
+`fit_trials` (places of markers on the body; all else 2e-8), 5e-9 in `demo`, 7e-10 in `virtual`, and in
+`inverse_kinematics` 2e-6 (response), 3e-7 (deviations), 2e-8 (coordinates) and, frame by frame, 7e-11. `AMPLIFIED`
+allows for that. Anything above 0 deserves a look.
+
 The case `videos` runs `simspine demo` and compares summary.json. Its detector chooses its own code for each processor,
 so no test runs it.
 """
@@ -18,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 
 import h5py
@@ -31,7 +40,16 @@ KERNELS = ROOT / "tests/kernels.py"
 STORED, INPUTS = FOLDER / "results.npz", FOLDER / "inputs.npz"
 GENERIC = "Sandybridge"
 TOLERANCE = 1e-9  # largest relative difference
+AMPLIFIED = {  # where solvers amplify rounding: array, what is allowed (the last that fits counts)
+    "inverse_kinematics/whole/*": 1e-7,
+    "inverse_kinematics/whole/coordinates_sd": 1e-6,
+    "inverse_kinematics/whole/response": 1e-5,
+    "fit_trials/*": 1e-7,
+    "fit_trials/*/body_marker_offsets": 1e-6,
+    "demo/*": 1e-8,
+}
 EVERY = 9  # frames from one that is kept to the next
+SHOWN = 8  # arrays that are told although they differ by less
 
 
 def command(*words: str) -> None:
@@ -111,7 +129,9 @@ def inverse_kinematics() -> dict[str, np.ndarray]:
     """A whole trajectory with smoothness, prior and errors that last; and frame by frame."""
     body, markers = generic_body("articulated"), noisy_markers("walking")
     spine = [name for name in body.free_names if name.endswith(("_Flex_Ext", "_Lat_Bending", "_axial_rotation"))]
+    limbs = [name for name in body.free_names if name not in spine and not name.startswith("pelvis")]
     terms = [ss.LinearPrior({name: 1.0}, mean=0.01, sd=0.05) for name in spine]
+    terms += [ss.LinearPrior({name: 1.0}, mean=0.2, sd=0.6) for name in limbs]
     lumbar = tuple(name for name in markers.names if name in ("Hip", "Spine_01", "Spine_02"))
     errors = ss.MarkerErrors(
         sd=0.01,
@@ -277,18 +297,29 @@ def differences(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndar
     return {name: difference(array, found[name]) if name in found else np.inf for name, array in reference.items()}
 
 
+def allowed(case: str, name: str) -> float:
+    """The largest difference of an array that a change of rounding explains."""
+    return [TOLERANCE, *(limit for array, limit in AMPLIFIED.items() if fnmatch(f"{case}/{name}", array))][-1]
+
+
+def too_large(case: str, apart: Mapping[str, float]) -> dict[str, float]:
+    """Those of the differences that rounding does not explain."""
+    return {name: value for name, value in apart.items() if value > allowed(case, name)}
+
+
 def check(case: str, kernels: str) -> bool:
-    """Print the difference of each array; whether all are small."""
-    reference, found = stored(case), computed(case, kernels)
-    apart = differences(reference, found)
-    for name, value in sorted(apart.items(), key=lambda item: -item[1]):
-        if value > 0:
-            print(f"  {value:8.1e}  {case}/{name}")
+    """Print what differs most; whether all differences are small."""
+    found = computed(case, kernels)
+    apart = differences(stored(case), found)
+    wrong = too_large(case, apart)
+    most = sorted((name for name, value in apart.items() if value > 0), key=lambda name: -apart[name])
+    for place, name in enumerate(most):
+        if name in wrong or place < SHOWN:
+            print(f"  {apart[name]:8.1e}  {case}/{name}" + ("  TOO LARGE" if name in wrong else ""))
     for name in sorted(with_summary_read(found).keys() - apart.keys()):
         print(f"       new  {case}/{name}")
-    largest = max(apart.values())
-    print(f"{case}: {len(apart)} arrays, largest difference {largest:.1e} (allowed: {TOLERANCE:.0e})", flush=True)
-    return largest <= TOLERANCE
+    print(f"{case}: {len(apart)} arrays, {len(most)} differ, {len(wrong)} by too much", flush=True)
+    return not wrong
 
 
 def write(case: str) -> None:
