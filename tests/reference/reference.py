@@ -9,10 +9,10 @@ begin with: 2D points of the packaged videos, and true points of a virtual captu
 noise.
 
 Two runs of one code differ by 0. So does code that was only moved. Iterative solvers amplify another order of sums:
-with the last bit of the inputs changed (three draws), or under the other sets of kernels, arrays differ by up to 3e-7 in
-`fit_trials` (places of markers on the body; all else 2e-8), 5e-9 in `demo`, 7e-10 in `virtual`, and in
+with the last bit of the inputs changed (three draws), or under the other sets of kernels, arrays differ by up to 3e-7
+in `fit_trials` (places of markers on the body; all else 2e-8), 5e-9 in `demo`, 7e-10 in `virtual`, and in
 `inverse_kinematics` 2e-6 (response), 3e-7 (deviations), 2e-8 (coordinates) and, frame by frame, 7e-11. `AMPLIFIED`
-allows for that. Anything above 0 deserves a look.
+allows for that. Look into any difference above 0.
 
 The case `videos` runs `simspine demo` and compares summary.json. Its detector chooses its own code for each processor,
 so no test runs it.
