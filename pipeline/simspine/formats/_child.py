@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ def main() -> None:
     code 1."""
     kind, out, memory, seconds, *paths = sys.argv[1:]
     try:
-        read = {"C3D": _c3d, "netCDF": _netcdf, "CDF": _cdf}[kind]
+        readers: dict[str, Callable[..., tuple[dict[str, np.ndarray], dict[str, Any]]]]
+        readers = {"C3D": _c3d, "netCDF": _netcdf, "CDF": _cdf}
         _limit(int(memory), int(seconds))
-        arrays, said = read(*paths)
+        arrays, said = readers[kind](*paths)
         text = np.frombuffer(json.dumps(said).encode(), np.uint8)
         np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
     except InputError as error:
