@@ -276,8 +276,7 @@ def test_planning_reads_no_file(real, monkeypatch):
     """Which files a subject has is known from their names."""
     import simspine.sources.human36m.cdf as cdf
 
-    monkeypatch.setattr(cdf, "read_pose", lambda *_: pytest.fail("a pose file was read"))
-    monkeypatch.setattr(cdf, "pose_shape", lambda *_: pytest.fail("a pose file was opened"))
+    monkeypatch.setattr(cdf, "read_poses", lambda *_: pytest.fail("a pose file was read"))
     files = [file for trial in real.config.trials("S11") for file in input_files(real.config, "S11", trial)]
     assert [f for f in files if f.endswith(".cdf")]
     assert sum(f.endswith(".h5") for f in files) == 2

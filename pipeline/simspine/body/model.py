@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Self
-from xml.parsers import expat
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from simspine.body.tree import Tree
 from simspine.errors import InputError, position, require_path
 from simspine.formats._text import decoded, notice, read_bytes
 from simspine.formats.atomic import write_text
+from simspine.formats.safe_xml import parse_xml
 from simspine.spine.forced import Coupler
 
 _LARGEST = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
@@ -186,38 +186,17 @@ def check_xml(osim: str, where: str) -> None:
     if len(osim) > _LARGEST:
         raise InputError(f"{where} is larger than {_LARGEST >> 20} MiB, which no OpenSim model is.")
     try:
-        content = osim.encode()
-        _check_depth(content)
-        root = ET.fromstring(content, ET.XMLParser(encoding="utf-8"))  # the text is decoded, whatever its header says
-    except (ET.ParseError, expat.ExpatError, UnicodeEncodeError) as error:
+        root = parse_xml(osim.encode(), _DEEPEST, "utf-8")  # the text is decoded, whatever its header says
+    except (ET.ParseError, UnicodeEncodeError) as error:
         raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
-    except RecursionError:
-        raise InputError(f"{where} is not an OpenSim model: its elements are nested deeper than {_DEEPEST}.") from None
+    except InputError as error:
+        raise InputError(f"{where} is not an OpenSim model: {error}") from None
     if root.tag != "OpenSimDocument" or root.find("Model") is None:
         inside = ", ".join(child.tag for child in list(root)[:3]) or "nothing"
         raise InputError(
             f"{where} is not an OpenSim model: it is a <{root.tag}> holding {inside}. "
             "Expected an .osim file, an <OpenSimDocument> holding a <Model>."
         )
-
-
-def _check_depth(content: bytes) -> None:
-    """Raise `RecursionError` for elements nested too deeply, before anything makes a tree of them."""
-    depth = 0
-
-    def start(*_: object) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEEPEST:
-            raise RecursionError
-
-    def end(*_: object) -> None:
-        nonlocal depth
-        depth -= 1
-
-    parser = expat.ParserCreate("utf-8")
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.Parse(content, True)
 
 
 def _reason(error: RuntimeError) -> str:

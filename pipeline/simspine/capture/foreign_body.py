@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simspine.capture.foreign_anatomy import ForeignSpine, ForeignSubject
 from simspine.spine.endplates import Endplate, Vertebra, point_from
@@ -40,9 +41,7 @@ class ForeignPose:
 
 def turn(axis: str, angle: np.ndarray) -> np.ndarray:
     """Right-hand rotations (…, 3, 3) about an axis."""
-    c, s, o, i = np.cos(angle), np.sin(angle), np.zeros_like(angle, float), np.ones_like(angle, float)
-    rows = {"x": (i, o, o, o, c, -s, o, s, c), "y": (c, o, s, o, i, o, -s, o, c), "z": (c, -s, o, s, c, o, o, o, i)}
-    return np.stack(rows[axis], -1).reshape(*np.shape(angle), 3, 3)
+    return Rotation.from_euler(axis, np.reshape(angle, (-1, 1))).as_matrix().reshape(*np.shape(angle), 3, 3)
 
 
 def joint_turn(angles: np.ndarray) -> np.ndarray:

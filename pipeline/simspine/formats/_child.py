@@ -1,8 +1,10 @@
-"""The child of `guarded`: reads one file with a library of others and leaves plain arrays. Imports what it needs."""
+"""The child of `guarded`: reads files with a library of others and leaves plain arrays. Imports what it needs."""
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,14 @@ _ROOM = 512 << 20  # bytes of address space for Python and the libraries, which 
 
 
 def main() -> None:
-    """Arguments: kind of file, its path, the .npz to write, bytes of memory, seconds. On failure a line on stderr,
+    """Arguments: kind of file, the .npz to write, bytes of memory, seconds, the files. On failure a line on stderr,
     code 1."""
-    kind, path, out, memory, seconds = sys.argv[-5:]
+    kind, out, memory, seconds, *paths = sys.argv[1:]
     try:
-        read = {"C3D": _c3d, "netCDF": _netcdf}[kind]
+        readers: dict[str, Callable[..., tuple[dict[str, np.ndarray], dict[str, Any]]]]
+        readers = {"C3D": _c3d, "netCDF": _netcdf, "CDF": _cdf}
         _limit(int(memory), int(seconds))
-        arrays, said = read(path)
+        arrays, said = readers[kind](*paths)
         text = np.frombuffer(json.dumps(said).encode(), np.uint8)
         np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
     except InputError as error:
@@ -84,6 +87,44 @@ def _netcdf(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         attributes = {key: _plain(value) for key, value in file.attrs.items()}
         dims = list(file.variables["position"].dimensions)
     return arrays, {"keypoints": names, "dims": dims, "attributes": attributes}
+
+
+def _cdf(*paths: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The variable `Pose` of each file, under the file's number."""
+    poses = {}
+    for number, path in enumerate(paths):
+        try:
+            poses[str(number)] = _pose(path)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        except Exception as error:  # damaged files end in many ways
+            raise InputError(
+                f"{path}: not a readable CDF file ({_reason(error)}). It may be cut short: unpack the archive again."
+            ) from None
+    return poses, {}
+
+
+def _pose(path: str) -> np.ndarray:
+    import cdflib
+
+    file = cdflib.CDF(Path(path))
+    _check_length(file)
+    names = [*file.cdf_info().rVariables, *file.cdf_info().zVariables]
+    if "Pose" not in names:
+        raise InputError(f"no variable 'Pose' in the file; found {', '.join(names) or 'none'}.")
+    values = file.varget("Pose")
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf":
+        raise ValueError("its variable 'Pose' holds no numbers")
+    return values.astype(float)
+
+
+def _check_length(file: Any) -> None:
+    """cdflib reads zeros beyond the end of a file that was cut short; the end stands in the file's second record."""
+    content, width = Path(file.file).read_bytes(), 8 if file.cdfversion == 3 else 4
+    start = int.from_bytes(content[12 + width : 12 + 2 * width], "big")
+    end = int.from_bytes(content[start + 4 + 4 * width : start + 4 + 5 * width], "big")
+    if max(start, end) > len(content):
+        raise ValueError(f"{len(content)} of {max(start, end)} bytes are there")
 
 
 def _plain(value: Any) -> Any:

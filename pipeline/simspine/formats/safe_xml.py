@@ -1,8 +1,10 @@
-"""XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack."""
+"""XML from strangers: no document type, so no entities that expand or fetch, and no nesting that breaks the stack.
+
+defusedxml refuses the former and not the latter; the standard library's parser tells of both while it reads.
+"""
 
 import os
 import xml.etree.ElementTree as ElementTree
-from xml.parsers import expat
 
 from simspine.errors import InputError
 from simspine.formats._text import read_bytes
@@ -10,34 +12,41 @@ from simspine.formats._text import read_bytes
 DEPTH = 32  # elements within elements; annotation files have six
 
 
-def read_xml(path: str | os.PathLike) -> ElementTree.Element:
-    """The root element. Raises `InputError` for what is no XML, for a document type, and for deep nesting."""
-    content = read_bytes(path)
-    depth = 0
+class _LimitedTree(ElementTree.TreeBuilder):
+    def __init__(self, deepest: int):
+        super().__init__()
+        self.deepest, self.depth = deepest, 0
 
-    def refuse(*_) -> None:
+    def doctype(self, *_) -> None:
         raise InputError(
-            f"{path}: the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without "
-            "end. Remove the declaration."
+            "the file declares a document type (<!DOCTYPE …>), which can hold entities that expand without end. Remove "
+            "the declaration."
         )
 
-    def start(name: str, _) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > DEPTH:
-            raise InputError(f"{path}: <{name:.40}> stands {depth} elements deep; at most {DEPTH} are read.")
+    def start(self, tag, attrs):
+        self.depth += 1
+        if self.depth > self.deepest:
+            raise InputError(f"its elements are nested deeper than {self.deepest} (<{tag:.40}>).")
+        return super().start(tag, attrs)
 
-    def end(_) -> None:
-        nonlocal depth
-        depth -= 1
+    def end(self, tag):
+        self.depth -= 1
+        return super().end(tag)
 
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
-    parser.StartElementHandler, parser.EndElementHandler = start, end
+
+def parse_xml(content: bytes, deepest: int, encoding: str | None = None) -> ElementTree.Element:
+    """The root element. Raises `InputError` for a document type and for nesting deeper than `deepest`, and what
+    ElementTree raises for what is no XML. encoding: instead of the one that the file declares."""
+    parser = ElementTree.XMLParser(target=_LimitedTree(deepest), encoding=encoding)
+    return ElementTree.fromstring(content, parser)
+
+
+def read_xml(path: str | os.PathLike) -> ElementTree.Element:
+    """The root element of a file. Raises `InputError` for what is no XML, for a document type, and for deep nesting."""
+    content = read_bytes(path)
     try:
-        parser.Parse(content, True)
-        return ElementTree.fromstring(content)
-    except (expat.ExpatError, ElementTree.ParseError, ValueError, LookupError) as error:
-        if isinstance(error, InputError):
-            raise
+        return parse_xml(content, DEPTH)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{path}: not readable as XML ({error}).") from None

@@ -17,6 +17,7 @@ from simspine.geometry import frame_rotation
 from simspine.report.overlay import smooth_curve
 from simspine.report.player.scene import Scene, tube_radius
 from simspine.report.style import BLUE, GREEN, GREY, ORANGE, ORIGIN_COLOURS, SKY, VERMILLION, bgr
+from simspine.surface.posing import normals
 from simspine.types import Camera, Keypoints
 
 CLOCK = "time"
@@ -105,7 +106,7 @@ def _body(log: _Log, scene: Scene) -> None:
         mesh = rr.Mesh3D(
             vertex_positions=bone.points.astype(np.float32),
             triangle_indices=bone.triangles.astype(np.uint32),
-            vertex_normals=_normals(bone.points, bone.triangles),
+            vertex_normals=normals(bone.points, bone.triangles).astype(np.float32),
             albedo_factor=_rgb(_VERTEBRA if bone.kind == "vertebra" else _BONE),
         )
         log.still(f"body/bones/{bone.body}/{bone.kind}", mesh)
@@ -204,16 +205,6 @@ def _blueprint(scene: Scene, views: Sequence[CameraView]):
     left = rrb.Vertical(space, curves, row_shares=[3, 1])
     layout = rrb.Horizontal(left, rrb.Grid(*images), column_shares=[1, 1]) if images else left
     return rrb.Blueprint(layout, collapse_panels=True)
-
-
-def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """(n, 3) normals of a mesh's points: mean of those of their triangles, weighted by area."""
-    a, b, c = (points[triangles[:, i]] for i in range(3))
-    faces = np.cross(b - a, c - a)
-    sums = np.zeros_like(points)
-    for i in range(3):
-        np.add.at(sums, triangles[:, i], faces)
-    return (sums / np.maximum(np.linalg.norm(sums, axis=1), 1e-20)[:, None]).astype(np.float32)
 
 
 def _known(points: np.ndarray) -> np.ndarray:

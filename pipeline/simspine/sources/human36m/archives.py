@@ -67,9 +67,10 @@ class Archives(Copy):
 
     def lengths(self, subject: str, trial: str) -> tuple[int | None, dict[str, int], dict[str, Path]]:
         source = self._files(subject, trial, WORLD) or self._files(subject, trial, MONO)
-        frames = [cdf.pose_shape(path)[0] for path in source.values()]
-        points = {camera: cdf.pose_shape(path)[0] for camera, path in self._files(subject, trial, POINTS).items()}
-        return min(frames, default=None), points, dict(self._videos(subject, trial))
+        points = self._files(subject, trial, POINTS)
+        counts = [len(poses) for poses in cdf.read_poses([*source.values(), *points.values()])]
+        frames = min(counts[: len(source)], default=None)
+        return frames, dict(zip(points, counts[len(source) :], strict=True)), dict(self._videos(subject, trial))
 
     def _trial_files(self, subject: str, trial: str) -> list[Path]:
         return [path for kind in _ENDINGS for path in self._files(subject, trial, kind).values()]
@@ -83,8 +84,8 @@ class Archives(Copy):
     def _positions(self, subject: str, trial: str) -> tuple[np.ndarray, float, float]:
         world = self._files(subject, trial, WORLD)
         if world:
-            return _read(world[""], 3) / 1000, names.RATE, 0.0
-        mono = {camera: _read(path, 3) / 1000 for camera, path in self._files(subject, trial, MONO).items()}
+            return _read(world, 3)[""] / 1000, names.RATE, 0.0
+        mono = {camera: poses / 1000 for camera, poses in _read(self._files(subject, trial, MONO), 3).items()}
         if not mono:
             raise InputError(
                 f"{self.root}, {subject} {trial}: no motion capture ({WORLD} or {MONO}), only other files."
@@ -92,7 +93,7 @@ class Archives(Copy):
         return to_world(mono, self.cameras(subject), f"{self.root}, {subject} {trial}"), names.RATE, 0.0
 
     def _points_2d(self, subject: str, trial: str) -> dict[str, np.ndarray]:
-        return {camera: _read(path, 2) for camera, path in self._files(subject, trial, POINTS).items()}
+        return _read(self._files(subject, trial, POINTS), 2)
 
 
 def to_world(local: dict[str, np.ndarray], cameras, where: str) -> np.ndarray:
@@ -115,11 +116,13 @@ def to_world(local: dict[str, np.ndarray], cameras, where: str) -> np.ndarray:
     return world[0]
 
 
-def _read(path: Path, dimensions: int) -> np.ndarray:
-    poses = cdf.read_pose(path)
-    if poses.shape[2] != dimensions:
-        raise InputError(f"{path}: {poses.shape[2]}D points in a folder of {dimensions}D points.")
-    return poses
+def _read(files: dict[str, Path], dimensions: int) -> dict[str, np.ndarray]:
+    """Poses by camera."""
+    found = dict(zip(files, cdf.read_poses(files.values()), strict=True))
+    for camera, poses in found.items():
+        if poses.shape[2] != dimensions:
+            raise InputError(f"{files[camera]}: {poses.shape[2]}D points in a folder of {dimensions}D points.")
+    return found
 
 
 def _subject_folders(root: Path) -> dict[str, Path]:

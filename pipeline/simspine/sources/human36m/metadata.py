@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError, unknown_name
 from simspine.formats._text import parsed, read_bytes
@@ -130,11 +131,7 @@ def write_metadata(path: str | os.PathLike, rigs: Mapping[str, Sequence[Camera]]
 
 def rotation(angles: Sequence[float] | np.ndarray) -> np.ndarray:
     """(3, 3) = Rx(a) Ry(b) Rz(c), world → camera; angles: a, b, c in rad."""
-    a, b, c = angles
-    x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    y = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    return x @ y @ z
+    return Rotation.from_euler("XYZ", angles).as_matrix()
 
 
 def angles(R: np.ndarray) -> np.ndarray:
