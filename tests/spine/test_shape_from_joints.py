@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from benchmarks.spine_by_rule import SPINE, infer_spine
+from spine_by_rule import SPINE, infer_spine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promise import SAME_M

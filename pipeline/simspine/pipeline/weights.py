@@ -17,7 +17,7 @@ from simspine.types import FROM_DETECTOR, Markers, Origin
 BEYOND_VIEWS = 3.0
 MISFIT = 0.003  # m
 # Of the error of a point behind the trunk's outline: the part that its levels share, and the part that is each one's.
-# On synthetic subjects with four cameras the errors of two levels correlate by 0.8 to 0.9 (benchmarks/silhouettes.py).
+# On synthetic subjects with four cameras the errors of two levels correlate by 0.8 to 0.9 (benchmarks/silhouettes.py of commit c8fa1fd).
 SILHOUETTE_SHARED, SILHOUETTE_OWN = 0.9, 0.45
 
 
