@@ -81,32 +81,17 @@ def _wanted(predictions, truth):
 
 @benchmark.command("multiview")
 @_compared
-@click.option("--people", default=2, show_default=True, help="Of the virtual capture, without PREDICTIONS.")
-@click.option("--actions", default="Walking,Sitting", show_default=True, help="Of the virtual capture, one trial each.")
-@click.option("--frames", default=60, show_default=True, help="Of each virtual trial.")
-@click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Its detectors, by comma.")
-@click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
-@click.option("--confidence", default=0.3, show_default=True, help="Views with less are rejected by the linear method.")
-@click.option("--body/--no-body", default=True, show_default=True, help="Fit a body as well, the slow part.")
-@click.option("--bodies", default="articulated", show_default=True, help="Its recipes, by comma; also coupled, paper.")
-def benchmark_multiview(predictions, truth, subjects, form, out, leaderboard, **capture):
-    """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm.
-
-    Without predictions a small virtual capture is made, and three methods are evaluated on it: weighted linear
-    triangulation with rejection by confidence (the paper's), ours, and a body fitted to ours.
-    """
+def benchmark_multiview(predictions, truth, subjects, form, out, leaderboard):
+    """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm."""
     from simspine.evaluation.multiview import evaluate_multiview
     from simspine.evaluation.sources import read_points, truth_for
 
-    if not predictions and truth is None:
-        return _virtual_multiview(form, out, leaderboard, **capture)
     files = _wanted(predictions, truth)
     found = {name: read_points(path) for name, path in files.items()}
     true = truth_for(truth, (), _names(subjects))
     _finish(
         _run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, leaderboard, form
     )
-    return None
 
 
 @benchmark.command("offsets")
@@ -137,25 +122,6 @@ def benchmark_offsets(predictions, truth, subjects, out, form):
     if section is not None:
         write_text(out, section)
         click.echo(out, err=True)
-
-
-def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets, seed, confidence, body, bodies):
-    from simspine.benchmark.multiview import run
-    from simspine.benchmark.virtual_trials import StudySize
-    from simspine.evaluation.multiview import evaluate_multiview
-    from simspine.workflow.benchmarking import BenchmarkRun
-
-    size = StudySize(people, _names(actions), frames, seed)
-    recipes = _names(bodies) if body else ()
-    study = run(size, _names(presets), confidence, recipes, lambda line: click.echo(line, err=True))
-    for who, why in study.refused.items():
-        click.secho(f"warning: {who}: {why}", fg="yellow", err=True)
-    options = {
-        "virtual_capture": True, "people": people, "actions": actions, "frames": frames, "presets": presets,
-        "seed": seed, "confidence": confidence, "bodies": recipes,
-    }  # fmt: skip
-    about = BenchmarkRun("multiview", dict.fromkeys(study.predictions, ""), "", options)
-    _finish(about, evaluate_multiview(study.predictions, study.truth), out, leaderboard, form)
 
 
 @benchmark.command("lifting", cls=HintingCommand, elsewhere={"--frames": f"{FRAMES_OF_LIFTING} Of a truth: --step."})
