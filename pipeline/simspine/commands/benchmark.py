@@ -77,9 +77,7 @@ def benchmark_multiview(predictions, truth, subjects, form, out):
     files = _wanted(predictions, truth)
     found = {name: read_points(path) for name, path in files.items()}
     true = truth_for(truth, (), _names(subjects))
-    _finish(
-        _run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, form
-    )
+    _finish(_run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, form)
 
 
 @benchmark.command("offsets")
@@ -127,11 +125,6 @@ def benchmark_offsets(predictions, truth, subjects, out, form):
 @click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
 @click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
 @click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from beside the five.")
-@click.option(
-    "--ablate",
-    type=click.Choice(["detections", "family", "spines"]),
-    help="One table of lifters (full, detected, the five people) with each value of this setting.",
-)
 @click.option("--work", type=FILE, default="results/lifting", show_default=True, help="Folder of checkpoints, curves.")
 def benchmark_lifting(predictions, truth, subjects, step, form, out, **lifters):
     """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
@@ -154,23 +147,14 @@ def benchmark_lifting(predictions, truth, subjects, step, form, out, **lifters):
     return None
 
 
-def _lifters(form, out, config, preset, methods, points, image, more_people, ablate, work, **changes):
-    from simspine.learning.ablations import run_ablation
-    from simspine.learning.options import CONTROLS
+def _lifters(form, out, config, preset, methods, points, image, more_people, work, **changes):
     from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
     from simspine.workflow.benchmarking import BenchmarkRun
 
     options = chosen_options(config, "cpu", preset, changes)
-    settings = options.model_dump(mode="json", exclude={"method", "points", "input"})
-    if ablate is None:
-        rows = chosen_rows(benchmark_rows(more_people), _names(methods), points, image)
-        tables = run_lifting_benchmark(options, rows, work, more_people, say)
-        settings |= {"more_people": more_people}
-    else:
-        chosen = _names(methods) or (*CONTROLS, "simple")
-        rows = chosen_rows(benchmark_rows(), chosen, points or "full", image or "detected")
-        tables = run_ablation(options, ablate, rows, work, say)
-        settings |= {"ablation": ablate}
+    settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}
+    rows = chosen_rows(benchmark_rows(more_people), _names(methods), points, image)
+    tables = run_lifting_benchmark(options, rows, work, more_people, say)
     _finish(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, form)
 
 
