@@ -17,7 +17,6 @@ from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import Options
 from simspine.pipeline.points import (
-    Outline,
     check_one_person,
     detect,
     follow_people,
@@ -55,7 +54,6 @@ class _Observed:
     videos: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
     timing: Timing | None = None
-    contours: Keypoints | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,6 @@ class _Detected:
     cameras: tuple[Camera, ...]
     skeleton: str
     videos: tuple[Path, ...] = ()
-    contours: Keypoints | None = None
     timing: Timing | None = None
 
 
@@ -141,8 +138,8 @@ def reconstruct_people(
     if not everybody:
         raise InputError("nobody is seen in two views or more for a fifth of the frames.")
     markers, found = markers or options.body.markers or skeleton, []
-    for rank, (keypoints, contours) in enumerate(everybody, 1):
-        person = _Detected(keypoints, tuple(ordered), skeleton, files, contours, timing)
+    for rank, keypoints in enumerate(everybody, 1):
+        person = _Detected(keypoints, tuple(ordered), skeleton, files, timing)
         rig = judge_cameras({PERSON: (keypoints, ordered)}, options.cameras, options.triangulation.min_confidence)
         seen = _located(person, rig[PERSON], None, options)
         sized, _ = body_of_person([seen.markers], options.body.recipe, markers, options)
@@ -184,7 +181,6 @@ def _solved(
     found = Reconstruction(
         subject, trial, seen.markers, sized, result, spine, cameras=seen.cameras, keypoints=seen.keypoints,
         triangulation=seen.triangulation, points=seen.points, videos=seen.videos, timing=seen.timing,
-        contours=seen.contours,
     )  # fmt: skip
     verdict = judge(sized, result, spine, seen.markers, seen.triangulation, view_fits(found), seen.findings)
     found = replace(found, verdict=verdict.of(subject, trial))
@@ -203,10 +199,10 @@ def _detected(
     check_one_person(options.detection)
     videos = _videos(plain)
     detections, skeleton, cameras = _looked_at(videos, cameras, options, progress, delays is None)
-    ((keypoints, contours),), timing = follow_in_step(
+    (keypoints,), timing = follow_in_step(
         detections, cameras, delays, lambda seen: [follow_person(seen, cameras, skeleton, options.detection)], skeleton
     )
-    return _Detected(keypoints, tuple(cameras), skeleton, videos, contours, timing)
+    return _Detected(keypoints, tuple(cameras), skeleton, videos, timing)
 
 
 def _undelayed(source: Source) -> tuple[Plain, Delays | None]:
@@ -234,9 +230,8 @@ def _located(seen: _Detected, rig: JudgedCameras, mocap: Markers | None, options
     rig = rig if seen.timing is None else with_timing(rig, seen.timing)
     table = options.merge.correspondence
     pairs = None if table is None else read_correspondence(table)
-    outline = None if seen.contours is None else Outline(seen.contours, rig.cameras)
     infer = options.detection.infer_spine
-    markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, infer, outline)
+    markers, _ = make_markers(points, options.filter, options.merge, mocap, pairs, infer)
     return _Observed(
         markers,
         rig.cameras,
@@ -247,7 +242,6 @@ def _located(seen: _Detected, rig: JudgedCameras, mocap: Markers | None, options
         seen.videos,
         tuple(rig.findings),
         seen.timing,
-        seen.contours,
     )
 
 

@@ -17,7 +17,7 @@ from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.store import load, save
 from simspine.pipeline.delays import Delays, follow_in_step
-from simspine.pipeline.points import Followed, detect, follow_people, follow_person
+from simspine.pipeline.points import detect, follow_people, follow_person
 from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.sources.pose2sim import match_cameras
 from simspine.sources.video import check_synchronised, open_videos
@@ -45,18 +45,16 @@ def plan(context: Context) -> list[Task]:
                 check_clicks_of(clicks, capture)
             detections, skeleton, cameras = _detections(context, name, trial, capture)
 
-            def follow(seen: Detections) -> list[Followed]:
+            def follow(seen: Detections) -> list[Keypoints]:
                 return [follow_person(seen, cameras, skeleton, options)]
 
-            (followed,), timing = follow_in_step(detections, cameras, delays_of(trial), follow, skeleton)
-            keypoints = followed.keypoints
+            (keypoints,), timing = follow_in_step(detections, cameras, delays_of(trial), follow, skeleton)
             if clicks is not None:
                 videos = open_videos(capture.videos)
                 keypoints = follow_skin_markers(
                     keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px, timing, clicks.tape_on_skin()
                 )
-            outline = {} if followed.contours is None else {"contours": followed.contours}
-            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **outline, **_kept(timing), **fault)
+            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **_kept(timing), **fault)
             people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
             return _notes(keypoints) | {"people_seen": people_seen} | _kept(timing) | fault
 
@@ -77,8 +75,7 @@ def _shared(context: Context, person: SharedSubject) -> Task:
             stored = load(everybody)
             own = stored["people"][person.rank - 1]
             kept = {key: stored[key] for key in ("cameras", "skeleton", "timing") if key in stored}
-            outline = {"contours": stored["contours"][person.rank - 1]} if "contours" in stored else {}
-            save(out, keypoints=own, **kept, **outline)
+            save(out, keypoints=own, **kept)
             return _notes(own)
 
         return Task(name, (everybody,), (out,), {"rank": person.rank}, take)
@@ -96,11 +93,9 @@ def _shared(context: Context, person: SharedSubject) -> Task:
                 "docs/detection.md for what makes people hard to find."
             )
         kept = {"cameras": cameras, "skeleton": skeleton, **_kept(timing)}
-        people, contours = [one.keypoints for one in found], [one.contours for one in found]
-        outlines, own = ({}, {}) if None in contours else ({"contours": contours}, {"contours": contours[0]})
-        save(everybody, people=people[: person.people], **kept, **outlines)
-        save(out, keypoints=people[0], **kept, **own)
-        return _notes(people[0]) | {"people_followed": len(found)}
+        save(everybody, people=found[: person.people], **kept)
+        save(out, keypoints=found[0], **kept)
+        return _notes(found[0]) | {"people_followed": len(found)}
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about(trial) | {"people": person.people}
     return Task(name, capture.detected, (everybody, out), settings, find)

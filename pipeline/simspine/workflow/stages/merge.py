@@ -11,7 +11,7 @@ from simspine.errors import InputError, Remark
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
 from simspine.merging import MergeReport
-from simspine.pipeline.points import Outline, make_markers
+from simspine.pipeline.points import make_markers
 from simspine.quality.findings import Finding, Severity
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.types import Markers
@@ -24,21 +24,18 @@ MOCAP = "mocap_file"  # code of findings about a file of motion capture
 
 def plan(context: Context) -> list[Task]:
     config = context.config
-    merging, outlined = config.merge.model_dump(mode="json"), config.detection.silhouettes
+    merging = config.merge.model_dump(mode="json")
     tasks = []
     for name in context.trials:
         source, capture = context.paths.points(name), context.capture(name)
         out, trc = context.paths.markers(name), context.paths.markers(name, ".trc")
         table = merging["correspondence"] or capture.correspondence
 
-        seen, rig = (context.paths.keypoints(name), context.paths.cameras(name)) if outlined else (None, None)
-
-        def work(source=source, capture=capture, table=table, out=out, trc=trc, seen=seen, rig=rig) -> dict:
+        def work(source=source, capture=capture, table=table, out=out, trc=trc) -> dict:
             stored = load(source)
-            outline = Outline(load(seen, ["contours"])["contours"], load(rig, ["cameras"])["cameras"]) if seen else None
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", UserWarning)
-                markers, report = _merged(context, stored["points"], capture, table, source, outline)
+                markers, report = _merged(context, stored["points"], capture, table, source)
             odd = _findings(said, capture.mocap)
             save(out, markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored), **odd)
             write_trc(trc, markers)
@@ -52,24 +49,19 @@ def plan(context: Context) -> list[Task]:
             settings |= {"merge": merging | {"correspondence": table}}
         told = {"mocap_frame": capture.frame, "mocap_start": capture.start, "mocap_resample": capture.resample}
         settings |= {name: value for name, value in told.items() if value is not None}
-        if outlined:
-            settings |= {"silhouettes": True}
-            own = (*own, seen, rig)
         tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))
     return tasks
 
 
-def _merged(
-    context: Context, points: Markers, capture: Capture, table: str | None, source: Path, outline: Outline | None
-):
+def _merged(context: Context, points: Markers, capture: Capture, table: str | None, source: Path):
     """Markers and, with motion capture, what was found on the way."""
     config = context.config
     options, infer = (config.filter, config.merge), config.detection.infer_spine
     if not capture.mocap:
-        return make_markers(points, *options, infer_spine=infer, outline=outline)
+        return make_markers(points, *options, infer_spine=infer)
     pairs = None if table is None else read_correspondence(table)
     try:
-        return make_markers(points, *options, capture.motion_capture(), pairs, infer, outline)
+        return make_markers(points, *options, capture.motion_capture(), pairs, infer)
     except InputError as error:
         raise InputError(f"{capture.mocap[0]} with {source}: {error}") from None
 
