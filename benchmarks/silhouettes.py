@@ -34,10 +34,10 @@ from simspine.capture.truth import TruthTrial, capsules, make_subject, make_tria
 from simspine.detection.options import FilterOptions, MergeOptions, TriangulationOptions
 from simspine.geometry import in_frame, project
 from simspine.ik.options import KinematicsOptions
-from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import Options
 from simspine.pipeline.points import Outline, locate_points, make_markers
+from simspine.pipeline.stages import body_of_person
 from simspine.silhouettes.levels import CONTOURS, DEPTH_SD, GROOVE, GROOVE_SD, LEVELS
 from simspine.skeletons import load
 from simspine.skeletons.inferred_names import base_name

@@ -24,12 +24,12 @@ from simspine.geometry import in_frame
 from simspine.ik.options import KinematicsOptions
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import Options
 from simspine.pipeline.person import Person
 from simspine.pipeline.points import locate_points, make_markers
 from simspine.pipeline.sized_body import SizedBody
+from simspine.pipeline.stages import body_of_person
 from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.skeletons.correspondence import read_correspondence

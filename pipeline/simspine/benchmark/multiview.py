@@ -24,8 +24,8 @@ from simspine.capture.truth import ACTIONS, capsules, make_subject, make_trial, 
 from simspine.errors import InputError, require_known
 from simspine.evaluation.points import PointSequence
 from simspine.geometry import in_frame
-from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import solve_kinematics
+from simspine.pipeline.stages import body_of_person
 from simspine.types import Camera, Keypoints, Markers
 
 CONFIDENT = 0.3  # Pose2Sim's default; the paper does not say

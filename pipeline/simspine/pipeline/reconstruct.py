@@ -13,7 +13,6 @@ from simspine.geometry import in_frame
 from simspine.pipeline.cameras import JudgedCameras, judge_cameras, with_timing
 from simspine.pipeline.delays import Delayed, Delays, follow_in_step, in_step_alone
 from simspine.pipeline.fill_gaps import fill_rejected
-from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import Options
 from simspine.pipeline.points import (
@@ -27,6 +26,7 @@ from simspine.pipeline.points import (
 )
 from simspine.pipeline.reconstruction import Reconstruction
 from simspine.pipeline.sized_body import SizedBody
+from simspine.pipeline.stages import body_of_person
 from simspine.pipeline.verdict import judge
 from simspine.pipeline.view_fit import view_fits
 from simspine.quality.findings import Finding

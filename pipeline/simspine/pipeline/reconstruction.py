@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from simspine.pipeline.page import write_trial_report
 from simspine.pipeline.publish import write_trials
 from simspine.pipeline.solved_trial import SolvedTrial
 
@@ -22,4 +21,6 @@ class Reconstruction(SolvedTrial):
 
     def report(self, path: str | PathLike) -> Path:
         """Write the report of the trial: one page of HTML that needs nothing else. Returns its path."""
+        from simspine.pipeline.page import write_trial_report  # pages are loaded when one is asked for
+
         return write_trial_report(path, self)

@@ -10,8 +10,8 @@ from simspine.data_files import models_folder
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
-from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.sized_body import femur_lengths
+from simspine.pipeline.stages import body_of_person
 from simspine.quality.findings import Severity
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
