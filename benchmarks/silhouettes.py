@@ -37,7 +37,7 @@ from simspine.ik.options import KinematicsOptions
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import Options
 from simspine.pipeline.points import Outline, locate_points, make_markers
-from simspine.pipeline.stages import body_of_person
+from simspine.pipeline.solving import body_of_person
 from simspine.silhouettes.levels import CONTOURS, DEPTH_SD, GROOVE, GROOVE_SD, LEVELS
 from simspine.skeletons import load
 from simspine.skeletons.inferred_names import base_name

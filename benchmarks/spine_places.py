@@ -62,7 +62,7 @@ def point_trials(subject, frames: int, lie: str) -> list[PointTrial]:
 
 def judge(trials: list[PointTrial], marker_set: str, kind: str, seed: int) -> list[dict[str, np.ndarray]]:
     """Errors of all trials of a person: lla, tka (frames,) deg, flexion (frames, levels) deg, centres: mm."""
-    found = fit_trials({t.trial: observed(t, ERRORS[kind], seed) for t in trials}, markers=marker_set)
+    found = fit_trials({t.trial: observed(t, ERRORS[kind], seed) for t in trials}, marker_set=marker_set)
     out = []
     for trial in trials:
         spine = found[trial.trial].spine

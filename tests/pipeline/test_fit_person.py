@@ -15,7 +15,7 @@ from simspine.ik.options import KinematicsOptions, RegionOffset
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
 from simspine.pipeline.options import Options
 from simspine.pipeline.person import Person, personal_prior
-from simspine.pipeline.stages import body_of_person
+from simspine.pipeline.solving import body_of_person
 from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import Prior
 from simspine.skeletons.regions import SPINE_REGIONS

@@ -29,7 +29,7 @@ from simspine.pipeline.options import Options
 from simspine.pipeline.person import Person
 from simspine.pipeline.points import locate_points, make_markers
 from simspine.pipeline.sized_body import SizedBody
-from simspine.pipeline.stages import body_of_person
+from simspine.pipeline.solving import body_of_person
 from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.skeletons.correspondence import read_correspondence

@@ -25,7 +25,7 @@ from simspine.errors import InputError, require_known
 from simspine.evaluation.points import PointSequence
 from simspine.geometry import in_frame
 from simspine.pipeline.kinematics import solve_kinematics
-from simspine.pipeline.stages import body_of_person
+from simspine.pipeline.solving import body_of_person
 from simspine.types import Camera, Keypoints, Markers
 
 CONFIDENT = 0.3  # Pose2Sim's default; the paper does not say

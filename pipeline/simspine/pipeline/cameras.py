@@ -95,6 +95,11 @@ def with_timing(judged: JudgedCameras, timing: Timing) -> JudgedCameras:
     return replace(judged, findings=(camera_checks.delays(timing), *judged.findings))
 
 
+def is_refined(findings: Sequence[Finding]) -> bool:
+    """Whether the cameras are refined ones, by what was found about them."""
+    return any(finding.code == REFINED for finding in findings)
+
+
 def _judged(seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float) -> JudgedCameras:
     given = tuple(cameras)
     try:

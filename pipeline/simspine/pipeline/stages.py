@@ -1,28 +1,21 @@
-"""The stages from a recording to the spine."""
+"""The one list of stages from a recording to the spine. `reconstruct` and `fit_trials` run it in memory; the workflow
+runs the same stages and adds load and save."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from simspine.body.recipes import Recipe
-from simspine.body.scaling import ScaleFactors
-from simspine.pipeline.fit_person import fit_to_person
+from simspine.pipeline.detecting import DETECT
+from simspine.pipeline.judging import QUALITY
+from simspine.pipeline.locating import CAMERAS, MERGE, TRIANGULATE
 from simspine.pipeline.options import Options
-from simspine.pipeline.sized_body import SizedBody, size_body
-from simspine.quality.side_checks import exchanged
-from simspine.types import Markers
+from simspine.pipeline.solving import IK, SCALE, VERTEBRAE
+from simspine.pipeline.stage import Known, Stage
+
+STAGES = (DETECT, CAMERAS, TRIANGULATE, MERGE, SCALE, IK, VERTEBRAE, QUALITY)
 
 
-def body_of_person(
-    trials: Sequence[Markers],
-    recipe: str | Recipe,
-    marker_set: str,
-    options: Options,
-    height: float | None = None,
-    mass: float | None = None,
-) -> tuple[SizedBody, ScaleFactors]:
-    """The recipe's body at a person's size, fitted to all their trials. Arguments as of `size_body`."""
-    sized, factors = size_body(
-        trials, recipe, marker_set, options.scaling, height, mass, options.body.skin_marker_height_m
-    )
-    if options.scaling.anatomy:
-        sized = fit_to_person(sized, trials, marker_set, options.ik, exchanged)
-    return sized, factors
+def run_stages(trials: Mapping[str, Known], options: Options, stages: Sequence[Stage] = STAGES) -> dict[str, Known]:
+    """What the stages find in all trials of a person. trials: {trial: {name: what is known before}}."""
+    known = dict(trials)
+    for stage in stages:
+        known = stage.run(known, options)
+    return known
