@@ -26,7 +26,7 @@ from simspine.commands.options import FILE, config_option, cores_option, quiet_o
 from simspine.commands.start import demo, run, warmup
 from simspine.commands.train import train
 from simspine.commands.validate import validate
-from simspine.commands.view import clicks, cycles_, overlay, portray, view
+from simspine.commands.view import cycles_, overlay, view
 from simspine.commands.workflow import job, status
 from simspine.errors import InputError
 
@@ -192,10 +192,8 @@ for _group in (
     verify,
     check,
     view,
-    portray,
     cycles_,
     overlay,
-    clicks,
     annotate,
     annotations,
     job,

@@ -24,7 +24,6 @@ class Origin(StrEnum):
 
     DETECTED = "detected"  # seen by a detector, or triangulated from points that were
     ESTIMATED = "estimated"  # placed by a detector's network from other evidence; the point itself was not seen
-    SILHOUETTE = "silhouette"  # placed behind the trunk's outline as seen; the point itself was not
     INFERRED = "inferred"  # inferred from other points; carries no measurement of its own
     GIVEN = "given"  # from motion capture or another outside source
 

@@ -89,7 +89,7 @@ def test_virtual_spine_is_the_releases_whatever_the_detector(blazepose, release)
 def test_three_kinds_of_markers_do_not_mix(blazepose):
     assert "Spine_03" not in blazepose.marker_names  # BlazePose does not see it
     assert {"Spine_03_virtual", "Spine_03_inferred", "Nose", "Nose_virtual"} <= set(blazepose.marker_names)
-    kinds = (21, 19, 25, 9, 4)  # fitted; read out: points, centroids; inferred; behind the outline
+    kinds = (21, 19, 25, 9)  # fitted; read out: points, centroids; inferred
     assert len(blazepose.marker_names) == sum(kinds)
 
 

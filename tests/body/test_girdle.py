@@ -111,7 +111,7 @@ def moving(body, shrug=15.0, raised=0.0, frames=40):
         values[:, c.index(f"arm_add_{side}")] -= raised * up
     motion = Motion(c.names, 50.0, values, c.rotational)
     exact = forward_kinematics(body, motion)
-    fitted = [n for n in exact.names if not n.endswith(("_virtual", "_inferred", "_silhouette"))]
+    fitted = [n for n in exact.names if not n.endswith(("_virtual", "_inferred"))]
     return motion, exact.select(fitted)
 
 

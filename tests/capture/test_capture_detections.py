@@ -3,10 +3,10 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from detector_errors import PAPER, region_errors
 from scipy.stats import spearmanr
 from stick_person import stick_person
 
-from simspine.benchmark.detections import PAPER, region_errors
 from simspine.benchmark.peer import triangulate_plainly
 from simspine.capture import detections, truth, visibility
 from simspine.capture.detections import LIMBS, detect

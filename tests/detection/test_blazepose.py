@@ -7,9 +7,8 @@ import pytest
 from simspine import skeletons
 from simspine.detection.blazepose import BlazePose
 from simspine.detection.blazepose_spine import BlazePoseSpine
-from simspine.detection.protocol import ContourDetector, Detector
+from simspine.detection.protocol import Detector
 from simspine.errors import InputError
-from simspine.silhouettes.levels import CONTOURS
 from simspine.sources.pose2sim import demo_folder, find_project
 from simspine.sources.video import open_videos
 
@@ -48,27 +47,6 @@ def test_the_demos_person_is_found_upright_in_all_views(images):
     # seen from the front in views 0 and 1 and from behind in 2 and 3: left and right appear exchanged
     order = [p[0, S.index("left_shoulder"), 0] > p[0, S.index("right_shoulder"), 0] for p in first]
     assert order == [True, True, False, False]
-
-
-def test_contours_follow_the_points(images):
-    """Beside the waist, where no arm is near: on either side of the trunk's axis, as wide as the demo's person is."""
-    plain, detector = BlazePose(threads=1), BlazePose(threads=1, silhouettes=True)
-    assert plain.contours == ()
-    assert isinstance(detector, ContourDetector)
-    assert detector.contours == CONTOURS
-    without, found = plain.detect(images[:2]), detector.detect(images[:2])
-    plain.close()
-    detector.close()
-    for bare, people in zip(without, found, strict=True):
-        assert people.shape == (1, 33 + len(CONTOURS), 3)
-        np.testing.assert_array_equal(people[:, :33], bare)
-        points, outline = people[0, :33], dict(zip(CONTOURS, people[0, 33:], strict=True))
-        middle = [points[[S.index(f"left_{p}"), S.index(f"right_{p}")], :2].mean(0) for p in ("hip", "shoulder")]
-        length = np.linalg.norm(middle[1] - middle[0])
-        first, second = outline["L3 first"], outline["L3 second"]
-        assert first[2] == second[2] == 1
-        assert 0.45 < np.linalg.norm(first[:2] - second[:2]) / length < 0.75  # 0.31 of 0.52 m, as on the pictures
-        assert first[0] > middle[0][0] > second[0]
 
 
 def test_everybody_is_found_and_followed(pair):

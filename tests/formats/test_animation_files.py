@@ -1,7 +1,6 @@
-"""glTF, USD and BVH, read by readers that share nothing with the writers: joints and skin stand where they stood."""
+"""glTF and BVH, read by readers that share nothing with the writers: joints and skin stand where they stood."""
 
 import json
-import re
 import struct
 
 import numpy as np
@@ -12,7 +11,6 @@ from simspine.errors import InputError
 from simspine.formats.bvh import write_bvh
 from simspine.formats.gltf import write_gltf
 from simspine.formats.skeleton_motion import JointMesh, SkeletonMotion, ordered
-from simspine.formats.usd import joint_paths, write_usd
 
 NAMES, PARENTS = ("pelvis", "spine", "head", "leg"), (-1, 0, 1, 0)
 FRAMES, RATE, GAP = 9, 30.0, 4
@@ -166,68 +164,3 @@ def test_nothing_known_is_refused(poses):
         SkeletonMotion(NAMES, PARENTS, poses * np.nan, RATE)
     with pytest.raises(InputError, match="before its parent"):
         SkeletonMotion(NAMES, (1, -1, 1, 0), poses, RATE)
-
-
-def numbers(text):
-    return np.array([float(n) for n in re.findall(r"-?\d+\.?\d*", text)])
-
-
-def usd_array(text, name):
-    """The numbers of an array that is written on one line."""
-    return numbers(re.search(rf" {re.escape(name)} = \[(.*?)\](?: \(|$)", text, re.MULTILINE)[1])
-
-
-def usd_samples(text, name):
-    """{frame: numbers} of an attribute over time."""
-    block = re.search(rf" {re.escape(name)}\.timeSamples = \{{\n(.*?)\n +\}}", text, re.DOTALL)[1]
-    rows = (line.split(":", 1) for line in block.splitlines())
-    return {int(frame): numbers(values) for frame, values in rows}
-
-
-@pytest.fixture(scope="module")
-def usda(motion, tmp_path_factory):
-    path = tmp_path_factory.mktemp("usd") / "a.usda"
-    write_usd(path, motion, 'walk "1"', "by us")
-    return path.read_text()
-
-
-def test_usd_says_units_clock_and_gaps(usda):
-    assert usda.startswith("#usda 1.0\n")
-    for said in ('upAxis = "Y"', "metersPerUnit = 1", "timeCodesPerSecond = 30", f"endTimeCode = {FRAMES - 1}"):
-        assert said in usda
-    assert 'doc = "walk \\"1\\", by simspine. by us"' in usda
-    assert f'gaps = "{GAP}"' in usda
-    for pair in ("()", "[]", "{}"):
-        assert usda.count(pair[0]) == usda.count(pair[1])
-
-
-def test_usd_joints_stand_where_they_stood(usda, poses):
-    assert 'joints = ["pelvis", "pelvis/spine", "pelvis/spine/head", "pelvis/leg"]' in usda
-    places, turns = usd_samples(usda, "float3[] translations"), usd_samples(usda, "quatf[] rotations")
-    assert list(places) == list(turns) == [frame for frame in range(FRAMES) if frame != GAP]
-    for frame, place in places.items():
-        worlds = []
-        for joint, parent in enumerate(PARENTS):
-            local = np.eye(4)
-            real, *rest = turns[frame].reshape(-1, 4)[joint]
-            local[:3, :3] = Rotation.from_quat([*rest, real]).as_matrix()
-            local[:3, 3] = place.reshape(-1, 3)[joint]
-            worlds.append(local if parent < 0 else worlds[parent] @ local)
-        np.testing.assert_allclose(worlds, poses[frame], atol=1e-5)
-
-
-def test_usd_corners_go_with_their_joint(usda, poses, motion):
-    binds = usd_array(usda, "uniform matrix4d[] bindTransforms").reshape(-1, 4, 4).swapaxes(1, 2)
-    np.testing.assert_allclose(binds, poses[0], atol=1e-8)
-    points = usd_array(usda, "point3f[] points").reshape(-1, 3)
-    joints = usd_array(usda, "int[] primvars:skel:jointIndices").astype(int)
-    assert joints.tolist() == [1, 1, 1, 3, 3, 3]
-    skin = np.linalg.inv(binds)
-    rest = [skin[j, :3, :3] @ p + skin[j, :3, 3] for j, p in zip(joints, points, strict=True)]
-    np.testing.assert_allclose(rest, np.concatenate([mesh.points for mesh in motion.meshes]), atol=1e-5)
-    assert usd_array(usda, "int[] faceVertexIndices").tolist() == list(range(6))
-
-
-def test_usd_names_are_identifiers_and_differ():
-    paths = joint_paths(["a b", "a-b", "1st", "ü"], [-1, -1, 0, 0])
-    assert paths == ["a_b", "a_b_1", "a_b/_1st", "a_b/_"]

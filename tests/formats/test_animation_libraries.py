@@ -1,4 +1,4 @@
-"""glTF, BVH and USD opened by libraries of others: joints stand where they stood."""
+"""glTF and BVH opened by libraries of others: joints stand where they stood."""
 
 import warnings
 
@@ -6,13 +6,11 @@ import bvh
 import numpy as np
 import pygltflib
 import pytest
-from pxr import Usd, UsdGeom, UsdSkel
 from scipy.spatial.transform import Rotation
 
 from simspine.formats.bvh import write_bvh
 from simspine.formats.gltf import write_gltf
 from simspine.formats.skeleton_motion import JointMesh, SkeletonMotion
-from simspine.formats.usd import write_usd
 
 NAMES, PARENTS, FRAMES, RATE = ("pelvis", "spine", "head", "leg"), (-1, 0, 1, 0), 7, 30.0
 
@@ -78,17 +76,3 @@ def test_the_package_bvh_opens_the_bvh(motion, tmp_path):
             turn = Rotation.from_euler(order, [said[f"{axis}rotation"] for axis in order], degrees=True)
             local.append(pose(place, turn))
         np.testing.assert_allclose(in_the_world(local), motion.poses[frame], atol=1e-6)
-
-
-def test_openusd_opens_the_usda(motion, tmp_path):
-    write_usd(tmp_path / "a.usda", motion, "walk")
-    stage = Usd.Stage.Open(str(tmp_path / "a.usda"))
-    assert UsdGeom.GetStageMetersPerUnit(stage) == 1
-    skeleton = next(UsdSkel.Skeleton(prim) for prim in stage.Traverse() if prim.IsA(UsdSkel.Skeleton))
-    root = next(UsdSkel.Root(prim) for prim in stage.Traverse() if prim.IsA(UsdSkel.Root))
-    cache = UsdSkel.Cache()
-    cache.Populate(root, Usd.PrimDefaultPredicate)
-    query = cache.GetSkelQuery(skeleton)
-    for frame in range(FRAMES):
-        found = [np.array(matrix).T for matrix in query.ComputeJointSkelTransforms(Usd.TimeCode(frame))]
-        np.testing.assert_allclose(found, motion.poses[frame], atol=1e-5)

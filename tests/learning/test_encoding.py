@@ -20,14 +20,6 @@ def test_targets_come_back_as_points_with_the_root_at_zero():
     np.testing.assert_allclose(CODE.points(CODE.targets(DATA)), DATA.xyz, atol=1e-12)
 
 
-def test_deviations_are_those_of_scaled_noise():
-    """Monte Carlo: noise on standardised targets has in space the deviation that is said."""
-    sd = np.linspace(0.5, 2, 42)
-    noise = np.random.default_rng(1).normal(0, sd, (20000, 42))
-    expected = CODE.points(noise).std(0)
-    np.testing.assert_allclose(CODE.deviations(sd[None])[0], expected, rtol=0.03)
-
-
 def test_a_missing_point_is_at_the_mean_and_changes_no_other():
     seen = DATA.seen.copy()
     seen[:, :, 5] = np.nan

@@ -8,7 +8,6 @@ from click.testing import CliRunner
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.evaluation.points import load_points
-from simspine.learning.ablations import run_ablation
 from simspine.learning.lifters import fit_lifter, of_subjects
 from simspine.learning.runs import (
     LiftingRow,
@@ -72,22 +71,22 @@ def test_the_benchmark_of_controls_says_how_they_compare(tiny, tmp_path):
 
 def test_rows_of_the_benchmark():
     rows = benchmark_rows()
-    assert len({row.name for row in rows}) == len(rows) == 18
+    assert len({row.name for row in rows}) == len(rows) == 17
     assert {row.setting for row in rows if row.method == "simple"} == {row.setting for row in rows}
-    assert len(benchmark_rows(25)) == 18 + 11
+    assert len(benchmark_rows(25)) == 17 + 10
 
 
 def test_rows_are_chosen_by_what_they_are():
-    rows = chosen_rows(benchmark_rows(25), ("ridge", "angles"), "full", "detected")
+    rows = chosen_rows(benchmark_rows(25), ("ridge", "temporal"), "full", "detected")
     assert [row.name for row in rows] == [
-        "ridge, full, detected", "angles, full, detected", "ridge, full, detected, 25 more people",
-        "angles, full, detected, 25 more people",
+        "ridge, full, detected", "temporal, full, detected", "ridge, full, detected, 25 more people",
+        "temporal, full, detected, 25 more people", "temporal, full, detected, 25 more people, redrawn",
     ]  # fmt: skip
     assert chosen_rows(rows) == rows
     with pytest.raises(InputError, match="unknown method 'rigde'"):
         chosen_rows(rows, ("rigde",))
     with pytest.raises(InputError, match="no lifter of the benchmark"):
-        chosen_rows(rows, ("angles",), "spine")
+        chosen_rows(rows, ("temporal",), "spine")
 
 
 def test_one_command_makes_people_fits_controls_and_prints_tables(tmp_path):
@@ -138,30 +137,3 @@ def test_a_file_and_a_preset_together_are_refused(tmp_path):
     done = CliRunner().invoke(main, ["train", "lifting", str(file), "--preset", "tiny"])
     assert done.exit_code == 2
     assert "a file names its preset itself" in done.stderr
-
-
-def test_an_ablation_is_a_table_with_each_value_of_a_setting(tiny, tmp_path):
-    """With exact detections, detected points are the true ones."""
-    small = tiny.model_copy(update={"source": tiny.source.model_copy(update={"actions": ("Walking_1",)})})
-    rows = [LiftingRow("ridge", "spine", image) for image in ("detected", "truth")]
-    (table,) = run_ablation(small, "detections", rows, tmp_path)
-    error = {(r.method, r.label): r.cells[-2] for r in table.rows}
-    assert len(error) == 2 * 3
-    assert error["ridge, spine, detected", "exact"] == pytest.approx(error["ridge, spine, truth", "exact"], abs=0.5)
-    assert error["ridge, spine, truth", "exact"] == error["ridge, spine, truth", "zero-shot"]
-    assert abs(error["ridge, spine, detected", "exact"] - error["ridge, spine, detected", "zero-shot"]) > 1
-    with pytest.raises(InputError, match="unknown setting to change 'weather'"):
-        run_ablation(small, "weather", rows, tmp_path)
-    other = small.model_copy(update={"source": small.source.model_copy(update={"dataset": "x.h5"})})
-    with pytest.raises(InputError, match=r"x\.h5 are as they are"):
-        run_ablation(other, "family", rows, tmp_path)
-
-
-def test_one_option_makes_the_ablation(tmp_path):
-    arguments = ["benchmark", "lifting", "--preset", "tiny", "--methods", "ridge", "--ablate", "family"]
-    done = CliRunner().invoke(main, [*arguments, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")])
-    assert done.exit_code == 0, done.output
-    assert "Lifting by family" in done.output
-    found = json.loads((tmp_path / "out/lifting.json").read_text())
-    assert [row["label"] for row in found["tables"][0]["rows"]] == ["centroids", "released"]
-    assert found["settings"]["ablation"] == "family"

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from standing_person import standing
 
-from simspine.benchmark.standing import standing
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import build, read_recipe
 from simspine.body.skin import read_skin_table

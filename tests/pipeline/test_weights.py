@@ -138,15 +138,3 @@ def test_covariance_takes_effect(truth):
 
     assert off(0.3, True) < 0.5 * off(0.001, True)
     assert off(0.3, False) == off(0.001, False), "not asked for"
-
-
-def test_a_point_behind_the_outline_weighs_what_its_own_error_says():
-    """Standard deviation 20 mm: 0.9 of it shared by all of them, 0.45 each one's own, (30 / 9 mm)² of a weight."""
-    origin = (Origin.GIVEN, Origin.SILHOUETTE, Origin.SILHOUETTE)
-    names = ("RHip", "Spine_01_silhouette", "Spine_02_silhouette")
-    some = markers(names=names, origin=origin, covariance=np.tile(4e-4 * np.eye(3), (4, 3, 1, 1)))
-    options = KinematicsOptions(marker_sd_m=0.03, given_sd_m=0.01)
-    assert_allclose(fit_weights(options, some, {})[0], [9 * 0.8, 0.8 * (30 / 9) ** 2, 0.8 * (30 / 9) ** 2])
-    (error,) = shared_errors(options, some)
-    assert error.markers == names[1:]
-    assert_allclose(error.sd, 0.018)

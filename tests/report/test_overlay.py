@@ -100,19 +100,6 @@ def test_person_at_the_edge_is_padded():
     assert picture.shape == (300, 225, 3)
 
 
-def test_points_of_the_outline_and_those_behind_it_are_drawn_where_they_are():
-    """Each changes the picture around itself and nowhere else; the legend has a symbol for each."""
-    for layer, kind in (
-        (Layer(outline={"left": (100, 120), "hidden": (np.nan, 0)}), "outline"),
-        (Layer(detected={"Spine_01": (100, 120)}, outlined=frozenset({"Spine_01"})), "outlined"),
-    ):
-        assert symbols(layer) == {kind}
-        at = changed(draw_overlay(GREY, layer, height=GREY.shape[0], crop=False), GREY)
-        np.testing.assert_allclose(at.mean(0), [100, 120], atol=0.6)
-        assert np.abs(at - [100, 120]).max() < 12
-        assert canvas.legend(GREY, symbols(layer)).shape[0] > GREY.shape[0]
-
-
 def test_caption_and_legend_say_what_is_there():
     layer = Layer(detected={"p": (100, 100), "q": (120, 120)}, inferred={"q"}, model={"Hip": (90, 90)}, spine=("Hip",))
     assert symbols(layer) == {"detected", "inferred", "spine"}

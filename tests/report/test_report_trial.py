@@ -226,9 +226,5 @@ def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cam
     np.testing.assert_allclose(shown.xy[:, :, 3], xy[:, :, 3] - [3, 4])
     assert shown.names_of(Origin.INFERRED) == ("Spine_01",)
     assert (shown.confidence[:, :, 3] == 0).all()
-    behind = turned.with_(names=(*NAMES[:3], f"{NAMES[3]}_silhouette"), origin=(*ORIGIN[:3], Origin.SILHOUETTE))
-    outlined = with_inferred(keypoints, cameras, behind)
-    assert outlined.names_of(Origin.SILHOUETTE) == (NAMES[3],)
-    np.testing.assert_allclose(outlined.xy[:, :, 3], shown.xy[:, :, 3])
     detected = keypoints.select(NAMES[:3])
     assert with_inferred(detected, cameras, turned.select(NAMES[:3])) == detected

@@ -19,7 +19,7 @@ from simspine.report.trial import MANY, TrialParts, trial_section
 from simspine.report.uncertainty import angle_table, caveats, not_measured
 from simspine.spine.levels import PLANES, SPINE_MARKERS, Level
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.types import Forced, Markers, Origin
+from simspine.types import Forced, Markers
 
 FRAMES = 30
 TIME = np.arange(FRAMES) / 50
@@ -232,14 +232,3 @@ def test_poster_is_one_small_png():
     red, _, blue = image.getpixel((750, 30))
     assert blue > 200 > 60 > red
     assert len(data) < 200_000
-
-
-def test_points_behind_the_outline_are_no_detections_and_not_inferred():
-    """Each kind has a line of its own, with plain names and why."""
-    s = spine()
-    names = ("LHip", "Spine_01_silhouette", "Spine_02_silhouette", "Spine_05_inferred")
-    origin = (Origin.DETECTED, Origin.SILHOUETTE, Origin.SILHOUETTE, Origin.INFERRED)
-    measured = Markers(names, 50, np.zeros((FRAMES, 4, 3)), "y_up", origin=origin)
-    outlined, inferred = not_measured([caveats(measured, s, SHARES, np.ones(FRAMES, bool))])["inferred"]
-    assert (outlined.name, inferred.name) == ("Spine_01, Spine_02", "Spine_05")
-    assert "not seen: placed behind the trunk's outline" in outlined.reason

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from benchmarks.spine_by_rule import SPINE, infer_spine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promise import SAME_M
 from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
+from spine_by_rule import SPINE, infer_spine
 from tools.marker_atlas.survey import survey
 
 from simspine.body.kinematics import neutral_markers

@@ -10,7 +10,6 @@ from figure_text import texts
 from simspine.cli import main
 from simspine.formats.dataset import write_dataset
 from simspine.formats.dataset_tree import Dataset
-from simspine.report.figures.gallery import course
 from simspine.report.figures.rom import lumbar_profile
 from simspine.report.figures.validation import figures, pictures, text_tables
 from simspine.report.figures.violins import curvature_violins
@@ -21,7 +20,7 @@ from simspine.validation import curvature_table, lumbar_rom, records
 
 def test_every_figure_has_titles_units_and_a_legend(small_dataset):
     made = figures(small_dataset)
-    assert list(made) == ["lla_tka", "lumbar_rom", "neck_rom", "kinematics"]
+    assert list(made) == ["lla_tka", "lumbar_rom", "neck_rom"]
     for name, figure in made.items():
         assert figure.legends, name
         assert "°" in texts(figure), name
@@ -65,16 +64,6 @@ def test_forced_levels_are_hollow_and_grey(small_dataset):
     assert grey == [True] * 5 + [False]
 
 
-def test_course_of_a_trial_leaves_rejected_frames_open():
-    values = np.radians(np.arange(101.0))
-    kept = np.ones(101, bool)
-    kept[40:60] = False
-    drawn = course(values, kept)
-    np.testing.assert_allclose(drawn[:40], np.arange(40))
-    assert np.isnan(drawn[40:60]).all()
-    np.testing.assert_allclose(course(values[::4], kept[::4] | True), np.arange(101), atol=1e-9)
-
-
 def test_nothing_to_draw_gives_no_figures():
     assert figures(Dataset({})) == {}
     assert pictures(Dataset({})) == text_tables(Dataset({})) == ()
@@ -95,9 +84,9 @@ def test_command_writes_tables_and_figures(small_dataset, tmp_path):
     done = CliRunner().invoke(main, ["validate", str(tmp_path)], catch_exceptions=False)  # a folder with one file
     assert done.exit_code == 0, done.output
     made = {path.name for path in (tmp_path / "validation").iterdir()}
-    names = ("lla_tka", "lumbar_rom", "neck_rom", "kinematics")
+    names = ("lla_tka", "lumbar_rom", "neck_rom")
     wanted = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
-    assert made == wanted | {f"{name}.csv" for name in names[:3]} | {"validation.md"}
+    assert made == wanted | {f"{name}.csv" for name in names} | {"validation.md"}
     page = (tmp_path / "validation/validation.md").read_text(encoding="utf-8")
     assert all(f"({name}.png)" in page for name in names)
     assert "set by the model" in page

@@ -153,7 +153,7 @@ def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
 
 
 def test_the_skeleton_goes_to_animation_programs(finished, tmp_path):
-    for name in ("bow.glb", "bow.usda", "bow.bvh"):
+    for name in ("bow.glb", "bow.bvh"):
         done = run("view", finished.results, "--animation", tmp_path / name)
         assert done.exit_code == 0, done.output
     assert (tmp_path / "bow.glb").read_bytes()[:4] == b"glTF"

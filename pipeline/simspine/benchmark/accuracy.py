@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 
-from simspine.benchmark.ablations import variants
 from simspine.benchmark.methods import PLACES, Experiment, GroundTruthTrial, our_estimates, reference_estimates
 from simspine.benchmark.report import Metric
 from simspine.benchmark.spine_errors import SpineErrors, TrialSpine, by_name, errors, figures
@@ -93,12 +92,11 @@ def run(
     presets: Sequence[str],
     settings: Mapping[str, Experiment],
     capture: Capture = recorded_subjects,
-    peer: bool = True,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Errors of our pipeline with each of the settings, by name, and of the published procedure, on each preset."""
     methods: dict[str, Callable[[Sequence[GroundTruthTrial]], dict[str, list[TrialSpine]]]]
-    methods = {PEER: _reference} if peer else {}
+    methods = {PEER: _reference}
     methods |= {name: partial(_ours, name, chosen) for name, chosen in settings.items()}
     found: dict[tuple[str, str], dict[tuple[str, str], SpineErrors]] = {}
     refused: dict[tuple[str, str, str], str] = {}
@@ -157,14 +155,13 @@ def metrics(outcome: Outcome, bodies: Sequence[str] = BODIES) -> list[Metric]:
 def measure(
     sizes: StudySize,
     presets: Sequence[str],
-    ablate: bool = False,
     progress: Callable[[str], None] = lambda line: None,
     capture: Capture = recorded_subjects,
     bodies: Sequence[str] = BODIES,
 ) -> tuple[list[Metric], dict]:
     """The benchmark: metrics with goals, and all details for the JSON file.
 
-    bodies: recipes, by name or path. ablate: run the articulated body with one thing changed at a time as well.
+    bodies: recipes, by name or path.
     """
     for preset in presets:
         read_preset(preset)  # `InputError` before anything is recorded
@@ -175,12 +172,8 @@ def measure(
             f"{sizes.subjects} people, {len(sizes.actions)} actions, {sizes.frames} frames: expected at least 1, 1 and "
             f"{LEAST_FRAMES} (the filters need so many)."
         )
-    outcome = run(sizes, presets, {name: Experiment(recipe=name) for name in bodies}, capture, progress=progress)
-    details = outcome.as_dict()
-    if ablate:
-        changed = run(sizes, presets, variants(Experiment()), capture, peer=False, progress=progress).as_dict()
-        details["ablations"] = {key: changed[key] for key in ("totals", "refused")}
-    return metrics(outcome, bodies), details
+    outcome = run(sizes, presets, {name: Experiment(recipe=name) for name in bodies}, capture, progress)
+    return metrics(outcome, bodies), outcome.as_dict()
 
 
 def _unit(name: str) -> str:

@@ -1,8 +1,7 @@
 """Bodies from recipes: a base model, a marker set for the detector's skeleton, and what the scaling needs to know.
 
 A built body carries kinds of markers, told apart by their names (docs/body.md):
-`Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred, `Name_silhouette` to one that
-is placed behind the trunk's outline; `Name_virtual` is read out.
+`Name` is fitted to the point of that name, `Name_inferred` to a point that was inferred; `Name_virtual` is read out.
 """
 
 import math

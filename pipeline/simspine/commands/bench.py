@@ -58,22 +58,14 @@ def bench_triangulation(path, detections, quick):
 @click.option("--frames", default="2000,5000,20000", show_default=True, help="Lengths of the trials, by comma.")
 @click.option("--detections", default="finetuned", show_default=True, help="Preset of the virtual detector.")
 @click.option("--quick", is_flag=True, help="Short trials: shows that it runs, not what a frame costs.")
-@click.option("--of", type=FILE, help="Configuration of a run: what its jobs took. Nothing is measured anew.")
-@click.pass_context
-def bench_workflow(context, path, frames, detections, quick, of):
-    """All stages from given 2D points, by length of the trial: processor time and memory of each.
-
-    With --of, what the jobs of a run took, a finished one or one at work, as Snakemake measured them.
-    """
+def bench_workflow(path, frames, detections, quick):
+    """All stages from given 2D points, by length of the trial: processor time and memory of each."""
     import json
 
     from simspine.benchmark.report import as_json, as_table
     from simspine.benchmark.workflow import measure, table
     from simspine.formats.atomic import write_text
 
-    if of is not None:
-        _bench_finished_run(context, of, path)
-        return
     try:
         lengths = [100, 200] if quick else [int(text) for text in _names(frames)]
     except ValueError:
@@ -92,25 +84,6 @@ def bench_workflow(context, path, frames, detections, quick, of):
         write_text(path, json.dumps(as_json(metrics, settings) | details, indent=1) + "\n")
 
 
-def _bench_finished_run(context, of, path) -> None:
-    import json
-
-    from simspine.benchmark.finished_run import as_details, as_metrics, read_run, table
-    from simspine.benchmark.report import as_json
-    from simspine.config import read_config
-    from simspine.formats.atomic import write_text
-
-    for name in ("frames", "detections", "quick"):
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--of reads what a run took; --{name} is for trials that are made.")
-    config = read_config(of)
-    found = read_run(config)
-    click.echo(table(found))
-    if path is not None:
-        written = as_json(as_metrics(found), {"of": config.name}) | as_details(found)
-        write_text(path, json.dumps(written, indent=1) + "\n")
-
-
 @bench.command("accuracy")
 @_json_option
 @click.option("--subjects", default=7, show_default=True, help="Virtual people.")
@@ -120,7 +93,6 @@ def _bench_finished_run(context, of, path) -> None:
 @click.option("--bodies", default="coupled,articulated", show_default=True, help="From 2D points: recipes; also paper.")
 @click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
 @click.option("--spines", default="published", show_default=True, help="From 2D points: published figures, or scans.")
-@click.option("--ablate", is_flag=True, help="Also one thing changed at a time: what limits accuracy.")
 @click.option("--families", default="published,scans,foreign", show_default=True, help="Of points in space; or none.")
 @click.option("--points", default="exact,white,detector", show_default=True, help="How points in space are off.")
 @click.option("--point-frames", default=500, show_default=True, help="From points in space: frames of a trial.")
@@ -165,12 +137,10 @@ def _from_images(presets, points, sizes):
         replace(QUICK, spines=own["spines"]) if sizes["quick"] else StudySize(actions=_names(sizes["actions"]), **own)
     )
     bodies = _names(sizes["bodies"])
-    metrics, details = measure(size, presets, sizes["ablate"], progress=_say, bodies=bodies)
+    metrics, details = measure(size, presets, progress=_say, bodies=bodies)
     click.echo(side_by_side(details["totals"]) + "\n")
     click.echo(as_table([metric for metric in metrics if metric.goal is not None]))
-    if sizes["ablate"]:
-        click.echo("\n" + side_by_side(details["ablations"]["totals"]))
-    return metrics, details, asdict(size) | {"ablate": sizes["ablate"], "bodies": bodies}
+    return metrics, details, asdict(size) | {"bodies": bodies}
 
 
 def _from_points(families, points, sizes):

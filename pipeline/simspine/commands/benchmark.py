@@ -19,22 +19,10 @@ def benchmark():
     """
 
 
-def _leaderboard(context, parameter, path):
-    """The file that rows are added to: one that cannot be is refused before anything is computed."""
-    from simspine.evaluation.leaderboard import read_leaderboard
-
-    if path is not None:
-        read_leaderboard(path)
-    return path
-
-
 def _outputs(command):
     """Where results go, of all protocols."""
     for option in (
-        click.option(
-            "--leaderboard", type=FILE, callback=_leaderboard, help="File that gains a row a method (JSON lines)."
-        ),
-        click.option("--out", type=FOLDER, help="Folder for tables (text, Markdown, LaTeX, JSON) and a page (HTML)."),
+        click.option("--out", type=FOLDER, help="Folder for tables (text, Markdown, LaTeX, JSON)."),
         click.option(
             "--format", "form", type=click.Choice(["text", "markdown", "latex"]), default="text", show_default=True,
             help="What is printed.",
@@ -55,12 +43,12 @@ def _compared(command):
     return _outputs(command)
 
 
-def _finish(run, tables, out, leaderboard, form) -> None:
+def _finish(run, tables, out, form) -> None:
     from simspine.evaluation.tables import joined
     from simspine.workflow.benchmarking import publish
 
     click.echo(joined(form, tables))
-    for path in publish(run, tables, out, leaderboard):
+    for path in publish(run, tables, out) if out is not None else []:
         click.echo(path, err=True)
 
 
@@ -81,32 +69,15 @@ def _wanted(predictions, truth):
 
 @benchmark.command("multiview")
 @_compared
-@click.option("--people", default=2, show_default=True, help="Of the virtual capture, without PREDICTIONS.")
-@click.option("--actions", default="Walking,Sitting", show_default=True, help="Of the virtual capture, one trial each.")
-@click.option("--frames", default=60, show_default=True, help="Of each virtual trial.")
-@click.option("--presets", default="exact,finetuned,zero-shot", show_default=True, help="Its detectors, by comma.")
-@click.option("--seed", default=1, show_default=True, help="Of the virtual capture.")
-@click.option("--confidence", default=0.3, show_default=True, help="Views with less are rejected by the linear method.")
-@click.option("--body/--no-body", default=True, show_default=True, help="Fit a body as well, the slow part.")
-@click.option("--bodies", default="articulated", show_default=True, help="Its recipes, by comma; also coupled, paper.")
-def benchmark_multiview(predictions, truth, subjects, form, out, leaderboard, **capture):
-    """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm.
-
-    Without predictions a small virtual capture is made, and three methods are evaluated on it: weighted linear
-    triangulation with rejection by confidence (the paper's), ours, and a body fitted to ours.
-    """
+def benchmark_multiview(predictions, truth, subjects, form, out):
+    """Points in the world from several views: MPJPE and P-MPJPE by region and action, mm."""
     from simspine.evaluation.multiview import evaluate_multiview
     from simspine.evaluation.sources import read_points, truth_for
 
-    if not predictions and truth is None:
-        return _virtual_multiview(form, out, leaderboard, **capture)
     files = _wanted(predictions, truth)
     found = {name: read_points(path) for name, path in files.items()}
     true = truth_for(truth, (), _names(subjects))
-    _finish(
-        _run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, leaderboard, form
-    )
-    return None
+    _finish(_run("multiview", files, truth, {"subjects": subjects}), evaluate_multiview(found, true), out, form)
 
 
 @benchmark.command("offsets")
@@ -139,25 +110,6 @@ def benchmark_offsets(predictions, truth, subjects, out, form):
         click.echo(out, err=True)
 
 
-def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets, seed, confidence, body, bodies):
-    from simspine.benchmark.multiview import run
-    from simspine.benchmark.virtual_trials import StudySize
-    from simspine.evaluation.multiview import evaluate_multiview
-    from simspine.workflow.benchmarking import BenchmarkRun
-
-    size = StudySize(people, _names(actions), frames, seed)
-    recipes = _names(bodies) if body else ()
-    study = run(size, _names(presets), confidence, recipes, lambda line: click.echo(line, err=True))
-    for who, why in study.refused.items():
-        click.secho(f"warning: {who}: {why}", fg="yellow", err=True)
-    options = {
-        "virtual_capture": True, "people": people, "actions": actions, "frames": frames, "presets": presets,
-        "seed": seed, "confidence": confidence, "bodies": recipes,
-    }  # fmt: skip
-    about = BenchmarkRun("multiview", dict.fromkeys(study.predictions, ""), "", options)
-    _finish(about, evaluate_multiview(study.predictions, study.truth), out, leaderboard, form)
-
-
 @benchmark.command("lifting", cls=HintingCommand, elsewhere={"--frames": f"{FRAMES_OF_LIFTING} Of a truth: --step."})
 @_compared
 @click.option(
@@ -173,13 +125,8 @@ def _virtual_multiview(form, out, leaderboard, people, actions, frames, presets,
 @click.option("--points", type=click.Choice(["spine", "full"]), help="Only lifters of these points.")
 @click.option("--input", "image", type=click.Choice(["detected", "truth"]), help="Only lifters of these image points.")
 @click.option("--more-people", default=25, show_default=True, help="Synthetic subjects to learn from beside the five.")
-@click.option(
-    "--ablate",
-    type=click.Choice(["detections", "family", "spines"]),
-    help="One table of lifters (full, detected, the five people) with each value of this setting.",
-)
 @click.option("--work", type=FILE, default="results/lifting", show_default=True, help="Folder of checkpoints, curves.")
-def benchmark_lifting(predictions, truth, subjects, step, form, out, leaderboard, **lifters):
+def benchmark_lifting(predictions, truth, subjects, step, form, out, **lifters):
     """Spine points from one view: P-MPJPE, MPJPE and N-MPJPE relative to the root, mm.
 
     Predictions in a camera's axes are compared with the truth of that camera, which must then hold cameras.
@@ -191,38 +138,29 @@ def benchmark_lifting(predictions, truth, subjects, step, form, out, leaderboard
     from simspine.evaluation.sources import read_points, truth_for
 
     if not predictions and truth is None:
-        return _lifters(form, out, leaderboard, **lifters)
+        return _lifters(form, out, **lifters)
     files = _wanted(predictions, truth)
     found = {name: read_points(path) for name, path in files.items()}
     true = truth_for(truth, [s for own in found.values() for s in own], _names(subjects), step)
     run = _run("lifting", files, truth, {"subjects": subjects, "step": step})
-    _finish(run, evaluate_lifting(found, true, step), out, leaderboard, form)
+    _finish(run, evaluate_lifting(found, true, step), out, form)
     return None
 
 
-def _lifters(form, out, leaderboard, config, preset, methods, points, image, more_people, ablate, work, **changes):
-    from simspine.learning.ablations import run_ablation
-    from simspine.learning.options import CONTROLS
+def _lifters(form, out, config, preset, methods, points, image, more_people, work, **changes):
     from simspine.learning.runs import benchmark_rows, chosen_rows, run_lifting_benchmark
     from simspine.workflow.benchmarking import BenchmarkRun
 
     options = chosen_options(config, "cpu", preset, changes)
-    settings = options.model_dump(mode="json", exclude={"method", "points", "input"})
-    if ablate is None:
-        rows = chosen_rows(benchmark_rows(more_people), _names(methods), points, image)
-        tables = run_lifting_benchmark(options, rows, work, more_people, say)
-        settings |= {"more_people": more_people}
-    else:
-        chosen = _names(methods) or (*CONTROLS, "simple")
-        rows = chosen_rows(benchmark_rows(), chosen, points or "full", image or "detected")
-        tables = run_ablation(options, ablate, rows, work, say)
-        settings |= {"ablation": ablate}
-    _finish(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, leaderboard, form)
+    settings = options.model_dump(mode="json", exclude={"method", "points", "input"}) | {"more_people": more_people}
+    rows = chosen_rows(benchmark_rows(more_people), _names(methods), points, image)
+    tables = run_lifting_benchmark(options, rows, work, more_people, say)
+    _finish(BenchmarkRun("lifting", {row.name: "" for row in rows}, "", settings), tables, out, form)
 
 
 @benchmark.command("angles", cls=HintingCommand, elsewhere=_ALL_FRAMES)
 @_compared
-def benchmark_angles(predictions, truth, subjects, form, out, leaderboard):
+def benchmark_angles(predictions, truth, subjects, form, out):
     """Rotation of each level, LLA and TKA, degrees: errors, errors of change, correlation, coverage of intervals.
 
     The papers have no such protocol; this one is ours. Controls that know no frame stand beside: the mean of the people
@@ -238,14 +176,14 @@ def benchmark_angles(predictions, truth, subjects, form, out, leaderboard):
     tested = of_subjects(whole, _names(subjects))
     training = [sequence for sequence in whole if sequence not in tested]
     tables = evaluate_angles(found, tested, training)
-    _finish(_run("angles", files, truth, {"subjects": subjects}), tables, out, leaderboard, form)
+    _finish(_run("angles", files, truth, {"subjects": subjects}), tables, out, form)
 
 
 @benchmark.command("2d", cls=HintingCommand, elsewhere=_ALL_FRAMES)
 @click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
 @click.option("--truth", type=FILE, help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).")
 @_outputs
-def benchmark_2d(predictions, truth, form, out, leaderboard):
+def benchmark_2d(predictions, truth, form, out):
     """Points in images: AP and AR over OKS of body, feet, spine and all points, AUC of PCK.
 
     Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
@@ -257,7 +195,7 @@ def benchmark_2d(predictions, truth, form, out, leaderboard):
     labels = annotation_file(truth, EVALUATION) if truth.is_dir() else truth
     people = read_labels(labels)
     found = {name: read_found(path, labels) for name, path in files.items()}
-    _finish(_run("2d", files, labels, {}), evaluate_images(found, people), out, leaderboard, form)
+    _finish(_run("2d", files, labels, {}), evaluate_images(found, people), out, form)
 
 
 def _names(text: str) -> tuple[str, ...]:

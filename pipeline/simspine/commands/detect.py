@@ -186,7 +186,7 @@ def _detection(config_path: Path | None, chosen: dict):
             raise InputError("--mode and --model-version choose a network of SpinePose's kind; blazepose has one only.")
         changes["model"] = _versioned(chosen["model"] or base.model, chosen["model_version"])
     try:
-        return Options.model_validate({"detection": {**base.model_dump(exclude={"silhouettes"}), **changes}}).detection
+        return Options.model_validate({"detection": {**base.model_dump(), **changes}}).detection
     except ValidationError as error:
         raise InputError(faults_of(error, Options)[0]) from None
 

@@ -42,7 +42,7 @@ def chosen_options(config, default, preset, changes):
 @train.command("lifting", cls=HintingCommand, elsewhere={"--frames": FRAMES_OF_LIFTING})
 @click.argument("config", required=False, type=FILE)
 @lifting_options
-@click.option("--method", help="mean, nearest, ridge; simple, temporal or angles.")
+@click.option("--method", help="mean, nearest, ridge; simple or temporal.")
 @click.option("--points", type=click.Choice(["spine", "full"]), help="15 points of the spine, or all.")
 @click.option("--input", type=click.Choice(["detected", "truth"]), help="Which image points go in.")
 @click.option("--skeleton", help="Only points of this detector go in: blazepose33, blazepose_spine46, coco17, …")

@@ -1,8 +1,8 @@
-"""simspine view, portray, cycles, overlay, clicks: look at a result, and at what could be clicked."""
+"""simspine view, cycles, overlay: look at a result."""
 
 import click
 
-from simspine.commands.options import FILE, FOLDER, Within, config_option, quiet_option
+from simspine.commands.options import FILE, config_option, quiet_option
 from simspine.commands.showing import show
 
 
@@ -13,9 +13,7 @@ from simspine.commands.showing import show
 @click.option("--out", type=FILE, help="Page to write; a temporary one if left out.")
 @click.option("--open/--no-open", "opened", default=True, help="Open the page in the browser.  [default: open]")
 @click.option("--rerun", "recording", type=FILE, help="Write a Rerun recording (.rrd) instead.")
-@click.option(
-    "--animation", type=FILE, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .usda, .bvh)."
-)
+@click.option("--animation", type=FILE, help="Write the moving skeleton for Blender, Unreal … instead (.glb, .bvh).")
 @click.option("--model", type=FILE, help="The OpenSim model (.osim) that a motion belongs to.")
 def view(result, subject, trial, out, opened, recording, animation, model):
     """Show RESULT in three dimensions.
@@ -41,26 +39,6 @@ def view(result, subject, trial, out, opened, recording, animation, model):
     click.echo(page)
     if opened:
         show(page.resolve().as_uri())
-
-
-@click.command()
-@click.argument("result", type=FILE)
-@click.option("--out", required=True, type=FILE, help="Picture (.png, .jpg) or video (.webm, .mp4, .avi) to write.")
-@click.option("--subject", help="Subject, where the result holds several.")
-@click.option("--trial", help="Trial, where the result holds several.")
-@click.option("--model", type=FILE, help="The OpenSim model (.osim) that a motion belongs to.")
-@click.option("--from", "view", default="oblique", show_default=True, help="front, side, back, oblique, top; a camera.")
-@click.option("--show", type=click.Choice(["bones", "skin", "both"]), default="bones", show_default=True)
-@click.option("--frame", type=click.IntRange(0), help="Of a picture; the first if left out.")
-def portray(result, out, subject, trial, model, view, show, frame):
-    """Draw the person of RESULT in 3D as a picture or a video, without a browser.
-
-    RESULT: as `simspine view` takes it, with poses of a body.
-    """
-    from simspine.workflow.portraits import write_portrait
-    from simspine.workflow.viewing import read_scene
-
-    click.echo(write_portrait(read_scene(result, subject, trial, model), out, view, show, frame))
 
 
 def _times(context, parameter, text: str | None) -> list[float]:
@@ -103,21 +81,3 @@ def overlay(config_path, subject, trial, camera, out, show, quiet):
     from simspine.workflow.overlaying import write_overlay
 
     click.echo(write_overlay(read_config(config_path), out, subject, trial, camera, show, quiet=quiet))
-
-
-@click.command()
-@config_option()
-@click.option("--subject", help="Subject; the first if left out.")
-@click.option("--trial", help="Trial; the first if left out.")
-@click.option("--frame", type=click.IntRange(0), default=0, show_default=True, help="Frame of the first video.")
-@click.option("--radius", type=Within(2, 60), default=6.0, show_default=True, help="Of a marker, px.")
-@click.option("--out", required=True, type=FOLDER, help="Folder for one picture per camera (.png).")
-def clicks(config_path, subject, trial, frame, radius, out):
-    """Propose clicks of markers on the skin: spots on the back that two cameras show at the same place.
-
-    Numbered in the pictures, and printed as the section `skin_markers.clicks`, to be named by you.
-    """
-    from simspine.config import read_config
-    from simspine.workflow.click_sheets import write_click_sheets
-
-    click.echo(write_click_sheets(read_config(config_path), out, subject, trial, frame, radius))

@@ -11,8 +11,7 @@ def point_origins(names: Sequence[str], fitted: Sequence[str], origins: Sequence
     """Origin of each of the points `names`; None where that of the fitted markers is not known.
 
     A point's place always comes from the body. *detected* and *given* say that inverse kinematics fitted an observation
-    of this very point; *silhouette*, a point placed behind the trunk's outline; *inferred*, that it had none: a marker
-    placed by rule, or nothing at all.
+    of this very point; *inferred*, that it had none: a marker placed by rule, or nothing at all.
     """
     if origins is None:
         return None

@@ -10,28 +10,24 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from simspine.detection.pose_networks import LANDMARK_SIZE, Pose, PoseNetworks
+from simspine.detection.pose_networks import PoseNetworks
 from simspine.detection.pose_tracker import PoseTracker
 from simspine.errors import InputError
-from simspine.silhouettes.contour import Silhouette, trunk_contour
-from simspine.silhouettes.levels import CONTOURS
 from simspine.skeletons import load
 
 
 class BlazePose:
     """One tracker per view, for up to `people` people in it; `threads` views are worked on at once.
 
-    The confidence is BlazePose's `visibility`; points outside the image are extrapolated by it and kept. With
-    `silhouettes` where the trunk's outline runs comes after the points (`contours`).
+    The confidence is BlazePose's `visibility`; points outside the image are extrapolated by it and kept.
     """
 
     skeleton = "blazepose33"
 
-    def __init__(self, people: int = 4, threads: int = 2, silhouettes: bool = False):
+    def __init__(self, people: int = 4, threads: int = 2):
         if people < 1:
             raise InputError(f"people is {people}, expected the most to look for in an image, 1 or more.")
         self.people = people
-        self.contours = CONTOURS if silhouettes else ()
         self._trackers: list[PoseTracker] = []
         self._pool = ThreadPoolExecutor(max_workers=max(threads, 1))
         self._networks: SimpleQueue[PoseNetworks] = SimpleQueue()  # a pair for each thread, taken for one image
@@ -63,25 +59,11 @@ class BlazePose:
         self._trackers = []
 
     def _look(self, tracker: PoseTracker, image: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
-        """(people, 33 and contours, 3) of one view."""
+        """(people, 33, 3) of one view."""
         rgb = np.ascontiguousarray(image[..., ::-1])
         networks = self._networks.get()
         try:
             poses = tracker.step(networks, rgb) if boxes is None else tracker.step_in(networks, rgb, boxes)
         finally:
             self._networks.put(networks)
-        found = [self.points_of(pose, poses, image.shape[1::-1]) for pose in poses]
-        return np.array(found).reshape(-1, len(load(self.skeleton)) + len(self.contours), 3)
-
-    def points_of(self, pose: Pose, everybody: Sequence[Pose], size: tuple[int, int]) -> np.ndarray:
-        """(33 and contours, 3) of one person in an image of `size` (width, height) px."""
-        if not self.contours:
-            return pose.points
-        others = [_silhouette(other) for other in everybody if other is not pose]
-        names = load(self.skeleton).names
-        contour = trunk_contour(_silhouette(pose), pose.points[:, :2], names, size, others)
-        return np.concatenate([pose.points, contour])
-
-
-def _silhouette(pose: Pose) -> Silhouette:
-    return Silhouette(pose.mask, pose.looked_in.to_crop(LANDMARK_SIZE))
+        return np.array([pose.points for pose in poses]).reshape(-1, len(load(self.skeleton)), 3)

@@ -26,8 +26,6 @@ class DetectionOptions(Section):
     """Whom to follow: seen in most views, largest in the images, nearest to a point [x, y, z] m in space, or all."""
     infer_spine: bool = True
     """Place spine points where the detector has none, by a model of real spines. They stay marked as inferred."""
-    silhouettes: bool = False
-    """BlazePose: place spine points behind the trunk's outline. For recordings with a camera in profile."""
 
     @field_validator("person", mode="before")
     @classmethod
@@ -45,12 +43,6 @@ class DetectionOptions(Section):
                 f"device {self.device} is for the networks of spinepose; {self.detector} runs on the processor only. "
                 "Leave the device out, or choose another detector."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _silhouettes_are_blazeposes(self) -> Self:
-        if self.silhouettes and self.detector != "blazepose":
-            raise ValueError(f"silhouettes need the detector blazepose; {self.detector} gives no outlines.")
         return self
 
 

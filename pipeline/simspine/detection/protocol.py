@@ -48,17 +48,6 @@ class EstimatingDetector(Detector, Protocol):
     estimated: tuple[str, ...]
 
 
-@runtime_checkable
-class ContourDetector(Detector, Protocol):
-    """A detector that may give points of each person's outline as well.
-
-    contours: their names; they follow the skeleton's points in what `detect` returns, NaN and confidence 0 where the
-    outline is hidden. None of them: ().
-    """
-
-    contours: tuple[str, ...]
-
-
 def estimated_by(detector: Detector) -> tuple[str, ...]:
     """Names of the points that a detector gives without seeing them."""
     return detector.estimated if isinstance(detector, EstimatingDetector) else ()

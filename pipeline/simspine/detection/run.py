@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simspine import skeletons
-from simspine.detection.protocol import ContourDetector, Detector, estimated_by
+from simspine.detection.protocol import Detector, estimated_by
 from simspine.errors import InputError
 from simspine.sources.video import Video, check_synchronised
 
@@ -16,7 +16,7 @@ from simspine.sources.video import Video, check_synchronised
 class Detections(NamedTuple):
     """Everybody seen. people: (frames, views, people, points, 3) float32 x px, y px, confidence; NaN = nobody.
 
-    names: of a skeleton's points, and after them those of the outline, if the detector gives any.
+    names: of a skeleton's points.
     lengths: (views,) frames each view has, where they may differ. estimated: names of points that the detector gave
     without seeing them. skeleton: its name, where the detector said it.
     """
@@ -52,7 +52,7 @@ def detect_videos(
     lengths = [0] * len(videos)
     with closing(make_detector()) as detector:
         skeleton = skeletons.load(detector.skeleton)
-        names = (*skeleton.names, *(detector.contours if isinstance(detector, ContourDetector) else ()))
+        names = skeleton.names
         estimated, points = estimated_by(detector), len(names)
         rows: list[np.ndarray] = []
         for images in islice(zip_longest(*videos), frames):  # to the end of each: a video cut short is noticed

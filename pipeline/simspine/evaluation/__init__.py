@@ -1,1 +1,1 @@
-"""How good are anyone's predictions, by the papers' protocols? Points, protocols, tables, a leaderboard."""
+"""How good are anyone's predictions, by the papers' protocols? Points, protocols, tables."""

@@ -54,11 +54,6 @@ class Encoding:
         space = np.asarray(targets, float).reshape(len(targets), *self.space_mean.shape)
         return self._with_root(space * self.space_sd + self.space_mean)
 
-    def deviations(self, standardised: np.ndarray) -> np.ndarray:
-        """(samples, points, 3) m from standard deviations of standardised targets; the root has 0."""
-        space = np.asarray(standardised, float).reshape(len(standardised), *self.space_sd.shape)
-        return self._with_root(space * self.space_sd)
-
     @property
     def beside_root(self) -> list[int]:
         """Positions of the points next to the root in the skeleton: it is at their mean where it is missing."""

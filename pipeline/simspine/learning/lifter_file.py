@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from simspine.errors import InputError
 from simspine.learning.encoding import Encoding
 from simspine.learning.lifters import FittedLifter, given_points, sample_length
-from simspine.learning.networks import Lifted
 from simspine.learning.onnx_files import OnnxLayout, write_onnx
 from simspine.learning.options import LiftingOptions
 from simspine.pipeline.lifter import CARD, LifterCard
@@ -25,12 +24,12 @@ class _FromImage(nn.Module):
         assert lifter.network is not None
         self.network = lifter.network
         encoding = lifter.encoding
-        for name, array in {**encoding.arrays, "factors": lifter.factors}.items():
+        for name, array in encoding.arrays.items():
             self.register_buffer(name, torch.as_tensor(np.array(array), dtype=torch.float32))
         self.register_buffer("given", torch.as_tensor(np.isin(encoding.names, given)[:, None]))
         self.beside = encoding.beside_root
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, image: Tensor) -> Tensor:
         image = torch.where(self.given, image, torch.full_like(image, float("nan")))
         root = image[:, :, :1]
         for others in (image[:, :, self.beside], image[:, :, 1:]):
@@ -38,14 +37,8 @@ class _FromImage(nn.Module):
         relative = torch.cat([root, image[:, :, 1:] - root], 2)
         features = (relative - self.image_mean) / self.image_sd
         features = torch.where(torch.isnan(features), torch.zeros_like(features), features)
-        found: Lifted = self.network(features.flatten(2))
-        xyz = self._with_root(self._points(found.mean) * self.space_sd + self.space_mean)
-        if found.log_sd is None:
-            return (xyz,)
-        return xyz, self._with_root(self._points(torch.exp(found.log_sd)) * self.space_sd) * self.factors
-
-    def _points(self, numbers: Tensor) -> Tensor:
-        return numbers.reshape(-1, *self.space_mean.shape)
+        space = self.network(features.flatten(2)).reshape(-1, *self.space_mean.shape)
+        return self._with_root(space * self.space_sd + self.space_mean)
 
     @staticmethod
     def _with_root(space: Tensor) -> Tensor:
@@ -65,7 +58,7 @@ def export_lifter(path: Path, lifter: FittedLifter) -> float:
     Raises `InputError` for a control, which has no network, and as `write_onnx` does.
     """
     if lifter.network is None:
-        raise InputError(f"the method {lifter.options.method} has no network to write; train simple, temporal, angles.")
+        raise InputError(f"the method {lifter.options.method} has no network to write; train simple or temporal.")
     options, given = lifter.options, given_points(lifter.options, lifter.names)
     frames = sample_length(options)
     card = LifterCard(
@@ -74,12 +67,10 @@ def export_lifter(path: Path, lifter: FittedLifter) -> float:
         seen=given,
         frames=frames,
         interval_s=_interval_s(lifter) if frames > 1 else 0.0,
-        sd=options.method == "angles",
         trained_on=_words(options),
         data=lifter.data,
     )
-    outputs = ("xyz", "sd") if card.sd else ("xyz",)
-    layout = OnnxLayout(("image",), outputs, len(lifter.names), {CARD: card.model_dump_json()})
+    layout = OnnxLayout(("image",), ("xyz",), len(lifter.names), {CARD: card.model_dump_json()})
     return write_onnx(path, _FromImage(lifter, given).cpu(), (_example(lifter.encoding, frames),), layout)
 
 

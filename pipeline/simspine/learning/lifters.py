@@ -1,7 +1,7 @@
 """A lifter of any method: fitted to some people's views, applied to others'."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,6 @@ import numpy as np
 
 from simspine.errors import InputError
 from simspine.evaluation.points import PointSequence
-from simspine.learning.calibration import coverage, deviation_factors
 from simspine.learning.controls import FITTED
 from simspine.learning.dataset_views import dataset_views
 from simspine.learning.encoding import Encoding
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from simspine.learning.descent import DescentRun
     from simspine.learning.training import History, LearningData
 
-# (samples, frames, inputs) → standardised targets and their standard deviations, (samples, outputs).
-Apply = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+# (samples, frames, inputs) → standardised targets, (samples, outputs).
+Apply = Callable[[np.ndarray], np.ndarray]
 Say = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
@@ -36,9 +35,7 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True, eq=False)
 class FittedLifter:
     """What `fit_lifter` gives. names: points that it lifts, the root first. history: losses of a network, by epoch.
-    factors: (3,) that its standard deviations are multiplied by, camera's axes. angles: of the angle lifter: features →
-    (samples, free coordinates of the articulated body) rad. network: of a method that has one; data: digest of what it
-    learnt from; rate: frames/s of that.
+    network: of a method that has one; data: digest of what it learnt from; rate: frames/s of that.
     """
 
     options: LiftingOptions
@@ -46,8 +43,6 @@ class FittedLifter:
     encoding: Encoding
     apply: Apply
     history: "History | None" = None
-    factors: np.ndarray = field(default_factory=lambda: np.ones(3))
-    angles: Callable[[np.ndarray], np.ndarray] | None = None
     network: "nn.Module | None" = None
     data: str = ""
     rate: float | None = None
@@ -58,23 +53,12 @@ class FittedLifter:
 
     def lift(self, views: Sequence[LiftingView]) -> tuple[PointSequence, ...]:
         """Points in space of the scored frames, root-relative, camera's axes, m; NaN where no point was seen."""
-        xyz, deviation = self.lift_samples(self.samples(views))
-        return predicted(views, self.names, xyz, deviation)
+        return predicted(views, self.names, self.lift_samples(self.samples(views)))
 
-    def lift_samples(self, data: Samples) -> tuple[np.ndarray, np.ndarray | None]:
-        """(samples, points, 3) m and their standard deviations, if the method knows any."""
-        mean, sd = self.apply(self.encoding.features(data))
+    def lift_samples(self, data: Samples) -> np.ndarray:
+        """(samples, points, 3) m."""
         blind = ~np.isfinite(data.seen[:, data.seen.shape[1] // 2]).any((1, 2))
-        xyz = np.where(blind[:, None, None], np.nan, self.encoding.points(mean))
-        return xyz, None if sd is None else self.encoding.deviations(sd) * self.factors
-
-    def coverage(self, views: Sequence[LiftingView], raw: bool = False) -> dict[float, float]:
-        """Share of true coordinates within intervals of 50, 90 and 95 %; raw: before the factors."""
-        data = self.samples(views)
-        xyz, deviation = self.lift_samples(data)
-        if deviation is None:
-            raise InputError(f"the method {self.options.method} gives no standard deviations.")
-        return coverage(xyz - data.xyz, deviation / self.factors if raw else deviation)
+        return np.where(blind[:, None, None], np.nan, self.encoding.points(self.apply(self.encoding.features(data))))
 
 
 def source_views(
@@ -117,8 +101,7 @@ def fit_lifter(
     from, PyTorch is needed and missing, or the checkpoint is of other data or settings.
     """
     names = chosen_points(views[0].truth.names, options.points) if views else SPINE
-    held = options.calibrate if options.method == "angles" else ()
-    learnt = of_subjects(views, [name for name in options.train if name not in held])
+    learnt = of_subjects(views, options.train)
     every = samples_for(options, learnt, names)
     data = every.usable()
     if len(data) < 2:
@@ -129,38 +112,28 @@ def fit_lifter(
     encoding = Encoding.of(data)
     if options.method in CONTROLS:
         control = FITTED[options.method](encoding.features(data)[:, 0], encoding.targets(data))
-        return FittedLifter(options, names, encoding, lambda features: (control.predict(features[:, 0]), None))
+        return FittedLifter(options, names, encoding, lambda features: control.predict(features[:, 0]))
     learning = _learning(data, encoding, samples_for(options, of_subjects(views, options.test), names))
     if options.training.redraw:
         exact = samples(learnt, names, True, sample_length(options)).rows(every.good)
         learning = replace(learning, redrawn=partial(_redrawn, data, exact, encoding, options.seed))
     lifter = _fit_network(options, data, encoding, learning, (Path(folder), say))
-    lifter = replace(lifter, rate=views[0].truth.rate)
-    if options.method != "angles" or not held:
-        return lifter
-    rest = lifter.samples(of_subjects(views, held)).usable()
-    xyz, deviation = lifter.lift_samples(rest)
-    assert deviation is not None  # the angle lifter's
-    factors = deviation_factors(xyz - rest.xyz, deviation)
-    return replace(lifter, factors=factors)
+    return replace(lifter, rate=views[0].truth.rate)
 
 
 def _fit_network(
     options: LiftingOptions, data: Samples, encoding: Encoding, learning: "LearningData", place: tuple[Path, Say]
 ) -> FittedLifter:
-    from simspine.learning.training import apply_angles, apply_network, fit_network
+    from simspine.learning.training import apply_network, fit_network
 
     run = _run(options, data, place)
     network, history = fit_network(
         lambda: _network(options, learning.features.shape[-1], encoding), learning, options.training, run
     )
-    lifter = FittedLifter(
+    return FittedLifter(
         options, data.names, encoding, lambda features: apply_network(network, features), history, network=network,
         data=run.identity.data,
     )  # fmt: skip
-    if options.method != "angles":
-        return lifter
-    return replace(lifter, angles=lambda features: apply_angles(network, features))
 
 
 def _redrawn(data: Samples, exact: Samples, encoding: Encoding, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -202,10 +175,4 @@ def _network(options: LiftingOptions, inputs: int, encoding: Encoding):
     outputs = encoding.space_mean.size
     if options.method == "simple":
         return SimpleBaseline(inputs, outputs, options.network)
-    if options.method == "temporal":
-        return TemporalLifter(inputs, outputs, options.network)
-    from simspine.learning.angle_body import angle_body
-    from simspine.learning.angles import AngleLifter
-
-    body = angle_body(encoding.names, options.source.family)
-    return AngleLifter(inputs, options.network, encoding, body)
+    return TemporalLifter(inputs, outputs, options.network)

@@ -1,35 +1,11 @@
 """Networks that lift standardised image points to standardised points in space. Needs PyTorch.
 
-All take features (batch, frames, inputs) and give `Lifted`.
+All take features (batch, frames, inputs) and give (batch, outputs).
 """
 
-from typing import NamedTuple
-
-import torch
 from torch import Tensor, nn
 
 from simspine.learning.options import LiftingNetwork
-
-VARIANCE_POWER = 0.5
-
-
-class Lifted(NamedTuple):
-    """mean: (batch, outputs) standardised. log_sd: the same shape, logarithm of standard deviations, or None."""
-
-    mean: Tensor
-    log_sd: "Tensor | None" = None
-
-
-def loss_of(lifted: Lifted, targets: Tensor) -> Tensor:
-    """Mean squared error; with standard deviations the Gaussian negative log-likelihood, less its constant, each number
-    weighted by its variance to the power `VARIANCE_POWER` (Seitzer 2022): otherwise what is uncertain at first, such as
-    depth, weighs too little to be learnt at all.
-    """
-    squared = (lifted.mean - targets) ** 2
-    if lifted.log_sd is None:
-        return squared.mean()
-    likelihood = lifted.log_sd + 0.5 * squared * torch.exp(-2 * lifted.log_sd)
-    return (likelihood * torch.exp(2 * VARIANCE_POWER * lifted.log_sd.detach())).mean()
 
 
 class ResidualTrunk(nn.Module):
@@ -61,8 +37,8 @@ class SimpleBaseline(nn.Module):
         self.trunk = ResidualTrunk(inputs, size)
         self.last = nn.Linear(size.width, outputs)
 
-    def forward(self, features: Tensor) -> Lifted:
-        return Lifted(self.last(self.trunk(features[:, features.shape[1] // 2])))
+    def forward(self, features: Tensor) -> Tensor:
+        return self.last(self.trunk(features[:, features.shape[1] // 2]))
 
 
 class TemporalLifter(nn.Module):
@@ -91,8 +67,8 @@ class TemporalLifter(nn.Module):
         self.steps = nn.ModuleList(steps)
         self.last = nn.Linear(width, outputs)
 
-    def forward(self, features: Tensor) -> Lifted:
+    def forward(self, features: Tensor) -> Tensor:
         hidden = self.first(features.transpose(1, 2))
         for step in self.steps:
             hidden = hidden[:, :, 1::3] + step(hidden)
-        return Lifted(self.last(hidden[:, :, 0]))
+        return self.last(hidden[:, :, 0])

@@ -11,7 +11,7 @@ from simspine.settings import Section
 from simspine.skeletons import available
 
 CONTROLS = ("mean", "nearest", "ridge")
-NETWORKS = ("simple", "temporal", "angles")
+NETWORKS = ("simple", "temporal")
 METHODS = (*CONTROLS, *NETWORKS)
 TRAIN, TEST = ("S1", "S5", "S6", "S7", "S8"), ("S9", "S11")
 
@@ -57,7 +57,7 @@ class LiftingNetwork(Section):
     blocks: int = Field(2, ge=1)
     """Residual blocks of the frame-wise lifters."""
     dropout: float = Field(0.5, ge=0, lt=1)
-    """Share of units left out while training; the angle lifter goes without."""
+    """Share of units left out while training."""
     receptive: int = Field(9, ge=3)
     """Temporal lifter: frames it sees, a power of three; `context` says how far apart they are."""
 
@@ -119,8 +119,8 @@ class LiftingOptions(Section):
 
     source: LiftingSource = LiftingSource()
     """Whose points."""
-    method: Literal["mean", "nearest", "ridge", "simple", "temporal", "angles"] = "simple"
-    """Controls: mean pose, nearest neighbour, ridge regression. Networks: SimpleBaseline3D, temporal, joint angles."""
+    method: Literal["mean", "nearest", "ridge", "simple", "temporal"] = "simple"
+    """Controls: mean pose, nearest neighbour, ridge regression. Networks: SimpleBaseline3D, temporal."""
     points: Literal["spine", "full"] = "full"
     """Which points come in and go out: 15 of the spine, or all 37."""
     skeleton: str | None = None
@@ -132,8 +132,6 @@ class LiftingOptions(Section):
     """Subjects to learn from."""
     test: tuple[str, ...] = Field(TEST, min_length=1)
     """Subjects to predict."""
-    calibrate: tuple[str, ...] = ("S8",)
-    """Angle lifter: training subjects left out, to scale its standard deviations by; () leaves them as learnt."""
     network: LiftingNetwork = LiftingNetwork()
     """Size of the network."""
     training: LiftingTraining = LiftingTraining()
@@ -152,8 +150,6 @@ class LiftingOptions(Section):
     def _people_are_told_apart(self) -> Self:
         if both := set(self.train) & set(self.test):
             raise ValueError(f"{', '.join(sorted(both))} cannot be trained on and tested on.")
-        if not set(self.calibrate) < set(self.train):
-            raise ValueError("calibrate must name some of the subjects in train, not all of them.")
         return self
 
 
@@ -167,7 +163,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "source": {"actions": ["Greeting_1", "Sitting_1", "Walking_1"], "frames": 500, "context": 25},
         "train": ["S1", "S5"],
         "test": ["S6"],
-        "calibrate": ["S5"],
         "network": {"width": 64, "channels": 64, "dropout": 0.1, "receptive": 3},
         "training": {"epochs": 3, "batch": 32, "step_epochs": 2, "device": "cpu"},
     },

@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from simspine.errors import InputError, require_known
-from simspine.evaluation.angles import save_angles
 from simspine.evaluation.lifting import evaluate_lifting
 from simspine.evaluation.points import save_points
 from simspine.evaluation.tables import EvaluationTable, TableColumn, TableRow, as_json
 from simspine.formats.atomic import write_text
-from simspine.learning.lifted_angles import lifted_angles
 from simspine.learning.lifters import FittedLifter, Progress, Say, fit_lifter, of_subjects, source_views
 from simspine.learning.options import CONTROLS, METHODS, NETWORKS, LiftingOptions
 from simspine.learning.torch_import import require_torch
-from simspine.learning.views import SPINE, LiftingView
+from simspine.learning.views import SPINE
 from simspine.report.training_curves import write_training_curves
 
 MORE_FRAMES = 500  # of a trial of additional people, 50 Hz
@@ -52,9 +50,8 @@ def train_lifting(
     """Fit one lifter and predict the test subjects; the tables of the protocol.
 
     Writes to the folder: options.json, checkpoint.pt, losses.csv and lifter.onnx (`lifter_file`) of a network,
-    truth.npz and predictions.npz of the test subjects (`evaluation.points`), tables.json; of the angle lifter
-    angles-<camera>.npz (`evaluation.angles`). A killed run goes on after its last epoch. Raises `InputError` as
-    `fit_lifter` does.
+    truth.npz and predictions.npz of the test subjects (`evaluation.points`), tables.json. A killed run goes on after
+    its last epoch. Raises `InputError` as `fit_lifter` does.
     """
     folder = Path(folder)
     if options.method in NETWORKS:  # before minutes of work
@@ -71,10 +68,6 @@ def train_lifting(
     test = of_subjects(views, options.test)
     predictions, truth = lifter.lift(test), [view.truth for view in test]
     tables = evaluate_lifting({options.method: predictions}, truth, options.source.every)
-    if options.method == "angles":
-        tables = (*tables, _coverage_table({options.method: lifter}, test))
-        for camera, sequences in lifted_angles(lifter, test).items():
-            save_angles(folder / f"angles-{camera}.npz", sequences)
     write_text(folder / "options.json", json.dumps(options.model_dump(mode="json"), indent=1) + "\n")
     write_losses(folder / "losses.csv", lifter)
     save_points(folder / "truth.npz", truth)
@@ -90,10 +83,10 @@ def benchmark_rows(more_people: int = 0) -> tuple[LiftingRow, ...]:
     """
     settings = [(points, image) for points in ("spine", "full") for image in ("detected", "truth")]
     rows = [LiftingRow(method, *setting) for setting in settings for method in (*CONTROLS, "simple")]
-    rows += [LiftingRow(method, "full", "detected") for method in ("temporal", "angles")]
+    rows.append(LiftingRow("temporal", "full", "detected"))
     if more_people:
         people = f"{more_people} more people"
-        methods = {"detected": (*CONTROLS, "simple", "temporal", "angles"), "truth": (*CONTROLS, "simple")}
+        methods = {"detected": (*CONTROLS, "simple", "temporal"), "truth": (*CONTROLS, "simple")}
         rows += [LiftingRow(method, "full", image, people) for image, own in methods.items() for method in own]
         rows.append(LiftingRow("temporal", "full", "detected", people, redraw=True))
     return tuple(rows)
@@ -134,7 +127,7 @@ def run_lifting_benchmark(
         frames = min(options.source.frames or MORE_FRAMES, MORE_FRAMES)
         views += source_views(options.source.model_copy(update={"frames": frames}), more)
     test = of_subjects(views, options.test)
-    predictions, histories, sure = {}, {}, {}
+    predictions, histories = {}, {}
     for row in rows:
         train = (*options.train, *more) if row.people else options.train
         training = options.training.model_copy(update={"redraw": options.training.redraw or row.redraw})
@@ -147,11 +140,8 @@ def run_lifting_benchmark(
         if lifter.history is not None:
             histories[row.name] = lifter.history
             write_losses(place / "losses.csv", lifter)
-        if row.method == "angles":
-            sure[row.name] = lifter
     truth = [view.truth for view in test]
     tables = (*evaluate_lifting(predictions, truth, options.source.every), gain_table(rows, predictions, truth))
-    tables += (_coverage_table(sure, test),) if sure else ()
     if histories:
         curves = {name: (history.losses, history.watched_mm) for name, history in histories.items()}
         write_training_curves(folder / "curves.png", curves)
@@ -206,16 +196,3 @@ def write_losses(path: Path, lifter: FittedLifter) -> None:
     pairs = zip(lifter.history.losses, lifter.history.watched_mm, strict=True)
     lines = [f"{i},{loss!r},{error!r}" for i, (loss, error) in enumerate(pairs, start=1)]
     write_text(path, "\n".join(["epoch,loss,watched_mm", *lines]) + "\n")
-
-
-def _coverage_table(lifters: Mapping[str, FittedLifter], test: Sequence[LiftingView]) -> EvaluationTable:
-    """How often the truth lies within what the angle lifter says."""
-    rows = []
-    for name, lifter in lifters.items():
-        for label, raw in (("as learnt", True), ("calibrated", False)):
-            found = lifter.coverage(test, raw)
-            rows.append(TableRow(name, label, tuple(100 * share for share in found.values())))
-    columns = tuple(TableColumn(f"within {share} %", "%", 1) for share in (50, 90, 95))
-    held = sorted({name for lifter in lifters.values() for name in lifter.options.calibrate})
-    notes = (f"Single coordinates of points. Calibrated: scaled along each axis on {', '.join(held) or 'nobody'}.",)
-    return EvaluationTable("lifting_coverage", "Lifting: intervals that hold the truth", columns, tuple(rows), notes)

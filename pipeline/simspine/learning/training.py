@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from simspine.errors import InputError
 from simspine.learning.descent import TOTAL, Descent, DescentRun, descend, seeded
-from simspine.learning.networks import Lifted, loss_of
 from simspine.learning.options import DescentSettings, LiftingTraining
 
 PREDICTED_AT_ONCE = 4096
@@ -63,7 +62,7 @@ def fit_network(
     goal = Descent(
         batches=batches,
         count=full + (rest > 1),
-        losses=lambda network, batch: {TOTAL: loss_of(network(batch[0]), batch[1])},
+        losses=lambda network, batch: {TOTAL: nn.functional.mse_loss(network(batch[0]), batch[1])},
         settings=DescentSettings(
             epochs=settings.epochs, batch=settings.batch, rate=settings.rate, decay=settings.decay, average=0, clip=None
         ),
@@ -79,27 +78,13 @@ def fit_network(
     return network.eval(), History(tuple(losses[TOTAL] for losses in found.losses), found.watched)
 
 
-def apply_network(network: nn.Module, features: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Mean and standard deviation (or None), (samples, outputs), of standardised targets."""
-    device = next(network.parameters()).device
-    network.eval()
-    means, spreads = [], []
-    with torch.no_grad():
-        for part in torch.as_tensor(features, dtype=torch.float32).split(PREDICTED_AT_ONCE):
-            lifted: Lifted = network(part.to(device))
-            means.append(lifted.mean.double().cpu().numpy())
-            if lifted.log_sd is not None:
-                spreads.append(torch.exp(lifted.log_sd.double()).cpu().numpy())
-    return np.concatenate(means), np.concatenate(spreads) if spreads else None
-
-
-def apply_angles(network: nn.Module, features: np.ndarray) -> np.ndarray:
-    """(samples, free coordinates) rad of an `AngleLifter`."""
+def apply_network(network: nn.Module, features: np.ndarray) -> np.ndarray:
+    """(samples, outputs) standardised targets."""
     device = next(network.parameters()).device
     network.eval()
     with torch.no_grad():
         parts = torch.as_tensor(features, dtype=torch.float32).split(PREDICTED_AT_ONCE)
-        return np.concatenate([network.angles(part.to(device)).double().cpu().numpy() for part in parts])
+        return np.concatenate([network(part.to(device)).double().cpu().numpy() for part in parts])
 
 
 def _tensors(arrays: tuple[np.ndarray, np.ndarray], device: str) -> tuple[Tensor, Tensor]:
@@ -110,4 +95,4 @@ def _tensors(arrays: tuple[np.ndarray, np.ndarray], device: str) -> tuple[Tensor
 def _watched(network: nn.Module, data: LearningData) -> float:
     if data.watched is None or data.error_mm is None:
         return float("nan")
-    return data.error_mm(apply_network(network, data.watched)[0])
+    return data.error_mm(apply_network(network, data.watched))

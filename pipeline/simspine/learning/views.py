@@ -106,19 +106,16 @@ def samples(views: Iterable[LiftingView], names: Sequence[str], exact: bool, len
     return Samples(names, np.concatenate(seen), np.concatenate(xyz))
 
 
-def predicted(
-    views: Iterable[LiftingView], names: Sequence[str], xyz: np.ndarray, deviation: np.ndarray | None = None
-) -> tuple[PointSequence, ...]:
+def predicted(views: Iterable[LiftingView], names: Sequence[str], xyz: np.ndarray) -> tuple[PointSequence, ...]:
     """What a lifter made of `samples(views, names, …)`, as sequences: root-relative, the root at 0.
 
-    xyz, deviation: (samples, points, 3) m, camera's axes.
+    xyz: (samples, points, 3) m, camera's axes.
     """
     made, start = [], 0
     for view in views:
         part = slice(start, start + int(view.scored.sum()))
-        spread = None if deviation is None else deviation[part]
         truth = view.truth.select(names, view.truth.frames[view.scored])
-        made.append(replace(truth, xyz=xyz[part], deviation=spread))
+        made.append(replace(truth, xyz=xyz[part]))
         start = part.stop
     return tuple(made)
 

@@ -10,7 +10,6 @@ from simspine.cameras.clocks import DRIFT_PER, Clocks, PerView, Timing, between_
 from simspine.cameras.sync import refined_delays, whole_frames_of_people
 from simspine.detection.run import Detections
 from simspine.errors import InputError
-from simspine.pipeline.points import Followed
 from simspine.skeletons import load
 from simspine.types import Camera, Keypoints
 
@@ -50,9 +49,9 @@ def follow_in_step(
     detections: Detections,
     cameras: Sequence[Camera],
     delays: Delays | None,
-    follow: Callable[[Detections], list[Followed]],
+    follow: Callable[[Detections], list[Keypoints]],
     skeleton: str | None = None,
-) -> tuple[list[Followed], Timing | None]:
+) -> tuple[list[Keypoints], Timing | None]:
     """People as `follow` finds them once the views are in step, each at the instants that all views share.
 
     cameras: in the order of the views. follow: whom to take out of everybody's detections; at least one person.
@@ -74,7 +73,7 @@ def follow_in_step(
     if not people:
         return [], rough
     try:
-        clocks = refined_delays(people[0].keypoints, cameras, np.zeros(len(names)))
+        clocks = refined_delays(people[0], cameras, np.zeros(len(names)))
     except InputError as error:
         said = ", ".join(f"{name} {late:+d}" for name, late in zip(names, whole, strict=True))
         raise InputError(f"the delays were found to whole frames only ({said}): {error}") from None
@@ -100,22 +99,18 @@ def in_step_alone(
         raise InputError(f"{keypoints.views} views and {len(cameras)} cameras; expected as many.")
     people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
 
-    def alone(seen: Detections) -> list[Followed]:
+    def alone(seen: Detections) -> list[Keypoints]:
         xyc = seen.people[:, :, 0]
-        return [Followed(keypoints.with_(xy=xyc[..., :2], confidence=np.nan_to_num(xyc[..., 2])))]
+        return [keypoints.with_(xy=xyc[..., :2], confidence=np.nan_to_num(xyc[..., 2]))]
 
     (person,), timing = follow_in_step(Detections(keypoints.names, keypoints.rate, people), cameras, delays, alone)
-    return person.keypoints, timing
+    return person, timing
 
 
-def _at(detections: Detections, timing: Timing, follow: Callable[[Detections], list[Followed]]) -> list[Followed]:
+def _at(detections: Detections, timing: Timing, follow: Callable[[Detections], list[Keypoints]]) -> list[Keypoints]:
     rows = len(detections.people)
     simultaneous = detections._replace(people=in_step(detections.people, timing), lengths=())
-
-    def moved(points: Keypoints | None) -> Keypoints | None:
-        return None if points is None else between_frames(points, timing, rows)
-
-    return [Followed(between_frames(one.keypoints, timing, rows), moved(one.contours)) for one in follow(simultaneous)]
+    return [between_frames(one, timing, rows) for one in follow(simultaneous)]
 
 
 def _refined(rough: Timing, clocks: Clocks, lengths: Sequence[int]) -> Timing:

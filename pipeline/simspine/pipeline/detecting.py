@@ -12,7 +12,7 @@ from simspine.detection.boxes import boxes_of_joints
 from simspine.detection.options import DetectionOptions
 from simspine.detection.run import Detections
 from simspine.pipeline.delays import Delays, follow_in_step, in_step_alone
-from simspine.pipeline.points import Followed, detect, follow_people, follow_person
+from simspine.pipeline.points import detect, follow_people, follow_person
 from simspine.pipeline.skin_markers import SkinClicks, follow_skin_markers
 from simspine.pipeline.stage import Stage
 from simspine.skeletons import by_names, translate
@@ -48,25 +48,24 @@ def detect_person(options: DetectionOptions, *, recording: Recording) -> dict[st
         skeleton = by_names(recording.keypoints.names).name
         points = translate(recording.keypoints, skeleton)
         keypoints, timing = in_step_alone(points, recording.cameras, recording.delays)
-        return _seen(Followed(keypoints), timing, recording.cameras, skeleton) | {"people_seen": 1}
+        return _seen(keypoints, timing, recording.cameras, skeleton) | {"people_seen": 1}
     detections, skeleton, cameras = _everybody(options, recording)
-    (followed,), timing = follow_in_step(
+    (keypoints,), timing = follow_in_step(
         detections, cameras, recording.delays, lambda seen: [follow_person(seen, cameras, skeleton, options)], skeleton
     )
     if recording.skin is not None:
         clicks, radius, tape = recording.skin
         videos = open_videos(recording.videos)
-        keypoints = follow_skin_markers(followed.keypoints, cameras, videos, clicks, radius, timing, tape)
-        followed = followed._replace(keypoints=keypoints)
+        keypoints = follow_skin_markers(keypoints, cameras, videos, clicks, radius, timing, tape)
     people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
-    return _seen(followed, timing, cameras, skeleton) | {"people_seen": people_seen}
+    return _seen(keypoints, timing, cameras, skeleton) | {"people_seen": people_seen}
 
 
 DETECT = Stage(
     "detect",
     detect_person,
     takes=("recording",),
-    gives=("keypoints", "contours", "timing", "cameras", "skeleton", "people_seen"),
+    gives=("keypoints", "timing", "cameras", "skeleton", "people_seen"),
     sections=("detection",),
 )
 
@@ -77,17 +76,11 @@ def detect_people(options: DetectionOptions, *, recording: Recording) -> list[di
     people, timing = follow_in_step(
         detections, cameras, recording.delays, lambda seen: follow_people(seen, cameras, skeleton), skeleton
     )
-    return [_seen(followed, timing, cameras, skeleton) for followed in people]
+    return [_seen(keypoints, timing, cameras, skeleton) for keypoints in people]
 
 
-def _seen(followed: Followed, timing: Timing | None, cameras: Sequence[Camera], skeleton: str) -> dict[str, Any]:
-    return {
-        "keypoints": followed.keypoints,
-        "contours": followed.contours,
-        "timing": timing,
-        "cameras": tuple(cameras),
-        "skeleton": skeleton,
-    }
+def _seen(keypoints: Keypoints, timing: Timing | None, cameras: Sequence[Camera], skeleton: str) -> dict[str, Any]:
+    return {"keypoints": keypoints, "timing": timing, "cameras": tuple(cameras), "skeleton": skeleton}
 
 
 def _everybody(options: DetectionOptions, recording: Recording) -> tuple[Detections, str, Sequence[Camera]]:

@@ -57,7 +57,6 @@ _WAYS = {
     "on the skin": "markers on the back",
     "detected": "points that the detector found",
     "given": "points of motion capture",
-    "behind the outline": "points placed behind the trunk's outline",
 }
 
 

@@ -15,15 +15,15 @@ from simspine.quality.findings import Finding, Severity
 from simspine.quality.observability import estimated_of_spine, forced_mask
 from simspine.quality.skin_checks import LOST, ORDER
 from simspine.report.summary import typical
-from simspine.skeletons.inferred_names import SILHOUETTE, base_name
+from simspine.skeletons.inferred_names import base_name
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.skin_names import landmark, not_on_skin, of_tape, on_skin
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.types import Markers, Origin
 
 FEET = tuple(f"{side}{point}" for side in "LR" for point in ("BigToe", "SmallToe", "Heel"))
-INFERRED, OUTLINED, ESTIMATED = "inferred spine", "spine behind the outline", "estimated spine"
-UNSEEN = (INFERRED, OUTLINED, ESTIMATED)  # no points that were seen
+INFERRED, ESTIMATED = "inferred spine", "estimated spine"
+UNSEEN = (INFERRED, ESTIMATED)  # no points that were seen
 ON_SKIN = "on the skin"
 HEAD = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
@@ -159,7 +159,7 @@ def _known(value: float) -> float | None:
 def _group_of(marker: str) -> str:
     """Group under which a fitted marker's error is reported."""
     if marker != base_name(marker):
-        return OUTLINED if marker.endswith(SILHOUETTE) else INFERRED
+        return INFERRED
     if on_skin([marker]):
         return ON_SKIN
     for group, names in (("limbs", LIMBS), ("feet", FEET), ("head", HEAD)):
@@ -179,7 +179,6 @@ def spine_seen_by(markers: Markers) -> dict[str, list[str]]:
     ways["dots of a tape"] = [_with_share(landmark(name), seen[name]) for name in dots if seen[name]]
     for origin in (Origin.DETECTED, Origin.GIVEN):
         ways[str(origin)] = [name for name in markers.names_of(origin) if name in own]
-    ways["behind the outline"] = [base_name(name) for name in markers.names_of(Origin.SILHOUETTE)]
     return {way: names for way, names in ways.items() if names}
 
 

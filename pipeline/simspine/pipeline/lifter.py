@@ -29,7 +29,7 @@ class LifterCard(Section):
     version: int = VERSION
     """Of this list."""
     method: str
-    """Of the training's options: simple, temporal, angles."""
+    """Of the training's options: simple or temporal."""
     points: tuple[str, ...] = Field(min_length=2)
     """Names of the points that go in and come out, in their order, as SIMSPINE calls them; the first is the root."""
     seen: tuple[str, ...] = Field(min_length=1)

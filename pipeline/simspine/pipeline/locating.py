@@ -12,7 +12,7 @@ from simspine.detection.options import (
     TriangulationOptions,
 )
 from simspine.pipeline.cameras import judge_cameras, with_timing
-from simspine.pipeline.points import Outline, locate_points, make_markers
+from simspine.pipeline.points import locate_points, make_markers
 from simspine.pipeline.stage import Known, Stage
 from simspine.skeletons.correspondence import read_correspondence
 from simspine.types import Camera, Keypoints, Markers
@@ -64,20 +64,17 @@ def merge_points(
     *,
     points: Markers,
     mocap: Markers | None,
-    contours: Keypoints | None,
-    cameras: tuple[Camera, ...],
 ) -> dict[str, Any]:
     """Markers, y_up, and what was found while motion capture took the place of some."""
     pairs = None if mocap is None or merging.correspondence is None else read_correspondence(merging.correspondence)
-    outline = None if contours is None else Outline(contours, cameras)
-    markers, report = make_markers(points, filtering, merging, mocap, pairs, detection.infer_spine, outline)
+    markers, report = make_markers(points, filtering, merging, mocap, pairs, detection.infer_spine)
     return {"markers": markers, "merging": report}
 
 
 MERGE = Stage(
     "merge",
     merge_points,
-    takes=("points", "mocap", "contours", "cameras"),
+    takes=("points", "mocap"),
     gives=("markers", "merging"),
     sections=("filter", "merge", "detection"),
 )

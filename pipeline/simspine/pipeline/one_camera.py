@@ -73,8 +73,6 @@ class Watcher:
         options = looking.detection
         if options.detector not in IMAGE_DETECTORS:
             raise unknown_name("detector for images", options.detector, IMAGE_DETECTORS)
-        if options.silhouettes:  # outlines are not drawn here
-            options = options.model_copy(update={"silhouettes": False})
         self._detector: Detector = detector_of(options)
         if looking.flip_test:
             self._detector = FlipTest(self._detector, detector_of(options))

@@ -126,14 +126,10 @@ def shown_in(found: SolvedTrial, frames: slice) -> Keypoints:
 
 def layer_of(found: SolvedTrial, shown: Keypoints, frame: int, view: int) -> Layer:
     """What to draw on one image: what was detected, and the fitted body with its spine. shown: of this frame alone."""
-    layer = frame_layer(
+    return frame_layer(
         shown, frame, view, found.cameras[view],
         model=found.model_points, triangulation=found.images[1], edges=body_edges(), spine=CHAIN,
     )  # fmt: skip
-    contours = found.contours
-    if contours is None:
-        return layer
-    return replace(layer, outline=dict(zip(contours.names, contours.xy[frame, view], strict=True)))
 
 
 def room_of(camera: Camera, model: Markers, aspect: float | None = None) -> tuple[int, ...]:
@@ -157,7 +153,6 @@ def _legend(found: SolvedTrial, width: int, show: str) -> np.ndarray:
     kinds += ["skin"] * bool(on_skin(shown.names))
     kinds += ["estimated"] * bool(shown.names_of(Origin.ESTIMATED))
     kinds += ["inferred"] * bool(show == "lines" and shown.names_of(Origin.INFERRED))
-    kinds += ["outlined"] * bool(shown.names_of(Origin.SILHOUETTE)) + ["outline"] * (found.contours is not None)
     kinds += ["swapped"] * bool(report.swapped.any())
     kinds += ["pruned"] * bool((np.isfinite(report.error_px) & ~report.used).any())
     return canvas.legend(np.zeros((0, width, 3), np.uint8), kinds)

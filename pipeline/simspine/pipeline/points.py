@@ -1,7 +1,6 @@
 """Stages from detections to markers: whom to follow, where points are in space, one marker set in the body's frame."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,30 +14,15 @@ from simspine.errors import InputError
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
 from simspine.merging import MergeReport, merge_with_report
-from simspine.silhouettes.spine_points import silhouette_points
-from simspine.skeletons import load, translate
+from simspine.skeletons import translate
 from simspine.skeletons.correspondence import Pair
-from simspine.skeletons.inferred_names import base_name, label_inferred
+from simspine.skeletons.inferred_names import label_inferred
 from simspine.sources.video import Video
 from simspine.spine.shape.from_joints import infer_points
 from simspine.triangulation import TriangulationReport, triangulate_with_report
 from simspine.types import Camera, Keypoints, Markers, Origin
 
 IMAGE_DETECTORS = ("blazepose", "blazepose_spine", "spinepose")
-
-
-class Followed(NamedTuple):
-    """One person in each view. keypoints: the 37 SIMSPINE points. contours: points of the outline, if looked for."""
-
-    keypoints: Keypoints
-    contours: Keypoints | None = None
-
-
-class Outline(NamedTuple):
-    """Contours of a person in each view, and the cameras of the views."""
-
-    contours: Keypoints
-    cameras: Sequence[Camera]
 
 
 def detect(
@@ -66,12 +50,12 @@ def _detector(options: DetectionOptions, boxes_known: bool) -> Detector:
         from simspine.detection.blazepose_spine import BlazePoseSpine
 
         return BlazePoseSpine(options.people)
-    return BlazePose(options.people, silhouettes=options.silhouettes)
+    return BlazePose(options.people)
 
 
 def follow_person(
     detections: Detections, cameras: Sequence[Camera], skeleton: str, options: DetectionOptions
-) -> Followed:
+) -> Keypoints:
     """The one person followed. cameras: in the order of the views."""
     check_one_person(options)
     points = associate(detections.people, cameras, skeleton, detections.rate, person=options.person)
@@ -87,20 +71,18 @@ def check_one_person(options: DetectionOptions) -> None:
         )
 
 
-def follow_people(detections: Detections, cameras: Sequence[Camera], skeleton: str) -> list[Followed]:
+def follow_people(detections: Detections, cameras: Sequence[Camera], skeleton: str) -> list[Keypoints]:
     """Everybody who is there for long enough (see `tracks_of_people`), most seen first; else as `follow_person`."""
     tracks = tracks_of_people(detections.people, cameras, skeleton, detections.rate)
     return [_named(points, detections, skeleton) for points in tracks]
 
 
-def _named(points: np.ndarray, detections: Detections, skeleton: str) -> Followed:
-    """Points (frames, views, points, 3) in the 37 SIMSPINE names, and those of the outline."""
+def _named(points: np.ndarray, detections: Detections, skeleton: str) -> Keypoints:
+    """Points (frames, views, points, 3) in the 37 SIMSPINE names."""
     guessed = detections.estimated
     origin = tuple(Origin.ESTIMATED if name in guessed else Origin.DETECTED for name in detections.names)
     native = Keypoints(detections.names, detections.rate, points[..., :2], np.clip(points[..., 2], 0, 1), origin)
-    own = len(load(skeleton))
-    contours = native.select(native.names[own:]) if len(native.names) > own else None
-    return Followed(translate(native.select(native.names[:own]), skeleton), contours)
+    return translate(native, skeleton)
 
 
 def locate_points(
@@ -144,13 +126,11 @@ def make_markers(
     mocap: Markers | None = None,
     pairs: Sequence[Pair] | None = None,
     infer_spine: bool = True,
-    outline: Outline | None = None,
 ) -> tuple[Markers, MergeReport | None]:
     """What inverse kinematics fits (y_up): filtered, gaps filled or left, merged with motion capture, spine inferred.
 
     mocap: markers that replace points; pairs: which is which (default: equal names). Points of the spine that nobody
-    saw are inferred from the joints if asked, and marked in their names; with an outline, those behind it are placed
-    by it, and marked as well.
+    saw are inferred from the joints if asked, and marked in their names.
     """
     markers, report = smooth(points, **filtering.model_dump()), None
     if mocap is not None:
@@ -158,35 +138,7 @@ def make_markers(
         markers, report = merge_with_report(markers, mocap, max_gap_s=filtering.max_gap_s, **options)
     if infer_spine:
         markers = infer_points(markers)
-    markers = label_inferred(markers)
-    if outline is not None:
-        markers = _with_outlined(markers, silhouette_points(*outline, markers))
-    return in_frame(markers, "y_up"), report
-
-
-def _with_outlined(markers: Markers, outlined: Markers | None) -> Markers:
-    """The markers with points behind the trunk's outline, in the place of inferred ones; observed ones stay."""
-    if outlined is None:
-        return markers
-    inferred = set(markers.names_of(Origin.INFERRED))
-    observed = {base_name(name) for name in markers.names if name not in inferred}
-    outlined = outlined.select([name for name in outlined.names if base_name(name) not in observed])
-    replaced = {base_name(name) for name in outlined.names}
-    rest = markers.select([n for n in markers.names if n not in inferred or base_name(n) not in replaced])
-    shape = (rest.frames, len(rest.names))
-    weight = np.ones(shape) if rest.weight is None else rest.weight
-    covariance = np.full((*shape, 3, 3), np.nan) if rest.covariance is None else rest.covariance
-    filled = None
-    if rest.filled is not None:
-        filled = np.concatenate([rest.filled, np.zeros(outlined.xyz.shape[:2], bool)], 1)
-    return rest.with_(
-        names=(*rest.names, *outlined.names),
-        xyz=np.concatenate([rest.xyz, outlined.xyz], 1),
-        weight=np.concatenate([weight, outlined.present.astype(float)], 1),
-        covariance=np.concatenate([covariance, outlined.covariance], 1),
-        origin=(*rest.origins, *outlined.origins),
-        filled=filled,
-    )
+    return in_frame(label_inferred(markers), "y_up"), report
 
 
 def detector_of(options: DetectionOptions) -> Detector:

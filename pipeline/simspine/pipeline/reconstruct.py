@@ -29,7 +29,7 @@ AFTER_MERGING = STAGES[STAGES.index(SCALE) :]
 # What is known of a trial that nobody filmed; and of a person of unknown size.
 UNSEEN: dict[str, Any] = {
     "cameras": (), "keypoints": None, "triangulation": None, "points": None, "videos": (), "timing": None,
-    "contours": None, "findings": (), "mocap": None, "height": None, "mass": None,
+    "findings": (), "mocap": None, "spine_markers": None, "height": None, "mass": None,
 }  # fmt: skip
 
 

@@ -34,8 +34,7 @@ class SolvedTrial:
     which frames can be trusted; None where nobody asked. Where the trial came from images besides: cameras in the order
     of the views, keypoints (frames, views, points), triangulation (how well they fit), points (triangulated, z_up; None
     where read from files, for the memory of long trials); videos: their files, for pictures; timing: which frames of
-    them belong together, where not those of one number; contours: points of the person's outline in each view, where
-    they were looked for.
+    them belong together, where not those of one number.
     """
 
     subject: str
@@ -51,7 +50,6 @@ class SolvedTrial:
     points: Markers | None = None
     videos: tuple[Path, ...] = ()
     timing: Timing | None = None
-    contours: Keypoints | None = None
 
     @property
     def name(self) -> str:

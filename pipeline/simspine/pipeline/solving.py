@@ -77,19 +77,36 @@ SCALE = Stage(
 
 
 def solve_trial(
-    body: BodyOptions, ik: KinematicsOptions, *, sized: SizedBody, markers: Markers, skeleton: str
+    body: BodyOptions,
+    ik: KinematicsOptions,
+    *,
+    sized: SizedBody,
+    markers: Markers,
+    skeleton: str,
+    spine_markers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Coordinates of the body that explain the markers."""
-    return {"result": solve_kinematics(sized, markers, marker_set_of(body, skeleton), ik)}
+    """Coordinates of the body that explain the markers. spine_markers: as of `read_spine`."""
+    marker_set = marker_set_of(body, skeleton)
+    return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
 
 
-IK = Stage("ik", solve_trial, takes=("sized", "markers", "skeleton"), gives=("result",), sections=("body", "ik"))
+IK = Stage(
+    "ik",
+    solve_trial,
+    takes=("sized", "markers", "skeleton", "spine_markers"),
+    gives=("result",),
+    sections=("body", "ik"),
+)
 
 
-def read_vertebrae(*, sized: SizedBody, result: Result) -> dict[str, Any]:
+def read_vertebrae(
+    *, sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The spine, and the poses {body: (frames, 4, 4)} that it was read from."""
     poses: dict[str, np.ndarray] = body_poses(sized.body, result.motion)
-    return {"spine": read_spine(sized, result, poses=poses), "poses": poses}
+    return {"spine": read_spine(sized, result, spine_markers, poses), "poses": poses}
 
 
-VERTEBRAE = Stage("vertebrae", read_vertebrae, takes=("sized", "result"), gives=("spine", "poses"), sections=())
+VERTEBRAE = Stage(
+    "vertebrae", read_vertebrae, takes=("sized", "result", "spine_markers"), gives=("spine", "poses"), sections=()
+)

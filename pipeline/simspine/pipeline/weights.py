@@ -16,9 +16,6 @@ from simspine.types import FROM_DETECTOR, Markers, Origin
 # common to all views; and never less than what bodies are wrong by as a rule, unless a fit to the person learns better.
 BEYOND_VIEWS = 3.0
 MISFIT = 0.003  # m
-# Of the error of a point behind the trunk's outline: the part that its levels share, and the part that is each one's.
-# On synthetic subjects with four cameras the errors of two levels correlate by 0.8 to 0.9 (benchmarks/silhouettes.py).
-SILHOUETTE_SHARED, SILHOUETTE_OWN = 0.9, 0.45
 
 
 def as_views_agree(options: KinematicsOptions, markers: Markers) -> KinematicsOptions:
@@ -68,9 +65,6 @@ def shared_errors(options: KinematicsOptions, markers: Markers) -> tuple[SharedE
         for region, names in members.items()
         if len(names) > 1 and sd > 0
     ]
-    outlined = markers.names_of(Origin.SILHOUETTE)
-    if outlined:
-        found.append(SharedError("silhouette", outlined, SILHOUETTE_SHARED * float(silhouette_sd(markers).mean())))
     dots = of_tape(detected)
     single = read_skin_table().of(name for name in on_skin(detected) if name not in dots)
     return (*found, *(SharedError(name, (name,), place.sd) for name, place in single.items()), *_tape_errors(dots))
@@ -100,13 +94,6 @@ def _knots(dots: Sequence[str]) -> np.ndarray:
     return np.linspace(first, last, max(2, round((last - first) / table.correlation) + 1))
 
 
-def silhouette_sd(markers: Markers) -> np.ndarray:
-    """(silhouette points,) m: standard deviation of a coordinate of each, over its frames."""
-    assert markers.covariance is not None  # such points come with one
-    variance = np.einsum("tmii->tm", markers.covariance[:, markers.of_origin(Origin.SILHOUETTE)]) / 3
-    return np.sqrt(variance.mean(0))
-
-
 def observations(
     options: KinematicsOptions, markers: Markers, by_name: Mapping[str, float]
 ) -> tuple[Markers, np.ndarray]:
@@ -122,8 +109,8 @@ def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[s
 
     A marker from motion capture is worth more by the ratio of the variances. An inferred marker is no measurement: the
     trajectory engine, which has priors for what is not observed, leaves it out; the frame-wise ones, which have none,
-    keep it with its low weight. In the trajectory engine a marker on the skin, and one behind the trunk's outline, is
-    worth what its own error says; the frame-wise engines take the marker set's word instead.
+    keep it with its low weight. In the trajectory engine a marker on the skin is worth what its own error
+    says; the frame-wise engines take the marker set's word instead.
     """
     weights = np.tile([by_name.get(name, 1.0) for name in markers.names], (markers.frames, 1))
     confidence = np.ones(weights.shape) if markers.weight is None else markers.weight
@@ -137,9 +124,6 @@ def fit_weights(options: KinematicsOptions, markers: Markers, by_name: Mapping[s
     dots = of_tape(markers.names)
     if dots:  # the skin moves over the bone with all dots of a knot, which together count as one marker
         worth[np.isin(markers.names, dots)] *= min(1.0, len(_knots(dots)) / len(dots))
-    outlined = markers.of_origin(Origin.SILHOUETTE)
-    if outlined.any():
-        worth[outlined] = (options.marker_sd_m / (SILHOUETTE_OWN * silhouette_sd(markers))) ** 2
     return worth * weights * confidence
 
 

@@ -17,7 +17,7 @@ SIDES = {"left": SKY, "right": PURPLE}  # of the body, where the two are told ap
 # What a legend explains, in its order.
 SYMBOLS = {
     "detected": "detected point", "skin": "marker on the skin", "estimated": "estimated, not seen",
-    "inferred": "inferred, not detected", "outlined": "placed behind the outline", "outline": "outline of the trunk",
+    "inferred": "inferred, not detected",
     "swapped": "left/right exchanged", "pruned": "left out as inconsistent", "model": "body, reprojected",
     "spine": "spine, reprojected", "left": "left side", "right": "right side", "unsure": "small: not sure",
     "spine_seen": "spine, detected", "spine_estimated": "spine, estimated, not seen",
@@ -242,10 +242,6 @@ def _symbol(image: np.ndarray, kind: str, at: np.ndarray, unit: float) -> None:
         diamond(image, at, 2.4 * unit, BACKGROUND, bgr(SKY), 0.9 * unit)
     if kind == "inferred":
         ring(image, at, 2.6 * unit, bgr(ORANGE), unit)
-    if kind == "outlined":
-        square(image, at, 1.9 * unit, BACKGROUND, bgr(SKY), 0.9 * unit)
-    if kind == "outline":
-        disc(image, at, 1.6 * unit, bgr(GREEN))
     if kind == "swapped":
         ring(image, at, 4.0 * unit, bgr(GREEN), unit)
     if kind == "pruned":

@@ -28,8 +28,7 @@ class Layer:
     detected: {point: (x, y)} px as a detector found them. estimated: names among them that it gave without seeing
     them. inferred, pruned, swapped: names among them that were placed
     by a rule, that triangulation left out, whose left and right were exchanged. model: {marker: (x, y)} px of the
-    reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. outlined: names among
-    the detected that were placed behind the trunk's outline. outline: {name: (x, y)} px of the person's outline. Points
+    reprojected body. edges: pairs of marker names. spine: vertebral markers from below upwards. Points
     with NaN are skipped.
     """
 
@@ -40,12 +39,10 @@ class Layer:
     model: dict[str, np.ndarray] = field(default_factory=dict)
     edges: tuple[tuple[str, str], ...] = ()
     spine: tuple[str, ...] = ()
-    outlined: frozenset[str] = frozenset()
-    outline: dict[str, np.ndarray] = field(default_factory=dict)
     estimated: frozenset[str] = frozenset()
 
     def __post_init__(self):
-        for name in ("detected", "model", "outline"):
+        for name in ("detected", "model"):
             points = {str(k): np.asarray(v, float) for k, v in getattr(self, name).items()}
             for key, point in points.items():
                 if point.shape != (2,):
@@ -56,11 +53,11 @@ class Layer:
 
     def moved(self, scale: float, offset: np.ndarray) -> "Layer":
         """The same layer in the pixels of a crop: `scale · (x + ½ − offset) − ½` (pixel centres are whole numbers)."""
-        detected, model, outline = (
+        detected, model = (
             {name: scale * (point + 0.5 - offset) - 0.5 for name, point in points.items()}
-            for points in (self.detected, self.model, self.outline)
+            for points in (self.detected, self.model)
         )
-        return replace(self, detected=detected, model=model, outline=outline)
+        return replace(self, detected=detected, model=model)
 
 
 def person_box(layer: Layer, size: tuple[int, int], aspect: float = ASPECT) -> tuple[int, ...]:
@@ -142,13 +139,9 @@ def _about(points: np.ndarray, reach: float, shape: tuple[int, ...]) -> tuple[sl
 
 
 def _draw_detections(picture: np.ndarray, layer: Layer, unit: float) -> None:
-    for point in layer.outline.values():
-        canvas.disc(picture, point, unit * 1.5, bgr(GREEN), DARK, unit * 0.7)
     skin = on_skin(layer.detected)
     for name, point in layer.detected.items():
-        if name in layer.outlined:
-            canvas.square(picture, point, unit * 1.9, DARK, bgr(SKY), unit * 0.9)
-        elif name in layer.inferred:
+        if name in layer.inferred:
             canvas.ring(picture, point, unit * 3.2, DARK, unit * 1.7)
             canvas.ring(picture, point, unit * 3.2, bgr(ORANGE), unit * 0.9)
         elif name in layer.estimated:
@@ -185,9 +178,9 @@ def symbols(layer: Layer) -> set[str]:
     detected, model, spine = set(layer.detected), set(layer.model), set(layer.spine)
     skin = set(on_skin(detected))
     held = {
-        "detected": detected - layer.inferred - layer.outlined - layer.estimated - skin, "skin": skin,
+        "detected": detected - layer.inferred - layer.estimated - skin, "skin": skin,
         "estimated": detected & layer.estimated,
-        "inferred": detected & layer.inferred, "outlined": detected & layer.outlined, "outline": set(layer.outline),
+        "inferred": detected & layer.inferred,
         "swapped": detected & layer.swapped, "pruned": detected & layer.pruned,
         "model": model - spine, "spine": model & spine,
     }  # fmt: skip

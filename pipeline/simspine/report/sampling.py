@@ -38,26 +38,22 @@ def frame_layer(
     model: markers of the body, any frame of reference. triangulation: points that it did not use count as left out.
     """
     detected = dict(zip(keypoints.names, keypoints.xy[0, view], strict=True))
-    inferred, outlined, estimated = (
-        frozenset(keypoints.names_of(origin)) for origin in (Origin.INFERRED, Origin.SILHOUETTE, Origin.ESTIMATED)
-    )
+    inferred, estimated = (frozenset(keypoints.names_of(origin)) for origin in (Origin.INFERRED, Origin.ESTIMATED))
     names, used, swapped = triangulation.names, triangulation.used[frame, view], triangulation.swapped[frame, view]
-    pruned = frozenset(name for name, keep in zip(names, used, strict=True) if not keep) - inferred - outlined
+    pruned = frozenset(name for name, keep in zip(names, used, strict=True) if not keep) - inferred
     exchanged = frozenset(name for name, swap in zip(names, swapped, strict=True) if swap)
     xyz = change_frame(model.xyz[frame], model.frame, "z_up")
     projected = dict(zip(model.names, project_one(camera, xyz), strict=True))
-    return Layer(
-        detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine), outlined, estimated=estimated
-    )
+    return Layer(detected, inferred, pruned, exchanged, projected, tuple(edges), tuple(spine), estimated=estimated)
 
 
 def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers) -> Keypoints:
-    """The keypoints and, projected into each camera, the points of `markers` that were not detected: inferred ones, and
-    those behind the trunk's outline. They are for pictures.
+    """The keypoints and, projected into each camera, the points of `markers` that were not detected: inferred ones,
+    for pictures.
 
     markers: of the same frames, in any frame of reference. These points get confidence 0 and keep their origin.
     """
-    inferred = markers.names_of(Origin.INFERRED, Origin.SILHOUETTE)
+    inferred = markers.names_of(Origin.INFERRED)
     names = [base_name(name) for name in inferred]
     origins = [markers.origins[markers.index(name)] for name in inferred]
     xyz = change_frame(markers.select(inferred).xyz, markers.frame, "z_up")

@@ -34,7 +34,7 @@ FORCED_DASHES = ((4, 2), (1, 1.5), (6, 2, 1, 2), (2, 2), (8, 2), (4, 1, 1, 1, 1,
 MEASURED: Style = {"linestyle": "-", "linewidth": 1.5}
 
 ORIGIN_COLOURS = {
-    "detected": BLUE, "estimated": BLUE, "silhouette": SKY, "inferred": ORANGE, "given": GREEN, "filled": PURPLE,
+    "detected": BLUE, "estimated": BLUE, "inferred": ORANGE, "given": GREEN, "filled": PURPLE,
     "missing": "none",
 }  # fmt: skip
 STATUS_COLOURS = {"kept": GREEN, "corrected": ORANGE, "rejected": VERMILLION, "inferred": VERMILLION}
@@ -88,14 +88,12 @@ def styled() -> AbstractContextManager[None]:
 def marker_style(origin: str, colour: str) -> Style:
     """Keyword arguments of `Axes.plot` for one point: filled where it was detected, hollow where not.
 
-    Inferred points are circles, those behind the trunk's outline squares, estimated ones diamonds.
+    Inferred points are circles, estimated ones diamonds.
     """
     if origin == "estimated":
         return {"marker": "D", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
     if origin == "inferred":
         return {"marker": "o", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
-    if origin == "silhouette":
-        return {"marker": "s", "markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.2}
     return {"marker": "o", "markerfacecolor": colour, "markeredgecolor": colour}
 
 

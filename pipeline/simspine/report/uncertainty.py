@@ -20,7 +20,6 @@ from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Forced, ForcedKind, Markers, Origin
 
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
-OUTLINED_BY = "not seen: placed behind the trunk's outline, at a depth and with a shape of the back that are assumed"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM = "the sum follows the images, its distribution over the levels is the model's"
 _NAMES = {"lla": "LLA, lumbar lordosis", "tka": "TKA, thoracic kyphosis"}
@@ -71,7 +70,7 @@ def angle_table(
 class Caveats:
     """What was not measured in one trial.
 
-    inferred: names of points that a rule placed. outlined: of those behind the trunk's outline. estimated: of those
+    inferred: names of points that a rule placed. estimated: of those
     that a network placed. forced: what the model forces. shares: (levels, 3) that the data decided of each angle; NaN
     where not known, or forced. sd: {'lla', 'tka': typical, rad}; none where forced.
     """
@@ -81,7 +80,6 @@ class Caveats:
     levels: tuple[str, ...]
     shares: np.ndarray
     sd: Mapping[str, float]
-    outlined: tuple[str, ...] = ()
     estimated: tuple[str, ...] = ()
 
 
@@ -95,9 +93,8 @@ class NotMeasured(TypedDict):
 
 def caveats(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept: np.ndarray) -> Caveats:
     """Of one trial. measured: what was fitted, with origin. shares: (levels, 3). kept: (frames,) bool."""
-    names, outlined, estimated = (
-        tuple(base_name(name) for name in measured.names_of(origin))
-        for origin in (Origin.INFERRED, Origin.SILHOUETTE, Origin.ESTIMATED)
+    names, estimated = (
+        tuple(base_name(name) for name in measured.names_of(origin)) for origin in (Origin.INFERRED, Origin.ESTIMATED)
     )
     free = np.where(forced_mask(spine.levels, spine.forced), np.nan, shares)
     known = {"lla": spine.lla_sd, "tka": spine.tka_sd}
@@ -107,15 +104,14 @@ def caveats(measured: Markers, spine: SpineKinematics, shares: np.ndarray, kept:
         if values is not None and not forced_mask([name], spine.forced).any()
         if (usual := typical(values[kept])) is not None
     }
-    return Caveats(names, spine.forced, spine.levels, free, sd, outlined, estimated)
+    return Caveats(names, spine.forced, spine.levels, free, sd, estimated)
 
 
 def not_measured(trials: Sequence[Caveats], rule: str = INFERRED_BY) -> NotMeasured:
     """Statements for the box 'What is not measured', over all trials. rule: that placed the inferred points."""
     inferred = dict.fromkeys(name for trial in trials for name in trial.inferred)
-    outlined = dict.fromkeys(name for trial in trials for name in trial.outlined)
     estimated = dict.fromkeys(name for trial in trials for name in trial.estimated)
-    placed = ((estimated, ESTIMATED_BY), (outlined, OUTLINED_BY), (inferred, rule))
+    placed = ((estimated, ESTIMATED_BY), (inferred, rule))
     return {
         "inferred": tuple(Statement(", ".join(names), by) for names, by in placed if names),
         "forced": _forced_statements(trials),

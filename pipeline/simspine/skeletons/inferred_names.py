@@ -5,7 +5,6 @@ import numpy as np
 from simspine.types import Markers, Origin
 
 INFERRED = "_inferred"
-SILHOUETTE = "_silhouette"  # of a point placed behind the trunk's outline
 
 
 def label_inferred(markers: Markers) -> Markers:
@@ -31,4 +30,4 @@ def part_inferred(markers: Markers, frames: np.ndarray) -> Markers:
 
 def base_name(name: str) -> str:
     """The point's name without the mark of how it was placed."""
-    return name.removesuffix(INFERRED).removesuffix(SILHOUETTE)
+    return name.removesuffix(INFERRED)

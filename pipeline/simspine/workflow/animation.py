@@ -1,4 +1,4 @@
-"""A trial for animation programs: glTF, USD and BVH out of results' files."""
+"""A trial for animation programs: glTF and BVH out of results' files."""
 
 from pathlib import Path
 
@@ -8,30 +8,27 @@ from simspine.errors import InputError
 from simspine.formats.bvh import write_bvh
 from simspine.formats.gltf import write_gltf
 from simspine.formats.skeleton_motion import JointMesh, SkeletonMotion, ordered
-from simspine.formats.usd import write_usd
 from simspine.pipeline.page import NOTICE
 from simspine.report.player.scene import Scene
 from simspine.workflow.viewing import read_scene
 
 _COLOURS = {"bone": (0.89, 0.86, 0.78), "rib": (0.89, 0.86, 0.78), "vertebra": (0.94, 0.77, 0.42)}
-WRITERS = (".glb", ".usda", ".bvh")
+WRITERS = (".glb", ".bvh")
 
 
 def write_animation(
     result: Path, out: Path, subject: str | None = None, trial: str | None = None, model: Path | None = None
 ) -> Path:
-    """Write a trial as .glb, .usda or .bvh, by the ending of `out`; returns its path. model: see `read_scene`.
+    """Write a trial as .glb or .bvh, by the ending of `out`; returns its path. model: see `read_scene`.
 
     Raises `InputError` for another ending, and for a result without poses of a body.
     """
     if out.suffix.lower() not in WRITERS:
-        raise InputError(f"{out}: animations are written as .glb (glTF), .usda (USD) or .bvh; name the file so.")
+        raise InputError(f"{out}: animations are written as .glb (glTF) or .bvh; name the file so.")
     scene = read_scene(result, subject, trial, model)
     motion = motion_of(scene)
     if out.suffix.lower() == ".glb":
         write_gltf(out, motion, scene.name, NOTICE)
-    elif out.suffix.lower() == ".usda":
-        write_usd(out, motion, scene.name, NOTICE)
     else:
         write_bvh(out, motion)
     return out

@@ -1,6 +1,7 @@
-"""Benchmark results as files: tables in four forms, a page, and rows of a leaderboard."""
+"""Benchmark results as files: tables in four forms."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,11 +11,8 @@ from typing import Any
 from simspine import __version__
 from simspine.dataset.manifest import sha256
 from simspine.errors import InputError
-from simspine.evaluation.leaderboard import LeaderboardEntry, add_entries, main_figures
 from simspine.evaluation.tables import EvaluationTable, as_json, joined
-from simspine.evaluation.wording import settings_in_words
 from simspine.formats.atomic import write_text
-from simspine.report.benchmark_page import benchmark_page
 
 
 @dataclass(frozen=True)
@@ -51,36 +49,19 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def publish(
-    run: BenchmarkRun, tables: Sequence[EvaluationTable], out: Path | None, leaderboard: Path | None
-) -> list[Path]:
-    """Write `<name>.txt`, `.md`, `.tex`, `.json` and `.html` into `out`, and the methods' rows into the leaderboard.
-
-    Either may be None. Returns the files written.
-    """
-    today = date.today().isoformat()
-    entries = [
-        LeaderboardEntry(
-            run.name, method, main_figures(tables, method), __version__, today, run.data, predictions, dict(run.options)
-        )
-        for method, predictions in run.methods.items()
-    ]
-    board = () if leaderboard is None else add_entries(leaderboard, entries)
-    written = [] if leaderboard is None else [leaderboard]
-    if out is None:
-        return written
-    about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": today}
+def publish(run: BenchmarkRun, tables: Sequence[EvaluationTable], out: Path) -> list[Path]:
+    """Write `<name>.txt`, `.md`, `.tex` and `.json` into `out`; returns the files written."""
+    about = {"protocol": f"simspine benchmark {run.name}", "simspine": __version__, "date": date.today().isoformat()}
     about |= {"truth": f"SHA-256 {run.data}" if run.data else "made in memory by these settings"}
-    settings = settings_in_words(run.options)
-    whole = about | settings
-    entries_of = [entry for entry in board if entry.benchmark == run.name]
+    settings = dict(run.options)
+    whole = about | {"settings": json.dumps(settings)}
     texts = {
         "txt": _headed("", whole, joined("text", tables)),
         "md": _headed("- ", whole, joined("markdown", tables)),
         "tex": _headed("% ", whole, joined("latex", tables)),
-        "json": as_json(tables, about=about, settings=dict(run.options), methods=dict(run.methods)),
-        "html": benchmark_page(f"simspine benchmark: {run.name}", tables, about, settings, entries_of),
+        "json": as_json(tables, about=about, settings=settings, methods=dict(run.methods)),
     }
+    written = []
     for ending, text in texts.items():
         written.append(out / f"{run.name}.{ending}")
         write_text(written[-1], text)

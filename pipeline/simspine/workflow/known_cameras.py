@@ -7,7 +7,7 @@ from simspine.errors import InputError
 from simspine.formats.store import load
 from simspine.pipeline.cameras import compare_cameras
 from simspine.pipeline.delays import follow_in_step
-from simspine.pipeline.points import Followed, follow_person
+from simspine.pipeline.points import follow_person
 from simspine.quality.findings import Severity, listed
 from simspine.types import Camera, Keypoints
 from simspine.workflow.context import Context
@@ -82,8 +82,8 @@ def _known_points(config: Config, subject: str, name: str) -> tuple[Keypoints, l
     cameras = capture.cameras()
     detections, skeleton = detect.read_folders(name, trial, capture, cameras, config.detection.skeleton)
 
-    def follow(seen: Detections) -> list[Followed]:
+    def follow(seen: Detections) -> list[Keypoints]:
         return [follow_person(seen, cameras, skeleton.name, config.detection)]
 
-    (followed,), _ = follow_in_step(detections, cameras, detect.delays_of(trial), follow, skeleton.name)
-    return followed.keypoints, cameras
+    (keypoints,), _ = follow_in_step(detections, cameras, detect.delays_of(trial), follow, skeleton.name)
+    return keypoints, cameras

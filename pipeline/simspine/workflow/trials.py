@@ -25,7 +25,7 @@ def read_trial(
     """What the stages found in a trial; what comes from images and the verdict where their files are there.
 
     judged: False leaves the verdict out, and what was filled in after it, for the stage that makes them. images: False
-    leaves out what comes from images; keypoints: False, only keypoints and contours, which pictures want. derived: with
+    leaves out what comes from images; keypoints: False, only keypoints, which pictures want. derived: with
     what was derived from the posterior, which the spine has by itself. Always left out, for the memory of long trials,
     are the points before they were merged.
     """
@@ -40,9 +40,7 @@ def read_trial(
         }
         if keypoints:
             stored = load(paths.keypoints(name))
-            seen |= {
-                "keypoints": stored["keypoints"], "timing": timing_in(stored), "contours": stored.get("contours"),
-            }  # fmt: skip
+            seen |= {"keypoints": stored["keypoints"], "timing": timing_in(stored)}
     return SolvedTrial(
         paths.subject,
         name,

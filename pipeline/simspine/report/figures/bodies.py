@@ -116,7 +116,7 @@ def _draw(axes: "Axes", xy: np.ndarray, lines, chain: Sequence[int], origin: Seq
 
 def _legend(figure: "Figure", origin: Sequence[str]) -> None:
     keys = [line_key("spine", color=VERMILLION, linewidth=2.2)]
-    for kind in ("detected", "given", "estimated", "silhouette", "inferred"):
+    for kind in ("detected", "given", "estimated", "inferred"):
         if kind in origin:
             keys.append(line_key(f"{kind} point", linestyle="none", markersize=4, **marker_style(kind, BLUE)))
     legend(figure, keys, 4)

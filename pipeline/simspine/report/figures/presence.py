@@ -14,7 +14,7 @@ from simspine.types import Markers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-STATES = ("missing", "filled", "inferred", "silhouette", "estimated", "given", "detected")
+STATES = ("missing", "filled", "inferred", "estimated", "given", "detected")
 # Height of a bar and how it is drawn: readable without colour.
 _LOOKS: dict[str, tuple[float, Style]] = {
     "detected": (0.66, {"facecolor": ORIGIN_COLOURS["detected"], "linewidth": 0}),
@@ -23,7 +23,6 @@ _LOOKS: dict[str, tuple[float, Style]] = {
         0.62,
         {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["estimated"], "linewidth": 0.8, "hatch": "..."},
     ),
-    "silhouette": (0.50, {"facecolor": ORIGIN_COLOURS["silhouette"], "linewidth": 0}),
     "inferred": (0.56, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["inferred"], "linewidth": 1.0}),
     "filled": (0.34, {"facecolor": "none", "edgecolor": ORIGIN_COLOURS["filled"], "linewidth": 0.8, "hatch": "/////"}),
     "missing": (0.0, {"facecolor": "none", "edgecolor": "none"}),

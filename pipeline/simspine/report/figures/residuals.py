@@ -171,7 +171,7 @@ def marker_errors(names: Sequence[str], errors: np.ndarray, origin: Sequence[str
                  xlabel="distance between measured marker and body (mm)")  # fmt: skip
         axes.set_yticks(range(len(names)), [names[i] for i in order], fontsize=7.5)
         axes.set_title("Marker errors of inverse kinematics: median and middle half of the frames", pad=20)
-        kinds = [kind for kind in ("detected", "given", "estimated", "silhouette", "inferred") if kind in origin]
+        kinds = [kind for kind in ("detected", "given", "estimated", "inferred") if kind in origin]
         keys = [line_key(kind, linestyle="none", markersize=5.5, **marker_style(kind, INK)) for kind in kinds]
         axes.legend(handles=keys, loc="lower right")
     return figure

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from simspine.report import content, embed
-from simspine.report.figures.gallery import kinematics_gallery
 from simspine.report.figures.rom import lumbar_profile, neck_by_action
 from simspine.report.figures.violins import curvature_violins
 from simspine.validation.curvature import as_records
@@ -14,19 +13,17 @@ if TYPE_CHECKING:
 
 
 def figures(dataset) -> "dict[str, Figure]":
-    """{'lla_tka', 'lumbar_rom', 'neck_rom', 'kinematics' or 'kinematics_1' …: figure}; what the data lack is left out.
+    """{'lla_tka', 'lumbar_rom', 'neck_rom': figure}; what the data lack is left out.
 
     dataset: a `Dataset`, an open `DatasetFile`, or `Record`s of `simspine.validation.records`. The numbers are those of
     `simspine.validation.tables`.
     """
     some = as_records(dataset)
-    pages = kinematics_gallery(some) if some else []
     found = {
         "lla_tka": curvature_violins(some) if some else None,
         "lumbar_rom": lumbar_profile(some),
         "neck_rom": neck_by_action(some),
     }
-    found |= {f"kinematics_{i + 1}" if len(pages) > 1 else "kinematics": page for i, page in enumerate(pages)}
     return {name: figure for name, figure in found.items() if figure is not None}
 
 
@@ -47,12 +44,6 @@ _ABOUT = {
         "Range of motion of the head on the trunk in each action about three axes",
         "Daily actions use a small part of what people can.",
     ),
-    "kinematics": (
-        "Kinematics by action",
-        "Curvature, lumbar spine and neck over the course of each action",
-        "Each trial stretched to 0–100 %; with three or more, their median and the band from the 10th to the 90th "
-        "percentile. Rejected frames are gaps.",
-    ),
 }
 
 
@@ -60,10 +51,8 @@ def pictures(dataset, prefix: str = "validation") -> tuple[content.Picture, ...]
     """The figures as SVG for a page. prefix: of their ids, so that they clash with no other on it."""
     made = []
     for name, figure in figures(dataset).items():
-        page = name.removeprefix("kinematics_") if name.startswith("kinematics_") else ""
-        title, alt, caption = _ABOUT["kinematics" if page else name]
-        text = f"{title} ({page})" if page else title
-        made.append(content.Picture(text, alt, caption, svg=embed.svg(figure, f"{prefix}-{name}")))
+        title, alt, caption = _ABOUT[name]
+        made.append(content.Picture(title, alt, caption, svg=embed.svg(figure, f"{prefix}-{name}")))
     return tuple(made)
 
 

@@ -67,8 +67,7 @@ def _shared(context: Context, person: SharedSubject) -> Task:
             stored = load(everybody)
             own = stored["people"][person.rank - 1]
             kept = {key: stored[key] for key in ("cameras", "skeleton", "timing") if key in stored}
-            outline = {"contours": stored["contours"][person.rank - 1]} if "contours" in stored else {}
-            save(out, keypoints=own, **kept, **outline)
+            save(out, keypoints=own, **kept)
             return _notes(own)
 
         return Task(name, (everybody,), (out,), {"rank": person.rank}, take)
@@ -86,9 +85,7 @@ def _shared(context: Context, person: SharedSubject) -> Task:
             )
         first = found[0]
         kept = {"cameras": list(first["cameras"]), "skeleton": first["skeleton"], **_timing(first["timing"])}
-        contours = [one["contours"] for one in found]
-        outlines = {} if None in contours else {"contours": contours}
-        save(everybody, people=[one["keypoints"] for one in found[: person.people]], **kept, **outlines)
+        save(everybody, people=[one["keypoints"] for one in found[: person.people]], **kept)
         save(out, **_kept(first))
         return _notes(first["keypoints"]) | {"people_followed": len(found)}
 
@@ -109,9 +106,8 @@ def _about(trial: Trial) -> dict:
 
 def _kept(seen: Mapping[str, Any]) -> dict:
     """What the file holds of what the stage found in a trial."""
-    outline = {} if seen["contours"] is None else {"contours": seen["contours"]}
     own = {"keypoints": seen["keypoints"], "cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]}
-    return own | outline | _timing(seen["timing"])
+    return own | _timing(seen["timing"])
 
 
 def _timing(timing: Timing | None) -> dict:

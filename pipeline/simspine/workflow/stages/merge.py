@@ -21,26 +21,21 @@ MOCAP = "mocap_file"  # code of findings about a file of motion capture
 
 def plan(context: Context) -> list[Task]:
     config = context.config
-    merging, outlined = config.merge.model_dump(mode="json"), config.detection.silhouettes
+    merging = config.merge.model_dump(mode="json")
     tasks = []
     for name in context.trials:
         source, capture = context.paths.points(name), context.capture(name)
         out, trc = context.paths.markers(name), context.paths.markers(name, ".trc")
         table = merging["correspondence"] or capture.correspondence
 
-        seen, rig = (context.paths.keypoints(name), context.paths.cameras(name)) if outlined else (None, None)
-
-        def work(source=source, capture=capture, table=table, out=out, trc=trc, seen=seen, rig=rig) -> dict:
+        def work(source=source, capture=capture, table=table, out=out, trc=trc) -> dict:
             stored = load(source)
-            outlined = {"contours": None, "cameras": ()}
-            if seen:
-                outlined = load(seen, ["contours"]) | load(rig, ["cameras"])
             merging = config.merge.model_copy(update={"correspondence": table})
             options = config.model_copy(update={"merge": merging})
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", UserWarning)
                 try:
-                    found = MERGE(options, points=stored["points"], mocap=capture.motion_capture(), **outlined)
+                    found = MERGE(options, points=stored["points"], mocap=capture.motion_capture())
                 except InputError as error:
                     where = f"{capture.mocap[0]} with {source}: " if capture.mocap else ""
                     raise InputError(f"{where}{error}") from None
@@ -58,9 +53,6 @@ def plan(context: Context) -> list[Task]:
             settings |= {"merge": merging | {"correspondence": table}}
         told = {"mocap_frame": capture.frame, "mocap_start": capture.start, "mocap_resample": capture.resample}
         settings |= {name: value for name, value in told.items() if value is not None}
-        if outlined:
-            settings |= {"silhouettes": True}
-            own = (*own, seen, rig)
         tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))
     return tasks
 

@@ -3,7 +3,7 @@
 const RIB = 0.42; // opacity
 const THROUGH = 0.4; // opacity of skin over bones
 const PAPER = [340, 320]; // px of the picture on paper, as in the style sheet
-const ORIGINS = ["detected", "skin", "estimated", "silhouette", "inferred", "given"];
+const ORIGINS = ["detected", "skin", "estimated", "inferred", "given"];
 
 class Stage {
   constructor(element, data) {
@@ -129,7 +129,7 @@ class Stage {
       const which = origin.flatMap((name, i) => (name === kind ? [i] : []));
       if (!which.length) continue;
       // What was not seen itself is hollow here as in every figure.
-      const hollow = ["inferred", "silhouette", "estimated"].includes(kind);
+      const hollow = ["inferred", "estimated"].includes(kind);
       const shape = hollow ? kind === "estimated" ? new THREE.SphereGeometry(0.019, 4, 2) : new THREE.IcosahedronGeometry(0.017, 0) : new THREE.SphereGeometry(0.013, 8, 6);
       this.matter[kind] = hollow
         ? new THREE.MeshBasicMaterial({ wireframe: true })
