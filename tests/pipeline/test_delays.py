@@ -52,8 +52,8 @@ def test_given_whole_delays_restore_the_recording():
     detections, cameras, keypoints = crowd("finetuned")
     people, lengths = cut(detections.people)
     late = detections._replace(people=people, lengths=lengths)
-    ((found, _),), timing = follow_in_step(late, cameras, Delays(LATE), follow(keypoints, cameras))
-    ((whole, _),), none = follow_in_step(detections, cameras, None, follow(keypoints, cameras))
+    (found,), timing = follow_in_step(late, cameras, Delays(LATE), follow(keypoints, cameras))
+    (whole,), none = follow_in_step(detections, cameras, None, follow(keypoints, cameras))
     assert none is None
     assert (timing.first, timing.frames) == (7, 91)
     np.testing.assert_array_equal(found.xy, whole.xy[19:110])
@@ -66,7 +66,7 @@ def test_delays_are_found_among_several_people(preset, frames, metres):
     detections, cameras, keypoints = crowd(preset)
     people, lengths = cut(detections.people)
     late = detections._replace(people=people, lengths=lengths)
-    ((found, _),), timing = follow_in_step(late, cameras, Delays("find"), follow(keypoints, cameras))
+    (found,), timing = follow_in_step(late, cameras, Delays("find"), follow(keypoints, cameras))
     assert np.abs(timing.late - LATE).max() < frames
     assert (np.abs(timing.late - LATE)[1:] < 3 * timing.deviation[1:]).all()
     start = timing.first + CUT[0][0]

@@ -22,7 +22,7 @@ from simspine.types import Camera, Keypoints, Markers
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class TrialSource:
     """What the 2D points of a trial come from: `keypoints` of one person, `detections` of everybody, or else videos.
 
     cameras: in the order of the views; with videos in any order. skeleton: of the detections' points. delays: of views
@@ -42,7 +42,7 @@ class Recording:
     progress: Callable[[int, int], None] | None = None
 
 
-def detect_person(options: DetectionOptions, *, recording: Recording) -> dict[str, Any]:
+def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[str, Any]:
     """One person's points. Raises `InputError` where nobody is found, or cameras and views do not match."""
     if recording.keypoints is not None:
         skeleton = by_names(recording.keypoints.names).name
@@ -70,7 +70,7 @@ DETECT = Stage(
 )
 
 
-def detect_people(options: DetectionOptions, *, recording: Recording) -> list[dict[str, Any]]:
+def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[dict[str, Any]]:
     """The same of everybody who is there for long enough, who is seen most first."""
     detections, skeleton, cameras = _everybody(options, recording)
     people, timing = follow_in_step(
@@ -83,7 +83,7 @@ def _seen(keypoints: Keypoints, timing: Timing | None, cameras: Sequence[Camera]
     return {"keypoints": keypoints, "timing": timing, "cameras": tuple(cameras), "skeleton": skeleton}
 
 
-def _everybody(options: DetectionOptions, recording: Recording) -> tuple[Detections, str, Sequence[Camera]]:
+def _everybody(options: DetectionOptions, recording: TrialSource) -> tuple[Detections, str, Sequence[Camera]]:
     """Everybody in each view, the name of the points' skeleton, and the cameras in the order of the views."""
     if recording.detections is not None:
         return recording.detections, recording.skeleton, recording.cameras

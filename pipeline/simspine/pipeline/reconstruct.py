@@ -10,7 +10,7 @@ from simspine.errors import InputError, require_known
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame
 from simspine.pipeline.delays import Delayed
-from simspine.pipeline.detecting import DETECT, Recording, detect_people
+from simspine.pipeline.detecting import DETECT, TrialSource, detect_people
 from simspine.pipeline.options import Options
 from simspine.pipeline.points import check_one_person
 from simspine.pipeline.reconstruction import Reconstruction
@@ -88,7 +88,7 @@ def reconstruct_people(
     """
     options = _with_body(options or Options(), markers=marker_set)
     plain, delays = (videos.source, videos.clocks) if isinstance(videos, Delayed) else (videos, None)
-    recording = Recording(_cameras(cameras), videos=_videos(plain), delays=delays, progress=progress)
+    recording = TrialSource(_cameras(cameras), videos=_videos(plain), delays=delays, progress=progress)
     people = detect_people(options.detection, recording=recording)
     if not people:
         raise InputError("nobody is seen in two views or more for a fifth of the frames.")
@@ -166,12 +166,12 @@ def _cameras(cameras: Sequence[Camera] | str | PathLike) -> list[Camera]:
     return read_calibration(cameras) if isinstance(cameras, str | PathLike) else list(cameras)
 
 
-def _recording(source: Source, cameras: list[Camera], options: Options, progress: Progress | None) -> Recording:
+def _recording(source: Source, cameras: list[Camera], options: Options, progress: Progress | None) -> TrialSource:
     plain, delays = (source.source, source.clocks) if isinstance(source, Delayed) else (source, None)
     if isinstance(plain, Keypoints):
-        return Recording(cameras, keypoints=plain, delays=delays)
+        return TrialSource(cameras, keypoints=plain, delays=delays)
     check_one_person(options.detection)
-    return Recording(cameras, videos=_videos(plain), delays=delays, progress=progress)
+    return TrialSource(cameras, videos=_videos(plain), delays=delays, progress=progress)
 
 
 def _videos(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:

@@ -18,7 +18,7 @@ from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.store import load, save
 from simspine.pipeline.delays import Delays
-from simspine.pipeline.detecting import DETECT, Recording, detect_people
+from simspine.pipeline.detecting import DETECT, TrialSource, detect_people
 from simspine.pipeline.skin_markers import SkinClicks
 from simspine.types import Camera, Keypoints, Origin
 from simspine.workflow.context import Context
@@ -124,7 +124,7 @@ def _notes(keypoints: Keypoints) -> dict:
     }
 
 
-def _recording(context: Context, name: str, trial: Trial, capture: Capture) -> Recording:
+def _recording(context: Context, name: str, trial: Trial, capture: Capture) -> TrialSource:
     """What the trial's points come from; videos are not looked at here."""
     options = context.config.detection
     cameras, delays = capture.cameras(), delays_of(trial)
@@ -132,14 +132,14 @@ def _recording(context: Context, name: str, trial: Trial, capture: Capture) -> R
         return replace(_stored(capture.stored, cameras), delays=delays)
     if capture.keypoints:
         detections, skeleton = read_folders(name, trial, capture, cameras, options.skeleton)
-        return Recording(cameras, detections=detections, skeleton=skeleton.name, videos=capture.videos, delays=delays)
+        return TrialSource(cameras, detections=detections, skeleton=skeleton.name, videos=capture.videos, delays=delays)
     if options.detector == "import":
         raise InputError(f"trial {name!r}: detector 'import' reads `keypoints` folders, but the trial gives videos.")
     known = capture.motion_capture() if trial.capture is not None else None  # in the cameras' world and time
-    return Recording(cameras, videos=capture.videos, delays=delays, mocap=known)
+    return TrialSource(cameras, videos=capture.videos, delays=delays, mocap=known)
 
 
-def _stored(path: Path, cameras: Sequence[Camera]) -> Recording:
+def _stored(path: Path, cameras: Sequence[Camera]) -> TrialSource:
     """One person's points out of a file of ours; each view gets the camera of the same name."""
     content = load(path)
     for item in ("keypoints", "cameras", "skeleton"):
@@ -153,7 +153,7 @@ def _stored(path: Path, cameras: Sequence[Camera]) -> Recording:
         )
     people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
     seen = Detections(keypoints.names, keypoints.rate, people, estimated=keypoints.names_of(Origin.ESTIMATED))
-    return Recording([by_name[view] for view in views], detections=seen, skeleton=content["skeleton"])
+    return TrialSource([by_name[view] for view in views], detections=seen, skeleton=content["skeleton"])
 
 
 def read_folders(
