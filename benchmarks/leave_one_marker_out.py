@@ -23,6 +23,7 @@ from simspine.pipeline.fit_person import fit_to_person
 from simspine.pipeline.kinematics import solve_kinematics
 from simspine.pipeline.options import Options
 from simspine.pipeline.sized_body import SizedBody, size_body
+from simspine.quality.side_checks import exchanged
 from simspine.skeletons.skin_names import on_skin
 from simspine.types import Markers
 from simspine.workflow.manifest import read_json
@@ -65,7 +66,7 @@ def main() -> None:
 def solved(sized: SizedBody, markers: Markers, marker_set: str, left_out: str) -> tuple[np.ndarray, np.ndarray]:
     """(frames, 3) m and (frames, 3, 3) m²: where the body has the marker left out, and how well it knows."""
     kept = markers.select([name for name in markers.names if name != left_out])
-    sized = fit_to_person(sized, [kept], marker_set, Options().ik)
+    sized = fit_to_person(sized, [kept], marker_set, Options().ik, exchanged)
     points = virtual_spine_markers(sized.body) | {left_out: left_out}
     result = solve_kinematics(sized, kept, marker_set, Options().ik, spine_markers=points)
     moved = forward_kinematics(sized.body, result.motion)

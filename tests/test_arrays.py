@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simspine.arrays import checked, frame_ranges, runs
+from simspine.arrays import checked, frame_ranges, rms_of_known, runs
 from simspine.errors import InputError
 
 
@@ -27,3 +27,9 @@ def test_a_wrong_shape_is_named():
     assert checked("angles", [[1, 2]], (1, 2)).dtype == float
     with pytest.raises(InputError, match=r"angles has shape \(1, 2\), expected \(2,\)"):
         checked("angles", [[1, 2]], (2,))
+
+
+def test_rmse_by_hand():
+    error = np.array([[3.0, 1, np.nan], [4.0, 1, np.nan]])
+    np.testing.assert_allclose(rms_of_known(error, 0), [np.sqrt(12.5), 1, np.nan])
+    np.testing.assert_allclose(rms_of_known(error, 1), [np.sqrt(5), np.sqrt(8.5)])

@@ -47,3 +47,11 @@ def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray
     known = np.isfinite(values)
     count = known.sum(axis)
     return np.where(known, values, 0.0).sum(axis) / np.where(count > 0, count, np.nan)
+
+
+def rms_of_known(values: np.ndarray, axis: int) -> np.ndarray:
+    """Root mean square of what is there; NaN where nothing is."""
+    values = np.asarray(values, float)
+    known = np.isfinite(values)
+    count = known.sum(axis)
+    return np.sqrt((np.where(known, values, 0.0) ** 2).sum(axis) / np.where(count > 0, count, np.nan))

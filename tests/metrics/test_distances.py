@@ -7,7 +7,7 @@ from scipy.spatial import procrustes
 from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
-from simspine.metrics import aligned, distances, marker_rmse, mpjpe, n_mpjpe, p_mpjpe, scaled
+from simspine.metrics import aligned, distances, mpjpe, n_mpjpe, p_mpjpe, scaled
 
 SQUARE = np.array([[[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]])
 
@@ -51,12 +51,6 @@ def test_frames_with_two_points_are_left_out():
     assert np.isnan(aligned(few, np.repeat(SQUARE, 2, 0))[1]).all()
     assert p_mpjpe(few, np.repeat(SQUARE, 2, 0)) == pytest.approx(0, abs=1e-12)
     assert np.isnan(p_mpjpe(few[1:], SQUARE))
-
-
-def test_rmse_by_hand():
-    error = np.array([[3.0, 1, np.nan], [4.0, 1, np.nan]])
-    np.testing.assert_allclose(marker_rmse(error, 0), [np.sqrt(12.5), 1, np.nan])
-    np.testing.assert_allclose(marker_rmse(error, 1), [np.sqrt(5), np.sqrt(8.5)])
 
 
 def test_shapes_are_checked():

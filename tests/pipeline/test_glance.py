@@ -7,6 +7,7 @@ import pytest
 
 from simspine.pipeline.film import films_of
 from simspine.pipeline.glance import _joints, glance
+from simspine.pipeline.overlay import shown_in
 from simspine.pipeline.scene import scene_of
 from simspine.quality.clinical_figures import ClinicalFigure
 from simspine.quality.findings import Finding
@@ -69,7 +70,8 @@ def test_joints_are_told_apart_by_precision():
 
 @pytest.mark.parametrize("frames", [slice(5, 6), slice(None, None, 3)])
 def test_points_of_some_frames_are_those_of_the_whole_trial(found, frames):
-    for some, whole in ((found.detected_in(frames), found.detected), (found.shown_in(frames), found.shown)):
+    shown = (shown_in(found, frames), shown_in(found, slice(None)))
+    for some, whole in ((found.detected_in(frames), found.detected), shown):
         assert (some.names, some.origin) == (whole.names, whole.origin)
         np.testing.assert_array_equal(some.xy, whole.xy[frames])
         np.testing.assert_array_equal(some.confidence, whole.confidence[frames])

@@ -113,4 +113,4 @@ def test_clear_errors(tmp_path, truth, in_memory):
     with pytest.raises(ss.InputError, match=r"ends in \.h5"):
         in_memory.save(tmp_path / "bow.txt")
     with pytest.raises(ss.InputError, match="Did you mean 'centres'"):
-        ss.fit_trials({"bow": in_memory.markers}, markers="centers")
+        ss.fit_trials({"bow": in_memory.markers}, marker_set="centers")

@@ -5,11 +5,11 @@ import pytest
 from two_people import APART, keypoints_of_both
 
 import simspine as ss
+from simspine.detection.options import DetectionOptions
 from simspine.detection.run import Detections
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import change_frame
-from simspine.pipeline import reconstruct
-from simspine.pipeline.options import DetectionOptions
+from simspine.pipeline import detecting
 from simspine.pipeline.points import detect, follow_people, follow_person
 from simspine.sources.pose2sim import demo_folder, find_project, match_cameras
 from simspine.sources.video import open_videos
@@ -27,8 +27,8 @@ def seen(truth) -> Detections:
 
 
 def test_each_person_is_where_they_are(truth, seen, filmed, monkeypatch):
-    monkeypatch.setattr(reconstruct, "detect", lambda *_, **__: seen)
-    monkeypatch.setattr(reconstruct, "match_cameras", lambda *_: truth.cameras)
+    monkeypatch.setattr(detecting, "detect", lambda *_, **__: seen)
+    monkeypatch.setattr(detecting, "match_cameras", lambda *_: truth.cameras)
     found = ss.reconstruct_people(filmed.folder, truth.cameras, options=OPTIONS)
     assert [person.subject for person in found] == ["person_1", "person_2"]
     for who, person in enumerate(found):
@@ -48,8 +48,8 @@ def test_one_person_cannot_be_all(truth, seen):
 def test_nobody_for_long_enough(truth, seen, filmed, monkeypatch):
     people = np.full_like(seen.people, np.nan)
     people[:2] = seen.people[:2]  # of 16 frames
-    monkeypatch.setattr(reconstruct, "detect", lambda *_, **__: seen._replace(people=people))
-    monkeypatch.setattr(reconstruct, "match_cameras", lambda *_: truth.cameras)
+    monkeypatch.setattr(detecting, "detect", lambda *_, **__: seen._replace(people=people))
+    monkeypatch.setattr(detecting, "match_cameras", lambda *_: truth.cameras)
     with pytest.raises(ss.InputError, match="fifth of the frames"):
         ss.reconstruct_people(filmed.folder, truth.cameras, options=OPTIONS)
 

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.recipes import default_weights, fit_markers, read_recipe
+from simspine.ik.options import KinematicsOptions, RegionOffset
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.pipeline.options import KinematicsOptions, RegionOffset
 from simspine.pipeline.weights import as_views_agree, fit_weights, marker_errors, observations, shared_errors
 from simspine.priors.assumptions import Smoothness
 from simspine.types import Markers, Origin

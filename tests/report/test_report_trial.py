@@ -6,10 +6,11 @@ import pytest
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project
 from simspine.ik.result import Result
+from simspine.pipeline.view_fit import model_reprojection
 from simspine.quality.findings import Finding, Severity, verdict
 from simspine.report import content
 from simspine.report.page import render
-from simspine.report.sampling import frame_layer, model_reprojection, sample_frames, with_inferred
+from simspine.report.sampling import frame_layer, sample_frames, with_inferred
 from simspine.report.summary import summary_rows
 from simspine.report.trial import TrialParts, rejections, trial_section
 from simspine.report.uncertainty import caveats, not_measured

@@ -15,6 +15,7 @@ from simspine.dataset.actions import action_of
 from simspine.errors import InputError
 from simspine.formats.dataset import DatasetFile, write_dataset
 from simspine.formats.dataset_tree import Dataset, SubjectData, TrialData
+from simspine.quality.curvature_figures import curvature_verdict, known_share, share_of_curvature
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Motion
 from simspine.validation import (
@@ -30,7 +31,6 @@ from simspine.validation.motion import PERCENTILES
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, published_range
 from simspine.validation.records import level_coordinates
 from simspine.validation.tables import cells
-from simspine.validation.uncertainty import curvature_verdict, known_share, share_of_curvature
 
 SD = np.linspace(-1, 1, 101).std()  # of the wave each trial follows
 

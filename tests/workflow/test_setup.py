@@ -184,7 +184,7 @@ def test_clicks_on_a_tape_that_shows_no_row_are_refused_before_the_detector_runs
     clicks = {1: (10, 8), 20: (80, 45)}
     tape["clicks"] = {n: {view: [[3, *xy]] for view in ("cam01", "cam02")} for n, xy in clicks.items()}
     project.trial(skin_markers={"tape": tape})
-    monkeypatch.setattr(detect, "_detections", lambda *_: pytest.fail("the detector runs"))
+    monkeypatch.setattr(detect, "DETECT", lambda *_, **__: pytest.fail("the detector runs"))
     done = call("doctor", "--config", project.file)
     assert done.exit_code == 2, done.output
     said = "cam01: between the clicks on dots 1 and 20 of the tape in frame 3"

@@ -14,34 +14,29 @@ from simspine.benchmark import peer
 from simspine.benchmark.peer_scaling import MASS, plain_factors
 from simspine.benchmark.spine_errors import TrialSpine
 from simspine.body.kinematics import forward_kinematics
+from simspine.body.options import BodyOptions, ScalingOptions
 from simspine.body.recipes import build, fit_markers, read_recipe
 from simspine.body.scaling import scale
+from simspine.detection.options import FilterOptions, MergeOptions, TriangulationOptions
 from simspine.filtering import fill_gaps
 from simspine.geometry import in_frame
+from simspine.ik.options import KinematicsOptions
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.pipeline.fit_person import body_of_person
-from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import (
-    FilterOptions,
-    KinematicsOptions,
-    MergeOptions,
-    Options,
-    ScalingOptions,
-    TriangulationOptions,
-)
-from simspine.pipeline.points import locate_points, make_markers
+from simspine.pipeline.kinematics import read_spine
+from simspine.pipeline.options import Options
+from simspine.pipeline.reconstruct import AFTER_DETECTION, AFTER_MERGING, UNSEEN
 from simspine.pipeline.sized_body import SizedBody
-from simspine.pipeline.verdict import judge
-from simspine.skeletons.correspondence import read_correspondence
+from simspine.pipeline.stage import Known
+from simspine.pipeline.stages import run_stages
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.spine.vertebrae import SpineKinematics
-from simspine.triangulation import TriangulationReport
 from simspine.types import Camera, Keypoints, Markers
 
 PLACES = "centres"  # marker set: where the virtual capture has its points
 # Points that are compared: those of the marker set that was fitted, which say where a detector marks them.
 OWN_POINTS = MappingProxyType({name: name for name in SPINE_MARKERS})
+BEFORE = UNSEEN | {"spine_markers": OWN_POINTS}
 
 
 @dataclass(frozen=True)
@@ -69,8 +64,11 @@ class Experiment:
 
     @property
     def options(self) -> Options:
-        """Of sizing the body and fitting it to the person."""
-        return Options(scaling=self.scaling, ik=self.ik)
+        """Of all stages."""
+        return Options(
+            triangulation=self.triangulation, filter=self.filter, merge=MergeOptions(correspondence="human36m"),
+            body=BodyOptions(recipe=self.recipe, markers=self.markers), scaling=self.scaling, ik=self.ik,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,38 +84,32 @@ class GroundTruthTrial:
 
 
 def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> list[TrialSpine]:
-    """Our estimate of each trial's spine: what `simspine.reconstruct` does, stage by stage."""
-    prepared = [our_markers(trial.observed, settings) for trial in trials]
-    markers = [own for own, _ in prepared]
-    sized, _ = body_of_person(markers, settings.recipe, settings.markers, settings.options)
-    return [_solved(sized, own, settings, report) for own, report in prepared]
+    """Our estimate of each trial's spine, by the stages that `simspine.reconstruct` runs."""
+    known = {}
+    for number, trial in enumerate(trials):
+        seen = trial.observed
+        of_trial = {"keypoints": seen.keypoints, "cameras": seen.cameras, "skeleton": settings.markers}
+        mocap = seen.mocap if settings.use_mocap else None
+        known[str(number)] = BEFORE | of_trial | {"subject": seen.subject, "trial": seen.trial, "mocap": mocap}
+    return [_found(trial) for trial in run_stages(known, settings.options, AFTER_DETECTION).values()]
 
 
 def estimates_from_points(trials: Sequence[Markers], settings: Experiment) -> list[TrialSpine]:
     """Our estimate of each trial of a person from markers (y_up) as the stages hand them to inverse kinematics."""
-    sized, _ = body_of_person(trials, settings.recipe, settings.markers, settings.options)
-    return [_solved(sized, own, settings) for own in trials]
+    known = {
+        str(number): BEFORE | {"subject": "", "trial": "", "markers": markers, "skeleton": settings.markers}
+        for number, markers in enumerate(trials)
+    }
+    return [_found(trial) for trial in run_stages(known, settings.options, AFTER_MERGING).values()]
 
 
-def _solved(
-    sized: SizedBody, own: Markers, settings: Experiment, report: TriangulationReport | None = None
-) -> TrialSpine:
-    result = solve_kinematics(sized, own, settings.markers, settings.ik, sized.prior, OWN_POINTS)
-    spine = read_spine(sized, result, OWN_POINTS)
-    return _estimate(spine, judge(sized, result, spine, own, report).rejected)
+def _found(trial: Known) -> TrialSpine:
+    return _estimate(trial["spine"], trial["verdict"].rejected)
 
 
 def _estimate(spine: SpineKinematics, rejected: np.ndarray) -> TrialSpine:
     assert spine.centres is not None  # the stages give them
     return TrialSpine(spine, spine.centres, rejected)
-
-
-def our_markers(observed: ObservedTrial, settings: Experiment) -> tuple[Markers, TriangulationReport]:
-    """Markers (y_up) of the stages triangulate and merge, and how well the points fit the images."""
-    points, report = locate_points(observed.keypoints, observed.cameras, settings.triangulation)
-    mocap = observed.mocap if settings.use_mocap else None
-    pairs = read_correspondence("human36m")
-    return make_markers(points, settings.filter, MergeOptions(), mocap, pairs)[0], report
 
 
 def reference_estimates(

@@ -6,7 +6,7 @@ people in images), `bootstrap` and `image_intervals` (how well a mean is known).
 
 from simspine.metrics.angles import about_mean, angle_figures, angle_rmse
 from simspine.metrics.bootstrap import bootstrap_mean
-from simspine.metrics.distances import aligned, distances, marker_rmse, mpjpe, n_mpjpe, p_mpjpe, scaled
+from simspine.metrics.distances import aligned, distances, mpjpe, n_mpjpe, p_mpjpe, scaled
 from simspine.metrics.image_intervals import pck_auc_interval, precision_intervals
 from simspine.metrics.keypoints import PCK_THRESHOLDS, oks, pck, pck_auc
 from simspine.metrics.motion import acceleration_errors, velocity_errors
@@ -24,7 +24,6 @@ __all__ = [
     "average_precision",
     "bootstrap_mean",
     "distances",
-    "marker_rmse",
     "matched_people",
     "mpjpe",
     "n_mpjpe",

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from simspine.arrays import rms_of_known
 from simspine.errors import InputError
 from simspine.geometry import wrap
-from simspine.metrics.distances import marker_rmse
 
 Z90 = 1.6448536269514722  # standard deviations that hold 90 % of a normal distribution
 MOVES = np.radians(3.0)  # least true range in a trial for a correlation with its motion to mean something
@@ -17,7 +17,7 @@ def angle_rmse(estimate: np.ndarray, reference: np.ndarray, axis: int = 0) -> np
     estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
     if estimate.shape != reference.shape:
         raise InputError(f"angles to compare have shapes {estimate.shape} and {reference.shape}.")
-    return marker_rmse(wrap(estimate - reference), axis)
+    return rms_of_known(wrap(estimate - reference), axis)
 
 
 def angle_figures(

@@ -67,14 +67,6 @@ def distances(estimate: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.linalg.norm(estimate - reference, axis=-1)
 
 
-def marker_rmse(error: np.ndarray, axis: int) -> np.ndarray:
-    """Root mean square of distances (frames, markers), NaN left out. axis 0: per marker, 1: per frame."""
-    error = np.asarray(error, float)
-    present = np.isfinite(error)
-    count = present.sum(axis)
-    return np.sqrt((np.where(present, error, 0.0) ** 2).sum(axis) / np.where(count > 0, count, np.nan))
-
-
 def _pair(estimate: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     estimate, reference = np.asarray(estimate, float), np.asarray(reference, float)
     if estimate.shape != reference.shape or estimate.ndim != 3 or estimate.shape[-1] != 3:

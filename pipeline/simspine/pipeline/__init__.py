@@ -1,8 +1,8 @@
-"""From points in images to a person's spine, in memory: one pure function per stage, and `reconstruct` that runs all.
+"""From points in images to a person's spine, in memory: the list of stages, and `reconstruct` that runs it.
 
-Read in this order: `options` (how each stage works), `points` (detections → person → points in space → markers),
-`weights` (what a marker is worth), `sized_body` (markers of all trials → the person's body), `kinematics` (body and
-markers → coordinates → spine), `verdict` (which frames can be trusted), `solved_trial` (all of that for one trial).
-Then what is made of it: `headline` figures, `scene` in 3D, `overlay` on the videos, `page` of a report, `publish` as
-a data set; `reconstruction` and `reconstruct`, the whole way in one call.
+Read in this order: `stages` (the list), `stage` (what a stage is), then the stages: `detecting` (recording → 2D points
+of the person), `locating` (2D points → points in space → markers), `solving` (markers of all trials → the person's body
+→ coordinates → spine), `judging` (which frames can be trusted). What they found in a trial is a `SolvedTrial`, which
+users get as `Reconstruction`. `page`, `overlay`, `scene`, `film`, `glance` and `headline` make something of it; none of
+them is loaded before it is asked for.
 """

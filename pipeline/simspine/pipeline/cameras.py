@@ -9,8 +9,8 @@ from simspine.cameras.clocks import Timing
 from simspine.cameras.parameters import CameraPrior
 from simspine.cameras.recordings import joined, of_views, same_rig
 from simspine.cameras.refine import FEWEST, Refined, refine_cameras
+from simspine.detection.options import CameraOptions
 from simspine.errors import InputError
-from simspine.pipeline.options import CameraOptions
 from simspine.quality import camera_checks
 from simspine.quality.findings import Finding, Severity
 from simspine.types import Camera, Keypoints
@@ -93,6 +93,11 @@ def judge_cameras(
 def with_timing(judged: JudgedCameras, timing: Timing) -> JudgedCameras:
     """The cameras with what was done about views that were late."""
     return replace(judged, findings=(camera_checks.delays(timing), *judged.findings))
+
+
+def is_refined(findings: Sequence[Finding]) -> bool:
+    """Whether the cameras are refined ones, by what was found about them."""
+    return any(finding.code == REFINED for finding in findings)
 
 
 def _judged(seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float) -> JudgedCameras:

@@ -1,6 +1,6 @@
 """The stage that fits the body to the person: what all trials say together of anatomy, standing curve and noise."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,21 +8,19 @@ import numpy as np
 from simspine.arrays import mean_of_known
 from simspine.body.anatomy import moves_of, varied
 from simspine.body.recipes import Recipe, fit_markers, place_inferred, vertebra_markers, virtual_spine_markers
-from simspine.body.scaling import ScaleFactors
 from simspine.geometry import off_vertical
+from simspine.ik.options import KinematicsOptions
 from simspine.ik.person_fit import PersonProblem, fit_person
 from simspine.pipeline.fast_errors import fast_variance, smoothed, with_fast
 from simspine.pipeline.noise import BURST, RANGE, detectors_share, lasting_part, learnt_noise, seen_shares
-from simspine.pipeline.options import KinematicsOptions, Options
 from simspine.pipeline.person import Displacement, Person
 from simspine.pipeline.point_places import LASTING_SD, carried_along, own_centroids, places_of
-from simspine.pipeline.sized_body import SizedBody, size_body
+from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.weights import as_views_agree, marker_errors, observations
 from simspine.priors.assumptions import LinearPrior, Prior
 from simspine.priors.rhythm import LevelPrior, level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_curve, curve_names, on_curve
 from simspine.priors.standing_pelvis import OWN
-from simspine.quality.side_checks import exchanged
 from simspine.spine.levels import SPINE_MARKERS
 from simspine.types import Markers, Origin
 
@@ -38,38 +36,25 @@ POSTURE = 1.0  # s: as long as a posture lasts, the body is wrong in the same wa
 ALWAYS = 0.5
 TELLING = 0.5  # of the variance of lasting errors, from where on a detector's offset in all trials tells of its others
 THIGH, TRUNK = np.radians(20.0), np.radians(15.0)  # from upright, of who stands
+FrameCheck = Callable[[Markers], np.ndarray]  # of markers to frames, (frames,) bool
 UPRIGHT = tuple(side + name for side in "LR" for name in ("Knee", "Hip", "Shoulder"))
 
 
-def body_of_person(
-    trials: Sequence[Markers],
-    recipe: str | Recipe,
-    marker_set: str,
-    options: Options,
-    height: float | None = None,
-    mass: float | None = None,
-) -> tuple[SizedBody, ScaleFactors]:
-    """The recipe's body at a person's size, fitted to all their trials. Arguments as of `size_body`."""
-    sized, factors = size_body(
-        trials, recipe, marker_set, options.scaling, height, mass, options.body.skin_marker_height_m
-    )
-    if options.scaling.anatomy:
-        sized = fit_to_person(sized, trials, marker_set, options.ik)
-    return sized, factors
-
-
 def fit_to_person(
-    sized: SizedBody, trials: Sequence[Markers], marker_set: str, options: KinematicsOptions
+    sized: SizedBody, trials: Sequence[Markers], marker_set: str, options: KinematicsOptions, exchanged: FrameCheck
 ) -> SizedBody:
     """The body with its joints where all trials of the person put them, and what is known of the person.
 
-    trials: y_up. A recipe without `anatomy`, and engines without priors, leave the body as it is.
+    trials: y_up. exchanged: in which frames left and right, or head and feet, are exchanged. A recipe
+    without `anatomy`, and engines without priors, leave the body as it is.
     """
     recipe = sized.recipe
     if not recipe.anatomy or recipe.articulation is None or options.engine != "trajectory":
         return sized
     base = sized.weights(marker_set) | dict(options.weights)
-    seen = _sound([(t, _shown(options, t, base)) for t in _alike([fit_markers(sized.body, t) for t in trials])])
+    seen = _sound(
+        [(t, _shown(options, t, base)) for t in _alike([fit_markers(sized.body, t) for t in trials])], exchanged
+    )
     if not seen:
         return sized  # the solver says so, trial by trial
     known = [trial for trial, _ in seen]
@@ -209,7 +194,7 @@ def _shown(options: KinematicsOptions, markers: Markers, weights: Mapping[str, f
     return np.flatnonzero(((w > 0) & weighted.present).sum(1) >= MARKERS)
 
 
-def _sound(seen: Sequence[tuple[Markers, np.ndarray]]) -> list[tuple[Markers, np.ndarray]]:
+def _sound(seen: Sequence[tuple[Markers, np.ndarray]], exchanged: FrameCheck) -> list[tuple[Markers, np.ndarray]]:
     """Trials with the indices of the frames to fit, if any: those in which left and right, or head and feet, are
     exchanged tell of another body than the person's. Where all are such, all are left."""
     sound = [(trial, shown[~exchanged(trial)[shown]]) for trial, shown in seen]

@@ -9,6 +9,7 @@ from simspine.arrays import frame_ranges
 from simspine.pipeline.headline import spine_seen_by
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.quality.clinical_figures import IMPRECISE, ClinicalFigure
+from simspine.quality.curvature_figures import share_of_curvature
 from simspine.quality.findings import Severity
 from simspine.quality.observability import Observability, estimated_of_spine, forced_mask, share_text
 from simspine.quality.thresholds import THRESHOLDS
@@ -19,7 +20,6 @@ from simspine.report.uncertainty import ESTIMATED_BY
 from simspine.skeletons.skin_names import not_on_skin
 from simspine.spine.clinical import JOINTS, SIDES
 from simspine.types import Origin
-from simspine.validation.uncertainty import share_of_curvature
 
 NORMAL_95 = 1.96  # standard deviations to either side
 _CURVATURES = {"lla": "lumbar lordosis", "tka": "thoracic kyphosis"}

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 
 from simspine.errors import InputError
-from simspine.pipeline.cameras import REFINED
+from simspine.pipeline.cameras import is_refined
 from simspine.pipeline.solved_trial import SolvedTrial
 from simspine.pipeline.view_fit import LIMBS, limb_distance, view_fits
 from simspine.quality.camera_checks import UNJUDGED, remains_open
@@ -138,7 +138,7 @@ def _cameras(findings: Sequence[Finding]) -> dict:
         "cameras_off_as_used": sorted(_off(used) | contradict),
         "cameras_at_odds_as_used": sorted({finding.where for finding in used} - _off(used) - contradict),
         "cameras_unjudged": sorted({finding.where or "all" for finding in findings if finding.code == UNJUDGED}),
-        "cameras_refined": any(finding.code == REFINED for finding in findings),
+        "cameras_refined": is_refined(findings),
     }
 
 

@@ -12,7 +12,7 @@ from simspine.pipeline.solved_trial import SolvedTrial, body_edges
 from simspine.quality.findings import Status
 from simspine.report import canvas
 from simspine.report.overlay import Layer, draw_overlay, person_box
-from simspine.report.sampling import frame_layer
+from simspine.report.sampling import frame_layer, with_inferred
 from simspine.report.solid import Solid, average_skin, solid_bones, solid_skin
 from simspine.report.style import STATUS_COLOURS, bgr
 from simspine.report.video import video_writer
@@ -92,7 +92,7 @@ def picture(
     verdict, note = found.verdict, ""
     if verdict is not None and verdict.status[frame] is not Status.KEPT:
         note = f" · {verdict.status[frame]}: {', '.join(verdict.reasons[frame]).replace('_', ' ')}"
-    cells, shown = [], found.shown_in(slice(frame, frame + 1))
+    cells, shown = [], shown_in(found, slice(frame, frame + 1))
     for view, image in images.items():
         text = f"{found.cameras[view].name} · {found.spine.time[frame]:.2f} s · frame {frame}{note}"
         layer = layer_of(found, shown, frame, view)
@@ -116,6 +116,12 @@ def _seen_only(layer: Layer) -> Layer:
     """What was detected: lines and inferred points would hide the bones that they stand for."""
     seen = {name: point for name, point in layer.detected.items() if name not in layer.inferred}
     return replace(layer, detected=seen, model={})
+
+
+def shown_in(found: SolvedTrial, frames: slice) -> Keypoints:
+    """`detected_in` as pictures show them: with the inferred points as the cameras would see them. Needs images."""
+    markers = found.markers.with_(xyz=found.markers.xyz[frames], weight=None, covariance=None, filled=None)
+    return with_inferred(found.detected_in(frames), found.cameras, markers)
 
 
 def layer_of(found: SolvedTrial, shown: Keypoints, frame: int, view: int) -> Layer:
@@ -142,7 +148,7 @@ def room_of(camera: Camera, model: Markers, aspect: float | None = None) -> tupl
 def _legend(found: SolvedTrial, width: int, show: str) -> np.ndarray:
     """The strip below every frame: what occurs anywhere in the trial, so that it stays the same."""
     _, report = found.images
-    shown = found.shown_in(slice(1))
+    shown = shown_in(found, slice(1))
     kinds = ["detected"] + ["model", "spine"] * (show == "lines")
     kinds += ["skin"] * bool(on_skin(shown.names))
     kinds += ["estimated"] * bool(shown.names_of(Origin.ESTIMATED))

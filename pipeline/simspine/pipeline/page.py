@@ -10,7 +10,7 @@ import numpy as np
 from simspine.body.anatomy import Variation
 from simspine.pipeline.film import films_of
 from simspine.pipeline.glance import glance
-from simspine.pipeline.overlay import layer_of
+from simspine.pipeline.overlay import layer_of, shown_in
 from simspine.pipeline.publish import versions
 from simspine.pipeline.scene import scene_of
 from simspine.pipeline.sized_body import SizedBody
@@ -121,7 +121,7 @@ def overlay_picture(found: SolvedTrial, samples: int, most: int | None = None) -
     columns = [_images(video, frames, found.video_frames(v)) for v, video in enumerate(opened)]
     sheet = []
     for frame in frames:
-        shown = found.shown_in(slice(frame, frame + 1))
+        shown = shown_in(found, slice(frame, frame + 1))
         pictures = enumerate(images.get(frame) for images in columns)
         sheet.append([None if image is None else (image, layer_of(found, shown, frame, v)) for v, image in pictures])
     labels = [f"{found.spine.time[frame]:.2f} s" for frame in frames]

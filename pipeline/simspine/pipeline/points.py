@@ -7,13 +7,13 @@ import numpy as np
 from simspine.cameras.clocks import Timing
 from simspine.detection.association import associate, tracks_of_people
 from simspine.detection.boxes import whole_image
+from simspine.detection.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.detection.protocol import Detector
 from simspine.detection.run import Detections, detect_videos
 from simspine.errors import InputError
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
 from simspine.merging import MergeReport, merge_with_report
-from simspine.pipeline.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.skeletons import translate
 from simspine.skeletons.correspondence import Pair
 from simspine.skeletons.inferred_names import label_inferred

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,14 @@ from simspine.types import Camera, Keypoints
 
 MARGIN = 0.6  # of the trunk's diagonal, kept around it
 APART_PX, APART_DEVIATIONS = 3.0, 5.0  # what two views may differ by, beyond what the calibration makes them differ
+
+
+class SkinClicks(NamedTuple):
+    """Clicks on markers on the skin, as `follow_skin_markers` takes them."""
+
+    clicks: Mapping[str, Mapping[str, Clicks]]
+    radius: float = 6.0
+    tape: Tape | None = None
 
 
 def follow_skin_markers(

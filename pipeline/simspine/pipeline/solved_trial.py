@@ -15,15 +15,14 @@ from simspine.pipeline.clinical import decided_shares, rhythm_of
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.verdict import shares
 from simspine.quality.clinical_figures import ClinicalFigure, clinical_figures
+from simspine.quality.curvature_figures import curvature_figures
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import forced_mask, is_estimated
-from simspine.report.sampling import with_inferred
 from simspine.skeletons import TARGET, load
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport, exchange
 from simspine.types import Camera, Keypoints, Markers, Motion
-from simspine.validation.curvature_figures import curvature_figures
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,16 +158,6 @@ class SolvedTrial:
         keypoints, report = self.images
         some = keypoints.with_(xy=keypoints.xy[frames], confidence=keypoints.confidence[frames])
         return exchange(some.select(report.names), report.swapped[frames])
-
-    def shown_in(self, frames: slice) -> Keypoints:
-        """`detected_in` as pictures show them: with the inferred points as the cameras would see them. Needs images."""
-        markers = self.markers.with_(xyz=self.markers.xyz[frames], weight=None, covariance=None, filled=None)
-        return with_inferred(self.detected_in(frames), self.cameras, markers)
-
-    @cached_property
-    def shown(self) -> Keypoints:
-        """`shown_in` all frames."""
-        return self.shown_in(slice(None))
 
 
 def body_edges() -> tuple[tuple[str, str], ...]:

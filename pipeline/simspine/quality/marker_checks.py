@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from simspine.arrays import median_of_rows
+from simspine.arrays import median_of_rows, rms_of_known
 from simspine.errors import InputError, nearest
-from simspine.metrics import marker_rmse
 from simspine.quality.findings import Finding, Severity, listed, where_true
 from simspine.quality.spine_checks import jump_frames
 from simspine.quality.thresholds import THRESHOLDS, Threshold, Thresholds
@@ -73,7 +72,7 @@ def marker_distance(names: Sequence[str], error: np.ndarray, thresholds: Thresho
     """
     error = _checked("marker errors", error, len(names))
     expected, flagged = thresholds["marker_expected"], thresholds["marker_flagged"]
-    per_frame = marker_rmse(error, axis=1)
+    per_frame = rms_of_known(error, axis=1)
     far = per_frame > flagged.si
     if far.any():
         yield Finding(
@@ -84,7 +83,7 @@ def marker_distance(names: Sequence[str], error: np.ndarray, thresholds: Thresho
             "Look for swapped sides or another person in these frames.",
             where_true(far),
         )
-    for name, rmse, column in zip(names, marker_rmse(error, axis=0), error.T, strict=True):
+    for name, rmse, column in zip(names, rms_of_known(error, axis=0), error.T, strict=True):
         if not rmse > expected.si:
             continue
         code, limit, advice = (

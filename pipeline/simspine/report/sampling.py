@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.errors import InputError
 from simspine.geometry import change_frame, project, project_one
 from simspine.report.overlay import Layer
 from simspine.skeletons.inferred_names import base_name
@@ -67,21 +66,3 @@ def with_inferred(keypoints: Keypoints, cameras: Sequence[Camera], markers: Mark
         np.concatenate([rest.confidence, np.zeros(xy.shape[:3])], 2),
         (*rest.origins, *origins),
     )
-
-
-def model_reprojection(
-    cameras: Sequence[Camera], model: Markers, keypoints: Keypoints, names: Sequence[str]
-) -> np.ndarray:
-    """(frames, views, points) px: distance between detected points and the body's markers in each image.
-
-    keypoints: as triangulation used them. names: the points to compare; inferred ones would test the rule that placed
-    them. NaN where either is missing.
-    """
-    if len(cameras) != keypoints.views or model.frames != keypoints.frames:
-        raise InputError(
-            f"{len(cameras)} cameras and {model.frames} frames of markers do not fit keypoints of {keypoints.views} "
-            f"views and {keypoints.frames} frames."
-        )
-    xyz = change_frame(model.select(names).xyz, model.frame, "z_up")
-    images = np.moveaxis(project(cameras, xyz), 0, 1)
-    return np.linalg.norm(images - keypoints.select(names).xy, axis=-1)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from simspine.quality.curvature_figures import curvature_verdict, share_of_curvature, spread_of_adults
 from simspine.quality.observability import Observability, share_text
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import Row, number
-from simspine.validation.uncertainty import curvature_verdict, share_of_curvature, spread_of_adults
 
 _GIVEN, _OFF = THRESHOLDS["view_contributed"], THRESHOLDS["view_distance"]
 

@@ -8,6 +8,7 @@ from typing import TypedDict
 import numpy as np
 
 from simspine.arrays import runs
+from simspine.quality.curvature_figures import share_of_curvature, spread_of_adults
 from simspine.quality.observability import Observability, forced_mask, observability_of, share_text
 from simspine.quality.thresholds import THRESHOLDS
 from simspine.report.content import PageTable, Statement, number
@@ -17,7 +18,6 @@ from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES, Level
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.types import Forced, ForcedKind, Markers, Origin
-from simspine.validation.uncertainty import share_of_curvature, spread_of_adults
 
 INFERRED_BY = "vertebral centres of real spines (a statistical model) that go with hips, shoulders and ears as detected"
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"

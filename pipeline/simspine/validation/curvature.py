@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.quality.curvature_figures import curvature_verdict, share_of_curvature
 from simspine.quality.observability import Observability
 from simspine.validation.published import BY_ACTION, BY_SUBJECT, OVER_ACTIONS, OVER_SUBJECTS, Curvature
 from simspine.validation.records import Record, records
-from simspine.validation.uncertainty import any_estimated, curvature_verdict, is_forced, share_of_curvature, typical
+from simspine.validation.uncertainty import any_estimated, is_forced, typical
 
 NAN = float("nan")
 

@@ -5,20 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.quality.curvature_figures import known_share
 from simspine.quality.observability import Observability, word
 from simspine.spine.forced import sentence
 from simspine.spine.levels import PLANES
 from simspine.validation.curvature import as_records, grouped
 from simspine.validation.published import BY_ACTION, published_range
 from simspine.validation.records import LUMBAR, NECK, Record
-from simspine.validation.uncertainty import (
-    any_estimated,
-    drives_others,
-    is_forced,
-    known_share,
-    spread_in_range,
-    typical,
-)
+from simspine.validation.uncertainty import any_estimated, drives_others, is_forced, spread_in_range, typical
 
 # Of all kept frames of a person, so that a hundredth of them at either end cannot make a range.
 PERCENTILES = (1.0, 99.0)

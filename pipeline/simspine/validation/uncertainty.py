@@ -4,38 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simspine.quality.observability import Observability, driving, forced_mask, word
+from simspine.quality.observability import driving, forced_mask
 from simspine.quality.thresholds import ENVELOPES
-from simspine.spine.bands import bands
 from simspine.validation.records import Record
-
-
-def known_share(sd: float, before: float) -> float:
-    """Share of an angle that the data decided, where only its standard deviation is known: 1 − (sd / before)².
-
-    sd, before: standard deviations with the data and without (any unit). The share of a Gaussian estimate (Rodgers
-    2000, Inverse Methods, ch. 2); 0 where the estimate is no surer than before. NaN = not known.
-    """
-    return float(np.clip(1 - (sd / before) ** 2, 0, 1)) if np.isfinite(sd) and before > 0 else float("nan")
-
-
-def spread_of_adults(quantity: str) -> float:
-    """How much standing adults differ in 'lla' or 'tka': half the width of the first published band, degrees."""
-    band = bands(quantity)[0]
-    return (band.high - band.low) / 2
-
-
-def share_of_curvature(quantity: str, sd: float | None) -> float:
-    """`known_share` of 'lla' or 'tka' beside the spread among standing adults. sd: degrees; NaN of None."""
-    return known_share(float("nan") if sd is None else sd, spread_of_adults(quantity))
-
-
-def curvature_verdict(share: float, forced: bool = False, estimated: bool = False) -> Observability:
-    """What decided LLA or TKA: the one verdict of summary, figures, player and tables. share: of `share_of_curvature`;
-    where nothing is left of it the angle is very uncertain. forced: the model sets it.
-    estimated: points of the spine were.
-    """
-    return Observability.VERY_UNCERTAIN if share <= 0 and not forced else word(share, forced, estimated=estimated)
 
 
 def spread_in_range(level: str, plane: int) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 from simspine.config import read_config
 from simspine.errors import InputError
 from simspine.geometry import change_frame, project_one
+from simspine.pipeline.overlay import shown_in
 from simspine.pipeline.scene import scene_of
 from simspine.pipeline.solved_trial import SolvedTrial, body_edges
 from simspine.report.recording import CameraView, write_recording
@@ -24,7 +25,7 @@ def record(result: Path, out: Path, subject: str | None = None, trial: str | Non
         write_recording(out, read_scene(result, subject, trial))
         return out
     found = read_trial(*place)
-    seen = () if found.keypoints is None else (_views(found, _videos(*place)), found.shown)
+    seen = () if found.keypoints is None else (_views(found, _videos(*place)), shown_in(found, slice(None)))
     write_recording(out, scene_of(found), *seen)
     return out
 

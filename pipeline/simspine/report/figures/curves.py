@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simspine.arrays import checked
+from simspine.quality.curvature_figures import spread_of_adults
 from simspine.quality.observability import forced_mask
 from simspine.report import style
 from simspine.report.figures.common import fill_band, legend, line_key, new_figure, shade_rejected, spread, time_axis
@@ -14,7 +15,6 @@ from simspine.report.summary import DOUBTED, typical, verdict_on
 from simspine.spine.bands import Band
 from simspine.spine.levels import POSITIVE
 from simspine.types import Forced, ForcedKind
-from simspine.validation.uncertainty import spread_of_adults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,24 +3,23 @@ and the cameras in the order of the views. Of a recording that several subjects 
 everybody, and the others take theirs from it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from simspine import skeletons
 from simspine.cameras.clocks import Timing
 from simspine.config import SharedSubject, Trial
-from simspine.detection.boxes import boxes_of_joints
 from simspine.detection.imported import read_detections
 from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.store import load, save
-from simspine.pipeline.delays import Delays, follow_in_step
-from simspine.pipeline.points import detect, follow_people, follow_person
-from simspine.pipeline.skin_markers import follow_skin_markers
-from simspine.sources.pose2sim import match_cameras
-from simspine.sources.video import check_synchronised, open_videos
+from simspine.pipeline.delays import Delays
+from simspine.pipeline.detecting import DETECT, TrialSource, detect_people
+from simspine.pipeline.skin_markers import SkinClicks
 from simspine.types import Camera, Keypoints, Origin
 from simspine.workflow.context import Context
 from simspine.workflow.inputs import Capture, check_clicks_of, skin_marker_files, skin_markers_of
@@ -43,20 +42,13 @@ def plan(context: Context) -> list[Task]:
         def work(name=name, trial=trial, capture=capture, out=out, fault=fault, clicks=clicks) -> dict:
             if clicks is not None:  # before hours of detection
                 check_clicks_of(clicks, capture)
-            detections, skeleton, cameras = _detections(context, name, trial, capture)
-
-            def follow(seen: Detections) -> list[Keypoints]:
-                return [follow_person(seen, cameras, skeleton, options)]
-
-            (keypoints,), timing = follow_in_step(detections, cameras, delays_of(trial), follow, skeleton)
-            if clicks is not None:
-                videos = open_videos(capture.videos)
-                keypoints = follow_skin_markers(
-                    keypoints, cameras, videos, clicks.by_frame(), clicks.radius_px, timing, clicks.tape_on_skin()
-                )
-            save(out, keypoints=keypoints, cameras=cameras, skeleton=skeleton, **_kept(timing), **fault)
-            people_seen = int(np.isfinite(detections.people).any((3, 4)).sum(2).max())
-            return _notes(keypoints) | {"people_seen": people_seen} | _kept(timing) | fault
+            skin = None if clicks is None else SkinClicks(clicks.by_frame(), clicks.radius_px, clicks.tape_on_skin())
+            with context.progress(f"{name}: detecting") as progress:
+                recording = replace(_recording(context, name, trial, capture), skin=skin, progress=progress)
+                seen = DETECT(context.config, recording=recording)
+            people_seen = seen.pop("people_seen")
+            save(out, **_kept(seen), **fault)
+            return _notes(seen["keypoints"]) | {"people_seen": people_seen} | _timing(seen["timing"]) | fault
 
         inputs = (*capture.detected, *skin_marker_files(trial))
         own = _about(trial) | {"skin_markers": trial.model_dump(mode="json")["skin_markers"]}
@@ -82,20 +74,20 @@ def _shared(context: Context, person: SharedSubject) -> Task:
     capture, options = context.capture(name), context.config.detection
 
     def find() -> dict:
-        detections, skeleton, cameras = _detections(context, name, trial, capture)
-        found, timing = follow_in_step(
-            detections, cameras, delays_of(trial), lambda seen: follow_people(seen, cameras, skeleton), skeleton
-        )
+        with context.progress(f"{name}: detecting") as progress:
+            recording = replace(_recording(context, name, trial, capture), progress=progress)
+            found = detect_people(options, recording=recording)
         if len(found) < (person.people or 1):
             raise InputError(
                 f"{person.group}/{name}: {len(found)} people are seen in two views or more for long enough, "
                 f"{person.people} were announced. Set subjects.{person.group}.people to {max(len(found), 1)}, or see "
                 "docs/detection.md for what makes people hard to find."
             )
-        kept = {"cameras": cameras, "skeleton": skeleton, **_kept(timing)}
-        save(everybody, people=found[: person.people], **kept)
-        save(out, keypoints=found[0], **kept)
-        return _notes(found[0]) | {"people_followed": len(found)}
+        first = found[0]
+        kept = {"cameras": list(first["cameras"]), "skeleton": first["skeleton"], **_timing(first["timing"])}
+        save(everybody, people=[one["keypoints"] for one in found[: person.people]], **kept)
+        save(out, **_kept(first))
+        return _notes(first["keypoints"]) | {"people_followed": len(found)}
 
     settings = options.model_dump(mode="json", exclude={"infer_spine"}) | _about(trial) | {"people": person.people}
     return Task(name, capture.detected, (everybody, out), settings, find)
@@ -112,7 +104,13 @@ def _about(trial: Trial) -> dict:
     return {"rate": trial.rate} | late | rig
 
 
-def _kept(timing: Timing | None) -> dict:
+def _kept(seen: Mapping[str, Any]) -> dict:
+    """What the file holds of what the stage found in a trial."""
+    own = {"keypoints": seen["keypoints"], "cameras": list(seen["cameras"]), "skeleton": seen["skeleton"]}
+    return own | _timing(seen["timing"])
+
+
+def _timing(timing: Timing | None) -> dict:
     """{'timing': which frames of the views belong together} where they are not just those of the same number."""
     return {} if timing is None else {"timing": timing.to_dict()}
 
@@ -126,32 +124,22 @@ def _notes(keypoints: Keypoints) -> dict:
     }
 
 
-def _detections(context: Context, name: str, trial: Trial, capture: Capture) -> tuple[Detections, str, list[Camera]]:
-    """Everybody in each view, the name of the points' skeleton, and the cameras in the order of the views."""
+def _recording(context: Context, name: str, trial: Trial, capture: Capture) -> TrialSource:
+    """What the trial's points come from; videos are not looked at here."""
     options = context.config.detection
-    cameras = capture.cameras()
+    cameras, delays = capture.cameras(), delays_of(trial)
     if capture.stored:
-        return _stored(capture.stored, cameras)
+        return replace(_stored(capture.stored, cameras), delays=delays)
     if capture.keypoints:
         detections, skeleton = read_folders(name, trial, capture, cameras, options.skeleton)
-        return detections, skeleton.name, cameras
+        return TrialSource(cameras, detections=detections, skeleton=skeleton.name, videos=capture.videos, delays=delays)
     if options.detector == "import":
         raise InputError(f"trial {name!r}: detector 'import' reads `keypoints` folders, but the trial gives videos.")
-    videos = open_videos(capture.videos)
     known = capture.motion_capture() if trial.capture is not None else None  # in the cameras' world and time
-    together = trial.delays is None
-    check_synchronised(videos, lengths_agree=known is None and together)
-    cameras = match_cameras(videos, cameras)
-    boxes = frames = None
-    if known is not None:
-        frames = min(known.frames, *(video.frames for video in videos))
-        boxes = boxes_of_joints(cameras, known.xyz) if options.detector == "spinepose" else None
-    with context.progress(f"{name}: detecting") as progress:
-        seen = detect(videos, options, boxes, frames, progress, together)
-    return seen, seen.skeleton, cameras
+    return TrialSource(cameras, videos=capture.videos, delays=delays, mocap=known)
 
 
-def _stored(path: Path, cameras: Sequence[Camera]) -> tuple[Detections, str, list[Camera]]:
+def _stored(path: Path, cameras: Sequence[Camera]) -> TrialSource:
     """One person's points out of a file of ours; each view gets the camera of the same name."""
     content = load(path)
     for item in ("keypoints", "cameras", "skeleton"):
@@ -165,7 +153,7 @@ def _stored(path: Path, cameras: Sequence[Camera]) -> tuple[Detections, str, lis
         )
     people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
     seen = Detections(keypoints.names, keypoints.rate, people, estimated=keypoints.names_of(Origin.ESTIMATED))
-    return seen, content["skeleton"], [by_name[view] for view in views]
+    return TrialSource([by_name[view] for view in views], detections=seen, skeleton=content["skeleton"])
 
 
 def read_folders(

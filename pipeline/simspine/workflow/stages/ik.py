@@ -5,7 +5,7 @@ import numpy as np
 from simspine.formats.mot import write_mot
 from simspine.formats.sto import write_marker_errors
 from simspine.formats.store import load
-from simspine.pipeline.kinematics import solve_kinematics
+from simspine.pipeline.solving import IK
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 from simspine.workflow.stage_results import read_sized_body, save_result
@@ -23,8 +23,8 @@ def plan(context: Context) -> list[Task]:
 
         def work(source=source, out=out, mot=mot, sto=sto) -> dict:
             stored = load(source)
-            marker_set = config.body.markers or stored["skeleton"]
-            result = solve_kinematics(read_sized_body(paths), stored["markers"], marker_set, config.ik)
+            sized = read_sized_body(paths)
+            result = IK(config, sized=sized, markers=stored["markers"], skeleton=stored["skeleton"])["result"]
             save_result(out, result)
             write_mot(mot, result.motion)
             write_marker_errors(sto, result.motion.time, result.marker_error)

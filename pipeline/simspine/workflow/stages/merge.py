@@ -11,12 +11,9 @@ from simspine.errors import InputError, Remark
 from simspine.formats.store import load, save
 from simspine.formats.trc import write_trc
 from simspine.merging import MergeReport
-from simspine.pipeline.points import make_markers
+from simspine.pipeline.locating import MERGE
 from simspine.quality.findings import Finding, Severity
-from simspine.skeletons.correspondence import read_correspondence
-from simspine.types import Markers
 from simspine.workflow.context import Context, known_fault_in
-from simspine.workflow.inputs import Capture
 from simspine.workflow.manifest import Task
 
 MOCAP = "mocap_file"  # code of findings about a file of motion capture
@@ -33,9 +30,16 @@ def plan(context: Context) -> list[Task]:
 
         def work(source=source, capture=capture, table=table, out=out, trc=trc) -> dict:
             stored = load(source)
+            merging = config.merge.model_copy(update={"correspondence": table})
+            options = config.model_copy(update={"merge": merging})
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always", UserWarning)
-                markers, report = _merged(context, stored["points"], capture, table, source)
+                try:
+                    found = MERGE(options, points=stored["points"], mocap=capture.motion_capture())
+                except InputError as error:
+                    where = f"{capture.mocap[0]} with {source}: " if capture.mocap else ""
+                    raise InputError(f"{where}{error}") from None
+            markers, report = found["markers"], found["merging"]
             odd = _findings(said, capture.mocap)
             save(out, markers=markers, skeleton=stored["skeleton"], **known_fault_in(stored), **odd)
             write_trc(trc, markers)
@@ -51,19 +55,6 @@ def plan(context: Context) -> list[Task]:
         settings |= {name: value for name, value in told.items() if value is not None}
         tasks.append(Task(name, (source, *capture.mocap, *own), (out, trc), settings, work))
     return tasks
-
-
-def _merged(context: Context, points: Markers, capture: Capture, table: str | None, source: Path):
-    """Markers and, with motion capture, what was found on the way."""
-    config = context.config
-    options, infer = (config.filter, config.merge), config.detection.infer_spine
-    if not capture.mocap:
-        return make_markers(points, *options, infer_spine=infer)
-    pairs = None if table is None else read_correspondence(table)
-    try:
-        return make_markers(points, *options, capture.motion_capture(), pairs, infer)
-    except InputError as error:
-        raise InputError(f"{capture.mocap[0]} with {source}: {error}") from None
 
 
 def _findings(said: Sequence[warnings.WarningMessage], files: Sequence[Path]) -> dict[str, str]:

@@ -5,13 +5,11 @@ those of the stages before.
 """
 
 import json
-from dataclasses import replace
 
+from simspine.body.kinematics import body_poses
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
-from simspine.pipeline.fill_gaps import fill_rejected
-from simspine.pipeline.verdict import judge
-from simspine.pipeline.view_fit import view_fits
+from simspine.pipeline.judging import OF_TRIAL, QUALITY
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 from simspine.workflow.stage_results import camera_findings, mocap_findings, save_result, save_spine
@@ -34,21 +32,16 @@ def plan(context: Context) -> list[Task]:
 
         def work(name=name, out=out, others=others) -> dict:
             found = read_trial(paths, name, judged=False, derived=bool(others))
-            verdict = judge(
-                found.sized,
-                found.result,
-                found.spine,
-                found.markers,
-                found.triangulation,
-                view_fits(found),
-                (*camera_findings(paths.cameras(name)), *mocap_findings(paths.markers(name))),
-            ).of(context.subject, name)
+            judged = QUALITY(
+                config,
+                **{field: getattr(found, field) for field in OF_TRIAL},
+                skeleton=load(paths.markers(name), ["skeleton"])["skeleton"],
+                findings=(*camera_findings(paths.cameras(name)), *mocap_findings(paths.markers(name))),
+            )
+            verdict = judged["verdict"]
             if others:
-                marker_set = config.body.markers or load(paths.markers(name), ["skeleton"])["skeleton"]
-                found = fill_rejected(replace(found, verdict=verdict), marker_set, config)
-                verdict = found.verdict or verdict
-                save_result(others[0], found.result)
-                save_spine(others[1], found.spine, found.poses)
+                save_result(others[0], judged["result"])
+                save_spine(others[1], judged["spine"], body_poses(found.body, judged["result"].motion))
             write_text(out, json.dumps(verdict.to_dict(), indent=1) + "\n")
             return {"counts": verdict.counts, "reasons": verdict.reason_counts}
 

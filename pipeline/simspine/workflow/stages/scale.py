@@ -4,14 +4,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from simspine.body.options import BodyOptions
 from simspine.body.recipes import read_recipe
 from simspine.data_files import models_folder
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
-from simspine.pipeline.fit_person import body_of_person
-from simspine.pipeline.options import BodyOptions
 from simspine.pipeline.sized_body import femur_lengths
+from simspine.pipeline.solving import SCALE, marker_set_of
 from simspine.quality.findings import Severity
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
@@ -27,13 +27,16 @@ def plan(context: Context) -> list[Task]:
     sources = tuple(paths.markers(name) for name in context.trials)
 
     def work() -> dict:
-        stored = [load(source) for source in sources]
-        marker_set = config.body.markers or stored[0]["skeleton"]
-        trials = [item["markers"] for item in stored]
+        size, trials = {"height": person.height, "mass": person.mass}, {}
+        for name, source in zip(context.trials, sources, strict=True):
+            stored = load(source)
+            trials[name] = {"markers": stored["markers"], "skeleton": stored["skeleton"]} | size
         try:
-            sized, factors = body_of_person(trials, config.body.recipe, marker_set, config, person.height, person.mass)
+            found = SCALE(config, trials=trials)[name]
         except InputError as error:
             raise InputError(f"{error}{_doubts(paths, context.trials)}") from None
+        sized, factors = found["sized"], found["factors"]
+        marker_set = marker_set_of(config.body, stored["skeleton"])
         femur = _rounded(femur_lengths(sized.body))
         about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
         about["person"] = None if sized.person is None else sized.person.as_dict()

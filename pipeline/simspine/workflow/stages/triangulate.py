@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 
 from simspine.formats.store import load, save
-from simspine.pipeline.cameras import judge_cameras, with_timing
-from simspine.pipeline.points import locate_points
+from simspine.pipeline.cameras import is_refined
+from simspine.pipeline.locating import CAMERAS, TRIANGULATE
 from simspine.workflow.context import Context, known_fault_in, timing_in
 from simspine.workflow.manifest import Task
 
@@ -20,8 +20,14 @@ def plan(context: Context) -> list[Task]:
 
         def work(source=source, rig=rig, out=out) -> dict:
             stored, cameras = load(source), load(rig, ["cameras"])["cameras"]
-            points, report = locate_points(stored.pop("keypoints"), cameras, options, timing_in(stored))
-            save(out, points=points, skeleton=stored["skeleton"], report=asdict(report), **known_fault_in(stored))
+            found = TRIANGULATE(
+                context.config, keypoints=stored.pop("keypoints"), cameras=cameras, timing=timing_in(stored)
+            )
+            report = found["triangulation"]
+            save(
+                out, points=found["points"], skeleton=stored["skeleton"], report=asdict(report),
+                **known_fault_in(stored),
+            )  # fmt: skip
             return report.summary()
 
         tasks.append(Task(name, (source, rig), (out,), options.model_dump(mode="json"), work))
@@ -36,15 +42,17 @@ def _cameras(context: Context) -> Task:
 
     def work() -> dict:
         stored = {name: load(source) for name, source in sources.items()}
-        recordings = {name: (item["keypoints"], item["cameras"]) for name, item in stored.items()}
-        judged = judge_cameras(recordings, options, confidence)
-        for name, found in judged.items():
-            timing, delays = timing_in(stored[name]), {}
-            if timing is not None:
-                found, delays = with_timing(found, timing), {"timing": timing.to_dict()}
-            said = json.dumps([finding.to_dict() for finding in found.findings])
-            save(outs[name], cameras=list(found.cameras), given=list(recordings[name][1]), findings=said, **delays)
-        return {"refined": [name for name, found in judged.items() if found.refinement is not None]}
+        trials = {
+            name: {"keypoints": item["keypoints"], "cameras": item["cameras"], "timing": timing_in(item)}
+            for name, item in stored.items()
+        }
+        chosen = CAMERAS(context.config, trials=trials)
+        for name, found in chosen.items():
+            delays = {"timing": stored[name]["timing"]} if "timing" in stored[name] else {}
+            said = json.dumps([finding.to_dict() for finding in found["findings"]])
+            given = list(stored[name]["cameras"])
+            save(outs[name], cameras=list(found["cameras"]), given=given, findings=said, **delays)
+        return {"refined": [name for name, found in chosen.items() if is_refined(found["findings"])]}
 
     settings = options.model_dump(mode="json") | {"min_confidence": confidence}
     return Task(context.subject, tuple(sources.values()), tuple(outs.values()), settings, work, whole=True)

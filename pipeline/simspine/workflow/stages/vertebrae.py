@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from simspine.body.kinematics import body_poses
 from simspine.formats.trc import write_trc
-from simspine.pipeline.kinematics import read_spine
+from simspine.pipeline.solving import VERTEBRAE
 from simspine.workflow.context import Context
 from simspine.workflow.manifest import Task
 from simspine.workflow.stage_results import load_result, read_sized_body, save_spine
@@ -18,11 +17,9 @@ def plan(context: Context) -> list[Task]:
         out, trc = paths.vertebrae(name), paths.vertebrae(name, ".trc")
 
         def work(source=source, out=out, trc=trc) -> dict:
-            sized, result = read_sized_body(paths), load_result(source)
-            poses = body_poses(sized.body, result.motion)
-            spine = read_spine(sized, result, poses=poses)
-            del result  # of a long trial, nearly as large as all that is saved
-            save_spine(out, spine, poses)
+            found = VERTEBRAE(config, sized=read_sized_body(paths), result=load_result(source))
+            spine = found["spine"]
+            save_spine(out, spine, found["poses"])
             write_trc(trc, spine.markers)
             return {"lla_deg_mean": _degrees(spine.lla), "tka_deg_mean": _degrees(spine.tka)}
 
