@@ -329,6 +329,12 @@ class Markers(_PointSet):
         """(frames, markers) bool: where a position exists."""
         return np.isfinite(self.xyz).all(-1)
 
+    def without_zero_weights(self) -> "Markers":
+        """The markers with those of weight 0 missing."""
+        if self.weight is None or self.weight.all():
+            return self
+        return self.with_(xyz=np.where(self.weight[..., None] > 0, self.xyz, np.nan))
+
     def select(self, names: Sequence[str]) -> "Markers":
         """The named markers, in the order given."""
         i = self.indices(names)

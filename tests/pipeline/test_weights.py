@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from pydantic import ValidationError
+from small_project import dance, of_size
 
 from simspine.body.kinematics import forward_kinematics
-from simspine.body.recipes import default_weights, fit_markers, read_recipe
+from simspine.body.recipes import INFERRED, VIRTUAL, default_weights, fit_markers, read_recipe
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.pipeline.options import KinematicsOptions, RegionOffset
+from simspine.pipeline.options import KinematicsOptions, Options, RegionOffset
+from simspine.pipeline.reconstruct import fit_trials
 from simspine.pipeline.weights import as_views_agree, fit_weights, marker_errors, observations, shared_errors
 from simspine.priors.assumptions import Smoothness
 from simspine.types import Markers, Origin
@@ -150,3 +152,22 @@ def test_a_point_behind_the_outline_weighs_what_its_own_error_says():
     (error,) = shared_errors(options, some)
     assert error.markers == names[1:]
     assert_allclose(error.sd, 0.018)
+
+
+@pytest.mark.parametrize("engine", ["trajectory", "frames"])
+def test_where_a_marker_of_weight_0_lies_does_not_matter(engine):
+    """Neither to the body's size nor to the angles: limbs that would be too long, and a point of the spine."""
+    body = of_size(1.0)
+    true = forward_kinematics(body, dance(body, 24))
+    true = true.select([name for name in true.names if not name.endswith((INFERRED, VIRTUAL))])
+    weight = np.ones(true.present.shape)
+    weight[:, true.indices(["LKnee", "RKnee", "Spine_03"])] = 0
+    weight[::2, true.index("LAnkle")] = 0
+    apart = true.with_(xyz=np.where(weight[..., None] > 0, true.xyz, true.xyz + [0.0, -0.3, 0.05]), weight=weight)
+    options = Options(ik={"engine": engine})
+    near, far = (
+        fit_trials({"t": markers}, "coupled", "spinetrack37", options=options)["t"]
+        for markers in (true.with_(weight=weight), apart)
+    )
+    assert near.sized.factors == far.sized.factors
+    assert_allclose(near.motion.values, far.motion.values, atol=1e-9)
