@@ -179,10 +179,10 @@ class _PointSet(_Named):
 class Camera(_Frozen):
     """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
 
-    size: (width, height) px. K: (3, 3) px. distortion: OpenCV's coefficients in its order, as few as hold all that are
-    not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model, (12,) with s1 s2 s3 s4 of the thin prism
-    model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3). t: (3,) m. Equations:
-    `simspine.lenses`.
+    size: (width, height) px. K: (3, 3) px, [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]. distortion: OpenCV's coefficients
+    in its order, as few as hold all that are not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model, (12,)
+    with s1 s2 s3 s4 of the thin prism model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3).
+    t: (3,) m. Equations: `simspine.lenses`.
     """
 
     name: str
@@ -210,6 +210,13 @@ class Camera(_Frozen):
             raise InputError(f"{owner}.R is not a rotation matrix (determinant {np.linalg.det(self.R):.3f}).")
         if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
             raise InputError(f"{owner}.K has focal lengths {self.K[0, 0]:g}, {self.K[1, 1]:g} px; expected positive.")
+        upper, lower = self.K[[0, 0, 1], [1, 2, 2]], self.K[[1, 2, 2], [0, 0, 1]]
+        if lower.any() or self.K[2, 2] != 1:
+            looks = " It looks transposed: hand in K.T." if lower.any() and not upper.any() else ""
+            raise InputError(
+                f"{owner}.K is {self.K.tolist()}, not upper triangular with 1 in its corner; expected "
+                f"[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in px.{looks}"
+            )
 
     @property
     def centre(self) -> np.ndarray:
