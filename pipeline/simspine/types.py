@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -95,8 +96,31 @@ def read_only(owner: str, field: str, value, shape: tuple[int | None, ...], dtyp
     return array
 
 
+class Unchanging:
+    """What never changes: a copy is the thing itself, and what comes out of a pickle is as read-only as what went in."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo) -> Self:
+        return self
+
+    def __getstate__(self) -> tuple[dict, list[str]]:
+        """The fields, and which of them are read-only mappings: pickle knows none."""
+        mappings = [name for name, value in vars(self).items() if isinstance(value, MappingProxyType)]
+        return vars(self) | {name: dict(vars(self)[name]) for name in mappings}, mappings
+
+    def __setstate__(self, state: tuple[dict, list[str]]) -> None:
+        values, mappings = state
+        for name, value in values.items():
+            for array in value.values() if isinstance(value, dict) else (value,):
+                if isinstance(array, np.ndarray):
+                    array.setflags(write=False)
+            object.__setattr__(self, name, MappingProxyType(value) if name in mappings else value)
+
+
 @dataclass(frozen=True, eq=False)
-class _Frozen:
+class _Frozen(Unchanging):
     """What the types share: fields set once, in `__post_init__`; comparison by content; no hash."""
 
     def _set(self, **values) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from simspine.body.kinematics import CHUNK, forward_kinematics
 from simspine.body.model import Body
 from simspine.errors import InputError
-from simspine.types import Markers, Motion
+from simspine.types import Markers, Motion, Unchanging
 
 NO_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
@@ -21,7 +21,7 @@ GRADIENT, CHANGE = "gradient", "change"
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Unchanging):
     """What the trajectory engine knows about its result, besides `motion.deviation`.
 
     response: (coordinates,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 =
@@ -33,7 +33,7 @@ class Posterior:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(Unchanging):
     """Coordinates and how well they explain the markers.
 
     motion: coordinates; a frame that was not solved is NaN, or, of the engine 'trajectory', what follows from the

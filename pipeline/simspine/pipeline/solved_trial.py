@@ -22,12 +22,12 @@ from simspine.skeletons import TARGET, load
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport, exchange
-from simspine.types import Camera, Keypoints, Markers, Motion
+from simspine.types import Camera, Keypoints, Markers, Motion, Unchanging
 from simspine.validation.curvature_figures import curvature_figures
 
 
 @dataclass(frozen=True, eq=False)
-class SolvedTrial:
+class SolvedTrial(Unchanging):
     """What each stage found in one trial; lengths m, angles rad, times s.
 
     markers: what inverse kinematics was given, y_up, with origin and covariance. sized: the person's body. result: of

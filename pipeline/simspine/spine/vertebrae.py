@@ -11,7 +11,7 @@ from simspine.spine.endplates import Vertebra
 from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
 from simspine.spine.parameters import ClinicalParameters
 from simspine.spine.rotations import as_rotations, yxz_angles, zxy_angles
-from simspine.types import Forced, Markers, read_only
+from simspine.types import Forced, Markers, Unchanging, read_only
 
 # Right-hand rotations about z (right), x (forward), y (up) are extension, bending to the right, turning to the left.
 # We report flexion positive, as clinicians read it.
@@ -19,7 +19,7 @@ _SIGNS = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class SpineKinematics:
+class SpineKinematics(Unchanging):
     """What a trial says about the spine.
 
     levels: names, joints first. angles: (frames, levels, 3) rad: flexion, bending to the right, turning to the left;
