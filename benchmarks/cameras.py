@@ -23,10 +23,11 @@ from simspine.benchmark.known_detector import OTHERS, offsets_in_recordings
 from simspine.benchmark.methods import Experiment, GroundTruthTrial, our_estimates
 from simspine.benchmark.spine_errors import SpineErrors, errors, figures
 from simspine.benchmark.virtual_trials import StudySize, recorded
+from simspine.body.options import ScalingOptions
 from simspine.capture.rig import looking
 from simspine.capture.truth import TruthTrial, make_subject, make_trial
+from simspine.ik.options import KinematicsOptions, RegionOffset
 from simspine.metrics import about_mean
-from simspine.pipeline.options import KinematicsOptions, RegionOffset, ScalingOptions
 from simspine.skeletons import load
 from simspine.types import Camera
 

@@ -22,7 +22,7 @@ from simspine.benchmark.methods import Experiment, estimates_from_points, our_es
 from simspine.benchmark.point_trials import ERRORS, FAMILIES, PointStudySize, observed, people
 from simspine.benchmark.spine_errors import SpineErrors, errors, figures, thinned
 from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
-from simspine.pipeline.options import KinematicsOptions, RegionOffset
+from simspine.ik.options import KinematicsOptions, RegionOffset
 
 PRESETS = ("finetuned", "zero-shot")
 FRAMES = 300  # of a trial in space

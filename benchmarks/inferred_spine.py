@@ -23,9 +23,9 @@ from benchmarks.spine_by_rule import SPINE, infer_missing, infer_spine
 from scipy.stats import chi2
 
 from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
+from simspine.detection.options import FilterOptions, TriangulationOptions
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
-from simspine.pipeline.options import FilterOptions, TriangulationOptions
 from simspine.pipeline.points import locate_points
 from simspine.skeletons.vertebrae import VERTEBRA_OF
 from simspine.spine.shape.chain import LEVELS

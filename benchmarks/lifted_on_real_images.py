@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from benchmarks.spine_on_real_images import in_space, with_refined_cameras
 
+from simspine.detection.options import DetectionOptions
 from simspine.learning.lifters import source_views
 from simspine.learning.options import TRAIN, LiftingSource
 from simspine.metrics import aligned, distances, scaled
 from simspine.pipeline.lifted_people import LiftingLens, PeopleLifter
 from simspine.pipeline.lifter import Lifter
 from simspine.pipeline.one_camera import Looking, Seen, Watcher
-from simspine.pipeline.options import DetectionOptions
 from simspine.sources.video import Video
 from simspine.types import Camera, Markers
 

@@ -26,21 +26,17 @@ import numpy as np
 
 from simspine.benchmark.methods import OWN_POINTS
 from simspine.benchmark.virtual_trials import true_spine
+from simspine.body.options import ScalingOptions
 from simspine.capture.detections import detect
 from simspine.capture.presets import read_preset
 from simspine.capture.rig import looking
 from simspine.capture.truth import TruthTrial, capsules, make_subject, make_trial, points
+from simspine.detection.options import FilterOptions, MergeOptions, TriangulationOptions
 from simspine.geometry import in_frame, project
+from simspine.ik.options import KinematicsOptions
 from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import (
-    FilterOptions,
-    KinematicsOptions,
-    MergeOptions,
-    Options,
-    ScalingOptions,
-    TriangulationOptions,
-)
+from simspine.pipeline.options import Options
 from simspine.pipeline.points import Outline, locate_points, make_markers
 from simspine.silhouettes.levels import CONTOURS, DEPTH_SD, GROOVE, GROOVE_SD, LEVELS
 from simspine.skeletons import load

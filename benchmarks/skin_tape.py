@@ -17,8 +17,8 @@ from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import build, read_recipe
 from simspine.body.skin import read_skin_table
 from simspine.body.tape import Tape
+from simspine.ik.options import KinematicsOptions
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.weights import shared_errors
 from simspine.skeletons.skin_names import of_tape, on_skin

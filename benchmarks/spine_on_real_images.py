@@ -29,13 +29,19 @@ from simspine.config import read_config
 from simspine.config.skin_markers import SkinMarkers
 from simspine.data_files import data_folder
 from simspine.detection.blazepose_spine import PlacedSpine, SpinePlacer
+from simspine.detection.options import (
+    CameraOptions,
+    DetectionOptions,
+    FilterOptions,
+    MergeOptions,
+    TriangulationOptions,
+)
 from simspine.detection.pose_features import MASK, SPINE_POINTS, to_shares, trunk_frame, window
 from simspine.detection.pose_networks import Pose, PoseNetworks
 from simspine.detection.pose_tracker import PoseTracker
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import in_frame, project
 from simspine.pipeline.cameras import judge_cameras
-from simspine.pipeline.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.pipeline.points import detect, follow_person, locate_points, make_markers
 from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.skeletons import load, translate

@@ -53,7 +53,7 @@ def demo_case(results: Path) -> Case:
     from simspine.config import check_config
     from simspine.formats.store import load
     from simspine.geometry import in_frame
-    from simspine.pipeline.options import KinematicsOptions
+    from simspine.ik.options import KinematicsOptions
     from simspine.pipeline.weights import fit_weights
     from simspine.workflow.context import Context
     from simspine.workflow.run import run_stage

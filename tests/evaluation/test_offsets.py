@@ -12,7 +12,7 @@ from simspine.errors import InputError
 from simspine.evaluation.offsets import MeasuredOffset, measured_offsets, offsets_section, offsets_table
 from simspine.evaluation.points import PointSequence, save_points
 from simspine.geometry import change_frame
-from simspine.pipeline.options import KinematicsOptions
+from simspine.ik.options import KinematicsOptions
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.segment_axes import trunk_axes, trunk_part
 

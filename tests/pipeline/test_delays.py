@@ -42,7 +42,7 @@ def crowd(preset: str, index: int = 3) -> tuple[Detections, tuple[ss.Camera, ...
 
 
 def follow(keypoints, cameras):
-    from simspine.pipeline.options import DetectionOptions
+    from simspine.detection.options import DetectionOptions
     from simspine.pipeline.points import follow_person
 
     return lambda seen: [follow_person(seen, cameras, "simspine37", DetectionOptions())]

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from small_project import ring
 
+from simspine.detection.options import DetectionOptions, FilterOptions, MergeOptions
 from simspine.detection.pose_features import SPINE_POINTS
 from simspine.detection.run import Detections
 from simspine.formats.store import load, save
 from simspine.geometry import project
+from simspine.ik.options import KinematicsOptions
 from simspine.pipeline import points as stage
 from simspine.pipeline.glance import glance
 from simspine.pipeline.headline import headline
-from simspine.pipeline.options import DetectionOptions, FilterOptions, KinematicsOptions, MergeOptions
 from simspine.pipeline.page import caveats_of, not_measured_in
 from simspine.pipeline.point_places import places_of
 from simspine.pipeline.points import follow_person, locate_points, make_markers

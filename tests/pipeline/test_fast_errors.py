@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from simspine.ik.options import KinematicsOptions
 from simspine.pipeline.fast_errors import fast_variance, smoothed, with_fast
 from simspine.pipeline.noise import BURST, lasting_part
-from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.weights import MISFIT
 from simspine.types import Markers, Origin
 

@@ -8,11 +8,13 @@ import pytest
 
 from simspine.benchmark.methods import OWN_POINTS
 from simspine.benchmark.point_trials import ERRORS, PointStudySize, observed, people
+from simspine.body.options import ScalingOptions
 from simspine.body.recipes import read_recipe
 from simspine.capture.foreign import make_foreign_subject, make_foreign_trial
+from simspine.ik.options import KinematicsOptions, RegionOffset
 from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import KinematicsOptions, Options, RegionOffset, ScalingOptions
+from simspine.pipeline.options import Options
 from simspine.pipeline.person import Person, personal_prior
 from simspine.pipeline.verdict import judge
 from simspine.priors.assumptions import Prior

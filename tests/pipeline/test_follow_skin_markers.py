@@ -12,8 +12,8 @@ from simspine.body.skin import read_skin_table
 from simspine.cameras.clocks import timing_of
 from simspine.errors import InputError
 from simspine.geometry import project
+from simspine.ik.options import KinematicsOptions
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.pipeline.weights import shared_errors

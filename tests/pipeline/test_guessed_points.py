@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from simspine.detection.blazepose_spine import CROP_SIDE, HALF, stated_deviation
+from simspine.detection.options import DetectionOptions
 from simspine.detection.pose_features import SPINE_POINTS
 from simspine.pipeline.one_camera import NAMES, ORDER, Looking, Watcher
-from simspine.pipeline.options import DetectionOptions
 from simspine.pipeline.points import with_shared_errors
 from simspine.skeletons import load
 from simspine.types import Markers, Origin

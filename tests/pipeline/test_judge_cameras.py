@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simspine.detection.options import CameraOptions
 from simspine.errors import InputError
 from simspine.pipeline.cameras import compare_cameras, judge_cameras
-from simspine.pipeline.options import CameraOptions
 from simspine.quality.findings import Severity
 
 sys.path.append(str(Path(__file__).parents[1] / "cameras"))

@@ -6,8 +6,8 @@ import pytest
 from simspine.body.kinematics import follow_couplers, forward_kinematics, neutral_motion
 from simspine.body.recipes import build, read_recipe
 from simspine.ik import trajectory_engine
+from simspine.ik.options import KinematicsOptions
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.sized_body import SizedBody
 from simspine.skeletons import load
 from simspine.types import Motion, Origin

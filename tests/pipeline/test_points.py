@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from simspine.detection.options import DetectionOptions, FilterOptions, MergeOptions
 from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.pipeline import points as stage
-from simspine.pipeline.options import DetectionOptions, FilterOptions, MergeOptions
 from simspine.pipeline.points import Outline, follow_person, make_markers
 from simspine.silhouettes.levels import CONTOURS, LEVELS
 from simspine.skeletons import load

@@ -5,11 +5,11 @@ import pytest
 from two_people import APART, keypoints_of_both
 
 import simspine as ss
+from simspine.detection.options import DetectionOptions
 from simspine.detection.run import Detections
 from simspine.formats.calibration import read_calibration
 from simspine.geometry import change_frame
 from simspine.pipeline import reconstruct
-from simspine.pipeline.options import DetectionOptions
 from simspine.pipeline.points import detect, follow_people, follow_person
 from simspine.sources.pose2sim import demo_folder, find_project, match_cameras
 from simspine.sources.video import open_videos

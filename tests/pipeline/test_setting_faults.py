@@ -7,8 +7,8 @@ import simspine.config.run  # all sections there are
 import simspine.learning.options
 import simspine.learning.spine2d.options  # noqa: F401
 from simspine.pipeline.lifter import LifterCard
-from simspine.pipeline.options import Section
 from simspine.pipeline.setting_faults import faults_of
+from simspine.settings import Section
 
 
 class Hall(Section):

@@ -9,7 +9,7 @@ from drawn_tape import DOTS, RADIUS_PX, RATE, SIZE, SPACING, cameras, dots_at, d
 from simspine.body.skin import read_skin_table
 from simspine.body.tape import Tape
 from simspine.errors import InputError
-from simspine.pipeline.options import KinematicsOptions
+from simspine.ik.options import KinematicsOptions
 from simspine.pipeline.skin_markers import follow_skin_markers
 from simspine.pipeline.skin_tape import check_clicked_images
 from simspine.pipeline.weights import fit_weights, shared_errors

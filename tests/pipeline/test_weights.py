@@ -8,9 +8,10 @@ from small_project import dance, of_size
 
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.recipes import INFERRED, VIRTUAL, default_weights, fit_markers, read_recipe
+from simspine.ik.options import KinematicsOptions, RegionOffset
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
-from simspine.pipeline.options import KinematicsOptions, Options, RegionOffset
+from simspine.pipeline.options import Options
 from simspine.pipeline.reconstruct import fit_trials
 from simspine.pipeline.weights import as_views_agree, fit_weights, marker_errors, observations, shared_errors
 from simspine.priors.assumptions import Smoothness

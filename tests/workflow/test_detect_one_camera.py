@@ -12,11 +12,11 @@ from drawn_bodies import BODY, Bodies, image_of, write_frames
 
 from simspine.cli import main
 from simspine.data_files import data_folder
+from simspine.detection.options import DetectionOptions
 from simspine.detection.run import detect_videos
 from simspine.formats.keypoint_json import read_people
 from simspine.pipeline import one_camera as stage
 from simspine.pipeline.one_camera import NAMES, SPINE, Looking, Watcher
-from simspine.pipeline.options import DetectionOptions
 from simspine.pipeline.points import detector_of
 from simspine.skeletons import load
 from simspine.sources.video import open_video

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from simspine.benchmark.methods import Experiment
-from simspine.pipeline.options import FilterOptions, ScalingOptions
+from simspine.body.options import ScalingOptions
+from simspine.detection.options import FilterOptions
 
 Change = Callable[[Experiment], Experiment]
 

@@ -8,7 +8,7 @@ from simspine.benchmark.methods import Experiment, GroundTruthTrial, our_markers
 from simspine.benchmark.virtual_trials import StudySize, recorded_subjects
 from simspine.evaluation.offsets import measured_offsets
 from simspine.evaluation.points import PointSequence
-from simspine.pipeline.options import RegionOffset
+from simspine.ik.options import RegionOffset
 from simspine.types import Markers
 
 OTHERS = 1001  # seed, of people and recordings that no study is made on

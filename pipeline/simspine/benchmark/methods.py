@@ -15,22 +15,18 @@ from simspine.benchmark import peer
 from simspine.benchmark.peer_scaling import MASS, plain_factors
 from simspine.benchmark.spine_errors import TrialSpine
 from simspine.body.kinematics import forward_kinematics
+from simspine.body.options import ScalingOptions
 from simspine.body.recipes import build, fit_markers, read_prior, read_recipe
 from simspine.body.scaling import scale
+from simspine.detection.options import FilterOptions, MergeOptions, TriangulationOptions
 from simspine.filtering import fill_gaps, lowpass
 from simspine.geometry import in_frame
+from simspine.ik.options import KinematicsOptions
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
 from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import read_spine, solve_kinematics
-from simspine.pipeline.options import (
-    FilterOptions,
-    KinematicsOptions,
-    MergeOptions,
-    Options,
-    ScalingOptions,
-    TriangulationOptions,
-)
+from simspine.pipeline.options import Options
 from simspine.pipeline.person import Person
 from simspine.pipeline.points import locate_points, make_markers
 from simspine.pipeline.sized_body import SizedBody

@@ -15,6 +15,7 @@ from simspine.benchmark.methods import PLACES, Experiment, ObservedTrial, our_ma
 from simspine.benchmark.peer import triangulate_plainly
 from simspine.benchmark.virtual_trials import StudySize
 from simspine.body.kinematics import forward_kinematics
+from simspine.body.options import ScalingOptions
 from simspine.body.recipes import read_recipe
 from simspine.capture.detections import detect
 from simspine.capture.presets import read_preset
@@ -25,7 +26,6 @@ from simspine.evaluation.points import PointSequence
 from simspine.geometry import in_frame
 from simspine.pipeline.fit_person import body_of_person
 from simspine.pipeline.kinematics import solve_kinematics
-from simspine.pipeline.options import ScalingOptions
 from simspine.types import Camera, Keypoints, Markers
 
 CONFIDENT = 0.3  # Pose2Sim's default; the paper does not say

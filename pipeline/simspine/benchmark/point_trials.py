@@ -17,10 +17,10 @@ from simspine.capture.actions import ACTIONS
 from simspine.capture.foreign import FOREIGN_ACTIONS, make_foreign_subject, make_foreign_trial
 from simspine.capture.random_streams import drift, stream
 from simspine.capture.truth import SyntheticSubject, human36m_joints, make_subject, make_trial, points
+from simspine.detection.options import FilterOptions
 from simspine.errors import require_known, unknown_name
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
-from simspine.pipeline.options import FilterOptions
 from simspine.skeletons import load
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.spine.levels import SPINE_MARKERS

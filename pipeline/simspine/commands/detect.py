@@ -173,8 +173,9 @@ def _detection(config_path: Path | None, chosen: dict):
     from pydantic import ValidationError
 
     from simspine.config import read_config
+    from simspine.detection.options import DetectionOptions
     from simspine.errors import InputError
-    from simspine.pipeline.options import DetectionOptions, Options
+    from simspine.pipeline.options import Options
     from simspine.pipeline.setting_faults import faults_of
 
     base = DetectionOptions() if config_path is None else read_config(config_path).detection

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from simspine.config.people import Name, Subject, Trial
 from simspine.errors import require_known
-from simspine.pipeline.options import Section
+from simspine.settings import Section
 
 
 class HumanCapture(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, StringConstraints, field_validator, model_validator
 
 from simspine.config.skin_markers import SkinMarkers, skin_markers_from
-from simspine.pipeline.options import Section
+from simspine.settings import Section
 from simspine.types import FASTEST
 from simspine.yaml_files import shown
 

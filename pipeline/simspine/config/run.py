@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from simspine.config.capture import HumanCapture, Virtual, chosen, people_of, spoilt
 from simspine.config.people import Name, SharedSubject, Subject, shared_subjects
 from simspine.errors import unknown_name
-from simspine.pipeline.options import Options, Section
+from simspine.pipeline.options import Options
+from simspine.settings import Section
 
 # What stands beside the subjects in the results folder and in the data set's file.
 RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",

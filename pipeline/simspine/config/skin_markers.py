@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from simspine.body.skin import read_skin_table
 from simspine.body.tape import Tape
 from simspine.errors import InputError, unknown_name
-from simspine.pipeline.options import Section
 from simspine.pipeline.setting_faults import faults_of
+from simspine.settings import Section
 from simspine.yaml_files import shown
 
 Click = tuple[int, float | None, float | None]

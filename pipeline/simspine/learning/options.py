@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from simspine.learning.settings_files import options_of_file, options_of_preset
-from simspine.pipeline.options import Section
+from simspine.settings import Section
 from simspine.skeletons import available
 
 CONTROLS = ("mean", "nearest", "ridge")

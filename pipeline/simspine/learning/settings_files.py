@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from simspine.errors import InputError, unknown_name
-from simspine.pipeline.options import Section
 from simspine.pipeline.setting_faults import faults_of
+from simspine.settings import Section
 from simspine.yaml_files import read_yaml
 
 Options = TypeVar("Options", bound=Section)

@@ -9,8 +9,8 @@ from simspine.cameras.clocks import Timing
 from simspine.cameras.parameters import CameraPrior
 from simspine.cameras.recordings import joined, of_views, same_rig
 from simspine.cameras.refine import FEWEST, Refined, refine_cameras
+from simspine.detection.options import CameraOptions
 from simspine.errors import InputError
-from simspine.pipeline.options import CameraOptions
 from simspine.quality import camera_checks
 from simspine.quality.findings import Finding, Severity
 from simspine.types import Camera, Keypoints

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from simspine.arrays import mean_of_known
+from simspine.ik.options import KinematicsOptions
 from simspine.pipeline.noise import detectors_share
-from simspine.pipeline.options import KinematicsOptions
 from simspine.types import FROM_DETECTOR, Markers, Origin
 
 SMOOTH, DEGREE = 0.3, 3  # s, of the polynomials that take out what changes from frame to frame (Savitzky & Golay 1964)

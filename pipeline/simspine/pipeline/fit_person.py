@@ -10,10 +10,11 @@ from simspine.body.anatomy import moves_of, varied
 from simspine.body.recipes import Recipe, fit_markers, place_inferred, vertebra_markers, virtual_spine_markers
 from simspine.body.scaling import ScaleFactors
 from simspine.geometry import off_vertical
+from simspine.ik.options import KinematicsOptions
 from simspine.ik.person_fit import PersonProblem, fit_person
 from simspine.pipeline.fast_errors import fast_variance, smoothed, with_fast
 from simspine.pipeline.noise import BURST, RANGE, detectors_share, lasting_part, learnt_noise, seen_shares
-from simspine.pipeline.options import KinematicsOptions, Options
+from simspine.pipeline.options import Options
 from simspine.pipeline.person import Displacement, Person
 from simspine.pipeline.point_places import LASTING_SD, carried_along, own_centroids, places_of
 from simspine.pipeline.sized_body import SizedBody, size_body

@@ -8,12 +8,12 @@ import numpy as np
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.recipes import fit_markers, vertebra_markers, virtual_spine_markers
 from simspine.errors import require_known
+from simspine.ik.options import KinematicsOptions
 from simspine.ik.result import Result
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
 from simspine.ik.spine_uncertainty import carried_covariance, place_covariance, spine_deviation, with_deviation
 from simspine.pipeline.clinical import measures_of, read_clinical
-from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.sized_body import SizedBody
 from simspine.pipeline.weights import as_views_agree, marker_errors, observations
 from simspine.priors.assumptions import Prior, Smoothness

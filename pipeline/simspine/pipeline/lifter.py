@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from simspine.detection.onnx_session import open_session, run_session
 from simspine.errors import InputError, missing_file
-from simspine.pipeline.options import Section
 from simspine.pipeline.setting_faults import faults_of
+from simspine.settings import Section
 
 CARD, VERSION = "simspine_lifter", 1
 TRAIN_ONE = "`simspine train lifting` writes one (lifter.onnx)"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from simspine.arrays import mean_of_known
+from simspine.ik.options import KinematicsOptions
 from simspine.ik.person_fit import PersonFit, PersonProblem
-from simspine.pipeline.options import KinematicsOptions
 from simspine.pipeline.weights import MISFIT
 from simspine.priors.likeliest import likeliest
 from simspine.spine.levels import CHAIN

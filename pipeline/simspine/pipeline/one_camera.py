@@ -12,9 +12,9 @@ import numpy as np
 from simspine.detection.flip_test import FlipTest
 from simspine.detection.identities import Identities, without_doubles
 from simspine.detection.one_euro import OneEuro
+from simspine.detection.options import DetectionOptions
 from simspine.detection.protocol import Detector, estimated_by
 from simspine.errors import InputError, unknown_name
-from simspine.pipeline.options import DetectionOptions
 from simspine.pipeline.points import IMAGE_DETECTORS, detector_of
 from simspine.skeletons import Skeleton, load
 from simspine.skeletons.regions import SPINETRACK_REGIONS

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simspine.body.recipes import Recipe
-from simspine.pipeline.options import KinematicsOptions
+from simspine.ik.options import KinematicsOptions
 from simspine.priors.assumptions import MarkerErrors, Prior
 from simspine.priors.rhythm import level_priors
 from simspine.priors.standing_curve import SACRAL_TILT, about_known_curve

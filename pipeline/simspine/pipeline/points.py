@@ -8,13 +8,13 @@ import numpy as np
 from simspine.cameras.clocks import Timing
 from simspine.detection.association import associate, tracks_of_people
 from simspine.detection.boxes import whole_image
+from simspine.detection.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.detection.protocol import Detector
 from simspine.detection.run import Detections, detect_videos
 from simspine.errors import InputError
 from simspine.filtering import smooth
 from simspine.geometry import in_frame
 from simspine.merging import MergeReport, merge_with_report
-from simspine.pipeline.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.silhouettes.spine_points import silhouette_points
 from simspine.skeletons import load, translate
 from simspine.skeletons.correspondence import Pair

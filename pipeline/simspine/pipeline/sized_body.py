@@ -9,9 +9,9 @@ import numpy as np
 from simspine.body.articulation import carried_vertebrae, spine_levels
 from simspine.body.kinematics import neutral_poses
 from simspine.body.model import Body
+from simspine.body.options import ScalingOptions
 from simspine.body.recipes import Recipe, build, default_weights, read_prior, read_recipe
 from simspine.body.scaling import ScaleFactors, ScalingLimits, measure_factors, scale
-from simspine.pipeline.options import ScalingOptions
 from simspine.pipeline.person import Person, personal_prior
 from simspine.priors.assumptions import Prior
 from simspine.skeletons.skin_names import on_skin

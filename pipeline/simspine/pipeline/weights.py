@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from simspine.body.skin import read_skin_table
-from simspine.pipeline.options import KinematicsOptions
+from simspine.ik.options import KinematicsOptions
 from simspine.priors.assumptions import MarkerErrors, SharedError
 from simspine.skeletons.regions import SPINE_REGIONS
 from simspine.skeletons.skin_names import of_tape, on_skin

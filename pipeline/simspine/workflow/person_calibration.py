@@ -8,11 +8,11 @@ import numpy as np
 
 from simspine.cameras.from_person import FromPerson, cameras_from_person
 from simspine.cameras.person_frame import check_height
+from simspine.detection.options import DetectionOptions
 from simspine.detection.run import Detections
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.calibration import read_calibration, write_calibration
-from simspine.pipeline.options import DetectionOptions
 from simspine.pipeline.points import detect
 from simspine.skeletons import translate
 from simspine.sources.pose2sim import match_cameras

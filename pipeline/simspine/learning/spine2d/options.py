@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from simspine.learning.options import DescentSettings
 from simspine.learning.settings_files import options_of_file, options_of_preset
-from simspine.pipeline.options import Section
+from simspine.settings import Section
 from simspine.skeletons import load
 from simspine.skeletons.regions import SPINETRACK_REGIONS
 

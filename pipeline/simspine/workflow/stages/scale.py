@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from simspine.body.options import BodyOptions
 from simspine.body.recipes import read_recipe
 from simspine.data_files import models_folder
 from simspine.errors import InputError
 from simspine.formats.atomic import write_text
 from simspine.formats.store import load
 from simspine.pipeline.fit_person import body_of_person
-from simspine.pipeline.options import BodyOptions
 from simspine.pipeline.sized_body import femur_lengths
 from simspine.quality.findings import Severity
 from simspine.workflow.context import Context
