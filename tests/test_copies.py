@@ -13,7 +13,7 @@ from small_project import dance, of_size
 import simspine as ss
 from simspine.body.recipes import INFERRED, VIRTUAL
 
-WAYS = [copy.copy, copy.deepcopy, lambda item: pickle.loads(pickle.dumps(item))]  # noqa: S301 our own
+WAYS = [copy.copy, copy.deepcopy, lambda item: pickle.loads(pickle.dumps(item))]
 CAMERA = ss.Camera("c", (640, 480), [[500, 0, 320], [0, 500, 240], [0, 0, 1]], [0.1], np.eye(3), [0, 0, 3])
 KEYPOINTS = ss.Keypoints(["a", "b"], 50, np.ones((3, 2, 2, 2)), np.ones((3, 2, 2)))
 TERM = ss.LinearPrior({"x": 1.0}, 0.0, 1.0)

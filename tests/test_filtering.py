@@ -1,5 +1,7 @@
 """Low-pass and gaps: against the definition of −3 dB, straight lines, and paths with known gaps."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -156,7 +158,7 @@ def test_gaps_are_filled_by_the_pchip_through_all_known_frames(seed, missing, lo
     known = np.flatnonzero(np.isfinite(xyz[:, 0, 0]))
     out = fill_gaps(Markers(["m"], RATE, xyz), longest / RATE).xyz[:, 0]
     wanted = xyz[:, 0].copy()
-    for a, b in zip(known[:-1], known[1:], strict=True):
+    for a, b in pairwise(known):
         if b - a <= longest + 1:
             wanted[a : b + 1] = PchipInterpolator(known, xyz[known, 0])(np.arange(a, b + 1))
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-12)

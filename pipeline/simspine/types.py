@@ -97,7 +97,7 @@ def read_only(owner: str, field: str, value, shape: tuple[int | None, ...], dtyp
 
 
 class Unchanging:
-    """What never changes: a copy is the thing itself, and what comes out of a pickle is as read-only as what went in."""
+    """What never changes: a copy is the thing itself, and what comes out of a pickle is as read-only as before."""
 
     def __copy__(self) -> Self:
         return self
@@ -204,8 +204,8 @@ class Camera(_Frozen):
     """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
 
     size: (width, height) px. K: (3, 3) px, [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]. distortion: OpenCV's coefficients
-    in its order, as few as hold all that are not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model, (12,)
-    with s1 s2 s3 s4 of the thin prism model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3).
+    in its order, as few as hold all that are not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model,
+    (12,) with s1 s2 s3 s4 of the thin prism model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3).
     t: (3,) m. Equations: `simspine.lenses`.
     """
 

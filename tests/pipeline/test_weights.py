@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from pydantic import ValidationError
 from small_project import dance, of_size
 
 from simspine.body.kinematics import forward_kinematics
 from simspine.body.recipes import INFERRED, VIRTUAL, default_weights, fit_markers, read_recipe
+from simspine.errors import InputError
 from simspine.ik.options import KinematicsOptions, RegionOffset
 from simspine.ik.solve import inverse_kinematics
 from simspine.ik.solver import Solver
@@ -72,7 +72,7 @@ def test_points_err_about_what_their_detector_is_off_by_in_everybody():
 )
 def test_offsets_that_cannot_be_are_refused(changes, said):
     one = {"lumbar": {"mean_m": [0.01, 0.02, 0.0], "sd_m": 0.005}}
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(InputError, match=said):
         KinematicsOptions(**{"detector_offsets": one} | changes)
 
 
@@ -164,7 +164,7 @@ def test_where_a_marker_of_weight_0_lies_does_not_matter(engine):
     weight = np.ones(true.present.shape)
     weight[:, true.indices(["LKnee", "RKnee", "Spine_03"])] = 0
     weight[::2, true.index("LAnkle")] = 0
-    apart = true.with_(xyz=np.where(weight[..., None] > 0, true.xyz, true.xyz + [0.0, -0.3, 0.05]), weight=weight)
+    apart = true.with_(xyz=true.xyz + np.where(weight > 0, 0.0, 0.3)[..., None], weight=weight)
     options = Options(ik={"engine": engine})
     near, far = (
         fit_trials({"t": markers}, "coupled", "spinetrack37", options=options)["t"]
