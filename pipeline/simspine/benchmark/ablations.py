@@ -28,7 +28,9 @@ ABLATIONS: dict[str, Change] = {
     "oracle: lumbar points": _changed(true_points=("Hip", "Spine_01", "Spine_02", "Spine_03")),
     "oracle: body, posture, slow errors": _changed(true_body=True, true_posture=True, keep_errors="fast"),
     # Detected limbs mean other places than those of the motion capture, and differ more from left to right.
-    "without motion capture": _changed(use_mocap=False, markers="vertebral", scaling=ScalingOptions(max_asymmetry=0.4)),
+    "without motion capture": _changed(
+        use_mocap=False, marker_set="vertebral", scaling=ScalingOptions(max_asymmetry=0.4)
+    ),
     "priors × 0.5": _changed(prior_width=0.5),
     "priors × 2": _changed(prior_width=2.0),
     "errors correlated 0 s": _ik(error_correlation_s=0.0),

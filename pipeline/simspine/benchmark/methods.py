@@ -68,7 +68,7 @@ class Experiment:
     """
 
     recipe: str = "articulated"
-    markers: str = PLACES
+    marker_set: str = PLACES
     triangulation: TriangulationOptions = field(default_factory=TriangulationOptions)
     filter: FilterOptions = field(default_factory=FilterOptions)
     scaling: ScalingOptions = field(default_factory=ScalingOptions)
@@ -108,10 +108,10 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
         with_true_points(with_errors(m, trial.points, settings.keep_errors), trial.points, settings.true_points)
         for (m, _), trial in zip(prepared, trials, strict=True)
     ]
-    sized, _ = body_of_person(markers, settings.recipe, settings.markers, settings.options)
+    sized, _ = body_of_person(markers, settings.recipe, settings.marker_set, settings.options)
     if settings.true_body:
         true = [_true(trial.points, own) for trial, own in zip(trials, markers, strict=True)]
-        exact, _ = body_of_person(true, settings.recipe, settings.markers, settings.options)
+        exact, _ = body_of_person(true, settings.recipe, settings.marker_set, settings.options)
         sized = _with_noise(exact, sized.person)
     estimates = []
     for own, (_, report), trial in zip(markers, prepared, trials, strict=True):
@@ -124,7 +124,7 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
 
 def estimates_from_points(trials: Sequence[Markers], settings: Experiment) -> list[TrialSpine]:
     """Our estimate of each trial of a person from markers (y_up) as the stages hand them to inverse kinematics."""
-    sized, _ = body_of_person(trials, settings.recipe, settings.markers, settings.options)
+    sized, _ = body_of_person(trials, settings.recipe, settings.marker_set, settings.options)
     return [_solved(sized, own, settings, widened(sized.prior, settings.prior_width)) for own in trials]
 
 
@@ -145,7 +145,7 @@ def _with_noise(sized: SizedBody, seen: Person | None) -> SizedBody:
 def _solved(
     sized: SizedBody, own: Markers, settings: Experiment, prior: Prior, report: TriangulationReport | None = None
 ) -> TrialSpine:
-    result = solve_kinematics(sized, own, settings.markers, settings.ik, prior, OWN_POINTS)
+    result = solve_kinematics(sized, own, settings.marker_set, settings.ik, prior, OWN_POINTS)
     spine = read_spine(sized, result, OWN_POINTS)
     return _estimate(spine, judge(sized, result, spine, own, report).rejected)
 

@@ -132,7 +132,7 @@ def with_body(trials: Sequence[ObservedTrial], recipe: str = RECIPE) -> list[Mar
     Points that the body lacks (most of the face) stay ours.
     """
     markers = ours(trials)
-    sized, _ = body_of_person(markers, recipe, SETTINGS.markers, SETTINGS.options)
+    sized, _ = body_of_person(markers, recipe, SETTINGS.marker_set, SETTINGS.options)
     results = [solve_kinematics(sized, own, PLACES, SETTINGS.ik) for own in markers]
     return [_joined(forward_kinematics(sized.body, r.motion), own) for r, own in zip(results, markers, strict=True)]
 
