@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Self
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, position
 
 FASTEST = 10_000.0  # frames/s: what films or captures people makes some 25 to 2000; beyond this a rate is a slip
@@ -94,29 +94,6 @@ def read_only(owner: str, field: str, value, shape: tuple[int | None, ...], dtyp
         raise InputError(f"{owner}.{field} has shape {array.shape}, expected ({wanted}).")
     array.setflags(write=False)
     return array
-
-
-class Unchanging:
-    """What never changes: a copy is the thing itself, and what comes out of a pickle is as read-only as before."""
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo) -> Self:
-        return self
-
-    def __getstate__(self) -> tuple[dict, list[str]]:
-        """The fields, and which of them are read-only mappings: pickle knows none."""
-        mappings = [name for name, value in vars(self).items() if isinstance(value, MappingProxyType)]
-        return vars(self) | {name: dict(vars(self)[name]) for name in mappings}, mappings
-
-    def __setstate__(self, state: tuple[dict, list[str]]) -> None:
-        values, mappings = state
-        for name, value in values.items():
-            for array in value.values() if isinstance(value, dict) else (value,):
-                if isinstance(array, np.ndarray):
-                    array.setflags(write=False)
-            object.__setattr__(self, name, MappingProxyType(value) if name in mappings else value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from xml.parsers import expat
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.body import _opensim
 from simspine.body.osim import compile_tree, coordinate_names, enforced_couplers
 from simspine.body.tree import Tree
@@ -17,7 +18,6 @@ from simspine.errors import InputError, position, require_path
 from simspine.formats._text import decoded, notice, read_bytes
 from simspine.formats.atomic import write_text
 from simspine.spine.forced import Coupler
-from simspine.types import Unchanging
 
 _LARGEST = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
 _DEEPEST = 100  # elements within elements; models in use have about 15

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.detection.board import LEAST_CORNERS, Board
 from simspine.errors import InputError
-from simspine.types import Unchanging, read_only
+from simspine.types import read_only
 
 CELLS = (8, 6)  # of the grid that tells how much of an image was covered: along its longer side, its shorter one
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, require_known
 from simspine.skeletons.vertebrae import at_vertebrae
-from simspine.types import Camera, Forced, Markers, Motion, Origin, Unchanging, read_only
+from simspine.types import Camera, Forced, Markers, Motion, Origin, read_only
 
 STATUSES = ("kept", "corrected", "rejected", "inferred")
 

@@ -6,10 +6,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.body.kinematics import CHUNK, forward_kinematics
 from simspine.body.model import Body
 from simspine.errors import InputError
-from simspine.types import Markers, Motion, Unchanging
+from simspine.types import Markers, Motion
 
 NO_TASKS: Mapping[str, tuple[float, float]] = MappingProxyType({})
 

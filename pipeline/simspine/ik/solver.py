@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, unknown_name
-from simspine.types import Unchanging
 
 TOLERANCES = {"frames": 1e-5, "trajectory": 5e-5, "opensim": 1e-5}  # by engine
 STARTS = 5  # rough paths that the trajectory engine may begin from, at the most

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
 from simspine.cameras.clocks import Timing
@@ -22,7 +23,7 @@ from simspine.skeletons import TARGET, load
 from simspine.spine.lumbopelvic import LumbopelvicRhythm
 from simspine.spine.vertebrae import SpineKinematics
 from simspine.triangulation import TriangulationReport, exchange
-from simspine.types import Camera, Keypoints, Markers, Motion, Unchanging
+from simspine.types import Camera, Keypoints, Markers, Motion
 from simspine.validation.curvature_figures import curvature_figures
 
 

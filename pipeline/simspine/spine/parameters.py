@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, position
-from simspine.types import Forced, Unchanging, read_only
+from simspine.types import Forced, read_only
 
 
 @dataclass(frozen=True, eq=False)

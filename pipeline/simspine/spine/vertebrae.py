@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, position, unknown_name
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import Vertebra
 from simspine.spine.levels import LEVELS, SPINE_MARKERS, Level
 from simspine.spine.parameters import ClinicalParameters
 from simspine.spine.rotations import as_rotations, yxz_angles, zxy_angles
-from simspine.types import Forced, Markers, Unchanging, read_only
+from simspine.types import Forced, Markers, read_only
 
 # Right-hand rotations about z (right), x (forward), y (up) are extension, bending to the right, turning to the left.
 # We report flexion positive, as clinicians read it.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simspine.types import Unchanging
+from simspine.arrays import Unchanging
 
 REASONS = ("kept", "seen by too few views", "views disagree")
 KEPT, TOO_FEW, DISAGREE = range(len(REASONS))
