@@ -1,9 +1,12 @@
 """Low-pass and gaps: against the definition of −3 dB, straight lines, and paths with known gaps."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import PchipInterpolator
 
 from simspine.errors import InputError
 from simspine.filtering import fill_gaps, lowpass, smooth
@@ -143,6 +146,22 @@ def test_short_gaps_are_filled_and_marked():
     assert np.array_equal(out.xyz[:20], markers.xyz[:20])
     assert np.allclose(out.weight[20:30, 0], 0.3)
     assert np.array_equal(out.weight[:, 1], markers.weight[:, 1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.1, 0.8), st.integers(1, 12))
+def test_gaps_are_filled_by_the_pchip_through_all_known_frames(seed, missing, longest):
+    """However close together the gaps lie, and at the ends of the path; longer gaps stay."""
+    rng = np.random.default_rng(seed)
+    xyz = np.array(path(60, 1, seed).xyz)
+    xyz[rng.random(60) < missing] = np.nan
+    known = np.flatnonzero(np.isfinite(xyz[:, 0, 0]))
+    out = fill_gaps(Markers(["m"], RATE, xyz), longest / RATE).xyz[:, 0]
+    wanted = xyz[:, 0].copy()
+    for a, b in pairwise(known):
+        if b - a <= longest + 1:
+            wanted[a : b + 1] = PchipInterpolator(known, xyz[known, 0])(np.arange(a, b + 1))
+    np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-12)
 
 
 def test_covariance_grows_towards_the_middle_of_a_gap():

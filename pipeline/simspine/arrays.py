@@ -1,6 +1,9 @@
-"""What every room may ask of an array: whether its shape is the one wanted, and which frames follow one another."""
+"""What every room may ask of an array: whether its shape is the one wanted, which frames follow one another; and what
+holds arrays that never change."""
 
 from collections.abc import Iterable
+from types import MappingProxyType
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -55,3 +58,26 @@ def rms_of_known(values: np.ndarray, axis: int) -> np.ndarray:
     known = np.isfinite(values)
     count = known.sum(axis)
     return np.sqrt((np.where(known, values, 0.0) ** 2).sum(axis) / np.where(count > 0, count, np.nan))
+
+
+class Unchanging:
+    """What never changes: a copy is the thing itself, and what comes out of a pickle is as read-only as before."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo) -> Self:
+        return self
+
+    def __getstate__(self) -> tuple[dict, list[str]]:
+        """The fields, and which of them are read-only mappings: pickle knows none."""
+        mappings = [name for name, value in vars(self).items() if isinstance(value, MappingProxyType)]
+        return vars(self) | {name: dict(vars(self)[name]) for name in mappings}, mappings
+
+    def __setstate__(self, state: tuple[dict, list[str]]) -> None:
+        values, mappings = state
+        for name, value in values.items():
+            for array in value.values() if isinstance(value, dict) else (value,):
+                if isinstance(array, np.ndarray):
+                    array.setflags(write=False)
+            object.__setattr__(self, name, MappingProxyType(value) if name in mappings else value)

@@ -107,7 +107,8 @@ def fill_gaps(markers: Markers, horizon_s: float) -> Markers:
         filled[gap, columns] = True
         for m in columns:
             known = frames[present[:, m]]
-            near = known[(known > a - 3) & (known < b + 3)]  # what a PCHIP at the gap depends on
+            after = int(np.searchsorted(known, b))
+            near = known[max(after - 2, 0) : after + 2]  # two on either side, on which a PCHIP in the gap depends
             xyz[gap, m] = PchipInterpolator(near, markers.xyz[near, m])(frames[gap])
         if weight is not None:
             weight[gap, columns] = _FILLED_WEIGHT * np.minimum(weight[a, columns], weight[b, columns])

@@ -14,6 +14,7 @@ from typing import Self
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, position
 
 FASTEST = 10_000.0  # frames/s: what films or captures people makes some 25 to 2000; beyond this a rate is a slip
@@ -95,7 +96,7 @@ def read_only(owner: str, field: str, value, shape: tuple[int | None, ...], dtyp
 
 
 @dataclass(frozen=True, eq=False)
-class _Frozen:
+class _Frozen(Unchanging):
     """What the types share: fields set once, in `__post_init__`; comparison by content; no hash."""
 
     def _set(self, **values) -> None:
@@ -178,10 +179,10 @@ class _PointSet(_Named):
 class Camera(_Frozen):
     """A calibrated camera: `x_cam = R @ x_world + t`, image axes right and down, looking along +z (OpenCV).
 
-    size: (width, height) px. K: (3, 3) px. distortion: OpenCV's coefficients in its order, as few as hold all that are
-    not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model, (12,) with s1 s2 s3 s4 of the thin prism
-    model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3). t: (3,) m. Equations:
-    `simspine.lenses`.
+    size: (width, height) px. K: (3, 3) px, [[fx, skew, cx], [0, fy, cy], [0, 0, 1]]. distortion: OpenCV's coefficients
+    in its order, as few as hold all that are not 0: (5,) k1 k2 p1 p2 k3, (8,) with k4 k5 k6 of the rational model,
+    (12,) with s1 s2 s3 s4 of the thin prism model. lens: 'perspective', or 'fisheye' with (4,) k1 k2 k3 k4. R: (3, 3).
+    t: (3,) m. Equations: `simspine.lenses`.
     """
 
     name: str
@@ -209,6 +210,13 @@ class Camera(_Frozen):
             raise InputError(f"{owner}.R is not a rotation matrix (determinant {np.linalg.det(self.R):.3f}).")
         if self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
             raise InputError(f"{owner}.K has focal lengths {self.K[0, 0]:g}, {self.K[1, 1]:g} px; expected positive.")
+        upper, lower = self.K[[0, 0, 1], [1, 2, 2]], self.K[[1, 2, 2], [0, 0, 1]]
+        if lower.any() or self.K[2, 2] != 1:
+            looks = " It looks transposed: hand in K.T." if lower.any() and not upper.any() else ""
+            raise InputError(
+                f"{owner}.K is {self.K.tolist()}, not upper triangular with 1 in its corner; expected "
+                f"[[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in px.{looks}"
+            )
 
     @property
     def centre(self) -> np.ndarray:
@@ -327,6 +335,12 @@ class Markers(_PointSet):
     def present(self) -> np.ndarray:
         """(frames, markers) bool: where a position exists."""
         return np.isfinite(self.xyz).all(-1)
+
+    def without_zero_weights(self) -> "Markers":
+        """The markers with those of weight 0 missing."""
+        if self.weight is None or self.weight.all():
+            return self
+        return self.with_(xyz=np.where(self.weight[..., None] > 0, self.xyz, np.nan))
 
     def select(self, names: Sequence[str]) -> "Markers":
         """The named markers, in the order given."""

@@ -103,7 +103,7 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         text = repr(value)
     elif isinstance(value, bool | list | tuple | dict):
-        text = json.dumps(value, default=str, ensure_ascii=False)
+        text = json.dumps(value, default=str, ensure_ascii=False, skipkeys=True)
     else:
         text = str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

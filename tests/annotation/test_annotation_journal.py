@@ -6,7 +6,15 @@ import sys
 
 import pytest
 
-from simspine.annotation.journal import annotators, append, edit_from, journal_file, read_journal, start_journal
+from simspine.annotation.journal import (
+    annotators,
+    append,
+    edit_from,
+    journal_file,
+    read_journal,
+    read_times,
+    start_journal,
+)
 from simspine.annotation.labels import Edit, PointStatus, Visibility
 from simspine.errors import InputError
 
@@ -105,6 +113,24 @@ def test_decisions_that_cannot_be_are_refused(wrong):
         edit_from(entry | wrong)
     with pytest.raises(InputError):
         edit_from(json.dumps(entry))
+
+
+@pytest.mark.parametrize("corner", [10**400, float("nan"), float("inf"), "a", None])
+def test_a_corner_that_is_no_place_is_refused(corner):
+    entry = {"f": 0, "v": 0, "rings": [[[0, 0], [1, 0], [1, 1]]], "how": 2}
+    assert edit_from(entry).rings == (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)),)
+    with pytest.raises(InputError, match="outline"):
+        edit_from(entry | {"rings": [[[0, 0], [1, 0], [1, corner]]]})
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "3", '{"f": 0, "t": 1' + 400 * "0" + "}"])
+def test_times_of_a_damaged_journal(tmp_path, line):
+    path = tmp_path / "journal"
+    path.write_text('{}\n{"f": 4, "t": 1.5}\n\n{"f": 5}\n')
+    assert read_times(path) == [(1.5, 4)]
+    path.write_text(f'{{}}\n{{"f": 4, "t": 1.5}}\n{line}\n')
+    with pytest.raises(InputError, match="journal, line 3"):
+        read_times(path)
 
 
 @pytest.mark.parametrize("name", ["", "../anna", "a/b", ".hidden", "x" * 80, "a\nb"])

@@ -11,7 +11,7 @@ import pytest
 from simspine.annotation.journal import read_journal
 from simspine.annotation.labels import counts
 from simspine.annotation.ranking import finished
-from simspine.annotation.server import AnnotationServer
+from simspine.annotation.server import LARGEST, AnnotationServer
 from simspine.errors import InputError
 
 EDIT = {"f": 2, "v": 1, "p": "Spine_03", "x": 100.5, "y": 200.25, "see": 2, "how": 2}
@@ -130,6 +130,12 @@ def test_progress_is_that_of_all_labels_counted_anew(served):
 def test_nothing_of_a_bad_request_is_taken(served, body):
     assert ask(served, "api/edits", "POST", body)[0] == 400
     assert read_journal(served.session._path) == []
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, str(LARGEST + 1), "-1", "a", "²"])
+def test_lengths_that_cannot_be_are_refused(served, length):
+    headers = {"Content_Type": "application/json", "Content_Length": length}
+    assert ask(served, "api/edits", "POST", **headers)[0] == 400
 
 
 def test_forms_of_other_pages_are_no_json(served):

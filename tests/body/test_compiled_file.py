@@ -7,7 +7,7 @@ import pytest
 from simspine.body.compiled_file import read_body, write_body
 from simspine.body.recipes import build
 from simspine.errors import InputError
-from simspine.formats.store import save
+from simspine.formats.store import load, save
 
 WITHOUT_OPENSIM = """
 import sys
@@ -51,6 +51,23 @@ def test_round_trip(written):
 def test_the_solver_runs_without_opensim(written):
     done = subprocess.run([sys.executable, "-c", WITHOUT_OPENSIM, written[1]], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_damaged_file_is_refused(written, tmp_path):
+    """Whatever is left out, or replaced by something of another kind."""
+    whole = load(written[1])
+    groups = {"": whole, **{name: whole[name] for name in ("coordinates", "tree", "functions")}}
+    places = [(group, key) for group, content in groups.items() for key in content if key != "compiled_body"]
+    assert len(places) > 40
+    for group, key in places:
+        rest = {name: value for name, value in groups[group].items() if name != key}
+        save(tmp_path / "cut.h5", **(whole | {group: rest} if group else rest))
+        with pytest.raises(InputError, match=r"cut\.h5 is damaged .* Write it anew"):
+            read_body(tmp_path / "cut.h5")
+    for group in ("coordinates", "tree", "functions", "bodies", "marker_names", "marker_bodies"):
+        save(tmp_path / "odd.h5", **whole | {group: 3.0})
+        with pytest.raises(InputError, match=r"odd\.h5 is damaged"):
+            read_body(tmp_path / "odd.h5")
 
 
 def test_other_files_are_refused(written, tmp_path):

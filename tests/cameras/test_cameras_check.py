@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rigs import one, undone, walk
 
-from simspine.cameras.check import check_cameras
+from simspine.cameras.check import CameraChecks, check_cameras
 from simspine.cameras.mix_ups import mix_ups
 from simspine.cameras.recordings import of_views
 from simspine.cameras.sync import shifted
@@ -26,7 +26,7 @@ def test_a_fault_is_measured_where_it_is(change, quantity, shown):
     """The image of one camera is moved by a known amount; the others, which are right, say so."""
     keypoints, true, _ = walk("exact")
     given = [true[0], undone(true[1], change), *true[2:]]
-    checks, _, _ = check_cameras(keypoints, given)
+    checks = check_cameras(keypoints, given).checks
     values = [check.value[quantity] for check in checks]
     assert np.argmax(np.abs(values)) == 1
     assert values[1] == pytest.approx(shown, rel=0.15)
@@ -37,7 +37,7 @@ def test_a_fault_is_measured_where_it_is(change, quantity, shown):
 def test_detections_are_judged_within_their_deviations():
     keypoints, true, _ = walk("finetuned", 1)
     given = [*true[:2], undone(true[2], one(centre_x=15.0, centre_y=10.0)), true[3]]
-    check = check_cameras(keypoints, given)[0][2]
+    check = check_cameras(keypoints, given).checks[2]
     for quantity, shown in (("shift_x_px", 15.0), ("shift_y_px", 10.0)):
         assert abs(check.value[quantity] - shown) < 3 * check.deviation[quantity]
         assert abs(check.value[quantity]) > 2 * check.deviation[quantity]
@@ -46,16 +46,17 @@ def test_detections_are_judged_within_their_deviations():
 @pytest.mark.slow
 def test_a_late_view_is_named():
     keypoints, true, _ = walk("exact")
-    checks, _, _ = check_cameras(shifted(keypoints, [0, 0, -1.5, 0]), true)
+    checks = check_cameras(shifted(keypoints, [0, 0, -1.5, 0]), true).checks
     np.testing.assert_allclose([check.value["late"] for check in checks], [0.0, 0.0, 1.5, 0.0], atol=0.1)
 
 
 @pytest.mark.slow
 def test_right_cameras_pass():
     keypoints, true, _ = walk("finetuned", 2)
-    checks, mixed, _ = check_cameras(keypoints, true)
-    assert mixed == []
-    for check in checks:
+    found = check_cameras(keypoints, true)
+    assert found.mixed_up == ()
+    assert [check.camera for check in found.checks] == [camera.name for camera in found.refinement.cameras]
+    for check in found.checks:
         assert check.used > 0.9
         for quantity, value in check.value.items():
             assert abs(value) <= 3 * check.deviation[quantity], (check.camera, quantity)
@@ -76,17 +77,17 @@ def test_one_bad_camera_alone_is_named(name):
     """Beside all others, the three good ones seem to be off by up to 58 px; beside one another they are not."""
     keypoints, true, _ = walk("finetuned", 1)
     given = [*true[:2], undone(true[2], BAD[name]), true[3]]
-    checks, mixed, _ = check_cameras(keypoints, given, tolerated=TOLERATED)
-    assert {finding.where for finding in camera_checks.cameras(checks, mixed)} == {true[2].name}
+    found = check_cameras(keypoints, given, tolerated=TOLERATED)
+    assert {finding.where for finding in camera_checks.cameras(found.checks, found.mixed_up)} == {true[2].name}
     good = {camera.name for camera in true} - {true[2].name}
-    assert [set(check.others) for check in checks] == [good - {check.camera} for check in checks]
+    assert [set(check.others) for check in found.checks] == [good - {check.camera} for check in found.checks]
 
 
 @pytest.mark.slow
 def test_of_two_cameras_that_disagree_neither_is_set_aside():
     keypoints, true, _ = walk("finetuned", 1)
     given = [true[0], undone(true[1], one(centre_y=30.0))]
-    checks, _, _ = check_cameras(of_views(keypoints, [0, 1]), given, tolerated=TOLERATED)
+    checks = check_cameras(of_views(keypoints, [0, 1]), given, tolerated=TOLERATED).checks
     assert [check.others for check in checks] == [(true[1].name,), (true[0].name,)]
     up, down = (check.value["shift_y_px"] for check in checks)
     assert up < -20
@@ -115,8 +116,10 @@ def mirrored(keypoints, camera, view):
 
 def test_a_mirrored_image_is_found():
     keypoints, true, _ = walk("finetuned")
-    best = mix_ups(mirrored(keypoints, true[2], 2), true)[0]
-    assert (best.kind, best.views) == ("mirrored", (true[2].name,))
+    seen = mirrored(keypoints, true[2], 2)
+    found = check_cameras(seen, true)
+    assert (found.mixed_up[0].kind, found.mixed_up[0].views) == ("mirrored", (true[2].name,))
+    assert found == CameraChecks((), tuple(mix_ups(seen, true)), None)
 
 
 def test_a_mirrored_image_is_found_by_the_little_that_is_left_of_its_view():

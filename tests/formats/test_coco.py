@@ -112,3 +112,22 @@ def test_every_nth_frame_and_bad_input(take37, tmp_path):
             read_coco(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_coco(tmp_path)
+
+
+def test_names_and_file_names_that_cannot_be(tmp_path):
+    path = tmp_path / "x.json"
+
+    def written(file_name, names):
+        image = {"id": 1, "file_name": file_name, "width": 1, "height": 1}
+        row = {"image_id": 1, "bbox": [0, 0, 1, 1], "keypoints": [1.0] * 111}
+        path.write_text(
+            json.dumps({"images": [image], "annotations": [row], "categories": [{"keypoints": ["p"] * names}]})
+        )
+        return path
+
+    assert read_coco(written("a.jpg", 37))["keypoints"].shape == (1, 37, 3)
+    with pytest.raises(InputError, match=r"x\.json: the category names 36 keypoints, the annotations have 37"):
+        read_coco(written("a.jpg", 36))
+    for name in (3, None, ["a.jpg"], {}):
+        with pytest.raises(InputError, match=r"x\.json: the file_name of an image is .*, expected a text"):
+            read_coco(written(name, 37))

@@ -214,7 +214,7 @@ def test_the_released_file_is_read(tmp_path):
         group = file.create_group("S9")
         group.attrs["model_file"] = "models/S9.osim"
         calibration = {
-            "names": np.array(["cam"], "S"), "K": np.eye(3, dtype="f4")[None] * 1000, "R": np.eye(3, dtype="f4")[None],
+            "names": np.array(["cam"], "S"), "K": np.array([K], "f4"), "R": np.eye(3, dtype="f4")[None],
             "dist": np.array([[0.1, 0.2, 0.3, 0.4]], "f4"), "t": np.ones((1, 3), "f4"),
             "size": np.array([[1000, 1002]], "i4"),
         }  # fmt: skip

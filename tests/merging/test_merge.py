@@ -6,6 +6,7 @@ import pytest
 from simspine.errors import InputError
 from simspine.geometry import change_frame, in_frame
 from simspine.merging import merge, resample
+from simspine.skeletons.correspondence import Pair
 from simspine.skeletons.inferred_names import base_name, label_inferred
 from simspine.types import Markers, Origin
 
@@ -98,6 +99,39 @@ def test_short_gaps_of_mocap_are_interpolated_long_ones_stay():
     assert (out.weight[40:80, 2] == 0).all()
     assert np.isnan(out.covariance[40:80, 2]).all()
     assert out.filled.sum() == 10
+
+
+def weights(**changes):
+    """(frames, markers) of `mocap`: 1, but for the columns changed."""
+    weight = np.ones((101, 3))
+    for name, value in changes.items():
+        weight[:, mocap().names.index(name)] = value
+    return weight
+
+
+def test_weights_of_mocap_multiply_those_of_the_table():
+    rng = np.random.default_rng(0)
+    own = rng.uniform(0.1, 2, (101, 3))
+    table = [Pair("LKnee", "LKnee", 0.5, 0.01), Pair("Nose", "Nose", 3.0, 0.01)]
+    out = merge(points(), mocap().with_(weight=own), correspondence=table)
+    np.testing.assert_allclose(out.weight[:, [1, 3]], own[:, [0, 2]] * [0.5, 3.0])
+    np.testing.assert_allclose(out.weight[:, [0, 2]], 0.7)
+
+
+def test_a_marker_of_weight_0_counts_as_missing():
+    """In some frames or in all, wherever it lies: as if there were no position."""
+    lost = mocap().xyz.copy()
+    lost[40:80, 1] = np.nan
+    thrown = mocap().xyz + np.isnan(lost) * 5.0
+    weight = weights(RKnee=np.where(np.isnan(lost[:, 1, 0]), 0, 1))
+    some = merge(points(), mocap().with_(xyz=thrown, weight=weight))
+    assert some == merge(points(), mocap().with_(xyz=lost, weight=weights()))
+    assert (some.weight[40:80, 2] == 0).all()
+    with pytest.warns(UserWarning, match="weight 0 in every frame of the motion capture: RKnee"):
+        out = merge(points(), mocap().with_(xyz=mocap().xyz + np.array([[0], [5.0], [0]]), weight=weights(RKnee=0)))
+    assert out == merge(points(), mocap().select(["LKnee", "Nose"]))
+    with pytest.raises(InputError, match=r"all 3 markers .* have weight 0 in all 101 frames: LKnee, RKnee, Nose"):
+        merge(points(), mocap().with_(weight=np.zeros((101, 3))))
 
 
 def test_gaps_of_points_are_not_bridged_by_resampling():

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from small_project import dance, of_size
 
 import simspine as ss
@@ -132,5 +131,5 @@ def test_gaps_by_length():
 
 
 def test_frame_by_frame_there_is_nothing_to_fill_from():
-    with pytest.raises(ValidationError, match=r"quality\.fill_gaps needs ik\.engine trajectory"):
+    with pytest.raises(ss.InputError, match=r"quality\.fill_gaps needs ik\.engine trajectory"):
         ss.Options.model_validate(OPTIONS | {"ik": {"engine": "frames"}})

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -326,6 +327,11 @@ def test_other_files_are_refused(tmp_path):
         read(path)
     with pytest.raises(InputError, match="not a file"):
         read(tmp_path / "absent.json")
+    whole = json.loads(as_json(shipped()))
+    for key in whole:
+        path.write_text(json.dumps({name: value for name, value in whole.items() if name != key}))
+        with pytest.raises(InputError, match=rf"shape\.json: not a file of spine shape statistics .*{key}"):
+            read(path)
 
 
 # --- learning

@@ -185,7 +185,8 @@ def test_a_released_file_can_be_read(tmp_path):
     with h5py.File(tmp_path / "released.h5", "w") as file:
         file["metadata/markers_names"] = [name.encode() for name in SPINE_MARKERS]
         file["metadata/kinematic_axes"] = [b"pelvis_tilt", b"L5_S1_Flex_Ext"]
-        for name, shape in (("K", (1, 3, 3)), ("dist", (1, 5)), ("R", (1, 3, 3)), ("t", (1, 3)), ("size", (1, 2))):
+        file["S9/calibration/K"] = np.eye(3)[None]
+        for name, shape in (("dist", (1, 5)), ("R", (1, 3, 3)), ("t", (1, 3)), ("size", (1, 2))):
             file[f"S9/calibration/{name}"] = np.ones(shape)
         file["S9/calibration/names"] = [b"54138969"]
         trial = file.create_group("S9/Walking 1")

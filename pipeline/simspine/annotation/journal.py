@@ -100,10 +100,13 @@ def _decisions(path: Path) -> list[Edit | OutlineEdit]:
 def read_times(path: Path) -> list[tuple[float, int]]:
     """When each decision was made (s since 1970), and of which frame; those without a time are left out."""
     found = []
-    for line in read_bytes(path).split(b"\n")[1:-1]:
-        entry = json.loads(line) if line.strip() else {}
-        if isinstance(entry.get("t"), int | float) and isinstance(entry.get("f"), int):
-            found.append((float(entry["t"]), entry["f"]))
+    for number, line in enumerate(read_bytes(path).split(b"\n")[1:-1], 2):
+        try:
+            entry = json.loads(line) if line.strip() else {}
+            if isinstance(entry.get("t"), int | float) and isinstance(entry.get("f"), int):
+                found.append((float(entry["t"]), entry["f"]))
+        except (ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise InputError(f"{path}, line {number}: no decision with a time ({error}).") from None
     return found
 
 
@@ -134,7 +137,7 @@ def _outline_from(entry: dict) -> OutlineEdit:
         if rings is None:
             return OutlineEdit(frame, view, None, status)
         drawn = tuple(tuple((float(x), float(y)) for x, y in ring) for ring in rings)
-    except (TypeError, LookupError, ValueError) as error:
+    except (TypeError, LookupError, ValueError, OverflowError) as error:
         raise InputError(f"not a decision about an outline: {error!r}") from None
     if not drawn or len(drawn) > MOST_RINGS or any(not 3 <= len(ring) <= MOST_CORNERS for ring in drawn):
         raise InputError(f"{len(drawn)} rings: expected 1 to {MOST_RINGS}, of 3 to {MOST_CORNERS} corners each")

@@ -81,7 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path is None:
             return
         length = self.headers.get("Content-Length", "")
-        if self.headers.get_content_type() != "application/json" or not length.isdecimal() or int(length) > LARGEST:
+        fits = length.isdecimal() and len(length) <= len(str(LARGEST)) and int(length) <= LARGEST
+        if self.headers.get_content_type() != "application/json" or not fits:
             self.close_connection = True
             self._send(HTTPStatus.BAD_REQUEST, b"expected JSON of at most 8 MB", "text/plain")
             return

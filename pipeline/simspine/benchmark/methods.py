@@ -55,7 +55,7 @@ class Experiment:
     """Ours: the options of the stages."""
 
     recipe: str = "articulated"
-    markers: str = PLACES
+    marker_set: str = PLACES
     triangulation: TriangulationOptions = field(default_factory=TriangulationOptions)
     filter: FilterOptions = field(default_factory=FilterOptions)
     scaling: ScalingOptions = field(default_factory=ScalingOptions)
@@ -67,7 +67,7 @@ class Experiment:
         """Of all stages."""
         return Options(
             triangulation=self.triangulation, filter=self.filter, merge=MergeOptions(correspondence="human36m"),
-            body=BodyOptions(recipe=self.recipe, markers=self.markers), scaling=self.scaling, ik=self.ik,
+            body=BodyOptions(recipe=self.recipe, markers=self.marker_set), scaling=self.scaling, ik=self.ik,
         )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
     known = {}
     for number, trial in enumerate(trials):
         seen = trial.observed
-        of_trial = {"keypoints": seen.keypoints, "cameras": seen.cameras, "skeleton": settings.markers}
+        of_trial = {"keypoints": seen.keypoints, "cameras": seen.cameras, "skeleton": settings.marker_set}
         mocap = seen.mocap if settings.use_mocap else None
         known[str(number)] = BEFORE | of_trial | {"subject": seen.subject, "trial": seen.trial, "mocap": mocap}
     return [_found(trial) for trial in run_stages(known, settings.options, AFTER_DETECTION).values()]
@@ -97,7 +97,7 @@ def our_estimates(trials: Sequence[GroundTruthTrial], settings: Experiment) -> l
 def estimates_from_points(trials: Sequence[Markers], settings: Experiment) -> list[TrialSpine]:
     """Our estimate of each trial of a person from markers (y_up) as the stages hand them to inverse kinematics."""
     known = {
-        str(number): BEFORE | {"subject": "", "trial": "", "markers": markers, "skeleton": settings.markers}
+        str(number): BEFORE | {"subject": "", "trial": "", "markers": markers, "skeleton": settings.marker_set}
         for number, markers in enumerate(trials)
     }
     return [_found(trial) for trial in run_stages(known, settings.options, AFTER_MERGING).values()]

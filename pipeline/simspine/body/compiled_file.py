@@ -28,15 +28,16 @@ def read_body(path: str | PathLike) -> Body:
     if version != VERSION:
         found = "no compiled body" if version is None else f"a compiled body of version {version}"
         raise InputError(f"{path} holds {found}; expected version {VERSION}. Write it anew from its .osim file.")
-    coordinates = stored["coordinates"] | {"names": tuple(stored["coordinates"]["names"])}
-    functions = Functions(**stored["functions"])
-    return Body(
-        name=stored["name"],
-        osim=stored["osim"],
-        bodies=tuple(stored["bodies"]),
-        coordinates=Coordinates(**coordinates),
-        marker_names=tuple(stored["marker_names"]),
-        marker_bodies=tuple(stored["marker_bodies"]),
-        marker_offsets=stored["marker_offsets"],
-        tree=Tree(**stored["tree"], functions=functions),
-    )
+    try:
+        return Body(
+            name=stored["name"],
+            osim=stored["osim"],
+            bodies=tuple(stored["bodies"]),
+            coordinates=Coordinates(**stored["coordinates"] | {"names": tuple(stored["coordinates"]["names"])}),
+            marker_names=tuple(stored["marker_names"]),
+            marker_bodies=tuple(stored["marker_bodies"]),
+            marker_offsets=stored["marker_offsets"],
+            tree=Tree(**stored["tree"], functions=Functions(**stored["functions"])),
+        )
+    except Exception as error:  # damaged files end in many ways
+        raise InputError(f"{path} is damaged ({error!r}). Write it anew from its .osim file.") from None

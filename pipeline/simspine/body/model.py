@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.body import _opensim
 from simspine.body.osim import compile_tree, coordinate_names, enforced_couplers
 from simspine.body.tree import Tree
@@ -23,7 +24,7 @@ _DEEPEST = 100  # elements within elements; models in use have about 15
 
 
 @dataclass(frozen=True, eq=False)
-class Coordinates:
+class Coordinates(Unchanging):
     """The coordinates of a body, in the model's order. Arrays are (coordinates,); rad where rotational, else m.
 
     lower, upper: range, held by the solver only where `clamped`. locked: stays at `default`. depends_on: index of the
@@ -69,7 +70,7 @@ _WESTERN = ("ascii", "us-ascii", "iso-8859-1", "latin-1", "latin1", "windows-125
 
 
 @dataclass(frozen=True, eq=False)
-class Body:
+class Body(Unchanging):
     """A kinematic tree with markers. Two bodies are equal if their model files are.
 
     osim: the model file as text. bodies: names of its rigid bodies. marker_bodies: the body that carries each marker.

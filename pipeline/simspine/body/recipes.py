@@ -140,17 +140,17 @@ def read_recipe(name: str = "coupled") -> Recipe:
 
 def build(
     recipe: str | Recipe = "coupled",
-    skeleton: str = "blazepose",
+    marker_set: str = "blazepose",
     skin: Sequence[str] = (),
     skin_height: float = 0.0,
 ) -> Body:
-    """The unscaled body of a recipe, with fit markers for a skeleton's points, virtual and inferred markers.
+    """The unscaled body of a recipe, with the fit markers of a marker set, virtual and inferred markers.
 
-    skeleton: name of a marker set or of a skeleton that has one. skin: names of markers on the skin (`T7_skin`), whose
+    marker_set: its name, or that of a skeleton that has one. skin: names of markers on the skin (`T7_skin`), whose
     centres are `skin_height` m above it. Raises `InputError` for names that do not exist.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    fit = read_marker_set(skeleton)
+    fit = read_marker_set(marker_set)
     model = _base_model(recipe.base)
     for kind in recipe.remove:
         _removable(model, kind).clearAndDestroy()
@@ -215,10 +215,10 @@ def vertebra_markers(body: Body) -> dict[str, str]:
     return {level: marker for level, marker in names.items() if marker in body.marker_names}
 
 
-def default_weights(recipe: str | Recipe, skeleton: str) -> dict[str, float]:
+def default_weights(recipe: str | Recipe, marker_set: str) -> dict[str, float]:
     """Weights of inverse kinematics by marker name: those of the marker set, and of the inferred markers."""
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    weights = {name: place.weight for name, place in read_marker_set(skeleton).places.items()}
+    weights = {name: place.weight for name, place in read_marker_set(marker_set).places.items()}
     return weights | {name + INFERRED: recipe.inferred_weight for name in recipe.inferred}
 
 

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simspine.arrays import checked
+from simspine.arrays import Unchanging
 from simspine.detection.board import LEAST_CORNERS, Board
 from simspine.errors import InputError
+from simspine.types import read_only
 
 CELLS = (8, 6)  # of the grid that tells how much of an image was covered: along its longer side, its shorter one
 
 
 @dataclass(frozen=True)
-class BoardViews:
+class BoardViews(Unchanging):
     """Corners of one board in the images of several cameras. Frame k of all cameras shows the same instant.
 
     names, sizes: of the cameras; sizes (width, height) px. xy: (frames, cameras, corners, 2) px, NaN = not seen; the
@@ -27,7 +28,7 @@ class BoardViews:
 
     def __post_init__(self):
         shape = (len(self.xy), len(self.names), len(self.board.corners), 2)
-        object.__setattr__(self, "xy", checked("BoardViews.xy", self.xy, shape))
+        object.__setattr__(self, "xy", read_only("BoardViews", "xy", self.xy, shape))
         if len(self.sizes) != len(self.names):
             raise InputError(f"{len(self.names)} cameras but {len(self.sizes)} image sizes.")
 

@@ -39,21 +39,34 @@ class CameraCheck:
     swapped: float
 
 
+@dataclass(frozen=True)
+class CameraChecks:
+    """How the cameras of a recording agree.
+
+    checks: of each camera, in their order. mixed_up: views that are mirrored, turned or exchanged, likeliest first;
+    where there are any nothing else can be told, and there are no checks. refinement: the cameras as they agree best,
+    from which the checks are read; None where views are mixed up.
+    """
+
+    checks: tuple[CameraCheck, ...]
+    mixed_up: tuple[MixUp, ...]
+    refinement: Refined | None
+
+
 def check_cameras(
     keypoints: Keypoints,
     cameras: Sequence[Camera],
     min_confidence: float = 0.3,
     tolerated: Mapping[str, float] | None = None,
-) -> tuple[list[CameraCheck], list[MixUp], Refined | None]:
-    """How each camera disagrees with the others, mixed-up views, and the refinement it is read from.
+) -> CameraChecks:
+    """How each camera disagrees with the others, and whether views are mixed up.
 
     keypoints: of one person, in the cameras' order and SIMSPINE names. tolerated: by quantities, errors that are no
     fault (default: none); a camera without which the others agree is set aside, so that its error does not count as
-    theirs. Where views are mixed up nothing else can be told: there is no more than that then. Raises `InputError` as
-    `refine_cameras` does.
+    theirs. Raises `InputError` as `refine_cameras` does.
     """
     if mixed := mix_ups(keypoints, cameras, min_confidence):
-        return [], mixed, None
+        return CameraChecks((), tuple(mixed), None)
     refined = refine_cameras(keypoints, cameras, WIDE, min_confidence)
     sample = sampled(keypoints, min_confidence)[0]
     report = triangulate_with_report(sample, cameras, min_confidence=min_confidence)[1]
@@ -68,7 +81,7 @@ def check_cameras(
         others = [other for other in agreeing if other != view]
         names = tuple(cameras[other].name for other in others)
         checks.append(CameraCheck(camera.name, *images.beside(view, others), names, error, float(used), float(swapped)))
-    return checks, [], refined
+    return CameraChecks(tuple(checks), (), refined)
 
 
 def _agreeing(images: ImageErrors, views: int, tolerated: Mapping[str, float]) -> list[int]:

@@ -169,13 +169,11 @@ def _calibrated(path: Path, name: str | None, source: str):
 
 def _detection(config_path: Path | None, chosen: dict):
     """Section `detection` of the configuration, if one is named, with what the command line changes."""
-    from pydantic import ValidationError
-
     from simspine.config import read_config
     from simspine.detection.options import DetectionOptions
     from simspine.errors import InputError
     from simspine.pipeline.options import Options
-    from simspine.pipeline.setting_faults import faults_of
+    from simspine.settings import SettingsError
 
     base = DetectionOptions() if config_path is None else read_config(config_path).detection
     changes = {name: chosen[name] for name in ("detector", "device", "people") if chosen[name] is not None}
@@ -186,8 +184,8 @@ def _detection(config_path: Path | None, chosen: dict):
         changes["model"] = _versioned(chosen["model"] or base.model, chosen["model_version"])
     try:
         return Options.model_validate({"detection": {**base.model_dump(), **changes}}).detection
-    except ValidationError as error:
-        raise InputError(faults_of(error, Options)[0]) from None
+    except SettingsError as wrong:
+        raise InputError(wrong.faults[0]) from None
 
 
 def _versioned(model: str, version: str) -> str:

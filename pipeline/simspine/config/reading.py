@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from simspine.config.named import unknown_values
 from simspine.config.run import Config
 from simspine.errors import InputError
-from simspine.pipeline.setting_faults import fault_line
+from simspine.settings import SettingsError, fault_line
 from simspine.yaml_files import read_yaml
 
 # Keys, and values of keys, of earlier versions, and what to write instead.
@@ -38,8 +36,8 @@ def check_config(data, where: str = "the configuration") -> Config:
     try:
         config = Config.model_validate(data)
         faults = unknown_values(config)
-    except ValidationError as error:
-        faults = [_fault(e) for e in error.errors()]
+    except SettingsError as wrong:
+        faults = [_fault(error) for error in wrong.errors]
     if faults:
         raise InputError(f"{where} does not fit the schema:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return config

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from itertools import combinations
 from math import hypot, isfinite
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from simspine.body.skin import read_skin_table
 from simspine.body.tape import Tape
 from simspine.errors import InputError, unknown_name
-from simspine.pipeline.setting_faults import faults_of
-from simspine.settings import Section
+from simspine.settings import Section, SettingsError
 from simspine.yaml_files import shown
 
 Click = tuple[int, float | None, float | None]
@@ -145,8 +144,8 @@ def skin_markers_from(value) -> "SkinMarkers | str | None":
         raise ValueError(f"expected clicks, or the name of a YAML file of them; found {shown(value)}")
     try:
         return SkinMarkers.model_validate(value)
-    except ValidationError as error:
-        raise ValueError("; ".join(line.rstrip(".") for line in faults_of(error, SkinMarkers))) from None
+    except SettingsError as wrong:
+        raise ValueError("; ".join(line.rstrip(".") for line in wrong.faults)) from None
 
 
 def _check_views(name, views) -> None:

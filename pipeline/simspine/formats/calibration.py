@@ -191,9 +191,6 @@ def _lens(table: dict, where: str) -> str:
 
 def _camera(name, size, K, distortion, t, R, where: str, lens: str = "perspective") -> Camera:
     try:
-        K = np.asarray(K, float)
-        if K.shape == (3, 3) and not np.array_equal(K[[1, 2, 2, 2], [0, 0, 1, 2]], [0, 0, 0, 1]):
-            raise InputError(f"the camera matrix is not upper triangular with 1 in its corner: {K.tolist()}.")
         return Camera(name, size, K, distortion, R, t, lens)
     except (ValueError, TypeError, OverflowError) as error:  # InputError among them
         raise InputError(f"{where}: {error}") from None

@@ -149,6 +149,9 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
         rows = content["annotations"]
         of = [images[row["image_id"]] for row in rows]
         points = len(rows[0]["keypoints"]) // 3 if rows else 0
+        for image in of:
+            if not isinstance(image["file_name"], str):
+                raise InputError(f"the file_name of an image is {image['file_name']!r}, expected a text.")
         return {
             "file_name": np.array([image["file_name"] for image in of]),
             "size": np.array([[image["width"], image["height"]] for image in of]),
@@ -169,6 +172,8 @@ def read_coco(path: Path) -> dict[str, np.ndarray]:
 def _names(categories: Sequence[Mapping[str, Any]], points: int) -> tuple[str, ...]:
     """The first category's names; SpineTrack's released files have none."""
     named = tuple(str(name) for name in categories[0].get("keypoints") or ())
+    if named and points and len(named) != points:
+        raise InputError(f"the category names {len(named)} keypoints, the annotations have {points}; make them agree.")
     if named or not points:
         return named
     if points == WITHOUT_LATISSIMUS:  # as the paper lists them

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, require_known
 from simspine.skeletons.vertebrae import at_vertebrae
 from simspine.types import Camera, Forced, Markers, Motion, Origin, read_only
@@ -15,7 +16,7 @@ STATUSES = ("kept", "corrected", "rejected", "inferred")
 
 
 @dataclass(frozen=True, eq=False)
-class TrialData:
+class TrialData(Unchanging):
     """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
 
     levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla, tka:

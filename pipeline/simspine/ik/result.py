@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.body.kinematics import CHUNK, forward_kinematics
 from simspine.body.model import Body
 from simspine.errors import InputError
@@ -21,7 +22,7 @@ GRADIENT, CHANGE = "gradient", "change"
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Unchanging):
     """What the trajectory engine knows about its result, besides `motion.deviation`.
 
     response: (coordinates,) how much of a lasting change of a coordinate the estimate would show: 1 = measured, 0 =
@@ -33,7 +34,7 @@ class Posterior:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(Unchanging):
     """Coordinates and how well they explain the markers.
 
     motion: coordinates; a frame that was not solved is NaN, or, of the engine 'trajectory', what follows from the

@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from simspine.errors import InputError, unknown_name
-from simspine.pipeline.setting_faults import faults_of
-from simspine.settings import Section
+from simspine.settings import Section, SettingsError
 from simspine.yaml_files import read_yaml
 
 Options = TypeVar("Options", bound=Section)
@@ -50,8 +47,8 @@ def checked(kind: type[Options], content: Mapping[str, Any], where: str) -> Opti
     """Options out of a plain mapping; `InputError` with a line for each fault."""
     try:
         return kind.model_validate(content)
-    except ValidationError as error:
-        faults = "\n".join(f"  - {fault}" for fault in faults_of(error, kind))
+    except SettingsError as wrong:
+        faults = "\n".join(f"  - {fault}" for fault in wrong.faults)
         raise InputError(f"{where} cannot be used as settings of training:\n{faults}") from None
 
 

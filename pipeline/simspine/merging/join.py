@@ -54,14 +54,16 @@ def merge_with_report(
     which the rows count whose marker and point are there. The result is in the frame of `points`, at the times
     of `mocap` that `points` covers: points are resampled there, gaps of mocap markers up to `max_gap_s` interpolated
     and marked. A replaced point has origin GIVEN, weight 1 (triangulated points have 0…1) and covariance (6 mm)², or
-    those of the table; a covariance that mocap brings stays. Where the marker is missing the point is missing, since a
-    marker and a detector's point of the same name lie centimetres apart.
+    those of the table. A covariance that `mocap` brings stays, and its weights multiply those of the table. Where the
+    marker is missing or has weight 0 the point is missing, since a marker and a detector's point of the same name lie
+    centimetres apart.
 
     Clocks are compared first (`time_shift`, up to `max_shift_s`): a shift of more than half a frame is a warning, or
     is undone with `fix_shift`. Raises InputError if no marker corresponds, the times do not overlap, or the two
     disagree by more than `max_misfit_m` m (root mean square) and then says whether axes, mirror, sides, unit, origin
-    or clock do. Markers of `mocap` without data in any frame are left out with a warning.
+    or clock do. Markers of `mocap` that are missing in all frames are left out with a warning; their points stay.
     """
+    mocap = mocap.without_zero_weights()
     pairs = _with_data(mocap, _pairs(points, mocap, correspondence))
     names = [pair.point for pair in pairs]
     known = in_frame(mocap, points.frame).select([pair.marker for pair in pairs])
@@ -94,7 +96,8 @@ def _replaced(points: Markers, known: Markers, pairs: Sequence[Pair]) -> Markers
     xyz, weight = np.array(points.xyz), np.ones(shape) if points.weight is None else np.array(points.weight)
     filled = np.zeros(shape, bool) if points.filled is None else np.array(points.filled)
     xyz[:, columns], filled[:, columns] = known.xyz, known.filled
-    weight[:, columns] = np.where(known.present, [pair.weight for pair in pairs], 0.0)
+    own = 1.0 if known.weight is None else known.weight
+    weight[:, columns] = np.where(known.present, own * np.array([pair.weight for pair in pairs]), 0.0)
     covariance = None
     if points.covariance is not None and known.covariance is not None:
         covariance = np.array(points.covariance)
@@ -117,11 +120,14 @@ def _with_data(mocap: Markers, pairs: list[Pair]) -> list[Pair]:
     absent = [pair.marker for pair in pairs if pair.marker not in seen]
     if len(absent) == len(pairs):
         raise InputError(
-            f"all {len(absent)} markers of the motion capture that correspond to a point are missing in all "
-            f"{mocap.frames} frames: {', '.join(absent)}. Export the trial again, or leave the motion capture out."
+            f"all {len(absent)} markers of the motion capture that correspond to a point are missing or have weight 0 "
+            f"in all {mocap.frames} frames: {', '.join(absent)}. Export the trial again, or leave the motion capture "
+            "out."
         )
     if absent:
-        warnings.warn(f"left out, without data in any frame of the motion capture: {', '.join(absent)}.", stacklevel=3)
+        warnings.warn(
+            f"left out, missing or of weight 0 in every frame of the motion capture: {', '.join(absent)}.", stacklevel=3
+        )
     return [pair for pair in pairs if pair.marker in seen]
 
 

@@ -63,8 +63,8 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
         )
     unseen = [camera_checks.unseen(camera.name, int(counts[v])) for v, camera in enumerate(cameras) if v not in views]
     some, chosen = of_views(seen, views), [cameras[view] for view in views]
-    checks, mixed, _ = check_cameras(some, chosen, min_confidence, camera_checks.TOLERATED)
-    return ComparedCameras(tuple(checks), (*camera_checks.cameras(checks, mixed), *unseen), tuple(views))
+    found = check_cameras(some, chosen, min_confidence, camera_checks.TOLERATED)
+    return ComparedCameras(found.checks, (*camera_checks.cameras(found.checks, found.mixed_up), *unseen), tuple(views))
 
 
 def judge_cameras(

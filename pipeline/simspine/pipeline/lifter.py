@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from simspine.detection.onnx_session import open_session, run_session
 from simspine.errors import InputError, missing_file
-from simspine.pipeline.setting_faults import faults_of
-from simspine.settings import Section
+from simspine.settings import Section, SettingsError
 
 CARD, VERSION = "simspine_lifter", 1
 TRAIN_ONE = "`simspine train lifting` writes one (lifter.onnx)"
@@ -129,6 +128,5 @@ def read_card(text: str | None, path: str | Path) -> LifterCard:
         raise InputError(f"{path}: a lifter of version {version}, this simspine reads {VERSION}; {TRAIN_ONE}.")
     try:
         return LifterCard.model_validate(content)
-    except ValidationError as error:
-        found = faults_of(error, LifterCard, CARD)[0]
-        raise InputError(f"{path}: the lifter's own description is wrong: {found}") from None
+    except SettingsError as wrong:
+        raise InputError(f"{path}: the lifter's own description is wrong: {wrong.faults[0]}") from None

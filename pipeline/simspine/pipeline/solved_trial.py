@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.body.kinematics import body_poses, forward_kinematics
 from simspine.body.model import Body
 from simspine.cameras.clocks import Timing
@@ -26,7 +27,7 @@ from simspine.types import Camera, Keypoints, Markers, Motion
 
 
 @dataclass(frozen=True, eq=False)
-class SolvedTrial:
+class SolvedTrial(Unchanging):
     """What each stage found in one trial; lengths m, angles rad, times s.
 
     markers: what inverse kinematics was given, y_up, with origin and covariance. sized: the person's body. result: of

@@ -34,7 +34,11 @@ def body_of_person(
     height: float | None = None,
     mass: float | None = None,
 ) -> tuple[SizedBody, ScaleFactors]:
-    """The recipe's body at a person's size, fitted to all their trials. Arguments as of `size_body`."""
+    """The recipe's body at a person's size, fitted to all their trials. Arguments as of `size_body`.
+
+    Markers of weight 0 take no part.
+    """
+    trials = [markers.without_zero_weights() for markers in trials]
     sized, factors = size_body(
         trials, recipe, marker_set, options.scaling, height, mass, options.body.skin_marker_height_m
     )

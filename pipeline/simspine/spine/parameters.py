@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, position
 from simspine.types import Forced, read_only
 
 
 @dataclass(frozen=True, eq=False)
-class ClinicalParameters:
+class ClinicalParameters(Unchanging):
     """Clinical parameters of a trial, frame by frame: alignment of pelvis and spine, angles of limb joints.
 
     names: of `simspine.spine.clinical.DEFINITIONS`. units: 'rad' or 'm' of each. values: (frames, parameters), NaN =

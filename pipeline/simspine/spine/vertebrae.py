@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simspine.arrays import Unchanging
 from simspine.errors import InputError, position, unknown_name
 from simspine.spine.curvature import lumbar_lordosis, thoracic_kyphosis
 from simspine.spine.endplates import Vertebra
@@ -19,7 +20,7 @@ _SIGNS = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class SpineKinematics:
+class SpineKinematics(Unchanging):
     """What a trial says about the spine.
 
     levels: names, joints first. angles: (frames, levels, 3) rad: flexion, bending to the right, turning to the left;

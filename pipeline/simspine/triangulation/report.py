@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simspine.arrays import Unchanging
+
 REASONS = ("kept", "seen by too few views", "views disagree")
 KEPT, TOO_FEW, DISAGREE = range(len(REASONS))
 
 
 @dataclass(frozen=True)
-class TriangulationReport:
+class TriangulationReport(Unchanging):
     """Diagnostics of one trial. All arrays are read-only.
 
     names, views: names of the points and of the cameras. used: (frames, views, points) bool, observations that support

@@ -95,6 +95,7 @@ def read(path: str | Path) -> ShapeModel:
         cov = np.zeros((3 * n, 3 * n))
         cov[: 2 * n, : 2 * n], cov[2 * n :, 2 * n :] = data["covariance_sagittal"], data["covariance_frontal"]
         mean = np.concatenate([data["mean_log_length"], data["mean_pitch"], np.zeros(n)])
+        counts, provenance = data["scans_per_vector"], data["provenance"]
     except (OSError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{path}: not a file of spine shape statistics ({type(error).__name__}: {error}). "
@@ -102,7 +103,7 @@ def read(path: str | Path) -> ShapeModel:
         ) from error
     for array in (mean, cov):
         array.setflags(write=False)
-    return ShapeModel(mean, cov, data["scans_per_vector"], data["provenance"])
+    return ShapeModel(mean, cov, counts, provenance)
 
 
 def as_json(model: ShapeModel) -> str:

@@ -1,14 +1,18 @@
 """Faults of settings are lines in the words of the file, and a switch is never taken for a number."""
 
+import json
+import pickle
+
 import pytest
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 import simspine.config.run  # all sections there are
 import simspine.learning.options
 import simspine.learning.spine2d.options  # noqa: F401
+from simspine.errors import InputError
 from simspine.pipeline.lifter import LifterCard
-from simspine.pipeline.setting_faults import faults_of
-from simspine.settings import Section
+from simspine.pipeline.options import Options
+from simspine.settings import Section, SettingsError
 
 
 class Hall(Section):
@@ -55,15 +59,50 @@ class House(Section):
     ],
 )  # fmt: skip
 def test_a_line_for_each_fault(settings, lines):
-    with pytest.raises(ValidationError) as caught:
-        House.model_validate(settings)
-    assert faults_of(caught.value, House) == lines
+    ways = [House.model_validate, lambda values: House(**values)]
+    if "inf" not in str(settings):
+        ways.append(lambda values: House.model_validate_json(json.dumps(values)))
+    for build in ways:
+        with pytest.raises(InputError) as caught:
+            build(settings)
+        assert list(caught.value.faults) == lines
+        assert str(caught.value) == "\n  - ".join(["House cannot be made of what was given:", *lines])
+        assert pickle.loads(pickle.dumps(caught.value)).faults == caught.value.faults
 
 
 def test_a_fault_of_the_whole_has_no_place_in_front():
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(InputError) as caught:
         Hall(width_m=60)
-    assert faults_of(caught.value, Hall) == ["a hall is no street."]
+    assert caught.value.faults == ("a hall is no street.",)
+
+
+def test_changes_name_settings_that_there_are():
+    assert Hall().model_copy(update={"width_m": 4.0}) == Hall(width_m=4.0)
+    with pytest.raises(InputError, match=r"unknown key 'widht_m' in Hall\. Did you mean 'width_m'\?"):
+        Hall().model_copy(update={"widht_m": 4.0})
+
+
+def test_no_section_lets_pydantics_error_out():
+    """Neither for a key that no section has nor for values that no setting takes."""
+    for section in sections():
+        with pytest.raises(InputError, match="unknown key 'no_such_key'"):
+            section(**BESIDES.get(section.__name__, {}), no_such_key=1)
+        with pytest.raises(InputError, match="cannot be made of what was given"):
+            section.model_validate({name: {(1, 2): object()} for name in section.model_fields})
+
+
+def test_faults_of_all_sections_come_together():
+    with pytest.raises(InputError) as caught:
+        Options(ik={"engin": "trajectory", "loss": "hubert"}, filter={"order": 3}, bdoy={})
+    assert [line.split(" Available")[0] for line in sorted(caught.value.faults)] == [
+        "filter.order: Input should be a multiple of 2 (found 3).",
+        "ik.loss: Input should be 'square' or 'huber' (found 'hubert'). Did you mean 'huber'?",
+        "unknown key 'bdoy'. Did you mean 'body'?",
+        "unknown key 'engin' in ik. Did you mean 'engine'?",
+    ]
+
+
+BESIDES = {"SkinMarkers": {"tape": {"dots": 4}}}  # it looks at nothing else while it has neither clicks nor a tape
 
 
 def sections(kind: type[BaseModel] = Section):
@@ -79,9 +118,6 @@ def is_number(schema: dict) -> bool:
     )
 
 
-BESIDES = {"SkinMarkers": {"tape": {"dots": 4}}}  # it looks at nothing else while it has neither clicks nor a tape
-
-
 def test_no_setting_takes_a_switch_for_a_number():
     """By the JSON schema of all sections there are: each number refuses `true`, and each switch takes it."""
     looked_at = set()
@@ -92,8 +128,8 @@ def test_no_setting_takes_a_switch_for_a_number():
             try:
                 section.model_validate({**BESIDES.get(section.__name__, {}), name: True})
                 places = []
-            except ValidationError as error:
-                places = [one["loc"] for one in error.errors()]
+            except SettingsError as wrong:
+                places = [one["loc"] for one in wrong.errors]
             assert ((name,) in places) == is_number(schema), f"{section.__name__}.{name}"
             looked_at.add(f"{section.__name__}.{name}")
     assert {"ReportOptions.sample_frames", "Trial.rate", "LiftingTraining.epochs", "Hall.lit"} <= looked_at
