@@ -40,6 +40,9 @@ $(VENV)/.kernels: $(STAMP) $(shell grep -rl "^@njit" pipeline/simspine)
 	@$(BIN)/simspine warmup
 	@touch $@
 
+# One thread of BLAS in each worker: more than there are processors wait for each other, and waiting costs as much again.
+test test-fast test-long test-learn test-portable: export OPENBLAS_NUM_THREADS ?= 1
+
 kernels: $(VENV)/.kernels  ## compile the kernels for this processor
 
 test: kernels  ## all tests but the longest
