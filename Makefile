@@ -14,7 +14,7 @@ TORCH_VERSION := 2.13.0
 # Python keeps what it compiles, also where it is told not to: tests start hundreds of processes.
 unexport PYTHONDONTWRITEBYTECODE
 # A file's tests run in one process, so that what they share is made once; files with slow tests begin.
-PYTEST := $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --durations=10
 
 .PHONY: help env kernels demo test test-fast test-long test-learn learn-demo test-portable test-wheel docs release-check lint format lock clean
 .DEFAULT_GOAL := help

@@ -15,10 +15,6 @@ HEAVY = (
     "pandas",
 )  # fmt: skip
 PACKAGE = Path(simspine.__file__).parent
-SURFACE = (
-    "read_trc", "write_trc", "read_mot", "write_mot", "read_calibration", "read_keypoints", "triangulate", "Body",
-    "inverse_kinematics", "forward_kinematics", "body_poses", "Camera", "Keypoints", "Markers", "Motion", "InputError",
-)  # fmt: skip
 
 
 def python(code: str) -> str:
@@ -45,16 +41,8 @@ def test_reading_a_configuration_loads_nothing_heavy():
     assert loaded_by("from simspine.config import read_config, json_schema; json_schema()") == set()
 
 
-@pytest.mark.parametrize("name", SURFACE)
-def test_library_surface(name):
-    assert name in simspine.__all__
-    found = getattr(simspine, name)
-    assert callable(found)
-    assert found.__doc__, name
-
-
 def test_every_name_offered_resolves():
-    assert set(simspine.__all__) >= set(SURFACE)
+    assert simspine.__all__
     for name in simspine.__all__:
         assert getattr(simspine, name) is not None
 

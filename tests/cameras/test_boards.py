@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from board_scene import corners_seen, looking, on_the_floor, render, ring, shown_to
+from board_scene import corners_seen, on_the_floor, render, ring, shown_to
 from scipy.spatial.transform import Rotation
 
 from simspine.cameras import board_bundle
@@ -264,7 +264,3 @@ def test_rendered_boards(board, lens, frames):
     scores = np.array(off) / [found.position, found.rotation, found.focal]
     assert scores.max() < 4
     assert np.all(np.sqrt(np.mean(scores**2, 1)) < 2)
-
-
-def test_looking_is_level():
-    assert looking(np.array([3.0, 1, 2]), [0, 0, 0])[0, 2] == 0
