@@ -11,7 +11,12 @@ UV_VERSION := 0.13.8
 LEARN := .venv-learn
 TORCH_VERSION := 2.13.0
 
-.PHONY: help env demo test test-fast test-long test-learn learn-demo test-portable test-wheel docs release-check lint format lock clean
+# Python keeps what it compiles, also where it is told not to: tests start hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+# A file's tests run in one process, so that what they share is made once; files with slow tests begin.
+PYTEST := $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder --durations=10
+
+.PHONY: help env kernels demo test test-fast test-long test-learn learn-demo test-portable test-wheel docs release-check lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -30,25 +35,35 @@ $(STAMP): requirements.lock pyproject.toml
 demo: env  ## four real videos in, vertebral kinematics out
 	@$(BIN)/simspine demo --cores $(CORES)
 
-test: env  ## all tests but the longest
-	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not long"
+# Before the workers start, so that each kernel is compiled once.
+$(VENV)/.kernels: $(STAMP) $(shell grep -rl "^@njit" pipeline/simspine)
+	@$(BIN)/simspine warmup
+	@touch $@
 
-test-long: env  ## the longest: benchmarks, killed runs, object storage, many workers, a dense quadrature
-	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m long
+# One thread of BLAS in each worker: more than there are processors wait for each other, and waiting costs as much again.
+test test-fast test-long test-learn test-portable: export OPENBLAS_NUM_THREADS ?= 1
 
-test-fast: env  ## tests without the slow ones
-	$(BIN)/python -m pytest -n $(CORES) --dist worksteal -m "not slow"
+kernels: $(VENV)/.kernels  ## compile the kernels for this processor
+
+test: kernels  ## all tests but the longest
+	$(PYTEST) -m "not long"
+
+test-long: kernels  ## the longest: benchmarks, killed runs, object storage, many workers, a dense quadrature
+	$(PYTEST) -m long
+
+test-fast: kernels  ## tests without the slow ones
+	$(PYTEST) -m "not slow"
 
 # A processor is stood for by kernels of BLAS, NumPy and Numba (tests/kernels.py). Slow tests run once, with those of
 # most processors (AVX2); the fast ones run with each, and one of the slow ones compares the results of all three.
 # Kernels that this processor cannot run are skipped with a line.
 test-portable: env  ## tests as on other processors: AVX2, AVX-512, neither
-	$(BIN)/python tests/kernels.py Haswell -m pytest -n $(CORES) --dist worksteal
-	$(BIN)/python tests/kernels.py SkylakeX -m pytest -n $(CORES) --dist worksteal -m "not slow"
-	$(BIN)/python tests/kernels.py Sandybridge -m pytest -n $(CORES) --dist worksteal -m "not slow"
+	$(BIN)/python tests/kernels.py Haswell -m pytest -n $(CORES) --dist loadfile
+	$(BIN)/python tests/kernels.py SkylakeX -m pytest -n $(CORES) --dist loadfile -m "not slow"
+	$(BIN)/python tests/kernels.py Sandybridge -m pytest -n $(CORES) --dist loadfile -m "not slow"
 
 test-learn: $(LEARN)/.installed  ## tests of networks, in an environment of their own that has PyTorch
-	$(LEARN)/bin/python -m pytest -n $(CORES) --dist worksteal -m learn tests/learning
+	$(LEARN)/bin/python -m pytest -n $(CORES) --dist loadfile -m learn tests/learning
 
 SPINE := results/spine_detector
 learn-demo: $(LEARN)/.installed  ## the spine detector: render, train, export, judge on real images

@@ -80,9 +80,9 @@ def virtual(place: Path) -> dict:
 
 
 def run(kernels: str, settings: dict, file: Path, *before: str, **environment: str) -> None:
-    """All stages, after other commands, in a process with a set of kernels."""
+    """All stages, after other commands, in a process with a set of kernels and one thread of BLAS."""
     file.write_text(yaml.safe_dump(settings))
-    python(kernels, "-c", RUN, file, *before, *STAGES, **environment)
+    python(kernels, "-c", RUN, file, *before, *STAGES, **({"OPENBLAS_NUM_THREADS": "1"} | environment))
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +163,7 @@ class TestOnePipelineUnderEverySetOfKernels:
     def test_threads_of_blas_and_the_folder_change_no_bit(self, computed, tmp_path):
         """All files but those that hold times or paths: manifests, provenance, summary, the data set with both."""
         name, place = next(iter(computed.items()))
-        alone = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        run(name, virtual(tmp_path), tmp_path / "virtual.yaml", "capture virtual", **alone)
+        run(name, virtual(tmp_path), tmp_path / "virtual.yaml", "capture virtual", OPENBLAS_NUM_THREADS="3")
         files = [f.relative_to(place) for part in ("capture", "virtual/S1") for f in place.glob(f"{part}/**/*.*")]
         files = [file for file in files if "manifests" not in file.parts]
         assert len(files) > 20

@@ -1,9 +1,9 @@
 """Build the wheel, install it into empty environments, run the demonstration there: `python tests/try_wheel.py`.
 
 Every Python from 3.11 to 3.13 that is found, with uv; the first of them with pip as well, which takes ten times as
-long. Each installation must be free of conflicts (`pip check`) and find its data files; where uv made it, it compiles
-its kernels and runs the demonstration from an empty folder. Needs a package registry. Not collected by pytest: it takes
-minutes and installs some 100 packages.
+long. With `--short`, pip has the first of them and uv the last, no others. Each installation must be free of conflicts
+(`pip check`) and find its data files; where uv made it, it compiles its kernels and runs the demonstration from an
+empty folder. Needs a package registry. Not collected by pytest: it takes minutes and installs some 100 packages.
 """
 
 import json
@@ -75,17 +75,18 @@ def main() -> None:
         call(UV, "build", "--quiet", "--wheel", "--out-dir", place, ROOT, folder=ROOT)
         (wheel,) = place.glob("*.whl")
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
-        for i, (version, python) in enumerate(found.items()):
-            for tool in ("uv",) if i else ("pip", "uv"):
-                start = time.monotonic()
-                commands = install(tool, python, wheel, place / f"{tool}-{version}")
-                seconds, result = time.monotonic() - start, ""
-                if tool == "uv":
-                    call(commands / "simspine", "warmup", folder=place)
-                    result = "; " + demonstrate(commands, place / f"empty-{version}")
-                else:
-                    call(commands / "simspine", "doctor", folder=place)
-                print(f"Python {version}, {tool}: installed in {seconds:.0f} s{result}", flush=True)
+        versions = list(found)
+        with_uv = versions[-1:] if "--short" in sys.argv else versions
+        for tool, version in [("pip", versions[0]), *(("uv", version) for version in with_uv)]:
+            start = time.monotonic()
+            commands = install(tool, found[version], wheel, place / f"{tool}-{version}")
+            seconds, result = time.monotonic() - start, ""
+            if tool == "uv":
+                call(commands / "simspine", "warmup", folder=place)
+                result = "; " + demonstrate(commands, place / f"empty-{version}")
+            else:
+                call(commands / "simspine", "doctor", folder=place)
+            print(f"Python {version}, {tool}: installed in {seconds:.0f} s{result}", flush=True)
 
 
 if __name__ == "__main__":

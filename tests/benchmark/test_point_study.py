@@ -178,6 +178,7 @@ def test_bad_input_is_named(families, points, size, named):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_bench_accuracy_from_points(tmp_path):
     out = tmp_path / "accuracy.json"
     chosen = ["--quick", "--presets", "none", "--families", "foreign", "--points", "white", "--json", str(out)]

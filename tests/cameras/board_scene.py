@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from scipy.interpolate import RectBivariateSpline
 from scipy.spatial.transform import Rotation
 
 from simspine.detection.board import Board
@@ -127,10 +128,12 @@ _KEPT: dict = {}
 
 
 def _rays(camera: Camera) -> np.ndarray:
-    """(3 h, 3 w, 3) directions in the camera's frame."""
+    """(3 h, 3 w, 3) directions in the camera's frame: a spline through those of every eighth pixel."""
     if camera.name not in _KEPT or _KEPT[camera.name][0] != camera:
         width, height = camera.size
-        x, y = np.meshgrid((np.arange(3 * width) - 1) / 3, (np.arange(3 * height) - 1) / 3)
-        ideal = undistort(camera, np.stack([x, y], -1))
-        _KEPT[camera.name] = camera, np.concatenate([ideal, np.ones_like(ideal[..., :1])], -1)
+        x, y = np.arange(-8, width + 9, 8.0), np.arange(-8, height + 9, 8.0)
+        ideal = undistort(camera, np.stack(np.meshgrid(x, y), -1))
+        fine_x, fine_y = ((np.arange(3 * pixels) - 1) / 3 for pixels in camera.size)
+        splines = [RectBivariateSpline(y, x, ideal[..., axis])(fine_y, fine_x) for axis in (0, 1)]
+        _KEPT[camera.name] = camera, np.stack([*splines, np.ones_like(splines[0])], -1)
     return _KEPT[camera.name][1]

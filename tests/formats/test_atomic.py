@@ -127,24 +127,24 @@ def test_a_disk_made_read_only_is_said_with_the_users_name(tmp_path, monkeypatch
     assert {error.errno for error in found} == {errno.EROFS}
 
 
-@pytest.mark.parametrize("limit", [0, 100, 9000, 60_000, 300_000])
-def test_a_full_disk_is_said_with_the_users_name(tmp_path, limit):
+def test_a_full_disk_is_said_with_the_users_name(tmp_path):
     """Errors of writing, unlike those of opening, bear no name by themselves; here the limit of a file's size. HDF5 by
     itself would end the process, wherever in the file the disk is full."""
     script = (
-        "import resource, signal, sys\n"
+        "import os, resource, sys\n"
         "from simspine.formats.store import save\n"
         "import numpy as np\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "draw = np.random.default_rng(1).random\n"
-        "try: save(sys.argv[1], **{f'a{i}': {'b': draw(5000), 'c': draw(50), 'd': 'x' * i} for i in range(20)})\n"
-        "except OSError as error: print(error.errno, error.filename)\n"
+        "data = {f'a{i}': {'b': draw(5000), 'c': draw(50), 'd': 'x' * i} for i in range(20)}\n"
+        "for limit in (0, 100, 9000, 60_000, 300_000):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))\n"
+        "    try: save(sys.argv[1], **data)\n"
+        "    except OSError as error: print(error.errno, error.filename, os.listdir(os.path.dirname(sys.argv[1])))\n"
     )
     target = tmp_path / "x.h5"
     run = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=False)
-    assert run.stdout == f"{errno.EFBIG} {target}\n"
     assert run.returncode == 0, run.stderr
-    assert os.listdir(tmp_path) == []
+    assert run.stdout == 5 * f"{errno.EFBIG} {target} []\n"
 
 
 OURS = re.compile(r"frame_\d+\.json")

@@ -6,11 +6,11 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from small_videos import write_beginning_of_the_demo
 from tools.run_notebooks import CHECKSUM, code_checksum
 
 from simspine.capture.writer import CaptureSettings, write_capture
 from simspine.config import read_config
-from simspine.sources.pose2sim import demo_folder
 from simspine.workflow.run import run_stage
 
 ROOT = Path(__file__).parents[2]
@@ -44,24 +44,9 @@ def virtual(tmp_path_factory) -> Path:
 @pytest.fixture
 def videos(tmp_path) -> Path:
     """Configuration of the demonstration with the first frames of its videos."""
-    import cv2
-
-    source = demo_folder()
-    files = sorted((source / "videos").glob("*.mp4"))
-    for file in files:
-        reader = cv2.VideoCapture(str(file))
-        size = int(reader.get(cv2.CAP_PROP_FRAME_WIDTH)), int(reader.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        writer = cv2.VideoWriter(str(tmp_path / file.name), cv2.VideoWriter_fourcc(*"mp4v"), 60, size)
-        for _ in range(FRAMES):
-            writer.write(reader.read()[1])
-        writer.release()
     settings = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
     settings["results"] = str(tmp_path / "results")
-    calibration = next((source / "calibration").glob("*.qca.txt"))
-    settings["subjects"]["S01"]["trials"]["balance"] = {
-        "videos": [str(tmp_path / file.name) for file in files],
-        "calibration": str(calibration),
-    }
+    settings["subjects"]["S01"]["trials"]["balance"] = write_beginning_of_the_demo(tmp_path, FRAMES)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     return tmp_path / "config.yaml"
 
@@ -99,10 +84,6 @@ def test_notebooks_are_short_and_hold_the_outputs_of_their_code(path):
     assert sum(len(cell.source.splitlines()) for cell in code) <= 100
     assert len([cell for cell in code if "parameters" in cell.metadata.get("tags", ())]) == 1
     assert notebook.cells[0].source.startswith("# ")
-
-
-def test_there_are_six():
-    assert [path.name[0] for path in NOTEBOOKS] == list("123456")
 
 
 @pytest.mark.slow

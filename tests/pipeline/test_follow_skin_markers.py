@@ -53,9 +53,9 @@ def test_intervals_hold_and_narrow():
     for seed in range(12):
         sized, motion, exact = person(seed)
         markers = observed(sized, motion, exact, seed)
-        truth = read_spine(sized, _as_result(sized, motion, markers))
         with_skin = read_spine(sized, solve_kinematics(sized, markers, "blazepose", KinematicsOptions()))
-        limbs = read_spine(sized, solve_kinematics(sized, markers.select(LIMBS), "blazepose", KinematicsOptions()))
+        from_limbs = solve_kinematics(sized, markers.select(LIMBS), "blazepose", KinematicsOptions())
+        truth, limbs = read_spine(sized, _with_motion(from_limbs, motion)), read_spine(sized, from_limbs)
         for angle in ("lla", "tka"):
             true, found, sd = (
                 np.asarray(values)[FRAMES // 2]
@@ -72,11 +72,10 @@ def test_intervals_hold_and_narrow():
     assert rms < 0.85 * rms_wide, (np.degrees(rms), np.degrees(rms_wide))
 
 
-def _as_result(sized, motion, markers):
-    """The truth in the form of a result, so that the same code reads its spine."""
-    found = solve_kinematics(sized, markers.select(LIMBS), "blazepose", KinematicsOptions())
-    values = np.stack([motion.column(name) for name in found.motion.names], 1)
-    return replace(found, motion=motion.with_(names=found.motion.names, values=values), posterior=None)
+def _with_motion(result, motion):
+    """A result with the truth for its motion, so that the same code reads its spine."""
+    values = np.stack([motion.column(name) for name in result.motion.names], 1)
+    return replace(result, motion=motion.with_(names=result.motion.names, values=values), posterior=None)
 
 
 def test_each_marker_errs_by_itself_as_the_table_says():
