@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 OF_TRIALS, OF_SUBJECTS = ("detect", "markers", "motion"), ("cameras", "scale")
-ONCE = ("configuration", "dataset", "page", "all")
+ONCE = ("dataset", "page", "all")
 
 
 def jobs(subjects: int, trials: int) -> dict[str, int]:
@@ -63,7 +63,7 @@ def test_default_is_the_demo(snakemake):
     done = snakemake("--dry-run")
     assert done.returncode == 0, done.stderr
     assert planned(done.stdout) == jobs(1, 1)
-    assert "results/demo/checksums/page.sha256" in done.stdout
+    assert "results/demo/.workflow/done/page.done" in done.stdout
     assert "subject=S01" in done.stdout
     assert not (snakemake.root / "results").exists()
 
@@ -143,7 +143,7 @@ def test_it_runs_what_is_missing_and_then_nothing(snakemake, copied):
 
 @pytest.mark.slow
 def test_results_that_are_gone_or_changed_are_made_again(snakemake, copied):
-    """And Snakemake plans it, for what a list of checksums says is not true then; what is before them stays."""
+    """And Snakemake plans it, for the jobs have no mark then; what is before them stays."""
     arguments = ("--configfile", copied.file, "--until", "markers")
     assert snakemake(*arguments).returncode == 0
     before = copied.contents()
@@ -195,7 +195,7 @@ def test_people_of_one_recording_are_planned_as_subjects(snakemake):
     assert done.returncode == 0, done.stdout + done.stderr
     assert planned(done.stdout) == jobs(2, 2)
     second = next(job for job in done.stdout.split("rule detect:")[1:] if "subject=duo_2" in job)
-    assert "duo_1/checksums/detect/" in second.split("output:")[0]
+    assert "duo_1/detect/" in second.split("output:")[0]
 
 
 @pytest.mark.slow
