@@ -14,6 +14,7 @@ from small_project import Project, write_inputs
 from simspine.errors import InputError
 from simspine.workflow import launch, snakemake_command
 from simspine.workflow.launch import _heard
+from simspine.workflow.run import prepare_results
 
 COMMAND = (sys.executable, "-m", "simspine")
 CONFIG = {
@@ -136,6 +137,24 @@ def test_a_changed_configuration_is_honoured_wherever_the_results_are(done, tmp_
     stated = json.loads((place / "moved/small/provenance.json").read_text())["configuration"]
     assert stated["ik"]["weights"] == {"LKnee": 0.5}
     assert outside.read_text() == "kept"
+
+
+def test_links_are_not_followed_out_of_the_results(tmp_path):
+    outside, results = tmp_path / "outside", tmp_path / "results"
+    for folder in (outside, results / "benchmarks/S01"):
+        folder.mkdir(parents=True)
+    kept = outside / "kept"
+    kept.write_text("kept")
+    kept.with_name("link").symlink_to(kept)
+    (results / "logs").symlink_to(outside)
+    (results / "config.yaml").symlink_to(kept)
+    (results / "benchmarks/S01/bow_ik.tsv").symlink_to(kept)
+    (results / "benchmarks/S02").symlink_to(outside)
+    prepare_results(results, {"name": "small"})
+    assert not [path for path in results.rglob("*") if path.is_symlink()]
+    assert (results / "config.yaml").read_text() == "name: small\n"
+    assert sorted(path.name for path in outside.iterdir()) == ["kept", "link"]
+    assert kept.read_text() == "kept"
 
 
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):

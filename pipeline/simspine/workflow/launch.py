@@ -21,7 +21,7 @@ from simspine.workflow.inputs import check_inputs, check_packages
 from simspine.workflow.jobs import STATE
 from simspine.workflow.locks import locked
 from simspine.workflow.run import check_writable, prepare_results
-from simspine.workflow.status import DONE, OPEN, states, status_lines
+from simspine.workflow.status import DONE, STALE, WAITING, states, status_lines
 from simspine.workflow.stored_jobs import stored_jobs
 from simspine.yaml_files import read_yaml
 
@@ -85,9 +85,10 @@ def run_workflow(
 
 
 def _check_done(config: Path, partly: bool) -> None:
-    """`InputError` where something is not done, by the configuration as it is now. partly: it may be still to do."""
-    fine = (DONE, OPEN) if partly else (DONE,)
-    if left := status_lines([state for state in states(read_config(config)) if state.kind not in fine]):
+    """`InputError` where something is not done, by the configuration as it is now. partly: only where it is stale."""
+    found = states(read_config(config))
+    wrong = [state for state in found if (state.kind in (STALE, WAITING) if partly else state.kind != DONE)]
+    if left := status_lines(wrong):
         raise InputError("\n".join(["the run is through, but not all of its results are up to date:", *left, GOES_ON]))
 
 
