@@ -64,8 +64,10 @@ rule capture:
         f"{TIMES}/capture.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job capture {GIVEN:q} --subject {wildcards.subject:q}"
+        "simspine job capture {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
@@ -81,8 +83,10 @@ rule detect:
     conda:
         "environment.yml"
     threads: 1 if settings.detection.detector == "import" else 2
+    params:
+        given=GIVEN,
     shell:
-        "simspine job detect {GIVEN:q} --subject {wildcards.subject:q}"
+        "simspine job detect {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
@@ -98,8 +102,10 @@ rule cameras:
         f"{TIMES}/cameras.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job cameras {GIVEN:q} --subject {wildcards.subject:q}"
+        "simspine job cameras {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
@@ -116,8 +122,10 @@ rule markers:
         f"{TIMES}/{{trial}}_markers.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job markers {GIVEN:q} --subject {wildcards.subject:q}"
+        "simspine job markers {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
@@ -133,8 +141,10 @@ rule scale:
         f"{TIMES}/scale.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job scale {GIVEN:q} --subject {wildcards.subject:q}"
+        "simspine job scale {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
@@ -151,8 +161,10 @@ rule motion:
         f"{TIMES}/{{trial}}_motion.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job motion {GIVEN:q} --subject {wildcards.subject:q}"
+        "simspine job motion {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
@@ -167,8 +179,10 @@ rule dataset:
         f"{RESULTS}/benchmarks/dataset.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job dataset {GIVEN:q} 2>&1 | (trap '' PIPE; tee {log:q})"
+        "simspine job dataset {params.given:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # Pages of many trials are drawn so many at a time; Snakemake gives no more than the run's cores.
@@ -184,5 +198,7 @@ rule page:
     conda:
         "environment.yml"
     threads: 100
+    params:
+        given=GIVEN,
     shell:
-        "simspine job page {GIVEN:q} --cores {threads} 2>&1 | (trap '' PIPE; tee {log:q})"
+        "simspine job page {params.given:q} --cores {threads} 2>&1 | (trap '' PIPE; tee {log:q})"

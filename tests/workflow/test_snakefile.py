@@ -221,8 +221,6 @@ def test_the_full_layout_is_planned_by_names_alone(snakemake):
     plan = planned(done.stdout)
     assert plan == jobs(7, plan["detect"])
     assert 180 < plan["detect"] <= 7 * 30, "faulty trials are left out"
-    one = done.stdout.split("rule detect:")[1].split("output:")[0]
-    assert one.count(".mp4") == 4
 
 
 @pytest.mark.slow
