@@ -23,8 +23,8 @@ if not workflow.overwrite_configfiles:
 
 # One line per fault, with the right key for a misspelt one.
 settings = check_config(config)
-# Jobs read the same files, and what --config changes in them.
-GIVEN = given_options(workflow.configfiles, workflow.config_settings.config)
+# Jobs read the same file, or are told what --config and further files make of it.
+GIVEN = given_options(workflow.configfiles, workflow.config_settings.config, config)
 
 RESULTS = settings.results
 DONE = f"{RESULTS}/{STATE}/done"

@@ -9,7 +9,6 @@ from click.testing import CliRunner
 
 from simspine.body.recipes import read_recipe
 from simspine.cli import main
-from simspine.config import read_config
 from simspine.errors import InputError
 from simspine.workflow import jobs, manifest
 from simspine.workflow.inputs import given_options
@@ -121,20 +120,17 @@ def test_other_code_makes_results_stale(copied, monkeypatch):
 code = manifest.code_digest
 
 
-def test_jobs_read_what_was_given_to_snakemake(copied, tmp_path):
-    """Files in their order, then single keys: as Snakemake merges them."""
-    more = [tmp_path / "b.yaml", tmp_path / "c.yaml"]
-    more[0].write_text("name: b\nfilter: {cutoff_hz: 5.0}\n")
-    more[1].write_text("name: c\nfilter: {order: 2}\n")
-    assert given_options([copied.file], {}) == ["--config", str(copied.file)]
-    words = given_options([copied.file, *more], {"filter": {"order": 6}})
-    config = read_config(words[1], json.loads(words[3]))
-    assert (config.name, config.filter.cutoff_hz, config.filter.order) == ("c", 5.0, 6)
-    assert config.ik == copied.config.ik
-    done = CliRunner().invoke(main, ["job", "detect", *words, "--subject", "S01", "--trial", "absent"])
-    assert done.exit_code == 2
-    done = CliRunner().invoke(main, ["job", "detect", *words, "--subject", "S01", "--trial", "bow"])
-    assert (done.exit_code, done.output) == (0, "detect S01: bow up to date\n")
+def test_jobs_read_what_was_given_to_snakemake(copied):
+    """The file as it is, or what other files and single keys made of it."""
+    content = copied.settings | {"detection": {"detector": "blazepose"}}
+    assert given_options([copied.file], {}, content) == ["--config", str(copied.file)]
+    where = ["--subject", "S01", "--trial", "bow"]
+    for files, changes in (([copied.file, "b.yaml"], {}), ([copied.file], {"name": "x"})):
+        words = given_options(files, changes, content)
+        assert words[:2] == ["--config", str(copied.file)]
+        assert json.loads(words[3]) == content
+    for options, said in ((words[:2], "bow up to date"), (words, "bow done")):  # with other settings
+        assert said in CliRunner().invoke(main, ["job", "detect", *options, *where]).output
 
 
 def test_a_job_needs_its_subject_and_trial(copied):

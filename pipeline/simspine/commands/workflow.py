@@ -40,13 +40,13 @@ def status(config_path, quiet):
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Where its relative paths count from; of the recordings only what the job reads must be there.",
 )
-@click.option("--changes", default="{}", help="Keys of the configuration that have other values, as JSON.")
-def job(name, config_path, subject, trial, cores, folder, changes):
+@click.option("--content", help="The configuration itself as JSON, in place of what the file holds.")
+def job(name, config_path, subject, trial, cores, folder, content):
     """One job of the workflow, some stages in one process, as the Snakefile calls it.
 
     NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
     """
-    from simspine.config import read_config
+    from simspine.config import check_config, read_config
     from simspine.errors import unknown_name
     from simspine.workflow.jobs import CAPTURE, JOBS, OF_ALL, capture_step, run_job
     from simspine.workflow.manifest import run_task
@@ -57,7 +57,7 @@ def job(name, config_path, subject, trial, cores, folder, changes):
     if folder is not None:
         config_path = config_path.absolute()
         os.chdir(folder)
-    config = read_config(config_path, json.loads(changes))
+    config = read_config(config_path) if content is None else check_config(json.loads(content))
     if name == CAPTURE:
         from simspine.commands.capture import write_configured
 

@@ -6,7 +6,7 @@ the same thing. Lengths are metres, times seconds, frequencies hertz, angles deg
 
 from simspine.config.capture import HumanCapture, Virtual
 from simspine.config.people import SharedSubject, Subject, Trial
-from simspine.config.reading import check_config, json_schema, merged, read_config
+from simspine.config.reading import check_config, json_schema, read_config
 from simspine.config.run import Config, digest
 from simspine.config.skin_markers import SkinMarkers, clicks_in_file
 
@@ -22,6 +22,5 @@ __all__ = [
     "clicks_in_file",
     "digest",
     "json_schema",
-    "merged",
     "read_config",
 ]

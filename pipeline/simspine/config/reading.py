@@ -22,26 +22,13 @@ RENAMED = {
 }
 
 
-def read_config(path: str | Path, changes: Mapping | None = None) -> Config:
-    """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one.
-
-    changes: keys to have another value than in the file.
-    """
+def read_config(path: str | Path) -> Config:
+    """The configuration in a YAML file. `InputError` gathers all faults, and proposes the right key for a wrong one."""
     try:
         data = read_yaml(path)
     except InputError as error:
         raise InputError(f"configuration {error}") from None
-    return check_config(merged(data, changes) if changes else data, f"configuration {path}")
-
-
-def merged(content, changes: Mapping):
-    """Content of a YAML file with changes of some keys, at any depth, as Snakemake's `--config` makes them."""
-    if not isinstance(content, Mapping):
-        return content
-    found = dict(content)
-    for key, value in changes.items():
-        found[key] = merged(found.get(key, {}), value) if isinstance(value, Mapping) else value
-    return found
+    return check_config(data, f"configuration {path}")
 
 
 def check_config(data, where: str = "the configuration") -> Config:

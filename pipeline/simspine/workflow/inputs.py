@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from simspine.config import Config, HumanCapture, SkinMarkers, Trial, clicks_in_file, merged
+from simspine.config import Config, HumanCapture, SkinMarkers, Trial, clicks_in_file
 from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
 from simspine.formats.atomic import write_text
@@ -239,13 +239,13 @@ def _length(trial: Trial, subject: str, config: Config) -> float | None:
     return None
 
 
-def given_options(files: Sequence[str | Path], changes: Mapping) -> list[str]:
-    """For `simspine job`: the configuration that was given to Snakemake, by its files and by changes of single keys."""
-    first, *others = files
-    all_changes: dict = {}
-    for found in (*map(read_yaml, others), changes):
-        all_changes = merged(all_changes, found)
-    return ["--config", str(first), *(["--changes", json.dumps(_plain(all_changes))] if all_changes else [])]
+def given_options(files: Sequence[str | Path], changes: Mapping, config: Mapping) -> list[str]:
+    """For `simspine job`: the configuration as Snakemake was given it, by its file alone where nothing changes that.
+
+    config: what Snakemake made of files and changes.
+    """
+    words = ["--config", str(files[0])]
+    return [*words, "--content", json.dumps(_plain(config))] if changes or len(files) > 1 else words
 
 
 def write_config(config: Mapping, path: str | Path) -> None:
