@@ -1,12 +1,17 @@
 # The workflow's table of contents: jobs of a trial or a subject, each some stages in one process.
 # `snakemake --cores N` runs the demo; `--configfile configs/mine.yaml` runs something else.
-# A job leaves a list of its files with their checksums, which Snakemake goes by (pipeline/simspine/workflow/jobs.py).
+# Snakemake only puts them in order: manifests say what is done, and before it plans each job that is done gets a mark
+# (pipeline/simspine/workflow/status.py). A job whose inputs turn out equal finds out that there is nothing to do.
 # `tee` ignores SIGPIPE: a job whose run was killed goes on to its end, though nobody reads what it prints.
-from snakemake.utils import min_version, validate
+from pathlib import Path
+
+from snakemake.utils import min_version
 
 from simspine.config import check_config
-from simspine.workflow.inputs import input_files, write_config
-from simspine.workflow.jobs import lists_of, remove_false_lists
+from simspine.workflow.inputs import check_inputs, given_options
+from simspine.workflow.jobs import STATE, marks_before_detect, marks_of
+from simspine.workflow.run import prepare_results
+from simspine.workflow.status import mark_done
 
 min_version("9.0")
 
@@ -16,18 +21,23 @@ if not workflow.overwrite_configfiles:
     configfile: "configs/demo.yaml"
 
 
-settings = check_config(
-    config
-)  # one line per fault, with the right key for a misspelt one
-validate(config, "configs/schema.json")  # the same schema; fills in the defaults
+# One line per fault, with the right key for a misspelt one.
+settings = check_config(config)
+# Jobs read the same file, or are told what --config and further files make of it.
+GIVEN = given_options(workflow.configfiles, workflow.config_settings.config, config)
 
-RESULTS = config["results"]
-OWN = f"{RESULTS}/{{subject}}/checksums"
+RESULTS = settings.results
+DONE = f"{RESULTS}/{STATE}/done"
 LOGS = f"{RESULTS}/logs/{{subject}}"
 TIMES = f"{RESULTS}/benchmarks/{{subject}}"
 
 if workflow.is_main_process:
-    remove_false_lists(settings)
+    check_inputs(settings)
+    mark_done(settings)
+
+
+onstart:
+    prepare_results(Path(RESULTS), config)
 
 
 wildcard_constraints:
@@ -37,49 +47,35 @@ wildcard_constraints:
 
 localrules:
     all,
-    configuration,
 
 
 rule all:
     input:
-        lists_of(settings),
-
-
-# The resolved configuration, so that --config on the command line reaches the jobs too.
-rule configuration:
-    output:
-        f"{RESULTS}/config.yaml",
-    log:
-        f"{RESULTS}/logs/configuration.log",
-    params:
-        config=config,
-    run:
-        write_config(params.config, output[0])
+        marks_of(settings),
 
 
 # Only where the configuration has a section `virtual`.
 rule capture:
-    input:
-        config=f"{RESULTS}/config.yaml",
     output:
-        f"{OWN}/capture.sha256",
+        touch(f"{DONE}/{{subject}}/capture.done"),
     log:
         f"{LOGS}/capture.log",
     benchmark:
         f"{TIMES}/capture.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job capture --config {input.config:q} --subject {wildcards.subject:q}"
+        "simspine job capture {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 rule detect:
     input:
-        videos=lambda w: input_files(settings, w.subject, w.trial),
-        config=f"{RESULTS}/config.yaml",
+        lambda w: marks_before_detect(settings, w.subject, w.trial),
     output:
-        f"{OWN}/detect/{{trial}}.sha256",
+        touch(f"{DONE}/{{subject}}/detect/{{trial}}.done"),
     log:
         f"{LOGS}/{{trial}}_detect.log",
     benchmark:
@@ -87,108 +83,114 @@ rule detect:
     conda:
         "environment.yml"
     threads: 1 if settings.detection.detector == "import" else 2
+    params:
+        given=GIVEN,
     shell:
-        "simspine job detect --config {input.config:q} --subject {wildcards.subject:q}"
+        "simspine job detect {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # Judged, and refined if asked, by all trials of the subject together.
 rule cameras:
     input:
-        lambda w: lists_of(settings, "detect", subject=w.subject),
-        config=f"{RESULTS}/config.yaml",
+        lambda w: marks_of(settings, "detect", subject=w.subject),
     output:
-        f"{OWN}/cameras.sha256",
+        touch(f"{DONE}/{{subject}}/cameras.done"),
     log:
         f"{LOGS}/cameras.log",
     benchmark:
         f"{TIMES}/cameras.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job cameras --config {input.config:q} --subject {wildcards.subject:q}"
+        "simspine job cameras {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # Triangulated and merged.
 rule markers:
     input:
-        f"{OWN}/detect/{{trial}}.sha256",
-        f"{OWN}/cameras.sha256",
-        config=f"{RESULTS}/config.yaml",
+        f"{DONE}/{{subject}}/detect/{{trial}}.done",
+        f"{DONE}/{{subject}}/cameras.done",
     output:
-        f"{OWN}/markers/{{trial}}.sha256",
+        touch(f"{DONE}/{{subject}}/markers/{{trial}}.done"),
     log:
         f"{LOGS}/{{trial}}_markers.log",
     benchmark:
         f"{TIMES}/{{trial}}_markers.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job markers --config {input.config:q} --subject {wildcards.subject:q}"
+        "simspine job markers {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # The person's body, from all trials together.
 rule scale:
     input:
-        lambda w: lists_of(settings, "markers", subject=w.subject),
-        config=f"{RESULTS}/config.yaml",
+        lambda w: marks_of(settings, "markers", subject=w.subject),
     output:
-        f"{OWN}/scale.sha256",
+        touch(f"{DONE}/{{subject}}/scale.done"),
     log:
         f"{LOGS}/scale.log",
     benchmark:
         f"{TIMES}/scale.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job scale --config {input.config:q} --subject {wildcards.subject:q}"
+        "simspine job scale {params.given:q} --subject {wildcards.subject:q}"
         " 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # Inverse kinematics, vertebrae, quality, files of the release.
 rule motion:
     input:
-        f"{OWN}/markers/{{trial}}.sha256",
-        f"{OWN}/scale.sha256",
-        config=f"{RESULTS}/config.yaml",
+        f"{DONE}/{{subject}}/markers/{{trial}}.done",
+        f"{DONE}/{{subject}}/scale.done",
     output:
-        f"{OWN}/motion/{{trial}}.sha256",
+        touch(f"{DONE}/{{subject}}/motion/{{trial}}.done"),
     log:
         f"{LOGS}/{{trial}}_motion.log",
     benchmark:
         f"{TIMES}/{{trial}}_motion.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job motion --config {input.config:q} --subject {wildcards.subject:q}"
+        "simspine job motion {params.given:q} --subject {wildcards.subject:q}"
         " --trial {wildcards.trial:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 rule dataset:
     input:
-        lists_of(settings, "motion"),
-        config=f"{RESULTS}/config.yaml",
+        marks_of(settings, "motion"),
     output:
-        f"{RESULTS}/checksums/dataset.sha256",
+        touch(f"{DONE}/dataset.done"),
     log:
         f"{RESULTS}/logs/dataset.log",
     benchmark:
         f"{RESULTS}/benchmarks/dataset.tsv"
     conda:
         "environment.yml"
+    params:
+        given=GIVEN,
     shell:
-        "simspine job dataset --config {input.config:q} 2>&1 | (trap '' PIPE; tee {log:q})"
+        "simspine job dataset {params.given:q} 2>&1 | (trap '' PIPE; tee {log:q})"
 
 
 # Pages of many trials are drawn so many at a time; Snakemake gives no more than the run's cores.
 rule page:
     input:
-        f"{RESULTS}/checksums/dataset.sha256",
-        config=f"{RESULTS}/config.yaml",
+        f"{DONE}/dataset.done",
     output:
-        f"{RESULTS}/checksums/page.sha256",
+        touch(f"{DONE}/page.done"),
     log:
         f"{RESULTS}/logs/page.log",
     benchmark:
@@ -196,5 +198,7 @@ rule page:
     conda:
         "environment.yml"
     threads: 100
+    params:
+        given=GIVEN,
     shell:
-        "simspine job page --config {input.config:q} --cores {threads} 2>&1 | (trap '' PIPE; tee {log:q})"
+        "simspine job page {params.given:q} --cores {threads} 2>&1 | (trap '' PIPE; tee {log:q})"

@@ -1,10 +1,8 @@
-"""Jobs of several stages, the lists of their files, and what `simspine status` says."""
+"""Jobs of several stages, the marks of those that are done, and what `simspine status` says."""
 
-import os
+import json
 import re
 import shutil
-import subprocess
-import time
 
 import pytest
 from click.testing import CliRunner
@@ -13,18 +11,17 @@ from simspine.body.recipes import read_recipe
 from simspine.cli import main
 from simspine.errors import InputError
 from simspine.workflow import jobs, manifest
-from simspine.workflow.inputs import input_files
-from simspine.workflow.jobs import all_jobs, list_of, lists_of, remove_false_lists, run_job, steps_of
+from simspine.workflow.inputs import given_options
+from simspine.workflow.jobs import all_jobs, mark_of, marks_of, run_job, steps_of
 from simspine.workflow.locks import locked
 from simspine.workflow.stages import scale
-from simspine.workflow.status import states, status_lines
-
-FIRST = (("detect", "bow"), ("cameras", None), ("markers", "bow"), ("scale", None))
+from simspine.workflow.status import mark_done, states, status_lines
 
 
-def listed(project) -> set[str]:
-    """Jobs whose lists are there."""
-    return {job for job, *about in all_jobs(project.config) if list_of(project.config, job, *about).is_file()}
+def marked(project) -> set[str]:
+    """Jobs that have a mark, once the marks are set."""
+    mark_done(project.config)
+    return {job for job, *about in all_jobs(project.config) if mark_of(project.config, job, *about).is_file()}
 
 
 def kinds(project) -> dict[str, str]:
@@ -32,31 +29,14 @@ def kinds(project) -> dict[str, str]:
     return {state.stage: state.kind for state in states(project.config)}
 
 
-@pytest.fixture
-def through(copied):
-    """The finished project with the lists of its first jobs."""
-    for job, trial in FIRST:
-        run_job(copied.config, job, "S01", trial)
-    return copied
+def test_every_job_has_a_mark_of_its_own(copied):
+    marks = marks_of(copied.config)
+    assert len(marks) == len(set(marks)) == 7
+    assert marks_of(copied.config, "motion") == [str(copied.results / ".workflow/done/S01/motion/bow.done")]
 
 
-def test_a_list_is_what_sha256sum_checks(through):
-    path = list_of(through.config, "markers", "S01", "bow")
-    checked = subprocess.run(["sha256sum", "--check", path], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    assert {line.rsplit("/", 1)[1] for line in checked.stdout.splitlines()} == {"bow.h5: OK", "bow.trc: OK"}
-    assert sum("points/bow.h5" in line for line in checked.stdout.splitlines()) == 1
-
-
-def test_every_job_has_a_list_of_its_own(through):
-    lists = lists_of(through.config)
-    assert len(lists) == len(set(lists)) == 7
-    assert lists_of(through.config, "motion") == [str(through.results / "S01/checksums/motion/bow.sha256")]
-
-
-def test_what_is_done_is_not_done_again(through, capsys):
-    capsys.readouterr()
-    run_job(through.config, "markers", "S01", "bow")
+def test_what_is_done_is_not_done_again(copied, capsys):
+    run_job(copied.config, "markers", "S01", "bow")
     assert capsys.readouterr().out == "triangulate S01: bow up to date\nmerge S01: bow up to date\n"
 
 
@@ -87,52 +67,70 @@ def test_a_job_of_a_trial_plans_no_other(copied):
         steps_of(copied.config, "S01", ["detect"])
 
 
+AFTER = ["detect", "cameras", "markers", "scale", "motion"]
+
+
 @pytest.mark.parametrize(
-    ("spoil", "gone"),
+    ("spoil", "left"),
     [
-        (lambda p: None, set()),
-        (lambda p: (p.results / "S01/points/bow.h5").unlink(), {"markers"}),
-        (lambda p: (p.results / "S01/markers/bow.trc").write_text("x"), {"markers"}),
-        (lambda p: (p.results / "S01/markers/bow.h5").write_text("x"), {"markers", "scale"}),  # which reads it
-        (lambda p: next((p.folder / "pose/bow/cam02_json").iterdir()).write_text("{}"), {"detect"}),
-        (lambda p: p.change(triangulation={"max_error_px": 40.0}), {"markers"}),
-        (lambda p: p.change(body={"recipe": "coupled"}), {"scale"}),
+        (lambda p: None, AFTER),
+        (lambda p: (p.results / "S01/points/bow.h5").unlink(), AFTER[:2]),
+        (lambda p: (p.results / "S01/markers/bow.trc").write_text("x"), AFTER[:2]),
+        (lambda p: next((p.folder / "pose/bow/cam02_json").iterdir()).write_text("{}"), []),
+        (lambda p: p.change(triangulation={"max_error_px": 40.0}), AFTER[:2]),
+        (lambda p: p.change(body={"recipe": "coupled"}), AFTER[:3]),
+        (lambda p: p.change(ik={"weights": {"LKnee": 0.5}}), AFTER[:4]),
+        (lambda p: (p.results / "S01/manifests/scale.json").write_text("{"), AFTER[:3]),
+        (lambda p: (p.folder / "cameras.toml").unlink(), []),
     ],
 )
-def test_lists_that_are_not_true_are_removed(through, spoil, gone):
-    before = listed(through)
-    assert before == {"detect", "cameras", "markers", "scale"}
-    spoil(through)
-    remove_false_lists(through.config)
-    assert before - listed(through) == gone
+def test_a_job_is_marked_if_it_and_all_before_it_are_done(copied, spoil, left):
+    assert marked(copied) == set(AFTER)
+    spoil(copied)
+    assert marked(copied) == set(left)
 
 
-def test_other_code_makes_results_stale(through, monkeypatch):
+def test_no_mark_is_taken_for_a_result(copied):
+    """Whatever stands there when a run is planned, and however old it is."""
+    (copied.results / "S01/points/bow.h5").unlink()
+    false, link = mark_of(copied.config, "motion", "S01", "bow"), mark_of(copied.config, "detect", "S01", "bow")
+    for path in (false, link):
+        path.parent.mkdir(parents=True)
+    false.touch()
+    link.symlink_to(copied.file)
+    before = copied.file.stat().st_mtime
+    assert marked(copied) == {"detect", "cameras"}
+    assert len({mark_of(copied.config, job, "S01", trial).stat().st_mtime for job, trial in
+                (("detect", "bow"), ("cameras", None))}) == 1  # fmt: skip
+    assert copied.file.stat().st_mtime == before
+
+
+def test_results_that_were_moved_are_done_still(copied):
+    copied.results.rename(copied.folder / "elsewhere")
+    copied.change(results=str(copied.folder / "elsewhere"))
+    assert marked(copied) == set(AFTER)
+
+
+def test_other_code_makes_results_stale(copied, monkeypatch):
     monkeypatch.setattr(manifest, "code_digest", lambda module: "other" if module.endswith("merge") else code(module))
-    remove_false_lists(through.config)
-    assert listed(through) == {"detect", "cameras", "scale"}
-    assert "S01 bow: stale merge (made by other code)" in status_lines(states(through.config))
+    assert marked(copied) == {"detect", "cameras"}
+    assert "S01 bow: stale merge (made by other code)" in status_lines(states(copied.config))
 
 
 code = manifest.code_digest
 
 
-def test_no_list_is_dated_ahead(through):
-    """As they are after the clock was set back: Snakemake takes what is made then for older than its inputs."""
-    path = list_of(through.config, "scale", "S01")
-    ahead = time.time() + 86400
-    os.utime(path, (ahead, ahead))
-    remove_false_lists(through.config)
-    assert path.stat().st_mtime <= time.time()
-
-
-def test_recordings_dated_ahead_are_no_inputs_of_snakemake(copied):
-    """It takes what is made from them for older, and stops; checksums tell what changed."""
-    subject, trial = "S01", "bow"
-    before = input_files(copied.config, subject, trial)
-    ahead = time.time() + 86400
-    os.utime(before[-1], (ahead, ahead))
-    assert input_files(copied.config, subject, trial) == before[:-1]
+def test_jobs_read_what_was_given_to_snakemake(copied):
+    """The file as it is, or what other files and single keys made of it."""
+    content = copied.settings | {"detection": {"detector": "blazepose"}}
+    assert given_options([copied.file], {}, content) == ["--config", str(copied.file)]
+    where = ["--subject", "S01", "--trial", "bow"]
+    for files, changes in (([copied.file, "b.yaml"], {}), ([copied.file], {"name": "x"})):
+        words = given_options(files, changes, content)
+        assert words[:2] == ["--config", str(copied.file)]
+        assert json.loads(words[3]) == content
+    for options, said in ((words[:2], "bow up to date"), (words, "bow done")):  # with other settings
+        assert said in CliRunner().invoke(main, ["job", "detect", *options, *where]).output
 
 
 def test_a_job_needs_its_subject_and_trial(copied):
@@ -177,15 +175,6 @@ def test_a_file_that_cannot_be_read_spoils_its_own_row(copied):
     assert any(line.startswith("S01: done") for line in lines)
 
 
-def test_a_configuration_that_is_gone_is_said(copied):
-    for job in ("dataset", "page"):
-        run_job(copied.config, job, None, None)
-    gone = f"all subjects: to do configuration ({copied.results / 'config.yaml'} is missing; a run writes it)"
-    assert gone in status_lines(states(copied.config))
-    (copied.results / "config.yaml").write_text("name: synthetic\n")
-    assert {state.kind for state in states(copied.config)} == {"done"}
-
-
 def test_running_failed_and_interrupted(copied, monkeypatch):
     (copied.results / "S01/kinematics/bow.mot").unlink()
     lock = copied.results / "S01/manifests/ik/bow.lock"
@@ -218,7 +207,7 @@ def test_any_order_of_trials_gives_the_same_bytes(copied):
             for trial in (None,) if about.whole else order:
                 run_job(copied.config, job, "S01", trial)
         run_job(copied.config, "dataset", None, None)
-        lists = [list_of(copied.config, *one).read_text() for one in all_jobs(copied.config) if one[0] != "page"]
-        found.append(lists)
-    assert found[0] == found[1]
-    assert len(found[0]) == 9
+        found.append({name: data for name, data in copied.contents().items() if "manifests/" not in name})
+    assert found[0].keys() == found[1].keys()
+    assert {name for name, data in found[0].items() if data != found[1][name]} <= {"timings.json"}
+    assert len(found[0]) > 40

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 import yaml
 from small_project import Project, write_inputs
 
-from simspine.workflow import snakemake_command
+from simspine.errors import InputError
+from simspine.workflow import launch, snakemake_command
 from simspine.workflow.launch import _heard
+from simspine.workflow.run import prepare_results
 
 COMMAND = (sys.executable, "-m", "simspine")
 CONFIG = {
@@ -26,24 +29,150 @@ def simspine(*arguments, folder: Path):
     return subprocess.run([*COMMAND, *map(str, arguments)], cwd=folder, capture_output=True, text=True, check=False)
 
 
+def folder_with_inputs(truth, folder: Path) -> Path:
+    trial = write_inputs(Project(folder / "my inputs").folder, truth)
+    (folder / "mine.yaml").write_text(yaml.safe_dump(CONFIG | {"subjects": {"S01": {"trials": {"bow": trial}}}}))
+    return folder
+
+
 @pytest.fixture
 def project(truth, tmp_path) -> Path:
     """An empty folder but for inputs and a configuration."""
-    trial = write_inputs(Project(tmp_path / "my inputs").folder, truth)
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(CONFIG | {"subjects": {"S01": {"trials": {"bow": trial}}}}))
-    return tmp_path
+    return folder_with_inputs(truth, tmp_path)
+
+
+def made(results: Path) -> dict[str, str]:
+    """Text of each manifest, with the seconds that the work took."""
+    return {path.relative_to(results).as_posix(): path.read_text() for path in results.rglob("manifests/**/*.json")}
+
+
+@pytest.fixture(scope="module")
+def done(truth, tmp_path_factory) -> Path:
+    """A folder with a configuration that was run in it."""
+    place = folder_with_inputs(truth, tmp_path_factory.mktemp("done"))
+    run = simspine("run", "mine.yaml", "--cores", "2", folder=place)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return place
 
 
 @pytest.mark.slow
-def test_runs_from_any_folder_and_repeats_nothing(project):
-    done = simspine("run", "mine.yaml", "--cores", "2", folder=project)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (project / "results/small/report.html").is_file()
-    assert json.loads((project / "results/small/summary.json").read_text())["frames"] == 16
-    assert "9 of 9 steps" in (project / "results/small/logs/run.log").read_text()
-    again = simspine("run", "mine.yaml", folder=project)
+def test_runs_from_any_folder_and_repeats_nothing(done):
+    results = done / "results/small"
+    assert (results / "report.html").is_file()
+    assert json.loads((results / "summary.json").read_text())["frames"] == 16
+    assert "8 of 8 steps" in (results / "logs/run.log").read_text()
+    assert yaml.safe_load((results / "config.yaml").read_text()) == yaml.safe_load((done / "mine.yaml").read_text())
+    before = made(results)
+    again = simspine("run", "mine.yaml", folder=done)
     assert again.returncode == 0
     assert "done" not in again.stdout, "nothing is repeated; the table is printed again"
+    assert made(results) == before
+    assert sorted(path.name for path in done.iterdir()) == ["mine.yaml", "my inputs", "results"], "no .snakemake"
+    assert not (results / ".workflow").exists()
+
+
+def to_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def to_link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere.yaml"))
+    path.symlink_to("elsewhere.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "attack",
+    [
+        lambda path: path.write_text(path.read_text().replace("coupled", "articulated")),
+        lambda path: path.write_text("name: ["),
+        lambda path: path.write_text(""),
+        lambda path: path.unlink(),
+        to_link,
+        to_folder,
+    ],
+    ids=["edited", "damaged", "emptied", "deleted", "linked", "folder"],
+)
+def test_the_copy_of_the_configuration_decides_nothing(done, attack):
+    """Results stay as they are, and the copy is written anew unless a folder is in its place."""
+    copy, outside = done / "results/small/config.yaml", done / "results/small/elsewhere.yaml"
+    before, text = made(done / "results/small"), copy.read_text()
+    attack(copy)
+    try:
+        run = simspine("run", "mine.yaml", folder=done)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert made(done / "results/small") == before
+        assert copy.is_dir() or (copy.read_text() == text and not copy.is_symlink())
+    finally:
+        outside.unlink(missing_ok=True)
+        copy.rmdir() if copy.is_dir() else copy.unlink(missing_ok=True)
+        copy.write_text(text)
+
+
+@pytest.mark.slow
+def test_a_changed_configuration_is_honoured_wherever_the_results_are(done, tmp_path):
+    """Here in a folder that results were moved to, with logs that are linked out of it."""
+    place = shutil.copytree(done, tmp_path / "place")
+    (place / "results").rename(place / "moved")
+    config = yaml.safe_load((place / "mine.yaml").read_text())
+    config |= {"results": "moved/small", "ik": {"weights": {"LKnee": 0.5}}}
+    (place / "mine.yaml").write_text(yaml.safe_dump(config))
+    outside = tmp_path / "outside"
+    outside.write_text("kept")
+    for name in ("logs/run.log", "benchmarks/S01/bow_motion.tsv"):
+        (place / "moved/small" / name).unlink()
+        (place / "moved/small" / name).symlink_to(outside)
+    before = made(place / "moved/small")
+    stale = simspine("status", "--config", "mine.yaml", folder=place)
+    assert stale.returncode == 1
+    assert "S01 bow: stale ik (settings changed)" in stale.stdout
+    run = simspine("run", "mine.yaml", folder=place)
+    assert run.returncode == 0, run.stdout + run.stderr
+    after = made(place / "moved/small")
+    assert {Path(name).parts[-2] for name in after if after[name] != before[name]} == {
+        "ik", "vertebrae", "quality", "export", "manifests",
+    }  # fmt: skip
+    assert simspine("status", "--config", "mine.yaml", folder=place).returncode == 0
+    stated = json.loads((place / "moved/small/provenance.json").read_text())["configuration"]
+    assert stated["ik"]["weights"] == {"LKnee": 0.5}
+    assert outside.read_text() == "kept"
+
+
+def test_links_are_not_followed_out_of_the_results(tmp_path):
+    outside, results = tmp_path / "outside", tmp_path / "results"
+    for folder in (outside, results / "benchmarks/S01"):
+        folder.mkdir(parents=True)
+    kept = outside / "kept"
+    kept.write_text("kept")
+    kept.with_name("link").symlink_to(kept)
+    (results / "logs").symlink_to(outside)
+    (results / "config.yaml").symlink_to(kept)
+    (results / "benchmarks/S01/bow_ik.tsv").symlink_to(kept)
+    (results / "benchmarks/S02").symlink_to(outside)
+    prepare_results(results, {"name": "small"})
+    assert not [path for path in results.rglob("*") if path.is_symlink()]
+    assert (results / "config.yaml").read_text() == "name: small\n"
+    assert sorted(path.name for path in outside.iterdir()) == ["kept", "link"]
+    assert kept.read_text() == "kept"
+
+
+def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):
+    """As where the configuration was changed while it was at work: Snakemake ends with 0 here, and nothing was done."""
+    copied.change(ik={"weights": {"LKnee": 0.5}})
+    monkeypatch.setattr(launch, "_follow", lambda *_: (0, []))
+    with pytest.raises(
+        InputError, match=r"not all of its results are up to date:\nS01 bow: stale ik \(settings changed"
+    ):
+        launch.run_workflow(copied.file, 1)
+    with pytest.raises(InputError, match="stale ik"):
+        launch.run_workflow(copied.file, 1, ["--until", "markers"])
+
+
+@pytest.mark.parametrize("option", ["--config", "--configfile=other.yaml", "-C"])
+def test_settings_come_from_the_configuration_file_alone(copied, option):
+    with pytest.raises(InputError, match="the configuration file alone says what is run"):
+        launch.run_workflow(copied.file, 1, [option, "name=x"])
 
 
 @pytest.mark.slow
@@ -79,7 +208,7 @@ def test_missing_configuration(tmp_path):
 def test_a_packaged_configuration_is_found_by_name(tmp_path):
     done = simspine("run", "demo", "--dry-run", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "configuration" in done.stdout + done.stderr
+    assert "rule motion" in done.stdout + done.stderr
 
 
 def test_a_file_goes_before_the_packaged_name(tmp_path):

@@ -9,7 +9,7 @@ from two_people import APART, write_both
 from simspine.cli import main
 from simspine.formats.store import load
 from simspine.geometry import change_frame
-from simspine.workflow.inputs import input_files
+from simspine.workflow.jobs import mark_of, marks_before_detect
 from simspine.workflow.manifest import read_json
 from simspine.workflow.paths import Paths
 
@@ -60,8 +60,8 @@ def test_detection_is_done_once(duo, capsys):
     assert "duo_2: bow up to date" in capsys.readouterr().out
     assert duo.contents().keys() == before.keys()
     # a workflow manager waits for the first before it calls the second
-    assert input_files(duo.config, "duo_2", "bow") == [str(first.checksums("detect", "bow"))]
-    assert str(duo.folder / "cameras.toml") in input_files(duo.config, "duo_1", "bow")
+    assert marks_before_detect(duo.config, "duo_2", "bow") == [str(mark_of(duo.config, "detect", "duo_1", "bow"))]
+    assert marks_before_detect(duo.config, "duo_1", "bow") == []
 
 
 def test_the_second_alone_says_what_is_missing(duo, refused):

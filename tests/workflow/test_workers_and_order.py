@@ -12,13 +12,13 @@ from simspine.config import read_config
 from simspine.workflow import jobs
 
 ACTIONS = ["Walking 1", "Sitting 1", "Greeting 1"]
-# Files that hold the configuration, which lists the trials in an order, and lists of these files' checksums; and the
+# Files that hold the configuration, which lists the trials in an order, and manifests of it or of such files; and the
 # page, which shows the trials in that order.
 WITH_CONFIGURATION = {
-    "S1/checksums/capture.sha256", "checksums/dataset.sha256", "config.yaml", "faults.h5", "manifest.json",
-    "manifests/dataset.json", "provenance.json",
+    "S1/manifests/capture.json", "config.yaml", "faults.h5", "manifest.json", "manifests/dataset.json",
+    "provenance.json",
 }  # fmt: skip
-PAGE = {"checksums/page.sha256", "manifests/page.json", "report.html"}
+PAGE = {"manifests/page.json", "report.html"}
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from simspine.sources.human36m.cdf import write_pose
 from simspine.sources.human36m.metadata import write_metadata
 from simspine.sources.human36m.names import CAMERAS, official_name
 from simspine.types import Keypoints, Origin
-from simspine.workflow.inputs import capture_of, input_files
+from simspine.workflow.inputs import capture_of
+from simspine.workflow.jobs import CAPTURE, mark_of, marks_before_detect
 from simspine.workflow.run import run_stage
 
 LIMBS = [pair.point for pair in read_correspondence("human36m")]
@@ -277,9 +278,11 @@ def test_planning_reads_no_file(real, monkeypatch):
     import simspine.sources.human36m.cdf as cdf
 
     monkeypatch.setattr(cdf, "read_poses", lambda *_: pytest.fail("a pose file was read"))
-    files = [file for trial in real.config.trials("S11") for file in input_files(real.config, "S11", trial)]
-    assert [f for f in files if f.endswith(".cdf")]
-    assert sum(f.endswith(".h5") for f in files) == 2
+    trials = real.config.subject("S11").trials.values()
+    captures = [capture_of(trial, "S11", real.config) for trial in trials]
+    assert all(path.suffix == ".cdf" for capture in captures for path in capture.mocap)
+    assert sum(len(capture.mocap) for capture in captures) == len(captures) == 2
+    assert all(capture.stored.suffix == ".h5" for capture in captures)
 
 
 def doctor(project):
@@ -324,4 +327,5 @@ def test_doctor_before_a_virtual_capture_is_made(tmp_path):
     done = CliRunner().invoke(main, ["doctor", "--config", str(file)])
     assert done.exit_code == 0, done.output
     assert "not made yet" in done.output
-    assert input_files(read_config(file), "S1", "Walking_1") == [str(tmp_path / "results/S1/checksums/capture.sha256")]
+    config = read_config(file)
+    assert marks_before_detect(config, "S1", "Walking_1") == [str(mark_of(config, CAPTURE, "S1"))]

@@ -1,7 +1,7 @@
 """`simspine bench faults`: what goes wrong on a machine, done to real runs over a small virtual set.
 
 After each fault the same command is given again. It must end well, and all results must be those of a run that nothing
-disturbed, byte by byte: run logs and computing times aside, which no list of checksums holds.
+disturbed, byte by byte, run logs and computing times aside.
 """
 
 import os
@@ -138,7 +138,7 @@ def _manifests(results: Path) -> dict[str, str]:
 
 def disk_full(place: RunFolder) -> FaultOutcome:
     """A file system of a few MB in the place of the results."""
-    place.fresh("S1/kinematics", "checksums/dataset.sha256")
+    place.fresh("S1/kinematics", "manifests/dataset.json")
     with tempfile.TemporaryDirectory() as elsewhere:
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", elsewhere], capture_output=True, check=False
@@ -210,7 +210,6 @@ def read_only_inside(place: RunFolder) -> FaultOutcome:
 
 def read_only_folder(place: RunFolder) -> FaultOutcome:
     place.fresh("S1/kinematics")
-    shutil.rmtree(place.folder / ".snakemake", ignore_errors=True)
     with _mode(place.folder, 0o555):
         code, said = finished(place.start(trouble=Trouble(root=False)))
     return _judged(place, "working folder read-only", code, said)

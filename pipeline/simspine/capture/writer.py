@@ -87,12 +87,6 @@ def write_capture(
     return written
 
 
-def written_files(folder: Path, subject: str) -> list[Path]:
-    """All files of a subject that are recorded as written, and those shared by all."""
-    made = _read(folder / "truth" / subject / "files.json").get("made", {})
-    return [folder / "metadata.xml", *(folder / path for files in made.values() for path in files)]
-
-
 def _stated(settings: CaptureSettings, trials: list[str], preset: Preset, rigs: Mapping) -> dict:
     """All that decides the files, as JSON can say it."""
     return {

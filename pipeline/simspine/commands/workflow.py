@@ -1,5 +1,6 @@
 """`simspine status` and `simspine job`."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -39,15 +40,16 @@ def status(config_path, quiet):
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Where its relative paths count from; of the recordings only what the job reads must be there.",
 )
-def job(name, config_path, subject, trial, cores, folder):
+@click.option("--content", help="The configuration itself as JSON, in place of what the file holds.")
+def job(name, config_path, subject, trial, cores, folder, content):
     """One job of the workflow, some stages in one process, as the Snakefile calls it.
 
-    NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet and lists all
-    its files with their checksums in `checksums/`.
+    NAME: capture, detect, cameras, markers, scale, motion, dataset or page. Does what is not done yet.
     """
-    from simspine.config import read_config
+    from simspine.config import check_config, read_config
     from simspine.errors import unknown_name
-    from simspine.workflow.jobs import CAPTURE, JOBS, OF_ALL, list_capture, run_job
+    from simspine.workflow.jobs import CAPTURE, JOBS, OF_ALL, capture_step, run_job
+    from simspine.workflow.manifest import run_task
 
     names = (CAPTURE, *JOBS, *OF_ALL)
     if name not in names:
@@ -55,12 +57,12 @@ def job(name, config_path, subject, trial, cores, folder):
     if folder is not None:
         config_path = config_path.absolute()
         os.chdir(folder)
-    config = read_config(config_path)
+    config = read_config(config_path) if content is None else check_config(json.loads(content))
     if name == CAPTURE:
-        from simspine.capture.writer import written_files
         from simspine.commands.capture import write_configured
 
-        folder = write_configured(config, config_path, subject=subject)
-        list_capture(config, subject, written_files(Path(folder), subject))
+        write_configured(config, config_path, subject=subject)
+        step = capture_step(config, subject)
+        run_task(step.manifest, step.task, step.module)
     else:
         run_job(config, name, subject, trial, cores, here=folder is None)

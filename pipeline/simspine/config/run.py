@@ -14,7 +14,7 @@ from simspine.settings import Section
 
 # What stands beside the subjects in the results folder and in the data set's file.
 RESERVED = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
-            "checksums", "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
+            "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
             "quality.csv", "quality.json", "clinical.csv")  # fmt: skip
 
 

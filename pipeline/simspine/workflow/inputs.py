@@ -1,7 +1,7 @@
 """Which files a trial starts from, and a resolved configuration for the stages of a workflow."""
 
 import json
-import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from simspine.config import Config, HumanCapture, SharedSubject, SkinMarkers, Trial, clicks_in_file
+from simspine.config import Config, HumanCapture, SkinMarkers, Trial, clicks_in_file
 from simspine.errors import InputError
 from simspine.formats._extra import exchange_package
 from simspine.formats.atomic import write_text
@@ -17,7 +17,6 @@ from simspine.formats.band_table import read_bands
 from simspine.sources.pose2sim import demo_folder, find_project
 from simspine.spine.clinical import clinical_angles
 from simspine.types import Camera, Markers
-from simspine.workflow.paths import Paths
 from simspine.yaml_files import read_yaml
 
 if TYPE_CHECKING:
@@ -191,27 +190,15 @@ def _rigs(path: Path) -> list[str]:
     return list(content) if isinstance(content, dict) else []
 
 
-def input_files(config: Config, subject: str, trial: str) -> list[str]:
-    """Inputs of a trial whose times tell a workflow manager whether to call `detect` again.
-
-    A folder of keypoints (its time changes with the files in it) and its newest file stand for their thousands; files
-    of a virtual capture may not be there yet, so the list that the job which makes them leaves stands for them.
-    Files whose time lies ahead (a camera's clock, a clock set back) are left out: Snakemake takes what is made from
-    them for older than they are, and stops. Their checksums are compared before each run anyway.
-    """
-    results, person = Path(config.results), config.subject(subject)
-    if isinstance(person, SharedSubject) and person.rank > 1:  # the first of them detects for all
-        return [str(Paths(results, f"{person.group}_1").checksums("detect", trial))]
-    recorded = person.trials[trial]
-    if recorded.capture is not None and config.virtual is not None:
-        return [str(Paths(results, subject).checksums("capture"))]
-    capture = capture_of(recorded, subject, config)
-    newest = [
-        max(folder.glob("*.json"), key=lambda p: (p.stat().st_mtime, p.name), default=folder)
-        for folder in capture.keypoints
-    ]
-    paths = [*capture.detected, *newest, *capture.mocap, *skin_marker_files(recorded)]
-    return list(dict.fromkeys(str(path) for path in paths if path.stat().st_mtime <= time.time()))
+def check_inputs(config: Config) -> None:
+    """`InputError` unless all that a run starts from is on this machine."""
+    check_report(config)
+    for subject in config.subjects if config.virtual is None else ():  # a virtual capture is made first
+        for trial in config.trials(subject):
+            recorded = config.subject(subject).trials[trial]
+            capture_of(recorded, subject, config)
+            for path in skin_marker_files(recorded):
+                _existing(str(path), "file of clicks")
 
 
 def check_packages(config: Config) -> None:
@@ -252,10 +239,23 @@ def _length(trial: Trial, subject: str, config: Config) -> float | None:
     return None
 
 
-def write_config(config: dict, path: str | Path) -> None:
-    """The resolved configuration as YAML."""
-    plain = json.loads(json.dumps(config))  # a workflow manager may hand in its own kinds of dict
-    write_text(Path(path), yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+def given_options(files: Sequence[str | Path], changes: Mapping, config: Mapping) -> list[str]:
+    """For `simspine job`: the configuration as Snakemake was given it, by its file alone where nothing changes that.
+
+    config: what Snakemake made of files and changes.
+    """
+    words = ["--config", str(files[0])]
+    return [*words, "--content", json.dumps(_plain(config))] if changes or len(files) > 1 else words
+
+
+def write_config(config: Mapping, path: str | Path) -> None:
+    """A configuration as YAML."""
+    write_text(Path(path), yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True))
+
+
+def _plain(config: Mapping) -> dict:
+    """Without the kinds of mapping that a workflow manager has of its own."""
+    return json.loads(json.dumps(config, default=dict))
 
 
 def _existing(path: str, kind: str, folder: bool = False) -> Path:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,75 +11,91 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
-from simspine.config import Config, read_config
+from simspine.config import read_config
 from simspine.data_files import data_folder
 from simspine.errors import InputError
-from simspine.workflow.inputs import check_packages, check_report, input_files
+from simspine.workflow.inputs import check_inputs, check_packages
+from simspine.workflow.jobs import STATE
 from simspine.workflow.locks import locked
-from simspine.workflow.run import check_writable
+from simspine.workflow.run import check_writable, prepare_results
+from simspine.workflow.status import DONE, STALE, WAITING, states, status_lines
 from simspine.workflow.stored_jobs import stored_jobs
+from simspine.yaml_files import read_yaml
 
 PATIENCE_S = 10.0  # a run that was killed takes some seconds to end its jobs
 GOES_ON = "What is done is kept; the same command goes on from there."
 SHOWN = 8  # of Snakemake's last lines, where it could not start
 QUIET = ("all", "host", "progress", "reason", "rules")
 STEPS = re.compile(r"(\d+) of (\d+) steps")
+OTHER_SETTINGS = ("--config", "-C", "--configfile", "--configfiles")
 FAILED = re.compile(r"Error in rule ([^\s:]+)")
 
 
 def run_workflow(
     config: Path, cores: int, options: Sequence[str] = (), dry_run: bool = False, storage: str | None = None
 ) -> None:
-    """Run all stages of a configuration's subjects that are not done yet; Snakemake decides which those are.
+    """Run all stages of a configuration's subjects that are not done yet; their manifests decide which those are.
 
     config: a configuration file; relative paths in it count from the working directory, or from a bucket (storage:
     'scheme://bucket/prefix', for Snakemake's plugin of that name). options: handed on to Snakemake.
     dry_run: only print what would be done. On the terminal a bar shows the steps done and the time left.
-    Snakemake's own messages go to `<results>/logs/run.log`. `InputError` for a faulty configuration, if another run
-    is at work on the same results, or if a stage fails.
+    Snakemake's own messages go to `<results>/logs/run.log`; it keeps its working state in the results as well, until it
+    is through. `InputError` for a faulty configuration, if another run is at work on the same results, if a stage
+    fails, or if not all is done at the end.
     """
+    if other := [option for option in options if option.split("=")[0] in OTHER_SETTINGS]:
+        raise InputError(
+            f"{other[0]}: the configuration file alone says what is run, so that `simspine status` and the next run "
+            f"know it too; change {config}, or give another file."
+        )
     settings = read_config(config)
     where = [] if storage is None else _storage_options(storage)
     check_packages(settings)
     if storage is None:
-        _check_inputs(settings)
+        check_inputs(settings)
     else:
         stored_jobs(settings)  # can they be planned?
     results = Path(settings.results)
     check_writable(results)
-    if not os.access(".", os.W_OK):
-        raise InputError(
-            f"{Path.cwd()} is read-only, and Snakemake keeps its records there. Start the command elsewhere."
-        )
-    logs = results / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "simspine.workflow.snakemake_command"]
-    command += ["--snakefile", str(snakefile(storage is not None)), "--configfile", str(config), *where]
-    # In a thread the resolved configuration is written at once; a process for it loads all of Snakemake again.
-    command += ["--cores", str(cores), "--rerun-incomplete", "--force-use-threads"]
+    words = ["--snakefile", str(snakefile(storage is not None)), "--configfile", str(config), *where]
+    words += ["--cores", str(cores), "--rerun-incomplete"]
     if dry_run:
-        subprocess.run([*command, "--dry-run", *options], check=False)
+        with TemporaryDirectory() as folder:
+            subprocess.run([*_snakemake(Path(folder), storage), *words, "--dry-run", *options], check=False)
         return
-    busy = f"another run is at work on {results}"
-    with locked(results / ".lock", busy, PATIENCE_S) as lock, open(logs / "run.log", "w", encoding="utf-8") as log:
-        try:
-            code, failed = _follow([*command, *(("--nolock",) if lock else ()), *_heard(options)], log, lock)
-        except KeyboardInterrupt:
-            print(f"stopped. {GOES_ON} Log: {log.name}", file=sys.stderr)
-            sys.exit(128 + signal.SIGINT)
-    if code:
-        raise InputError(f"{_failure(failed, Path(log.name))}. {GOES_ON} Log: {log.name}")
+    command = [*_snakemake(results / STATE, storage), *words, *_heard(options)]
+    with locked(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
+        prepare_results(results, read_yaml(config))
+        shutil.rmtree(results / STATE, ignore_errors=True)  # of a run that was killed
+        (results / "logs").mkdir(exist_ok=True)
+        with open(results / "logs/run.log", "w", encoding="utf-8") as log:
+            try:
+                code, failed = _follow([*command, *(("--nolock",) if lock else ())], log, lock)
+            except KeyboardInterrupt:
+                print(f"stopped. {GOES_ON} Log: {log.name}", file=sys.stderr)
+                sys.exit(128 + signal.SIGINT)
+        if code:
+            raise InputError(f"{_failure(failed, Path(log.name))}. {GOES_ON} Log: {log.name}")
+        if storage is None:
+            shutil.rmtree(results / STATE, ignore_errors=True)
+            _check_done(config, partly=bool(options))
 
 
-def _check_inputs(settings: Config) -> None:
-    """`InputError` unless all that the run starts from is on this machine."""
-    check_report(settings)
-    if settings.virtual is None:  # whose recordings are made first
-        for subject in settings.subjects:
-            for trial in settings.trials(subject):
-                input_files(settings, subject, trial)
+def _check_done(config: Path, partly: bool) -> None:
+    """`InputError` where something is not done, by the configuration as it is now. partly: only where it is stale."""
+    found = states(read_config(config))
+    wrong = [state for state in found if (state.kind in (STALE, WAITING) if partly else state.kind != DONE)]
+    if left := status_lines(wrong):
+        raise InputError("\n".join(["the run is through, but not all of its results are up to date:", *left, GOES_ON]))
+
+
+def _snakemake(state: Path, storage: str | None) -> list[str]:
+    """Our Snakemake; its records stay in the working directory where it goes by them, as on object storage."""
+    kept = ["--state", str(state)] if storage is None else []
+    return [sys.executable, "-m", "simspine.workflow.snakemake_command", *kept]
 
 
 def _heard(options: Sequence[str]) -> list[str]:

@@ -22,11 +22,6 @@ class Paths:
         place = self.folder / "manifests" / stage
         return place.with_name(f"{stage}.json") if trial is None else place / f"{trial}.json"
 
-    def checksums(self, job: str, trial: str | None = None) -> Path:
-        """The list of all files that a job of the workflow made: Snakemake goes by it."""
-        place = self.folder / "checksums" / job
-        return place.with_name(f"{job}.sha256") if trial is None else place / f"{trial}.sha256"
-
     def keypoints(self, trial: str) -> Path:
         return self.folder / "keypoints" / f"{trial}.h5"
 
@@ -69,8 +64,3 @@ class Paths:
 def results_manifest(results: str, job: str) -> Path:
     """What a job over all subjects made, from what."""
     return Path(results) / "manifests" / f"{job}.json"
-
-
-def results_checksums(results: str, job: str) -> Path:
-    """The list of all files that it made."""
-    return Path(results) / "checksums" / f"{job}.sha256"

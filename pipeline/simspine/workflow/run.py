@@ -1,14 +1,15 @@
 """Run one stage for one subject or all of them, skipping what is done."""
 
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
 from simspine.config import Config
 from simspine.errors import InputError
 from simspine.workflow.context import Context
+from simspine.workflow.inputs import write_config
 from simspine.workflow.manifest import Task, run_task
 from simspine.workflow.stages import module_of, planner
 
@@ -61,3 +62,16 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"results cannot be written to {folder}: {there} is a file. Change `results`.")
     if not os.access(there, os.W_OK):
         raise InputError(f"results cannot be written to {folder}: no permission to write in {there}. Change `results`.")
+
+
+def prepare_results(results: Path, given: Mapping) -> None:
+    """Before a run: a copy of the configuration as it was given, for whoever looks at the results; nothing reads it to
+    decide. Symbolic links among logs and computing times are removed: whoever writes these would follow them."""
+    with suppress(OSError):  # a folder in its place, a full disk: the copy is missing then, and nothing else
+        write_config(given, results / "config.yaml")
+    for folder in (results / "logs", results / "benchmarks"):
+        if folder.is_symlink():
+            folder.unlink()
+        for path in list(folder.rglob("*")):
+            if path.is_symlink():
+                path.unlink()

@@ -1,17 +1,19 @@
 """What is done of a configuration, by subject and trial, and why the rest is not."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from simspine.config import Config
 from simspine.errors import InputError
-from simspine.workflow.jobs import JOBS, OF_ALL, Step, list_of, steps_of
+from simspine.workflow.jobs import JOBS, OF_ALL, Step, all_jobs, capture_step, failure_of, mark_of, steps_of
 from simspine.workflow.locks import is_held
 from simspine.workflow.manifest import checksum, read_manifest, why_not_done
 
 DONE, RUNNING, FAILED, STALE, WAITING, OPEN = "done", "running", "failed", "stale", "waiting", "to do"
+LONG_AGO = 1e9  # s, of all marks: whatever Snakemake compares in time, none is newer than another
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class State:
     """Of a stage of a trial.
 
     kind: done, running, failed, stale (made otherwise than it would be made), waiting (made, but a stage before it is
-    not done, and may change it), to do.
+    not done, and may change it), to do. job: which one does it; None: inputs of all of the subject's are missing.
     """
 
     stage: str
@@ -27,6 +29,7 @@ class State:
     trial: str | None
     kind: str
     why: str = ""
+    job: str | None = None
 
 
 def states(config: Config) -> list[State]:
@@ -35,40 +38,55 @@ def states(config: Config) -> list[State]:
     unsure: set[Path] = set()  # files of stages that are not done
     for subject in (*config.subjects, None):
         try:
-            steps = steps_of(config, subject, OF_ALL if subject is None else JOBS)
+            for step in _steps(config, subject):
+                try:
+                    kind, why = _state(config, step, unsure, of)
+                except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
+                    kind, why = FAILED, f"cannot be read: {error}"
+                found.append(State(step.stage, step.subject, step.trial, kind, why, step.job))
+                if kind != DONE:
+                    unsure |= set(step.task.outputs)
         except InputError as error:
             found.append(State("inputs", subject, None, FAILED, str(error)))
-            continue
-        for step in steps:
-            try:
-                state = _state(config, step, unsure, of)
-            except (InputError, OSError) as error:  # a file that cannot be read spoils its own row only
-                state = State(step.stage, step.subject, step.trial, FAILED, f"cannot be read: {error}")
-            found.append(state)
-            if state.kind != DONE:
-                unsure |= set(step.task.outputs)
-    settings = Path(config.results) / "config.yaml"
-    if any(state.kind == DONE and state.subject is None for state in found) and not settings.is_file():
-        found.append(State("configuration", None, None, OPEN, f"{settings} is missing; a run writes it"))
     return found
 
 
-def _state(config: Config, step: Step, unsure: set[Path], of: Callable[[Path], str]) -> State:
-    place = (step.stage, step.subject, step.trial)
-    if is_held(step.manifest.with_suffix(".lock")):
-        return State(*place, RUNNING)
+def _steps(config: Config, subject: str | None) -> Iterator[Step]:
+    if config.virtual is not None and subject is not None:
+        yield capture_step(config, subject)
+    yield from steps_of(config, subject, OF_ALL if subject is None else JOBS)
+
+
+def _state(config: Config, step: Step, unsure: set[Path], of: Callable[[Path], str]) -> tuple[str, str]:
+    lock = step.manifest.with_suffix(".lock")
+    if is_held(lock):
+        return RUNNING, ""
     made = bool(read_manifest(step.manifest))
     if not unsure.isdisjoint(step.task.inputs):
-        return State(*place, WAITING if made else OPEN)
+        return (WAITING if made else OPEN), ""
     why = why_not_done(step.manifest, step.task, step.module, of)
     if why is None:
-        return State(*place, DONE)
-    failure = list_of(config, step.job, step.subject, step.trial).with_suffix(".failed")
+        return DONE, ""
+    failure = failure_of(config, step.job, step.subject, step.trial)
     if failure.is_file():
-        return State(*place, FAILED, failure.read_text(encoding="utf-8").strip())
-    if step.manifest.with_suffix(".lock").exists():
-        return State(*place, OPEN, "interrupted")
-    return State(*place, STALE, why) if made else State(*place, OPEN)
+        return FAILED, failure.read_text(encoding="utf-8").strip()
+    if lock.exists():
+        return OPEN, "interrupted"
+    return (STALE, why) if made else (OPEN, "")
+
+
+def mark_done(config: Config) -> None:
+    """Set the mark of every job that is done and remove all others: Snakemake starts the jobs without one."""
+    unfinished = {(state.job, state.subject, state.trial) for state in states(config) if state.kind != DONE}
+    for job, subject, trial in all_jobs(config):
+        mark = mark_of(config, job, subject, trial)
+        done = unfinished.isdisjoint({(job, subject, trial), (None, subject, None)})
+        if mark.is_symlink() or not done:
+            mark.unlink(missing_ok=True)
+        if done:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+            os.utime(mark, (LONG_AGO, LONG_AGO))
 
 
 def status_lines(found: list[State]) -> list[str]:

@@ -13,16 +13,7 @@ from simspine.config import Config, digest
 from simspine.errors import InputError
 from simspine.workflow.code import code_digest
 from simspine.workflow.inputs import PACKAGED
-from simspine.workflow.jobs import JOBS, OF_ALL, Step, all_jobs, list_of, step_of_all, steps_of
-
-# Jobs of the same subject whose files a job reads; of the same trial, unless one of them is of all trials.
-NEEDED = {
-    "detect": (),
-    "cameras": ("detect",),
-    "markers": ("detect", "cameras"),
-    "scale": ("cameras", "markers"),
-    "motion": ("detect", "cameras", "markers", "scale"),
-}
+from simspine.workflow.jobs import JOBS, OF_ALL, Step, all_jobs, step_of_all, steps_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,7 @@ def stored_jobs(config: Config) -> list[StoredJob]:
         given = [_key(file) for file in read if file in made or not Path(file).is_absolute()]
         before = [file for other in found if _needs(job, subject, trial, other) for file in other.outputs]
         inputs = tuple(file for file in dict.fromkeys([*given, *before]) if file not in own)
-        outputs = tuple(dict.fromkeys([*own, str(list_of(config, job, subject, trial))]))
+        outputs = tuple(dict.fromkeys(own))
         made_by = digest([[step.task.settings, __version__, code_digest(step.module)] for step in mine])
         found.append(StoredJob(job, subject, trial, inputs, outputs, made_by))
     return found
@@ -88,10 +79,9 @@ def _steps(config: Config) -> Iterator[Step]:
         yield step_of_all(config, job, here=False)
 
 
-def _needs(job: str, subject: str | None, trial: str | None, other: StoredJob) -> bool:
-    if job in OF_ALL:
-        return True
-    return other.subject == subject and other.job in NEEDED[job] and (trial is None or other.trial in (trial, None))
+def _needs(job: str, subject: str | None, trial: str | None, earlier: StoredJob) -> bool:
+    """Whether a job is given the files of an earlier one: of its subject, and of its trial unless one is of all."""
+    return job in OF_ALL or (earlier.subject == subject and (trial is None or earlier.trial in (trial, None)))
 
 
 def _key(path: str) -> str:
