@@ -7,6 +7,7 @@ import simspine.triangulation.solve as solve
 from simspine.errors import InputError
 from simspine.geometry import project
 from simspine.triangulation import triangulate, triangulate_with_report
+from simspine.triangulation.refine import robust_weight
 from simspine.triangulation.report import DISAGREE, KEPT, TOO_FEW
 from simspine.types import Keypoints, Origin
 
@@ -25,6 +26,14 @@ def test_exact_points_come_back_through_distorted_cameras(rig, views):
     assert markers.frame == "z_up"
     assert markers.rate == 60
     assert np.allclose(markers.weight, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "weight"), [(0.0, 1.0), (2.0, 1.0), (4.0, 0.5), (5.0, 0.4), (7.5, 2 / 7.5 / 2), (10.0, 0.0), (20.0, 0.0)]
+)
+def test_an_observation_loses_weight_beyond_hubers_threshold_and_all_of_it_at_the_limit(error, weight):
+    """Huber's from 2 px, straight to 0 from half the limit of 10 px."""
+    assert robust_weight.py_func(error, 2.0, 10.0) == pytest.approx(weight)
 
 
 def test_ignoring_the_lens_would_fail_this_tolerance(rig):
