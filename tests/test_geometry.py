@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from simspine.errors import InputError
-from simspine.geometry import change_frame, frame_rotation, off_vertical, project, rigid_fit, undistort, wrap
+from simspine.geometry import change_frame, frame_rotation, in_frame, off_vertical, project, rigid_fit, undistort, wrap
 from simspine.types import Camera, Markers
 
 LENSES = [
@@ -143,3 +143,15 @@ def test_how_far_a_segment_leans_whichever_way_it_leans():
     np.testing.assert_allclose(
         off_vertical(Markers(("RKnee", "RHip"), 50.0, xyz, "y_up"), "RKnee", "RHip"), lean, atol=1e-7
     )
+
+
+def test_covariances_turn_with_their_points():
+    """The covariance of points scattered along the world's x lies along OpenSim's z."""
+    along_x = np.diag([4.0, 1.0, 0.0])
+    markers = Markers(("a",), 50.0, np.ones((1, 1, 3)), "z_up", covariance=along_x[None, None])
+    np.testing.assert_allclose(in_frame(markers, "y_up").covariance[0, 0], np.diag([1.0, 0.0, 4.0]))
+
+
+def test_the_centre_of_a_camera_is_its_own_origin():
+    cam = camera(LENSES[0])
+    np.testing.assert_allclose(cam.R @ cam.centre + cam.t, 0, atol=1e-12)

@@ -13,12 +13,14 @@ import pytest
 import yaml
 from kernels import GENERIC, SETS, variables
 from promise import SAME_M, SAME_RAD, SAME_SHARE
+from small_videos import write_beginning_of_the_demo
 
 from simspine.config import check_config
 from simspine.formats.store import load
 from simspine.workflow.run import run_stage
 
 ROOT = Path(__file__).parents[1]
+DEMO_FRAMES = 40
 STAGES = ("detect", "triangulate", "merge", "scale", "ik", "vertebrae", "quality", "export")
 FEATURES = """
 import json, numba, numpy, scipy.linalg, threadpoolctl
@@ -87,9 +89,13 @@ def run(kernels: str, settings: dict, file: Path, *before: str, **environment: s
 
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory):
-    """{set of kernels: folder} of results: the demo from one set of 2D points, a virtual capture from its start."""
+    """{set of kernels: folder} of results: the demo's first frames from one set of 2D points, a virtual capture from
+    its start."""
     folder = tmp_path_factory.mktemp("kernels")
     demo = yaml.safe_load((ROOT / "configs/demo.yaml").read_text())
+    trial = demo["subjects"]["S01"]["trials"]["balance"]
+    trial |= write_beginning_of_the_demo(folder, DEMO_FRAMES)
+    del trial["folder"]
     run_stage("detect", check_config(demo | {"results": str(folder / "demo")}), None, None, quiet=True)
     folders = {name: folder / name for name in SETS if variables(name) is not None}
     for name, place in folders.items():

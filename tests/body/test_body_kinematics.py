@@ -105,3 +105,12 @@ def test_unknown_and_locked_coordinates(blazepose):
         forward_kinematics(blazepose, Motion(("knee_angel_r",), 50, [[0.1]], [True]))
     with pytest.raises(InputError, match=r"Abs_t1.*locked at 0.*0\.01"):
         forward_kinematics(blazepose, Motion(("Abs_t1",), 50, [[0.01]], [False]))
+
+
+def test_a_frame_with_one_unknown_coordinate_is_unknown_as_a_whole(release, wiggle):
+    motion = wiggle(release)
+    values = np.array(motion.values)
+    values[1, motion.index("elbow_flex_r")] = np.nan
+    found = forward_kinematics(release, motion.with_(values=values))
+    assert found.present[[0, 2]].all()
+    assert not found.present[1].any()

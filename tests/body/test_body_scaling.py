@@ -198,3 +198,11 @@ def test_nothing_to_measure(release, known):
 def test_height_must_be_human(release, known, height):
     with pytest.raises(InputError, match="height"):
         measure_factors(release, standing(known), height=height)
+
+
+def test_without_a_mass_it_grows_with_the_cube_of_the_stature(release):
+    ones = factors_of(dict.fromkeys(KNOWN, 1.0))
+    larger = scale(release, ScaleFactors(ones.factors, 1.7 * 1.1, 1.1))
+    before, after = (_opensim.load(body.osim) for body in (release, larger))
+    masses = [model.getTotalMass(model.initSystem()) for model in (before, after)]
+    assert masses[1] / masses[0] == pytest.approx(1.1**3)

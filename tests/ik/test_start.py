@@ -53,3 +53,10 @@ def test_only_hinges_at_an_end_of_their_range_are_bent(body):
     begun = start.with_bent_hinges(body, neutral)
     moved = {body.coordinates.names[i]: np.degrees(begun - neutral)[i] for i in np.flatnonzero(begun != neutral)}
     assert moved == pytest.approx(dict.fromkeys(["knee_angle_r", "knee_angle_l", "elbow_flex_r", "elbow_flex_l"], 45.0))
+
+
+def test_a_hinge_at_the_upper_end_of_its_range_is_bent_back_into_it(body):
+    values = neutral_motion(body).values[0].copy()
+    elbow = body.coordinates.index("elbow_flex_r")
+    values[elbow] = body.coordinates.upper[elbow]
+    assert start.with_bent_hinges(body, values)[elbow] == pytest.approx(values[elbow] - np.radians(45.0))

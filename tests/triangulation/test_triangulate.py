@@ -7,7 +7,10 @@ import simspine.triangulation.solve as solve
 from simspine.errors import InputError
 from simspine.geometry import project
 from simspine.triangulation import triangulate, triangulate_with_report
+from simspine.triangulation.continuity import expected_position
+from simspine.triangulation.refine import robust_weight
 from simspine.triangulation.report import DISAGREE, KEPT, TOO_FEW
+from simspine.triangulation.seeds import midpoint
 from simspine.types import Keypoints, Origin
 
 
@@ -25,6 +28,14 @@ def test_exact_points_come_back_through_distorted_cameras(rig, views):
     assert markers.frame == "z_up"
     assert markers.rate == 60
     assert np.allclose(markers.weight, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "weight"), [(0.0, 1.0), (2.0, 1.0), (4.0, 0.5), (5.0, 0.4), (7.5, 2 / 7.5 / 2), (10.0, 0.0), (20.0, 0.0)]
+)
+def test_an_observation_loses_weight_beyond_hubers_threshold_and_all_of_it_at_the_limit(error, weight):
+    """Huber's from 2 px, straight to 0 from half the limit of 10 px."""
+    assert robust_weight.py_func(error, 2.0, 10.0) == pytest.approx(weight)
 
 
 def test_ignoring_the_lens_would_fail_this_tolerance(rig):
@@ -276,3 +287,21 @@ def test_cameras_and_views_must_match(rig):
         triangulate(one, cameras[:1])
     with pytest.raises(InputError, match="nothing to triangulate"):
         triangulate(keypoints.with_(xy=keypoints.xy[:0], confidence=keypoints.confidence[:0]), cameras)
+
+
+def test_a_pair_proposes_nothing_behind_either_camera():
+    """Two rays from (±1, 0, 0) that cross in (0, 0, 2); turned away, one of them comes from behind its camera."""
+    left, right = np.array([[-1.0], [0], [0]]), np.array([[1.0], [0], [0]])
+    to_left, to_right = np.array([[0.5], [0], [1.0]]), np.array([[-0.5], [0], [1.0]])
+    np.testing.assert_allclose(midpoint(left, to_left, right, to_right).ravel(), [0, 0, 2])
+    assert np.isnan(midpoint(left, -to_left, right, to_right)).all()
+    assert np.isnan(midpoint(left, to_left, right, -to_right)).all()
+
+
+def test_between_trusted_frames_a_point_is_expected_on_the_straight_line():
+    xyz = np.zeros((3, 5, 1))
+    xyz[0, :, 0] = [0.0, 9.0, 9.0, 9.0, 4.0]  # only the first and the last are trusted
+    trusted = np.array([True, False, False, False, True])[:, None]
+    place, tolerance = expected_position(xyz, trusted, 60.0)
+    np.testing.assert_allclose(place[0, 1:4, 0], [1.0, 2.0, 3.0])
+    assert tolerance[2, 0] > tolerance[1, 0] == tolerance[3, 0]
