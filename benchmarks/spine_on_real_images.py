@@ -136,7 +136,7 @@ def detected(videos: Sequence[Video], cameras: Sequence[Camera], detector: str) 
     """A detector's points of the person, in all views."""
     options = DetectionOptions(detector=detector, people=1)
     seen = detect(videos, options)
-    return follow_person(seen, cameras, seen.skeleton, options).keypoints
+    return follow_person(seen, cameras, seen.skeleton, options)
 
 
 def in_space(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:

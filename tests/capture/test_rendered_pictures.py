@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from pycocotools import mask as coco_mask
+from ray_hits import ray_hits
 
 from simspine.body.kinematics import forward_kinematics, neutral_motion
 from simspine.capture.bodies import unscaled
@@ -29,7 +30,6 @@ from simspine.formats.coco import run_lengths
 from simspine.formats.store import load as load_store
 from simspine.geometry import change_frame, project_one
 from simspine.rendering.mesh import Material, joined
-from simspine.rendering.rays import ray_hits
 from simspine.rendering.shade import shadow_map
 from simspine.skeletons import load
 from simspine.sources.pose2sim import find_project, match_cameras

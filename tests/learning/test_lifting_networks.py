@@ -20,7 +20,6 @@ def test_the_benchmark_of_networks_goes_on_where_it_stopped(tiny, tmp_path):
     first = run_lifting_benchmark(tiny, rows, tmp_path, say=lines.append)
     assert [table.name for table in first] == ["lifting_regions", "lifting_actions", "lifting_gain"]
     assert sum(line.startswith("epoch 4/4") for line in lines) == len(NETWORKS)
-    assert (tmp_path / "curves.png").stat().st_size > 10_000
     for method in NETWORKS:
         losses = np.loadtxt(tmp_path / f"{method}-full-detected/losses.csv", delimiter=",", skiprows=1)
         assert losses.shape == (4, 3)

@@ -41,7 +41,7 @@ def test_what_the_detector_does_not_see_is_estimated_to_the_markers(monkeypatch,
     people = np.concatenate([xy, np.full((*xy.shape[:3], 1), 0.9)], -1)[:, :, None]
     monkeypatch.setattr(stage, "associate", lambda people, *_, **__: people[:, :, 0])
     seen = Detections(TABLE.names, 50.0, people, estimated=SPINE_POINTS, skeleton=TABLE.name)
-    keypoints = follow_person(seen, CAMERAS, seen.skeleton, DetectionOptions()).keypoints
+    keypoints = follow_person(seen, CAMERAS, seen.skeleton, DetectionOptions())
     assert set(keypoints.names_of(Origin.ESTIMATED)) == set(OURS)
     assert "LHip" in keypoints.names_of(Origin.DETECTED)
     save(tmp_path / "x.h5", keypoints=keypoints)

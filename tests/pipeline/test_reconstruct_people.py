@@ -61,7 +61,7 @@ def test_both_people_of_the_packaged_videos_are_found():
     cameras = match_cameras(videos, read_calibration(project.calibration))
     found = follow_people(detect(videos, DetectionOptions(), frames=20), cameras, "blazepose33")
     assert len(found) == 2
-    people = [person.keypoints for person in found]
+    people = found
     for person in people:
         assert np.isfinite(person.xy).any((2, 3)).mean() > 0.95
     hips = [person.xy[:, :, person.names.index("LHip")] for person in people]

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from ray_hits import ray_hits
 
 from simspine.geometry import project_one
 from simspine.rendering.raster import NONE, rasterise, weights_at
-from simspine.rendering.rays import ray_hits
 from simspine.types import Camera
 
 SIZE = (120, 90)

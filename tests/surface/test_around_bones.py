@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from ray_hits import ray_hits
 
 from simspine.pipeline.scene import anatomy
-from simspine.rendering.rays import ray_hits
 from simspine.report.solid import average_skin
 from simspine.surface.around_bones import MARGIN, around_bones
 from simspine.surface.asset import skin_asset

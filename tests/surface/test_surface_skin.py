@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from ray_hits import ray_hits
 
 from simspine.body.kinematics import neutral_poses
 from simspine.body.skin import PELVIS, read_skin_table
 from simspine.errors import InputError
-from simspine.rendering.rays import ray_hits
 from simspine.surface.asset import rest_surface, skin_asset
 from simspine.surface.binding import bind, poses_at_rest
 from simspine.surface.posing import blend, normals, posed_skin

@@ -67,7 +67,7 @@ def write_configured(
 @click.option(
     "--action", "actions", multiple=True, help="An action of the virtual capture; repeat it. All if left out."
 )
-@click.option("--motion", type=FILE, help="A motion: a data set of ours (.h5) with its bodies, or a BVH file.")
+@click.option("--motion", type=FILE, help="A data set of ours (.h5) whose people are rendered.")
 @click.option("--backgrounds", type=FILE, help="Folder of images to put people before, beside the rooms.")
 @click.option("--together", type=click.IntRange(1, 8), default=1, show_default=True, help="Most people in a picture.")
 @click.option("--exposure", type=Within(0, 0.5), default=0.0, show_default=True,

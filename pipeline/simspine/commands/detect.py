@@ -33,7 +33,6 @@ def one_camera_options(command):
                      help="The most people in an image.  [default: 4]"),
         click.option("--spine-only", "--spine_only", is_flag=True, help="Only the nine points along the spine."),
         click.option("--nosmooth", is_flag=True, help="Points as seen in each image, not smoothed over time."),
-        click.option("--flip-test", is_flag=True, help="Look at each image mirrored as well: twice the time."),
         click.option("--infer/--no-infer", default=None,
                      help="Infer points of the spine that are not detected, marked so.  [default: infer]"),
         click.option("--frames", type=click.IntRange(1), help="Look at so many images at most."),
@@ -101,7 +100,7 @@ def _one_camera(source: str, config_path: Path | None, quiet: bool, chosen: dict
 
     options = _detection(config_path, chosen)
     infer = options.infer_spine if chosen["infer"] is None else chosen["infer"]
-    looking = Looking(options, not chosen["nosmooth"], chosen["flip_test"], infer)
+    looking = Looking(options, not chosen["nosmooth"], infer)
     lifting = _lifting(chosen, source)
     unnamed = chosen["picture"] is None and chosen["points"] is None
     view = unnamed if chosen["view"] is None else chosen["view"]

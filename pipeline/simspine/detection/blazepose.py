@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
-from simspine.detection.pose_networks import PoseNetworks
+from simspine.detection.pose_networks import Pose, PoseNetworks
 from simspine.detection.pose_tracker import PoseTracker
 from simspine.errors import InputError
 from simspine.skeletons import load
@@ -59,11 +59,15 @@ class BlazePose:
         self._trackers = []
 
     def _look(self, tracker: PoseTracker, image: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
-        """(people, 33, 3) of one view."""
+        """(people, points, 3) of one view."""
         rgb = np.ascontiguousarray(image[..., ::-1])
         networks = self._networks.get()
         try:
             poses = tracker.step(networks, rgb) if boxes is None else tracker.step_in(networks, rgb, boxes)
         finally:
             self._networks.put(networks)
-        return np.array([pose.points for pose in poses]).reshape(-1, len(load(self.skeleton)), 3)
+        return np.array([self.points_of(pose) for pose in poses]).reshape(-1, len(load(self.skeleton)), 3)
+
+    def points_of(self, pose: Pose) -> np.ndarray:
+        """(points, 3) of one person."""
+        return pose.points

@@ -5,7 +5,7 @@ over from rendered people, whom it was trained on, to real ones. What it gives i
 spine itself is seen. How far off it is on real images: docs/detector.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -71,7 +71,7 @@ class BlazePoseSpine(BlazePose):
         super().__init__(people, threads)
         self._placer = SpinePlacer(weights)
 
-    def points_of(self, pose: Pose, everybody: Sequence[Pose], size: tuple[int, int]) -> np.ndarray:
+    def points_of(self, pose: Pose) -> np.ndarray:
         spine = self._placer.place(pose)
         return np.concatenate([pose.points, np.column_stack([spine.xy, spine.confidence])])
 

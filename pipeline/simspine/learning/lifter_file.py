@@ -29,7 +29,7 @@ class _FromImage(nn.Module):
         self.register_buffer("given", torch.as_tensor(np.isin(encoding.names, given)[:, None]))
         self.beside = encoding.beside_root
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> tuple[Tensor]:
         image = torch.where(self.given, image, torch.full_like(image, float("nan")))
         root = image[:, :, :1]
         for others in (image[:, :, self.beside], image[:, :, 1:]):
@@ -38,7 +38,7 @@ class _FromImage(nn.Module):
         features = (relative - self.image_mean) / self.image_sd
         features = torch.where(torch.isnan(features), torch.zeros_like(features), features)
         space = self.network(features.flatten(2)).reshape(-1, *self.space_mean.shape)
-        return self._with_root(space * self.space_sd + self.space_mean)
+        return (self._with_root(space * self.space_sd + self.space_mean),)
 
     @staticmethod
     def _with_root(space: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from simspine.learning.lifters import FittedLifter, Progress, Say, fit_lifter, o
 from simspine.learning.options import CONTROLS, METHODS, NETWORKS, LiftingOptions
 from simspine.learning.torch_import import require_torch
 from simspine.learning.views import SPINE
-from simspine.report.training_curves import write_training_curves
 
 MORE_FRAMES = 500  # of a trial of additional people, 50 Hz
 
@@ -114,8 +113,8 @@ def run_lifting_benchmark(
     """Controls and lifters from nothing: people are made, networks trained, tables printed like the paper's.
 
     options: of all rows, but for method, points and input. more_people: synthetic subjects beside those of the options,
-    in trials of ten seconds. Each network has a folder below `folder`, and a killed run goes on; curves.png has their
-    losses, tables.json all figures. Raises `InputError` as `fit_lifter` does.
+    in trials of ten seconds. Each network has a folder below `folder`, and a killed run goes on; losses.csv has
+    its losses, tables.json all figures. Raises `InputError` as `fit_lifter` does.
     """
     folder = Path(folder)
     if any(row.method in NETWORKS for row in rows):
@@ -127,7 +126,7 @@ def run_lifting_benchmark(
         frames = min(options.source.frames or MORE_FRAMES, MORE_FRAMES)
         views += source_views(options.source.model_copy(update={"frames": frames}), more)
     test = of_subjects(views, options.test)
-    predictions, histories = {}, {}
+    predictions = {}
     for row in rows:
         train = (*options.train, *more) if row.people else options.train
         training = options.training.model_copy(update={"redraw": options.training.redraw or row.redraw})
@@ -137,14 +136,9 @@ def run_lifting_benchmark(
         own = of_subjects(views, (*train, *options.test))
         lifter = fit_lifter(options.model_copy(update=change), own, place, say)
         predictions[row.name] = lifter.lift(test)
-        if lifter.history is not None:
-            histories[row.name] = lifter.history
-            write_losses(place / "losses.csv", lifter)
+        write_losses(place / "losses.csv", lifter)
     truth = [view.truth for view in test]
     tables = (*evaluate_lifting(predictions, truth, options.source.every), gain_table(rows, predictions, truth))
-    if histories:
-        curves = {name: (history.losses, history.watched_mm) for name, history in histories.items()}
-        write_training_curves(folder / "curves.png", curves)
     write_text(
         folder / "tables.json", as_json(tables, options=options.model_dump(mode="json"), more_people=more_people)
     )

@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from simspine.detection.flip_test import FlipTest
 from simspine.detection.identities import Identities, without_doubles
 from simspine.detection.one_euro import OneEuro
 from simspine.detection.options import DetectionOptions
@@ -54,12 +53,11 @@ class Seen:
 @dataclass(frozen=True)
 class Looking:
     """How images of one camera are looked at. smooth: by the One-Euro filter, which needs images in the order of time.
-    flip_test: mirrored as well. infer_spine: points of the spine that the detector does not give; without them only
+    infer_spine: points of the spine that the detector does not give; without them only
     what was seen is kept, and estimated points are left out."""
 
     detection: DetectionOptions
     smooth: bool = True
-    flip_test: bool = False
     infer_spine: bool = True
 
 
@@ -74,8 +72,6 @@ class Watcher:
         if options.detector not in IMAGE_DETECTORS:
             raise unknown_name("detector for images", options.detector, IMAGE_DETECTORS)
         self._detector: Detector = detector_of(options)
-        if looking.flip_test:
-            self._detector = FlipTest(self._detector, detector_of(options))
         self._looking = looking
         self._columns = columns_of(load(self._detector.skeleton))
         self._estimated = np.isin(list(NAMES), _simspine_names(self._detector))

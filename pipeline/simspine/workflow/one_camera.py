@@ -200,7 +200,7 @@ def _points_sink(camera: OneCamera, looking: Looking, wanted: DetectionTask, cho
     about = {
         "skeleton": ORDER.name, "point_names": [ORDER.names[i] for i in chosen],
         "detector": looking.detection.detector, "smoothed": looking.smooth and not photographs,
-        "flip_test": looking.flip_test, "source": camera.name, "cameras": ONE_CAMERA,
+        "source": camera.name, "cameras": ONE_CAMERA,
         **({} if lifting is None else {"lifted": lifting.about}),
     }  # fmt: skip
     waiting: deque[tuple[Shot, tuple[int, int], Sequence[Seen]]] = deque()

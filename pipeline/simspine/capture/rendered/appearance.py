@@ -68,19 +68,6 @@ def recoloured(appearance: Appearance, rng: np.random.Generator) -> Appearance:
     return replace(appearance, garments=tuple(garments))
 
 
-def plain_appearance() -> Appearance:
-    """For pictures of anatomy: a grey top and shorts, no pattern."""
-    top = Material(linear((128, 138, 150)), fold=0.25)
-    bottom = Material(linear((62, 66, 78)), fold=0.2)
-    hair = Material(linear(HAIR[1]), mottle=0.3, fold=0.5, fold_size=0.012)
-    garments = (
-        (Cut("bottom", 0.6, 0.010, 30), bottom),
-        (Cut("top", 0.5, 0.010, 30), top),
-        (Cut("hair", 0.04, 0.010, 2), hair),
-    )
-    return Appearance(linear(TONES[2]), linear(HAIR[1]), linear(IRIS[0]), garments)
-
-
 def skin_material(appearance: Appearance) -> Material:
     return Material(appearance.skin, mottle=0.08, gloss=0.06)
 

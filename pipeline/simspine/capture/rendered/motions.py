@@ -1,6 +1,6 @@
 """Whose motion is rendered: people of the virtual capture, or of a data set of ours."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,9 @@ from simspine.capture import truth
 from simspine.capture.random_streams import stream
 from simspine.capture.rendered.labels import reaches
 from simspine.capture.rendered.people import RenderedPerson, make_person
-from simspine.capture.rendered.retarget import retargeted
 from simspine.dataset.recordings import Recordings, open_dataset
 from simspine.errors import InputError
 from simspine.formats._text import notice
-from simspine.formats.bvh import read_bvh
 from simspine.geometry import change_frame, in_frame
 from simspine.skeletons import load
 from simspine.surface.posing import posed_points
@@ -76,45 +74,15 @@ def performer(
     there = [point for point in load("simspine37").names if point in points.names]
     shown = points.select(there)
     shown = shown.with_(xyz=shown.xyz[known], weight=None)
-    return in_poses(name, person, body_poses(person.body, whole), shown, takes)
-
-
-def in_poses(
-    name: str, person: RenderedPerson, poses: Mapping[str, np.ndarray], points: Markers, takes: np.ndarray
-) -> Performer:
-    """A person in poses {body: (frames, 4, 4)}, y up. points: of the 37 those known; takes: see `Performer`."""
-    maps = person.maps(poses)
+    maps = person.maps(body_poses(person.body, whole))
     names = load("simspine37").names
     xyz = np.full((len(maps), len(names), 3), np.nan)
-    xyz[:, [names.index(point) for point in points.names]] = in_frame(points, "z_up").xyz
+    xyz[:, [names.index(point) for point in there]] = in_frame(shown, "z_up").xyz
     some = np.linspace(0, len(maps) - 1, min(len(maps), 12)).astype(int)
     skins = [posed_points(person.skin, maps[k]) for k in some]
     reach = np.median([reaches(names, xyz[k], skin) for k, skin in zip(some, skins, strict=True)], 0)
     floor = float(np.median([skin[:, 2].min() for skin in skins]))
     return Performer(name, person, names, xyz, maps, reach, floor, points.rate, takes)
-
-
-def bvh_performer(path: Path, seed: int, index: int) -> Performer:
-    """Person number `index` of the virtual capture of this seed, moving as a BVH file's skeleton does.
-
-    Raises `InputError` for a file that cannot be read, and for a skeleton whose joints are not known by name.
-    """
-    subject = truth.make_subject(seed, index)
-    body = truth.truth_body(subject).body
-    found = read_bvh(path)
-    poses = retargeted(body, found, path)
-    person = make_person(body, subject.sex == "female", subject.mass, stream(seed, "person", str(index)))
-    names = [name for name in load("simspine37").names if name in body.marker_names]
-    numbers = [body.marker_index(name) for name in names]
-    xyz = np.stack(
-        [
-            poses[body.marker_bodies[k]][:, :3, :3] @ body.marker_offsets[k] + poses[body.marker_bodies[k]][:, :3, 3]
-            for k in numbers
-        ],
-        1,
-    )
-    points = Markers(tuple(names), found.motion.rate, xyz, frame="y_up")
-    return in_poses(subject.name, person, poses, points, np.zeros(len(xyz), int))
 
 
 def virtual_performer(seed: int, index: int, actions: Sequence[str] | None = None) -> Performer:

